@@ -1,0 +1,46 @@
+//! burn-cuda: NVIDIA devices. Its libraries are opened at run time, so it is probed before the first tensor.
+
+use crate::{BackendError, Choice, Facts, Job, Name, how_to_get};
+use burn::backend::Autodiff;
+use burn_cuda::{Cuda, CudaDevice};
+
+/// Runs `job` on CUDA device N (`--device N`, default 0).
+pub(crate) fn run<J: Job>(choice: &Choice, job: J) -> Result<J::Output, BackendError> {
+    let number = choice.device.unwrap_or(0);
+    probe(number).map_err(|reason| BackendError::Unavailable {
+        name: "cuda",
+        reason,
+        how_to_get: how_to_get(Name::Cuda),
+    })?;
+    let facts = Facts {
+        name: "cuda",
+        device: format!("cuda:{number}"),
+        library: "burn-cuda 0.21.0".to_owned(),
+        threads: None,
+    };
+    Ok(job.run::<Autodiff<Cuda>>(CudaDevice::new(number), facts))
+}
+
+/// Whether the driver and device `number` can be opened.
+///
+/// The CUDA bindings panic when a library is missing; the panic is caught here and turned into a reason.
+pub(crate) fn probe(number: usize) -> Result<(), String> {
+    use burn::tensor::Tensor;
+    // silence only this probe: the hook is put back at once
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let opened = std::panic::catch_unwind(|| {
+        let device = CudaDevice::new(number);
+        Tensor::<Cuda, 1>::ones([1], &device).into_scalar()
+    });
+    std::panic::set_hook(hook);
+    match opened {
+        Ok(1.0) => Ok(()),
+        Ok(other) => Err(format!("device {number} computes 1 as {other}")),
+        Err(cause) => {
+            let text = cause.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| cause.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_default();
+            Err(format!("no CUDA device {number} ({})", text.lines().next().unwrap_or("the driver did not answer")))
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! burn-flex: pure Rust on the processor; vector width is chosen at run time, threads are rayon's.
+
+use crate::{BackendError, Choice, Facts, Job};
+use burn::backend::Autodiff;
+use burn_flex::{Flex, FlexDevice};
+
+/// Runs `job` on the processor. The computation takes place inside its own rayon pool, so that `--threads` binds it.
+pub(crate) fn run<J: Job>(choice: &Choice, job: J) -> Result<J::Output, BackendError> {
+    let unavailable = |reason: String, how_to_get: &str| BackendError::Unavailable {
+        name: "flex",
+        reason,
+        how_to_get: how_to_get.to_owned(),
+    };
+    if let Some(number) = choice.device.filter(|&number| number != 0) {
+        return Err(unavailable(format!("there is no device {number}, only the processor"), "leave --device out"));
+    }
+    if let Some(threads) = choice.threads {
+        // an already started pool keeps its size: only the first job of a process can set it
+        let built = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+        if built.is_err() && rayon::current_num_threads() != threads {
+            return Err(unavailable(
+                format!("its {} threads are already running", rayon::current_num_threads()),
+                "start the program anew",
+            ));
+        }
+    }
+    let facts = Facts {
+        name: "flex",
+        device: "cpu".to_owned(),
+        library: "burn-flex 0.21.0".to_owned(),
+        threads: Some(rayon::current_num_threads()),
+    };
+    Ok(job.run::<Autodiff<Flex>>(FlexDevice, facts))
+}

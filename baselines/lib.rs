@@ -1,0 +1,3 @@
+//! Other methods and foreign checkpoints beside BRIDLE.
+
+pub mod import;

@@ -1,0 +1,21 @@
+//! Run records and what is made of them: the schema, the files, codebook and interval statistics, and tables.
+//!
+//! ```text
+//! codebook  counts of codes per level -> usage, entropy, perplexity, dead codes
+//! stats     intervals that name their method: Wilson, t over seeds, stratified bootstrap
+//! record    RunRecord: one run, fold and seed, as JSON; reader for every schema version
+//! store     where records and predictions lie; atomic replacement; search
+//! table     records -> main, codebook and backend tables -> terminal, Markdown, JSON
+//! ```
+
+pub mod codebook;
+pub mod predictions;
+pub mod record;
+pub mod stats;
+pub mod store;
+pub mod table;
+
+mod finite;
+
+#[cfg(test)]
+mod sample;

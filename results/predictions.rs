@@ -1,0 +1,249 @@
+//! Predictions for each test sample, as a CSV file that gives back the very numbers that were written.
+//!
+//! One row for each sample: `id`, `target`, then a score for each class, in columns named `<protocol>.<class>`. Several
+//! protocols of one run stand side by side, so that every comparison is paired. A target of several classes is written
+//! `3;7`.
+
+/// Scores of every class for every test sample of one run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Predictions {
+    /// Ids of the samples, `[N]`.
+    pub ids: Vec<String>,
+    /// Classes of each sample, counted from 0, `[N]`: one of them in single-label tasks, any number in others.
+    pub targets: Vec<Vec<u32>>,
+    /// Number of classes, C.
+    pub classes: usize,
+    /// The scores of each protocol.
+    pub protocols: Vec<ProtocolScores>,
+}
+
+/// The scores that one protocol gave.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProtocolScores {
+    /// The protocol's name.
+    pub protocol: String,
+    /// Scores, row-major `[N, C]`; the larger, the more likely.
+    pub scores: Vec<f32>,
+}
+
+/// What is wrong with predictions.
+#[derive(Debug, thiserror::Error)]
+pub enum PredictionsError {
+    /// Lengths that do not fit together.
+    #[error("{what}: {found} values where {expected} belong")]
+    Shape {
+        /// Which values.
+        what: String,
+        /// How many there are.
+        found: usize,
+        /// How many there should be.
+        expected: usize,
+    },
+    /// A score that is NaN or infinite.
+    #[error("the {protocol} score of sample `{id}` for class {class} is {value}")]
+    NotFinite {
+        /// The protocol.
+        protocol: String,
+        /// The sample.
+        id: String,
+        /// The class.
+        class: usize,
+        /// The score.
+        value: f32,
+    },
+    /// A target outside the classes.
+    #[error("the target {target} of sample `{id}` is outside the classes 0..{classes}")]
+    Target {
+        /// The sample.
+        id: String,
+        /// The target.
+        target: u32,
+        /// Number of classes.
+        classes: usize,
+    },
+    /// Columns that are not those of predictions.
+    #[error(
+        "not predictions: the columns should be id, target, then <protocol>.<class>, but column {column} is `{found}`"
+    )]
+    Header {
+        /// The column, counted from 1.
+        column: usize,
+        /// Its name; empty where it is missing.
+        found: String,
+    },
+    /// A field that is no number.
+    #[error("line {line}: `{found}` is no {expected}")]
+    Field {
+        /// The line, counted from 1.
+        line: u64,
+        /// The text found.
+        found: String,
+        /// What belongs there.
+        expected: &'static str,
+    },
+    /// The file is no well-formed CSV, or cannot be read or written.
+    #[error("not a readable CSV file")]
+    Csv(#[from] csv::Error),
+}
+
+impl Predictions {
+    /// Checked predictions: lengths fit, targets are classes, scores are finite.
+    pub fn new(
+        ids: Vec<String>,
+        targets: Vec<Vec<u32>>,
+        classes: usize,
+        protocols: Vec<ProtocolScores>,
+    ) -> Result<Self, PredictionsError> {
+        let predictions = Self {
+            ids,
+            targets,
+            classes,
+            protocols,
+        };
+        predictions.check()?;
+        Ok(predictions)
+    }
+
+    /// The scores of one protocol, row-major `[N, C]`.
+    pub fn protocol(&self, name: &str) -> Option<&[f32]> {
+        self.protocols
+            .iter()
+            .find(|scores| scores.protocol == name)
+            .map(|scores| &scores.scores[..])
+    }
+
+    fn check(&self) -> Result<(), PredictionsError> {
+        let n = self.ids.len();
+        let fits = |what: &str, found: usize, expected: usize| match found == expected {
+            true => Ok(()),
+            false => Err(PredictionsError::Shape {
+                what: what.into(),
+                found,
+                expected,
+            }),
+        };
+        fits("targets", self.targets.len(), n)?;
+        for (id, targets) in self.ids.iter().zip(&self.targets) {
+            if let Some(&target) = targets.iter().find(|&&target| target as usize >= self.classes) {
+                return Err(PredictionsError::Target {
+                    id: id.clone(),
+                    target,
+                    classes: self.classes,
+                });
+            }
+        }
+        for ProtocolScores { protocol, scores } in &self.protocols {
+            fits(&format!("{protocol} scores"), scores.len(), n * self.classes)?;
+            if let Some(i) = scores.iter().position(|score| !score.is_finite()) {
+                let (id, class) = (self.ids[i / self.classes].clone(), i % self.classes);
+                return Err(PredictionsError::NotFinite {
+                    protocol: protocol.clone(),
+                    id,
+                    class,
+                    value: scores[i],
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The predictions as CSV. A score is written in the shortest form that gives back the same f32.
+    pub fn to_csv(&self) -> Result<Vec<u8>, PredictionsError> {
+        self.check()?;
+        let mut csv = csv::Writer::from_writer(Vec::new());
+        let named = self
+            .protocols
+            .iter()
+            .flat_map(|p| (0..self.classes).map(|c| format!("{}.{c}", p.protocol)));
+        csv.write_record(["id".into(), "target".into()].into_iter().chain(named))?;
+        for (i, (id, targets)) in self.ids.iter().zip(&self.targets).enumerate() {
+            let target = targets.iter().map(u32::to_string).collect::<Vec<_>>().join(";");
+            csv.write_field(id)?;
+            csv.write_field(target)?;
+            for scores in &self.protocols {
+                for score in &scores.scores[i * self.classes..(i + 1) * self.classes] {
+                    csv.write_field(score.to_string())?;
+                }
+            }
+            csv.write_record(None::<&[u8]>)?;
+        }
+        // only the flush of the underlying writer can fail, and a Vec takes everything
+        csv.into_inner()
+            .map_err(|error| PredictionsError::Csv(csv::Error::from(error.into_error())))
+    }
+
+    /// The predictions in this CSV.
+    pub fn from_csv(text: &[u8]) -> Result<Self, PredictionsError> {
+        let mut csv = csv::Reader::from_reader(text);
+        let (protocols, classes) = columns(csv.headers()?)?;
+        let protocols = protocols
+            .into_iter()
+            .map(|protocol| ProtocolScores {
+                protocol,
+                scores: Vec::new(),
+            })
+            .collect();
+        let mut read = Self {
+            ids: Vec::new(),
+            targets: Vec::new(),
+            classes,
+            protocols,
+        };
+        for row in csv.records() {
+            let row = row?;
+            let line = row.position().map_or(0, csv::Position::line);
+            let field = |found: &str, expected| PredictionsError::Field {
+                line,
+                found: found.into(),
+                expected,
+            };
+            let mut fields = row.iter();
+            read.ids.push(fields.next().unwrap_or_default().to_string());
+            let targets = fields
+                .next()
+                .unwrap_or_default()
+                .split(';')
+                .filter(|target| !target.is_empty());
+            let targets = targets.map(|target| target.parse().map_err(|_| field(target, "class")));
+            read.targets.push(targets.collect::<Result<_, _>>()?);
+            for (i, score) in fields.enumerate() {
+                read.protocols[i / classes]
+                    .scores
+                    .push(score.parse().map_err(|_| field(score, "score"))?);
+            }
+        }
+        read.check()?;
+        Ok(read)
+    }
+}
+
+/// The protocols and the number of classes that a header names.
+fn columns(header: &csv::StringRecord) -> Result<(Vec<String>, usize), PredictionsError> {
+    let wrong = |i: usize| PredictionsError::Header {
+        column: i + 1,
+        found: header.get(i).unwrap_or_default().to_string(),
+    };
+    for (i, name) in ["id", "target"].into_iter().enumerate() {
+        if header.get(i) != Some(name) {
+            return Err(wrong(i));
+        }
+    }
+    let mut found: Vec<(String, usize)> = Vec::new();
+    for (i, name) in header.iter().enumerate().skip(2) {
+        let (protocol, class) = name.rsplit_once('.').ok_or_else(|| wrong(i))?;
+        let class: usize = class.parse().map_err(|_| wrong(i))?;
+        match found.last_mut() {
+            Some((last, classes)) if last == protocol && class == *classes => *classes += 1,
+            _ if class == 0 => found.push((protocol.to_string(), 1)),
+            _ => return Err(wrong(i)),
+        }
+    }
+    let classes = found.first().map_or(0, |(_, classes)| *classes);
+    match found.iter().position(|(_, count)| *count != classes) {
+        Some(_) => Err(wrong(header.len() - 1)),
+        None => Ok((found.into_iter().map(|(protocol, _)| protocol).collect(), classes)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,263 @@
+//! The record of one run, fold and seed: what was asked for, on what it ran, and every number that came out.
+
+use crate::codebook::CodebookStatistics;
+use crate::finite;
+use crate::stats::Interval;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+mod compare;
+mod read;
+mod write;
+
+pub use jiff::Timestamp;
+pub use read::RecordError;
+
+/// The newest schema version, the one that is written.
+pub const SCHEMA: u32 = 1;
+
+/// One run of one plan with one seed and, where the task has folds, one fold. Holds no absolute path.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Version of this structure; see [`SCHEMA`].
+    pub schema: u32,
+    /// Name of this run, different for every run.
+    pub id: String,
+    /// Every value of the plan, resolved: at least `task`, `method`, `quantizer`, `preset`, `recipe` and `protocols`.
+    pub plan: Map<String, Value>,
+    /// Hash of all plan values that decide the numbers: not paths, backend, threads or the preset's name.
+    pub plan_hash: String,
+    /// Hash of what decides the pretrained weights, with seed, fold, backend and dtype. None where nothing is
+    /// pretrained.
+    pub pretrain_hash: Option<String>,
+    /// The program that ran.
+    pub program: Program,
+    /// The machine that it ran on.
+    pub machine: Machine,
+    /// The backend that computed.
+    pub backend: Backend,
+    /// Root seed of every random number.
+    pub seed: u64,
+    /// The test fold, counted from 1. None where the task has no folds.
+    pub fold: Option<u8>,
+    /// The data that was used.
+    pub data: Data,
+    /// Training phases in the order in which they ran.
+    pub phases: Vec<Phase>,
+    /// One entry for each protocol and metric.
+    pub scores: Vec<Score>,
+    /// Seconds by name of phase or protocol; evaluation and checkpoints are not counted as training.
+    #[serde(with = "finite::map")]
+    pub seconds: BTreeMap<String, f64>,
+    /// The most memory that was held.
+    pub peak_memory_bytes: PeakMemory,
+    /// When the run began.
+    pub started: Timestamp,
+    /// When the run ended.
+    pub finished: Timestamp,
+    /// File with the predictions for each test sample, relative to the record.
+    pub predictions: Option<String>,
+}
+
+/// The program that ran.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// Its version.
+    pub version: String,
+    /// Commit that it was built from, or `unknown`.
+    pub commit: String,
+    /// Whether tracked files differed from that commit.
+    pub dirty: bool,
+}
+
+impl Program {
+    /// Whether the source is known exactly: a commit without changes.
+    pub fn is_clean(&self) -> bool {
+        !self.dirty && self.commit != "unknown"
+    }
+}
+
+/// The machine that it ran on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    /// Model of the processor.
+    pub cpu: String,
+    /// Logical cores.
+    pub cores: u64,
+    /// Main memory, in bytes.
+    pub memory_bytes: u64,
+    /// Model of the graphics processor, where one was found.
+    pub gpu: Option<String>,
+}
+
+/// The backend that computed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backend {
+    /// Its name, as given with `--backend`.
+    pub name: String,
+    /// The device, as the backend names it.
+    pub device: String,
+    /// The library behind it and its version, such as `burn-flex 0.21.0`.
+    pub library: String,
+    /// Number type of activations: `fp32` or `bf16`.
+    pub dtype: String,
+    /// Threads in use.
+    pub threads: u64,
+}
+
+/// The data that was used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Data {
+    /// Name of the task.
+    pub task: String,
+    /// Version of the task's definition; it changes when the same data would give other numbers.
+    pub version: String,
+    /// The variant of the data set; `different` where it is none of the known ones.
+    pub variant: String,
+    /// Where this variant comes from: an address and a revision, or how it is made.
+    pub source: String,
+    /// SHA-256 of the manifest of its files. None where the data is made on the fly or is not pinned.
+    pub manifest_sha256: Option<String>,
+    /// Samples by name of split.
+    pub counts: BTreeMap<String, u64>,
+    /// Samples kept for each class, where only a part of the data was used.
+    pub subset: Option<u64>,
+    /// Samples left out because they could not be read.
+    pub skipped: Vec<Skipped>,
+    /// Statistics of the model input, before normalisation.
+    pub input: InputStatistics,
+}
+
+/// The variant's name where the data is none of the known ones.
+pub const DIFFERENT: &str = "different";
+
+/// A sample that was left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// Its id.
+    pub id: String,
+    /// Why it could not be read.
+    pub reason: String,
+}
+
+/// Mean and standard deviation of the input: as measured, and as used to normalise it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InputStatistics {
+    /// As measured over the training data. None where that was not done.
+    pub measured: Option<MeanStd>,
+    /// The constants that normalised it.
+    pub constants: MeanStd,
+}
+
+/// Mean and standard deviation, one number for each channel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MeanStd {
+    /// Means, `[channels]`.
+    #[serde(with = "finite::list")]
+    pub mean: Vec<f64>,
+    /// Standard deviations, `[channels]`.
+    #[serde(with = "finite::list")]
+    pub std: Vec<f64>,
+}
+
+/// One training phase.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Phase {
+    /// Its name: `encoder-1`, `tokenizer-1`, `encoder-2`, ...
+    pub name: String,
+    /// Passes over the training data.
+    pub epochs: u64,
+    /// Optimizer steps.
+    pub steps: u64,
+    /// Seconds of training.
+    #[serde(with = "finite")]
+    pub seconds: f64,
+    /// Training samples per second of training.
+    #[serde(with = "finite")]
+    pub samples_per_second: f64,
+    /// The training loss.
+    pub loss: Loss,
+    /// Statistics of the codes over the training data after the phase, first level first. Empty without a quantizer.
+    pub codebooks: Vec<CodebookStatistics>,
+    /// Id of the run whose pretraining was taken over instead of trained again.
+    pub reused_from: Option<String>,
+}
+
+/// The training loss at both ends of a phase.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Loss {
+    /// Of the first step or window.
+    #[serde(with = "finite")]
+    pub first: f64,
+    /// Of the last step or window.
+    #[serde(with = "finite")]
+    pub last: f64,
+}
+
+/// One number of an evaluation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// Protocol: `linear-probe`, `finetune`, `knn`.
+    pub protocol: String,
+    /// Metric: `top1`, `top5`, `map`, `map_all_classes`, `auc`, `dprime`, `wer`.
+    pub metric: String,
+    /// The value, a fraction from 0 to 1 where the metric is one. None where it is undefined; `reason` tells why.
+    #[serde(with = "finite::option")]
+    pub value: Option<f64>,
+    /// Why there is no value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Test samples behind the value.
+    pub n: u64,
+    /// Uncertainty of the value over test samples.
+    pub interval: Option<Interval>,
+    /// What else the protocol has to say, such as the chosen learning rate or the classes left out.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub details: Map<String, Value>,
+}
+
+/// The most memory that was held, in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeakMemory {
+    /// Of the process in main memory. None where the system does not tell.
+    pub host: Option<u64>,
+    /// On the device. None where there is none or it does not tell.
+    pub device: Option<u64>,
+}
+
+impl RunRecord {
+    /// A plan value that is a word; a section of the plan is named by its `kind`.
+    pub fn plan_word(&self, key: &str) -> Option<&str> {
+        match self.plan.get(key)? {
+            Value::String(word) => Some(word),
+            Value::Object(section) => section.get("kind")?.as_str(),
+            _ => None,
+        }
+    }
+
+    /// The task's name.
+    pub fn task(&self) -> &str {
+        self.plan_word("task").unwrap_or(&self.data.task)
+    }
+
+    /// The method's name; `unknown` where the plan has none.
+    pub fn method(&self) -> &str {
+        self.plan_word("method").unwrap_or("unknown")
+    }
+
+    /// The quantizer's name. None where the method has none.
+    pub fn quantizer(&self) -> Option<&str> {
+        self.plan_word("quantizer").filter(|word| *word != "none")
+    }
+
+    /// The score of this protocol and metric.
+    pub fn score(&self, protocol: &str, metric: &str) -> Option<&Score> {
+        self.scores
+            .iter()
+            .find(|score| score.protocol == protocol && score.metric == metric)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! Known values of the intervals, and their coverage in simulated data.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use super::*;
+use bridle_seed::Stream;
+
+/// Simulated data sets for each coverage test.
+const SIMULATIONS: usize = 400;
+
+fn close(a: f64, b: f64, within: f64) -> bool {
+    (a - b).abs() <= within
+}
+
+#[test]
+fn quantiles_are_those_of_the_tables() {
+    assert!(close(normal_quantile(0.975), 1.959_963_984_540_054, 1e-9));
+    assert!(close(normal_quantile(0.5), 0.0, 1e-12));
+    assert!(close(normal_quantile(1e-6), -4.753_424_308_822_9, 1e-6));
+    assert_eq!(
+        (normal_quantile(0.0), normal_quantile(1.0)),
+        (f64::NEG_INFINITY, f64::INFINITY)
+    );
+}
+
+#[test]
+fn wilson_has_its_known_values() {
+    // 81 of 263, from Newcombe (1998), table I
+    let interval = wilson(81, 263, 0.95).unwrap();
+    assert!(
+        close(interval.low, 0.2553, 5e-5) && close(interval.high, 0.3662, 5e-5),
+        "{interval:?}"
+    );
+    let none = wilson(0, 20, 0.95).unwrap();
+    assert!(none.low == 0.0 && close(none.high, 0.1611, 5e-5), "{none:?}");
+    let all = wilson(20, 20, 0.95).unwrap();
+    assert!(all.high == 1.0 && close(all.low, 1.0 - none.high, 1e-12), "{all:?}");
+    assert_eq!(wilson(0, 0, 0.95), None);
+}
+
+#[test]
+fn t_has_its_known_values() {
+    // the t quantiles of 1, 4 and 29 degrees of freedom
+    for (n, quantile) in [(2, 12.706_204_736), (5, 2.776_445_105), (30, 2.045_229_642)] {
+        let values: Vec<f64> = (0..n).map(f64::from).collect();
+        let interval = t_interval(&values, 0.95).unwrap();
+        let half = quantile * sample_sd(&values).unwrap() / f64::from(n).sqrt();
+        assert!(
+            close(interval.high - interval.low, 2.0 * half, 1e-6 * half),
+            "{interval:?}"
+        );
+        assert_eq!(interval.n, n as u64);
+    }
+    assert_eq!(t_interval(&[0.4], 0.95), None);
+    assert_eq!(t_interval(&[], 0.95), None);
+    let equal = t_interval(&[0.5; 3], 0.95).unwrap();
+    assert_eq!((equal.low, equal.high), (0.5, 0.5));
+}
+
+#[test]
+fn moments_have_their_known_values() {
+    assert_eq!(mean(&[1.0, 2.0, 6.0]), Some(3.0));
+    assert_eq!(mean(&[]), None);
+    assert_eq!(sample_sd(&[1.0, 2.0, 6.0]), Some(7f64.sqrt()));
+    assert_eq!(sample_sd(&[1.0]), None);
+    assert_eq!((quantile(&[1.0, 2.0, 4.0], 0.25), quantile(&[7.0], 0.9)), (1.5, 7.0));
+}
+
+#[test]
+fn the_bootstrap_repeats_itself_and_spreads_as_the_formula_says() {
+    let mut stream = Seed::root(5).stream();
+    let values: Vec<f64> = (0..400).map(|_| stream.uniform_f64()).collect();
+    let classes: Vec<usize> = (0..400).map(|i| i % 50).collect();
+    let seed = Seed::root(0).child("bootstrap");
+    let interval = bootstrap_mean(&values, &classes, 2000, 0.95, &seed).unwrap();
+    assert_eq!(bootstrap_mean(&values, &classes, 2000, 0.95, &seed).unwrap(), interval);
+    // the variance of a stratified mean is the sum of (m / n)^2 s^2 / m over the classes
+    let variance: f64 = strata(&values, &classes)
+        .iter()
+        .map(|stratum| {
+            (stratum.len() as f64 / 400.0).powi(2) * sample_sd(stratum).unwrap().powi(2) / stratum.len() as f64
+        })
+        .sum();
+    let half = 1.96 * variance.sqrt();
+    // a 2.5 % quantile of 2000 draws has a standard error of 6 % of the half width
+    assert!(
+        close(interval.high - interval.low, 2.0 * half, 0.12 * 2.0 * half),
+        "{interval:?}, half width {half}"
+    );
+    assert_eq!(bootstrap_mean(&[], &[], 10, 0.95, &seed), None);
+    let single = bootstrap_mean(&[0.5], &[3], 10, 0.95, &seed).unwrap();
+    assert_eq!((single.low, single.high), (0.5, 0.5));
+}
+
+/// How many of the simulated intervals hold the truth must lie within 4 binomial standard errors of the level, and
+/// within `bias` more where the method is known to be off by that much.
+fn covers(name: &str, truth: f64, bias: f64, mut simulate: impl FnMut(&mut Stream) -> Interval) {
+    let hits = (0..SIMULATIONS)
+        .filter(|&i| {
+            let interval = simulate(&mut Seed::root(11).child(name).indexed(i as u64).stream());
+            interval.low <= truth && truth <= interval.high
+        })
+        .count();
+    let share = hits as f64 / SIMULATIONS as f64;
+    let allowed = 4.0 * (0.95 * 0.05 / SIMULATIONS as f64).sqrt() + bias;
+    assert!(
+        close(share, 0.95, allowed),
+        "{name}: {share} of the intervals hold the truth"
+    );
+}
+
+#[test]
+fn wilson_covers_a_proportion() {
+    for (name, truth) in [("rare", 0.05), ("chance", 0.3), ("even", 0.5), ("high", 0.97)] {
+        covers(name, truth, 0.0, |stream| {
+            let successes = (0..200).filter(|_| stream.uniform_f64() < truth).count();
+            wilson(successes as u64, 200, 0.95).unwrap()
+        });
+    }
+}
+
+#[test]
+fn t_covers_the_mean_over_seeds() {
+    for n in [2, 5] {
+        covers("seeds", 0.4, 0.0, |stream| {
+            let values: Vec<f64> = (0..n).map(|_| 0.4 + 0.02 * f64::from(stream.normal())).collect();
+            t_interval(&values, 0.95).unwrap()
+        });
+    }
+}
+
+#[test]
+fn the_bootstrap_covers_a_stratified_mean() {
+    let classes: Vec<usize> = (0..200).map(|i| i / 8).collect();
+    let level = |class: usize| 0.2 + 0.6 * class as f64 / 24.0;
+    let truth = mean(&classes.iter().map(|&class| level(class)).collect::<Vec<_>>()).unwrap();
+    covers("bootstrap", truth, 0.01, |stream| {
+        let hits: Vec<f64> = classes
+            .iter()
+            .map(|&class| f64::from(u8::from(stream.uniform_f64() < level(class))))
+            .collect();
+        bootstrap_mean(&hits, &classes, 200, 0.95, &Seed::root(stream.bits())).unwrap()
+    });
+}

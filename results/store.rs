@@ -1,0 +1,248 @@
+//! Where records and their predictions lie, how they get there whole, and how they are found again.
+
+use crate::predictions::{Predictions, PredictionsError};
+use crate::record::{RecordError, RunRecord};
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// What goes wrong with files of records.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing can be written into this folder; found before any work was done.
+    #[error("the folder {} cannot be written", path.display())]
+    NotWritable {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file could not be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file or folder could not be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Neither a file nor a folder.
+    #[error("{} does not exist", path.display())]
+    Missing {
+        /// The path.
+        path: PathBuf,
+    },
+    /// No record in any of these.
+    #[error("no record in {}", paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "))]
+    Empty {
+        /// The files and folders searched.
+        paths: Vec<PathBuf>,
+    },
+    /// A file is not a record, or a record cannot be written as one.
+    #[error("{}", path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: RecordError,
+    },
+    /// Predictions that are none.
+    #[error("{}", path.display())]
+    Predictions {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: PredictionsError,
+    },
+}
+
+/// The path of a record below its folder:
+/// `<task>/<method>[-<quantizer>]/<plan hash>-<backend>-<dtype>-s<seed>[-f<fold>].json`.
+pub fn path(record: &RunRecord) -> PathBuf {
+    let method = match record.quantizer() {
+        Some(quantizer) => format!("{}-{quantizer}", record.method()),
+        None => record.method().to_string(),
+    };
+    let hash: String = record.plan_hash.chars().take(12).collect();
+    let fold = record.fold.map(|fold| format!("-f{fold}")).unwrap_or_default();
+    let (backend, seed) = (&record.backend, record.seed);
+    let file = format!("{hash}-{}-{}-s{seed}{fold}.json", backend.name, backend.dtype);
+    [record.task(), &method, &file].map(file_name).iter().collect()
+}
+
+/// A name as a single path component: task files can be called anything.
+fn file_name(name: &str) -> String {
+    let keeps = |c: char| c.is_alphanumeric() || "-_.".contains(c);
+    let name: String = name.chars().map(|c| if keeps(c) { c } else { '-' }).collect();
+    if name.starts_with('.') {
+        format!("-{name}")
+    } else {
+        name
+    }
+}
+
+/// Creates the folder where it is missing and proves that a file can be written there, so that a long run does not
+/// fail at its end.
+pub fn writable(out: &Path) -> Result<(), StoreError> {
+    let probe = out.join(format!(".writable-{}.tmp", std::process::id()));
+    let attempt = || {
+        fs::create_dir_all(out)?;
+        fs::write(&probe, b"probe")?;
+        fs::remove_file(&probe)
+    };
+    attempt().map_err(|source| StoreError::NotWritable {
+        path: out.to_path_buf(),
+        source,
+    })
+}
+
+/// Writes a record and its predictions below `out` and gives the record's path; one of the same plan, backend, seed and
+/// fold is replaced whole. The record as written names its predictions; it comes last, so that a record without its
+/// predictions never exists.
+pub fn write(out: &Path, record: &RunRecord, predictions: Option<&Predictions>) -> Result<PathBuf, StoreError> {
+    let record_path = out.join(path(record));
+    let predictions_path = record_path.with_extension("predictions.csv");
+    let mut record = record.clone();
+    record.predictions = match (predictions, predictions_path.file_name()) {
+        (Some(_), Some(name)) => Some(name.to_string_lossy().into_owned()),
+        _ => None,
+    };
+    let text = record.to_json().map_err(|source| StoreError::Record {
+        path: record_path.clone(),
+        source,
+    })?;
+    if let Some(predictions) = predictions {
+        let csv = predictions.to_csv();
+        let csv = csv.map_err(|source| StoreError::Predictions {
+            path: predictions_path.clone(),
+            source,
+        })?;
+        replace(&predictions_path, &csv)?;
+    }
+    replace(&record_path, text.as_bytes())?;
+    if predictions.is_none() && predictions_path.exists() {
+        // left by the run that this one replaces
+        fs::remove_file(&predictions_path).map_err(|source| StoreError::Write {
+            path: predictions_path.clone(),
+            source,
+        })?;
+    }
+    Ok(record_path)
+}
+
+/// Puts a file in its place whole: a temporary file in the same folder, flushed to the disk, then renamed.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = folder.join(format!(".{name}.{}.tmp", std::process::id()));
+    let attempt = || {
+        fs::create_dir_all(folder)?;
+        let mut file = File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    };
+    attempt().map_err(|source| {
+        // nothing more can be done if even the half-written file cannot be removed
+        let _ = fs::remove_file(&temporary);
+        StoreError::Write {
+            path: path.to_path_buf(),
+            source,
+        }
+    })
+}
+
+/// Reads the record in this file.
+pub fn read(path: &Path) -> Result<RunRecord, StoreError> {
+    let bytes = fs::read(path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => StoreError::Missing {
+            path: path.to_path_buf(),
+        },
+        _ => StoreError::Read {
+            path: path.to_path_buf(),
+            source,
+        },
+    })?;
+    // text in another encoding is no JSON; the replacement characters make the reader say so
+    RunRecord::from_json(&String::from_utf8_lossy(&bytes)).map_err(|source| StoreError::Record {
+        path: path.to_path_buf(),
+        source,
+    })
+}
+
+/// Reads the predictions of the record that lies at `record_path`. None where it has none.
+pub fn read_predictions(record_path: &Path, record: &RunRecord) -> Result<Option<Predictions>, StoreError> {
+    let Some(name) = &record.predictions else {
+        return Ok(None);
+    };
+    let path = record_path.with_file_name(name);
+    let csv = fs::read(&path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => StoreError::Missing { path: path.clone() },
+        _ => StoreError::Read {
+            path: path.clone(),
+            source,
+        },
+    })?;
+    Predictions::from_csv(&csv)
+        .map(Some)
+        .map_err(|source| StoreError::Predictions { path, source })
+}
+
+/// Reads every record among these files and folders, each once, in order of path; folders are searched with all below
+/// them for `*.json`. It is an error if a file is no record, and if there is none at all.
+pub fn find(paths: &[PathBuf]) -> Result<Vec<(PathBuf, RunRecord)>, StoreError> {
+    let mut files = Vec::new();
+    for path in paths {
+        let kind = fs::metadata(path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => StoreError::Missing { path: path.clone() },
+            _ => StoreError::Read {
+                path: path.clone(),
+                source,
+            },
+        })?;
+        if kind.is_dir() {
+            search(path, &mut files)?;
+        } else {
+            files.push(path.clone());
+        }
+    }
+    files.sort();
+    let mut seen = HashSet::new();
+    files.retain(|file| seen.insert(fs::canonicalize(file).unwrap_or_else(|_| file.clone())));
+    if files.is_empty() {
+        return Err(StoreError::Empty { paths: paths.to_vec() });
+    }
+    files
+        .into_iter()
+        .map(|file| read(&file).map(|record| (file, record)))
+        .collect()
+}
+
+fn search(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), StoreError> {
+    let unreadable = |source| StoreError::Read {
+        path: folder.to_path_buf(),
+        source,
+    };
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let path = entry.path();
+        // a link to a folder is not followed: it could lead back here
+        if entry.file_type().map_err(unreadable)?.is_dir() {
+            search(&path, files)?;
+        } else if path.extension().is_some_and(|extension| extension == "json") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

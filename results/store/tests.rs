@@ -1,0 +1,155 @@
+//! Records on disk: paths, replacement as a whole, search, and errors that name the file.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use super::*;
+use crate::predictions::ProtocolScores;
+use crate::sample::{other, record};
+use std::error::Error;
+
+fn predictions() -> Predictions {
+    let scores = vec![0.25, -1.5, 1e-7, 3.0];
+    let protocols = vec![ProtocolScores {
+        protocol: "linear-probe".into(),
+        scores,
+    }];
+    Predictions::new(
+        vec!["1-1-A".into(), "1-2-A".into()],
+        vec![vec![0], vec![1]],
+        2,
+        protocols,
+    )
+    .unwrap()
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn paths_say_what_was_run() {
+    let mut run = record(3, 165);
+    assert_eq!(
+        path(&run),
+        Path::new("esc50/bridle-rq/0123456789ab-flex-fp32-s3-f1.json")
+    );
+    run.fold = None;
+    assert_eq!(path(&run), Path::new("esc50/bridle-rq/0123456789ab-flex-fp32-s3.json"));
+    let control = other(record(0, 165), None, "ffffffffffffffff", 100);
+    assert_eq!(
+        path(&control),
+        Path::new("esc50/random-init/ffffffffffff-flex-fp32-s0-f1.json")
+    );
+    run.plan["task"] = "../my data".into();
+    assert_eq!(
+        path(&run),
+        Path::new("-..-my-data/bridle-rq/0123456789ab-flex-fp32-s3.json")
+    );
+}
+
+#[test]
+fn a_run_replaces_its_like_whole() {
+    let out = tempfile::tempdir().unwrap();
+    let written = write(out.path(), &record(0, 165), Some(&predictions())).unwrap();
+    let folder = written.parent().unwrap();
+    let stem = "0123456789ab-flex-fp32-s0-f1";
+    assert_eq!(
+        files(folder),
+        [format!("{stem}.json"), format!("{stem}.predictions.csv")]
+    );
+    let read_back = read(&written).unwrap();
+    assert_eq!(read_back.predictions, Some(format!("{stem}.predictions.csv")));
+    assert_eq!(read_predictions(&written, &read_back).unwrap(), Some(predictions()));
+
+    let again = write(out.path(), &record(0, 170), None).unwrap();
+    assert_eq!(again, written);
+    assert_eq!(read(&again).unwrap(), record(0, 170));
+    assert_eq!(files(folder), [format!("{stem}.json")]);
+}
+
+#[test]
+fn an_unwritable_record_leaves_the_old_one() {
+    let out = tempfile::tempdir().unwrap();
+    let path = write(out.path(), &record(0, 165), Some(&predictions())).unwrap();
+    let mut broken = record(0, 165);
+    broken.phases[0].loss.last = f64::NAN;
+    assert!(matches!(
+        write(out.path(), &broken, None),
+        Err(StoreError::Record { .. })
+    ));
+    let mut nan = predictions();
+    nan.protocols[0].scores[0] = f32::NAN;
+    assert!(matches!(
+        write(out.path(), &record(0, 1), Some(&nan)),
+        Err(StoreError::Predictions { .. })
+    ));
+    assert_eq!(read(&path).unwrap().scores, record(0, 165).scores);
+}
+
+#[test]
+fn every_record_is_found_once_and_in_order() {
+    let out = tempfile::tempdir().unwrap();
+    for seed in [2, 0, 1] {
+        write(out.path(), &record(seed, 165), Some(&predictions())).unwrap();
+    }
+    let vq = write(
+        out.path(),
+        &other(record(0, 165), Some("vq"), "aaaaaaaaaaaa", 150),
+        None,
+    )
+    .unwrap();
+    fs::write(vq.with_file_name(".half.json.1.tmp"), "{").unwrap();
+    fs::write(out.path().join("README.md"), "not searched").unwrap();
+    let found = find(&[vq.clone(), out.path().to_path_buf()]).unwrap();
+    let seeds: Vec<_> = found
+        .iter()
+        .map(|(_, record)| (record.quantizer().unwrap(), record.seed))
+        .collect();
+    assert_eq!(seeds, [("rq", 0), ("rq", 1), ("rq", 2), ("vq", 0)]);
+}
+
+#[test]
+fn errors_name_the_file() {
+    let out = tempfile::tempdir().unwrap();
+    let told = |error: StoreError| {
+        let message = error.to_string().replace(&out.path().display().to_string(), "OUT");
+        error
+            .source()
+            .map_or(message.clone(), |source| format!("{message}: {source}"))
+    };
+    let mut messages = vec![told(find(&[out.path().to_path_buf()]).unwrap_err())];
+    messages.push(told(find(&[out.path().join("gone")]).unwrap_err()));
+    fs::write(out.path().join("note.json"), "{\"a\": 1}").unwrap();
+    messages.push(told(find(&[out.path().to_path_buf()]).unwrap_err()));
+    fs::write(out.path().join("note.json"), [0xff, 0xfe, 0]).unwrap();
+    messages.push(told(find(&[out.path().join("note.json")]).unwrap_err()));
+    let mut lost = record(0, 165);
+    lost.predictions = Some("lost.predictions.csv".into());
+    messages.push(told(read_predictions(&out.path().join("x.json"), &lost).unwrap_err()));
+    insta::assert_snapshot!(messages.join("\n"));
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_found_at_once() {
+    let out = tempfile::tempdir().unwrap();
+    let new = out.path().join("a/b");
+    writable(&new).unwrap();
+    assert_eq!(files(&new), Vec::<String>::new());
+    let file = out.path().join("file");
+    fs::write(&file, "").unwrap();
+    for path in [file.clone(), file.join("below")] {
+        let error = writable(&path).unwrap_err();
+        assert!(
+            matches!(&error, StoreError::NotWritable { path: named, .. } if *named == path),
+            "{error}"
+        );
+    }
+    assert!(matches!(
+        write(&file, &record(0, 165), None),
+        Err(StoreError::Write { .. })
+    ));
+}

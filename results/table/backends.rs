@@ -1,0 +1,120 @@
+//! The backend table: one plan on several backends, by score and by time.
+
+use super::mark;
+use super::runs;
+use super::scores::scale;
+use super::{Cell, Table};
+use crate::record::RunRecord;
+use crate::stats;
+use std::collections::BTreeMap;
+
+/// The backend that the others are compared with where it ran.
+const REFERENCE: &str = "flex fp32";
+
+/// Every plan that ran on more than one backend: score, paired difference to the reference backend over the seeds and
+/// folds that both ran, training seconds. None where no plan did.
+pub fn backend_table(records: &[RunRecord]) -> Option<Table> {
+    let (runs, _) = runs::distinct(records);
+    let mut plans: BTreeMap<(&str, String, &str), BTreeMap<String, Vec<&RunRecord>>> = BTreeMap::new();
+    for run in &runs {
+        let backends = plans
+            .entry((run.task(), runs::method(run), &run.plan_hash))
+            .or_default();
+        backends.entry(runs::backend(run)).or_default().push(run);
+    }
+    plans.retain(|_, backends| backends.len() > 1);
+    if plans.is_empty() {
+        return None;
+    }
+    let mut rows = Vec::new();
+    let mut shown = Vec::new();
+    for ((task, method, _), backends) in &plans {
+        let reference = if backends.contains_key(REFERENCE) {
+            REFERENCE
+        } else {
+            backends.keys().next()?
+        };
+        for (protocol, metric) in scores(backends.values().flatten()) {
+            for (name, runs) in backends {
+                let mut row = vec![Cell::word(*task), Cell::word(method)];
+                row.push(
+                    runs.first()
+                        .map_or_else(Cell::missing, |run| Cell::word(runs::short_plan(run))),
+                );
+                row.push(Cell::word(format!("{protocol} {metric}")));
+                row.push(Cell::word(name));
+                let base = if name == reference {
+                    None
+                } else {
+                    backends.get(reference)
+                };
+                row.extend(backend_cells(runs, base.map(Vec::as_slice), &protocol, &metric));
+                rows.push(row);
+                shown.extend(runs.iter().copied());
+            }
+        }
+    }
+    let header = [
+        "task",
+        "method",
+        "plan",
+        "score",
+        "backend",
+        "mean (%)",
+        "difference",
+        "training (s)",
+        "runs",
+    ];
+    let mut notes = vec![
+        format!("difference: mean over the same seeds and folds, in points, to {REFERENCE} or else the first backend"),
+        "training: mean seconds of all phases of one run".to_string(),
+    ];
+    notes.extend(mark::marks_of(shown).into_iter().map(mark::Mark::note));
+    Some(Table {
+        title: "Backends".into(),
+        header: header.map(String::from).to_vec(),
+        rows,
+        notes,
+    })
+}
+
+/// The protocols and metrics of these runs, in the order of the first run that has them.
+fn scores<'a>(runs: impl Iterator<Item = &'a &'a RunRecord>) -> Vec<(String, String)> {
+    let mut all: Vec<(String, String)> = Vec::new();
+    for score in runs.flat_map(|run| &run.scores) {
+        let key = (score.protocol.clone(), score.metric.clone());
+        if !all.contains(&key) {
+            all.push(key);
+        }
+    }
+    all
+}
+
+fn backend_cells(runs: &[&RunRecord], base: Option<&[&RunRecord]>, protocol: &str, metric: &str) -> [Cell; 4] {
+    let value = |run: &RunRecord| Some(run.score(protocol, metric)?.value? * scale(metric));
+    let values: Vec<f64> = runs.iter().filter_map(|run| value(run)).collect();
+    let signs = mark::signs(&mark::marks_of(runs.iter().copied()));
+    let differences: Vec<f64> = runs
+        .iter()
+        .filter_map(|run| {
+            let twin = base?
+                .iter()
+                .find(|twin| (twin.seed, twin.fold) == (run.seed, run.fold))?;
+            Some(value(run)? - value(twin)?)
+        })
+        .collect();
+    // a phase that was taken over from an earlier run has the seconds of that run
+    let trained = runs.iter().filter(|run| !run.phases.is_empty());
+    let seconds: Vec<f64> = trained
+        .map(|run| run.phases.iter().map(|phase| phase.seconds).sum())
+        .collect();
+    let cell = |mean: Option<f64>, text: &dyn Fn(f64) -> String| {
+        mean.map_or_else(Cell::missing, |mean| Cell::new(text(mean), mean))
+    };
+    [
+        cell(stats::mean(&values), &|mean| format!("{mean:.1}{signs}")),
+        cell(stats::mean(&differences), &|mean| format!("{mean:+.2}")),
+        cell(stats::mean(&seconds), &|mean| format!("{mean:.1}")),
+        Cell::new(values.len().to_string(), values.len()),
+    ]
+}

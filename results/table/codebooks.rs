@@ -1,0 +1,123 @@
+//! The codebook table: how each level's codes are used after each phase.
+
+use super::mark;
+use super::runs::{self, Group, Labels};
+use super::{Cell, Table};
+use crate::codebook::CodebookStatistics;
+use crate::record::RunRecord;
+use crate::stats;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+/// Usage, perplexity, entropy and dead codes for every level after every phase, averaged over the seeds and folds of one
+/// plan. A pretraining that several records share counts once.
+pub fn codebook_table(records: &[RunRecord]) -> Table {
+    let (runs, left_out) = runs::distinct(records);
+    let mut seen = HashSet::new();
+    let runs: Vec<&RunRecord> = runs
+        .into_iter()
+        .filter(|run| run.phases.iter().any(|phase| !phase.codebooks.is_empty()))
+        .filter(|run| {
+            run.pretrain_hash
+                .as_ref()
+                .is_none_or(|hash| seen.insert((hash, runs::backend(run))))
+        })
+        .collect();
+    let groups = runs::groups(&runs, |run| vec![run.task().to_string()]);
+    let labels = Labels::of(&groups);
+    let averaged = groups.iter().flat_map(by_task).any(|(_, runs)| runs.len() > 1);
+
+    let mut header = vec!["task".to_string()];
+    header.extend(labels.header());
+    header.extend(
+        [
+            "phase",
+            "level",
+            "codes",
+            "usage (%)",
+            "perplexity",
+            "entropy (bits)",
+            "dead",
+        ]
+        .map(String::from),
+    );
+    header.extend(averaged.then(|| "runs".to_string()));
+    let mut rows = Vec::new();
+    for group in &groups {
+        for (task, runs) in by_task(group) {
+            let signs = mark::signs(&mark::marks_of(runs.iter().copied()));
+            for (phase, level) in levels(&runs) {
+                let mut row = vec![Cell::new(format!("{task}{signs}"), task)];
+                row.extend(labels.cells(group));
+                row.extend(level_cells(&runs, &phase, level, averaged));
+                rows.push(row);
+            }
+        }
+    }
+    let mut notes = labels.notes(left_out);
+    if averaged {
+        notes.push("mean over the runs, ±: sample standard deviation".into());
+    }
+    if !rows.is_empty() {
+        notes.push(
+            "codes of the training data after each phase; perplexity = 2^entropy; dead: codes never chosen".into(),
+        );
+    }
+    notes.extend(mark::marks_of(runs.iter().copied()).into_iter().map(mark::Mark::note));
+    Table {
+        title: "Codebooks".into(),
+        header,
+        rows,
+        notes,
+    }
+}
+
+fn by_task<'a>(group: &Group<'a>) -> BTreeMap<&'a str, Vec<&'a RunRecord>> {
+    let mut tasks: BTreeMap<&str, Vec<&RunRecord>> = BTreeMap::new();
+    group
+        .runs
+        .iter()
+        .for_each(|run| tasks.entry(run.task()).or_default().push(run));
+    tasks
+}
+
+/// The phases and levels of these runs, in order.
+fn levels(runs: &[&RunRecord]) -> Vec<(String, usize)> {
+    let mut seen = BTreeSet::new();
+    let all = runs
+        .iter()
+        .flat_map(|run| &run.phases)
+        .flat_map(|phase| (0..phase.codebooks.len()).map(|level| (phase.name.clone(), level)));
+    all.filter(|place| seen.insert(place.clone())).collect()
+}
+
+fn level_cells(runs: &[&RunRecord], phase: &str, level: usize, averaged: bool) -> Vec<Cell> {
+    let found: Vec<&CodebookStatistics> = runs
+        .iter()
+        .filter_map(|run| run.phases.iter().find(|p| p.name == phase)?.codebooks.get(level))
+        .collect();
+    let average = |decimals: usize, of: &dyn Fn(&CodebookStatistics) -> f64| {
+        let values: Vec<f64> = found.iter().map(|statistics| of(statistics)).collect();
+        let Some(mean) = stats::mean(&values) else {
+            return Cell::missing();
+        };
+        let spread = stats::sample_sd(&values)
+            .map(|sd| format!(" ± {sd:.decimals$}"))
+            .unwrap_or_default();
+        Cell::new(format!("{mean:.decimals$}{spread}"), mean)
+    };
+    // K is a value of the plan, so that it is the same in all runs
+    let codes = found.first().map_or_else(Cell::missing, |statistics| {
+        Cell::new(statistics.codes.to_string(), statistics.codes)
+    });
+    let mut cells = vec![Cell::word(phase), Cell::new((level + 1).to_string(), level + 1), codes];
+    cells.push(average(1, &|statistics| statistics.usage * 100.0));
+    cells.push(average(1, &|statistics| statistics.perplexity));
+    cells.push(average(2, &|statistics| statistics.entropy_bits));
+    cells.push(average(if found.len() > 1 { 1 } else { 0 }, &|statistics| {
+        statistics.dead as f64
+    }));
+    if averaged {
+        cells.push(Cell::new(found.len().to_string(), found.len()));
+    }
+    cells
+}

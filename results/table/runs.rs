@@ -1,0 +1,206 @@
+//! Which runs belong together: those that differ in nothing but seed and fold.
+
+use super::Cell;
+use crate::record::RunRecord;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Runs of one method and setting, to be shown in one row (or block of rows).
+pub(super) struct Group<'a> {
+    pub(super) method: String,
+    setting: Setting,
+    /// Start of the plan's hash, where nothing else tells this group from another.
+    plan: Option<String>,
+    pub(super) runs: Vec<&'a RunRecord>,
+}
+
+/// What tells groups of one method apart.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Setting {
+    preset: String,
+    recipe: String,
+    backend: String,
+}
+
+impl Setting {
+    fn of(record: &RunRecord) -> Self {
+        let word = |key| record.plan_word(key).unwrap_or("-").to_string();
+        Self {
+            preset: word("preset"),
+            recipe: word("recipe"),
+            backend: backend(record),
+        }
+    }
+
+    fn values(&self) -> [(&'static str, &str); 3] {
+        [
+            ("preset", &self.preset),
+            ("recipe", &self.recipe),
+            ("backend", &self.backend),
+        ]
+    }
+}
+
+/// The backend with its dtype, and its device unless that is the processor.
+pub(super) fn backend(record: &RunRecord) -> String {
+    let backend = &record.backend;
+    let device = if backend.device == "cpu" {
+        String::new()
+    } else {
+        format!(" {}", backend.device)
+    };
+    format!("{}{device} {}", backend.name, backend.dtype)
+}
+
+/// The method with its quantizer, as a row is called.
+pub(super) fn method(record: &RunRecord) -> String {
+    match record.quantizer() {
+        Some(quantizer) => format!("{} {quantizer}", record.method()),
+        None => record.method().to_string(),
+    }
+}
+
+/// The start of a plan's hash.
+pub(super) fn short_plan(record: &RunRecord) -> String {
+    record.plan_hash.chars().take(6).collect()
+}
+
+/// Each run once: of several records of one run the one that ended last. Gives the number left out too.
+pub(super) fn distinct(records: &[RunRecord]) -> (Vec<&RunRecord>, usize) {
+    let mut runs = BTreeMap::new();
+    for record in records {
+        let key = (
+            record.task(),
+            method(record),
+            &record.plan_hash,
+            backend(record),
+            record.seed,
+            record.fold,
+        );
+        let known = runs.entry(key).or_insert(record);
+        if record.finished > known.finished {
+            *known = record;
+        }
+    }
+    let left_out = records.len() - runs.len();
+    (runs.into_values().collect(), left_out)
+}
+
+/// Groups of runs that may be averaged. `columns` names the cells that a run fills: two plans that fill the same cell
+/// get rows of their own, told apart by the plan's hash.
+pub(super) fn groups<'a, C: Ord>(runs: &[&'a RunRecord], columns: impl Fn(&RunRecord) -> Vec<C>) -> Vec<Group<'a>> {
+    let mut settings: BTreeMap<(bool, String, Setting), Vec<&RunRecord>> = BTreeMap::new();
+    for run in runs {
+        // controls, which have no quantizer, come last
+        settings
+            .entry((run.quantizer().is_none(), method(run), Setting::of(run)))
+            .or_default()
+            .push(run);
+    }
+    let mut groups = Vec::new();
+    for ((_, method, setting), runs) in settings {
+        let mut plans: BTreeMap<C, BTreeSet<&str>> = BTreeMap::new();
+        for run in &runs {
+            columns(run).into_iter().for_each(|column| {
+                plans.entry(column).or_default().insert(&run.plan_hash);
+            });
+        }
+        if plans.values().all(|plans| plans.len() < 2) {
+            groups.push(Group {
+                method,
+                setting,
+                plan: None,
+                runs,
+            });
+            continue;
+        }
+        let mut split: BTreeMap<&str, Vec<&RunRecord>> = BTreeMap::new();
+        runs.iter()
+            .for_each(|run| split.entry(&run.plan_hash).or_default().push(run));
+        groups.extend(split.into_values().map(|runs| {
+            let plan = runs.first().map(|run| short_plan(run));
+            Group {
+                method: method.clone(),
+                setting: setting.clone(),
+                plan,
+                runs,
+            }
+        }));
+    }
+    groups
+}
+
+/// The leading columns of a table of groups: the method, then whatever tells the groups apart.
+pub(super) struct Labels {
+    varying: Vec<usize>,
+    plans: bool,
+    /// What all groups share, in words; empty without groups.
+    pub(super) shared: String,
+}
+
+impl Labels {
+    pub(super) fn of(groups: &[Group]) -> Self {
+        let mut labels = Self {
+            varying: Vec::new(),
+            plans: groups.iter().any(|g| g.plan.is_some()),
+            shared: String::new(),
+        };
+        let Some(first) = groups.first() else { return labels };
+        let mut shared = Vec::new();
+        for (i, (name, value)) in first.setting.values().into_iter().enumerate() {
+            if groups.iter().any(|group| group.setting.values()[i].1 != value) {
+                labels.varying.push(i);
+            } else {
+                shared.push(format!("{name} {value}"));
+            }
+        }
+        labels.shared = shared.join(", ");
+        labels
+    }
+
+    /// Headings of the leading columns.
+    pub(super) fn header(&self) -> Vec<String> {
+        let names = ["preset", "recipe", "backend"];
+        let varying = self.varying.iter().map(|&i| names[i]);
+        ["method"]
+            .into_iter()
+            .chain(varying)
+            .chain(self.plans.then_some("plan"))
+            .map(String::from)
+            .collect()
+    }
+
+    /// The leading cells of a group's rows.
+    pub(super) fn cells(&self, group: &Group) -> Vec<Cell> {
+        let mut cells = vec![Cell::word(&group.method)];
+        let values = group.setting.values();
+        cells.extend(self.varying.iter().map(|&i| Cell::word(values[i].1)));
+        if self.plans {
+            cells.push(group.plan.as_ref().map_or_else(Cell::missing, Cell::word));
+        }
+        cells
+    }
+
+    /// The notes that every table of groups has: what is shared, and records that were left out.
+    pub(super) fn notes(&self, left_out: usize) -> Vec<String> {
+        let mut notes = Vec::new();
+        if !self.shared.is_empty() {
+            notes.push(self.shared.clone());
+        }
+        if left_out > 0 {
+            notes.push(format!(
+                "{left_out} older {} of the same run left out",
+                plural(left_out, "record")
+            ));
+        }
+        notes
+    }
+}
+
+/// A noun with its plural's ending for any count but 1.
+pub(super) fn plural(count: usize, noun: &str) -> String {
+    if count == 1 {
+        noun.to_string()
+    } else {
+        format!("{noun}s")
+    }
+}

@@ -1,0 +1,239 @@
+//! The main table: methods against tasks, protocols and metrics.
+
+use super::mark::{self, Mark};
+use super::runs::{self, Group, Labels};
+use super::{Cell, Table};
+use crate::record::{RunRecord, Score};
+use crate::stats;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Protocols in the order of their columns; others follow by name.
+const PROTOCOLS: [&str; 3] = ["linear-probe", "finetune", "knn"];
+
+/// Metrics in the order of their columns; others follow by name.
+const METRICS: [&str; 7] = ["top1", "top5", "map", "map_all_classes", "auc", "dprime", "wer"];
+
+/// A column: task, then protocol and metric with their rank.
+type Column = (String, (usize, String), (usize, String));
+
+/// Methods against tasks, protocols and metrics. A cell holds one run's score with its interval, or mean and standard
+/// deviation over the seeds and folds of one plan; runs of different plans, backends or dtypes never share a cell.
+pub fn main_table(records: &[RunRecord]) -> Table {
+    let (runs, left_out) = runs::distinct(records);
+    let columns: BTreeSet<Column> = runs.iter().flat_map(|run| columns(run)).collect();
+    let groups = runs::groups(&runs, columns_of);
+    let labels = Labels::of(&groups);
+    let summaries: Vec<Vec<Option<Summary>>> = groups
+        .iter()
+        .map(|group| columns.iter().map(|column| Summary::of(group, column)).collect())
+        .collect();
+
+    let mut rows = Vec::new();
+    for (group, summaries) in groups.iter().zip(&summaries) {
+        let mut row = labels.cells(group);
+        row.extend(
+            summaries
+                .iter()
+                .map(|summary| summary.as_ref().map_or_else(Cell::missing, Summary::cell)),
+        );
+        rows.push(row);
+    }
+    let first = labels.header().len();
+    for (i, column) in columns.iter().enumerate() {
+        let of_column: Vec<Option<&Summary>> = summaries.iter().map(|row| row[i].as_ref()).collect();
+        for best in best(&of_column, &column.2.1) {
+            rows[best][first + i].best = true;
+            rows[best][first + i].value["best"] = Value::Bool(true);
+        }
+    }
+
+    let mut header = labels.header();
+    header.extend(columns.iter().map(|(task, (_, protocol), (_, metric))| {
+        let unit = if scale(metric) == 1.0 { "" } else { " (%)" };
+        format!("{task}\n{protocol}\n{metric}{unit}")
+    }));
+    let notes = notes(&labels, left_out, summaries.iter().flatten().flatten());
+    Table {
+        title: "Scores".into(),
+        header,
+        rows,
+        notes,
+    }
+}
+
+fn columns_of(run: &RunRecord) -> Vec<Column> {
+    columns(run).collect()
+}
+
+fn columns(run: &RunRecord) -> impl Iterator<Item = Column> {
+    let rank = |known: &[&str], name: &str| {
+        (
+            known.iter().position(|word| *word == name).unwrap_or(known.len()),
+            name.to_string(),
+        )
+    };
+    run.scores.iter().map(move |score| {
+        (
+            run.task().to_string(),
+            rank(&PROTOCOLS, &score.protocol),
+            rank(&METRICS, &score.metric),
+        )
+    })
+}
+
+/// What a fraction is multiplied with to be shown: per cent, except for what is no fraction.
+pub(super) fn scale(metric: &str) -> f64 {
+    if metric == "dprime" { 1.0 } else { 100.0 }
+}
+
+/// Decimals of a shown value: as many as a test set of some hundred samples can tell apart.
+fn decimals(metric: &str) -> usize {
+    if metric == "dprime" { 3 } else { 1 }
+}
+
+/// Everything about one cell.
+struct Summary {
+    metric: String,
+    /// Values of all runs, or None if one of them is undefined.
+    values: Option<Vec<f64>>,
+    reason: Option<String>,
+    over: &'static str,
+    /// Test samples, each counted once however many seeds were run.
+    samples: u64,
+    interval: Option<stats::Interval>,
+    marks: Vec<Mark>,
+}
+
+impl Summary {
+    fn of(group: &Group, (task, (_, protocol), (_, metric)): &Column) -> Option<Self> {
+        let of_task = group.runs.iter().filter(|run| run.task() == task);
+        let scored: Vec<(&RunRecord, &Score)> = of_task
+            .filter_map(|run| Some((*run, run.score(protocol, metric)?)))
+            .collect();
+        let (_, only) = scored.first()?;
+        let mut by_fold = BTreeMap::new();
+        for (run, score) in &scored {
+            let samples = by_fold.entry(run.fold).or_insert(0);
+            *samples = score.n.max(*samples);
+        }
+        let seeds: BTreeSet<u64> = scored.iter().map(|(run, _)| run.seed).collect();
+        let over = match (seeds.len(), by_fold.len()) {
+            (_, 1) => "seed",
+            (1, _) => "fold",
+            _ => "run",
+        };
+        Some(Self {
+            metric: metric.clone(),
+            values: scored.iter().map(|(_, score)| score.value).collect(),
+            reason: scored
+                .iter()
+                .find(|(_, score)| score.value.is_none())
+                .map(|(_, score)| score.reason.clone().unwrap_or_else(|| "no reason recorded".into())),
+            over,
+            samples: by_fold.values().sum(),
+            interval: if scored.len() == 1 { only.interval.clone() } else { None },
+            marks: mark::marks_of(scored.iter().map(|(run, _)| *run)),
+        })
+    }
+
+    fn mean(&self) -> Option<f64> {
+        stats::mean(self.values.as_ref()?)
+    }
+
+    fn runs(&self) -> usize {
+        self.values.as_ref().map_or(0, Vec::len)
+    }
+
+    fn cell(&self) -> Cell {
+        let signs = mark::signs(&self.marks);
+        let marks: Vec<&str> = self.marks.iter().map(|mark| mark.name()).collect();
+        let (Some(values), Some(mean)) = (&self.values, self.mean()) else {
+            let value = json!({ "mean": null, "reason": self.reason, "n": self.samples, "marks": marks });
+            return Cell::new(format!("undefined{signs}"), value);
+        };
+        let shown = |value: f64| format!("{:.*}", decimals(&self.metric), value * scale(&self.metric));
+        let sd = stats::sample_sd(values);
+        let spread = match (sd, &self.interval) {
+            (Some(sd), _) => format!(
+                " ± {} ({} {}, n={})",
+                shown(sd),
+                self.runs(),
+                runs::plural(self.runs(), self.over),
+                self.samples
+            ),
+            (None, Some(interval)) => format!(
+                " [{}, {}] n={}",
+                shown(interval.low),
+                shown(interval.high),
+                self.samples
+            ),
+            (None, None) => format!(" (no interval) n={}", self.samples),
+        };
+        let value = json!({
+            "mean": mean, "sd": sd, "runs": self.runs(), "n": self.samples,
+            "interval": self.interval, "marks": marks, "best": false,
+        });
+        Cell::new(format!("{}{signs}{spread}", shown(mean)), value)
+    }
+}
+
+/// The rows with the best mean of a column. None where there is nothing to compare; numbers from other data than their
+/// neighbours take no part.
+fn best(column: &[Option<&Summary>], metric: &str) -> Vec<usize> {
+    let sign = if metric == "wer" { -1.0 } else { 1.0 };
+    let candidates = |other_data: bool| -> Vec<(usize, f64)> {
+        let means = column.iter().enumerate().filter_map(|(row, summary)| {
+            let summary = (*summary)?;
+            let is_other = summary.marks.iter().any(|mark| mark.is_other_data());
+            if is_other == other_data {
+                Some((row, sign * summary.mean()?))
+            } else {
+                None
+            }
+        });
+        means.collect()
+    };
+    let plain = candidates(false);
+    let candidates = if plain.is_empty() { candidates(true) } else { plain };
+    if candidates.len() < 2 {
+        return Vec::new();
+    }
+    let top = candidates
+        .iter()
+        .map(|(_, mean)| *mean)
+        .fold(f64::NEG_INFINITY, f64::max);
+    candidates
+        .into_iter()
+        .filter(|(_, mean)| *mean == top)
+        .map(|(row, _)| row)
+        .collect()
+}
+
+fn notes<'a>(labels: &Labels, left_out: usize, cells: impl Iterator<Item = &'a Summary>) -> Vec<String> {
+    let cells: Vec<&Summary> = cells.collect();
+    let mut notes = labels.notes(left_out);
+    let intervals: BTreeSet<String> = cells
+        .iter()
+        .filter_map(|cell| cell.interval.as_ref())
+        .map(|interval| {
+            format!(
+                "[low, high]: {} % interval of one run ({})",
+                interval.level * 100.0,
+                interval.method
+            )
+        })
+        .collect();
+    notes.extend(intervals);
+    if cells.iter().any(|cell| cell.runs() > 1) {
+        notes.push("±: sample standard deviation over the runs".into());
+    }
+    if !cells.is_empty() {
+        notes.push("n: test samples; best of a column by its mean, which is no test of a difference".into());
+    }
+    let reasons: BTreeSet<&String> = cells.iter().filter_map(|cell| cell.reason.as_ref()).collect();
+    notes.extend(reasons.into_iter().map(|reason| format!("undefined: {reason}")));
+    let marks: BTreeSet<Mark> = cells.iter().flat_map(|cell| cell.marks.iter().copied()).collect();
+    notes.extend(marks.into_iter().map(Mark::note));
+    notes
+}

@@ -1,0 +1,233 @@
+//! Snapshots of the tables made from a handful of synthetic records, and laws of any table.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use super::*;
+use crate::record::{RunRecord, Skipped};
+use crate::sample::{backend, other, proportion, record};
+use proptest::prelude::*;
+
+fn on(mut record: RunRecord, name: &str) -> RunRecord {
+    record.backend = backend(name);
+    record
+}
+
+/// rq with three seeds, vq and random-init with one.
+fn comparison() -> Vec<RunRecord> {
+    let mut records: Vec<RunRecord> = [(0, 165), (1, 160), (2, 172)]
+        .map(|(seed, top1)| record(seed, top1))
+        .into();
+    records.push(other(record(0, 0), Some("vq"), "bbbbbbbbbbbb", 140));
+    records.push(other(record(0, 0), None, "cccccccccccc", 110));
+    records
+}
+
+#[test]
+fn methods_are_compared() {
+    let table = main_table(&comparison());
+    insta::assert_snapshot!("main_terminal", table.render(Format::Terminal));
+    insta::assert_snapshot!("main_markdown", table.render(Format::Markdown));
+    insta::assert_snapshot!("main_json", table.render(Format::Json));
+    let widest = table
+        .render(Format::Terminal)
+        .lines()
+        .map(|line| line.chars().count())
+        .max()
+        .unwrap();
+    assert!(widest <= 100, "{widest} columns");
+}
+
+#[test]
+fn runs_of_other_plans_and_backends_get_rows_of_their_own() {
+    let mut records = comparison();
+    records.push(other(record(0, 0), Some("rq"), "dddddddddddd", 180));
+    records.push(on(record(0, 166), "tch"));
+    let mut smoke = other(record(0, 0), Some("rq"), "eeeeeeeeeeee", 90);
+    smoke.plan["preset"] = "smoke".into();
+    records.push(smoke);
+    insta::assert_snapshot!(main_table(&records).render(Format::Terminal));
+}
+
+#[test]
+fn plans_that_differ_in_protocols_alone_share_a_row() {
+    let mut knn = other(record(0, 0), Some("rq"), "dddddddddddd", 120);
+    knn.scores.iter_mut().for_each(|score| score.protocol = "knn".into());
+    let table = main_table(&[record(0, 165), knn]);
+    assert_eq!(table.rows.len(), 1);
+    assert_eq!(table.header.len(), 5);
+    assert!(table.rows[0].iter().all(|cell| !cell.text.is_empty()));
+}
+
+#[test]
+fn numbers_that_are_not_like_the_others_are_marked() {
+    let mut records = comparison();
+    records[3].program.dirty = true;
+    records[4].data.subset = Some(8);
+    records[4].scores[0] = proportion("top1", 399);
+    records[1].data.variant = "different".into();
+    records[0].data.skipped.push(Skipped {
+        id: "1-1-A".into(),
+        reason: "truncated".into(),
+    });
+    records[3].scores[1].value = None;
+    records[3].scores[1].reason = Some("fewer than five classes".into());
+    records[4].scores[1].interval = None;
+    insta::assert_snapshot!(main_table(&records).render(Format::Terminal));
+}
+
+#[test]
+fn folds_are_told_from_seeds() {
+    let folds: Vec<RunRecord> = (1..=5)
+        .map(|fold| {
+            let mut record = record(0, 160 + u64::from(fold));
+            record.fold = Some(fold);
+            record
+        })
+        .collect();
+    let text = &main_table(&folds).rows[0][1].text;
+    assert_eq!(text, "40.8 ± 0.4 (5 folds, n=2000)");
+}
+
+#[test]
+fn a_run_counts_once() {
+    let mut newer = record(0, 200);
+    newer.finished = newer.finished.checked_add(std::time::Duration::from_secs(60)).unwrap();
+    for records in [[record(0, 100), newer.clone()], [newer.clone(), record(0, 100)]] {
+        let table = main_table(&records);
+        assert_eq!(table.rows[0][1].text, "50.0 [45.1, 54.9] n=400");
+        assert!(
+            table
+                .notes
+                .contains(&"1 older record of the same run left out".to_string()),
+            "{:?}",
+            table.notes
+        );
+    }
+}
+
+#[test]
+fn the_lowest_error_is_the_best() {
+    let mut records = [record(0, 165), other(record(0, 0), Some("vq"), "bbbbbbbbbbbb", 140)];
+    records
+        .iter_mut()
+        .flat_map(|record| &mut record.scores)
+        .for_each(|score| score.metric = "wer".into());
+    let table = main_table(&records);
+    assert_eq!(
+        table.rows.iter().map(|row| row[1].best).collect::<Vec<_>>(),
+        [false, true]
+    );
+}
+
+#[test]
+fn codebooks_are_shown_by_phase_and_level() {
+    let one = codebook_table(&[record(0, 165), other(record(0, 0), None, "cccccccccccc", 110)]);
+    insta::assert_snapshot!("codebooks_one", one.render(Format::Terminal));
+    let averaged = codebook_table(&comparison());
+    insta::assert_snapshot!("codebooks_averaged", averaged.render(Format::Markdown));
+}
+
+#[test]
+fn a_shared_pretraining_counts_once_among_codebooks() {
+    let mut knn = other(record(0, 0), Some("rq"), "dddddddddddd", 120);
+    knn.pretrain_hash = record(0, 165).pretrain_hash;
+    assert_eq!(codebook_table(&[record(0, 165), knn]).rows.len(), 4);
+}
+
+#[test]
+fn backends_are_compared_on_the_same_seeds() {
+    assert_eq!(backend_table(&comparison()), None);
+    let mut records = comparison();
+    records.extend([on(record(0, 167), "tch"), on(record(7, 390), "tch")]);
+    insta::assert_snapshot!(backend_table(&records).unwrap().render(Format::Terminal));
+}
+
+#[test]
+fn markdown_keeps_its_cells_whole() {
+    let cell = Cell::word("a|b *c* \nd");
+    let table = Table {
+        title: "t".into(),
+        header: vec!["x".into()],
+        rows: vec![vec![cell]],
+        notes: Vec::new(),
+    };
+    assert!(
+        table.render(Format::Markdown).contains(r"| a\|b \*c\*  d |"),
+        "{}",
+        table.render(Format::Markdown)
+    );
+}
+
+#[test]
+fn formats_are_found_by_name() {
+    assert!(
+        Format::ALL
+            .iter()
+            .all(|(name, format)| Format::named(name) == Some(*format))
+    );
+    assert_eq!(Format::named("pdf"), None);
+}
+
+fn any_record() -> impl Strategy<Value = RunRecord> {
+    let words = prop::sample::select(vec!["rq", "vq", "none"]);
+    let tasks = prop::sample::select(vec!["esc50", "synthetic", "a|b\n"]);
+    let metrics = prop::sample::select(vec!["top1", "dprime", "wer", "new"]);
+    let hashes = prop::sample::select(vec!["", "aaaaaaaaaaaa", "ümlaut"]);
+    (
+        words,
+        tasks,
+        metrics,
+        hashes,
+        0u64..3,
+        prop::option::of(0u8..3),
+        prop::option::of(-1e300..1e300f64),
+        0u8..16,
+    )
+        .prop_map(|(quantizer, task, metric, hash, seed, fold, value, bits)| {
+            let mut record = other(record(seed, 0), Some(quantizer), hash, 100);
+            record.plan["task"] = task.into();
+            record.scores[0].metric = metric.into();
+            (record.scores[0].value, record.fold) = (value, fold);
+            record.program.dirty = bits & 1 > 0;
+            if bits & 2 > 0 {
+                record.scores.clear();
+            }
+            if bits & 4 > 0 {
+                record.phases.pop();
+                record.pretrain_hash = None;
+            }
+            if bits & 8 > 0 {
+                record.backend.name = "tch".into();
+            }
+            record
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn tables_are_rectangular_in_any_order_of_records(records in prop::collection::vec(any_record(), 0..8)) {
+        let mut reversed = records.clone();
+        reversed.reverse();
+        let tables = |records: &[RunRecord]| {
+            let mut tables = vec![main_table(records), codebook_table(records)];
+            tables.extend(backend_table(records));
+            tables
+        };
+        for table in tables(&records) {
+            prop_assert!(table.rows.iter().all(|row| row.len() == table.header.len()));
+            for (_, format) in Format::ALL {
+                let text = table.render(format);
+                prop_assert!(text.ends_with('\n') && !text.contains("NaN"));
+            }
+        }
+        let main = main_table(&records);
+        let scored: usize = main.rows.iter().flatten().filter(|cell| cell.value.get("marks").is_some()).count();
+        prop_assert_eq!(scored > 0, records.iter().any(|record| !record.scores.is_empty()));
+        // no two records of one run, so that none is chosen over another
+        let keys: std::collections::HashSet<_> = records.iter().map(crate::store::path).collect();
+        if keys.len() == records.len() {
+            prop_assert_eq!(tables(&records), tables(&reversed));
+        }
+    }
+}

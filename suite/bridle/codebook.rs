@@ -1,0 +1,217 @@
+//! One codebook: nearest codes, k-means start, moving averages, restart of unused codes.
+
+use crate::config::{Learning, QuantizerConfig, SoftPick};
+use crate::init::Init;
+use burn::module::{Module, Param};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor, TensorData};
+
+/// The random picks of a quantizer. Recorded picks can stand in for drawn ones.
+pub trait Picks {
+    /// Rows of the `samples` vectors taken as the initial means of `codes` codes at `level`.
+    fn initial_means(&mut self, level: usize, samples: usize, codes: usize) -> Vec<usize>;
+    /// For each of `codes` codes the row that replaces it at `level` if this batch did not use it.
+    fn restart(&mut self, level: usize, samples: usize, codes: usize) -> Vec<usize>;
+}
+
+/// Picks drawn from a seed.
+#[derive(Clone, Debug)]
+pub struct SeededPicks(pub bridle_seed::Seed);
+
+impl Picks for SeededPicks {
+    fn initial_means(&mut self, level: usize, samples: usize, codes: usize) -> Vec<usize> {
+        let mut stream = self.0.child("k-means").indexed(level as u64).stream();
+        if samples >= codes {
+            let mut rows = stream.permutation(samples);
+            rows.truncate(codes);
+            return rows;
+        }
+        (0..codes).map(|_| stream.below(samples)).collect()
+    }
+
+    fn restart(&mut self, level: usize, samples: usize, codes: usize) -> Vec<usize> {
+        let mut stream = self.0.child("restart").indexed(level as u64).stream();
+        (0..codes).map(|_| stream.below(samples)).collect()
+    }
+}
+
+/// K code vectors with their usage average.
+#[derive(Module, Debug)]
+pub struct Codebook<B: Backend> {
+    /// Code vectors [K, d].
+    pub vectors: Param<Tensor<B, 2>>,
+    /// Moving average of how many vectors each code gets per batch, [K]. A statistic, except in the smoothed form.
+    pub usage: Param<Tensor<B, 1>>,
+    /// Moving average of the sum of each code's vectors [K, d]; only the smoothed form has one.
+    pub sums: Option<Param<Tensor<B, 2>>>,
+}
+
+impl<B: Backend> Codebook<B> {
+    /// A codebook with the given vectors, row-major [K, d].
+    pub fn new(config: &QuantizerConfig, vectors: Vec<f32>, init: &Init<B>) -> Self {
+        let (codes, dim) = (config.codes, config.dim);
+        let smoothed = config.learning == Learning::SmoothedEma;
+        let parameter = init.param([codes, dim], vectors.clone());
+        Self {
+            vectors: parameter.set_require_grad(config.learning == Learning::Gradient),
+            usage: init.frozen([codes], vec![if smoothed { 1.0 } else { 0.0 }; codes]),
+            sums: smoothed.then(|| init.frozen([codes, dim], vectors)),
+        }
+    }
+
+    /// Replaces the vectors, keeping identity and gradient requirement.
+    pub fn set_vectors(&mut self, vectors: Tensor<B, 2>) {
+        let tracked = self.vectors.is_require_grad();
+        let vectors = vectors.detach();
+        self.vectors = self.vectors.clone().map(|_| vectors.set_require_grad(tracked));
+    }
+
+    /// Replaces the usage average.
+    pub fn set_usage(&mut self, usage: Tensor<B, 1>) {
+        let usage = usage.detach();
+        self.usage = self.usage.clone().map(|_| usage);
+    }
+
+    /// Squared distances |n|² + |w|² - 2 n·w between rows [M, d] and all codes: [M, K]. The readable form.
+    pub fn distances(&self, rows: Tensor<B, 2>) -> Tensor<B, 2> {
+        let vectors = self.vectors.val().detach();
+        let row_norms = rows.clone().powi_scalar(2).sum_dim(1); // [M, 1]
+        let code_norms = vectors.clone().powi_scalar(2).sum_dim(1).swap_dims(0, 1); // [1, K]
+        row_norms + code_norms - rows.matmul(vectors.swap_dims(0, 1)).mul_scalar(2.0)
+    }
+
+    /// The codes of rows [M, d]: [M, S] for S codes per level. One code is the nearest (the lowest index on ties).
+    pub fn assign(&self, rows: Tensor<B, 2>, soft_codes: usize, pick: SoftPick) -> Tensor<B, 2, Int> {
+        if soft_codes > 1 {
+            let SoftPick::Farthest = pick;
+            return self.distances(rows).topk_with_indices(soft_codes, 1).1;
+        }
+        // |n|² is the same for every code, so it is left out
+        let vectors = self.vectors.val().detach();
+        let half_norms = vectors.clone().powi_scalar(2).sum_dim(1).swap_dims(0, 1).div_scalar(2.0); // [1, K]
+        (rows.matmul(vectors.swap_dims(0, 1)) - half_norms).argmax(1)
+    }
+
+    /// The vectors of codes [M, S], summed over S: [M, d].
+    pub fn lookup(&self, codes: Tensor<B, 2, Int>) -> Tensor<B, 2> {
+        let [rows, picks] = codes.dims();
+        let vectors = self.vectors.val();
+        let [_, dim] = vectors.dims();
+        let picked = vectors.select(0, codes.reshape([rows * picks]));
+        if picks == 1 {
+            return picked;
+        }
+        picked.reshape([rows, picks, dim]).sum_dim(1).reshape([rows, dim])
+    }
+
+    /// One-hot (or S-hot) membership of codes [M, S]: [M, K].
+    fn membership(&self, codes: Tensor<B, 2, Int>) -> Tensor<B, 2> {
+        let [rows, picks] = codes.dims();
+        let [count] = self.usage.val().dims();
+        let range = Tensor::<B, 1, Int>::arange(0..count as i64, &codes.device()).reshape([1, 1, count]);
+        let hot = codes.reshape([rows, picks, 1]).equal(range.expand([rows, picks, count])).float();
+        hot.sum_dim(1).reshape([rows, count])
+    }
+
+    /// The statistics of one batch: how many rows each code got [K], and their sum [K, d].
+    ///
+    /// A matrix product, not a scatter: the order of summation is then fixed on every backend.
+    pub fn batch_statistics(&self, rows: Tensor<B, 2>, codes: Tensor<B, 2, Int>) -> (Tensor<B, 1>, Tensor<B, 2>) {
+        let hot = self.membership(codes);
+        let [_, count] = hot.dims();
+        (hot.clone().sum_dim(0).reshape([count]), hot.swap_dims(0, 1).matmul(rows))
+    }
+
+    /// Moves the usage average: decay * usage + (1 - decay) * counts.
+    pub fn track_usage(&mut self, counts: Tensor<B, 1>, decay: f64) {
+        let usage = self.usage.val().mul_scalar(decay) + counts.mul_scalar(1.0 - decay);
+        self.set_usage(usage);
+    }
+
+    /// The unit mean of each code's rows, or the code's own vector where it got none: [K, d].
+    pub fn unit_means(&self, counts: Tensor<B, 1>, sums: Tensor<B, 2>) -> Tensor<B, 2> {
+        let vectors = self.vectors.val().detach();
+        let empty = counts.clone().equal_elem(0.0).unsqueeze_dim::<2>(1).expand(vectors.dims());
+        let means = sums / counts.clamp_min(1.0).unsqueeze_dim(1);
+        unit(means).mask_where(empty, vectors)
+    }
+
+    /// Moves each code towards the unit mean of its rows; the result is not renormalised.
+    pub fn average(&mut self, counts: Tensor<B, 1>, sums: Tensor<B, 2>, decay: f64) {
+        let means = self.unit_means(counts, sums);
+        let vectors = self.vectors.val().detach();
+        self.set_vectors(vectors.mul_scalar(decay) + means.mul_scalar(1.0 - decay));
+    }
+
+    /// The video quantizer's form: averages of sums and counts, Laplace-smoothed; `usage` must be up to date.
+    pub fn average_smoothed(&mut self, sums: Tensor<B, 2>, decay: f64) {
+        const SMOOTHING: f64 = 1e-5;
+        let Some(average) = &self.sums else { return };
+        let average = average.val().mul_scalar(decay) + sums.mul_scalar(1.0 - decay);
+        let usage = self.usage.val();
+        let [codes] = usage.dims();
+        let total = usage.clone().sum(); // [1]
+        let smoothed = usage.add_scalar(SMOOTHING) / total.clone().add_scalar(codes as f64 * SMOOTHING) * total;
+        self.set_vectors(average.clone() / smoothed.unsqueeze_dim(1));
+        self.sums = self.sums.take().map(|sums| sums.map(|_| average.detach()));
+    }
+
+    /// Replaces every code that got no row in this batch by its row of `candidates` [K, d].
+    pub fn restart_unused(&mut self, counts: Tensor<B, 1>, candidates: Tensor<B, 2>) {
+        let vectors = self.vectors.val().detach();
+        let unused = counts.equal_elem(0.0).unsqueeze_dim::<2>(1).expand(vectors.dims());
+        self.set_vectors(vectors.mask_where(unused, candidates));
+    }
+}
+
+/// How k-means compares vectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Similarity {
+    /// Largest dot product; means are normalised.
+    Cosine,
+    /// Smallest distance; means are plain.
+    Euclidean,
+}
+
+/// k-means from the given rows: assign each sample [M, d] to its best mean (the lowest index on ties), average; a mean
+/// without samples stays. Gives the means [K, d] and how many samples each had in the last assignment [K].
+pub fn kmeans<B: Backend>(
+    samples: Tensor<B, 2>,
+    first: &[usize],
+    iterations: usize,
+    similarity: Similarity,
+) -> (Tensor<B, 2>, Tensor<B, 1>) {
+    let device = samples.device();
+    let [rows, dim] = samples.dims();
+    let codes = first.len();
+    let mut means = samples.clone().select(0, index_rows(first, &device));
+    let mut bins = Tensor::zeros([codes], &device);
+    let range = Tensor::<B, 1, Int>::arange(0..codes as i64, &device).reshape([1, codes]);
+    for _ in 0..iterations {
+        let dots = samples.clone().matmul(means.clone().swap_dims(0, 1)); // [M, K]
+        let scores = match similarity {
+            Similarity::Cosine => dots,
+            Similarity::Euclidean => dots - means.clone().powi_scalar(2).sum_dim(1).swap_dims(0, 1).div_scalar(2.0),
+        };
+        let hot = scores.argmax(1).expand([rows, codes]).equal(range.clone().expand([rows, codes])).float();
+        bins = hot.clone().sum_dim(0).reshape([codes]);
+        let averages = hot.swap_dims(0, 1).matmul(samples.clone()) / bins.clone().clamp_min(1.0).unsqueeze_dim(1);
+        let averages = if similarity == Similarity::Cosine { unit(averages) } else { averages };
+        let empty = bins.clone().equal_elem(0.0).unsqueeze_dim::<2>(1).expand([codes, dim]);
+        means = averages.mask_where(empty, means);
+    }
+    (means, bins)
+}
+
+/// Rows divided by their length: x / max(|x|, 1e-12).
+pub fn unit<B: Backend>(rows: Tensor<B, 2>) -> Tensor<B, 2> {
+    let norms = rows.clone().powi_scalar(2).sum_dim(1).sqrt().clamp_min(1e-12);
+    rows / norms
+}
+
+/// Row numbers as an index tensor.
+pub fn index_rows<B: Backend>(rows: &[usize], device: &B::Device) -> Tensor<B, 1, Int> {
+    let rows: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
+    let count = rows.len();
+    Tensor::from_data(TensorData::new(rows, [count]), device)
+}

@@ -1,0 +1,114 @@
+//! The encoder E: a ViT over patch tokens. The tokenizer's body is the same network, over all tokens.
+
+use crate::config::{Geometry, StackConfig};
+use crate::init::Init;
+use crate::mask::MaskRows;
+use crate::patch::PatchEmbed;
+use crate::position;
+use crate::transformer::{Block, NORM_EPSILON, Norm};
+use bridle_backends::Ops;
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+/// Patch embedding, fixed positions, cls token (audio, image), pre-norm blocks, final norm.
+#[derive(Module, Debug)]
+pub struct Vit<B: Backend> {
+    /// Patches to tokens.
+    pub patch_embed: PatchEmbed<B>,
+    /// [1, 1, D]; its position row is zero. None for video.
+    pub cls_token: Option<Param<Tensor<B, 3>>>,
+    /// The blocks.
+    pub blocks: Vec<Block<B>>,
+    /// After the last block.
+    pub norm: Norm<B>,
+    /// Position table [N, D], not trained.
+    positions: Tensor<B, 2>,
+    #[module(skip)]
+    geometry: Geometry,
+}
+
+impl<B: Backend> Vit<B> {
+    /// First weights.
+    pub fn new(geometry: &Geometry, config: &StackConfig, init: &Init<B>) -> Self {
+        let video = geometry.is_video();
+        Self {
+            patch_embed: PatchEmbed::new(geometry, config.dim, &init.child("patch_embed")),
+            cls_token: (!video).then(|| init.normal("cls_token", [1, 1, config.dim], 0.02)),
+            blocks: Block::stack(config, !video, &init.child("blocks")),
+            norm: Norm::new(config.dim, NORM_EPSILON, init),
+            positions: init.table([geometry.tokens(), config.dim], position::table(geometry, config.dim)),
+            geometry: *geometry,
+        }
+    }
+
+    /// The input's geometry.
+    pub const fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    /// Width D.
+    pub fn dim(&self) -> usize {
+        self.positions.dims()[1]
+    }
+
+    /// The fixed position table [N, D].
+    pub fn positions(&self) -> Tensor<B, 2> {
+        self.positions.clone()
+    }
+}
+
+impl<B: Ops> Vit<B> {
+    /// Patch embedding plus positions: [B, C, T, H, W] to [B, N, D].
+    pub fn tokens(&self, x: Tensor<B, 5>) -> Tensor<B, 3> {
+        self.patch_embed.forward(x, &self.geometry) + self.positions.clone().unsqueeze()
+    }
+
+    /// Blocks and norm over [B, n, D], cls (if any) put first: [B, n + 1, D].
+    pub fn transform(&self, tokens: Tensor<B, 3>) -> Tensor<B, 3> {
+        let [batch, _, dim] = tokens.dims();
+        let x = match &self.cls_token {
+            Some(cls) => Tensor::cat(vec![cls.val().expand([batch, 1, dim]), tokens], 1),
+            None => tokens,
+        };
+        let x = self.blocks.iter().fold(x, |x, block| block.forward(x));
+        self.norm.forward(x)
+    }
+
+    /// All tokens, unmasked: [B, T, D], cls first where there is one.
+    pub fn embed(&self, x: Tensor<B, 5>) -> Tensor<B, 3> {
+        self.transform(self.tokens(x))
+    }
+
+    /// All patch tokens without cls, unmasked: [B, N, D].
+    pub fn embed_patches(&self, x: Tensor<B, 5>) -> Tensor<B, 3> {
+        self.without_cls(self.embed(x))
+    }
+
+    /// Drops the cls token where there is one: [B, T, D] to [B, N, D].
+    pub fn without_cls(&self, y: Tensor<B, 3>) -> Tensor<B, 3> {
+        if self.cls_token.is_none() {
+            return y;
+        }
+        let [_, tokens, _] = y.dims();
+        y.narrow(1, 1, tokens - 1)
+    }
+
+    /// Only the kept tokens: [B, C, T, H, W] to [B, 1 + kept, D] (video: [B, kept, D]).
+    pub fn embed_kept(&self, x: Tensor<B, 5>, mask: &MaskRows<B>) -> Tensor<B, 3> {
+        self.transform(self.select(self.tokens(x), mask.kept_rows.clone(), mask.batch))
+    }
+
+    /// Rows of flattened tokens [B, N, D], equally many per sample: [B, n, D].
+    pub fn select(&self, tokens: Tensor<B, 3>, rows: burn::tensor::Tensor<B, 1, burn::tensor::Int>, batch: usize) -> Tensor<B, 3> {
+        let [samples, count, dim] = tokens.dims();
+        let picked = rows.dims()[0] / batch;
+        tokens.reshape([samples * count, dim]).select(0, rows).reshape([batch, picked, dim])
+    }
+
+    /// Linear-probe features: the mean of the patch tokens, cls left out, [B, D].
+    pub fn features(&self, x: Tensor<B, 5>) -> Tensor<B, 2> {
+        let [batch, ..] = x.dims();
+        self.embed_patches(x).mean_dim(1).reshape([batch, self.dim()])
+    }
+}

@@ -1,0 +1,93 @@
+//! First weights, drawn on the host from named streams, so that every backend starts from the same numbers.
+
+use bridle_seed::Seed;
+use burn::module::Param;
+use burn::nn::Linear;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
+
+/// Draws parameters for one place in the model; [`Init::child`] goes one name deeper.
+///
+/// A weight depends on the seed and on its own name only, so adding a part to the model moves no other part's weights.
+#[derive(Clone, Debug)]
+pub struct Init<B: Backend> {
+    seed: Seed,
+    /// Where parameters live.
+    pub device: B::Device,
+}
+
+impl<B: Backend> Init<B> {
+    /// Draws from `seed`, on `device`.
+    pub fn new(seed: Seed, device: &B::Device) -> Self {
+        Self { seed, device: device.clone() }
+    }
+
+    /// The place called `name` below this one.
+    pub fn child(&self, name: &str) -> Self {
+        Self { seed: self.seed.child(name), device: self.device.clone() }
+    }
+
+    /// The place numbered `index` below this one.
+    pub fn indexed(&self, index: usize) -> Self {
+        Self { seed: self.seed.indexed(index as u64), device: self.device.clone() }
+    }
+
+    /// A trained parameter with the given values.
+    pub fn param<const D: usize>(&self, shape: [usize; D], values: Vec<f32>) -> Param<Tensor<B, D>> {
+        Param::from_data(TensorData::new(values, shape), &self.device)
+    }
+
+    /// A parameter that is saved but gets no gradient.
+    pub fn frozen<const D: usize>(&self, shape: [usize; D], values: Vec<f32>) -> Param<Tensor<B, D>> {
+        self.param(shape, values).set_require_grad(false)
+    }
+
+    /// All the same value.
+    pub fn constant<const D: usize>(&self, shape: [usize; D], value: f32) -> Param<Tensor<B, D>> {
+        self.param(shape, vec![value; shape.iter().product()])
+    }
+
+    /// Normal with mean 0 and the given standard deviation.
+    pub fn normal<const D: usize>(&self, name: &str, shape: [usize; D], deviation: f32) -> Param<Tensor<B, D>> {
+        let mut stream = self.seed.child(name).stream();
+        self.param(shape, (0..shape.iter().product()).map(|_| deviation * stream.normal()).collect())
+    }
+
+    /// Uniform in [-bound, bound).
+    pub fn uniform<const D: usize>(&self, name: &str, shape: [usize; D], bound: f32) -> Param<Tensor<B, D>> {
+        let mut stream = self.seed.child(name).stream();
+        self.param(shape, (0..shape.iter().product()).map(|_| bound * (2.0 * stream.uniform() - 1.0)).collect())
+    }
+
+    /// A linear layer [inputs, outputs] with Glorot's uniform weights (as in MAE) and, if asked, a zero bias.
+    pub fn linear(&self, name: &str, inputs: usize, outputs: usize, bias: bool) -> Linear<B> {
+        let bound = (6.0 / (inputs + outputs) as f32).sqrt();
+        Linear {
+            weight: self.uniform(name, [inputs, outputs], bound),
+            bias: bias.then(|| self.constant([outputs], 0.0)),
+        }
+    }
+
+    /// Host values for a codebook: uniform in [0, 1), row-major [codes, dim].
+    pub fn uniform_values(&self, name: &str, count: usize) -> Vec<f32> {
+        let mut stream = self.seed.child(name).stream();
+        (0..count).map(|_| stream.uniform()).collect()
+    }
+
+    /// Host values for a codebook: `rows` random unit vectors, row-major [rows, dim].
+    pub fn unit_rows(&self, name: &str, rows: usize, dim: usize) -> Vec<f32> {
+        let mut stream = self.seed.child(name).stream();
+        let mut values = Vec::with_capacity(rows * dim);
+        for _ in 0..rows {
+            let row: Vec<f32> = (0..dim).map(|_| stream.normal()).collect();
+            let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12);
+            values.extend(row.iter().map(|x| x / norm));
+        }
+        values
+    }
+
+    /// A tensor that is no parameter (a table).
+    pub fn table<const D: usize>(&self, shape: [usize; D], values: Vec<f32>) -> Tensor<B, D> {
+        Tensor::from_data(TensorData::new(values, shape), &self.device)
+    }
+}

@@ -1,0 +1,33 @@
+//! BRIDLE (arXiv 2502.02118): self-supervised pretraining by masked prediction of residual-quantized labels, encoder
+//! and tokenizer trained in turns. The algorithm alone: no files, no command line, no network.
+//!
+//! Symbols, in code and comments alike: B batch, N patch tokens, T tokens of a sequence (N, or N + 1 with the cls
+//! token), D width, d code dimension, Q codebooks (levels), K codes per codebook, R removed tokens.
+//!
+//! In the paper's order:
+//! * [`config`]: sizes and the input's geometry; [`init`]: first weights, drawn on the host
+//! * [`patch`], [`position`]: input to tokens
+//! * [`mask`]: which tokens the encoder sees
+//! * [`transformer`], [`swin`]: blocks with global and with local attention
+//! * [`encoder`], [`decoder`]: the student
+//! * [`tokenizer`], [`quantizer`], [`codebook`], [`estimator`]: the teacher
+//! * [`pretrain`]: losses and steps of both phases and of joint training
+//! * [`optimizer`]: AdamW over named parameters
+//! * [`weights`]: parameters by name, for checkpoints and exchange
+
+pub mod codebook;
+pub mod config;
+pub mod decoder;
+pub mod encoder;
+pub mod estimator;
+pub mod init;
+pub mod mask;
+pub mod optimizer;
+pub mod patch;
+pub mod position;
+pub mod pretrain;
+pub mod quantizer;
+pub mod swin;
+pub mod tokenizer;
+pub mod transformer;
+pub mod weights;

@@ -1,0 +1,152 @@
+//! Which tokens the encoder sees. A mask is drawn on the host; true (1) means removed, false (0) kept.
+
+use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor, TensorData};
+
+/// The masks of one batch: for each sample an order of all N tokens, the first `kept` of which the encoder sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mask {
+    /// Per sample a permutation of 0..N, row-major [B, N].
+    order: Vec<usize>,
+    tokens: usize,
+    kept: usize,
+}
+
+/// Number of kept tokens of `tokens` at mask ratio `ratio`: the authors' int(N * (1 - ratio)) in f64, so that
+/// 40 tokens at 0.8 keep 7, not 8.
+pub fn kept_tokens(tokens: usize, ratio: f64) -> usize {
+    (tokens as f64 * (1.0 - ratio)) as usize
+}
+
+/// Indices of `noise` in ascending order of value (stable).
+fn argsort(noise: &[f32]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..noise.len()).collect();
+    order.sort_by(|&a, &b| noise[a].total_cmp(&noise[b]));
+    order
+}
+
+impl Mask {
+    /// Random masking (MAE): the tokens with the smallest noise are kept, in that order. `noise` is [B, N].
+    pub fn random(noise: &[f32], tokens: usize, ratio: f64) -> Self {
+        let order = noise.chunks_exact(tokens).flat_map(argsort).collect();
+        Self { order, tokens, kept: kept_tokens(tokens, ratio) }
+    }
+
+    /// Time and frequency masking: a token is kept if its time row and its mel column are both among those with the
+    /// smallest noise. `noise_time` is [B, T], `noise_mel` [B, F]; kept and removed tokens stay in ascending order.
+    pub fn time_frequency(noise_time: &[f32], noise_mel: &[f32], grid: [usize; 2], ratios: [f64; 2]) -> Self {
+        let [times, mels] = grid;
+        let keep = |noise: &[f32], ratio: f64| {
+            let mut kept = vec![false; noise.len()];
+            argsort(noise).into_iter().take(kept_tokens(noise.len(), ratio)).for_each(|index| kept[index] = true);
+            kept
+        };
+        let mut removed = Vec::with_capacity(noise_time.len() * mels);
+        for (time, mel) in noise_time.chunks_exact(times).zip(noise_mel.chunks_exact(mels)) {
+            let (time, mel) = (keep(time, ratios[0]), keep(mel, ratios[1]));
+            removed.extend((0..times * mels).map(|token| !(time[token / mels] && mel[token % mels])));
+        }
+        Self::from_removed(&removed, times * mels)
+    }
+
+    /// Tube masking (VideoMAE): one spatial pattern, the positions with the smallest noise removed, at every time.
+    /// `noise` is [B, H * W].
+    pub fn tube(noise: &[f32], times: usize, area: usize, ratio: f64) -> Self {
+        let removed_area = (ratio * area as f64) as usize;
+        let mut removed = Vec::with_capacity(noise.len() * times);
+        for noise in noise.chunks_exact(area) {
+            let mut tube = vec![false; area];
+            argsort(noise).into_iter().take(removed_area).for_each(|index| tube[index] = true);
+            (0..times).for_each(|_| removed.extend_from_slice(&tube));
+        }
+        Self::from_removed(&removed, times * area)
+    }
+
+    /// From flags [B, N], true = removed, equally many in each sample; kept and removed tokens stay in ascending order.
+    pub fn from_removed(removed: &[bool], tokens: usize) -> Self {
+        let mut order = Vec::with_capacity(removed.len());
+        let mut kept = tokens;
+        for removed in removed.chunks_exact(tokens) {
+            kept = removed.iter().filter(|&&removed| !removed).count();
+            order.extend((0..tokens).filter(|&token| !removed[token]));
+            order.extend((0..tokens).filter(|&token| removed[token]));
+        }
+        Self { order, tokens, kept }
+    }
+
+    /// Samples B.
+    pub fn batch(&self) -> usize {
+        self.order.len() / self.tokens
+    }
+
+    /// Tokens N per sample.
+    pub const fn tokens(&self) -> usize {
+        self.tokens
+    }
+
+    /// Kept tokens per sample.
+    pub const fn kept(&self) -> usize {
+        self.kept
+    }
+
+    /// Removed tokens R per sample.
+    pub const fn removed(&self) -> usize {
+        self.tokens - self.kept
+    }
+
+    /// Flags [B, N], true = removed.
+    pub fn flags(&self) -> Vec<bool> {
+        self.restore().into_iter().map(|place| place >= self.kept).collect()
+    }
+
+    /// Where each token stands in the sample's order: the inverse permutation, [B, N].
+    pub fn restore(&self) -> Vec<usize> {
+        let mut restore = vec![0; self.order.len()];
+        for (order, restore) in self.order.chunks_exact(self.tokens).zip(restore.chunks_exact_mut(self.tokens)) {
+            order.iter().enumerate().for_each(|(place, &token)| restore[token] = place);
+        }
+        restore
+    }
+
+    /// The index tables on the device, made once per batch.
+    pub fn upload<B: Backend>(&self, device: &B::Device) -> MaskRows<B> {
+        let (tokens, kept) = (self.tokens, self.kept);
+        let rows = |wanted: std::ops::Range<usize>| -> Vec<i64> {
+            let samples = self.order.chunks_exact(tokens).enumerate();
+            samples
+                .flat_map(|(sample, order)| order[wanted.clone()].iter().map(move |token| (sample * tokens + token) as i64))
+                .collect()
+        };
+        let mask_token = (self.batch() * kept) as i64;
+        let restore = self.restore();
+        let sources = restore.iter().enumerate().map(|(index, &place)| {
+            if place < kept { (index / tokens * kept + place) as i64 } else { mask_token }
+        });
+        let upload = |rows: Vec<i64>| Tensor::from_data(TensorData::new(rows.clone(), [rows.len()]), device);
+        MaskRows {
+            batch: self.batch(),
+            tokens,
+            kept,
+            kept_rows: upload(rows(0..kept)),
+            removed_rows: upload(rows(kept..tokens)),
+            sources: upload(sources.collect()),
+        }
+    }
+}
+
+/// A batch's mask as index tables over flattened tokens.
+#[derive(Clone, Debug)]
+pub struct MaskRows<B: Backend> {
+    /// Samples B.
+    pub batch: usize,
+    /// Tokens N per sample.
+    pub tokens: usize,
+    /// Kept tokens per sample.
+    pub kept: usize,
+    /// Rows of the kept tokens among B * N, [B * kept].
+    pub kept_rows: Tensor<B, 1, Int>,
+    /// Rows of the removed tokens among B * N, [B * R].
+    pub removed_rows: Tensor<B, 1, Int>,
+    /// For each of the B * N tokens its row among [kept tokens of the batch; mask token].
+    pub sources: Tensor<B, 1, Int>,
+}

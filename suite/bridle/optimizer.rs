@@ -1,0 +1,145 @@
+//! AdamW (arXiv 1711.05101) over named parameters, with a rate and a decay of each parameter's own.
+
+use crate::weights::{Path, Values, Weights};
+use bridle_backends::Ops;
+use burn::module::{AutodiffModule, ModuleMapper, Param};
+use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::{Tensor, TensorData};
+use std::collections::BTreeMap;
+
+/// AdamW's constants.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamWConfig {
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Decoupled weight decay of parameters with more than one axis.
+    pub weight_decay: f64,
+}
+
+/// Moments of one parameter, flattened.
+#[derive(Clone, Debug)]
+struct Moments<B: AutodiffBackend> {
+    first: Tensor<B::InnerBackend, 1>,
+    second: Tensor<B::InnerBackend, 1>,
+}
+
+/// The optimizer: moments of every parameter that ever had a gradient, by name.
+#[derive(Clone, Debug)]
+pub struct AdamW<B: AutodiffBackend> {
+    config: AdamWConfig,
+    moments: BTreeMap<String, Moments<B>>,
+    steps: u64,
+}
+
+/// What a parameter's name and rank say about its update.
+pub trait ParameterGroups {
+    /// Factor on the learning rate.
+    fn rate_scale(&self, _name: &str) -> f64 {
+        1.0
+    }
+
+    /// Whether weight decay applies: not to 1-D parameters (biases, norms).
+    fn decays(&self, _name: &str, axes: usize) -> bool {
+        axes > 1
+    }
+}
+
+/// One rate for all; decay on everything but 1-D parameters.
+#[derive(Clone, Copy, Debug)]
+pub struct UniformRate;
+impl ParameterGroups for UniformRate {}
+
+impl<B: AutodiffBackend<InnerBackend: Ops>> AdamW<B> {
+    /// No moments yet.
+    pub fn new(config: AdamWConfig) -> Self {
+        Self { config, moments: BTreeMap::new(), steps: 0 }
+    }
+
+    /// One update of every parameter of `module` that has a gradient.
+    pub fn step<M: AutodiffModule<B>>(
+        &mut self,
+        module: M,
+        grads: &B::Gradients,
+        rate: f64,
+        groups: &dyn ParameterGroups,
+    ) -> M {
+        self.steps += 1;
+        module.map(&mut Update { optimizer: self, grads, rate, groups, path: Path::default() })
+    }
+
+    /// Steps taken.
+    pub const fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// The moments by name, for a checkpoint: `<parameter>.first`, `<parameter>.second`.
+    pub fn save(&self) -> Weights {
+        let values = |tensor: &Tensor<B::InnerBackend, 1>| Values::from_data(tensor.to_data());
+        let named = self.moments.iter().flat_map(|(name, moments)| {
+            [(format!("{name}.first"), values(&moments.first)), (format!("{name}.second"), values(&moments.second))]
+        });
+        Weights::from_iter(named)
+    }
+
+    /// Takes up saved moments after `steps` steps. Names that are no moments are left out.
+    pub fn load(config: AdamWConfig, saved: &Weights, steps: u64, device: &B::Device) -> Self {
+        let tensor = |values: &Values| {
+            Tensor::from_data(TensorData::new(values.data.clone(), [values.data.len()]), device)
+        };
+        let moments = saved.iter().filter_map(|(name, first)| {
+            let name = name.strip_suffix(".first")?;
+            let second = saved.get(&format!("{name}.second"))?;
+            Some((name.to_owned(), Moments { first: tensor(first), second: tensor(second) }))
+        });
+        Self { config, moments: moments.collect(), steps }
+    }
+}
+
+struct Update<'a, B: AutodiffBackend> {
+    optimizer: &'a mut AdamW<B>,
+    grads: &'a B::Gradients,
+    rate: f64,
+    groups: &'a dyn ParameterGroups,
+    path: Path,
+}
+
+impl<B: AutodiffBackend<InnerBackend: Ops>> ModuleMapper<B> for Update<'_, B> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        let (id, tensor, mapper) = param.consume();
+        let Some(grad) = tensor.grad(self.grads) else {
+            return Param::from_mapped_value(id, tensor, mapper);
+        };
+        let name = self.path.name();
+        let AdamWConfig { beta1, beta2, epsilon, weight_decay } = self.optimizer.config;
+        let rate = self.rate * self.groups.rate_scale(&name);
+        let weight_decay = if self.groups.decays(&name, D) { weight_decay } else { 0.0 };
+        let shape = tensor.shape();
+        let length = shape.num_elements();
+        let weights = tensor.inner().reshape([length]);
+        let grad = grad.reshape([length]);
+        let moments = self.optimizer.moments.remove(&name);
+        let moments = moments.unwrap_or_else(|| Moments { first: grad.zeros_like(), second: grad.zeros_like() });
+        let first = moments.first.mul_scalar(beta1) + grad.clone().mul_scalar(1.0 - beta1);
+        let second = moments.second.mul_scalar(beta2) + grad.square().mul_scalar(1.0 - beta2);
+        let steps = self.optimizer.steps as i32;
+        let (correction1, correction2) = (1.0 - beta1.powi(steps), 1.0 - beta2.powi(steps));
+        let scale = second.clone().sqrt().div_scalar(correction2.sqrt()).add_scalar(epsilon);
+        let weights = weights.mul_scalar(1.0 - rate * weight_decay)
+            - (first.clone() / scale).mul_scalar(rate / correction1);
+        self.optimizer.moments.insert(name, Moments { first, second });
+        let tensor = Tensor::from_inner(weights.reshape(shape)).require_grad();
+        Param::from_mapped_value(id, tensor, mapper)
+    }
+}

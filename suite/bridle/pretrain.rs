@@ -1,0 +1,159 @@
+//! The losses and steps of both phases, and of joint training (paper section 3; authors' code).
+//!
+//! Encoder phase: T frozen, labels of all tokens; E sees the kept tokens, D predicts the codes of the removed ones.
+//! Tokenizer phase: E frozen and unmasked; T, its quantizer and TE learn to recover E's output.
+
+use crate::codebook::{Picks, unit};
+use crate::config::{DecoderConfig, Geometry, QuantizerConfig, StackConfig};
+use crate::decoder::Decoder;
+use crate::encoder::Vit;
+use crate::estimator::Estimator;
+use crate::init::Init;
+use crate::mask::MaskRows;
+use crate::quantizer::{Mode, Quantized};
+use crate::swin::Dropout;
+use crate::tokenizer::{Source, Tokenizer};
+use bridle_backends::Ops;
+use burn::module::Module;
+use burn::tensor::activation::log_softmax;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor};
+
+/// Sizes of every part.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelConfig {
+    /// The input.
+    pub geometry: Geometry,
+    /// Encoder, and tokenizer body.
+    pub encoder: StackConfig,
+    /// Decoder.
+    pub decoder: DecoderConfig,
+    /// Estimator.
+    pub estimator: StackConfig,
+    /// The quantizer's name.
+    pub quantizer: String,
+    /// The quantizer's values.
+    pub codes: QuantizerConfig,
+}
+
+/// E and D: what an encoder phase trains.
+#[derive(Module, Debug)]
+pub struct Student<B: Backend> {
+    /// The encoder E.
+    pub encoder: Vit<B>,
+    /// The decoder D with its head.
+    pub decoder: Decoder<B>,
+}
+
+impl<B: Backend> Student<B> {
+    /// First weights.
+    pub fn new(config: &ModelConfig, init: &Init<B>) -> Self {
+        let logits = config.codes.levels * config.codes.codes;
+        let decoder = &config.decoder;
+        Self {
+            encoder: Vit::new(&config.geometry, &config.encoder, &init.child("encoder")),
+            decoder: Decoder::new(&config.geometry, config.encoder.dim, decoder, logits, &init.child("decoder")),
+        }
+    }
+}
+
+/// T with its quantizer, and TE: what a tokenizer phase trains.
+#[derive(Module, Debug)]
+pub struct Teacher<B: Backend> {
+    /// The tokenizer T.
+    pub tokenizer: Tokenizer<B>,
+    /// The estimator TE.
+    pub estimator: Estimator<B>,
+}
+
+impl<B: Backend> Teacher<B> {
+    /// First weights; None if there is no quantizer of the configured name.
+    pub fn new(config: &ModelConfig, init: &Init<B>) -> Option<Self> {
+        let (geometry, codes) = (&config.geometry, &config.codes);
+        let estimator = &config.estimator;
+        Some(Self {
+            tokenizer: Tokenizer::new(geometry, &config.encoder, &config.quantizer, codes, &init.child("tokenizer"))?,
+            estimator: Estimator::new(geometry, codes.dim, estimator, config.encoder.dim, &init.child("estimator")),
+        })
+    }
+}
+
+/// Cross-entropy of logits [n, Q * K] against codes [n, Q]: one softmax per codebook, averaged over all, [1].
+pub fn prediction_loss<B: Backend>(logits: Tensor<B, 2>, codes: Tensor<B, 2, Int>) -> Tensor<B, 1> {
+    let ([rows, width], [_, levels]) = (logits.dims(), codes.dims());
+    let log_probabilities = log_softmax(logits.reshape([rows * levels, width / levels]), 1);
+    log_probabilities.gather(1, codes.reshape([rows * levels, 1])).mean().neg()
+}
+
+/// mean(1 - cosine(estimate, target)) over tokens [B, N, D], [1].
+pub fn estimation_loss<B: Backend>(estimate: Tensor<B, 3>, target: Tensor<B, 3>) -> Tensor<B, 1> {
+    let [batch, tokens, dim] = estimate.dims();
+    let rows = |x: Tensor<B, 3>| unit(x.reshape([batch * tokens, dim]));
+    (rows(estimate) * rows(target)).sum_dim(1).mean().neg().add_scalar(1.0)
+}
+
+/// The codes of the removed tokens, [B * R, Q], from codes of all tokens [B, N, Q].
+pub fn removed_codes<B: Backend>(codes: Tensor<B, 3, Int>, mask: &MaskRows<B>) -> Tensor<B, 2, Int> {
+    let [batch, tokens, levels] = codes.dims();
+    codes.reshape([batch * tokens, levels]).select(0, mask.removed_rows.clone())
+}
+
+/// Labels of all tokens [B, N, Q] from the frozen tokenizer. The first call of a phase may start its codebooks.
+///
+/// Video labels cover the removed tokens only, [B, R, Q]: its tokenizer sees nothing else (authors' code).
+pub fn labels<B: Ops>(
+    tokenizer: &mut Tokenizer<B>,
+    x: Tensor<B, 5>,
+    source: Source,
+    mask: &MaskRows<B>,
+    picks: &mut dyn Picks,
+) -> Tensor<B, 2, Int> {
+    use crate::quantizer::Quantizer;
+    if tokenizer.vit.geometry().is_video() {
+        let latents = tokenizer.latents(x, source, Some(mask.removed_rows.clone()));
+        let codes = tokenizer.quantizer.forward(latents, Mode::Eval, picks).codes;
+        let [batch, removed, levels] = codes.dims();
+        return codes.reshape([batch * removed, levels]);
+    }
+    removed_codes(tokenizer.quantize(x, source, Mode::Eval, picks).codes, mask)
+}
+
+/// Encoder phase: the loss of one batch, given the codes [B * R, Q] of its removed tokens.
+pub fn encoder_loss<B: Ops>(
+    student: &Student<B>,
+    x: Tensor<B, 5>,
+    mask: &MaskRows<B>,
+    codes: Tensor<B, 2, Int>,
+    dropout: &mut Dropout,
+) -> Tensor<B, 1> {
+    let encoded = student.encoder.embed_kept(x, mask);
+    prediction_loss(student.decoder.removed_logits(encoded, mask, dropout), codes)
+}
+
+/// Tokenizer phase: the two terms of one batch's loss, and what the quantizer gave.
+#[derive(Clone, Debug)]
+pub struct TokenizerLoss<B: Backend> {
+    /// mean(1 - cosine), [1].
+    pub estimation: Tensor<B, 1>,
+    /// Codes, vectors and the quantizer's loss.
+    pub quantized: Quantized<B>,
+}
+
+impl<B: Backend> TokenizerLoss<B> {
+    /// The whole loss, [1].
+    pub fn total(&self) -> Tensor<B, 1> {
+        self.estimation.clone() + self.quantized.loss.clone()
+    }
+}
+
+/// Tokenizer phase: the loss of one batch, given the frozen encoder's patch tokens `target` [B, N, D]; codebooks move.
+pub fn tokenizer_loss<B: Ops>(
+    teacher: &mut Teacher<B>,
+    x: Tensor<B, 5>,
+    target: Tensor<B, 3>,
+    picks: &mut dyn Picks,
+) -> TokenizerLoss<B> {
+    let quantized = teacher.tokenizer.quantize(x, Source::Network, Mode::Train, picks);
+    let estimation = estimation_loss(teacher.estimator.forward(quantized.values.clone()), target);
+    TokenizerLoss { estimation, quantized }
+}

@@ -1,0 +1,83 @@
+//! The tokenizer T: a ViT over all tokens, Linear-Tanh-Linear to the code dimension, a quantizer. Before it was ever
+//! trained (cold start) a frozen bias-free linear map of patch embedding plus position feeds the quantizer instead.
+
+use crate::codebook::Picks;
+use crate::config::{Geometry, QuantizerConfig, StackConfig};
+use crate::encoder::Vit;
+use crate::init::Init;
+use crate::quantizer::{AnyQuantizer, Mode, Quantized, Quantizer};
+use crate::transformer::each_row;
+use bridle_backends::Ops;
+use burn::module::Module;
+use burn::nn::Linear;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor};
+
+/// Where labels come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The untrained linear map.
+    ColdStart,
+    /// The trained network.
+    Network,
+}
+
+/// The tokenizer.
+#[derive(Module, Debug)]
+pub struct Tokenizer<B: Backend> {
+    /// The network's body; its patch embedding also serves the cold start.
+    pub vit: Vit<B>,
+    /// [D, d], frozen in use.
+    pub cold_start: Linear<B>,
+    /// [D, D].
+    pub project1: Linear<B>,
+    /// [D, d].
+    pub project2: Linear<B>,
+    /// Latents to codes.
+    pub quantizer: AnyQuantizer<B>,
+}
+
+impl<B: Backend> Tokenizer<B> {
+    /// First weights; None if there is no quantizer of that name.
+    pub fn new(
+        geometry: &Geometry,
+        stack: &StackConfig,
+        quantizer: &str,
+        config: &QuantizerConfig,
+        init: &Init<B>,
+    ) -> Option<Self> {
+        Some(Self {
+            vit: Vit::new(geometry, stack, &init.child("vit")),
+            cold_start: init.linear("cold_start", stack.dim, config.dim, false),
+            project1: init.linear("project1", stack.dim, stack.dim, true),
+            project2: init.linear("project2", stack.dim, config.dim, true),
+            quantizer: AnyQuantizer::new(quantizer, config, &init.child("quantizer"))?,
+        })
+    }
+}
+
+impl<B: Ops> Tokenizer<B> {
+    /// Latents of inputs [B, C, T, H, W]: [B, N, d], or [B, n, d] where `only` picks n rows per sample of the flattened
+    /// tokens (the video model's tokenizer sees the removed tokens only).
+    pub fn latents(&self, x: Tensor<B, 5>, source: Source, only: Option<Tensor<B, 1, Int>>) -> Tensor<B, 3> {
+        let [batch, ..] = x.dims();
+        let tokens = self.vit.tokens(x);
+        let tokens = match only {
+            Some(rows) => self.vit.select(tokens, rows, batch),
+            None => tokens,
+        };
+        match source {
+            Source::ColdStart => each_row(tokens, |rows| self.cold_start.forward(rows)),
+            Source::Network => {
+                let y = self.vit.without_cls(self.vit.transform(tokens));
+                each_row(y, |rows| self.project2.forward(self.project1.forward(rows).tanh()))
+            }
+        }
+    }
+
+    /// Latents, quantized. In evaluation codebooks stay, but for a start that is still due.
+    pub fn quantize(&mut self, x: Tensor<B, 5>, source: Source, mode: Mode, picks: &mut dyn Picks) -> Quantized<B> {
+        let latents = self.latents(x, source, None);
+        self.quantizer.forward(latents, mode, picks)
+    }
+}

@@ -1,0 +1,160 @@
+//! The pre-norm transformer block of ViT: x + attention(norm x), then x + MLP(norm x). Norms have epsilon 1e-6.
+
+use crate::config::StackConfig;
+use crate::init::Init;
+use bridle_backends::Ops;
+use burn::module::{Module, Param};
+use burn::nn::Linear;
+use burn::tensor::activation::gelu;
+use burn::tensor::backend::Backend;
+use burn::tensor::Tensor;
+
+/// Epsilon of every norm outside the Swin blocks.
+pub const NORM_EPSILON: f64 = 1e-6;
+
+/// Layer normalisation with scale and shift.
+#[derive(Module, Debug)]
+pub struct Norm<B: Backend> {
+    /// Scale [D].
+    pub weight: Param<Tensor<B, 1>>,
+    /// Shift [D].
+    pub bias: Param<Tensor<B, 1>>,
+    epsilon: f64,
+}
+
+impl<B: Backend> Norm<B> {
+    /// Scale 1, shift 0.
+    pub fn new(dim: usize, epsilon: f64, init: &Init<B>) -> Self {
+        Self { weight: init.constant([dim], 1.0), bias: init.constant([dim], 0.0), epsilon }
+    }
+}
+
+impl<B: Ops> Norm<B> {
+    /// [N, D] to [N, D], each row by itself.
+    pub fn rows(&self, rows: Tensor<B, 2>) -> Tensor<B, 2> {
+        B::norm_rows(rows, self.weight.val(), self.bias.val(), self.epsilon)
+    }
+
+    /// [B, T, D] to [B, T, D], over the last axis.
+    pub fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
+        each_row(x, |rows| self.rows(rows))
+    }
+}
+
+/// Applies `map` to the rows of [B, T, D]: a plain matrix product is what backends do best, forward and backward.
+pub fn each_row<B: Backend>(x: Tensor<B, 3>, map: impl FnOnce(Tensor<B, 2>) -> Tensor<B, 2>) -> Tensor<B, 3> {
+    let [batch, tokens, dim] = x.dims();
+    let y = map(x.reshape([batch * tokens, dim]));
+    let [_, width] = y.dims();
+    y.reshape([batch, tokens, width])
+}
+
+/// The bias of queries, keys and values.
+#[derive(Module, Debug)]
+pub struct QueryValueBias<B: Backend> {
+    /// Bias of the queries [D].
+    pub query: Param<Tensor<B, 1>>,
+    /// Bias of the values [D].
+    pub value: Param<Tensor<B, 1>>,
+}
+
+/// Multi-head self-attention over all tokens.
+#[derive(Module, Debug)]
+pub struct Attention<B: Backend> {
+    /// Queries, keys, values in one product, [D, 3D].
+    pub qkv: Linear<B>,
+    /// The video model's form: no key bias (which has no effect on the output, and no gradient).
+    pub query_value_bias: Option<QueryValueBias<B>>,
+    /// [D, D].
+    pub proj: Linear<B>,
+    heads: usize,
+}
+
+impl<B: Backend> Attention<B> {
+    fn new(config: &StackConfig, key_bias: bool, init: &Init<B>) -> Self {
+        let dim = config.dim;
+        Self {
+            qkv: init.linear("qkv", dim, 3 * dim, key_bias),
+            query_value_bias: (!key_bias)
+                .then(|| QueryValueBias { query: init.constant([dim], 0.0), value: init.constant([dim], 0.0) }),
+            proj: init.linear("proj", dim, dim, true),
+            heads: config.heads,
+        }
+    }
+}
+
+impl<B: Ops> Attention<B> {
+    fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
+        let qkv = each_row(x, |rows| {
+            let qkv = self.qkv.forward(rows);
+            match &self.query_value_bias {
+                Some(bias) => {
+                    let key = bias.query.val().zeros_like();
+                    qkv + Tensor::cat(vec![bias.query.val(), key, bias.value.val()], 0).unsqueeze()
+                }
+                None => qkv,
+            }
+        });
+        each_row(B::self_attention(qkv, self.heads), |rows| self.proj.forward(rows))
+    }
+}
+
+/// Two linear layers with an exact (erf) GELU between.
+#[derive(Module, Debug)]
+pub struct Mlp<B: Backend> {
+    /// [D, ratio * D].
+    pub fc1: Linear<B>,
+    /// [ratio * D, D].
+    pub fc2: Linear<B>,
+}
+
+impl<B: Backend> Mlp<B> {
+    /// First weights.
+    pub fn new(dim: usize, hidden: usize, init: &Init<B>) -> Self {
+        Self { fc1: init.linear("fc1", dim, hidden, true), fc2: init.linear("fc2", hidden, dim, true) }
+    }
+
+    /// [N, D] to [N, D].
+    pub fn rows(&self, rows: Tensor<B, 2>) -> Tensor<B, 2> {
+        self.fc2.forward(gelu(self.fc1.forward(rows)))
+    }
+}
+
+/// One pre-norm block.
+#[derive(Module, Debug)]
+pub struct Block<B: Backend> {
+    /// Before attention.
+    pub norm1: Norm<B>,
+    /// Self-attention.
+    pub attn: Attention<B>,
+    /// Before the MLP.
+    pub norm2: Norm<B>,
+    /// The MLP.
+    pub mlp: Mlp<B>,
+}
+
+impl<B: Backend> Block<B> {
+    /// First weights; `key_bias` is false in the video model.
+    pub fn new(config: &StackConfig, key_bias: bool, init: &Init<B>) -> Self {
+        let norm = || Norm::new(config.dim, NORM_EPSILON, init);
+        Self {
+            norm1: norm(),
+            attn: Attention::new(config, key_bias, &init.child("attn")),
+            norm2: norm(),
+            mlp: Mlp::new(config.dim, config.mlp_ratio * config.dim, &init.child("mlp")),
+        }
+    }
+
+    /// `depth` blocks.
+    pub fn stack(config: &StackConfig, key_bias: bool, init: &Init<B>) -> Vec<Self> {
+        (0..config.depth).map(|index| Self::new(config, key_bias, &init.indexed(index))).collect()
+    }
+}
+
+impl<B: Ops> Block<B> {
+    /// [B, T, D] to [B, T, D].
+    pub fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
+        let x = x.clone() + self.attn.forward(self.norm1.forward(x));
+        x.clone() + each_row(x, |rows| self.mlp.rows(self.norm2.rows(rows)))
+    }
+}

@@ -1,0 +1,213 @@
+//! The command line: types only. Names of tasks, presets and the like are words here, checked against their registries
+//! when the request is made, so that an unknown one is answered with the right ones.
+
+use crate::exit;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Reproducibility and benchmark suite for BRIDLE (arXiv 2502.02118).
+///
+/// Pretrains an encoder by masked prediction of residual-quantized labels, judges it, and writes a record of every value
+/// that went in and every number that came out.
+#[derive(Debug, Parser)]
+#[command(name = "bridle-bench", version = crate::machine::VERSION, after_help = exit::TABLE, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Pretrain, evaluate, write records, print the table
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(RunArgs),
+    /// Show what there is: tasks, quantizers, methods, protocols, presets, backends
+    #[command(after_help = LIST_EXAMPLES)]
+    List(ListArgs),
+    /// Dry run: data, device, memory, disk, time and the plan; changes nothing
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(RunArgs),
+    /// Comparison tables from records
+    #[command(after_help = TABLE_EXAMPLES)]
+    Table(TableArgs),
+    /// Print a shell's completion script
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions(CompletionsArgs),
+}
+
+/// Options of `run` and `check`.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// What to learn and judge on; `list tasks` shows all
+    #[arg(long, value_name = "NAME")]
+    pub task: String,
+    /// What makes the labels: rq or vq [default: rq; none for random-init]
+    #[arg(long, value_name = "NAME")]
+    pub quantizer: Option<String>,
+    /// What trains the encoder: bridle, bridle-joint, or random-init, which trains nothing [default: bridle]
+    #[arg(long, value_name = "NAME")]
+    pub method: Option<String>,
+    /// Values to start from: smoke (about a minute), mini (learns for real) or paper [default: mini]
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
+    /// How the encoder is judged, separated by commas [default: linear-probe]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub protocol: Vec<String>,
+    /// The authors' code with its oddities [default: authors]
+    #[arg(long, value_name = "NAME")]
+    pub recipe: Option<String>,
+    /// Any value of the plan, by its name as printed by `check`; may be given again
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Only the first N samples of each class, taken from the folds in turn where there are folds
+    #[arg(long, value_name = "N")]
+    pub subset: Option<usize>,
+    /// Test folds: `all`, or numbers separated by commas
+    #[arg(long, value_name = "LIST", default_value = "1")]
+    pub folds: String,
+    /// Root of all random numbers
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// How many seeds to run, from --seed upwards
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub seeds: u32,
+    /// Where to compute: flex, tch or cuda; `list backends` shows which are ready
+    #[arg(long, value_name = "NAME", default_value = "flex")]
+    pub backend: String,
+    /// Device number, where there are several
+    #[arg(long, value_name = "N")]
+    pub device: Option<usize>,
+    /// Threads [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub threads: Option<u32>,
+    /// Number type of the computation
+    #[arg(long, value_name = "NAME", default_value = "fp32")]
+    pub dtype: String,
+    /// Folder of the data set [default: $BRIDLE_DATA/<task>]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Never use the network
+    #[arg(long)]
+    pub offline: bool,
+    /// Accept data that is none of the known variants; the record says so
+    #[arg(long)]
+    pub allow_different_data: bool,
+    /// Folder of the records
+    #[arg(long, value_name = "DIR", default_value = crate::request::RECORDS)]
+    pub out: PathBuf,
+    /// Go on from the newest checkpoint of this plan under ./runs, or from the run in DIR
+    #[arg(long, value_name = "DIR", num_args = 0..=1, conflicts_with = "fresh")]
+    pub resume: Option<Option<PathBuf>>,
+    /// Reuse no earlier pretraining
+    #[arg(long)]
+    pub fresh: bool,
+    /// What goes to stdout: terminal or json
+    #[arg(long, value_enum, default_value_t = Format::Terminal, hide_possible_values = true)]
+    pub format: Format,
+}
+
+/// Arguments of `list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// What to list
+    #[arg(value_enum)]
+    pub what: Listing,
+    /// What goes to stdout: terminal or json
+    #[arg(long, value_enum, default_value_t = Format::Terminal, hide_possible_values = true)]
+    pub format: Format,
+}
+
+/// What `list` can show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Listing {
+    /// What to learn and judge on
+    Tasks,
+    /// What makes the labels
+    Quantizers,
+    /// What trains the encoder
+    Methods,
+    /// How an encoder is judged
+    Protocols,
+    /// Named sets of values
+    Presets,
+    /// Where to compute, and what is missing
+    Backends,
+}
+
+/// Arguments of `table`.
+#[derive(Debug, Args)]
+pub struct TableArgs {
+    /// Records, or folders of them [default: results/records]
+    #[arg(value_name = "RECORD|DIR")]
+    pub paths: Vec<PathBuf>,
+    /// What goes to stdout: terminal, markdown or json
+    #[arg(long, value_enum, default_value_t = TableFormat::Terminal, hide_possible_values = true)]
+    pub format: TableFormat,
+}
+
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Form of a command's output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Terminal,
+    /// For machines
+    Json,
+}
+
+/// Form of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TableFormat {
+    /// For people
+    Terminal,
+    /// For pages
+    Markdown,
+    /// For machines
+    Json,
+}
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  bridle-bench run --task synthetic --quantizer rq --preset smoke
+      no data needed; about a minute
+  bridle-bench run --task esc50 --quantizer rq --data ~/data/esc50
+      train on four folds, test on fold 1
+  bridle-bench run --task esc50 --method random-init --folds all --seeds 3
+      the control, on all folds with seeds 0, 1 and 2
+  bridle-bench run --task esc50 --quantizer vq --set pretrain.rounds=1 --set probe.epochs=50
+      other values than the preset's
+  bridle-bench run --task esc50 --quantizer rq --resume
+      go on after an interruption";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  bridle-bench check --task esc50 --quantizer rq --data ~/data/esc50
+      what `run` with the same options would do
+  bridle-bench check --task synthetic --preset paper --format json
+      the plan for a program to read";
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  bridle-bench list tasks
+  bridle-bench list backends --format json";
+
+const TABLE_EXAMPLES: &str = "\
+Examples:
+  bridle-bench table
+      all records of results/records
+  bridle-bench table results/records/esc50 --format markdown
+      one task, for a page";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  bridle-bench completions bash > ~/.local/share/bash-completion/completions/bridle-bench
+  bridle-bench completions fish > ~/.config/fish/completions/bridle-bench.fish";

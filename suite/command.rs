@@ -1,0 +1,30 @@
+//! The commands: one file each.
+
+pub mod check;
+pub mod list;
+pub mod run;
+pub mod table;
+
+use crate::cli::{Cli, Command};
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::terminal;
+use clap::CommandFactory;
+
+/// Does what the command line asks for.
+///
+/// # Errors
+/// Whatever ends a command early, with its exit code.
+pub fn perform(cli: &Cli) -> Result<Exit> {
+    match &cli.command {
+        Command::Run(args) => run::perform(args),
+        Command::List(args) => list::perform(args).map(|()| Exit::Done),
+        Command::Check(args) => check::perform(args).map(|()| Exit::Done),
+        Command::Table(args) => table::perform(args).map(|()| Exit::Done),
+        Command::Completions(args) => {
+            let mut script = Vec::new();
+            clap_complete::generate(args.shell, &mut Cli::command(), "bridle-bench", &mut script);
+            terminal::print(&String::from_utf8_lossy(&script)).map(|()| Exit::Done)
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! `list`: what there is, straight from the registries.
+
+use crate::cli::{Format, ListArgs, Listing};
+use crate::error::Result;
+use crate::plan::{Method, Protocol, QuantizerKind, preset};
+use crate::terminal;
+use bridle_backends::{BackendState, State};
+use bridle_tasks::{InputSpec, TaskSpec};
+use serde_json::{Value, json};
+
+/// Prints one list.
+///
+/// # Errors
+/// If stdout cannot be written.
+pub fn perform(args: &ListArgs) -> Result<()> {
+    let entries = entries(args.what);
+    match args.format {
+        Format::Json => terminal::print(&format!(
+            "{:#}",
+            Value::Array(entries.into_iter().map(|entry| entry.json).collect())
+        )),
+        Format::Terminal => terminal::print(&lines(&entries)),
+    }
+}
+
+/// One entry: its name, what to know about it, and the same for a program.
+struct Entry {
+    name: String,
+    lines: Vec<String>,
+    json: Value,
+}
+
+impl Entry {
+    fn new(name: &str, about: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            lines: vec![about.to_owned()],
+            json: json!({"name": name, "summary": about}),
+        }
+    }
+}
+
+fn entries(what: Listing) -> Vec<Entry> {
+    macro_rules! words {
+        ($list:ty) => {
+            <$list>::ALL
+                .iter()
+                .map(|item| Entry::new(item.word(), item.about()))
+                .collect()
+        };
+    }
+    match what {
+        Listing::Tasks => bridle_tasks::tasks()
+            .iter()
+            .map(|task| task_entry(&task.spec()))
+            .collect(),
+        Listing::Quantizers => words!(QuantizerKind),
+        Listing::Methods => words!(Method),
+        Listing::Protocols => words!(Protocol),
+        Listing::Presets => preset::PRESETS
+            .iter()
+            .map(|preset| Entry::new(preset.name, &preset.about()))
+            .collect(),
+        Listing::Backends => bridle_backends::list().iter().map(backend_entry).collect(),
+    }
+}
+
+fn task_entry(task: &TaskSpec) -> Entry {
+    let folds = task.folds.map(|folds| format!(", {folds} folds")).unwrap_or_default();
+    let input = match &task.input {
+        InputSpec::Audio {
+            frames,
+            mels,
+            sample_rate,
+            ..
+        } => format!("{frames} frames x {mels} mels at {sample_rate} Hz"),
+        InputSpec::Image { side, .. } => format!("{side} x {side} pixels"),
+        InputSpec::Video { frames, side, .. } => format!("{frames} frames of {side} x {side} pixels"),
+    };
+    let size = format!("{} classes{folds}; {input}", task.classes.len());
+    Entry {
+        name: task.name.to_string(),
+        lines: vec![
+            task.summary.to_string(),
+            size,
+            format!("from {} ({})", task.source, task.licence),
+        ],
+        json: json!({
+            "name": task.name, "version": task.version, "summary": task.summary, "input": task.input,
+            "classes": task.classes.len(), "folds": task.folds, "source": task.source, "licence": task.licence,
+            "citation": task.citation,
+        }),
+    }
+}
+
+fn backend_entry(backend: &BackendState) -> Entry {
+    let (state, reason) = match &backend.state {
+        State::Ready => ("ready", None),
+        State::NotCompiled => ("not compiled in", None),
+        State::Unavailable(reason) => ("unavailable", Some(reason)),
+    };
+    let told = reason.map_or_else(|| state.to_owned(), |reason| format!("{state}: {reason}"));
+    let mut lines = vec![format!("{told}; {}", backend.summary)];
+    lines.extend(backend.how_to_get.as_ref().map(|how| format!("to get it: {how}")));
+    Entry {
+        name: backend.name.to_owned(),
+        lines,
+        json: json!({
+            "name": backend.name, "state": state, "reason": reason, "summary": backend.summary,
+            "how_to_get": backend.how_to_get,
+        }),
+    }
+}
+
+/// Names in a column, what to know about them beside it.
+fn lines(entries: &[Entry]) -> String {
+    let width = entries.iter().map(|entry| entry.name.len()).max().unwrap_or(0);
+    let entry = |entry: &Entry| {
+        let names = std::iter::once(entry.name.as_str()).chain(std::iter::repeat(""));
+        entry
+            .lines
+            .iter()
+            .zip(names)
+            .map(|(line, name)| format!("{name:width$}  {line}\n"))
+            .collect::<String>()
+    };
+    entries.iter().map(entry).collect()
+}

@@ -1,0 +1,231 @@
+//! What ends a command early: the message, its causes, the way out and the exit code.
+
+use crate::exit::Exit;
+use crate::interrupt::Signal;
+use crate::terminal;
+use bridle_backends::BackendError;
+use bridle_results::store::StoreError;
+use bridle_tasks::DataError;
+use std::fmt;
+
+/// A command's failure. Libraries return typed errors; here they get an exit code and, where one is known, a way out.
+#[derive(Debug)]
+pub struct Failure {
+    exit: Exit,
+    error: anyhow::Error,
+    way_out: Option<String>,
+}
+
+/// What a command returns.
+pub type Result<T> = std::result::Result<T, Failure>;
+
+impl Failure {
+    /// A failure with this exit code; `error` keeps its chain of sources.
+    pub fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
+        Self {
+            exit,
+            error: error.into(),
+            way_out: None,
+        }
+    }
+
+    /// Wrong use (exit 2), told by `message`.
+    pub fn wrong_use(message: impl fmt::Display) -> Self {
+        Self::new(Exit::WrongUse, anyhow::anyhow!("{message}"))
+    }
+
+    /// The program's own fault or the machine's (exit 1): `what` could not be done because of `source`.
+    pub fn fault(what: impl fmt::Display, source: impl Into<anyhow::Error>) -> Self {
+        Self::new(Exit::Fault, source.into().context(what.to_string()))
+    }
+
+    /// The same failure with a `try:` line: a command or a change that helps.
+    pub fn with_way_out(mut self, way_out: impl fmt::Display) -> Self {
+        self.way_out = Some(way_out.to_string());
+        self
+    }
+
+    /// The exit code.
+    pub fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// The message with its causes, in a line.
+    pub fn message(&self) -> String {
+        format!("{:#}", self.error)
+    }
+
+    /// Prints the chain of messages and the way out to stderr, and gives the exit code.
+    pub fn report(&self) -> Exit {
+        terminal::talk(&self.to_string());
+        self.exit
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.error)?;
+        for cause in self.error.chain().skip(1) {
+            write!(f, "\n  because: {cause}")?;
+        }
+        match &self.way_out {
+            Some(way_out) => write!(f, "\ntry: {way_out}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// A name that is in no registry, with everything needed to put it right.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown {kind} `{name}`{}", self.advice())]
+pub struct UnknownName {
+    /// What the name should have been one of: "task", "preset", "plan value".
+    pub kind: &'static str,
+    /// The word that was given.
+    pub name: String,
+    /// All names that exist.
+    pub known: Vec<String>,
+}
+
+/// Lists longer than this are not printed whole when a close name is at hand.
+const LONG_LIST: usize = 16;
+
+impl UnknownName {
+    /// Says that `name` is no `kind`.
+    pub fn new<S: Into<String>>(kind: &'static str, name: &str, known: impl IntoIterator<Item = S>) -> Self {
+        Self {
+            kind,
+            name: name.to_owned(),
+            known: known.into_iter().map(Into::into).collect(),
+        }
+    }
+
+    fn advice(&self) -> String {
+        let close = closest(&self.name, &self.known);
+        let listed = if self.known.len() <= LONG_LIST || close.is_none() {
+            format!("known: {}", self.known.join(", "))
+        } else {
+            String::new()
+        };
+        match close {
+            Some(close) if listed.is_empty() => format!("; did you mean `{close}`?"),
+            Some(close) => format!("; did you mean `{close}`? ({listed})"),
+            None => format!("; {listed}"),
+        }
+    }
+}
+
+impl From<UnknownName> for Failure {
+    fn from(unknown: UnknownName) -> Self {
+        Failure::new(Exit::WrongUse, unknown)
+    }
+}
+
+impl From<DataError> for Failure {
+    fn from(error: DataError) -> Self {
+        let (exit, way_out) = match &error {
+            DataError::Cache { .. } => (Exit::Fault, Some("make room, or run in a folder that can be written")),
+            DataError::WrongInput { .. } => (Exit::WrongUse, None),
+            DataError::NoFolderGiven { .. } | DataError::NoFolder { .. } | DataError::NotTheTask { .. } => (
+                Exit::Data,
+                Some("--data DIR with the unpacked data set, or set BRIDLE_DATA to the folder that holds it"),
+            ),
+            DataError::Unreadable { .. } | DataError::TooManySkipped { .. } => (Exit::Data, None),
+            _ => (
+                Exit::Data,
+                Some("put the data right, or accept it with --allow-different-data; the record will say so"),
+            ),
+        };
+        let failure = Self::new(exit, error);
+        way_out.into_iter().fold(failure, Self::with_way_out)
+    }
+}
+
+impl From<BackendError> for Failure {
+    fn from(error: BackendError) -> Self {
+        let way_out = error.how_to_get().to_owned();
+        Self::new(Exit::Device, error).with_way_out(way_out)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let (exit, way_out) = match &error {
+            StoreError::NotWritable { .. } => (Exit::WrongUse, Some("--out DIR with a folder that can be written")),
+            StoreError::Write { .. } => (Exit::Fault, None),
+            StoreError::Missing { .. } | StoreError::Empty { .. } => (
+                Exit::WrongUse,
+                Some("`bridle-bench run` writes records; `bridle-bench table DIR` reads those of a folder"),
+            ),
+            _ => (Exit::WrongUse, None),
+        };
+        let failure = Self::new(exit, error);
+        way_out.into_iter().fold(failure, Self::with_way_out)
+    }
+}
+
+/// A clean stop that a signal asked for: its exit code, and how to go on.
+impl From<Signal> for Failure {
+    fn from(signal: Signal) -> Self {
+        let stopped = anyhow::anyhow!("stopped by {}; a checkpoint was written", signal.name());
+        Self::new(signal.exit(), stopped).with_way_out("the same command with --resume")
+    }
+}
+
+/// The known name most like `name`, if one is close enough to be a slip of the hand.
+///
+/// For dotted names the last part alone may match too, so that `epochs` finds `pretrain.encoder.epochs`.
+pub fn closest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
+    let likeness = |candidate: &str| {
+        let whole = strsim::jaro_winkler(name, candidate);
+        let last = candidate
+            .rsplit('.')
+            .next()
+            .map_or(0.0, |part| strsim::jaro_winkler(name, part));
+        whole.max(last)
+    };
+    known
+        .iter()
+        .map(|candidate| (likeness(candidate), candidate.as_str()))
+        .filter(|(likeness, _)| *likeness >= 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(a.1)))
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slips_find_their_name_and_strangers_see_the_list() {
+        let known = ["esc50", "synthetic", "synthetic-image"];
+        let slip = UnknownName::new("task", "ecs50", known).to_string();
+        assert_eq!(
+            slip,
+            "unknown task `ecs50`; did you mean `esc50`? (known: esc50, synthetic, synthetic-image)"
+        );
+        let stranger = UnknownName::new("task", "zzz", known).to_string();
+        assert_eq!(stranger, "unknown task `zzz`; known: esc50, synthetic, synthetic-image");
+    }
+
+    #[test]
+    fn the_last_part_of_a_dotted_name_is_enough() {
+        let known = ["pretrain.encoder.epochs".to_owned(), "pretrain.batch".to_owned()];
+        assert_eq!(closest("epoch", &known), Some("pretrain.encoder.epochs"));
+        assert_eq!(closest("pretrain.bacth", &known), Some("pretrain.batch"));
+        assert_eq!(closest("frobnicate", &known), None);
+    }
+
+    #[test]
+    fn a_failure_tells_its_whole_chain() {
+        let inner = std::io::Error::other("no space left on device");
+        let failure = Failure::fault("cannot write `a.json`", inner).with_way_out("free some space");
+        assert_eq!(
+            failure.to_string(),
+            "error: cannot write `a.json`\n  because: no space left on device\ntry: free some space"
+        );
+        assert_eq!(failure.exit(), Exit::Fault);
+    }
+}

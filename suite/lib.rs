@@ -1,0 +1,24 @@
+//! The suite: plans a run, trains, judges, and writes down everything that went in and came out.
+//!
+//! ```text
+//! cli -> request -> plan     what was asked for, with every value resolved
+//! command                    one file for each command
+//! estimate, machine          what a plan costs, and what there is
+//! schedule                   learning rates
+//! progress, metrics_log      what the user sees of training, and what stays of it
+//! interrupt, error, exit     how a run ends
+//! ```
+
+pub mod cli;
+pub mod command;
+pub mod error;
+pub mod estimate;
+pub mod exit;
+pub mod interrupt;
+pub mod machine;
+pub mod metrics_log;
+pub mod plan;
+pub mod progress;
+pub mod request;
+pub mod schedule;
+pub mod terminal;

@@ -1,0 +1,93 @@
+//! Facts of the machine, of this process and of this build, for records.
+
+use bridle_results::record::{Machine, Program};
+use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
+
+/// Version and commit, as printed by `--version`.
+pub const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (",
+    env!("BRIDLE_COMMIT"),
+    env!("BRIDLE_DIRTY_MARK"),
+    ")"
+);
+
+/// The program: its version, and the commit that it was built from.
+pub fn program() -> Program {
+    Program {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: env!("BRIDLE_COMMIT").to_owned(),
+        dirty: !env!("BRIDLE_DIRTY_MARK").is_empty(),
+    }
+}
+
+/// The machine: processor, logical cores, main memory in bytes. `gpu` is what the backend says of its device. What
+/// the system does not tell is `unknown` or 0.
+pub fn machine(gpu: Option<String>) -> Machine {
+    let what = RefreshKind::nothing()
+        .with_cpu(CpuRefreshKind::nothing())
+        .with_memory(MemoryRefreshKind::nothing().with_ram());
+    let system = System::new_with_specifics(what).ok();
+    let brand = system
+        .as_ref()
+        .and_then(|system| Some(system.cpus().first()?.brand().trim().to_owned()));
+    Machine {
+        cpu: brand
+            .filter(|brand| !brand.is_empty())
+            .unwrap_or_else(|| "unknown".to_owned()),
+        cores: cores() as u64,
+        memory_bytes: system.map_or(0, |system| system.total_memory()),
+        gpu,
+    }
+}
+
+/// Logical cores that this process may use.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Main memory that could be had now, in bytes. None where the system does not tell.
+pub fn available_memory_bytes() -> Option<u64> {
+    let what = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
+    System::new_with_specifics(what)
+        .ok()
+        .map(|system| system.available_memory())
+}
+
+/// The most main memory that this process has held, in bytes. None where the system does not tell (it does on Linux).
+pub fn peak_memory_bytes() -> Option<u64> {
+    parse_peak(&std::fs::read_to_string("/proc/self/status").ok()?)
+}
+
+/// The line `VmHWM: 1234 kB` of Linux's process status.
+fn parse_peak(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_peak_is_read_in_bytes() {
+        assert_eq!(parse_peak("VmPeak:\t  9 kB\nVmHWM:\t    1234 kB\n"), Some(1234 * 1024));
+        assert_eq!(parse_peak("nothing of the kind"), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_peak_grows_with_what_is_held() {
+        let before = peak_memory_bytes();
+        let held = std::hint::black_box(vec![1u8; 64 << 20]);
+        assert!(peak_memory_bytes() >= before.map(|bytes| bytes.max(held.len() as u64)));
+    }
+
+    #[test]
+    fn a_machine_has_memory_and_cores() {
+        let machine = machine(None);
+        assert!(machine.memory_bytes > 1 << 20 && machine.cores >= 1, "{machine:?}");
+        assert!(available_memory_bytes() <= Some(machine.memory_bytes));
+    }
+}

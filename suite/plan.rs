@@ -1,0 +1,373 @@
+//! The plan: every value that decides a run's numbers, resolved before work starts, printed, hashed and recorded.
+//!
+//! A plan is built from a preset, the recipe, the task's own facts and `--set` ([`resolve`]), checked ([`validate`]) and
+//! never changed afterwards. Outside the program it is a flat map of dotted names ([`flat`]): the names printed by
+//! `check` are the names that `--set` takes and that a record holds. Seeds, folds, paths, backend and threads are not
+//! part of it.
+
+pub mod choice;
+mod flat;
+mod hash;
+pub mod preset;
+pub mod recipe;
+pub mod resolve;
+#[cfg(test)]
+mod tests;
+mod validate;
+
+pub use choice::{
+    AudioRows, ColdStartPosition, DecoderKind, Esc50Crop, MaskKind, Method, Protocol, QuantizerKind, Recipe, Restart,
+    Roll, SoftPick, Space, Start,
+};
+pub use flat::{Difference, Flat, PlanReadError, difference, spell};
+pub use resolve::{PlanError, PlanRequest};
+
+use bridle_tasks::InputSpec;
+use serde::{Deserialize, Serialize};
+
+/// Every value of a run. Sections that the method, the modality or the protocols do not use are absent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The task's name.
+    pub task: String,
+    /// What trains the encoder.
+    pub method: Method,
+    /// The preset that the values came from: a name, not part of the hash.
+    pub preset: String,
+    /// The recipe that the values came from: a name, not part of the hash.
+    pub recipe: Recipe,
+    /// How the encoder is judged, in the order given.
+    pub protocols: Vec<Protocol>,
+    /// What makes the labels; absent where nothing is pretrained.
+    pub quantizer: Option<Quantizer>,
+    /// What the model sees.
+    pub data: Data,
+    /// Encoder, decoder and estimator.
+    pub model: Model,
+    /// The position table (audio).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
+    /// Which tokens are removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mask: Option<Mask>,
+    /// Lengths, rates and the optimizer of pretraining.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pretrain: Option<Pretrain>,
+    /// The joint step (`bridle-joint`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub joint: Option<Joint>,
+    /// Labels before the tokenizer was ever trained.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cold_start: Option<ColdStart>,
+    /// Augmentation of the waveform (audio).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub augment: Option<Augment>,
+    /// What holds for ESC-50 alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub esc50: Option<Esc50>,
+    /// The linear probe.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe: Option<Probe>,
+}
+
+/// The task's data as the model sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Data {
+    /// Shape, sample rate and normalisation of one input.
+    #[serde(flatten)]
+    pub input: InputSpec,
+    /// The task's version; it changes when the task's numbers do.
+    pub version: u32,
+    /// Only the first so many samples of each class; none: all.
+    pub subset: Option<usize>,
+    /// The variant of the data set that was found; none until it was looked for.
+    pub variant: Option<String>,
+}
+
+/// Sizes of the networks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Model {
+    /// Side of a square patch, in frames and mels or in pixels.
+    pub patch: usize,
+    /// Frames per token (video).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tubelet: Option<usize>,
+    /// Width of encoder and tokenizer.
+    pub dim: usize,
+    /// Blocks of encoder and tokenizer.
+    pub depth: usize,
+    /// Attention heads of encoder, tokenizer and estimator.
+    pub heads: usize,
+    /// Hidden width of a block's MLP over its width.
+    pub mlp_ratio: usize,
+    /// The decoder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decoder: Option<Decoder>,
+    /// The estimator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimator: Option<Estimator>,
+}
+
+/// The decoder: predicts the labels of the removed tokens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Decoder {
+    /// Global attention, or local attention in shifted windows.
+    pub kind: DecoderKind,
+    /// Width.
+    pub dim: usize,
+    /// Blocks.
+    pub depth: usize,
+    /// Attention heads.
+    pub heads: usize,
+}
+
+/// The estimator: recovers the encoder's output from the quantized vectors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Estimator {
+    /// Width.
+    pub dim: usize,
+    /// Blocks.
+    pub depth: usize,
+    /// Attention heads.
+    pub heads: usize,
+}
+
+/// What makes the labels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Quantizer {
+    /// Residual or single codebook; printed as plain `quantizer`.
+    pub kind: QuantizerKind,
+    /// Codebooks (Q).
+    pub levels: usize,
+    /// Codes per codebook (K).
+    pub codes: usize,
+    /// Length of a code vector.
+    pub code_dim: usize,
+    /// How much of a code vector one EMA step keeps.
+    pub decay: f64,
+    /// Weight of the commitment loss.
+    pub commitment: f64,
+    /// Where the first code vectors come from.
+    pub start: Start,
+    /// Iterations of the k-means start.
+    pub kmeans_iterations: usize,
+    /// Codes chosen per level (rq).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub soft_codes: Option<usize>,
+    /// Which codes are chosen when there are several per level (rq).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub soft_pick: Option<SoftPick>,
+    /// When unused codes take new vectors (rq).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart: Option<Restart>,
+    /// The space of lookup, EMA, residual and loss (rq).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub space: Option<Space>,
+}
+
+/// The position table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    /// Order of the rows over the tokens of a spectrogram.
+    pub audio_rows: AudioRows,
+}
+
+/// Which tokens the encoder does not see.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Mask {
+    /// Single tokens, or whole tubes over time.
+    pub kind: MaskKind,
+    /// Share of tokens removed.
+    pub ratio: f64,
+}
+
+/// Pretraining.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pretrain {
+    /// Encoder phases, with a tokenizer phase between each two (interleaving only).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rounds: Option<usize>,
+    /// Samples per optimizer step.
+    pub batch: usize,
+    /// One encoder phase, or the whole of joint training.
+    pub encoder: Phase,
+    /// One tokenizer phase (interleaving only).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<Phase>,
+    /// AdamW: decay of the first moment.
+    pub beta1: f64,
+    /// AdamW: decay of the second moment.
+    pub beta2: f64,
+    /// AdamW: added to the root of the second moment.
+    pub epsilon: f64,
+    /// AdamW: decoupled weight decay of parameters with two or more axes.
+    pub weight_decay: f64,
+}
+
+/// Length and rate of one phase.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Phase {
+    /// Passes over the training samples.
+    pub epochs: usize,
+    /// Learning rate after the warm-up; a cosine leads from there to 0.
+    pub rate: f64,
+    /// Length of the linear warm-up, in epochs.
+    pub warmup_epochs: f64,
+}
+
+/// Joint training: every step trains the encoder, some the tokenizer too.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Joint {
+    /// Every so many steps the tokenizer's loss is added.
+    pub every: usize,
+    /// Weight of the tokenizer's loss.
+    pub weight: f64,
+}
+
+/// The cold start.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ColdStart {
+    /// Whether the labels see the tokens' positions.
+    pub position: ColdStartPosition,
+}
+
+/// Augmentation of the waveform.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Augment {
+    /// Rolling the waveform in time.
+    pub roll: Roll,
+}
+
+/// What holds for ESC-50 alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Esc50 {
+    /// Which rows of a longer position table a shorter clip takes.
+    pub position_crop: Esc50Crop,
+}
+
+/// The linear probe: multinomial regression on frozen, mean-pooled features.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    /// Passes over the training features.
+    pub epochs: usize,
+    /// Closed list of learning rates; one is chosen on held-out training samples, never on the test samples.
+    pub rates: Vec<f64>,
+    /// Samples per optimizer step.
+    pub batch: usize,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// Share of the training samples held out to choose the rate.
+    pub holdout: f64,
+    /// Whether each feature is brought to mean 0 and deviation 1, as measured on the training samples.
+    pub standardise: bool,
+}
+
+/// The sections that pretraining needs, which a plan holds together or not at all.
+#[derive(Clone, Copy, Debug)]
+pub struct Pretraining<'a> {
+    /// What makes the labels.
+    pub quantizer: &'a Quantizer,
+    /// The decoder.
+    pub decoder: &'a Decoder,
+    /// The estimator.
+    pub estimator: &'a Estimator,
+    /// Which tokens are removed.
+    pub mask: &'a Mask,
+    /// Lengths, rates, optimizer.
+    pub schedule: &'a Pretrain,
+    /// The cold start.
+    pub cold_start: &'a ColdStart,
+    /// The joint step, where encoder and tokenizer are trained together.
+    pub joint: Option<&'a Joint>,
+}
+
+/// What a phase trains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PhaseKind {
+    /// Encoder and decoder; the tokenizer is frozen.
+    Encoder,
+    /// Tokenizer and estimator; the encoder is frozen.
+    Tokenizer,
+    /// All of them in turns of steps.
+    Joint,
+}
+
+/// One phase of a run, in the order of training.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PhasePlan {
+    /// `encoder-1`, `tokenizer-1`, `encoder-2`, .., or `joint-1`.
+    pub name: String,
+    /// What it trains.
+    pub kind: PhaseKind,
+    /// Its length and rate.
+    pub length: Phase,
+}
+
+impl Plan {
+    /// The sections of pretraining; none for a method that does not pretrain.
+    pub fn pretraining(&self) -> Option<Pretraining<'_>> {
+        Some(Pretraining {
+            quantizer: self.quantizer.as_ref()?,
+            decoder: self.model.decoder.as_ref()?,
+            estimator: self.model.estimator.as_ref()?,
+            mask: self.mask.as_ref()?,
+            schedule: self.pretrain.as_ref()?,
+            cold_start: self.cold_start.as_ref()?,
+            joint: self.joint.as_ref(),
+        })
+    }
+
+    /// All phases of pretraining in order; empty for a method that does not pretrain.
+    pub fn phases(&self) -> Vec<PhasePlan> {
+        let Some(pretrain) = &self.pretrain else {
+            return Vec::new();
+        };
+        let phase = |kind, word, number, length| PhasePlan {
+            name: format!("{word}-{number}"),
+            kind,
+            length,
+        };
+        let (Some(rounds), Some(tokenizer)) = (pretrain.rounds, pretrain.tokenizer) else {
+            return vec![phase(PhaseKind::Joint, "joint", 1, pretrain.encoder)];
+        };
+        (1..=rounds)
+            .flat_map(|round| {
+                let before = (round > 1).then(|| phase(PhaseKind::Tokenizer, "tokenizer", round - 1, tokenizer));
+                before
+                    .into_iter()
+                    .chain([phase(PhaseKind::Encoder, "encoder", round, pretrain.encoder)])
+            })
+            .collect()
+    }
+
+    /// The grid of tokens of one input: time, height (or mel), width. Audio has (frames, mels, 1) over the patch.
+    pub fn grid(&self) -> [usize; 3] {
+        let patch = self.model.patch;
+        match self.data.input {
+            InputSpec::Audio { frames, mels, .. } => [frames / patch, mels / patch, 1],
+            InputSpec::Image { side, .. } => [1, side / patch, side / patch],
+            InputSpec::Video { frames, side, .. } => {
+                [frames / self.model.tubelet.unwrap_or(1), side / patch, side / patch]
+            }
+        }
+    }
+
+    /// Tokens of one input, without the class token.
+    pub fn tokens(&self) -> usize {
+        self.grid().iter().product()
+    }
+
+    /// Tokens that the encoder sees in pretraining: `int(L * (1 - ratio))` in floating point, as the authors count.
+    pub fn kept_tokens(&self) -> usize {
+        let ratio = self.mask.as_ref().map_or(0.0, |mask| mask.ratio);
+        (self.tokens() as f64 * (1.0 - ratio)) as usize
+    }
+
+    /// `<method>` or `<method>-<quantizer>`: the row of a table and the folder of a record.
+    pub fn label(&self) -> String {
+        match &self.quantizer {
+            Some(quantizer) => format!("{}-{}", self.method, quantizer.kind),
+            None => self.method.to_string(),
+        }
+    }
+}

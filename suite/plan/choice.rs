@@ -1,0 +1,260 @@
+//! Values of the plan that are names: each list has the names that work and the names that are only known yet.
+//!
+//! To add a value, move or add its line in the list; the compiler then points at every place that must answer it.
+
+use crate::error::Failure;
+use crate::exit::Exit;
+
+/// A name that is not among the working values of a list.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChoiceError {
+    /// The word is in no list.
+    #[error(transparent)]
+    Unknown(#[from] crate::error::UnknownName),
+    /// The word is right but nothing stands behind it in this version.
+    #[error("{kind} `{name}` is known but not available in this version; available: {}", available.join(", "))]
+    NotAvailable {
+        /// What it is a value of.
+        kind: &'static str,
+        /// The word.
+        name: String,
+        /// The words that work.
+        available: Vec<&'static str>,
+    },
+}
+
+impl From<ChoiceError> for Failure {
+    fn from(error: ChoiceError) -> Self {
+        Failure::new(Exit::WrongUse, error)
+    }
+}
+
+/// Declares the enum of a list of names, its words, and its reading and writing.
+macro_rules! choices {
+    ($(#[$about:meta])* $kind:literal $name:ident { $($(#[doc = $doc:literal])* $variant:ident = $word:literal,)+ }
+     known: [$($later:literal),*]) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $($(#[doc = $doc])* $variant,)+ }
+
+        impl $name {
+            /// All working values, in the order of the list.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The word for it, in plans, records and options.
+            pub fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+
+            /// What it means, in a line.
+            pub fn about(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),*).trim_ascii()),+ }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.word())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = $crate::plan::choice::ChoiceError;
+
+            fn from_str(word: &str) -> std::result::Result<Self, $crate::plan::choice::ChoiceError> {
+                let later: &[&str] = &[$($later),*];
+                match word {
+                    $($word => Ok(Self::$variant),)+
+                    _ if later.contains(&word) => Err($crate::plan::choice::ChoiceError::NotAvailable {
+                        kind: $kind,
+                        name: word.to_owned(),
+                        available: vec![$($word),+],
+                    }),
+                    _ => Err($crate::error::UnknownName::new($kind, word, [$($word),+]).into()),
+                }
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.word())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+                let word = <String as serde::Deserialize>::deserialize(deserializer)?;
+                word.parse().map_err(<D::Error as serde::de::Error>::custom)
+            }
+        }
+    };
+}
+pub(crate) use choices;
+
+choices! {
+    /// What trains the encoder.
+    "method" Method {
+        /// encoder and tokenizer phases in turn, each trained on what the other learnt
+        Bridle = "bridle",
+        /// encoder and tokenizer trained in the same steps
+        BridleJoint = "bridle-joint",
+        /// no training: the frozen random encoder, a control
+        RandomInit = "random-init",
+    }
+    known: ["scratch"]
+}
+
+choices! {
+    /// What makes the labels.
+    "quantizer" QuantizerKind {
+        /// residual: each level quantizes what the levels before left over
+        Rq = "rq",
+        /// one codebook of unit-length codes, the BEATs form
+        Vq = "vq",
+    }
+    known: []
+}
+
+choices! {
+    /// How a trained encoder is judged.
+    "protocol" Protocol {
+        /// a linear classifier on frozen, mean-pooled features
+        LinearProbe = "linear-probe",
+    }
+    known: ["finetune", "knn"]
+}
+
+choices! {
+    /// A named set of values for what the authors' code does oddly.
+    "recipe" Recipe {
+        /// what the authors' code computes, oddities included
+        Authors = "authors",
+    }
+    known: ["corrected"]
+}
+
+choices! {
+    /// The decoder's attention.
+    "decoder" DecoderKind {
+        /// every token sees every token
+        Global = "global",
+        /// shifted windows of 4 x 4 tokens
+        Swin = "swin",
+    }
+    known: []
+}
+
+choices! {
+    /// The shape of the mask.
+    "mask" MaskKind {
+        /// single tokens
+        Random = "random",
+        /// the same places in all frames
+        Tube = "tube",
+    }
+    known: []
+}
+
+choices! {
+    /// Where the first code vectors come from.
+    "codebook start" Start {
+        /// k-means on the first batch
+        Kmeans = "kmeans",
+        /// uniform random vectors
+        Uniform = "uniform",
+    }
+    known: []
+}
+
+choices! {
+    /// Which codes are chosen when there are several per level.
+    "soft pick" SoftPick {
+        /// the farthest codes
+        Farthest = "farthest",
+    }
+    known: ["nearest"]
+}
+
+choices! {
+    /// When unused codes take new vectors.
+    "restart" Restart {
+        /// in the first forward only, judged on that batch
+        FirstForward = "first-forward",
+    }
+    known: ["by-usage"]
+}
+
+choices! {
+    /// The space in which residuals are quantized.
+    "quantizer space" Space {
+        /// unit length for lookup and EMA, raw residual carried on
+        UnitLookup = "unit-lookup",
+    }
+    known: ["raw"]
+}
+
+choices! {
+    /// Order of the position table's rows over the tokens of a spectrogram.
+    "order of rows" AudioRows {
+        /// the table of a (mel, time) grid read by tokens in (time, mel) order
+        Scrambled = "scrambled",
+    }
+    known: ["token-order"]
+}
+
+choices! {
+    /// Whether cold-start labels see the tokens' positions.
+    "cold-start position" ColdStartPosition {
+        /// position is added before the label is made
+        InLabel = "in-label",
+    }
+    known: ["out"]
+}
+
+choices! {
+    /// Rolling the waveform in time.
+    "roll" Roll {
+        /// the waveform stays as it is
+        Never = "never",
+    }
+    known: ["uniform"]
+}
+
+choices! {
+    /// Which rows of a longer position table a shorter ESC-50 clip takes.
+    "position crop" Esc50Crop {
+        /// token j takes the row of token j + 127
+        OffByOne = "off-by-one",
+    }
+    known: ["by-time"]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_read_back_as_the_value_that_wrote_them() {
+        for &method in Method::ALL {
+            assert_eq!(method.word().parse(), Ok(method));
+        }
+        assert_eq!(format!("{:>8}|", QuantizerKind::Rq), "      rq|");
+        assert_eq!(
+            Method::RandomInit.about(),
+            "no training: the frozen random encoder, a control"
+        );
+    }
+
+    #[test]
+    fn known_words_are_told_from_unknown_ones() {
+        let message = |word: &str| word.parse::<Recipe>().map_err(|error| error.to_string());
+        assert_eq!(
+            message("corrected"),
+            Err("recipe `corrected` is known but not available in this version; available: authors".to_owned())
+        );
+        assert_eq!(
+            message("author"),
+            Err("unknown recipe `author`; did you mean `authors`? (known: authors)".to_owned())
+        );
+    }
+}

@@ -1,0 +1,163 @@
+//! The plan as a flat map of dotted names, as printed, set, hashed, recorded and compared.
+
+use super::Plan;
+use serde_json::{Map, Value};
+
+/// Dotted name to value, in the order of the plan's sections.
+pub type Flat = Map<String, Value>;
+
+/// The one name that is both a value and a section: `quantizer` is the kind, `quantizer.levels` a value of it.
+const QUANTIZER: &str = "quantizer";
+const QUANTIZER_KIND: &str = "quantizer.kind";
+
+/// A map that is no plan of this version.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanReadError {
+    /// A value is missing or of the wrong kind.
+    #[error("not a plan of this version: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// A name that this version does not know.
+    #[error("not a plan of this version: unknown value `{0}`")]
+    UnknownKey(String),
+}
+
+/// A value in which two plans differ; `None` where a plan does not have it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    /// Dotted name.
+    pub key: String,
+    /// The first plan's value.
+    pub first: Option<Value>,
+    /// The second plan's value.
+    pub second: Option<Value>,
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let show = |value: &Option<Value>| value.as_ref().map_or_else(|| "absent".to_owned(), spell);
+        write!(f, "{}: {} against {}", self.key, show(&self.first), show(&self.second))
+    }
+}
+
+impl Plan {
+    /// The plan as a flat map.
+    pub fn to_flat(&self) -> Flat {
+        let tree = serde_json::to_value(self).expect("a plan has only string keys and finite numbers");
+        flatten(&tree)
+    }
+
+    /// Reads a plan back from its flat map.
+    ///
+    /// # Errors
+    /// If a value is missing, unknown or of the wrong kind.
+    pub fn from_flat(flat: &Flat) -> Result<Self, PlanReadError> {
+        let plan: Self = serde_json::from_value(unflatten(flat))?;
+        let known = plan.to_flat();
+        match flat.keys().find(|key| !known.contains_key(*key)) {
+            Some(key) => Err(PlanReadError::UnknownKey(key.clone())),
+            None => Ok(plan),
+        }
+    }
+}
+
+/// The values in which two plans differ, by name.
+pub fn difference(first: &Flat, second: &Flat) -> Vec<Difference> {
+    let only_second = second.keys().filter(|key| !first.contains_key(*key));
+    let differs = |key: &&String| first.get(*key) != second.get(*key);
+    let entry = |key: &String| Difference {
+        key: key.clone(),
+        first: first.get(key).cloned(),
+        second: second.get(key).cloned(),
+    };
+    first.keys().chain(only_second).filter(differs).map(entry).collect()
+}
+
+/// A value as a person would type it: strings bare, lists in brackets, nothing as `none`.
+pub fn spell(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "none".to_owned(),
+        Value::Array(items) => format!("[{}]", items.iter().map(spell).collect::<Vec<_>>().join(", ")),
+        Value::Number(number) => spell_number(number),
+        other => other.to_string(),
+    }
+}
+
+/// Small numbers in powers of ten (`5e-4`), everything else as it is.
+fn spell_number(number: &serde_json::Number) -> String {
+    match number.as_f64() {
+        Some(value) if number.is_f64() && value != 0.0 && value.abs() < 0.1 => format!("{value:e}"),
+        Some(value) if number.is_f64() => value.to_string(),
+        _ => number.to_string(),
+    }
+}
+
+/// Leaves of a tree of maps by dotted path. Lists are leaves.
+pub(super) fn flatten(tree: &Value) -> Flat {
+    fn walk(path: &str, value: &Value, flat: &mut Flat) {
+        let Value::Object(members) = value else {
+            let name = if path == QUANTIZER_KIND { QUANTIZER } else { path };
+            flat.insert(name.to_owned(), value.clone());
+            return;
+        };
+        for (name, member) in members {
+            let path = if path.is_empty() {
+                name.clone()
+            } else {
+                format!("{path}.{name}")
+            };
+            walk(&path, member, flat);
+        }
+    }
+    let mut flat = Flat::new();
+    walk("", tree, &mut flat);
+    flat
+}
+
+/// The tree of maps whose leaves are `flat`.
+fn unflatten(flat: &Flat) -> Value {
+    let mut tree = Value::Object(Map::new());
+    let has_quantizer = flat.keys().any(|key| key.starts_with("quantizer."));
+    for (name, value) in flat {
+        let path = if name == QUANTIZER && has_quantizer {
+            QUANTIZER_KIND
+        } else {
+            name
+        };
+        insert(&mut tree, path, value.clone());
+    }
+    tree
+}
+
+/// Puts a value at a dotted path, making the maps on the way.
+pub(super) fn insert(tree: &mut Value, path: &str, value: Value) {
+    let mut place = tree;
+    for part in path.split('.') {
+        if !place.is_object() {
+            *place = Value::Object(Map::new());
+        }
+        place = &mut place[part];
+    }
+    *place = value;
+}
+
+/// Takes what lies at a dotted path out of the tree.
+pub(super) fn remove(tree: &mut Value, path: &str) -> Option<Value> {
+    let (section, name) = path.rsplit_once('.').unwrap_or(("", path));
+    let holder = section
+        .split('.')
+        .filter(|part| !part.is_empty())
+        .try_fold(tree, |tree, part| tree.get_mut(part))?;
+    holder.as_object_mut()?.shift_remove(name)
+}
+
+/// Lays `over` on `tree`: maps are merged, everything else is replaced.
+pub(super) fn merge(tree: &mut Value, over: Value) {
+    match (tree, over) {
+        (Value::Object(tree), Value::Object(over)) => {
+            over.into_iter()
+                .for_each(|(name, value)| merge(tree.entry(name).or_insert(Value::Null), value));
+        }
+        (tree, over) => *tree = over,
+    }
+}

@@ -1,0 +1,68 @@
+//! Presets: named sets of values, one file each, with what they are for and the command that runs them.
+
+use super::flat::merge;
+use crate::error::UnknownName;
+use serde_json::Value;
+
+/// A named set of values.
+#[derive(Clone, Copy, Debug)]
+pub struct Preset {
+    /// The word given with `--preset`.
+    pub name: &'static str,
+    /// The file, in TOML: sections of the plan, then `[modality.*]` and `[task.*]` sections laid over them.
+    pub text: &'static str,
+}
+
+/// The preset of a run that names none.
+pub const DEFAULT: &str = "mini";
+
+/// One line per preset: `configs/<name>.toml`.
+macro_rules! presets {
+    ($($name:literal),+ $(,)?) => {
+        /// All presets, from the quickest to the longest.
+        pub const PRESETS: &[Preset] =
+            &[$(Preset { name: $name, text: include_str!(concat!("../configs/", $name, ".toml")) }),+];
+    };
+}
+
+presets!["smoke", "mini", "paper"];
+
+/// Finds a preset by its name.
+///
+/// # Errors
+/// If there is none of that name.
+pub fn find(name: &str) -> Result<&'static Preset, UnknownName> {
+    let known = || PRESETS.iter().map(|preset| preset.name);
+    PRESETS
+        .iter()
+        .find(|preset| preset.name == name)
+        .ok_or_else(|| UnknownName::new("preset", name, known()))
+}
+
+impl Preset {
+    /// The file's opening comment: what the preset is for.
+    pub fn about(&self) -> String {
+        let comment = self.text.lines().take_while(|line| line.starts_with('#'));
+        comment
+            .map(|line| line.trim_start_matches(['#', ' ']))
+            .take_while(|line| !line.is_empty())
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    /// The values for a task: the file's sections, then what it says of the modality, then of the task.
+    pub fn values(&self, modality: &str, task: &str) -> Value {
+        let file: toml::Table = self.text.parse().expect("the presets are read by a test");
+        let mut tree = serde_json::to_value(file).expect("TOML without dates is JSON");
+        let mut over = |kind: &str, name: &str| {
+            let laid = tree.get_mut(kind).and_then(|all| all.get_mut(name)).map(Value::take);
+            laid.into_iter().for_each(|laid| merge(&mut tree, laid));
+        };
+        over("modality", modality);
+        over("task", task);
+        let sections = tree.as_object_mut().expect("a TOML file is a table");
+        sections.shift_remove("modality");
+        sections.shift_remove("task");
+        tree
+    }
+}

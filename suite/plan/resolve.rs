@@ -1,0 +1,367 @@
+//! From names and options to a plan with every value resolved.
+
+use super::choice::ChoiceError;
+use super::flat::{Difference, Flat, difference, flatten, insert, merge, remove};
+use super::{Method, Plan, Protocol, QuantizerKind, Recipe, preset, recipe};
+use crate::error::{Failure, UnknownName};
+use crate::exit::Exit;
+use bridle_tasks::{InputSpec, Task, TaskSpec};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// What the user asked for, as words. Empty and absent mean the defaults.
+#[derive(Clone, Debug, Default)]
+pub struct PlanRequest {
+    /// Name of a task.
+    pub task: String,
+    /// Name of a method; default `bridle`.
+    pub method: Option<String>,
+    /// Name of a quantizer; default `rq`. A method that makes no labels records none.
+    pub quantizer: Option<String>,
+    /// Name of a preset; default [`preset::DEFAULT`].
+    pub preset: Option<String>,
+    /// Name of a recipe; default `authors`.
+    pub recipe: Option<String>,
+    /// Names of protocols; default `linear-probe`.
+    pub protocols: Vec<String>,
+    /// The first so many samples per class.
+    pub subset: Option<usize>,
+    /// `key=value` for any value of the plan, applied in order.
+    pub set: Vec<String>,
+}
+
+/// Why there is no plan. All of these are wrong use.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// A name of no task, preset or plan value.
+    #[error(transparent)]
+    Unknown(#[from] UnknownName),
+    /// A word that no list has, or that has nothing behind it yet.
+    #[error(transparent)]
+    Choice(#[from] ChoiceError),
+    /// `--set` without an equals sign.
+    #[error("`--set {0}` is not of the form key=value")]
+    NotAssignment(String),
+    /// A plan value that this plan does not have.
+    #[error("`{key}` means nothing here: {why}")]
+    Unused {
+        /// Dotted name.
+        key: String,
+        /// Which choice left it out.
+        why: String,
+    },
+    /// A plan value that cannot be set.
+    #[error("`{0}` is a fact of the data and cannot be set")]
+    Fact(String),
+    /// A plan value of the wrong kind or out of its range.
+    #[error("`{key}`: {why}")]
+    Value {
+        /// Dotted name.
+        key: String,
+        /// What is wrong, and what would be right.
+        why: String,
+    },
+    /// An earlier run that was to be gone on with has another plan.
+    #[error("the run in {} has another plan (its value against the one asked for): {}", folder.display(), list(differences))]
+    Changed {
+        /// The earlier run.
+        folder: PathBuf,
+        /// The values in which the plans differ.
+        differences: Vec<Difference>,
+    },
+}
+
+fn list(differences: &[Difference]) -> String {
+    differences
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+impl From<PlanError> for Failure {
+    fn from(error: PlanError) -> Self {
+        let way_out = match &error {
+            PlanError::Unknown(unknown) if unknown.kind == PLAN_VALUE => {
+                Some("`bridle-bench check --task <TASK>` prints every value of the plan by its name")
+            }
+            PlanError::NotAssignment(_) => Some("--set pretrain.batch=32"),
+            PlanError::Changed { .. } => Some("the options of that run, or no --resume, which starts another one"),
+            _ => None,
+        };
+        let failure = Failure::new(Exit::WrongUse, error);
+        way_out.into_iter().fold(failure, Failure::with_way_out)
+    }
+}
+
+const PLAN_VALUE: &str = "plan value";
+/// Values that the data decides.
+const FACTS: [&str; 3] = ["data.kind", "data.version", "data.variant"];
+
+impl Plan {
+    /// Resolves every value: preset, recipe, the task's facts, then `--subset` and `--set`; then checks all of them.
+    ///
+    /// # Errors
+    /// If a name is unknown or a value is impossible.
+    pub fn resolve(request: &PlanRequest) -> Result<Self, PlanError> {
+        let (request, values) = split_names(request)?;
+        let task = find_task(&request.task)?.spec();
+        let names = Names::parse(&request)?;
+        let (tree, pruned) = names.tree(&task, request.subset);
+        let mut plan = Self::from_flat(&flatten(&tree)).expect("every preset is resolved by a test");
+        let mut flat = plan.to_flat();
+        for (key, text) in &values {
+            let current = flat.get(key).ok_or_else(|| no_such_value(key, &flat, &pruned))?;
+            if FACTS.contains(&key.as_str()) {
+                return Err(PlanError::Fact(key.clone()));
+            }
+            let wrong = |why: String| PlanError::Value { key: key.clone(), why };
+            let value = parse_like(current, text).map_err(wrong)?;
+            flat.insert(key.clone(), value);
+            plan = Self::from_flat(&flat).map_err(|error| wrong(tell(error)))?;
+            // written back, so that numbers have the plan's form: 1 becomes 1.0 where a fraction is possible
+            flat = plan.to_flat();
+        }
+        plan.validate()?;
+        Ok(plan)
+    }
+
+    /// Checks that an earlier run, stored in `folder` with the flat map of its plan, had the same values as this plan.
+    ///
+    /// # Errors
+    /// Lists the values that differ. The names of preset and recipe decide nothing and may differ.
+    pub fn require_same(&self, stored: &Flat, folder: &Path) -> Result<(), PlanError> {
+        let mut differences = difference(stored, &self.to_flat());
+        differences.retain(|difference| !super::hash::NAMES.contains(&difference.key.as_str()));
+        match differences.is_empty() {
+            true => Ok(()),
+            false => Err(PlanError::Changed {
+                folder: folder.to_owned(),
+                differences,
+            }),
+        }
+    }
+
+    /// The same plan on the variant of the data that was found.
+    pub fn with_variant(mut self, variant: &str) -> Self {
+        self.data.variant = Some(variant.to_owned());
+        self
+    }
+}
+
+/// Takes the assignments of the six names out of `--set`: they stand for their own options.
+fn split_names(request: &PlanRequest) -> Result<(PlanRequest, Vec<(String, String)>), PlanError> {
+    let (mut request, mut values) = (request.clone(), Vec::new());
+    for assignment in std::mem::take(&mut request.set) {
+        let Some((key, text)) = assignment.split_once('=') else {
+            return Err(PlanError::NotAssignment(assignment));
+        };
+        let (key, text) = (key.trim().to_owned(), text.trim().to_owned());
+        match key.as_str() {
+            "task" => request.task = text,
+            "method" => request.method = Some(text),
+            "quantizer" => request.quantizer = Some(text),
+            "preset" => request.preset = Some(text),
+            "recipe" => request.recipe = Some(text),
+            "protocols" => request.protocols = list_items(&text).map(str::to_owned).collect(),
+            _ => values.push((key, text)),
+        }
+    }
+    Ok((request, values))
+}
+
+/// The parsed names of a request.
+struct Names {
+    method: Method,
+    quantizer: QuantizerKind,
+    preset: &'static preset::Preset,
+    recipe: Recipe,
+    protocols: Vec<Protocol>,
+}
+
+/// Sections left out of a plan, and the choice that left them out.
+type Pruned = Vec<(String, String, Value)>;
+
+impl Names {
+    fn parse(request: &PlanRequest) -> Result<Self, PlanError> {
+        let or = |word: &Option<String>, default: &str| word.clone().unwrap_or_else(|| default.to_owned());
+        let mut protocols = Vec::new();
+        for word in &request.protocols {
+            let protocol = word.parse()?;
+            if !protocols.contains(&protocol) {
+                protocols.push(protocol);
+            }
+        }
+        if protocols.is_empty() {
+            protocols.push(Protocol::LinearProbe);
+        }
+        Ok(Self {
+            method: or(&request.method, "bridle").parse()?,
+            quantizer: or(&request.quantizer, "rq").parse()?,
+            preset: preset::find(&or(&request.preset, preset::DEFAULT))?,
+            recipe: or(&request.recipe, "authors").parse()?,
+            protocols,
+        })
+    }
+
+    /// All sections of the plan, and what was left out of it.
+    fn tree(&self, task: &TaskSpec, subset: Option<usize>) -> (Value, Pruned) {
+        let mut tree = json!({
+            "task": task.name, "method": self.method, "quantizer": null, "preset": self.preset.name,
+            "recipe": self.recipe, "protocols": self.protocols, "data": task.input,
+        });
+        merge(
+            &mut tree["data"],
+            json!({"version": task.version, "subset": null, "variant": null}),
+        );
+        let mut values = self.preset.values(modality(&task.input), task.name);
+        let quantizer = remove(&mut values, &format!("quantizer.{}", self.quantizer)).unwrap_or_default();
+        values["quantizer"] = json!({"kind": self.quantizer});
+        merge(&mut values["quantizer"], quantizer);
+        merge(&mut tree, values);
+        recipe::ODDITIES
+            .iter()
+            .for_each(|oddity| insert(&mut tree, oddity.key, oddity.value(self.recipe).into()));
+        if let Some(subset) = subset {
+            tree["data"]["subset"] = subset.into();
+        }
+        let pruned = self.prune(&mut tree, task);
+        (tree, pruned)
+    }
+
+    /// Leaves out what the method, the quantizer, the modality, the task and the protocols do not use.
+    fn prune(&self, tree: &mut Value, task: &TaskSpec) -> Pruned {
+        let mut pruned = Pruned::new();
+        let mut leave_out = |why: String, paths: &[&str]| {
+            for &path in paths {
+                pruned.extend(remove(tree, path).map(|removed| (path.to_owned(), why.clone(), removed)));
+            }
+        };
+        let method = format!("method `{}`", self.method);
+        match self.method {
+            Method::Bridle => leave_out(format!("{method} takes turns by phases"), &["joint"]),
+            Method::BridleJoint => {
+                leave_out(
+                    format!("{method} has a single phase"),
+                    &["pretrain.rounds", "pretrain.tokenizer"],
+                );
+            }
+            Method::RandomInit => {
+                let pretraining = [
+                    "model.decoder",
+                    "model.estimator",
+                    "mask",
+                    "pretrain",
+                    "joint",
+                    "cold_start",
+                    "augment",
+                ];
+                leave_out(format!("{method} has no pretraining"), &pretraining);
+                leave_out(format!("{method} makes no labels"), &["quantizer"]);
+            }
+        }
+        if self.quantizer != QuantizerKind::Rq {
+            let residual = ["quantizer.soft_pick", "quantizer.restart", "quantizer.space"];
+            leave_out(
+                format!("quantizer `{}` has a single codebook", self.quantizer),
+                &residual,
+            );
+        }
+        let modality = modality(&task.input);
+        if modality != "audio" {
+            leave_out(
+                format!("task `{}` is {modality}, not audio", task.name),
+                &["position", "augment"],
+            );
+        }
+        if task.name != "esc50" {
+            leave_out(format!("the task is `{}`", task.name), &["esc50"]);
+        }
+        if !self.protocols.contains(&Protocol::LinearProbe) {
+            leave_out("protocol `linear-probe` was not asked for".to_owned(), &["probe"]);
+        }
+        if self.method == Method::RandomInit {
+            tree["quantizer"] = Value::Null;
+        }
+        pruned
+    }
+}
+
+/// `audio`, `image` or `video`.
+fn modality(input: &InputSpec) -> &'static str {
+    match input {
+        InputSpec::Audio { .. } => "audio",
+        InputSpec::Image { .. } => "image",
+        InputSpec::Video { .. } => "video",
+    }
+}
+
+/// The task called `name`.
+///
+/// # Errors
+/// If there is none, with the names of all.
+pub fn find_task(name: &str) -> Result<&'static dyn Task, UnknownName> {
+    bridle_tasks::find(name).map_err(|unknown| UnknownName::new("task", name, unknown.known))
+}
+
+/// A value that this plan left out, or a name that no plan has.
+fn no_such_value(key: &str, flat: &Flat, pruned: &Pruned) -> PlanError {
+    let left_out = |(path, _, removed): &&(String, String, Value)| {
+        let mut section = json!({});
+        insert(&mut section, path, removed.clone());
+        flatten(&section).contains_key(key)
+    };
+    match pruned.iter().find(left_out) {
+        Some((_, why, _)) => PlanError::Unused {
+            key: key.to_owned(),
+            why: why.clone(),
+        },
+        None => UnknownName::new(PLAN_VALUE, key, flat.keys().cloned()).into(),
+    }
+}
+
+/// Reads a word as a value of the same kind as the current one.
+fn parse_like(current: &Value, text: &str) -> Result<Value, String> {
+    let whole = || {
+        text.parse::<u64>()
+            .map(Value::from)
+            .map_err(|_| format!("expected a whole number, not `{text}`"))
+    };
+    match current {
+        Value::Null if text == "none" => Ok(Value::Null),
+        Value::Number(number) if number.is_f64() => match text.parse::<f64>() {
+            Ok(value) if value.is_finite() => Ok(Value::from(value)),
+            _ => Err(format!("expected a number, not `{text}`")),
+        },
+        // the plan's values that may be none are counts
+        Value::Null => whole(),
+        Value::Number(_) if text == "none" => Ok(Value::Null),
+        Value::Number(_) => whole(),
+        Value::Bool(_) => text
+            .parse()
+            .map(Value::Bool)
+            .map_err(|_| format!("expected true or false, not `{text}`")),
+        Value::Array(items) => {
+            let kind = items.first().ok_or_else(|| "an empty list".to_owned())?;
+            list_items(text).map(|item| parse_like(kind, item)).collect()
+        }
+        Value::String(_) | Value::Object(_) => Ok(Value::String(text.to_owned())),
+    }
+}
+
+/// The items of `[a, b]` or `a,b`.
+fn list_items(text: &str) -> impl Iterator<Item = &str> {
+    let inside = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'))
+        .unwrap_or(text);
+    inside.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+/// The bare message of a value that would not fit.
+fn tell(error: super::PlanReadError) -> String {
+    match error {
+        super::PlanReadError::Malformed(error) => error.to_string(),
+        other => other.to_string(),
+    }
+}

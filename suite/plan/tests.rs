@@ -1,0 +1,270 @@
+//! Laws of plans: every preset resolves for every task, names round-trip, and hashes follow the values.
+
+#![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
+
+use super::*;
+use proptest::prelude::*;
+
+fn request(task: &str, set: &[&str]) -> PlanRequest {
+    PlanRequest {
+        task: task.to_owned(),
+        set: set.iter().map(|&assignment| assignment.to_owned()).collect(),
+        ..PlanRequest::default()
+    }
+}
+
+fn plan(set: &[&str]) -> Plan {
+    Plan::resolve(&request("esc50", set)).unwrap()
+}
+
+fn refusal(set: &[&str]) -> String {
+    Plan::resolve(&request("esc50", set)).unwrap_err().to_string()
+}
+
+#[test]
+fn every_preset_resolves_for_every_task_method_and_quantizer() {
+    for task in bridle_tasks::tasks() {
+        for preset in preset::PRESETS {
+            for method in Method::ALL {
+                for quantizer in QuantizerKind::ALL {
+                    let request = PlanRequest {
+                        task: task.spec().name.to_string(),
+                        method: Some(method.to_string()),
+                        quantizer: Some(quantizer.to_string()),
+                        preset: Some(preset.name.to_owned()),
+                        ..PlanRequest::default()
+                    };
+                    let plan = Plan::resolve(&request).unwrap();
+                    assert_eq!(Plan::from_flat(&plan.to_flat()).unwrap(), plan);
+                    assert_eq!(plan.pretraining().is_some(), *method != Method::RandomInit);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn presets_lay_values_only_over_what_exists() {
+    for preset in preset::PRESETS {
+        let file: toml::Table = preset.text.parse().unwrap();
+        let laid_over = |kind: &str| file.get(kind).and_then(toml::Value::as_table).into_iter().flatten();
+        for (modality, _) in laid_over("modality") {
+            assert!(
+                ["audio", "image", "video"].contains(&modality.as_str()),
+                "{}: {modality}",
+                preset.name
+            );
+        }
+        for (task, _) in laid_over("task") {
+            assert!(bridle_tasks::find(task).is_ok(), "{}: {task}", preset.name);
+        }
+        assert!(preset.about().len() > 20, "{} says what it is for", preset.name);
+    }
+}
+
+#[test]
+fn every_value_can_be_set_to_itself() {
+    let plan = plan(&[]);
+    for (key, value) in plan.to_flat() {
+        let Err(error) = Plan::resolve(&request("esc50", &[&format!("{key}={}", flat::spell(&value))])) else {
+            continue;
+        };
+        assert!(matches!(error, PlanError::Fact(_)), "{key}: {error}");
+    }
+}
+
+#[test]
+fn names_come_from_set_as_from_options() {
+    let plan = plan(&["quantizer=vq", "preset=smoke", "protocols=linear-probe,linear-probe"]);
+    assert_eq!(plan.quantizer.as_ref().unwrap().kind, QuantizerKind::Vq);
+    assert_eq!((plan.preset.as_str(), plan.protocols.len()), ("smoke", 1));
+    assert_eq!(plan.label(), "bridle-vq");
+}
+
+#[test]
+fn values_are_read_by_their_kind() {
+    let plan = plan(&[
+        "pretrain.encoder.rate=2",
+        "probe.rates=[0.1, 1e-3]",
+        "probe.standardise=false",
+        "data.subset=3",
+    ]);
+    assert_eq!(plan.pretraining().unwrap().schedule.encoder.rate, 2.0);
+    let probe = plan.probe.unwrap();
+    assert_eq!((probe.rates, probe.standardise), (vec![0.1, 1e-3], false));
+    assert_eq!(plan.data.subset, Some(3));
+}
+
+#[test]
+fn refusals_name_the_value_and_what_would_be_right() {
+    let refusals = [
+        "pretrain.bacth=16",
+        "epochs=3",
+        "frobnicate=1",
+        "pretrain.batch",
+        "pretrain.batch=2.5",
+        "pretrain.batch=0",
+        "pretrain.encoder.rate=nan",
+        "pretrain.encoder.warmup_epochs=11",
+        "joint.every=2",
+        "data.variant=original",
+        "data.frames=500",
+        "model.dim=130",
+        "model.decoder.kind=swin",
+        "model.decoder.kind=local",
+        "mask.ratio=1",
+        "mask.kind=tube",
+        "quantizer.restart=by-usage",
+        "quantizer.space=sphere",
+        "quantizer.soft_codes=300",
+        "probe.rates=[]",
+        "probe.standardise=yes",
+        "recipe=corrected",
+        "method=scratch",
+        "protocols=finetune",
+        "quantizer=fsq",
+        "preset=minni",
+        "task=esc-50",
+    ];
+    let told: Vec<String> = refusals
+        .iter()
+        .map(|&set| format!("{set}\n    {}", refusal(&[set])))
+        .collect();
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn what_a_method_does_not_use_is_not_in_its_plan() {
+    let keys = |method: &str| {
+        plan(&[&format!("method={method}")])
+            .to_flat()
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    let random = keys("random-init");
+    assert!(
+        !random
+            .iter()
+            .any(|key| key.starts_with("pretrain") || key.starts_with("quantizer.")),
+        "{random:?}"
+    );
+    assert!(
+        random.contains(&"quantizer".to_owned()),
+        "it records that there is none"
+    );
+    assert!(keys("bridle-joint").contains(&"joint.every".to_owned()));
+    assert!(!keys("bridle-joint").contains(&"pretrain.rounds".to_owned()));
+}
+
+#[test]
+fn phases_take_turns() {
+    let names = |set: &[&str]| {
+        plan(set)
+            .phases()
+            .into_iter()
+            .map(|phase| phase.name)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        names(&["pretrain.rounds=3"]),
+        ["encoder-1", "tokenizer-1", "encoder-2", "tokenizer-2", "encoder-3"]
+    );
+    assert_eq!(names(&["pretrain.rounds=1"]), ["encoder-1"]);
+    assert_eq!(names(&["method=bridle-joint"]), ["joint-1"]);
+    assert!(names(&["method=random-init"]).is_empty());
+}
+
+#[test]
+fn kept_tokens_are_counted_as_the_authors_count() {
+    let kept = |frames: usize| plan(&[&format!("data.frames={frames}")]).kept_tokens();
+    // 8 tokens per 16 frames; 1 - 0.8 is a little less than 0.2
+    assert_eq!((kept(1024), kept(512), kept(80), kept(640)), (102, 51, 7, 63));
+}
+
+#[test]
+fn names_of_values_do_not_enter_the_hash() {
+    let mini = plan(&[]);
+    let mut renamed = mini.clone();
+    renamed.preset = "mine".to_owned();
+    assert_eq!(mini.plan_hash(), renamed.plan_hash());
+    assert_eq!(mini.plan_hash().len(), 12);
+    assert_ne!(mini.plan_hash(), mini.clone().with_variant("original-44k").plan_hash());
+}
+
+#[test]
+fn the_probe_does_not_decide_the_pretrained_weights() {
+    let (a, b) = (plan(&[]), plan(&["probe.epochs=7"]));
+    let weights = |plan: &Plan| plan.pretrain_hash(0, Some(1), "flex", "fp32");
+    assert_ne!(a.plan_hash(), b.plan_hash());
+    assert_eq!(weights(&a), weights(&b));
+    assert_ne!(weights(&a), weights(&plan(&["pretrain.batch=8"])));
+    let others = [
+        a.pretrain_hash(1, Some(1), "flex", "fp32"),
+        a.pretrain_hash(0, Some(2), "flex", "fp32"),
+        a.pretrain_hash(0, None, "flex", "fp32"),
+        a.pretrain_hash(0, Some(1), "tch", "fp32"),
+        a.pretrain_hash(0, Some(1), "flex", "bf16"),
+    ];
+    assert!(others.iter().all(|other| *other != weights(&a)));
+}
+
+#[test]
+fn differences_are_listed_by_name() {
+    let (a, b) = (
+        plan(&[]).to_flat(),
+        plan(&["pretrain.batch=8", "method=bridle-joint"]).to_flat(),
+    );
+    let told: Vec<String> = difference(&a, &b).iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(told.join("\n"));
+    assert!(difference(&a, &a).is_empty());
+}
+
+#[test]
+fn a_changed_plan_is_told_by_its_values() {
+    let (stored, folder) = (plan(&[]).to_flat(), std::path::Path::new("runs/a"));
+    let mut renamed = plan(&[]);
+    renamed.preset = "mine".to_owned();
+    assert!(renamed.require_same(&stored, folder).is_ok());
+    assert_eq!(
+        plan(&["pretrain.batch=8", "mask.ratio=0.75"])
+            .require_same(&stored, folder)
+            .unwrap_err()
+            .to_string(),
+        "the run in runs/a has another plan (its value against the one asked for): mask.ratio: 0.8 against 0.75; \
+         pretrain.batch: 16 against 8"
+    );
+}
+
+#[test]
+fn a_plan_of_another_version_is_refused() {
+    let mut flat = plan(&[]).to_flat();
+    flat.insert("model.colour".to_owned(), "green".into());
+    assert_eq!(
+        Plan::from_flat(&flat).unwrap_err().to_string(),
+        "not a plan of this version: unknown value `model.colour`"
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_assignment_panics(key in "[a-z.]{0,12}|pretrain.batch|model.dim|mask.ratio|probe.rates|data.mean",
+                            text in "\\PC{0,8}|-?[0-9]{1,20}(\\.[0-9]{0,3})?(e-?[0-9]{1,3})?|none|\\[\\]") {
+        let _ = Plan::resolve(&request("esc50", &[&format!("{key}={text}")]));
+    }
+
+    #[test]
+    fn a_plan_survives_its_json_text(rate in 1e-12f64..10.0, decay in 0.0f64..1.0, batch in 1usize..100_000) {
+        let plan = plan(&[
+            &format!("pretrain.encoder.rate={rate}"),
+            &format!("quantizer.decay={decay}"),
+            &format!("pretrain.batch={batch}"),
+        ]);
+        let text = serde_json::to_string(&plan.to_flat()).unwrap();
+        let back = Plan::from_flat(&serde_json::from_str(&text).unwrap()).unwrap();
+        prop_assert_eq!(back.plan_hash(), plan.plan_hash());
+        prop_assert_eq!(back, plan);
+    }
+}

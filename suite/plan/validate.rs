@@ -1,0 +1,198 @@
+//! What a plan's values must satisfy before any work starts.
+
+use super::{Decoder, DecoderKind, MaskKind, Phase, Plan, PlanError, Probe, Quantizer, QuantizerKind};
+use bridle_tasks::InputSpec;
+
+/// The only grid of tokens (time x mel) that the Swin decoder is made for.
+const SWIN_GRID: [usize; 3] = [64, 8, 1];
+
+/// Fails with the value's name unless the condition holds.
+fn require(holds: bool, key: &str, why: impl FnOnce() -> String) -> Result<(), PlanError> {
+    if holds {
+        Ok(())
+    } else {
+        Err(PlanError::Value {
+            key: key.to_owned(),
+            why: why(),
+        })
+    }
+}
+
+impl Plan {
+    /// Checks every value and what must hold between them.
+    ///
+    /// # Errors
+    /// Names the first value that is impossible, and what it must satisfy.
+    pub(super) fn validate(&self) -> Result<(), PlanError> {
+        at_least_one("data.subset", self.data.subset.unwrap_or(1))?;
+        self.validate_input()?;
+        let model = &self.model;
+        at_least_one("model.depth", model.depth)?;
+        at_least_one("model.mlp_ratio", model.mlp_ratio)?;
+        transformer("model", model.dim, model.heads)?;
+        if let Some(decoder) = &model.decoder {
+            self.validate_decoder(decoder)?;
+        }
+        if let Some(estimator) = &model.estimator {
+            at_least_one("model.estimator.depth", estimator.depth)?;
+            transformer("model.estimator", estimator.dim, estimator.heads)?;
+        }
+        if let Some(quantizer) = &self.quantizer {
+            quantizer.validate()?;
+        }
+        self.validate_pretraining()?;
+        self.probe.as_ref().map_or(Ok(()), Probe::validate)
+    }
+
+    fn validate_input(&self) -> Result<(), PlanError> {
+        let patch = self.model.patch;
+        at_least_one("model.patch", patch)?;
+        let divides = |key: &str, size: usize| {
+            require(size > 0 && size.is_multiple_of(patch), key, || {
+                format!("{size} is no multiple of model.patch, {patch}")
+            })
+        };
+        match self.data.input {
+            InputSpec::Audio { frames, mels, .. } => divides("data.frames", frames).and(divides("data.mels", mels)),
+            InputSpec::Image { side, .. } => divides("data.side", side),
+            InputSpec::Video { frames, side, .. } => {
+                let tubelet = self.model.tubelet.unwrap_or(1);
+                at_least_one("model.tubelet", tubelet)?;
+                require(frames > 0 && frames.is_multiple_of(tubelet), "data.frames", || {
+                    format!("{frames} is no multiple of model.tubelet, {tubelet}")
+                })?;
+                divides("data.side", side)
+            }
+        }
+    }
+
+    fn validate_decoder(&self, decoder: &Decoder) -> Result<(), PlanError> {
+        at_least_one("model.decoder.depth", decoder.depth)?;
+        transformer("model.decoder", decoder.dim, decoder.heads)?;
+        let grid = self.grid();
+        require(
+            decoder.kind != DecoderKind::Swin || grid == SWIN_GRID,
+            "model.decoder.kind",
+            || {
+                format!(
+                    "swin needs a grid of 64 x 8 tokens, this plan has {} x {}; use global",
+                    grid[0], grid[1]
+                )
+            },
+        )
+    }
+
+    fn validate_pretraining(&self) -> Result<(), PlanError> {
+        if let Some(mask) = &self.mask {
+            let (kept, tokens) = (self.kept_tokens(), self.tokens());
+            require((1..tokens).contains(&kept), "mask.ratio", || {
+                format!(
+                    "{} keeps {kept} of {tokens} tokens; some must stay and some must go",
+                    mask.ratio
+                )
+            })?;
+            let video = matches!(self.data.input, InputSpec::Video { .. });
+            require(mask.kind != MaskKind::Tube || video, "mask.kind", || {
+                "tube is for video".to_owned()
+            })?;
+        }
+        if let Some(pretrain) = &self.pretrain {
+            at_least_one("pretrain.rounds", pretrain.rounds.unwrap_or(1))?;
+            at_least_one("pretrain.batch", pretrain.batch)?;
+            pretrain.encoder.validate("pretrain.encoder")?;
+            pretrain
+                .tokenizer
+                .map_or(Ok(()), |phase| phase.validate("pretrain.tokenizer"))?;
+            share("pretrain.beta1", pretrain.beta1)?;
+            share("pretrain.beta2", pretrain.beta2)?;
+            positive("pretrain.epsilon", pretrain.epsilon)?;
+            not_negative("pretrain.weight_decay", pretrain.weight_decay)?;
+        }
+        if let Some(joint) = &self.joint {
+            at_least_one("joint.every", joint.every)?;
+            not_negative("joint.weight", joint.weight)?;
+        }
+        Ok(())
+    }
+}
+
+impl Quantizer {
+    fn validate(&self) -> Result<(), PlanError> {
+        at_least_one("quantizer.levels", self.levels)?;
+        require(
+            self.kind != QuantizerKind::Vq || self.levels == 1,
+            "quantizer.levels",
+            || format!("vq has one codebook, not {}", self.levels),
+        )?;
+        require(self.codes >= 2, "quantizer.codes", || {
+            format!("{} codes tell nothing apart", self.codes)
+        })?;
+        at_least_one("quantizer.code_dim", self.code_dim)?;
+        at_least_one("quantizer.kmeans_iterations", self.kmeans_iterations)?;
+        let soft = self.soft_codes.unwrap_or(1);
+        require((1..=self.codes).contains(&soft), "quantizer.soft_codes", || {
+            format!("{soft} is not between 1 and quantizer.codes, {}", self.codes)
+        })?;
+        share("quantizer.decay", self.decay)?;
+        not_negative("quantizer.commitment", self.commitment)
+    }
+}
+
+impl Phase {
+    fn validate(&self, section: &str) -> Result<(), PlanError> {
+        at_least_one(&format!("{section}.epochs"), self.epochs)?;
+        positive(&format!("{section}.rate"), self.rate)?;
+        let warmup = self.warmup_epochs;
+        require(
+            (0.0..=self.epochs as f64).contains(&warmup),
+            &format!("{section}.warmup_epochs"),
+            || format!("{warmup} is not between 0 and {section}.epochs, {}", self.epochs),
+        )
+    }
+}
+
+impl Probe {
+    fn validate(&self) -> Result<(), PlanError> {
+        at_least_one("probe.epochs", self.epochs)?;
+        at_least_one("probe.batch", self.batch)?;
+        require(!self.rates.is_empty(), "probe.rates", || {
+            "the list of rates is empty".to_owned()
+        })?;
+        self.rates.iter().try_for_each(|&rate| positive("probe.rates", rate))?;
+        not_negative("probe.weight_decay", self.weight_decay)?;
+        require(self.holdout > 0.0 && self.holdout < 1.0, "probe.holdout", || {
+            format!("{} is not a share between 0 and 1", self.holdout)
+        })
+    }
+}
+
+/// Width and heads of a transformer; the sine-cosine position table needs a width in quarters.
+fn transformer(section: &str, dim: usize, heads: usize) -> Result<(), PlanError> {
+    at_least_one(&format!("{section}.heads"), heads)?;
+    require(dim > 0 && dim.is_multiple_of(heads), &format!("{section}.dim"), || {
+        format!("{dim} is no multiple of {section}.heads, {heads}")
+    })?;
+    require(dim.is_multiple_of(4), &format!("{section}.dim"), || {
+        format!("{dim} is no multiple of 4")
+    })
+}
+
+fn at_least_one(key: &str, value: usize) -> Result<(), PlanError> {
+    require(value >= 1, key, || "must be at least 1".to_owned())
+}
+
+fn positive(key: &str, value: f64) -> Result<(), PlanError> {
+    require(value.is_finite() && value > 0.0, key, || {
+        format!("{value} is not above 0")
+    })
+}
+
+fn not_negative(key: &str, value: f64) -> Result<(), PlanError> {
+    require(value.is_finite() && value >= 0.0, key, || format!("{value} is below 0"))
+}
+
+fn share(key: &str, value: f64) -> Result<(), PlanError> {
+    require((0.0..1.0).contains(&value), key, || {
+        format!("{value} is not in 0 up to but without 1")
+    })
+}

@@ -1,0 +1,219 @@
+//! What `run` and `check` were asked to do: the options of the command line, resolved and checked together.
+
+use crate::cli::{Format, RunArgs};
+use crate::error::{Failure, Result, UnknownName};
+use crate::plan::choice::choices;
+use crate::plan::resolve::find_task;
+use crate::plan::{Method, Plan, PlanRequest};
+use crate::terminal;
+use bridle_backends::{Choice, Name};
+use bridle_tasks::{OpenRequest, TaskSpec};
+use std::path::PathBuf;
+
+/// Where records lie unless `--out` or a path says otherwise.
+pub const RECORDS: &str = "results/records";
+/// Where checkpoints and logs lie.
+pub const RUNS: &str = "runs";
+/// Where computed features are kept.
+pub const FEATURES: &str = "runs/features";
+
+choices! {
+    /// Number type of the computation.
+    "dtype" Dtype {
+        /// 32-bit floating point
+        Fp32 = "fp32",
+    }
+    known: ["bf16"]
+}
+
+/// How to treat earlier work under `./runs`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Earlier {
+    /// Take over a finished pretraining with the same hash, start everything else anew.
+    Reuse,
+    /// Go on from the newest valid checkpoint of the same plan, backend, seed and fold.
+    Resume,
+    /// Go on in this folder, whose plan must be the same.
+    ResumeIn(PathBuf),
+    /// Take over nothing.
+    Fresh,
+}
+
+/// A checked request.
+#[derive(Clone, Debug)]
+pub struct RunRequest {
+    /// Every value that decides the numbers. The data's variant is not known yet.
+    pub plan: Plan,
+    /// Test folds; one `None` for a task without folds.
+    pub folds: Vec<Option<u8>>,
+    /// Root seeds.
+    pub seeds: Vec<u64>,
+    /// Where to compute.
+    pub backend: Choice,
+    /// Number type.
+    pub dtype: Dtype,
+    /// Folder of the data set, if one was given.
+    pub data: Option<PathBuf>,
+    /// Whether the network is forbidden.
+    pub offline: bool,
+    /// Whether unknown variants of the data are accepted.
+    pub allow_different_data: bool,
+    /// Folder of the records.
+    pub out: PathBuf,
+    /// How to treat earlier work.
+    pub earlier: Earlier,
+    /// What goes to stdout.
+    pub format: Format,
+}
+
+impl RunRequest {
+    /// Checks all names and values of the command line. Opens no file and no device.
+    ///
+    /// # Errors
+    /// Wrong use, with the word and the right ones.
+    pub fn new(args: &RunArgs) -> Result<Self> {
+        let plan = Plan::resolve(&PlanRequest {
+            task: args.task.clone(),
+            method: args.method.clone(),
+            quantizer: args.quantizer.clone(),
+            preset: args.preset.clone(),
+            recipe: args.recipe.clone(),
+            protocols: args.protocol.clone(),
+            subset: args.subset,
+            set: args.set.clone(),
+        })?;
+        if plan.method == Method::RandomInit && args.quantizer.is_some() {
+            terminal::talk("note: method random-init makes no labels; --quantizer is not used");
+        }
+        Ok(Self {
+            folds: folds(&args.folds, &find_task(&plan.task)?.spec())?,
+            seeds: seeds(args.seed, args.seeds)?,
+            backend: backend(args)?,
+            dtype: args.dtype.parse::<Dtype>()?,
+            data: args.data.clone(),
+            offline: args.offline,
+            allow_different_data: args.allow_different_data,
+            out: args.out.clone(),
+            earlier: match &args.resume {
+                _ if args.fresh => Earlier::Fresh,
+                None => Earlier::Reuse,
+                Some(None) => Earlier::Resume,
+                Some(Some(folder)) => Earlier::ResumeIn(folder.clone()),
+            },
+            format: args.format,
+            plan,
+        })
+    }
+
+    /// What the task is asked for.
+    pub fn open_request(&self) -> OpenRequest {
+        OpenRequest {
+            data: self.data.clone(),
+            offline: self.offline,
+            input: self.plan.data.input.clone(),
+            subset: self.plan.data.subset,
+            allow_different: self.allow_different_data,
+            cache: PathBuf::from(FEATURES),
+            threads: self.backend.threads.unwrap_or(0),
+        }
+    }
+}
+
+/// Reads `all` or `1,3` against the folds that the task has.
+fn folds(text: &str, task: &TaskSpec) -> Result<Vec<Option<u8>>> {
+    let Some(count) = task.folds else {
+        return match text {
+            "all" | "1" => Ok(vec![None]),
+            _ => Err(Failure::wrong_use(format!(
+                "task `{}` has no folds, so `--folds {text}` means nothing",
+                task.name
+            ))),
+        };
+    };
+    if text == "all" {
+        return Ok((1..=count).map(Some).collect());
+    }
+    let read = |word: &str| match word.trim().parse::<u8>() {
+        Ok(fold) if (1..=count).contains(&fold) => Ok(fold),
+        _ => {
+            let way_out = format!("--folds all, or numbers from 1 to {count} separated by commas");
+            Err(Failure::wrong_use(format!("task `{}` has no fold `{word}`", task.name)).with_way_out(way_out))
+        }
+    };
+    let mut folds = text.split(',').map(read).collect::<Result<Vec<u8>>>()?;
+    folds.sort_unstable();
+    folds.dedup();
+    Ok(folds.into_iter().map(Some).collect())
+}
+
+fn seeds(first: u64, count: u32) -> Result<Vec<u64>> {
+    let last = first.checked_add(u64::from(count) - 1);
+    let last =
+        last.ok_or_else(|| Failure::wrong_use(format!("{count} seeds from {first} go beyond the largest seed")))?;
+    Ok((first..=last).collect())
+}
+
+fn backend(args: &RunArgs) -> Result<Choice> {
+    let unknown = || UnknownName::new("backend", &args.backend, Name::ALL.map(Name::as_str));
+    let name = Name::parse(&args.backend).ok_or_else(unknown)?;
+    Ok(Choice {
+        name,
+        device: args.device,
+        threads: args.threads.map(|threads| threads as usize),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use crate::exit::Exit;
+    use clap::Parser;
+
+    fn request(line: &str) -> Result<RunRequest> {
+        let words = ["bridle-bench", "run"].into_iter().chain(line.split_whitespace());
+        match Cli::try_parse_from(words).unwrap().command {
+            Command::Run(args) => RunRequest::new(&args),
+            _ => unreachable!("the line says run"),
+        }
+    }
+
+    #[test]
+    fn folds_are_sorted_and_single() {
+        let folds = |text: &str| request(&format!("--task esc50 --folds {text}")).map(|request| request.folds);
+        assert_eq!(folds("3,1,3").unwrap(), [Some(1), Some(3)]);
+        assert_eq!(folds("all").unwrap().len(), 5);
+        assert_eq!(folds("6").unwrap_err().exit(), Exit::WrongUse);
+        assert_eq!(request("--task synthetic").unwrap().folds, [None]);
+        assert!(request("--task synthetic --folds 2").is_err());
+    }
+
+    #[test]
+    fn seeds_count_upwards() {
+        assert_eq!(request("--task esc50 --seed 5 --seeds 3").unwrap().seeds, [5, 6, 7]);
+        assert!(request("--task esc50 --seed 18446744073709551615 --seeds 2").is_err());
+    }
+
+    #[test]
+    fn earlier_work_is_reused_unless_told_otherwise() {
+        let earlier = |text: &str| request(&format!("--task esc50 {text}")).unwrap().earlier;
+        assert_eq!(earlier(""), Earlier::Reuse);
+        assert_eq!(earlier("--fresh"), Earlier::Fresh);
+        assert_eq!(earlier("--resume"), Earlier::Resume);
+        assert_eq!(earlier("--resume runs/a"), Earlier::ResumeIn("runs/a".into()));
+    }
+
+    #[test]
+    fn unknown_backends_and_number_types_are_wrong_use() {
+        let told = |text: &str| request(&format!("--task esc50 {text}")).unwrap_err().to_string();
+        assert_eq!(
+            told("--backend tsch"),
+            "error: unknown backend `tsch`; did you mean `tch`? (known: flex, tch, cuda)"
+        );
+        assert_eq!(
+            told("--dtype bf16"),
+            "error: dtype `bf16` is known but not available in this version; available: fp32"
+        );
+    }
+}

@@ -1,0 +1,9 @@
+//! Audio in: files to mono waveforms, waveforms to 16 kHz, 16 kHz to log-mel model inputs.
+
+mod decode;
+mod fbank;
+mod resample;
+
+pub use decode::{AudioError, Waveform, decode};
+pub use fbank::{FBANK_VERSION, Fbank, TooShort};
+pub use resample::{RESAMPLER_VERSION, resample};

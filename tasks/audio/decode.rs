@@ -1,0 +1,132 @@
+//! Wav, flac and ogg files to mono waveforms, through symphonia; damage is an error, never a shorter clip.
+
+use std::io::Cursor;
+
+use symphonia::core::codecs::audio::AudioDecoderOptions;
+use symphonia::core::errors::Error;
+use symphonia::core::formats::probe::Hint;
+use symphonia::core::formats::{FormatReader, Track, TrackType};
+use symphonia::core::io::MediaSourceStream;
+
+/// Sound in memory: one channel, values from -1 to 1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Waveform {
+    /// Samples per second.
+    pub sample_rate: u32,
+    /// One value per sample; several channels were averaged.
+    pub samples: Vec<f32>,
+}
+
+/// Why bytes are not a whole piece of sound.
+#[derive(Debug, thiserror::Error)]
+pub enum AudioError {
+    /// The container was not recognised, so this is no audio at all.
+    #[error("it is not a wav, flac or ogg file")]
+    NotAudio,
+    /// A container without an audio track that can be decoded.
+    #[error("it holds no audio track that can be decoded")]
+    NoTrack,
+    /// The stream breaks off or is altered.
+    #[error("it is damaged after {decoded} samples: {reason}")]
+    Damaged {
+        /// Samples decoded before the damage.
+        decoded: usize,
+        /// The decoder's words.
+        reason: String,
+    },
+    /// The header promises more samples than the file holds.
+    #[error("it is cut off: its header promises {promised} samples, it holds {decoded}")]
+    CutOff {
+        /// Samples according to the header.
+        promised: u64,
+        /// Samples found.
+        decoded: usize,
+    },
+    /// A header that no recorder writes.
+    #[error("its sample rate of {0} Hz is not between 1,000 and 768,000")]
+    Rate(u32),
+    /// A header with nothing behind it.
+    #[error("it holds no samples")]
+    Empty,
+}
+
+/// Decodes a whole file; `extension` is only a hint, the content decides.
+pub fn decode(bytes: Vec<u8>, extension: &str) -> Result<Waveform, AudioError> {
+    let stream = MediaSourceStream::new(Box::new(Cursor::new(bytes)), Default::default());
+    let mut hint = Hint::new();
+    hint.with_extension(extension);
+    let mut format = symphonia::default::get_probe()
+        .probe(&hint, stream, Default::default(), Default::default())
+        .map_err(|_| AudioError::NotAudio)?;
+    let track = format.default_track(TrackType::Audio).ok_or(AudioError::NoTrack)?.clone();
+    let waveform = decode_track(format.as_mut(), &track)?;
+    match track.num_frames {
+        Some(promised) if promised > waveform.samples.len() as u64 => {
+            Err(AudioError::CutOff { promised, decoded: waveform.samples.len() })
+        }
+        _ if waveform.samples.is_empty() => Err(AudioError::Empty),
+        // the resampler's tables grow with the rate
+        _ if !(1_000..=768_000).contains(&waveform.sample_rate) => Err(AudioError::Rate(waveform.sample_rate)),
+        _ => Ok(waveform),
+    }
+}
+
+fn decode_track(format: &mut dyn FormatReader, track: &Track) -> Result<Waveform, AudioError> {
+    let params = track.codec_params.as_ref().and_then(|params| params.audio()).ok_or(AudioError::NoTrack)?;
+    let mut decoder = symphonia::default::get_codecs()
+        .make_audio_decoder(params, &AudioDecoderOptions::default().verify(true))
+        .map_err(|_| AudioError::NoTrack)?;
+    let mut waveform = Waveform { sample_rate: 0, samples: Vec::new() };
+    let mut interleaved: Vec<f32> = Vec::new();
+    let damaged =
+        |error: Error, decoded: usize| AudioError::Damaged { decoded, reason: error.to_string().to_lowercase() };
+    while let Some(packet) = format.next_packet().map_err(|error| damaged(error, waveform.samples.len()))? {
+        if packet.track_id != track.id {
+            continue;
+        }
+        let buffer = decoder.decode(&packet).map_err(|error| damaged(error, waveform.samples.len()))?;
+        waveform.sample_rate = buffer.spec().rate();
+        let channels = buffer.spec().channels().count();
+        buffer.copy_to_vec_interleaved(&mut interleaved);
+        let scale = 1.0 / channels as f32;
+        waveform.samples.extend(interleaved.chunks_exact(channels).map(|frame| frame.iter().sum::<f32>() * scale));
+    }
+    if decoder.finalize().verify_ok == Some(false) {
+        let reason = "the checksum of its samples is wrong".to_owned();
+        return Err(AudioError::Damaged { decoded: waveform.samples.len(), reason });
+    }
+    Ok(waveform)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
+
+    use super::*;
+    use crate::support::wav_bytes;
+
+    #[test]
+    fn a_wav_file_is_read_back_and_channels_are_averaged() {
+        let wave = [0.0, 0.5, -0.25, 0.125];
+        let mono = decode(wav_bytes(8_000, 1, &wave), "wav").unwrap();
+        assert_eq!(mono, Waveform { sample_rate: 8_000, samples: wave.to_vec() });
+        let stereo = decode(wav_bytes(8_000, 2, &wave), "wav").unwrap();
+        assert_eq!(stereo.samples, [0.25, -0.0625]);
+    }
+
+    #[test]
+    fn the_content_decides_not_the_extension() {
+        assert_eq!(decode(wav_bytes(8_000, 1, &[0.5; 64]), "flac").unwrap().samples.len(), 64);
+        let text = b"this is a shopping list, not a sound. ".repeat(40);
+        assert!(matches!(decode(text, "wav"), Err(AudioError::NotAudio)));
+    }
+
+    #[test]
+    fn cut_files_are_errors() {
+        let mut bytes = wav_bytes(8_000, 1, &[0.25; 4_000]);
+        bytes.truncate(bytes.len() / 2);
+        let error = decode(bytes, "wav").unwrap_err();
+        assert!(matches!(error, AudioError::CutOff { .. } | AudioError::Damaged { .. }), "{error}");
+        assert!(decode(Vec::new(), "wav").is_err());
+    }
+}

@@ -1,0 +1,131 @@
+//! An opened data set: samples, splits, facts for the record, and inputs by random access.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::store::Rows;
+
+/// The part that a sample plays where a task gives train and test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    /// For training.
+    Train,
+    /// For judging.
+    Test,
+}
+
+/// One sample, without its input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// Names the sample in predictions; unique within the data set.
+    pub id: String,
+    /// Index of its class.
+    pub target: usize,
+    /// Its fold, from 1, where the task has folds.
+    pub fold: Option<u8>,
+    /// Its part where the task has no folds; always [`Split::Train`] where it has.
+    pub split: Split,
+}
+
+/// A sample that could not be used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// The sample.
+    pub id: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// What a record says about its data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DataFacts {
+    /// The task's name.
+    pub task: String,
+    /// The task's version.
+    pub version: u32,
+    /// Which known form of the data this is, or `different`.
+    pub variant: String,
+    /// Where the original lies.
+    pub source: String,
+    /// sha256 over one line `<sha256>  <bytes>  <name>` per file, sorted by name; for generated data, over the
+    /// generator's version and parameters.
+    pub manifest_sha256: String,
+    /// Samples per split (`train`, `test` or `fold-1`, `fold-2`, ...), after any subset and without skipped samples.
+    pub counts: BTreeMap<String, usize>,
+    /// The subset asked for, if any.
+    pub subset: Option<usize>,
+    /// Samples left out because they could not be used.
+    pub skipped: Vec<Skipped>,
+    /// Mean of the model inputs before normalisation, padding included.
+    pub measured_mean: f64,
+    /// Standard deviation of the same.
+    pub measured_std: f64,
+    /// The normalisation's mean (averaged over channels).
+    pub constant_mean: f64,
+    /// The normalisation's standard deviation (averaged over channels).
+    pub constant_std: f64,
+}
+
+/// A data set that is ready to be read.
+pub struct Dataset {
+    /// What a record says about the data.
+    pub facts: DataFacts,
+    /// Every usable sample, in the data set's own order.
+    pub samples: Vec<Sample>,
+    /// Class names; those of the task's description unless the data is different.
+    pub classes: Vec<String>,
+    shape: Vec<usize>,
+    rows: Rows,
+}
+
+impl Dataset {
+    pub(crate) fn new(
+        facts: DataFacts,
+        samples: Vec<Sample>,
+        classes: Vec<String>,
+        shape: Vec<usize>,
+        rows: Rows,
+    ) -> Self {
+        debug_assert_eq!(rows.values().len(), samples.len() * shape.iter().product::<usize>());
+        Self { facts, samples, classes, shape, rows }
+    }
+
+    /// The axes of one input, as [`crate::InputSpec::shape`].
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The normalised model input of sample `index`, row-major. Panics if there is no such sample.
+    pub fn input(&self, index: usize) -> &[f32] {
+        let length = self.shape.iter().product::<usize>();
+        &self.rows.values()[index * length..][..length]
+    }
+
+    /// Indices of the (train, test) samples. With a fold, that fold is the test part and the others train; without one,
+    /// the given split, or, where the task has folds, everything for training.
+    pub fn split(&self, fold: Option<u8>) -> (Vec<usize>, Vec<usize>) {
+        (0..self.samples.len()).partition(|&index| {
+            let sample = &self.samples[index];
+            match fold {
+                Some(_) => sample.fold != fold,
+                None => sample.split == Split::Train,
+            }
+        })
+    }
+}
+
+/// Samples per split, by the names of [`DataFacts::counts`].
+pub(crate) fn counts(samples: &[Sample]) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for sample in samples {
+        let name = match (sample.fold, sample.split) {
+            (Some(fold), _) => format!("fold-{fold}"),
+            (None, Split::Train) => "train".to_owned(),
+            (None, Split::Test) => "test".to_owned(),
+        };
+        *counts.entry(name).or_insert(0) += 1;
+    }
+    counts
+}

@@ -1,0 +1,447 @@
+//! Computed model inputs: made once in parallel, kept on disk, verified and memory-mapped when read again.
+//!
+//! One file per key: the rows as little-endian float32, then a JSON footer (row count, skipped rows, statistics, blake3 of
+//! the rows), then the footer's own blake3, its length and a mark. A file is written under another name and renamed when
+//! whole, so that a file under its key is complete unless the disk damaged it, and damage is found by the hashes and leads to
+//! a new computation. Programs that want to write take turns through a lock on the folder; the system frees a dead
+//! program's lock.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+use rayon::ThreadPool;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::{DataError, Progress};
+
+const MARK: &[u8; 8] = b"bridle\0\x01";
+const TAIL: usize = 32 + 8 + MARK.len();
+const EXTENSION: &str = "features";
+
+/// One sample's input and what it adds to the statistics.
+pub(crate) struct Row {
+    /// The normalised input.
+    pub values: Vec<f32>,
+    /// Sum of the input before normalisation.
+    pub sum: f64,
+    /// Sum of its squares.
+    pub squares: f64,
+}
+
+impl Row {
+    /// Measures `values`, then normalises them with `normalise`.
+    pub fn measured(mut values: Vec<f32>, normalise: impl FnOnce(&mut [f32])) -> Self {
+        let (sum, squares) = values.iter().fold((0.0, 0.0), |(sum, squares), &x| {
+            let x = f64::from(x);
+            (sum + x, squares + x * x)
+        });
+        normalise(&mut values);
+        Self { values, sum, squares }
+    }
+}
+
+/// What a computation says about one sample.
+pub(crate) enum Outcome {
+    /// Its input.
+    Row(Row),
+    /// It cannot be used, for this reason.
+    Skipped(String),
+}
+
+/// Inputs one after the other.
+pub(crate) enum Rows {
+    /// In a verified file of the cache.
+    Mapped {
+        /// The whole file.
+        map: Mmap,
+        /// Bytes of it that are rows.
+        bytes: usize,
+    },
+    /// In memory.
+    Memory(Vec<f32>),
+}
+
+impl Rows {
+    /// Every value of every row.
+    pub fn values(&self) -> &[f32] {
+        match self {
+            Self::Mapped { map, bytes } => bytemuck::cast_slice(&map[..*bytes]),
+            Self::Memory(values) => values,
+        }
+    }
+}
+
+/// Inputs with what was learned while computing them.
+pub(crate) struct Prepared {
+    /// The inputs of the samples that were not skipped.
+    pub rows: Rows,
+    /// (number of the sample, reason) in order.
+    pub skipped: Vec<(usize, String)>,
+    /// Mean before normalisation.
+    pub mean: f64,
+    /// Standard deviation before normalisation.
+    pub std: f64,
+}
+
+/// What is to be computed, and under which name it is kept.
+pub(crate) struct Work<'a> {
+    /// The folder of one task within the cache.
+    pub folder: &'a Path,
+    /// Names all that decides the numbers.
+    pub key: &'a str,
+    /// Shown as progress.
+    pub what: &'a str,
+    /// Number of samples.
+    pub samples: usize,
+    /// Values in one row.
+    pub row: usize,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Footer {
+    key: String,
+    rows: usize,
+    row: usize,
+    skipped: Vec<(usize, String)>,
+    mean: f64,
+    std: f64,
+    blake3: String,
+}
+
+/// A pool of `threads` threads, 0 for one per core.
+pub(crate) fn pool(threads: usize) -> Result<ThreadPool, DataError> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .map_err(|source| DataError::Threads { threads, source })
+}
+
+/// Computes everything in memory; `compute` must not skip.
+pub(crate) fn in_memory(
+    work: &Work,
+    pool: &ThreadPool,
+    progress: &dyn Progress,
+    compute: impl Fn(usize) -> Result<Outcome, DataError> + Sync,
+) -> Result<Prepared, DataError> {
+    let mut values = Vec::with_capacity(work.samples * work.row);
+    let footer = compute_all(work, pool, progress, compute, |row| {
+        values.extend_from_slice(row);
+        Ok(())
+    })?;
+    Ok(Prepared { rows: Rows::Memory(values), skipped: footer.skipped, mean: footer.mean, std: footer.std })
+}
+
+/// The inputs kept under the work's key; computed first if there are none, or none that are whole.
+pub(crate) fn open_or_compute(
+    work: &Work,
+    pool: &ThreadPool,
+    progress: &dyn Progress,
+    compute: impl Fn(usize) -> Result<Outcome, DataError> + Sync,
+) -> Result<Prepared, DataError> {
+    let path = work.folder.join(format!("{}.{EXTENSION}", work.key));
+    if let Some(found) = open(&path, work, pool) {
+        return Ok(found);
+    }
+    let cache_error = |path: &Path| {
+        let path = path.to_owned();
+        move |source| DataError::Cache { path, source }
+    };
+    std::fs::create_dir_all(work.folder).map_err(cache_error(work.folder))?;
+    let lock = lock(work.folder, progress)?;
+    // another program may have finished the same work while this one waited
+    if let Some(found) = open(&path, work, pool) {
+        return Ok(found);
+    }
+    if lock.is_some() {
+        remove_left_overs(work.folder);
+    }
+    let part = Part(work.folder.join(format!("{}.{}.part", work.key, std::process::id())));
+    write(&part.0, work, pool, progress, compute)?;
+    std::fs::rename(&part.0, &path).map_err(cache_error(&path))?;
+    let damaged = || io::Error::new(io::ErrorKind::InvalidData, "what was just written does not read back the same");
+    open(&path, work, pool).ok_or_else(|| cache_error(&path)(damaged()))
+}
+
+/// A file being written; removed if it is dropped before it was renamed.
+struct Part(PathBuf);
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // after the rename there is nothing to remove; after a failure nothing more can be done
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Takes the folder's lock, waiting for another program; `None` where the file system has no locks.
+fn lock(folder: &Path, progress: &dyn Progress) -> Result<Option<File>, DataError> {
+    let path = folder.join("lock");
+    let error = |source| DataError::Cache { path: path.clone(), source };
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(error)?;
+    let outcome = match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            progress.start("waiting for another program that computes features", 0);
+            let outcome = file.lock();
+            progress.finish();
+            outcome
+        }
+        Err(TryLockError::Error(source)) => Err(source),
+        Ok(()) => Ok(()),
+    };
+    match outcome {
+        Ok(()) => Ok(Some(file)),
+        Err(source) if source.kind() == io::ErrorKind::Unsupported => Ok(None),
+        Err(source) => Err(error(source)),
+    }
+}
+
+/// Removes what killed programs left; the caller holds the lock, so nobody is writing.
+fn remove_left_overs(folder: &Path) {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    for path in entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "part")) {
+        // only tidiness: a file that cannot be removed does no harm
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+fn write(
+    path: &Path,
+    work: &Work,
+    pool: &ThreadPool,
+    progress: &dyn Progress,
+    compute: impl Fn(usize) -> Result<Outcome, DataError> + Sync,
+) -> Result<(), DataError> {
+    let error = |source| DataError::Cache { path: path.to_owned(), source };
+    let mut file = BufWriter::new(File::create(path).map_err(error)?);
+    let mut hasher = blake3::Hasher::new();
+    let mut footer = compute_all(work, pool, progress, compute, |row| {
+        let bytes = bytemuck::cast_slice(row);
+        hasher.update(bytes);
+        file.write_all(bytes).map_err(error)
+    })?;
+    footer.blake3 = hasher.finalize().to_hex().to_string();
+    let json = serde_json::to_vec(&footer).expect("a footer is numbers and strings");
+    let mut finish = || {
+        file.write_all(&json)?;
+        file.write_all(blake3::hash(&json).as_bytes())?;
+        file.write_all(&(json.len() as u64).to_le_bytes())?;
+        file.write_all(MARK)?;
+        file.flush()?;
+        file.get_ref().sync_all()
+    };
+    finish().map_err(error)
+}
+
+/// Computes all rows in parallel and hands them on in order, never holding more than a few per thread.
+fn compute_all(
+    work: &Work,
+    pool: &ThreadPool,
+    progress: &dyn Progress,
+    compute: impl Fn(usize) -> Result<Outcome, DataError> + Sync,
+    mut take: impl FnMut(&[f32]) -> Result<(), DataError>,
+) -> Result<Footer, DataError> {
+    let (mut skipped, mut sum, mut squares) = (Vec::new(), 0.0, 0.0);
+    let batch = 8 * pool.current_num_threads();
+    progress.start(work.what, work.samples as u64);
+    for first in (0..work.samples).step_by(batch) {
+        let range: Range<usize> = first..work.samples.min(first + batch);
+        let step = |index| {
+            let outcome = compute(index);
+            progress.advance(1);
+            outcome
+        };
+        let outcomes: Vec<Result<Outcome, DataError>> = pool.install(|| range.into_par_iter().map(step).collect());
+        // in order, so that of several errors the same one is always reported and sums are always rounded alike
+        for (index, outcome) in (first..).zip(outcomes) {
+            match outcome? {
+                Outcome::Skipped(reason) => skipped.push((index, reason)),
+                Outcome::Row(row) => {
+                    assert_eq!(row.values.len(), work.row, "a row of another length");
+                    (sum, squares) = (sum + row.sum, squares + row.squares);
+                    take(&row.values)?;
+                }
+            }
+        }
+    }
+    progress.finish();
+    let rows = work.samples - skipped.len();
+    let n = (rows * work.row).max(1) as f64;
+    let mean = sum / n;
+    let std = (squares / n - mean * mean).max(0.0).sqrt();
+    Ok(Footer { key: work.key.to_owned(), rows, row: work.row, skipped, mean, std, blake3: String::new() })
+}
+
+/// The file's content if it is whole and belongs to this work; anything else is as good as absent.
+fn open(path: &Path, work: &Work, pool: &ThreadPool) -> Option<Prepared> {
+    let mut file = File::open(path).ok()?;
+    let footer = read_footer(&mut file)?;
+    let bytes = footer.rows.checked_mul(footer.row)?.checked_mul(size_of::<f32>())?;
+    let fits = footer.key == work.key && footer.row == work.row && footer.rows + footer.skipped.len() == work.samples;
+    if !fits || pool.install(|| hash_start(&mut file, bytes)).ok()? != footer.blake3 {
+        return None;
+    }
+    // SAFETY: files under a key are never written again, only replaced by a rename, which leaves this mapping alone
+    let map = unsafe { Mmap::map(&file) }.ok()?;
+    let rows = Rows::Mapped { map, bytes };
+    Some(Prepared { rows, skipped: footer.skipped, mean: footer.mean, std: footer.std })
+}
+
+fn read_footer(file: &mut File) -> Option<Footer> {
+    let length = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(length.checked_sub(TAIL as u64)?)).ok()?;
+    let mut tail = [0; TAIL];
+    file.read_exact(&mut tail).ok()?;
+    let (hash, rest) = tail.split_at(32);
+    let (json_length, mark) = rest.split_at(8);
+    let json_length = u64::from_le_bytes(json_length.try_into().ok()?);
+    let start = length.checked_sub(TAIL as u64)?.checked_sub(json_length)?;
+    if mark != MARK {
+        return None;
+    }
+    let mut json = vec![0; json_length as usize];
+    file.seek(SeekFrom::Start(start)).ok()?;
+    file.read_exact(&mut json).ok()?;
+    if blake3::hash(&json).as_bytes() != hash {
+        return None;
+    }
+    let footer: Footer = serde_json::from_slice(&json).ok()?;
+    (footer.rows * footer.row * size_of::<f32>() == start as usize).then_some(footer)
+}
+
+/// blake3 of the first `bytes` bytes, read in pieces so that the file does not count as memory in use.
+fn hash_start(file: &mut File, bytes: usize) -> io::Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    let mut piece = vec![0; bytes.min(4 << 20)];
+    file.seek(SeekFrom::Start(0))?;
+    let mut left = bytes;
+    while left > 0 {
+        let piece = &mut piece[..left.min(4 << 20)];
+        file.read_exact(piece)?;
+        hasher.update_rayon(piece);
+        left -= piece.len();
+    }
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
+
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// Ten samples of four values; sample 3 is skipped. Counts how many were computed.
+    struct Fixture {
+        folder: tempfile::TempDir,
+        computed: AtomicUsize,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            Self { folder: tempfile::tempdir().unwrap(), computed: AtomicUsize::new(0) }
+        }
+
+        fn path(&self) -> PathBuf {
+            self.folder.path().join("key.features")
+        }
+
+        fn open(&self) -> Result<Prepared, DataError> {
+            let work = Work { folder: self.folder.path(), key: "key", what: "numbers", samples: 10, row: 4 };
+            open_or_compute(&work, &pool(2).unwrap(), &(), |index| {
+                self.computed.fetch_add(1, Ordering::Relaxed);
+                if index == 3 {
+                    return Ok(Outcome::Skipped("three".into()));
+                }
+                Ok(Outcome::Row(Row::measured(vec![index as f32; 4], |values| values.iter_mut().for_each(|x| *x += 0.5))))
+            })
+        }
+
+        fn check(&self, computed: usize) {
+            let prepared = self.open().unwrap();
+            let rows: Vec<f32> = prepared.rows.values().chunks_exact(4).map(|row| row[0]).collect();
+            assert_eq!(rows, [0.5, 1.5, 2.5, 4.5, 5.5, 6.5, 7.5, 8.5, 9.5]);
+            assert_eq!(prepared.skipped, [(3, "three".to_owned())]);
+            let mean = (45.0 - 3.0) / 9.0;
+            assert!((prepared.mean - mean).abs() < 1e-12);
+            assert!((prepared.std - ((285.0 - 9.0) / 9.0 - mean * mean).sqrt()).abs() < 1e-12);
+            assert_eq!(self.computed.load(Ordering::Relaxed), computed);
+        }
+    }
+
+    #[test]
+    fn rows_are_computed_once_and_read_back() {
+        let fixture = Fixture::new();
+        fixture.check(10);
+        fixture.check(10);
+        let names: Vec<_> = std::fs::read_dir(fixture.folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(names.len(), 2, "only the features and the lock stay: {names:?}");
+    }
+
+    #[test]
+    fn a_damaged_file_is_computed_anew_wherever_the_damage_is() {
+        let fixture = Fixture::new();
+        fixture.check(10);
+        let whole = std::fs::read(fixture.path()).unwrap();
+        let mut computed = 10;
+        for position in (0..whole.len()).step_by(7) {
+            let mut bytes = whole.clone();
+            bytes[position] ^= 0x40;
+            std::fs::write(fixture.path(), bytes).unwrap();
+            computed += 10;
+            fixture.check(computed);
+        }
+        for length in [0, 1, 100, whole.len() - 1] {
+            std::fs::write(fixture.path(), &whole[..length]).unwrap();
+            computed += 10;
+            fixture.check(computed);
+        }
+    }
+
+    #[test]
+    fn what_a_killed_program_left_is_removed() {
+        let fixture = Fixture::new();
+        let left = fixture.folder.path().join("other.4711.part");
+        std::fs::write(&left, "half").unwrap();
+        fixture.check(10);
+        assert!(!left.exists());
+    }
+
+    #[test]
+    fn several_at_once_compute_once() {
+        let fixture = Fixture::new();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| fixture.open().map(|_| ()).unwrap());
+            }
+        });
+        fixture.check(10);
+    }
+
+    #[test]
+    fn a_cache_that_cannot_be_a_folder_is_named() {
+        let fixture = Fixture::new();
+        let file = fixture.folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let work = Work { folder: &file.join("cache"), key: "key", what: "numbers", samples: 1, row: 1 };
+        let result = open_or_compute(&work, &pool(1).unwrap(), &(), |_| unreachable!("nothing can be kept"));
+        let message = result.map(|_| ()).unwrap_err().to_string();
+        assert!(message.contains("feature cache") && message.contains("file/cache"), "{message}");
+    }
+
+    #[test]
+    fn an_error_leaves_no_file_behind() {
+        let fixture = Fixture::new();
+        let work = Work { folder: fixture.folder.path(), key: "key", what: "numbers", samples: 5, row: 1 };
+        let bad = |index: usize| DataError::BadSample { path: format!("clip {index}").into(), reason: "noise".into() };
+        let result = open_or_compute(&work, &pool(2).unwrap(), &(), |index| {
+            if index >= 2 { Err(bad(index)) } else { Ok(Outcome::Row(Row::measured(vec![1.0], |_| ()))) }
+        });
+        assert_eq!(result.map(|_| ()).unwrap_err().to_string(), "clip 2: noise");
+        let left: Vec<_> = std::fs::read_dir(fixture.folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(left, ["lock"]);
+    }
+}

@@ -1,0 +1,227 @@
+//! The real binary: help texts, plans, listings, and every kind of wrong input with its exit code and message.
+
+#![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+/// Runs the program in `folder`, apart from whatever the caller's environment says about data and terminals.
+fn program(folder: &Path, line: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bridle-bench"));
+    command.args(line.split_whitespace()).current_dir(folder);
+    for name in ["BRIDLE_DATA", "COLUMNS", "CLICOLOR_FORCE"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn output(folder: &Path, line: &str) -> Output {
+    program(folder, line).output().unwrap()
+}
+
+fn stdout(line: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let output = output(folder.path(), line);
+    assert!(
+        output.status.success(),
+        "{line}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What the user sees of a command that fails: the line, the exit code, and stderr with the folder's name taken out.
+fn refusal(folder: &Path, line: &str) -> String {
+    let output = output(folder, line);
+    let told = String::from_utf8(output.stderr)
+        .unwrap()
+        .replace(folder.to_str().unwrap(), "FOLDER");
+    let code = output
+        .status
+        .code()
+        .map_or("killed".to_owned(), |code| format!("exit {code}"));
+    format!("$ bridle-bench {line}\n{told}{code}\n")
+}
+
+fn refusals(folder: &Path, lines: &[&str]) -> String {
+    lines
+        .iter()
+        .map(|line| refusal(folder, line))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[test]
+fn every_command_explains_itself() {
+    for command in ["", "run", "list", "check", "table", "completions"] {
+        let name = if command.is_empty() { "program" } else { command };
+        insta::assert_snapshot!(format!("help_{name}"), stdout(&format!("{command} --help")));
+    }
+}
+
+/// The plan as `check` prints it, from its hash on. Without data the command fails after printing it.
+fn printed_plan(options: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let output = output(folder.path(), &format!("check --task esc50 {options}"));
+    assert_eq!(
+        output.status.code(),
+        Some(3),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8(output.stdout).unwrap();
+    text[text.find("\nplan ").unwrap() + 1..].to_owned()
+}
+
+#[test]
+fn plans_are_printed_whole() {
+    insta::assert_snapshot!("plan_smoke_rq", printed_plan("--preset smoke --quantizer rq"));
+    insta::assert_snapshot!("plan_mini_vq", printed_plan("--quantizer vq"));
+    insta::assert_snapshot!("plan_mini_joint", printed_plan("--method bridle-joint --subset 10"));
+    insta::assert_snapshot!("plan_mini_random_init", printed_plan("--method random-init"));
+    insta::assert_snapshot!("plan_paper_rq", printed_plan("--preset paper"));
+}
+
+#[test]
+fn a_check_for_programs_has_the_plan_and_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = output(folder.path(), "check --task esc50 --set pretrain.batch=8 --format json");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&report["plan"]["quantizer"], &report["plan"]["pretrain.batch"]),
+        (&"rq".into(), &8.into())
+    );
+    assert_eq!(report["plan_hash"].as_str().unwrap().len(), 12);
+    assert_eq!(report["problems"][0]["exit_code"], 3);
+    assert_eq!(report["problems"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn the_version_names_the_commit() {
+    let version = stdout("--version");
+    let commit = version.split(['(', ')']).nth(1).unwrap().trim_end_matches("-dirty");
+    assert!(commit == "unknown" || commit.len() == 40, "{version}");
+}
+
+#[test]
+fn a_check_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    output(folder.path(), "check --task esc50 --preset smoke --out records");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn what_there_is_can_be_listed() {
+    for what in ["quantizers", "methods", "protocols", "presets"] {
+        insta::assert_snapshot!(format!("list_{what}"), stdout(&format!("list {what}")));
+    }
+    for what in ["tasks", "quantizers", "methods", "protocols", "presets", "backends"] {
+        let entries: serde_json::Value = serde_json::from_str(&stdout(&format!("list {what} --format json"))).unwrap();
+        for entry in entries.as_array().unwrap() {
+            let name = entry["name"].as_str().unwrap();
+            assert!(stdout(&format!("list {what}")).contains(name), "{what}: {name}");
+        }
+    }
+}
+
+#[test]
+fn unknown_names_and_bad_values_are_wrong_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = [
+        "run --task ecs50",
+        "run --task esc50 --quantizer residual",
+        "run --task esc50 --method bridel",
+        "run --task esc50 --backend gpu",
+        "run --task esc50 --preset tiny",
+        "run --task esc50 --protocol linear-prob",
+        "run --task esc50 --recipe corrected",
+        "run --task esc50 --set model.widht=64",
+        "run --task esc50 --set model.dim=sixty",
+        "run --task esc50 --set model.dim=130",
+        "run --task esc50 --folds 6",
+        "run --task esc50 --folds one",
+        "run --task esc50 --dtype bf16",
+        "run --task esc50 --seeds 0",
+        "run --task esc50 --resume --fresh",
+        "run --quantizer rq",
+        "list task",
+        "benchmark",
+    ];
+    insta::assert_snapshot!(refusals(folder.path(), &lines));
+    assert_eq!(
+        std::fs::read_dir(folder.path()).unwrap().count(),
+        0,
+        "nothing was begun"
+    );
+}
+
+#[test]
+fn data_that_is_not_what_it_should_be_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("pictures")).unwrap();
+    let absolute = folder.path().join("pictures");
+    let lines = [
+        "run --task esc50".to_owned(),
+        "check --task esc50 --data nowhere".to_owned(),
+        format!("run --task esc50 --data {}", absolute.display()),
+    ];
+    let told: Vec<String> = lines.iter().map(|line| refusal(folder.path(), line)).collect();
+    insta::assert_snapshot!(told.join("\n").replace(folder.path().to_str().unwrap(), "FOLDER"));
+}
+
+#[test]
+fn an_output_that_cannot_be_written_stops_before_any_work() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("file"), "in the way").unwrap();
+    let lines = [
+        "run --task synthetic --preset smoke --out file/records",
+        "check --task esc50 --out file/records",
+    ];
+    insta::assert_snapshot!(refusals(folder.path(), &lines));
+}
+
+#[test]
+fn records_that_are_none_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("notes.json"), "not JSON").unwrap();
+    std::fs::write(folder.path().join("other.json"), "{\"a\": 1}").unwrap();
+    std::fs::write(folder.path().join("newer.json"), "{\"schema\": 99}").unwrap();
+    std::fs::write(folder.path().join("broken.json"), "{\"schema\": 1, \"id\": 7}").unwrap();
+    std::fs::create_dir(folder.path().join("empty")).unwrap();
+    let lines = [
+        "table",
+        "table nowhere",
+        "table empty",
+        "table notes.json",
+        "table other.json",
+        "table newer.json",
+        "table broken.json",
+    ];
+    insta::assert_snapshot!(refusals(folder.path(), &lines));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = program(folder.path(), "completions bash")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()),
+        (Some(0), "")
+    );
+}
+
+#[test]
+fn every_shell_gets_its_completions() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        assert!(
+            stdout(&format!("completions {shell}")).contains("bridle-bench"),
+            "{shell}"
+        );
+    }
+}
