@@ -2,7 +2,7 @@
 
 use crate::codebook::CodebookStatistics;
 use crate::finite;
-use crate::stats::Interval;
+use crate::stats::{self, Interval};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -224,6 +224,22 @@ pub struct PeakMemory {
     pub host: Option<u64>,
     /// On the device. None where there is none or it does not tell.
     pub device: Option<u64>,
+}
+
+impl Score {
+    /// The share of `successes` among `n` test samples, with Wilson's 95 % interval; undefined for n = 0. Panics if
+    /// `successes` exceeds `n`.
+    pub fn proportion(protocol: &str, metric: &str, successes: u64, n: u64) -> Self {
+        Self {
+            protocol: protocol.into(),
+            metric: metric.into(),
+            value: (n > 0).then(|| successes as f64 / n as f64),
+            reason: (n == 0).then(|| "no test sample".into()),
+            n,
+            interval: stats::wilson(successes, n, 0.95),
+            details: Map::new(),
+        }
+    }
 }
 
 impl RunRecord {

@@ -3,7 +3,6 @@
 
 use crate::codebook::CodebookStatistics;
 use crate::record::*;
-use crate::stats;
 use serde_json::{Value, json};
 
 /// A run of `bridle rq` on 400 ESC-50 clips with two levels of four codes; `top1` clips are right.
@@ -107,7 +106,7 @@ fn phase(name: &str, counts: [u64; 4]) -> Phase {
         epochs: 10,
         steps: 1000,
         seconds: 61.5,
-        samples_per_second: 260.16260162601628,
+        samples_per_second: 260.162_601_626_016_3,
         loss: Loss {
             first: 5.545,
             last: 4.321,
@@ -121,13 +120,9 @@ fn phase(name: &str, counts: [u64; 4]) -> Phase {
 
 /// A score of `successes` in 400 with its Wilson interval.
 pub(crate) fn proportion(metric: &str, successes: u64) -> Score {
+    let details = [("rate".to_string(), json!(0.01))].into_iter().collect();
     Score {
-        protocol: "linear-probe".into(),
-        metric: metric.into(),
-        value: Some(successes as f64 / 400.0),
-        reason: None,
-        n: 400,
-        interval: stats::wilson(successes, 400, 0.95),
-        details: [("rate".to_string(), json!(0.01))].into_iter().collect(),
+        details,
+        ..Score::proportion("linear-probe", metric, successes, 400)
     }
 }

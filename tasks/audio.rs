@@ -5,5 +5,6 @@ mod fbank;
 mod resample;
 
 pub use decode::{AudioError, Waveform, decode};
+pub(crate) use fbank::normalise;
 pub use fbank::{FBANK_VERSION, Fbank, TooShort};
 pub use resample::{RESAMPLER_VERSION, resample};

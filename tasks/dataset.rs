@@ -89,7 +89,13 @@ impl Dataset {
         rows: Rows,
     ) -> Self {
         debug_assert_eq!(rows.values().len(), samples.len() * shape.iter().product::<usize>());
-        Self { facts, samples, classes, shape, rows }
+        Self {
+            facts,
+            samples,
+            classes,
+            shape,
+            rows,
+        }
     }
 
     /// The axes of one input, as [`crate::InputSpec::shape`].

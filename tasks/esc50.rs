@@ -3,15 +3,18 @@
 //! Known variants: the original archive (44.1 kHz wav), and the same clips at 16 kHz, the esc10 part as flac and the rest as
 //! Vorbis, all of whose files are pinned by size and sha256. In that second one the codec coincides with the esc10 flag.
 
+mod layout;
 mod table;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use self::layout::{CLASSES, Clip, Found, TABLE, VARIANTS, Variant, find, subset};
 use crate::audio::normalise;
 use crate::dataset::counts;
 use crate::store::{self, Outcome, Prepared, Row, Work};
-use crate::variant::{DIFFERENT, Listed, Manifest, sha256};
+use crate::variant::{DIFFERENT, Listed, sha256};
+
 use crate::{
     DataError, DataFacts, Dataset, FBANK_VERSION, Fbank, InputSpec, MainMetric, Modality, OpenRequest, Progress,
     RESAMPLER_VERSION, Sample, Skipped, Split, Task, TaskSpec, Waveform, decode, resample,
@@ -20,98 +23,11 @@ use crate::{
 const NAME: &str = "esc50";
 const VERSION: u32 = 1;
 const FOLDS: u8 = 5;
-const TABLE: &str = "meta/esc50.csv";
 const ORIGINAL: &str =
     "https://github.com/karolpiczak/ESC-50 (https://github.com/karoldvl/ESC-50/archive/master.zip)";
 
 /// The task.
 pub struct Esc50;
-
-/// A form of the data that is known.
-#[derive(Clone, Copy)]
-struct Variant {
-    name: &'static str,
-    /// Every ending that its sound files have.
-    endings: &'static [&'static str],
-    clips: usize,
-    sample_rate: u32,
-    samples: usize,
-    /// Its files, where they were seen.
-    manifest: Option<&'static str>,
-}
-
-const VARIANTS: [Variant; 2] = [
-    Variant {
-        name: "16k-flac-ogg",
-        endings: &["flac", "ogg"],
-        clips: 2_000,
-        sample_rate: 16_000,
-        samples: 80_000,
-        manifest: Some(include_str!("esc50/16k-flac-ogg.sha256")),
-    },
-    // no hash is pinned: the archive's own was not at hand when this was written
-    Variant {
-        name: "original-44k",
-        endings: &["wav"],
-        clips: 2_000,
-        sample_rate: 44_100,
-        samples: 220_500,
-        manifest: None,
-    },
-];
-
-const CLASSES: [&str; 50] = [
-    "dog",
-    "rooster",
-    "pig",
-    "cow",
-    "frog",
-    "cat",
-    "hen",
-    "insects",
-    "sheep",
-    "crow",
-    "rain",
-    "sea_waves",
-    "crackling_fire",
-    "crickets",
-    "chirping_birds",
-    "water_drops",
-    "wind",
-    "pouring_water",
-    "toilet_flush",
-    "thunderstorm",
-    "crying_baby",
-    "sneezing",
-    "clapping",
-    "breathing",
-    "coughing",
-    "footsteps",
-    "laughing",
-    "brushing_teeth",
-    "snoring",
-    "drinking_sipping",
-    "door_wood_knock",
-    "mouse_click",
-    "keyboard_typing",
-    "door_wood_creaks",
-    "can_opening",
-    "washing_machine",
-    "vacuum_cleaner",
-    "clock_alarm",
-    "clock_tick",
-    "glass_breaking",
-    "helicopter",
-    "chainsaw",
-    "siren",
-    "car_horn",
-    "engine",
-    "train",
-    "church_bells",
-    "airplane",
-    "fireworks",
-    "hand_saw",
-];
 
 impl Task for Esc50 {
     fn spec(&self) -> TaskSpec {
@@ -145,21 +61,6 @@ fn locate(given: Option<&Path>, bridle_data: Option<&OsStr>) -> Result<PathBuf, 
         (None, None) => return Err(DataError::NoFolderGiven { task: NAME, original: ORIGINAL }),
     };
     if path.is_dir() { Ok(path) } else { Err(DataError::NoFolder { task: NAME, path, original: ORIGINAL }) }
-}
-
-/// A clip with the file it lies in.
-struct Clip {
-    row: table::Row,
-    /// Relative to the data set's folder; `None` only in different data.
-    file: Option<String>,
-}
-
-/// What the folder holds: known data, verified, or different data.
-struct Found {
-    variant: Option<Variant>,
-    clips: Vec<Clip>,
-    classes: Vec<String>,
-    manifest: Manifest,
 }
 
 fn open(
@@ -220,121 +121,6 @@ impl Input {
         let energies = self.fbank.padded(&samples, self.frames).map_err(|error| error.to_string())?;
         Ok(Row::measured(energies, |values| normalise(values, self.mean, self.std)))
     }
-}
-
-/// Known data if it passes every check; else, if that is allowed, different data.
-fn find(
-    folder: &Path,
-    variants: &[Variant],
-    allow_different: bool,
-    pool: &rayon::ThreadPool,
-    progress: &dyn Progress,
-) -> Result<Found, DataError> {
-    let table_path = folder.join(TABLE);
-    let audio = folder.join("audio");
-    for (path, missing) in [(&table_path, TABLE), (&audio, "audio folder")] {
-        if !path.exists() {
-            return Err(DataError::NotTheTask { task: NAME, path: folder.to_owned(), missing });
-        }
-    }
-    let rows = table::read(&table_path)?;
-    let classes = table::classes(&table_path, &rows)?;
-    let files = table::files(&audio)?;
-    let of_row = |row: table::Row| Clip { file: files.get(&row.stem).map(|name| format!("audio/{name}")), row };
-    let clips: Vec<Clip> = rows.into_iter().map(of_row).collect();
-    let known = known_variant(folder, variants, &clips, &classes, files.values());
-    let names = clips.iter().filter_map(|clip| clip.file.clone()).chain([TABLE.to_owned()]).collect();
-    let manifest = Manifest::of_files(folder, names, pool, progress)?;
-    let verified = known.and_then(|variant| {
-        let pinned = variant.manifest.map(Manifest::parse);
-        pinned.map_or(Ok(()), |pinned| pinned.verify(&manifest, folder, variant.name)).map(|()| variant)
-    });
-    let variant = match verified {
-        Ok(variant) => Some(variant),
-        Err(_) if allow_different => None,
-        Err(error) => return Err(error),
-    };
-    Ok(Found { variant, clips, classes, manifest })
-}
-
-/// The variant whose layout this is, or the first thing that is against it.
-fn known_variant<'a>(
-    folder: &Path,
-    variants: &[Variant],
-    clips: &[Clip],
-    classes: &[String],
-    files: impl Iterator<Item = &'a String> + Clone,
-) -> Result<Variant, DataError> {
-    let table_path = folder.join(TABLE);
-    if let Some(clip) = clips.iter().find(|clip| clip.file.is_none()) {
-        let listed_in = format!("{TABLE}, line {},", clip.row.line);
-        return Err(DataError::MissingFile { path: folder.join("audio").join(&clip.row.stem), listed_in });
-    }
-    let listed = |name: &&String| clips.iter().any(|clip| clip.file.as_ref().is_some_and(|file| file[6..] == **name));
-    if files.clone().count() > clips.len()
-        && let Some(extra) = files.clone().find(|name| !listed(name))
-    {
-        return Err(DataError::UnlistedFile { path: folder.join("audio").join(extra), not_in: TABLE.to_owned() });
-    }
-    let ending = |name: &'a String| name.rsplit_once('.').map_or("", |(_, ending)| ending);
-    let fits = |variant: &&Variant| files.clone().all(|name| variant.endings.contains(&ending(name)));
-    let Some(variant) = variants.iter().find(fits) else {
-        let known: Vec<&str> = variants.iter().map(|variant| variant.name).collect();
-        let reason = format!("the file endings in audio are those of none of {}", known.join(", "));
-        return Err(DataError::UnknownVariant { task: NAME, path: folder.to_owned(), reason });
-    };
-    check_table(&table_path, clips, classes, variant.clips)?;
-    Ok(*variant)
-}
-
-/// The official table: so many clips, evenly spread over classes and folds, named after their fold and class.
-fn check_table(path: &Path, clips: &[Clip], classes: &[String], expected: usize) -> Result<(), DataError> {
-    let count = |what: String, expected: usize, found: usize| match expected == found {
-        true => Ok(()),
-        false => Err(DataError::WrongCount { path: path.to_owned(), what, expected, found }),
-    };
-    for Clip { row, .. } in clips {
-        let bad = |reason| Err(DataError::BadRow { path: path.to_owned(), line: row.line, reason });
-        if row.fold > FOLDS {
-            return bad(format!("the fold {} is not from 1 to {FOLDS}", row.fold));
-        }
-        if CLASSES.get(row.target) != Some(&row.category.as_str()) {
-            return bad(format!("target {} is not '{}' in ESC-50", row.target, row.category));
-        }
-        let named_after = row.stem.starts_with(&format!("{}-", row.fold)) && row.stem.ends_with(&format!("-{}", row.target));
-        if !named_after {
-            return bad(format!("the name '{}' is not that of fold {} and target {}", row.stem, row.fold, row.target));
-        }
-    }
-    count("clips".to_owned(), expected, clips.len())?;
-    count("classes".to_owned(), CLASSES.len(), classes.len())?;
-    for fold in 1..=FOLDS {
-        let found = clips.iter().filter(|clip| clip.row.fold == fold).count();
-        count(format!("clips in fold {fold}"), expected / usize::from(FOLDS), found)?;
-    }
-    for (target, class) in classes.iter().enumerate() {
-        let found = clips.iter().filter(|clip| clip.row.target == target).count();
-        count(format!("clips of class {class}"), expected / classes.len(), found)?;
-    }
-    Ok(())
-}
-
-/// The first `n` clips per class, taking the folds of a class in turn: the first of each fold, the second of each, and so on.
-fn subset(clips: Vec<Clip>, n: usize) -> Vec<Clip> {
-    let turn = |index: usize| {
-        let row = &clips[index].row;
-        let same = |other: &&Clip| other.row.target == row.target && other.row.fold == row.fold;
-        (clips[..index].iter().filter(same).count(), row.fold)
-    };
-    let turns: Vec<(usize, u8)> = (0..clips.len()).map(turn).collect();
-    let place = |index: usize| {
-        let before = |other: &usize| clips[*other].row.target == clips[index].row.target && turns[*other] < turns[index];
-        (0..clips.len()).filter(before).count()
-    };
-    let mut kept: Vec<bool> = (0..clips.len()).map(|index| place(index) < n).collect();
-    let mut clips = clips;
-    clips.retain(|_| kept.remove(0));
-    clips
 }
 
 /// Names all that decides the features: task, how they are computed, and the content of every clip in order.

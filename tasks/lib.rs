@@ -52,7 +52,11 @@ pub fn find(name: &str) -> Result<&'static dyn Task, UnknownTask> {
                 .filter(|(likeness, _)| *likeness > 0.75)
                 .max_by(|a, b| a.0.total_cmp(&b.0))
                 .map(|(_, candidate)| candidate);
-            Err(UnknownTask { name: name.to_owned(), nearest, known: known().collect() })
+            Err(UnknownTask {
+                name: name.to_owned(),
+                nearest,
+                known: known().collect(),
+            })
         }
     }
 }
@@ -70,7 +74,12 @@ mod tests {
             assert_eq!(find(spec.name).unwrap().spec().name, spec.name);
             assert!(spec.version > 0 && spec.classes.len() > 1, "{}", spec.name);
             let distinct: std::collections::BTreeSet<_> = spec.classes.iter().collect();
-            assert_eq!(distinct.len(), spec.classes.len(), "{}: a class is named twice", spec.name);
+            assert_eq!(
+                distinct.len(),
+                spec.classes.len(),
+                "{}: a class is named twice",
+                spec.name
+            );
             for text in [spec.summary, spec.source, spec.licence, spec.citation] {
                 assert!(!text.is_empty(), "{}: an empty field", spec.name);
             }

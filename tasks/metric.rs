@@ -59,23 +59,42 @@ pub fn ranks(scores: &[f32], targets: &[usize], classes: usize) -> Result<Vec<us
         return Err(MetricError::Empty);
     }
     if classes == 0 || scores.len() != targets.len() * classes {
-        return Err(MetricError::Shape { scores: scores.len(), samples: targets.len(), classes });
+        return Err(MetricError::Shape {
+            scores: scores.len(),
+            samples: targets.len(),
+            classes,
+        });
     }
     if let Some(position) = scores.iter().position(|score| score.is_nan()) {
-        return Err(MetricError::NotANumber { sample: position / classes, class: position % classes });
+        return Err(MetricError::NotANumber {
+            sample: position / classes,
+            class: position % classes,
+        });
     }
     let rank = |(sample, (row, &target)): (usize, (&[f32], &usize))| {
-        let own = *row.get(target).ok_or(MetricError::Target { sample, target, classes })?;
+        let own = *row.get(target).ok_or(MetricError::Target {
+            sample,
+            target,
+            classes,
+        })?;
         let before = |&(class, &score): &(usize, &f32)| score > own || (score == own && class < target);
         Ok(row.iter().enumerate().filter(before).count())
     };
-    scores.chunks_exact(classes).zip(targets).enumerate().map(rank).collect()
+    scores
+        .chunks_exact(classes)
+        .zip(targets)
+        .enumerate()
+        .map(rank)
+        .collect()
 }
 
 /// The share of samples whose target is among the `k` first classes, by [`ranks`].
 pub fn top_k(scores: &[f32], targets: &[usize], classes: usize, k: usize) -> Result<Accuracy, MetricError> {
     let ranks = ranks(scores, targets, classes)?;
-    Ok(Accuracy { correct: ranks.iter().filter(|&&rank| rank < k).count(), n: ranks.len() })
+    Ok(Accuracy {
+        correct: ranks.iter().filter(|&&rank| rank < k).count(),
+        n: ranks.len(),
+    })
 }
 
 #[cfg(test)]
@@ -103,10 +122,27 @@ mod tests {
     #[test]
     fn what_cannot_be_judged_is_refused() {
         assert_eq!(ranks(&[], &[], 3), Err(MetricError::Empty));
-        assert_eq!(ranks(&[0.0; 5], &[0, 1], 3), Err(MetricError::Shape { scores: 5, samples: 2, classes: 3 }));
+        assert_eq!(
+            ranks(&[0.0; 5], &[0, 1], 3),
+            Err(MetricError::Shape {
+                scores: 5,
+                samples: 2,
+                classes: 3
+            })
+        );
         let with_nan = [0.0, 1.0, 2.0, f32::NAN];
-        assert_eq!(ranks(&with_nan, &[0, 1], 2), Err(MetricError::NotANumber { sample: 1, class: 1 }));
-        assert_eq!(ranks(&[0.0; 4], &[0, 2], 2), Err(MetricError::Target { sample: 1, target: 2, classes: 2 }));
+        assert_eq!(
+            ranks(&with_nan, &[0, 1], 2),
+            Err(MetricError::NotANumber { sample: 1, class: 1 })
+        );
+        assert_eq!(
+            ranks(&[0.0; 4], &[0, 2], 2),
+            Err(MetricError::Target {
+                sample: 1,
+                target: 2,
+                classes: 2
+            })
+        );
     }
 
     proptest! {

@@ -132,7 +132,12 @@ pub(crate) fn in_memory(
         values.extend_from_slice(row);
         Ok(())
     })?;
-    Ok(Prepared { rows: Rows::Memory(values), skipped: footer.skipped, mean: footer.mean, std: footer.std })
+    Ok(Prepared {
+        rows: Rows::Memory(values),
+        skipped: footer.skipped,
+        mean: footer.mean,
+        std: footer.std,
+    })
 }
 
 /// The inputs kept under the work's key; computed first if there are none, or none that are whole.
@@ -162,7 +167,12 @@ pub(crate) fn open_or_compute(
     let part = Part(work.folder.join(format!("{}.{}.part", work.key, std::process::id())));
     write(&part.0, work, pool, progress, compute)?;
     std::fs::rename(&part.0, &path).map_err(cache_error(&path))?;
-    let damaged = || io::Error::new(io::ErrorKind::InvalidData, "what was just written does not read back the same");
+    let damaged = || {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            "what was just written does not read back the same",
+        )
+    };
     open(&path, work, pool).ok_or_else(|| cache_error(&path)(damaged()))
 }
 
@@ -179,8 +189,16 @@ impl Drop for Part {
 /// Takes the folder's lock, waiting for another program; `None` where the file system has no locks.
 fn lock(folder: &Path, progress: &dyn Progress) -> Result<Option<File>, DataError> {
     let path = folder.join("lock");
-    let error = |source| DataError::Cache { path: path.clone(), source };
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(error)?;
+    let error = |source| DataError::Cache {
+        path: path.clone(),
+        source,
+    };
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(error)?;
     let outcome = match file.try_lock() {
         Err(TryLockError::WouldBlock) => {
             progress.start("waiting for another program that computes features", 0);
@@ -201,7 +219,10 @@ fn lock(folder: &Path, progress: &dyn Progress) -> Result<Option<File>, DataErro
 /// Removes what killed programs left; the caller holds the lock, so nobody is writing.
 fn remove_left_overs(folder: &Path) {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    for path in entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "part")) {
+    for path in entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|e| e == "part"))
+    {
         // only tidiness: a file that cannot be removed does no harm
         let _ = std::fs::remove_file(path);
     }
@@ -214,7 +235,10 @@ fn write(
     progress: &dyn Progress,
     compute: impl Fn(usize) -> Result<Outcome, DataError> + Sync,
 ) -> Result<(), DataError> {
-    let error = |source| DataError::Cache { path: path.to_owned(), source };
+    let error = |source| DataError::Cache {
+        path: path.to_owned(),
+        source,
+    };
     let mut file = BufWriter::new(File::create(path).map_err(error)?);
     let mut hasher = blake3::Hasher::new();
     let mut footer = compute_all(work, pool, progress, compute, |row| {
@@ -271,7 +295,15 @@ fn compute_all(
     let n = (rows * work.row).max(1) as f64;
     let mean = sum / n;
     let std = (squares / n - mean * mean).max(0.0).sqrt();
-    Ok(Footer { key: work.key.to_owned(), rows, row: work.row, skipped, mean, std, blake3: String::new() })
+    Ok(Footer {
+        key: work.key.to_owned(),
+        rows,
+        row: work.row,
+        skipped,
+        mean,
+        std,
+        blake3: String::new(),
+    })
 }
 
 /// The file's content if it is whole and belongs to this work; anything else is as good as absent.
@@ -286,7 +318,12 @@ fn open(path: &Path, work: &Work, pool: &ThreadPool) -> Option<Prepared> {
     // SAFETY: files under a key are never written again, only replaced by a rename, which leaves this mapping alone
     let map = unsafe { Mmap::map(&file) }.ok()?;
     let rows = Rows::Mapped { map, bytes };
-    Some(Prepared { rows, skipped: footer.skipped, mean: footer.mean, std: footer.std })
+    Some(Prepared {
+        rows,
+        skipped: footer.skipped,
+        mean: footer.mean,
+        std: footer.std,
+    })
 }
 
 fn read_footer(file: &mut File) -> Option<Footer> {
@@ -342,7 +379,10 @@ mod tests {
 
     impl Fixture {
         fn new() -> Self {
-            Self { folder: tempfile::tempdir().unwrap(), computed: AtomicUsize::new(0) }
+            Self {
+                folder: tempfile::tempdir().unwrap(),
+                computed: AtomicUsize::new(0),
+            }
         }
 
         fn path(&self) -> PathBuf {
@@ -350,13 +390,21 @@ mod tests {
         }
 
         fn open(&self) -> Result<Prepared, DataError> {
-            let work = Work { folder: self.folder.path(), key: "key", what: "numbers", samples: 10, row: 4 };
+            let work = Work {
+                folder: self.folder.path(),
+                key: "key",
+                what: "numbers",
+                samples: 10,
+                row: 4,
+            };
             open_or_compute(&work, &pool(2).unwrap(), &(), |index| {
                 self.computed.fetch_add(1, Ordering::Relaxed);
                 if index == 3 {
                     return Ok(Outcome::Skipped("three".into()));
                 }
-                Ok(Outcome::Row(Row::measured(vec![index as f32; 4], |values| values.iter_mut().for_each(|x| *x += 0.5))))
+                Ok(Outcome::Row(Row::measured(vec![index as f32; 4], |values| {
+                    values.iter_mut().for_each(|x| *x += 0.5)
+                })))
             })
         }
 
@@ -377,7 +425,10 @@ mod tests {
         let fixture = Fixture::new();
         fixture.check(10);
         fixture.check(10);
-        let names: Vec<_> = std::fs::read_dir(fixture.folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let names: Vec<_> = std::fs::read_dir(fixture.folder.path())
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect();
         assert_eq!(names.len(), 2, "only the features and the lock stay: {names:?}");
     }
 
@@ -426,22 +477,47 @@ mod tests {
         let fixture = Fixture::new();
         let file = fixture.folder.path().join("file");
         std::fs::write(&file, "").unwrap();
-        let work = Work { folder: &file.join("cache"), key: "key", what: "numbers", samples: 1, row: 1 };
+        let work = Work {
+            folder: &file.join("cache"),
+            key: "key",
+            what: "numbers",
+            samples: 1,
+            row: 1,
+        };
         let result = open_or_compute(&work, &pool(1).unwrap(), &(), |_| unreachable!("nothing can be kept"));
         let message = result.map(|_| ()).unwrap_err().to_string();
-        assert!(message.contains("feature cache") && message.contains("file/cache"), "{message}");
+        assert!(
+            message.contains("feature cache") && message.contains("file/cache"),
+            "{message}"
+        );
     }
 
     #[test]
     fn an_error_leaves_no_file_behind() {
         let fixture = Fixture::new();
-        let work = Work { folder: fixture.folder.path(), key: "key", what: "numbers", samples: 5, row: 1 };
-        let bad = |index: usize| DataError::BadSample { path: format!("clip {index}").into(), reason: "noise".into() };
+        let work = Work {
+            folder: fixture.folder.path(),
+            key: "key",
+            what: "numbers",
+            samples: 5,
+            row: 1,
+        };
+        let bad = |index: usize| DataError::BadSample {
+            path: format!("clip {index}").into(),
+            reason: "noise".into(),
+        };
         let result = open_or_compute(&work, &pool(2).unwrap(), &(), |index| {
-            if index >= 2 { Err(bad(index)) } else { Ok(Outcome::Row(Row::measured(vec![1.0], |_| ()))) }
+            if index >= 2 {
+                Err(bad(index))
+            } else {
+                Ok(Outcome::Row(Row::measured(vec![1.0], |_| ())))
+            }
         });
         assert_eq!(result.map(|_| ()).unwrap_err().to_string(), "clip 2: noise");
-        let left: Vec<_> = std::fs::read_dir(fixture.folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let left: Vec<_> = std::fs::read_dir(fixture.folder.path())
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect();
         assert_eq!(left, ["lock"]);
     }
 }

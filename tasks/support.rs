@@ -6,7 +6,9 @@ use std::path::PathBuf;
 /// The folder `name` within `$BRIDLE_DATA`. Without it the test has nothing to say, which it says, and which is a failure
 /// where `$BRIDLE_REQUIRE_DATA` is 1.
 pub(crate) fn outside_data(name: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("BRIDLE_DATA").map(|data| PathBuf::from(data).join(name)).filter(|path| path.is_dir());
+    let folder = std::env::var_os("BRIDLE_DATA")
+        .map(|data| PathBuf::from(data).join(name))
+        .filter(|path| path.is_dir());
     if folder.is_none() {
         let required = std::env::var("BRIDLE_REQUIRE_DATA").is_ok_and(|value| value == "1");
         assert!(!required, "needs outside data: {name}, and $BRIDLE_REQUIRE_DATA is 1");
@@ -17,11 +19,17 @@ pub(crate) fn outside_data(name: &str) -> Option<PathBuf> {
 
 /// A 32-bit float wav file of interleaved samples.
 pub(crate) fn wav_bytes(sample_rate: u32, channels: u16, samples: &[f32]) -> Vec<u8> {
-    let spec =
-        hound::WavSpec { channels, sample_rate, bits_per_sample: 32, sample_format: hound::SampleFormat::Float };
+    let spec = hound::WavSpec {
+        channels,
+        sample_rate,
+        bits_per_sample: 32,
+        sample_format: hound::SampleFormat::Float,
+    };
     let mut bytes = Cursor::new(Vec::new());
     let mut writer = hound::WavWriter::new(&mut bytes, spec).expect("a writer into memory");
-    samples.iter().for_each(|&sample| writer.write_sample(sample).expect("room in memory"));
+    samples
+        .iter()
+        .for_each(|&sample| writer.write_sample(sample).expect("room in memory"));
     writer.finalize().expect("a header in memory");
     bytes.into_inner()
 }

@@ -33,9 +33,15 @@ impl Manifest {
             let mut parts = line.splitn(3, "  ");
             let sha256 = parts.next().filter(|hash| hash.len() == 64)?.to_owned();
             let bytes = parts.next()?.parse().ok()?;
-            Some(Listed { sha256, bytes, name: parts.next()?.to_owned() })
+            Some(Listed {
+                sha256,
+                bytes,
+                name: parts.next()?.to_owned(),
+            })
         };
-        let entries = text.lines().map(|line| parse_line(line).expect("every line is hash, size and name"));
+        let entries = text
+            .lines()
+            .map(|line| parse_line(line).expect("every line is hash, size and name"));
         Self(entries.collect())
     }
 
@@ -52,7 +58,11 @@ impl Manifest {
             let path = folder.join(&name);
             let content = std::fs::read(&path).map_err(|source| DataError::Unreadable { path, source })?;
             progress.advance(1);
-            Ok(Listed { name, bytes: content.len() as u64, sha256: sha256(&content) })
+            Ok(Listed {
+                name,
+                bytes: content.len() as u64,
+                sha256: sha256(&content),
+            })
         };
         let listed: Vec<Result<Listed, DataError>> = pool.install(|| names.into_par_iter().map(list).collect());
         progress.finish();
@@ -61,7 +71,10 @@ impl Manifest {
 
     /// The entry of one file.
     pub fn get(&self, name: &str) -> Option<&Listed> {
-        self.0.binary_search_by(|listed| listed.name.as_str().cmp(name)).ok().map(|index| &self.0[index])
+        self.0
+            .binary_search_by(|listed| listed.name.as_str().cmp(name))
+            .ok()
+            .map(|index| &self.0[index])
     }
 
     /// sha256 of the manifest as text.
@@ -71,7 +84,10 @@ impl Manifest {
 
     /// The manifest as text.
     pub fn text(&self) -> String {
-        self.0.iter().map(|file| format!("{}  {}  {}\n", file.sha256, file.bytes, file.name)).collect()
+        self.0
+            .iter()
+            .map(|file| format!("{}  {}  {}\n", file.sha256, file.bytes, file.name))
+            .collect()
     }
 
     /// The first file of `found` (under `folder`) that is not as this manifest of `variant` has it.
@@ -80,18 +96,34 @@ impl Manifest {
         for expected in &self.0 {
             let path = folder.join(&expected.name);
             let Some(file) = found.get(&expected.name) else {
-                return Err(DataError::MissingFile { path, listed_in: manifest() });
+                return Err(DataError::MissingFile {
+                    path,
+                    listed_in: manifest(),
+                });
             };
             if file.bytes != expected.bytes {
-                return Err(DataError::WrongSize { path, variant, expected: expected.bytes, found: file.bytes });
+                return Err(DataError::WrongSize {
+                    path,
+                    variant,
+                    expected: expected.bytes,
+                    found: file.bytes,
+                });
             }
             if file.sha256 != expected.sha256 {
                 let (expected, found) = (expected.sha256.clone(), file.sha256.clone());
-                return Err(DataError::WrongHash { path, variant, expected, found });
+                return Err(DataError::WrongHash {
+                    path,
+                    variant,
+                    expected,
+                    found,
+                });
             }
         }
         match found.0.iter().find(|file| self.get(&file.name).is_none()) {
-            Some(extra) => Err(DataError::UnlistedFile { path: folder.join(&extra.name), not_in: manifest() }),
+            Some(extra) => Err(DataError::UnlistedFile {
+                path: folder.join(&extra.name),
+                not_in: manifest(),
+            }),
             None => Ok(()),
         }
     }
@@ -111,7 +143,9 @@ mod tests {
 
     fn folder_with(files: &[(&str, &str)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
-        files.iter().for_each(|(name, content)| std::fs::write(folder.path().join(name), content).unwrap());
+        files
+            .iter()
+            .for_each(|(name, content)| std::fs::write(folder.path().join(name), content).unwrap());
         folder
     }
 
@@ -127,7 +161,14 @@ mod tests {
         assert_eq!(Manifest::parse(&found.text()), found);
         // the test vector "abc" of FIPS 180-2
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(found.get("b").unwrap(), &Listed { name: "b".into(), bytes: 3, sha256: abc.into() });
+        assert_eq!(
+            found.get("b").unwrap(),
+            &Listed {
+                name: "b".into(),
+                bytes: 3,
+                sha256: abc.into()
+            }
+        );
         assert_eq!(found.sha256(), sha256(found.text().as_bytes()));
     }
 

@@ -169,6 +169,37 @@ fn data_that_is_not_what_it_should_be_is_named() {
     insta::assert_snapshot!(told.join("\n").replace(folder.path().to_str().unwrap(), "FOLDER"));
 }
 
+/// A folder laid out as the original ESC-50, whose every sound file holds `content`.
+fn false_esc50(folder: &Path, content: &str) {
+    let classes = bridle_tasks::find("esc50").unwrap().spec().classes;
+    std::fs::create_dir_all(folder.join("meta")).unwrap();
+    std::fs::create_dir_all(folder.join("audio")).unwrap();
+    let mut table = "filename,fold,target,category,esc10,src_file,take\n".to_owned();
+    for clip in 0..2_000 {
+        let (fold, target, source) = (clip % 5 + 1, clip / 5 % 50, 1_000 + clip);
+        let name = format!("{fold}-{source}-A-{target}.wav");
+        table += &format!("{name},{fold},{target},{},False,{source},A\n", classes[target]);
+        std::fs::write(folder.join("audio").join(name), content).unwrap();
+    }
+    std::fs::write(folder.join("meta/esc50.csv"), table).unwrap();
+}
+
+#[test]
+fn text_in_sound_files_is_told_by_the_file_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    false_esc50(&data, "this is no sound\n");
+    for options in ["", "--allow-different-data"] {
+        let line = format!("run --task esc50 --preset smoke --data {} {options}", data.display());
+        let told = refusal(folder.path(), &line);
+        assert!(told.contains("exit 3") && told.contains("-A-"), "{told}");
+    }
+    assert!(
+        !folder.path().join("results/records/esc50").exists(),
+        "no record was written"
+    );
+}
+
 #[test]
 fn an_output_that_cannot_be_written_stops_before_any_work() {
     let folder = tempfile::tempdir().unwrap();

@@ -3,7 +3,7 @@
 use super::mark;
 use super::runs;
 use super::scores::scale;
-use super::{Cell, Table};
+use super::{Cell, Heading, Table};
 use crate::record::RunRecord;
 use crate::stats;
 use std::collections::BTreeMap;
@@ -54,17 +54,11 @@ pub fn backend_table(records: &[RunRecord]) -> Option<Table> {
             }
         }
     }
-    let header = [
-        "task",
-        "method",
-        "plan",
-        "score",
-        "backend",
-        "mean (%)",
-        "difference",
-        "training (s)",
-        "runs",
-    ];
+    let mut header: Vec<Heading> = ["task", "method", "plan", "score", "backend"].map(Heading::word).into();
+    header.push(Heading::new("mean (%)", "mean"));
+    header.push(Heading::word("difference"));
+    header.push(Heading::new("training (s)", "training_seconds"));
+    header.push(Heading::word("runs"));
     let mut notes = vec![
         format!("difference: mean over the same seeds and folds, in points, to {REFERENCE} or else the first backend"),
         "training: mean seconds of all phases of one run".to_string(),
@@ -72,7 +66,7 @@ pub fn backend_table(records: &[RunRecord]) -> Option<Table> {
     notes.extend(mark::marks_of(shown).into_iter().map(mark::Mark::note));
     Some(Table {
         title: "Backends".into(),
-        header: header.map(String::from).to_vec(),
+        header,
         rows,
         notes,
     })
@@ -91,7 +85,7 @@ fn scores<'a>(runs: impl Iterator<Item = &'a &'a RunRecord>) -> Vec<(String, Str
 }
 
 fn backend_cells(runs: &[&RunRecord], base: Option<&[&RunRecord]>, protocol: &str, metric: &str) -> [Cell; 4] {
-    let value = |run: &RunRecord| Some(run.score(protocol, metric)?.value? * scale(metric));
+    let value = |run: &RunRecord| run.score(protocol, metric)?.value;
     let values: Vec<f64> = runs.iter().filter_map(|run| value(run)).collect();
     let signs = mark::signs(&mark::marks_of(runs.iter().copied()));
     let differences: Vec<f64> = runs
@@ -112,8 +106,12 @@ fn backend_cells(runs: &[&RunRecord], base: Option<&[&RunRecord]>, protocol: &st
         mean.map_or_else(Cell::missing, |mean| Cell::new(text(mean), mean))
     };
     [
-        cell(stats::mean(&values), &|mean| format!("{mean:.1}{signs}")),
-        cell(stats::mean(&differences), &|mean| format!("{mean:+.2}")),
+        cell(stats::mean(&values), &|mean| {
+            format!("{:.1}{signs}", mean * scale(metric))
+        }),
+        cell(stats::mean(&differences), &|mean| {
+            format!("{:+.2}", mean * scale(metric))
+        }),
         cell(stats::mean(&seconds), &|mean| format!("{mean:.1}")),
         Cell::new(values.len().to_string(), values.len()),
     ]

@@ -2,7 +2,7 @@
 
 use super::mark;
 use super::runs::{self, Group, Labels};
-use super::{Cell, Table};
+use super::{Cell, Heading, Table};
 use crate::codebook::CodebookStatistics;
 use crate::record::RunRecord;
 use crate::stats;
@@ -26,21 +26,14 @@ pub fn codebook_table(records: &[RunRecord]) -> Table {
     let labels = Labels::of(&groups);
     let averaged = groups.iter().flat_map(by_task).any(|(_, runs)| runs.len() > 1);
 
-    let mut header = vec!["task".to_string()];
+    let mut header = vec![Heading::word("task")];
     header.extend(labels.header());
-    header.extend(
-        [
-            "phase",
-            "level",
-            "codes",
-            "usage (%)",
-            "perplexity",
-            "entropy (bits)",
-            "dead",
-        ]
-        .map(String::from),
-    );
-    header.extend(averaged.then(|| "runs".to_string()));
+    header.extend(["phase", "level", "codes"].map(Heading::word));
+    header.push(Heading::new("usage (%)", "usage"));
+    header.push(Heading::word("perplexity"));
+    header.push(Heading::new("entropy (bits)", "entropy_bits"));
+    header.extend(["dead"].map(Heading::word));
+    header.extend(averaged.then(|| Heading::word("runs")));
     let mut rows = Vec::new();
     for group in &groups {
         for (task, runs) in by_task(group) {
@@ -95,25 +88,25 @@ fn level_cells(runs: &[&RunRecord], phase: &str, level: usize, averaged: bool) -
         .iter()
         .filter_map(|run| run.phases.iter().find(|p| p.name == phase)?.codebooks.get(level))
         .collect();
-    let average = |decimals: usize, of: &dyn Fn(&CodebookStatistics) -> f64| {
+    let average = |decimals: usize, scale: f64, of: &dyn Fn(&CodebookStatistics) -> f64| {
         let values: Vec<f64> = found.iter().map(|statistics| of(statistics)).collect();
         let Some(mean) = stats::mean(&values) else {
             return Cell::missing();
         };
         let spread = stats::sample_sd(&values)
-            .map(|sd| format!(" ± {sd:.decimals$}"))
+            .map(|sd| format!(" ± {:.decimals$}", sd * scale))
             .unwrap_or_default();
-        Cell::new(format!("{mean:.decimals$}{spread}"), mean)
+        Cell::new(format!("{:.decimals$}{spread}", mean * scale), mean)
     };
     // K is a value of the plan, so that it is the same in all runs
     let codes = found.first().map_or_else(Cell::missing, |statistics| {
         Cell::new(statistics.codes.to_string(), statistics.codes)
     });
     let mut cells = vec![Cell::word(phase), Cell::new((level + 1).to_string(), level + 1), codes];
-    cells.push(average(1, &|statistics| statistics.usage * 100.0));
-    cells.push(average(1, &|statistics| statistics.perplexity));
-    cells.push(average(2, &|statistics| statistics.entropy_bits));
-    cells.push(average(if found.len() > 1 { 1 } else { 0 }, &|statistics| {
+    cells.push(average(1, 100.0, &|statistics| statistics.usage));
+    cells.push(average(1, 1.0, &|statistics| statistics.perplexity));
+    cells.push(average(2, 1.0, &|statistics| statistics.entropy_bits));
+    cells.push(average(if found.len() > 1 { 1 } else { 0 }, 1.0, &|statistics| {
         statistics.dead as f64
     }));
     if averaged {

@@ -1,6 +1,6 @@
 //! Which runs belong together: those that differ in nothing but seed and fold.
 
-use super::Cell;
+use super::{Cell, Heading};
 use crate::record::RunRecord;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -158,14 +158,14 @@ impl Labels {
     }
 
     /// Headings of the leading columns.
-    pub(super) fn header(&self) -> Vec<String> {
+    pub(super) fn header(&self) -> Vec<Heading> {
         let names = ["preset", "recipe", "backend"];
         let varying = self.varying.iter().map(|&i| names[i]);
         ["method"]
             .into_iter()
             .chain(varying)
             .chain(self.plans.then_some("plan"))
-            .map(String::from)
+            .map(Heading::word)
             .collect()
     }
 

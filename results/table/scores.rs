@@ -2,7 +2,7 @@
 
 use super::mark::{self, Mark};
 use super::runs::{self, Group, Labels};
-use super::{Cell, Table};
+use super::{Cell, Heading, Table};
 use crate::record::{RunRecord, Score};
 use crate::stats;
 use serde_json::{Value, json};
@@ -51,9 +51,13 @@ pub fn main_table(records: &[RunRecord]) -> Table {
     let mut header = labels.header();
     header.extend(columns.iter().map(|(task, (_, protocol), (_, metric))| {
         let unit = if scale(metric) == 1.0 { "" } else { " (%)" };
-        format!("{task}\n{protocol}\n{metric}{unit}")
+        Heading::new(
+            format!("{task}\n{protocol}\n{metric}{unit}"),
+            format!("{task} {protocol} {metric}"),
+        )
     }));
-    let notes = notes(&labels, left_out, summaries.iter().flatten().flatten());
+    let mut notes = notes(&labels, left_out, summaries.iter().flatten().flatten());
+    notes.splice(..0, data_notes(&runs));
     Table {
         title: "Scores".into(),
         header,
@@ -210,6 +214,24 @@ fn best(column: &[Option<&Summary>], metric: &str) -> Vec<usize> {
         .collect()
 }
 
+/// The data behind each task's numbers, with the methods where not all stand on the same variant.
+fn data_notes(runs: &[&RunRecord]) -> Vec<String> {
+    let mut tasks: BTreeMap<&str, BTreeMap<&str, BTreeSet<String>>> = BTreeMap::new();
+    for run in runs.iter().filter(|run| !run.scores.is_empty()) {
+        let variants = tasks.entry(run.task()).or_default();
+        variants.entry(&run.data.variant).or_default().insert(runs::method(run));
+    }
+    let note = |(task, variants): (&str, BTreeMap<&str, BTreeSet<String>>)| {
+        let several = variants.len() > 1;
+        let named = variants.into_iter().map(|(variant, methods)| match several {
+            true => format!("{variant} ({})", methods.into_iter().collect::<Vec<_>>().join(", ")),
+            false => variant.to_string(),
+        });
+        format!("{task} data: {}", named.collect::<Vec<_>>().join("; "))
+    };
+    tasks.into_iter().map(note).collect()
+}
+
 fn notes<'a>(labels: &Labels, left_out: usize, cells: impl Iterator<Item = &'a Summary>) -> Vec<String> {
     let cells: Vec<&Summary> = cells.collect();
     let mut notes = labels.notes(left_out);
@@ -229,7 +251,9 @@ fn notes<'a>(labels: &Labels, left_out: usize, cells: impl Iterator<Item = &'a S
         notes.push("±: sample standard deviation over the runs".into());
     }
     if !cells.is_empty() {
-        notes.push("n: test samples; best of a column by its mean, which is no test of a difference".into());
+        notes.push(
+            "n: test samples; * or bold: best of its column by the mean, which is no test of a difference".into(),
+        );
     }
     let reasons: BTreeSet<&String> = cells.iter().filter_map(|cell| cell.reason.as_ref()).collect();
     notes.extend(reasons.into_iter().map(|reason| format!("undefined: {reason}")));

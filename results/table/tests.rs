@@ -146,7 +146,7 @@ fn markdown_keeps_its_cells_whole() {
     let cell = Cell::word("a|b *c* \nd");
     let table = Table {
         title: "t".into(),
-        header: vec!["x".into()],
+        header: vec![Heading::word("x")],
         rows: vec![vec![cell]],
         notes: Vec::new(),
     };

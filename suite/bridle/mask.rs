@@ -99,6 +99,12 @@ impl Mask {
         self.restore().into_iter().map(|place| place >= self.kept).collect()
     }
 
+    /// The removed tokens, sample after sample: (sample, token), [B * R]; the order of [`MaskRows::removed_rows`].
+    pub fn removed_tokens(&self) -> impl Iterator<Item = (usize, usize)> {
+        let samples = self.order.chunks_exact(self.tokens).enumerate();
+        samples.flat_map(|(sample, order)| order[self.kept..].iter().map(move |&token| (sample, token)))
+    }
+
     /// Where each token stands in the sample's order: the inverse permutation, [B, N].
     pub fn restore(&self) -> Vec<usize> {
         let mut restore = vec![0; self.order.len()];

@@ -58,12 +58,16 @@ pub fn decode(bytes: Vec<u8>, extension: &str) -> Result<Waveform, AudioError> {
     let mut format = symphonia::default::get_probe()
         .probe(&hint, stream, Default::default(), Default::default())
         .map_err(|_| AudioError::NotAudio)?;
-    let track = format.default_track(TrackType::Audio).ok_or(AudioError::NoTrack)?.clone();
+    let track = format
+        .default_track(TrackType::Audio)
+        .ok_or(AudioError::NoTrack)?
+        .clone();
     let waveform = decode_track(format.as_mut(), &track)?;
     match track.num_frames {
-        Some(promised) if promised > waveform.samples.len() as u64 => {
-            Err(AudioError::CutOff { promised, decoded: waveform.samples.len() })
-        }
+        Some(promised) if promised > waveform.samples.len() as u64 => Err(AudioError::CutOff {
+            promised,
+            decoded: waveform.samples.len(),
+        }),
         _ if waveform.samples.is_empty() => Err(AudioError::Empty),
         // the resampler's tables grow with the rate
         _ if !(1_000..=768_000).contains(&waveform.sample_rate) => Err(AudioError::Rate(waveform.sample_rate)),
@@ -72,28 +76,49 @@ pub fn decode(bytes: Vec<u8>, extension: &str) -> Result<Waveform, AudioError> {
 }
 
 fn decode_track(format: &mut dyn FormatReader, track: &Track) -> Result<Waveform, AudioError> {
-    let params = track.codec_params.as_ref().and_then(|params| params.audio()).ok_or(AudioError::NoTrack)?;
+    let params = track
+        .codec_params
+        .as_ref()
+        .and_then(|params| params.audio())
+        .ok_or(AudioError::NoTrack)?;
     let mut decoder = symphonia::default::get_codecs()
         .make_audio_decoder(params, &AudioDecoderOptions::default().verify(true))
         .map_err(|_| AudioError::NoTrack)?;
-    let mut waveform = Waveform { sample_rate: 0, samples: Vec::new() };
+    let mut waveform = Waveform {
+        sample_rate: 0,
+        samples: Vec::new(),
+    };
     let mut interleaved: Vec<f32> = Vec::new();
-    let damaged =
-        |error: Error, decoded: usize| AudioError::Damaged { decoded, reason: error.to_string().to_lowercase() };
-    while let Some(packet) = format.next_packet().map_err(|error| damaged(error, waveform.samples.len()))? {
+    let damaged = |error: Error, decoded: usize| AudioError::Damaged {
+        decoded,
+        reason: error.to_string().to_lowercase(),
+    };
+    while let Some(packet) = format
+        .next_packet()
+        .map_err(|error| damaged(error, waveform.samples.len()))?
+    {
         if packet.track_id != track.id {
             continue;
         }
-        let buffer = decoder.decode(&packet).map_err(|error| damaged(error, waveform.samples.len()))?;
+        let buffer = decoder
+            .decode(&packet)
+            .map_err(|error| damaged(error, waveform.samples.len()))?;
         waveform.sample_rate = buffer.spec().rate();
         let channels = buffer.spec().channels().count();
         buffer.copy_to_vec_interleaved(&mut interleaved);
         let scale = 1.0 / channels as f32;
-        waveform.samples.extend(interleaved.chunks_exact(channels).map(|frame| frame.iter().sum::<f32>() * scale));
+        waveform.samples.extend(
+            interleaved
+                .chunks_exact(channels)
+                .map(|frame| frame.iter().sum::<f32>() * scale),
+        );
     }
     if decoder.finalize().verify_ok == Some(false) {
         let reason = "the checksum of its samples is wrong".to_owned();
-        return Err(AudioError::Damaged { decoded: waveform.samples.len(), reason });
+        return Err(AudioError::Damaged {
+            decoded: waveform.samples.len(),
+            reason,
+        });
     }
     Ok(waveform)
 }
@@ -109,14 +134,23 @@ mod tests {
     fn a_wav_file_is_read_back_and_channels_are_averaged() {
         let wave = [0.0, 0.5, -0.25, 0.125];
         let mono = decode(wav_bytes(8_000, 1, &wave), "wav").unwrap();
-        assert_eq!(mono, Waveform { sample_rate: 8_000, samples: wave.to_vec() });
+        assert_eq!(
+            mono,
+            Waveform {
+                sample_rate: 8_000,
+                samples: wave.to_vec()
+            }
+        );
         let stereo = decode(wav_bytes(8_000, 2, &wave), "wav").unwrap();
         assert_eq!(stereo.samples, [0.25, -0.0625]);
     }
 
     #[test]
     fn the_content_decides_not_the_extension() {
-        assert_eq!(decode(wav_bytes(8_000, 1, &[0.5; 64]), "flac").unwrap().samples.len(), 64);
+        assert_eq!(
+            decode(wav_bytes(8_000, 1, &[0.5; 64]), "flac").unwrap().samples.len(),
+            64
+        );
         let text = b"this is a shopping list, not a sound. ".repeat(40);
         assert!(matches!(decode(text, "wav"), Err(AudioError::NotAudio)));
     }
@@ -126,7 +160,10 @@ mod tests {
         let mut bytes = wav_bytes(8_000, 1, &[0.25; 4_000]);
         bytes.truncate(bytes.len() / 2);
         let error = decode(bytes, "wav").unwrap_err();
-        assert!(matches!(error, AudioError::CutOff { .. } | AudioError::Damaged { .. }), "{error}");
+        assert!(
+            matches!(error, AudioError::CutOff { .. } | AudioError::Damaged { .. }),
+            "{error}"
+        );
         assert!(decode(Vec::new(), "wav").is_err());
     }
 }

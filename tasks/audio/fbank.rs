@@ -58,7 +58,9 @@ impl Fbank {
         Self {
             mels,
             hop: sample_rate as usize / 100,
-            window: (0..length).map(|n| (0.5 - 0.5 * (step * n as f64).cos()) as f32).collect(),
+            window: (0..length)
+                .map(|n| (0.5 - 0.5 * (step * n as f64).cos()) as f32)
+                .collect(),
             triangles: triangles(f64::from(sample_rate), mels, padded),
             fft: RealFftPlanner::new().plan_fft_forward(padded),
         }
@@ -81,14 +83,21 @@ impl Fbank {
 
     /// How many whole frames lie in a waveform of `samples` samples.
     pub fn frames(&self, samples: usize) -> usize {
-        if samples < self.window.len() { 0 } else { 1 + (samples - self.window.len()) / self.hop }
+        if samples < self.window.len() {
+            0
+        } else {
+            1 + (samples - self.window.len()) / self.hop
+        }
     }
 
     /// Frame number `index` as the Fourier transform sees it, before zero padding: centred, pre-emphasised, windowed.
     pub fn windowed_frame(&self, wave: &[f32], index: usize) -> Result<Vec<f32>, TooShort> {
         let needed = index * self.hop + self.window.len();
         if wave.len() < needed {
-            return Err(TooShort { samples: wave.len(), window: needed });
+            return Err(TooShort {
+                samples: wave.len(),
+                window: needed,
+            });
         }
         let mut scratch = self.scratch();
         self.window_frame(&wave[index * self.hop..], mean(wave), &mut scratch);
@@ -120,11 +129,18 @@ impl Fbank {
     /// Writes as many frames as both `wave` and `out` have room for.
     fn fill(&self, wave: &[f32], out: &mut [f32]) -> Result<(), TooShort> {
         if wave.len() < self.window.len() {
-            return Err(TooShort { samples: wave.len(), window: self.window.len() });
+            return Err(TooShort {
+                samples: wave.len(),
+                window: self.window.len(),
+            });
         }
         let mut scratch = self.scratch();
         let offset = mean(wave);
-        for (frame, row) in out.chunks_exact_mut(self.mels).take(self.frames(wave.len())).enumerate() {
+        for (frame, row) in out
+            .chunks_exact_mut(self.mels)
+            .take(self.frames(wave.len()))
+            .enumerate()
+        {
             self.window_frame(&wave[frame * self.hop..], offset, &mut scratch);
             self.fft
                 .process_with_scratch(&mut scratch.padded, &mut scratch.spectrum, &mut scratch.fft)
@@ -134,7 +150,14 @@ impl Fbank {
             }
             for (energy, triangle) in row.iter_mut().zip(&self.triangles) {
                 let bins = &scratch.power[triangle.first_bin..];
-                *energy = triangle.weights.iter().zip(bins).map(|(w, p)| w * p).sum::<f32>().max(f32::EPSILON).ln();
+                *energy = triangle
+                    .weights
+                    .iter()
+                    .zip(bins)
+                    .map(|(w, p)| w * p)
+                    .sum::<f32>()
+                    .max(f32::EPSILON)
+                    .ln();
             }
         }
         Ok(())
@@ -192,14 +215,24 @@ fn triangles(sample_rate: f64, mels: usize, padded: usize) -> Vec<Triangle> {
     let mel = |hertz: f64| 1127.0 * (1.0 + hertz / 700.0).ln();
     let (low, high) = (mel(LOWEST_HZ), mel(sample_rate / 2.0));
     let spacing = (high - low) / (mels + 1) as f64;
-    let bin_mels: Vec<f64> = (0..padded / 2).map(|bin| mel(bin as f64 * sample_rate / padded as f64)).collect();
+    let bin_mels: Vec<f64> = (0..padded / 2)
+        .map(|bin| mel(bin as f64 * sample_rate / padded as f64))
+        .collect();
     (0..mels)
         .map(|index| {
             let left = low + index as f64 * spacing;
-            let weight = |m: f64| ((m - left) / spacing).min((left + 2.0 * spacing - m) / spacing).max(0.0) as f32;
+            let weight = |m: f64| {
+                ((m - left) / spacing)
+                    .min((left + 2.0 * spacing - m) / spacing)
+                    .max(0.0) as f32
+            };
             let inside = |m: &f64| weight(*m) > 0.0;
             let first_bin = bin_mels.iter().position(inside).unwrap_or(0);
-            let weights = bin_mels[first_bin..].iter().take_while(|m| inside(m)).map(|&m| weight(m)).collect();
+            let weights = bin_mels[first_bin..]
+                .iter()
+                .take_while(|m| inside(m))
+                .map(|&m| weight(m))
+                .collect();
             Triangle { first_bin, weights }
         })
         .collect()
@@ -227,7 +260,11 @@ mod tests {
             let windowed = fbank.windowed_frame(&wave, frame).unwrap();
             let power: Vec<f64> = (0..256).map(|bin| plain_power(&windowed, bin)).collect();
             for mel in 0..128 {
-                let energy: f64 = banks[mel * 256..][..256].iter().zip(&power).map(|(&w, p)| f64::from(w) * p).sum();
+                let energy: f64 = banks[mel * 256..][..256]
+                    .iter()
+                    .zip(&power)
+                    .map(|(&w, p)| f64::from(w) * p)
+                    .sum();
                 let expected = energy.max(f64::from(f32::EPSILON)).ln();
                 let difference = (f64::from(got[frame * 128 + mel]) - expected).abs();
                 assert!(difference < 1e-3, "frame {frame}, mel {mel}: off by {difference}");
@@ -237,7 +274,13 @@ mod tests {
 
     fn plain_power(frame: &[f32], bin: usize) -> f64 {
         let angle = |n: usize| std::f64::consts::TAU * (n * bin % 512) as f64 / 512.0;
-        let part = |f: fn(f64) -> f64| frame.iter().enumerate().map(|(n, &x)| f64::from(x) * f(angle(n))).sum::<f64>();
+        let part = |f: fn(f64) -> f64| {
+            frame
+                .iter()
+                .enumerate()
+                .map(|(n, &x)| f64::from(x) * f(angle(n)))
+                .sum::<f64>()
+        };
         part(f64::cos).powi(2) + part(f64::sin).powi(2)
     }
 
@@ -246,7 +289,11 @@ mod tests {
         let fbank = Fbank::new(16_000, 64);
         let wave = noise(4_000);
         let shifted: Vec<f32> = wave.iter().map(|x| x + 0.25).collect();
-        let pairs = fbank.compute(&wave).unwrap().into_iter().zip(fbank.compute(&shifted).unwrap());
+        let pairs = fbank
+            .compute(&wave)
+            .unwrap()
+            .into_iter()
+            .zip(fbank.compute(&shifted).unwrap());
         pairs.for_each(|(a, b)| assert!((a - b).abs() < 1e-2, "{a} and {b}"));
     }
 
@@ -256,7 +303,10 @@ mod tests {
         let wave = noise(400 + 160);
         let input = fbank.model_input(&wave, 4, -6.0, 5.0).unwrap();
         assert_eq!(input.len(), 4 * 128);
-        assert!(input[2 * 128..].iter().all(|&x| x == 0.6), "a padded row is (0 - mean) / (2 std)");
+        assert!(
+            input[2 * 128..].iter().all(|&x| x == 0.6),
+            "a padded row is (0 - mean) / (2 std)"
+        );
         let cut = fbank.model_input(&wave, 1, -6.0, 5.0).unwrap();
         assert_eq!(cut, input[..128]);
     }
@@ -265,7 +315,13 @@ mod tests {
     fn a_waveform_shorter_than_a_window_is_named() {
         let fbank = Fbank::new(16_000, 128);
         let error = fbank.compute(&[0.0; 399]).unwrap_err();
-        assert_eq!(error, TooShort { samples: 399, window: 400 });
+        assert_eq!(
+            error,
+            TooShort {
+                samples: 399,
+                window: 400
+            }
+        );
         assert_eq!(fbank.frames(400), 1);
         assert_eq!(fbank.compute(&[0.0; 400]).unwrap(), vec![f32::EPSILON.ln(); 128]);
     }

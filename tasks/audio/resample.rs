@@ -37,7 +37,9 @@ mod tests {
     use std::f64::consts::TAU;
 
     fn sine(rate: u32, hertz: f64, samples: usize) -> Vec<f32> {
-        (0..samples).map(|n| (0.5 * (TAU * hertz * n as f64 / f64::from(rate)).sin()) as f32).collect()
+        (0..samples)
+            .map(|n| (0.5 * (TAU * hertz * n as f64 / f64::from(rate)).sin()) as f32)
+            .collect()
     }
 
     #[test]
@@ -47,7 +49,9 @@ mod tests {
             let expected = sine(16_000, hertz, 16_000);
             assert_eq!(got.len(), expected.len());
             // the ends see the abrupt start and stop of the tone
-            let worst = (2_000..14_000).map(|n| (got[n] - expected[n]).abs()).fold(0.0, f32::max);
+            let worst = (2_000..14_000)
+                .map(|n| (got[n] - expected[n]).abs())
+                .fold(0.0, f32::max);
             assert!(worst < 2e-3, "{hertz} Hz is off by {worst}");
         }
     }

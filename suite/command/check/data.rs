@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::plan::resolve::find_task;
+use crate::progress::TerminalProgress;
 use crate::request::RunRequest;
 use bridle_tasks::DataFacts;
 
@@ -21,7 +22,7 @@ impl DataReport {
         let mut open = request.open_request();
         let scratch = std::env::temp_dir().join(format!("bridle-bench-check-{}", std::process::id()));
         open.cache = scratch.clone();
-        let opened = find_task(&request.plan.task)?.open(&open, &());
+        let opened = find_task(&request.plan.task)?.open(&open, &TerminalProgress::default());
         let found = opened.map(|dataset| Self {
             all: dataset.samples.len(),
             training: dataset.split(request.folds[0]).0.len(),

@@ -1,0 +1,81 @@
+//! The frozen tokenizer's codes of all training samples: made once per encoder phase, since inputs are not augmented.
+
+use crate::input;
+use crate::progress::TerminalProgress;
+use bridle::codebook::Picks;
+use bridle::mask::Mask;
+use bridle::quantizer::Mode;
+use bridle::tokenizer::{Source, Tokenizer};
+use bridle_backends::Ops;
+use bridle_results::codebook::{CodebookCounts, CodebookStatistics};
+use bridle_tasks::{Dataset, Progress};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor, TensorData};
+use std::collections::HashMap;
+
+/// Codes [N, Q] of each sample, and how often each code occurs.
+#[derive(Clone, Debug)]
+pub struct Labels {
+    codes: HashMap<usize, Vec<u16>>,
+    levels: usize,
+    counts: CodebookCounts,
+}
+
+impl Labels {
+    /// Asks the tokenizer for the codes of all tokens of `samples`, in evaluation. `starting` is a batch that goes
+    /// first, so that codebooks which are still to start do so on it.
+    pub fn make<B: Ops>(
+        tokenizer: &mut Tokenizer<B>,
+        source: Source,
+        dataset: &Dataset,
+        samples: &[usize],
+        (batch, starting): (usize, Option<&[usize]>),
+        picks: &mut dyn Picks,
+        progress: &TerminalProgress,
+        device: &B::Device,
+    ) -> Self {
+        let geometry = *tokenizer.vit.geometry();
+        if let Some(samples) = starting {
+            tokenizer.quantize(input::batch(dataset, samples, &geometry, device), source, Mode::Eval, picks);
+        }
+        progress.start("labels", samples.len() as u64);
+        let mut codes = HashMap::with_capacity(samples.len());
+        let mut counts: Option<CodebookCounts> = None;
+        let mut width = 1;
+        for samples in samples.chunks(batch) {
+            let x = input::batch(dataset, samples, &geometry, device);
+            let found = tokenizer.quantize(x, source, Mode::Eval, picks).codes;
+            let [_, tokens, levels] = found.dims();
+            width = levels;
+            let found: Vec<i64> = found.into_data().iter::<i64>().collect();
+            let counts = counts.get_or_insert_with(|| {
+                let codes = bridle::quantizer::Quantizer::codebooks(&tokenizer.quantizer)[0].usage.dims()[0];
+                CodebookCounts::new(levels, codes)
+            });
+            counts.add(&found).expect("a quantizer gives codes of its own codebooks");
+            for (sample, found) in samples.iter().zip(found.chunks_exact(tokens * levels)) {
+                codes.insert(*sample, found.iter().map(|&code| code as u16).collect());
+            }
+            progress.advance(samples.len() as u64);
+        }
+        progress.finish();
+        Self { codes, levels: width, counts: counts.unwrap_or_else(|| CodebookCounts::new(0, 0)) }
+    }
+
+    /// The codes of a batch's removed tokens, [B * R, Q], in the mask's order.
+    pub fn removed<B: Backend>(&self, samples: &[usize], mask: &Mask, device: &B::Device) -> Tensor<B, 2, Int> {
+        let levels = self.levels;
+        let mut found: Vec<i64> = Vec::with_capacity(samples.len() * mask.removed() * levels);
+        for (sample, token) in mask.removed_tokens() {
+            let codes = &self.codes[&samples[sample]][token * levels..(token + 1) * levels];
+            found.extend(codes.iter().map(|&code| i64::from(code)));
+        }
+        let rows = found.len() / levels;
+        Tensor::from_data(TensorData::new(found, [rows, levels]), device)
+    }
+
+    /// Statistics of every level over the samples.
+    pub fn statistics(&self) -> Vec<CodebookStatistics> {
+        self.counts.statistics()
+    }
+}

@@ -1,0 +1,267 @@
+//! Linear probe: multinomial logistic regression on frozen, mean-pooled features, computed once.
+//!
+//! Features are standardised with the training samples' mean and deviation. Every learning rate of a closed list is
+//! tried side by side on the training samples less a held-out part, the best one on that part is taken (the smaller on
+//! a tie), and the probe is trained anew on all training samples. The test samples are looked at once, at the end.
+
+use super::Features;
+use crate::plan::Probe;
+use bridle_seed::{Seed, Stream};
+use burn::tensor::activation::softmax;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor, TensorData};
+use serde_json::{Map, Value, json};
+
+/// What a probe found.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Class scores of the test samples, row-major [n, C].
+    pub scores: Vec<f32>,
+    /// The chosen rate, the held-out accuracy of every rate, and the rest of the recipe.
+    pub details: Map<String, Value>,
+}
+
+/// Trains and applies the probe.
+pub fn run<B: Backend>(
+    train: &Features,
+    test: &Features,
+    classes: usize,
+    probe: &Probe,
+    seed: Seed,
+    device: &B::Device,
+) -> Outcome {
+    let (kept, held_out, rule) = hold_out(train, probe.holdout, seed.child("hold-out"));
+    let (fit, judge) = (train.pick(&kept), train.pick(&held_out));
+    let accuracies: Vec<f64> = if judge.is_empty() || probe.rates.len() == 1 {
+        vec![0.0; probe.rates.len()]
+    } else {
+        let scale = Scale::of(&fit, probe.standardise);
+        let models = fit_all::<B>(&fit, &scale, classes, &probe.rates, probe, seed.child("choose"), device);
+        let scores = models.scores(&judge, &scale, device);
+        let right = |scores: &[f32]| {
+            let rows = scores.chunks_exact(classes).zip(&judge.targets);
+            rows.filter(|(row, target)| first_highest(row) == **target).count() as f64 / judge.len() as f64
+        };
+        scores.chunks_exact(judge.len() * classes).map(right).collect()
+    };
+    let best = (0..accuracies.len()).fold(0, |best, index| if accuracies[index] > accuracies[best] { index } else { best });
+    let rate = probe.rates[best];
+    let scale = Scale::of(train, probe.standardise);
+    let model = fit_all::<B>(train, &scale, classes, &[rate], probe, seed.child("final"), device);
+    let mut details = Map::new();
+    details.insert("rate".to_owned(), json!(rate));
+    let tried: Map<String, Value> =
+        probe.rates.iter().zip(&accuracies).map(|(rate, accuracy)| (rate.to_string(), json!(accuracy))).collect();
+    details.insert("held_out_accuracy".to_owned(), Value::Object(tried));
+    details.insert("held_out".to_owned(), json!({"rule": rule, "n": judge.len()}));
+    details.insert("train_n".to_owned(), json!(train.len()));
+    details.insert("features".to_owned(), json!("mean of patch tokens after the final norm"));
+    Outcome { scores: model.scores(test, &scale, device), details }
+}
+
+fn first_highest(row: &[f32]) -> usize {
+    (0..row.len()).fold(0, |best, class| if row[class] > row[best] { class } else { best })
+}
+
+/// Places of the kept and of the held-out training samples. Where samples have groups (folds, which keep recordings of
+/// one source together) the first group is held out; else a share of every class, drawn.
+fn hold_out(train: &Features, share: f64, seed: Seed) -> (Vec<usize>, Vec<usize>, String) {
+    let mut groups: Vec<u8> = train.groups.iter().flatten().copied().collect();
+    groups.sort_unstable();
+    groups.dedup();
+    if groups.len() > 1 {
+        let first = groups[0];
+        let (held, kept) = (0..train.len()).partition(|&place| train.groups[place] == Some(first));
+        return (kept, held, format!("fold {first}"));
+    }
+    let classes = train.targets.iter().max().map_or(0, |most| most + 1);
+    let mut held_out = vec![false; train.len()];
+    let mut stream: Stream = seed.stream();
+    for class in 0..classes {
+        let mut members: Vec<usize> = (0..train.len()).filter(|&place| train.targets[place] == class).collect();
+        stream.shuffle(&mut members);
+        let count = (members.len() as f64 * share).round() as usize;
+        members.iter().take(count).for_each(|&place| held_out[place] = true);
+    }
+    let (held, kept) = (0..train.len()).partition(|&place| held_out[place]);
+    (kept, held, format!("{share} of every class"))
+}
+
+/// Mean and reciprocal deviation of every feature, [D].
+struct Scale {
+    mean: Vec<f32>,
+    factor: Vec<f32>,
+}
+
+impl Scale {
+    fn of(features: &Features, standardise: bool) -> Self {
+        let (dim, n) = (features.dim, features.len() as f64);
+        if !standardise {
+            return Self { mean: vec![0.0; dim], factor: vec![1.0; dim] };
+        }
+        let rows = || features.values.chunks_exact(dim);
+        let mean = |feature: usize| rows().map(|row| f64::from(row[feature])).sum::<f64>() / n;
+        let means: Vec<f64> = (0..dim).map(mean).collect();
+        let variance = |feature: usize| {
+            rows().map(|row| (f64::from(row[feature]) - means[feature]).powi(2)).sum::<f64>() / n
+        };
+        // a feature that never changes says nothing and stays at 0
+        let factor = |feature: usize| variance(feature).sqrt().max(1e-8).recip() as f32;
+        Self { factor: (0..dim).map(factor).collect(), mean: means.iter().map(|&mean| mean as f32).collect() }
+    }
+
+    fn apply<B: Backend>(&self, features: &Features, device: &B::Device) -> Tensor<B, 2> {
+        let scaled = features.values.chunks_exact(features.dim).flat_map(|row| {
+            row.iter().zip(&self.mean).zip(&self.factor).map(|((x, mean), factor)| (x - mean) * factor)
+        });
+        let values: Vec<f32> = scaled.collect();
+        Tensor::from_data(TensorData::new(values, [features.len(), features.dim]), device)
+    }
+}
+
+/// Probes side by side: weights [P, D, C], biases [P, 1, C].
+struct Probes<B: Backend> {
+    weights: Tensor<B, 3>,
+    biases: Tensor<B, 3>,
+}
+
+impl<B: Backend> Probes<B> {
+    /// Class scores of every probe, row-major [P, n, C].
+    fn scores(&self, features: &Features, scale: &Scale, device: &B::Device) -> Vec<f32> {
+        let x: Tensor<B, 2> = scale.apply(features, device);
+        let logits = x.unsqueeze::<3>().expand_to(self.weights.dims()[0]).matmul(self.weights.clone());
+        (logits + self.biases.clone()).into_data().iter::<f32>().collect()
+    }
+}
+
+trait ExpandTo {
+    fn expand_to(self, probes: usize) -> Self;
+}
+
+impl<B: Backend> ExpandTo for Tensor<B, 3> {
+    fn expand_to(self, probes: usize) -> Self {
+        let [_, rows, dim] = self.dims();
+        self.expand([probes, rows, dim])
+    }
+}
+
+/// One probe per rate, all on the same batches: AdamW with a cosine to 0 on the mean cross-entropy, from zero weights.
+fn fit_all<B: Backend>(
+    features: &Features,
+    scale: &Scale,
+    classes: usize,
+    rates: &[f64],
+    probe: &Probe,
+    seed: Seed,
+    device: &B::Device,
+) -> Probes<B> {
+    const BETAS: [f64; 2] = [0.9, 0.999];
+    const EPSILON: f64 = 1e-8;
+    let (count, dim, n) = (rates.len(), features.dim, features.len());
+    let x: Tensor<B, 2> = scale.apply(features, device);
+    let targets: Vec<i64> = features.targets.iter().map(|&target| target as i64).collect();
+    let targets: Tensor<B, 1, Int> = Tensor::from_data(TensorData::new(targets, [n]), device);
+    let rates: Vec<f32> = rates.iter().map(|&rate| rate as f32).collect();
+    let rates: Tensor<B, 3> = Tensor::from_data(TensorData::new(rates, [count, 1, 1]), device);
+    let batch = probe.batch.min(n);
+    let steps_per_epoch = n / batch;
+    let steps = steps_per_epoch * probe.epochs;
+    // weights and bias as one matrix [P, D + 1, C], the input's last column being 1
+    let x = Tensor::cat(vec![x, Tensor::ones([n, 1], device)], 1);
+    let mut weights: Tensor<B, 3> = Tensor::zeros([count, dim + 1, classes], device);
+    let (mut first, mut second) = (weights.zeros_like(), weights.zeros_like());
+    let range = Tensor::<B, 1, Int>::arange(0..classes as i64, device).reshape([1, classes]);
+    let mut order = Vec::new();
+    for step in 0..steps {
+        let place = step % steps_per_epoch;
+        if place == 0 {
+            order = seed.indexed((step / steps_per_epoch) as u64).stream().permutation(n);
+        }
+        let rows = bridle::codebook::index_rows::<B>(&order[place * batch..(place + 1) * batch], device);
+        let input = x.clone().select(0, rows.clone()).unsqueeze::<3>().expand_to(count); // [P, b, D + 1]
+        let target = targets.clone().select(0, rows).reshape([batch, 1]).expand([batch, classes]);
+        let hot = target.equal(range.clone().expand([batch, classes])).float().unsqueeze::<3>();
+        let error = softmax(input.clone().matmul(weights.clone()), 2) - hot; // [P, b, C]
+        let grad = input.swap_dims(1, 2).matmul(error).div_scalar(batch as f64);
+        first = first.mul_scalar(BETAS[0]) + grad.clone().mul_scalar(1.0 - BETAS[0]);
+        second = second.mul_scalar(BETAS[1]) + grad.square().mul_scalar(1.0 - BETAS[1]);
+        let time = (step + 1) as i32;
+        let cosine = 0.5 * (1.0 + (std::f64::consts::PI * step as f64 / steps as f64).cos());
+        let corrected = second.clone().div_scalar(1.0 - BETAS[1].powi(time)).sqrt().add_scalar(EPSILON);
+        let move_by = first.clone().div_scalar(1.0 - BETAS[0].powi(time)) / corrected
+            + weights.clone().mul_scalar(probe.weight_decay);
+        weights = weights - move_by * rates.clone().mul_scalar(cosine);
+    }
+    Probes { weights: weights.clone().narrow(1, 0, dim), biases: weights.narrow(1, dim, 1) }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
+    use super::*;
+    use burn_flex::Flex;
+
+    /// `n` samples of `classes` classes; feature 0 and 1 tell the class as an angle, the rest is noise.
+    fn clouds(n: usize, classes: usize, noise: f32, seed: u64) -> Features {
+        let mut stream = Seed::root(seed).stream();
+        let dim = 6;
+        let mut values = Vec::new();
+        for sample in 0..n {
+            let angle = (sample % classes) as f32 / classes as f32 * std::f32::consts::TAU;
+            values.extend([angle.cos() + noise * stream.normal(), angle.sin() + noise * stream.normal()]);
+            values.extend((2..dim).map(|_| 5.0 + stream.normal()));
+        }
+        Features { values, dim, targets: (0..n).map(|sample| sample % classes).collect(), groups: vec![None; n] }
+    }
+
+    fn probe() -> Probe {
+        Probe {
+            epochs: 30,
+            rates: vec![1e-4, 1e-2],
+            batch: 16,
+            weight_decay: 0.0,
+            holdout: 0.25,
+            standardise: true,
+        }
+    }
+
+    fn accuracy(outcome: &Outcome, test: &Features, classes: usize) -> f64 {
+        let rows = outcome.scores.chunks_exact(classes).zip(&test.targets);
+        rows.filter(|(row, target)| first_highest(row) == **target).count() as f64 / test.len() as f64
+    }
+
+    #[test]
+    fn clear_classes_are_found_and_pure_noise_is_not() {
+        let (train, test) = (clouds(200, 5, 0.1, 0), clouds(400, 5, 0.1, 1));
+        let outcome = run::<Flex>(&train, &test, 5, &probe(), Seed::root(2), &Default::default());
+        assert!(accuracy(&outcome, &test, 5) > 0.95);
+        assert_eq!(outcome.details["rate"], json!(1e-2));
+        let mut shuffled = train.clone();
+        Seed::root(3).stream().shuffle(&mut shuffled.targets);
+        let outcome = run::<Flex>(&shuffled, &test, 5, &probe(), Seed::root(2), &Default::default());
+        assert!((accuracy(&outcome, &test, 5) - 0.2).abs() < 0.2);
+    }
+
+    #[test]
+    fn the_test_samples_decide_nothing() {
+        let (train, test) = (clouds(100, 5, 0.3, 0), clouds(50, 5, 0.3, 1));
+        let mut lied = test.clone();
+        lied.targets.iter_mut().for_each(|target| *target = 0);
+        let run = |test: &Features| run::<Flex>(&train, test, 5, &probe(), Seed::root(2), &Default::default());
+        assert_eq!(run(&test).scores, run(&lied).scores);
+        assert_eq!(run(&test).details, run(&lied).details);
+    }
+
+    #[test]
+    fn a_fold_is_held_out_whole() {
+        let mut train = clouds(60, 5, 0.1, 0);
+        train.groups = (0..60).map(|sample| Some(2 + (sample / 20) as u8)).collect();
+        let (kept, held, rule) = hold_out(&train, 0.2, Seed::root(0));
+        assert_eq!((kept.len(), held, rule.as_str()), (40, (0..20).collect::<Vec<_>>(), "fold 2"));
+        train.groups = vec![None; 60];
+        let (kept, held, _) = hold_out(&train, 0.25, Seed::root(0));
+        assert_eq!((kept.len(), held.len()), (45, 15));
+        let of_class = |class| held.iter().filter(|&&place| train.targets[place] == class).count();
+        assert!((0..5).all(|class| of_class(class) == 3));
+    }
+}

@@ -1,0 +1,593 @@
+//! Pretraining: the only loop over optimizer steps. Phases follow each other; each starts from the weights of the last
+//! with a fresh optimizer and schedule.
+
+use crate::checkpoint::{self, CheckpointError};
+use crate::input::{self, Order};
+use crate::interrupt::{Interrupt, Signal};
+use crate::labels::Labels;
+use crate::metrics_log::{LogError, MetricsLog};
+use crate::plan::{Method, Plan};
+use crate::progress::TerminalProgress;
+use crate::schedule::Schedule;
+use bridle::codebook::SeededPicks;
+use bridle::init::Init;
+use bridle::mask::Mask;
+use bridle::optimizer::{AdamW, AdamWConfig, UniformRate};
+use bridle::pretrain::{ModelConfig, Student, Teacher, encoder_loss, labels, tokenizer_loss};
+use bridle::quantizer::{AnyQuantizer, Quantizer};
+use bridle::swin::Dropout;
+use bridle::tokenizer::Source;
+use bridle::weights::{self, Weights, WeightsError};
+use bridle_backends::TrainBackend;
+use bridle_results::codebook::{CodebookCounts, CodebookStatistics};
+use bridle_results::record::{Loss, Phase as PhaseRecord};
+use bridle_seed::Seed;
+use bridle_tasks::{Dataset, Progress};
+use burn::module::AutodiffModule;
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Losses are read back from the device after this many steps.
+const LOG_EVERY: usize = 10;
+
+/// What a phase trains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PhaseKind {
+    /// E and D, on labels from the cold start.
+    ColdEncoder,
+    /// E and D, on the tokenizer's labels.
+    Encoder,
+    /// T and TE, on E's output.
+    Tokenizer,
+    /// All of them.
+    Joint,
+}
+
+/// One phase of a plan.
+#[derive(Clone, Debug)]
+pub struct Phase {
+    /// `encoder-1`, `tokenizer-1`, ... or `joint`.
+    pub name: String,
+    /// What it trains.
+    pub kind: PhaseKind,
+    /// Passes over the training samples.
+    pub epochs: usize,
+    /// Learning rate over epochs.
+    pub schedule: Schedule,
+}
+
+/// The phases of a plan, in order: encoder-1 (cold start), tokenizer-1, encoder-2, ... or one joint phase.
+pub fn phases(plan: &Plan) -> Vec<Phase> {
+    let Some(pretrain) = &plan.pretrain else { return Vec::new() };
+    let phase = |name: String, kind: PhaseKind, values: &crate::plan::Phase| Phase {
+        name,
+        kind,
+        epochs: values.epochs,
+        schedule: Schedule {
+            rate: values.rate,
+            least: 0.0,
+            warmup_epochs: values.warmup_epochs,
+            epochs: values.epochs as f64,
+        },
+    };
+    if plan.method == Method::BridleJoint {
+        return vec![phase("joint".to_owned(), PhaseKind::Joint, &pretrain.encoder)];
+    }
+    let mut phases = vec![phase("encoder-1".to_owned(), PhaseKind::ColdEncoder, &pretrain.encoder)];
+    for round in 2..=pretrain.rounds.unwrap_or(1) {
+        if let Some(tokenizer) = &pretrain.tokenizer {
+            phases.push(phase(format!("tokenizer-{}", round - 1), PhaseKind::Tokenizer, tokenizer));
+        }
+        phases.push(phase(format!("encoder-{round}"), PhaseKind::Encoder, &pretrain.encoder));
+    }
+    phases
+}
+
+/// Why pretraining stopped early.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// A loss that is no number.
+    #[error(
+        "training diverged: the loss of {phase} is {loss} at its step {step}{}",
+        .last_good.as_ref().map_or(String::new(), |path| format!("; last good checkpoint: {}", path.display()))
+    )]
+    Diverged {
+        /// The phase.
+        phase: String,
+        /// The step within the phase, from 0.
+        step: u64,
+        /// The loss.
+        loss: f32,
+        /// The newest checkpoint, if one was written.
+        last_good: Option<PathBuf>,
+    },
+    /// A signal asked for a stop; a checkpoint was written.
+    #[error("stopped by {} at step {step} of {phase}; a checkpoint was written", .signal.name())]
+    Interrupted {
+        /// The signal.
+        signal: Signal,
+        /// The phase.
+        phase: String,
+        /// Its next step.
+        step: u64,
+    },
+    /// A checkpoint could not be written or read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The log could not be written.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// Saved weights do not fit the model.
+    #[error("the saved weights do not fit this plan's model")]
+    Weights(#[from] WeightsError),
+}
+
+/// Everything of a run's progress that is no tensor.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct State {
+    /// Id of the run that made these weights.
+    pub id: String,
+    /// Index of the phase at hand; the number of phases when all are done.
+    pub phase: usize,
+    /// Steps done in it.
+    pub step: u64,
+    /// Steps done in all phases.
+    pub total_steps: u64,
+    /// Whether the quantizer's codebooks have started.
+    started: bool,
+    /// First and last loss of the phase at hand.
+    loss: Option<(f64, f64)>,
+    /// Seconds of training in the phase at hand.
+    seconds: f64,
+    /// The finished phases.
+    pub done: Vec<PhaseRecord>,
+}
+
+/// What training needs besides the model.
+pub struct Context<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The data.
+    pub dataset: &'a Dataset,
+    /// Indices of the training samples.
+    pub train: &'a [usize],
+    /// The run's root seed.
+    pub seed: Seed,
+    /// The run's id.
+    pub id: &'a str,
+    /// The run's folder, for checkpoints and the log.
+    pub folder: &'a Path,
+    /// Longest time between two checkpoints.
+    pub checkpoint_every: Duration,
+    /// Asks for a stop.
+    pub interrupt: &'a Interrupt,
+    /// Tells the user.
+    pub progress: &'a TerminalProgress,
+}
+
+/// The model and its way through the phases.
+pub struct Trainer<'a, B: TrainBackend> {
+    context: &'a Context<'a>,
+    config: ModelConfig,
+    phases: Vec<Phase>,
+    device: B::Device,
+    student: Student<B>,
+    teacher: Teacher<B>,
+    student_optimizer: AdamW<B>,
+    teacher_optimizer: AdamW<B>,
+    state: State,
+    log: MetricsLog,
+    /// Labels of a tokenizer phase that has just ended: those of the next encoder phase.
+    labels: Option<Labels>,
+    last_checkpoint: (Instant, Option<PathBuf>),
+}
+
+/// One step's numbers, still on the device.
+struct StepLoss<B: TrainBackend> {
+    step: u64,
+    rate: f64,
+    /// The loss first, then its parts by the names in the phase's log.
+    values: Vec<(&'static str, Tensor<B::InnerBackend, 1>)>,
+    codebooks: Option<Value>,
+}
+
+impl<'a, B: TrainBackend> Trainer<'a, B> {
+    /// A model with its first weights, or as a checkpoint left it.
+    ///
+    /// # Errors
+    /// If the checkpoint does not fit, or the log cannot be opened.
+    pub fn new(
+        context: &'a Context<'a>,
+        config: ModelConfig,
+        saved: Option<(Weights, State)>,
+        device: &B::Device,
+    ) -> Result<Self, TrainError> {
+        let init = Init::<B>::new(context.seed.child("weights"), device);
+        let (mut student, mut teacher) = (
+            Student::new(&config, &init.child("student")),
+            Teacher::new(&config, &init.child("teacher")).expect("the plan names a registered quantizer"),
+        );
+        let adamw = adamw(context.plan);
+        let (mut student_optimizer, mut teacher_optimizer) = (AdamW::new(adamw), AdamW::new(adamw));
+        let mut state = State { id: context.id.to_owned(), ..State::default() };
+        let resumed = saved.as_ref().map(|(_, state)| state.total_steps);
+        if let Some((weights, saved)) = saved {
+            student = weights::load(student, &under(&weights, "student."))?;
+            teacher = weights::load(teacher, &under(&weights, "teacher."))?;
+            teacher.tokenizer.quantizer.set_started(saved.started);
+            let load = |part: &str| AdamW::load(adamw, &under(&weights, part), saved.step, device);
+            (student_optimizer, teacher_optimizer) = (load("student_optimizer."), load("teacher_optimizer."));
+            state = saved;
+        }
+        let log = MetricsLog::open(&context.folder.join("metrics.jsonl"), resumed)?;
+        Ok(Self {
+            phases: phases(context.plan),
+            context,
+            config,
+            device: device.clone(),
+            student,
+            teacher,
+            student_optimizer,
+            teacher_optimizer,
+            state,
+            log,
+            labels: None,
+            last_checkpoint: (Instant::now(), None),
+        })
+    }
+
+    /// Goes through the phases that are left. Gives the model, its weights and the way it took.
+    ///
+    /// # Errors
+    /// If training diverges, is interrupted, or cannot write.
+    pub fn run(mut self) -> Result<(Student<B>, Weights, State), TrainError> {
+        while self.state.phase < self.phases.len() {
+            self.phase()?;
+        }
+        let weights = self.weights();
+        Ok((self.student, weights, self.state))
+    }
+
+    fn phase(&mut self) -> Result<(), TrainError> {
+        let phase = self.phases[self.state.phase].clone();
+        let seed = self.context.seed.child(&phase.name);
+        let batch = self.context.plan.pretrain.as_ref().map_or(1, |pretrain| pretrain.batch);
+        let mut order = Order::new(self.context.train, batch, seed.child("order"));
+        let steps = order.steps_per_epoch() * phase.epochs as u64;
+        let mut picks = SeededPicks(seed.child("picks"));
+        let mut clock = Instant::now();
+        if self.state.step == 0 {
+            let adamw = adamw(self.context.plan);
+            (self.student_optimizer, self.teacher_optimizer) = (AdamW::new(adamw), AdamW::new(adamw));
+            if matches!(phase.kind, PhaseKind::Tokenizer) {
+                self.restart_quantizer(&phase.name);
+            }
+        }
+        let labels = self.phase_labels(&phase, &mut order, &mut picks);
+        let mut frozen_encoder = None;
+        self.context.progress.start_at(&phase.name, self.state.step, steps);
+        let mut pending: Vec<StepLoss<B>> = Vec::with_capacity(LOG_EVERY);
+        while self.state.step < steps {
+            let step = self.state.step;
+            let rate = phase.schedule.at(step as f64 / order.steps_per_epoch() as f64);
+            let samples = order.at(step);
+            let loss = match phase.kind {
+                PhaseKind::ColdEncoder | PhaseKind::Encoder => {
+                    self.encoder_step(&phase, &seed, &samples, labels.as_ref(), rate, &mut picks)
+                }
+                PhaseKind::Tokenizer => {
+                    let encoder = frozen_encoder.get_or_insert_with(|| self.student.encoder.valid());
+                    let x = input::batch::<B>(self.context.dataset, &samples, &self.config.geometry, &self.device);
+                    let target = encoder.embed_patches(x.clone().inner());
+                    self.tokenizer_step(x, target, rate, &mut picks)
+                }
+                PhaseKind::Joint => self.joint_step(&phase, &seed, &samples, rate, &mut picks),
+            };
+            pending.push(loss);
+            self.state.step += 1;
+            self.state.total_steps += 1;
+            self.context.progress.advance(1);
+            let signal = self.context.interrupt.requested();
+            let due = signal.is_some() || self.last_checkpoint.0.elapsed() >= self.context.checkpoint_every;
+            if pending.len() == LOG_EVERY || due || self.state.step == steps {
+                self.flush(&phase, order.steps_per_epoch(), &mut pending)?;
+            }
+            if due && self.state.step < steps {
+                self.state.seconds += clock.elapsed().as_secs_f64();
+                self.save()?;
+                clock = Instant::now();
+            }
+            if let Some(signal) = signal
+                && self.state.step < steps
+            {
+                self.context.progress.finish();
+                return Err(TrainError::Interrupted { signal, phase: phase.name, step: self.state.step });
+            }
+        }
+        self.context.progress.finish();
+        self.state.seconds += clock.elapsed().as_secs_f64();
+        self.end_phase(&phase, steps, order.batch(), labels, &mut picks)
+    }
+
+    /// Notes what the phase gave, and makes the checkpoint from which the next one starts.
+    fn end_phase(
+        &mut self,
+        phase: &Phase,
+        steps: u64,
+        batch: usize,
+        labels: Option<Labels>,
+        picks: &mut SeededPicks,
+    ) -> Result<(), TrainError> {
+        let labels = match (labels, phase.kind) {
+            (Some(labels), _) => labels,
+            (None, kind) => {
+                let source = if kind == PhaseKind::ColdEncoder { Source::ColdStart } else { Source::Network };
+                self.make_labels(source, None, picks)
+            }
+        };
+        let (first, last) = self.state.loss.unwrap_or((f64::NAN, f64::NAN));
+        let seconds = self.state.seconds;
+        self.state.done.push(PhaseRecord {
+            name: phase.name.clone(),
+            epochs: phase.epochs as u64,
+            steps,
+            seconds,
+            samples_per_second: steps as f64 * batch as f64 / seconds,
+            loss: Loss { first, last },
+            codebooks: labels.statistics(),
+            reused_from: None,
+        });
+        self.context.progress.say(&summary(phase, &self.state, &labels.statistics()));
+        self.labels = (phase.kind == PhaseKind::Tokenizer).then_some(labels);
+        self.state = State {
+            phase: self.state.phase + 1,
+            step: 0,
+            loss: None,
+            seconds: 0.0,
+            ..std::mem::take(&mut self.state)
+        };
+        let adamw = adamw(self.context.plan);
+        (self.student_optimizer, self.teacher_optimizer) = (AdamW::new(adamw), AdamW::new(adamw));
+        self.save()
+    }
+
+    /// Codebooks as at the very beginning: a tokenizer phase starts them anew (the authors' loader drops them).
+    fn restart_quantizer(&mut self, phase: &str) {
+        let init = Init::new(self.context.seed.child("weights").child(phase), &self.device);
+        let quantizer = AnyQuantizer::new(&self.config.quantizer, &self.config.codes, &init);
+        self.teacher.tokenizer.quantizer = quantizer.expect("the plan names a registered quantizer");
+    }
+
+    /// The labels of an encoder phase. Video has none here: its labels depend on each step's mask.
+    fn phase_labels(&mut self, phase: &Phase, order: &mut Order, picks: &mut SeededPicks) -> Option<Labels> {
+        let earlier = self.labels.take();
+        let source = match phase.kind {
+            PhaseKind::ColdEncoder => Source::ColdStart,
+            PhaseKind::Encoder => Source::Network,
+            PhaseKind::Tokenizer | PhaseKind::Joint => return None,
+        };
+        if self.config.geometry.is_video() {
+            return None;
+        }
+        let first = order.at(0);
+        let starting = !self.teacher.tokenizer.quantizer.is_started();
+        Some(earlier.unwrap_or_else(|| self.make_labels(source, starting.then_some(&first[..]), picks)))
+    }
+
+    fn make_labels(&mut self, source: Source, starting: Option<&[usize]>, picks: &mut SeededPicks) -> Labels {
+        let Context { plan, dataset, train, progress, .. } = self.context;
+        let mut frozen = self.teacher.tokenizer.valid();
+        let batch = plan.pretrain.as_ref().map_or(1, |pretrain| pretrain.batch);
+        let labels =
+            Labels::make(&mut frozen, source, dataset, train, (batch, starting), picks, progress, &self.device);
+        self.keep_codebooks(&frozen.quantizer);
+        labels
+    }
+
+    /// Takes over codebooks that a frozen copy of the tokenizer has started.
+    fn keep_codebooks(&mut self, labelled: &AnyQuantizer<B::InnerBackend>) {
+        let own = self.teacher.tokenizer.quantizer.clone();
+        let mut own = weights::load(own, &weights::collect(labelled)).expect("a copy has the same parameters");
+        own.set_started(labelled.is_started());
+        self.teacher.tokenizer.quantizer = own;
+    }
+
+    fn mask(&self, seed: &Seed, samples: usize) -> Mask {
+        let geometry = &self.config.geometry;
+        let [times, height, width] = geometry.grid();
+        let ratio = self.context.plan.mask.as_ref().map_or(0.0, |mask| mask.ratio);
+        let mut stream = seed.child("mask").indexed(self.state.step).stream();
+        let mut noise = |count: usize| (0..count).map(|_| stream.uniform()).collect::<Vec<f32>>();
+        match self.context.plan.mask.as_ref().map(|mask| mask.kind) {
+            Some(crate::plan::MaskKind::Tube) => {
+                Mask::tube(&noise(samples * height * width), times, height * width, ratio)
+            }
+            _ => Mask::random(&noise(samples * geometry.tokens()), geometry.tokens(), ratio),
+        }
+    }
+
+    fn encoder_step(
+        &mut self,
+        phase: &Phase,
+        seed: &Seed,
+        samples: &[usize],
+        labelled: Option<&Labels>,
+        rate: f64,
+        picks: &mut SeededPicks,
+    ) -> StepLoss<B> {
+        let x = input::batch::<B>(self.context.dataset, samples, &self.config.geometry, &self.device);
+        let mask = self.mask(seed, samples.len());
+        let codes = match labelled {
+            Some(labels) => labels.removed(samples, &mask, &self.device),
+            None => {
+                let source = if phase.kind == PhaseKind::ColdEncoder { Source::ColdStart } else { Source::Network };
+                self.step_labels(x.clone(), source, &mask, picks)
+            }
+        };
+        let mut dropout = Dropout::Draw(seed.child("dropout").indexed(self.state.step).stream());
+        let loss = encoder_loss(&self.student, x, &mask.upload(&self.device), codes, &mut dropout);
+        let grads = loss.backward();
+        self.student = self.student_optimizer.step(self.student.clone(), &grads, rate, &UniformRate);
+        StepLoss { step: self.state.step, rate, values: vec![("loss", loss.inner())], codebooks: None }
+    }
+
+    /// Labels of one step's removed tokens, without a graph.
+    fn step_labels(
+        &mut self,
+        x: Tensor<B, 5>,
+        source: Source,
+        mask: &Mask,
+        picks: &mut SeededPicks,
+    ) -> Tensor<B, 2, burn::tensor::Int> {
+        let mut frozen = self.teacher.tokenizer.valid();
+        let starting = !frozen.quantizer.is_started();
+        let codes = labels(&mut frozen, x.inner(), source, &mask.upload(&self.device), picks);
+        if starting {
+            self.keep_codebooks(&frozen.quantizer);
+        }
+        Tensor::from_inner(codes)
+    }
+
+    fn tokenizer_step(
+        &mut self,
+        x: Tensor<B, 5>,
+        target: Tensor<B::InnerBackend, 3>,
+        rate: f64,
+        picks: &mut SeededPicks,
+    ) -> StepLoss<B> {
+        let found = tokenizer_loss(&mut self.teacher, x, Tensor::from_inner(target), picks);
+        let loss = found.total();
+        let grads = loss.backward();
+        self.teacher = self.teacher_optimizer.step(self.teacher.clone(), &grads, rate, &UniformRate);
+        let codebooks = self.state.step.is_multiple_of(LOG_EVERY as u64).then(|| batch_statistics(&found.quantized.codes, self.config.codes.codes));
+        let values = vec![
+            ("loss", loss.inner()),
+            ("estimation", found.estimation.inner()),
+            ("quantization", found.quantized.loss.inner()),
+        ];
+        StepLoss { step: self.state.step, rate, values, codebooks }
+    }
+
+    /// Every step trains E and D; every n-th adds the weighted tokenizer loss to the same backward pass.
+    fn joint_step(
+        &mut self,
+        phase: &Phase,
+        seed: &Seed,
+        samples: &[usize],
+        rate: f64,
+        picks: &mut SeededPicks,
+    ) -> StepLoss<B> {
+        debug_assert_eq!(phase.kind, PhaseKind::Joint);
+        let (every, weight) = self.context.plan.joint.as_ref().map_or((1, 0.0), |joint| (joint.every, joint.weight));
+        let x = input::batch::<B>(self.context.dataset, samples, &self.config.geometry, &self.device);
+        let mask = self.mask(seed, samples.len());
+        let codes = self.step_labels(x.clone(), Source::Network, &mask, picks);
+        let mut dropout = Dropout::Draw(seed.child("dropout").indexed(self.state.step).stream());
+        let mut loss = encoder_loss(&self.student, x.clone(), &mask.upload(&self.device), codes, &mut dropout);
+        let mut values = vec![("loss", loss.clone().inner())];
+        let mut codebooks = None;
+        let with_tokenizer = self.state.step.is_multiple_of(every as u64);
+        if with_tokenizer {
+            let target = self.student.encoder.valid().embed_patches(x.clone().inner());
+            let found = tokenizer_loss(&mut self.teacher, x, Tensor::from_inner(target), picks);
+            values.push(("tokenizer", found.total().inner()));
+            codebooks = Some(batch_statistics(&found.quantized.codes, self.config.codes.codes));
+            loss = loss + found.total().mul_scalar(weight);
+        }
+        let grads = loss.backward();
+        self.student = self.student_optimizer.step(self.student.clone(), &grads, rate, &UniformRate);
+        if with_tokenizer {
+            self.teacher = self.teacher_optimizer.step(self.teacher.clone(), &grads, rate, &UniformRate);
+        }
+        StepLoss { step: self.state.step, rate, values, codebooks }
+    }
+
+    /// Reads the pending losses back, checks them and writes them to the log.
+    fn flush(&mut self, phase: &Phase, per_epoch: u64, pending: &mut Vec<StepLoss<B>>) -> Result<(), TrainError> {
+        for StepLoss { step, rate, values, codebooks } in pending.drain(..) {
+            let (names, tensors): (Vec<_>, Vec<_>) = values.into_iter().unzip();
+            let values: Vec<f32> = Tensor::cat(tensors, 0).into_data().iter::<f32>().collect();
+            if let Some(&loss) = values.iter().find(|value| !value.is_finite()) {
+                self.context.progress.finish();
+                let last_good = checkpoint::list(self.context.folder).pop();
+                return Err(TrainError::Diverged { phase: phase.name.clone(), step, loss, last_good });
+            }
+            let loss = f64::from(values[0]);
+            self.state.loss = Some((self.state.loss.map_or(loss, |(first, _)| first), loss));
+            let mut line = json!({"phase": phase.name, "phase_step": step, "epoch": step as f64 / per_epoch as f64, "rate": rate});
+            names.iter().zip(&values).for_each(|(name, value)| line[*name] = json!(value));
+            if let Some(codebooks) = codebooks {
+                line["codebooks"] = codebooks;
+            }
+            self.log.append(self.state.total_steps - self.state.step + step + 1, &line)?;
+            self.context.progress.note(format!("loss {loss:.4}, rate {rate:.1e}"));
+        }
+        Ok(())
+    }
+
+    fn weights(&self) -> Weights {
+        let parts = [
+            ("student.", weights::collect(&self.student)),
+            ("teacher.", weights::collect(&self.teacher)),
+            ("student_optimizer.", self.student_optimizer.save()),
+            ("teacher_optimizer.", self.teacher_optimizer.save()),
+        ];
+        let named = |(part, weights): (&'static str, Weights)| {
+            weights.into_iter().map(move |(name, values)| (format!("{part}{name}"), values))
+        };
+        parts.into_iter().flat_map(named).collect()
+    }
+
+    fn save(&mut self) -> Result<(), TrainError> {
+        self.state.started = self.teacher.tokenizer.quantizer.is_started();
+        let path = checkpoint::save(self.context.folder, self.state.total_steps, &self.weights(), &self.state)?;
+        self.last_checkpoint = (Instant::now(), Some(path));
+        Ok(())
+    }
+}
+
+fn adamw(plan: &Plan) -> AdamWConfig {
+    let values = plan.pretrain.as_ref();
+    let of = |value: fn(&crate::plan::Pretrain) -> f64| values.map_or(0.0, value);
+    AdamWConfig {
+        beta1: of(|values| values.beta1),
+        beta2: of(|values| values.beta2),
+        epsilon: of(|values| values.epsilon),
+        weight_decay: of(|values| values.weight_decay),
+    }
+}
+
+/// The weights whose names start with `part`, without it.
+pub fn under(weights: &Weights, part: &str) -> Weights {
+    let strip = |(name, values): (&String, &weights::Values)| Some((name.strip_prefix(part)?.to_owned(), values.clone()));
+    weights.iter().filter_map(strip).collect()
+}
+
+/// Used codes and perplexity of each level in one batch of codes [B, N, Q].
+fn batch_statistics<B: burn::tensor::backend::Backend>(codes: &Tensor<B, 3, burn::tensor::Int>, count: usize) -> Value {
+    let [_, _, levels] = codes.dims();
+    let found: Vec<i64> = codes.to_data().iter::<i64>().collect();
+    let mut counts = CodebookCounts::new(levels, count);
+    counts.add(&found).expect("a quantizer gives codes of its own codebooks");
+    let level = |level: CodebookStatistics| json!({"used": level.used, "perplexity": level.perplexity});
+    counts.statistics().into_iter().map(level).collect()
+}
+
+/// One line on a phase that has ended.
+fn summary(phase: &Phase, state: &State, codebooks: &[CodebookStatistics]) -> String {
+    let (first, last) = state.loss.unwrap_or((f64::NAN, f64::NAN));
+    let used: Vec<String> = codebooks.iter().map(|level| format!("{}/{}", level.used, level.codes)).collect();
+    let perplexity: Vec<String> = codebooks.iter().map(|level| format!("{:.0}", level.perplexity)).collect();
+    format!(
+        "{}: {} epochs, loss {first:.4} to {last:.4}, codes used {}, perplexity {}, {:.0} s",
+        phase.name,
+        phase.epochs,
+        used.join(" "),
+        perplexity.join(" "),
+        state.seconds
+    )
+}
+
