@@ -100,6 +100,9 @@ pub struct RunArgs {
     /// Go on from the newest checkpoint of this plan under ./runs, or from the run in DIR
     #[arg(long, value_name = "DIR", num_args = 0..=1, conflicts_with = "fresh")]
     pub resume: Option<Option<PathBuf>>,
+    /// Longest time between two checkpoints, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub checkpoint_every: u64,
     /// Reuse no earlier pretraining
     #[arg(long)]
     pub fresh: bool,

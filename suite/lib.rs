@@ -3,22 +3,32 @@
 //! ```text
 //! cli -> request -> plan     what was asked for, with every value resolved
 //! command                    one file for each command
+//! model, input, labels       from the plan to sizes, from samples to batches, from the tokenizer to codes
+//! train                      the phases: the only loop over optimizer steps
+//! protocol                   how a frozen encoder is judged
+//! checkpoint                 what a run needs to go on
 //! estimate, machine          what a plan costs, and what there is
 //! schedule                   learning rates
 //! progress, metrics_log      what the user sees of training, and what stays of it
 //! interrupt, error, exit     how a run ends
 //! ```
 
+pub mod checkpoint;
 pub mod cli;
 pub mod command;
 pub mod error;
 pub mod estimate;
 pub mod exit;
+pub mod input;
 pub mod interrupt;
+pub mod labels;
 pub mod machine;
 pub mod metrics_log;
+pub mod model;
 pub mod plan;
 pub mod progress;
+pub mod protocol;
 pub mod request;
 pub mod schedule;
 pub mod terminal;
+pub mod train;

@@ -62,6 +62,8 @@ pub struct RunRequest {
     pub out: PathBuf,
     /// How to treat earlier work.
     pub earlier: Earlier,
+    /// Longest time between two checkpoints, in seconds.
+    pub checkpoint_every: u64,
     /// What goes to stdout.
     pub format: Format,
 }
@@ -100,6 +102,7 @@ impl RunRequest {
                 Some(None) => Earlier::Resume,
                 Some(Some(folder)) => Earlier::ResumeIn(folder.clone()),
             },
+            checkpoint_every: args.checkpoint_every,
             format: args.format,
             plan,
         })

@@ -6,7 +6,7 @@ use crate::input::{self, Order};
 use crate::interrupt::{Interrupt, Signal};
 use crate::labels::Labels;
 use crate::metrics_log::{LogError, MetricsLog};
-use crate::plan::{Method, Plan};
+use crate::plan::{PhaseKind, PhasePlan, Plan};
 use crate::progress::TerminalProgress;
 use crate::schedule::Schedule;
 use bridle::codebook::SeededPicks;
@@ -33,57 +33,10 @@ use std::time::{Duration, Instant};
 /// Losses are read back from the device after this many steps.
 const LOG_EVERY: usize = 10;
 
-/// What a phase trains.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum PhaseKind {
-    /// E and D, on labels from the cold start.
-    ColdEncoder,
-    /// E and D, on the tokenizer's labels.
-    Encoder,
-    /// T and TE, on E's output.
-    Tokenizer,
-    /// All of them.
-    Joint,
-}
-
-/// One phase of a plan.
-#[derive(Clone, Debug)]
-pub struct Phase {
-    /// `encoder-1`, `tokenizer-1`, ... or `joint`.
-    pub name: String,
-    /// What it trains.
-    pub kind: PhaseKind,
-    /// Passes over the training samples.
-    pub epochs: usize,
-    /// Learning rate over epochs.
-    pub schedule: Schedule,
-}
-
-/// The phases of a plan, in order: encoder-1 (cold start), tokenizer-1, encoder-2, ... or one joint phase.
-pub fn phases(plan: &Plan) -> Vec<Phase> {
-    let Some(pretrain) = &plan.pretrain else { return Vec::new() };
-    let phase = |name: String, kind: PhaseKind, values: &crate::plan::Phase| Phase {
-        name,
-        kind,
-        epochs: values.epochs,
-        schedule: Schedule {
-            rate: values.rate,
-            least: 0.0,
-            warmup_epochs: values.warmup_epochs,
-            epochs: values.epochs as f64,
-        },
-    };
-    if plan.method == Method::BridleJoint {
-        return vec![phase("joint".to_owned(), PhaseKind::Joint, &pretrain.encoder)];
-    }
-    let mut phases = vec![phase("encoder-1".to_owned(), PhaseKind::ColdEncoder, &pretrain.encoder)];
-    for round in 2..=pretrain.rounds.unwrap_or(1) {
-        if let Some(tokenizer) = &pretrain.tokenizer {
-            phases.push(phase(format!("tokenizer-{}", round - 1), PhaseKind::Tokenizer, tokenizer));
-        }
-        phases.push(phase(format!("encoder-{round}"), PhaseKind::Encoder, &pretrain.encoder));
-    }
-    phases
+/// The learning rate over a phase: warm-up, then a cosine to 0.
+fn schedule(phase: &PhasePlan) -> Schedule {
+    let length = &phase.length;
+    Schedule { rate: length.rate, least: 0.0, warmup_epochs: length.warmup_epochs, epochs: length.epochs as f64 }
 }
 
 /// Why pretraining stopped early.
@@ -172,7 +125,7 @@ pub struct Context<'a> {
 pub struct Trainer<'a, B: TrainBackend> {
     context: &'a Context<'a>,
     config: ModelConfig,
-    phases: Vec<Phase>,
+    phases: Vec<PhasePlan>,
     device: B::Device,
     student: Student<B>,
     teacher: Teacher<B>,
@@ -224,7 +177,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         }
         let log = MetricsLog::open(&context.folder.join("metrics.jsonl"), resumed)?;
         Ok(Self {
-            phases: phases(context.plan),
+            phases: context.plan.phases(),
             context,
             config,
             device: device.clone(),
@@ -256,8 +209,9 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         let seed = self.context.seed.child(&phase.name);
         let batch = self.context.plan.pretrain.as_ref().map_or(1, |pretrain| pretrain.batch);
         let mut order = Order::new(self.context.train, batch, seed.child("order"));
-        let steps = order.steps_per_epoch() * phase.epochs as u64;
+        let steps = order.steps_per_epoch() * phase.length.epochs as u64;
         let mut picks = SeededPicks(seed.child("picks"));
+        let schedule = schedule(&phase);
         let mut clock = Instant::now();
         if self.state.step == 0 {
             let adamw = adamw(self.context.plan);
@@ -272,11 +226,11 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         let mut pending: Vec<StepLoss<B>> = Vec::with_capacity(LOG_EVERY);
         while self.state.step < steps {
             let step = self.state.step;
-            let rate = phase.schedule.at(step as f64 / order.steps_per_epoch() as f64);
+            let rate = schedule.at(step as f64 / order.steps_per_epoch() as f64);
             let samples = order.at(step);
             let loss = match phase.kind {
-                PhaseKind::ColdEncoder | PhaseKind::Encoder => {
-                    self.encoder_step(&phase, &seed, &samples, labels.as_ref(), rate, &mut picks)
+                PhaseKind::Encoder => {
+                    self.encoder_step(&seed, &samples, labels.as_ref(), rate, &mut picks)
                 }
                 PhaseKind::Tokenizer => {
                     let encoder = frozen_encoder.get_or_insert_with(|| self.student.encoder.valid());
@@ -284,7 +238,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
                     let target = encoder.embed_patches(x.clone().inner());
                     self.tokenizer_step(x, target, rate, &mut picks)
                 }
-                PhaseKind::Joint => self.joint_step(&phase, &seed, &samples, rate, &mut picks),
+                PhaseKind::Joint => self.joint_step(&seed, &samples, rate, &mut picks),
             };
             pending.push(loss);
             self.state.step += 1;
@@ -315,7 +269,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
     /// Notes what the phase gave, and makes the checkpoint from which the next one starts.
     fn end_phase(
         &mut self,
-        phase: &Phase,
+        phase: &PhasePlan,
         steps: u64,
         batch: usize,
         labels: Option<Labels>,
@@ -324,7 +278,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         let labels = match (labels, phase.kind) {
             (Some(labels), _) => labels,
             (None, kind) => {
-                let source = if kind == PhaseKind::ColdEncoder { Source::ColdStart } else { Source::Network };
+                let source = self.source(kind);
                 self.make_labels(source, None, picks)
             }
         };
@@ -332,7 +286,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         let seconds = self.state.seconds;
         self.state.done.push(PhaseRecord {
             name: phase.name.clone(),
-            epochs: phase.epochs as u64,
+            epochs: phase.length.epochs as u64,
             steps,
             seconds,
             samples_per_second: steps as f64 * batch as f64 / seconds,
@@ -362,19 +316,20 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
     }
 
     /// The labels of an encoder phase. Video has none here: its labels depend on each step's mask.
-    fn phase_labels(&mut self, phase: &Phase, order: &mut Order, picks: &mut SeededPicks) -> Option<Labels> {
+    fn phase_labels(&mut self, phase: &PhasePlan, order: &mut Order, picks: &mut SeededPicks) -> Option<Labels> {
         let earlier = self.labels.take();
-        let source = match phase.kind {
-            PhaseKind::ColdEncoder => Source::ColdStart,
-            PhaseKind::Encoder => Source::Network,
-            PhaseKind::Tokenizer | PhaseKind::Joint => return None,
-        };
-        if self.config.geometry.is_video() {
+        let source = self.source(phase.kind);
+        if phase.kind != PhaseKind::Encoder || self.config.geometry.is_video() {
             return None;
         }
         let first = order.at(0);
         let starting = !self.teacher.tokenizer.quantizer.is_started();
         Some(earlier.unwrap_or_else(|| self.make_labels(source, starting.then_some(&first[..]), picks)))
+    }
+
+    /// The first encoder phase has labels from the cold start: the tokenizer was never trained then.
+    fn source(&self, kind: PhaseKind) -> Source {
+        if kind == PhaseKind::Encoder && self.state.phase == 0 { Source::ColdStart } else { Source::Network }
     }
 
     fn make_labels(&mut self, source: Source, starting: Option<&[usize]>, picks: &mut SeededPicks) -> Labels {
@@ -411,7 +366,6 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
 
     fn encoder_step(
         &mut self,
-        phase: &Phase,
         seed: &Seed,
         samples: &[usize],
         labelled: Option<&Labels>,
@@ -423,7 +377,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         let codes = match labelled {
             Some(labels) => labels.removed(samples, &mask, &self.device),
             None => {
-                let source = if phase.kind == PhaseKind::ColdEncoder { Source::ColdStart } else { Source::Network };
+                let source = self.source(PhaseKind::Encoder);
                 self.step_labels(x.clone(), source, &mask, picks)
             }
         };
@@ -474,13 +428,11 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
     /// Every step trains E and D; every n-th adds the weighted tokenizer loss to the same backward pass.
     fn joint_step(
         &mut self,
-        phase: &Phase,
         seed: &Seed,
         samples: &[usize],
         rate: f64,
         picks: &mut SeededPicks,
     ) -> StepLoss<B> {
-        debug_assert_eq!(phase.kind, PhaseKind::Joint);
         let (every, weight) = self.context.plan.joint.as_ref().map_or((1, 0.0), |joint| (joint.every, joint.weight));
         let x = input::batch::<B>(self.context.dataset, samples, &self.config.geometry, &self.device);
         let mask = self.mask(seed, samples.len());
@@ -506,7 +458,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
     }
 
     /// Reads the pending losses back, checks them and writes them to the log.
-    fn flush(&mut self, phase: &Phase, per_epoch: u64, pending: &mut Vec<StepLoss<B>>) -> Result<(), TrainError> {
+    fn flush(&mut self, phase: &PhasePlan, per_epoch: u64, pending: &mut Vec<StepLoss<B>>) -> Result<(), TrainError> {
         for StepLoss { step, rate, values, codebooks } in pending.drain(..) {
             let (names, tensors): (Vec<_>, Vec<_>) = values.into_iter().unzip();
             let values: Vec<f32> = Tensor::cat(tensors, 0).into_data().iter::<f32>().collect();
@@ -577,14 +529,14 @@ fn batch_statistics<B: burn::tensor::backend::Backend>(codes: &Tensor<B, 3, burn
 }
 
 /// One line on a phase that has ended.
-fn summary(phase: &Phase, state: &State, codebooks: &[CodebookStatistics]) -> String {
+fn summary(phase: &PhasePlan, state: &State, codebooks: &[CodebookStatistics]) -> String {
     let (first, last) = state.loss.unwrap_or((f64::NAN, f64::NAN));
     let used: Vec<String> = codebooks.iter().map(|level| format!("{}/{}", level.used, level.codes)).collect();
     let perplexity: Vec<String> = codebooks.iter().map(|level| format!("{:.0}", level.perplexity)).collect();
     format!(
         "{}: {} epochs, loss {first:.4} to {last:.4}, codes used {}, perplexity {}, {:.0} s",
         phase.name,
-        phase.epochs,
+        phase.length.epochs,
         used.join(" "),
         perplexity.join(" "),
         state.seconds

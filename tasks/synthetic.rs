@@ -127,3 +127,6 @@ impl Generator {
 fn decibels(most: f64, stream: &mut Stream) -> f64 {
     10f64.powf(most * (2.0 * stream.uniform_f64() - 1.0) / 20.0)
 }
+
+#[cfg(test)]
+mod tests;

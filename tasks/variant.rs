@@ -183,9 +183,9 @@ mod tests {
             outcome.map_err(|error| error.to_string())
         };
         assert_eq!(verify(&[("a", "one"), ("b", "two")]), Ok(()));
-        insta::assert_snapshot!(verify(&[("a", "one")]).unwrap_err(), @"");
-        insta::assert_snapshot!(verify(&[("a", "on"), ("b", "two")]).unwrap_err(), @"");
-        insta::assert_snapshot!(verify(&[("a", "one"), ("b", "owt")]).unwrap_err(), @"");
-        insta::assert_snapshot!(verify(&[("a", "one"), ("b", "two"), ("c", "")]).unwrap_err(), @"");
+        insta::assert_snapshot!(verify(&[("a", "one")]).unwrap_err(), @"set/b is missing, though the manifest of variant tiny lists it");
+        insta::assert_snapshot!(verify(&[("a", "on"), ("b", "two")]).unwrap_err(), @"set/a has 2 bytes, not the 3 of variant tiny");
+        insta::assert_snapshot!(verify(&[("a", "one"), ("b", "owt")]).unwrap_err(), @"set/b has sha256 cbdde0ca6618426b57782672d5d1f74525379f6d06812db55d4e1e918e88d541, not the 3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3 of variant tiny");
+        insta::assert_snapshot!(verify(&[("a", "one"), ("b", "two"), ("c", "")]).unwrap_err(), @"set/c is not listed in the manifest of variant tiny");
     }
 }

@@ -9,6 +9,8 @@
 
 #[path = "parity_cases/case.rs"]
 mod case;
+#[path = "parity_cases/features.rs"]
+mod features;
 #[path = "parity_cases/models.rs"]
 mod models;
 #[path = "parity_cases/quantizers.rs"]
@@ -77,6 +79,9 @@ fn check<B: TrainBackend>(case: &Case, device: &B::Device) -> bool {
             models::mae::<B>(case, device);
         }
         "tokenizer_rq" | "tokenizer_vq" => models::tokenizer::<B>(case, device),
+        "fbank" => features::fbank(case),
+        "schedule" => features::schedule(case),
+        "codebook_stats" => features::codebook_stats(case),
         "video" => models::video::<B>(case, device),
         name if name.starts_with("steps_") => steps::steps::<B>(case, device),
         _ => return false,

@@ -1,4 +1,364 @@
-//! `run`: pretrain, evaluate, write records, print the table.
-use crate::{cli::RunArgs, error::Result, exit::Exit, request::RunRequest};
-/// Runs what was asked for.
-pub fn perform(args: &RunArgs) -> Result<Exit> { let r = RunRequest::new(args)?; bridle_results::store::writable(&r.out)?; crate::plan::resolve::find_task(&r.plan.task)?.open(&r.open_request(), &())?; Ok(Exit::Done) }
+//! `run`: pretrain, evaluate, write records, print the tables.
+
+use crate::checkpoint;
+use crate::cli::{Format, RunArgs, TableFormat};
+use crate::command::table;
+use crate::error::{Failure, Result};
+use crate::exit::Exit;
+use crate::interrupt::Interrupt;
+use crate::plan::{Method, Plan, Protocol};
+use crate::progress::TerminalProgress;
+use crate::protocol::{self, Features, linear_probe};
+use crate::request::{Earlier, RUNS, RunRequest};
+use crate::train::{self, Context, State, TrainError, Trainer};
+use crate::{machine, model};
+use bridle::encoder::Vit;
+use bridle::init::Init;
+use bridle::weights::{self, Weights};
+use bridle_backends::{Facts, Job, TrainBackend};
+use bridle_results::predictions::{Predictions, ProtocolScores};
+use bridle_results::record::{self, RunRecord, Timestamp};
+use bridle_results::store;
+use bridle_seed::Seed;
+use bridle_tasks::Dataset;
+use burn::module::AutodiffModule;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Runs every fold and seed that was asked for, then prints the tables of their records.
+///
+/// # Errors
+/// Wrong use, missing data or devices, divergence, a stop by signal, or a disk that cannot be written.
+pub fn perform(args: &RunArgs) -> Result<Exit> {
+    let mut request = RunRequest::new(args)?;
+    store::writable(&request.out)?;
+    let interrupt = Interrupt::listen().map_err(|error| Failure::fault("cannot listen for signals", error))?;
+    let progress = TerminalProgress::default();
+    let task = crate::plan::resolve::find_task(&request.plan.task)?;
+    let dataset = task.open(&request.open_request(), &progress)?;
+    request.plan = request.plan.with_variant(&dataset.facts.variant);
+    let job = Runs { request: &request, dataset: &dataset, interrupt: &interrupt, progress: &progress };
+    let records = bridle_backends::run(&request.backend, job)??;
+    let format = match request.format {
+        Format::Terminal => TableFormat::Terminal,
+        Format::Json => TableFormat::Json,
+    };
+    table::print(&records, format)?;
+    Ok(Exit::Done)
+}
+
+/// All folds and seeds, on one backend.
+struct Runs<'a> {
+    request: &'a RunRequest,
+    dataset: &'a Dataset,
+    interrupt: &'a Interrupt,
+    progress: &'a TerminalProgress,
+}
+
+impl Job for Runs<'_> {
+    type Output = Result<Vec<RunRecord>>;
+
+    fn run<B: TrainBackend>(self, device: B::Device, facts: Facts) -> Self::Output {
+        let mut records = Vec::new();
+        for &seed in &self.request.seeds {
+            for &fold in &self.request.folds {
+                records.push(OneRun::new(&self, &facts, seed, fold)?.perform::<B>(&device)?);
+            }
+        }
+        Ok(records)
+    }
+}
+
+/// One seed and fold.
+struct OneRun<'a> {
+    request: &'a RunRequest,
+    plan: &'a Plan,
+    dataset: &'a Dataset,
+    interrupt: &'a Interrupt,
+    progress: &'a TerminalProgress,
+    facts: &'a Facts,
+    seed: u64,
+    fold: Option<u8>,
+    train: Vec<usize>,
+    test: Vec<usize>,
+    folder: PathBuf,
+    pretrain_hash: Option<String>,
+    started: Timestamp,
+}
+
+/// A pretrained encoder and how it came about.
+struct Pretrained<B: TrainBackend> {
+    encoder: Vit<B::InnerBackend>,
+    phases: Vec<record::Phase>,
+}
+
+/// What the protocols gave.
+struct Judged {
+    scores: Vec<record::Score>,
+    predictions: Predictions,
+    seconds: BTreeMap<String, f64>,
+}
+
+impl<'a> OneRun<'a> {
+    fn new(runs: &Runs<'a>, facts: &'a Facts, seed: u64, fold: Option<u8>) -> Result<Self> {
+        let (request, plan) = (runs.request, &runs.request.plan);
+        let (train, test) = runs.dataset.split(fold);
+        let dtype = request.dtype.word();
+        let pretrains = plan.method != Method::RandomInit;
+        let run = Self {
+            request,
+            plan,
+            dataset: runs.dataset,
+            interrupt: runs.interrupt,
+            progress: runs.progress,
+            facts,
+            seed,
+            fold,
+            train,
+            test,
+            folder: match &request.earlier {
+                Earlier::ResumeIn(folder) => folder.clone(),
+                _ => run_folder(plan, facts.name, dtype, seed, fold),
+            },
+            pretrain_hash: pretrains.then(|| plan.pretrain_hash(seed, fold, facts.name, dtype)),
+            started: Timestamp::now(),
+        };
+        if let Earlier::ResumeIn(folder) = &request.earlier {
+            let stored = folder.join("plan.json");
+            let text = std::fs::read(&stored).map_err(|_| {
+                let way_out = "name a folder below runs/ that holds plan.json, or give --resume alone";
+                Failure::wrong_use(format!("`{}` is no folder of a run", folder.display())).with_way_out(way_out)
+            })?;
+            let stored = serde_json::from_slice(&text)
+                .map_err(|error| Failure::new(Exit::WrongUse, error).with_way_out("start the run anew, without --resume"))?;
+            plan.require_same(&stored, folder)?;
+        }
+        Ok(run)
+    }
+
+    fn perform<B: TrainBackend>(self, device: &B::Device) -> Result<RunRecord> {
+        let id = self.id();
+        self.progress.say(&format!("{}, {}", self.plan.label(), self.place()));
+        if let Some(record) = self.complete()? {
+            self.progress.say("already complete; --fresh runs it again");
+            return Ok(record);
+        }
+        let pretrained = self.pretrain::<B>(&id, device)?;
+        let judged = self.judge::<B>(&pretrained.encoder, device)?;
+        let record = self.record(id, pretrained.phases, &judged);
+        let path = store::write(&self.request.out, &record, Some(&judged.predictions))?;
+        self.progress.say(&format!("record: {}", path.display()));
+        Ok(store::read(&path)?)
+    }
+
+    /// With `--resume`: the record of this run, if it is there and its folder has come to its end.
+    fn complete(&self) -> Result<Option<RunRecord>> {
+        if !matches!(self.request.earlier, Earlier::Resume | Earlier::ResumeIn(_)) {
+            return Ok(None);
+        }
+        let stem = record_stem(self.plan, self.facts.name, self.request.dtype.word(), self.seed, self.fold);
+        let path = self.request.out.join(stem);
+        Ok(if path.exists() { Some(store::read(&path)?) } else { None })
+    }
+
+    fn id(&self) -> String {
+        let nanoseconds = self.started.as_nanosecond();
+        let text = format!("{nanoseconds} {} {} {:?} {}", self.plan.plan_hash(), self.seed, self.fold, std::process::id());
+        blake3::hash(text.as_bytes()).to_hex()[..16].to_owned()
+    }
+
+    fn place(&self) -> String {
+        let fold = self.fold.map_or(String::new(), |fold| format!(", test fold {fold}"));
+        let (train, test) = (self.train.len(), self.test.len());
+        format!("seed {}{fold}, {train} training and {test} test samples, on {}", self.seed, self.facts.name)
+    }
+
+    fn pretrain<B: TrainBackend>(&self, id: &str, device: &B::Device) -> Result<Pretrained<B>> {
+        let seed = Seed::root(self.seed);
+        let (Some(config), Some(hash)) = (model::config(self.plan), &self.pretrain_hash) else {
+            let init = Init::<B>::new(seed.child("weights").child("student").child("encoder"), device);
+            let encoder = Vit::new(&model::geometry(self.plan), &model::encoder(self.plan), &init);
+            return Ok(Pretrained { encoder: encoder.valid(), phases: Vec::new() });
+        };
+        let shared = PathBuf::from(RUNS).join("pretrained").join(format!("{hash}.safetensors"));
+        let resumes = matches!(self.request.earlier, Earlier::Resume | Earlier::ResumeIn(_));
+        if self.request.earlier == Earlier::Reuse
+            && let Some(found) = self.reuse::<B>(&shared, &config, device)?
+        {
+            return Ok(found);
+        }
+        let saved = if resumes { checkpoint::newest::<State>(&self.folder).map_err(train_failure)? } else { None };
+        self.begin_folder(saved.as_ref().map(|(_, state)| state), resumes)?;
+        let context = Context {
+            plan: self.plan,
+            dataset: self.dataset,
+            train: &self.train,
+            seed,
+            id,
+            folder: &self.folder,
+            checkpoint_every: Duration::from_secs(self.request.checkpoint_every),
+            interrupt: self.interrupt,
+            progress: self.progress,
+        };
+        let trainer = Trainer::<B>::new(&context, config, saved, device).map_err(train_failure)?;
+        let (student, weights, state) = trainer.run().map_err(train_failure)?;
+        checkpoint::write_file(&shared, &train::under(&weights, "student."), &state).map_err(train_failure)?;
+        Ok(Pretrained { encoder: student.encoder.valid(), phases: state.done })
+    }
+
+    /// A finished pretraining with the same hash, if there is one.
+    fn reuse<B: TrainBackend>(
+        &self,
+        path: &Path,
+        config: &bridle::pretrain::ModelConfig,
+        device: &B::Device,
+    ) -> Result<Option<Pretrained<B>>> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let (saved, state): (Weights, State) = match checkpoint::read_file(path) {
+            Ok(found) => found,
+            Err(error) => {
+                self.progress.say(&format!("note: {error}; pretraining anew"));
+                return Ok(None);
+            }
+        };
+        let init = Init::<B>::new(Seed::root(self.seed), device);
+        let encoder = Vit::new(&config.geometry, &config.encoder, &init);
+        let encoder = weights::load(encoder, &train::under(&saved, "encoder."))
+            .map_err(|error| Failure::fault(format!("cannot take over `{}`", path.display()), error))?;
+        self.progress.say(&format!("takes over the pretraining of run {}; --fresh trains anew", state.id));
+        let phases = state.done.into_iter();
+        let phases = phases.map(|phase| record::Phase { reused_from: Some(state.id.clone()), ..phase }).collect();
+        Ok(Some(Pretrained { encoder: encoder.valid(), phases }))
+    }
+
+    /// Makes the run's folder, says where it goes on, and stores the plan.
+    fn begin_folder(&self, saved: Option<&State>, resumes: bool) -> Result<()> {
+        match saved {
+            Some(state) => self.progress.say(&format!("goes on after step {}", state.total_steps)),
+            None if resumes => self.progress.say("no checkpoint of this run yet: starts from the beginning"),
+            None => checkpoint::clear(&self.folder),
+        }
+        let wrong = |error: std::io::Error| Failure::fault(format!("cannot create `{}`", self.folder.display()), error);
+        std::fs::create_dir_all(&self.folder).map_err(wrong)?;
+        let text = serde_json::to_vec_pretty(&self.plan.to_flat()).expect("a map of JSON values is JSON");
+        Ok(store::replace(&self.folder.join("plan.json"), &text)?)
+    }
+
+    fn judge<B: TrainBackend>(&self, encoder: &Vit<B::InnerBackend>, device: &B::Device) -> Result<Judged> {
+        let batch = self.plan.pretrain.as_ref().map_or(16, |pretrain| pretrain.batch);
+        let mut seconds = BTreeMap::new();
+        let begun = Instant::now();
+        let of = |samples: &[usize]| protocol::features(encoder, self.dataset, samples, batch, self.progress, device);
+        let (train, test): (Features, Features) = (of(&self.train), of(&self.test));
+        seconds.insert("features".to_owned(), begun.elapsed().as_secs_f64());
+        let classes = self.dataset.classes.len();
+        let (mut scores, mut protocols) = (Vec::new(), Vec::new());
+        for protocol in &self.plan.protocols {
+            let begun = Instant::now();
+            let Protocol::LinearProbe = protocol;
+            let probe = self.plan.probe.as_ref().expect("a plan with the linear probe has its values");
+            self.progress.say(&format!("{}: {} epochs, {} rates", protocol.word(), probe.epochs, probe.rates.len()));
+            let seed = Seed::root(self.seed).child("linear-probe");
+            let found = linear_probe::run::<B::InnerBackend>(&train, &test, classes, probe, seed, device);
+            let judged =
+                protocol::accuracy_scores(protocol.word(), &found.scores, &test.targets, classes, found.details);
+            scores.extend(judged.map_err(|error| Failure::new(Exit::Diverged, error))?);
+            protocols.push(ProtocolScores { protocol: protocol.word().to_owned(), scores: found.scores });
+            seconds.insert(protocol.word().to_owned(), begun.elapsed().as_secs_f64());
+        }
+        let ids = self.test.iter().map(|&sample| self.dataset.samples[sample].id.clone()).collect();
+        let targets = test.targets.iter().map(|&target| vec![target as u32]).collect();
+        let predictions = Predictions::new(ids, targets, classes, protocols)
+            .map_err(|error| Failure::fault("cannot keep the predictions", error))?;
+        Ok(Judged { scores, predictions, seconds })
+    }
+
+    fn record(&self, id: String, phases: Vec<record::Phase>, judged: &Judged) -> RunRecord {
+        let mut seconds = judged.seconds.clone();
+        seconds.extend(phases.iter().map(|phase| (phase.name.clone(), phase.seconds)));
+        let gpu = (self.facts.device != "cpu").then(|| self.facts.device.clone());
+        RunRecord {
+            schema: record::SCHEMA,
+            id,
+            plan: self.plan.to_flat(),
+            plan_hash: self.plan.plan_hash(),
+            pretrain_hash: self.pretrain_hash.clone(),
+            program: machine::program(),
+            machine: machine::machine(gpu),
+            backend: record::Backend {
+                name: self.facts.name.to_owned(),
+                device: self.facts.device.clone(),
+                library: self.facts.library.clone(),
+                dtype: self.request.dtype.word().to_owned(),
+                threads: self.facts.threads.unwrap_or_else(machine::cores) as u64,
+            },
+            seed: self.seed,
+            fold: self.fold,
+            data: data(self.dataset),
+            phases,
+            scores: judged.scores.clone(),
+            seconds,
+            peak_memory_bytes: record::PeakMemory { host: machine::peak_memory_bytes(), device: None },
+            started: self.started,
+            finished: Timestamp::now(),
+            predictions: None,
+        }
+    }
+}
+
+/// `esc50/bridle-rq/<plan hash>-flex-fp32-s0-f1`: where a run works, below `runs/`.
+fn run_folder(plan: &Plan, backend: &str, dtype: &str, seed: u64, fold: Option<u8>) -> PathBuf {
+    PathBuf::from(RUNS).join(record_stem(plan, backend, dtype, seed, fold).with_extension(""))
+}
+
+/// The same as a record's path below the folder of records.
+fn record_stem(plan: &Plan, backend: &str, dtype: &str, seed: u64, fold: Option<u8>) -> PathBuf {
+    let method = plan.method.word();
+    let method = match &plan.quantizer {
+        Some(quantizer) => format!("{method}-{}", quantizer.kind.word()),
+        None => method.to_owned(),
+    };
+    let fold = fold.map_or(String::new(), |fold| format!("-f{fold}"));
+    let name = format!("{}-{backend}-{dtype}-s{seed}{fold}.json", plan.plan_hash());
+    PathBuf::from(&plan.task).join(method).join(name)
+}
+
+/// What a record says about the data.
+fn data(dataset: &Dataset) -> record::Data {
+    let facts = &dataset.facts;
+    let one = |mean: f64, std: f64| record::MeanStd { mean: vec![mean], std: vec![std] };
+    record::Data {
+        task: facts.task.clone(),
+        version: facts.version.to_string(),
+        variant: facts.variant.clone(),
+        source: facts.source.clone(),
+        manifest_sha256: Some(facts.manifest_sha256.clone()),
+        counts: facts.counts.iter().map(|(split, count)| (split.clone(), *count as u64)).collect(),
+        subset: facts.subset.map(|subset| subset as u64),
+        skipped: facts
+            .skipped
+            .iter()
+            .map(|skipped| record::Skipped { id: skipped.id.clone(), reason: skipped.reason.clone() })
+            .collect(),
+        input: record::InputStatistics {
+            measured: Some(one(facts.measured_mean, facts.measured_std)),
+            constants: one(facts.constant_mean, facts.constant_std),
+        },
+    }
+}
+
+/// The exit code of what stopped training.
+fn train_failure(error: impl Into<TrainError>) -> Failure {
+    match error.into() {
+        error @ TrainError::Diverged { .. } => {
+            Failure::new(Exit::Diverged, error).with_way_out("a smaller rate: --set pretrain.encoder.rate=3e-4")
+        }
+        error @ TrainError::Interrupted { signal, .. } => {
+            Failure::new(signal.exit(), error).with_way_out("the same command with --resume")
+        }
+        error => Failure::new(Exit::Fault, error),
+    }
+}

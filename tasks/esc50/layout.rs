@@ -155,11 +155,6 @@ fn known_variant<'a>(
     classes: &[String],
     files: impl Iterator<Item = &'a String> + Clone,
 ) -> Result<Variant, DataError> {
-    let table_path = folder.join(TABLE);
-    if let Some(clip) = clips.iter().find(|clip| clip.file.is_none()) {
-        let listed_in = format!("{TABLE}, line {},", clip.row.line);
-        return Err(DataError::MissingFile { path: folder.join("audio").join(&clip.row.stem), listed_in });
-    }
     let listed = |name: &&String| clips.iter().any(|clip| clip.file.as_ref().is_some_and(|file| file[6..] == **name));
     if files.clone().count() > clips.len()
         && let Some(extra) = files.clone().find(|name| !listed(name))
@@ -173,8 +168,20 @@ fn known_variant<'a>(
         let reason = format!("the file endings in audio are those of none of {}", known.join(", "));
         return Err(DataError::UnknownVariant { task: NAME, path: folder.to_owned(), reason });
     };
-    check_table(&table_path, clips, classes, variant.clips)?;
+    if let Some(clip) = clips.iter().find(|clip| clip.file.is_none()) {
+        let path = folder.join(expected_file(variant, &clip.row));
+        return Err(DataError::MissingFile { path, listed_in: format!("{TABLE}, line {},", clip.row.line) });
+    }
+    check_table(&folder.join(TABLE), clips, classes, variant.clips)?;
     Ok(*variant)
+}
+
+/// Where a clip lies in a variant, as far as that can be known; the table names every clip .wav.
+fn expected_file(variant: &Variant, row: &table::Row) -> String {
+    let pinned = variant.manifest.map(Manifest::parse);
+    let mut candidates = variant.endings.iter().map(|ending| format!("audio/{}.{ending}", row.stem));
+    let known = |name: &String| pinned.as_ref().is_none_or(|pinned| pinned.get(name).is_some());
+    candidates.find(known).unwrap_or_else(|| format!("audio/{}.wav", row.stem))
 }
 
 /// The official table: so many clips, evenly spread over classes and folds, named after their fold and class.

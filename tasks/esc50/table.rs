@@ -81,11 +81,12 @@ pub(super) fn classes(path: &Path, rows: &[Row]) -> Result<Vec<String>, DataErro
 pub(super) fn files(folder: &Path) -> Result<BTreeMap<String, String>, DataError> {
     let unreadable = |source| DataError::Unreadable { path: folder.to_owned(), source };
     let mut files: BTreeMap<String, String> = BTreeMap::new();
+    let mut names = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        let name = entry.map_err(unreadable)?.file_name().to_string_lossy().into_owned();
-        if name.starts_with('.') {
-            continue;
-        }
+        names.push(entry.map_err(unreadable)?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    for name in names.into_iter().filter(|name| !name.starts_with('.')) {
         let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem).to_owned();
         if let Some(other) = files.insert(stem, name.clone()) {
             let not_in = format!("meta/esc50.csv a second time, beside {other}");

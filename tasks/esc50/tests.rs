@@ -121,27 +121,27 @@ fn a_subset_takes_the_folds_in_turn() {
 #[test]
 fn a_wrong_folder_is_named() {
     let missing = locate(Some(Path::new("no/such/folder")), None).unwrap_err().to_string();
-    insta::assert_snapshot!(missing, @"");
-    insta::assert_snapshot!(locate(None, Some(OsStr::new("nowhere"))).unwrap_err().to_string(), @"");
-    insta::assert_snapshot!(locate(None, Some(OsStr::new(""))).unwrap_err().to_string(), @"");
+    insta::assert_snapshot!(missing, @"the esc50 data folder no/such/folder does not exist; the original is at https://github.com/karolpiczak/ESC-50 (https://github.com/karoldvl/ESC-50/archive/master.zip)");
+    insta::assert_snapshot!(locate(None, Some(OsStr::new("nowhere"))).unwrap_err().to_string(), @"the esc50 data folder nowhere/esc50 does not exist; the original is at https://github.com/karolpiczak/ESC-50 (https://github.com/karoldvl/ESC-50/archive/master.zip)");
+    insta::assert_snapshot!(locate(None, Some(OsStr::new(""))).unwrap_err().to_string(), @"no folder for the esc50 data was given and $BRIDLE_DATA is not set; the original is at https://github.com/karolpiczak/ESC-50 (https://github.com/karoldvl/ESC-50/archive/master.zip), and its unpacked folder is given as --data, or as esc50/ within $BRIDLE_DATA");
     let fake = Fake::new();
     assert_eq!(locate(Some(fake.0.path()), Some(OsStr::new("nowhere"))).unwrap(), fake.0.path());
     std::fs::remove_file(fake.path(TABLE)).unwrap();
-    insta::assert_snapshot!(fake.error(), @"");
+    insta::assert_snapshot!(fake.error(), @"ESC is not the esc50 data: it has no meta/esc50.csv");
 }
 
 #[test]
 fn a_file_too_few_or_too_many_is_named() {
     let fake = Fake::new();
     std::fs::write(fake.clip("9-9-A-9.wav"), "").unwrap();
-    insta::assert_snapshot!(fake.error(), @"");
+    insta::assert_snapshot!(fake.error(), @"ESC/audio/9-9-A-9.wav is not listed in meta/esc50.csv");
     std::fs::remove_file(fake.clip("9-9-A-9.wav")).unwrap();
     std::fs::remove_file(fake.clip("2-100-A-31.wav")).unwrap();
-    insta::assert_snapshot!(fake.error(), @"");
+    insta::assert_snapshot!(fake.error(), @"ESC/audio/2-100-A-31.wav is missing, though meta/esc50.csv, line 83, lists it");
     fake.edit_table(|table| table.replace("2-100-A-31.wav,2,31,mouse_click,False,100,A\n", ""));
-    insta::assert_snapshot!(fake.error(), @"");
+    insta::assert_snapshot!(fake.error(), @"ESC/meta/esc50.csv has 249 clips, not 250");
     std::fs::write(fake.clip("1-100-A-0.ogg"), "").unwrap();
-    insta::assert_snapshot!(fake.error(), @"");
+    insta::assert_snapshot!(fake.error(), @"ESC/audio/1-100-A-0.wav is not listed in meta/esc50.csv a second time, beside 1-100-A-0.ogg");
 }
 
 #[test]
@@ -151,15 +151,15 @@ fn a_bad_line_of_the_table_is_named() {
         fake.edit_table(|table| table.replacen(from, to, 1));
         fake.error()
     };
-    insta::assert_snapshot!(with(",target,", ",label,"), @"");
-    insta::assert_snapshot!(with("1-100-A-3.wav,1,", "1-100-A-3.wav,one,"), @"");
-    insta::assert_snapshot!(with("1-100-A-3.wav,1,3,", "1-100-A-3.wav,1,-3,"), @"");
-    insta::assert_snapshot!(with("1-100-A-3.wav,1,3,cow", "1-100-A-3.wav,1,3"), @"");
-    insta::assert_snapshot!(with("1-100-A-3.wav,1,", "1-100-A-3.wav,2,"), @"");
-    insta::assert_snapshot!(with("1-100-A-3.wav,1,3,cow", "1-100-A-3.wav,1,4,cow"), @"");
-    insta::assert_snapshot!(with("1-100-A-3.wav", "../1-100-A-3.wav"), @"");
-    insta::assert_snapshot!(with("1-100-A-3.wav,1,3,cow,", "1-100-A-4.wav,1,4,hen,"), @"");
-    insta::assert_snapshot!(with(",cow,", ",kau,"), @"");
+    insta::assert_snapshot!(with(",target,", ",label,"), @"ESC/meta/esc50.csv, line 1: there is no column 'target'");
+    insta::assert_snapshot!(with("1-100-A-3.wav,1,", "1-100-A-3.wav,one,"), @"ESC/meta/esc50.csv, line 5: the fold 'one' is not a number from 1");
+    insta::assert_snapshot!(with("1-100-A-3.wav,1,3,", "1-100-A-3.wav,1,-3,"), @"ESC/meta/esc50.csv, line 5: the target '-3' is not a class number");
+    insta::assert_snapshot!(with("1-100-A-3.wav,1,3,cow", "1-100-A-3.wav,1,3"), @"ESC/meta/esc50.csv, line 5: 6 fields, not 7");
+    insta::assert_snapshot!(with("1-100-A-3.wav,1,", "1-100-A-3.wav,2,"), @"ESC/meta/esc50.csv, line 5: the name '1-100-A-3' is not that of fold 2 and target 3");
+    insta::assert_snapshot!(with("1-100-A-3.wav,1,3,cow", "1-100-A-3.wav,1,4,cow"), @"ESC/meta/esc50.csv, line 6: target 4 is 'frog' here and 'cow' before");
+    insta::assert_snapshot!(with("1-100-A-3.wav", "../1-100-A-3.wav"), @"ESC/meta/esc50.csv, line 5: '../1-100-A-3.wav' is not the name of a clip");
+    insta::assert_snapshot!(with("1-100-A-3.wav,1,3,cow,", "1-100-A-4.wav,1,4,hen,"), @"ESC/meta/esc50.csv, line 6: the clip '1-100-A-4' is listed a second time");
+    insta::assert_snapshot!(with(",cow,", ",kau,"), @"ESC/meta/esc50.csv, line 55: target 3 is 'cow' here and 'kau' before");
 }
 
 #[test]
@@ -169,12 +169,12 @@ fn a_clip_that_is_not_what_the_variant_says_is_named() {
         std::fs::write(fake.clip("4-100-A-40.wav"), content).unwrap();
         fake.error()
     };
-    insta::assert_snapshot!(with(b"not a sound, only a text. ".repeat(50)), @"");
-    insta::assert_snapshot!(with(wav_bytes(22_050, 1, &[0.1; SAMPLES])), @"");
-    insta::assert_snapshot!(with(wav_bytes(16_000, 1, &[0.1; SAMPLES - 1])), @"");
+    insta::assert_snapshot!(with(b"not a sound, only a text. ".repeat(50)), @"ESC/audio/4-100-A-40.wav: it is not a wav, flac or ogg file");
+    insta::assert_snapshot!(with(wav_bytes(22_050, 1, &[0.1; SAMPLES])), @"ESC/audio/4-100-A-40.wav: its sample rate is 22050 Hz, not 16000");
+    insta::assert_snapshot!(with(wav_bytes(16_000, 1, &[0.1; SAMPLES - 1])), @"ESC/audio/4-100-A-40.wav: it has 799 samples, not 800");
     let whole = wav_bytes(16_000, 1, &[0.1; SAMPLES]);
-    insta::assert_snapshot!(with(whole[..whole.len() / 2].to_vec()), @"");
-    insta::assert_snapshot!(with(Vec::new()), @"");
+    insta::assert_snapshot!(with(whole[..whole.len() / 2].to_vec()), @"ESC/audio/4-100-A-40.wav: it is damaged after 391 samples: unexpected end of file");
+    insta::assert_snapshot!(with(Vec::new()), @"ESC/audio/4-100-A-40.wav: it is not a wav, flac or ogg file");
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn a_pinned_variant_names_an_altered_or_cut_file() {
     assert!(altered.starts_with("ESC/audio/1-100-A-0.wav has sha256 "), "{altered}");
     content.truncate(1_000);
     std::fs::write(fake.clip("1-100-A-0.wav"), &content).unwrap();
-    insta::assert_snapshot!(error(), @"");
+    insta::assert_snapshot!(error(), @"ESC/audio/1-100-A-0.wav has 1000 bytes, not the 3268 of variant tiny");
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn different_data_skips_and_names_what_it_cannot_use() {
     std::fs::remove_file(fake.clip("1-100-A-1.wav")).unwrap();
     assert_eq!(fake.open_different().unwrap().samples.len(), 248);
     std::fs::write(fake.clip("1-100-A-2.wav"), wav_bytes(16_000, 1, &[0.0; 399])).unwrap();
-    insta::assert_snapshot!(fake.cleaned(fake.open_different()), @"");
+    insta::assert_snapshot!(fake.cleaned(fake.open_different()), @"3 of 250 samples in ESC cannot be used, more than 1 %; the first is 1-100-A-0: it is not a wav, flac or ogg file");
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn different_data_has_its_own_classes_rates_and_counts() {
 fn an_input_that_is_no_sound_is_refused() {
     let fake = Fake::new();
     let input = InputSpec::Image { side: 32, mean: [0.0; 3], std: [1.0; 3] };
-    insta::assert_snapshot!(fake.cleaned(open(fake.0.path(), &[TINY], &OpenRequest { input, ..fake.request() }, &())), @"");
+    insta::assert_snapshot!(fake.cleaned(open(fake.0.path(), &[TINY], &OpenRequest { input, ..fake.request() }, &())), @"esc50 cannot give such an input: its clips are sound");
 }
 
 #[test]
@@ -271,8 +271,11 @@ fn the_originals_agree_with_the_16_khz_clips() {
         let original = decode(std::fs::read(&path).unwrap(), "wav").unwrap();
         assert_eq!((original.sample_rate, original.samples.len()), (44_100, 220_500));
         let ours = resample(original.samples, 44_100, 16_000);
-        let flac = folder.join("audio").join(path.with_extension("flac").file_name().unwrap());
-        let (file, least) = if flac.exists() { (flac, 25.0) } else { (folder.join("audio").join(path.with_extension("ogg").file_name().unwrap()), 5.0) };
+        let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let flac = folder.join(format!("audio/{stem}.flac"));
+        let ogg = folder.join(format!("audio/{stem}.ogg"));
+        // their resampler passes less between 7 and 8 kHz, where a sneeze is loud; Vorbis loses much more
+        let (file, least) = if flac.exists() { (flac, 20.0) } else { (ogg, 5.0) };
         let theirs = decode(std::fs::read(&file).unwrap(), "").unwrap().samples;
         assert_eq!(ours.len(), theirs.len());
         let energy = |wave: &mut dyn Iterator<Item = f32>| wave.map(|x| f64::from(x * x)).sum::<f64>();
