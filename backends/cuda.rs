@@ -39,8 +39,13 @@ pub(crate) fn probe(number: usize) -> Result<(), String> {
         Ok(other) => Err(format!("device {number} computes 1 as {other}")),
         Err(cause) => {
             let text = cause.downcast_ref::<String>().cloned();
-            let text = text.or_else(|| cause.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_default();
-            Err(format!("no CUDA device {number} ({})", text.lines().next().unwrap_or("the driver did not answer")))
+            let text = text
+                .or_else(|| cause.downcast_ref::<&str>().map(|s| (*s).to_owned()))
+                .unwrap_or_default();
+            Err(format!(
+                "no CUDA device {number} ({})",
+                text.lines().next().unwrap_or("the driver did not answer")
+            ))
         }
     }
 }

@@ -12,7 +12,10 @@ pub(crate) fn run<J: Job>(choice: &Choice, job: J) -> Result<J::Output, BackendE
         how_to_get: how_to_get.to_owned(),
     };
     if let Some(number) = choice.device.filter(|&number| number != 0) {
-        return Err(unavailable(format!("there is no device {number}, only the processor"), "leave --device out"));
+        return Err(unavailable(
+            format!("there is no device {number}, only the processor"),
+            "leave --device out",
+        ));
     }
     if let Some(threads) = choice.threads {
         // an already started pool keeps its size: only the first job of a process can set it

@@ -1,61 +1,133 @@
-//! Operations that backends may compute better than a chain of small ones: plain form here, fast forms per backend.
+//! Operations that backends may compute better than a chain of small ones.
 //!
-//! [`Ops`] has the plain form as default body. A backend overrides what it can do faster; tests hold every override to
-//! the plain form, values and gradients.
+//! [`Ops`] has the plain form as default body, forward and backward. A backend overrides what it can do faster; tests
+//! hold every override to the plain form, values and gradients. With gradients, each operation is one node of the
+//! graph that keeps its inputs and computes its gradients through the same trait.
 
-use burn::backend::Autodiff;
-use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
-use burn::tensor::activation::softmax;
-use burn::tensor::backend::Backend;
+mod autodiff;
+mod flex;
+mod flex_attention;
+mod flex_rows;
+mod lanes;
+#[cfg(feature = "tch")]
+mod libtorch;
+pub mod plain;
+mod product;
+
 use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
 
-/// The fused operations of the method.
+/// The fused operations of the method. N rows, B batch, T tokens, D width, M hidden width.
 pub trait Ops: Backend {
     /// Multi-head self-attention from fused queries, keys and values: softmax(q kᵀ / sqrt(D/heads)) v.
     ///
     /// `qkv` is [B, T, 3D], each third split into heads contiguously; the result is [B, T, D].
     fn self_attention(qkv: Tensor<Self, 3>, heads: usize) -> Tensor<Self, 3> {
-        plain_self_attention(qkv, heads)
+        plain::self_attention(qkv, heads)
+    }
+
+    /// Gradient of [`Ops::self_attention`] at `qkv` [B, T, 3D], given that of its result, [B, T, D].
+    fn self_attention_backward(qkv: Tensor<Self, 3>, grad: Tensor<Self, 3>, heads: usize) -> Tensor<Self, 3> {
+        plain::self_attention_backward(qkv, grad, heads)
     }
 
     /// Layer normalisation over the last axis of `rows` [N, D] with scale and shift [D].
-    fn norm_rows(rows: Tensor<Self, 2>, scale: Tensor<Self, 1>, shift: Tensor<Self, 1>, epsilon: f64) -> Tensor<Self, 2> {
-        plain_norm_rows(rows, scale, shift, epsilon)
+    fn norm_rows(
+        rows: Tensor<Self, 2>,
+        scale: Tensor<Self, 1>,
+        shift: Tensor<Self, 1>,
+        epsilon: f64,
+    ) -> Tensor<Self, 2> {
+        plain::norm_rows(rows, scale, shift, epsilon)
+    }
+
+    /// Gradients of [`Ops::norm_rows`], given that of its result, [N, D].
+    fn norm_rows_backward(
+        rows: Tensor<Self, 2>,
+        scale: Tensor<Self, 1>,
+        grad: Tensor<Self, 2>,
+        epsilon: f64,
+    ) -> NormGrads<Self> {
+        plain::norm_rows_backward(rows, scale, grad, epsilon)
+    }
+
+    /// Two linear layers with an exact (erf) GELU between, on `rows` [N, D].
+    fn mlp_rows(rows: Tensor<Self, 2>, mlp: MlpTensors<Self>) -> Tensor<Self, 2> {
+        Self::mlp_rows_with_hidden(rows, mlp).0
+    }
+
+    /// [`Ops::mlp_rows`], and what goes into the GELU, [N, M].
+    fn mlp_rows_with_hidden(rows: Tensor<Self, 2>, mlp: MlpTensors<Self>) -> (Tensor<Self, 2>, Tensor<Self, 2>) {
+        plain::mlp_rows_with_hidden(rows, mlp)
+    }
+
+    /// Gradients of [`Ops::mlp_rows`], given what went into the GELU, [N, M], and the result's gradient, [N, D].
+    fn mlp_rows_backward(
+        rows: Tensor<Self, 2>,
+        mlp: MlpTensors<Self>,
+        hidden: Tensor<Self, 2>,
+        grad: Tensor<Self, 2>,
+    ) -> (Tensor<Self, 2>, MlpTensors<Self>) {
+        plain::mlp_rows_backward(rows, mlp, hidden, grad)
+    }
+
+    /// One AdamW update of a flattened parameter, all tensors of one length.
+    fn adamw_step(state: AdamWState<Self>, grad: Tensor<Self, 1>, factors: &AdamWFactors) -> AdamWState<Self> {
+        plain::adamw_step(state, grad, factors)
     }
 }
 
-/// The readable form of [`Ops::self_attention`].
-pub fn plain_self_attention<B: Backend>(qkv: Tensor<B, 3>, heads: usize) -> Tensor<B, 3> {
-    let [batch, tokens, width3] = qkv.dims();
-    let width = width3 / 3;
-    let head = width / heads;
-    // [B, T, 3, H, D/H] -> [3, B, H, T, D/H]
-    let qkv = qkv.reshape([batch, tokens, 3, heads, head]).permute([2, 0, 3, 1, 4]);
-    let part = |index: usize| qkv.clone().narrow(0, index, 1).reshape([batch, heads, tokens, head]);
-    let (q, k, v) = (part(0), part(1), part(2));
-    let scores = q.mul_scalar((head as f64).powf(-0.5)).matmul(k.swap_dims(2, 3)); // [B, H, T, T]
-    let mixed = softmax(scores, 3).matmul(v); // [B, H, T, D/H]
-    mixed.swap_dims(1, 2).reshape([batch, tokens, width])
+/// Gradients of [`Ops::norm_rows`].
+#[derive(Clone, Debug)]
+pub struct NormGrads<B: Backend> {
+    /// Of the rows [N, D].
+    pub rows: Tensor<B, 2>,
+    /// Of the scale [D].
+    pub scale: Tensor<B, 1>,
+    /// Of the shift [D].
+    pub shift: Tensor<B, 1>,
 }
 
-/// The readable form of [`Ops::norm_rows`].
-pub fn plain_norm_rows<B: Backend>(
-    rows: Tensor<B, 2>,
-    scale: Tensor<B, 1>,
-    shift: Tensor<B, 1>,
-    epsilon: f64,
-) -> Tensor<B, 2> {
-    let centred = rows.clone() - rows.mean_dim(1); // [N, D]
-    let variance = centred.clone().powi_scalar(2).mean_dim(1); // [N, 1]
-    centred / variance.add_scalar(epsilon).sqrt() * scale.unsqueeze() + shift.unsqueeze()
+/// The parameters of an MLP, or their gradients.
+#[derive(Clone, Debug)]
+pub struct MlpTensors<B: Backend> {
+    /// Weight of the first layer [D, M].
+    pub weight1: Tensor<B, 2>,
+    /// Bias of the first layer [M].
+    pub bias1: Tensor<B, 1>,
+    /// Weight of the second layer [M, D].
+    pub weight2: Tensor<B, 2>,
+    /// Bias of the second layer [D].
+    pub bias2: Tensor<B, 1>,
 }
 
-impl Ops for burn_flex::Flex {}
+/// A flattened parameter and its moments.
+#[derive(Clone, Debug)]
+pub struct AdamWState<B: Backend> {
+    /// The parameter.
+    pub weights: Tensor<B, 1>,
+    /// Running mean of the gradient.
+    pub first: Tensor<B, 1>,
+    /// Running mean of the squared gradient.
+    pub second: Tensor<B, 1>,
+}
 
-#[cfg(feature = "tch")]
-impl Ops for burn_tch::LibTorch {}
+/// The numbers of one AdamW update.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamWFactors {
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// What decay leaves of the weights: 1 - rate * weight decay.
+    pub keep: f64,
+    /// Rate over the first moment's bias correction.
+    pub rate: f64,
+    /// Root of the second moment's bias correction.
+    pub root: f64,
+}
 
 #[cfg(feature = "cuda")]
 impl Ops for burn_cuda::Cuda {}
-
-impl<B: Ops, C: CheckpointStrategy> Ops for Autodiff<B, C> {}

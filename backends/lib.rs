@@ -6,9 +6,9 @@
 
 pub mod kernel;
 
-mod flex;
 #[cfg(feature = "cuda")]
 mod cuda;
+mod flex;
 #[cfg(feature = "tch")]
 mod libtorch;
 
@@ -158,7 +158,10 @@ pub fn run<J: Job>(choice: &Choice, job: J) -> Result<J::Output, BackendError> {
         #[cfg(feature = "cuda")]
         Name::Cuda => cuda::run(choice, job),
         #[cfg(not(all(feature = "tch", feature = "cuda")))]
-        name => Err(BackendError::NotCompiled { name: name.as_str(), how_to_get: how_to_get(name) }),
+        name => Err(BackendError::NotCompiled {
+            name: name.as_str(),
+            how_to_get: how_to_get(name),
+        }),
     }
 }
 
@@ -169,14 +172,22 @@ pub fn list() -> Vec<BackendState> {
         .map(|name| {
             let state = probe(name);
             let how_to_get = (state != State::Ready).then(|| how_to_get(name));
-            BackendState { name: name.as_str(), summary: name.summary(), state, how_to_get }
+            BackendState {
+                name: name.as_str(),
+                summary: name.summary(),
+                state,
+                how_to_get,
+            }
         })
         .collect()
 }
 
 /// The backends compiled into this program.
 pub fn compiled() -> Vec<Name> {
-    Name::ALL.into_iter().filter(|&name| probe(name) != State::NotCompiled).collect()
+    Name::ALL
+        .into_iter()
+        .filter(|&name| probe(name) != State::NotCompiled)
+        .collect()
 }
 
 fn probe(name: Name) -> State {
@@ -194,9 +205,11 @@ fn probe(name: Name) -> State {
 fn how_to_get(name: Name) -> String {
     match name {
         Name::Flex => String::new(),
-        Name::Tch => "set LibTorch up with `eval \"$(backends/setup-libtorch)\"`, then build with `cargo build --release \
+        Name::Tch => {
+            "set LibTorch up with `eval \"$(backends/setup-libtorch)\"`, then build with `cargo build --release \
                       --features tch`"
-            .to_owned(),
+                .to_owned()
+        }
         Name::Cuda => "build with `cargo build --release --features cuda` and run where an NVIDIA driver and the CUDA \
                        run-time libraries (libcuda, libnvrtc) can be loaded"
             .to_owned(),

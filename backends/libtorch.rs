@@ -12,7 +12,10 @@ pub(crate) fn run<J: Job>(choice: &Choice, job: J) -> Result<J::Output, BackendE
         Some(number) => {
             return Err(BackendError::Unavailable {
                 name: "tch",
-                reason: format!("LibTorch sees {} CUDA devices, so there is no device {number}", tch::Cuda::device_count()),
+                reason: format!(
+                    "LibTorch sees {} CUDA devices, so there is no device {number}",
+                    tch::Cuda::device_count()
+                ),
                 how_to_get: "leave --device out to compute on the processor, or install an NVIDIA driver".to_owned(),
             });
         }
@@ -23,7 +26,11 @@ pub(crate) fn run<J: Job>(choice: &Choice, job: J) -> Result<J::Output, BackendE
     let on_cpu = matches!(device, LibTorchDevice::Cpu);
     let facts = Facts {
         name: "tch",
-        device: if on_cpu { "cpu".to_owned() } else { format!("cuda:{}", choice.device.unwrap_or(0)) },
+        device: if on_cpu {
+            "cpu".to_owned()
+        } else {
+            format!("cuda:{}", choice.device.unwrap_or(0))
+        },
         library: "burn-tch 0.21.0, LibTorch 2.9.0".to_owned(),
         threads: on_cpu.then(|| tch::get_num_threads().max(1) as usize),
     };

@@ -62,7 +62,8 @@ pub fn authors_name(ours: &str, release: Release) -> String {
 }
 
 fn block_name(ours: &str) -> String {
-    ours.replace("query_value_bias.query", "q_bias").replace("query_value_bias.value", "v_bias")
+    ours.replace("query_value_bias.query", "q_bias")
+        .replace("query_value_bias.value", "v_bias")
 }
 
 fn swin_name(ours: &str) -> String {
@@ -76,7 +77,11 @@ fn swin_name(ours: &str) -> String {
         "mlp" => format!("mlp.{}", field.replace("fc1", "model.0").replace("fc2", "model.2")),
         other => other.to_owned(),
     };
-    if layer.starts_with("mlp.") { format!("{block}.{layer}") } else { format!("{block}.{layer}.{field}") }
+    if layer.starts_with("mlp.") {
+        format!("{block}.{layer}")
+    } else {
+        format!("{block}.{layer}.{field}")
+    }
 }
 
 fn video_decoder(ours: &str) -> String {
@@ -97,7 +102,10 @@ fn tokenizer_name(ours: &str) -> String {
         "project2" => format!("quantize_layer.2.{rest}"),
         _ => match rest.strip_prefix("ResidualQuantizer.levels.") {
             Some(rest) => {
-                let rest = rest.replace("vectors", "weight").replace("usage", "cluster_size_ema").replace("sums", "embed_ema");
+                let rest = rest
+                    .replace("vectors", "weight")
+                    .replace("usage", "cluster_size_ema")
+                    .replace("sums", "embed_ema");
                 format!("quantizer.codebooks.{rest}")
             }
             None if rest.ends_with("usage") => "quantizer.cluster_size".to_owned(),
@@ -124,7 +132,10 @@ pub fn from_authors(ours: &str, expected: &[usize], theirs: &Values) -> Option<V
     } else if ours.ends_with("vectors") && theirs.shape.first().is_some_and(|&rows| rows == expected[0] + 1) {
         data.truncate(count);
     }
-    (data.len() == count).then(|| Values { shape: expected.to_vec(), data })
+    (data.len() == count).then(|| Values {
+        shape: expected.to_vec(),
+        data,
+    })
 }
 
 /// Their values from ours, flattened in their layout.
@@ -137,7 +148,9 @@ pub fn to_authors(ours: &str, values: &Values) -> Vec<f32> {
 
 /// [rows, columns] to [columns, rows].
 fn transpose(data: &[f32], rows: usize, columns: usize) -> Vec<f32> {
-    (0..rows * columns).map(|index| data[index % rows * columns + index / rows]).collect()
+    (0..rows * columns)
+        .map(|index| data[index % rows * columns + index / rows])
+        .collect()
 }
 
 /// Our weights for every parameter in `template` (names and shapes), from the authors' values by their name.
@@ -151,7 +164,10 @@ pub fn import<'a>(
 ) -> Result<Weights, ImportError> {
     let convert = |(ours, values): (&String, &Values)| {
         let theirs = authors_name(ours, release);
-        let found = find(&theirs).ok_or_else(|| ImportError::Missing { ours: ours.clone(), theirs: theirs.clone() })?;
+        let found = find(&theirs).ok_or_else(|| ImportError::Missing {
+            ours: ours.clone(),
+            theirs: theirs.clone(),
+        })?;
         let converted = from_authors(ours, &values.shape, found).ok_or_else(|| ImportError::Shape {
             ours: ours.clone(),
             theirs,

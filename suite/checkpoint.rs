@@ -66,7 +66,10 @@ fn bytes<S: Serialize>(weights: &Weights, state: &S) -> Result<Vec<u8>, Checkpoi
         path: PathBuf::new(),
         source: error.into(),
     })?;
-    Ok(weights::to_safetensors(weights, HashMap::from([(STATE.to_owned(), state)]))?)
+    Ok(weights::to_safetensors(
+        weights,
+        HashMap::from([(STATE.to_owned(), state)]),
+    )?)
 }
 
 fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
@@ -108,12 +111,7 @@ fn parse<S: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<(Weights, S),
 ///
 /// # Errors
 /// If the disk is full or the folder cannot be written; the earlier checkpoints are then untouched.
-pub fn save<S: Serialize>(
-    folder: &Path,
-    step: u64,
-    weights: &Weights,
-    state: &S,
-) -> Result<PathBuf, CheckpointError> {
+pub fn save<S: Serialize>(folder: &Path, step: u64, weights: &Weights, state: &S) -> Result<PathBuf, CheckpointError> {
     let bytes = bytes(weights, state)?;
     let path = folder.join(format!("{PREFIX}{step:010}-{}{SUFFIX}", digest(&bytes)));
     write_bytes(&path, &bytes)?;
@@ -126,7 +124,9 @@ pub fn save<S: Serialize>(
 
 /// The checkpoints of a run's folder, oldest first.
 pub fn list(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
     let is_one = |path: &PathBuf| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
         name.starts_with(PREFIX) && name.ends_with(SUFFIX)
@@ -166,7 +166,13 @@ mod tests {
     use bridle::weights::Values;
 
     fn weights(value: f32) -> Weights {
-        Weights::from([("a.b".to_owned(), Values { shape: vec![2, 1], data: vec![value, -0.0] })])
+        Weights::from([(
+            "a.b".to_owned(),
+            Values {
+                shape: vec![2, 1],
+                data: vec![value, -0.0],
+            },
+        )])
     }
 
     #[test]

@@ -7,11 +7,21 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
 /// Model inputs of these samples as one tensor [B, C, T, H, W].
-pub fn batch<B: Backend>(dataset: &Dataset, samples: &[usize], geometry: &Geometry, device: &B::Device) -> Tensor<B, 5> {
+pub fn batch<B: Backend>(
+    dataset: &Dataset,
+    samples: &[usize],
+    geometry: &Geometry,
+    device: &B::Device,
+) -> Tensor<B, 5> {
     let mut values = Vec::with_capacity(samples.len() * geometry.input_len());
-    samples.iter().for_each(|&sample| values.extend_from_slice(dataset.input(sample)));
+    samples
+        .iter()
+        .for_each(|&sample| values.extend_from_slice(dataset.input(sample)));
     let [channels, times, height, width] = geometry.input();
-    Tensor::from_data(TensorData::new(values, [samples.len(), channels, times, height, width]), device)
+    Tensor::from_data(
+        TensorData::new(values, [samples.len(), channels, times, height, width]),
+        device,
+    )
 }
 
 /// The training order: a new permutation of the samples for each epoch; the last, incomplete batch is left out.
@@ -26,7 +36,12 @@ pub struct Order<'a> {
 impl<'a> Order<'a> {
     /// Batches of `batch` samples (or of all, if there are fewer).
     pub fn new(samples: &'a [usize], batch: usize, seed: Seed) -> Self {
-        Self { samples, batch: batch.min(samples.len()).max(1), seed, epoch: None }
+        Self {
+            samples,
+            batch: batch.min(samples.len()).max(1),
+            seed,
+            epoch: None,
+        }
     }
 
     /// Optimizer steps in an epoch.

@@ -36,7 +36,12 @@ impl Labels {
     ) -> Self {
         let geometry = *tokenizer.vit.geometry();
         if let Some(samples) = starting {
-            tokenizer.quantize(input::batch(dataset, samples, &geometry, device), source, Mode::Eval, picks);
+            tokenizer.quantize(
+                input::batch(dataset, samples, &geometry, device),
+                source,
+                Mode::Eval,
+                picks,
+            );
         }
         progress.start("labels", samples.len() as u64);
         let mut codes = HashMap::with_capacity(samples.len());
@@ -49,17 +54,25 @@ impl Labels {
             width = levels;
             let found: Vec<i64> = found.into_data().iter::<i64>().collect();
             let counts = counts.get_or_insert_with(|| {
-                let codes = bridle::quantizer::Quantizer::codebooks(&tokenizer.quantizer)[0].usage.dims()[0];
+                let codes = bridle::quantizer::Quantizer::codebooks(&tokenizer.quantizer)[0]
+                    .usage
+                    .dims()[0];
                 CodebookCounts::new(levels, codes)
             });
-            counts.add(&found).expect("a quantizer gives codes of its own codebooks");
+            counts
+                .add(&found)
+                .expect("a quantizer gives codes of its own codebooks");
             for (sample, found) in samples.iter().zip(found.chunks_exact(tokens * levels)) {
                 codes.insert(*sample, found.iter().map(|&code| code as u16).collect());
             }
             progress.advance(samples.len() as u64);
         }
         progress.finish();
-        Self { codes, levels: width, counts: counts.unwrap_or_else(|| CodebookCounts::new(0, 0)) }
+        Self {
+            codes,
+            levels: width,
+            counts: counts.unwrap_or_else(|| CodebookCounts::new(0, 0)),
+        }
     }
 
     /// The codes of a batch's removed tokens, [B * R, Q], in the mask's order.

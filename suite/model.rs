@@ -10,21 +10,37 @@ pub fn geometry(plan: &Plan) -> model::Geometry {
     let patch = plan.model.patch;
     match plan.data.input {
         InputSpec::Audio { frames, mels, .. } => {
-            let rows = plan.position.as_ref().map_or(AudioRows::Scrambled, |position| position.audio_rows);
+            let rows = plan
+                .position
+                .as_ref()
+                .map_or(AudioRows::Scrambled, |position| position.audio_rows);
             let AudioRows::Scrambled = rows;
-            model::Geometry::Audio { frames, mels, patch, rows: bridle::position::AudioRows::Scrambled }
+            model::Geometry::Audio {
+                frames,
+                mels,
+                patch,
+                rows: bridle::position::AudioRows::Scrambled,
+            }
         }
         InputSpec::Image { side, .. } => model::Geometry::Image { side, patch },
-        InputSpec::Video { frames, side, .. } => {
-            model::Geometry::Video { frames, side, patch, tubelet: plan.model.tubelet.unwrap_or(1) }
-        }
+        InputSpec::Video { frames, side, .. } => model::Geometry::Video {
+            frames,
+            side,
+            patch,
+            tubelet: plan.model.tubelet.unwrap_or(1),
+        },
     }
 }
 
 /// Sizes of the encoder (and of the tokenizer's body).
 pub fn encoder(plan: &Plan) -> model::StackConfig {
     let sizes = &plan.model;
-    model::StackConfig { dim: sizes.dim, depth: sizes.depth, heads: sizes.heads, mlp_ratio: sizes.mlp_ratio }
+    model::StackConfig {
+        dim: sizes.dim,
+        depth: sizes.depth,
+        heads: sizes.heads,
+        mlp_ratio: sizes.mlp_ratio,
+    }
 }
 
 /// Sizes of every part; None where the plan pretrains nothing.
@@ -36,11 +52,19 @@ pub fn config(plan: &Plan) -> Option<ModelConfig> {
         DecoderKind::Global => model::DecoderKind::Global,
         DecoderKind::Swin => model::DecoderKind::Swin,
     };
-    let stack = |dim, depth, heads| model::StackConfig { dim, depth, heads, mlp_ratio };
+    let stack = |dim, depth, heads| model::StackConfig {
+        dim,
+        depth,
+        heads,
+        mlp_ratio,
+    };
     Some(ModelConfig {
         geometry: geometry(plan),
         encoder: encoder(plan),
-        decoder: model::DecoderConfig { kind, stack: stack(decoder.dim, decoder.depth, decoder.heads) },
+        decoder: model::DecoderConfig {
+            kind,
+            stack: stack(decoder.dim, decoder.depth, decoder.heads),
+        },
         estimator: stack(estimator.dim, estimator.depth, estimator.heads),
         quantizer: quantizer.kind.word().to_owned(),
         codes: codes(quantizer),

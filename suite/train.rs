@@ -36,7 +36,12 @@ const LOG_EVERY: usize = 10;
 /// The learning rate over a phase: warm-up, then a cosine to 0.
 fn schedule(phase: &PhasePlan) -> Schedule {
     let length = &phase.length;
-    Schedule { rate: length.rate, least: 0.0, warmup_epochs: length.warmup_epochs, epochs: length.epochs as f64 }
+    Schedule {
+        rate: length.rate,
+        least: 0.0,
+        warmup_epochs: length.warmup_epochs,
+        epochs: length.epochs as f64,
+    }
 }
 
 /// Why pretraining stopped early.
@@ -91,6 +96,8 @@ pub struct State {
     pub total_steps: u64,
     /// Whether the quantizer's codebooks have started.
     started: bool,
+    /// Steps that the student's and the teacher's optimizer took in the phase at hand.
+    optimizer_steps: [u64; 2],
     /// First and last loss of the phase at hand.
     loss: Option<(f64, f64)>,
     /// Seconds of training in the phase at hand.
@@ -165,14 +172,18 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         );
         let adamw = adamw(context.plan);
         let (mut student_optimizer, mut teacher_optimizer) = (AdamW::new(adamw), AdamW::new(adamw));
-        let mut state = State { id: context.id.to_owned(), ..State::default() };
+        let mut state = State {
+            id: context.id.to_owned(),
+            ..State::default()
+        };
         let resumed = saved.as_ref().map(|(_, state)| state.total_steps);
         if let Some((weights, saved)) = saved {
             student = weights::load(student, &under(&weights, "student."))?;
             teacher = weights::load(teacher, &under(&weights, "teacher."))?;
             teacher.tokenizer.quantizer.set_started(saved.started);
-            let load = |part: &str| AdamW::load(adamw, &under(&weights, part), saved.step, device);
-            (student_optimizer, teacher_optimizer) = (load("student_optimizer."), load("teacher_optimizer."));
+            let load = |part: &str, steps: u64| AdamW::load(adamw, &under(&weights, part), steps, device);
+            student_optimizer = load("student_optimizer.", saved.optimizer_steps[0]);
+            teacher_optimizer = load("teacher_optimizer.", saved.optimizer_steps[1]);
             state = saved;
         }
         let log = MetricsLog::open(&context.folder.join("metrics.jsonl"), resumed)?;
@@ -229,9 +240,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             let rate = schedule.at(step as f64 / order.steps_per_epoch() as f64);
             let samples = order.at(step);
             let loss = match phase.kind {
-                PhaseKind::Encoder => {
-                    self.encoder_step(&seed, &samples, labels.as_ref(), rate, &mut picks)
-                }
+                PhaseKind::Encoder => self.encoder_step(&seed, &samples, labels.as_ref(), rate, &mut picks),
                 PhaseKind::Tokenizer => {
                     let encoder = frozen_encoder.get_or_insert_with(|| self.student.encoder.valid());
                     let x = input::batch::<B>(self.context.dataset, &samples, &self.config.geometry, &self.device);
@@ -258,7 +267,11 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
                 && self.state.step < steps
             {
                 self.context.progress.finish();
-                return Err(TrainError::Interrupted { signal, phase: phase.name, step: self.state.step });
+                return Err(TrainError::Interrupted {
+                    signal,
+                    phase: phase.name,
+                    step: self.state.step,
+                });
             }
         }
         self.context.progress.finish();
@@ -294,7 +307,9 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             codebooks: labels.statistics(),
             reused_from: None,
         });
-        self.context.progress.say(&summary(phase, &self.state, &labels.statistics()));
+        self.context
+            .progress
+            .say(&summary(phase, &self.state, &labels.statistics()));
         self.labels = (phase.kind == PhaseKind::Tokenizer).then_some(labels);
         self.state = State {
             phase: self.state.phase + 1,
@@ -329,15 +344,33 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
 
     /// The first encoder phase has labels from the cold start: the tokenizer was never trained then.
     fn source(&self, kind: PhaseKind) -> Source {
-        if kind == PhaseKind::Encoder && self.state.phase == 0 { Source::ColdStart } else { Source::Network }
+        if kind == PhaseKind::Encoder && self.state.phase == 0 {
+            Source::ColdStart
+        } else {
+            Source::Network
+        }
     }
 
     fn make_labels(&mut self, source: Source, starting: Option<&[usize]>, picks: &mut SeededPicks) -> Labels {
-        let Context { plan, dataset, train, progress, .. } = self.context;
+        let Context {
+            plan,
+            dataset,
+            train,
+            progress,
+            ..
+        } = self.context;
         let mut frozen = self.teacher.tokenizer.valid();
         let batch = plan.pretrain.as_ref().map_or(1, |pretrain| pretrain.batch);
-        let labels =
-            Labels::make(&mut frozen, source, dataset, train, (batch, starting), picks, progress, &self.device);
+        let labels = Labels::make(
+            &mut frozen,
+            source,
+            dataset,
+            train,
+            (batch, starting),
+            picks,
+            progress,
+            &self.device,
+        );
         self.keep_codebooks(&frozen.quantizer);
         labels
     }
@@ -384,8 +417,15 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         let mut dropout = Dropout::Draw(seed.child("dropout").indexed(self.state.step).stream());
         let loss = encoder_loss(&self.student, x, &mask.upload(&self.device), codes, &mut dropout);
         let grads = loss.backward();
-        self.student = self.student_optimizer.step(self.student.clone(), &grads, rate, &UniformRate);
-        StepLoss { step: self.state.step, rate, values: vec![("loss", loss.inner())], codebooks: None }
+        self.student = self
+            .student_optimizer
+            .step(self.student.clone(), &grads, rate, &UniformRate);
+        StepLoss {
+            step: self.state.step,
+            rate,
+            values: vec![("loss", loss.inner())],
+            codebooks: None,
+        }
     }
 
     /// Labels of one step's removed tokens, without a graph.
@@ -415,30 +455,46 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         let found = tokenizer_loss(&mut self.teacher, x, Tensor::from_inner(target), picks);
         let loss = found.total();
         let grads = loss.backward();
-        self.teacher = self.teacher_optimizer.step(self.teacher.clone(), &grads, rate, &UniformRate);
-        let codebooks = self.state.step.is_multiple_of(LOG_EVERY as u64).then(|| batch_statistics(&found.quantized.codes, self.config.codes.codes));
+        self.teacher = self
+            .teacher_optimizer
+            .step(self.teacher.clone(), &grads, rate, &UniformRate);
+        let codebooks = self
+            .state
+            .step
+            .is_multiple_of(LOG_EVERY as u64)
+            .then(|| batch_statistics(&found.quantized.codes, self.config.codes.codes));
         let values = vec![
             ("loss", loss.inner()),
             ("estimation", found.estimation.inner()),
             ("quantization", found.quantized.loss.inner()),
         ];
-        StepLoss { step: self.state.step, rate, values, codebooks }
+        StepLoss {
+            step: self.state.step,
+            rate,
+            values,
+            codebooks,
+        }
     }
 
     /// Every step trains E and D; every n-th adds the weighted tokenizer loss to the same backward pass.
-    fn joint_step(
-        &mut self,
-        seed: &Seed,
-        samples: &[usize],
-        rate: f64,
-        picks: &mut SeededPicks,
-    ) -> StepLoss<B> {
-        let (every, weight) = self.context.plan.joint.as_ref().map_or((1, 0.0), |joint| (joint.every, joint.weight));
+    fn joint_step(&mut self, seed: &Seed, samples: &[usize], rate: f64, picks: &mut SeededPicks) -> StepLoss<B> {
+        let (every, weight) = self
+            .context
+            .plan
+            .joint
+            .as_ref()
+            .map_or((1, 0.0), |joint| (joint.every, joint.weight));
         let x = input::batch::<B>(self.context.dataset, samples, &self.config.geometry, &self.device);
         let mask = self.mask(seed, samples.len());
         let codes = self.step_labels(x.clone(), Source::Network, &mask, picks);
         let mut dropout = Dropout::Draw(seed.child("dropout").indexed(self.state.step).stream());
-        let mut loss = encoder_loss(&self.student, x.clone(), &mask.upload(&self.device), codes, &mut dropout);
+        let mut loss = encoder_loss(
+            &self.student,
+            x.clone(),
+            &mask.upload(&self.device),
+            codes,
+            &mut dropout,
+        );
         let mut values = vec![("loss", loss.clone().inner())];
         let mut codebooks = None;
         let with_tokenizer = self.state.step.is_multiple_of(every as u64);
@@ -450,31 +506,56 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             loss = loss + found.total().mul_scalar(weight);
         }
         let grads = loss.backward();
-        self.student = self.student_optimizer.step(self.student.clone(), &grads, rate, &UniformRate);
+        self.student = self
+            .student_optimizer
+            .step(self.student.clone(), &grads, rate, &UniformRate);
         if with_tokenizer {
-            self.teacher = self.teacher_optimizer.step(self.teacher.clone(), &grads, rate, &UniformRate);
+            self.teacher = self
+                .teacher_optimizer
+                .step(self.teacher.clone(), &grads, rate, &UniformRate);
         }
-        StepLoss { step: self.state.step, rate, values, codebooks }
+        StepLoss {
+            step: self.state.step,
+            rate,
+            values,
+            codebooks,
+        }
     }
 
     /// Reads the pending losses back, checks them and writes them to the log.
     fn flush(&mut self, phase: &PhasePlan, per_epoch: u64, pending: &mut Vec<StepLoss<B>>) -> Result<(), TrainError> {
-        for StepLoss { step, rate, values, codebooks } in pending.drain(..) {
+        for StepLoss {
+            step,
+            rate,
+            values,
+            codebooks,
+        } in pending.drain(..)
+        {
             let (names, tensors): (Vec<_>, Vec<_>) = values.into_iter().unzip();
             let values: Vec<f32> = Tensor::cat(tensors, 0).into_data().iter::<f32>().collect();
             if let Some(&loss) = values.iter().find(|value| !value.is_finite()) {
                 self.context.progress.finish();
                 let last_good = checkpoint::list(self.context.folder).pop();
-                return Err(TrainError::Diverged { phase: phase.name.clone(), step, loss, last_good });
+                return Err(TrainError::Diverged {
+                    phase: phase.name.clone(),
+                    step,
+                    loss,
+                    last_good,
+                });
             }
             let loss = f64::from(values[0]);
             self.state.loss = Some((self.state.loss.map_or(loss, |(first, _)| first), loss));
-            let mut line = json!({"phase": phase.name, "phase_step": step, "epoch": step as f64 / per_epoch as f64, "rate": rate});
-            names.iter().zip(&values).for_each(|(name, value)| line[*name] = json!(value));
+            let mut line =
+                json!({"phase": phase.name, "phase_step": step, "epoch": step as f64 / per_epoch as f64, "rate": rate});
+            names
+                .iter()
+                .zip(&values)
+                .for_each(|(name, value)| line[*name] = json!(value));
             if let Some(codebooks) = codebooks {
                 line["codebooks"] = codebooks;
             }
-            self.log.append(self.state.total_steps - self.state.step + step + 1, &line)?;
+            self.log
+                .append(self.state.total_steps - self.state.step + step + 1, &line)?;
             self.context.progress.note(format!("loss {loss:.4}, rate {rate:.1e}"));
         }
         Ok(())
@@ -488,14 +569,22 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             ("teacher_optimizer.", self.teacher_optimizer.save()),
         ];
         let named = |(part, weights): (&'static str, Weights)| {
-            weights.into_iter().map(move |(name, values)| (format!("{part}{name}"), values))
+            weights
+                .into_iter()
+                .map(move |(name, values)| (format!("{part}{name}"), values))
         };
         parts.into_iter().flat_map(named).collect()
     }
 
     fn save(&mut self) -> Result<(), TrainError> {
         self.state.started = self.teacher.tokenizer.quantizer.is_started();
-        let path = checkpoint::save(self.context.folder, self.state.total_steps, &self.weights(), &self.state)?;
+        self.state.optimizer_steps = [self.student_optimizer.steps(), self.teacher_optimizer.steps()];
+        let path = checkpoint::save(
+            self.context.folder,
+            self.state.total_steps,
+            &self.weights(),
+            &self.state,
+        )?;
         self.last_checkpoint = (Instant::now(), Some(path));
         Ok(())
     }
@@ -514,7 +603,8 @@ fn adamw(plan: &Plan) -> AdamWConfig {
 
 /// The weights whose names start with `part`, without it.
 pub fn under(weights: &Weights, part: &str) -> Weights {
-    let strip = |(name, values): (&String, &weights::Values)| Some((name.strip_prefix(part)?.to_owned(), values.clone()));
+    let strip =
+        |(name, values): (&String, &weights::Values)| Some((name.strip_prefix(part)?.to_owned(), values.clone()));
     weights.iter().filter_map(strip).collect()
 }
 
@@ -523,7 +613,9 @@ fn batch_statistics<B: burn::tensor::backend::Backend>(codes: &Tensor<B, 3, burn
     let [_, _, levels] = codes.dims();
     let found: Vec<i64> = codes.to_data().iter::<i64>().collect();
     let mut counts = CodebookCounts::new(levels, count);
-    counts.add(&found).expect("a quantizer gives codes of its own codebooks");
+    counts
+        .add(&found)
+        .expect("a quantizer gives codes of its own codebooks");
     let level = |level: CodebookStatistics| json!({"used": level.used, "perplexity": level.perplexity});
     counts.statistics().into_iter().map(level).collect()
 }
@@ -531,8 +623,14 @@ fn batch_statistics<B: burn::tensor::backend::Backend>(codes: &Tensor<B, 3, burn
 /// One line on a phase that has ended.
 fn summary(phase: &PhasePlan, state: &State, codebooks: &[CodebookStatistics]) -> String {
     let (first, last) = state.loss.unwrap_or((f64::NAN, f64::NAN));
-    let used: Vec<String> = codebooks.iter().map(|level| format!("{}/{}", level.used, level.codes)).collect();
-    let perplexity: Vec<String> = codebooks.iter().map(|level| format!("{:.0}", level.perplexity)).collect();
+    let used: Vec<String> = codebooks
+        .iter()
+        .map(|level| format!("{}/{}", level.used, level.codes))
+        .collect();
+    let perplexity: Vec<String> = codebooks
+        .iter()
+        .map(|level| format!("{:.0}", level.perplexity))
+        .collect();
     format!(
         "{}: {} epochs, loss {first:.4} to {last:.4}, codes used {}, perplexity {}, {:.0} s",
         phase.name,
@@ -542,4 +640,3 @@ fn summary(phase: &PhasePlan, state: &State, codebooks: &[CodebookStatistics]) -
         state.seconds
     )
 }
-

@@ -1,7 +1,8 @@
 //! ESC-50: 2,000 clips of environmental sound, 5 s each, 50 classes in 5 official folds (Piczak 2015).
 //!
-//! Known variants: the original archive (44.1 kHz wav), and the same clips at 16 kHz, the esc10 part as flac and the rest as
-//! Vorbis, all of whose files are pinned by size and sha256. In that second one the codec coincides with the esc10 flag.
+//! Known variants: the original archive (44.1 kHz wav), and the same clips at 16 kHz, the esc10 part as flac and the
+//! rest as Vorbis, all of whose files are pinned by size and sha256. In that second one the codec coincides with the
+//! esc10 flag.
 
 mod layout;
 mod table;

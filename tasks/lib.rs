@@ -1,7 +1,8 @@
-//! Tasks: what a model is trained and judged on. Data sets are found, verified, decoded and turned into model inputs here.
+//! Tasks: what a model is trained and judged on. Data sets are found, verified, decoded and turned into model inputs
+//! here.
 //!
-//! A [`Task`] describes itself with a [`TaskSpec`] and opens as a [`Dataset`]: samples with an id, a target and a place in
-//! the splits, and their normalised inputs by random access. Nothing here knows the training framework.
+//! A [`Task`] describes itself with a [`TaskSpec`] and opens as a [`Dataset`]: samples with an id, a target and a place
+//! in the splits, and their normalised inputs by random access. Nothing here knows the training framework.
 //!
 //! A new task is one file with a type that implements [`Task`], and one line in the list below.
 

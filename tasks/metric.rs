@@ -52,8 +52,8 @@ impl Accuracy {
     }
 }
 
-/// For each sample, how many classes come before its target: those with a higher score, and of those with an equal score the
-/// ones with a lower index, so that top-1 is the first highest score, as argmax has it.
+/// For each sample, how many classes come before its target: those with a higher score, and of those with an equal
+/// score the ones with a lower index, so that top-1 is the first highest score, as argmax has it.
 pub fn ranks(scores: &[f32], targets: &[usize], classes: usize) -> Result<Vec<usize>, MetricError> {
     if targets.is_empty() {
         return Err(MetricError::Empty);

@@ -1,10 +1,10 @@
 //! Order and rhythm: what the classes of the generated tasks differ in, and nothing else.
 //!
-//! A sequence of slots holds four kinds of events and a pause, numbered 0 (the pause) to 4. In class k each slot's number
-//! follows from the one before by adding k modulo 5, so that in every class each event and the pause are equally frequent,
-//! no two classes share a single pair of neighbours, and neither one slot nor the sum of all tells the class. Now and then a
-//! sequence starts again at a random number: copying what came a period earlier then fails, and whoever wants to
-//! predict a hidden slot has to find out which step this sequence takes.
+//! A sequence of slots holds four kinds of events and a pause, numbered 0 (the pause) to 4. It starts at a random
+//! number, and in class k each slot's number follows from the one before by adding k modulo 5. So in every class each
+//! event and the pause are equally frequent at every place, and no two classes share a single pair of neighbours:
+//! neither one slot nor the sum of all tells the class, and whoever wants to predict a hidden slot from others has to
+//! find out the step.
 
 use rayon::ThreadPool;
 
@@ -22,33 +22,19 @@ pub(crate) const CLASSES: usize = SYMBOLS - 1;
 /// The number of the pause.
 pub(crate) const PAUSE: usize = 0;
 
-/// How many sequences there are and how long they run between two random starts.
+/// How many samples there are.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pattern {
-    /// Slots of the shortest run.
-    pub shortest: usize,
-    /// Slots of the longest run.
-    pub longest: usize,
+pub(crate) struct Size {
     /// Training samples per class.
     pub train: usize,
     /// Test samples per class.
     pub test: usize,
 }
 
-impl Pattern {
-    /// One sequence of class `class`.
-    pub fn draw(&self, class: usize, slots: usize, stream: &mut Stream) -> Vec<usize> {
-        let mut sequence = Vec::with_capacity(slots);
-        while sequence.len() < slots {
-            let mut number = stream.below(SYMBOLS);
-            let run = self.shortest + stream.below(self.longest - self.shortest + 1);
-            for _ in 0..run.min(slots - sequence.len()) {
-                sequence.push(number);
-                number = (number + class + 1) % SYMBOLS;
-            }
-        }
-        sequence
-    }
+/// One sequence of class `class` with a random start.
+pub(crate) fn draw(class: usize, slots: usize, stream: &mut Stream) -> Vec<usize> {
+    let start = stream.below(SYMBOLS);
+    (0..slots).map(|slot| (start + slot * (class + 1)) % SYMBOLS).collect()
 }
 
 /// The classes' names.
@@ -60,14 +46,14 @@ pub(crate) fn classes() -> Vec<String> {
 /// `generate` gives the input of a class before normalisation, `normalise` the rest.
 pub(crate) fn dataset(
     spec: &TaskSpec,
-    pattern: Pattern,
+    size: Size,
     parameters: &str,
     request: &OpenRequest,
     progress: &dyn Progress,
     generate: impl Fn(usize, &mut Stream) -> Vec<f32> + Sync,
     normalise: impl Fn(&mut [f32]) + Sync,
 ) -> Result<Dataset, DataError> {
-    let samples = samples(pattern, request.subset);
+    let samples = samples(size, request.subset);
     let pool: ThreadPool = store::pool(request.threads)?;
     let root = Seed::root(u64::from(spec.version)).child(spec.name);
     let work = Work {
@@ -88,7 +74,7 @@ pub(crate) fn dataset(
         version: spec.version,
         variant: "generated".to_owned(),
         source: spec.source.to_owned(),
-        manifest_sha256: sha256(format!("{} {} {parameters} {pattern:?}", spec.name, spec.version).as_bytes()),
+        manifest_sha256: sha256(format!("{} {} {parameters} {size:?}", spec.name, spec.version).as_bytes()),
         counts: counts(&samples),
         subset: request.subset,
         skipped: Vec::new(),
@@ -107,7 +93,7 @@ pub(crate) fn dataset(
 }
 
 /// Classes in turn, so that any beginning of a split is balanced.
-fn samples(pattern: Pattern, subset: Option<usize>) -> Vec<Sample> {
+fn samples(size: Size, subset: Option<usize>) -> Vec<Sample> {
     let part = |split, name: &'static str, per_class: usize| {
         let per_class = subset.map_or(per_class, |n| n.min(per_class));
         (0..per_class * CLASSES).map(move |index| Sample {
@@ -117,8 +103,8 @@ fn samples(pattern: Pattern, subset: Option<usize>) -> Vec<Sample> {
             split,
         })
     };
-    part(Split::Train, "train", pattern.train)
-        .chain(part(Split::Test, "test", pattern.test))
+    part(Split::Train, "train", size.train)
+        .chain(part(Split::Test, "test", size.test))
         .collect()
 }
 
@@ -126,47 +112,32 @@ fn samples(pattern: Pattern, subset: Option<usize>) -> Vec<Sample> {
 mod tests {
     use super::*;
 
-    const PATTERN: Pattern = Pattern {
-        shortest: 4,
-        longest: 8,
-        train: 1,
-        test: 1,
-    };
-
     #[test]
-    fn numbers_are_equally_frequent_in_every_class() {
+    fn numbers_are_equally_frequent_in_every_slot_of_every_class() {
         for class in 0..CLASSES {
             let mut stream = Seed::root(1).indexed(class as u64).stream();
-            let mut seen = [0usize; SYMBOLS];
-            for _ in 0..2_000 {
-                PATTERN
-                    .draw(class, 16, &mut stream)
-                    .iter()
-                    .for_each(|&number| seen[number] += 1);
+            let mut seen = [[0usize; SYMBOLS]; 7];
+            for _ in 0..5_000 {
+                let sequence = draw(class, 7, &mut stream);
+                seen.iter_mut()
+                    .zip(&sequence)
+                    .for_each(|(seen, &number)| seen[number] += 1);
             }
-            // 32,000 slots, 6,400 expected each; neighbours depend on each other, so the band is wide
-            assert!(
-                seen.iter().all(|&count| count.abs_diff(6_400) < 320),
-                "class {class}: {seen:?}"
-            );
+            // 1,000 expected, standard deviation 28
+            let even = seen.iter().flatten().all(|&count| count.abs_diff(1_000) < 140);
+            assert!(even, "class {class}: {seen:?}");
         }
     }
 
     #[test]
-    fn within_a_run_neighbours_belong_to_one_class_only() {
+    fn neighbours_belong_to_one_class_only() {
         let mut stream = Seed::root(2).stream();
-        for class in 0..CLASSES {
-            let sequence = PATTERN.draw(class, 4_000, &mut stream);
-            let own = sequence
-                .windows(2)
-                .filter(|pair| (pair[0] + class + 1) % SYMBOLS == pair[1])
-                .count();
-            // a run has 6 slots on average, so 5 of 6 pairs lie inside one, and a fifth of the others fits by chance
-            let share = own as f64 / 3_999.0;
-            assert!(
-                (share - (5.0 / 6.0 + 1.0 / 30.0)).abs() < 0.03,
-                "class {class}: {share}"
-            );
+        let mut owner = std::collections::BTreeMap::new();
+        for class in (0..CLASSES).flat_map(|class| [class; 20]) {
+            for pair in draw(class, 16, &mut stream).windows(2) {
+                assert_eq!(*owner.entry((pair[0], pair[1])).or_insert(class), class, "{pair:?}");
+            }
         }
+        assert_eq!(owner.len(), SYMBOLS * CLASSES);
     }
 }

@@ -1,10 +1,10 @@
 //! Computed model inputs: made once in parallel, kept on disk, verified and memory-mapped when read again.
 //!
-//! One file per key: the rows as little-endian float32, then a JSON footer (row count, skipped rows, statistics, blake3 of
-//! the rows), then the footer's own blake3, its length and a mark. A file is written under another name and renamed when
-//! whole, so that a file under its key is complete unless the disk damaged it, and damage is found by the hashes and leads to
-//! a new computation. Programs that want to write take turns through a lock on the folder; the system frees a dead
-//! program's lock.
+//! One file per key: the rows as little-endian float32, then a JSON footer (row count, skipped rows, statistics, blake3
+//! of the rows), then the footer's own blake3, its length and a mark. A file is written under another name and renamed
+//! when whole, so that a file under its key is complete unless the disk damaged it, and damage is found by the hashes
+//! and leads to a new computation. Programs that want to write take turns through a lock on the folder; the system
+//! frees a dead program's lock.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
@@ -267,43 +267,61 @@ fn compute_all(
     compute: impl Fn(usize) -> Result<Outcome, DataError> + Sync,
     mut take: impl FnMut(&[f32]) -> Result<(), DataError>,
 ) -> Result<Footer, DataError> {
-    let (mut skipped, mut sum, mut squares) = (Vec::new(), 0.0, 0.0);
+    let mut totals = Totals::default();
     let batch = 8 * pool.current_num_threads();
+    let step = |index| {
+        let outcome = compute(index);
+        progress.advance(1);
+        outcome
+    };
     progress.start(work.what, work.samples as u64);
-    for first in (0..work.samples).step_by(batch) {
+    let outcome = (0..work.samples).step_by(batch).try_for_each(|first| {
         let range: Range<usize> = first..work.samples.min(first + batch);
-        let step = |index| {
-            let outcome = compute(index);
-            progress.advance(1);
-            outcome
-        };
         let outcomes: Vec<Result<Outcome, DataError>> = pool.install(|| range.into_par_iter().map(step).collect());
         // in order, so that of several errors the same one is always reported and sums are always rounded alike
-        for (index, outcome) in (first..).zip(outcomes) {
-            match outcome? {
-                Outcome::Skipped(reason) => skipped.push((index, reason)),
-                Outcome::Row(row) => {
-                    assert_eq!(row.values.len(), work.row, "a row of another length");
-                    (sum, squares) = (sum + row.sum, squares + row.squares);
-                    take(&row.values)?;
-                }
+        (first..).zip(outcomes).try_for_each(|(index, outcome)| match outcome? {
+            Outcome::Skipped(reason) => {
+                totals.skipped.push((index, reason));
+                Ok(())
             }
+            Outcome::Row(row) => {
+                assert_eq!(row.values.len(), work.row, "a row of another length");
+                totals.sum += row.sum;
+                totals.squares += row.squares;
+                take(&row.values)
+            }
+        })
+    });
+    progress.finish();
+    outcome.map(|()| totals.footer(work))
+}
+
+/// What is gathered over all rows.
+#[derive(Default)]
+struct Totals {
+    skipped: Vec<(usize, String)>,
+    sum: f64,
+    squares: f64,
+}
+
+impl Totals {
+    /// The footer, but for the hash of the rows.
+    fn footer(self, work: &Work) -> Footer {
+        let rows = work.samples - self.skipped.len();
+        let n = (rows * work.row).max(1) as f64;
+        let mean = self.sum / n;
+        let std = (self.squares / n - mean * mean).max(0.0).sqrt();
+        let (key, blake3) = (work.key.to_owned(), String::new());
+        Footer {
+            key,
+            rows,
+            row: work.row,
+            skipped: self.skipped,
+            mean,
+            std,
+            blake3,
         }
     }
-    progress.finish();
-    let rows = work.samples - skipped.len();
-    let n = (rows * work.row).max(1) as f64;
-    let mean = sum / n;
-    let std = (squares / n - mean * mean).max(0.0).sqrt();
-    Ok(Footer {
-        key: work.key.to_owned(),
-        rows,
-        row: work.row,
-        skipped,
-        mean,
-        std,
-        blake3: String::new(),
-    })
 }
 
 /// The file's content if it is whole and belongs to this work; anything else is as good as absent.
@@ -364,160 +382,4 @@ fn hash_start(file: &mut File, bytes: usize) -> io::Result<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
-
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use super::*;
-
-    /// Ten samples of four values; sample 3 is skipped. Counts how many were computed.
-    struct Fixture {
-        folder: tempfile::TempDir,
-        computed: AtomicUsize,
-    }
-
-    impl Fixture {
-        fn new() -> Self {
-            Self {
-                folder: tempfile::tempdir().unwrap(),
-                computed: AtomicUsize::new(0),
-            }
-        }
-
-        fn path(&self) -> PathBuf {
-            self.folder.path().join("key.features")
-        }
-
-        fn open(&self) -> Result<Prepared, DataError> {
-            let work = Work {
-                folder: self.folder.path(),
-                key: "key",
-                what: "numbers",
-                samples: 10,
-                row: 4,
-            };
-            open_or_compute(&work, &pool(2).unwrap(), &(), |index| {
-                self.computed.fetch_add(1, Ordering::Relaxed);
-                if index == 3 {
-                    return Ok(Outcome::Skipped("three".into()));
-                }
-                Ok(Outcome::Row(Row::measured(vec![index as f32; 4], |values| {
-                    values.iter_mut().for_each(|x| *x += 0.5)
-                })))
-            })
-        }
-
-        fn check(&self, computed: usize) {
-            let prepared = self.open().unwrap();
-            let rows: Vec<f32> = prepared.rows.values().chunks_exact(4).map(|row| row[0]).collect();
-            assert_eq!(rows, [0.5, 1.5, 2.5, 4.5, 5.5, 6.5, 7.5, 8.5, 9.5]);
-            assert_eq!(prepared.skipped, [(3, "three".to_owned())]);
-            let mean = (45.0 - 3.0) / 9.0;
-            assert!((prepared.mean - mean).abs() < 1e-12);
-            assert!((prepared.std - ((285.0 - 9.0) / 9.0 - mean * mean).sqrt()).abs() < 1e-12);
-            assert_eq!(self.computed.load(Ordering::Relaxed), computed);
-        }
-    }
-
-    #[test]
-    fn rows_are_computed_once_and_read_back() {
-        let fixture = Fixture::new();
-        fixture.check(10);
-        fixture.check(10);
-        let names: Vec<_> = std::fs::read_dir(fixture.folder.path())
-            .unwrap()
-            .map(|e| e.unwrap().file_name())
-            .collect();
-        assert_eq!(names.len(), 2, "only the features and the lock stay: {names:?}");
-    }
-
-    #[test]
-    fn a_damaged_file_is_computed_anew_wherever_the_damage_is() {
-        let fixture = Fixture::new();
-        fixture.check(10);
-        let whole = std::fs::read(fixture.path()).unwrap();
-        let mut computed = 10;
-        for position in (0..whole.len()).step_by(7) {
-            let mut bytes = whole.clone();
-            bytes[position] ^= 0x40;
-            std::fs::write(fixture.path(), bytes).unwrap();
-            computed += 10;
-            fixture.check(computed);
-        }
-        for length in [0, 1, 100, whole.len() - 1] {
-            std::fs::write(fixture.path(), &whole[..length]).unwrap();
-            computed += 10;
-            fixture.check(computed);
-        }
-    }
-
-    #[test]
-    fn what_a_killed_program_left_is_removed() {
-        let fixture = Fixture::new();
-        let left = fixture.folder.path().join("other.4711.part");
-        std::fs::write(&left, "half").unwrap();
-        fixture.check(10);
-        assert!(!left.exists());
-    }
-
-    #[test]
-    fn several_at_once_compute_once() {
-        let fixture = Fixture::new();
-        std::thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| fixture.open().map(|_| ()).unwrap());
-            }
-        });
-        fixture.check(10);
-    }
-
-    #[test]
-    fn a_cache_that_cannot_be_a_folder_is_named() {
-        let fixture = Fixture::new();
-        let file = fixture.folder.path().join("file");
-        std::fs::write(&file, "").unwrap();
-        let work = Work {
-            folder: &file.join("cache"),
-            key: "key",
-            what: "numbers",
-            samples: 1,
-            row: 1,
-        };
-        let result = open_or_compute(&work, &pool(1).unwrap(), &(), |_| unreachable!("nothing can be kept"));
-        let message = result.map(|_| ()).unwrap_err().to_string();
-        assert!(
-            message.contains("feature cache") && message.contains("file/cache"),
-            "{message}"
-        );
-    }
-
-    #[test]
-    fn an_error_leaves_no_file_behind() {
-        let fixture = Fixture::new();
-        let work = Work {
-            folder: fixture.folder.path(),
-            key: "key",
-            what: "numbers",
-            samples: 5,
-            row: 1,
-        };
-        let bad = |index: usize| DataError::BadSample {
-            path: format!("clip {index}").into(),
-            reason: "noise".into(),
-        };
-        let result = open_or_compute(&work, &pool(2).unwrap(), &(), |index| {
-            if index >= 2 {
-                Err(bad(index))
-            } else {
-                Ok(Outcome::Row(Row::measured(vec![1.0], |_| ())))
-            }
-        });
-        assert_eq!(result.map(|_| ()).unwrap_err().to_string(), "clip 2: noise");
-        let left: Vec<_> = std::fs::read_dir(fixture.folder.path())
-            .unwrap()
-            .map(|e| e.unwrap().file_name())
-            .collect();
-        assert_eq!(left, ["lock"]);
-    }
-}
+mod tests;

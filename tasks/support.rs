@@ -3,8 +3,8 @@
 use std::io::Cursor;
 use std::path::PathBuf;
 
-/// The folder `name` within `$BRIDLE_DATA`. Without it the test has nothing to say, which it says, and which is a failure
-/// where `$BRIDLE_REQUIRE_DATA` is 1.
+/// The folder `name` within `$BRIDLE_DATA`. Without it the test has nothing to say, which it says, and which is a
+/// failure where `$BRIDLE_REQUIRE_DATA` is 1.
 pub(crate) fn outside_data(name: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("BRIDLE_DATA")
         .map(|data| PathBuf::from(data).join(name))

@@ -1,14 +1,13 @@
 //! The built-in audio task: real 16 kHz waveforms whose classes differ only in the order and rhythm of the same events.
 //!
-//! Each slot is one column of 16 frames. An event sounds inside its slot only, so that no analysis window holds two of them
-//! and no patch betrays a pair; pitch, partials, glide and gain are drawn anew each time, within the event's own band.
-
-use std::f64::consts::TAU;
+//! Each slot is one column of 16 frames and holds one burst of noise or none; the event is when within the slot the
+//! burst sounds, early or late in four places. A burst stays inside its slot, so that no analysis window holds two of
+//! them and no patch betrays a pair; its exact time, its tilt and its level are drawn anew each time.
 
 use bridle_seed::Stream;
 
 use crate::audio::normalise;
-use crate::pattern::{self, PAUSE, Pattern, SYMBOLS};
+use crate::pattern::{self, PAUSE, SYMBOLS, Size};
 use crate::{DataError, Dataset, Fbank, InputSpec, MainMetric, Modality, OpenRequest, Progress, Task, TaskSpec};
 
 const VERSION: u32 = 1;
@@ -18,30 +17,29 @@ const SLOT: usize = 2_560;
 /// Samples after a slot's start at which its event starts: the last window of the slot before ends there.
 const SILENT: usize = 240;
 
-const PATTERN: Pattern = Pattern { shortest: 6, longest: 12, train: 300, test: 150 };
-const GENERATOR: Generator = Generator {
-    bands: [[200.0, 440.0], [640.0, 1_080.0], [1_450.0, 2_300.0], [3_000.0, 4_900.0]],
-    partials: [2, 4],
-    event_decibels: 3.0,
-    clip_decibels: 3.0,
-    ramp: 160,
-    noise: 0.003,
-};
+/// Samples from one event's place within the slot to the next.
+const PLACE: usize = (SLOT - SILENT) / (SYMBOLS - 1);
+
+const SIZE: Size = Size { train: 300, test: 150 };
+const GENERATOR: Generator =
+    Generator { burst: 460, ramp: 60, level: 0.1, event_decibels: 2.0, clip_decibels: 3.0, tilt: 0.3, noise: 0.003 };
 
 /// Everything that shapes the sound.
 #[derive(Debug)]
 struct Generator {
-    /// Lowest and highest frequency of each event in hertz.
-    bands: [[f64; 2]; SYMBOLS - 1],
-    /// Fewest and most partials of an event.
-    partials: [usize; 2],
-    /// Largest deviation of one event's level.
-    event_decibels: f64,
-    /// Largest deviation of a whole clip's level.
-    clip_decibels: f64,
-    /// Samples over which an event fades in and out.
+    /// Samples of a burst; it starts anywhere in its place where it fits.
+    burst: usize,
+    /// Samples over which a burst fades in and out.
     ramp: usize,
-    /// Largest value of the background noise; events have an effective value of 0.1 on average.
+    /// Effective value of a burst, fades and deviations aside.
+    level: f32,
+    /// Largest deviation of one burst's level.
+    event_decibels: f32,
+    /// Largest deviation of a whole clip's level.
+    clip_decibels: f32,
+    /// Largest share of the sample before that is added, which makes a burst duller or brighter.
+    tilt: f32,
+    /// Largest value of the background noise.
     noise: f32,
 }
 
@@ -55,7 +53,7 @@ impl Task for Synthetic {
             version: VERSION,
             summary: "generated sound, classes differ in order and rhythm only",
             modality: Modality::Audio,
-            input: InputSpec::Audio { frames: 256, mels: 128, sample_rate: SAMPLE_RATE, mean: -8.0, std: 4.0 },
+            input: InputSpec::Audio { frames: 256, mels: 64, sample_rate: SAMPLE_RATE, mean: -6.614, std: 4.208 },
             classes: pattern::classes(),
             folds: None,
             metric: MainMetric::Top1,
@@ -82,7 +80,7 @@ impl Task for Synthetic {
             fbank.padded(&wave, frames).expect("a clip has at least one window")
         };
         let parameters = format!("{GENERATOR:?}");
-        pattern::dataset(&spec, PATTERN, &parameters, request, progress, generate, |values| normalise(values, mean, std))
+        pattern::dataset(&spec, SIZE, &parameters, request, progress, generate, |values| normalise(values, mean, std))
     }
 }
 
@@ -90,42 +88,44 @@ impl Generator {
     /// The waveform of exactly `frames` analysis windows.
     fn clip(&self, class: usize, frames: usize, stream: &mut Stream) -> Vec<f32> {
         let mut wave = vec![0.0; 400 + (frames - 1) * 160];
-        let slots = PATTERN.draw(class, frames.div_ceil(16), stream);
         let gain = decibels(self.clip_decibels, stream);
-        for (slot, &number) in slots.iter().enumerate() {
-            let start = wave.len().min(slot * SLOT + SILENT);
-            let end = wave.len().min((slot + 1) * SLOT);
-            if number != PAUSE && start < end {
+        for (slot, number) in pattern::draw(class, frames.div_ceil(16), stream).into_iter().enumerate() {
+            if number != PAUSE {
+                let place = slot * SLOT + SILENT + (number - 1) * PLACE;
+                let start = place + stream.below(PLACE - self.burst + 1);
                 let gain = gain * decibels(self.event_decibels, stream);
-                self.add_event(self.bands[number - 1], gain, &mut wave[start..end], stream);
+                // the last slot may be cut short by the clip's end
+                let (start, end) = (wave.len().min(start), wave.len().min(start + self.burst));
+                self.add_burst(gain, &mut wave[start..end], stream);
             }
         }
-        wave.iter_mut().for_each(|x| *x += self.noise * (2.0 * stream.uniform() - 1.0));
+        wave.iter_mut().for_each(|x| *x += self.noise * symmetric(stream));
         wave
     }
 
-    /// Adds partials that glide within the band, with an effective value of 0.1 times `gain`.
-    fn add_event(&self, [low, high]: [f64; 2], gain: f64, wave: &mut [f32], stream: &mut Stream) {
-        let [fewest, most] = self.partials;
-        let partials = fewest + stream.below(most - fewest + 1);
-        let amplitude = 0.1 * gain * (2.0 / partials as f64).sqrt();
-        let pitch = |stream: &mut Stream| low + (high - low) * stream.uniform_f64();
-        let length = wave.len() as f64;
-        for _ in 0..partials {
-            let (from, to, phase) = (pitch(stream), pitch(stream), TAU * stream.uniform_f64());
-            for (n, sample) in wave.iter_mut().enumerate() {
-                let t = n as f64;
-                let cycles = (from * t + (to - from) * t * t / (2.0 * length)) / f64::from(SAMPLE_RATE);
-                let edge = (t + 0.5).min(length - t - 0.5) / self.ramp as f64;
-                *sample += (amplitude * edge.min(1.0) * (TAU * cycles + phase).sin()) as f32;
-            }
+    /// Adds white noise with a random tilt of its spectrum.
+    fn add_burst(&self, gain: f32, wave: &mut [f32], stream: &mut Stream) {
+        let tilt = self.tilt * symmetric(stream);
+        // a uniform value has a variance of 1/3, the sum of two in these shares one of (1 + tilt^2) / 3
+        let amplitude = self.level * gain * (3.0 / (1.0 + tilt * tilt)).sqrt();
+        let mut before = symmetric(stream);
+        for (n, sample) in wave.iter_mut().enumerate() {
+            let now = symmetric(stream);
+            let edge = (n + 1).min(self.burst - n) as f32 / self.ramp as f32;
+            *sample += amplitude * edge.min(1.0) * (now + tilt * before);
+            before = now;
         }
     }
 }
 
+/// Uniform from -1 to 1.
+fn symmetric(stream: &mut Stream) -> f32 {
+    2.0 * stream.uniform() - 1.0
+}
+
 /// A random factor of at most so many decibels up or down.
-fn decibels(most: f64, stream: &mut Stream) -> f64 {
-    10f64.powf(most * (2.0 * stream.uniform_f64() - 1.0) / 20.0)
+fn decibels(most: f32, stream: &mut Stream) -> f32 {
+    10f32.powf(most * symmetric(stream) / 20.0)
 }
 
 #[cfg(test)]

@@ -1,15 +1,16 @@
-//! The built-in image task: rows of coloured tiles whose classes differ only in the order of the colours along the rows.
+//! The built-in image task: rows of coloured tiles whose classes differ only in the order of the colours along the
+//! rows.
 
 use bridle_seed::Stream;
 
-use crate::pattern::{self, Pattern, SYMBOLS};
+use crate::pattern::{self, SYMBOLS, Size};
 use crate::{DataError, Dataset, InputSpec, MainMetric, Modality, OpenRequest, Progress, Task, TaskSpec};
 
 const VERSION: u32 = 1;
 /// Pixels along a tile's edge.
 const TILE: usize = 16;
 
-const PATTERN: Pattern = Pattern { shortest: 6, longest: 12, train: 200, test: 100 };
+const SIZE: Size = Size { train: 200, test: 100 };
 const GENERATOR: Generator = Generator {
     colours: [[0.35, 0.35, 0.35], [0.75, 0.3, 0.3], [0.3, 0.7, 0.3], [0.3, 0.35, 0.8], [0.75, 0.7, 0.25]],
     shade: 0.12,
@@ -37,7 +38,7 @@ impl Task for SyntheticImage {
             version: VERSION,
             summary: "generated pictures, classes differ in the order of tiles only",
             modality: Modality::Image,
-            input: InputSpec::Image { side: 128, mean: [0.5, 0.48, 0.4], std: [0.22, 0.19, 0.22] },
+            input: InputSpec::Image { side: 128, mean: [0.490, 0.480, 0.400], std: [0.231, 0.202, 0.222] },
             classes: pattern::classes(),
             folds: None,
             metric: MainMetric::Top1,
@@ -58,7 +59,7 @@ impl Task for SyntheticImage {
         };
         let generate = |class: usize, stream: &mut Stream| GENERATOR.picture(class, side, stream);
         let scale = |values: &mut [f32]| normalise_channels(values, mean, std);
-        pattern::dataset(&spec, PATTERN, &format!("{GENERATOR:?}"), request, progress, generate, scale)
+        pattern::dataset(&spec, SIZE, &format!("{GENERATOR:?}"), request, progress, generate, scale)
     }
 }
 
@@ -67,17 +68,15 @@ impl Generator {
     fn picture(&self, class: usize, side: usize, stream: &mut Stream) -> Vec<f32> {
         let tiles = side.div_ceil(TILE);
         let mut colours: Vec<[f32; 3]> = Vec::with_capacity(tiles * tiles);
-        for _ in 0..tiles {
-            for number in PATTERN.draw(class, tiles, stream) {
-                let shade = self.shade * (2.0 * stream.uniform() - 1.0);
-                colours.push(self.colours[number].map(|channel| channel + shade));
-            }
+        for number in pattern::draw(class, tiles * tiles, stream) {
+            let shade = self.shade * (2.0 * stream.uniform() - 1.0);
+            colours.push(self.colours[number].map(|channel| channel + shade));
         }
         let mut picture = Vec::with_capacity(3 * side * side);
-        for channel in 0..3 {
+        for plane in 0..3 {
             for (y, x) in (0..side).flat_map(|y| (0..side).map(move |x| (y, x))) {
-                let colour = colours[y / TILE * tiles + x / TILE][channel];
-                picture.push((colour + self.grain * (2.0 * stream.uniform() - 1.0)).clamp(0.0, 1.0));
+                let tile: [f32; 3] = colours[y / TILE * tiles + x / TILE];
+                picture.push((tile[plane] + self.grain * (2.0 * stream.uniform() - 1.0)).clamp(0.0, 1.0));
             }
         }
         picture

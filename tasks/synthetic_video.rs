@@ -1,11 +1,11 @@
 //! The built-in video task: stripes that light up one after the other; classes differ only in the order in time.
 //!
-//! An event lights its own quarter of the picture for one slot of two frames, so that what a hidden quarter does has to be
-//! inferred from the order of the others.
+//! An event lights its own quarter of the picture for one slot of two frames, so that what a hidden quarter does has to
+//! be inferred from the order of the others.
 
 use bridle_seed::Stream;
 
-use crate::pattern::{self, Pattern, SYMBOLS};
+use crate::pattern::{self, SYMBOLS, Size};
 use crate::synthetic_image::normalise_channels;
 use crate::{DataError, Dataset, InputSpec, MainMetric, Modality, OpenRequest, Progress, Task, TaskSpec};
 
@@ -13,7 +13,7 @@ const VERSION: u32 = 1;
 /// Frames in one slot.
 const SLOT: usize = 2;
 
-const PATTERN: Pattern = Pattern { shortest: 6, longest: 12, train: 80, test: 40 };
+const SIZE: Size = Size { train: 80, test: 40 };
 const GENERATOR: Generator =
     Generator { dark: [0.2, 0.2, 0.25], light: [0.8, 0.75, 0.6], shade: 0.12, grain: 0.1 };
 
@@ -40,7 +40,7 @@ impl Task for SyntheticVideo {
             version: VERSION,
             summary: "generated clips, classes differ in the order of events only",
             modality: Modality::Video,
-            input: InputSpec::Video { frames: 16, side: 64, mean: [0.32, 0.31, 0.32], std: [0.26, 0.24, 0.18] },
+            input: InputSpec::Video { frames: 16, side: 64, mean: [0.322, 0.312, 0.322], std: [0.257, 0.238, 0.167] },
             classes: pattern::classes(),
             folds: None,
             metric: MainMetric::Top1,
@@ -61,15 +61,14 @@ impl Task for SyntheticVideo {
         };
         let generate = |class: usize, stream: &mut Stream| GENERATOR.clip(class, frames, side, stream);
         let scale = |values: &mut [f32]| normalise_channels(values, mean, std);
-        pattern::dataset(&spec, PATTERN, &format!("{GENERATOR:?}"), request, progress, generate, scale)
+        pattern::dataset(&spec, SIZE, &format!("{GENERATOR:?}"), request, progress, generate, scale)
     }
 }
 
 impl Generator {
     /// A clip, \[3, frames, side, side\].
     fn clip(&self, class: usize, frames: usize, side: usize, stream: &mut Stream) -> Vec<f32> {
-        let slots: Vec<(usize, f32)> = PATTERN
-            .draw(class, frames.div_ceil(SLOT), stream)
+        let slots: Vec<(usize, f32)> = pattern::draw(class, frames.div_ceil(SLOT), stream)
             .into_iter()
             .map(|number| (number, self.shade * (2.0 * stream.uniform() - 1.0)))
             .collect();

@@ -93,7 +93,14 @@ fn check<B: TrainBackend>(case: &Case, device: &B::Device) -> bool {
 fn cases(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut names: Vec<String> = entries
-        .filter_map(|entry| entry.unwrap().file_name().to_str()?.strip_suffix(".json").map(str::to_owned))
+        .filter_map(|entry| {
+            entry
+                .unwrap()
+                .file_name()
+                .to_str()?
+                .strip_suffix(".json")
+                .map(str::to_owned)
+        })
         .collect();
     names.sort();
     names
@@ -130,11 +137,17 @@ impl Job for Parity {
             }));
             let failures = outcome.unwrap_or_else(|cause| {
                 let text = cause.downcast_ref::<String>().cloned();
-                vec![text.or_else(|| cause.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_default()]
+                vec![
+                    text.or_else(|| cause.downcast_ref::<&str>().map(|s| (*s).to_owned()))
+                        .unwrap_or_default(),
+                ]
             });
             covered += 1;
             failed += usize::from(!failures.is_empty());
-            println!("parity: {backend}: {name}: {}", if failures.is_empty() { "equal" } else { "FAILED" });
+            println!(
+                "parity: {backend}: {name}: {}",
+                if failures.is_empty() { "equal" } else { "FAILED" }
+            );
             failures.iter().for_each(|failure| println!("    {failure}"));
         }
         println!("parity: {backend}: {covered} covered, {not_covered} not covered, {failed} failed");
@@ -151,8 +164,15 @@ fn every_case_on_every_backend() {
     let missing: Vec<&'static str> = CORE.iter().filter(is_missing).copied().collect();
     let mut failed = 0;
     for name in bridle_backends::compiled() {
-        let choice = Choice { name, device: None, threads: None };
-        let job = Parity { folder: folder.clone(), missing: missing.clone() };
+        let choice = Choice {
+            name,
+            device: None,
+            threads: None,
+        };
+        let job = Parity {
+            folder: folder.clone(),
+            missing: missing.clone(),
+        };
         match bridle_backends::run(&choice, job) {
             Ok(count) => failed += count,
             Err(error) => println!("parity: {}: not run, {error}", name.as_str()),

@@ -88,7 +88,12 @@ impl<B: Backend> Codebook<B> {
         }
         // |n|² is the same for every code, so it is left out
         let vectors = self.vectors.val().detach();
-        let half_norms = vectors.clone().powi_scalar(2).sum_dim(1).swap_dims(0, 1).div_scalar(2.0); // [1, K]
+        let half_norms = vectors
+            .clone()
+            .powi_scalar(2)
+            .sum_dim(1)
+            .swap_dims(0, 1)
+            .div_scalar(2.0); // [1, K]
         (rows.matmul(vectors.swap_dims(0, 1)) - half_norms).argmax(1)
     }
 
@@ -109,7 +114,10 @@ impl<B: Backend> Codebook<B> {
         let [rows, picks] = codes.dims();
         let [count] = self.usage.val().dims();
         let range = Tensor::<B, 1, Int>::arange(0..count as i64, &codes.device()).reshape([1, 1, count]);
-        let hot = codes.reshape([rows, picks, 1]).equal(range.expand([rows, picks, count])).float();
+        let hot = codes
+            .reshape([rows, picks, 1])
+            .equal(range.expand([rows, picks, count]))
+            .float();
         hot.sum_dim(1).reshape([rows, count])
     }
 
@@ -119,7 +127,10 @@ impl<B: Backend> Codebook<B> {
     pub fn batch_statistics(&self, rows: Tensor<B, 2>, codes: Tensor<B, 2, Int>) -> (Tensor<B, 1>, Tensor<B, 2>) {
         let hot = self.membership(codes);
         let [_, count] = hot.dims();
-        (hot.clone().sum_dim(0).reshape([count]), hot.swap_dims(0, 1).matmul(rows))
+        (
+            hot.clone().sum_dim(0).reshape([count]),
+            hot.swap_dims(0, 1).matmul(rows),
+        )
     }
 
     /// Moves the usage average: decay * usage + (1 - decay) * counts.
@@ -131,7 +142,11 @@ impl<B: Backend> Codebook<B> {
     /// The unit mean of each code's rows, or the code's own vector where it got none: [K, d].
     pub fn unit_means(&self, counts: Tensor<B, 1>, sums: Tensor<B, 2>) -> Tensor<B, 2> {
         let vectors = self.vectors.val().detach();
-        let empty = counts.clone().equal_elem(0.0).unsqueeze_dim::<2>(1).expand(vectors.dims());
+        let empty = counts
+            .clone()
+            .equal_elem(0.0)
+            .unsqueeze_dim::<2>(1)
+            .expand(vectors.dims());
         let means = sums / counts.clamp_min(1.0).unsqueeze_dim(1);
         unit(means).mask_where(empty, vectors)
     }
@@ -193,10 +208,18 @@ pub fn kmeans<B: Backend>(
             Similarity::Cosine => dots,
             Similarity::Euclidean => dots - means.clone().powi_scalar(2).sum_dim(1).swap_dims(0, 1).div_scalar(2.0),
         };
-        let hot = scores.argmax(1).expand([rows, codes]).equal(range.clone().expand([rows, codes])).float();
+        let hot = scores
+            .argmax(1)
+            .expand([rows, codes])
+            .equal(range.clone().expand([rows, codes]))
+            .float();
         bins = hot.clone().sum_dim(0).reshape([codes]);
         let averages = hot.swap_dims(0, 1).matmul(samples.clone()) / bins.clone().clamp_min(1.0).unsqueeze_dim(1);
-        let averages = if similarity == Similarity::Cosine { unit(averages) } else { averages };
+        let averages = if similarity == Similarity::Cosine {
+            unit(averages)
+        } else {
+            averages
+        };
         let empty = bins.clone().equal_elem(0.0).unsqueeze_dim::<2>(1).expand([codes, dim]);
         means = averages.mask_where(empty, means);
     }

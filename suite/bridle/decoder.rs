@@ -80,7 +80,13 @@ impl<B: Ops> Decoder<B> {
             (None, y)
         };
         // one row for every kept token of the batch, and a last one for the mask token
-        let rows = Tensor::cat(vec![kept.reshape([batch * mask.kept, dim]), self.mask_token.val().reshape([1, dim])], 0);
+        let rows = Tensor::cat(
+            vec![
+                kept.reshape([batch * mask.kept, dim]),
+                self.mask_token.val().reshape([1, dim]),
+            ],
+            0,
+        );
         let tokens = rows.select(0, mask.sources.clone()).reshape([batch, mask.tokens, dim]);
         (cls, tokens + self.positions.clone().unsqueeze())
     }
@@ -91,9 +97,10 @@ impl<B: Ops> Decoder<B> {
     pub fn hidden(&self, encoded: Tensor<B, 3>, mask: &MaskRows<B>, dropout: &mut Dropout) -> Tensor<B, 3> {
         let (cls, tokens) = self.unshuffle(encoded, mask);
         match &self.blocks {
-            Blocks::Swin(blocks) => {
-                blocks.iter().enumerate().fold(tokens, |x, (index, block)| block.forward(x, index, dropout))
-            }
+            Blocks::Swin(blocks) => blocks
+                .iter()
+                .enumerate()
+                .fold(tokens, |x, (index, block)| block.forward(x, index, dropout)),
             Blocks::Global(blocks) => {
                 let front = usize::from(cls.is_some());
                 let x = match cls {
@@ -115,6 +122,10 @@ impl<B: Ops> Decoder<B> {
     pub fn removed_logits(&self, encoded: Tensor<B, 3>, mask: &MaskRows<B>, dropout: &mut Dropout) -> Tensor<B, 2> {
         let hidden = self.hidden(encoded, mask, dropout);
         let [batch, tokens, dim] = hidden.dims();
-        self.predict(hidden.reshape([batch * tokens, dim]).select(0, mask.removed_rows.clone()))
+        self.predict(
+            hidden
+                .reshape([batch * tokens, dim])
+                .select(0, mask.removed_rows.clone()),
+        )
     }
 }

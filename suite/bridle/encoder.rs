@@ -100,10 +100,18 @@ impl<B: Ops> Vit<B> {
     }
 
     /// Rows of flattened tokens [B, N, D], equally many per sample: [B, n, D].
-    pub fn select(&self, tokens: Tensor<B, 3>, rows: burn::tensor::Tensor<B, 1, burn::tensor::Int>, batch: usize) -> Tensor<B, 3> {
+    pub fn select(
+        &self,
+        tokens: Tensor<B, 3>,
+        rows: burn::tensor::Tensor<B, 1, burn::tensor::Int>,
+        batch: usize,
+    ) -> Tensor<B, 3> {
         let [samples, count, dim] = tokens.dims();
         let picked = rows.dims()[0] / batch;
-        tokens.reshape([samples * count, dim]).select(0, rows).reshape([batch, picked, dim])
+        tokens
+            .reshape([samples * count, dim])
+            .select(0, rows)
+            .reshape([batch, picked, dim])
     }
 
     /// Linear-probe features: the mean of the patch tokens, cls left out, [B, D].

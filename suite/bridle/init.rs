@@ -19,17 +19,26 @@ pub struct Init<B: Backend> {
 impl<B: Backend> Init<B> {
     /// Draws from `seed`, on `device`.
     pub fn new(seed: Seed, device: &B::Device) -> Self {
-        Self { seed, device: device.clone() }
+        Self {
+            seed,
+            device: device.clone(),
+        }
     }
 
     /// The place called `name` below this one.
     pub fn child(&self, name: &str) -> Self {
-        Self { seed: self.seed.child(name), device: self.device.clone() }
+        Self {
+            seed: self.seed.child(name),
+            device: self.device.clone(),
+        }
     }
 
     /// The place numbered `index` below this one.
     pub fn indexed(&self, index: usize) -> Self {
-        Self { seed: self.seed.indexed(index as u64), device: self.device.clone() }
+        Self {
+            seed: self.seed.indexed(index as u64),
+            device: self.device.clone(),
+        }
     }
 
     /// A trained parameter with the given values.
@@ -50,13 +59,23 @@ impl<B: Backend> Init<B> {
     /// Normal with mean 0 and the given standard deviation.
     pub fn normal<const D: usize>(&self, name: &str, shape: [usize; D], deviation: f32) -> Param<Tensor<B, D>> {
         let mut stream = self.seed.child(name).stream();
-        self.param(shape, (0..shape.iter().product()).map(|_| deviation * stream.normal()).collect())
+        self.param(
+            shape,
+            (0..shape.iter().product())
+                .map(|_| deviation * stream.normal())
+                .collect(),
+        )
     }
 
     /// Uniform in [-bound, bound).
     pub fn uniform<const D: usize>(&self, name: &str, shape: [usize; D], bound: f32) -> Param<Tensor<B, D>> {
         let mut stream = self.seed.child(name).stream();
-        self.param(shape, (0..shape.iter().product()).map(|_| bound * (2.0 * stream.uniform() - 1.0)).collect())
+        self.param(
+            shape,
+            (0..shape.iter().product())
+                .map(|_| bound * (2.0 * stream.uniform() - 1.0))
+                .collect(),
+        )
     }
 
     /// A linear layer [inputs, outputs] with Glorot's uniform weights (as in MAE) and, if asked, a zero bias.

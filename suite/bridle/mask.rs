@@ -29,7 +29,11 @@ impl Mask {
     /// Random masking (MAE): the tokens with the smallest noise are kept, in that order. `noise` is [B, N].
     pub fn random(noise: &[f32], tokens: usize, ratio: f64) -> Self {
         let order = noise.chunks_exact(tokens).flat_map(argsort).collect();
-        Self { order, tokens, kept: kept_tokens(tokens, ratio) }
+        Self {
+            order,
+            tokens,
+            kept: kept_tokens(tokens, ratio),
+        }
     }
 
     /// Time and frequency masking: a token is kept if its time row and its mel column are both among those with the
@@ -38,7 +42,10 @@ impl Mask {
         let [times, mels] = grid;
         let keep = |noise: &[f32], ratio: f64| {
             let mut kept = vec![false; noise.len()];
-            argsort(noise).into_iter().take(kept_tokens(noise.len(), ratio)).for_each(|index| kept[index] = true);
+            argsort(noise)
+                .into_iter()
+                .take(kept_tokens(noise.len(), ratio))
+                .for_each(|index| kept[index] = true);
             kept
         };
         let mut removed = Vec::with_capacity(noise_time.len() * mels);
@@ -56,7 +63,10 @@ impl Mask {
         let mut removed = Vec::with_capacity(noise.len() * times);
         for noise in noise.chunks_exact(area) {
             let mut tube = vec![false; area];
-            argsort(noise).into_iter().take(removed_area).for_each(|index| tube[index] = true);
+            argsort(noise)
+                .into_iter()
+                .take(removed_area)
+                .for_each(|index| tube[index] = true);
             (0..times).for_each(|_| removed.extend_from_slice(&tube));
         }
         Self::from_removed(&removed, times * area)
@@ -108,8 +118,15 @@ impl Mask {
     /// Where each token stands in the sample's order: the inverse permutation, [B, N].
     pub fn restore(&self) -> Vec<usize> {
         let mut restore = vec![0; self.order.len()];
-        for (order, restore) in self.order.chunks_exact(self.tokens).zip(restore.chunks_exact_mut(self.tokens)) {
-            order.iter().enumerate().for_each(|(place, &token)| restore[token] = place);
+        for (order, restore) in self
+            .order
+            .chunks_exact(self.tokens)
+            .zip(restore.chunks_exact_mut(self.tokens))
+        {
+            order
+                .iter()
+                .enumerate()
+                .for_each(|(place, &token)| restore[token] = place);
         }
         restore
     }
@@ -120,13 +137,21 @@ impl Mask {
         let rows = |wanted: std::ops::Range<usize>| -> Vec<i64> {
             let samples = self.order.chunks_exact(tokens).enumerate();
             samples
-                .flat_map(|(sample, order)| order[wanted.clone()].iter().map(move |token| (sample * tokens + token) as i64))
+                .flat_map(|(sample, order)| {
+                    order[wanted.clone()]
+                        .iter()
+                        .map(move |token| (sample * tokens + token) as i64)
+                })
                 .collect()
         };
         let mask_token = (self.batch() * kept) as i64;
         let restore = self.restore();
         let sources = restore.iter().enumerate().map(|(index, &place)| {
-            if place < kept { (index / tokens * kept + place) as i64 } else { mask_token }
+            if place < kept {
+                (index / tokens * kept + place) as i64
+            } else {
+                mask_token
+            }
         });
         let upload = |rows: Vec<i64>| Tensor::from_data(TensorData::new(rows.clone(), [rows.len()]), device);
         MaskRows {

@@ -2,6 +2,7 @@
 
 use crate::weights::{Path, Values, Weights};
 use bridle_backends::Ops;
+use bridle_backends::kernel::{AdamWFactors, AdamWState};
 use burn::module::{AutodiffModule, ModuleMapper, Param};
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Tensor, TensorData};
@@ -56,7 +57,11 @@ impl ParameterGroups for UniformRate {}
 impl<B: AutodiffBackend<InnerBackend: Ops>> AdamW<B> {
     /// No moments yet.
     pub fn new(config: AdamWConfig) -> Self {
-        Self { config, moments: BTreeMap::new(), steps: 0 }
+        Self {
+            config,
+            moments: BTreeMap::new(),
+            steps: 0,
+        }
     }
 
     /// One update of every parameter of `module` that has a gradient.
@@ -68,7 +73,13 @@ impl<B: AutodiffBackend<InnerBackend: Ops>> AdamW<B> {
         groups: &dyn ParameterGroups,
     ) -> M {
         self.steps += 1;
-        module.map(&mut Update { optimizer: self, grads, rate, groups, path: Path::default() })
+        module.map(&mut Update {
+            optimizer: self,
+            grads,
+            rate,
+            groups,
+            path: Path::default(),
+        })
     }
 
     /// Steps taken.
@@ -80,22 +91,34 @@ impl<B: AutodiffBackend<InnerBackend: Ops>> AdamW<B> {
     pub fn save(&self) -> Weights {
         let values = |tensor: &Tensor<B::InnerBackend, 1>| Values::from_data(tensor.to_data());
         let named = self.moments.iter().flat_map(|(name, moments)| {
-            [(format!("{name}.first"), values(&moments.first)), (format!("{name}.second"), values(&moments.second))]
+            [
+                (format!("{name}.first"), values(&moments.first)),
+                (format!("{name}.second"), values(&moments.second)),
+            ]
         });
         Weights::from_iter(named)
     }
 
     /// Takes up saved moments after `steps` steps. Names that are no moments are left out.
     pub fn load(config: AdamWConfig, saved: &Weights, steps: u64, device: &B::Device) -> Self {
-        let tensor = |values: &Values| {
-            Tensor::from_data(TensorData::new(values.data.clone(), [values.data.len()]), device)
-        };
+        let tensor =
+            |values: &Values| Tensor::from_data(TensorData::new(values.data.clone(), [values.data.len()]), device);
         let moments = saved.iter().filter_map(|(name, first)| {
             let name = name.strip_suffix(".first")?;
             let second = saved.get(&format!("{name}.second"))?;
-            Some((name.to_owned(), Moments { first: tensor(first), second: tensor(second) }))
+            Some((
+                name.to_owned(),
+                Moments {
+                    first: tensor(first),
+                    second: tensor(second),
+                },
+            ))
         });
-        Self { config, moments: moments.collect(), steps }
+        Self {
+            config,
+            moments: moments.collect(),
+            steps,
+        }
     }
 }
 
@@ -122,22 +145,43 @@ impl<B: AutodiffBackend<InnerBackend: Ops>> ModuleMapper<B> for Update<'_, B> {
             return Param::from_mapped_value(id, tensor, mapper);
         };
         let name = self.path.name();
-        let AdamWConfig { beta1, beta2, epsilon, weight_decay } = self.optimizer.config;
+        let AdamWConfig {
+            beta1,
+            beta2,
+            epsilon,
+            weight_decay,
+        } = self.optimizer.config;
         let rate = self.rate * self.groups.rate_scale(&name);
-        let weight_decay = if self.groups.decays(&name, D) { weight_decay } else { 0.0 };
+        let weight_decay = if self.groups.decays(&name, D) {
+            weight_decay
+        } else {
+            0.0
+        };
         let shape = tensor.shape();
         let length = shape.num_elements();
         let weights = tensor.inner().reshape([length]);
         let grad = grad.reshape([length]);
         let moments = self.optimizer.moments.remove(&name);
-        let moments = moments.unwrap_or_else(|| Moments { first: grad.zeros_like(), second: grad.zeros_like() });
-        let first = moments.first.mul_scalar(beta1) + grad.clone().mul_scalar(1.0 - beta1);
-        let second = moments.second.mul_scalar(beta2) + grad.square().mul_scalar(1.0 - beta2);
+        let moments = moments.unwrap_or_else(|| Moments {
+            first: grad.zeros_like(),
+            second: grad.zeros_like(),
+        });
         let steps = self.optimizer.steps as i32;
         let (correction1, correction2) = (1.0 - beta1.powi(steps), 1.0 - beta2.powi(steps));
-        let scale = second.clone().sqrt().div_scalar(correction2.sqrt()).add_scalar(epsilon);
-        let weights = weights.mul_scalar(1.0 - rate * weight_decay)
-            - (first.clone() / scale).mul_scalar(rate / correction1);
+        let factors = AdamWFactors {
+            beta1,
+            beta2,
+            epsilon,
+            keep: 1.0 - rate * weight_decay,
+            rate: rate / correction1,
+            root: correction2.sqrt(),
+        };
+        let state = AdamWState {
+            weights,
+            first: moments.first,
+            second: moments.second,
+        };
+        let AdamWState { weights, first, second } = B::InnerBackend::adamw_step(state, grad, &factors);
         self.optimizer.moments.insert(name, Moments { first, second });
         let tensor = Tensor::from_inner(weights.reshape(shape)).require_grad();
         Param::from_mapped_value(id, tensor, mapper)

@@ -17,7 +17,9 @@ pub struct PatchEmbed<B: Backend> {
 impl<B: Backend> PatchEmbed<B> {
     /// First weights for patches of `geometry`.
     pub fn new(geometry: &Geometry, dim: usize, init: &Init<B>) -> Self {
-        Self { proj: init.linear("proj", geometry.patch_len(), dim, true) }
+        Self {
+            proj: init.linear("proj", geometry.patch_len(), dim, true),
+        }
     }
 
     /// [B, C, T, H, W] to patch tokens [B, N, D], token order time, row, column.

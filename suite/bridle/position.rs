@@ -14,7 +14,9 @@ pub enum AudioRows {
 fn sincos_1d(dim: usize, place: usize) -> impl Iterator<Item = f64> {
     let half = dim / 2;
     let angle = move |j: usize| place as f64 * 10000f64.powf(-(j as f64) / half as f64);
-    (0..half).map(move |j| angle(j).sin()).chain((0..half).map(move |j| angle(j).cos()))
+    (0..half)
+        .map(move |j| angle(j).sin())
+        .chain((0..half).map(move |j| angle(j).cos()))
 }
 
 /// Rows k < fast * slow: half of the features from k mod `fast`, the other half from k div `fast`. Row-major [rows, dim].
@@ -31,14 +33,19 @@ pub fn sinusoid_1d(rows: usize, dim: usize) -> Vec<f32> {
         let angle = p as f64 / 10000f64.powf((2 * (j / 2)) as f64 / dim as f64);
         if j % 2 == 0 { angle.sin() } else { angle.cos() }
     };
-    (0..rows).flat_map(|p| (0..dim).map(move |j| entry(p, j) as f32)).collect()
+    (0..rows)
+        .flat_map(|p| (0..dim).map(move |j| entry(p, j) as f32))
+        .collect()
 }
 
 /// The table of an input's patch tokens, row-major [N, dim]. The cls token's row is all zeros and so left out.
 pub fn table(geometry: &Geometry, dim: usize) -> Vec<f32> {
     let [_, rows, columns] = geometry.grid();
     match geometry {
-        Geometry::Audio { rows: AudioRows::Scrambled, .. } => sincos_2d(dim, rows, columns),
+        Geometry::Audio {
+            rows: AudioRows::Scrambled,
+            ..
+        } => sincos_2d(dim, rows, columns),
         Geometry::Image { .. } => sincos_2d(dim, columns, rows),
         Geometry::Video { .. } => sinusoid_1d(geometry.tokens(), dim),
     }

@@ -52,7 +52,13 @@ impl<B: Backend> Student<B> {
         let decoder = &config.decoder;
         Self {
             encoder: Vit::new(&config.geometry, &config.encoder, &init.child("encoder")),
-            decoder: Decoder::new(&config.geometry, config.encoder.dim, decoder, logits, &init.child("decoder")),
+            decoder: Decoder::new(
+                &config.geometry,
+                config.encoder.dim,
+                decoder,
+                logits,
+                &init.child("decoder"),
+            ),
         }
     }
 }
@@ -72,8 +78,20 @@ impl<B: Backend> Teacher<B> {
         let (geometry, codes) = (&config.geometry, &config.codes);
         let estimator = &config.estimator;
         Some(Self {
-            tokenizer: Tokenizer::new(geometry, &config.encoder, &config.quantizer, codes, &init.child("tokenizer"))?,
-            estimator: Estimator::new(geometry, codes.dim, estimator, config.encoder.dim, &init.child("estimator")),
+            tokenizer: Tokenizer::new(
+                geometry,
+                &config.encoder,
+                &config.quantizer,
+                codes,
+                &init.child("tokenizer"),
+            )?,
+            estimator: Estimator::new(
+                geometry,
+                codes.dim,
+                estimator,
+                config.encoder.dim,
+                &init.child("estimator"),
+            ),
         })
     }
 }
@@ -82,7 +100,10 @@ impl<B: Backend> Teacher<B> {
 pub fn prediction_loss<B: Backend>(logits: Tensor<B, 2>, codes: Tensor<B, 2, Int>) -> Tensor<B, 1> {
     let ([rows, width], [_, levels]) = (logits.dims(), codes.dims());
     let log_probabilities = log_softmax(logits.reshape([rows * levels, width / levels]), 1);
-    log_probabilities.gather(1, codes.reshape([rows * levels, 1])).mean().neg()
+    log_probabilities
+        .gather(1, codes.reshape([rows * levels, 1]))
+        .mean()
+        .neg()
 }
 
 /// mean(1 - cosine(estimate, target)) over tokens [B, N, D], [1].
@@ -95,7 +116,9 @@ pub fn estimation_loss<B: Backend>(estimate: Tensor<B, 3>, target: Tensor<B, 3>)
 /// The codes of the removed tokens, [B * R, Q], from codes of all tokens [B, N, Q].
 pub fn removed_codes<B: Backend>(codes: Tensor<B, 3, Int>, mask: &MaskRows<B>) -> Tensor<B, 2, Int> {
     let [batch, tokens, levels] = codes.dims();
-    codes.reshape([batch * tokens, levels]).select(0, mask.removed_rows.clone())
+    codes
+        .reshape([batch * tokens, levels])
+        .select(0, mask.removed_rows.clone())
 }
 
 /// Labels of all tokens [B, N, Q] from the frozen tokenizer. The first call of a phase may start its codebooks.

@@ -85,7 +85,9 @@ pub fn relative_coordinates() -> Vec<f32> {
         let ([qr, qc], [kr, kc]) = (place(query), place(key));
         [log(qr - kr), log(qc - kc)]
     };
-    (0..AREA).flat_map(|query| (0..AREA).flat_map(move |key| pair(query, key))).collect()
+    (0..AREA)
+        .flat_map(|query| (0..AREA).flat_map(move |key| pair(query, key)))
+        .collect()
 }
 
 /// The mask of blocks shifted by `shift` rows: -100 where query and key lay on different sides of the wrap-around,
@@ -144,7 +146,10 @@ impl<B: Ops> LocalBlock<B> {
             }
             None => hidden,
         };
-        self.meta2.forward(hidden).swap_dims(0, 1).reshape([self.heads, AREA, AREA])
+        self.meta2
+            .forward(hidden)
+            .swap_dims(0, 1)
+            .reshape([self.heads, AREA, AREA])
     }
 
     fn attend(&self, x: Tensor<B, 3>, index: usize, dropout: &mut Dropout) -> Tensor<B, 3> {
@@ -158,8 +163,16 @@ impl<B: Ops> LocalBlock<B> {
             .reshape([batch, rows / WINDOW, WINDOW, columns / WINDOW, WINDOW, dim])
             .swap_dims(2, 3)
             .reshape([batch * windows * AREA, dim]);
-        let qkv = self.qkv.forward(x).reshape([batch * windows, AREA, 3, heads, head]).permute([2, 0, 3, 1, 4]);
-        let part = |part: usize| qkv.clone().narrow(0, part, 1).reshape([batch * windows, heads, AREA, head]);
+        let qkv = self
+            .qkv
+            .forward(x)
+            .reshape([batch * windows, AREA, 3, heads, head])
+            .permute([2, 0, 3, 1, 4]);
+        let part = |part: usize| {
+            qkv.clone()
+                .narrow(0, part, 1)
+                .reshape([batch * windows, heads, AREA, head])
+        };
         let (q, k, v) = (part(0), part(1), part(2));
         let norm = |x: &Tensor<B, 4>| x.clone().powi_scalar(2).sum_dim(3).sqrt(); // [B * windows, heads, AREA, 1]
         let norms = norm(&q).matmul(norm(&k).swap_dims(2, 3)).clamp_min(1e-6);
@@ -173,7 +186,10 @@ impl<B: Ops> LocalBlock<B> {
             }
             None => scores,
         };
-        let mixed = softmax(scores, 3).matmul(v).swap_dims(1, 2).reshape([batch * windows * AREA, dim]);
+        let mixed = softmax(scores, 3)
+            .matmul(v)
+            .swap_dims(1, 2)
+            .reshape([batch * windows * AREA, dim]);
         let y = self
             .proj
             .forward(mixed)

@@ -5,9 +5,9 @@ use crate::init::Init;
 use bridle_backends::Ops;
 use burn::module::{Module, Param};
 use burn::nn::Linear;
+use burn::tensor::Tensor;
 use burn::tensor::activation::gelu;
 use burn::tensor::backend::Backend;
-use burn::tensor::Tensor;
 
 /// Epsilon of every norm outside the Swin blocks.
 pub const NORM_EPSILON: f64 = 1e-6;
@@ -25,7 +25,11 @@ pub struct Norm<B: Backend> {
 impl<B: Backend> Norm<B> {
     /// Scale 1, shift 0.
     pub fn new(dim: usize, epsilon: f64, init: &Init<B>) -> Self {
-        Self { weight: init.constant([dim], 1.0), bias: init.constant([dim], 0.0), epsilon }
+        Self {
+            weight: init.constant([dim], 1.0),
+            bias: init.constant([dim], 0.0),
+            epsilon,
+        }
     }
 }
 
@@ -75,8 +79,10 @@ impl<B: Backend> Attention<B> {
         let dim = config.dim;
         Self {
             qkv: init.linear("qkv", dim, 3 * dim, key_bias),
-            query_value_bias: (!key_bias)
-                .then(|| QueryValueBias { query: init.constant([dim], 0.0), value: init.constant([dim], 0.0) }),
+            query_value_bias: (!key_bias).then(|| QueryValueBias {
+                query: init.constant([dim], 0.0),
+                value: init.constant([dim], 0.0),
+            }),
             proj: init.linear("proj", dim, dim, true),
             heads: config.heads,
         }
@@ -111,7 +117,10 @@ pub struct Mlp<B: Backend> {
 impl<B: Backend> Mlp<B> {
     /// First weights.
     pub fn new(dim: usize, hidden: usize, init: &Init<B>) -> Self {
-        Self { fc1: init.linear("fc1", dim, hidden, true), fc2: init.linear("fc2", hidden, dim, true) }
+        Self {
+            fc1: init.linear("fc1", dim, hidden, true),
+            fc2: init.linear("fc2", hidden, dim, true),
+        }
     }
 
     /// [N, D] to [N, D].
@@ -147,7 +156,9 @@ impl<B: Backend> Block<B> {
 
     /// `depth` blocks.
     pub fn stack(config: &StackConfig, key_bias: bool, init: &Init<B>) -> Vec<Self> {
-        (0..config.depth).map(|index| Self::new(config, key_bias, &init.indexed(index))).collect()
+        (0..config.depth)
+            .map(|index| Self::new(config, key_bias, &init.indexed(index)))
+            .collect()
     }
 }
 

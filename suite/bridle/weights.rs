@@ -19,7 +19,10 @@ impl Values {
     /// From a tensor read back from its device.
     pub fn from_data(data: TensorData) -> Self {
         let shape = data.shape.to_vec();
-        Self { shape, data: data.iter::<f32>().collect() }
+        Self {
+            shape,
+            data: data.iter::<f32>().collect(),
+        }
     }
 }
 
@@ -73,7 +76,10 @@ impl Path {
 
 /// Every parameter of a module, by its name.
 pub fn collect<B: Backend, M: Module<B>>(module: &M) -> Weights {
-    let mut visitor = Collect { path: Path::default(), weights: Weights::new() };
+    let mut visitor = Collect {
+        path: Path::default(),
+        weights: Weights::new(),
+    };
     module.visit(&mut visitor);
     visitor.weights
 }
@@ -93,7 +99,8 @@ impl<B: Backend> ModuleVisitor<B> for Collect {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-        self.weights.insert(self.path.name(), Values::from_data(param.val().to_data()));
+        self.weights
+            .insert(self.path.name(), Values::from_data(param.val().to_data()));
     }
 }
 
@@ -102,7 +109,11 @@ impl<B: Backend> ModuleVisitor<B> for Collect {
 /// # Errors
 /// If a parameter is missing or has another shape.
 pub fn load<B: Backend, M: Module<B>>(module: M, weights: &Weights) -> Result<M, WeightsError> {
-    let mut mapper = Load { path: Path::default(), weights, error: None };
+    let mut mapper = Load {
+        path: Path::default(),
+        weights,
+        error: None,
+    };
     let module = module.map(&mut mapper);
     mapper.error.map_or(Ok(module), Err)
 }
@@ -116,9 +127,16 @@ struct Load<'a> {
 impl Load<'_> {
     fn find(&self, expected: Vec<usize>) -> Result<&Values, WeightsError> {
         let name = self.path.name();
-        let values = self.weights.get(&name).ok_or_else(|| WeightsError::Missing(name.clone()))?;
+        let values = self
+            .weights
+            .get(&name)
+            .ok_or_else(|| WeightsError::Missing(name.clone()))?;
         if values.shape != expected {
-            return Err(WeightsError::Shape { name, expected, found: values.shape.clone() });
+            return Err(WeightsError::Shape {
+                name,
+                expected,
+                found: values.shape.clone(),
+            });
         }
         Ok(values)
     }
@@ -142,9 +160,7 @@ impl<B: Backend> ModuleMapper<B> for Load<'_> {
             }
         };
         let (tracked, device) = (param.is_require_grad(), param.device());
-        param.map(|_| {
-            Tensor::from_data(TensorData::new(values.data, values.shape), &device).set_require_grad(tracked)
-        })
+        param.map(|_| Tensor::from_data(TensorData::new(values.data, values.shape), &device).set_require_grad(tracked))
     }
 }
 
@@ -159,7 +175,12 @@ pub fn to_safetensors(weights: &Weights, header: HashMap<String, String>) -> Res
         .collect();
     let views = bytes
         .iter()
-        .map(|(name, values, bytes)| Ok(((*name).clone(), TensorView::new(Dtype::F32, values.shape.clone(), bytes)?)))
+        .map(|(name, values, bytes)| {
+            Ok((
+                (*name).clone(),
+                TensorView::new(Dtype::F32, values.shape.clone(), bytes)?,
+            ))
+        })
         .collect::<Result<Vec<_>, SafeTensorError>>()?;
     Ok(safetensors::serialize(views, Some(header))?)
 }
@@ -178,7 +199,13 @@ pub fn from_safetensors(bytes: &[u8]) -> Result<(Weights, HashMap<String, String
         }
         let number = |bytes: &[u8]| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
         let data = view.data().chunks_exact(4).map(number).collect();
-        weights.insert(name, Values { shape: view.shape().to_vec(), data });
+        weights.insert(
+            name,
+            Values {
+                shape: view.shape().to_vec(),
+                data,
+            },
+        );
     }
     Ok((weights, header))
 }

@@ -38,7 +38,12 @@ pub fn perform(args: &RunArgs) -> Result<Exit> {
     let task = crate::plan::resolve::find_task(&request.plan.task)?;
     let dataset = task.open(&request.open_request(), &progress)?;
     request.plan = request.plan.with_variant(&dataset.facts.variant);
-    let job = Runs { request: &request, dataset: &dataset, interrupt: &interrupt, progress: &progress };
+    let job = Runs {
+        request: &request,
+        dataset: &dataset,
+        interrupt: &interrupt,
+        progress: &progress,
+    };
     let records = bridle_backends::run(&request.backend, job)??;
     let format = match request.format {
         Format::Terminal => TableFormat::Terminal,
@@ -130,8 +135,9 @@ impl<'a> OneRun<'a> {
                 let way_out = "name a folder below runs/ that holds plan.json, or give --resume alone";
                 Failure::wrong_use(format!("`{}` is no folder of a run", folder.display())).with_way_out(way_out)
             })?;
-            let stored = serde_json::from_slice(&text)
-                .map_err(|error| Failure::new(Exit::WrongUse, error).with_way_out("start the run anew, without --resume"))?;
+            let stored = serde_json::from_slice(&text).map_err(|error| {
+                Failure::new(Exit::WrongUse, error).with_way_out("start the run anew, without --resume")
+            })?;
             plan.require_same(&stored, folder)?;
         }
         Ok(run)
@@ -157,21 +163,36 @@ impl<'a> OneRun<'a> {
         if !matches!(self.request.earlier, Earlier::Resume | Earlier::ResumeIn(_)) {
             return Ok(None);
         }
-        let stem = record_stem(self.plan, self.facts.name, self.request.dtype.word(), self.seed, self.fold);
+        let stem = record_stem(
+            self.plan,
+            self.facts.name,
+            self.request.dtype.word(),
+            self.seed,
+            self.fold,
+        );
         let path = self.request.out.join(stem);
         Ok(if path.exists() { Some(store::read(&path)?) } else { None })
     }
 
     fn id(&self) -> String {
         let nanoseconds = self.started.as_nanosecond();
-        let text = format!("{nanoseconds} {} {} {:?} {}", self.plan.plan_hash(), self.seed, self.fold, std::process::id());
+        let text = format!(
+            "{nanoseconds} {} {} {:?} {}",
+            self.plan.plan_hash(),
+            self.seed,
+            self.fold,
+            std::process::id()
+        );
         blake3::hash(text.as_bytes()).to_hex()[..16].to_owned()
     }
 
     fn place(&self) -> String {
         let fold = self.fold.map_or(String::new(), |fold| format!(", test fold {fold}"));
         let (train, test) = (self.train.len(), self.test.len());
-        format!("seed {}{fold}, {train} training and {test} test samples, on {}", self.seed, self.facts.name)
+        format!(
+            "seed {}{fold}, {train} training and {test} test samples, on {}",
+            self.seed, self.facts.name
+        )
     }
 
     fn pretrain<B: TrainBackend>(&self, id: &str, device: &B::Device) -> Result<Pretrained<B>> {
@@ -179,16 +200,25 @@ impl<'a> OneRun<'a> {
         let (Some(config), Some(hash)) = (model::config(self.plan), &self.pretrain_hash) else {
             let init = Init::<B>::new(seed.child("weights").child("student").child("encoder"), device);
             let encoder = Vit::new(&model::geometry(self.plan), &model::encoder(self.plan), &init);
-            return Ok(Pretrained { encoder: encoder.valid(), phases: Vec::new() });
+            return Ok(Pretrained {
+                encoder: encoder.valid(),
+                phases: Vec::new(),
+            });
         };
-        let shared = PathBuf::from(RUNS).join("pretrained").join(format!("{hash}.safetensors"));
+        let shared = PathBuf::from(RUNS)
+            .join("pretrained")
+            .join(format!("{hash}.safetensors"));
         let resumes = matches!(self.request.earlier, Earlier::Resume | Earlier::ResumeIn(_));
         if self.request.earlier == Earlier::Reuse
             && let Some(found) = self.reuse::<B>(&shared, &config, device)?
         {
             return Ok(found);
         }
-        let saved = if resumes { checkpoint::newest::<State>(&self.folder).map_err(train_failure)? } else { None };
+        let saved = if resumes {
+            checkpoint::newest::<State>(&self.folder).map_err(train_failure)?
+        } else {
+            None
+        };
         self.begin_folder(saved.as_ref().map(|(_, state)| state), resumes)?;
         let context = Context {
             plan: self.plan,
@@ -204,7 +234,10 @@ impl<'a> OneRun<'a> {
         let trainer = Trainer::<B>::new(&context, config, saved, device).map_err(train_failure)?;
         let (student, weights, state) = trainer.run().map_err(train_failure)?;
         checkpoint::write_file(&shared, &train::under(&weights, "student."), &state).map_err(train_failure)?;
-        Ok(Pretrained { encoder: student.encoder.valid(), phases: state.done })
+        Ok(Pretrained {
+            encoder: student.encoder.valid(),
+            phases: state.done,
+        })
     }
 
     /// A finished pretraining with the same hash, if there is one.
@@ -228,17 +261,30 @@ impl<'a> OneRun<'a> {
         let encoder = Vit::new(&config.geometry, &config.encoder, &init);
         let encoder = weights::load(encoder, &train::under(&saved, "encoder."))
             .map_err(|error| Failure::fault(format!("cannot take over `{}`", path.display()), error))?;
-        self.progress.say(&format!("takes over the pretraining of run {}; --fresh trains anew", state.id));
+        self.progress.say(&format!(
+            "takes over the pretraining of run {}; --fresh trains anew",
+            state.id
+        ));
         let phases = state.done.into_iter();
-        let phases = phases.map(|phase| record::Phase { reused_from: Some(state.id.clone()), ..phase }).collect();
-        Ok(Some(Pretrained { encoder: encoder.valid(), phases }))
+        let phases = phases
+            .map(|phase| record::Phase {
+                reused_from: Some(state.id.clone()),
+                ..phase
+            })
+            .collect();
+        Ok(Some(Pretrained {
+            encoder: encoder.valid(),
+            phases,
+        }))
     }
 
     /// Makes the run's folder, says where it goes on, and stores the plan.
     fn begin_folder(&self, saved: Option<&State>, resumes: bool) -> Result<()> {
         match saved {
             Some(state) => self.progress.say(&format!("goes on after step {}", state.total_steps)),
-            None if resumes => self.progress.say("no checkpoint of this run yet: starts from the beginning"),
+            None if resumes => self
+                .progress
+                .say("no checkpoint of this run yet: starts from the beginning"),
             None => checkpoint::clear(&self.folder),
         }
         let wrong = |error: std::io::Error| Failure::fault(format!("cannot create `{}`", self.folder.display()), error);
@@ -259,21 +305,41 @@ impl<'a> OneRun<'a> {
         for protocol in &self.plan.protocols {
             let begun = Instant::now();
             let Protocol::LinearProbe = protocol;
-            let probe = self.plan.probe.as_ref().expect("a plan with the linear probe has its values");
-            self.progress.say(&format!("{}: {} epochs, {} rates", protocol.word(), probe.epochs, probe.rates.len()));
+            let probe = self
+                .plan
+                .probe
+                .as_ref()
+                .expect("a plan with the linear probe has its values");
+            self.progress.say(&format!(
+                "{}: {} epochs, {} rates",
+                protocol.word(),
+                probe.epochs,
+                probe.rates.len()
+            ));
             let seed = Seed::root(self.seed).child("linear-probe");
             let found = linear_probe::run::<B::InnerBackend>(&train, &test, classes, probe, seed, device);
             let judged =
                 protocol::accuracy_scores(protocol.word(), &found.scores, &test.targets, classes, found.details);
             scores.extend(judged.map_err(|error| Failure::new(Exit::Diverged, error))?);
-            protocols.push(ProtocolScores { protocol: protocol.word().to_owned(), scores: found.scores });
+            protocols.push(ProtocolScores {
+                protocol: protocol.word().to_owned(),
+                scores: found.scores,
+            });
             seconds.insert(protocol.word().to_owned(), begun.elapsed().as_secs_f64());
         }
-        let ids = self.test.iter().map(|&sample| self.dataset.samples[sample].id.clone()).collect();
+        let ids = self
+            .test
+            .iter()
+            .map(|&sample| self.dataset.samples[sample].id.clone())
+            .collect();
         let targets = test.targets.iter().map(|&target| vec![target as u32]).collect();
         let predictions = Predictions::new(ids, targets, classes, protocols)
             .map_err(|error| Failure::fault("cannot keep the predictions", error))?;
-        Ok(Judged { scores, predictions, seconds })
+        Ok(Judged {
+            scores,
+            predictions,
+            seconds,
+        })
     }
 
     fn record(&self, id: String, phases: Vec<record::Phase>, judged: &Judged) -> RunRecord {
@@ -301,7 +367,10 @@ impl<'a> OneRun<'a> {
             phases,
             scores: judged.scores.clone(),
             seconds,
-            peak_memory_bytes: record::PeakMemory { host: machine::peak_memory_bytes(), device: None },
+            peak_memory_bytes: record::PeakMemory {
+                host: machine::peak_memory_bytes(),
+                device: None,
+            },
             started: self.started,
             finished: Timestamp::now(),
             predictions: None,
@@ -329,19 +398,29 @@ fn record_stem(plan: &Plan, backend: &str, dtype: &str, seed: u64, fold: Option<
 /// What a record says about the data.
 fn data(dataset: &Dataset) -> record::Data {
     let facts = &dataset.facts;
-    let one = |mean: f64, std: f64| record::MeanStd { mean: vec![mean], std: vec![std] };
+    let one = |mean: f64, std: f64| record::MeanStd {
+        mean: vec![mean],
+        std: vec![std],
+    };
     record::Data {
         task: facts.task.clone(),
         version: facts.version.to_string(),
         variant: facts.variant.clone(),
         source: facts.source.clone(),
         manifest_sha256: Some(facts.manifest_sha256.clone()),
-        counts: facts.counts.iter().map(|(split, count)| (split.clone(), *count as u64)).collect(),
+        counts: facts
+            .counts
+            .iter()
+            .map(|(split, count)| (split.clone(), *count as u64))
+            .collect(),
         subset: facts.subset.map(|subset| subset as u64),
         skipped: facts
             .skipped
             .iter()
-            .map(|skipped| record::Skipped { id: skipped.id.clone(), reason: skipped.reason.clone() })
+            .map(|skipped| record::Skipped {
+                id: skipped.id.clone(),
+                reason: skipped.reason.clone(),
+            })
             .collect(),
         input: record::InputStatistics {
             measured: Some(one(facts.measured_mean, facts.measured_std)),

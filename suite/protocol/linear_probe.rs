@@ -44,19 +44,35 @@ pub fn run<B: Backend>(
         };
         scores.chunks_exact(judge.len() * classes).map(right).collect()
     };
-    let best = (0..accuracies.len()).fold(0, |best, index| if accuracies[index] > accuracies[best] { index } else { best });
+    let best = (0..accuracies.len()).fold(0, |best, index| {
+        if accuracies[index] > accuracies[best] {
+            index
+        } else {
+            best
+        }
+    });
     let rate = probe.rates[best];
     let scale = Scale::of(train, probe.standardise);
     let model = fit_all::<B>(train, &scale, classes, &[rate], probe, seed.child("final"), device);
     let mut details = Map::new();
     details.insert("rate".to_owned(), json!(rate));
-    let tried: Map<String, Value> =
-        probe.rates.iter().zip(&accuracies).map(|(rate, accuracy)| (rate.to_string(), json!(accuracy))).collect();
+    let tried: Map<String, Value> = probe
+        .rates
+        .iter()
+        .zip(&accuracies)
+        .map(|(rate, accuracy)| (rate.to_string(), json!(accuracy)))
+        .collect();
     details.insert("held_out_accuracy".to_owned(), Value::Object(tried));
     details.insert("held_out".to_owned(), json!({"rule": rule, "n": judge.len()}));
     details.insert("train_n".to_owned(), json!(train.len()));
-    details.insert("features".to_owned(), json!("mean of patch tokens after the final norm"));
-    Outcome { scores: model.scores(test, &scale, device), details }
+    details.insert(
+        "features".to_owned(),
+        json!("mean of patch tokens after the final norm"),
+    );
+    Outcome {
+        scores: model.scores(test, &scale, device),
+        details,
+    }
 }
 
 fn first_highest(row: &[f32]) -> usize {
@@ -78,7 +94,9 @@ fn hold_out(train: &Features, share: f64, seed: Seed) -> (Vec<usize>, Vec<usize>
     let mut held_out = vec![false; train.len()];
     let mut stream: Stream = seed.stream();
     for class in 0..classes {
-        let mut members: Vec<usize> = (0..train.len()).filter(|&place| train.targets[place] == class).collect();
+        let mut members: Vec<usize> = (0..train.len())
+            .filter(|&place| train.targets[place] == class)
+            .collect();
         stream.shuffle(&mut members);
         let count = (members.len() as f64 * share).round() as usize;
         members.iter().take(count).for_each(|&place| held_out[place] = true);
@@ -97,22 +115,34 @@ impl Scale {
     fn of(features: &Features, standardise: bool) -> Self {
         let (dim, n) = (features.dim, features.len() as f64);
         if !standardise {
-            return Self { mean: vec![0.0; dim], factor: vec![1.0; dim] };
+            return Self {
+                mean: vec![0.0; dim],
+                factor: vec![1.0; dim],
+            };
         }
         let rows = || features.values.chunks_exact(dim);
         let mean = |feature: usize| rows().map(|row| f64::from(row[feature])).sum::<f64>() / n;
         let means: Vec<f64> = (0..dim).map(mean).collect();
         let variance = |feature: usize| {
-            rows().map(|row| (f64::from(row[feature]) - means[feature]).powi(2)).sum::<f64>() / n
+            rows()
+                .map(|row| (f64::from(row[feature]) - means[feature]).powi(2))
+                .sum::<f64>()
+                / n
         };
         // a feature that never changes says nothing and stays at 0
         let factor = |feature: usize| variance(feature).sqrt().max(1e-8).recip() as f32;
-        Self { factor: (0..dim).map(factor).collect(), mean: means.iter().map(|&mean| mean as f32).collect() }
+        Self {
+            factor: (0..dim).map(factor).collect(),
+            mean: means.iter().map(|&mean| mean as f32).collect(),
+        }
     }
 
     fn apply<B: Backend>(&self, features: &Features, device: &B::Device) -> Tensor<B, 2> {
         let scaled = features.values.chunks_exact(features.dim).flat_map(|row| {
-            row.iter().zip(&self.mean).zip(&self.factor).map(|((x, mean), factor)| (x - mean) * factor)
+            row.iter()
+                .zip(&self.mean)
+                .zip(&self.factor)
+                .map(|((x, mean), factor)| (x - mean) * factor)
         });
         let values: Vec<f32> = scaled.collect();
         Tensor::from_data(TensorData::new(values, [features.len(), features.dim]), device)
@@ -129,7 +159,10 @@ impl<B: Backend> Probes<B> {
     /// Class scores of every probe, row-major [P, n, C].
     fn scores(&self, features: &Features, scale: &Scale, device: &B::Device) -> Vec<f32> {
         let x: Tensor<B, 2> = scale.apply(features, device);
-        let logits = x.unsqueeze::<3>().expand_to(self.weights.dims()[0]).matmul(self.weights.clone());
+        let logits = x
+            .unsqueeze::<3>()
+            .expand_to(self.weights.dims()[0])
+            .matmul(self.weights.clone());
         (logits + self.biases.clone()).into_data().iter::<f32>().collect()
     }
 }
@@ -179,20 +212,34 @@ fn fit_all<B: Backend>(
         }
         let rows = bridle::codebook::index_rows::<B>(&order[place * batch..(place + 1) * batch], device);
         let input = x.clone().select(0, rows.clone()).unsqueeze::<3>().expand_to(count); // [P, b, D + 1]
-        let target = targets.clone().select(0, rows).reshape([batch, 1]).expand([batch, classes]);
-        let hot = target.equal(range.clone().expand([batch, classes])).float().unsqueeze::<3>();
+        let target = targets
+            .clone()
+            .select(0, rows)
+            .reshape([batch, 1])
+            .expand([batch, classes]);
+        let hot = target
+            .equal(range.clone().expand([batch, classes]))
+            .float()
+            .unsqueeze::<3>();
         let error = softmax(input.clone().matmul(weights.clone()), 2) - hot; // [P, b, C]
         let grad = input.swap_dims(1, 2).matmul(error).div_scalar(batch as f64);
         first = first.mul_scalar(BETAS[0]) + grad.clone().mul_scalar(1.0 - BETAS[0]);
         second = second.mul_scalar(BETAS[1]) + grad.square().mul_scalar(1.0 - BETAS[1]);
         let time = (step + 1) as i32;
         let cosine = 0.5 * (1.0 + (std::f64::consts::PI * step as f64 / steps as f64).cos());
-        let corrected = second.clone().div_scalar(1.0 - BETAS[1].powi(time)).sqrt().add_scalar(EPSILON);
+        let corrected = second
+            .clone()
+            .div_scalar(1.0 - BETAS[1].powi(time))
+            .sqrt()
+            .add_scalar(EPSILON);
         let move_by = first.clone().div_scalar(1.0 - BETAS[0].powi(time)) / corrected
             + weights.clone().mul_scalar(probe.weight_decay);
         weights = weights - move_by * rates.clone().mul_scalar(cosine);
     }
-    Probes { weights: weights.clone().narrow(1, 0, dim), biases: weights.narrow(1, dim, 1) }
+    Probes {
+        weights: weights.clone().narrow(1, 0, dim),
+        biases: weights.narrow(1, dim, 1),
+    }
 }
 
 #[cfg(test)]
@@ -208,10 +255,18 @@ mod tests {
         let mut values = Vec::new();
         for sample in 0..n {
             let angle = (sample % classes) as f32 / classes as f32 * std::f32::consts::TAU;
-            values.extend([angle.cos() + noise * stream.normal(), angle.sin() + noise * stream.normal()]);
+            values.extend([
+                angle.cos() + noise * stream.normal(),
+                angle.sin() + noise * stream.normal(),
+            ]);
             values.extend((2..dim).map(|_| 5.0 + stream.normal()));
         }
-        Features { values, dim, targets: (0..n).map(|sample| sample % classes).collect(), groups: vec![None; n] }
+        Features {
+            values,
+            dim,
+            targets: (0..n).map(|sample| sample % classes).collect(),
+            groups: vec![None; n],
+        }
     }
 
     fn probe() -> Probe {
@@ -257,7 +312,10 @@ mod tests {
         let mut train = clouds(60, 5, 0.1, 0);
         train.groups = (0..60).map(|sample| Some(2 + (sample / 20) as u8)).collect();
         let (kept, held, rule) = hold_out(&train, 0.2, Seed::root(0));
-        assert_eq!((kept.len(), held, rule.as_str()), (40, (0..20).collect::<Vec<_>>(), "fold 2"));
+        assert_eq!(
+            (kept.len(), held, rule.as_str()),
+            (40, (0..20).collect::<Vec<_>>(), "fold 2")
+        );
         train.groups = vec![None; 60];
         let (kept, held, _) = hold_out(&train, 0.25, Seed::root(0));
         assert_eq!((kept.len(), held.len()), (45, 15));

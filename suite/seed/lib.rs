@@ -14,7 +14,12 @@ pub struct Seed([u8; 32]);
 impl Seed {
     /// The root of a run's tree, from the number given with `--seed`.
     pub fn root(seed: u64) -> Self {
-        Self(*blake3::Hasher::new_derive_key("bridle-bench 2026 root seed").update(&seed.to_le_bytes()).finalize().as_bytes())
+        Self(
+            *blake3::Hasher::new_derive_key("bridle-bench 2026 root seed")
+                .update(&seed.to_le_bytes())
+                .finalize()
+                .as_bytes(),
+        )
     }
 
     /// The sub-seed called `name`.
@@ -106,7 +111,14 @@ mod tests {
     #[test]
     fn names_and_indices_are_apart() {
         let root = Seed::root(0);
-        let places = [root, root.child("a"), root.child("b"), root.indexed(0), root.indexed(1), root.child("a").child("b")];
+        let places = [
+            root,
+            root.child("a"),
+            root.child("b"),
+            root.indexed(0),
+            root.indexed(1),
+            root.child("a").child("b"),
+        ];
         for (i, a) in places.iter().enumerate() {
             assert!(places[i + 1..].iter().all(|b| a != b));
         }
@@ -119,10 +131,16 @@ mod tests {
         let normals: Vec<f32> = (0..n).map(|_| stream.normal()).collect();
         let mean = normals.iter().sum::<f32>() / n as f32;
         let var = normals.iter().map(|x| (x - mean).powi(2)).sum::<f32>() / n as f32;
-        assert!(mean.abs() < 0.03 && (var - 1.0).abs() < 0.05, "mean {mean}, variance {var}");
+        assert!(
+            mean.abs() < 0.03 && (var - 1.0).abs() < 0.05,
+            "mean {mean}, variance {var}"
+        );
         let mut counts = [0usize; 7];
         (0..n).for_each(|_| counts[stream.below(7)] += 1);
-        assert!(counts.iter().all(|&c| (c as f64 - n as f64 / 7.0).abs() < 250.0), "{counts:?}");
+        assert!(
+            counts.iter().all(|&c| (c as f64 - n as f64 / 7.0).abs() < 250.0),
+            "{counts:?}"
+        );
         let mut order = stream.permutation(100);
         order.sort_unstable();
         assert_eq!(order, (0..100).collect::<Vec<_>>());

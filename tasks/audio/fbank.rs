@@ -1,8 +1,8 @@
 //! Kaldi's log-mel filterbank, as torchaudio.compliance.kaldi.fbank computes it for the authors' data loader.
 //!
-//! Waveform minus its mean; 25 ms frames every 10 ms, none padded; per frame: minus its mean, pre-emphasis 0.97, symmetric
-//! Hann window, power spectrum over the next power of two, triangles on the HTK mel scale from 20 Hz to half the sample
-//! rate, log of at least the float32 epsilon.
+//! Waveform minus its mean; 25 ms frames every 10 ms, none padded; per frame: minus its mean, pre-emphasis 0.97,
+//! symmetric Hann window, power spectrum over the next power of two, triangles on the HTK mel scale from 20 Hz to half
+//! the sample rate, log of at least the float32 epsilon.
 
 use std::sync::Arc;
 

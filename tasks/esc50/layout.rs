@@ -177,7 +177,7 @@ fn known_variant<'a>(
 }
 
 /// Where a clip lies in a variant, as far as that can be known; the table names every clip .wav.
-fn expected_file(variant: &Variant, row: &table::Row) -> String {
+pub(super) fn expected_file(variant: &Variant, row: &table::Row) -> String {
     let pinned = variant.manifest.map(Manifest::parse);
     let mut candidates = variant.endings.iter().map(|ending| format!("audio/{}.{ending}", row.stem));
     let known = |name: &String| pinned.as_ref().is_none_or(|pinned| pinned.get(name).is_some());
@@ -216,7 +216,8 @@ fn check_table(path: &Path, clips: &[Clip], classes: &[String], expected: usize)
     Ok(())
 }
 
-/// The first `n` clips per class, taking the folds of a class in turn: the first of each fold, the second of each, and so on.
+/// The first `n` clips per class, taking the folds of a class in turn: the first of each fold, the second of each, and
+/// so on.
 pub(super) fn subset(clips: Vec<Clip>, n: usize) -> Vec<Clip> {
     let mut in_fold: BTreeMap<(usize, u8), usize> = BTreeMap::new();
     let mut of_class: BTreeMap<usize, Vec<(usize, u8, usize)>> = BTreeMap::new();

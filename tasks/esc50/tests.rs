@@ -243,6 +243,15 @@ fn known_manifests_are_well_formed() {
 }
 
 #[test]
+fn a_missing_clip_is_named_as_its_variant_names_it() {
+    let row = |stem: &str| table::Row { stem: stem.into(), fold: 1, target: 0, category: "dog".into(), line: 2 };
+    let [pinned, original] = &VARIANTS;
+    assert_eq!(layout::expected_file(pinned, &row("1-100032-A-0")), "audio/1-100032-A-0.flac");
+    assert_eq!(layout::expected_file(pinned, &row("1-100038-A-14")), "audio/1-100038-A-14.ogg");
+    assert_eq!(layout::expected_file(original, &row("1-100038-A-14")), "audio/1-100038-A-14.wav");
+}
+
+#[test]
 fn the_real_data_is_what_is_known_of_it() {
     let Some(folder) = outside_data(NAME) else { return };
     let cache = tempfile::tempdir().unwrap();

@@ -37,12 +37,18 @@ fn read_tensors(path: &Path) -> BTreeMap<String, Numbers> {
             let shape = view.shape().to_vec();
             let numbers = match view.dtype() {
                 Dtype::F32 => {
-                    let data = view.data().chunks_exact(4).map(|bytes| f32::from_le_bytes(chunk(bytes))).collect();
+                    let data = view
+                        .data()
+                        .chunks_exact(4)
+                        .map(|bytes| f32::from_le_bytes(chunk(bytes)))
+                        .collect();
                     Numbers::Float(Values { shape, data })
                 }
                 Dtype::I64 => {
                     let data = view.data().chunks_exact(8);
-                    let data = data.map(|bytes| i64::from_le_bytes(bytes.try_into().unwrap())).collect();
+                    let data = data
+                        .map(|bytes| i64::from_le_bytes(bytes.try_into().unwrap()))
+                        .collect();
                     Numbers::Int(data)
                 }
                 other => panic!("{name} in {} has type {other:?}", path.display()),
@@ -71,7 +77,9 @@ impl Case {
 
     /// A size from the configuration.
     pub fn size(&self, key: &str) -> usize {
-        self.config[key].as_u64().unwrap_or_else(|| panic!("{}: no size {key} in the configuration", self.name)) as usize
+        self.config[key]
+            .as_u64()
+            .unwrap_or_else(|| panic!("{}: no size {key} in the configuration", self.name)) as usize
     }
 
     /// A size from the configuration, or another value where it has none.
@@ -81,12 +89,16 @@ impl Case {
 
     /// A number from the configuration.
     pub fn number(&self, key: &str) -> f64 {
-        self.config[key].as_f64().unwrap_or_else(|| panic!("{}: no number {key} in the configuration", self.name))
+        self.config[key]
+            .as_f64()
+            .unwrap_or_else(|| panic!("{}: no number {key} in the configuration", self.name))
     }
 
     /// A list of sizes from the configuration.
     pub fn sizes(&self, key: &str) -> Vec<usize> {
-        let list = self.config[key].as_array().unwrap_or_else(|| panic!("{}: no list {key}", self.name));
+        let list = self.config[key]
+            .as_array()
+            .unwrap_or_else(|| panic!("{}: no list {key}", self.name));
         list.iter().map(|size| size.as_u64().unwrap() as usize).collect()
     }
 
@@ -96,12 +108,18 @@ impl Case {
 
     /// Names of the tensors that start with `prefix`.
     pub fn names(&self, prefix: &str) -> Vec<String> {
-        self.tensors.keys().filter(|name| name.starts_with(prefix)).cloned().collect()
+        self.tensors
+            .keys()
+            .filter(|name| name.starts_with(prefix))
+            .cloned()
+            .collect()
     }
 
     /// How many tensors `prefix`0, `prefix`1, ... there are (with `suffix` after the number).
     pub fn count(&self, prefix: &str, suffix: &str) -> usize {
-        (0..).take_while(|index| self.has(&format!("{prefix}{index}{suffix}"))).count()
+        (0..)
+            .take_while(|index| self.has(&format!("{prefix}{index}{suffix}")))
+            .count()
     }
 
     pub fn find_float(&self, name: &str) -> Option<&Values> {
@@ -112,7 +130,8 @@ impl Case {
     }
 
     pub fn float(&self, name: &str) -> &Values {
-        self.find_float(name).unwrap_or_else(|| panic!("{}: no float tensor {name}", self.name))
+        self.find_float(name)
+            .unwrap_or_else(|| panic!("{}: no float tensor {name}", self.name))
     }
 
     pub fn int(&self, name: &str) -> &[i64] {
@@ -155,19 +174,27 @@ impl Case {
         };
         let wrong = expected.iter().zip(found).filter(|(a, b)| a != b).count();
         if expected.len() != found.len() || wrong > 0 {
-            self.fail(format!("{name}: {wrong} of {} integers wrong ({} found)", expected.len(), found.len()));
+            self.fail(format!(
+                "{name}: {wrong} of {} integers wrong ({} found)",
+                expected.len(),
+                found.len()
+            ));
         }
     }
 
     /// Compares floats in the case's layout.
     pub fn check_values(&self, name: &str, found: &[f32]) {
-        let Some(expected) = self.find_float(name) else { return self.fail(format!("{name}: not in the case")) };
+        let Some(expected) = self.find_float(name) else {
+            return self.fail(format!("{name}: not in the case"));
+        };
         self.compare(name, found, &expected.data.clone());
     }
 
     /// Compares floats with the first entries of the expected tensor (codebooks carry a padding row at the end).
     pub fn check_first(&self, name: &str, found: &[f32]) {
-        let Some(expected) = self.find_float(name) else { return self.fail(format!("{name}: not in the case")) };
+        let Some(expected) = self.find_float(name) else {
+            return self.fail(format!("{name}: not in the case"));
+        };
         let expected = expected.data[..found.len().min(expected.data.len())].to_vec();
         self.compare(name, found, &expected);
     }
@@ -177,8 +204,11 @@ impl Case {
         if found.len() != expected.len() {
             return self.fail(format!("{name}: {} numbers instead of {}", found.len(), expected.len()));
         }
-        let differences: Vec<f64> =
-            found.iter().zip(expected).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs()).collect();
+        let differences: Vec<f64> = found
+            .iter()
+            .zip(expected)
+            .map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs())
+            .collect();
         let length = expected.len();
         let (mut wrong, mut worst) = (0, 0f64);
         for (index, difference) in differences.iter().enumerate() {
@@ -186,11 +216,17 @@ impl Case {
             // NaN is never within a tolerance
             if !(*difference <= atol + rtol * f64::from(expected[index]).abs()) {
                 wrong += 1;
-                worst = worst.max(if difference.is_nan() { f64::INFINITY } else { *difference });
+                worst = worst.max(if difference.is_nan() {
+                    f64::INFINITY
+                } else {
+                    *difference
+                });
             }
         }
         if wrong > 0 {
-            self.fail(format!("{name}: {wrong} of {length} numbers out of tolerance, worst {worst:.3e}"));
+            self.fail(format!(
+                "{name}: {wrong} of {length} numbers out of tolerance, worst {worst:.3e}"
+            ));
         }
         self.extra_conditions(name, &differences);
     }
@@ -198,10 +234,20 @@ impl Case {
     /// (atol, rtol) of one entry: the first override that matches the name (and the row), else the default.
     fn tolerance(&self, name: &str, index: usize, length: usize) -> (f64, f64) {
         let tolerance = &self.about["tolerance"];
-        let of = |entry: &Value| (entry["atol"].as_f64().unwrap_or(0.0), entry["rtol"].as_f64().unwrap_or(0.0));
+        let of = |entry: &Value| {
+            (
+                entry["atol"].as_f64().unwrap_or(0.0),
+                entry["rtol"].as_f64().unwrap_or(0.0),
+            )
+        };
         for entry in tolerance["overrides"].as_array().into_iter().flatten() {
             let middle_only = entry["rows"].as_str() == Some("middle third");
-            assert!(entry["rows"].is_null() || middle_only, "{}: unknown rows {}", self.name, entry["rows"]);
+            assert!(
+                entry["rows"].is_null() || middle_only,
+                "{}: unknown rows {}",
+                self.name,
+                entry["rows"]
+            );
             if matches(entry["tensors"].as_str().unwrap_or(""), name) && (!middle_only || middle_third(index, length)) {
                 return of(entry);
             }
@@ -232,7 +278,9 @@ impl Case {
             if let (Some(within), Some(share)) = (extra["share_within"].as_f64(), extra["at_least"].as_f64()) {
                 let found = counted.iter().filter(|difference| **difference <= within).count() as f64 / n;
                 if !(found >= share) {
-                    self.fail(format!("{name}: only {found:.4} of the entries within {within:.1e}, not {share}"));
+                    self.fail(format!(
+                        "{name}: only {found:.4} of the entries within {within:.1e}, not {share}"
+                    ));
                 }
             }
         }

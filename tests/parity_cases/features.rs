@@ -11,12 +11,18 @@ pub fn fbank(case: &Case) {
     let fbank = Fbank::new(case.size("sample_rate") as u32, mels);
     case.check_values("mel_banks", &fbank.mel_banks());
     case.check_values("window", fbank.window());
-    let waves = case.names("").into_iter().filter_map(|name| name.strip_suffix(".wave").map(str::to_owned));
+    let waves = case
+        .names("")
+        .into_iter()
+        .filter_map(|name| name.strip_suffix(".wave").map(str::to_owned));
     for wave in waves {
         let samples = &case.float(&format!("{wave}.wave")).data;
         case.check_values(&format!("{wave}.raw"), &fbank.compute(samples).unwrap());
         let (mean, std) = (case.number("esc50_mean"), case.number("esc50_std"));
-        case.check_values(&format!("{wave}.norm"), &fbank.model_input(samples, frames, mean, std).unwrap());
+        case.check_values(
+            &format!("{wave}.norm"),
+            &fbank.model_input(samples, frames, mean, std).unwrap(),
+        );
         let first = format!("{wave}.frame0_windowed");
         if case.has(&first) {
             case.check_values(&first, &fbank.windowed_frame(samples, 0).unwrap());
@@ -36,21 +42,43 @@ pub fn schedule(case: &Case) {
             epochs: value("epochs"),
         };
         let epochs = &case.float(&format!("schedule{index}.epoch")).data;
-        let rates: Vec<f32> = epochs.iter().map(|&epoch| schedule.at(f64::from(epoch)) as f32).collect();
+        let rates: Vec<f32> = epochs
+            .iter()
+            .map(|&epoch| schedule.at(f64::from(epoch)) as f32)
+            .collect();
         // the case rounds epochs to f32; its exact epochs and rates are compared below
-        let list = |key: &str| exact[index][key].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect::<Vec<_>>();
+        let list = |key: &str| {
+            exact[index][key]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|x| x.as_f64().unwrap())
+                .collect::<Vec<_>>()
+        };
         let (epochs, expected) = (list("epoch"), list("lr"));
         for (epoch, expected) in epochs.iter().zip(&expected) {
             let found = schedule.at(*epoch);
             if !((found - expected).abs() <= 1e-12 * expected.abs() + 1e-18) {
-                case.fail(format!("schedule{index} at epoch {epoch}: {found:e} instead of {expected:e}"));
+                case.fail(format!(
+                    "schedule{index} at epoch {epoch}: {found:e} instead of {expected:e}"
+                ));
             }
         }
         let exact_rates: Vec<f32> = epochs.iter().map(|&epoch| schedule.at(epoch) as f32).collect();
-        case.check_values(&format!("schedule{index}.lr"), if rates.len() == exact_rates.len() { &exact_rates } else { &rates });
+        case.check_values(
+            &format!("schedule{index}.lr"),
+            if rates.len() == exact_rates.len() {
+                &exact_rates
+            } else {
+                &rates
+            },
+        );
     }
     let layers = case.float("layer_scales").data.len();
-    let decay = LayerDecay { decay: case.number("layer_decay"), blocks: layers - 2 };
+    let decay = LayerDecay {
+        decay: case.number("layer_decay"),
+        blocks: layers - 2,
+    };
     let scales: Vec<f32> = (0..decay.layers()).map(|layer| decay.scale(layer) as f32).collect();
     case.check_values("layer_scales", &scales);
     check_parameters(case, &decay);
@@ -66,7 +94,11 @@ fn check_parameters(case: &Case, decay: &LayerDecay) {
     }
     for (name, expected) in case.config["pretrain_weight_decay"].as_object().into_iter().flatten() {
         // in the authors' names a weight has one axis where it belongs to a norm, and so do all biases
-        let axes = if name.ends_with("bias") || name.contains("norm") { 1 } else { 2 };
+        let axes = if name.ends_with("bias") || name.contains("norm") {
+            1
+        } else {
+            2
+        };
         if UniformRate.decays(name, axes) != (expected.as_f64() != Some(0.0)) {
             case.fail(format!("{name}: weight decay should be {expected}"));
         }
@@ -78,13 +110,19 @@ pub fn codebook_stats(case: &Case) {
     let mut counts = CodebookCounts::new(levels, codes);
     counts.add(case.int("codes")).unwrap();
     let levels = counts.statistics();
-    let flat: Vec<i64> = levels.iter().flat_map(|level| level.counts.iter().map(|&count| count as i64)).collect();
+    let flat: Vec<i64> = levels
+        .iter()
+        .flat_map(|level| level.counts.iter().map(|&count| count as i64))
+        .collect();
     case.check_ints("counts", &flat);
     let of = |value: &dyn Fn(&bridle_results::codebook::CodebookStatistics) -> f64| -> Vec<f32> {
         levels.iter().map(|level| value(level) as f32).collect()
     };
     case.check_values("usage", &of(&|level| level.usage));
-    case.check_ints("dead", &levels.iter().map(|level| level.dead as i64).collect::<Vec<_>>());
+    case.check_ints(
+        "dead",
+        &levels.iter().map(|level| level.dead as i64).collect::<Vec<_>>(),
+    );
     case.check_values("entropy_nats", &of(&|level| level.entropy_nats()));
     case.check_values("entropy_bits", &of(&|level| level.entropy_bits));
     case.check_values("perplexity", &of(&|level| level.perplexity));

@@ -26,18 +26,31 @@ use burn::tensor::backend::Backend;
 pub fn geometry(case: &Case) -> Geometry {
     let (shape, patch) = (case.sizes("in_shape"), case.size("patch"));
     match shape[..] {
-        [1, frames, mels] => Geometry::Audio { frames, mels, patch, rows: AudioRows::Scrambled },
+        [1, frames, mels] => Geometry::Audio {
+            frames,
+            mels,
+            patch,
+            rows: AudioRows::Scrambled,
+        },
         [3, side, width] if side == width => Geometry::Image { side, patch },
-        [3, frames, side, width] if side == width => {
-            Geometry::Video { frames, side, patch, tubelet: case.size("tubelet") }
-        }
+        [3, frames, side, width] if side == width => Geometry::Video {
+            frames,
+            side,
+            patch,
+            tubelet: case.size("tubelet"),
+        },
         _ => panic!("{}: no geometry for input {shape:?}", case.name),
     }
 }
 
 fn stack(case: &Case, prefix: &str) -> StackConfig {
     let size = |name: &str| case.size(&format!("{prefix}{name}"));
-    StackConfig { dim: size("dim"), depth: size("depth"), heads: size("heads"), mlp_ratio: 4 }
+    StackConfig {
+        dim: size("dim"),
+        depth: size("depth"),
+        heads: size("heads"),
+        mlp_ratio: 4,
+    }
 }
 
 /// Every size of a case's model; parts it does not have are small and unused.
@@ -74,13 +87,22 @@ pub fn model_config(case: &Case) -> ModelConfig {
         encoder,
         decoder: DecoderConfig { kind, stack: decoder },
         estimator,
-        quantizer: if case.config["codebook_type"] == "vq" { "vq" } else { "rq" }.to_owned(),
+        quantizer: if case.config["codebook_type"] == "vq" {
+            "vq"
+        } else {
+            "rq"
+        }
+        .to_owned(),
         codes,
     }
 }
 
 fn release(geometry: &Geometry) -> Release {
-    if geometry.is_video() { Release::Video } else { Release::AudioImage }
+    if geometry.is_video() {
+        Release::Video
+    } else {
+        Release::AudioImage
+    }
 }
 
 /// Fills a module with the case's weights `w.<prefix><authors' name>`; every parameter must be there.
@@ -90,16 +112,25 @@ pub fn fill<B: Backend, M: Module<B>>(module: M, weights: &Case, prefix: &str, g
         .into_iter()
         .filter(|(name, _)| weights.has(&format!("w.{prefix}{}", authors_name(name, release(geometry)))))
         .collect();
-    let found = import(&template, release(geometry), |name| weights.find_float(&format!("w.{prefix}{name}")));
+    let found = import(&template, release(geometry), |name| {
+        weights.find_float(&format!("w.{prefix}{name}"))
+    });
     let mut all = collect(&module);
     all.extend(found.unwrap_or_else(|error| panic!("{}: {error}", weights.name)));
     load(module, &all).unwrap_or_else(|error| panic!("{}: {error}", weights.name))
 }
 
 /// The parameters of a module that the case has no weights for.
-pub fn unfilled<B: Backend, M: Module<B>>(module: &M, weights: &Case, prefix: &str, geometry: &Geometry) -> Vec<String> {
+pub fn unfilled<B: Backend, M: Module<B>>(
+    module: &M,
+    weights: &Case,
+    prefix: &str,
+    geometry: &Geometry,
+) -> Vec<String> {
     let names = collect(module).into_keys();
-    names.filter(|name| !weights.has(&format!("w.{prefix}{}", authors_name(name, release(geometry))))).collect()
+    names
+        .filter(|name| !weights.has(&format!("w.{prefix}{}", authors_name(name, release(geometry)))))
+        .collect()
 }
 
 /// A case's input as [B, C, T, H, W].
@@ -119,7 +150,11 @@ fn check_table(case: &Case, weights: &Case, name: &str, geometry: &Geometry, dim
     let Some(stored) = weights.find_float(name) else { return };
     let table = position::table(geometry, dim);
     let cls_rows = stored.data.len() - table.len();
-    let worst = stored.data[cls_rows..].iter().zip(&table).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let worst = stored.data[cls_rows..]
+        .iter()
+        .zip(&table)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f32::max);
     if cls_rows > dim || stored.data[..cls_rows].iter().any(|x| *x != 0.0) || !(worst <= 1e-6) {
         case.fail(format!("{name}: our position table differs by {worst:.3e}"));
     }
@@ -131,13 +166,26 @@ pub fn pos_embed(case: &Case) {
     let sizes = case.config["audio_img_sizes"].as_array().cloned().unwrap_or_default();
     for (name, size) in ["audio_a", "audio_b"].iter().zip(sizes) {
         let (frames, mels) = (size[0].as_u64().unwrap() as usize, size[1].as_u64().unwrap() as usize);
-        let geometry = Geometry::Audio { frames, mels, patch, rows: AudioRows::Scrambled };
+        let geometry = Geometry::Audio {
+            frames,
+            mels,
+            patch,
+            rows: AudioRows::Scrambled,
+        };
         case.check_values(name, &with_cls(position::table(&geometry, dim)));
     }
-    let image = position::table(&Geometry::Image { side: case.size("image_size"), patch }, dim);
+    let image = position::table(
+        &Geometry::Image {
+            side: case.size("image_size"),
+            patch,
+        },
+        dim,
+    );
     case.check_values("image_nocls", &image);
     case.check_values("image", &with_cls(image));
-    let [rows, dim] = case.float("video_sinusoid").shape[..] else { panic!("a table has two axes") };
+    let [rows, dim] = case.float("video_sinusoid").shape[..] else {
+        panic!("a table has two axes")
+    };
     case.check_values("video_sinusoid", &position::sinusoid_1d(rows, dim));
 }
 
@@ -152,7 +200,12 @@ pub fn vit<B: TrainBackend>(case: &Case, device: &B::Device) {
     case.check("patch_embed", vit.patch_embed.forward(x.clone(), &config.geometry));
     let [batch, ..] = x.dims();
     let tokens = vit.tokens(x.clone());
-    let cls = vit.cls_token.as_ref().unwrap().val().expand([batch, 1, config.encoder.dim]);
+    let cls = vit
+        .cls_token
+        .as_ref()
+        .unwrap()
+        .val()
+        .expand([batch, 1, config.encoder.dim]);
     let mut y = Tensor::cat(vec![cls, tokens], 1);
     for (index, block) in vit.blocks.iter().enumerate() {
         y = block.forward(y);
@@ -185,7 +238,10 @@ pub fn mae<B: TrainBackend>(case: &Case, device: &B::Device) {
     let other;
     let weights = match case.config["weights_from"].as_str() {
         Some(name) if !case.folder.join(format!("{name}.json")).exists() => {
-            panic!("{} takes its weights from case {name}, which is not in the folder", case.name)
+            panic!(
+                "{} takes its weights from case {name}, which is not in the folder",
+                case.name
+            )
         }
         Some(name) => {
             other = Case::read(&case.folder, name);
@@ -198,11 +254,20 @@ pub fn mae<B: TrainBackend>(case: &Case, device: &B::Device) {
     assert!(missing.is_empty(), "{}: no weights for {missing:?}", case.name);
     let student = fill(student, weights, "", &config.geometry).valid();
     check_table(case, weights, "w.pos_embed", &config.geometry, config.encoder.dim);
-    check_table(case, weights, "w.decoder_pos_embed", &config.geometry, config.decoder.stack.dim);
+    check_table(
+        case,
+        weights,
+        "w.decoder_pos_embed",
+        &config.geometry,
+        config.decoder.stack.dim,
+    );
 
     let mask = mask(case, "noise", &config.geometry);
     case.check_ints("mask", &flags(&mask));
-    case.check_ints("ids_restore", &mask.restore().iter().map(|&place| place as i64).collect::<Vec<_>>());
+    case.check_ints(
+        "ids_restore",
+        &mask.restore().iter().map(|&place| place as i64).collect::<Vec<_>>(),
+    );
     let rows = mask.upload(device);
     let encoded = student.encoder.embed_kept(input(weights, "x", device), &rows);
     case.check("emb_enc", encoded.clone());
@@ -213,7 +278,9 @@ pub fn mae<B: TrainBackend>(case: &Case, device: &B::Device) {
     let [_, width] = pred.dims();
     case.check("pred", pred.clone().reshape([batch, tokens, width]));
     // the removed rows alone are the same rows
-    let removed = student.decoder.removed_logits(encoded.clone(), &rows, &mut dropout.clone());
+    let removed = student
+        .decoder
+        .removed_logits(encoded.clone(), &rows, &mut dropout.clone());
     let expected = pred.select(0, rows.removed_rows.clone());
     let worst = (removed - expected).abs().max().into_scalar();
     if !(burn::tensor::ElementConversion::elem::<f32>(worst) <= 1e-5) {
@@ -225,7 +292,10 @@ pub fn mae<B: TrainBackend>(case: &Case, device: &B::Device) {
     {
         let [_, rows_of_grid, columns] = config.geometry.grid();
         case.check_values("swin.relative_coordinates_log", &swin::relative_coordinates());
-        case.check_values("swin.attn_mask", &swin::separation([rows_of_grid, columns], swin::WINDOW / 2));
+        case.check_values(
+            "swin.attn_mask",
+            &swin::separation([rows_of_grid, columns], swin::WINDOW / 2),
+        );
         let (_, mut x) = student.decoder.unshuffle(encoded, &rows);
         case.check("swin.block0_in", x.clone());
         case.check("swin.block0_bias", blocks[0].bias(0, &mut dropout));
@@ -261,11 +331,19 @@ pub fn tokenizer<B: TrainBackend>(case: &Case, device: &B::Device) {
     let mut teacher = fill(teacher, case, "", &config.geometry).valid();
     teacher.tokenizer.quantizer.set_started(true);
     check_table(case, case, "w.pos_embed", &config.geometry, config.encoder.dim);
-    check_table(case, case, "w.estimator_pos_embed", &config.geometry, config.estimator.dim);
+    check_table(
+        case,
+        case,
+        "w.estimator_pos_embed",
+        &config.geometry,
+        config.estimator.dim,
+    );
     let x = input(case, "x", device);
     let mut picks = SeededPicks(Seed::root(0));
     case.check("cold.z", teacher.tokenizer.latents(x.clone(), Source::ColdStart, None));
-    let cold = teacher.tokenizer.quantize(x.clone(), Source::ColdStart, Mode::Eval, &mut picks);
+    let cold = teacher
+        .tokenizer
+        .quantize(x.clone(), Source::ColdStart, Mode::Eval, &mut picks);
     case.check_codes("cold.codes", cold.codes);
     case.check("full.z", teacher.tokenizer.latents(x.clone(), Source::Network, None));
     let full = teacher.tokenizer.quantize(x, Source::Network, Mode::Eval, &mut picks);
@@ -283,7 +361,13 @@ pub fn video<B: TrainBackend>(case: &Case, device: &B::Device) {
     let missing = unfilled(&student, case, "encoder_decoder.", &geometry);
     assert!(missing.is_empty(), "no weights for {missing:?}");
     let student = fill(student, case, "encoder_decoder.", &geometry);
-    let mut teacher = fill(Teacher::<B>::new(&config, &init).unwrap(), case, "tokenizer.", &geometry).valid();
+    let mut teacher = fill(
+        Teacher::<B>::new(&config, &init).unwrap(),
+        case,
+        "tokenizer.",
+        &geometry,
+    )
+    .valid();
     teacher.tokenizer.quantizer.set_started(true);
 
     let x = input::<B>(case, "x", device);
@@ -302,11 +386,26 @@ pub fn video<B: TrainBackend>(case: &Case, device: &B::Device) {
     case.check("pred", pred);
 
     let mut picks = SeededPicks(Seed::root(0));
-    let codes = labels(&mut teacher.tokenizer, inner.clone(), Source::Network, &inner_rows, &mut picks);
+    let codes = labels(
+        &mut teacher.tokenizer,
+        inner.clone(),
+        Source::Network,
+        &inner_rows,
+        &mut picks,
+    );
     case.check_codes("codes", codes.clone());
-    let cold = labels(&mut teacher.tokenizer, inner.clone(), Source::ColdStart, &inner_rows, &mut picks);
+    let cold = labels(
+        &mut teacher.tokenizer,
+        inner.clone(),
+        Source::ColdStart,
+        &inner_rows,
+        &mut picks,
+    );
     case.check_codes("codes_cold", cold);
-    let all = teacher.tokenizer.quantize(inner, Source::Network, Mode::Eval, &mut picks).codes;
+    let all = teacher
+        .tokenizer
+        .quantize(inner, Source::Network, Mode::Eval, &mut picks)
+        .codes;
     case.check_codes("codes_unmasked", all);
 
     let loss = encoder_loss(&student, x, &rows, Tensor::from_inner(codes), &mut Dropout::Off);
@@ -354,7 +453,11 @@ fn gradients<B: TrainBackend, M: AutodiffModule<B>>(module: &M, grads: &B::Gradi
             }
         }
     }
-    let mut visitor = Visitor::<B> { grads, path: Default::default(), found: Weights::new() };
+    let mut visitor = Visitor::<B> {
+        grads,
+        path: Default::default(),
+        found: Weights::new(),
+    };
     module.visit(&mut visitor);
     visitor.found
 }

@@ -66,7 +66,12 @@ fn fill<B: Backend>(books: &mut [Codebook<B>], case: &Case, name: impl Fn(usize)
 
 fn rq<B: Backend>(case: &Case, config: QuantizerConfig, suffix: &str, device: &B::Device) -> ResidualQuantizer<B> {
     let mut quantizer = ResidualQuantizer::new(&config, &init(device));
-    fill(&mut quantizer.levels, case, |level| format!("codebook.{level}{suffix}"), device);
+    fill(
+        &mut quantizer.levels,
+        case,
+        |level| format!("codebook.{level}{suffix}"),
+        device,
+    );
     quantizer.set_started(config.restart == Restart::Off);
     quantizer
 }
@@ -100,7 +105,9 @@ pub fn rq_eval<B: TrainBackend>(case: &Case, device: &B::Device) {
     case.check("grad_z_loss", z.grad(&found.loss.backward()).unwrap());
     // a second graph, since the first is used up; on a copy, since usage is counted in evaluation too
     let cotangent = case.tensor::<B, 3>("cotangent", device);
-    let again = quantizer.clone().forward(z.clone(), Mode::Eval, &mut Recorded::default());
+    let again = quantizer
+        .clone()
+        .forward(z.clone(), Mode::Eval, &mut Recorded::default());
     let straight = (again.values * cotangent).sum().backward();
     case.check("grad_z_st", z.grad(&straight).unwrap());
 
@@ -113,7 +120,12 @@ pub fn rq_eval<B: TrainBackend>(case: &Case, device: &B::Device) {
         case.check(&format!("distances.{level}"), book.distances(rows.clone()));
         let vectors = book.lookup(book.distances(rows).argmin(1)).detach();
         case.check(&format!("quant.{level}"), vectors.clone());
-        losses.push((residual.clone() - vectors.clone()).powi_scalar(2).mean().mul_scalar(1.25));
+        losses.push(
+            (residual.clone() - vectors.clone())
+                .powi_scalar(2)
+                .mean()
+                .mul_scalar(1.25),
+        );
         residual = residual - vectors.clone();
         per_level.push(vectors.reshape([batch, tokens, dim, 1]));
         case.check(&format!("cluster_size_after.{level}"), book.usage.val());
@@ -140,14 +152,24 @@ pub fn rq_train_steps<B: TrainBackend>(case: &Case, device: &B::Device) {
 }
 
 pub fn rq_restart<B: TrainBackend>(case: &Case, device: &B::Device) {
-    let mode = if case.config["mode"] == "train" { Mode::Train } else { Mode::Eval };
-    let config = QuantizerConfig { restart: Restart::FirstForward, ..config(case, Learning::Ema) };
+    let mode = if case.config["mode"] == "train" {
+        Mode::Train
+    } else {
+        Mode::Eval
+    };
+    let config = QuantizerConfig {
+        restart: Restart::FirstForward,
+        ..config(case, Learning::Ema)
+    };
     let mut quantizer = rq::<B>(case, config, ".init", device);
     for step in 0..case.count("step", ".z") {
         let name = |what: &str| format!("step{step}.{what}");
         let rows = |level| case.indices(&name(&format!("restart_ids.{level}")));
         let levels = case.count(&name("restart_ids."), "");
-        let mut picks = Recorded { restarts: (0..levels).map(rows).collect(), ..Recorded::default() };
+        let mut picks = Recorded {
+            restarts: (0..levels).map(rows).collect(),
+            ..Recorded::default()
+        };
         let found = quantizer.forward(case.tensor::<B, 3>(&name("z"), device), mode, &mut picks);
         case.check(&name("z_q"), found.values);
         case.check_codes(&name("codes"), found.codes);
@@ -157,10 +179,18 @@ pub fn rq_restart<B: TrainBackend>(case: &Case, device: &B::Device) {
 }
 
 pub fn rq_kmeans<B: TrainBackend>(case: &Case, device: &B::Device) {
-    let config = QuantizerConfig { start: Start::Kmeans, ..config(case, Learning::Ema) };
+    let config = QuantizerConfig {
+        start: Start::Kmeans,
+        ..config(case, Learning::Ema)
+    };
     let mut quantizer = ResidualQuantizer::<B>::new(&config, &init(device));
-    let permutations: Vec<_> = (0..config.levels).map(|level| case.indices(&format!("perm.{level}"))).collect();
-    let mut picks = Recorded { means: permutations.clone(), ..Recorded::default() };
+    let permutations: Vec<_> = (0..config.levels)
+        .map(|level| case.indices(&format!("perm.{level}")))
+        .collect();
+    let mut picks = Recorded {
+        means: permutations.clone(),
+        ..Recorded::default()
+    };
     let z = case.tensor::<B, 3>("z", device);
     let [batch, tokens, dim] = z.dims();
     let found = quantizer.forward(z.clone(), Mode::Train, &mut picks);
@@ -190,7 +220,10 @@ pub fn rq_kmeans<B: TrainBackend>(case: &Case, device: &B::Device) {
         let codes = found.codes.clone().narrow(2, level, 1).reshape([batch * tokens, 1]);
         residual = residual - book.lookup(codes);
     }
-    for (name, rows, similarity) in [("small", "ids", Similarity::Cosine), ("euclid", "perm", Similarity::Euclidean)] {
+    for (name, rows, similarity) in [
+        ("small", "ids", Similarity::Cosine),
+        ("euclid", "perm", Similarity::Euclidean),
+    ] {
         if !case.has(&format!("{name}.samples")) {
             continue;
         }
@@ -217,7 +250,10 @@ pub fn rq_soft2<B: TrainBackend>(case: &Case, device: &B::Device) {
     case.check_codes("eval.codes", found.codes.clone());
     case.check("eval.loss", found.loss);
     for (level, book) in quantizer.levels.iter().enumerate() {
-        let codes = found.codes.clone().narrow(2, level * config.soft_codes, config.soft_codes);
+        let codes = found
+            .codes
+            .clone()
+            .narrow(2, level * config.soft_codes, config.soft_codes);
         let vectors = book.lookup(codes.reshape([batch * tokens, config.soft_codes]));
         case.check(&format!("eval.quant.{level}"), vectors);
     }
@@ -250,7 +286,11 @@ pub fn video_rq_train_steps<B: TrainBackend>(case: &Case, device: &B::Device) {
     let mut quantizer = rq::<B>(case, config(case, Learning::SmoothedEma), ".init", device);
     for step in 0..case.count("step", ".z") {
         let name = |what: &str| format!("step{step}.{what}");
-        let found = quantizer.forward(case.tensor::<B, 3>(&name("z"), device), Mode::Train, &mut Recorded::default());
+        let found = quantizer.forward(
+            case.tensor::<B, 3>(&name("z"), device),
+            Mode::Train,
+            &mut Recorded::default(),
+        );
         case.check(&name("z_q"), found.values);
         case.check_codes(&name("codes"), found.codes);
         case.check(&name("loss"), found.loss);
@@ -271,8 +311,12 @@ pub fn vq_eval<B: TrainBackend>(case: &Case, device: &B::Device) {
     case.check_codes("codes", found.codes);
     case.check("loss", found.loss.clone());
     case.check("grad_z_loss", z.grad(&found.loss.backward()).unwrap());
-    let again = quantizer.clone().forward(z.clone(), Mode::Eval, &mut Recorded::default());
-    let straight = (again.values * case.tensor::<B, 3>("cotangent", device)).sum().backward();
+    let again = quantizer
+        .clone()
+        .forward(z.clone(), Mode::Eval, &mut Recorded::default());
+    let straight = (again.values * case.tensor::<B, 3>("cotangent", device))
+        .sum()
+        .backward();
     case.check("grad_z_st", z.grad(&straight).unwrap());
     case.check("cluster_size_after", quantizer.levels[0].usage.val());
 }
@@ -293,16 +337,31 @@ pub fn vq_train_steps<B: TrainBackend>(case: &Case, device: &B::Device) {
 }
 
 pub fn vq_kmeans<B: TrainBackend>(case: &Case, device: &B::Device) {
-    let config = QuantizerConfig { start: Start::Kmeans, ..config(case, Learning::Ema) };
+    let config = QuantizerConfig {
+        start: Start::Kmeans,
+        ..config(case, Learning::Ema)
+    };
     let mut quantizer = VectorQuantizer::<B>::new(&config, &init(device));
     let permutation = case.indices("perm");
     let z = case.tensor::<B, 3>("z", device);
     let [batch, tokens, dim] = z.dims();
     let samples = unit(z.clone().reshape([batch * tokens, dim]));
-    let (means, bins) = kmeans(samples, &permutation[..config.codes], config.kmeans_iterations, Similarity::Cosine);
+    let (means, bins) = kmeans(
+        samples,
+        &permutation[..config.codes],
+        config.kmeans_iterations,
+        Similarity::Cosine,
+    );
     case.check("kmeans_means", means);
     case.check_ints("kmeans_bins", &integers(&bins));
-    let found = quantizer.forward(z, Mode::Train, &mut Recorded { means: vec![permutation], ..Recorded::default() });
+    let found = quantizer.forward(
+        z,
+        Mode::Train,
+        &mut Recorded {
+            means: vec![permutation],
+            ..Recorded::default()
+        },
+    );
     case.check("z_q", found.values);
     case.check_codes("codes", found.codes);
     case.check("loss", found.loss);
@@ -321,4 +380,3 @@ pub fn vq_noema<B: TrainBackend>(case: &Case, device: &B::Device) {
     case.check("grad_z_loss", z.grad(&grads).unwrap());
     case.check("grad_codebook", quantizer.levels[0].vectors.val().grad(&grads).unwrap());
 }
-

@@ -23,7 +23,10 @@ pub fn steps<B: TrainBackend>(case: &Case, device: &B::Device) {
     let geometry = config.geometry;
     let init = Init::<B>::new(Seed::root(0), device);
     let (mut student, teacher) = (Student::new(&config, &init), Teacher::new(&config, &init).unwrap());
-    for missing in [unfilled(&student, case, PREFIXES[0], &geometry), unfilled(&teacher, case, PREFIXES[1], &geometry)] {
+    for missing in [
+        unfilled(&student, case, PREFIXES[0], &geometry),
+        unfilled(&teacher, case, PREFIXES[1], &geometry),
+    ] {
         assert!(missing.is_empty(), "{}: no weights for {missing:?}", case.name);
     }
     student = fill(student, case, PREFIXES[0], &geometry);
@@ -53,7 +56,10 @@ pub fn steps<B: TrainBackend>(case: &Case, device: &B::Device) {
         let mut losses: Vec<Tensor<B, 1>> = Vec::new();
         if trains_encoder {
             let mask = mask(case, &name("noise"), &geometry);
-            case.check_ints(&name("mask"), &mask.flags().into_iter().map(i64::from).collect::<Vec<_>>());
+            case.check_ints(
+                &name("mask"),
+                &mask.flags().into_iter().map(i64::from).collect::<Vec<_>>(),
+            );
             let rows = mask.upload::<B>(device);
             let mut frozen = teacher.tokenizer.valid();
             let codes = frozen.quantize(x.clone().inner(), source, Mode::Eval, &mut picks).codes;
@@ -66,7 +72,10 @@ pub fn steps<B: TrainBackend>(case: &Case, device: &B::Device) {
                 let encoded = student.encoder.embed_kept(x.clone(), &rows);
                 let hidden = student.decoder.hidden(encoded, &rows, &mut Dropout::Off);
                 let [batch, tokens, dim] = hidden.dims();
-                case.check(&name("pred"), student.decoder.predict(hidden.reshape([batch * tokens, dim])));
+                case.check(
+                    &name("pred"),
+                    student.decoder.predict(hidden.reshape([batch * tokens, dim])),
+                );
             }
             losses.push(loss);
         }
@@ -99,7 +108,10 @@ fn keep_usage<B: TrainBackend>(teacher: &mut Teacher<B>, labelled: &AnyQuantizer
         AnyQuantizer::ResidualQuantizer(quantizer) => &mut quantizer.levels,
         AnyQuantizer::VectorQuantizer(quantizer) => &mut quantizer.levels,
     };
-    books.iter_mut().zip(usages).for_each(|(book, usage)| book.set_usage(Tensor::from_inner(usage)));
+    books
+        .iter_mut()
+        .zip(usages)
+        .for_each(|(book, usage)| book.set_usage(Tensor::from_inner(usage)));
 }
 
 /// Parameters after the steps.
@@ -123,7 +135,11 @@ fn check_after<B: TrainBackend, M: Module<B>>(case: &Case, after: &str, module: 
 /// Which parameters the case says are decayed, against ours.
 fn check_groups<B: TrainBackend>(case: &Case, student: &Student<B>, teacher: &Teacher<B>) {
     let named = |list: &str, name: &str| {
-        case.config[list].as_array().into_iter().flatten().any(|entry| entry.as_str() == Some(name))
+        case.config[list]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|entry| entry.as_str() == Some(name))
     };
     for (prefix, weights) in [(PREFIXES[0], collect(student)), (PREFIXES[1], collect(teacher))] {
         for (ours, values) in weights {

@@ -1,0 +1,129 @@
+//! Self-attention on flex, one head at a time: scores never leave a core's cache.
+
+use super::lanes;
+use super::product::{Matrix, Threads, product};
+use rayon::prelude::*;
+
+/// Sizes of an attention.
+#[derive(Clone, Copy)]
+pub(super) struct Sizes {
+    /// Tokens of one item.
+    pub(super) tokens: usize,
+    /// Width of the result; queries, keys and values together are three times as wide.
+    pub(super) width: usize,
+    /// Heads that share the width.
+    pub(super) heads: usize,
+}
+
+impl Sizes {
+    const fn head(self) -> usize {
+        self.width / self.heads
+    }
+
+    fn factor(self) -> f32 {
+        (self.head() as f64).powf(-0.5) as f32
+    }
+
+    /// Part (0 queries, 1 keys, 2 values) of one head within one item's fused rows.
+    fn part(self, qkv: &[f32], part: usize, head: usize) -> Matrix<'_> {
+        Matrix::new(
+            &qkv[self.column(part, head)..],
+            self.tokens,
+            self.head(),
+            3 * self.width,
+        )
+    }
+
+    const fn column(self, part: usize, head: usize) -> usize {
+        part * self.width + head * self.head()
+    }
+
+    /// The weights with which queries mix values, into `mix`.
+    fn mixing(self, mix: &mut [f32], qkv: &[f32], head: usize) {
+        let (q, k) = (self.part(qkv, 0, head), self.part(qkv, 1, head));
+        product(mix, self.tokens, q, k.transpose(), self.factor(), false, Threads::One);
+        lanes::softmax_rows(mix, self.tokens);
+    }
+}
+
+/// The attention's result [B, T, D] of `qkv` [B, T, 3D].
+pub(super) fn forward(qkv: &[f32], sizes: Sizes) -> Vec<f32> {
+    let Sizes { tokens, width, heads } = sizes;
+    let mut out = vec![0.0; qkv.len() / 3];
+    let items = out
+        .par_chunks_mut(tokens * width)
+        .zip(qkv.par_chunks(tokens * width * 3));
+    items.for_each_init(
+        || vec![0.0; tokens * tokens],
+        |mix, (out, qkv)| {
+            for head in 0..heads {
+                sizes.mixing(mix, qkv, head);
+                let out = &mut out[head * sizes.head()..];
+                product(
+                    out,
+                    width,
+                    Matrix::dense(mix, tokens),
+                    sizes.part(qkv, 2, head),
+                    1.0,
+                    false,
+                    Threads::One,
+                );
+            }
+        },
+    );
+    out
+}
+
+/// The gradient [B, T, 3D] of `qkv`, given that of the result.
+pub(super) fn backward(qkv: &[f32], grad: &[f32], sizes: Sizes) -> Vec<f32> {
+    let Sizes { tokens, width, heads } = sizes;
+    let mut out = vec![0.0; qkv.len()];
+    let given = qkv.par_chunks(tokens * width * 3).zip(grad.par_chunks(tokens * width));
+    out.par_chunks_mut(tokens * width * 3).zip(given).for_each_init(
+        || (vec![0.0; tokens * tokens], vec![0.0; tokens * tokens]),
+        |(mix, scores), (out, (qkv, grad))| {
+            for head in 0..heads {
+                head_backward(out, qkv, grad, sizes, head, mix, scores);
+            }
+        },
+    );
+    out
+}
+
+/// One head of one item; `mix` and `scores` are room for [T, T] each.
+fn head_backward(
+    out: &mut [f32],
+    qkv: &[f32],
+    grad: &[f32],
+    sizes: Sizes,
+    head: usize,
+    mix: &mut [f32],
+    scores: &mut [f32],
+) {
+    let Sizes { tokens, width, .. } = sizes;
+    let grad = Matrix::new(&grad[head * sizes.head()..], tokens, sizes.head(), width);
+    sizes.mixing(mix, qkv, head);
+    product(
+        scores,
+        tokens,
+        grad,
+        sizes.part(qkv, 2, head).transpose(),
+        1.0,
+        false,
+        Threads::One,
+    );
+    lanes::softmax_rows_backward(scores, mix, tokens, sizes.factor());
+    let (mix, scores) = (Matrix::dense(mix, tokens), Matrix::dense(scores, tokens));
+    let (q, k) = (sizes.part(qkv, 0, head), sizes.part(qkv, 1, head));
+    for (part, lhs, rhs) in [(0, scores, k), (1, scores.transpose(), q), (2, mix.transpose(), grad)] {
+        product(
+            &mut out[sizes.column(part, head)..],
+            3 * width,
+            lhs,
+            rhs,
+            1.0,
+            false,
+            Threads::One,
+        );
+    }
+}

@@ -1,0 +1,141 @@
+//! The readable form of every fused operation and of its gradient: the default, and what fast forms are held to.
+
+use super::{AdamWFactors, AdamWState, MlpTensors, NormGrads};
+use burn::tensor::activation::{gelu, softmax};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorPrimitive};
+
+/// Queries, keys and values [B, H, T, D/H] of `qkv` [B, T, 3D].
+fn split<B: Backend>(qkv: Tensor<B, 3>, heads: usize) -> [Tensor<B, 4>; 3] {
+    let [batch, tokens, width3] = qkv.dims();
+    let head = width3 / 3 / heads;
+    // [B, T, 3, H, D/H] -> [3, B, H, T, D/H]
+    let qkv = qkv.reshape([batch, tokens, 3, heads, head]).permute([2, 0, 3, 1, 4]);
+    [0, 1, 2].map(|index| qkv.clone().narrow(0, index, 1).reshape([batch, heads, tokens, head]))
+}
+
+/// [B, H, T, D/H] to [B, T, D].
+fn join<B: Backend>(heads: Tensor<B, 4>) -> Tensor<B, 3> {
+    let [batch, count, tokens, head] = heads.dims();
+    heads.swap_dims(1, 2).reshape([batch, tokens, count * head])
+}
+
+/// The weights [B, H, T, T] with which queries mix values, and the factor on the scores.
+fn mixing<B: Backend>(q: Tensor<B, 4>, k: Tensor<B, 4>) -> (Tensor<B, 4>, f64) {
+    let [.., head] = q.dims();
+    let factor = (head as f64).powf(-0.5);
+    (softmax(q.mul_scalar(factor).matmul(k.swap_dims(2, 3)), 3), factor)
+}
+
+/// See [`Ops::self_attention`](super::Ops::self_attention).
+pub fn self_attention<B: Backend>(qkv: Tensor<B, 3>, heads: usize) -> Tensor<B, 3> {
+    let [q, k, v] = split(qkv, heads);
+    join(mixing(q, k).0.matmul(v))
+}
+
+/// See [`Ops::self_attention_backward`](super::Ops::self_attention_backward).
+pub fn self_attention_backward<B: Backend>(qkv: Tensor<B, 3>, grad: Tensor<B, 3>, heads: usize) -> Tensor<B, 3> {
+    let [batch, tokens, width] = grad.dims();
+    let [q, k, v] = split(qkv, heads);
+    let (mix, factor) = mixing(q.clone(), k.clone());
+    let grad = grad.reshape([batch, tokens, heads, width / heads]).swap_dims(1, 2); // [B, H, T, D/H]
+    let grad_v = mix.clone().swap_dims(2, 3).matmul(grad.clone());
+    let grad_mix = grad.matmul(v.swap_dims(2, 3)); // [B, H, T, T]
+    let mean = (mix.clone() * grad_mix.clone()).sum_dim(3); // [B, H, T, 1]
+    let grad_scores = (mix * (grad_mix - mean)).mul_scalar(factor);
+    let grad_q = grad_scores.clone().matmul(k);
+    let grad_k = grad_scores.swap_dims(2, 3).matmul(q);
+    Tensor::cat(vec![join(grad_q), join(grad_k), join(grad_v)], 2)
+}
+
+/// Rows with mean 0 and variance 1 [N, D], and the factor that made the variance so [N, 1].
+fn standardize<B: Backend>(rows: Tensor<B, 2>, epsilon: f64) -> (Tensor<B, 2>, Tensor<B, 2>) {
+    let centred = rows.clone() - rows.mean_dim(1);
+    let variance = centred.clone().powi_scalar(2).mean_dim(1);
+    let factor = variance.add_scalar(epsilon).sqrt().recip();
+    (centred * factor.clone(), factor)
+}
+
+/// See [`Ops::norm_rows`](super::Ops::norm_rows).
+pub fn norm_rows<B: Backend>(
+    rows: Tensor<B, 2>,
+    scale: Tensor<B, 1>,
+    shift: Tensor<B, 1>,
+    epsilon: f64,
+) -> Tensor<B, 2> {
+    standardize(rows, epsilon).0 * scale.unsqueeze() + shift.unsqueeze()
+}
+
+/// See [`Ops::norm_rows_backward`](super::Ops::norm_rows_backward).
+pub fn norm_rows_backward<B: Backend>(
+    rows: Tensor<B, 2>,
+    scale: Tensor<B, 1>,
+    grad: Tensor<B, 2>,
+    epsilon: f64,
+) -> NormGrads<B> {
+    let (standard, factor) = standardize(rows, epsilon);
+    let inner = grad.clone() * scale.unsqueeze();
+    let along = standard.clone() * (inner.clone() * standard.clone()).mean_dim(1);
+    let rows = (inner.clone() - inner.mean_dim(1) - along) * factor;
+    NormGrads {
+        rows,
+        scale: sum_rows(grad.clone() * standard),
+        shift: sum_rows(grad),
+    }
+}
+
+/// [N, D] to [D].
+fn sum_rows<B: Backend>(rows: Tensor<B, 2>) -> Tensor<B, 1> {
+    rows.sum_dim(0).squeeze_dim(0)
+}
+
+/// See [`Ops::mlp_rows_with_hidden`](super::Ops::mlp_rows_with_hidden).
+pub fn mlp_rows_with_hidden<B: Backend>(rows: Tensor<B, 2>, mlp: MlpTensors<B>) -> (Tensor<B, 2>, Tensor<B, 2>) {
+    let hidden = rows.matmul(mlp.weight1) + mlp.bias1.unsqueeze();
+    (gelu(hidden.clone()).matmul(mlp.weight2) + mlp.bias2.unsqueeze(), hidden)
+}
+
+/// See [`Ops::mlp_rows_backward`](super::Ops::mlp_rows_backward).
+pub fn mlp_rows_backward<B: Backend>(
+    rows: Tensor<B, 2>,
+    mlp: MlpTensors<B>,
+    hidden: Tensor<B, 2>,
+    grad: Tensor<B, 2>,
+) -> (Tensor<B, 2>, MlpTensors<B>) {
+    let weight2 = gelu(hidden.clone()).transpose().matmul(grad.clone());
+    let bias2 = sum_rows(grad.clone());
+    let grad_activated = grad.matmul(mlp.weight2.transpose()); // [N, M]
+    let float = |tensor: Tensor<B, 2>| tensor.into_primitive().tensor();
+    let grad_hidden: Tensor<B, 2> = Tensor::from_primitive(TensorPrimitive::Float(B::gelu_backward(
+        float(hidden),
+        float(grad_activated),
+    )));
+    let weight1 = rows.transpose().matmul(grad_hidden.clone());
+    let bias1 = sum_rows(grad_hidden.clone());
+    (
+        grad_hidden.matmul(mlp.weight1.transpose()),
+        MlpTensors {
+            weight1,
+            bias1,
+            weight2,
+            bias2,
+        },
+    )
+}
+
+/// See [`Ops::adamw_step`](super::Ops::adamw_step).
+pub fn adamw_step<B: Backend>(state: AdamWState<B>, grad: Tensor<B, 1>, factors: &AdamWFactors) -> AdamWState<B> {
+    let AdamWFactors {
+        beta1,
+        beta2,
+        epsilon,
+        keep,
+        rate,
+        root,
+    } = *factors;
+    let first = state.first.mul_scalar(beta1) + grad.clone().mul_scalar(1.0 - beta1);
+    let second = state.second.mul_scalar(beta2) + grad.square().mul_scalar(1.0 - beta2);
+    let scale = second.clone().sqrt().div_scalar(root).add_scalar(epsilon);
+    let weights = state.weights.mul_scalar(keep) - (first.clone() / scale).mul_scalar(rate);
+    AdamWState { weights, first, second }
+}

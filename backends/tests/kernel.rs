@@ -1,0 +1,307 @@
+//! Every fused operation equals its plain form: values on the backend itself, gradients through the graph.
+#![allow(clippy::unwrap_used)] // a failed unwrap fails the test
+
+use bridle_backends::kernel::{AdamWFactors, AdamWState, MlpTensors, Ops, plain};
+use bridle_seed::Seed;
+use burn::backend::Autodiff;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
+
+/// Largest difference allowed, relative to the largest value.
+const TOLERANCE: f32 = 1e-5;
+
+/// Batch, tokens, width, heads.
+const ATTENTIONS: [[usize; 4]; 6] = [
+    [2, 1, 8, 1],
+    [1, 7, 12, 3],
+    [3, 52, 32, 4],
+    [2, 257, 128, 4],
+    [5, 33, 10, 2],
+    [1, 300, 6, 1],
+];
+
+/// Rows, width.
+const ROWS: [[usize; 2]; 5] = [[1, 1], [1, 9], [300, 7], [129, 128], [513, 33]];
+
+const EPSILON: f64 = 1e-6;
+
+fn normal<B: Backend, const D: usize>(name: &str, shape: [usize; D], spread: f32) -> Tensor<B, D> {
+    let mut stream = Seed::root(5).child(name).stream();
+    let values = (0..shape.iter().product()).map(|_| spread * stream.normal()).collect();
+    Tensor::from_data(TensorData::new(values, shape), &Default::default())
+}
+
+/// The same values seen through a transposed store.
+fn strided<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Tensor<B, D> {
+    let turned = tensor.swap_dims(D - 1, D - 2);
+    let shape = turned.dims();
+    let turned: Tensor<B, D> = Tensor::from_data(turned.into_data(), &Default::default());
+    assert_eq!(turned.dims(), shape);
+    turned.swap_dims(D - 1, D - 2)
+}
+
+#[track_caller]
+fn assert_close<B: Backend, const D: usize>(found: Tensor<B, D>, expected: Tensor<B, D>, what: &str) {
+    assert_eq!(found.dims(), expected.dims(), "{what}");
+    let (found, expected) = (
+        found.into_data().to_vec::<f32>().unwrap(),
+        expected.into_data().to_vec::<f32>().unwrap(),
+    );
+    let largest = expected
+        .iter()
+        .fold(1e-3_f32, |largest, value| largest.max(value.abs()));
+    for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
+        let difference = (found - expected).abs() / largest;
+        assert!(
+            difference <= TOLERANCE,
+            "{what}, element {index}: {found} instead of {expected}"
+        );
+    }
+}
+
+/// Holds `fast` to `plain`, values and the gradient of every input for a fixed weighting of the result.
+fn compare<B: Backend, const D: usize, const N: usize>(
+    inputs: [Tensor<B, D>; N],
+    fast: impl Fn([Tensor<Autodiff<B>, D>; N]) -> Tensor<Autodiff<B>, D>,
+    plain: impl Fn([Tensor<Autodiff<B>, D>; N]) -> Tensor<Autodiff<B>, D>,
+    what: &str,
+) {
+    let run = |form: &dyn Fn([Tensor<Autodiff<B>, D>; N]) -> Tensor<Autodiff<B>, D>| {
+        let inputs = inputs.clone().map(|input| Tensor::from_inner(input).require_grad());
+        let output = form(inputs.clone());
+        let grads = (output.clone() * Tensor::from_inner(normal("weighting", output.dims(), 1.0)))
+            .sum()
+            .backward();
+        (output.inner(), inputs.map(|input| input.grad(&grads).unwrap()))
+    };
+    let ((found, found_grads), (expected, expected_grads)) = (run(&fast), run(&plain));
+    assert_close(found, expected, what);
+    for (index, (found, expected)) in found_grads.into_iter().zip(expected_grads).enumerate() {
+        assert_close(found, expected, &format!("{what}, gradient of input {index}"));
+    }
+}
+
+fn attention<B: Ops>() {
+    for [batch, tokens, width, heads] in ATTENTIONS {
+        let what = format!("attention {batch} {tokens} {width} {heads}");
+        let qkv = normal::<B, 3>("qkv", [batch, tokens, 3 * width], 1.5);
+        for qkv in [qkv.clone(), strided(qkv)] {
+            assert_close(
+                B::self_attention(qkv.clone(), heads),
+                plain::self_attention(qkv.clone(), heads),
+                &what,
+            );
+            compare(
+                [qkv],
+                |[qkv]| Ops::self_attention(qkv, heads),
+                |[qkv]| plain::self_attention(qkv, heads),
+                &what,
+            );
+        }
+    }
+}
+
+/// 1-D inputs travel as one row, so that all inputs of an operation have one rank.
+fn flat<B: Backend>(row: Tensor<B, 2>) -> Tensor<B, 1> {
+    row.squeeze_dim(0)
+}
+
+fn norm<B: Ops>() {
+    for [count, width] in ROWS {
+        let what = format!("norm {count} {width}");
+        let rows = normal::<B, 2>("rows", [count, width], 3.0).add_scalar(1.0);
+        let (scale, shift) = (normal("scale", [1, width], 1.0), normal("shift", [1, width], 1.0));
+        for rows in [rows.clone(), strided(rows)] {
+            compare(
+                [rows, scale.clone(), shift.clone()],
+                |[rows, scale, shift]| Ops::norm_rows(rows, flat(scale), flat(shift), EPSILON),
+                |[rows, scale, shift]| plain::norm_rows(rows, flat(scale), flat(shift), EPSILON),
+                &what,
+            );
+        }
+    }
+}
+
+fn mlp_tensors<B: Backend>(
+    weight1: Tensor<B, 2>,
+    bias1: Tensor<B, 2>,
+    weight2: Tensor<B, 2>,
+    bias2: Tensor<B, 2>,
+) -> MlpTensors<B> {
+    MlpTensors {
+        weight1,
+        bias1: flat(bias1),
+        weight2,
+        bias2: flat(bias2),
+    }
+}
+
+fn mlp<B: Ops>() {
+    for [count, width] in ROWS {
+        let what = format!("mlp {count} {width}");
+        let wide = 4 * width - 1;
+        let inputs = |rows| {
+            [
+                rows,
+                normal::<B, 2>("weight1", [width, wide], 1.0),
+                normal("bias1", [1, wide], 1.0),
+                normal("weight2", [wide, width], 1.0),
+                normal("bias2", [1, width], 1.0),
+            ]
+        };
+        let rows = normal("rows", [count, width], 1.0);
+        for rows in [rows.clone(), strided(rows)] {
+            let [_, weight1, bias1, weight2, bias2] = inputs(rows.clone());
+            let tensors = mlp_tensors(weight1, bias1, weight2, bias2);
+            let (expected, expected_hidden) = plain::mlp_rows_with_hidden(rows.clone(), tensors.clone());
+            let (found, hidden) = B::mlp_rows_with_hidden(rows.clone(), tensors.clone());
+            assert_close(found, expected.clone(), &what);
+            assert_close(hidden, expected_hidden, &what);
+            assert_close(B::mlp_rows(rows.clone(), tensors), expected, &what);
+            compare(
+                inputs(rows),
+                |[rows, w1, b1, w2, b2]| Ops::mlp_rows(rows, mlp_tensors(w1, b1, w2, b2)),
+                |[rows, w1, b1, w2, b2]| plain::mlp_rows_with_hidden(rows, mlp_tensors(w1, b1, w2, b2)).0,
+                &what,
+            );
+        }
+    }
+}
+
+/// The default backward forms, which backends that override nothing use, against the backend's own.
+fn default_gradients<B: Ops>() {
+    let (qkv, grad) = (normal::<B, 3>("qkv", [2, 7, 18], 1.5), normal("grad", [2, 7, 6], 1.5));
+    let expected = plain::self_attention_backward(qkv.clone(), grad.clone(), 3);
+    assert_close(B::self_attention_backward(qkv, grad, 3), expected, "attention");
+
+    let (rows, grad) = (normal::<B, 2>("rows", [9, 6], 3.0), normal::<B, 2>("grad", [9, 6], 1.0));
+    let scale = normal("scale", [6], 1.0);
+    let expected = plain::norm_rows_backward(rows.clone(), scale.clone(), grad.clone(), EPSILON);
+    let found = B::norm_rows_backward(rows.clone(), scale, grad.clone(), EPSILON);
+    assert_close(found.rows, expected.rows, "norm rows");
+    assert_close(found.scale, expected.scale, "norm scale");
+    assert_close(found.shift, expected.shift, "norm shift");
+
+    let mlp = MlpTensors {
+        weight1: normal("weight1", [6, 5], 1.0),
+        bias1: normal("bias1", [5], 1.0),
+        weight2: normal("weight2", [5, 6], 1.0),
+        bias2: normal("bias2", [6], 1.0),
+    };
+    let hidden = plain::mlp_rows_with_hidden(rows.clone(), mlp.clone()).1;
+    let (expected, expected_mlp) = plain::mlp_rows_backward(rows.clone(), mlp.clone(), hidden.clone(), grad.clone());
+    let (found, found_mlp) = B::mlp_rows_backward(rows, mlp, hidden, grad);
+    assert_close(found, expected, "mlp rows");
+    assert_close(found_mlp.weight1, expected_mlp.weight1, "mlp weight1");
+    assert_close(found_mlp.bias1, expected_mlp.bias1, "mlp bias1");
+    assert_close(found_mlp.weight2, expected_mlp.weight2, "mlp weight2");
+    assert_close(found_mlp.bias2, expected_mlp.bias2, "mlp bias2");
+}
+
+/// Bits of the results and gradients of one pass through every fused operation.
+fn flex_bits() -> Vec<u32> {
+    type Graph = Autodiff<burn_flex::Flex>;
+    let leaf = |name, shape| normal::<Graph, 2>(name, shape, 0.3).require_grad();
+    let (rows, fused) = (leaf("rows", [4 * 77, 48]), leaf("fused", [48, 144]));
+    let (weight1, weight2) = (leaf("weight1", [48, 192]), leaf("weight2", [192, 48]));
+    let vector = |name, length| normal::<Graph, 1>(name, [length], 0.3);
+    let normed = Ops::norm_rows(rows.clone(), vector("scale", 48), vector("shift", 48), EPSILON);
+    let mixed = Ops::self_attention(normed.matmul(fused.clone()).reshape([4, 77, 144]), 4).reshape([4 * 77, 48]);
+    let (bias1, bias2) = (vector("bias1", 192), vector("bias2", 48));
+    let mlp = MlpTensors {
+        weight1: weight1.clone(),
+        bias1,
+        weight2: weight2.clone(),
+        bias2,
+    };
+    let output = Ops::mlp_rows(mixed, mlp);
+    let grads = output.clone().powi_scalar(2).sum().backward();
+    let grads = [rows, fused, weight1, weight2].map(|leaf| leaf.grad(&grads).unwrap());
+    let bits = |tensor: Tensor<burn_flex::Flex, 2>| {
+        tensor
+            .into_data()
+            .to_vec::<f32>()
+            .unwrap()
+            .into_iter()
+            .map(f32::to_bits)
+    };
+    std::iter::once(output.inner()).chain(grads).flat_map(bits).collect()
+}
+
+#[test]
+fn flex_repeats_bit_for_bit_whatever_the_threads() {
+    let with = |threads| {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap()
+            .install(flex_bits)
+    };
+    let one = with(1);
+    for threads in [1, 2, 3, 3, 5] {
+        assert!(with(threads) == one, "{threads} threads give other bits than one");
+    }
+}
+
+fn adamw<B: Ops>() {
+    let factors = AdamWFactors {
+        beta1: 0.9,
+        beta2: 0.95,
+        epsilon: 1e-8,
+        keep: 0.99,
+        rate: 0.1,
+        root: 0.7,
+    };
+    for length in [1, 7, 40_000] {
+        let start = AdamWState {
+            weights: normal::<B, 1>("weights", [length], 1.0),
+            first: normal("first", [length], 1.0),
+            second: normal("second", [length], 1.0).abs(),
+        };
+        let (mut found, mut expected) = (start.clone(), start.clone());
+        for step in ["one", "two"] {
+            let grad = normal(step, [length], 1.0);
+            found = B::adamw_step(found, grad.clone(), &factors);
+            expected = plain::adamw_step(expected, grad, &factors);
+        }
+        assert_close(found.weights, expected.weights, "weights");
+        assert_close(found.first, expected.first, "first moments");
+        assert_close(found.second, expected.second, "second moments");
+        assert_close(
+            start.weights,
+            normal("weights", [length], 1.0),
+            "the weights somebody else still holds",
+        );
+    }
+}
+
+macro_rules! on {
+    ($backend:ident: $type:ty) => {
+        mod $backend {
+            #[test]
+            fn attention_equals_its_plain_form() {
+                super::attention::<$type>();
+            }
+            #[test]
+            fn norm_equals_its_plain_form() {
+                super::norm::<$type>();
+            }
+            #[test]
+            fn mlp_equals_its_plain_form() {
+                super::mlp::<$type>();
+            }
+            #[test]
+            fn default_gradients_equal_the_backends_own() {
+                super::default_gradients::<$type>();
+            }
+            #[test]
+            fn adamw_equals_its_plain_form() {
+                super::adamw::<$type>();
+            }
+        }
+    };
+}
+
+on!(flex: burn_flex::Flex);
+#[cfg(feature = "tch")]
+on!(tch: burn_tch::LibTorch);
