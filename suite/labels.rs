@@ -21,19 +21,35 @@ pub struct Labels {
     counts: CodebookCounts,
 }
 
+/// Whose labels are wanted.
+#[derive(Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The data.
+    pub dataset: &'a Dataset,
+    /// The samples.
+    pub samples: &'a [usize],
+    /// Samples at a time.
+    pub batch: usize,
+    /// A batch that goes first, so that codebooks which are still to start do so on it.
+    pub starting: Option<&'a [usize]>,
+}
+
 impl Labels {
-    /// Asks the tokenizer for the codes of all tokens of `samples`, in evaluation. `starting` is a batch that goes
-    /// first, so that codebooks which are still to start do so on it.
+    /// Asks the tokenizer for the codes of all tokens of the samples, in evaluation.
     pub fn make<B: Ops>(
         tokenizer: &mut Tokenizer<B>,
         source: Source,
-        dataset: &Dataset,
-        samples: &[usize],
-        (batch, starting): (usize, Option<&[usize]>),
+        wanted: &Wanted<'_>,
         picks: &mut dyn Picks,
         progress: &TerminalProgress,
         device: &B::Device,
     ) -> Self {
+        let Wanted {
+            dataset,
+            samples,
+            batch,
+            starting,
+        } = *wanted;
         let geometry = *tokenizer.vit.geometry();
         if let Some(samples) = starting {
             tokenizer.quantize(

@@ -4,7 +4,7 @@
 use crate::checkpoint::{self, CheckpointError};
 use crate::input::{self, Order};
 use crate::interrupt::{Interrupt, Signal};
-use crate::labels::Labels;
+use crate::labels::{Labels, Wanted};
 use crate::metrics_log::{LogError, MetricsLog};
 use crate::plan::{PhaseKind, PhasePlan, Plan};
 use crate::progress::TerminalProgress;
@@ -361,16 +361,13 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         } = self.context;
         let mut frozen = self.teacher.tokenizer.valid();
         let batch = plan.pretrain.as_ref().map_or(1, |pretrain| pretrain.batch);
-        let labels = Labels::make(
-            &mut frozen,
-            source,
+        let wanted = Wanted {
             dataset,
-            train,
-            (batch, starting),
-            picks,
-            progress,
-            &self.device,
-        );
+            samples: train,
+            batch,
+            starting,
+        };
+        let labels = Labels::make(&mut frozen, source, &wanted, picks, progress, &self.device);
         self.keep_codebooks(&frozen.quantizer);
         labels
     }

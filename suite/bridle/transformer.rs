@@ -3,10 +3,10 @@
 use crate::config::StackConfig;
 use crate::init::Init;
 use bridle_backends::Ops;
+use bridle_backends::kernel::MlpTensors;
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::Tensor;
-use burn::tensor::activation::gelu;
 use burn::tensor::backend::Backend;
 
 /// Epsilon of every norm outside the Swin blocks.
@@ -122,10 +122,25 @@ impl<B: Backend> Mlp<B> {
             fc2: init.linear("fc2", hidden, dim, true),
         }
     }
+}
 
+impl<B: Ops> Mlp<B> {
     /// [N, D] to [N, D].
     pub fn rows(&self, rows: Tensor<B, 2>) -> Tensor<B, 2> {
-        self.fc2.forward(gelu(self.fc1.forward(rows)))
+        let parameters = |linear: &Linear<B>| {
+            let bias = linear.bias.as_ref().expect("both layers are made with a bias");
+            (linear.weight.val(), bias.val())
+        };
+        let ((weight1, bias1), (weight2, bias2)) = (parameters(&self.fc1), parameters(&self.fc2));
+        B::mlp_rows(
+            rows,
+            MlpTensors {
+                weight1,
+                bias1,
+                weight2,
+                bias2,
+            },
+        )
     }
 }
 
