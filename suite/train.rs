@@ -411,7 +411,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
                 self.step_labels(x.clone(), source, &mask, picks)
             }
         };
-        let mut dropout = Dropout::Draw(seed.child("dropout").indexed(self.state.step).stream());
+        let mut dropout = Dropout::Draw(Box::new(seed.child("dropout").indexed(self.state.step).stream()));
         let loss = encoder_loss(&self.student, x, &mask.upload(&self.device), codes, &mut dropout);
         let grads = loss.backward();
         self.student = self
@@ -484,7 +484,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         let x = input::batch::<B>(self.context.dataset, samples, &self.config.geometry, &self.device);
         let mask = self.mask(seed, samples.len());
         let codes = self.step_labels(x.clone(), Source::Network, &mask, picks);
-        let mut dropout = Dropout::Draw(seed.child("dropout").indexed(self.state.step).stream());
+        let mut dropout = Dropout::Draw(Box::new(seed.child("dropout").indexed(self.state.step).stream()));
         let mut loss = encoder_loss(
             &self.student,
             x.clone(),

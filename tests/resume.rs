@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 /// A plan of a few seconds with every kind of phase; its three phases have 20, 10 and 20 steps.
 const PLAN: &str = "--task synthetic --quantizer rq --preset smoke --subset 40 --set data.frames=128 \
-                    --set quantizer.codes=64 --set model.estimator.depth=1 --set probe.epochs=20";
+                    --set quantizer.codes=64 --set model.estimator.depth=1 --set probe.epochs=20 \
+                    --set model.decoder.dim=32 --set model.decoder.depth=1 --set pretrain.encoder.epochs=2 \
+                    --set pretrain.encoder.rate=1e-3";
 /// All steps of the plan's phases together.
 const STEPS: usize = 50;
 const SIGKILL: i32 = 9;

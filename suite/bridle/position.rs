@@ -31,7 +31,7 @@ pub fn sincos_2d(dim: usize, fast: usize, slow: usize) -> Vec<f32> {
 pub fn sinusoid_1d(rows: usize, dim: usize) -> Vec<f32> {
     let entry = |p: usize, j: usize| {
         let angle = p as f64 / 10000f64.powf((2 * (j / 2)) as f64 / dim as f64);
-        if j % 2 == 0 { angle.sin() } else { angle.cos() }
+        if j.is_multiple_of(2) { angle.sin() } else { angle.cos() }
     };
     (0..rows)
         .flat_map(|p| (0..dim).map(move |j| entry(p, j) as f32))

@@ -30,7 +30,7 @@ pub enum Dropout {
     /// Evaluation.
     Off,
     /// Training: drawn from a stream, block after block.
-    Draw(Stream),
+    Draw(Box<Stream>),
     /// Given factors per block, each [AREA², META_HIDDEN] of 0 or 1 / (1 - rate).
     Given(Vec<Vec<f32>>),
 }
@@ -109,7 +109,7 @@ impl<B: Backend> LocalBlock<B> {
     /// First weights of block number `index` on a grid of [rows, columns] tokens.
     pub fn new(config: &StackConfig, grid: [usize; 2], index: usize, init: &Init<B>) -> Self {
         let (dim, heads) = (config.dim, config.heads);
-        let shift = if index % 2 == 0 { 0 } else { WINDOW / 2 };
+        let shift = if index.is_multiple_of(2) { 0 } else { WINDOW / 2 };
         let windows = grid[0] / WINDOW * (grid[1] / WINDOW);
         Self {
             qkv: init.linear("qkv", dim, 3 * dim, true),
@@ -203,7 +203,7 @@ impl<B: Ops> LocalBlock<B> {
 /// Moves the sequence forward by `by` tokens, the first ones wrapping to the end: [B, N, D].
 fn roll<B: Backend>(x: Tensor<B, 3>, by: usize) -> Tensor<B, 3> {
     let [_, tokens, _] = x.dims();
-    if by % tokens == 0 {
+    if by.is_multiple_of(tokens) {
         return x;
     }
     Tensor::cat(vec![x.clone().narrow(1, by, tokens - by), x.narrow(1, 0, by)], 1)
