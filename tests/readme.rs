@@ -1,0 +1,25 @@
+//! The results in README.md are those of the committed records.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at what it cannot read")]
+
+use std::path::Path;
+use std::process::Command;
+
+#[test]
+fn the_results_in_the_readme_are_those_of_the_records() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let output = Command::new(env!("CARGO_BIN_EXE_bridle-bench"))
+        .args(["table", "--format", "markdown"])
+        .current_dir(root)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let (_, rest) = readme.split_once("<!-- results:begin -->").unwrap();
+    let (shown, _) = rest.split_once("<!-- results:end -->").unwrap();
+    assert_eq!(
+        shown.trim(),
+        String::from_utf8(output.stdout).unwrap().trim(),
+        "run `bridle-bench table --format markdown` and put its output between the marks"
+    );
+}
