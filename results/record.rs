@@ -15,7 +15,7 @@ pub use jiff::Timestamp;
 pub use read::RecordError;
 
 /// The newest schema version, the one that is written.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// One run of one plan with one seed and, where the task has folds, one fold. Holds no absolute path.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -180,8 +180,62 @@ pub struct Phase {
     pub loss: Loss,
     /// Statistics of the codes over the training data after the phase, first level first. Empty without a quantizer.
     pub codebooks: Vec<CodebookStatistics>,
+    /// What the labels of all levels together say after the phase. None without a quantizer, and in schema 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<LabelStatistics>,
+    /// The training loss and the use of codes over the phase's steps. None in schema 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub curve: Option<Curve>,
     /// Id of the run whose pretraining was taken over instead of trained again.
     pub reused_from: Option<String>,
+}
+
+/// What the labels of a data set's tokens say together, over all levels of the quantizer. Information is that of the
+/// empirical distribution, in bits, without a correction for small samples.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LabelStatistics {
+    /// Tokens that were labelled.
+    pub tokens: u64,
+    /// Different tuples of codes, one code of each level.
+    pub joint_used: u64,
+    /// Entropy of the tuples. At most the sum over levels; equal to it where levels are independent.
+    #[serde(with = "finite")]
+    pub joint_entropy_bits: f64,
+    /// Mutual information of each level's code with the sample's class, `[levels]`.
+    #[serde(with = "finite::list")]
+    pub class_information_bits: Vec<f64>,
+    /// Mutual information of each level's code with the token's place in its sample, `[levels]`.
+    #[serde(with = "finite::list")]
+    pub place_information_bits: Vec<f64>,
+    /// How the labels differ from those of the labelling before. None for the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<LabelChange>,
+}
+
+/// How one labelling of the same tokens differs from the one before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LabelChange {
+    /// The phase after which the earlier labelling was made.
+    pub since: String,
+    /// Share of tokens whose code differs, `[levels]`. Codebooks that were started anew have new names for their codes,
+    /// so that this is near 1 even where the same tokens stay together.
+    #[serde(with = "finite::list")]
+    pub changed: Vec<f64>,
+    /// Mutual information of a token's code before and after, `[levels]`: what stays, whatever codes are called.
+    #[serde(with = "finite::list")]
+    pub kept_information_bits: Vec<f64>,
+}
+
+/// Numbers over the steps of a phase, thinned out evenly to at most some dozens of points.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Curve {
+    /// Steps within the phase, from 0, rising, `[points]`.
+    pub steps: Vec<u64>,
+    /// The training loss there, `[points]`.
+    #[serde(with = "finite::list")]
+    pub loss: Vec<f64>,
+    /// Perplexity of the codes of the step's batch, `[levels][points]`; empty where a phase has fixed labels.
+    pub perplexity: Vec<Vec<f64>>,
 }
 
 /// The training loss at both ends of a phase.

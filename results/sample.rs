@@ -114,6 +114,23 @@ fn phase(name: &str, counts: [u64; 4]) -> Phase {
         codebooks: [counts, second]
             .map(|counts| CodebookStatistics::from_counts(&counts))
             .to_vec(),
+        labels: Some(LabelStatistics {
+            tokens: 100,
+            joint_used: 7,
+            joint_entropy_bits: 2.5,
+            class_information_bits: vec![0.25, 0.125],
+            place_information_bits: vec![0.5, 0.75],
+            change: (name != "encoder-1").then(|| LabelChange {
+                since: "encoder-1".into(),
+                changed: vec![0.75, 0.875],
+                kept_information_bits: vec![1.25, 0.5],
+            }),
+        }),
+        curve: Some(Curve {
+            steps: vec![0, 500, 999],
+            loss: vec![5.545, 5.0, 4.321],
+            perplexity: vec![vec![3.0, 2.0, 2.5], vec![3.5, 3.0, 3.25]],
+        }),
         reused_from: None,
     }
 }

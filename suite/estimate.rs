@@ -302,7 +302,7 @@ mod tests {
     fn record(plan: &Plan, phases: Vec<serde_json::Value>) -> String {
         let statistics = serde_json::json!({"mean": [0.0], "std": [1.0]});
         serde_json::json!({
-            "schema": 1, "id": "a", "plan": plan.to_flat(), "plan_hash": plan.plan_hash(), "pretrain_hash": null,
+            "schema": 2, "id": "a", "plan": plan.to_flat(), "plan_hash": plan.plan_hash(), "pretrain_hash": null,
             "program": {"version": "0", "commit": "unknown", "dirty": false},
             "machine": {"cpu": "a", "cores": 2, "memory_bytes": 1, "gpu": null},
             "backend": {"name": "flex", "device": "a", "library": "a", "dtype": "fp32", "threads": 2},

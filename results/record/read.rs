@@ -48,7 +48,7 @@ impl RunRecord {
             .and_then(Value::as_u64)
             .ok_or(RecordError::NoSchema)?;
         match schema {
-            1 => serde_json::from_str(text).map_err(|source| RecordError::Field { schema, source }),
+            1 | 2 => serde_json::from_str(text).map_err(|source| RecordError::Field { schema, source }),
             found => Err(RecordError::UnknownSchema { found }),
         }
     }

@@ -15,7 +15,7 @@ fn a_record_reads_as_it_was_written() {
 }
 
 /// One file of every schema version that was ever written; a version's file never changes.
-const PAST: [(u32, &str); 1] = [(1, include_str!("schema-1.json"))];
+const PAST: [(u32, &str); 2] = [(1, include_str!("schema-1.json")), (2, include_str!("schema-2.json"))];
 
 #[test]
 fn every_schema_version_is_read() {
@@ -105,8 +105,8 @@ fn what_is_no_record_is_told_apart() {
         text[..text.len() / 2].to_string(),
         "[1, 2]".into(),
         "{\"schema\": \"one\"}".into(),
-        text.replacen("\"schema\": 1", "\"schema\": 2", 1),
-        text.replacen("\"schema\": 1", "\"schema\": 0", 1),
+        text.replacen("\"schema\": 2", "\"schema\": 99", 1),
+        text.replacen("\"schema\": 2", "\"schema\": 0", 1),
         text.replacen("\"plan_hash\"", "\"hash\"", 1),
         text.replacen("\"seed\": 0", "\"seed\": \"zero\"", 1),
     ];
