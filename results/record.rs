@@ -231,10 +231,10 @@ pub struct LabelChange {
 pub struct Curve {
     /// Steps within the phase, from 0, rising, `[points]`.
     pub steps: Vec<u64>,
-    /// The training loss there, `[points]`.
+    /// Mean training loss of the steps after the point before, up to this one, `[points]`.
     #[serde(with = "finite::list")]
     pub loss: Vec<f64>,
-    /// Perplexity of the codes of the step's batch, `[levels][points]`; empty where a phase has fixed labels.
+    /// Perplexity of the codes in the last batch that was counted, `[levels][points]`; empty where labels are fixed.
     pub perplexity: Vec<Vec<f64>>,
 }
 

@@ -1,0 +1,229 @@
+//! What labels say: their entropy over all levels together, what they tell of class and place, how they change.
+//!
+//! All are of the empirical distribution (plug-in estimates), in bits. Mutual information estimated so is too high by
+//! about (rows - 1)(columns - 1) / (2 n ln 2) bits, n being the number of tokens; compare labellings of equal size.
+
+use crate::record::{LabelChange, LabelStatistics};
+use std::collections::HashMap;
+
+/// The labels of one sample.
+#[derive(Clone, Copy, Debug)]
+pub struct SampleLabels<'a> {
+    /// The sample's classes: one, or any number where a sample may have several. A token counts once for each.
+    pub classes: &'a [usize],
+    /// Codes of its tokens, row-major `[tokens, levels]`; each below the number of codes.
+    pub codes: &'a [u16],
+}
+
+/// The statistics of a labelling with `levels` codebooks of `codes` codes each. Every sample has the same number of
+/// tokens. `change` is left empty.
+///
+/// Memory: one count for each code and class, for each code and place, and for each tuple of codes that occurs.
+pub fn statistics<'a>(
+    samples: impl IntoIterator<Item = SampleLabels<'a>>,
+    levels: usize,
+    codes: usize,
+) -> LabelStatistics {
+    let mut tuples: HashMap<Box<[u16]>, u64> = HashMap::new();
+    let mut by_class = vec![Contingency::new(codes); levels];
+    let mut by_place = vec![Contingency::new(codes); levels];
+    let mut tokens = 0;
+    for sample in samples {
+        for (place, tuple) in sample.codes.chunks_exact(levels).enumerate() {
+            tokens += 1;
+            match tuples.get_mut(tuple) {
+                Some(count) => *count += 1,
+                None => drop(tuples.insert(tuple.into(), 1)),
+            }
+            for (level, &code) in tuple.iter().enumerate() {
+                by_place[level].count(code, place);
+                sample
+                    .classes
+                    .iter()
+                    .for_each(|&class| by_class[level].count(code, class));
+            }
+        }
+    }
+    let information = |tables: &[Contingency]| tables.iter().map(Contingency::mutual_information).collect();
+    LabelStatistics {
+        tokens,
+        joint_used: tuples.len() as u64,
+        joint_entropy_bits: entropy_bits(tuples.into_values().collect()),
+        class_information_bits: information(&by_class),
+        place_information_bits: information(&by_place),
+        change: None,
+    }
+}
+
+/// How a labelling differs from the one made after the phase `since`: pairs of the codes before and after, each
+/// `[tokens, levels]`, of the same samples.
+pub fn change<'a>(
+    since: &str,
+    samples: impl IntoIterator<Item = (&'a [u16], &'a [u16])>,
+    levels: usize,
+    codes: usize,
+) -> LabelChange {
+    let mut tables = vec![Contingency::new(codes); levels];
+    let (mut tokens, mut changed) = (0u64, vec![0u64; levels]);
+    for (before, after) in samples {
+        for (before, after) in before.chunks_exact(levels).zip(after.chunks_exact(levels)) {
+            tokens += 1;
+            for level in 0..levels {
+                changed[level] += u64::from(before[level] != after[level]);
+                tables[level].count(before[level], usize::from(after[level]));
+            }
+        }
+    }
+    LabelChange {
+        since: since.to_owned(),
+        changed: changed
+            .iter()
+            .map(|&count| count as f64 / tokens.max(1) as f64)
+            .collect(),
+        kept_information_bits: tables.iter().map(Contingency::mutual_information).collect(),
+    }
+}
+
+/// How often each code met each value of something else.
+#[derive(Clone, Debug)]
+struct Contingency {
+    codes: usize,
+    /// Row-major `[values, codes]`; grows with the values met.
+    counts: Vec<u64>,
+}
+
+impl Contingency {
+    fn new(codes: usize) -> Self {
+        Self {
+            codes,
+            counts: Vec::new(),
+        }
+    }
+
+    fn count(&mut self, code: u16, value: usize) {
+        let place = value * self.codes + usize::from(code);
+        if place >= self.counts.len() {
+            self.counts.resize((value + 1) * self.codes, 0);
+        }
+        self.counts[place] += 1;
+    }
+
+    /// I(code; value) = H(code) + H(value) - H(code, value); never below 0.
+    fn mutual_information(&self) -> f64 {
+        let rows = || self.counts.chunks_exact(self.codes);
+        let values = rows().map(|row| row.iter().sum()).collect();
+        let codes = (0..self.codes).map(|code| rows().map(|row| row[code]).sum()).collect();
+        (entropy_bits(codes) + entropy_bits(values) - entropy_bits(self.counts.clone())).max(0.0)
+    }
+}
+
+/// Entropy of the distribution of these counts. They are sorted first, so that the sum has one order.
+fn entropy_bits(mut counts: Vec<u64>) -> f64 {
+    counts.retain(|&count| count > 0);
+    counts.sort_unstable();
+    let total = counts.iter().sum::<u64>() as f64;
+    let sum: f64 = counts
+        .iter()
+        .map(|&count| count as f64 / total)
+        .map(|p| p * p.log2())
+        .sum();
+    if sum == 0.0 { 0.0 } else { -sum }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+    use super::*;
+    use crate::codebook::CodebookCounts;
+    use bridle_seed::Seed;
+
+    const LEVELS: usize = 2;
+    const CODES: usize = 8;
+
+    /// `samples` of 4 classes with 16 tokens each; level 1 is the class, level 2 is drawn.
+    fn drawn(samples: usize) -> Vec<(usize, Vec<u16>)> {
+        let mut stream = Seed::root(5).stream();
+        let codes = |class: usize, stream: &mut bridle_seed::Stream| {
+            (0..16)
+                .flat_map(|_| [class as u16, stream.below(CODES) as u16])
+                .collect()
+        };
+        (0..samples)
+            .map(|sample| (sample % 4, codes(sample % 4, &mut stream)))
+            .collect()
+    }
+
+    fn of(samples: &[(usize, Vec<u16>)]) -> LabelStatistics {
+        let labels = samples.iter().map(|(class, codes)| SampleLabels {
+            classes: std::slice::from_ref(class),
+            codes,
+        });
+        statistics(labels, LEVELS, CODES)
+    }
+
+    #[test]
+    fn a_code_that_is_the_class_tells_it_and_a_drawn_one_does_not() {
+        let found = of(&drawn(400));
+        assert_eq!(found.tokens, 6400);
+        assert!((found.class_information_bits[0] - 2.0).abs() < 1e-12);
+        // the bias of the plug-in estimate: 3 * 7 / (2 * 6400 ln 2) = 0.0024 bits
+        assert!(found.class_information_bits[1] < 0.006, "{found:?}");
+        assert!(found.place_information_bits[0].abs() < 1e-12);
+        assert!(found.place_information_bits[1] < 0.03);
+        // independent levels: the tuple's entropy is nearly the sum of 2 and 3 bits
+        assert_eq!(found.joint_used, 32);
+        assert!((found.joint_entropy_bits - 5.0).abs() < 0.01);
+    }
+
+    #[test]
+    fn the_tuple_lies_between_its_best_level_and_the_sum_of_all() {
+        let samples = drawn(40);
+        let mut counts = CodebookCounts::new(LEVELS, CODES);
+        samples.iter().for_each(|(_, codes)| {
+            counts
+                .add(&codes.iter().map(|&code| i64::from(code)).collect::<Vec<_>>())
+                .unwrap()
+        });
+        let levels: Vec<f64> = counts.statistics().iter().map(|level| level.entropy_bits).collect();
+        let joint = of(&samples).joint_entropy_bits;
+        assert!(levels.iter().all(|&level| level <= joint + 1e-12));
+        assert!(joint <= levels.iter().sum::<f64>() + 1e-12);
+    }
+
+    #[test]
+    fn order_of_samples_and_names_of_codes_change_nothing() {
+        let samples = drawn(40);
+        let mut reversed = samples.clone();
+        reversed.reverse();
+        let renamed: Vec<(usize, Vec<u16>)> = samples
+            .iter()
+            .map(|(class, codes)| (*class, codes.iter().map(|code| (code + 3) % 8).collect()))
+            .collect();
+        assert_eq!(of(&samples), of(&reversed));
+        let (a, b) = (of(&samples), of(&renamed));
+        assert!((a.joint_entropy_bits - b.joint_entropy_bits).abs() < 1e-12);
+        assert!((a.class_information_bits[1] - b.class_information_bits[1]).abs() < 1e-12);
+        let pairs = || samples.iter().zip(&renamed).map(|(a, b)| (&a.1[..], &b.1[..]));
+        let moved = change("encoder-1", pairs(), LEVELS, CODES);
+        assert_eq!(moved.changed, [1.0, 1.0]);
+        // all that the codes say is kept: the information is their entropy
+        assert!((moved.kept_information_bits[0] - 2.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_same_labelling_has_not_changed() {
+        let samples = drawn(10);
+        let still = change(
+            "a",
+            samples.iter().map(|(_, codes)| (&codes[..], &codes[..])),
+            LEVELS,
+            CODES,
+        );
+        assert_eq!((still.changed, still.since.as_str()), (vec![0.0, 0.0], "a"));
+        let nothing = change("a", std::iter::empty(), LEVELS, CODES);
+        assert_eq!(
+            (nothing.changed, nothing.kept_information_bits),
+            (vec![0.0; 2], vec![0.0; 2])
+        );
+    }
+}
