@@ -6,8 +6,11 @@ use bridle::codebook::Picks;
 use bridle::mask::Mask;
 use bridle::quantizer::Mode;
 use bridle::tokenizer::{Source, Tokenizer};
+use bridle::weights::Values;
 use bridle_backends::Ops;
 use bridle_results::codebook::{CodebookCounts, CodebookStatistics};
+use bridle_results::labels::{self, SampleLabels};
+use bridle_results::record::{LabelChange, LabelStatistics};
 use bridle_tasks::{Dataset, Progress};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
@@ -18,7 +21,21 @@ use std::collections::HashMap;
 pub struct Labels {
     codes: HashMap<usize, Vec<u16>>,
     levels: usize,
+    /// Codes in each codebook, K.
+    size: usize,
     counts: CodebookCounts,
+}
+
+/// Changes of labels are followed over so many samples at most, the first ones.
+const FOLLOWED: usize = 2048;
+
+/// The labels of some samples as an earlier phase had them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EarlierLabels {
+    /// The phase that they trained.
+    pub phase: String,
+    /// Codes of the first training samples, [n, N * Q]; as numbers that a checkpoint can hold.
+    pub codes: Values,
 }
 
 /// Whose labels are wanted.
@@ -84,10 +101,12 @@ impl Labels {
             progress.advance(samples.len() as u64);
         }
         progress.finish();
+        let counts = counts.unwrap_or_else(|| CodebookCounts::new(1, 1));
         Self {
             codes,
             levels: width,
-            counts: counts.unwrap_or_else(|| CodebookCounts::new(0, 0)),
+            size: counts.level(0).len(),
+            counts,
         }
     }
 
@@ -106,5 +125,39 @@ impl Labels {
     /// Statistics of every level over the samples.
     pub fn statistics(&self) -> Vec<CodebookStatistics> {
         self.counts.statistics()
+    }
+
+    /// What the labels of these samples say together, and how they differ from earlier ones.
+    pub fn together(&self, dataset: &Dataset, samples: &[usize], earlier: Option<&EarlierLabels>) -> LabelStatistics {
+        let of = |&sample: &usize| SampleLabels {
+            classes: std::slice::from_ref(&dataset.samples[sample].target),
+            codes: &self.codes[&sample],
+        };
+        LabelStatistics {
+            change: earlier.map(|earlier| self.change(samples, earlier)),
+            ..labels::statistics(samples.iter().map(of), self.levels, self.size)
+        }
+    }
+
+    fn change(&self, samples: &[usize], earlier: &EarlierLabels) -> LabelChange {
+        let width = earlier.codes.shape[1];
+        let before: Vec<u16> = earlier.codes.data.iter().map(|&code| code as u16).collect();
+        let pairs = before.chunks_exact(width).zip(samples);
+        let pairs = pairs.map(|(before, sample)| (before, &self.codes[sample][..]));
+        labels::change(&earlier.phase, pairs, self.levels, self.size)
+    }
+
+    /// These labels, to be compared with later ones.
+    pub fn keep(&self, phase: &str, samples: &[usize]) -> EarlierLabels {
+        let followed = &samples[..samples.len().min(FOLLOWED)];
+        let codes = followed.iter().flat_map(|sample| &self.codes[sample]);
+        let data: Vec<f32> = codes.map(|&code| f32::from(code)).collect();
+        EarlierLabels {
+            phase: phase.to_owned(),
+            codes: Values {
+                shape: vec![followed.len(), data.len() / followed.len().max(1)],
+                data,
+            },
+        }
     }
 }

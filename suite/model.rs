@@ -1,6 +1,6 @@
 //! From the plan's values to the model's sizes.
 
-use crate::plan::{AudioRows, DecoderKind, Plan, Quantizer, QuantizerKind, Restart, SoftPick, Start};
+use crate::plan::{AudioRows, DecoderKind, Plan, Quantizer, Restart, SoftPick, Start};
 use bridle::config as model;
 use bridle::pretrain::ModelConfig;
 use bridle_tasks::InputSpec;
@@ -93,9 +93,4 @@ fn codes(quantizer: &Quantizer) -> model::QuantizerConfig {
         },
         learning: model::Learning::Ema,
     }
-}
-
-/// Whether the quantizer has several levels.
-pub fn is_residual(quantizer: &Quantizer) -> bool {
-    quantizer.kind == QuantizerKind::Rq
 }

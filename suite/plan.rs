@@ -68,6 +68,9 @@ pub struct Plan {
     /// The linear probe.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probe: Option<Probe>,
+    /// Nearest neighbours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub knn: Option<Knn>,
 }
 
 /// The task's data as the model sees it.
@@ -189,6 +192,8 @@ pub struct Pretrain {
     pub rounds: Option<usize>,
     /// Samples per optimizer step.
     pub batch: usize,
+    /// Whether the test samples' inputs are trained on too (never their classes). Scores are then of another kind.
+    pub transductive: bool,
     /// One encoder phase, or the whole of joint training.
     pub encoder: Phase,
     /// One tokenizer phase (interleaving only).
@@ -257,6 +262,19 @@ pub struct Probe {
     /// Decoupled weight decay.
     pub weight_decay: f64,
     /// Share of the training samples held out to choose the rate.
+    pub holdout: f64,
+    /// Whether each feature is brought to mean 0 and deviation 1, as measured on the training samples.
+    pub standardise: bool,
+}
+
+/// Nearest neighbours among frozen, mean-pooled features, by cosine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Knn {
+    /// Closed list of numbers of neighbours; one is chosen on held-out training samples, never on the test samples.
+    pub neighbours: Vec<usize>,
+    /// A vote weighs exp(cosine / temperature).
+    pub temperature: f64,
+    /// Share of the training samples held out to choose the number.
     pub holdout: f64,
     /// Whether each feature is brought to mean 0 and deviation 1, as measured on the training samples.
     pub standardise: bool,

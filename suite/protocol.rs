@@ -1,15 +1,117 @@
-//! How a frozen encoder is judged. A protocol takes features and gives scores; each states its whole recipe.
+//! How an encoder is judged. A protocol takes an encoder and gives scores of the test samples; each states its whole
+//! recipe, and what it chose by itself, in the record.
+//!
+//! A new protocol is a file here, a line in [`judge`] and a name in the plan's list of protocols.
 
+mod hold_out;
+pub mod knn;
 pub mod linear_probe;
+mod scale;
 
 use crate::input;
+use crate::plan::{Plan, Protocol};
 use crate::progress::TerminalProgress;
 use bridle::encoder::Vit;
-use bridle_backends::Ops;
+use bridle_backends::{Ops, TrainBackend};
 use bridle_results::record::Score;
+use bridle_seed::Seed;
 use bridle_tasks::metric::{self, MetricError};
 use bridle_tasks::{Dataset, Progress};
 use serde_json::{Map, Value};
+use std::cell::{Cell, OnceCell};
+use std::time::Instant;
+
+/// Gives the scores of one protocol.
+pub fn judge<B: TrainBackend>(protocol: Protocol, subject: &Subject<'_, B>) -> Outcome {
+    match protocol {
+        Protocol::LinearProbe => linear_probe::judge(subject),
+        Protocol::Knn => knn::judge(subject),
+    }
+}
+
+/// What a protocol found.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Class scores of the test samples, row-major [n, C].
+    pub scores: Vec<f32>,
+    /// What was chosen and how, and the rest of the recipe that the plan does not say.
+    pub details: Map<String, Value>,
+}
+
+/// An encoder to be judged, and all that protocols need for it.
+pub struct Subject<'a, B: TrainBackend> {
+    /// The plan, with the protocols' values.
+    pub plan: &'a Plan,
+    /// The data.
+    pub dataset: &'a Dataset,
+    /// Indices of the training samples.
+    pub train: &'a [usize],
+    /// Indices of the test samples.
+    pub test: &'a [usize],
+    /// The encoder.
+    pub encoder: &'a Vit<B::InnerBackend>,
+    /// The run's root seed.
+    pub seed: Seed,
+    /// Where to compute.
+    pub device: &'a B::Device,
+    /// Tells the user.
+    pub progress: &'a TerminalProgress,
+    /// Features of the training and test samples, and the seconds that they took; made when first asked for.
+    pub cache: FeatureCache,
+}
+
+/// Features that several protocols share.
+#[derive(Debug, Default)]
+pub struct FeatureCache {
+    features: OnceCell<(Features, Features)>,
+    seconds: Cell<f64>,
+}
+
+impl FeatureCache {
+    /// Seconds that computing them took; none if nobody asked for them.
+    pub fn seconds(&self) -> Option<f64> {
+        self.features.get().map(|_| self.seconds.get())
+    }
+}
+
+impl<B: TrainBackend> Subject<'_, B> {
+    /// Number of classes, C.
+    pub fn classes(&self) -> usize {
+        self.dataset.classes.len()
+    }
+
+    /// Features of the training and of the test samples.
+    pub fn features(&self) -> &(Features, Features) {
+        self.cache.features.get_or_init(|| {
+            let begun = Instant::now();
+            let batch = self.plan.pretrain.as_ref().map_or(16, |pretrain| pretrain.batch);
+            let of =
+                |samples: &[usize]| features(self.encoder, self.dataset, samples, batch, self.progress, self.device);
+            let found = (of(self.train), of(self.test));
+            self.cache.seconds.set(begun.elapsed().as_secs_f64());
+            found
+        })
+    }
+}
+
+/// What the features of a frozen encoder are, in words.
+const FEATURES: &str = "mean of patch tokens after the final norm";
+
+/// The class with the highest score, the first of equals.
+fn first_highest(row: &[f32]) -> usize {
+    (0..row.len()).fold(0, |best, class| if row[class] > row[best] { class } else { best })
+}
+
+/// Share of samples whose highest score, of scores [n, C], is their target's.
+fn right_share(scores: &[f32], targets: &[usize], classes: usize) -> f64 {
+    let rows = scores.chunks_exact(classes).zip(targets);
+    rows.filter(|(row, target)| first_highest(row) == **target).count() as f64 / targets.len() as f64
+}
+
+/// The place of the highest value, the first of equals.
+fn best_choice(values: &[f64]) -> usize {
+    (0..values.len()).fold(0, |best, place| if values[place] > values[best] { place } else { best })
+}
 
 /// Confidence level of every interval.
 pub const LEVEL: f64 = 0.95;

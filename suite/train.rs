@@ -4,7 +4,7 @@
 use crate::checkpoint::{self, CheckpointError};
 use crate::input::{self, Order};
 use crate::interrupt::{Interrupt, Signal};
-use crate::labels::{Labels, Wanted};
+use crate::labels::{EarlierLabels, Labels, Wanted};
 use crate::metrics_log::{LogError, MetricsLog};
 use crate::plan::{PhaseKind, PhasePlan, Plan};
 use crate::progress::TerminalProgress;
@@ -20,18 +20,25 @@ use bridle::tokenizer::Source;
 use bridle::weights::{self, Weights, WeightsError};
 use bridle_backends::TrainBackend;
 use bridle_results::codebook::{CodebookCounts, CodebookStatistics};
-use bridle_results::record::{Loss, Phase as PhaseRecord};
+use bridle_results::record::{Curve, Loss, Phase as PhaseRecord};
 use bridle_seed::Seed;
 use bridle_tasks::{Dataset, Progress};
 use burn::module::AutodiffModule;
-use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Losses are read back from the device after this many steps.
 const LOG_EVERY: usize = 10;
+
+/// A record's curve has at most so many points per phase.
+const CURVE_POINTS: u64 = 48;
+
+/// The checkpoint's name for the labels of an earlier phase.
+const EARLIER_LABELS: &str = "earlier_labels";
 
 /// The learning rate over a phase: warm-up, then a cosine to 0.
 fn schedule(phase: &PhasePlan) -> Schedule {
@@ -100,10 +107,37 @@ pub struct State {
     optimizer_steps: [u64; 2],
     /// First and last loss of the phase at hand.
     loss: Option<(f64, f64)>,
+    /// The curve of the phase at hand.
+    curve: Curve,
+    /// Sum and number of the losses since the curve's last point.
+    since_point: (f64, u64),
+    /// Perplexity of each level in the last batch that was counted.
+    perplexity: Vec<f64>,
+    /// The encoder phase whose labels are kept for comparison.
+    labelled: Option<String>,
     /// Seconds of training in the phase at hand.
     seconds: f64,
     /// The finished phases.
     pub done: Vec<PhaseRecord>,
+}
+
+impl State {
+    /// Follows the loss and the use of codes; at every so many steps, and at the last, a point of the curve is made.
+    fn trace(&mut self, step: u64, steps: u64, loss: f64, codebooks: Option<&[CodebookStatistics]>) {
+        if let Some(codebooks) = codebooks {
+            self.perplexity = codebooks.iter().map(|level| level.perplexity).collect();
+        }
+        self.since_point = (self.since_point.0 + loss, self.since_point.1 + 1);
+        let every = LOG_EVERY as u64 * steps.div_ceil(LOG_EVERY as u64 * CURVE_POINTS);
+        if step.is_multiple_of(every) || step + 1 == steps {
+            let (sum, count) = std::mem::take(&mut self.since_point);
+            self.curve.steps.push(step);
+            self.curve.loss.push(sum / count as f64);
+            self.curve.perplexity.resize(self.perplexity.len(), Vec::new());
+            let levels = self.curve.perplexity.iter_mut().zip(&self.perplexity);
+            levels.for_each(|(points, &level)| points.push(level));
+        }
+    }
 }
 
 /// What training needs besides the model.
@@ -112,7 +146,7 @@ pub struct Context<'a> {
     pub plan: &'a Plan,
     /// The data.
     pub dataset: &'a Dataset,
-    /// Indices of the training samples.
+    /// Indices of the samples to train on.
     pub train: &'a [usize],
     /// The run's root seed.
     pub seed: Seed,
@@ -142,6 +176,8 @@ pub struct Trainer<'a, B: TrainBackend> {
     log: MetricsLog,
     /// Labels of a tokenizer phase that has just ended: those of the next encoder phase.
     labels: Option<Labels>,
+    /// Labels of the last encoder phase, to see what later ones change.
+    earlier: Option<EarlierLabels>,
     last_checkpoint: (Instant, Option<PathBuf>),
 }
 
@@ -151,7 +187,7 @@ struct StepLoss<B: TrainBackend> {
     rate: f64,
     /// The loss first, then its parts by the names in the phase's log.
     values: Vec<(&'static str, Tensor<B::InnerBackend, 1>)>,
-    codebooks: Option<Value>,
+    codebooks: Option<Vec<CodebookStatistics>>,
 }
 
 impl<'a, B: TrainBackend> Trainer<'a, B> {
@@ -177,7 +213,14 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             ..State::default()
         };
         let resumed = saved.as_ref().map(|(_, state)| state.total_steps);
-        if let Some((weights, saved)) = saved {
+        let mut earlier = None;
+        if let Some((mut weights, saved)) = saved {
+            let codes = weights.remove(EARLIER_LABELS);
+            earlier = saved
+                .labelled
+                .clone()
+                .zip(codes)
+                .map(|(phase, codes)| EarlierLabels { phase, codes });
             student = weights::load(student, &under(&weights, "student."))?;
             teacher = weights::load(teacher, &under(&weights, "teacher."))?;
             teacher.tokenizer.quantizer.set_started(saved.started);
@@ -199,6 +242,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             state,
             log,
             labels: None,
+            earlier,
             last_checkpoint: (Instant::now(), None),
         })
     }
@@ -305,8 +349,14 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             samples_per_second: steps as f64 * batch as f64 / seconds,
             loss: Loss { first, last },
             codebooks: labels.statistics(),
+            labels: Some(labels.together(self.context.dataset, self.context.train, self.earlier.as_ref())),
+            curve: Some(std::mem::take(&mut self.state.curve)),
             reused_from: None,
         });
+        if phase.kind == PhaseKind::Encoder {
+            self.state.labelled = Some(phase.name.clone());
+            self.earlier = Some(labels.keep(&phase.name, self.context.train));
+        }
         self.context
             .progress
             .say(&summary(phase, &self.state, &labels.statistics()));
@@ -315,6 +365,8 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             phase: self.state.phase + 1,
             step: 0,
             loss: None,
+            since_point: (0.0, 0),
+            perplexity: Vec::new(),
             seconds: 0.0,
             ..std::mem::take(&mut self.state)
         };
@@ -432,7 +484,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         source: Source,
         mask: &Mask,
         picks: &mut SeededPicks,
-    ) -> Tensor<B, 2, burn::tensor::Int> {
+    ) -> Tensor<B, 2, Int> {
         let mut frozen = self.teacher.tokenizer.valid();
         let starting = !frozen.quantizer.is_started();
         let codes = labels(&mut frozen, x.inner(), source, &mask.upload(&self.device), picks);
@@ -521,6 +573,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
 
     /// Reads the pending losses back, checks them and writes them to the log.
     fn flush(&mut self, phase: &PhasePlan, per_epoch: u64, pending: &mut Vec<StepLoss<B>>) -> Result<(), TrainError> {
+        let steps = per_epoch * phase.length.epochs as u64;
         for StepLoss {
             step,
             rate,
@@ -542,6 +595,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             }
             let loss = f64::from(values[0]);
             self.state.loss = Some((self.state.loss.map_or(loss, |(first, _)| first), loss));
+            self.state.trace(step, steps, loss, codebooks.as_deref());
             let mut line =
                 json!({"phase": phase.name, "phase_step": step, "epoch": step as f64 / per_epoch as f64, "rate": rate});
             names
@@ -549,7 +603,8 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
                 .zip(&values)
                 .for_each(|(name, value)| line[*name] = json!(value));
             if let Some(codebooks) = codebooks {
-                line["codebooks"] = codebooks;
+                let level = |level: &CodebookStatistics| json!({"used": level.used, "perplexity": level.perplexity});
+                line["codebooks"] = codebooks.iter().map(level).collect();
             }
             self.log
                 .append(self.state.total_steps - self.state.step + step + 1, &line)?;
@@ -570,7 +625,10 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
                 .into_iter()
                 .map(move |(name, values)| (format!("{part}{name}"), values))
         };
-        parts.into_iter().flat_map(named).collect()
+        let mut all: Weights = parts.into_iter().flat_map(named).collect();
+        let earlier = self.earlier.as_ref();
+        all.extend(earlier.map(|earlier| (EARLIER_LABELS.to_owned(), earlier.codes.clone())));
+        all
     }
 
     fn save(&mut self) -> Result<(), TrainError> {
@@ -606,15 +664,14 @@ pub fn under(weights: &Weights, part: &str) -> Weights {
 }
 
 /// Used codes and perplexity of each level in one batch of codes [B, N, Q].
-fn batch_statistics<B: burn::tensor::backend::Backend>(codes: &Tensor<B, 3, burn::tensor::Int>, count: usize) -> Value {
+fn batch_statistics<B: Backend>(codes: &Tensor<B, 3, Int>, count: usize) -> Vec<CodebookStatistics> {
     let [_, _, levels] = codes.dims();
     let found: Vec<i64> = codes.to_data().iter::<i64>().collect();
     let mut counts = CodebookCounts::new(levels, count);
     counts
         .add(&found)
         .expect("a quantizer gives codes of its own codebooks");
-    let level = |level: CodebookStatistics| json!({"used": level.used, "perplexity": level.perplexity});
-    counts.statistics().into_iter().map(level).collect()
+    counts.statistics()
 }
 
 /// One line on a phase that has ended.

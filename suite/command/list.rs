@@ -54,7 +54,9 @@ fn entries(what: Listing) -> Vec<Entry> {
             .iter()
             .map(|task| task_entry(&task.spec()))
             .collect(),
-        Listing::Quantizers => words!(QuantizerKind),
+        Listing::Quantizers => QuantizerKind::all()
+            .map(|kind| Entry::new(kind.word(), kind.about()))
+            .collect(),
         Listing::Methods => words!(Method),
         Listing::Protocols => words!(Protocol),
         Listing::Presets => preset::PRESETS

@@ -6,9 +6,9 @@ use crate::command::table;
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
-use crate::plan::{Method, Plan, Protocol};
+use crate::plan::{Method, Plan};
 use crate::progress::TerminalProgress;
-use crate::protocol::{self, Features, linear_probe};
+use crate::protocol::{self, FeatureCache, Subject};
 use crate::request::{Earlier, RUNS, RunRequest};
 use crate::train::{self, Context, State, TrainError, Trainer};
 use crate::{machine, model};
@@ -220,10 +220,20 @@ impl<'a> OneRun<'a> {
             None
         };
         self.begin_folder(saved.as_ref().map(|(_, state)| state), resumes)?;
+        let transductive = self
+            .plan
+            .pretrain
+            .as_ref()
+            .is_some_and(|pretrain| pretrain.transductive);
+        let seen: Vec<usize> = if transductive {
+            self.train.iter().chain(&self.test).copied().collect()
+        } else {
+            self.train.clone()
+        };
         let context = Context {
             plan: self.plan,
             dataset: self.dataset,
-            train: &self.train,
+            train: &seen,
             seed,
             id,
             folder: &self.folder,
@@ -294,45 +304,48 @@ impl<'a> OneRun<'a> {
     }
 
     fn judge<B: TrainBackend>(&self, encoder: &Vit<B::InnerBackend>, device: &B::Device) -> Result<Judged> {
-        let batch = self.plan.pretrain.as_ref().map_or(16, |pretrain| pretrain.batch);
-        let mut seconds = BTreeMap::new();
-        let begun = Instant::now();
-        let of = |samples: &[usize]| protocol::features(encoder, self.dataset, samples, batch, self.progress, device);
-        let (train, test): (Features, Features) = (of(&self.train), of(&self.test));
-        seconds.insert("features".to_owned(), begun.elapsed().as_secs_f64());
-        let classes = self.dataset.classes.len();
-        let (mut scores, mut protocols) = (Vec::new(), Vec::new());
-        for protocol in &self.plan.protocols {
-            let begun = Instant::now();
-            let Protocol::LinearProbe = protocol;
-            let probe = self
-                .plan
-                .probe
-                .as_ref()
-                .expect("a plan with the linear probe has its values");
-            self.progress.say(&format!(
-                "{}: {} epochs, {} rates",
-                protocol.word(),
-                probe.epochs,
-                probe.rates.len()
-            ));
-            let seed = Seed::root(self.seed).child("linear-probe");
-            let found = linear_probe::run::<B::InnerBackend>(&train, &test, classes, probe, seed, device);
-            let judged =
-                protocol::accuracy_scores(protocol.word(), &found.scores, &test.targets, classes, found.details);
+        let subject = Subject::<B> {
+            plan: self.plan,
+            dataset: self.dataset,
+            train: &self.train,
+            test: &self.test,
+            encoder,
+            seed: Seed::root(self.seed),
+            device,
+            progress: self.progress,
+            cache: FeatureCache::default(),
+        };
+        let classes = subject.classes();
+        let targets: Vec<usize> = self
+            .test
+            .iter()
+            .map(|&sample| self.dataset.samples[sample].target)
+            .collect();
+        let (mut seconds, mut scores, mut protocols) = (BTreeMap::new(), Vec::new(), Vec::new());
+        for &protocol in &self.plan.protocols {
+            let (begun, before) = (Instant::now(), subject.cache.seconds().unwrap_or(0.0));
+            let found = protocol::judge(protocol, &subject);
+            let on_features = subject.cache.seconds().unwrap_or(0.0) - before;
+            seconds.insert(protocol.word().to_owned(), begun.elapsed().as_secs_f64() - on_features);
+            let judged = protocol::accuracy_scores(protocol.word(), &found.scores, &targets, classes, found.details);
             scores.extend(judged.map_err(|error| Failure::new(Exit::Diverged, error))?);
             protocols.push(ProtocolScores {
                 protocol: protocol.word().to_owned(),
                 scores: found.scores,
             });
-            seconds.insert(protocol.word().to_owned(), begun.elapsed().as_secs_f64());
         }
+        seconds.extend(
+            subject
+                .cache
+                .seconds()
+                .map(|features| ("features".to_owned(), features)),
+        );
         let ids = self
             .test
             .iter()
             .map(|&sample| self.dataset.samples[sample].id.clone())
             .collect();
-        let targets = test.targets.iter().map(|&target| vec![target as u32]).collect();
+        let targets = targets.iter().map(|&target| vec![target as u32]).collect();
         let predictions = Predictions::new(ids, targets, classes, protocols)
             .map_err(|error| Failure::fault("cannot keep the predictions", error))?;
         Ok(Judged {

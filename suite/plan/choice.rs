@@ -2,15 +2,16 @@
 //!
 //! To add a value, move or add its line in the list; the compiler then points at every place that must answer it.
 
-use crate::error::Failure;
+use crate::error::{Failure, UnknownName};
 use crate::exit::Exit;
+use bridle::quantizer::{QUANTIZERS, QuantizerInfo};
 
 /// A name that is not among the working values of a list.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChoiceError {
     /// The word is in no list.
     #[error(transparent)]
-    Unknown(#[from] crate::error::UnknownName),
+    Unknown(#[from] UnknownName),
     /// The word is right but nothing stands behind it in this version.
     #[error("{kind} `{name}` is known but not available in this version; available: {}", available.join(", "))]
     NotAvailable {
@@ -28,6 +29,25 @@ impl From<ChoiceError> for Failure {
         Failure::new(Exit::WrongUse, error)
     }
 }
+
+/// Lets a list's values be written and read as their words.
+macro_rules! as_words {
+    ($name:ident) => {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.word())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+                let word = <String as serde::Deserialize>::deserialize(deserializer)?;
+                word.parse().map_err(<D::Error as serde::de::Error>::custom)
+            }
+        }
+    };
+}
+pub(crate) use as_words;
 
 /// Declares the enum of a list of names, its words, and its reading and writing.
 macro_rules! choices {
@@ -75,18 +95,7 @@ macro_rules! choices {
             }
         }
 
-        impl serde::Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-                serializer.serialize_str(self.word())
-            }
-        }
-
-        impl<'de> serde::Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-                let word = <String as serde::Deserialize>::deserialize(deserializer)?;
-                word.parse().map_err(<D::Error as serde::de::Error>::custom)
-            }
-        }
+        $crate::plan::choice::as_words!($name);
     };
 }
 pub(crate) use choices;
@@ -104,24 +113,64 @@ choices! {
     known: ["scratch"]
 }
 
-choices! {
-    /// What makes the labels.
-    "quantizer" QuantizerKind {
-        /// residual: each level quantizes what the levels before left over
-        Rq = "rq",
-        /// one codebook of unit-length codes, the BEATs form
-        Vq = "vq",
+/// What makes the labels: an entry of the method's own list, which is the only place that names quantizers.
+#[derive(Clone, Copy, Debug)]
+pub struct QuantizerKind(&'static QuantizerInfo);
+
+impl QuantizerKind {
+    /// All quantizers, in the order of the method's list.
+    pub fn all() -> impl Iterator<Item = Self> {
+        QUANTIZERS.iter().map(Self)
     }
-    known: []
+
+    /// The word for it, in plans, records and options.
+    pub fn word(self) -> &'static str {
+        self.0.name
+    }
+
+    /// What it is, in a line.
+    pub fn about(self) -> &'static str {
+        self.0.summary
+    }
+
+    /// Whether it has a chain of codebooks rather than a single one.
+    pub fn is_residual(self) -> bool {
+        self.0.several_levels
+    }
 }
+
+impl PartialEq for QuantizerKind {
+    fn eq(&self, other: &Self) -> bool {
+        self.word() == other.word()
+    }
+}
+
+impl std::fmt::Display for QuantizerKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+impl std::str::FromStr for QuantizerKind {
+    type Err = ChoiceError;
+
+    fn from_str(word: &str) -> Result<Self, ChoiceError> {
+        let unknown = || UnknownName::new("quantizer", word, Self::all().map(Self::word));
+        Ok(Self::all().find(|kind| kind.word() == word).ok_or_else(unknown)?)
+    }
+}
+
+as_words!(QuantizerKind);
 
 choices! {
     /// How a trained encoder is judged.
     "protocol" Protocol {
         /// a linear classifier on frozen, mean-pooled features
         LinearProbe = "linear-probe",
+        /// the classes of the nearest training samples, by cosine of the same features
+        Knn = "knn",
     }
-    known: ["finetune", "knn"]
+    known: ["finetune"]
 }
 
 choices! {
@@ -238,7 +287,10 @@ mod tests {
         for &method in Method::ALL {
             assert_eq!(method.word().parse(), Ok(method));
         }
-        assert_eq!(format!("{:>8}|", QuantizerKind::Rq), "      rq|");
+        for quantizer in QuantizerKind::all() {
+            assert_eq!(quantizer.word().parse(), Ok(quantizer));
+            assert_eq!(format!("{quantizer:>8}|"), format!("{:>8}|", quantizer.word()));
+        }
         assert_eq!(
             Method::RandomInit.about(),
             "no training: the frozen random encoder, a control"

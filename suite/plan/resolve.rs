@@ -6,7 +6,7 @@ use super::{Method, Plan, Protocol, QuantizerKind, Recipe, preset, recipe};
 use crate::error::{Failure, UnknownName};
 use crate::exit::Exit;
 use bridle_tasks::{InputSpec, Task, TaskSpec};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
 /// What the user asked for, as words. Empty and absent mean the defaults.
@@ -215,9 +215,7 @@ impl Names {
             json!({"version": task.version, "subset": null, "variant": null}),
         );
         let mut values = self.preset.values(modality(&task.input), task.name);
-        let quantizer = remove(&mut values, &format!("quantizer.{}", self.quantizer)).unwrap_or_default();
-        values["quantizer"] = json!({"kind": self.quantizer});
-        merge(&mut values["quantizer"], quantizer);
+        values["quantizer"] = self.quantizer_values(values["quantizer"].take());
         merge(&mut tree, values);
         recipe::ODDITIES
             .iter()
@@ -227,6 +225,22 @@ impl Names {
         }
         let pruned = self.prune(&mut tree, task);
         (tree, pruned)
+    }
+
+    /// The preset's values for every quantizer, and over them those for this one (a section of its name).
+    fn quantizer_values(&self, preset: Value) -> Value {
+        let Value::Object(preset) = preset else {
+            return json!({"kind": self.quantizer});
+        };
+        let (sections, common): (Map<_, _>, Map<_, _>) = preset.into_iter().partition(|(_, value)| value.is_object());
+        let mut values = json!({"kind": self.quantizer});
+        merge(&mut values, Value::Object(common));
+        if !self.quantizer.is_residual() {
+            merge(&mut values, json!({"levels": 1}));
+        }
+        let own = sections.get(self.quantizer.word()).cloned();
+        own.into_iter().for_each(|own| merge(&mut values, own));
+        values
     }
 
     /// Leaves out what the method, the quantizer, the modality, the task and the protocols do not use.
@@ -260,8 +274,13 @@ impl Names {
                 leave_out(format!("{method} makes no labels"), &["quantizer"]);
             }
         }
-        if self.quantizer != QuantizerKind::Rq {
-            let residual = ["quantizer.soft_pick", "quantizer.restart", "quantizer.space"];
+        if !self.quantizer.is_residual() {
+            let residual = [
+                "quantizer.soft_codes",
+                "quantizer.soft_pick",
+                "quantizer.restart",
+                "quantizer.space",
+            ];
             leave_out(
                 format!("quantizer `{}` has a single codebook", self.quantizer),
                 &residual,
@@ -277,8 +296,10 @@ impl Names {
         if task.name != "esc50" {
             leave_out(format!("the task is `{}`", task.name), &["esc50"]);
         }
-        if !self.protocols.contains(&Protocol::LinearProbe) {
-            leave_out("protocol `linear-probe` was not asked for".to_owned(), &["probe"]);
+        for (protocol, section) in [(Protocol::LinearProbe, "probe"), (Protocol::Knn, "knn")] {
+            if !self.protocols.contains(&protocol) {
+                leave_out(format!("protocol `{protocol}` was not asked for"), &[section]);
+            }
         }
         if self.method == Method::RandomInit {
             tree["quantizer"] = Value::Null;

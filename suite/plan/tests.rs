@@ -26,7 +26,7 @@ fn every_preset_resolves_for_every_task_method_and_quantizer() {
     for task in bridle_tasks::tasks() {
         for preset in preset::PRESETS {
             for method in Method::ALL {
-                for quantizer in QuantizerKind::ALL {
+                for quantizer in QuantizerKind::all() {
                     let request = PlanRequest {
                         task: task.spec().name.to_string(),
                         method: Some(method.to_string()),
@@ -76,7 +76,7 @@ fn every_value_can_be_set_to_itself() {
 #[test]
 fn names_come_from_set_as_from_options() {
     let plan = plan(&["quantizer=vq", "preset=smoke", "protocols=linear-probe,linear-probe"]);
-    assert_eq!(plan.quantizer.as_ref().unwrap().kind, QuantizerKind::Vq);
+    assert_eq!(plan.quantizer.as_ref().unwrap().kind.word(), "vq");
     assert_eq!((plan.preset.as_str(), plan.protocols.len()), ("smoke", 1));
     assert_eq!(plan.label(), "bridle-vq");
 }

@@ -1,6 +1,6 @@
 //! What a plan's values must satisfy before any work starts.
 
-use super::{Decoder, DecoderKind, MaskKind, Phase, Plan, PlanError, Probe, Quantizer, QuantizerKind};
+use super::{Decoder, DecoderKind, Knn, MaskKind, Phase, Plan, PlanError, Probe, Quantizer};
 use bridle_tasks::InputSpec;
 
 /// The only grid of tokens (time x mel) that the Swin decoder is made for.
@@ -41,7 +41,8 @@ impl Plan {
             quantizer.validate()?;
         }
         self.validate_pretraining()?;
-        self.probe.as_ref().map_or(Ok(()), Probe::validate)
+        self.probe.as_ref().map_or(Ok(()), Probe::validate)?;
+        self.knn.as_ref().map_or(Ok(()), Knn::validate)
     }
 
     fn validate_input(&self) -> Result<(), PlanError> {
@@ -119,11 +120,9 @@ impl Plan {
 impl Quantizer {
     fn validate(&self) -> Result<(), PlanError> {
         at_least_one("quantizer.levels", self.levels)?;
-        require(
-            self.kind != QuantizerKind::Vq || self.levels == 1,
-            "quantizer.levels",
-            || format!("vq has one codebook, not {}", self.levels),
-        )?;
+        require(self.kind.is_residual() || self.levels == 1, "quantizer.levels", || {
+            format!("{} has one codebook, not {}", self.kind, self.levels)
+        })?;
         require(self.codes >= 2, "quantizer.codes", || {
             format!("{} codes tell nothing apart", self.codes)
         })?;
@@ -160,10 +159,27 @@ impl Probe {
         })?;
         self.rates.iter().try_for_each(|&rate| positive("probe.rates", rate))?;
         not_negative("probe.weight_decay", self.weight_decay)?;
-        require(self.holdout > 0.0 && self.holdout < 1.0, "probe.holdout", || {
-            format!("{} is not a share between 0 and 1", self.holdout)
-        })
+        held_out("probe.holdout", self.holdout)
     }
+}
+
+impl Knn {
+    fn validate(&self) -> Result<(), PlanError> {
+        require(!self.neighbours.is_empty(), "knn.neighbours", || {
+            "the list of numbers is empty".to_owned()
+        })?;
+        self.neighbours
+            .iter()
+            .try_for_each(|&count| at_least_one("knn.neighbours", count))?;
+        positive("knn.temperature", self.temperature)?;
+        held_out("knn.holdout", self.holdout)
+    }
+}
+
+fn held_out(key: &str, share: f64) -> Result<(), PlanError> {
+    require(share > 0.0 && share < 1.0, key, || {
+        format!("{share} is not a share between 0 and 1")
+    })
 }
 
 /// Width and heads of a transformer; the sine-cosine position table needs a width in quarters.

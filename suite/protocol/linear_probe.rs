@@ -4,25 +4,33 @@
 //! tried side by side on the training samples less a held-out part, the best one on that part is taken (the smaller on
 //! a tie), and the probe is trained anew on all training samples. The test samples are looked at once, at the end.
 
-use super::Features;
+use super::hold_out::HoldOut;
+use super::scale::Scale;
+use super::{Features, Outcome, Subject, best_choice, right_share};
 use crate::plan::Probe;
-use bridle_seed::{Seed, Stream};
+use bridle_backends::TrainBackend;
+use bridle_seed::Seed;
 use burn::tensor::activation::softmax;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 use serde_json::{Map, Value, json};
 
-/// What a probe found.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// Class scores of the test samples, row-major [n, C].
-    pub scores: Vec<f32>,
-    /// The chosen rate, the held-out accuracy of every rate, and the rest of the recipe.
-    pub details: Map<String, Value>,
+/// Probes a frozen encoder. Panics if the plan has no values for it.
+pub fn judge<B: TrainBackend>(subject: &Subject<'_, B>) -> Outcome {
+    let probe = subject
+        .plan
+        .probe
+        .as_ref()
+        .expect("a plan with the linear probe has its values");
+    let what = format!("linear-probe: {} epochs, {} rates", probe.epochs, probe.rates.len());
+    subject.progress.say(&what);
+    let (train, test) = subject.features();
+    let seed = subject.seed.child("linear-probe");
+    run::<B::InnerBackend>(train, test, subject.classes(), probe, seed, subject.device)
 }
 
 /// Trains and applies the probe.
-pub fn run<B: Backend>(
+fn run<B: Backend>(
     train: &Features,
     test: &Features,
     classes: usize,
@@ -30,122 +38,35 @@ pub fn run<B: Backend>(
     seed: Seed,
     device: &B::Device,
 ) -> Outcome {
-    let (kept, held_out, rule) = hold_out(train, probe.holdout, seed.child("hold-out"));
-    let (fit, judge) = (train.pick(&kept), train.pick(&held_out));
+    let held_out = HoldOut::of(train, probe.holdout, seed.child("hold-out"));
+    let (fit, judge) = (train.pick(&held_out.kept), train.pick(&held_out.places));
     let accuracies: Vec<f64> = if judge.is_empty() || probe.rates.len() == 1 {
         vec![0.0; probe.rates.len()]
     } else {
         let scale = Scale::of(&fit, probe.standardise);
         let models = fit_all::<B>(&fit, &scale, classes, &probe.rates, probe, seed.child("choose"), device);
         let scores = models.scores(&judge, &scale, device);
-        let right = |scores: &[f32]| {
-            let rows = scores.chunks_exact(classes).zip(&judge.targets);
-            rows.filter(|(row, target)| first_highest(row) == **target).count() as f64 / judge.len() as f64
-        };
-        scores.chunks_exact(judge.len() * classes).map(right).collect()
+        let each = scores.chunks_exact(judge.len() * classes);
+        each.map(|scores| right_share(scores, &judge.targets, classes))
+            .collect()
     };
-    let best = (0..accuracies.len()).fold(0, |best, index| {
-        if accuracies[index] > accuracies[best] {
-            index
-        } else {
-            best
-        }
-    });
-    let rate = probe.rates[best];
+    let rate = probe.rates[best_choice(&accuracies)];
     let scale = Scale::of(train, probe.standardise);
     let model = fit_all::<B>(train, &scale, classes, &[rate], probe, seed.child("final"), device);
     let mut details = Map::new();
     details.insert("rate".to_owned(), json!(rate));
-    let tried: Map<String, Value> = probe
+    let tried = probe
         .rates
         .iter()
-        .zip(&accuracies)
-        .map(|(rate, accuracy)| (rate.to_string(), json!(accuracy)))
-        .collect();
-    details.insert("held_out_accuracy".to_owned(), Value::Object(tried));
-    details.insert("held_out".to_owned(), json!({"rule": rule, "n": judge.len()}));
+        .map(ToString::to_string)
+        .zip(accuracies.iter().map(|share| json!(share)));
+    details.insert("held_out_accuracy".to_owned(), Value::Object(tried.collect()));
+    details.insert("held_out".to_owned(), held_out.in_words());
     details.insert("train_n".to_owned(), json!(train.len()));
-    details.insert(
-        "features".to_owned(),
-        json!("mean of patch tokens after the final norm"),
-    );
+    details.insert("features".to_owned(), json!(super::FEATURES));
     Outcome {
         scores: model.scores(test, &scale, device),
         details,
-    }
-}
-
-fn first_highest(row: &[f32]) -> usize {
-    (0..row.len()).fold(0, |best, class| if row[class] > row[best] { class } else { best })
-}
-
-/// Places of the kept and of the held-out training samples. Where samples have groups (folds, which keep recordings of
-/// one source together) the first group is held out; else a share of every class, drawn.
-fn hold_out(train: &Features, share: f64, seed: Seed) -> (Vec<usize>, Vec<usize>, String) {
-    let mut groups: Vec<u8> = train.groups.iter().flatten().copied().collect();
-    groups.sort_unstable();
-    groups.dedup();
-    if groups.len() > 1 {
-        let first = groups[0];
-        let (held, kept) = (0..train.len()).partition(|&place| train.groups[place] == Some(first));
-        return (kept, held, format!("fold {first}"));
-    }
-    let classes = train.targets.iter().max().map_or(0, |most| most + 1);
-    let mut held_out = vec![false; train.len()];
-    let mut stream: Stream = seed.stream();
-    for class in 0..classes {
-        let mut members: Vec<usize> = (0..train.len())
-            .filter(|&place| train.targets[place] == class)
-            .collect();
-        stream.shuffle(&mut members);
-        let count = (members.len() as f64 * share).round() as usize;
-        members.iter().take(count).for_each(|&place| held_out[place] = true);
-    }
-    let (held, kept) = (0..train.len()).partition(|&place| held_out[place]);
-    (kept, held, format!("{share} of every class"))
-}
-
-/// Mean and reciprocal deviation of every feature, [D].
-struct Scale {
-    mean: Vec<f32>,
-    factor: Vec<f32>,
-}
-
-impl Scale {
-    fn of(features: &Features, standardise: bool) -> Self {
-        let (dim, n) = (features.dim, features.len() as f64);
-        if !standardise {
-            return Self {
-                mean: vec![0.0; dim],
-                factor: vec![1.0; dim],
-            };
-        }
-        let rows = || features.values.chunks_exact(dim);
-        let mean = |feature: usize| rows().map(|row| f64::from(row[feature])).sum::<f64>() / n;
-        let means: Vec<f64> = (0..dim).map(mean).collect();
-        let variance = |feature: usize| {
-            rows()
-                .map(|row| (f64::from(row[feature]) - means[feature]).powi(2))
-                .sum::<f64>()
-                / n
-        };
-        // a feature that never changes says nothing and stays at 0
-        let factor = |feature: usize| variance(feature).sqrt().max(1e-8).recip() as f32;
-        Self {
-            factor: (0..dim).map(factor).collect(),
-            mean: means.iter().map(|&mean| mean as f32).collect(),
-        }
-    }
-
-    fn apply<B: Backend>(&self, features: &Features, device: &B::Device) -> Tensor<B, 2> {
-        let scaled = features.values.chunks_exact(features.dim).flat_map(|row| {
-            row.iter()
-                .zip(&self.mean)
-                .zip(&self.factor)
-                .map(|((x, mean), factor)| (x - mean) * factor)
-        });
-        let values: Vec<f32> = scaled.collect();
-        Tensor::from_data(TensorData::new(values, [features.len(), features.dim]), device)
     }
 }
 
@@ -281,8 +202,7 @@ mod tests {
     }
 
     fn accuracy(outcome: &Outcome, test: &Features, classes: usize) -> f64 {
-        let rows = outcome.scores.chunks_exact(classes).zip(&test.targets);
-        rows.filter(|(row, target)| first_highest(row) == **target).count() as f64 / test.len() as f64
+        right_share(&outcome.scores, &test.targets, classes)
     }
 
     #[test]
@@ -305,21 +225,5 @@ mod tests {
         let run = |test: &Features| run::<Flex>(&train, test, 5, &probe(), Seed::root(2), &Default::default());
         assert_eq!(run(&test).scores, run(&lied).scores);
         assert_eq!(run(&test).details, run(&lied).details);
-    }
-
-    #[test]
-    fn a_fold_is_held_out_whole() {
-        let mut train = clouds(60, 5, 0.1, 0);
-        train.groups = (0..60).map(|sample| Some(2 + (sample / 20) as u8)).collect();
-        let (kept, held, rule) = hold_out(&train, 0.2, Seed::root(0));
-        assert_eq!(
-            (kept.len(), held, rule.as_str()),
-            (40, (0..20).collect::<Vec<_>>(), "fold 2")
-        );
-        train.groups = vec![None; 60];
-        let (kept, held, _) = hold_out(&train, 0.25, Seed::root(0));
-        assert_eq!((kept.len(), held.len()), (45, 15));
-        let of_class = |class| held.iter().filter(|&&place| train.targets[place] == class).count();
-        assert!((0..5).all(|class| of_class(class) == 3));
     }
 }

@@ -1,0 +1,89 @@
+//! Training samples held out to choose a protocol's values, so that the test samples choose nothing.
+
+use super::Features;
+use bridle_seed::Seed;
+use serde_json::{Value, json};
+
+/// A division of the training samples.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HoldOut {
+    /// Places of the samples that are trained on.
+    pub kept: Vec<usize>,
+    /// Places of the samples that choose.
+    pub places: Vec<usize>,
+    /// Which samples these are, in words.
+    rule: String,
+}
+
+impl HoldOut {
+    /// Where samples have groups (folds, which keep recordings of one source together) the first group is held out;
+    /// else a share of every class, drawn.
+    pub fn of(train: &Features, share: f64, seed: Seed) -> Self {
+        let mut groups: Vec<u8> = train.groups.iter().flatten().copied().collect();
+        groups.sort_unstable();
+        groups.dedup();
+        if groups.len() > 1 {
+            let first = groups[0];
+            let (places, kept) = (0..train.len()).partition(|&place| train.groups[place] == Some(first));
+            let rule = format!("fold {first}");
+            return Self { kept, places, rule };
+        }
+        let classes = train.targets.iter().max().map_or(0, |most| most + 1);
+        let mut held_out = vec![false; train.len()];
+        let mut stream = seed.stream();
+        for class in 0..classes {
+            let mut members: Vec<usize> = (0..train.len())
+                .filter(|&place| train.targets[place] == class)
+                .collect();
+            stream.shuffle(&mut members);
+            let count = (members.len() as f64 * share).round() as usize;
+            members.iter().take(count).for_each(|&place| held_out[place] = true);
+        }
+        let (places, kept) = (0..train.len()).partition(|&place| held_out[place]);
+        let rule = format!("{share} of every class");
+        Self { kept, places, rule }
+    }
+
+    /// For the record: the rule and how many samples it held out.
+    pub fn in_words(&self) -> Value {
+        json!({"rule": self.rule, "n": self.places.len()})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn features(groups: Vec<Option<u8>>) -> Features {
+        let n = groups.len();
+        Features {
+            values: vec![0.0; n],
+            dim: 1,
+            targets: (0..n).map(|sample| sample % 5).collect(),
+            groups,
+        }
+    }
+
+    #[test]
+    fn a_fold_is_held_out_whole() {
+        let train = features((0..60).map(|sample| Some(2 + (sample / 20) as u8)).collect());
+        let found = HoldOut::of(&train, 0.2, Seed::root(0));
+        assert_eq!((found.kept.len(), found.rule.as_str()), (40, "fold 2"));
+        assert_eq!(found.places, (0..20).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn without_folds_every_class_gives_its_share() {
+        let train = features(vec![None; 60]);
+        let found = HoldOut::of(&train, 0.25, Seed::root(0));
+        assert_eq!((found.kept.len(), found.places.len()), (45, 15));
+        let of_class = |class| {
+            found
+                .places
+                .iter()
+                .filter(|&&place| train.targets[place] == class)
+                .count()
+        };
+        assert!((0..5).all(|class| of_class(class) == 3));
+    }
+}

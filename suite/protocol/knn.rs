@@ -1,0 +1,199 @@
+//! Nearest neighbours: each test sample takes the classes of the training samples most like it, by the cosine of their
+//! frozen features; votes weigh exp(cosine / temperature) (Wu et al. 2018, arXiv 1805.01978).
+//!
+//! The number of neighbours is chosen from a closed list on a held-out part of the training samples, the smaller on a
+//! tie. Nothing is trained, so that the figure depends on the features alone.
+
+use super::hold_out::HoldOut;
+use super::scale::Scale;
+use super::{Features, Outcome, Subject, best_choice, right_share};
+use crate::plan::Knn;
+use bridle::codebook::unit;
+use bridle_backends::TrainBackend;
+use bridle_seed::Seed;
+use burn::tensor::backend::Backend;
+use burn::tensor::{ElementConversion, Tensor};
+use serde_json::{Map, Value, json};
+
+/// Test samples compared at a time: their cosines with all training samples are in memory together.
+const ROWS: usize = 256;
+
+/// Judges a frozen encoder. Panics if the plan has no values for it.
+pub fn judge<B: TrainBackend>(subject: &Subject<'_, B>) -> Outcome {
+    let knn = subject.plan.knn.as_ref().expect("a plan with knn has its values");
+    subject
+        .progress
+        .say(&format!("knn: {} numbers of neighbours", knn.neighbours.len()));
+    let (train, test) = subject.features();
+    let seed = subject.seed.child("knn");
+    run::<B::InnerBackend>(train, test, subject.classes(), knn, seed, subject.device)
+}
+
+fn run<B: Backend>(
+    train: &Features,
+    test: &Features,
+    classes: usize,
+    knn: &Knn,
+    seed: Seed,
+    device: &B::Device,
+) -> Outcome {
+    let held_out = HoldOut::of(train, knn.holdout, seed.child("hold-out"));
+    let (fit, judge) = (train.pick(&held_out.kept), train.pick(&held_out.places));
+    let shares: Vec<f64> = if judge.is_empty() || knn.neighbours.len() == 1 {
+        vec![0.0; knn.neighbours.len()]
+    } else {
+        let voted = votes::<B>(&fit, &judge, classes, knn, &knn.neighbours, device);
+        voted
+            .iter()
+            .map(|scores| right_share(scores, &judge.targets, classes))
+            .collect()
+    };
+    let chosen = knn.neighbours[best_choice(&shares)];
+    let mut details = Map::new();
+    details.insert("neighbours".to_owned(), json!(chosen));
+    let tried = knn
+        .neighbours
+        .iter()
+        .map(ToString::to_string)
+        .zip(shares.iter().map(|share| json!(share)));
+    details.insert("held_out_accuracy".to_owned(), Value::Object(tried.collect()));
+    details.insert("held_out".to_owned(), held_out.in_words());
+    details.insert("train_n".to_owned(), json!(train.len()));
+    details.insert("features".to_owned(), json!(super::FEATURES));
+    let scores = votes::<B>(train, test, classes, knn, &[chosen], device);
+    Outcome {
+        scores: scores.into_iter().flatten().collect(),
+        details,
+    }
+}
+
+/// Class scores [n, C] of the test samples for each number of neighbours.
+fn votes<B: Backend>(
+    train: &Features,
+    test: &Features,
+    classes: usize,
+    knn: &Knn,
+    neighbours: &[usize],
+    device: &B::Device,
+) -> Vec<Vec<f32>> {
+    let scale = Scale::of(train, knn.standardise);
+    let known: Tensor<B, 2> = unit(scale.apply(train, device)).swap_dims(0, 1); // [D, n]
+    let asked: Tensor<B, 2> = unit(scale.apply(test, device));
+    let most = neighbours.iter().copied().max().unwrap_or(0);
+    let mut scores = vec![vec![0.0; test.len() * classes]; neighbours.len()];
+    for first in (0..test.len()).step_by(ROWS) {
+        let rows = ROWS.min(test.len() - first);
+        let cosines = asked.clone().narrow(0, first, rows).matmul(known.clone()); // [rows, n]
+        let cosines: Vec<f32> = cosines.into_data().iter::<f32>().map(|cosine| cosine.elem()).collect();
+        for (row, cosines) in cosines.chunks_exact(train.len()).enumerate() {
+            let near = nearest(cosines, most);
+            for (&count, scores) in neighbours.iter().zip(&mut scores) {
+                let votes = &mut scores[(first + row) * classes..][..classes];
+                for &sample in near.iter().take(count) {
+                    votes[train.targets[sample]] += (cosines[sample] / knn.temperature as f32).exp();
+                }
+            }
+        }
+    }
+    scores
+}
+
+/// The places of the `count` highest values, highest first, the first of equals first.
+fn nearest(values: &[f32], count: usize) -> Vec<usize> {
+    let count = count.min(values.len());
+    let mut places: Vec<usize> = (0..values.len()).collect();
+    let order = |a: &usize, b: &usize| values[*b].total_cmp(&values[*a]).then(a.cmp(b));
+    if count < places.len() {
+        places.select_nth_unstable_by(count, order);
+        places.truncate(count);
+    }
+    places.sort_unstable_by(order);
+    places
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
+    use super::*;
+    use burn_flex::Flex;
+    use proptest::prelude::*;
+
+    fn knn(neighbours: &[usize]) -> Knn {
+        Knn {
+            neighbours: neighbours.to_vec(),
+            temperature: 0.07,
+            holdout: 0.25,
+            standardise: false,
+        }
+    }
+
+    /// Points on a circle; the class is the quarter.
+    fn circle(n: usize, noise: f32, seed: u64) -> Features {
+        let mut stream = Seed::root(seed).stream();
+        let mut values = Vec::new();
+        let mut targets = Vec::new();
+        for sample in 0..n {
+            let angle = sample as f32 / n as f32;
+            let turned = (angle + noise * stream.normal()) * std::f32::consts::TAU;
+            values.extend([turned.cos(), turned.sin()]);
+            targets.push((angle * 4.0) as usize);
+        }
+        Features {
+            values,
+            dim: 2,
+            targets,
+            groups: vec![None; n],
+        }
+    }
+
+    fn judge(train: &Features, test: &Features, values: &Knn) -> Outcome {
+        run::<Flex>(train, test, 4, values, Seed::root(0), &Default::default())
+    }
+
+    #[test]
+    fn one_neighbour_of_a_known_sample_is_itself() {
+        let train = circle(40, 0.0, 0);
+        let found = judge(&train, &train, &knn(&[1]));
+        assert_eq!(right_share(&found.scores, &train.targets, 4), 1.0);
+        assert!(
+            found
+                .scores
+                .chunks_exact(4)
+                .all(|row| row.iter().filter(|&&votes| votes > 0.0).count() == 1)
+        );
+    }
+
+    #[test]
+    fn length_of_features_says_nothing() {
+        let (train, test) = (circle(80, 0.02, 0), circle(37, 0.02, 1));
+        let mut longer = test.clone();
+        longer.values.chunks_exact_mut(2).enumerate().for_each(|(row, point)| {
+            point.iter_mut().for_each(|x| *x *= 1.0 + row as f32);
+        });
+        let (a, b) = (judge(&train, &test, &knn(&[5])), judge(&train, &longer, &knn(&[5])));
+        let close = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-4 * a.abs().max(1.0);
+        assert!(a.scores.iter().zip(&b.scores).all(close));
+    }
+
+    #[test]
+    fn noise_wants_more_neighbours_and_the_test_samples_do_not_choose() {
+        let (train, test) = (circle(200, 0.15, 0), circle(100, 0.15, 1));
+        let found = judge(&train, &test, &knn(&[1, 25]));
+        assert_eq!(found.details["neighbours"], json!(25));
+        let mut lied = test.clone();
+        lied.targets.iter_mut().for_each(|target| *target = 0);
+        assert_eq!(judge(&train, &lied, &knn(&[1, 25])).scores, found.scores);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn nearest_agrees_with_sorting(values in prop::collection::vec(-4i8..4, 1..40), count in 0usize..45) {
+            let values: Vec<f32> = values.into_iter().map(f32::from).collect();
+            let mut sorted: Vec<usize> = (0..values.len()).collect();
+            sorted.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
+            sorted.truncate(count);
+            prop_assert_eq!(nearest(&values, count), sorted);
+        }
+    }
+}
