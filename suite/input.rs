@@ -1,8 +1,9 @@
 //! Samples to batches on the device, in the order that the seed fixes.
 
+use crate::protocol::augment::roll;
 use bridle::config::Geometry;
 use bridle_seed::Seed;
-use bridle_tasks::Dataset;
+use bridle_tasks::{Dataset, InputSpec};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
@@ -17,9 +18,37 @@ pub fn batch<B: Backend>(
     samples
         .iter()
         .for_each(|&sample| values.extend_from_slice(dataset.input(sample)));
+    on_device(values, samples.len(), geometry, device)
+}
+
+/// The same for sound that is rolled in time, each sample by a draw of its own.
+pub fn rolled_batch<B: Backend>(
+    dataset: &Dataset,
+    input: &InputSpec,
+    samples: &[usize],
+    seed: &Seed,
+    geometry: &Geometry,
+    device: &B::Device,
+) -> Tensor<B, 5> {
+    let mut values = Vec::with_capacity(samples.len() * geometry.input_len());
+    for (place, &sample) in samples.iter().enumerate() {
+        let start = values.len();
+        values.extend_from_slice(dataset.input(sample));
+        roll(&mut values[start..], input, &mut seed.indexed(place as u64).stream());
+    }
+    on_device(values, samples.len(), geometry, device)
+}
+
+/// Row-major inputs as one tensor [B, C, T, H, W].
+pub fn on_device<B: Backend>(
+    values: Vec<f32>,
+    samples: usize,
+    geometry: &Geometry,
+    device: &B::Device,
+) -> Tensor<B, 5> {
     let [channels, times, height, width] = geometry.input();
     Tensor::from_data(
-        TensorData::new(values, [samples.len(), channels, times, height, width]),
+        TensorData::new(values, [samples, channels, times, height, width]),
         device,
     )
 }
@@ -28,6 +57,8 @@ pub fn batch<B: Backend>(
 #[derive(Clone, Debug)]
 pub struct Order<'a> {
     samples: &'a [usize],
+    /// Running sums of the samples' weights, where they are drawn with replacement.
+    weights: Option<Vec<f64>>,
     batch: usize,
     seed: Seed,
     epoch: Option<(u64, Vec<usize>)>,
@@ -38,10 +69,38 @@ impl<'a> Order<'a> {
     pub fn new(samples: &'a [usize], batch: usize, seed: Seed) -> Self {
         Self {
             samples,
+            weights: None,
             batch: batch.min(samples.len()).max(1),
             seed,
             epoch: None,
         }
+    }
+
+    /// As many samples in an epoch, but drawn with replacement, each with a probability that goes with its weight.
+    pub fn weighted(samples: &'a [usize], weights: Vec<f64>, batch: usize, seed: Seed) -> Self {
+        let sums = weights.iter().scan(0.0, |sum, weight| {
+            *sum += weight;
+            Some(*sum)
+        });
+        Self {
+            weights: Some(sums.collect()),
+            ..Self::new(samples, batch, seed)
+        }
+    }
+
+    fn epoch(&self, epoch: u64) -> Vec<usize> {
+        let mut stream = self.seed.indexed(epoch).stream();
+        let Some(sums) = &self.weights else {
+            let mut order = self.samples.to_vec();
+            stream.shuffle(&mut order);
+            return order;
+        };
+        let all = sums.last().copied().unwrap_or(0.0);
+        let mut draw = |_: &usize| {
+            let place = f64::from(stream.uniform()) * all;
+            self.samples[sums.partition_point(|&sum| sum <= place).min(self.samples.len() - 1)]
+        };
+        self.samples.iter().map(&mut draw).collect()
     }
 
     /// Optimizer steps in an epoch.
@@ -58,9 +117,7 @@ impl<'a> Order<'a> {
     pub fn at(&mut self, step: u64) -> Vec<usize> {
         let (epoch, place) = (step / self.steps_per_epoch(), (step % self.steps_per_epoch()) as usize);
         if self.epoch.as_ref().is_none_or(|(current, _)| *current != epoch) {
-            let mut order = self.samples.to_vec();
-            self.seed.indexed(epoch).stream().shuffle(&mut order);
-            self.epoch = Some((epoch, order));
+            self.epoch = Some((epoch, self.epoch(epoch)));
         }
         let order = self.epoch.as_ref().map_or(&[][..], |(_, order)| order);
         order[place * self.batch..(place + 1) * self.batch].to_vec()
@@ -84,6 +141,20 @@ mod tests {
             shown.sort_unstable();
             assert_eq!(shown, samples);
         }
+    }
+
+    #[test]
+    fn heavier_samples_come_more_often() {
+        let samples = [7, 8, 9];
+        let mut order = Order::weighted(&samples, vec![1.0, 0.0, 3.0], 3, Seed::root(0));
+        let shown: Vec<usize> = (0..2000).flat_map(|step| order.at(step)).collect();
+        let share = |sample| shown.iter().filter(|&&other| other == sample).count() as f64 / shown.len() as f64;
+        assert!(
+            (share(7) - 0.25).abs() < 0.02 && share(8) == 0.0,
+            "{} {}",
+            share(7),
+            share(8)
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! From the plan's values to the model's sizes.
 
-use crate::plan::{AudioRows, DecoderKind, Plan, Quantizer, Restart, SoftPick, Start};
+use crate::plan::{AudioRows, DecoderKind, Plan, Quantizer, Restart, SoftPick, Space, Start};
 use bridle::config as model;
 use bridle::pretrain::ModelConfig;
 use bridle_tasks::InputSpec;
@@ -14,12 +14,15 @@ pub fn geometry(plan: &Plan) -> model::Geometry {
                 .position
                 .as_ref()
                 .map_or(AudioRows::Scrambled, |position| position.audio_rows);
-            let AudioRows::Scrambled = rows;
+            let rows = match rows {
+                AudioRows::Scrambled => bridle::position::AudioRows::Scrambled,
+                AudioRows::TokenOrder => bridle::position::AudioRows::TokenOrder,
+            };
             model::Geometry::Audio {
                 frames,
                 mels,
                 patch,
-                rows: bridle::position::AudioRows::Scrambled,
+                rows,
             }
         }
         InputSpec::Image { side, .. } => model::Geometry::Image { side, patch },
@@ -86,10 +89,16 @@ fn codes(quantizer: &Quantizer) -> model::QuantizerConfig {
         soft_codes: quantizer.soft_codes.unwrap_or(1),
         soft_pick: match quantizer.soft_pick {
             None | Some(SoftPick::Farthest) => model::SoftPick::Farthest,
+            Some(SoftPick::Nearest) => model::SoftPick::Nearest,
         },
         restart: match quantizer.restart {
             Some(Restart::FirstForward) => model::Restart::FirstForward,
+            Some(Restart::ByUsage) => model::Restart::ByUsage,
             None => model::Restart::Off,
+        },
+        space: match quantizer.space {
+            None | Some(Space::UnitLookup) => model::Space::UnitLookup,
+            Some(Space::Raw) => model::Space::Raw,
         },
         learning: model::Learning::Ema,
     }

@@ -16,8 +16,8 @@ mod tests;
 mod validate;
 
 pub use choice::{
-    AudioRows, ColdStartPosition, DecoderKind, Esc50Crop, MaskKind, Method, Protocol, QuantizerKind, Recipe, Restart,
-    Roll, SoftPick, Space, Start,
+    AudioRows, ColdStartPosition, DecoderKind, Esc50Crop, FinetuneLoss, MaskKind, Method, Protocol, QuantizerKind,
+    Recipe, Restart, Roll, Sampler, SoftPick, Space, Start,
 };
 pub use flat::{Difference, Flat, PlanReadError, difference, spell};
 pub use resolve::{PlanError, PlanRequest};
@@ -71,6 +71,9 @@ pub struct Plan {
     /// Nearest neighbours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub knn: Option<Knn>,
+    /// Fine-tuning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finetune: Option<Finetune>,
 }
 
 /// The task's data as the model sees it.
@@ -278,6 +281,62 @@ pub struct Knn {
     pub holdout: f64,
     /// Whether each feature is brought to mean 0 and deviation 1, as measured on the training samples.
     pub standardise: bool,
+}
+
+/// Fine-tuning of the whole encoder with a linear head.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finetune {
+    /// Passes over the training samples.
+    pub epochs: usize,
+    /// Learning rate of the head after the warm-up.
+    pub rate: f64,
+    /// Learning rate at the end of the cosine.
+    pub least_rate: f64,
+    /// Length of the linear warm-up, in epochs.
+    pub warmup_epochs: f64,
+    /// Samples per optimizer step.
+    pub batch: usize,
+    /// Factor on the rate from one layer to the next below.
+    pub layer_decay: f64,
+    /// AdamW: decay of the first moment.
+    pub beta1: f64,
+    /// AdamW: decay of the second moment.
+    pub beta2: f64,
+    /// AdamW: added to the root of the second moment.
+    pub epsilon: f64,
+    /// AdamW: decoupled weight decay of parameters with two or more axes, the class token left out.
+    pub weight_decay: f64,
+    /// Stochastic depth: rate of the last block; earlier ones have less, the first none.
+    pub drop_path: f64,
+    /// Cross-entropy over all classes, or of each class by itself.
+    pub loss: FinetuneLoss,
+    /// Share of every target that is spread over all classes.
+    pub label_smoothing: f64,
+    /// Which training samples an epoch shows.
+    pub sampler: Sampler,
+    /// Probability that a sample is mixed with another one.
+    pub mixup: f64,
+    /// The share in a mixture is Beta(alpha, alpha).
+    pub mixup_alpha: f64,
+    /// Probability that a sample that was not mixed gets a box of another one.
+    pub cutmix: f64,
+    /// The box's share is Beta(alpha, alpha).
+    pub cutmix_alpha: f64,
+    /// Whether mixing is applied (images, video): the authors build it and never do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_mixup: Option<bool>,
+    /// Greatest number of mel bands hidden together (audio).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mel_mask: Option<usize>,
+    /// Greatest number of frames hidden together (audio).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frame_mask: Option<usize>,
+    /// Whether the waveform's magnitude is drawn anew, Beta(10, 10) + 0.5 (audio).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub magnitude: Option<bool>,
+    /// Share of token rows in time, and of those in frequency, that training leaves out (audio); 0: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_mask: Option<f64>,
 }
 
 /// The sections that pretraining needs, which a plan holds together or not at all.

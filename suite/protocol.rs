@@ -3,14 +3,18 @@
 //!
 //! A new protocol is a file here, a line in [`judge`] and a name in the plan's list of protocols.
 
+pub mod augment;
+pub mod finetune;
 mod hold_out;
 pub mod knn;
 pub mod linear_probe;
 mod scale;
 
 use crate::input;
+use crate::interrupt::Interrupt;
 use crate::plan::{Plan, Protocol};
 use crate::progress::TerminalProgress;
+use crate::train::TrainError;
 use bridle::encoder::Vit;
 use bridle_backends::{Ops, TrainBackend};
 use bridle_results::record::Score;
@@ -19,13 +23,18 @@ use bridle_tasks::metric::{self, MetricError};
 use bridle_tasks::{Dataset, Progress};
 use serde_json::{Map, Value};
 use std::cell::{Cell, OnceCell};
-use std::time::Instant;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Gives the scores of one protocol.
-pub fn judge<B: TrainBackend>(protocol: Protocol, subject: &Subject<'_, B>) -> Outcome {
+///
+/// # Errors
+/// If a protocol that trains diverges, is interrupted, or cannot write.
+pub fn judge<B: TrainBackend>(protocol: Protocol, subject: &Subject<'_, B>) -> Result<Outcome, TrainError> {
     match protocol {
-        Protocol::LinearProbe => linear_probe::judge(subject),
-        Protocol::Knn => knn::judge(subject),
+        Protocol::LinearProbe => Ok(linear_probe::judge(subject)),
+        Protocol::Knn => Ok(knn::judge(subject)),
+        Protocol::Finetune => finetune::judge(subject),
     }
 }
 
@@ -54,6 +63,14 @@ pub struct Subject<'a, B: TrainBackend> {
     pub seed: Seed,
     /// Where to compute.
     pub device: &'a B::Device,
+    /// The run's folder, for the checkpoints of protocols that train.
+    pub folder: &'a Path,
+    /// Whether to go on from such a checkpoint.
+    pub resumes: bool,
+    /// Longest time between two checkpoints.
+    pub checkpoint_every: Duration,
+    /// Asks for a stop.
+    pub interrupt: &'a Interrupt,
     /// Tells the user.
     pub progress: &'a TerminalProgress,
     /// Features of the training and test samples, and the seconds that they took; made when first asked for.

@@ -4,7 +4,7 @@ use crate::cli::{Format, RunArgs};
 use crate::error::{Failure, Result, UnknownName};
 use crate::plan::choice::choices;
 use crate::plan::resolve::find_task;
-use crate::plan::{Method, Plan, PlanRequest};
+use crate::plan::{Plan, PlanRequest};
 use crate::terminal;
 use bridle_backends::{Choice, Name};
 use bridle_tasks::{OpenRequest, TaskSpec};
@@ -84,8 +84,11 @@ impl RunRequest {
             subset: args.subset,
             set: args.set.clone(),
         })?;
-        if plan.method == Method::RandomInit && args.quantizer.is_some() {
-            terminal::talk("note: method random-init makes no labels; --quantizer is not used");
+        if !plan.method.pretrains() && args.quantizer.is_some() {
+            terminal::talk(&format!(
+                "note: method {} makes no labels; --quantizer is not used",
+                plan.method
+            ));
         }
         Ok(Self {
             folds: folds(&args.folds, &find_task(&plan.task)?.spec())?,

@@ -6,15 +6,15 @@ use crate::input::{self, Order};
 use crate::interrupt::{Interrupt, Signal};
 use crate::labels::{EarlierLabels, Labels, Wanted};
 use crate::metrics_log::{LogError, MetricsLog};
-use crate::plan::{PhaseKind, PhasePlan, Plan};
+use crate::plan::{ColdStartPosition, PhaseKind, PhasePlan, Plan, Roll};
 use crate::progress::TerminalProgress;
 use crate::schedule::Schedule;
 use bridle::codebook::SeededPicks;
 use bridle::init::Init;
 use bridle::mask::Mask;
 use bridle::optimizer::{AdamW, AdamWConfig, UniformRate};
-use bridle::pretrain::{ModelConfig, Student, Teacher, encoder_loss, labels, tokenizer_loss};
-use bridle::quantizer::{AnyQuantizer, Quantizer};
+use bridle::pretrain::{ModelConfig, Student, Teacher, TokenizerLoss, encoder_loss, labels, tokenizer_loss};
+use bridle::quantizer::{AnyQuantizer, Mode, Quantizer};
 use bridle::swin::Dropout;
 use bridle::tokenizer::Source;
 use bridle::weights::{self, Weights, WeightsError};
@@ -33,6 +33,9 @@ use std::time::{Duration, Instant};
 
 /// Losses are read back from the device after this many steps.
 const LOG_EVERY: usize = 10;
+
+/// A quantizer that restarts by usage does so after this many steps.
+const RESTART_EVERY: u64 = 100;
 
 /// A record's curve has at most so many points per phase.
 const CURVE_POINTS: u64 = 48;
@@ -287,7 +290,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
                 PhaseKind::Encoder => self.encoder_step(&seed, &samples, labels.as_ref(), rate, &mut picks),
                 PhaseKind::Tokenizer => {
                     let encoder = frozen_encoder.get_or_insert_with(|| self.student.encoder.valid());
-                    let x = input::batch::<B>(self.context.dataset, &samples, &self.config.geometry, &self.device);
+                    let x = self.inputs(&seed, &samples);
                     let target = encoder.embed_patches(x.clone().inner());
                     self.tokenizer_step(x, target, rate, &mut picks)
                 }
@@ -382,11 +385,12 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         self.teacher.tokenizer.quantizer = quantizer.expect("the plan names a registered quantizer");
     }
 
-    /// The labels of an encoder phase. Video has none here: its labels depend on each step's mask.
+    /// The labels of an encoder phase. Video has none here, since its labels depend on each step's mask; neither have
+    /// inputs that are rolled anew at each step.
     fn phase_labels(&mut self, phase: &PhasePlan, order: &mut Order, picks: &mut SeededPicks) -> Option<Labels> {
         let earlier = self.labels.take();
         let source = self.source(phase.kind);
-        if phase.kind != PhaseKind::Encoder || self.config.geometry.is_video() {
+        if phase.kind != PhaseKind::Encoder || self.config.geometry.is_video() || self.rolls() {
             return None;
         }
         let first = order.at(0);
@@ -397,7 +401,10 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
     /// The first encoder phase has labels from the cold start: the tokenizer was never trained then.
     fn source(&self, kind: PhaseKind) -> Source {
         if kind == PhaseKind::Encoder && self.state.phase == 0 {
-            Source::ColdStart
+            match self.context.plan.cold_start.as_ref().map(|start| start.position) {
+                Some(ColdStartPosition::Out) => Source::ColdStartContent,
+                _ => Source::ColdStart,
+            }
         } else {
             Source::Network
         }
@@ -432,6 +439,32 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         self.teacher.tokenizer.quantizer = own;
     }
 
+    /// Whether the waveforms are rolled in time.
+    fn rolls(&self) -> bool {
+        self.context
+            .plan
+            .augment
+            .as_ref()
+            .is_some_and(|augment| augment.roll == Roll::Uniform)
+    }
+
+    /// The inputs of a step's samples.
+    fn inputs(&self, phase_seed: &Seed, samples: &[usize]) -> Tensor<B, 5> {
+        let (dataset, geometry) = (self.context.dataset, &self.config.geometry);
+        if !self.rolls() {
+            return input::batch(dataset, samples, geometry, &self.device);
+        }
+        let seed = phase_seed.child("roll").indexed(self.state.step);
+        input::rolled_batch(
+            dataset,
+            &self.context.plan.data.input,
+            samples,
+            &seed,
+            geometry,
+            &self.device,
+        )
+    }
+
     fn mask(&self, seed: &Seed, samples: usize) -> Mask {
         let geometry = &self.config.geometry;
         let [times, height, width] = geometry.grid();
@@ -454,7 +487,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         rate: f64,
         picks: &mut SeededPicks,
     ) -> StepLoss<B> {
-        let x = input::batch::<B>(self.context.dataset, samples, &self.config.geometry, &self.device);
+        let x = self.inputs(seed, samples);
         let mask = self.mask(seed, samples.len());
         let codes = match labelled {
             Some(labels) => labels.removed(samples, &mask, &self.device),
@@ -494,6 +527,22 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         Tensor::from_inner(codes)
     }
 
+    /// The tokenizer's loss; from time to time hardly used codes are restarted.
+    fn teach(
+        &mut self,
+        x: Tensor<B, 5>,
+        target: Tensor<B::InnerBackend, 3>,
+        picks: &mut SeededPicks,
+    ) -> TokenizerLoss<B> {
+        let target = Tensor::from_inner(target);
+        let step = self.state.step;
+        if step > 0 && step.is_multiple_of(RESTART_EVERY) {
+            let mut picks = SeededPicks(picks.0.child("by-usage").indexed(step));
+            return tokenizer_loss(&mut self.teacher, x, target, Mode::Restart, &mut picks);
+        }
+        tokenizer_loss(&mut self.teacher, x, target, Mode::Train, picks)
+    }
+
     fn tokenizer_step(
         &mut self,
         x: Tensor<B, 5>,
@@ -501,7 +550,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         rate: f64,
         picks: &mut SeededPicks,
     ) -> StepLoss<B> {
-        let found = tokenizer_loss(&mut self.teacher, x, Tensor::from_inner(target), picks);
+        let found = self.teach(x, target, picks);
         let loss = found.total();
         let grads = loss.backward();
         self.teacher = self
@@ -533,7 +582,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             .joint
             .as_ref()
             .map_or((1, 0.0), |joint| (joint.every, joint.weight));
-        let x = input::batch::<B>(self.context.dataset, samples, &self.config.geometry, &self.device);
+        let x = self.inputs(seed, samples);
         let mask = self.mask(seed, samples.len());
         let codes = self.step_labels(x.clone(), Source::Network, &mask, picks);
         let mut dropout = Dropout::Draw(Box::new(seed.child("dropout").indexed(self.state.step).stream()));
@@ -549,7 +598,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         let with_tokenizer = self.state.step.is_multiple_of(every as u64);
         if with_tokenizer {
             let target = self.student.encoder.valid().embed_patches(x.clone().inner());
-            let found = tokenizer_loss(&mut self.teacher, x, Tensor::from_inner(target), picks);
+            let found = self.teach(x, target, picks);
             values.push(("tokenizer", found.total().inner()));
             codebooks = Some(batch_statistics(&found.quantized.codes, self.config.codes.codes));
             loss = loss + found.total().mul_scalar(weight);

@@ -1,16 +1,17 @@
 //! The built-in image task: rows of coloured tiles whose classes differ only in the order of the colours along the
-//! rows.
+//! rows. A tile is two patches wide and high, so that a hidden patch can be told from what else shows of its tile and
+//! from the order of the others.
 
 use bridle_seed::Stream;
 
 use crate::pattern::{self, SYMBOLS, Size};
 use crate::{DataError, Dataset, InputSpec, MainMetric, Modality, OpenRequest, Progress, Task, TaskSpec};
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Pixels along a tile's edge.
-const TILE: usize = 16;
+const TILE: usize = 32;
 
-const SIZE: Size = Size { train: 200, test: 100 };
+const SIZE: Size = Size { train: 300, test: 150 };
 const GENERATOR: Generator = Generator {
     colours: [[0.35, 0.35, 0.35], [0.75, 0.3, 0.3], [0.3, 0.7, 0.3], [0.3, 0.35, 0.8], [0.75, 0.7, 0.25]],
     shade: 0.12,

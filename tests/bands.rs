@@ -145,7 +145,7 @@ impl Job for Train {
                 .iter()
                 .map(|book| book.vectors.val().detach())
                 .collect();
-            let loss = tokenizer_loss(&mut teacher, x, target, &mut picks).total();
+            let loss = tokenizer_loss(&mut teacher, x, target, Mode::Train, &mut picks).total();
             let books = levels(&mut teacher.tokenizer.quantizer);
             if self.bug == Bug::LevelsSwapped && step == 0 {
                 books.swap(0, 1);

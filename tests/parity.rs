@@ -11,6 +11,8 @@
 mod case;
 #[path = "parity_cases/features.rs"]
 mod features;
+#[path = "parity_cases/finetune.rs"]
+mod finetune;
 #[path = "parity_cases/models.rs"]
 mod models;
 #[path = "parity_cases/quantizers.rs"]
@@ -23,12 +25,7 @@ use case::Case;
 use std::path::{Path, PathBuf};
 
 /// Cases this program does not cover yet, with the reason.
-const NOT_COVERED: &[(&str, &str)] = &[
-    ("finetune", "fine-tuning is not built yet"),
-    ("finetune_mask2d", "fine-tuning is not built yet"),
-    ("metrics", "multi-label metrics are not built yet"),
-    ("video_vit", "fine-tuning is not built yet"),
-];
+const NOT_COVERED: &[(&str, &str)] = &[("metrics", "multi-label metrics are not built yet")];
 
 /// The cases of the core folder: none of them may be missing there.
 const CORE: &[&str] = &[
@@ -79,6 +76,9 @@ fn check<B: TrainBackend>(case: &Case, device: &B::Device) -> bool {
             models::mae::<B>(case, device);
         }
         "tokenizer_rq" | "tokenizer_vq" => models::tokenizer::<B>(case, device),
+        "finetune" => finetune::finetune::<B>(case, device),
+        "finetune_mask2d" => finetune::mask2d::<B>(case, device),
+        "video_vit" => finetune::video::<B>(case, device),
         "fbank" => features::fbank(case),
         "schedule" => features::schedule(case),
         "codebook_stats" => features::codebook_stats(case),

@@ -83,8 +83,12 @@ impl<B: Backend> Codebook<B> {
     /// The codes of rows [M, d]: [M, S] for S codes per level. One code is the nearest (the lowest index on ties).
     pub fn assign(&self, rows: Tensor<B, 2>, soft_codes: usize, pick: SoftPick) -> Tensor<B, 2, Int> {
         if soft_codes > 1 {
-            let SoftPick::Farthest = pick;
-            return self.distances(rows).topk_with_indices(soft_codes, 1).1;
+            let distances = self.distances(rows);
+            let farness = match pick {
+                SoftPick::Farthest => distances,
+                SoftPick::Nearest => distances.neg(),
+            };
+            return farness.topk_with_indices(soft_codes, 1).1;
         }
         // |n|² is the same for every code, so it is left out
         let vectors = self.vectors.val().detach();
@@ -139,8 +143,8 @@ impl<B: Backend> Codebook<B> {
         self.set_usage(usage);
     }
 
-    /// The unit mean of each code's rows, or the code's own vector where it got none: [K, d].
-    pub fn unit_means(&self, counts: Tensor<B, 1>, sums: Tensor<B, 2>) -> Tensor<B, 2> {
+    /// The mean of each code's rows, of unit length where asked for, or the code's own vector where it got none: [K, d].
+    fn means(&self, counts: Tensor<B, 1>, sums: Tensor<B, 2>, of_unit_length: bool) -> Tensor<B, 2> {
         let vectors = self.vectors.val().detach();
         let empty = counts
             .clone()
@@ -148,12 +152,23 @@ impl<B: Backend> Codebook<B> {
             .unsqueeze_dim::<2>(1)
             .expand(vectors.dims());
         let means = sums / counts.clamp_min(1.0).unsqueeze_dim(1);
-        unit(means).mask_where(empty, vectors)
+        let means = if of_unit_length { unit(means) } else { means };
+        means.mask_where(empty, vectors)
     }
 
     /// Moves each code towards the unit mean of its rows; the result is not renormalised.
     pub fn average(&mut self, counts: Tensor<B, 1>, sums: Tensor<B, 2>, decay: f64) {
-        let means = self.unit_means(counts, sums);
+        let means = self.means(counts, sums, true);
+        self.move_towards(means, decay);
+    }
+
+    /// Moves each code towards the mean of its rows as they are.
+    pub fn average_raw(&mut self, counts: Tensor<B, 1>, sums: Tensor<B, 2>, decay: f64) {
+        let means = self.means(counts, sums, false);
+        self.move_towards(means, decay);
+    }
+
+    fn move_towards(&mut self, means: Tensor<B, 2>, decay: f64) {
         let vectors = self.vectors.val().detach();
         self.set_vectors(vectors.mul_scalar(decay) + means.mul_scalar(1.0 - decay));
     }
@@ -176,6 +191,18 @@ impl<B: Backend> Codebook<B> {
         let vectors = self.vectors.val().detach();
         let unused = counts.equal_elem(0.0).unsqueeze_dim::<2>(1).expand(vectors.dims());
         self.set_vectors(vectors.mask_where(unused, candidates));
+    }
+
+    /// Replaces every code whose usage average is below `share` of the even one by its row of `candidates` [K, d]. Its
+    /// average becomes the even share, so that it has time to find vectors before it is judged again.
+    pub fn restart_rare(&mut self, share: f64, samples: usize, candidates: Tensor<B, 2>) {
+        let (vectors, usage) = (self.vectors.val().detach(), self.usage.val().detach());
+        let [codes] = usage.dims();
+        let even = samples as f64 / codes as f64;
+        let rare = usage.clone().lower_elem(share * even);
+        self.set_usage(usage.mask_fill(rare.clone(), even));
+        let rare = rare.unsqueeze_dim::<2>(1).expand(vectors.dims());
+        self.set_vectors(vectors.mask_where(rare, candidates));
     }
 }
 

@@ -129,6 +129,8 @@ pub enum Start {
 pub enum SoftPick {
     /// The farthest first: what the authors' top-k computes.
     Farthest,
+    /// The nearest first.
+    Nearest,
 }
 
 /// When unused codes are replaced by vectors of the batch.
@@ -138,6 +140,18 @@ pub enum Restart {
     Off,
     /// Once, in the first forward, for codes that this batch did not use (the authors' code).
     FirstForward,
+    /// Where [`crate::quantizer::Mode::Restart`] asks for it: codes whose usage average is below a tenth of the even
+    /// share.
+    ByUsage,
+}
+
+/// The space of a residual quantizer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Space {
+    /// Unit length for lookup and average, while residual and loss are as they are (the authors' code).
+    UnitLookup,
+    /// One space for lookup, average, residual and loss; latents are standardised once, before the first level.
+    Raw,
 }
 
 /// How codebooks learn.
@@ -174,6 +188,8 @@ pub struct QuantizerConfig {
     pub soft_pick: SoftPick,
     /// Restart of unused codes.
     pub restart: Restart,
+    /// The space of lookup, average, residual and loss.
+    pub space: Space,
     /// How codebooks learn.
     pub learning: Learning,
 }
@@ -192,6 +208,7 @@ impl Default for QuantizerConfig {
             soft_codes: 1,
             soft_pick: SoftPick::Farthest,
             restart: Restart::FirstForward,
+            space: Space::UnitLookup,
             learning: Learning::Ema,
         }
     }

@@ -52,6 +52,11 @@ impl<B: Backend> Vit<B> {
         self.positions.dims()[1]
     }
 
+    /// Takes another position table [N, D]: that of a foreign model, whose table may have been trained.
+    pub fn set_positions(&mut self, table: Tensor<B, 2>) {
+        self.positions = table;
+    }
+
     /// The fixed position table [N, D].
     pub fn positions(&self) -> Tensor<B, 2> {
         self.positions.clone()
@@ -64,13 +69,18 @@ impl<B: Ops> Vit<B> {
         self.patch_embed.forward(x, &self.geometry) + self.positions.clone().unsqueeze()
     }
 
-    /// Blocks and norm over [B, n, D], cls (if any) put first: [B, n + 1, D].
-    pub fn transform(&self, tokens: Tensor<B, 3>) -> Tensor<B, 3> {
+    /// Tokens [B, n, D] with cls (if any) put first: [B, n + 1, D].
+    pub fn with_cls(&self, tokens: Tensor<B, 3>) -> Tensor<B, 3> {
         let [batch, _, dim] = tokens.dims();
-        let x = match &self.cls_token {
+        match &self.cls_token {
             Some(cls) => Tensor::cat(vec![cls.val().expand([batch, 1, dim]), tokens], 1),
             None => tokens,
-        };
+        }
+    }
+
+    /// Blocks and norm over [B, n, D], cls (if any) put first: [B, n + 1, D].
+    pub fn transform(&self, tokens: Tensor<B, 3>) -> Tensor<B, 3> {
+        let x = self.with_cls(tokens);
         let x = self.blocks.iter().fold(x, |x, block| block.forward(x));
         self.norm.forward(x)
     }

@@ -12,9 +12,11 @@
 //! * [`encoder`], [`decoder`]: the student
 //! * [`tokenizer`], [`quantizer`], [`codebook`], [`estimator`]: the teacher
 //! * [`pretrain`]: losses and steps of both phases and of joint training
+//! * [`classifier`]: the encoder with a head, for fine-tuning
 //! * [`optimizer`]: AdamW over named parameters
 //! * [`weights`]: parameters by name, for checkpoints and exchange
 
+pub mod classifier;
 pub mod codebook;
 pub mod config;
 pub mod decoder;

@@ -8,6 +8,8 @@ pub enum AudioRows {
     /// Row k encodes (k mod T, k div T) though token k is (k div F, k mod F): the authors' table, one-to-one but
     /// scrambled, because their grid has its axes swapped.
     Scrambled,
+    /// Row k encodes the place of token k.
+    TokenOrder,
 }
 
 /// [sin(p w_0).. sin(p w_h), cos(p w_0)..] with w_j = 10000^(-j/h), h = dim / 2.
@@ -46,7 +48,19 @@ pub fn table(geometry: &Geometry, dim: usize) -> Vec<f32> {
             rows: AudioRows::Scrambled,
             ..
         } => sincos_2d(dim, rows, columns),
-        Geometry::Image { .. } => sincos_2d(dim, columns, rows),
+        Geometry::Audio {
+            rows: AudioRows::TokenOrder,
+            ..
+        }
+        | Geometry::Image { .. } => sincos_2d(dim, columns, rows),
         Geometry::Video { .. } => sinusoid_1d(geometry.tokens(), dim),
     }
+}
+
+/// Which rows of a longer sound's position table (its cls row first) a clip of `tokens` tokens takes in the authors'
+/// ESC-50 script: the cls row, then as many from row 128 on. As row 0 is cls, token j gets the row of token j + 127,
+/// which is no whole number of time steps; `by_time` gives it that of token j + 128.
+pub fn crop_rows(tokens: usize, by_time: bool) -> Vec<usize> {
+    let first = 128 + usize::from(by_time);
+    std::iter::once(0).chain(first..first + tokens).collect()
 }

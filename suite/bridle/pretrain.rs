@@ -174,9 +174,10 @@ pub fn tokenizer_loss<B: Ops>(
     teacher: &mut Teacher<B>,
     x: Tensor<B, 5>,
     target: Tensor<B, 3>,
+    mode: Mode,
     picks: &mut dyn Picks,
 ) -> TokenizerLoss<B> {
-    let quantized = teacher.tokenizer.quantize(x, Source::Network, Mode::Train, picks);
+    let quantized = teacher.tokenizer.quantize(x, Source::Network, mode, picks);
     let estimation = estimation_loss(teacher.estimator.forward(quantized.values.clone()), target);
     TokenizerLoss { estimation, quantized }
 }

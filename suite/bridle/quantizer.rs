@@ -25,8 +25,17 @@ pub struct Quantized<B: Backend> {
 pub enum Mode {
     /// Codebooks move.
     Train,
+    /// Codebooks move, and hardly used codes take vectors of the batch where the quantizer restarts by usage.
+    Restart,
     /// Codebooks stay (but for a start that is still due).
     Eval,
+}
+
+impl Mode {
+    /// Whether codebooks move.
+    pub fn trains(self) -> bool {
+        self != Self::Eval
+    }
 }
 
 /// The contract of every quantizer.

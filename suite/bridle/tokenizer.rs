@@ -16,8 +16,10 @@ use burn::tensor::{Int, Tensor};
 /// Where labels come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// The untrained linear map.
+    /// The untrained linear map of patch embedding and position.
     ColdStart,
+    /// The untrained linear map of the patch embedding alone.
+    ColdStartContent,
     /// The trained network.
     Network,
 }
@@ -61,13 +63,16 @@ impl<B: Ops> Tokenizer<B> {
     /// tokens (the video model's tokenizer sees the removed tokens only).
     pub fn latents(&self, x: Tensor<B, 5>, source: Source, only: Option<Tensor<B, 1, Int>>) -> Tensor<B, 3> {
         let [batch, ..] = x.dims();
-        let tokens = self.vit.tokens(x);
+        let tokens = match source {
+            Source::ColdStartContent => self.vit.patch_embed.forward(x, self.vit.geometry()),
+            _ => self.vit.tokens(x),
+        };
         let tokens = match only {
             Some(rows) => self.vit.select(tokens, rows, batch),
             None => tokens,
         };
         match source {
-            Source::ColdStart => each_row(tokens, |rows| self.cold_start.forward(rows)),
+            Source::ColdStart | Source::ColdStartContent => each_row(tokens, |rows| self.cold_start.forward(rows)),
             Source::Network => {
                 let y = self.vit.without_cls(self.vit.transform(tokens));
                 each_row(y, |rows| self.project2.forward(self.project1.forward(rows).tanh()))

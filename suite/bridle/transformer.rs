@@ -177,10 +177,30 @@ impl<B: Backend> Block<B> {
     }
 }
 
+/// Stochastic depth of one block (arXiv 1603.09382): factors on its two branches, one for each sample, [B, 1, 1]; 0
+/// where the branch is dropped, 1 / (1 - rate) where it is kept.
+#[derive(Clone, Debug)]
+pub struct BranchFactors<B: Backend> {
+    /// On attention.
+    pub attention: Tensor<B, 3>,
+    /// On the MLP.
+    pub mlp: Tensor<B, 3>,
+}
+
 impl<B: Ops> Block<B> {
     /// [B, T, D] to [B, T, D].
     pub fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
         let x = x.clone() + self.attn.forward(self.norm1.forward(x));
-        x.clone() + each_row(x, |rows| self.mlp.rows(self.norm2.rows(rows)))
+        x.clone() + self.mlp(x)
+    }
+
+    /// The same with stochastic depth.
+    pub fn forward_dropped(&self, x: Tensor<B, 3>, factors: &BranchFactors<B>) -> Tensor<B, 3> {
+        let x = x.clone() + self.attn.forward(self.norm1.forward(x)) * factors.attention.clone();
+        x.clone() + self.mlp(x) * factors.mlp.clone()
+    }
+
+    fn mlp(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
+        each_row(x, |rows| self.mlp.rows(self.norm2.rows(rows)))
     }
 }

@@ -6,7 +6,7 @@ use crate::command::table;
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
-use crate::plan::{Method, Plan};
+use crate::plan::Plan;
 use crate::progress::TerminalProgress;
 use crate::protocol::{self, FeatureCache, Subject};
 use crate::request::{Earlier, RUNS, RunRequest};
@@ -110,7 +110,7 @@ impl<'a> OneRun<'a> {
         let (request, plan) = (runs.request, &runs.request.plan);
         let (train, test) = runs.dataset.split(fold);
         let dtype = request.dtype.word();
-        let pretrains = plan.method != Method::RandomInit;
+        let pretrains = plan.method.pretrains();
         let run = Self {
             request,
             plan,
@@ -312,6 +312,10 @@ impl<'a> OneRun<'a> {
             encoder,
             seed: Seed::root(self.seed),
             device,
+            folder: &self.folder,
+            resumes: matches!(self.request.earlier, Earlier::Resume | Earlier::ResumeIn(_)),
+            checkpoint_every: Duration::from_secs(self.request.checkpoint_every),
+            interrupt: self.interrupt,
             progress: self.progress,
             cache: FeatureCache::default(),
         };
@@ -324,7 +328,7 @@ impl<'a> OneRun<'a> {
         let (mut seconds, mut scores, mut protocols) = (BTreeMap::new(), Vec::new(), Vec::new());
         for &protocol in &self.plan.protocols {
             let (begun, before) = (Instant::now(), subject.cache.seconds().unwrap_or(0.0));
-            let found = protocol::judge(protocol, &subject);
+            let found = protocol::judge(protocol, &subject).map_err(train_failure)?;
             let on_features = subject.cache.seconds().unwrap_or(0.0) - before;
             seconds.insert(protocol.word().to_owned(), begun.elapsed().as_secs_f64() - on_features);
             let judged = protocol::accuracy_scores(protocol.word(), &found.scores, &targets, classes, found.details);

@@ -109,8 +109,27 @@ choices! {
         BridleJoint = "bridle-joint",
         /// no training: the frozen random encoder, a control
         RandomInit = "random-init",
+        /// no pretraining: fine-tuning from random weights, a control
+        Scratch = "scratch",
     }
-    known: ["scratch"]
+    known: []
+}
+
+impl Method {
+    /// Whether it trains an encoder before any class is seen.
+    pub fn pretrains(self) -> bool {
+        matches!(self, Self::Bridle | Self::BridleJoint)
+    }
+
+    /// The protocols that can judge its encoder, the usual one first.
+    pub fn protocols(self) -> &'static [Protocol] {
+        match self {
+            Self::Bridle | Self::BridleJoint => Protocol::ALL,
+            // fine-tuning random weights is the other control, by its own name
+            Self::RandomInit => &[Protocol::LinearProbe, Protocol::Knn],
+            Self::Scratch => &[Protocol::Finetune],
+        }
+    }
 }
 
 /// What makes the labels: an entry of the method's own list, which is the only place that names quantizers.
@@ -169,8 +188,10 @@ choices! {
         LinearProbe = "linear-probe",
         /// the classes of the nearest training samples, by cosine of the same features
         Knn = "knn",
+        /// the whole encoder and a head, trained on the classes
+        Finetune = "finetune",
     }
-    known: ["finetune"]
+    known: []
 }
 
 choices! {
@@ -178,8 +199,10 @@ choices! {
     "recipe" Recipe {
         /// what the authors' code computes, oddities included
         Authors = "authors",
+        /// the same with each plain slip mended; none of the changes is assumed to help
+        Corrected = "corrected",
     }
-    known: ["corrected"]
+    known: []
 }
 
 choices! {
@@ -220,8 +243,10 @@ choices! {
     "soft pick" SoftPick {
         /// the farthest codes
         Farthest = "farthest",
+        /// the nearest codes
+        Nearest = "nearest",
     }
-    known: ["nearest"]
+    known: []
 }
 
 choices! {
@@ -229,8 +254,10 @@ choices! {
     "restart" Restart {
         /// in the first forward only, judged on that batch
         FirstForward = "first-forward",
+        /// every 100 steps, codes whose average usage is below a tenth of the even share
+        ByUsage = "by-usage",
     }
-    known: ["by-usage"]
+    known: []
 }
 
 choices! {
@@ -238,8 +265,10 @@ choices! {
     "quantizer space" Space {
         /// unit length for lookup and EMA, raw residual carried on
         UnitLookup = "unit-lookup",
+        /// one space for lookup, EMA, residual and loss; latents are standardised once
+        Raw = "raw",
     }
-    known: ["raw"]
+    known: []
 }
 
 choices! {
@@ -247,8 +276,10 @@ choices! {
     "order of rows" AudioRows {
         /// the table of a (mel, time) grid read by tokens in (time, mel) order
         Scrambled = "scrambled",
+        /// each token gets the row of its own place
+        TokenOrder = "token-order",
     }
-    known: ["token-order"]
+    known: []
 }
 
 choices! {
@@ -256,8 +287,10 @@ choices! {
     "cold-start position" ColdStartPosition {
         /// position is added before the label is made
         InLabel = "in-label",
+        /// labels from content alone
+        Out = "out",
     }
-    known: ["out"]
+    known: []
 }
 
 choices! {
@@ -265,8 +298,10 @@ choices! {
     "roll" Roll {
         /// the waveform stays as it is
         Never = "never",
+        /// by any number of frames, anew at every step
+        Uniform = "uniform",
     }
-    known: ["uniform"]
+    known: []
 }
 
 choices! {
@@ -274,8 +309,32 @@ choices! {
     "position crop" Esc50Crop {
         /// token j takes the row of token j + 127
         OffByOne = "off-by-one",
+        /// token j takes the row of token j + 128, which is 16 whole time steps later
+        ByTime = "by-time",
     }
-    known: ["by-time"]
+    known: []
+}
+
+choices! {
+    /// The loss of fine-tuning.
+    "loss" FinetuneLoss {
+        /// one softmax over all classes
+        CrossEntropy = "cross-entropy",
+        /// each class by itself, for samples of several classes
+        Binary = "binary",
+    }
+    known: []
+}
+
+choices! {
+    /// Which training samples an epoch of fine-tuning shows.
+    "sampler" Sampler {
+        /// every sample once, in a new order
+        Shuffle = "shuffle",
+        /// drawn with replacement, samples of rare classes more often
+        Weighted = "weighted",
+    }
+    known: []
 }
 
 #[cfg(test)]

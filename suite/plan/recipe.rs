@@ -1,6 +1,7 @@
 //! The recipe: one plan value per oddity of the authors' code, so that the effect of each can be measured alone.
 
 use super::Recipe;
+use serde_json::Value;
 
 /// One oddity: where it stands in the plan and what each recipe makes of it.
 #[derive(Clone, Copy, Debug)]
@@ -8,46 +9,39 @@ pub struct Oddity {
     /// Dotted name of the plan value.
     pub key: &'static str,
     /// What the authors' code computes.
-    pub authors: &'static str,
+    authors: &'static str,
+    /// What was plainly meant.
+    corrected: &'static str,
+}
+
+const fn oddity(key: &'static str, authors: &'static str, corrected: &'static str) -> Oddity {
+    Oddity {
+        key,
+        authors,
+        corrected,
+    }
 }
 
 /// All oddities. A plan holds those whose section it has.
 pub const ODDITIES: &[Oddity] = &[
-    Oddity {
-        key: "quantizer.soft_pick",
-        authors: "farthest",
-    },
-    Oddity {
-        key: "quantizer.restart",
-        authors: "first-forward",
-    },
-    Oddity {
-        key: "quantizer.space",
-        authors: "unit-lookup",
-    },
-    Oddity {
-        key: "position.audio_rows",
-        authors: "scrambled",
-    },
-    Oddity {
-        key: "cold_start.position",
-        authors: "in-label",
-    },
-    Oddity {
-        key: "augment.roll",
-        authors: "never",
-    },
-    Oddity {
-        key: "esc50.position_crop",
-        authors: "off-by-one",
-    },
+    oddity("quantizer.soft_pick", "farthest", "nearest"),
+    oddity("quantizer.restart", "first-forward", "by-usage"),
+    oddity("quantizer.space", "unit-lookup", "raw"),
+    oddity("position.audio_rows", "scrambled", "token-order"),
+    oddity("cold_start.position", "in-label", "out"),
+    oddity("augment.roll", "never", "uniform"),
+    oddity("esc50.position_crop", "off-by-one", "by-time"),
+    oddity("finetune.token_mask", "0.0", "0.2"),
+    oddity("finetune.batch_mixup", "false", "true"),
 ];
 
 impl Oddity {
-    /// The value under a recipe.
-    pub fn value(&self, recipe: Recipe) -> &'static str {
-        match recipe {
+    /// The value under a recipe: a number or a flag where it reads as one, else a word.
+    pub fn value(&self, recipe: Recipe) -> Value {
+        let text = match recipe {
             Recipe::Authors => self.authors,
-        }
+            Recipe::Corrected => self.corrected,
+        };
+        serde_json::from_str(text).unwrap_or_else(|_| text.into())
     }
 }

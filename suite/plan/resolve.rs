@@ -50,6 +50,17 @@ pub enum PlanError {
         /// Which choice left it out.
         why: String,
     },
+    /// A protocol that says nothing of a method's encoder.
+    #[error(
+        "protocol `{protocol}` does not fit method `{method}`, which is judged by {}",
+        .method.protocols().iter().map(|fitting| fitting.word()).collect::<Vec<_>>().join(" or ")
+    )]
+    Protocol {
+        /// The method.
+        method: Method,
+        /// The protocol.
+        protocol: Protocol,
+    },
     /// A plan value that cannot be set.
     #[error("`{0}` is a fact of the data and cannot be set")]
     Fact(String),
@@ -192,11 +203,16 @@ impl Names {
                 protocols.push(protocol);
             }
         }
+        let method: Method = or(&request.method, "bridle").parse()?;
+        let fitting = method.protocols();
         if protocols.is_empty() {
-            protocols.push(Protocol::LinearProbe);
+            protocols.extend(fitting.first());
+        }
+        if let Some(&protocol) = protocols.iter().find(|protocol| !fitting.contains(protocol)) {
+            return Err(PlanError::Protocol { method, protocol });
         }
         Ok(Self {
-            method: or(&request.method, "bridle").parse()?,
+            method,
             quantizer: or(&request.quantizer, "rq").parse()?,
             preset: preset::find(&or(&request.preset, preset::DEFAULT))?,
             recipe: or(&request.recipe, "authors").parse()?,
@@ -219,7 +235,7 @@ impl Names {
         merge(&mut tree, values);
         recipe::ODDITIES
             .iter()
-            .for_each(|oddity| insert(&mut tree, oddity.key, oddity.value(self.recipe).into()));
+            .for_each(|oddity| insert(&mut tree, oddity.key, oddity.value(self.recipe)));
         if let Some(subset) = subset {
             tree["data"]["subset"] = subset.into();
         }
@@ -260,7 +276,7 @@ impl Names {
                     &["pretrain.rounds", "pretrain.tokenizer"],
                 );
             }
-            Method::RandomInit => {
+            Method::RandomInit | Method::Scratch => {
                 let pretraining = [
                     "model.decoder",
                     "model.estimator",
@@ -268,10 +284,12 @@ impl Names {
                     "pretrain",
                     "joint",
                     "cold_start",
-                    "augment",
                 ];
                 leave_out(format!("{method} has no pretraining"), &pretraining);
                 leave_out(format!("{method} makes no labels"), &["quantizer"]);
+                if self.method == Method::RandomInit {
+                    leave_out(format!("{method} trains nothing"), &["augment"]);
+                }
             }
         }
         if !self.quantizer.is_residual() {
@@ -287,21 +305,35 @@ impl Names {
             );
         }
         let modality = modality(&task.input);
-        if modality != "audio" {
+        if modality == "audio" {
             leave_out(
-                format!("task `{}` is {modality}, not audio", task.name),
-                &["position", "augment"],
+                format!("task `{}` is audio, mixed by itself", task.name),
+                &["finetune.batch_mixup"],
             );
+        } else {
+            let of_sound = [
+                "position",
+                "augment",
+                "finetune.mel_mask",
+                "finetune.frame_mask",
+                "finetune.magnitude",
+                "finetune.token_mask",
+            ];
+            leave_out(format!("task `{}` is {modality}, not audio", task.name), &of_sound);
         }
         if task.name != "esc50" {
             leave_out(format!("the task is `{}`", task.name), &["esc50"]);
         }
-        for (protocol, section) in [(Protocol::LinearProbe, "probe"), (Protocol::Knn, "knn")] {
+        for (protocol, section) in [
+            (Protocol::LinearProbe, "probe"),
+            (Protocol::Knn, "knn"),
+            (Protocol::Finetune, "finetune"),
+        ] {
             if !self.protocols.contains(&protocol) {
                 leave_out(format!("protocol `{protocol}` was not asked for"), &[section]);
             }
         }
-        if self.method == Method::RandomInit {
+        if !self.method.pretrains() {
             tree["quantizer"] = Value::Null;
         }
         pruned

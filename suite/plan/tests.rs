@@ -36,7 +36,7 @@ fn every_preset_resolves_for_every_task_method_and_quantizer() {
                     };
                     let plan = Plan::resolve(&request).unwrap();
                     assert_eq!(Plan::from_flat(&plan.to_flat()).unwrap(), plan);
-                    assert_eq!(plan.pretraining().is_some(), *method != Method::RandomInit);
+                    assert_eq!(plan.pretraining().is_some(), method.pretrains());
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! What a plan's values must satisfy before any work starts.
 
-use super::{Decoder, DecoderKind, Knn, MaskKind, Phase, Plan, PlanError, Probe, Quantizer};
+use super::{Decoder, DecoderKind, Finetune, Knn, MaskKind, Phase, Plan, PlanError, Probe, Quantizer};
 use bridle_tasks::InputSpec;
 
 /// The only grid of tokens (time x mel) that the Swin decoder is made for.
@@ -42,7 +42,8 @@ impl Plan {
         }
         self.validate_pretraining()?;
         self.probe.as_ref().map_or(Ok(()), Probe::validate)?;
-        self.knn.as_ref().map_or(Ok(()), Knn::validate)
+        self.knn.as_ref().map_or(Ok(()), Knn::validate)?;
+        self.finetune.as_ref().map_or(Ok(()), Finetune::validate)
     }
 
     fn validate_input(&self) -> Result<(), PlanError> {
@@ -173,6 +174,38 @@ impl Knn {
             .try_for_each(|&count| at_least_one("knn.neighbours", count))?;
         positive("knn.temperature", self.temperature)?;
         held_out("knn.holdout", self.holdout)
+    }
+}
+
+impl Finetune {
+    fn validate(&self) -> Result<(), PlanError> {
+        let length = Phase {
+            epochs: self.epochs,
+            rate: self.rate,
+            warmup_epochs: self.warmup_epochs,
+        };
+        length.validate("finetune")?;
+        not_negative("finetune.least_rate", self.least_rate)?;
+        at_least_one("finetune.batch", self.batch)?;
+        share("finetune.beta1", self.beta1)?;
+        share("finetune.beta2", self.beta2)?;
+        positive("finetune.epsilon", self.epsilon)?;
+        not_negative("finetune.weight_decay", self.weight_decay)?;
+        share("finetune.drop_path", self.drop_path)?;
+        share("finetune.label_smoothing", self.label_smoothing)?;
+        positive("finetune.mixup_alpha", self.mixup_alpha)?;
+        positive("finetune.cutmix_alpha", self.cutmix_alpha)?;
+        share("finetune.token_mask", self.token_mask.unwrap_or(0.0))?;
+        let decay = self.layer_decay;
+        require(decay > 0.0 && decay <= 1.0, "finetune.layer_decay", || {
+            format!("{decay} is not above 0 and at most 1")
+        })?;
+        for (key, chance) in [("finetune.mixup", self.mixup), ("finetune.cutmix", self.cutmix)] {
+            require((0.0..=1.0).contains(&chance), key, || {
+                format!("{chance} is no probability")
+            })?;
+        }
+        Ok(())
     }
 }
 

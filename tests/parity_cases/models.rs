@@ -43,7 +43,7 @@ pub fn geometry(case: &Case) -> Geometry {
     }
 }
 
-fn stack(case: &Case, prefix: &str) -> StackConfig {
+pub fn stack(case: &Case, prefix: &str) -> StackConfig {
     let size = |name: &str| case.size(&format!("{prefix}{name}"));
     StackConfig {
         dim: size("dim"),

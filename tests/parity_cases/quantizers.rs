@@ -2,7 +2,7 @@
 
 use super::case::Case;
 use bridle::codebook::{Codebook, Picks, Similarity, kmeans, unit};
-use bridle::config::{Learning, QuantizerConfig, Restart, SoftPick, Start};
+use bridle::config::{Learning, QuantizerConfig, Restart, SoftPick, Space, Start};
 use bridle::init::Init;
 use bridle::quantizer::rq::ResidualQuantizer;
 use bridle::quantizer::vq::VectorQuantizer;
@@ -42,6 +42,7 @@ fn config(case: &Case, learning: Learning) -> QuantizerConfig {
         soft_codes: case.size_or("soft_code", 1),
         soft_pick: SoftPick::Farthest,
         restart: Restart::Off,
+        space: Space::UnitLookup,
         learning,
     }
 }

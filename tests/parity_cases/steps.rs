@@ -81,7 +81,7 @@ pub fn steps<B: TrainBackend>(case: &Case, device: &B::Device) {
         }
         if trains_tokenizer {
             let target = Tensor::from_inner(student.valid().encoder.embed_patches(x.clone().inner()));
-            let found = tokenizer_loss(&mut teacher, x, target, &mut picks);
+            let found = tokenizer_loss(&mut teacher, x, target, Mode::Train, &mut picks);
             case.check_codes(&name("quantizer_codes"), found.quantized.codes.clone());
             case.check(&name("embed_loss"), found.quantized.loss.clone());
             case.check(&name("tokenizer_loss"), found.total());

@@ -1,7 +1,7 @@
 //! A small model on made-up spectrograms, for tests that need real training in seconds.
 
 use bridle::config::{
-    DecoderConfig, DecoderKind, Geometry, Learning, QuantizerConfig, Restart, SoftPick, StackConfig, Start,
+    DecoderConfig, DecoderKind, Geometry, Learning, QuantizerConfig, Restart, SoftPick, Space, StackConfig, Start,
 };
 use bridle::position::AudioRows;
 use bridle::pretrain::ModelConfig;
@@ -45,6 +45,7 @@ pub fn config() -> ModelConfig {
             soft_codes: 1,
             soft_pick: SoftPick::Farthest,
             restart: Restart::FirstForward,
+            space: Space::UnitLookup,
             learning: Learning::Ema,
         },
     }

@@ -1,12 +1,13 @@
 //! Residual quantization: Q levels, each quantizes what the levels before left over (paper section 3; authors' code).
 //!
-//! At each level the residual is normalised for the look-up and the codebook's average, while the code is subtracted
+//! In the authors' space, at each level the residual is normalised for the look-up and the codebook's average, while the code is subtracted
 //! from the residual as it is, and the loss compares the two as they are. In training the codes are chosen with the
-//! old codebook, then the codebook moves, then the vectors are read from the new one.
+//! old codebook, then the codebook moves, then the vectors are read from the new one. In the raw space, latents are
+//! standardised before the first level, and nothing is normalised after that.
 
 use super::{Mode, Quantized, Quantizer, QuantizerInfo, mse};
 use crate::codebook::{Codebook, Picks, Similarity, index_rows, kmeans, unit};
-use crate::config::{Learning, QuantizerConfig, Restart, Start};
+use crate::config::{Learning, QuantizerConfig, Restart, Space, Start};
 use crate::init::Init;
 use burn::module::Module;
 use burn::tensor::backend::Backend;
@@ -15,6 +16,16 @@ use burn::tensor::{Int, Tensor};
 /// The registry's entry.
 pub const INFO: QuantizerInfo =
     QuantizerInfo { name: "rq", summary: "residual quantization, Q codebooks of K codes", several_levels: true };
+
+/// A code used less than this share of the even usage is restarted (by-usage).
+const RARE: f64 = 0.1;
+
+/// Rows [M, d] with mean 0 and deviation 1 each.
+fn standardised<B: Backend>(rows: Tensor<B, 2>) -> Tensor<B, 2> {
+    let centred = rows.clone() - rows.mean_dim(1);
+    let variance = centred.clone().powi_scalar(2).mean_dim(1);
+    centred / variance.add_scalar(1e-6).sqrt()
+}
 
 /// Q codebooks in a chain.
 #[derive(Module, Debug)]
@@ -47,11 +58,13 @@ impl<B: Backend> ResidualQuantizer<B> {
         let config = self.config;
         let (first, device) = (!self.started, residual.device());
         let book = &mut self.levels[level];
-        let rows = unit(residual.clone().detach());
+        let raw = config.space == Space::Raw;
+        let rows = if raw { residual.clone().detach() } else { unit(residual.clone().detach()) };
         let [samples, _] = rows.dims();
         if first && config.start == Start::Kmeans {
             let means = picks.initial_means(level, samples, config.codes);
-            let (means, bins) = kmeans(rows.clone(), &means, config.kmeans_iterations, Similarity::Cosine);
+            let similarity = if raw { Similarity::Euclidean } else { Similarity::Cosine };
+            let (means, bins) = kmeans(rows.clone(), &means, config.kmeans_iterations, similarity);
             book.set_vectors(means);
             book.set_usage(bins);
         }
@@ -60,16 +73,22 @@ impl<B: Backend> ResidualQuantizer<B> {
         if config.learning != Learning::Gradient {
             book.track_usage(counts.clone(), config.decay);
         }
-        if mode == Mode::Train {
+        if mode.trains() {
             match config.learning {
+                Learning::Ema if raw => book.average_raw(counts.clone(), sums, config.decay),
                 Learning::Ema => book.average(counts.clone(), sums, config.decay),
                 Learning::SmoothedEma => book.average_smoothed(sums, config.decay),
                 Learning::Gradient => {}
             }
         }
-        if first && config.restart == Restart::FirstForward {
-            let candidates = index_rows(&picks.restart(level, samples, config.codes), &device);
-            book.restart_unused(counts, rows.select(0, candidates));
+        let mut candidates = || {
+            let picked = index_rows(&picks.restart(level, samples, config.codes), &device);
+            rows.clone().select(0, picked)
+        };
+        match config.restart {
+            Restart::FirstForward if first => book.restart_unused(counts, candidates()),
+            Restart::ByUsage if mode == Mode::Restart => book.restart_rare(RARE, samples, candidates()),
+            _ => {}
         }
         let vectors = book.lookup(codes.clone());
         (codes, vectors)
@@ -80,6 +99,7 @@ impl<B: Backend> Quantizer<B> for ResidualQuantizer<B> {
     fn forward(&mut self, latents: Tensor<B, 3>, mode: Mode, picks: &mut dyn Picks) -> Quantized<B> {
         let [batch, tokens, dim] = latents.dims();
         let z = latents.reshape([batch * tokens, dim]);
+        let z = if self.config.space == Space::Raw { standardised(z) } else { z };
         let mut residual = z.clone();
         let mut sum = z.zeros_like();
         let (mut codes, mut losses) = (Vec::new(), Vec::new());

@@ -50,7 +50,7 @@ impl<B: Backend> Quantizer<B> for VectorQuantizer<B> {
         if config.learning != Learning::Gradient {
             let (counts, sums) = book.batch_statistics(rows.clone(), codes.clone());
             book.track_usage(counts.clone(), config.decay);
-            if mode == Mode::Train {
+            if mode.trains() {
                 book.average(counts, sums, config.decay);
                 let moved = unit(book.vectors.val().detach());
                 book.set_vectors(moved);

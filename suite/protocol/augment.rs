@@ -1,0 +1,274 @@
+//! Augmentation of fine-tuning's inputs and the soft targets that go with it, on the host, drawn per sample and step.
+//!
+//! Sound is augmented as log-mel energies, which are computed once: a roll of the waveform is a roll of its frames, its
+//! magnitude a constant added to its log energies, a sum of two waveforms a sum of energies (without the interference of
+//! the two). SpecAugment (arXiv 1904.08779) hides bands of mels and of frames behind silence.
+
+use crate::plan::Finetune;
+use bridle_seed::{Seed, Stream};
+use bridle_tasks::{Dataset, InputSpec};
+
+/// What a plan's augmentation needs to know.
+#[derive(Clone, Copy)]
+pub struct Augment<'a> {
+    /// The plan's values.
+    pub values: &'a Finetune,
+    /// The data.
+    pub dataset: &'a Dataset,
+    /// What an input is.
+    pub input: &'a InputSpec,
+    /// Samples that may be mixed in.
+    pub train: &'a [usize],
+    /// Whether sound is rolled in time.
+    pub rolls: bool,
+}
+
+/// One augmented sample.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Augmented {
+    /// The input, row-major.
+    pub values: Vec<f32>,
+    /// Soft targets, [C], which sum to 1.
+    pub targets: Vec<f32>,
+}
+
+impl Augment<'_> {
+    /// Sample `index` as training sees it, drawn from `seed`.
+    pub fn sample(&self, index: usize, seed: &Seed) -> Augmented {
+        let mut stream = seed.stream();
+        let mut values = self.single(index, &mut stream);
+        let mut targets = vec![0.0; self.dataset.classes.len()];
+        let mut share = 1.0;
+        let partner = |stream: &mut Stream| self.train[stream.below(self.train.len())];
+        // pictures are mixed only where the plan says so: the authors build their mixing and never apply it
+        let mixes = self.values.batch_mixup.unwrap_or(true);
+        if mixes && stream.uniform() < self.values.mixup as f32 {
+            share = beta(self.values.mixup_alpha, &mut stream);
+            let other = partner(&mut stream);
+            let other_values = self.single(other, &mut stream);
+            self.mix(&mut values, &other_values, share);
+            targets[self.dataset.samples[other].target] += (1.0 - share) as f32;
+        } else if mixes && stream.uniform() < self.values.cutmix as f32 {
+            let other = partner(&mut stream);
+            let other_values = self.single(other, &mut stream);
+            share = self.cut(&mut values, &other_values, &mut stream);
+            targets[self.dataset.samples[other].target] += (1.0 - share) as f32;
+        }
+        targets[self.dataset.samples[index].target] += share as f32;
+        if let InputSpec::Audio { mels, .. } = *self.input {
+            let silence = silence(self.input);
+            hide_mels(
+                &mut values,
+                mels,
+                self.values.mel_mask.unwrap_or(0),
+                silence,
+                &mut stream,
+            );
+            hide_frames(
+                &mut values,
+                mels,
+                self.values.frame_mask.unwrap_or(0),
+                silence,
+                &mut stream,
+            );
+        }
+        let smoothing = self.values.label_smoothing as f32;
+        let classes = targets.len() as f32;
+        targets
+            .iter_mut()
+            .for_each(|target| *target = *target * (1.0 - smoothing) + smoothing / classes);
+        Augmented { values, targets }
+    }
+
+    /// One sample by itself, rolled and scaled.
+    fn single(&self, index: usize, stream: &mut Stream) -> Vec<f32> {
+        let mut values = self.dataset.input(index).to_vec();
+        if let InputSpec::Audio { mels, std, .. } = *self.input {
+            let sound = sounding_frames(&values, mels, silence(self.input));
+            if self.rolls {
+                roll(&mut values, self.input, stream);
+            }
+            if self.values.magnitude == Some(true) {
+                // Beta(10, 10) + 0.5: from half to one and a half, mostly near one (as in AudioMAE's release)
+                let magnitude = beta(10.0, stream) + 0.5;
+                let shift = (magnitude.ln() / std) as f32; // 2 ln m of log energy, over 2 std
+                values[..sound * mels].iter_mut().for_each(|value| *value += shift);
+            }
+        }
+        values
+    }
+
+    /// `share` of the first and the rest of the second: amplitudes of sound, values of pictures.
+    fn mix(&self, values: &mut [f32], other: &[f32], share: f64) {
+        let InputSpec::Audio { std, .. } = *self.input else {
+            let share = share as f32;
+            values
+                .iter_mut()
+                .zip(other)
+                .for_each(|(a, &b)| *a = share * *a + (1.0 - share) * b);
+            return;
+        };
+        // energies go with the square of amplitudes; y = log energy / (2 std) up to a constant that both share
+        let unit = (2.0 * std) as f32;
+        let (first, second) = (2.0 * share.ln() as f32, 2.0 * (1.0 - share).ln() as f32);
+        values.iter_mut().zip(other).for_each(|(a, &b)| {
+            let (a_log, b_log) = (*a * unit + first, b * unit + second);
+            let (high, low) = (a_log.max(b_log), a_log.min(b_log));
+            *a = (high + (low - high).exp().ln_1p()) / unit;
+        });
+    }
+
+    /// CutMix (arXiv 1905.04899): a box over the last two axes comes from the other. Gives the first one's share.
+    fn cut(&self, values: &mut [f32], other: &[f32], stream: &mut Stream) -> f64 {
+        let shape = self.input.shape();
+        let [height, width] = [shape[shape.len() - 2], shape[shape.len() - 1]];
+        let side = (1.0 - beta(self.values.cutmix_alpha, stream)).sqrt();
+        let cut = |size: usize, stream: &mut Stream| {
+            let (length, centre) = ((size as f64 * side) as usize, stream.below(size));
+            (centre.saturating_sub(length / 2), (centre + length / 2).min(size))
+        };
+        let ((top, bottom), (left, right)) = (cut(height, stream), cut(width, stream));
+        let planes = values
+            .chunks_exact_mut(height * width)
+            .zip(other.chunks_exact(height * width));
+        for (plane, other) in planes {
+            for row in top..bottom {
+                let from = row * width;
+                plane[from + left..from + right].copy_from_slice(&other[from + left..from + right]);
+            }
+        }
+        1.0 - ((bottom - top) * (right - left)) as f64 / (height * width) as f64
+    }
+}
+
+/// Rolls sound in time by a random number of frames; frames that pad a short clip stay at its end.
+pub fn roll(values: &mut [f32], input: &InputSpec, stream: &mut Stream) {
+    let InputSpec::Audio { mels, .. } = *input else { return };
+    let sound = sounding_frames(values, mels, silence(input));
+    if sound > 1 {
+        values[..sound * mels].rotate_right(stream.below(sound) * mels);
+    }
+}
+
+/// What the padding of a short clip is after normalisation: a log energy of 0.
+fn silence(input: &InputSpec) -> f32 {
+    let InputSpec::Audio { mean, std, .. } = *input else {
+        return 0.0;
+    };
+    (0.0 - mean as f32) / (2.0 * std as f32)
+}
+
+/// Frames before the silence that pads a short clip.
+fn sounding_frames(values: &[f32], mels: usize, silence: f32) -> usize {
+    let padding = values
+        .chunks_exact(mels)
+        .rev()
+        .take_while(|frame| frame.iter().all(|&value| value == silence));
+    values.len() / mels - padding.count()
+}
+
+/// Hides a band of mels: its width uniform below `most`, its place uniform.
+fn hide_mels(values: &mut [f32], mels: usize, most: usize, silence: f32, stream: &mut Stream) {
+    let (first, last) = band(mels, most, stream);
+    values
+        .chunks_exact_mut(mels)
+        .for_each(|frame| frame[first..last].fill(silence));
+}
+
+/// Hides a stretch of frames likewise.
+fn hide_frames(values: &mut [f32], mels: usize, most: usize, silence: f32, stream: &mut Stream) {
+    let (first, last) = band(values.len() / mels, most, stream);
+    values[first * mels..last * mels].fill(silence);
+}
+
+fn band(size: usize, most: usize, stream: &mut Stream) -> (usize, usize) {
+    if most == 0 {
+        return (0, 0);
+    }
+    let length = (f64::from(stream.uniform()) * most.min(size) as f64) as usize;
+    let first = (f64::from(stream.uniform()) * (size - length) as f64) as usize;
+    (first, first + length)
+}
+
+/// Beta(a, a), as the share of one of two gamma variates of equal shape (Marsaglia and Tsang 2000).
+fn beta(alpha: f64, stream: &mut Stream) -> f64 {
+    let (a, b) = (gamma(alpha, stream), gamma(alpha, stream));
+    // both vanish only for tiny shapes, where the two ends are equally likely
+    if a + b > 0.0 {
+        a / (a + b)
+    } else {
+        f64::from(u8::from(stream.uniform() < 0.5))
+    }
+}
+
+fn gamma(shape: f64, stream: &mut Stream) -> f64 {
+    if shape < 1.0 {
+        let uniform = f64::from(stream.uniform()).max(f64::MIN_POSITIVE);
+        return gamma(shape + 1.0, stream) * uniform.powf(1.0 / shape);
+    }
+    let d = shape - 1.0 / 3.0;
+    let c = 1.0 / (9.0 * d).sqrt();
+    loop {
+        let normal = f64::from(stream.normal());
+        let v = (1.0 + c * normal).powi(3);
+        let uniform = f64::from(stream.uniform()).max(f64::MIN_POSITIVE);
+        if v > 0.0 && uniform.ln() < 0.5 * normal * normal + d - d * v + d * v.ln() {
+            return d * v;
+        }
+    }
+}
+
+/// How often each training sample is drawn: evenly, or by the rarity of its class (the published weighting of AudioSet:
+/// 1000 / (samples of the class + 0.01)).
+pub fn sampling_weights(dataset: &Dataset, train: &[usize]) -> Vec<f64> {
+    let mut counts = vec![0u64; dataset.classes.len()];
+    train
+        .iter()
+        .for_each(|&sample| counts[dataset.samples[sample].target] += 1);
+    let weight = |&sample: &usize| 1000.0 / (counts[dataset.samples[sample].target] as f64 + 0.01);
+    train.iter().map(weight).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
+    use super::*;
+
+    #[test]
+    fn beta_has_its_mean_and_variance() {
+        for alpha in [0.4, 1.0, 10.0] {
+            let mut stream = Seed::root(1).stream();
+            let draws: Vec<f64> = (0..20_000).map(|_| beta(alpha, &mut stream)).collect();
+            let mean = draws.iter().sum::<f64>() / 20_000.0;
+            let variance = draws.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 20_000.0;
+            let expected = 1.0 / (4.0 * (2.0 * alpha + 1.0));
+            assert!((mean - 0.5).abs() < 0.012, "Beta({alpha}): mean {mean}");
+            assert!(
+                (variance / expected - 1.0).abs() < 0.06,
+                "Beta({alpha}): variance {variance}, not {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn bands_stay_inside_and_below_their_greatest_length() {
+        let mut stream = Seed::root(2).stream();
+        let bands: Vec<(usize, usize)> = (0..1000).map(|_| band(20, 8, &mut stream)).collect();
+        assert!(
+            bands
+                .iter()
+                .all(|&(first, last)| first <= last && last <= 20 && last - first < 8)
+        );
+        assert!(bands.iter().any(|&(first, last)| last - first == 7));
+        assert_eq!(band(20, 0, &mut stream), (0, 0));
+        assert!((0..100).all(|_| band(4, 100, &mut stream).1 <= 4));
+    }
+
+    #[test]
+    fn padding_is_told_from_sound() {
+        let values = [0.5, 0.1, 0.2, 0.2, 0.2, 0.2];
+        assert_eq!(sounding_frames(&values, 2, 0.2), 1);
+        assert_eq!(sounding_frames(&values, 2, 0.0), 3);
+        assert_eq!(sounding_frames(&[0.2; 6], 2, 0.2), 0);
+    }
+}

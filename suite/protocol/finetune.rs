@@ -1,0 +1,335 @@
+//! Fine-tuning: the whole encoder and a head, trained on the classes (values as in the authors' scripts, see the plan).
+//!
+//! The mean of the patch tokens, under a norm of its own, goes into a linear head. Deeper layers learn faster
+//! (layer-wise rate decay); inputs are augmented and mixed, targets are soft. The test samples are judged once, with the
+//! weights of the last step: no epoch is chosen on them.
+
+use super::augment::{Augment, sampling_weights};
+use super::{Outcome, Subject};
+use crate::checkpoint;
+use crate::input::{self, Order};
+use crate::plan::{Finetune, FinetuneLoss, Roll, Sampler};
+use crate::schedule::{LayerDecay, Schedule};
+use crate::train::{TrainError, under};
+use bridle::classifier::{Classifier, Dropped, binary_cross_entropy, branch_factor, drop_rates, soft_cross_entropy};
+use bridle::encoder::Vit;
+use bridle::init::Init;
+use bridle::mask::{Mask, MaskRows};
+use bridle::optimizer::{AdamW, AdamWConfig, ParameterGroups};
+use bridle::transformer::BranchFactors;
+use bridle::weights::{self, Weights};
+use bridle_backends::TrainBackend;
+use bridle_seed::Seed;
+use bridle_tasks::Progress;
+use burn::module::AutodiffModule;
+use burn::tensor::{Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, json};
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Losses are read back from the device after this many steps.
+const LOG_EVERY: u64 = 10;
+
+/// What a checkpoint holds beside the tensors.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct State {
+    step: u64,
+    optimizer_steps: u64,
+    loss: Option<(f64, f64)>,
+    seconds: f64,
+}
+
+/// Fine-tunes the encoder and judges it.
+///
+/// # Errors
+/// If training diverges, is interrupted, or cannot write.
+pub fn judge<B: TrainBackend>(subject: &Subject<'_, B>) -> Result<Outcome, TrainError> {
+    let values = subject
+        .plan
+        .finetune
+        .as_ref()
+        .expect("a plan with fine-tuning has its values");
+    let mut training = Training::<B>::new(subject, values)?;
+    training.run()?;
+    let scores = training.scores();
+    let (first, last) = training.state.loss.unwrap_or((f64::NAN, f64::NAN));
+    let mut details = Map::new();
+    details.insert("train_n".to_owned(), json!(subject.train.len()));
+    details.insert("steps".to_owned(), json!(training.state.step));
+    details.insert("loss_first".to_owned(), json!(first));
+    details.insert("loss_last".to_owned(), json!(last));
+    details.insert("weights".to_owned(), json!("those of the last step"));
+    details.insert(
+        "pooling".to_owned(),
+        json!("mean of patch tokens, then a norm of its own"),
+    );
+    Ok(Outcome { scores, details })
+}
+
+/// The model and its way.
+struct Training<'a, 'b, B: TrainBackend> {
+    subject: &'a Subject<'b, B>,
+    values: &'a Finetune,
+    seed: Seed,
+    folder: PathBuf,
+    model: Classifier<B>,
+    optimizer: AdamW<B>,
+    state: State,
+    last_checkpoint: (Instant, Option<PathBuf>),
+}
+
+/// Layer-wise rates; no decay of the class token and of 1-D parameters.
+struct Layers(LayerDecay);
+
+impl ParameterGroups for Layers {
+    fn rate_scale(&self, name: &str) -> f64 {
+        let name = name.strip_prefix("encoder.").unwrap_or(name);
+        self.0.scale(self.0.layer(name))
+    }
+
+    fn decays(&self, name: &str, axes: usize) -> bool {
+        axes > 1 && name != "encoder.cls_token"
+    }
+}
+
+impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
+    fn new(subject: &'a Subject<'b, B>, values: &'a Finetune) -> Result<Self, TrainError> {
+        let seed = subject.seed.child("finetune");
+        let init = Init::<B>::new(seed.child("weights"), subject.device);
+        let encoder = Vit::new(subject.encoder.geometry(), &crate::model::encoder(subject.plan), &init);
+        let encoder = weights::load(encoder, &weights::collect(subject.encoder))?;
+        let mut model = Classifier::new(encoder, subject.classes(), &init);
+        let mut optimizer = AdamW::new(adamw(values));
+        let mut state = State::default();
+        let folder = subject.folder.join("finetune");
+        if subject.resumes
+            && let Some((saved, found)) = checkpoint::newest::<State>(&folder)?
+        {
+            model = weights::load(model, &under(&saved, "model."))?;
+            optimizer = AdamW::load(
+                adamw(values),
+                &under(&saved, "optimizer."),
+                found.optimizer_steps,
+                subject.device,
+            );
+            state = found;
+            subject
+                .progress
+                .say(&format!("finetune: goes on after step {}", state.step));
+        } else {
+            checkpoint::clear(&folder);
+        }
+        Ok(Self {
+            subject,
+            values,
+            seed,
+            folder,
+            model,
+            optimizer,
+            state,
+            last_checkpoint: (Instant::now(), None),
+        })
+    }
+
+    fn run(&mut self) -> Result<(), TrainError> {
+        let values = self.values;
+        let mut order = self.order();
+        let steps = order.steps_per_epoch() * values.epochs as u64;
+        let schedule = Schedule {
+            rate: values.rate,
+            least: values.least_rate,
+            warmup_epochs: values.warmup_epochs,
+            epochs: values.epochs as f64,
+        };
+        let layers = Layers(LayerDecay {
+            decay: values.layer_decay,
+            blocks: self.model.encoder.blocks.len(),
+        });
+        self.subject.progress.start_at("finetune", self.state.step, steps);
+        let mut clock = Instant::now();
+        let mut pending = Vec::new();
+        while self.state.step < steps {
+            let rate = schedule.at(self.state.step as f64 / order.steps_per_epoch() as f64);
+            let samples = order.at(self.state.step);
+            let loss = self.loss(&samples);
+            let grads = loss.backward();
+            self.model = self.optimizer.step(self.model.clone(), &grads, rate, &layers);
+            pending.push(loss.inner());
+            self.state.step += 1;
+            self.subject.progress.advance(1);
+            let signal = self.subject.interrupt.requested();
+            let due = signal.is_some() || self.last_checkpoint.0.elapsed() >= self.subject.checkpoint_every;
+            if pending.len() as u64 == LOG_EVERY || due || self.state.step == steps {
+                self.read_back(&mut pending, rate)?;
+            }
+            if due && self.state.step < steps {
+                self.state.seconds += clock.elapsed().as_secs_f64();
+                self.save()?;
+                clock = Instant::now();
+            }
+            if let Some(signal) = signal
+                && self.state.step < steps
+            {
+                self.subject.progress.finish();
+                let step = self.state.step;
+                return Err(TrainError::Interrupted {
+                    signal,
+                    phase: "finetune".to_owned(),
+                    step,
+                });
+            }
+        }
+        self.state.seconds += clock.elapsed().as_secs_f64();
+        self.subject.progress.finish();
+        Ok(())
+    }
+
+    /// The training samples in their order: every one once an epoch, or drawn by weight.
+    fn order(&self) -> Order<'a> {
+        let seed = self.seed.child("order");
+        let train = self.subject.train;
+        match self.values.sampler {
+            Sampler::Shuffle => Order::new(train, self.values.batch, seed),
+            Sampler::Weighted => Order::weighted(
+                train,
+                sampling_weights(self.subject.dataset, train),
+                self.values.batch,
+                seed,
+            ),
+        }
+    }
+
+    /// The loss of one augmented batch.
+    fn loss(&self, samples: &[usize]) -> Tensor<B, 1> {
+        let subject = self.subject;
+        let augment = Augment {
+            values: self.values,
+            dataset: subject.dataset,
+            input: &subject.plan.data.input,
+            train: subject.train,
+            rolls: subject
+                .plan
+                .augment
+                .as_ref()
+                .is_some_and(|augment| augment.roll == Roll::Uniform),
+        };
+        let seed = self.seed.child("augment").indexed(self.state.step);
+        let (mut inputs, mut targets) = (Vec::new(), Vec::new());
+        for (place, &sample) in samples.iter().enumerate() {
+            let drawn = augment.sample(sample, &seed.indexed(place as u64));
+            inputs.extend(drawn.values);
+            targets.extend(drawn.targets);
+        }
+        let x = input::on_device(inputs, samples.len(), subject.encoder.geometry(), subject.device);
+        let targets = TensorData::new(targets, [samples.len(), subject.classes()]);
+        let targets: Tensor<B, 2> = Tensor::from_data(targets, subject.device);
+        let logits = self.model.logits(x, &self.dropped(samples.len()));
+        match self.values.loss {
+            FinetuneLoss::CrossEntropy => soft_cross_entropy(logits, targets),
+            FinetuneLoss::Binary => binary_cross_entropy(logits, targets),
+        }
+    }
+
+    /// Tokens and branches that this step leaves out.
+    fn dropped(&self, batch: usize) -> Dropped<B> {
+        let step = self.state.step;
+        Dropped {
+            tokens: self.token_mask(batch, &self.seed.child("tokens").indexed(step)),
+            branches: self.branches(batch, &self.seed.child("drop-path").indexed(step)),
+        }
+    }
+
+    /// Whole rows of time and of mels are left out, as in pretraining's 2-D mask.
+    fn token_mask(&self, batch: usize, seed: &Seed) -> Option<MaskRows<B>> {
+        let share = self.values.token_mask.filter(|&share| share > 0.0)?;
+        let [times, mels, _] = self.subject.plan.grid();
+        let noise = |name: &str, count: usize| {
+            let mut stream = seed.child(name).stream();
+            (0..batch * count).map(|_| stream.uniform()).collect::<Vec<f32>>()
+        };
+        let mask = Mask::time_frequency(
+            &noise("time", times),
+            &noise("mel", mels),
+            [times, mels],
+            [share, share],
+        );
+        Some(mask.upload(self.subject.device))
+    }
+
+    fn branches(&self, batch: usize, seed: &Seed) -> Vec<Option<BranchFactors<B>>> {
+        let rates = drop_rates(self.values.drop_path, self.model.encoder.blocks.len());
+        let block = |(index, &rate): (usize, &f64)| {
+            let mut stream = seed.indexed(index as u64).stream();
+            let mut factor = || {
+                let kept: Vec<bool> = (0..batch).map(|_| f64::from(stream.uniform()) >= rate).collect();
+                branch_factor(&kept, rate, self.subject.device)
+            };
+            (rate > 0.0).then(|| BranchFactors {
+                attention: factor(),
+                mlp: factor(),
+            })
+        };
+        rates.iter().enumerate().map(block).collect()
+    }
+
+    /// Reads losses back and refuses those that are no numbers.
+    fn read_back(&mut self, pending: &mut Vec<Tensor<B::InnerBackend, 1>>, rate: f64) -> Result<(), TrainError> {
+        let first_step = self.state.step - pending.len() as u64;
+        let losses: Vec<f32> = Tensor::cat(std::mem::take(pending), 0)
+            .into_data()
+            .iter::<f32>()
+            .collect();
+        if let Some(place) = losses.iter().position(|loss| !loss.is_finite()) {
+            self.subject.progress.finish();
+            return Err(TrainError::Diverged {
+                phase: "finetune".to_owned(),
+                step: first_step + place as u64,
+                loss: losses[place],
+                last_good: checkpoint::list(&self.folder).pop(),
+            });
+        }
+        for loss in losses.into_iter().map(f64::from) {
+            self.state.loss = Some((self.state.loss.map_or(loss, |(first, _)| first), loss));
+            self.subject.progress.note(format!("loss {loss:.4}, rate {rate:.1e}"));
+        }
+        Ok(())
+    }
+
+    fn save(&mut self) -> Result<(), TrainError> {
+        self.state.optimizer_steps = self.optimizer.steps();
+        let named = |part: &'static str, weights: Weights| {
+            weights
+                .into_iter()
+                .map(move |(name, values)| (format!("{part}{name}"), values))
+        };
+        let weights = named("model.", weights::collect(&self.model)).chain(named("optimizer.", self.optimizer.save()));
+        let path = checkpoint::save(&self.folder, self.state.step, &weights.collect(), &self.state)?;
+        self.last_checkpoint = (Instant::now(), Some(path));
+        Ok(())
+    }
+
+    /// Class scores of the test samples, row-major [n, C].
+    fn scores(&self) -> Vec<f32> {
+        let subject = self.subject;
+        let model = self.model.valid();
+        let mut scores = Vec::with_capacity(subject.test.len() * subject.classes());
+        subject.progress.start("finetune: test", subject.test.len() as u64);
+        for samples in subject.test.chunks(self.values.batch) {
+            let x = input::batch(subject.dataset, samples, subject.encoder.geometry(), subject.device);
+            scores.extend(model.logits(x, &Dropped::default()).into_data().iter::<f32>());
+            subject.progress.advance(samples.len() as u64);
+        }
+        subject.progress.finish();
+        scores
+    }
+}
+
+fn adamw(values: &Finetune) -> AdamWConfig {
+    AdamWConfig {
+        beta1: values.beta1,
+        beta2: values.beta2,
+        epsilon: values.epsilon,
+        weight_decay: values.weight_decay,
+    }
+}
