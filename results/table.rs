@@ -173,7 +173,8 @@ impl Table {
         text
     }
 
-    fn grid(&self, format: Format) -> String {
+    /// The rows below their headings, without title and notes.
+    pub(crate) fn grid(&self, format: Format) -> String {
         let mut builder = Builder::default();
         builder.push_record(self.header.iter().map(|heading| match format {
             Format::Markdown => escaped(&heading.text),
@@ -219,7 +220,7 @@ fn printed(cell: &Cell, format: Format) -> String {
 }
 
 /// Text in which Markdown finds neither a cell's end nor emphasis.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {
         match c {
