@@ -119,7 +119,7 @@ pub enum BaselineError {
     #[error("a baseline without any number")]
     Empty,
     /// A spread of too few seeds.
-    #[error("a band from the spread needs at least 3 seeds of a plan, but there are {seeds} of {run}")]
+    #[error("a band from the spread needs 3 seeds of a plan or more; those of {run}: {seeds}")]
     FewSeeds {
         /// How many there are.
         seeds: usize,
