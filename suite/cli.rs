@@ -148,6 +148,9 @@ pub struct TableArgs {
     /// Records, or folders of them [default: results/records]
     #[arg(value_name = "RECORD|DIR")]
     pub paths: Vec<PathBuf>,
+    /// Which tables, separated by commas: scores, codebooks, labels, backends [default: all that the records make]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub only: Vec<String>,
     /// What goes to stdout: terminal, markdown or json
     #[arg(long, value_enum, default_value_t = TableFormat::Terminal, hide_possible_values = true)]
     pub format: TableFormat,
@@ -260,7 +263,9 @@ Examples:
   bridle-bench table
       all records of results/records
   bridle-bench table results/records/esc50 --format markdown
-      one task, for a page";
+      one task, for a page
+  bridle-bench table --only codebooks,labels
+      how codes are used, and what they say";
 
 const REGRESS_EXAMPLES: &str = "\
 Examples:
