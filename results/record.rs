@@ -13,6 +13,7 @@ mod write;
 
 pub use jiff::Timestamp;
 pub use read::RecordError;
+pub(crate) use read::parse;
 
 /// The newest schema version, the one that is written.
 pub const SCHEMA: u32 = 2;
@@ -299,11 +300,7 @@ impl Score {
 impl RunRecord {
     /// A plan value that is a word; a section of the plan is named by its `kind`.
     pub fn plan_word(&self, key: &str) -> Option<&str> {
-        match self.plan.get(key)? {
-            Value::String(word) => Some(word),
-            Value::Object(section) => section.get("kind")?.as_str(),
-            _ => None,
-        }
+        word(&self.plan, key)
     }
 
     /// The task's name.
@@ -326,6 +323,15 @@ impl RunRecord {
         self.scores
             .iter()
             .find(|score| score.protocol == protocol && score.metric == metric)
+    }
+}
+
+/// A value of this plan that is a word.
+pub(crate) fn word<'a>(plan: &'a Map<String, Value>, key: &str) -> Option<&'a str> {
+    match plan.get(key)? {
+        Value::String(word) => Some(word),
+        Value::Object(section) => section.get("kind")?.as_str(),
+        _ => None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::predictions::{Predictions, PredictionsError};
 use crate::record::{RecordError, RunRecord};
+use crate::regress::Run;
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -162,6 +163,10 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
 
 /// Reads the record in this file.
 pub fn read(path: &Path) -> Result<RunRecord, StoreError> {
+    read_as(path, RunRecord::from_json)
+}
+
+fn read_as<T>(path: &Path, parse: impl Fn(&str) -> Result<T, RecordError>) -> Result<T, StoreError> {
     let bytes = fs::read(path).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => StoreError::Missing {
             path: path.to_path_buf(),
@@ -172,7 +177,7 @@ pub fn read(path: &Path) -> Result<RunRecord, StoreError> {
         },
     })?;
     // text in another encoding is no JSON; the replacement characters make the reader say so
-    RunRecord::from_json(&String::from_utf8_lossy(&bytes)).map_err(|source| StoreError::Record {
+    parse(&String::from_utf8_lossy(&bytes)).map_err(|source| StoreError::Record {
         path: path.to_path_buf(),
         source,
     })
@@ -199,6 +204,18 @@ pub fn read_predictions(record_path: &Path, record: &RunRecord) -> Result<Option
 /// Reads every record among these files and folders, each once, in order of path; folders are searched with all below
 /// them for `*.json`. It is an error if a file is no record, and if there is none at all.
 pub fn find(paths: &[PathBuf]) -> Result<Vec<(PathBuf, RunRecord)>, StoreError> {
+    files(paths)?
+        .into_iter()
+        .map(|file| read(&file).map(|record| (file, record)))
+        .collect()
+}
+
+/// Reads every run among these files and folders for the gate; see [`find`] for what is searched.
+pub fn find_runs(paths: &[PathBuf]) -> Result<Vec<Run>, StoreError> {
+    files(paths)?.iter().map(|file| read_as(file, Run::from_json)).collect()
+}
+
+fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, StoreError> {
     let mut files = Vec::new();
     for path in paths {
         let kind = fs::metadata(path).map_err(|source| match source.kind() {
@@ -220,10 +237,7 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<(PathBuf, RunRecord)>, StoreError> 
     if files.is_empty() {
         return Err(StoreError::Empty { paths: paths.to_vec() });
     }
-    files
-        .into_iter()
-        .map(|file| read(&file).map(|record| (file, record)))
-        .collect()
+    Ok(files)
 }
 
 fn search(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), StoreError> {

@@ -1,8 +1,9 @@
 //! Tables made from records: what they hold ([`Table`]) apart from how they are printed ([`Format`]).
 //!
-//! [`main_table`] compares methods, [`codebook_table`] shows how quantizers use their codes, [`backend_table`] compares
-//! one plan on several backends. All three leave a dash where there is nothing to show.
+//! [`main_table`] compares methods, [`codebook_table`] shows how quantizers use their codes, [`label_table`] what the
+//! codes say, [`backend_table`] compares one plan on several backends. All leave a dash where there is nothing to show.
 
+use crate::record::RunRecord;
 use serde_json::{Value, json};
 use tabled::builder::Builder;
 use tabled::settings::object::{Columns, Rows};
@@ -10,13 +11,57 @@ use tabled::settings::{Alignment, Style};
 
 mod backends;
 mod codebooks;
+mod labels;
 mod mark;
 mod runs;
 mod scores;
 
 pub use backends::backend_table;
 pub use codebooks::codebook_table;
+pub use labels::label_table;
 pub use scores::main_table;
+
+/// A table that can be asked for by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Methods against tasks, protocols and metrics.
+    Scores,
+    /// How each level's codes are used.
+    Codebooks,
+    /// What the codes of all levels say.
+    Labels,
+    /// One plan on several backends.
+    Backends,
+}
+
+impl Kind {
+    /// Every table with its name, in the order of printing.
+    pub const ALL: [(&'static str, Self); 4] = [
+        ("scores", Self::Scores),
+        ("codebooks", Self::Codebooks),
+        ("labels", Self::Labels),
+        ("backends", Self::Backends),
+    ];
+
+    /// The table of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|(known, _)| *known == name).map(|(_, kind)| kind)
+    }
+
+    /// The table that these records make. None where they have nothing for it.
+    pub fn of(self, records: &[RunRecord]) -> Option<Table> {
+        match self {
+            Self::Scores => Some(main_table(records)),
+            Self::Codebooks => {
+                let quantized = records.iter().any(|record| record.quantizer().is_some());
+                quantized.then(|| codebook_table(records))
+            }
+            Self::Labels => label_table(records),
+            Self::Backends => backend_table(records),
+        }
+    }
+}
 
 /// A table before it is printed.
 #[derive(Clone, Debug, PartialEq)]
@@ -173,7 +218,8 @@ impl Table {
         text
     }
 
-    fn grid(&self, format: Format) -> String {
+    /// The rows below their headings, without title and notes.
+    pub(crate) fn grid(&self, format: Format) -> String {
         let mut builder = Builder::default();
         builder.push_record(self.header.iter().map(|heading| match format {
             Format::Markdown => escaped(&heading.text),
@@ -219,7 +265,7 @@ fn printed(cell: &Cell, format: Format) -> String {
 }
 
 /// Text in which Markdown finds neither a cell's end nor emphasis.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {
         match c {

@@ -32,6 +32,9 @@ pub enum Command {
     /// Comparison tables from records
     #[command(after_help = TABLE_EXAMPLES)]
     Table(TableArgs),
+    /// CI gate: hold records to a baseline file, or write one from them
+    #[command(after_help = REGRESS_EXAMPLES)]
+    Regress(RegressArgs),
     /// Print a shell's completion script
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions(CompletionsArgs),
@@ -145,9 +148,61 @@ pub struct TableArgs {
     /// Records, or folders of them [default: results/records]
     #[arg(value_name = "RECORD|DIR")]
     pub paths: Vec<PathBuf>,
+    /// Which tables, separated by commas: scores, codebooks, labels, backends [default: all that the records make]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub only: Vec<String>,
     /// What goes to stdout: terminal, markdown or json
     #[arg(long, value_enum, default_value_t = TableFormat::Terminal, hide_possible_values = true)]
     pub format: TableFormat,
+}
+
+/// Arguments of `regress`.
+#[derive(Debug, Args)]
+pub struct RegressArgs {
+    /// Records, or folders of them [default: results/records]
+    #[arg(value_name = "RECORD|DIR")]
+    pub paths: Vec<PathBuf>,
+    /// The numbers that records should show, each with a band
+    #[arg(long, value_name = "FILE")]
+    pub baseline: PathBuf,
+    /// Write the baseline file from these records, in place of what it holds
+    #[arg(long)]
+    pub write: bool,
+    /// With --write: how far a score may fall [default: 0.05]
+    #[arg(long, value_name = "X", requires = "write", value_parser = width)]
+    pub absolute: Option<f64>,
+    /// With --write: the share by which a codebook's usage, perplexity or entropy may change [default: 0.25]
+    #[arg(long, value_name = "R", requires = "write", value_parser = width)]
+    pub relative: Option<f64>,
+    /// With --write: bands of K standard deviations over the seeds of a plan, of which there must be 3
+    #[arg(long, value_name = "K", requires = "write", value_parser = width)]
+    pub from_spread: Option<f64>,
+    /// What goes to stdout: terminal, markdown or json
+    #[arg(long, value_enum, default_value_t = RegressFormat::Terminal, hide_possible_values = true)]
+    pub format: RegressFormat,
+    /// Add the verdict as Markdown to the end of FILE, such as $GITHUB_STEP_SUMMARY
+    #[arg(long, value_name = "FILE", conflicts_with = "write")]
+    pub summary: Option<PathBuf>,
+}
+
+/// Form of a verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RegressFormat {
+    /// For people
+    Terminal,
+    /// For pages
+    Markdown,
+    /// For machines
+    Json,
+}
+
+/// The width of a band: a number from 0 upwards.
+fn width(text: &str) -> Result<f64, String> {
+    let width = text
+        .parse()
+        .ok()
+        .filter(|width: &f64| width.is_finite() && *width >= 0.0);
+    width.ok_or_else(|| "not a number from 0 upwards".to_owned())
 }
 
 /// Arguments of `completions`.
@@ -208,7 +263,20 @@ Examples:
   bridle-bench table
       all records of results/records
   bridle-bench table results/records/esc50 --format markdown
-      one task, for a page";
+      one task, for a page
+  bridle-bench table --only codebooks,labels
+      how codes are used, and what they say";
+
+const REGRESS_EXAMPLES: &str = "\
+Examples:
+  bridle-bench regress --baseline results/baseline.toml --write
+      hold from now on what the records of results/records show
+  bridle-bench regress --baseline results/baseline.toml
+      exit code 10 if a number left its band or is gone
+  bridle-bench regress --baseline baseline.toml new-records --summary $GITHUB_STEP_SUMMARY
+      the same in CI, with a summary on the page of the run
+  bridle-bench regress --baseline baseline.toml --write --from-spread 3
+      bands of three standard deviations over seeds";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod list;
+pub mod regress;
 pub mod run;
 pub mod table;
 
@@ -21,6 +22,7 @@ pub fn perform(cli: &Cli) -> Result<Exit> {
         Command::List(args) => list::perform(args).map(|()| Exit::Done),
         Command::Check(args) => check::perform(args).map(|()| Exit::Done),
         Command::Table(args) => table::perform(args).map(|()| Exit::Done),
+        Command::Regress(args) => regress::perform(args),
         Command::Completions(args) => {
             let mut script = Vec::new();
             clap_complete::generate(args.shell, &mut Cli::command(), "bridle-bench", &mut script);

@@ -46,4 +46,5 @@ Exit codes:
   3    data missing or not what it should be
   4    a device or library is missing
   5    training diverged
+  10   `regress` found a regression
   130  stopped by SIGINT, 143 by SIGTERM (a checkpoint was written first)";

@@ -1,6 +1,7 @@
 //! Reads a record of any schema version, and says what is wrong with a file that is none.
 
 use super::{RunRecord, SCHEMA};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// What is wrong with a record.
@@ -42,14 +43,19 @@ pub enum RecordError {
 impl RunRecord {
     /// The record in this text. Every schema version up to [`SCHEMA`] is read.
     pub fn from_json(text: &str) -> Result<Self, RecordError> {
-        let value: Value = serde_json::from_str(text).map_err(RecordError::NotJson)?;
-        let schema = value
-            .get("schema")
-            .and_then(Value::as_u64)
-            .ok_or(RecordError::NoSchema)?;
-        match schema {
-            1 | 2 => serde_json::from_str(text).map_err(|source| RecordError::Field { schema, source }),
-            found => Err(RecordError::UnknownSchema { found }),
-        }
+        parse(text)
+    }
+}
+
+/// The record in this text, or a part of it.
+pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, RecordError> {
+    let value: Value = serde_json::from_str(text).map_err(RecordError::NotJson)?;
+    let schema = value
+        .get("schema")
+        .and_then(Value::as_u64)
+        .ok_or(RecordError::NoSchema)?;
+    match schema {
+        1 | 2 => serde_json::from_str(text).map_err(|source| RecordError::Field { schema, source }),
+        found => Err(RecordError::UnknownSchema { found }),
     }
 }

@@ -6,25 +6,15 @@ use super::{Cell, Heading, Table};
 use crate::codebook::CodebookStatistics;
 use crate::record::RunRecord;
 use crate::stats;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 /// Usage, perplexity, entropy and dead codes for every level after every phase, averaged over the seeds and folds of one
 /// plan. A pretraining that several records share counts once.
 pub fn codebook_table(records: &[RunRecord]) -> Table {
-    let (runs, left_out) = runs::distinct(records);
-    let mut seen = HashSet::new();
-    let runs: Vec<&RunRecord> = runs
-        .into_iter()
-        .filter(|run| run.phases.iter().any(|phase| !phase.codebooks.is_empty()))
-        .filter(|run| {
-            run.pretrain_hash
-                .as_ref()
-                .is_none_or(|hash| seen.insert((hash, runs::backend(run))))
-        })
-        .collect();
+    let (runs, left_out) = runs::pretrainings(records);
     let groups = runs::groups(&runs, |run| vec![run.task().to_string()]);
     let labels = Labels::of(&groups);
-    let averaged = groups.iter().flat_map(by_task).any(|(_, runs)| runs.len() > 1);
+    let averaged = groups.iter().flat_map(Group::by_task).any(|(_, runs)| runs.len() > 1);
 
     let mut header = vec![Heading::word("task")];
     header.extend(labels.header());
@@ -36,7 +26,7 @@ pub fn codebook_table(records: &[RunRecord]) -> Table {
     header.extend(averaged.then(|| Heading::word("runs")));
     let mut rows = Vec::new();
     for group in &groups {
-        for (task, runs) in by_task(group) {
+        for (task, runs) in group.by_task() {
             let signs = mark::signs(&mark::marks_of(runs.iter().copied()));
             for (phase, level) in levels(&runs) {
                 let mut row = vec![Cell::new(format!("{task}{signs}"), task)];
@@ -62,15 +52,6 @@ pub fn codebook_table(records: &[RunRecord]) -> Table {
         rows,
         notes,
     }
-}
-
-fn by_task<'a>(group: &Group<'a>) -> BTreeMap<&'a str, Vec<&'a RunRecord>> {
-    let mut tasks: BTreeMap<&str, Vec<&RunRecord>> = BTreeMap::new();
-    group
-        .runs
-        .iter()
-        .for_each(|run| tasks.entry(run.task()).or_default().push(run));
-    tasks
 }
 
 /// The phases and levels of these runs, in order.

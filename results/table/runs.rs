@@ -2,7 +2,7 @@
 
 use super::{Cell, Heading};
 use crate::record::RunRecord;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Runs of one method and setting, to be shown in one row (or block of rows).
 pub(super) struct Group<'a> {
@@ -11,6 +11,16 @@ pub(super) struct Group<'a> {
     /// Start of the plan's hash, where nothing else tells this group from another.
     plan: Option<String>,
     pub(super) runs: Vec<&'a RunRecord>,
+}
+
+impl<'a> Group<'a> {
+    pub(super) fn by_task(&self) -> BTreeMap<&'a str, Vec<&'a RunRecord>> {
+        let mut tasks: BTreeMap<&str, Vec<&RunRecord>> = BTreeMap::new();
+        self.runs
+            .iter()
+            .for_each(|run| tasks.entry(run.task()).or_default().push(run));
+        tasks
+    }
 }
 
 /// What tells groups of one method apart.
@@ -83,6 +93,18 @@ pub(super) fn distinct(records: &[RunRecord]) -> (Vec<&RunRecord>, usize) {
     }
     let left_out = records.len() - runs.len();
     (runs.into_values().collect(), left_out)
+}
+
+/// Each run with codebooks once, and of the runs that share a pretraining the first. Gives the number of older records
+/// left out too.
+pub(super) fn pretrainings(records: &[RunRecord]) -> (Vec<&RunRecord>, usize) {
+    let (mut runs, left_out) = distinct(records);
+    let mut seen = HashSet::new();
+    runs.retain(|run| {
+        let is_first = |hash: &String| seen.insert((hash.clone(), backend(run)));
+        run.phases.iter().any(|phase| !phase.codebooks.is_empty()) && run.pretrain_hash.as_ref().is_none_or(is_first)
+    });
+    (runs, left_out)
 }
 
 /// Groups of runs that may be averaged. `columns` names the cells that a run fills: two plans that fill the same cell

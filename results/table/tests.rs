@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use super::*;
-use crate::record::{RunRecord, Skipped};
+use crate::record::Skipped;
 use crate::sample::{backend, other, proportion, record};
 use proptest::prelude::*;
 
@@ -127,6 +127,42 @@ fn codebooks_are_shown_by_phase_and_level() {
 }
 
 #[test]
+fn labels_are_shown_by_phase() {
+    let mut records = comparison();
+    let labels = &mut records[3].phases[1].labels;
+    labels.as_mut().unwrap().change = None;
+    records[3].phases[0].labels = None;
+    records[1].phases[0].labels.as_mut().unwrap().joint_entropy_bits = 2.75;
+    let table = label_table(&records).unwrap();
+    insta::assert_snapshot!("labels_averaged", table.render(Format::Terminal));
+    let one = label_table(&records[..1]).unwrap();
+    insta::assert_snapshot!("labels_markdown", one.render(Format::Markdown));
+    insta::assert_snapshot!("labels_json", one.render(Format::Json));
+}
+
+#[test]
+fn without_label_statistics_there_is_no_table_of_labels() {
+    let mut old = record(0, 165);
+    old.phases.iter_mut().for_each(|phase| phase.labels = None);
+    assert_eq!(
+        label_table(&[old, other(record(0, 0), None, "cccccccccccc", 110)]),
+        None
+    );
+}
+
+#[test]
+fn tables_are_found_by_name() {
+    let records = comparison();
+    for (name, kind) in Kind::ALL {
+        assert_eq!(Kind::named(name), Some(kind));
+        let title = kind.of(&records).map(|table| table.title.to_lowercase());
+        assert!(title.is_none_or(|title| title == name));
+    }
+    assert_eq!(Kind::named("score"), None);
+    assert_eq!(Kind::Codebooks.of(&records[4..]), None);
+}
+
+#[test]
 fn a_shared_pretraining_counts_once_among_codebooks() {
     let mut knn = other(record(0, 0), Some("rq"), "dddddddddddd", 120);
     knn.pretrain_hash = record(0, 165).pretrain_hash;
@@ -211,6 +247,7 @@ proptest! {
         reversed.reverse();
         let tables = |records: &[RunRecord]| {
             let mut tables = vec![main_table(records), codebook_table(records)];
+            tables.extend(label_table(records));
             tables.extend(backend_table(records));
             tables
         };

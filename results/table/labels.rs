@@ -1,0 +1,140 @@
+//! The table of labels: what the codes of all levels say together, and how they change from phase to phase.
+
+use super::mark;
+use super::runs::{self, Group, Labels};
+use super::{Cell, Heading, Table};
+use crate::record::{LabelChange, LabelStatistics, Phase, RunRecord};
+use crate::stats;
+use std::collections::HashSet;
+
+/// A phase in a line: the joint entropy beside the sum over levels, and by level the information with class and place
+/// and the change since the labelling before, averaged over the seeds and folds of one plan. None where no record holds
+/// such statistics.
+pub fn label_table(records: &[RunRecord]) -> Option<Table> {
+    let (runs, left_out) = runs::pretrainings(records);
+    if !runs
+        .iter()
+        .flat_map(|run| &run.phases)
+        .any(|phase| phase.labels.is_some())
+    {
+        return None;
+    }
+    let groups = runs::groups(&runs, |run| vec![run.task().to_string()]);
+    let labels = Labels::of(&groups);
+    let averaged = groups.iter().flat_map(Group::by_task).any(|(_, runs)| runs.len() > 1);
+    let mut rows = Vec::new();
+    for group in &groups {
+        for (task, runs) in group.by_task() {
+            let signs = mark::signs(&mark::marks_of(runs.iter().copied()));
+            for name in phases(&runs) {
+                let mut row = vec![Cell::new(format!("{task}{signs}"), task)];
+                row.extend(labels.cells(group));
+                row.push(Cell::word(name));
+                row.extend(phase_cells(&runs, name, averaged));
+                rows.push(row);
+            }
+        }
+    }
+    let mut header = vec![Heading::word("task")];
+    header.extend(labels.header());
+    header.extend(headings());
+    header.extend(averaged.then(|| Heading::word("runs")));
+    let mut notes = labels.notes(left_out);
+    notes.extend(NOTES.map(str::to_owned));
+    if averaged {
+        notes.push("means over the runs, ±: sample standard deviation; by level the means alone".into());
+    }
+    notes.extend(mark::marks_of(runs.iter().copied()).into_iter().map(mark::Mark::note));
+    Some(Table {
+        title: "Labels".into(),
+        header,
+        rows,
+        notes,
+    })
+}
+
+const NOTES: [&str; 4] = [
+    "tuples: different codes over all levels together; joint: their entropy, at most the sum of that of the levels",
+    "class, place: mutual information of a code with the sample's class and the token's place; first level first",
+    "changed: tokens whose code is not that of the labelling before; new codebooks name their codes anew",
+    "kept: mutual information of a token's code before and after, whatever codes are called",
+];
+
+fn headings() -> [Heading; 9] {
+    [
+        Heading::word("phase"),
+        Heading::word("tokens"),
+        Heading::new("tuples", "joint_used"),
+        Heading::new("joint\n(bits)", "joint_entropy_bits"),
+        Heading::new("sum\n(bits)", "sum_entropy_bits"),
+        Heading::new("class\n(bits)", "class_information_bits"),
+        Heading::new("place\n(bits)", "place_information_bits"),
+        Heading::new("changed\n(%)", "changed"),
+        Heading::new("kept\n(bits)", "kept_information_bits"),
+    ]
+}
+
+/// The phases with codebooks of these runs, in order.
+fn phases<'a>(runs: &[&'a RunRecord]) -> Vec<&'a str> {
+    let mut seen = HashSet::new();
+    let phases = runs.iter().flat_map(|run| &run.phases);
+    let names = phases
+        .filter(|phase| !phase.codebooks.is_empty())
+        .map(|phase| phase.name.as_str());
+    names.filter(|name| seen.insert(*name)).collect()
+}
+
+fn phase_cells(runs: &[&RunRecord], name: &str, averaged: bool) -> Vec<Cell> {
+    let found = runs
+        .iter()
+        .filter_map(|run| run.phases.iter().find(|phase| phase.name == name));
+    let found: Vec<&Phase> = found.collect();
+    let labels: Vec<&LabelStatistics> = found.iter().filter_map(|phase| phase.labels.as_ref()).collect();
+    let change: Vec<&LabelChange> = labels.iter().filter_map(|labels| labels.change.as_ref()).collect();
+    let sums = found
+        .iter()
+        .map(|phase| phase.codebooks.iter().map(|level| level.entropy_bits).sum());
+    let by_level = |of: fn(&LabelStatistics) -> &[f64]| list(labels.iter().map(|labels| of(labels)).collect(), 2, 1.0);
+    let mut cells = vec![
+        number(labels.iter().map(|labels| labels.tokens as f64).collect(), 0),
+        number(labels.iter().map(|labels| labels.joint_used as f64).collect(), 0),
+        number(labels.iter().map(|labels| labels.joint_entropy_bits).collect(), 2),
+        number(sums.collect(), 2),
+        by_level(|labels| &labels.class_information_bits),
+        by_level(|labels| &labels.place_information_bits),
+        list(change.iter().map(|change| &change.changed[..]).collect(), 0, 100.0),
+        list(
+            change.iter().map(|change| &change.kept_information_bits[..]).collect(),
+            2,
+            1.0,
+        ),
+    ];
+    cells.extend(averaged.then(|| Cell::new(found.len().to_string(), found.len())));
+    cells
+}
+
+/// The mean with the spread where there are several values.
+fn number(values: Vec<f64>, decimals: usize) -> Cell {
+    let Some(mean) = stats::mean(&values) else {
+        return Cell::missing();
+    };
+    // counts that agree are shown without a spread of nothing
+    let spread = stats::sample_sd(&values).filter(|sd| decimals > 0 || *sd > 0.0);
+    let spread = spread.map(|sd| format!(" ± {sd:.decimals$}")).unwrap_or_default();
+    Cell::new(format!("{mean:.decimals$}{spread}"), mean)
+}
+
+/// The means of each level, beside each other.
+fn list(runs: Vec<&[f64]>, decimals: usize, scale: f64) -> Cell {
+    let levels = runs.iter().map(|levels| levels.len()).max().unwrap_or(0);
+    let of_level = |level: usize| -> Vec<f64> { runs.iter().filter_map(|levels| levels.get(level).copied()).collect() };
+    let means: Vec<f64> = (0..levels).filter_map(|level| stats::mean(&of_level(level))).collect();
+    if means.is_empty() {
+        return Cell::missing();
+    }
+    let text: Vec<String> = means
+        .iter()
+        .map(|mean| format!("{:.decimals$}", mean * scale))
+        .collect();
+    Cell::new(text.join(" "), means)
+}

@@ -1,0 +1,96 @@
+//! `regress`: holds records to a baseline file, for CI; with `--write` it makes that file from them.
+
+use crate::cli::{RegressArgs, RegressFormat};
+use crate::error::{Failure, Result};
+use crate::exit::Exit;
+use crate::request::RECORDS;
+use crate::terminal;
+use bridle_results::regress::{self, Bands, Baseline, BaselineError, Run, Verdict};
+use bridle_results::store;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Holds the records to the baseline and prints the verdict, or writes the baseline from the records. The exit code
+/// tells a regression.
+///
+/// # Errors
+/// If there is no record or no baseline, or one of them is malformed.
+pub fn perform(args: &RegressArgs) -> Result<Exit> {
+    let paths = if args.paths.is_empty() {
+        vec![PathBuf::from(RECORDS)]
+    } else {
+        args.paths.clone()
+    };
+    if args.write {
+        write(args, &store::find_runs(&paths)?)?;
+        return Ok(Exit::Done);
+    }
+    let baseline = read(&args.baseline)?;
+    let verdict = regress::judge(&baseline, &store::find_runs(&paths)?);
+    print(&verdict, args.format)?;
+    if let Some(file) = &args.summary {
+        append(file, &verdict.markdown())?;
+    }
+    if verdict.passed() {
+        return Ok(Exit::Done);
+    }
+    let file = args.baseline.display();
+    terminal::talk(&format!(
+        "try: if the change is meant, `bridle-bench regress --baseline {file} --write` holds the new numbers"
+    ));
+    Ok(Exit::Regression)
+}
+
+fn write(args: &RegressArgs, runs: &[Run]) -> Result<()> {
+    let bands = Bands::new(
+        args.absolute.unwrap_or(Bands::ABSOLUTE),
+        args.relative.unwrap_or(Bands::RELATIVE),
+    );
+    let file = args.baseline.display();
+    let baseline = Baseline::of(runs, bands, args.from_spread).map_err(|error| {
+        let failure = Failure::new(Exit::WrongUse, error);
+        failure.with_way_out("records with numbers: `bridle-bench run`, with --seeds 3 for a spread")
+    })?;
+    store::replace(&args.baseline, baseline.to_toml().as_bytes())?;
+    let (numbers, held) = (baseline.len(), baseline.runs.len());
+    terminal::talk(&format!("{file}: {numbers} numbers of {held} runs"));
+    for run in runs {
+        for (quantity, _) in run.values.iter().filter(|(_, value)| value.is_none()) {
+            terminal::talk(&format!("left out, since it has no value: {quantity} of {}", run.key));
+        }
+    }
+    Ok(())
+}
+
+fn read(file: &Path) -> Result<Baseline> {
+    let shown = file.display();
+    let text = fs::read_to_string(file).map_err(|source| {
+        let error = anyhow::Error::new(source).context(format!("cannot read the baseline {shown}"));
+        Failure::new(Exit::WrongUse, error).with_way_out(format!(
+            "`bridle-bench regress --baseline {shown} --write` writes it from records"
+        ))
+    })?;
+    let malformed = |error: BaselineError| {
+        Failure::new(
+            Exit::WrongUse,
+            anyhow::Error::new(error).context(format!("the baseline {shown} is malformed")),
+        )
+    };
+    Baseline::from_toml(&text).map_err(malformed)
+}
+
+fn print(verdict: &Verdict, format: RegressFormat) -> Result<()> {
+    terminal::print(&match format {
+        RegressFormat::Terminal => verdict.terminal(),
+        RegressFormat::Markdown => verdict.markdown(),
+        RegressFormat::Json => format!("{:#}", verdict.to_json()),
+    })
+}
+
+fn append(file: &Path, text: &str) -> Result<()> {
+    let opened = OpenOptions::new().create(true).append(true).open(file);
+    opened
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(|source| Failure::fault(format!("cannot write the summary {}", file.display()), source))
+}
