@@ -5,12 +5,16 @@
 //! stats     intervals that name their method: Wilson, t over seeds, stratified bootstrap
 //! record    RunRecord: one run, fold and seed, as JSON; reader for every schema version
 //! store     where records and predictions lie; atomic replacement; search
-//! table     records -> main, codebook and backend tables -> terminal, Markdown, JSON
+//! published numbers of other methods, for a block beside the measured ones
+//! table     records -> main, codebook, ablation and backend tables -> terminal, Markdown, LaTeX, CSV, HTML, JSON
+//! report    records and tables -> one page with plots
 //! ```
 
 pub mod codebook;
 pub mod predictions;
+pub mod published;
 pub mod record;
+pub mod report;
 pub mod stats;
 pub mod store;
 pub mod table;

@@ -145,9 +145,12 @@ pub struct TableArgs {
     /// Records, or folders of them [default: results/records]
     #[arg(value_name = "RECORD|DIR")]
     pub paths: Vec<PathBuf>,
-    /// What goes to stdout: terminal, markdown or json
+    /// What goes to stdout: terminal, markdown, latex, csv, html (a page with plots) or json
     #[arg(long, value_enum, default_value_t = TableFormat::Terminal, hide_possible_values = true)]
     pub format: TableFormat,
+    /// Published numbers beside the measured ones: none, protocol (of the protocols and metrics measured) or all
+    #[arg(long, value_enum, default_value_t = Published::Protocol, hide_possible_values = true)]
+    pub published: Published,
 }
 
 /// Arguments of `completions`.
@@ -174,8 +177,25 @@ pub enum TableFormat {
     Terminal,
     /// For pages
     Markdown,
+    /// For papers
+    Latex,
+    /// For spreadsheets
+    Csv,
+    /// For browsers: one page with plots
+    Html,
     /// For machines
     Json,
+}
+
+/// Which published numbers `table` shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Published {
+    /// None
+    None,
+    /// Those of the protocols and metrics that were measured
+    Protocol,
+    /// All of each task
+    All,
 }
 
 const RUN_EXAMPLES: &str = "\
@@ -208,7 +228,11 @@ Examples:
   bridle-bench table
       all records of results/records
   bridle-bench table results/records/esc50 --format markdown
-      one task, for a page";
+      one task, for a page
+  bridle-bench table --format html > report.html
+      one page with plots, tables and the plan of each run
+  bridle-bench table --published all --format csv > numbers.csv
+      with other methods' numbers of every protocol";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
