@@ -19,7 +19,9 @@ pub use backends::backend_table;
 pub use codebooks::codebook_table;
 pub(crate) use format::html;
 pub use format::{Format, render};
+pub(crate) use runs::{Series, backend as backend_words, series, words as run_words};
 pub use scores::main_table;
+pub(crate) use scores::scale;
 
 /// A table before it is printed.
 #[derive(Clone, Debug, PartialEq)]

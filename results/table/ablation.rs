@@ -21,8 +21,16 @@ struct Family<'a> {
     backend: String,
     /// The shared values of the plan.
     rest: Map<String, Value>,
-    /// The runs of each value, in order of value.
-    rows: Vec<(Value, Vec<&'a RunRecord>)>,
+    /// In order of value.
+    rows: Vec<Row<'a>>,
+}
+
+/// The runs of one value.
+struct Row<'a> {
+    value: Value,
+    /// What hangs on the value: a quantizer's own values.
+    own: Map<String, Value>,
+    runs: Vec<&'a RunRecord>,
 }
 
 /// One table for each task, method and plan value that varies among runs of otherwise equal plans, on one backend and,
@@ -50,24 +58,30 @@ pub fn ablation_tables(records: &[RunRecord]) -> Vec<Table> {
     tables
 }
 
-/// The plan without names, without `key` and what hangs on it.
-fn rest(plan: &Map<String, Value>, key: &str) -> Map<String, Value> {
-    let section = format!("{key}.");
-    let stays = |name: &str| {
-        let hangs = name == key || (key == KIND && name.starts_with(&section));
-        !hangs && !NAMES.contains(&name)
-    };
-    let kept = plan.iter().filter(|(name, _)| stays(name));
-    let mut kept: Vec<(String, Value)> = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
-    kept.sort_by(|a, b| a.0.cmp(&b.0));
-    kept.into_iter().collect()
+/// The plan without names and without `key`, in order of name: what hangs on `key`, then what stays without it.
+fn split(plan: &Map<String, Value>, key: &str) -> [Map<String, Value>; 2] {
+    let mut values: Vec<(&String, &Value)> = plan.iter().collect();
+    values.sort_by_key(|(name, _)| *name);
+    let mut maps = [Map::new(), Map::new()];
+    for (name, value) in values {
+        if name != key && !NAMES.contains(&name.as_str()) {
+            let stays = key != KIND || !is_own(name);
+            maps[usize::from(stays)].insert(name.clone(), value.clone());
+        }
+    }
+    maps
+}
+
+/// Whether a value belongs to the quantizer.
+fn is_own(name: &str) -> bool {
+    name.strip_prefix(KIND).is_some_and(|rest| rest.starts_with('.'))
 }
 
 /// All runs whose plans differ in this value alone, where there are at least two values.
 fn families<'a>(runs: &[&'a RunRecord], key: &str) -> Vec<Family<'a>> {
     let mut families: BTreeMap<_, Family> = BTreeMap::new();
     for run in runs.iter().filter(|run| run.plan.contains_key(key)) {
-        let rest = rest(&run.plan, key);
+        let [own, rest] = split(&run.plan, key);
         let backend = runs::backend(run);
         let family = (Value::Object(rest.clone()).to_string(), backend.clone());
         let family = families.entry(family).or_insert_with(|| Family {
@@ -76,15 +90,22 @@ fn families<'a>(runs: &[&'a RunRecord], key: &str) -> Vec<Family<'a>> {
             rows: Vec::new(),
         });
         let value = &run.plan[key];
-        match family.rows.iter_mut().find(|(known, _)| known == value) {
-            Some((_, runs)) => runs.push(run),
-            None => family.rows.push((value.clone(), vec![run])),
+        match family.rows.iter_mut().find(|row| row.value == *value && row.own == own) {
+            Some(row) => row.runs.push(run),
+            None => family.rows.push(Row {
+                value: value.clone(),
+                own,
+                runs: vec![run],
+            }),
         }
     }
-    families.retain(|_, family| family.rows.len() > 1);
+    families.retain(|_, family| family.rows.iter().any(|row| row.value != family.rows[0].value));
     let mut families: Vec<Family> = families.into_values().collect();
     for family in &mut families {
-        family.rows.sort_by(|(a, _), (b, _)| order(a, b));
+        let own = |row: &Row| Value::Object(row.own.clone()).to_string();
+        family
+            .rows
+            .sort_by(|a, b| order(&a.value, &b.value).then_with(|| own(a).cmp(&own(b))));
     }
     families
 }
@@ -111,7 +132,7 @@ fn word(value: &Value) -> String {
 fn table(key: &str, of: &str, families: &[Family]) -> Table {
     let all: Vec<&RunRecord> = families
         .iter()
-        .flat_map(|family| family.rows.iter().flat_map(|(_, runs)| runs.iter().copied()))
+        .flat_map(|family| family.rows.iter().flat_map(|row| row.runs.iter().copied()))
         .collect();
     let columns: BTreeSet<Column> = all.iter().flat_map(|run| scores::columns(run)).collect();
     let others = others(families);
@@ -123,18 +144,20 @@ fn table(key: &str, of: &str, families: &[Family]) -> Table {
         .collect();
     header.extend(others.iter().map(Heading::word));
     header.push(Heading::word(key));
+    let own = own(families);
+    header.extend(own.iter().map(Heading::word));
     header.extend(columns.iter().map(scores::heading));
     header.extend(coded.then(|| Heading::new("level 1\nperplexity", "perplexity")));
 
     let mut summaries = Vec::new();
     let mut rows = Vec::new();
     for family in families {
-        let cells = family_rows(family, &others, &columns, &mut summaries);
-        rows.extend(cells.into_iter().zip(&family.rows).map(|(mut cells, (_, runs))| {
+        let cells = family_rows(family, [&others, &own], &columns, &mut summaries);
+        rows.extend(cells.into_iter().zip(&family.rows).map(|(mut cells, row)| {
             if backends.len() > 1 {
                 cells.insert(0, Cell::word(&family.backend));
             }
-            cells.extend(coded.then(|| perplexity_cell(runs)));
+            cells.extend(coded.then(|| perplexity_cell(&row.runs)));
             cells
         }));
     }
@@ -159,38 +182,47 @@ fn table(key: &str, of: &str, families: &[Family]) -> Table {
 fn others(families: &[Family]) -> Vec<String> {
     let names: BTreeSet<&String> = families.iter().flat_map(|family| family.rest.keys()).collect();
     let varies = |name: &&String| {
-        let own = name.strip_prefix(KIND).is_some_and(|rest| rest.starts_with('.'));
         families.iter().any(|a| {
-            let alike = families.iter().filter(|b| !own || a.rest.get(KIND) == b.rest.get(KIND));
+            let alike = families
+                .iter()
+                .filter(|b| !is_own(name) || a.rest.get(KIND) == b.rest.get(KIND));
             { alike }.any(|b| a.rest.get(*name) != b.rest.get(*name))
         })
     };
     names.into_iter().filter(varies).cloned().collect()
 }
 
+/// What tells rows of one family and value apart.
+fn own(families: &[Family]) -> Vec<String> {
+    let mut names = BTreeSet::new();
+    for family in families {
+        for (a, b) in family.rows.iter().zip(family.rows.iter().skip(1)) {
+            let all = a.own.keys().chain(b.own.keys());
+            names.extend(
+                all.filter(|name| a.value == b.value && a.own.get(*name) != b.own.get(*name))
+                    .cloned(),
+            );
+        }
+    }
+    names.into_iter().collect()
+}
+
 /// The rows of one family, without the codes; the best of each column is marked among them.
 fn family_rows(
     family: &Family,
-    others: &[String],
+    [others, own]: [&[String]; 2],
     columns: &BTreeSet<Column>,
     summaries: &mut Vec<Summary>,
 ) -> Vec<Vec<Cell>> {
-    let other = |name: &String| family.rest.get(name);
-    let lead: Vec<Cell> = others
-        .iter()
-        .map(|name| other(name).map_or_else(Cell::missing, |value| Cell::new(word(value), value.clone())))
-        .collect();
-    let rows = family.rows.iter();
-    let mut rows: Vec<Vec<Cell>> = rows
-        .map(|(value, _)| {
-            lead.iter()
-                .cloned()
-                .chain([Cell::new(word(value), value.clone())])
-                .collect()
-        })
-        .collect();
+    let cell = |value: Option<&Value>| value.map_or_else(Cell::missing, |value| Cell::new(word(value), value.clone()));
+    let lead = |row: &Row| {
+        let others = others.iter().map(|name| cell(family.rest.get(name)));
+        let own = own.iter().map(|name| cell(row.own.get(name)));
+        others.chain([cell(Some(&row.value))]).chain(own).collect()
+    };
+    let mut rows: Vec<Vec<Cell>> = family.rows.iter().map(lead).collect();
     for column in columns {
-        let cells: Vec<Option<Summary>> = family.rows.iter().map(|(_, runs)| Summary::of(runs, column)).collect();
+        let cells: Vec<Option<Summary>> = family.rows.iter().map(|row| Summary::of(&row.runs, column)).collect();
         let of_column: Vec<Option<&Summary>> = cells.iter().map(Option::as_ref).collect();
         let best = scores::best(&of_column, &column.2.1);
         for (i, (row, summary)) in rows.iter_mut().zip(&of_column).enumerate() {

@@ -92,7 +92,7 @@ pub(super) fn heading((task, (_, protocol), (_, metric)): &Column) -> Heading {
 }
 
 /// What a fraction is multiplied with to be shown: per cent, except for what is no fraction.
-pub(super) fn scale(metric: &str) -> f64 {
+pub(crate) fn scale(metric: &str) -> f64 {
     if metric == "dprime" { 1.0 } else { 100.0 }
 }
 

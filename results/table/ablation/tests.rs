@@ -36,6 +36,23 @@ fn a_quantizer_varies_with_its_own_values() {
 }
 
 #[test]
+fn plans_of_one_quantizer_are_not_averaged_beside_another() {
+    let vq = other(record(0, 0), Some("vq"), "bbbbbbbbbbbb", 140);
+    let tables = ablation_tables(&[record(0, 165), with("quantizer.levels", 1.into(), 0, 150), vq]);
+    let titles: Vec<&str> = tables.iter().map(|table| table.title.as_str()).collect();
+    assert_eq!(
+        titles,
+        [
+            "Ablation: quantizer (esc50, bridle)",
+            "Ablation: quantizer.levels (esc50, bridle)"
+        ]
+    );
+    let lead = |row: &Vec<Cell>| format!("{} {}", row[0].text, row[1].text);
+    let rows: Vec<String> = tables[0].rows.iter().map(lead).collect();
+    assert_eq!(rows, ["rq 1", "rq 2", "vq 2"]);
+}
+
+#[test]
 fn a_value_of_the_quantizer_varies_by_itself() {
     let records = [record(0, 165), with("quantizer.levels", 1.into(), 0, 140)];
     let tables = ablation_tables(&records);
