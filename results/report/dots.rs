@@ -2,7 +2,7 @@
 
 use super::panel::{Axis, Caption, Dots, Panel};
 use crate::record::RunRecord;
-use crate::stats;
+use crate::stats::{self, Interval};
 use crate::table::{Series, scale};
 use std::collections::BTreeSet;
 
@@ -80,29 +80,27 @@ fn dots(series: &Series, task: &str, protocol: &str, metric: &str) -> Option<Dot
     let of_task = series.runs.iter().filter(|run| run.task() == task);
     let scores = of_task.filter_map(|run| run.score(protocol, metric));
     let valued: Vec<_> = scores.filter_map(|score| Some((score.value?, score))).collect();
-    let values: Vec<f64> = valued.iter().map(|(value, _)| value * scale(metric)).collect();
-    let middle = stats::mean(&values)?;
-    let decimals = if scale(metric) == 1.0 { 3 } else { 1 };
-    let shown = |value: f64| format!("{value:.decimals$}");
+    let values: Vec<f64> = valued.iter().map(|(value, _)| *value).collect();
+    let (mean, scale) = (stats::mean(&values)?, scale(metric));
+    let decimals = if scale == 1.0 { 3 } else { 1 };
+    let shown = |value: f64| format!("{:.decimals$}", value * scale);
     let (ends, text) = match (stats::sample_sd(&values), valued.first()?.1.interval.as_ref()) {
         (Some(sd), _) => (
-            Some((middle - sd, middle + sd)),
-            format!("{} ± {}, {} runs", shown(middle), shown(sd), values.len()),
+            Some((mean - sd, mean + sd)),
+            format!("{} ± {}, {} runs", shown(mean), shown(sd), values.len()),
         ),
-        (None, Some(interval)) => {
-            let (low, high) = (interval.low * scale(metric), interval.high * scale(metric));
-            (
-                Some((low, high)),
-                format!("{} [{}, {}]", shown(middle), shown(low), shown(high)),
-            )
-        }
-        (None, None) => (None, format!("{} (no interval)", shown(middle))),
+        (None, Some(Interval { low, high, .. })) => (
+            Some((*low, *high)),
+            format!("{} [{}, {}]", shown(mean), shown(*low), shown(*high)),
+        ),
+        (None, None) => (None, format!("{} (no interval)", shown(mean))),
     };
-    let runs = if values.len() > 1 { values } else { Vec::new() };
+    let several = values.len() > 1;
+    let runs = values.into_iter().filter(|_| several).map(|value| value * scale);
     Some(Dots {
-        middle,
-        ends,
-        runs,
+        middle: mean * scale,
+        ends: ends.map(|(low, high)| (low * scale, high * scale)),
+        runs: runs.collect(),
         text,
     })
 }

@@ -96,8 +96,11 @@ fn all_tables(records: &[RunRecord]) -> Vec<Table> {
     tables
 }
 
+/// An element's name with its attributes.
+type Element = (String, BTreeMap<String, String>);
+
 /// Reads the page as strictly as XML is read; gives the elements with their attributes, and the text.
-fn parsed(page: &str) -> (Vec<(String, BTreeMap<String, String>)>, String) {
+fn parsed(page: &str) -> (Vec<Element>, String) {
     let mut reader = Reader::from_str(page);
     reader.config_mut().check_end_names = true;
     let (mut elements, mut text) = (Vec::new(), String::new());

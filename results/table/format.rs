@@ -109,3 +109,6 @@ fn paragraphs(title: &str, grid: &str, notes: impl Iterator<Item = String>) -> S
     let gap = if notes.is_empty() { "" } else { "\n" };
     format!("{title}\n\n{grid}\n{gap}{}", notes.concat())
 }
+
+#[cfg(test)]
+mod tests;
