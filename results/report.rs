@@ -4,7 +4,7 @@
 //! sign: every series has a dash pattern and a marker too, and every plot a description in words.
 
 use crate::record::RunRecord;
-use crate::table::{Format, Series, Table, html, series};
+use crate::table::{Format, Series, Table, html, plural, series};
 
 mod codes;
 mod dots;
@@ -66,11 +66,6 @@ fn overview(records: &[RunRecord], series: &[Series]) -> String {
         tasks.join(", "),
     );
     format!("<p>{}</p>\n", html::escaped(&text))
-}
-
-/// A noun with its plural's ending for any count but 1.
-fn plural(count: usize, noun: &str) -> String {
-    if count == 1 { noun.into() } else { format!("{noun}s") }
 }
 
 /// A section with its anchor, title and content.

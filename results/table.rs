@@ -19,7 +19,7 @@ pub use backends::backend_table;
 pub use codebooks::codebook_table;
 pub(crate) use format::html;
 pub use format::{Format, render};
-pub(crate) use runs::{Series, backend as backend_words, series, words as run_words};
+pub(crate) use runs::{Series, backend as backend_words, plural, series, value_word, words as run_words};
 pub use scores::main_table;
 pub(crate) use scores::scale;
 

@@ -3,8 +3,7 @@
 use super::panel::number;
 use crate::record::{MeanStd, RunRecord};
 use crate::table::html::{self, escaped};
-use crate::table::{Cell, Format, Heading, Series, Table, backend_words, run_words};
-use serde_json::Value;
+use crate::table::{Cell, Format, Heading, Series, Table, backend_words, run_words, value_word};
 
 /// The table of runs and the details of each.
 pub(super) fn list(series: &[Series]) -> String {
@@ -68,7 +67,11 @@ fn gibibytes(bytes: u64) -> String {
 /// A run, folded up: facts, phases, plan.
 fn details(label: &str, run: &RunRecord) -> String {
     let title = format!("{label}, {} ({})", run.task(), run_words(run));
-    let plan: Vec<(String, String)> = run.plan.iter().map(|(key, value)| (key.clone(), word(value))).collect();
+    let plan: Vec<(String, String)> = run
+        .plan
+        .iter()
+        .map(|(key, value)| (key.clone(), value_word(value)))
+        .collect();
     format!(
         "<details>\n<summary>{}</summary>\n{}{}<h4>Plan {}</h4>\n{}</details>\n",
         escaped(&title),
@@ -77,14 +80,6 @@ fn details(label: &str, run: &RunRecord) -> String {
         escaped(&run.plan_hash),
         pairs("plan", &plan)
     )
-}
-
-fn word(value: &Value) -> String {
-    match value {
-        Value::Null => "none".into(),
-        Value::String(word) => word.clone(),
-        other => other.to_string(),
-    }
 }
 
 /// Names with their values.

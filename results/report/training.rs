@@ -3,7 +3,7 @@
 use super::panel::{Axis, Caption, Panel, legend, number};
 use crate::record::{Phase, RunRecord};
 use crate::table::html::escaped;
-use crate::table::{Series, run_words};
+use crate::table::{Series, plural, run_words};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The runs of a phase: their kind, label and what they recorded.
@@ -98,7 +98,7 @@ fn plot(i: usize, task: &str, phase: &str, runs: &Runs) -> String {
         let mean = |end: fn(&Phase) -> f64| phases.iter().map(|phase| end(phase)).sum::<f64>() / phases.len() as f64;
         let (first, last) = (mean(|phase| phase.loss.first), mean(|phase| phase.loss.last));
         let (first, last, n) = (number(first, 2), number(last, 2), phases.len());
-        let runs = super::plural(n, "run");
+        let runs = plural(n, "run");
         settings.push(format!("{label}: from {first} to {last} (mean of {n} {runs})"));
     }
     panel.figure(&Caption {

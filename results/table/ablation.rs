@@ -117,15 +117,7 @@ fn order(a: &Value, b: &Value) -> std::cmp::Ordering {
         (a_number, b_number) => b_number
             .is_some()
             .cmp(&a_number.is_some())
-            .then_with(|| word(a).cmp(&word(b))),
-    }
-}
-
-fn word(value: &Value) -> String {
-    match value {
-        Value::Null => "none".to_string(),
-        Value::String(word) => word.clone(),
-        other => other.to_string(),
+            .then_with(|| runs::value_word(a).cmp(&runs::value_word(b))),
     }
 }
 
@@ -214,7 +206,9 @@ fn family_rows(
     columns: &BTreeSet<Column>,
     summaries: &mut Vec<Summary>,
 ) -> Vec<Vec<Cell>> {
-    let cell = |value: Option<&Value>| value.map_or_else(Cell::missing, |value| Cell::new(word(value), value.clone()));
+    let cell = |value: Option<&Value>| {
+        value.map_or_else(Cell::missing, |value| Cell::new(runs::value_word(value), value.clone()))
+    };
     let lead = |row: &Row| {
         let others = others.iter().map(|name| cell(family.rest.get(name)));
         let own = own.iter().map(|name| cell(row.own.get(name)));

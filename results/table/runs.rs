@@ -2,6 +2,7 @@
 
 use super::{Cell, Heading};
 use crate::record::RunRecord;
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Runs of one method and setting, to be shown in one row (or block of rows).
@@ -235,8 +236,17 @@ impl Labels {
     }
 }
 
+/// A value of the plan as people write it.
+pub(crate) fn value_word(value: &Value) -> String {
+    match value {
+        Value::Null => "none".to_string(),
+        Value::String(word) => word.clone(),
+        other => other.to_string(),
+    }
+}
+
 /// A noun with its plural's ending for any count but 1.
-pub(super) fn plural(count: usize, noun: &str) -> String {
+pub(crate) fn plural(count: usize, noun: &str) -> String {
     if count == 1 {
         noun.to_string()
     } else {
