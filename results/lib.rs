@@ -7,14 +7,18 @@
 //! record    RunRecord: one run, fold and seed, as JSON; reader for every schema version
 //! store     where records and predictions lie; atomic replacement; search
 //! regress   records against a baseline file with bands -> what moved, what is missing
-//! table     records -> main, codebook and backend tables -> terminal, Markdown, JSON
+//! published numbers of other methods, for a block beside the measured ones
+//! table     records -> main, codebook, label, ablation and backend tables -> terminal, Markdown, LaTeX, CSV, HTML, JSON
+//! report    records and tables -> one page with plots
 //! ```
 
 pub mod codebook;
 pub mod labels;
 pub mod predictions;
+pub mod published;
 pub mod record;
 pub mod regress;
+pub mod report;
 pub mod stats;
 pub mod store;
 pub mod table;

@@ -1,25 +1,30 @@
 //! Tables made from records: what they hold ([`Table`]) apart from how they are printed ([`Format`]).
 //!
 //! [`main_table`] compares methods, [`codebook_table`] shows how quantizers use their codes, [`label_table`] what the
-//! codes say, [`backend_table`] compares one plan on several backends. All leave a dash where there is nothing to show.
+//! codes say, [`backend_table`] compares one plan on several backends, [`ablation_tables`] compare plans that differ in
+//! one value. All leave a dash where there is nothing to show.
 
 use crate::record::RunRecord;
 use serde_json::{Value, json};
-use tabled::builder::Builder;
-use tabled::settings::object::{Columns, Rows};
-use tabled::settings::{Alignment, Style};
 
+mod ablation;
 mod backends;
 mod codebooks;
+mod format;
 mod labels;
 mod mark;
 mod runs;
 mod scores;
 
+pub use ablation::ablation_tables;
 pub use backends::backend_table;
 pub use codebooks::codebook_table;
+pub use format::{Format, render};
+pub(crate) use format::{html, markdown};
 pub use labels::label_table;
+pub(crate) use runs::{Series, backend as backend_words, plural, series, value_word, words as run_words};
 pub use scores::main_table;
+pub(crate) use scores::scale;
 
 /// A table that can be asked for by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,16 +35,19 @@ pub enum Kind {
     Codebooks,
     /// What the codes of all levels say.
     Labels,
+    /// Plans that differ in one value.
+    Ablation,
     /// One plan on several backends.
     Backends,
 }
 
 impl Kind {
     /// Every table with its name, in the order of printing.
-    pub const ALL: [(&'static str, Self); 4] = [
+    pub const ALL: [(&'static str, Self); 5] = [
         ("scores", Self::Scores),
         ("codebooks", Self::Codebooks),
         ("labels", Self::Labels),
+        ("ablation", Self::Ablation),
         ("backends", Self::Backends),
     ];
 
@@ -49,16 +57,16 @@ impl Kind {
         all.find(|(known, _)| *known == name).map(|(_, kind)| kind)
     }
 
-    /// The table that these records make. None where they have nothing for it.
-    pub fn of(self, records: &[RunRecord]) -> Option<Table> {
+    /// The tables that these records make. None where they have nothing for it; ablations make one for each value.
+    pub fn of(self, records: &[RunRecord]) -> Vec<Table> {
+        let quantized = || records.iter().any(|record| record.quantizer().is_some());
         match self {
-            Self::Scores => Some(main_table(records)),
-            Self::Codebooks => {
-                let quantized = records.iter().any(|record| record.quantizer().is_some());
-                quantized.then(|| codebook_table(records))
-            }
-            Self::Labels => label_table(records),
-            Self::Backends => backend_table(records),
+            Self::Scores => vec![main_table(records)],
+            Self::Codebooks if quantized() => vec![codebook_table(records)],
+            Self::Codebooks => Vec::new(),
+            Self::Labels => label_table(records).into_iter().collect(),
+            Self::Ablation => ablation_tables(records),
+            Self::Backends => backend_table(records).into_iter().collect(),
         }
     }
 }
@@ -137,57 +145,10 @@ impl Cell {
     }
 }
 
-/// A form in which tables are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// Aligned text; the best of a column carries a `*`.
-    Terminal,
-    /// A Markdown table; the best of a column is bold.
-    Markdown,
-    /// Values for programs.
-    Json,
-}
-
-impl Format {
-    /// Every format with its name.
-    pub const ALL: [(&'static str, Self); 3] = [
-        ("terminal", Self::Terminal),
-        ("markdown", Self::Markdown),
-        ("json", Self::Json),
-    ];
-
-    /// The format of this name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, format)| format)
-    }
-}
-
-/// Prints tables one after the other, ending with a line end; in JSON as one list.
-pub fn render(tables: &[Table], format: Format) -> String {
-    match format {
-        Format::Json => {
-            let tables = Value::from(tables.iter().map(Table::to_json).collect::<Vec<_>>());
-            format!("{tables:#}\n")
-        }
-        text => tables
-            .iter()
-            .map(|table| table.render(text))
-            .collect::<Vec<_>>()
-            .join("\n"),
-    }
-}
-
 impl Table {
-    /// The table as text, ending with a line end.
+    /// The table in this format, ending with a line end; in HTML the part of a page.
     pub fn render(&self, format: Format) -> String {
-        match format {
-            Format::Terminal => self.text(&format!("{}\n", self.title), "", format),
-            Format::Markdown => self.text(&format!("**{}**\n", self.title), "- ", format),
-            Format::Json => format!("{:#}\n", self.to_json()),
-        }
+        format::one(self, format)
     }
 
     /// The table as JSON: `title`, `rows` as objects by column, `notes`.
@@ -207,40 +168,6 @@ impl Table {
         json!({ "title": self.title, "columns": names, "rows": rows, "notes": self.notes })
     }
 
-    fn text(&self, title: &str, bullet: &str, format: Format) -> String {
-        let mut text = format!("{title}\n{}\n", self.grid(format));
-        if !self.notes.is_empty() {
-            text.push('\n');
-        }
-        for note in &self.notes {
-            text.push_str(&format!("{bullet}{note}\n"));
-        }
-        text
-    }
-
-    /// The rows below their headings, without title and notes.
-    pub(crate) fn grid(&self, format: Format) -> String {
-        let mut builder = Builder::default();
-        builder.push_record(self.header.iter().map(|heading| match format {
-            Format::Markdown => escaped(&heading.text),
-            _ => heading.text.clone(),
-        }));
-        for row in &self.rows {
-            builder.push_record(row.iter().map(|cell| printed(cell, format)));
-        }
-        let mut grid = builder.build();
-        match format {
-            Format::Markdown => grid.with(Style::markdown()),
-            _ => grid.with(Style::psql()),
-        };
-        for column in (0..self.header.len()).filter(|&column| self.is_numeric(column)) {
-            grid.modify(Columns::one(column), Alignment::right());
-        }
-        grid.modify(Rows::first(), Alignment::left());
-        let grid = grid.to_string();
-        grid.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
-    }
-
     /// Whether a column holds plain numbers, which are set to the right.
     fn is_numeric(&self, column: usize) -> bool {
         let mut values = self
@@ -250,31 +177,6 @@ impl Table {
             .map(|cell| &cell.value);
         values.all(|value| value.is_number() || value.is_null())
     }
-}
-
-fn printed(cell: &Cell, format: Format) -> String {
-    if cell.text.is_empty() {
-        return "-".to_string();
-    }
-    match format {
-        Format::Markdown if cell.best => format!("**{}**", escaped(&cell.text)),
-        Format::Markdown => escaped(&cell.text),
-        _ if cell.best => format!("* {}", cell.text),
-        _ => cell.text.clone(),
-    }
-}
-
-/// Text in which Markdown finds neither a cell's end nor emphasis.
-pub(crate) fn escaped(text: &str) -> String {
-    let mut out = String::new();
-    for c in text.chars() {
-        match c {
-            '\n' | '\r' => out.push(' '),
-            '|' | '*' | '_' | '`' | '\\' => out.extend(['\\', c]),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

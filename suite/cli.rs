@@ -148,12 +148,15 @@ pub struct TableArgs {
     /// Records, or folders of them [default: results/records]
     #[arg(value_name = "RECORD|DIR")]
     pub paths: Vec<PathBuf>,
-    /// Which tables, separated by commas: scores, codebooks, labels, backends [default: all that the records make]
+    /// Which tables, separated by commas: scores, codebooks, labels, ablation, backends [default: all that the records make]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub only: Vec<String>,
-    /// What goes to stdout: terminal, markdown or json
+    /// What goes to stdout: terminal, markdown, latex, csv, html (a page with plots) or json
     #[arg(long, value_enum, default_value_t = TableFormat::Terminal, hide_possible_values = true)]
     pub format: TableFormat,
+    /// Published numbers beside the measured ones: none, protocol (of the protocols and metrics measured) or all
+    #[arg(long, value_enum, default_value_t = Published::Protocol, hide_possible_values = true)]
+    pub published: Published,
 }
 
 /// Arguments of `regress`.
@@ -229,8 +232,25 @@ pub enum TableFormat {
     Terminal,
     /// For pages
     Markdown,
+    /// For papers
+    Latex,
+    /// For spreadsheets
+    Csv,
+    /// For browsers: one page with plots
+    Html,
     /// For machines
     Json,
+}
+
+/// Which published numbers `table` shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Published {
+    /// None
+    None,
+    /// Those of the protocols and metrics that were measured
+    Protocol,
+    /// All of each task
+    All,
 }
 
 const RUN_EXAMPLES: &str = "\
@@ -265,7 +285,11 @@ Examples:
   bridle-bench table results/records/esc50 --format markdown
       one task, for a page
   bridle-bench table --only codebooks,labels
-      how codes are used, and what they say";
+      how codes are used, and what they say
+  bridle-bench table --format html > report.html
+      one page with plots, tables and the plan of each run
+  bridle-bench table --published all --format csv > numbers.csv
+      with other methods' numbers of every protocol";
 
 const REGRESS_EXAMPLES: &str = "\
 Examples:

@@ -6,10 +6,12 @@ use std::io::{ErrorKind, IsTerminal, Write};
 
 /// Writes `text` and a line end to stdout. A reader that went away (`| head`) is not an error.
 pub fn print(text: &str) -> Result<()> {
+    // lines of CSV end in CR LF, the last like the others
+    let end: &[u8] = if text.ends_with("\r\n") { b"\r\n" } else { b"\n" };
     let mut out = std::io::stdout().lock();
     match out
         .write_all(text.trim_end().as_bytes())
-        .and_then(|()| out.write_all(b"\n"))
+        .and_then(|()| out.write_all(end))
         .and_then(|()| out.flush())
     {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::fault("cannot write to stdout", error)),

@@ -3,7 +3,7 @@
 use super::baseline::{Band, Width};
 use super::judge::{Judgement, Outcome, REGRESSIONS, Verdict};
 use super::run::Key;
-use crate::table::{Cell, Format, Heading, Table};
+use crate::table::{Cell, Format, Heading, Table, markdown};
 use serde_json::{Value, json};
 
 impl Verdict {
@@ -52,17 +52,17 @@ impl Verdict {
         let (moved, within) = (part(false), part(true));
         let mut text = format!("### {}\n\n{}\n\n", self.headline(), self.counts());
         if !moved.rows.is_empty() {
-            text.push_str(&format!("{}\n\n", moved.grid(Format::Markdown)));
+            text.push_str(&format!("{}\n\n", markdown::rows(&moved)));
         }
         if !within.rows.is_empty() {
-            let grid = within.grid(Format::Markdown);
+            let grid = markdown::rows(&within);
             let summary = format!("{} within their bands", within.rows.len());
             text.push_str(&format!(
                 "<details><summary>{summary}</summary>\n\n{grid}\n\n</details>\n\n"
             ));
         }
         for note in self.notes(&runs) {
-            text.push_str(&format!("- {}\n", crate::table::escaped(&note)));
+            text.push_str(&format!("- {}\n", markdown::escaped(&note)));
         }
         text
     }

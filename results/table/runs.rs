@@ -2,6 +2,7 @@
 
 use super::{Cell, Heading};
 use crate::record::RunRecord;
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Runs of one method and setting, to be shown in one row (or block of rows).
@@ -51,7 +52,7 @@ impl Setting {
 }
 
 /// The backend with its dtype, and its device unless that is the processor.
-pub(super) fn backend(record: &RunRecord) -> String {
+pub(crate) fn backend(record: &RunRecord) -> String {
     let backend = &record.backend;
     let device = if backend.device == "cpu" {
         String::new()
@@ -59,6 +60,12 @@ pub(super) fn backend(record: &RunRecord) -> String {
         format!(" {}", backend.device)
     };
     format!("{}{device} {}", backend.name, backend.dtype)
+}
+
+/// Seed and fold of a run, in words.
+pub(crate) fn words(record: &RunRecord) -> String {
+    let fold = record.fold.map(|fold| format!(", fold {fold}")).unwrap_or_default();
+    format!("seed {}{fold}", record.seed)
 }
 
 /// The method with its quantizer, as a row is called.
@@ -151,6 +158,39 @@ pub(super) fn groups<'a, C: Ord>(runs: &[&'a RunRecord], columns: impl Fn(&RunRe
     groups
 }
 
+/// The runs of one row of the main table.
+pub(crate) struct Series<'a> {
+    /// The method and whatever tells it from the others, in words.
+    pub(crate) label: String,
+    /// Its runs, by task, plan, seed and fold.
+    pub(crate) runs: Vec<&'a RunRecord>,
+}
+
+/// The rows of the main table with their runs, in the order of the table.
+pub(crate) fn series<'a>(records: &'a [RunRecord]) -> Vec<Series<'a>> {
+    let (runs, _) = distinct(records);
+    let groups = groups(&runs, |run| super::scores::columns(run).collect());
+    let labels = Labels::of(&groups);
+    let of_group = |group: &Group<'a>| {
+        let header = labels.header();
+        let cells = header
+            .iter()
+            .zip(labels.cells(group))
+            .filter(|(_, cell)| !cell.text.is_empty());
+        let words: Vec<String> = cells
+            .map(|(heading, cell)| match heading.name.as_str() {
+                "plan" => format!("plan {}", cell.text),
+                _ => cell.text,
+            })
+            .collect();
+        Series {
+            label: words.join(", "),
+            runs: group.runs.clone(),
+        }
+    };
+    groups.iter().map(of_group).collect()
+}
+
 /// The leading columns of a table of groups: the method, then whatever tells the groups apart.
 pub(super) struct Labels {
     varying: Vec<usize>,
@@ -218,8 +258,17 @@ impl Labels {
     }
 }
 
+/// A value of the plan as people write it.
+pub(crate) fn value_word(value: &Value) -> String {
+    match value {
+        Value::Null => "none".to_string(),
+        Value::String(word) => word.clone(),
+        other => other.to_string(),
+    }
+}
+
 /// A noun with its plural's ending for any count but 1.
-pub(super) fn plural(count: usize, noun: &str) -> String {
+pub(crate) fn plural(count: usize, noun: &str) -> String {
     if count == 1 {
         noun.to_string()
     } else {

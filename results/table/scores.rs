@@ -1,7 +1,7 @@
 //! The main table: methods against tasks, protocols and metrics.
 
 use super::mark::{self, Mark};
-use super::runs::{self, Group, Labels};
+use super::runs::{self, Labels};
 use super::{Cell, Heading, Table};
 use crate::record::{RunRecord, Score};
 use crate::stats;
@@ -15,7 +15,7 @@ const PROTOCOLS: [&str; 3] = ["linear-probe", "finetune", "knn"];
 const METRICS: [&str; 7] = ["top1", "top5", "map", "map_all_classes", "auc", "dprime", "wer"];
 
 /// A column: task, then protocol and metric with their rank.
-type Column = (String, (usize, String), (usize, String));
+pub(super) type Column = (String, (usize, String), (usize, String));
 
 /// Methods against tasks, protocols and metrics. A cell holds one run's score with its interval, or mean and standard
 /// deviation over the seeds and folds of one plan; runs of different plans, backends or dtypes never share a cell.
@@ -26,7 +26,7 @@ pub fn main_table(records: &[RunRecord]) -> Table {
     let labels = Labels::of(&groups);
     let summaries: Vec<Vec<Option<Summary>>> = groups
         .iter()
-        .map(|group| columns.iter().map(|column| Summary::of(group, column)).collect())
+        .map(|group| columns.iter().map(|column| Summary::of(&group.runs, column)).collect())
         .collect();
 
     let mut rows = Vec::new();
@@ -49,15 +49,10 @@ pub fn main_table(records: &[RunRecord]) -> Table {
     }
 
     let mut header = labels.header();
-    header.extend(columns.iter().map(|(task, (_, protocol), (_, metric))| {
-        let unit = if scale(metric) == 1.0 { "" } else { " (%)" };
-        Heading::new(
-            format!("{task}\n{protocol}\n{metric}{unit}"),
-            format!("{task} {protocol} {metric}"),
-        )
-    }));
-    let mut notes = notes(&labels, left_out, summaries.iter().flatten().flatten());
-    notes.splice(..0, data_notes(&runs));
+    header.extend(columns.iter().map(heading));
+    let mut notes = data_notes(&runs);
+    notes.extend(labels.notes(left_out));
+    notes.extend(cell_notes(summaries.iter().flatten().flatten()));
     Table {
         title: "Scores".into(),
         header,
@@ -70,7 +65,8 @@ fn columns_of(run: &RunRecord) -> Vec<Column> {
     columns(run).collect()
 }
 
-fn columns(run: &RunRecord) -> impl Iterator<Item = Column> {
+/// The columns that a run fills.
+pub(super) fn columns(run: &RunRecord) -> impl Iterator<Item = Column> {
     let rank = |known: &[&str], name: &str| {
         (
             known.iter().position(|word| *word == name).unwrap_or(known.len()),
@@ -86,8 +82,17 @@ fn columns(run: &RunRecord) -> impl Iterator<Item = Column> {
     })
 }
 
+/// The heading of a column of scores.
+pub(super) fn heading((task, (_, protocol), (_, metric)): &Column) -> Heading {
+    let unit = if scale(metric) == 1.0 { "" } else { " (%)" };
+    Heading::new(
+        format!("{task}\n{protocol}\n{metric}{unit}"),
+        format!("{task} {protocol} {metric}"),
+    )
+}
+
 /// What a fraction is multiplied with to be shown: per cent, except for what is no fraction.
-pub(super) fn scale(metric: &str) -> f64 {
+pub(crate) fn scale(metric: &str) -> f64 {
     if metric == "dprime" { 1.0 } else { 100.0 }
 }
 
@@ -97,7 +102,7 @@ fn decimals(metric: &str) -> usize {
 }
 
 /// Everything about one cell.
-struct Summary {
+pub(super) struct Summary {
     metric: String,
     /// Values of all runs, or None if one of them is undefined.
     values: Option<Vec<f64>>,
@@ -110,8 +115,8 @@ struct Summary {
 }
 
 impl Summary {
-    fn of(group: &Group, (task, (_, protocol), (_, metric)): &Column) -> Option<Self> {
-        let of_task = group.runs.iter().filter(|run| run.task() == task);
+    pub(super) fn of(runs: &[&RunRecord], (task, (_, protocol), (_, metric)): &Column) -> Option<Self> {
+        let of_task = runs.iter().filter(|run| run.task() == task);
         let scored: Vec<(&RunRecord, &Score)> = of_task
             .filter_map(|run| Some((*run, run.score(protocol, metric)?)))
             .collect();
@@ -149,7 +154,7 @@ impl Summary {
         self.values.as_ref().map_or(0, Vec::len)
     }
 
-    fn cell(&self) -> Cell {
+    pub(super) fn cell(&self) -> Cell {
         let signs = mark::signs(&self.marks);
         let marks: Vec<&str> = self.marks.iter().map(|mark| mark.name()).collect();
         let (Some(values), Some(mean)) = (&self.values, self.mean()) else {
@@ -184,7 +189,7 @@ impl Summary {
 
 /// The rows with the best mean of a column. None where there is nothing to compare; numbers from other data than their
 /// neighbours take no part.
-fn best(column: &[Option<&Summary>], metric: &str) -> Vec<usize> {
+pub(super) fn best(column: &[Option<&Summary>], metric: &str) -> Vec<usize> {
     let sign = if metric == "wer" { -1.0 } else { 1.0 };
     let candidates = |other_data: bool| -> Vec<(usize, f64)> {
         let means = column.iter().enumerate().filter_map(|(row, summary)| {
@@ -232,9 +237,10 @@ fn data_notes(runs: &[&RunRecord]) -> Vec<String> {
     tasks.into_iter().map(note).collect()
 }
 
-fn notes<'a>(labels: &Labels, left_out: usize, cells: impl Iterator<Item = &'a Summary>) -> Vec<String> {
+/// What must be known to read these cells.
+pub(super) fn cell_notes<'a>(cells: impl Iterator<Item = &'a Summary>) -> Vec<String> {
     let cells: Vec<&Summary> = cells.collect();
-    let mut notes = labels.notes(left_out);
+    let mut notes = Vec::new();
     let intervals: BTreeSet<String> = cells
         .iter()
         .filter_map(|cell| cell.interval.as_ref())

@@ -1,18 +1,19 @@
 //! `table`: comparison tables from records.
 
-use crate::cli::{TableArgs, TableFormat};
+use crate::cli::{Published, TableArgs, TableFormat};
 use crate::error::{Result, UnknownName};
 use crate::request::RECORDS;
 use crate::terminal;
+use bridle_results::published::{self, Shown};
 use bridle_results::record::RunRecord;
-use bridle_results::store;
 use bridle_results::table::{self, Kind, Table};
+use bridle_results::{report, store};
 use std::path::PathBuf;
 
 /// Reads the records and prints their tables.
 ///
 /// # Errors
-/// If there is no record, a file is none, or a table is unknown.
+/// If a table has no such name, a path holds no record, a file is no record, or stdout cannot be written.
 pub fn perform(args: &TableArgs) -> Result<()> {
     let kinds = chosen(&args.only)?;
     let paths = if args.paths.is_empty() {
@@ -21,23 +22,40 @@ pub fn perform(args: &TableArgs) -> Result<()> {
         args.paths.clone()
     };
     let records: Vec<RunRecord> = store::find(&paths)?.into_iter().map(|(_, record)| record).collect();
-    show(&records, &kinds, args.format)
+    let mut tables = measured(&records, &kinds);
+    if kinds.contains(&Kind::Scores) {
+        tables.extend(published::tables(&records, args.published.into()));
+    }
+    if tables.is_empty() {
+        terminal::talk("the records hold nothing for these tables");
+    }
+    match args.format {
+        TableFormat::Html => terminal::print(&report::page(&records, &tables)),
+        format => terminal::print(&table::render(&tables, format.into())),
+    }
 }
 
-/// Prints all tables that these records make.
+/// Prints all tables of what these records measured.
 ///
 /// # Errors
 /// If stdout cannot be written.
 pub fn print(records: &[RunRecord], format: TableFormat) -> Result<()> {
-    show(records, &Kind::ALL.map(|(_, kind)| kind), format)
+    let tables = measured(records, &Kind::ALL.map(|(_, kind)| kind));
+    terminal::print(&table::render(&tables, format.into()))
 }
 
-fn show(records: &[RunRecord], kinds: &[Kind], format: TableFormat) -> Result<()> {
-    let tables: Vec<Table> = kinds.iter().filter_map(|kind| kind.of(records)).collect();
-    if tables.is_empty() {
-        terminal::talk("the records hold nothing for these tables");
+fn measured(records: &[RunRecord], kinds: &[Kind]) -> Vec<Table> {
+    kinds.iter().flat_map(|kind| kind.of(records)).collect()
+}
+
+impl From<Published> for Shown {
+    fn from(published: Published) -> Self {
+        match published {
+            Published::None => Self::None,
+            Published::Protocol => Self::Protocol,
+            Published::All => Self::All,
+        }
     }
-    terminal::print(&table::render(&tables, format.into()))
 }
 
 /// The tables of these names, each once, in the order of printing; all without a name.
@@ -56,6 +74,9 @@ impl From<TableFormat> for table::Format {
         match format {
             TableFormat::Terminal => Self::Terminal,
             TableFormat::Markdown => Self::Markdown,
+            TableFormat::Latex => Self::Latex,
+            TableFormat::Csv => Self::Csv,
+            TableFormat::Html => Self::Html,
             TableFormat::Json => Self::Json,
         }
     }

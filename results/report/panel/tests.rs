@@ -1,0 +1,54 @@
+//! Axes whose marks people can read, and kinds that can be told apart.
+
+use super::*;
+use proptest::prelude::*;
+
+proptest! {
+    #[test]
+    fn an_axis_holds_its_values_between_few_round_marks(
+        values in prop::collection::vec(prop::num::f64::NORMAL.prop_map(|v| v % 1e9), 1..20)
+    ) {
+        let axis = Axis::over("", values.iter().copied());
+        prop_assert!(axis.low < axis.high && (2..=8).contains(&axis.ticks.len()), "{:?}", axis.ticks);
+        let slack = 1e-6 * (axis.high - axis.low);
+        prop_assert!(values.iter().all(|v| (axis.low - slack..=axis.high + slack).contains(v)));
+        prop_assert!(values.iter().all(|v| axis.place(*v, 0.0, 100.0).is_finite()));
+    }
+}
+
+#[test]
+fn marks_of_an_axis_are_as_people_write_them() {
+    let marks = |values: [f64; 2]| -> Vec<String> {
+        let axis = Axis::over("", values.into_iter());
+        axis.ticks.iter().map(|tick| axis.tick(*tick)).collect()
+    };
+    assert_eq!(marks([0.0, 999.0]), ["0", "500", "1,000"]);
+    assert_eq!(marks([1.13, 5.6]), ["0", "2", "4", "6"]);
+    assert_eq!(marks([-0.01, 0.02]), ["−0.01", "0.00", "0.01", "0.02"]);
+}
+
+#[test]
+fn an_axis_without_values_or_spread_is_still_one() {
+    for values in [vec![], vec![f64::NAN], vec![3.0], vec![0.0, 0.0], vec![-2e5, -2e5]] {
+        let axis = Axis::over("", values.iter().copied());
+        assert!(axis.low < axis.high, "{values:?}");
+    }
+}
+
+#[test]
+fn powers_of_ten_lie_evenly() {
+    let axis = Axis::of_powers("", [0.0, 0.02, 30.0].into_iter());
+    let ticks = axis.ticks.iter();
+    let places: Vec<(String, f64)> = ticks
+        .map(|tick| (axis.tick(*tick), axis.place(*tick, 0.0, 4.0).round()))
+        .collect();
+    let expected = [("0.01", 0.0), ("0.1", 1.0), ("1", 2.0), ("10", 3.0), ("100", 4.0)];
+    assert_eq!(places, expected.map(|(text, place)| (text.to_string(), place)));
+    assert_eq!(axis.place(0.0, 0.0, 4.0), 0.0);
+}
+
+#[test]
+fn every_kind_up_to_a_dozen_looks_different() {
+    let looks: std::collections::HashSet<_> = (0..12).map(|kind| (class(kind), marker(kind, 0.0, 0.0, 4.0))).collect();
+    assert_eq!(looks.len(), 12);
+}

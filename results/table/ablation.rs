@@ -1,0 +1,259 @@
+//! Ablation tables: plans that differ in one value, with what the value does to scores and codes.
+
+use super::mark;
+use super::runs;
+use super::scores::{self, Column, Summary};
+use super::{Cell, Heading, Table};
+use crate::record::RunRecord;
+use crate::stats;
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+/// Names in the plan that decide no number, and the protocols, which add scores and change none.
+const NAMES: [&str; 3] = ["preset", "recipe", "protocols"];
+
+/// The value that stands for a kind together with all values of its section: two quantizers have values of their own,
+/// which are no difference beside the kind itself.
+const KIND: &str = "quantizer";
+
+/// Runs of plans that are equal in all but one value, and what they share, to tell one family from another.
+struct Family<'a> {
+    backend: String,
+    /// The shared values of the plan.
+    rest: Map<String, Value>,
+    /// In order of value.
+    rows: Vec<Row<'a>>,
+}
+
+/// The runs of one value.
+struct Row<'a> {
+    value: Value,
+    /// What hangs on the value: a quantizer's own values.
+    own: Map<String, Value>,
+    runs: Vec<&'a RunRecord>,
+}
+
+/// One table for each task, method and plan value that varies among runs of otherwise equal plans, on one backend and,
+/// unless it is what varies, with one quantizer. Empty where nothing varies.
+pub fn ablation_tables(records: &[RunRecord]) -> Vec<Table> {
+    let (runs, _) = runs::distinct(records);
+    let mut alike: BTreeMap<(&str, &str), Vec<&RunRecord>> = BTreeMap::new();
+    for run in runs {
+        alike.entry((run.task(), run.method())).or_default().push(run);
+    }
+    let mut tables = Vec::new();
+    for ((task, method), runs) in &alike {
+        let keys: BTreeSet<&str> = runs
+            .iter()
+            .flat_map(|run| run.plan.keys())
+            .map(String::as_str)
+            .collect();
+        for key in keys.into_iter().filter(|key| !NAMES.contains(key)) {
+            let families = families(runs, key);
+            if !families.is_empty() {
+                tables.push(table(key, &format!("{task}, {method}"), &families));
+            }
+        }
+    }
+    tables
+}
+
+/// The plan without names and without `key`, in order of name: what hangs on `key`, then what stays without it.
+fn split(plan: &Map<String, Value>, key: &str) -> [Map<String, Value>; 2] {
+    let mut values: Vec<(&String, &Value)> = plan.iter().collect();
+    values.sort_by_key(|(name, _)| *name);
+    let mut maps = [Map::new(), Map::new()];
+    for (name, value) in values {
+        if name != key && !NAMES.contains(&name.as_str()) {
+            let stays = key != KIND || !is_own(name);
+            maps[usize::from(stays)].insert(name.clone(), value.clone());
+        }
+    }
+    maps
+}
+
+/// Whether a value belongs to the quantizer.
+fn is_own(name: &str) -> bool {
+    name.strip_prefix(KIND).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// All runs whose plans differ in this value alone, where there are at least two values.
+fn families<'a>(runs: &[&'a RunRecord], key: &str) -> Vec<Family<'a>> {
+    let mut families: BTreeMap<_, Family> = BTreeMap::new();
+    for run in runs.iter().filter(|run| run.plan.contains_key(key)) {
+        let [own, rest] = split(&run.plan, key);
+        let backend = runs::backend(run);
+        let family = (Value::Object(rest.clone()).to_string(), backend.clone());
+        let family = families.entry(family).or_insert_with(|| Family {
+            backend,
+            rest,
+            rows: Vec::new(),
+        });
+        let value = &run.plan[key];
+        match family.rows.iter_mut().find(|row| row.value == *value && row.own == own) {
+            Some(row) => row.runs.push(run),
+            None => family.rows.push(Row {
+                value: value.clone(),
+                own,
+                runs: vec![run],
+            }),
+        }
+    }
+    families.retain(|_, family| family.rows.iter().any(|row| row.value != family.rows[0].value));
+    let mut families: Vec<Family> = families.into_values().collect();
+    for family in &mut families {
+        let own = |row: &Row| Value::Object(row.own.clone()).to_string();
+        family
+            .rows
+            .sort_by(|a, b| order(&a.value, &b.value).then_with(|| own(a).cmp(&own(b))));
+    }
+    families
+}
+
+/// Numbers by size, before words by letter.
+fn order(a: &Value, b: &Value) -> std::cmp::Ordering {
+    match (a.as_f64(), b.as_f64()) {
+        (Some(a), Some(b)) => a.total_cmp(&b),
+        (a_number, b_number) => b_number
+            .is_some()
+            .cmp(&a_number.is_some())
+            .then_with(|| runs::value_word(a).cmp(&runs::value_word(b))),
+    }
+}
+
+fn table(key: &str, of: &str, families: &[Family]) -> Table {
+    let all: Vec<&RunRecord> = families
+        .iter()
+        .flat_map(|family| family.rows.iter().flat_map(|row| row.runs.iter().copied()))
+        .collect();
+    let columns: BTreeSet<Column> = all.iter().flat_map(|run| scores::columns(run)).collect();
+    let others = others(families);
+    let coded = all.iter().any(|run| first_perplexity(run).is_some());
+    let backends: BTreeSet<&str> = families.iter().map(|family| family.backend.as_str()).collect();
+    let mut header: Vec<Heading> = (backends.len() > 1)
+        .then(|| Heading::word("backend"))
+        .into_iter()
+        .collect();
+    header.extend(others.iter().map(Heading::word));
+    header.push(Heading::word(key));
+    let own = own(families);
+    header.extend(own.iter().map(Heading::word));
+    header.extend(columns.iter().map(scores::heading));
+    header.extend(coded.then(|| Heading::new("level 1\nperplexity", "perplexity")));
+
+    let mut summaries = Vec::new();
+    let mut rows = Vec::new();
+    for family in families {
+        let cells = family_rows(family, [&others, &own], &columns, &mut summaries);
+        rows.extend(cells.into_iter().zip(&family.rows).map(|(mut cells, row)| {
+            if backends.len() > 1 {
+                cells.insert(0, Cell::word(&family.backend));
+            }
+            cells.extend(coded.then(|| perplexity_cell(&row.runs)));
+            cells
+        }));
+    }
+    let what = match key {
+        KIND => "the quantizer and its own values",
+        key => key,
+    };
+    let mut notes = vec![format!("{of}: plans that differ in {what} alone")];
+    notes.extend((backends.len() == 1).then(|| backends.iter().map(|name| format!("backend {name}")).collect()));
+    notes.extend(scores::cell_notes(summaries.iter()));
+    notes.extend(coded.then(|| "perplexity: of the training data's codes after the last phase; ± over runs".into()));
+    Table {
+        title: format!("Ablation: {key} ({of})"),
+        header,
+        rows,
+        notes,
+    }
+}
+
+/// Values that tell one family of the table from another; of a quantizer's own values those that tell families with the
+/// same quantizer apart.
+fn others(families: &[Family]) -> Vec<String> {
+    let names: BTreeSet<&String> = families.iter().flat_map(|family| family.rest.keys()).collect();
+    let varies = |name: &&String| {
+        families.iter().any(|a| {
+            let alike = families
+                .iter()
+                .filter(|b| !is_own(name) || a.rest.get(KIND) == b.rest.get(KIND));
+            { alike }.any(|b| a.rest.get(*name) != b.rest.get(*name))
+        })
+    };
+    names.into_iter().filter(varies).cloned().collect()
+}
+
+/// What tells rows of one family and value apart.
+fn own(families: &[Family]) -> Vec<String> {
+    let mut names = BTreeSet::new();
+    for family in families {
+        for (a, b) in family.rows.iter().zip(family.rows.iter().skip(1)) {
+            let all = a.own.keys().chain(b.own.keys());
+            names.extend(
+                all.filter(|name| a.value == b.value && a.own.get(*name) != b.own.get(*name))
+                    .cloned(),
+            );
+        }
+    }
+    names.into_iter().collect()
+}
+
+/// The rows of one family, without the codes; the best of each column is marked among them.
+fn family_rows(
+    family: &Family,
+    [others, own]: [&[String]; 2],
+    columns: &BTreeSet<Column>,
+    summaries: &mut Vec<Summary>,
+) -> Vec<Vec<Cell>> {
+    let cell = |value: Option<&Value>| {
+        value.map_or_else(Cell::missing, |value| Cell::new(runs::value_word(value), value.clone()))
+    };
+    let lead = |row: &Row| {
+        let others = others.iter().map(|name| cell(family.rest.get(name)));
+        let own = own.iter().map(|name| cell(row.own.get(name)));
+        others.chain([cell(Some(&row.value))]).chain(own).collect()
+    };
+    let mut rows: Vec<Vec<Cell>> = family.rows.iter().map(lead).collect();
+    for column in columns {
+        let cells: Vec<Option<Summary>> = family.rows.iter().map(|row| Summary::of(&row.runs, column)).collect();
+        let of_column: Vec<Option<&Summary>> = cells.iter().map(Option::as_ref).collect();
+        let best = scores::best(&of_column, &column.2.1);
+        for (i, (row, summary)) in rows.iter_mut().zip(&of_column).enumerate() {
+            let mut cell = summary.map_or_else(Cell::missing, Summary::cell);
+            if best.contains(&i) {
+                (cell.best, cell.value["best"]) = (true, Value::Bool(true));
+            }
+            row.push(cell);
+        }
+        summaries.extend(cells.into_iter().flatten());
+    }
+    rows
+}
+
+/// Perplexity of the first level after the last phase.
+fn first_perplexity(run: &RunRecord) -> Option<f64> {
+    let coded = run.phases.iter().rev().find(|phase| !phase.codebooks.is_empty())?;
+    Some(coded.codebooks.first()?.perplexity)
+}
+
+/// Mean over the pretrainings; one that several runs share counts once.
+fn perplexity_cell(runs: &[&RunRecord]) -> Cell {
+    let mut seen = HashSet::new();
+    let values: Vec<f64> = runs
+        .iter()
+        .filter(|run| run.pretrain_hash.as_ref().is_none_or(|hash| seen.insert(hash)))
+        .filter_map(|run| first_perplexity(run))
+        .collect();
+    let Some(mean) = stats::mean(&values) else {
+        return Cell::missing();
+    };
+    let spread = stats::sample_sd(&values)
+        .map(|sd| format!(" ± {sd:.1}"))
+        .unwrap_or_default();
+    let signs = mark::signs(&mark::marks_of(runs.iter().copied()));
+    Cell::new(format!("{mean:.1}{signs}{spread}"), mean)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! What counts as an ablation, and what does not.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use super::*;
+use crate::sample::{backend, other, record};
+use crate::table::Format;
+
+/// A run of a plan with this value.
+fn with(key: &str, value: Value, seed: u64, top1: u64) -> RunRecord {
+    let hash = format!("{key}={value}");
+    let mut record = other(record(seed, 0), Some("rq"), &hash, top1);
+    record.plan[key] = value;
+    record
+}
+
+#[test]
+fn rows_run_over_the_value_that_varies() {
+    let rate = "pretrain.encoder.rate";
+    let mut records: Vec<RunRecord> = (0..3).map(|seed| with(rate, 0.01.into(), seed, 120 + seed)).collect();
+    records.extend((0..3).map(|seed| record(seed, 160 + 2 * seed)));
+    records.push(with(rate, 0.002.into(), 0, 170));
+    let tables = ablation_tables(&records);
+    assert_eq!(tables.len(), 1);
+    insta::assert_snapshot!(tables[0].render(Format::Terminal));
+}
+
+#[test]
+fn a_quantizer_varies_with_its_own_values() {
+    let mut vq = other(record(0, 0), Some("vq"), "bbbbbbbbbbbb", 140);
+    vq.plan["quantizer.levels"] = 1.into();
+    let tables = ablation_tables(&[record(0, 165), vq]);
+    let titles: Vec<&str> = tables.iter().map(|table| table.title.as_str()).collect();
+    assert_eq!(titles, ["Ablation: quantizer (esc50, bridle)"]);
+    let names: Vec<&Value> = tables[0].rows.iter().map(|row| &row[0].value).collect();
+    assert_eq!(names, ["rq", "vq"]);
+}
+
+#[test]
+fn plans_of_one_quantizer_are_not_averaged_beside_another() {
+    let vq = other(record(0, 0), Some("vq"), "bbbbbbbbbbbb", 140);
+    let tables = ablation_tables(&[record(0, 165), with("quantizer.levels", 1.into(), 0, 150), vq]);
+    let titles: Vec<&str> = tables.iter().map(|table| table.title.as_str()).collect();
+    assert_eq!(
+        titles,
+        [
+            "Ablation: quantizer (esc50, bridle)",
+            "Ablation: quantizer.levels (esc50, bridle)"
+        ]
+    );
+    let lead = |row: &Vec<Cell>| format!("{} {}", row[0].text, row[1].text);
+    let rows: Vec<String> = tables[0].rows.iter().map(lead).collect();
+    assert_eq!(rows, ["rq 1", "rq 2", "vq 2"]);
+}
+
+#[test]
+fn a_value_of_the_quantizer_varies_by_itself() {
+    let records = [record(0, 165), with("quantizer.levels", 1.into(), 0, 140)];
+    let tables = ablation_tables(&records);
+    assert_eq!(tables.len(), 1);
+    assert_eq!(tables[0].title, "Ablation: quantizer.levels (esc50, bridle)");
+    let values: Vec<&Value> = tables[0].rows.iter().map(|row| &row[0].value).collect();
+    assert_eq!(values, [1, 2]);
+}
+
+#[test]
+fn families_of_a_grid_are_told_apart() {
+    let mut records = Vec::new();
+    for levels in [2, 4] {
+        for rate in [0.001, 0.002] {
+            let mut record = with("quantizer.levels", levels.into(), 0, 150 + levels);
+            record.plan["pretrain.encoder.rate"] = rate.into();
+            record.plan_hash = format!("{levels}-{rate}");
+            records.push(record);
+        }
+    }
+    let tables = ablation_tables(&records);
+    assert_eq!(tables.len(), 2);
+    for table in &tables {
+        assert_eq!(table.rows.len(), 4, "{}", table.title);
+        let heads: BTreeSet<&str> = table.header[..2].iter().map(|heading| heading.name.as_str()).collect();
+        assert_eq!(heads, ["pretrain.encoder.rate", "quantizer.levels"].into());
+    }
+}
+
+#[test]
+fn names_backends_methods_and_pairs_of_values_are_no_ablation() {
+    let mut smoke = other(record(0, 0), Some("rq"), "dddddddddddd", 120);
+    smoke.plan["preset"] = "smoke".into();
+    let mut tch = record(0, 165);
+    tch.backend = backend("tch");
+    tch.plan["quantizer.levels"] = 3.into();
+    tch.plan_hash = "eeeeeeeeeeee".into();
+    let control = other(record(0, 0), None, "cccccccccccc", 110);
+    let mut two = with("quantizer.levels", 1.into(), 0, 140);
+    two.plan["pretrain.encoder.rate"] = 0.5.into();
+    assert_eq!(ablation_tables(&[record(0, 165), smoke, tch, control, two]), []);
+}
