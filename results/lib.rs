@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! codebook  counts of codes per level -> usage, entropy, perplexity, dead codes
+//! metric    scores and targets -> top-k, average precision, AUC, d'
 //! stats     intervals that name their method: Wilson, t over seeds, stratified bootstrap
 //! record    RunRecord: one run, fold and seed, as JSON; reader for every schema version
 //! store     where records and predictions lie; atomic replacement; search
@@ -9,6 +10,7 @@
 //! ```
 
 pub mod codebook;
+pub mod metric;
 pub mod predictions;
 pub mod record;
 pub mod stats;

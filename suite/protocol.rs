@@ -6,8 +6,8 @@ use crate::input;
 use crate::progress::TerminalProgress;
 use bridle::encoder::Vit;
 use bridle_backends::Ops;
+use bridle_results::metric::{self, MetricError};
 use bridle_results::record::Score;
-use bridle_tasks::metric::{self, MetricError};
 use bridle_tasks::{Dataset, Progress};
 use serde_json::{Map, Value};
 
