@@ -1,7 +1,7 @@
 //! Tables made from records: what they hold ([`Table`]) apart from how they are printed ([`Format`]).
 //!
 //! [`main_table`] compares methods, [`codebook_table`] shows how quantizers use their codes, [`backend_table`] compares
-//! one plan on several backends. All three leave a dash where there is nothing to show.
+//! one plan on several backends, [`comparison_table`] tests two sets of records. All leave a dash where there is nothing to show.
 
 use serde_json::{Value, json};
 use tabled::builder::Builder;
@@ -10,12 +10,16 @@ use tabled::settings::{Alignment, Style};
 
 mod backends;
 mod codebooks;
+mod comparison;
 mod mark;
 mod runs;
 mod scores;
 
 pub use backends::backend_table;
 pub use codebooks::codebook_table;
+pub use comparison::{comparison_sentences, comparison_table};
+pub(crate) use mark::notes_of as mark_notes;
+pub(crate) use runs::name as run_name;
 pub use scores::main_table;
 
 /// A table before it is printed.

@@ -92,7 +92,7 @@ pub(super) fn scale(metric: &str) -> f64 {
 }
 
 /// Decimals of a shown value: as many as a test set of some hundred samples can tell apart.
-fn decimals(metric: &str) -> usize {
+pub(super) fn decimals(metric: &str) -> usize {
     if metric == "dprime" { 3 } else { 1 }
 }
 
