@@ -222,11 +222,13 @@ fn strata(values: &[f64], classes: &[usize]) -> Vec<Vec<f64>> {
     by_class.into_values().collect()
 }
 
-/// Quantile of sorted values by linear interpolation between order statistics (Hyndman and Fan 1996, type 7).
+/// Quantile of sorted values by linear interpolation between order statistics, such that a further draw lies below it
+/// with probability `p` (Hyndman and Fan 1996, type 6); of few values the tails end at the first and the last.
 fn quantile(sorted: &[f64], p: f64) -> f64 {
-    let place = p * (sorted.len() - 1) as f64;
+    let last = sorted.len() - 1;
+    let place = (p * (sorted.len() + 1) as f64 - 1.0).clamp(0.0, last as f64);
     let below = place.floor() as usize;
-    let above = (below + 1).min(sorted.len() - 1);
+    let above = (below + 1).min(last);
     sorted[below] + (place - below as f64) * (sorted[above] - sorted[below])
 }
 

@@ -172,19 +172,17 @@ impl ClassOrder {
         let (mut above, mut tied) = ((0.0, 0.0), (0.0, 0.0));
         let (mut precisions, mut area) = (0.0, 0.0);
         for place in &self.0 {
+            // without branches, which would be guessed wrong at every other place
             let weight = weights[place.entry as usize];
-            match place.positive {
-                true => tied.0 += weight,
-                false => tied.1 += weight,
-            }
+            let positive = weight * f64::from(u8::from(place.positive));
+            tied = (tied.0 + positive, tied.1 + (weight - positive));
             if !place.ends_tie {
                 continue;
             }
             area += tied.1 * (above.0 + tied.0 / 2.0);
             above = (above.0 + tied.0, above.1 + tied.1);
-            if tied.0 > 0.0 {
-                precisions += tied.0 * (above.0 / (above.0 + above.1));
-            }
+            // before anything counts, 0 of 0 are positive
+            precisions += tied.0 * (above.0 / (above.0 + above.1).max(f64::MIN_POSITIVE));
             tied = (0.0, 0.0);
         }
         let (positives, negatives) = above;

@@ -4,7 +4,7 @@
 //! drawn, or exchanged, in all seeds at once. Folds hold different samples and are each drawn from on their own.
 
 use super::{Interval, corrected_percentiles, mean, percentiles, resample};
-use crate::metric::{ClassOrder, ClassRanking, Metric, MetricError, Ranking, ranks, single_labels};
+use crate::metric::{ClassOrder, Metric, MetricError, Ranking, ranks, single_labels};
 use bridle_seed::{Seed, Stream};
 use std::collections::BTreeMap;
 
@@ -44,11 +44,8 @@ impl Paired {
     pub fn runs(&self) -> Vec<[Option<f64>; 2]> {
         let of_fold = |fold: &Fold| {
             let all = vec![1.0; fold.samples];
-            fold.values(&fold.weights_of_system(0, &all))
-                .into_iter()
-                .zip(fold.values(&fold.weights_of_system(1, &all)))
-                .map(|(a, b)| [a, b])
-                .collect::<Vec<_>>()
+            let [a, b] = [0, 1].map(|system| fold.values_of(system, &all));
+            a.into_iter().zip(b).map(|(a, b)| [a, b]).collect::<Vec<_>>()
         };
         self.folds.iter().flat_map(of_fold).collect()
     }
@@ -74,8 +71,7 @@ impl Paired {
         let difference = |stream: &mut Stream| {
             let of_fold = |fold: &Fold| {
                 let drawn = fold.draw(stream);
-                let a = fold.values(&fold.weights_of_system(0, &drawn));
-                let b = fold.values(&fold.weights_of_system(1, &drawn));
+                let [a, b] = [0, 1].map(|system| fold.values_of(system, &drawn));
                 a.into_iter().zip(b).map(|(a, b)| Some(a? - b?)).collect::<Vec<_>>()
             };
             mean_of_all(self.folds.iter().flat_map(of_fold))
@@ -154,8 +150,8 @@ pub fn bootstrap_metric(
     seed: &Seed,
 ) -> Result<Option<Interval>, MetricError> {
     let fold = Fold::new(metric, &[&[scores]], targets, classes)?;
-    let value = |stream: &mut Stream| mean_of_all(fold.values(&fold.draw(stream)));
-    let estimate = mean_of_all(fold.values(&vec![1.0; fold.samples]));
+    let value = |stream: &mut Stream| mean_of_all(fold.values_of(0, &fold.draw(stream)));
+    let estimate = mean_of_all(fold.values_of(0, &vec![1.0; fold.samples]));
     let interval = |(estimate, values): (f64, Vec<f64>)| {
         let folds = std::slice::from_ref(&fold);
         // a share of right samples has no bias to correct
@@ -194,7 +190,6 @@ fn mean_of_all(values: impl IntoIterator<Item = Option<f64>>) -> Option<f64> {
 #[derive(Clone, Debug)]
 struct Fold {
     samples: usize,
-    systems: usize,
     is_single_label: bool,
     /// Samples that are drawn from together.
     strata: Vec<Vec<usize>>,
@@ -208,8 +203,12 @@ struct Fold {
 enum Judge {
     /// Whether each entry is judged right.
     Hits(Vec<bool>),
-    /// The order of the entries for each class.
-    Orders(Metric, Vec<ClassOrder>),
+    /// The order of the entries for each class: of all systems together, and of each alone, which is quicker to judge.
+    Orders {
+        metric: Metric,
+        together: Vec<ClassOrder>,
+        alone: Vec<Vec<ClassOrder>>,
+    },
 }
 
 impl Fold {
@@ -226,23 +225,20 @@ impl Fold {
             .collect::<Result<_, _>>()?;
         Ok(Self {
             samples: targets.len(),
-            systems: seeds.first().map_or(0, |systems| systems.len()),
             is_single_label,
             strata: strata.into_values().collect(),
             seeds: judges,
         })
     }
 
-    /// The metric in each seed, where entries have these weights.
-    fn values(&self, weights: &[f64]) -> Vec<Option<f64>> {
-        self.seeds.iter().map(|judge| judge.value(weights)).collect()
+    /// The metric of one system in each seed, where samples have these weights.
+    fn values_of(&self, system: usize, weights: &[f64]) -> Vec<Option<f64>> {
+        self.seeds.iter().map(|judge| judge.value_of(system, weights)).collect()
     }
 
-    /// Weights of all entries where only one system's samples count.
-    fn weights_of_system(&self, system: usize, samples: &[f64]) -> Vec<f64> {
-        let mut weights = vec![0.0; self.systems * self.samples];
-        weights[system * self.samples..][..self.samples].copy_from_slice(samples);
-        weights
+    /// The metric in each seed of what entries of all systems make together, where they have these weights.
+    fn values(&self, weights: &[f64]) -> Vec<Option<f64>> {
+        self.seeds.iter().map(|judge| judge.value(weights)).collect()
     }
 
     /// How often each sample is drawn, with the weight that makes up for the draw that a stratum lacks: see
@@ -273,7 +269,15 @@ impl Fold {
 impl Judge {
     fn new(metric: Metric, systems: &[&[f32]], targets: &[Vec<u32>], classes: usize) -> Result<Self, MetricError> {
         let Some(first) = metric.first_classes() else {
-            return Ok(Self::Orders(metric, ClassOrder::all(systems, targets, classes)?));
+            let order = |systems: &[&[f32]]| ClassOrder::all(systems, targets, classes);
+            return Ok(Self::Orders {
+                metric,
+                together: order(systems)?,
+                alone: systems
+                    .iter()
+                    .map(|scores| order(&[scores]))
+                    .collect::<Result<_, _>>()?,
+            });
         };
         let labels = single_labels(targets)?;
         let mut hits = Vec::with_capacity(systems.len() * targets.len());
@@ -283,17 +287,29 @@ impl Judge {
         Ok(Self::Hits(hits))
     }
 
+    fn value_of(&self, system: usize, weights: &[f64]) -> Option<f64> {
+        match self {
+            Self::Hits(hits) => Some(share(&hits[system * weights.len()..][..weights.len()], weights)),
+            Self::Orders { metric, alone, .. } => ranking(&alone[system], weights).metric(*metric),
+        }
+    }
+
     fn value(&self, weights: &[f64]) -> Option<f64> {
         match self {
-            Self::Hits(hits) => {
-                let right = hits.iter().zip(weights).filter(|(hit, _)| **hit);
-                Some(right.map(|(_, weight)| weight).sum::<f64>() / weights.iter().sum::<f64>())
-            }
-            Self::Orders(metric, orders) => {
-                let classes: Vec<ClassRanking> = orders.iter().map(|order| order.judge(weights)).collect();
-                Ranking { classes }.metric(*metric)
-            }
+            Self::Hits(hits) => Some(share(hits, weights)),
+            Self::Orders { metric, together, .. } => ranking(together, weights).metric(*metric),
         }
+    }
+}
+
+fn share(hits: &[bool], weights: &[f64]) -> f64 {
+    let right = hits.iter().zip(weights).filter(|(hit, _)| **hit);
+    right.map(|(_, weight)| weight).sum::<f64>() / weights.iter().sum::<f64>()
+}
+
+fn ranking(orders: &[ClassOrder], weights: &[f64]) -> Ranking {
+    Ranking {
+        classes: orders.iter().map(|order| order.judge(weights)).collect(),
     }
 }
 

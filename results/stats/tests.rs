@@ -62,7 +62,11 @@ fn moments_have_their_known_values() {
     assert_eq!(mean(&[]), None);
     assert_eq!(sample_sd(&[1.0, 2.0, 6.0]), Some(7f64.sqrt()));
     assert_eq!(sample_sd(&[1.0]), None);
-    assert_eq!((quantile(&[1.0, 2.0, 4.0], 0.25), quantile(&[7.0], 0.9)), (1.5, 7.0));
+    assert_eq!((quantile(&[1.0, 2.0, 4.0], 0.625), quantile(&[7.0], 0.9)), (3.0, 7.0));
+    assert_eq!(
+        (quantile(&[1.0, 2.0, 4.0], 0.25), quantile(&[1.0, 2.0, 4.0], 0.01)),
+        (1.0, 1.0)
+    );
 }
 
 #[test]
