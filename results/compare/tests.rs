@@ -70,6 +70,11 @@ fn compared(a: &[Run], b: &[Run]) -> Comparison {
     compare(a, b, 200, &Seed::root(0)).unwrap()
 }
 
+/// One run against another.
+fn versus(a: &Run, b: &Run) -> Comparison {
+    compared(std::slice::from_ref(a), std::slice::from_ref(b))
+}
+
 fn refused(a: &[Run], b: &[Run]) -> CompareError {
     compare(a, b, 20, &Seed::root(0)).unwrap_err()
 }
@@ -99,7 +104,7 @@ fn copies_do_not_differ() {
 #[test]
 fn clear_differences_have_a_verdict_and_small_ones_have_none() {
     let (low, high) = (run(0, Some(1), 80, 3), renamed(run(0, Some(1), 150, 3), "cccccccccccc"));
-    let top1 = |a: &Run, b: &Run| compared(&[a.clone()], &[b.clone()]).differences.remove(0);
+    let top1 = |a: &Run, b: &Run| versus(a, b).differences.remove(0);
     let found = top1(&low, &high);
     assert_eq!(
         (found.metric, found.verdict, found.test),
@@ -115,7 +120,7 @@ fn clear_differences_have_a_verdict_and_small_ones_have_none() {
 #[test]
 fn sides_can_be_exchanged() {
     let (a, b) = (run(0, Some(1), 90, 3), run(0, Some(1), 110, 50));
-    let (forth, back) = (compared(&[a.clone()], &[b.clone()]), compared(&[b], &[a]));
+    let (forth, back) = (versus(&a, &b), versus(&b, &a));
     for (forth, back) in forth.differences.iter().zip(&back.differences) {
         assert_eq!(forth.difference, back.difference.map(|difference| -difference));
         assert_eq!(forth.p, back.p, "{:?}", forth.metric);
@@ -135,7 +140,7 @@ fn the_order_of_samples_does_not_matter() {
     turned.predictions.targets.reverse();
     let rows = b.predictions.protocols[0].scores.chunks_exact(CLASSES).rev();
     turned.predictions.protocols[0].scores = rows.flatten().copied().collect();
-    assert_eq!(compared(&[a.clone()], &[b]), compared(&[a], &[turned]));
+    assert_eq!(versus(&a, &b), versus(&a, &turned));
 }
 
 #[test]
@@ -178,7 +183,11 @@ fn only_runs_of_both_sides_count() {
 fn several_labels_are_compared_too() {
     let several = |shift: usize| {
         let targets: Vec<Vec<u32>> = (0..60)
-            .map(|i| (0..CLASSES as u32).filter(|c| (i * 5 + *c as usize) % 4 == 0).collect())
+            .map(|i| {
+                (0..CLASSES as u32)
+                    .filter(|c| (i * 5 + *c as usize).is_multiple_of(4))
+                    .collect()
+            })
             .collect();
         let of_sample = |(i, targets): (usize, &Vec<u32>)| -> Vec<f32> {
             (0..CLASSES as u32)
@@ -193,7 +202,7 @@ fn several_labels_are_compared_too() {
         metric: "wer".into(),
         ..a.record.scores[0].clone()
     });
-    let comparison = compared(&[a], &[several(13)]);
+    let comparison = versus(&a, &several(13));
     let metrics: Vec<&str> = comparison.differences.iter().map(|found| found.metric.name()).collect();
     assert_eq!(metrics, ["map", "map_all_classes", "auc", "dprime"]);
     assert!(

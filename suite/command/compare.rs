@@ -33,7 +33,9 @@ impl From<CompareError> for Failure {
                 let failure = Self::new(Exit::Data, error);
                 return failure.with_way_out("put the file beside its record, or run the plan again");
             }
-            CompareError::NoPredictions { .. } => Some("run the plan again: `run` writes predictions beside the record"),
+            CompareError::NoPredictions { .. } => {
+                Some("run the plan again: `run` writes predictions beside the record")
+            }
             CompareError::Tasks { .. } | CompareError::Plans { .. } | CompareError::Twice { .. } => {
                 Some("name a record, or a folder with the runs of one plan and backend, for each side")
             }

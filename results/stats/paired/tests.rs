@@ -78,11 +78,11 @@ fn multi_label(stream: &mut Stream, samples: usize, signals: [f64; 2], scale: f3
     let shares = [0.5, 0.2];
     let mut targets = vec![Vec::new(); samples];
     let mut scores = [Vec::new(), Vec::new()];
-    for sample in 0..samples {
+    for targets in &mut targets {
         for (class, share) in shares.iter().enumerate() {
             let positive = stream.uniform_f64() < *share;
             if positive {
-                targets[sample].push(class as u32);
+                targets.push(class as u32);
             }
             let noise = stream.normal();
             for system in 0..2 {
