@@ -3,9 +3,11 @@
 //! ```text
 //! codebook  counts of codes per level -> usage, entropy, perplexity, dead codes
 //! labels    codes of tokens -> joint entropy, information with class and place, change
-//! stats     intervals that name their method: Wilson, t over seeds, stratified bootstrap
+//! metric    scores and targets -> top-k, average precision, AUC, d'
+//! stats     intervals that name their method: Wilson, t over seeds, stratified bootstrap; tests of a difference
 //! record    RunRecord: one run, fold and seed, as JSON; reader for every schema version
 //! store     where records and predictions lie; atomic replacement; search
+//! compare   two sets of records with their predictions -> differences, intervals, p-values, verdicts
 //! regress   records against a baseline file with bands -> what moved, what is missing
 //! published numbers of other methods, for a block beside the measured ones
 //! table     records -> main, codebook, label, ablation and backend tables -> terminal, Markdown, LaTeX, CSV, HTML, JSON
@@ -13,7 +15,9 @@
 //! ```
 
 pub mod codebook;
+pub mod compare;
 pub mod labels;
+pub mod metric;
 pub mod predictions;
 pub mod published;
 pub mod record;

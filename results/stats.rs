@@ -1,12 +1,18 @@
 //! Means and intervals. Every interval names its method and how many values it stands on.
 //!
-//! Over the samples of one run: [`wilson`] for a proportion, [`bootstrap_mean`] for a mean of any per-sample value.
-//! Over seeds: [`t_interval`], which has nothing to say about a single run.
+//! Over the samples of one run: [`wilson`] for a proportion, [`bootstrap_mean`] for a mean of any per-sample value,
+//! [`bootstrap_metric`] for what is no mean. Over samples when seeds are pooled: [`bootstrap_clustered`]. Over seeds:
+//! [`t_interval`], which has nothing to say about a single run. Of two systems on the same samples: [`Paired`], and
+//! [`mcnemar`] where samples are right or wrong.
+
+mod paired;
+
+pub use paired::{Paired, PairedScores, bootstrap_metric};
 
 use crate::finite;
-use bridle_seed::Seed;
+use bridle_seed::{Seed, Stream};
 use serde::{Deserialize, Serialize};
-use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
+use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, Normal, StudentsT};
 
 /// A confidence interval.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,7 +26,7 @@ pub struct Interval {
     /// Confidence level, between 0 and 1.
     #[serde(with = "finite")]
     pub level: f64,
-    /// How it was computed: `wilson`, `t`, `stratified-bootstrap`.
+    /// How it was computed: `wilson`, `t`, `stratified-bootstrap` and its kin.
     pub method: String,
     /// Values that it stands on: samples or runs.
     pub n: u64,
@@ -117,31 +123,22 @@ pub fn bootstrap_mean(
     seed: &Seed,
 ) -> Option<Interval> {
     assert_eq!(values.len(), classes.len(), "values and classes");
-    assert!(resamples > 0, "no resamples");
-    assert!(
-        level > 0.0 && level < 1.0,
-        "the confidence level {level} does not lie between 0 and 1"
-    );
     if values.is_empty() {
         return None;
     }
     let strata = strata(values, classes);
-    let mut means: Vec<f64> = (0..resamples)
-        .map(|resample| {
-            let mut stream = seed.indexed(resample as u64).stream();
-            let total: f64 = strata
-                .iter()
-                .map(|stratum| {
-                    let draws = (stratum.len() - 1).max(1);
-                    let sum: f64 = (0..draws).map(|_| stratum[stream.below(stratum.len())]).sum();
-                    sum * stratum.len() as f64 / draws as f64
-                })
-                .sum();
-            total / values.len() as f64
-        })
-        .collect();
-    means.sort_by(f64::total_cmp);
-    let (low, high) = (quantile(&means, 0.5 - level / 2.0), quantile(&means, 0.5 + level / 2.0));
+    let resampled_mean = |stream: &mut Stream| {
+        let total: f64 = strata
+            .iter()
+            .map(|stratum| {
+                let draws = (stratum.len() - 1).max(1);
+                let sum: f64 = (0..draws).map(|_| stratum[stream.below(stratum.len())]).sum();
+                sum * stratum.len() as f64 / draws as f64
+            })
+            .sum();
+        Some(total / values.len() as f64)
+    };
+    let (low, high) = percentiles(&resample(resamples, seed, resampled_mean)?, level);
     Some(Interval {
         low,
         high,
@@ -149,6 +146,71 @@ pub fn bootstrap_mean(
         method: "stratified-bootstrap".into(),
         n: values.len() as u64,
     })
+}
+
+/// The same where several seeds are pooled: `seeds[s][i]` is the value of sample `i` in seed `s`. What the seeds say of
+/// one sample hangs together, so that a sample's value is its mean over seeds, and n counts samples. None without values.
+/// Panics as [`bootstrap_mean`] does, and if a seed lacks samples.
+pub fn bootstrap_clustered(
+    seeds: &[Vec<f64>],
+    classes: &[usize],
+    resamples: usize,
+    level: f64,
+    seed: &Seed,
+) -> Option<Interval> {
+    for values in seeds {
+        assert_eq!(values.len(), classes.len(), "values and classes");
+    }
+    let of_sample = |sample: usize| mean(&seeds.iter().map(|values| values[sample]).collect::<Vec<_>>());
+    let means: Vec<f64> = (0..classes.len()).map(of_sample).collect::<Option<_>>()?;
+    let interval = bootstrap_mean(&means, classes, resamples, level, seed)?;
+    Some(Interval {
+        method: "stratified-bootstrap, seeds clustered by sample".into(),
+        ..interval
+    })
+}
+
+/// Sorted values of a statistic in this many resamples. None where one of them is undefined. Panics if `resamples` is 0.
+fn resample(resamples: usize, seed: &Seed, statistic: impl Fn(&mut Stream) -> Option<f64>) -> Option<Vec<f64>> {
+    assert!(resamples > 0, "no resamples");
+    // each resample has a stream of its own, so that its draws do not depend on how many there are
+    let values = (0..resamples).map(|resample| statistic(&mut seed.indexed(resample as u64).stream()));
+    let mut values = values.collect::<Option<Vec<f64>>>()?;
+    values.sort_by(f64::total_cmp);
+    Some(values)
+}
+
+/// The ends between which the middle `level` of sorted resampled values lies. Panics if `level` does not lie between 0
+/// and 1.
+fn percentiles(sorted: &[f64], level: f64) -> (f64, f64) {
+    assert!(
+        level > 0.0 && level < 1.0,
+        "the confidence level {level} does not lie between 0 and 1"
+    );
+    (quantile(sorted, 0.5 - level / 2.0), quantile(sorted, 0.5 + level / 2.0))
+}
+
+/// Percentiles corrected for the median bias of the resampled values (Efron 1981): where more than half of them exceed
+/// the estimate, the estimate is taken to exceed the truth as often. Panics as [`percentiles`] does.
+fn corrected_percentiles(sorted: &[f64], level: f64, estimate: f64) -> (f64, f64) {
+    let (below, not_above) = (
+        sorted.partition_point(|&value| value < estimate),
+        sorted.partition_point(|&value| value <= estimate),
+    );
+    // half a resample from the ends, so that the correction stays finite
+    let ends = 0.5 / sorted.len() as f64;
+    let share = (below + not_above) as f64 / (2.0 * sorted.len() as f64);
+    let bias = normal_quantile(share.clamp(ends, 1.0 - ends));
+    let end = |z: f64| quantile(sorted, Normal::standard().cdf(2.0 * bias + z));
+    (end(-two_sided(level)), end(two_sided(level)))
+}
+
+/// McNemar's exact test (1947), two-sided: how likely at least so uneven a split of the samples on which two systems
+/// disagree would be if either were as often the right one. `only_a` samples only A judged right, `only_b` only B.
+/// 1 where they never disagree.
+pub fn mcnemar(only_a: u64, only_b: u64) -> f64 {
+    let fair = Binomial::new(0.5, only_a + only_b).expect("a half is a probability");
+    (2.0 * fair.cdf(only_a.min(only_b))).min(1.0)
 }
 
 /// The values of each class that has any, in order of class.
@@ -160,11 +222,13 @@ fn strata(values: &[f64], classes: &[usize]) -> Vec<Vec<f64>> {
     by_class.into_values().collect()
 }
 
-/// Quantile of sorted values by linear interpolation between order statistics (Hyndman and Fan 1996, type 7).
+/// Quantile of sorted values by linear interpolation between order statistics, such that a further draw lies below it
+/// with probability `p` (Hyndman and Fan 1996, type 6); of few values the tails end at the first and the last.
 fn quantile(sorted: &[f64], p: f64) -> f64 {
-    let place = p * (sorted.len() - 1) as f64;
+    let last = sorted.len() - 1;
+    let place = (p * (sorted.len() + 1) as f64 - 1.0).clamp(0.0, last as f64);
     let below = place.floor() as usize;
-    let above = (below + 1).min(sorted.len() - 1);
+    let above = (below + 1).min(last);
     sorted[below] + (place - below as f64) * (sorted[above] - sorted[below])
 }
 

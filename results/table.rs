@@ -2,7 +2,7 @@
 //!
 //! [`main_table`] compares methods, [`codebook_table`] shows how quantizers use their codes, [`label_table`] what the
 //! codes say, [`backend_table`] compares one plan on several backends, [`ablation_tables`] compare plans that differ in
-//! one value. All leave a dash where there is nothing to show.
+//! one value, [`comparison_table`] tests two sets of records. All leave a dash where there is nothing to show.
 
 use crate::record::RunRecord;
 use serde_json::{Value, json};
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 mod ablation;
 mod backends;
 mod codebooks;
+mod comparison;
 mod format;
 mod labels;
 mod mark;
@@ -19,9 +20,12 @@ mod scores;
 pub use ablation::ablation_tables;
 pub use backends::backend_table;
 pub use codebooks::codebook_table;
+pub use comparison::{comparison_sentences, comparison_table};
 pub use format::{Format, render};
 pub(crate) use format::{html, markdown};
 pub use labels::label_table;
+pub(crate) use mark::notes_of as mark_notes;
+pub(crate) use runs::name as run_name;
 pub(crate) use runs::{Series, backend as backend_words, plural, series, value_word, words as run_words};
 pub use scores::main_table;
 pub(crate) use scores::scale;

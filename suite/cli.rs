@@ -35,6 +35,9 @@ pub enum Command {
     /// CI gate: hold records to a baseline file, or write one from them
     #[command(after_help = REGRESS_EXAMPLES)]
     Regress(RegressArgs),
+    /// Paired difference of two sets of records, with interval and test
+    #[command(after_help = COMPARE_EXAMPLES)]
+    Compare(CompareArgs),
     /// Print a shell's completion script
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions(CompletionsArgs),
@@ -208,6 +211,26 @@ fn width(text: &str) -> Result<f64, String> {
     width.ok_or_else(|| "not a number from 0 upwards".to_owned())
 }
 
+/// Arguments of `compare`.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// A record, or a folder with the records of one plan and backend
+    #[arg(value_name = "A")]
+    pub a: PathBuf,
+    /// What to compare it with; seeds and folds that both ran are paired
+    #[arg(value_name = "B")]
+    pub b: PathBuf,
+    /// Resamples for each interval, and permutations for each test that needs them
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
+    pub resamples: u32,
+    /// Root of their random numbers
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// What goes to stdout: terminal, markdown or json
+    #[arg(long, value_enum, default_value_t = TableFormat::Terminal, hide_possible_values = true)]
+    pub format: TableFormat,
+}
+
 /// Arguments of `completions`.
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
@@ -301,6 +324,17 @@ Examples:
       the same in CI, with a summary on the page of the run
   bridle-bench regress --baseline baseline.toml --write --from-spread 3
       bands of three standard deviations over seeds";
+
+const COMPARE_EXAMPLES: &str = "\
+Examples:
+  bridle-bench compare rq/results/records vq/results/records
+      two methods, over the seeds and folds that both ran
+  bridle-bench compare a.json b.json --format json --resamples 10000
+      two records, for a program to read
+
+A difference is shown where its 95 % interval leaves out 0 and p is at most 0.05.
+Intervals and tests are over test samples: of one seed, they tell two trained
+models apart, not two methods.";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:

@@ -1,6 +1,7 @@
 //! The commands: one file each.
 
 pub mod check;
+pub mod compare;
 pub mod list;
 pub mod regress;
 pub mod run;
@@ -22,6 +23,7 @@ pub fn perform(cli: &Cli) -> Result<Exit> {
         Command::List(args) => list::perform(args).map(|()| Exit::Done),
         Command::Check(args) => check::perform(args).map(|()| Exit::Done),
         Command::Table(args) => table::perform(args).map(|()| Exit::Done),
+        Command::Compare(args) => compare::perform(args).map(|()| Exit::Done),
         Command::Regress(args) => regress::perform(args),
         Command::Completions(args) => {
             let mut script = Vec::new();

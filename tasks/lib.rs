@@ -9,7 +9,6 @@
 mod audio;
 mod dataset;
 mod error;
-pub mod metric;
 mod pattern;
 mod store;
 mod task;

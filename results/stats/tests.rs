@@ -5,7 +5,7 @@ use super::*;
 use bridle_seed::Stream;
 
 /// Simulated data sets for each coverage test.
-const SIMULATIONS: usize = 400;
+const SIMULATIONS: usize = 1000;
 
 fn close(a: f64, b: f64, within: f64) -> bool {
     (a - b).abs() <= within
@@ -62,7 +62,11 @@ fn moments_have_their_known_values() {
     assert_eq!(mean(&[]), None);
     assert_eq!(sample_sd(&[1.0, 2.0, 6.0]), Some(7f64.sqrt()));
     assert_eq!(sample_sd(&[1.0]), None);
-    assert_eq!((quantile(&[1.0, 2.0, 4.0], 0.25), quantile(&[7.0], 0.9)), (1.5, 7.0));
+    assert_eq!((quantile(&[1.0, 2.0, 4.0], 0.625), quantile(&[7.0], 0.9)), (3.0, 7.0));
+    assert_eq!(
+        (quantile(&[1.0, 2.0, 4.0], 0.25), quantile(&[1.0, 2.0, 4.0], 0.01)),
+        (1.0, 1.0)
+    );
 }
 
 #[test]
@@ -92,9 +96,8 @@ fn the_bootstrap_repeats_itself_and_spreads_as_the_formula_says() {
     assert_eq!((single.low, single.high), (0.5, 0.5));
 }
 
-/// How many of the simulated intervals hold the truth must lie within 4 binomial standard errors of the level, and
-/// within `bias` more where the method is known to be off by that much.
-fn covers(name: &str, truth: f64, bias: f64, mut simulate: impl FnMut(&mut Stream) -> Interval) {
+/// The share of simulated intervals that hold the truth lies within 2 points of the level.
+fn covers(name: &str, truth: f64, mut simulate: impl FnMut(&mut Stream) -> Interval) {
     let hits = (0..SIMULATIONS)
         .filter(|&i| {
             let interval = simulate(&mut Seed::root(11).child(name).indexed(i as u64).stream());
@@ -102,9 +105,8 @@ fn covers(name: &str, truth: f64, bias: f64, mut simulate: impl FnMut(&mut Strea
         })
         .count();
     let share = hits as f64 / SIMULATIONS as f64;
-    let allowed = 4.0 * (0.95 * 0.05 / SIMULATIONS as f64).sqrt() + bias;
     assert!(
-        close(share, 0.95, allowed),
+        close(share, 0.95, 0.02),
         "{name}: {share} of the intervals hold the truth"
     );
 }
@@ -112,7 +114,7 @@ fn covers(name: &str, truth: f64, bias: f64, mut simulate: impl FnMut(&mut Strea
 #[test]
 fn wilson_covers_a_proportion() {
     for (name, truth) in [("rare", 0.05), ("chance", 0.3), ("even", 0.5), ("high", 0.97)] {
-        covers(name, truth, 0.0, |stream| {
+        covers(name, truth, |stream| {
             let successes = (0..200).filter(|_| stream.uniform_f64() < truth).count();
             wilson(successes as u64, 200, 0.95).unwrap()
         });
@@ -121,24 +123,82 @@ fn wilson_covers_a_proportion() {
 
 #[test]
 fn t_covers_the_mean_over_seeds() {
-    for n in [2, 5] {
-        covers("seeds", 0.4, 0.0, |stream| {
+    for n in [2, 5, 10] {
+        covers("seeds", 0.4, |stream| {
             let values: Vec<f64> = (0..n).map(|_| 0.4 + 0.02 * f64::from(stream.normal())).collect();
             t_interval(&values, 0.95).unwrap()
         });
     }
 }
 
+/// 25 classes of 8 samples, and how often a sample of each class is judged right.
+fn classes_and_levels() -> (Vec<usize>, impl Fn(usize) -> f64) {
+    let classes = (0..200).map(|i| i / 8).collect();
+    (classes, |class: usize| 0.2 + 0.6 * class as f64 / 24.0)
+}
+
 #[test]
 fn the_bootstrap_covers_a_stratified_mean() {
-    let classes: Vec<usize> = (0..200).map(|i| i / 8).collect();
-    let level = |class: usize| 0.2 + 0.6 * class as f64 / 24.0;
+    let (classes, level) = classes_and_levels();
     let truth = mean(&classes.iter().map(|&class| level(class)).collect::<Vec<_>>()).unwrap();
-    covers("bootstrap", truth, 0.01, |stream| {
+    covers("bootstrap", truth, |stream| {
         let hits: Vec<f64> = classes
             .iter()
             .map(|&class| f64::from(u8::from(stream.uniform_f64() < level(class))))
             .collect();
-        bootstrap_mean(&hits, &classes, 200, 0.95, &Seed::root(stream.bits())).unwrap()
+        bootstrap_mean(&hits, &classes, 400, 0.95, &Seed::root(stream.bits())).unwrap()
     });
+}
+
+/// Seeds agree on most samples, so that three of them tell little more than one.
+#[test]
+fn the_clustered_bootstrap_covers_a_stratified_mean() {
+    let (classes, level) = classes_and_levels();
+    let truth = mean(&classes.iter().map(|&class| level(class)).collect::<Vec<_>>()).unwrap();
+    covers("clustered", truth, |stream| {
+        let shared: Vec<f64> = classes.iter().map(|_| stream.uniform_f64()).collect();
+        let mut seed = || -> Vec<f64> {
+            let hit = |(&class, &shared): (&usize, &f64)| {
+                let own = stream.uniform_f64() < 0.2;
+                let draw = if own { stream.uniform_f64() } else { shared };
+                f64::from(u8::from(draw < level(class)))
+            };
+            classes.iter().zip(&shared).map(hit).collect()
+        };
+        let seeds: Vec<Vec<f64>> = (0..3).map(|_| seed()).collect();
+        let interval = bootstrap_clustered(&seeds, &classes, 400, 0.95, &Seed::root(stream.bits())).unwrap();
+        assert_eq!(interval.n, 200);
+        interval
+    });
+}
+
+#[test]
+fn one_seed_is_its_own_cluster() {
+    let (values, classes) = ([0.0, 1.0, 0.0, 1.0, 1.0], [0, 0, 0, 1, 1]);
+    let seed = Seed::root(3);
+    let plain = bootstrap_mean(&values, &classes, 100, 0.95, &seed).unwrap();
+    let clustered = bootstrap_clustered(&[values.into(), values.into()], &classes, 100, 0.95, &seed).unwrap();
+    assert_eq!((clustered.low, clustered.high, clustered.n), (plain.low, plain.high, 5));
+    assert_eq!(bootstrap_clustered(&[], &[], 100, 0.95, &seed), None);
+}
+
+#[test]
+fn mcnemar_has_its_known_values() {
+    // scipy.stats.binomtest(b, b + c).pvalue
+    let known = [
+        (0, 0, 1.0),
+        (0, 5, 0.0625),
+        (12, 3, 0.035_156_25),
+        (59, 86, 0.030481814649487685),
+        (150, 150, 1.0),
+        (1000, 1100, 0.03072070786424249),
+    ];
+    for (only_a, only_b, p) in known {
+        assert!(
+            close(mcnemar(only_a, only_b), p, 1e-9 * p),
+            "{only_a}, {only_b}: {}",
+            mcnemar(only_a, only_b)
+        );
+        assert_eq!(mcnemar(only_a, only_b), mcnemar(only_b, only_a));
+    }
 }

@@ -69,6 +69,11 @@ pub(super) fn marks_of<'a>(records: impl IntoIterator<Item = &'a RunRecord>) -> 
     all
 }
 
+/// The notes on all marks of these records.
+pub(crate) fn notes_of<'a>(records: impl IntoIterator<Item = &'a RunRecord>) -> Vec<String> {
+    marks_of(records).into_iter().map(Mark::note).collect()
+}
+
 /// The signs of these marks, to be set behind a number.
 pub(super) fn signs(marks: &[Mark]) -> String {
     marks.iter().map(|mark| mark.sign()).collect()

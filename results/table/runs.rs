@@ -81,6 +81,11 @@ pub(super) fn short_plan(record: &RunRecord) -> String {
     record.plan_hash.chars().take(6).collect()
 }
 
+/// Method, backend and plan in a line.
+pub(crate) fn name(record: &RunRecord) -> String {
+    format!("{}, {}, plan {}", method(record), backend(record), short_plan(record))
+}
+
 /// Each run once: of several records of one run the one that ended last. Gives the number left out too.
 pub(super) fn distinct(records: &[RunRecord]) -> (Vec<&RunRecord>, usize) {
     let mut runs = BTreeMap::new();

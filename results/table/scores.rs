@@ -11,14 +11,17 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Protocols in the order of their columns; others follow by name.
 const PROTOCOLS: [&str; 3] = ["linear-probe", "finetune", "knn"];
 
+/// Confidence level of intervals over seeds.
+const LEVEL: f64 = 0.95;
+
 /// Metrics in the order of their columns; others follow by name.
 const METRICS: [&str; 7] = ["top1", "top5", "map", "map_all_classes", "auc", "dprime", "wer"];
 
 /// A column: task, then protocol and metric with their rank.
 pub(super) type Column = (String, (usize, String), (usize, String));
 
-/// Methods against tasks, protocols and metrics. A cell holds one run's score with its interval, or mean and standard
-/// deviation over the seeds and folds of one plan; runs of different plans, backends or dtypes never share a cell.
+/// Methods against tasks, protocols and metrics. A cell holds one run's score with its interval over test samples, the
+/// mean over seeds (of means over folds) with its t interval, or the mean over folds with its standard deviation; runs of different plans, backends or dtypes never share a cell.
 pub fn main_table(records: &[RunRecord]) -> Table {
     let (runs, left_out) = runs::distinct(records);
     let columns: BTreeSet<Column> = runs.iter().flat_map(|run| columns(run)).collect();
@@ -97,7 +100,7 @@ pub(crate) fn scale(metric: &str) -> f64 {
 }
 
 /// Decimals of a shown value: as many as a test set of some hundred samples can tell apart.
-fn decimals(metric: &str) -> usize {
+pub(super) fn decimals(metric: &str) -> usize {
     if metric == "dprime" { 3 } else { 1 }
 }
 
@@ -107,9 +110,11 @@ pub(super) struct Summary {
     /// Values of all runs, or None if one of them is undefined.
     values: Option<Vec<f64>>,
     reason: Option<String>,
-    over: &'static str,
+    /// What the runs are: seeds, folds, both.
+    over: String,
     /// Test samples, each counted once however many seeds were run.
     samples: u64,
+    /// Over the test samples of a single run, or over seeds where all of them ran the same folds.
     interval: Option<stats::Interval>,
     marks: Vec<Mark>,
 }
@@ -126,11 +131,25 @@ impl Summary {
             let samples = by_fold.entry(run.fold).or_insert(0);
             *samples = score.n.max(*samples);
         }
-        let seeds: BTreeSet<u64> = scored.iter().map(|(run, _)| run.seed).collect();
-        let over = match (seeds.len(), by_fold.len()) {
-            (_, 1) => "seed",
-            (1, _) => "fold",
-            _ => "run",
+        let mut by_seed: BTreeMap<u64, Vec<Option<f64>>> = BTreeMap::new();
+        for (run, score) in &scored {
+            by_seed.entry(run.seed).or_default().push(score.value);
+        }
+        let counted = |count: usize, noun: &str| format!("{count} {}", runs::plural(count, noun));
+        // with each seed on every fold, a seed's value is its mean over folds
+        let is_full = by_seed.values().all(|values| values.len() == by_fold.len());
+        let over = match (by_seed.len(), by_fold.len()) {
+            (seeds, 1) => counted(seeds, "seed"),
+            (1, folds) => counted(folds, "fold"),
+            (seeds, folds) if is_full => format!("{} x {}", counted(seeds, "seed"), counted(folds, "fold")),
+            _ => counted(scored.len(), "run"),
+        };
+        let of_seed = |values: &Vec<Option<f64>>| stats::mean(&values.iter().copied().collect::<Option<Vec<f64>>>()?);
+        let of_seeds: Option<Vec<f64>> = by_seed.values().map(of_seed).collect();
+        let interval = match scored.len() {
+            1 => only.interval.clone(),
+            _ if is_full => of_seeds.and_then(|values| stats::t_interval(&values, LEVEL)),
+            _ => None,
         };
         Some(Self {
             metric: metric.clone(),
@@ -141,7 +160,7 @@ impl Summary {
                 .map(|(_, score)| score.reason.clone().unwrap_or_else(|| "no reason recorded".into())),
             over,
             samples: by_fold.values().sum(),
-            interval: if scored.len() == 1 { only.interval.clone() } else { None },
+            interval,
             marks: mark::marks_of(scored.iter().map(|(run, _)| *run)),
         })
     }
@@ -163,20 +182,11 @@ impl Summary {
         };
         let shown = |value: f64| format!("{:.*}", decimals(&self.metric), value * scale(&self.metric));
         let sd = stats::sample_sd(values);
+        let ends = |interval: &stats::Interval| format!("[{}, {}]", shown(interval.low), shown(interval.high));
         let spread = match (sd, &self.interval) {
-            (Some(sd), _) => format!(
-                " ± {} ({} {}, n={})",
-                shown(sd),
-                self.runs(),
-                runs::plural(self.runs(), self.over),
-                self.samples
-            ),
-            (None, Some(interval)) => format!(
-                " [{}, {}] n={}",
-                shown(interval.low),
-                shown(interval.high),
-                self.samples
-            ),
+            (Some(_), Some(interval)) => format!(" {} t, {}, n={}", ends(interval), self.over, self.samples),
+            (Some(sd), None) => format!(" ± {} ({}, n={})", shown(sd), self.over, self.samples),
+            (None, Some(interval)) => format!(" {} n={}", ends(interval), self.samples),
             (None, None) => format!(" (no interval) n={}", self.samples),
         };
         let value = json!({
@@ -244,16 +254,19 @@ pub(super) fn cell_notes<'a>(cells: impl Iterator<Item = &'a Summary>) -> Vec<St
     let intervals: BTreeSet<String> = cells
         .iter()
         .filter_map(|cell| cell.interval.as_ref())
-        .map(|interval| {
-            format!(
-                "[low, high]: {} % interval of one run ({})",
-                interval.level * 100.0,
-                interval.method
-            )
+        .map(|interval| match &interval.method[..] {
+            "t" => format!(
+                "[low, high] t: {} % interval of the mean over seeds (Student's t)",
+                interval.level * 100.0
+            ),
+            method => format!(
+                "[low, high]: {} % interval of one run ({method})",
+                interval.level * 100.0
+            ),
         })
         .collect();
     notes.extend(intervals);
-    if cells.iter().any(|cell| cell.runs() > 1) {
+    if cells.iter().any(|cell| cell.runs() > 1 && cell.interval.is_none()) {
         notes.push("±: sample standard deviation over the runs".into());
     }
     if !cells.is_empty() {

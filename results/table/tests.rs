@@ -83,8 +83,37 @@ fn folds_are_told_from_seeds() {
             record
         })
         .collect();
-    let text = &main_table(&folds).rows[0][1].text;
-    assert_eq!(text, "40.8 ± 0.4 (5 folds, n=2000)");
+    let table = main_table(&folds);
+    assert_eq!(table.rows[0][1].text, "40.8 ± 0.4 (5 folds, n=2000)");
+    assert!(table.rows[0][1].value["sd"].is_number() && table.rows[0][1].value["interval"].is_null());
+    assert!(
+        table.notes.iter().any(|note| note.starts_with('±')),
+        "{:?}",
+        table.notes
+    );
+}
+
+#[test]
+fn an_interval_over_seeds_takes_the_mean_over_folds_first() {
+    let run = |seed: u64, fold: u8, top1: u64| RunRecord {
+        fold: Some(fold),
+        ..record(seed, top1)
+    };
+    // 160 and 200 on average, whatever the folds
+    let mut runs = vec![run(0, 1, 100), run(0, 2, 220), run(1, 1, 260), run(1, 2, 140)];
+    let cell = main_table(&runs).rows[0][1].clone();
+    let interval = crate::stats::t_interval(&[0.4, 0.5], 0.95).unwrap();
+    assert_eq!(cell.value["interval"]["n"], 2);
+    assert!((cell.value["interval"]["low"].as_f64().unwrap() - interval.low).abs() < 1e-12);
+    assert!(
+        cell.text.starts_with("45.0 [") && cell.text.ends_with("] t, 2 seeds x 2 folds, n=800"),
+        "{}",
+        cell.text
+    );
+    // where a seed lacks a fold, its mean would be of other samples
+    runs.pop();
+    let text = &main_table(&runs).rows[0][1].text;
+    assert!(text.contains("(3 runs, n=800)"), "{text}");
 }
 
 #[test]
