@@ -103,3 +103,143 @@ fn codes(quantizer: &Quantizer) -> model::QuantizerConfig {
         learning: model::Learning::Ema,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
+    use super::*;
+    use crate::plan::PlanRequest;
+    use bridle::codebook::SeededPicks;
+    use bridle::init::Init;
+    use bridle::quantizer::{AnyQuantizer, Mode, Quantizer as _};
+    use bridle_seed::Seed;
+    use burn::tensor::{Tensor, TensorData};
+    use burn_flex::Flex;
+
+    fn plan(set: &[&str]) -> Plan {
+        let request = PlanRequest {
+            task: "esc50".to_owned(),
+            preset: Some("smoke".to_owned()),
+            set: set.iter().map(|&set| set.to_owned()).collect(),
+            ..PlanRequest::default()
+        };
+        Plan::resolve(&request).unwrap()
+    }
+
+    fn quantizer(set: &[&str]) -> AnyQuantizer<Flex> {
+        let config = config(&plan(set)).unwrap();
+        let init = Init::new(Seed::root(0), &Default::default());
+        AnyQuantizer::new(&config.quantizer, &config.codes, &init).unwrap()
+    }
+
+    /// Latents around `centres` places, [4, 64, 32].
+    fn latents(centres: usize, seed: u64) -> Tensor<Flex, 3> {
+        let places: Vec<f32> = {
+            let mut stream = Seed::root(99).stream();
+            (0..centres * 32).map(|_| 3.0 * stream.normal()).collect()
+        };
+        let mut stream = Seed::root(seed).stream();
+        let values: Vec<f32> = (0..256)
+            .flat_map(|_| {
+                let centre = stream.below(centres) * 32;
+                places[centre..centre + 32]
+                    .iter()
+                    .map(|x| x + 0.1 * stream.normal())
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        Tensor::from_data(TensorData::new(values, [4, 64, 32]), &Default::default())
+    }
+
+    fn used(quantizer: &mut AnyQuantizer<Flex>, latents: Tensor<Flex, 3>) -> usize {
+        let codes = quantizer
+            .forward(latents, Mode::Eval, &mut SeededPicks(Seed::root(3)))
+            .codes;
+        let mut first: Vec<i64> = codes.narrow(2, 0, 1).into_data().iter::<i64>().collect();
+        first.sort_unstable();
+        first.dedup();
+        first.len()
+    }
+
+    #[test]
+    fn codes_decode_to_the_vectors_in_every_space() {
+        for set in [
+            &[][..],
+            &["quantizer.space=raw"],
+            &["quantizer.soft_codes=2", "quantizer.soft_pick=nearest"],
+        ] {
+            let mut quantizer = quantizer(set);
+            let found = quantizer.forward(latents(40, 1), Mode::Eval, &mut SeededPicks(Seed::root(3)));
+            let decoded = quantizer.decode(found.codes);
+            let error = (decoded - found.values).abs().max().into_scalar();
+            assert!(error < 1e-4, "{set:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn each_level_of_the_raw_space_leaves_less_over() {
+        let error = |levels: &str| {
+            let mut quantizer = quantizer(&["quantizer.space=raw", "quantizer.codes=16", levels]);
+            let latents = latents(300, 1);
+            let found = quantizer.forward(latents.clone(), Mode::Eval, &mut SeededPicks(Seed::root(3)));
+            let centred = latents.clone() - latents.clone().mean_dim(2);
+            let unit = centred.clone() / (centred.powi_scalar(2).mean_dim(2) + 1e-6).sqrt();
+            (unit - found.values).powi_scalar(2).mean().into_scalar()
+        };
+        let errors: Vec<f32> = (1..=4)
+            .map(|levels| error(&format!("quantizer.levels={levels}")))
+            .collect();
+        assert!(errors.windows(2).all(|pair| pair[1] < pair[0]), "{errors:?}");
+    }
+
+    #[test]
+    fn the_nearest_of_several_codes_is_the_one_code() {
+        let one = quantizer(&[])
+            .forward(latents(40, 1), Mode::Eval, &mut SeededPicks(Seed::root(3)))
+            .codes;
+        let set = ["quantizer.soft_codes=2", "quantizer.soft_pick=nearest"];
+        let two = quantizer(&set)
+            .forward(latents(40, 1), Mode::Eval, &mut SeededPicks(Seed::root(3)))
+            .codes;
+        let first = |codes: Tensor<Flex, 3, burn::tensor::Int>| {
+            codes.narrow(2, 0, 1).into_data().iter::<i64>().collect::<Vec<_>>()
+        };
+        assert_eq!(first(one), first(two));
+    }
+
+    /// Codebooks that start on few places, then see many: only a restart by usage brings the dead codes back.
+    #[test]
+    fn a_restart_by_usage_brings_codes_back() {
+        let after = |set: &[&str], mode: Mode| {
+            let mut quantizer = quantizer(set);
+            quantizer.forward(latents(5, 1), Mode::Train, &mut SeededPicks(Seed::root(3)));
+            for step in 0..5 {
+                quantizer.forward(latents(300, 10 + step), Mode::Train, &mut SeededPicks(Seed::root(3)));
+            }
+            quantizer.forward(latents(300, 20), mode, &mut SeededPicks(Seed::root(3)));
+            used(&mut quantizer, latents(300, 30))
+        };
+        let few = ["quantizer.codes=64", "quantizer.decay=0.5"];
+        let by_usage = [few[0], few[1], "quantizer.restart=by-usage"];
+        let (still, restarted) = (after(&by_usage, Mode::Train), after(&by_usage, Mode::Restart));
+        assert!(
+            restarted > 2 * still,
+            "{restarted} codes used, {still} without a restart"
+        );
+        // the authors' form takes no notice of the request
+        assert_eq!(after(&few, Mode::Restart), after(&few, Mode::Train));
+    }
+
+    #[test]
+    fn in_token_order_neighbours_in_time_share_their_mel_half() {
+        let table = |set: &[&str]| bridle::position::table(&geometry(&plan(set)), 64);
+        let ordered = table(&["position.audio_rows=token-order"]);
+        let row = |table: &[f32], token: usize| table[token * 64..(token + 1) * 64].to_vec();
+        // tokens are time-major with 8 mels: token 3 and token 3 + 8 are one mel at two times
+        let (a, b) = (row(&ordered, 3), row(&ordered, 11));
+        assert_eq!(a[..32], b[..32]);
+        assert_ne!(a[32..], b[32..]);
+        let scrambled = table(&[]);
+        assert_ne!(row(&scrambled, 3)[..32], row(&scrambled, 11)[..32]);
+    }
+}

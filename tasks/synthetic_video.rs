@@ -44,7 +44,7 @@ impl Task for SyntheticVideo {
             version: VERSION,
             summary: "generated clips, classes differ in the order of events only",
             modality: Modality::Video,
-            input: InputSpec::Video { frames: 16, side: 64, mean: [0.322, 0.312, 0.322], std: [0.257, 0.238, 0.167] },
+            input: InputSpec::Video { frames: 16, side: 64, mean: [0.490, 0.480, 0.400], std: [0.231, 0.202, 0.222] },
             classes: pattern::classes(),
             folds: None,
             metric: MainMetric::Top1,

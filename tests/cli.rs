@@ -53,7 +53,7 @@ fn refusals(folder: &Path, lines: &[&str]) -> String {
 
 #[test]
 fn every_command_explains_itself() {
-    for command in ["", "run", "list", "check", "table", "completions"] {
+    for command in ["", "run", "list", "check", "table", "compare", "regress", "completions"] {
         let name = if command.is_empty() { "program" } else { command };
         insta::assert_snapshot!(format!("help_{name}"), stdout(&format!("{command} --help")));
     }
@@ -134,7 +134,9 @@ fn unknown_names_and_bad_values_are_wrong_use() {
         "run --task esc50 --backend gpu",
         "run --task esc50 --preset tiny",
         "run --task esc50 --protocol linear-prob",
-        "run --task esc50 --recipe corrected",
+        "run --task esc50 --recipe correct",
+        "run --task esc50 --method scratch --protocol knn",
+        "run --task esc50 --method random-init --protocol finetune",
         "run --task esc50 --set model.widht=64",
         "run --task esc50 --set model.dim=sixty",
         "run --task esc50 --set model.dim=130",

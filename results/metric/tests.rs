@@ -1,5 +1,4 @@
-//! Laws of the metrics: cases by hand, plain definitions, scikit-learn's numbers, and the parity case where its folder is
-//! given.
+//! Laws of the metrics: cases by hand, plain definitions and scikit-learn's numbers.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use super::*;
@@ -263,82 +262,5 @@ fn scikit_learn_says_the_same() {
                 "{name}: {found:?} instead of {expected}"
             );
         }
-    }
-}
-
-/// The case's figures, from the folder in `$BRIDLE_PARITY` or the committed core; infinite values are stored as 9999.
-#[test]
-fn metrics_equal_the_parity_case() {
-    let committed = || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/parity");
-    let base = std::env::var_os("BRIDLE_PARITY")
-        .map_or_else(committed, Into::into)
-        .join("metrics");
-    if !base.with_extension("json").exists() {
-        println!("needs outside data: the parity case metrics");
-        assert_ne!(
-            std::env::var("BRIDLE_REQUIRE_DATA").as_deref(),
-            Ok("1"),
-            "{} is missing",
-            base.display()
-        );
-        return;
-    }
-    let case: Value = serde_json::from_slice(&std::fs::read(base.with_extension("json")).unwrap()).unwrap();
-    let bytes = std::fs::read(base.with_extension("safetensors")).unwrap();
-    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    let floats = |name: &str| -> Vec<f32> {
-        let data = tensors.tensor(name).unwrap().data();
-        data.chunks(4)
-            .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
-            .collect()
-    };
-    let tolerance = |key: &str| case["tolerance"]["float32"][key].as_f64().unwrap();
-    let check = |name: &str, found: &[Option<f64>]| {
-        let expected = floats(name);
-        assert_eq!(found.len(), expected.len(), "{name}");
-        for (i, (found, expected)) in found.iter().zip(expected.into_iter().map(f64::from)).enumerate() {
-            let expected = (expected.abs() < 9999.0).then_some(expected);
-            let allowed = tolerance("atol") + tolerance("rtol") * expected.unwrap_or(0.0).abs();
-            assert!(
-                close(*found, expected, allowed),
-                "{name} {i}: {found:?} instead of {expected:?}"
-            );
-        }
-    };
-    let classes = case["config"]["classes"].as_u64().unwrap() as usize;
-    let targets = |name: &str| {
-        targets_where(
-            &floats(name).iter().map(|&target| target > 0.5).collect::<Vec<_>>(),
-            classes,
-        )
-    };
-    let (scores, labels) = (floats("scores"), targets("targets"));
-    let ranking = Ranking::of(&scores, &labels, classes).unwrap();
-    let of_classes = |of: fn(&ClassRanking) -> Option<f64>| ranking.classes.iter().map(of).collect::<Vec<_>>();
-    check("ap", &of_classes(|class| class.average_precision));
-    check("auc", &of_classes(|class| class.auc));
-    check("dprime", &of_classes(ClassRanking::d_prime));
-    check("mAP", &[ranking.map()]);
-    check("mAUC", &[ranking.auc()]);
-    let without = Ranking::of(&scores, &targets("targets_empty_class"), classes).unwrap();
-    check("mAP_empty_class", &[without.map_all_classes()]);
-    // the authors' accuracy of several targets takes the first of them
-    let first: Vec<usize> = labels
-        .iter()
-        .map(|targets| targets.first().map_or(0, |&target| target as usize))
-        .collect();
-    check(
-        "acc_argmax",
-        &[Some(top_k(&scores, &first, classes, 1).unwrap().value())],
-    );
-    let single = tensors.tensor("labels").unwrap();
-    let single: Vec<usize> = single
-        .data()
-        .chunks(8)
-        .map(|b| i64::from_le_bytes(b.try_into().unwrap()) as usize)
-        .collect();
-    for (name, k) in [("top1", 1), ("top5", 5)] {
-        let share = top_k(&floats("logits"), &single, classes, k).unwrap().value();
-        check(name, &[Some(100.0 * share)]);
     }
 }

@@ -21,7 +21,7 @@ pub fn perform(args: &CompareArgs) -> Result<()> {
             let sentences = table::comparison_sentences(&comparison).join("\n");
             terminal::print(&format!("{sentences}\n\n{table}"))
         }
-        TableFormat::Markdown | TableFormat::Json => terminal::print(&table),
+        _ => terminal::print(&table),
     }
 }
 

@@ -358,14 +358,16 @@ mod tests {
 
     #[test]
     fn known_words_are_told_from_unknown_ones() {
-        let message = |word: &str| word.parse::<Recipe>().map_err(|error| error.to_string());
+        let later = "bf16"
+            .parse::<crate::request::Dtype>()
+            .map_err(|error| error.to_string());
         assert_eq!(
-            message("corrected"),
-            Err("recipe `corrected` is known but not available in this version; available: authors".to_owned())
+            later,
+            Err("dtype `bf16` is known but not available in this version; available: fp32".to_owned())
         );
         assert_eq!(
-            message("author"),
-            Err("unknown recipe `author`; did you mean `authors`? (known: authors)".to_owned())
+            "author".parse::<Recipe>().map_err(|error| error.to_string()),
+            Err("unknown recipe `author`; did you mean `authors`? (known: authors, corrected)".to_owned())
         );
     }
 }

@@ -114,14 +114,16 @@ fn refusals_name_the_value_and_what_would_be_right() {
         "model.decoder.kind=local",
         "mask.ratio=1",
         "mask.kind=tube",
-        "quantizer.restart=by-usage",
+        "quantizer.restart=always",
         "quantizer.space=sphere",
         "quantizer.soft_codes=300",
         "probe.rates=[]",
         "probe.standardise=yes",
-        "recipe=corrected",
-        "method=scratch",
-        "protocols=finetune",
+        "recipe=correct",
+        "probe.epochs=0",
+        "knn.neighbours=[5, 0]",
+        "finetune.rate=1e-3",
+        "protocols=fine-tune",
         "quantizer=fsq",
         "preset=minni",
         "task=esc-50",
@@ -266,5 +268,47 @@ proptest! {
         let back = Plan::from_flat(&serde_json::from_str(&text).unwrap()).unwrap();
         prop_assert_eq!(back.plan_hash(), plan.plan_hash());
         prop_assert_eq!(back, plan);
+    }
+}
+
+#[test]
+fn protocols_must_fit_the_method() {
+    assert_eq!(
+        refusal(&["method=random-init", "protocols=finetune"]),
+        "protocol `finetune` does not fit method `random-init`, which is judged by linear-probe or knn"
+    );
+    assert_eq!(
+        refusal(&["method=scratch", "protocols=knn,finetune"]),
+        "protocol `knn` does not fit method `scratch`, which is judged by finetune"
+    );
+    assert_eq!(plan(&["method=scratch"]).protocols, [Protocol::Finetune]);
+    assert_eq!(plan(&["method=random-init"]).protocols, [Protocol::LinearProbe]);
+}
+
+#[test]
+fn the_corrected_recipe_changes_every_oddity_that_the_plan_has() {
+    let (authors, corrected) = (
+        plan(&["protocols=finetune"]),
+        plan(&["protocols=finetune", "recipe=corrected"]),
+    );
+    let mut changed: Vec<String> = difference(&authors.to_flat(), &corrected.to_flat())
+        .into_iter()
+        .map(|difference| difference.key)
+        .collect();
+    changed.retain(|key| key != "recipe");
+    changed.sort();
+    let flat = authors.to_flat();
+    let mut oddities: Vec<String> = recipe::ODDITIES
+        .iter()
+        .map(|oddity| oddity.key.to_owned())
+        .filter(|key| flat.contains_key(key))
+        .collect();
+    oddities.sort();
+    assert_eq!(changed, oddities);
+    // each of them alone, set by its name, is a plan too
+    for oddity in recipe::ODDITIES.iter().filter(|oddity| flat.contains_key(oddity.key)) {
+        let value = flat::spell(&oddity.value(Recipe::Corrected));
+        let alone = plan(&["protocols=finetune", &format!("{}={value}", oddity.key)]);
+        assert_ne!(alone.plan_hash(), authors.plan_hash(), "{}", oddity.key);
     }
 }

@@ -4,6 +4,7 @@ use super::case::Case;
 use bridle::optimizer::{ParameterGroups, UniformRate};
 use bridle_bench::schedule::{LayerDecay, Schedule};
 use bridle_results::codebook::CodebookCounts;
+use bridle_results::metric::{ClassRanking, Ranking, top_k};
 use bridle_tasks::Fbank;
 
 pub fn fbank(case: &Case) {
@@ -132,4 +133,46 @@ pub fn codebook_stats(case: &Case) {
     // the case stores infinity as 9999
     let stored = |value: f64| if value.is_infinite() { 9999.0 } else { value };
     case.check_values("reference_ECU", &of(&|level| stored(level.reference_ecu())));
+}
+
+/// Multi-label figures per class and averaged, and accuracies, as scikit-learn and timm give them; infinity is 9999.
+pub fn metrics(case: &Case) {
+    let classes = case.size("classes");
+    let targets = |name: &str| -> Vec<Vec<u32>> {
+        let rows = case.float(name).data.chunks_exact(classes);
+        rows.map(|row| (0..classes as u32).filter(|&class| row[class as usize] > 0.5).collect())
+            .collect()
+    };
+    let (scores, labels) = (&case.float("scores").data, targets("targets"));
+    let ranking = Ranking::of(scores, &labels, classes).unwrap();
+    // an AUC of 0 or 1 has no finite d'
+    let stored = |class: &ClassRanking| match (class.d_prime(), class.auc) {
+        (Some(value), _) => value as f32,
+        (None, Some(auc)) => 9999.0f32.copysign(auc as f32 - 0.5),
+        (None, None) => f32::NAN,
+    };
+    let of_classes = |of: &dyn Fn(&ClassRanking) -> f32| ranking.classes.iter().map(of).collect::<Vec<_>>();
+    case.check_values("ap", &of_classes(&|class| class.average_precision.unwrap() as f32));
+    case.check_values("auc", &of_classes(&|class| class.auc.unwrap() as f32));
+    case.check_values("dprime", &of_classes(&stored));
+    case.check_values("mAP", &[ranking.map().unwrap() as f32]);
+    case.check_values("mAUC", &[ranking.auc().unwrap() as f32]);
+    let with_an_empty_class = Ranking::of(scores, &targets("targets_empty_class"), classes).unwrap();
+    case.check_values(
+        "mAP_empty_class",
+        &[with_an_empty_class.map_all_classes().unwrap() as f32],
+    );
+    // the authors' accuracy of several targets takes the first of them
+    let first: Vec<usize> = labels
+        .iter()
+        .map(|targets| targets.first().map_or(0, |&target| target as usize))
+        .collect();
+    case.check_values(
+        "acc_argmax",
+        &[top_k(scores, &first, classes, 1).unwrap().value() as f32],
+    );
+    for (name, k) in [("top1", 1), ("top5", 5)] {
+        let share = top_k(&case.float("logits").data, &case.indices("labels"), classes, k).unwrap();
+        case.check_values(name, &[(100.0 * share.value()) as f32]);
+    }
 }

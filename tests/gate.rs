@@ -1,0 +1,191 @@
+//! What is made of records, on the real program: the gate, comparisons, and every form of the tables.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at what it cannot read")]
+
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn run(folder: &Path, line: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bridle-bench"));
+    command
+        .args(line.split_whitespace())
+        .current_dir(folder)
+        .output()
+        .unwrap()
+}
+
+fn code(folder: &Path, line: &str) -> i32 {
+    let output = run(folder, line);
+    let code = output.status.code().unwrap();
+    assert_ne!(code, 1, "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    code
+}
+
+fn stdout(folder: &Path, line: &str) -> String {
+    let output = run(folder, line);
+    assert!(
+        output.status.success(),
+        "{line}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn all_below(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all_below(&path, found)
+        } else {
+            found.push(path)
+        }
+    }
+}
+
+/// A folder with copies of the committed ESC-50 records and their predictions.
+fn copies() -> (tempfile::TempDir, Vec<PathBuf>) {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/records/esc50");
+    let to = tempfile::tempdir().unwrap();
+    let mut files = Vec::new();
+    all_below(&from, &mut files);
+    let mut records = Vec::new();
+    for file in files {
+        let copy = to.path().join("records").join(file.strip_prefix(&from).unwrap());
+        std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        std::fs::copy(&file, &copy).unwrap();
+        records.extend((copy.extension().unwrap() == "json").then_some(copy));
+    }
+    records.sort();
+    assert!(records.len() > 1);
+    (to, records)
+}
+
+fn edit(record: &Path, edit: impl FnOnce(&mut Value)) {
+    let mut value = serde_json::from_slice(&std::fs::read(record).unwrap()).unwrap();
+    edit(&mut value);
+    std::fs::write(record, value.to_string()).unwrap();
+}
+
+/// The first record with a codebook.
+fn quantized(records: &[PathBuf]) -> &PathBuf {
+    records
+        .iter()
+        .find(|path| path.to_string_lossy().contains("bridle-rq"))
+        .unwrap()
+}
+
+#[test]
+fn the_gate_holds_what_was_written_and_catches_what_moved() {
+    let gate = "regress --baseline baseline.toml records";
+    let write = format!("{gate} --write");
+    let edits: [(&str, fn(&mut Value)); 4] = [
+        ("an accuracy that fell", |record| {
+            let value = record["scores"][0]["value"].as_f64().unwrap();
+            record["scores"][0]["value"] = json!(value - 0.06);
+        }),
+        ("a score without a value", |record| {
+            record["scores"][0]["value"] = Value::Null
+        }),
+        ("a collapsed codebook", |record| {
+            let book = &mut record["phases"][1]["codebooks"][2];
+            book["used"] = json!(1);
+            book["usage"] = json!(1.0 / 256.0);
+            book["perplexity"] = json!(1.0);
+        }),
+        ("another plan", |record| record["plan_hash"] = json!("000000000000")),
+    ];
+    for (what, change) in edits {
+        let (folder, records) = copies();
+        assert_eq!(code(folder.path(), &write), 0);
+        assert_eq!(code(folder.path(), gate), 0, "unchanged records pass");
+        edit(quantized(&records), change);
+        assert_eq!(code(folder.path(), gate), 10, "{what}");
+    }
+    let (folder, records) = copies();
+    assert_eq!(code(folder.path(), &write), 0);
+    std::fs::remove_file(quantized(&records)).unwrap();
+    assert_eq!(
+        code(folder.path(), &format!("{gate} --summary summary.md")),
+        10,
+        "a missing record"
+    );
+    assert!(
+        std::fs::read_to_string(folder.path().join("summary.md"))
+            .unwrap()
+            .contains("FAILED")
+    );
+    let verdict: Value = serde_json::from_slice(&run(folder.path(), &format!("{gate} --format json")).stdout).unwrap();
+    assert_eq!(verdict["passed"], json!(false));
+}
+
+#[test]
+fn a_number_that_json_does_not_know_is_a_regression() {
+    let (folder, records) = copies();
+    let gate = "regress --baseline baseline.toml records";
+    assert_eq!(code(folder.path(), &format!("{gate} --write")), 0);
+    let record = quantized(&records);
+    let text = std::fs::read_to_string(record).unwrap();
+    let value = serde_json::from_str::<Value>(&text).unwrap()["scores"][0]["value"].to_string();
+    std::fs::write(
+        record,
+        text.replacen(&format!("\"value\": {value}"), "\"value\": NaN", 1),
+    )
+    .unwrap();
+    assert_eq!(code(folder.path(), gate), 10);
+}
+
+#[test]
+fn a_gate_that_cannot_judge_is_wrong_use() {
+    let (folder, _) = copies();
+    std::fs::write(folder.path().join("broken.toml"), "schema = 1\n[[run]]\ntask = 7\n").unwrap();
+    std::fs::create_dir(folder.path().join("empty")).unwrap();
+    for line in [
+        "regress --baseline nowhere.toml records",
+        "regress --baseline broken.toml records",
+        "regress --baseline baseline.toml empty --write",
+        "compare empty records",
+        "table records --only label",
+        "table records --format pdf",
+    ] {
+        assert_eq!(code(folder.path(), line), 2, "{line}");
+    }
+}
+
+#[test]
+fn a_record_does_not_differ_from_its_copy() {
+    let (folder, records) = copies();
+    let record = quantized(&records).display().to_string();
+    let found: Value = serde_json::from_str(&stdout(
+        folder.path(),
+        &format!("compare {record} {record} --format json"),
+    ))
+    .unwrap();
+    let rows = found[0]["rows"].as_array().unwrap();
+    assert!(!rows.is_empty());
+    for row in rows {
+        let text = row.to_string();
+        assert!(text.contains("no difference shown"), "{text}");
+    }
+    let table = stdout(folder.path(), &format!("compare {record} {record}"));
+    assert!(table.contains("+0.00 [+0.00, +0.00]"), "{table}");
+}
+
+#[test]
+fn tables_come_in_every_form() {
+    let (folder, _) = copies();
+    let form = |format: &str| stdout(folder.path(), &format!("table records --format {format}"));
+    assert!(form("latex").contains("\\toprule"));
+    assert!(form("csv").starts_with("table,"));
+    assert!(form("html").starts_with("<!DOCTYPE html>"));
+    assert!(form("markdown").contains("| method"));
+    assert!(
+        serde_json::from_str::<Value>(&form("json"))
+            .unwrap()
+            .as_array()
+            .unwrap()
+            .len()
+            > 2
+    );
+    assert!(form("terminal").contains("Published numbers"));
+}
