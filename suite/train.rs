@@ -98,6 +98,9 @@ pub enum TrainError {
 pub struct State {
     /// Id of the run that made these weights.
     pub id: String,
+    /// What they were trained on: the hash of the data's manifest. Absent in what older versions wrote.
+    #[serde(default)]
+    pub data: Option<String>,
     /// Index of the phase at hand; the number of phases when all are done.
     pub phase: usize,
     /// Steps done in it.
@@ -140,6 +143,15 @@ impl State {
             let levels = self.curve.perplexity.iter_mut().zip(&self.perplexity);
             levels.for_each(|(points, &level)| points.push(level));
         }
+    }
+}
+
+impl State {
+    /// Whether these weights were, for all that is known, trained on this data.
+    pub fn fits(&self, dataset: &Dataset) -> bool {
+        self.data
+            .as_ref()
+            .is_none_or(|data| *data == dataset.facts.manifest_sha256)
     }
 }
 
@@ -213,6 +225,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         let (mut student_optimizer, mut teacher_optimizer) = (AdamW::new(adamw), AdamW::new(adamw));
         let mut state = State {
             id: context.id.to_owned(),
+            data: Some(context.dataset.facts.manifest_sha256.clone()),
             ..State::default()
         };
         let resumed = saved.as_ref().map(|(_, state)| state.total_steps);

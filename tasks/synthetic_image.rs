@@ -14,8 +14,8 @@ const TILE: usize = 32;
 const SIZE: Size = Size { train: 300, test: 150 };
 const GENERATOR: Generator = Generator {
     colours: [[0.35, 0.35, 0.35], [0.75, 0.3, 0.3], [0.3, 0.7, 0.3], [0.3, 0.35, 0.8], [0.75, 0.7, 0.25]],
-    shade: 0.12,
-    grain: 0.1,
+    shade: 0.03,
+    grain: 0.03,
 };
 
 /// Everything that shapes the pictures; channel values lie between 0 and 1.

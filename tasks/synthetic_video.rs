@@ -19,8 +19,8 @@ const STRIPES: usize = 4;
 const SIZE: Size = Size { train: 150, test: 75 };
 const GENERATOR: Generator = Generator {
     colours: [[0.35, 0.35, 0.35], [0.75, 0.3, 0.3], [0.3, 0.7, 0.3], [0.3, 0.35, 0.8], [0.75, 0.7, 0.25]],
-    shade: 0.12,
-    grain: 0.1,
+    shade: 0.03,
+    grain: 0.03,
 };
 
 /// Everything that shapes the clips; channel values lie between 0 and 1.

@@ -109,6 +109,8 @@ enum Moment {
     Steps(usize),
     /// Pretraining is complete and the probe is at work.
     Evaluation,
+    /// Fine-tuning has written a checkpoint.
+    Finetuning,
 }
 
 impl Moment {
@@ -117,6 +119,9 @@ impl Moment {
             Self::Start => folder.join("results").exists(),
             Self::Steps(steps) => logged(folder) >= steps,
             Self::Evaluation => !files(&folder.join("runs/pretrained"), ".safetensors").is_empty(),
+            Self::Finetuning => files(&folder.join("runs/synthetic"), ".safetensors")
+                .iter()
+                .any(|path| path.components().any(|part| part.as_os_str() == "finetune")),
         }
     }
 }
@@ -178,6 +183,17 @@ fn joint_training_resumes_too() {
         Moment::Steps(7),
         &format!("{joint} --checkpoint-every 0"),
         &unbroken(joint),
+    );
+}
+
+#[test]
+fn fine_tuning_resumes_too() {
+    let finetune =
+        "--protocol knn,finetune --set pretrain.rounds=1 --set finetune.epochs=3 --set finetune.drop_path=0.3";
+    kill_and_resume(
+        Moment::Finetuning,
+        &format!("{finetune} --checkpoint-every 0"),
+        &unbroken(finetune),
     );
 }
 

@@ -219,6 +219,13 @@ impl<'a> OneRun<'a> {
         } else {
             None
         };
+        if saved.as_ref().is_some_and(|(_, state)| !state.fits(self.dataset)) {
+            let message = format!(
+                "the data has changed since the checkpoints in `{}` were written",
+                self.folder.display()
+            );
+            return Err(Failure::wrong_use(message).with_way_out("start anew, without --resume"));
+        }
         self.begin_folder(saved.as_ref().map(|(_, state)| state), resumes)?;
         let transductive = self
             .plan
@@ -267,6 +274,14 @@ impl<'a> OneRun<'a> {
                 return Ok(None);
             }
         };
+        if !state.fits(self.dataset) {
+            let note = format!(
+                "note: the pretraining of run {} saw other data; pretraining anew",
+                state.id
+            );
+            self.progress.say(&note);
+            return Ok(None);
+        }
         let init = Init::<B>::new(Seed::root(self.seed), device);
         let encoder = Vit::new(&config.geometry, &config.encoder, &init);
         let encoder = weights::load(encoder, &train::under(&saved, "encoder."))
