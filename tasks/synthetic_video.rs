@@ -1,4 +1,4 @@
-//! The built-in video task: four stripes that change colour every second frame; classes differ only in the order.
+//! The built-in video task: two stripes that change colour every second frame; classes differ only in the order.
 //!
 //! The colours run on from the end of one stripe to the start of the next, so that one stripe over all time shows the
 //! order, and what a hidden stripe does has to be inferred from it.
@@ -14,9 +14,9 @@ const VERSION: u32 = 2;
 const SLOT: usize = 2;
 
 /// Stripes, from top to bottom.
-const STRIPES: usize = 4;
+const STRIPES: usize = 2;
 
-const SIZE: Size = Size { train: 150, test: 75 };
+const SIZE: Size = Size { train: 300, test: 150 };
 const GENERATOR: Generator = Generator {
     colours: [[0.35, 0.35, 0.35], [0.75, 0.3, 0.3], [0.3, 0.7, 0.3], [0.3, 0.35, 0.8], [0.75, 0.7, 0.25]],
     shade: 0.03,
@@ -44,7 +44,7 @@ impl Task for SyntheticVideo {
             version: VERSION,
             summary: "generated clips, classes differ in the order of events only",
             modality: Modality::Video,
-            input: InputSpec::Video { frames: 16, side: 64, mean: [0.490, 0.480, 0.400], std: [0.231, 0.202, 0.222] },
+            input: InputSpec::Video { frames: 16, side: 32, mean: [0.490, 0.480, 0.400], std: [0.214, 0.182, 0.204] },
             classes: pattern::classes(),
             folds: None,
             metric: MainMetric::Top1,
