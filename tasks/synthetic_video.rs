@@ -1,7 +1,7 @@
-//! The built-in video task: two stripes that change colour every second frame; classes differ only in the order.
+//! The built-in video task: stripes that light up one after the other; classes differ only in the order in time.
 //!
-//! The colours run on from the end of one stripe to the start of the next, so that one stripe over all time shows the
-//! order, and what a hidden stripe does has to be inferred from it.
+//! An event lights its own quarter of the picture for one slot of two frames, so that what a hidden quarter does has to
+//! be inferred from the order of the others.
 
 use bridle_seed::Stream;
 
@@ -9,26 +9,22 @@ use crate::pattern::{self, SYMBOLS, Size};
 use crate::synthetic_image::normalise_channels;
 use crate::{DataError, Dataset, InputSpec, MainMetric, Modality, OpenRequest, Progress, Task, TaskSpec};
 
-const VERSION: u32 = 2;
+const VERSION: u32 = 1;
 /// Frames in one slot.
 const SLOT: usize = 2;
 
-/// Stripes, from top to bottom.
-const STRIPES: usize = 2;
-
-const SIZE: Size = Size { train: 300, test: 150 };
-const GENERATOR: Generator = Generator {
-    colours: [[0.35, 0.35, 0.35], [0.75, 0.3, 0.3], [0.3, 0.7, 0.3], [0.3, 0.35, 0.8], [0.75, 0.7, 0.25]],
-    shade: 0.03,
-    grain: 0.03,
-};
+const SIZE: Size = Size { train: 80, test: 40 };
+const GENERATOR: Generator =
+    Generator { dark: [0.2, 0.2, 0.25], light: [0.8, 0.75, 0.6], shade: 0.12, grain: 0.1 };
 
 /// Everything that shapes the clips; channel values lie between 0 and 1.
 #[derive(Debug)]
 struct Generator {
-    /// The pause's colour, then one per event.
-    colours: [[f32; 3]; SYMBOLS],
-    /// Largest deviation of a stripe's brightness in a slot.
+    /// The picture between events.
+    dark: [f32; 3],
+    /// A stripe while its event lasts.
+    light: [f32; 3],
+    /// Largest deviation of a slot's brightness.
     shade: f32,
     /// Largest deviation of one channel of one pixel.
     grain: f32,
@@ -44,7 +40,7 @@ impl Task for SyntheticVideo {
             version: VERSION,
             summary: "generated clips, classes differ in the order of events only",
             modality: Modality::Video,
-            input: InputSpec::Video { frames: 16, side: 32, mean: [0.490, 0.480, 0.400], std: [0.214, 0.182, 0.204] },
+            input: InputSpec::Video { frames: 16, side: 64, mean: [0.322, 0.312, 0.322], std: [0.257, 0.238, 0.167] },
             classes: pattern::classes(),
             folds: None,
             metric: MainMetric::Top1,
@@ -72,19 +68,17 @@ impl Task for SyntheticVideo {
 impl Generator {
     /// A clip, \[3, frames, side, side\].
     fn clip(&self, class: usize, frames: usize, side: usize, stream: &mut Stream) -> Vec<f32> {
-        let slots = frames.div_ceil(SLOT);
-        let colours: Vec<[f32; 3]> = pattern::draw(class, STRIPES * slots, stream)
+        let slots: Vec<(usize, f32)> = pattern::draw(class, frames.div_ceil(SLOT), stream)
             .into_iter()
-            .map(|number| {
-                let shade = self.shade * (2.0 * stream.uniform() - 1.0);
-                self.colours[number].map(|channel| channel + shade)
-            })
+            .map(|number| (number, self.shade * (2.0 * stream.uniform() - 1.0)))
             .collect();
         let mut clip = Vec::with_capacity(3 * frames * side * side);
         for channel in 0..3 {
             for (frame, y) in (0..frames).flat_map(|frame| (0..side).map(move |y| (frame, y))) {
-                let stripe = y * STRIPES / side;
-                let colour = colours[stripe * slots + frame / SLOT][channel];
+                let (number, shade) = slots[frame / SLOT];
+                // stripe 0 is the top quarter and belongs to event 1; the pause lights none
+                let lit = y * (SYMBOLS - 1) / side + 1 == number;
+                let colour = if lit { self.light[channel] } else { self.dark[channel] } + shade;
                 clip.extend((0..side).map(|_| (colour + self.grain * (2.0 * stream.uniform() - 1.0)).clamp(0.0, 1.0)));
             }
         }
