@@ -67,6 +67,9 @@ fn edit(record: &Path, edit: impl FnOnce(&mut Value)) {
     std::fs::write(record, value.to_string()).unwrap();
 }
 
+/// A change to a record.
+type Edit = fn(&mut Value);
+
 /// The first record with a codebook.
 fn quantized(records: &[PathBuf]) -> &PathBuf {
     records
@@ -79,7 +82,7 @@ fn quantized(records: &[PathBuf]) -> &PathBuf {
 fn the_gate_holds_what_was_written_and_catches_what_moved() {
     let gate = "regress --baseline baseline.toml records";
     let write = format!("{gate} --write");
-    let edits: [(&str, fn(&mut Value)); 4] = [
+    let edits: [(&str, Edit); 4] = [
         ("an accuracy that fell", |record| {
             let value = record["scores"][0]["value"].as_f64().unwrap();
             record["scores"][0]["value"] = json!(value - 0.06);
