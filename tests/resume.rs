@@ -189,7 +189,7 @@ fn joint_training_resumes_too() {
 #[test]
 fn fine_tuning_resumes_too() {
     let finetune =
-        "--protocol knn,finetune --set pretrain.rounds=1 --set finetune.epochs=3 --set finetune.drop_path=0.3";
+        "--protocol linear-probe,finetune --set pretrain.rounds=1 --set finetune.epochs=3 --set finetune.drop_path=0.3";
     kill_and_resume(
         Moment::Finetuning,
         &format!("{finetune} --checkpoint-every 0"),
