@@ -4,7 +4,7 @@
 //! cli -> request -> plan     what was asked for, with every value resolved
 //! command                    one file for each command
 //! model, input, labels       from the plan to sizes, from samples to batches, from the tokenizer to codes
-//! train                      the phases: the only loop over optimizer steps
+//! train                      the phases of pretraining, one loop for their steps
 //! protocol                   how a frozen encoder is judged
 //! checkpoint                 what a run needs to go on
 //! estimate, machine          what a plan costs, and what there is

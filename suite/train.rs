@@ -1,4 +1,4 @@
-//! Pretraining: the only loop over optimizer steps. Phases follow each other; each starts from the weights of the last
+//! Pretraining: one loop for the optimizer steps of all phases. Phases follow each other; each starts from the weights of the last
 //! with a fresh optimizer and schedule.
 
 use crate::checkpoint::{self, CheckpointError};
@@ -144,9 +144,7 @@ impl State {
             levels.for_each(|(points, &level)| points.push(level));
         }
     }
-}
 
-impl State {
     /// Whether these weights were, for all that is known, trained on this data.
     pub fn fits(&self, dataset: &Dataset) -> bool {
         self.data
