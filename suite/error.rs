@@ -128,6 +128,10 @@ impl From<DataError> for Failure {
         let (exit, way_out) = match &error {
             DataError::Cache { .. } => (Exit::Fault, Some("make room, or run in a folder that can be written")),
             DataError::WrongInput { .. } => (Exit::WrongUse, None),
+            DataError::MissingProgram { .. } => (
+                Exit::Device,
+                Some("install FFmpeg (`apt-get install ffmpeg`, `dnf install ffmpeg-free`, `brew install ffmpeg`)"),
+            ),
             DataError::NoFolderGiven { .. } | DataError::NoFolder { .. } | DataError::NotTheTask { .. } => (
                 Exit::Data,
                 Some("--data DIR with the unpacked data set, or set BRIDLE_DATA to the folder that holds it"),

@@ -2,9 +2,11 @@
 
 mod decode;
 mod fbank;
+mod input;
 mod resample;
 
 pub use decode::{AudioError, Waveform, decode};
 pub(crate) use fbank::normalise;
 pub use fbank::{FBANK_VERSION, Fbank, TooShort};
+pub(crate) use input::LogMel;
 pub use resample::{RESAMPLER_VERSION, resample};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::store::Rows;
 
 /// The part that a sample plays where a task gives train and test.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
     /// For training.
@@ -16,13 +16,33 @@ pub enum Split {
     Test,
 }
 
+/// What a sample is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Target {
+    /// One class, by its index.
+    Class(usize),
+    /// Any number of classes, by their indices in rising order.
+    Classes(Vec<usize>),
+}
+
+impl Target {
+    /// The indices of its classes.
+    pub fn classes(&self) -> &[usize] {
+        match self {
+            Self::Class(class) => std::slice::from_ref(class),
+            Self::Classes(classes) => classes,
+        }
+    }
+}
+
 /// One sample, without its input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
     /// Names the sample in predictions; unique within the data set.
     pub id: String,
-    /// Index of its class.
-    pub target: usize,
+    /// Its class or classes.
+    pub target: Target,
     /// Its fold, from 1, where the task has folds.
     pub fold: Option<u8>,
     /// Its part where the task has no folds; always [`Split::Train`] where it has.
@@ -36,6 +56,22 @@ pub struct Skipped {
     pub id: String,
     /// What is wrong with it.
     pub reason: String,
+}
+
+/// Listed samples that a copy of the data lacks, where copies are known to lack some.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    /// How many there are.
+    pub count: usize,
+    /// The ids of the first of them.
+    pub first: Vec<String>,
+}
+
+impl Missing {
+    /// Whether nothing is missing.
+    pub fn is_none(&self) -> bool {
+        self.count == 0
+    }
 }
 
 /// What a record says about its data.
@@ -58,6 +94,12 @@ pub struct DataFacts {
     pub subset: Option<usize>,
     /// Samples left out because they could not be used.
     pub skipped: Vec<Skipped>,
+    /// Samples left out because this copy lacks them; not counted among the skipped.
+    #[serde(default, skip_serializing_if = "Missing::is_none")]
+    pub missing: Missing,
+    /// How samples came into their splits, where the data does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub splitting: Option<String>,
     /// Mean of the model inputs before normalisation, padding included.
     pub measured_mean: f64,
     /// Standard deviation of the same.

@@ -69,7 +69,7 @@ pub enum DataError {
         /// What differs.
         reason: String,
     },
-    /// A line of a table that cannot be used.
+    /// A line of a table or of a task file that cannot be used.
     #[error("{}, line {line}: {reason}", path.display())]
     BadRow {
         /// The table.
@@ -176,6 +176,14 @@ pub enum DataError {
         path: PathBuf,
         /// The system's words.
         source: std::io::Error,
+    },
+    /// Video is decoded by programs that are not there.
+    #[error("`{program}` cannot be started: {reason}")]
+    MissingProgram {
+        /// The program.
+        program: String,
+        /// The system's words.
+        reason: String,
     },
     /// The threads for decoding cannot be started.
     #[error("cannot start {threads} threads")]

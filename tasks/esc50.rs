@@ -11,14 +11,15 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use self::layout::{CLASSES, Clip, Found, TABLE, VARIANTS, Variant, find, subset};
-use crate::audio::normalise;
+use crate::audio::LogMel;
 use crate::dataset::counts;
+use crate::listed::Media;
 use crate::store::{self, Outcome, Prepared, Row, Work};
 use crate::variant::{DIFFERENT, Listed, sha256};
 
 use crate::{
-    DataError, DataFacts, Dataset, FBANK_VERSION, Fbank, InputSpec, MainMetric, Modality, OpenRequest, Progress,
-    RESAMPLER_VERSION, Sample, Skipped, Split, Task, TaskSpec, Waveform, decode, resample,
+    DataError, DataFacts, Dataset, FBANK_VERSION, InputSpec, MainMetric, Missing, Modality, OpenRequest,
+    Progress, RESAMPLER_VERSION, Sample, Skipped, Split, Target, Task, TaskSpec, decode,
 };
 
 const NAME: &str = "esc50";
@@ -70,7 +71,7 @@ fn open(
     request: &OpenRequest,
     progress: &dyn Progress,
 ) -> Result<Dataset, DataError> {
-    let fbank = Input::new(&request.input)?;
+    let log_mel = LogMel::new(NAME, &request.input)?;
     let pool = store::pool(request.threads)?;
     let mut found = find(folder, variants, request.allow_different, &pool, progress)?;
     if let Some(n) = request.subset {
@@ -84,44 +85,13 @@ fn open(
         row: request.input.shape().iter().product(),
     };
     let prepared = store::open_or_compute(&work, &pool, progress, |index| {
-        match compute(folder, &found, &found.clips[index], &fbank) {
+        match compute(folder, &found, &found.clips[index], &log_mel) {
             Err(DataError::BadSample { reason, .. }) if request.allow_different => Ok(Outcome::Skipped(reason)),
             outcome => outcome.map(Outcome::Row),
         }
     })?;
     check_skipped(folder, &found, &prepared)?;
     Ok(dataset(found, prepared, request))
-}
-
-/// The log-mel input that a request asks for.
-struct Input {
-    fbank: Fbank,
-    frames: usize,
-    sample_rate: u32,
-    mean: f64,
-    std: f64,
-}
-
-impl Input {
-    fn new(spec: &InputSpec) -> Result<Self, DataError> {
-        let wrong = |reason: &str| DataError::WrongInput { task: NAME, reason: reason.to_owned() };
-        let InputSpec::Audio { frames, mels, sample_rate, mean, std } = *spec else {
-            return Err(wrong("its clips are sound"));
-        };
-        if frames == 0 || mels == 0 || !(1_000..=768_000).contains(&sample_rate) {
-            return Err(wrong("it needs frames, mel bands and a sample rate from 1,000 to 768,000 Hz"));
-        }
-        if !mean.is_finite() || !std.is_finite() || std <= 0.0 {
-            return Err(wrong("the normalisation needs a finite mean and a standard deviation above zero"));
-        }
-        Ok(Self { fbank: Fbank::new(sample_rate, mels), frames, sample_rate, mean, std })
-    }
-
-    fn row(&self, wave: Waveform) -> Result<Row, String> {
-        let samples = resample(wave.samples, wave.sample_rate, self.sample_rate);
-        let energies = self.fbank.padded(&samples, self.frames).map_err(|error| error.to_string())?;
-        Ok(Row::measured(energies, |values| normalise(values, self.mean, self.std)))
-    }
 }
 
 /// Names all that decides the features: task, how they are computed, and the content of every clip in order.
@@ -137,7 +107,7 @@ fn key(found: &Found, input: &InputSpec) -> String {
 }
 
 /// Reads, checks and transforms one clip.
-fn compute(folder: &Path, found: &Found, clip: &Clip, input: &Input) -> Result<Row, DataError> {
+fn compute(folder: &Path, found: &Found, clip: &Clip, input: &LogMel) -> Result<Row, DataError> {
     let Some(file) = &clip.file else {
         let path = folder.join("audio").join(&clip.row.stem);
         return Err(DataError::BadSample { path, reason: "there is no such file".to_owned() });
@@ -160,7 +130,8 @@ fn compute(folder: &Path, found: &Found, clip: &Clip, input: &Input) -> Result<R
             return Err(bad(format!("it has {} samples, not {samples}", wave.samples.len())));
         }
     }
-    input.row(wave).map_err(bad)
+    let energies = input.energies(wave).map_err(bad)?;
+    Ok(Row::measured(energies, |values| input.normalise(values)))
 }
 
 /// At most one sample, or 1 % of them, may be skipped.
@@ -192,7 +163,7 @@ fn dataset(found: Found, prepared: Prepared, request: &OpenRequest) -> Dataset {
         .filter(usable)
         .map(|index| {
             let row = &found.clips[index].row;
-            Sample { id: id(index), target: row.target, fold: Some(row.fold), split: Split::Train }
+            Sample { id: id(index), target: Target::Class(row.target), fold: Some(row.fold), split: Split::Train }
         })
         .collect();
     // a variant without pinned hashes is only itself if every clip could be used
@@ -207,6 +178,8 @@ fn dataset(found: Found, prepared: Prepared, request: &OpenRequest) -> Dataset {
         counts: counts(&samples),
         subset: request.subset,
         skipped: named,
+        missing: Missing::default(),
+        splitting: None,
         measured_mean: mean,
         measured_std: std,
         constant_mean,

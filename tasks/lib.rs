@@ -9,18 +9,23 @@
 mod audio;
 mod dataset;
 mod error;
+mod listed;
 mod pattern;
 mod store;
 mod task;
 mod variant;
+mod video;
 
 #[cfg(test)]
 mod support;
 
 pub use audio::{AudioError, FBANK_VERSION, Fbank, RESAMPLER_VERSION, TooShort, Waveform, decode, resample};
-pub use dataset::{DataFacts, Dataset, Sample, Skipped, Split};
+pub use dataset::{DataFacts, Dataset, Missing, Sample, Skipped, Split, Target};
 pub use error::{DataError, UnknownTask};
 pub use task::{InputSpec, MainMetric, Modality, OpenRequest, Progress, Task, TaskSpec};
+pub use video::{
+    CLIP_VERSION, Clip, ClipView, Ffmpeg, Frames, Framing, Place, Region, VideoAugment, VideoError, VideoFacts,
+};
 
 /// Declares each task's file and puts its type on the list, in the order in which `tasks()` shows them.
 macro_rules! tasks {
@@ -36,6 +41,7 @@ macro_rules! tasks {
 
 tasks! {
     esc50: Esc50,
+    kinetics: Kinetics,
     synthetic: Synthetic,
     synthetic_image: SyntheticImage,
     synthetic_video: SyntheticVideo,
@@ -92,7 +98,7 @@ mod tests {
     #[test]
     fn an_unknown_name_is_answered_with_the_known_ones() {
         let message = |name: &str| find(name).map(|task| task.spec().name).unwrap_err().to_string();
-        insta::assert_snapshot!(message("ecs50"), @"unknown task 'ecs50', did you mean 'esc50'? (known: esc50, synthetic, synthetic-image, synthetic-video)");
-        insta::assert_snapshot!(message("weather"), @"unknown task 'weather' (known: esc50, synthetic, synthetic-image, synthetic-video)");
+        insta::assert_snapshot!(message("ecs50"), @"unknown task 'ecs50', did you mean 'esc50'? (known: esc50, kinetics, synthetic, synthetic-image, synthetic-video)");
+        insta::assert_snapshot!(message("weather"), @"unknown task 'weather' (known: esc50, kinetics, synthetic, synthetic-image, synthetic-video)");
     }
 }

@@ -13,7 +13,7 @@ use bridle_seed::{Seed, Stream};
 use crate::dataset::counts;
 use crate::store::{self, Outcome, Row, Work};
 use crate::variant::sha256;
-use crate::{DataError, DataFacts, Dataset, OpenRequest, Progress, Sample, Split, TaskSpec};
+use crate::{DataError, DataFacts, Dataset, Missing, OpenRequest, Progress, Sample, Split, Target, TaskSpec};
 
 /// Kinds of events, and the pause.
 pub(crate) const SYMBOLS: usize = 5;
@@ -65,7 +65,7 @@ pub(crate) fn dataset(
     };
     let prepared = store::in_memory(&work, &pool, progress, |index| {
         let sample = &samples[index];
-        let values = generate(sample.target, &mut root.child(&sample.id).stream());
+        let values = generate(sample.target.classes()[0], &mut root.child(&sample.id).stream());
         Ok(Outcome::Row(Row::measured(values, &normalise)))
     })?;
     let (constant_mean, constant_std) = request.input.constants();
@@ -78,6 +78,8 @@ pub(crate) fn dataset(
         counts: counts(&samples),
         subset: request.subset,
         skipped: Vec::new(),
+        missing: Missing::default(),
+        splitting: None,
         measured_mean: prepared.mean,
         measured_std: prepared.std,
         constant_mean,
@@ -98,7 +100,7 @@ fn samples(size: Size, subset: Option<usize>) -> Vec<Sample> {
         let per_class = subset.map_or(per_class, |n| n.min(per_class));
         (0..per_class * CLASSES).map(move |index| Sample {
             id: format!("{name}-{index:05}"),
-            target: index % CLASSES,
+            target: Target::Class(index % CLASSES),
             fold: None,
             split,
         })

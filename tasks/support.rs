@@ -33,3 +33,20 @@ pub(crate) fn wav_bytes(sample_rate: u32, channels: u16, samples: &[f32]) -> Vec
     writer.finalize().expect("a header in memory");
     bytes.into_inner()
 }
+
+/// Bytes with some damage: cut off, a few altered, a piece doubled, taken out or overwritten with one value.
+pub(crate) fn mutated(bytes: &[u8], stream: &mut bridle_seed::Stream) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    for _ in 0..1 + stream.below(3) {
+        let (from, length) = (stream.below(bytes.len().max(1)), 1 + stream.below(64));
+        let piece = from..bytes.len().min(from + length);
+        match stream.below(5) {
+            0 => bytes.truncate(from),
+            1 => bytes[piece].iter_mut().for_each(|byte| *byte ^= stream.bits() as u8),
+            2 => bytes.extend_from_within(piece),
+            3 => drop(bytes.drain(piece)),
+            _ => bytes[piece].fill(stream.bits() as u8),
+        }
+    }
+    bytes
+}

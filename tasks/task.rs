@@ -92,6 +92,8 @@ impl InputSpec {
 pub enum MainMetric {
     /// Share of samples whose highest score is the target's.
     Top1,
+    /// Mean over classes of average precision, for samples with any number of classes.
+    Map,
 }
 
 /// A task's description: plain data.
@@ -107,7 +109,7 @@ pub struct TaskSpec {
     pub modality: Modality,
     /// The input unless a plan says otherwise.
     pub input: InputSpec,
-    /// Class names; a target is an index into them.
+    /// Class names; a target is an index into them. Numbers where the names come with the data.
     pub classes: Vec<String>,
     /// Number of cross-validation folds, numbered from 1; `None` where train and test are given.
     pub folds: Option<u8>,

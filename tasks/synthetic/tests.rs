@@ -43,7 +43,7 @@ fn splits_are_balanced_and_constants_are_those_measured() {
         assert_eq!((train.len(), test.len()), (40 * CLASSES, 40 * CLASSES), "{}", spec.name);
         for part in [train, test] {
             for class in 0..CLASSES {
-                assert_eq!(part.iter().filter(|&&index| data.samples[index].target == class).count(), 40);
+                assert_eq!(part.iter().filter(|&&index| data.samples[index].target.classes() == [class]).count(), 40);
             }
         }
         let facts = &data.facts;
@@ -73,7 +73,7 @@ fn largest_z(data: &Dataset, describe: impl Fn(&[f32]) -> Vec<f64>) -> f64 {
     let z = |entry: usize, class: usize| {
         let mean = rows.iter().map(|row| row[entry]).sum::<f64>() / n;
         let var = rows.iter().map(|row| (row[entry] - mean).powi(2)).sum::<f64>() / n;
-        let own = rows.iter().zip(&data.samples).filter(|(_, sample)| sample.target == class).map(|(row, _)| row[entry]);
+        let own = rows.iter().zip(&data.samples).filter(|(_, sample)| sample.target.classes() == [class]).map(|(row, _)| row[entry]);
         let per_class = n / CLASSES as f64;
         (own.sum::<f64>() / per_class - mean).abs() / (var / per_class).sqrt()
     };
@@ -133,7 +133,7 @@ fn whoever_hears_the_order_knows_the_class() {
     let input = Synthetic.spec().input;
     let mels = input.shape()[2];
     let data = Synthetic.open(&request(input, 0), &()).unwrap();
-    let right = |index: &usize| heard_class(data.input(*index), mels) == data.samples[*index].target;
+    let right = |index: &usize| heard_class(data.input(*index), mels) == data.samples[*index].target.classes()[0];
     let correct = (0..data.samples.len()).filter(right).count();
     let share = correct as f64 / data.samples.len() as f64;
     assert!(share > 0.95, "only {share} of the clips can be told by ear");

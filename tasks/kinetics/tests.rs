@@ -1,0 +1,154 @@
+//! Lists and folders of videos, one fault at a time, and the small real set where it is at hand.
+#![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::*;
+use crate::Split;
+use crate::support::outside_data;
+
+/// A folder with these files; those named .mp4 are empty.
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in files {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+    folder
+}
+
+fn found(files: &[(&str, &str)]) -> Result<Vec<(String, usize, Split, bool)>, String> {
+    let folder = folder(files);
+    let listing = listing(folder.path()).map_err(|error| error.to_string().replace(&folder.path().display().to_string(), "K"))?;
+    let entry = |entry: crate::listed::Entry| {
+        (entry.id, entry.target.classes()[0], entry.split, entry.file.is_some())
+    };
+    Ok(listing.entries.into_iter().map(entry).collect())
+}
+
+#[test]
+fn every_way_to_write_a_line_is_the_same_list() {
+    let expected = vec![
+        ("train/a b/x, y.mp4".to_owned(), 1, Split::Train, true),
+        ("train/z.MKV".to_owned(), 0, Split::Train, false),
+        ("val/v.webm".to_owned(), 1, Split::Test, false),
+    ];
+    let video = ("train/a b/x, y.mp4", "");
+    for (train, val) in [
+        ("train/a b/x, y.mp4 1\ntrain/z.MKV 0\n", "val/v.webm 1"),
+        ("train/a b/x, y.mp4,1\r\ntrain/z.MKV,0\r\n", "val/v.webm,1\r\n"),
+        ("\"train/a b/x, y.mp4\", 1\n\n./train/z.MKV, 0", "val/v.webm\t1"),
+        ("path,label\ntrain/a b/x, y.mp4,1\ntrain/z.MKV,0", "path label\nval/v.webm 1"),
+        ("train/a b/x, y.mp4,b: on a bike\ntrain/z.MKV,a, b", "val/v.webm b: on a bike"),
+    ] {
+        assert_eq!(found(&[("train.csv", train), ("val.csv", val), video]).unwrap(), expected, "{train}");
+    }
+}
+
+#[test]
+fn folders_are_classes() {
+    let files = ["train/b/2.mp4", "train/b/1.avi", "train/a/1.webm", "val/b/1.mkv", "train/b/notes.txt", "train/a/.1.mp4"];
+    let entries = found(&files.map(|name| (name, ""))).unwrap();
+    let ids: Vec<(&str, usize)> = entries.iter().map(|(id, class, ..)| (id.as_str(), *class)).collect();
+    assert_eq!(ids, [("train/a/1.webm", 0), ("train/b/1.avi", 1), ("train/b/2.mp4", 1), ("val/b/1.mkv", 1)]);
+    assert_eq!(entries.iter().filter(|entry| entry.2 == Split::Test).count(), 1);
+}
+
+#[test]
+fn a_bad_list_or_folder_is_named() {
+    let lists = |train: &str, labels: Option<&str>| {
+        let mut files = vec![("train.csv", train), ("val.csv", "v.mp4 0")];
+        files.extend(labels.map(|labels| ("labels.csv", labels)));
+        found(&files).unwrap_err()
+    };
+    insta::assert_snapshot!(found(&[]).unwrap_err(), @"K is not the kinetics data: it has no train.csv and val.csv, nor the folders train and val");
+    insta::assert_snapshot!(lists("", None), @"K/train.csv, line 1: it lists nothing");
+    insta::assert_snapshot!(lists("a.mp4 0\nb.mp4", None), @"K/train.csv, line 2: it is not a path and a label with a space or comma between");
+    insta::assert_snapshot!(lists("a.mp4 0\na.mp4 1", None), @"K/train.csv, line 2: 'a.mp4' is listed a second time");
+    insta::assert_snapshot!(lists("a.mp4 0\nb.mp4 2", None), @"K/train.csv, line 1: classes must be numbered from 0 without gaps, and 1 is not there");
+    insta::assert_snapshot!(lists("../a.mp4 0", None), @"K/train.csv, line 1: '../a.mp4' leads out of the data folder");
+    insta::assert_snapshot!(lists("/else/a.mp4 0", None), @"K/train.csv, line 1: '/else/a.mp4' does not lie in the data folder; link it there, and list the link");
+    insta::assert_snapshot!(lists("a.mp4 1", Some("0,zero")), @"K/train.csv, line 1: there is no class 1 in labels.csv");
+    insta::assert_snapshot!(lists("a.mp4 0", Some("label_index,label\n0,zero\nzero")), @"K/labels.csv, line 3: it is not a class number and a name with a comma between");
+    insta::assert_snapshot!(lists("a.mp4 0", Some("0,zero\n0,null")), @"K/labels.csv, line 2: the class 0 is named a second time");
+    insta::assert_snapshot!(lists("label,youtube_id,time_start,time_end,split\n", None), @"K/train.csv, line 1: this is the list of what YouTube has; needed are lines of path and label");
+    insta::assert_snapshot!(found(&[("train/a/1.mp4", ""), ("val/b/1.mp4", "")]).unwrap_err(), @"K/val/b is not listed in the classes of K/train");
+    insta::assert_snapshot!(found(&[("train/a/1.txt", ""), ("val/b.mp4", "")]).unwrap_err(), @"K is not the kinetics data: it has no video in its folder train");
+}
+
+fn request(data: PathBuf, cache: &Path) -> OpenRequest {
+    OpenRequest {
+        data: Some(data),
+        offline: true,
+        input: InputSpec::Video { frames: 4, side: 32, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
+        subset: Some(2),
+        allow_different: true,
+        cache: cache.to_owned(),
+        threads: 0,
+    }
+}
+
+#[test]
+fn lists_are_different_data_until_that_is_allowed() {
+    let folder = folder(&[("train.csv", "a.mp4 0\nb.mp4 1"), ("val.csv", "v.mp4 0")]);
+    let request = OpenRequest { allow_different: false, ..request(folder.path().to_owned(), folder.path()) };
+    let error = Kinetics.open(&request, &()).map(|_| ()).unwrap_err().to_string();
+    assert!(error.ends_with("none is pinned, as copies differ; this one lists 3 videos of 2 classes"), "{error}");
+}
+
+#[test]
+fn the_small_real_set_is_what_is_known_of_it() {
+    let (Some(data), Some(programs)) = (outside_data("kinetics-mini"), crate::video::programs()) else { return };
+    let cache = tempfile::tempdir().unwrap();
+    let whole = listing(&data).unwrap();
+    let mut histogram = BTreeMap::new();
+    for entry in &whole.entries {
+        let path = data.join(entry.file.as_ref().unwrap());
+        let facts = programs.probe(&path).unwrap();
+        let class = &whole.classes[entry.target.classes()[0]];
+        let (clips, frames): &mut (usize, BTreeMap<u64, usize>) = histogram.entry((entry.split, class)).or_default();
+        *clips += 1;
+        *frames.entry(facts.frames / 10 * 10).or_default() += 1;
+    }
+    let histogram: Vec<_> = histogram.into_iter().collect();
+    let opened = Kinetics.open(&request(data, cache.path()), &()).unwrap();
+    assert_eq!(opened.samples.len(), 24);
+    insta::assert_json_snapshot!((&opened.facts, histogram), {
+        "[0].measured_mean" => insta::rounded_redaction(3),
+        "[0].measured_std" => insta::rounded_redaction(3),
+    });
+}
+
+#[test]
+fn a_clip_is_that_of_its_own_file_and_broken_ones_are_named() {
+    let (Some(data), Some(_)) = (outside_data("kinetics-mini"), crate::video::programs()) else { return };
+    let copy = tempfile::tempdir().unwrap();
+    let mut train = String::new();
+    for number in 0..3 {
+        let name = format!("fight_{number}.mp4");
+        let original = std::fs::read_dir(data.join("train/fight")).unwrap().map(|entry| entry.unwrap().path());
+        std::fs::copy(original.min().unwrap(), copy.path().join(&name)).unwrap();
+        train.push_str(&format!("{name} 0\n"));
+    }
+    std::fs::write(copy.path().join("fight_1.mp4"), "no video").unwrap();
+    std::fs::write(copy.path().join("train.csv"), train).unwrap();
+    std::fs::write(copy.path().join("val.csv"), "fight_v.mp4 0").unwrap();
+    let request = OpenRequest { subset: None, ..request(copy.path().to_owned(), &copy.path().join("cache")) };
+    let error = Kinetics.open(&request, &()).map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("2 of 4 samples") && error.contains("the first is fight_1.mp4: ffprobe says:"), "{error}");
+    std::fs::write(copy.path().join("val.csv"), "fight_2.mp4 0").unwrap();
+    std::fs::write(copy.path().join("train.csv"), "fight_0.mp4 0\nfight_1.mp4 0").unwrap();
+    let opened = Kinetics.open(&request, &()).unwrap();
+    assert_eq!((opened.samples.len(), opened.facts.skipped[0].id.as_str()), (2, "fight_1.mp4"));
+    assert_eq!(opened.input(0), opened.input(1));
+    let clips = Clips::new(NAME, &request.input, STRIDE, AUGMENT).unwrap();
+    let seed = bridle_seed::Seed::root(1);
+    let view = |stream: u64| {
+        let listing = listing(copy.path()).unwrap();
+        listing.view(&clips, 0, Some(&mut seed.indexed(stream).stream())).unwrap()
+    };
+    assert_eq!(view(1), view(1));
+    assert_ne!(view(1), view(2));
+}

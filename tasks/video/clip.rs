@@ -1,0 +1,137 @@
+//! A clip in memory, and how it is cut from a file.
+
+use std::path::Path;
+
+use super::probe::VideoFacts;
+use super::program::{Ffmpeg, VideoError};
+use super::view::Frames;
+
+/// Pictures in time, all of one size.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clip {
+    /// Number of pictures.
+    pub frames: usize,
+    /// Pixels across.
+    pub width: usize,
+    /// Pixels down.
+    pub height: usize,
+    /// \[frames, height, width, 3\].
+    pub rgb: Vec<u8>,
+}
+
+/// A rectangle of an upright picture, in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// From the left.
+    pub x: usize,
+    /// From above.
+    pub y: usize,
+    /// Pixels across.
+    pub width: usize,
+    /// Pixels down.
+    pub height: usize,
+}
+
+/// What pictures are made of a video's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// The whole, in its own size.
+    Whole,
+    /// The whole, scaled until its short edge has this many pixels.
+    ShortSide(usize),
+    /// A part, scaled to a square of this many pixels.
+    Square(Region, usize),
+}
+
+impl Framing {
+    /// The size of the pictures, and the filters that make them.
+    fn of(self, facts: &VideoFacts) -> (usize, usize, String) {
+        // bicubic, and the same on every processor
+        let scale =
+            |width, height| format!("scale={width}:{height}:flags=bicubic+accurate_rnd+full_chroma_int+bitexact");
+        let (width, height) = (facts.width, facts.height);
+        match self {
+            Self::Whole => (width, height, scale(width, height)),
+            Self::ShortSide(side) => {
+                let long = |edge: usize| ((edge * side) as f64 / width.min(height) as f64).round() as usize;
+                let (width, height) = (long(width), long(height));
+                (width, height, scale(width, height))
+            }
+            Self::Square(Region { x, y, width, height }, side) => (
+                side,
+                side,
+                format!("crop={width}:{height}:{x}:{y}:exact=1,{}", scale(side, side)),
+            ),
+        }
+    }
+}
+
+impl Ffmpeg {
+    /// Decodes the frames of a clip, in one run of `ffmpeg` that ends with the last of them.
+    pub fn take(&self, file: &Path, facts: &VideoFacts, frames: Frames, framing: Framing) -> Result<Clip, VideoError> {
+        let Frames { start, count, stride } = frames.within(facts.frames);
+        let last = start + (count.max(1) as u64 - 1) * stride as u64;
+        let (width, height, filters) = framing.of(facts);
+        let filters = format!("select='between(n,{start},{last})*not(mod(n-{start},{stride}))',{filters}");
+        let picture = 3 * width * height;
+        let mut rgb = self.decode(file, facts.stream, &filters, count, (count * picture) as u64)?;
+        if rgb.len() != count * picture {
+            return Err(VideoError::CutOff {
+                expected: count,
+                decoded: rgb.len() / picture,
+            });
+        }
+        rgb.reserve_exact((frames.count - count) * picture);
+        for _ in count..frames.count {
+            rgb.extend_from_within(rgb.len() - picture..);
+        }
+        Ok(Clip {
+            frames: frames.count,
+            width,
+            height,
+            rgb,
+        })
+    }
+}
+
+impl Clip {
+    /// The part of every picture within `region`. Panics if it reaches over the edge.
+    pub fn crop(&self, region: Region) -> Self {
+        let Region { x, y, width, height } = region;
+        assert!(
+            x + width <= self.width && y + height <= self.height,
+            "{region:?} is not within the picture"
+        );
+        let rows = (0..self.frames).flat_map(|frame| (y..y + height).map(move |row| frame * self.height + row));
+        let rgb = rows
+            .flat_map(|row| self.rgb[3 * (row * self.width + x)..][..3 * width].iter().copied())
+            .collect();
+        Self {
+            frames: self.frames,
+            width,
+            height,
+            rgb,
+        }
+    }
+
+    /// The same with left and right exchanged.
+    pub fn mirrored(&self) -> Self {
+        let row = |row: &[u8]| -> Vec<u8> { row.chunks_exact(3).rev().flatten().copied().collect() };
+        Self {
+            rgb: self.rgb.chunks_exact(3 * self.width).flat_map(row).collect(),
+            ..*self
+        }
+    }
+
+    /// Values from 0 to 1, \[3, frames, height, width\].
+    pub fn planes(&self) -> Vec<f32> {
+        let plane = |channel: usize| {
+            self.rgb
+                .iter()
+                .skip(channel)
+                .step_by(3)
+                .map(|&value| f32::from(value) / 255.0)
+        };
+        (0..3).flat_map(plane).collect()
+    }
+}

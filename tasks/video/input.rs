@@ -1,0 +1,96 @@
+//! Video files as model inputs.
+
+use std::path::Path;
+
+use bridle_seed::Stream;
+
+use super::{CLIP_VERSION, ClipView, Ffmpeg, VideoAugment, VideoError};
+use crate::listed::Media;
+use crate::synthetic_image::normalise_channels;
+use crate::{DataError, InputSpec};
+
+/// The largest edge of an input, and the most frames: beyond it is a slip of the hand.
+const MOST: usize = 4_096;
+
+/// How files become inputs.
+pub(crate) struct Clips {
+    ffmpeg: Ffmpeg,
+    frames: usize,
+    stride: usize,
+    side: usize,
+    mean: [f64; 3],
+    std: [f64; 3],
+    augment: VideoAugment,
+}
+
+impl Clips {
+    /// For the input that `task` is asked for; its frames are `stride` apart.
+    pub fn new(task: &'static str, spec: &InputSpec, stride: usize, augment: VideoAugment) -> Result<Self, DataError> {
+        let wrong = |reason: &str| DataError::WrongInput {
+            task,
+            reason: reason.to_owned(),
+        };
+        let InputSpec::Video {
+            frames,
+            side,
+            mean,
+            std,
+        } = *spec
+        else {
+            return Err(wrong("its samples are videos"));
+        };
+        if !(1..=MOST).contains(&frames) || !(1..=MOST).contains(&side) || stride == 0 {
+            return Err(wrong(
+                "it needs frames, a side and a stride of at least 1, frames and side of at most 4,096",
+            ));
+        }
+        if !mean.iter().chain(&std).all(|value| value.is_finite()) || std.iter().any(|&std| std <= 0.0) {
+            return Err(wrong(
+                "the normalisation needs finite means and standard deviations above zero",
+            ));
+        }
+        let ffmpeg = Ffmpeg::find().map_err(|error| match error {
+            VideoError::Missing { program, source } => DataError::MissingProgram {
+                program,
+                reason: source.to_string(),
+            },
+            other => DataError::MissingProgram {
+                program: "ffmpeg".to_owned(),
+                reason: other.to_string(),
+            },
+        })?;
+        Ok(Self {
+            ffmpeg,
+            frames,
+            stride,
+            side,
+            mean,
+            std,
+            augment,
+        })
+    }
+}
+
+impl Media for Clips {
+    fn key(&self) -> String {
+        format!("clips {CLIP_VERSION} stride {}", self.stride)
+    }
+
+    fn view(&self, file: &Path, augment: Option<&mut Stream>) -> Result<Vec<f32>, String> {
+        let view = || {
+            let facts = self.ffmpeg.probe(file)?;
+            let view = match augment {
+                Some(stream) => ClipView::training(&facts, self.frames, self.stride, &self.augment, stream),
+                None => ClipView::evaluation(&facts, self.frames, self.stride),
+            };
+            self.ffmpeg.view(file, &facts, view, self.side)
+        };
+        view()
+            .map(|clip| clip.planes())
+            .map_err(|error: VideoError| error.to_string())
+    }
+
+    fn normalise(&self, values: &mut [f32]) {
+        normalise_channels(values, self.mean, self.std);
+    }
+}

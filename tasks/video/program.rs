@@ -1,0 +1,337 @@
+//! The programs `ffmpeg` and `ffprobe`, run with limits: a broken file costs an error, never a hang or all memory.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A clip of ten seconds takes a second; this is for files that lead a decoder astray.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Bytes that the programs may ask for at once: far more than a picture of 16,384 x 16,384 pixels needs.
+const MAX_ALLOCATION: &str = "1610612736";
+/// Containers that people keep videos in. Without this list FFmpeg would draw a text file, and follow a play list.
+const CONTAINERS: &str = "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg,h264,hevc,mpegvideo";
+/// More of what a program complains about is not kept.
+const COMPLAINTS: u64 = 64 << 10;
+
+/// Why a file gives no clip.
+#[derive(Debug, thiserror::Error)]
+pub enum VideoError {
+    /// One of the programs is not there.
+    #[error("`{program}` cannot be started: {source}")]
+    Missing {
+        /// Its name.
+        program: String,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// A program did not accept the file.
+    #[error("{program} says: {reason}")]
+    Refused {
+        /// Its name.
+        program: String,
+        /// Its last words.
+        reason: String,
+    },
+    /// A program took too long.
+    #[error("{program} did not finish within {seconds} s")]
+    TooSlow {
+        /// Its name.
+        program: String,
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// No stream of pictures, or one without pictures.
+    #[error("it holds no video")]
+    NoVideo,
+    /// A picture size that no camera has.
+    #[error("its pictures of {width} x {height} pixels are too large or too elongated")]
+    Size {
+        /// Pixels across.
+        width: usize,
+        /// Pixels down.
+        height: usize,
+    },
+    /// Fewer frames could be decoded than the container lists.
+    #[error("it is cut off: {expected} frames were to be decoded, {decoded} could be")]
+    CutOff {
+        /// Frames asked for.
+        expected: usize,
+        /// Frames that came.
+        decoded: usize,
+    },
+}
+
+/// The two programs.
+#[derive(Clone, Debug)]
+pub struct Ffmpeg {
+    ffmpeg: PathBuf,
+    ffprobe: PathBuf,
+    patience: Duration,
+    /// How this release of ffmpeg is told to neither repeat nor drop frames.
+    passthrough: [&'static str; 2],
+}
+
+impl Ffmpeg {
+    /// The programs on the path.
+    pub fn find() -> Result<Self, VideoError> {
+        Self::at("ffmpeg".into(), "ffprobe".into(), PATIENCE)
+    }
+
+    pub(super) fn at(ffmpeg: PathBuf, ffprobe: PathBuf, patience: Duration) -> Result<Self, VideoError> {
+        let version = |program: &Path| run(program, &["-version".into()], COMPLAINTS, patience);
+        let first = version(&ffmpeg)?;
+        version(&ffprobe)?;
+        let passthrough = passthrough(&String::from_utf8_lossy(&first));
+        Ok(Self {
+            ffmpeg,
+            ffprobe,
+            patience,
+            passthrough,
+        })
+    }
+
+    /// What `ffprobe` prints of a file with these options; at most `limit` bytes.
+    pub(super) fn ask(&self, file: &Path, options: &[&str], limit: u64) -> Result<Vec<u8>, VideoError> {
+        let mut arguments = reading(file);
+        arguments.extend(options.iter().map(OsString::from));
+        run(&self.ffprobe, &arguments, limit, self.patience).map_err(|error| about(error, file))
+    }
+
+    /// What `ffmpeg` writes of one stream of a file as raw rgb24 after the filters; at most `limit` bytes.
+    pub(super) fn decode(
+        &self,
+        file: &Path,
+        stream: usize,
+        filters: &str,
+        frames: usize,
+        limit: u64,
+    ) -> Result<Vec<u8>, VideoError> {
+        // every damaged picture ends the program (-xerror); a filter keeps counting where the picture's size changes
+        let mut arguments: Vec<OsString> = ["-nostdin", "-xerror", "-threads", "1", "-reinit_filter", "0"]
+            .map(OsString::from)
+            .to_vec();
+        arguments.extend(reading(file));
+        let (stream, frames) = (format!("0:{stream}"), frames.to_string());
+        let output = ["-map", &stream, "-an", "-sn", "-dn", "-vf", filters];
+        arguments.extend(output.iter().chain(&self.passthrough).map(OsString::from));
+        arguments.extend(["-frames:v", &frames, "-pix_fmt", "rgb24", "-f", "rawvideo", "pipe:1"].map(OsString::from));
+        run(&self.ffmpeg, &arguments, limit, self.patience).map_err(|error| about(error, file))
+    }
+}
+
+/// Both programs' options for opening a file: quiet, bounded, and files only, never the network.
+fn reading(file: &Path) -> Vec<OsString> {
+    let fixed = [
+        "-hide_banner",
+        "-v",
+        "error",
+        "-max_alloc",
+        MAX_ALLOCATION,
+        "-protocol_whitelist",
+        "file",
+    ];
+    let mut arguments: Vec<OsString> = fixed.map(OsString::from).to_vec();
+    // the prefix keeps a name that begins with a dash or looks like an address from being one
+    let mut name = OsString::from("file:");
+    name.push(file);
+    arguments.extend([
+        OsString::from("-format_whitelist"),
+        CONTAINERS.into(),
+        "-i".into(),
+        name,
+    ]);
+    arguments
+}
+
+/// `-fps_mode` since 5.1, where `-vsync` began to fade out; a version that is no number is newer.
+fn passthrough(version: &str) -> [&'static str; 2] {
+    let word = version.split_whitespace().nth(2).unwrap_or_default();
+    let mut numbers = word
+        .trim_start_matches('n')
+        .split(['.', '-'])
+        .map_while(|part| part.parse::<u32>().ok());
+    match (numbers.next(), numbers.next().unwrap_or(0)) {
+        (Some(major), minor) if (major, minor) < (5, 1) => ["-vsync", "0"],
+        _ => ["-fps_mode", "passthrough"],
+    }
+}
+
+/// Runs a program to its end and gives what it wrote. It is killed when its time is over, or when it wrote too much.
+fn run(program: &Path, arguments: &[OsString], limit: u64, patience: Duration) -> Result<Vec<u8>, VideoError> {
+    let name = program
+        .file_name()
+        .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let missing = |source| VideoError::Missing {
+        program: name.clone(),
+        source,
+    };
+    let mut child = Running(
+        Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(missing)?,
+    );
+    let deadline = Instant::now() + patience;
+    let output = drain(child.0.stdout.take().expect("stdout is piped"), limit + 1);
+    let complaints = drain(child.0.stderr.take().expect("stderr is piped"), COMPLAINTS);
+    let collect = |from: mpsc::Receiver<Vec<u8>>| from.recv_timeout(deadline - Instant::now().min(deadline)).ok();
+    let too_slow = || VideoError::TooSlow {
+        program: name.clone(),
+        seconds: patience.as_secs(),
+    };
+    let output = collect(output).ok_or_else(too_slow)?;
+    if output.len() as u64 > limit {
+        let reason = format!("more than {limit} bytes, which is too much");
+        return Err(VideoError::Refused { program: name, reason });
+    }
+    let complaints = collect(complaints).ok_or_else(too_slow)?;
+    match child.end(deadline).ok_or_else(too_slow)? {
+        true => Ok(output),
+        false => Err(VideoError::Refused {
+            program: name.clone(),
+            reason: last_words(&complaints),
+        }),
+    }
+}
+
+/// Reads at most `limit` bytes in a thread of its own, so that a full pipe never stops the program; the rest is let go.
+fn drain(mut pipe: impl Read + Send + 'static, limit: u64) -> mpsc::Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // a pipe that breaks ends what is read, and the program's exit status says why
+        let _ = pipe.by_ref().take(limit).read_to_end(&mut bytes);
+        let full = bytes.len() as u64 == limit;
+        let _ = sender.send(bytes);
+        if full {
+            let _ = std::io::copy(&mut pipe, &mut std::io::sink());
+        }
+    });
+    receiver
+}
+
+/// A program under way; killed if it is dropped before its end.
+struct Running(Child);
+
+impl Running {
+    /// Whether it ended well; `None` if it did not end in time.
+    fn end(&mut self, deadline: Instant) -> Option<bool> {
+        loop {
+            match self.0.try_wait() {
+                Ok(Some(status)) => return Some(status.success()),
+                Ok(None) if Instant::now() < deadline => thread::sleep(Duration::from_millis(1)),
+                _ => return None,
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // both fail only for a program that has ended already
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The last line that a program wrote, without the addresses of its parts, which differ each time.
+fn last_words(complaints: &[u8]) -> String {
+    let text = String::from_utf8_lossy(complaints);
+    let last = text
+        .lines()
+        .map(str::trim)
+        .rfind(|line| !line.is_empty())
+        .unwrap_or("nothing");
+    match last.strip_prefix('[').and_then(|rest| rest.split_once(" @ ")) {
+        Some((part, rest)) => format!("{part}: {}", rest.split_once("] ").map_or(rest, |(_, words)| words)),
+        None => last.to_owned(),
+    }
+}
+
+/// The error without the file's name, which whoever shows the error puts before it.
+fn about(error: VideoError, file: &Path) -> VideoError {
+    match error {
+        VideoError::Refused { program, reason } => {
+            let named = |name: &OsStr| format!("file:{}: ", name.to_string_lossy());
+            VideoError::Refused {
+                program,
+                reason: reason.replace(&named(file.as_os_str()), ""),
+            }
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
+
+    use super::*;
+
+    fn shell(script: &str, limit: u64, patience: Duration) -> Result<Vec<u8>, VideoError> {
+        run(Path::new("/bin/sh"), &["-c".into(), script.into()], limit, patience)
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_ended() {
+        let begun = Instant::now();
+        for script in ["exec sleep 60", "exec >&- 2>&-; sleep 60", "exec 2>&-; sleep 60", "yes"] {
+            let error = shell(script, 1 << 20, Duration::from_millis(300)).unwrap_err();
+            let stopped = matches!(error, VideoError::TooSlow { .. } | VideoError::Refused { .. });
+            assert!(stopped, "{script}: {error}");
+        }
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn output_is_whole_or_an_error() {
+        let long = Duration::from_secs(20);
+        assert_eq!(shell("printf abc", 3, long).unwrap(), b"abc");
+        assert!(matches!(shell("printf abcd", 3, long), Err(VideoError::Refused { .. })));
+        // more complaints than a pipe holds do not stop it
+        let loud = "i=0; while [ $i -lt 20000 ]; do echo 0123456789 >&2; i=$((i+1)); done; printf ok";
+        assert_eq!(shell(loud, 3, long).unwrap(), b"ok");
+        let error = shell("echo '[mov @ 0x55d0] moov atom not found' >&2; exit 1", 3, long).unwrap_err();
+        assert_eq!(error.to_string(), "sh says: mov: moov atom not found");
+    }
+
+    #[test]
+    fn a_missing_program_is_named() {
+        let at = |ffmpeg: &str, ffprobe: &str| Ffmpeg::at(ffmpeg.into(), ffprobe.into(), PATIENCE).unwrap_err();
+        let error = at("/no/such/ffmpeg", "/no/such/ffprobe");
+        assert!(
+            matches!(&error, VideoError::Missing { program, .. } if program == "ffmpeg"),
+            "{error}"
+        );
+        let error = at("/bin/true", "/no/such/ffprobe");
+        assert!(
+            matches!(&error, VideoError::Missing { program, .. } if program == "ffprobe"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn releases_are_told_apart() {
+        for (version, expected) in [
+            ("4.4.2-0ubuntu0.22.04.1", "-vsync"),
+            ("5.0", "-vsync"),
+            ("5.1.9-0+deb12u1", "-fps_mode"),
+            ("n6.0", "-fps_mode"),
+            ("8.0-static", "-fps_mode"),
+            ("N-112233-gabcdef", "-fps_mode"),
+        ] {
+            assert_eq!(
+                passthrough(&format!("ffmpeg version {version} Copyright"))[0],
+                expected,
+                "{version}"
+            );
+        }
+    }
+}
