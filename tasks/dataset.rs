@@ -164,6 +164,17 @@ impl Dataset {
     }
 }
 
+/// How often each of the training samples is to be drawn, so that rare classes are seen as often as common ones: the sum
+/// over its classes of 1000 / (training samples of the class + 0.01), as in the published recipes for AudioSet of PSLA
+/// (Gong et al. 2021) and AST.
+pub fn sampling_weights(dataset: &Dataset, train: &[usize]) -> Vec<f64> {
+    let classes = |&sample: &usize| dataset.samples[sample].target.classes();
+    let mut counts = vec![0usize; dataset.classes.len()];
+    train.iter().flat_map(classes).for_each(|&class| counts[class] += 1);
+    let weight = |sample| classes(sample).iter().map(|&class| 1000.0 / (counts[class] as f64 + 0.01)).sum();
+    train.iter().map(weight).collect()
+}
+
 /// Samples per split, by the names of [`DataFacts::counts`].
 pub(crate) fn counts(samples: &[Sample]) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();

@@ -20,7 +20,7 @@ mod video;
 mod support;
 
 pub use audio::{AudioError, FBANK_VERSION, Fbank, RESAMPLER_VERSION, TooShort, Waveform, decode, resample};
-pub use dataset::{DataFacts, Dataset, Missing, Sample, Skipped, Split, Target};
+pub use dataset::{DataFacts, Dataset, Missing, Sample, Skipped, Split, Target, sampling_weights};
 pub use error::{DataError, UnknownTask};
 pub use task::{InputSpec, MainMetric, Modality, OpenRequest, Progress, Task, TaskSpec};
 pub use video::{
@@ -40,6 +40,8 @@ macro_rules! tasks {
 }
 
 tasks! {
+    audioset: AudioSet,
+    audioset_20k: AudioSet20k,
     esc50: Esc50,
     kinetics: Kinetics,
     synthetic: Synthetic,
@@ -98,7 +100,7 @@ mod tests {
     #[test]
     fn an_unknown_name_is_answered_with_the_known_ones() {
         let message = |name: &str| find(name).map(|task| task.spec().name).unwrap_err().to_string();
-        insta::assert_snapshot!(message("ecs50"), @"unknown task 'ecs50', did you mean 'esc50'? (known: esc50, kinetics, synthetic, synthetic-image, synthetic-video)");
-        insta::assert_snapshot!(message("weather"), @"unknown task 'weather' (known: esc50, kinetics, synthetic, synthetic-image, synthetic-video)");
+        insta::assert_snapshot!(message("ecs50"), @"unknown task 'ecs50', did you mean 'esc50'? (known: audioset, audioset-20k, esc50, kinetics, synthetic, synthetic-image, synthetic-video)");
+        insta::assert_snapshot!(message("weather"), @"unknown task 'weather' (known: audioset, audioset-20k, esc50, kinetics, synthetic, synthetic-image, synthetic-video)");
     }
 }

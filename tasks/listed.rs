@@ -101,7 +101,7 @@ impl Listing {
         };
         let prepared = store::open_or_compute(&work, &pool, progress, |index| match self.view(media, index, None) {
             Ok(values) => Ok(Outcome::Row(Row::measured(values, |values| media.normalise(values)))),
-            Err(reason) if self.variant.is_none() => Ok(Outcome::Skipped(reason)),
+            Err(reason) if request.allow_different => Ok(Outcome::Skipped(reason)),
             Err(reason) => {
                 let entry = &self.entries[index];
                 let path = self.root.join(entry.file.as_ref().unwrap_or(&entry.id));
@@ -189,11 +189,13 @@ impl Listing {
                 },
             )
             .collect();
+        // what is known of its files, if nothing else, is that they can be used
+        let variant = self.variant.filter(|_| named.is_empty()).unwrap_or(DIFFERENT);
         let (constant_mean, constant_std) = request.input.constants();
         let facts = DataFacts {
             task: self.name,
             version: self.version,
-            variant: self.variant.unwrap_or(DIFFERENT).to_owned(),
+            variant: variant.to_owned(),
             source: self.source,
             manifest_sha256,
             counts: counts(&samples),

@@ -1,0 +1,167 @@
+//! AudioSet: clips of ten seconds from YouTube, each of any number of 527 classes (Gemmeke et al. 2017).
+//!
+//! Two tasks judge on the evaluation segments: `audioset` trains on the balanced and unbalanced segments together (2M),
+//! `audioset-20k` on the balanced ones alone. The folder holds the published lists and class index, and the clips
+//! anywhere below it under their YouTube ids. Videos vanish, so that copies lack clips: those are counted and the first
+//! of them named. A copy's sound files are nowhere published, so that of the known variant only the lists are checked.
+
+mod clips;
+mod segments;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use self::segments::{Index, Segment, Segments};
+use crate::audio::LogMel;
+use crate::listed::{Entry, Listing, locate};
+use crate::{
+    DataError, Dataset, InputSpec, MainMetric, Missing, Modality, OpenRequest, Progress, Split, Target, Task, TaskSpec,
+};
+
+pub(crate) const CLASS_INDEX: &str = "class_labels_indices.csv";
+const BALANCED: &str = "balanced_train_segments.csv";
+const UNBALANCED: &str = "unbalanced_train_segments.csv";
+const EVALUATION: &str = "eval_segments.csv";
+const CLASSES: usize = 527;
+/// Segments of the published lists, from their own second lines. That of the unbalanced list is taken from the list at
+/// hand: the published one was not seen when this was written.
+const PUBLISHED: [(&str, usize); 2] = [(BALANCED, 22_160), (EVALUATION, 20_371)];
+const VARIANT: &str = "published-lists";
+const VERSION: u32 = 1;
+const ORIGINAL: &str = "https://research.google.com/audioset/download.html";
+/// Missing clips that are named.
+const NAMED: usize = 20;
+
+/// The task of all training segments.
+pub struct AudioSet;
+
+impl Task for AudioSet {
+    fn spec(&self) -> TaskSpec {
+        spec("audioset", "sounds from YouTube, 2M clips of 10 s, 527 classes, several per clip")
+    }
+
+    fn open(&self, request: &OpenRequest, progress: &dyn Progress) -> Result<Dataset, DataError> {
+        open("audioset", &[BALANCED, UNBALANCED], request, progress)
+    }
+}
+
+/// The description of either task.
+pub(crate) fn spec(name: &'static str, summary: &'static str) -> TaskSpec {
+    TaskSpec {
+        name,
+        version: VERSION,
+        summary,
+        modality: Modality::Audio,
+        // the authors' constants for this data set
+        input: InputSpec::Audio { frames: 1_024, mels: 128, sample_rate: 16_000, mean: -4.4446096, std: 3.3216383 },
+        classes: (0..CLASSES).map(|class| class.to_string()).collect(),
+        folds: None,
+        metric: MainMetric::Map,
+        source: ORIGINAL,
+        licence: "lists and ontology CC BY 4.0 by Google; the sound keeps the terms of its authors and of YouTube",
+        citation: "J. F. Gemmeke et al. Audio Set: An ontology and human-labeled dataset for audio events. ICASSP 2017",
+    }
+}
+
+/// Opens the task of the balanced segments alone.
+pub(crate) fn open_20k(task: &'static str, request: &OpenRequest, progress: &dyn Progress) -> Result<Dataset, DataError> {
+    open(task, &[BALANCED], request, progress)
+}
+
+fn open(
+    task: &'static str,
+    training: &[&'static str],
+    request: &OpenRequest,
+    progress: &dyn Progress,
+) -> Result<Dataset, DataError> {
+    let log_mel = LogMel::new(task, &request.input)?;
+    let folder = locate(task, request.data.as_deref(), ORIGINAL)?;
+    listing(task, &folder, training, request.allow_different)?.open(&log_mel, request, progress)
+}
+
+fn listing(
+    task: &'static str,
+    folder: &Path,
+    training: &[&'static str],
+    allow_different: bool,
+) -> Result<Listing, DataError> {
+    let lists = training.iter().copied().chain([EVALUATION]);
+    if let Some(missing) = [CLASS_INDEX].into_iter().chain(lists.clone()).find(|list| !folder.join(list).is_file()) {
+        return Err(DataError::NotTheTask { task, path: folder.to_owned(), missing });
+    }
+    let index = Index::read(&folder.join(CLASS_INDEX))?;
+    let read = |list| Ok((list, segments::read(&folder.join(list), &index)?));
+    let read: Vec<(&str, Segments)> = lists.clone().map(read).collect::<Result<_, DataError>>()?;
+    let variant = match differs(&index, &read) {
+        None => Some(VARIANT),
+        Some(_) if allow_different => None,
+        Some(reason) => return Err(DataError::UnknownVariant { task, path: folder.to_owned(), reason }),
+    };
+    let (entries, missing) = entries(task, folder, read)?;
+    Ok(Listing {
+        name: task.to_owned(),
+        version: VERSION,
+        source: ORIGINAL.to_owned(),
+        variant,
+        root: folder.to_owned(),
+        lists: [CLASS_INDEX].into_iter().chain(lists).map(str::to_owned).collect(),
+        entries,
+        classes: index.names,
+        missing,
+        splitting: None,
+    })
+}
+
+/// What keeps the lists from being the published ones.
+fn differs(index: &Index, lists: &[(&str, Segments)]) -> Option<String> {
+    if index.names.len() != CLASSES {
+        return Some(format!("{CLASS_INDEX} has {} classes, not {CLASSES}", index.names.len()));
+    }
+    lists.iter().find_map(|(list, segments)| {
+        let published = PUBLISHED.iter().find(|(name, _)| name == list).map(|&(_, count)| count);
+        let found = segments.rows.len();
+        match (published.or(segments.announced), found) {
+            (Some(expected), found) if expected == found => None,
+            (Some(expected), found) => Some(format!("{list} has {found} segments, not {expected}")),
+            (None, found) => Some(format!("{list} has {found} segments, and no line that says how many it should have")),
+        }
+    })
+}
+
+/// The segments whose clips are there, and the others.
+fn entries(
+    task: &'static str,
+    folder: &Path,
+    lists: Vec<(&str, Segments)>,
+) -> Result<(Vec<Entry>, Missing), DataError> {
+    let clips = clips::find(folder)?;
+    let (mut entries, mut missing, mut seen) = (Vec::new(), Missing::default(), BTreeSet::new());
+    for (list, segments) in lists {
+        let split = if list == EVALUATION { Split::Test } else { Split::Train };
+        for Segment { id, classes, line } in segments.rows {
+            if !seen.insert(id.clone()) {
+                let reason = format!("the clip '{id}' is listed a second time");
+                return Err(DataError::BadRow { path: folder.join(list), line, reason });
+            }
+            match clips.get(&id) {
+                Some(file) => {
+                    let (file, target) = (Some(file.clone()), Target::Classes(classes));
+                    entries.push(Entry { id, file, target, split, fold: None });
+                }
+                None => {
+                    missing.count += 1;
+                    missing.first.extend((missing.first.len() < NAMED).then_some(id));
+                }
+            }
+        }
+    }
+    for (split, missing) in [(Split::Train, "clip of its training lists"), (Split::Test, "clip of eval_segments.csv")] {
+        if !entries.iter().any(|entry: &Entry| entry.split == split) {
+            return Err(DataError::NotTheTask { task, path: folder.to_owned(), missing });
+        }
+    }
+    Ok((entries, missing))
+}
+
+#[cfg(test)]
+mod tests;
