@@ -171,7 +171,12 @@ pub fn sampling_weights(dataset: &Dataset, train: &[usize]) -> Vec<f64> {
     let classes = |&sample: &usize| dataset.samples[sample].target.classes();
     let mut counts = vec![0usize; dataset.classes.len()];
     train.iter().flat_map(classes).for_each(|&class| counts[class] += 1);
-    let weight = |sample| classes(sample).iter().map(|&class| 1000.0 / (counts[class] as f64 + 0.01)).sum();
+    let weight = |sample| {
+        classes(sample)
+            .iter()
+            .map(|&class| 1000.0 / (counts[class] as f64 + 0.01))
+            .sum()
+    };
     train.iter().map(weight).collect()
 }
 

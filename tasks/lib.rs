@@ -10,6 +10,7 @@ mod audio;
 mod dataset;
 mod error;
 mod listed;
+mod own;
 mod pattern;
 mod store;
 mod task;
@@ -22,6 +23,7 @@ mod support;
 pub use audio::{AudioError, FBANK_VERSION, Fbank, RESAMPLER_VERSION, TooShort, Waveform, decode, resample};
 pub use dataset::{DataFacts, Dataset, Missing, Sample, Skipped, Split, Target, sampling_weights};
 pub use error::{DataError, UnknownTask};
+pub use own::open_task_file;
 pub use task::{InputSpec, MainMetric, Modality, OpenRequest, Progress, Task, TaskSpec};
 pub use video::{
     CLIP_VERSION, Clip, ClipView, Ffmpeg, Frames, Framing, Place, Region, VideoAugment, VideoError, VideoFacts,

@@ -1,0 +1,322 @@
+//! The task file: TOML, read strictly; every error names file, line and key.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::{DataError, InputSpec, MainMetric};
+
+/// What kind of files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Kind {
+    Audio,
+    Image,
+    Video,
+}
+
+impl Kind {
+    /// Endings of its files.
+    pub fn endings(self) -> &'static [&'static str] {
+        match self {
+            Self::Audio => &["wav", "flac", "ogg", "oga", "wave"],
+            Self::Image => &["jpg", "jpeg", "png"],
+            Self::Video => &["mp4", "webm", "mkv", "avi", "mov", "m4v", "mpg"],
+        }
+    }
+}
+
+/// A mean or standard deviation.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(try_from = "toml::Value")]
+pub(super) enum Statistic {
+    /// Measured on the training data.
+    #[default]
+    Auto,
+    /// One value for sound, or one for all channels.
+    One(f64),
+    /// A value per channel.
+    Three([f64; 3]),
+}
+
+impl TryFrom<toml::Value> for Statistic {
+    type Error = String;
+
+    fn try_from(value: toml::Value) -> Result<Self, String> {
+        let number = |value: &toml::Value| {
+            value
+                .as_float()
+                .or_else(|| value.as_integer().map(|value| value as f64))
+        };
+        let found = match &value {
+            toml::Value::String(word) if word == "auto" => Some(Self::Auto),
+            toml::Value::Array(values) => {
+                let values: Option<Vec<f64>> = values.iter().map(number).collect();
+                values.and_then(|values| values.try_into().ok()).map(Self::Three)
+            }
+            value => number(value).map(Self::One),
+        };
+        found.ok_or_else(|| format!("{value} is not \"auto\", a number or three numbers"))
+    }
+}
+
+impl Statistic {
+    fn channels(&self, measured: Option<[f64; 3]>, unmeasured: f64) -> [f64; 3] {
+        match self {
+            Self::Auto => measured.unwrap_or([unmeasured; 3]),
+            Self::One(value) => [*value; 3],
+            Self::Three(values) => *values,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Metric {
+    Top1,
+    Map,
+}
+
+/// The settings of the input; what is not given is as in the built-in tasks.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    frames: Option<usize>,
+    mels: Option<usize>,
+    sample_rate: Option<u32>,
+    side: Option<usize>,
+    stride: Option<usize>,
+    #[serde(default)]
+    mean: Statistic,
+    #[serde(default)]
+    std: Statistic,
+}
+
+/// A task file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TaskFile {
+    /// The task's name in records.
+    pub name: String,
+    /// The kind of files.
+    #[serde(rename = "modality")]
+    pub kind: Kind,
+    /// A folder of one folder per class; relative to the task file, as all paths.
+    pub folder: Option<PathBuf>,
+    /// A table, `path,label[,split|,fold]`.
+    pub csv: Option<PathBuf>,
+    root: Option<PathBuf>,
+    /// Divide into so many folds.
+    pub folds: Option<u8>,
+    /// Hold out this share.
+    pub holdout: Option<f64>,
+    metric: Option<Metric>,
+    #[serde(default)]
+    input: Settings,
+    /// Where the file lies, and its text, for errors.
+    #[serde(skip)]
+    path: PathBuf,
+    #[serde(skip)]
+    text: String,
+}
+
+/// Means and standard deviations per channel.
+pub(super) type Measured = ([f64; 3], [f64; 3]);
+
+/// Reads and checks a task file.
+pub(super) fn read(path: &Path) -> Result<TaskFile, DataError> {
+    let bad = |line: u64, reason: String| DataError::BadRow {
+        path: path.to_owned(),
+        line,
+        reason,
+    };
+    let bytes = std::fs::read(path).map_err(|source| DataError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    let text = String::from_utf8(bytes).map_err(|_| bad(1, "it is not UTF-8 text".to_owned()))?;
+    let mut file: TaskFile = toml::from_str(&text).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        bad(1 + before.matches('\n').count() as u64, advised(error.message()))
+    })?;
+    let folder = path
+        .parent()
+        .filter(|folder| *folder != Path::new(""))
+        .unwrap_or(Path::new("."));
+    for place in [&mut file.folder, &mut file.csv, &mut file.root].into_iter().flatten() {
+        *place = folder.join(&*place);
+    }
+    (file.path, file.text) = (path.to_owned(), text);
+    file.check()?;
+    Ok(file)
+}
+
+/// The message in one line, with the nearest of the names that it lists in backticks after the one it does not know.
+fn advised(message: &str) -> String {
+    let message = message.lines().collect::<Vec<_>>().join(" ");
+    let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    let nearest = match names.split_first() {
+        Some((given, known)) if message.starts_with("unknown ") => known
+            .iter()
+            .map(|known| (strsim::jaro_winkler(given, known), known))
+            .filter(|(likeness, _)| *likeness > 0.75)
+            .max_by(|a, b| a.0.total_cmp(&b.0)),
+        _ => None,
+    };
+    match nearest {
+        Some((_, nearest)) => format!("{message}; did you mean `{nearest}`?"),
+        None => message,
+    }
+}
+
+impl TaskFile {
+    /// An error about one of its keys, at the key's line, or at the first if it is not there.
+    pub fn bad(&self, key: &str, reason: String) -> DataError {
+        let is_key = |line: &str| line.split('=').next().is_some_and(|word| word.trim() == key) && line.contains('=');
+        let line = self.text.lines().position(is_key).map_or(1, |line| line as u64 + 1);
+        DataError::BadRow {
+            path: self.path.clone(),
+            line,
+            reason,
+        }
+    }
+
+    fn check(&self) -> Result<(), DataError> {
+        let fail = |key: &str, reason: &str| Err(self.bad(key, reason.to_owned()));
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        // the name becomes one of folders and files
+        if self.name.is_empty() || self.name.len() > 64 || !self.name.chars().all(plain) {
+            return fail("name", "`name` must be of letters, digits, - and _, 64 at most");
+        }
+        if crate::tasks().iter().any(|task| task.spec().name == self.name) {
+            return fail("name", "`name` is that of a built-in task");
+        }
+        match (&self.folder, &self.csv) {
+            (None, None) => return fail("folder", "`folder` or `csv` must say where the samples are"),
+            (Some(_), Some(_)) => return fail("csv", "`folder` and `csv` cannot both be given"),
+            (Some(_), None) if self.root.is_some() => return fail("root", "`root` goes with `csv`, not with `folder`"),
+            _ => {}
+        }
+        let place =
+            |key: &str, path: &Path, what: &str| self.bad(key, format!("`{key}`: {} is no {what}", path.display()));
+        match (&self.folder, &self.csv) {
+            (Some(folder), _) if !folder.is_dir() => return Err(place("folder", folder, "folder")),
+            (_, Some(csv)) if !csv.is_file() => return Err(place("csv", csv, "file")),
+            (_, Some(_)) if !self.root().is_dir() => return Err(place("root", &self.root(), "folder")),
+            _ => {}
+        }
+        if self.folds.is_some() && self.holdout.is_some() {
+            return fail("holdout", "`folds` and `holdout` cannot both be given");
+        }
+        if self.folds.is_some_and(|folds| !(2..=100).contains(&folds)) {
+            return fail("folds", "`folds` must be from 2 to 100");
+        }
+        if self.holdout.is_some_and(|share| !(share > 0.0 && share < 1.0)) {
+            return fail("holdout", "`holdout` must lie between 0 and 1");
+        }
+        self.check_input()
+    }
+
+    fn check_input(&self) -> Result<(), DataError> {
+        let Settings {
+            frames,
+            mels,
+            sample_rate,
+            side,
+            stride,
+            mean,
+            std,
+        } = &self.input;
+        let given = [
+            ("frames", frames.is_some(), self.kind != Kind::Image),
+            ("mels", mels.is_some(), self.kind == Kind::Audio),
+            ("sample_rate", sample_rate.is_some(), self.kind == Kind::Audio),
+            ("side", side.is_some(), self.kind != Kind::Audio),
+            ("stride", stride.is_some(), self.kind == Kind::Video),
+        ];
+        if let Some((key, ..)) = given.iter().find(|(_, given, fits)| *given && !fits) {
+            let kind = format!("{:?}", self.kind).to_lowercase();
+            return Err(self.bad(key, format!("`{key}` is no setting of modality `{kind}`")));
+        }
+        for (key, value) in [("frames", frames), ("mels", mels), ("side", side), ("stride", stride)] {
+            if value.is_some_and(|value| !(1..=65_536).contains(&value)) {
+                return Err(self.bad(key, format!("`{key}` must be from 1 to 65,536")));
+            }
+        }
+        if sample_rate.is_some_and(|rate| !(1_000..=768_000).contains(&rate)) {
+            return Err(self.bad("sample_rate", "`sample_rate` must be from 1,000 to 768,000".to_owned()));
+        }
+        for (key, value, least) in [("mean", mean, f64::MIN), ("std", std, f64::MIN_POSITIVE)] {
+            if matches!(value, Statistic::Three(_)) && self.kind == Kind::Audio {
+                return Err(self.bad(key, format!("`{key}` of sound is one number")));
+            }
+            if value
+                .channels(None, 1.0)
+                .iter()
+                .any(|value| !value.is_finite() || *value < least)
+            {
+                return Err(self.bad(key, format!("`{key}` is out of range")));
+            }
+        }
+        Ok(())
+    }
+
+    /// What paths of the table are relative to.
+    pub fn root(&self) -> PathBuf {
+        let beside = || self.csv.as_deref().and_then(Path::parent).map(Path::to_owned);
+        self.root.clone().or_else(beside).unwrap_or_default()
+    }
+
+    /// Frames between neighbours of a clip.
+    pub fn stride(&self) -> usize {
+        self.input.stride.unwrap_or(4)
+    }
+
+    /// Whether a statistic is to be measured.
+    pub fn measures(&self) -> bool {
+        self.input.mean == Statistic::Auto || self.input.std == Statistic::Auto
+    }
+
+    /// The metric: the one given, else what suits targets of one class or of several.
+    pub fn metric(&self, several: bool) -> MainMetric {
+        match (self.metric, several) {
+            (Some(Metric::Map), _) | (None, true) => MainMetric::Map,
+            (Some(Metric::Top1), _) | (None, false) => MainMetric::Top1,
+        }
+    }
+
+    /// The input; without measured values `auto` is 0 and 1.
+    pub fn input(&self, measured: Option<Measured>) -> InputSpec {
+        let Settings {
+            frames,
+            mels,
+            sample_rate,
+            side,
+            mean,
+            std,
+            ..
+        } = &self.input;
+        let mean = mean.channels(measured.map(|(mean, _)| mean), 0.0);
+        let std = std.channels(measured.map(|(_, std)| std), 1.0);
+        match self.kind {
+            Kind::Audio => InputSpec::Audio {
+                frames: frames.unwrap_or(512),
+                mels: mels.unwrap_or(128),
+                sample_rate: sample_rate.unwrap_or(16_000),
+                mean: mean[0],
+                std: std[0],
+            },
+            Kind::Image => InputSpec::Image {
+                side: side.unwrap_or(224),
+                mean,
+                std,
+            },
+            Kind::Video => InputSpec::Video {
+                frames: frames.unwrap_or(16),
+                side: side.unwrap_or(224),
+                mean,
+                std,
+            },
+        }
+    }
+}

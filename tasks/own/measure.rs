@@ -1,0 +1,69 @@
+//! Statistics of the model input where a task file asks for them.
+
+use rayon::prelude::*;
+
+use super::file::Measured;
+use crate::listed::{Listing, Media};
+use crate::{DataError, InputSpec, Split, store};
+
+/// Training samples that are read, spread evenly over the list.
+const SAMPLES: usize = 256;
+
+/// Mean and standard deviation per channel over a fixed sample of the training data; of sound, one channel three times.
+/// Samples that cannot be read are left out here, and named when the data is opened.
+pub(super) fn statistics(listing: &Listing, media: &dyn Media, input: &InputSpec) -> Result<Measured, DataError> {
+    let channels = if matches!(input, InputSpec::Audio { .. }) { 1 } else { 3 };
+    let training: Vec<usize> = (0..listing.entries.len())
+        .filter(|&index| listing.entries[index].split == Split::Train)
+        .collect();
+    let count = training.len().min(SAMPLES);
+    let chosen: Vec<usize> = (0..count)
+        .map(|number| training[number * training.len() / count])
+        .collect();
+    let sums = |&index: &usize| {
+        let values = listing.view(media, index, None)?;
+        let sums = |values: &[f32]| {
+            values
+                .iter()
+                .map(|&x| f64::from(x))
+                .fold((0.0, 0.0), |(sum, squares), x| (sum + x, squares + x * x))
+        };
+        Ok((
+            values.len() / channels,
+            values
+                .chunks_exact(values.len() / channels)
+                .map(sums)
+                .collect::<Vec<_>>(),
+        ))
+    };
+    let found: Vec<Result<(usize, Vec<(f64, f64)>), String>> =
+        store::pool(0)?.install(|| chosen.par_iter().map(sums).collect());
+    let first_error = found.iter().find_map(|found| found.as_ref().err().cloned());
+    let found: Vec<_> = found.into_iter().flatten().collect();
+    if found.is_empty() {
+        let (skipped, of) = (count, count);
+        let first = chosen
+            .first()
+            .map_or_else(String::new, |&index| listing.entries[index].id.clone());
+        let reason = first_error.unwrap_or_else(|| "there are none".to_owned());
+        return Err(DataError::TooManySkipped {
+            path: listing.root.clone(),
+            skipped,
+            of,
+            first,
+            reason,
+        });
+    }
+    let n = found.iter().map(|(n, _)| *n as f64).sum::<f64>();
+    let channel = |channel: usize| {
+        let add = |total: (f64, f64), one: (f64, f64)| (total.0 + one.0, total.1 + one.1);
+        let (sum, squares) = found
+            .iter()
+            .map(|(_, sums)| sums[channel % channels])
+            .fold((0.0, 0.0), add);
+        let mean = sum / n;
+        (mean, (squares / n - mean * mean).max(0.0).sqrt().max(1e-6))
+    };
+    let channels = [channel(0), channel(1), channel(2)];
+    Ok((channels.map(|(mean, _)| mean), channels.map(|(_, std)| std)))
+}

@@ -1,0 +1,193 @@
+//! The table of one's own samples: `path,label`, and perhaps `split` or `fold`.
+
+use std::collections::BTreeSet;
+use std::path::{Component, Path};
+
+use super::Found;
+use crate::listed::Entry;
+use crate::{DataError, Split, Target};
+
+/// Separates several labels of one sample.
+const BETWEEN: char = ';';
+
+/// A line, before its labels have numbers.
+struct Line {
+    id: String,
+    labels: Vec<String>,
+    split: Split,
+    fold: Option<u8>,
+}
+
+/// Reads the table. Columns come in any order, and others are ignored.
+pub(super) fn read(csv: &Path, root: &Path) -> Result<Found, DataError> {
+    let bad = |line: u64, reason: String| DataError::BadRow {
+        path: csv.to_owned(),
+        line,
+        reason,
+    };
+    let bytes = std::fs::read(csv).map_err(|source| DataError::Unreadable {
+        path: csv.to_owned(),
+        source,
+    })?;
+    let mut reader = csv::ReaderBuilder::new()
+        .trim(csv::Trim::All)
+        .from_reader(bytes.as_slice());
+    let position = |error: &csv::Error| error.position().map_or(1, csv::Position::line);
+    let headers = reader
+        .headers()
+        .map_err(|error| bad(position(&error), error.to_string()))?
+        .clone();
+    let column = |name: &str| headers.iter().position(|header| header == name);
+    let needed = |name: &str| column(name).ok_or_else(|| bad(1, format!("there is no column '{name}'")));
+    let (path, label) = (needed("path")?, needed("label")?);
+    let (split, fold) = (column("split"), column("fold"));
+    if split.is_some() && fold.is_some() {
+        return Err(bad(
+            1,
+            "it has a column 'split' and a column 'fold'; one of them must go".to_owned(),
+        ));
+    }
+    let (mut lines, mut seen) = (Vec::new(), BTreeSet::new());
+    for record in reader.records() {
+        let record = record.map_err(|error| bad(position(&error), error.to_string()))?;
+        let number = record.position().map_or(1, csv::Position::line);
+        let bad = |reason| bad(number, reason);
+        let id = relative(&record[path], root).map_err(bad)?;
+        if !seen.insert(id.clone()) {
+            return Err(bad(format!("'{id}' is listed a second time")));
+        }
+        let labels: Vec<String> = record[label]
+            .split(BETWEEN)
+            .map(|label| label.trim().to_owned())
+            .filter(|label| !label.is_empty())
+            .collect();
+        if labels.is_empty() {
+            return Err(bad("the label is empty".to_owned()));
+        }
+        let split = split
+            .map_or(Ok(Split::Train), |column| part(&record[column]))
+            .map_err(bad)?;
+        let fold = fold
+            .map(|column| fold_number(&record[column]))
+            .transpose()
+            .map_err(bad)?;
+        lines.push(Line {
+            id,
+            labels,
+            split,
+            fold,
+        });
+    }
+    let divided = split.is_some() || fold.is_some();
+    check_parts(&lines, split.is_some(), fold.is_some()).map_err(|reason| bad(1, reason))?;
+    found(csv, root, lines, divided).map_err(|reason| bad(1, reason))
+}
+
+fn found(csv: &Path, root: &Path, lines: Vec<Line>, split: bool) -> Result<Found, String> {
+    let classes: BTreeSet<&str> = lines.iter().flat_map(|line| &line.labels).map(String::as_str).collect();
+    let mut classes: Vec<String> = classes.into_iter().map(str::to_owned).collect();
+    if classes.len() < 2 {
+        return Err(format!("it has {} class, and a task needs two", classes.len()));
+    }
+    // class numbers in their own order, not 0, 1, 10, 11, ..., 2
+    if classes.iter().all(|class| class.parse::<u64>().is_ok()) {
+        classes.sort_by_key(|class| (class.parse::<u64>().ok(), class.clone()));
+    }
+    let number: std::collections::BTreeMap<&str, usize> = classes
+        .iter()
+        .enumerate()
+        .map(|(number, class)| (class.as_str(), number))
+        .collect();
+    let several = lines.iter().any(|line| line.labels.len() > 1);
+    // where the files lie below the table, the table is one of the data set's files
+    let base = csv
+        .parent()
+        .and_then(|base| Some((base, root.strip_prefix(base).ok()?, csv.file_name()?)));
+    let name = |id: &str| match base {
+        Some((_, below, _)) => below.join(id).to_string_lossy().into_owned(),
+        None => id.to_owned(),
+    };
+    let entry = |Line {
+                     id,
+                     labels,
+                     split,
+                     fold,
+                 }: Line| {
+        let mut numbers: Vec<usize> = labels.iter().map(|label| number[label.as_str()]).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let target = if several {
+            Target::Classes(numbers)
+        } else {
+            Target::Class(numbers[0])
+        };
+        let file = root.join(&id).is_file().then(|| name(&id));
+        Entry {
+            id,
+            file,
+            target,
+            split,
+            fold,
+        }
+    };
+    let entries = lines.into_iter().map(entry).collect();
+    let lists = base
+        .iter()
+        .map(|(_, _, list)| list.to_string_lossy().into_owned())
+        .collect();
+    let root = base.map_or(root, |(base, ..)| base).to_owned();
+    Ok(Found {
+        root,
+        lists,
+        entries,
+        classes,
+        split,
+    })
+}
+
+/// Both parts must have samples; folds are numbered from 1 without gaps.
+fn check_parts(lines: &[Line], split: bool, fold: bool) -> Result<(), String> {
+    let has = |split: Split| lines.iter().any(|line| line.split == split);
+    if split && !(has(Split::Train) && has(Split::Test)) {
+        return Err("the column 'split' must have both train and test".to_owned());
+    }
+    let folds: BTreeSet<u8> = lines.iter().filter_map(|line| line.fold).collect();
+    if fold && (folds.len() < 2 || folds.iter().zip(1..).any(|(&fold, expected): (_, u8)| fold != expected)) {
+        return Err("the column 'fold' must number two or more folds from 1 without gaps".to_owned());
+    }
+    Ok(())
+}
+
+fn part(word: &str) -> Result<Split, String> {
+    match word {
+        "train" => Ok(Split::Train),
+        "test" | "val" | "valid" | "validation" => Ok(Split::Test),
+        other => Err(format!("the split '{other}' is not train or test (or val)")),
+    }
+}
+
+fn fold_number(word: &str) -> Result<u8, String> {
+    word.parse()
+        .ok()
+        .filter(|&fold| fold > 0)
+        .ok_or_else(|| format!("the fold '{word}' is not a number from 1 to 255"))
+}
+
+/// The path within the root, with forward slashes.
+fn relative(path: &str, root: &Path) -> Result<String, String> {
+    let listed = Path::new(path);
+    let within = listed.strip_prefix(root).unwrap_or(listed);
+    let parts = within
+        .components()
+        .filter(|part| *part != Component::CurDir)
+        .map(|part| match part {
+            Component::Normal(name) => Ok(name.to_string_lossy()),
+            _ => Err(format!("'{path}' leads out of {}", root.display())),
+        });
+    let joined = parts.collect::<Result<Vec<_>, _>>()?.join("/");
+    if joined.is_empty() {
+        Err("the path is empty".to_owned())
+    } else {
+        Ok(joined)
+    }
+}

@@ -1,0 +1,291 @@
+//! Task files over made-up and real data, one fault at a time.
+#![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
+
+use std::collections::BTreeMap;
+
+use bridle_seed::Seed;
+
+use super::*;
+use crate::support::{mutated, outside_data, wav_bytes};
+use crate::{MainMetric, Modality};
+
+/// A folder with these files; those named .wav hold a tone.
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (number, (name, content)) in files.iter().enumerate() {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let tone = || {
+            (0..1_600)
+                .map(|n| 0.3 * (0.05 * (number + 1) as f32 * n as f32).sin())
+                .collect::<Vec<_>>()
+        };
+        let bytes = if name.ends_with(".wav") {
+            wav_bytes(16_000, 1, &tone())
+        } else {
+            content.as_bytes().to_vec()
+        };
+        std::fs::write(path, bytes).unwrap();
+    }
+    folder
+}
+
+const SOUND: &str = "name = \"mine\"\nmodality = \"audio\"\n[input]\nframes = 8\nmels = 16\n";
+
+fn error(task: &str, files: &[(&str, &str)]) -> String {
+    let folder = folder(files);
+    std::fs::write(folder.path().join("my.toml"), task).unwrap();
+    let error = open_task_file(&folder.path().join("my.toml")).map(|_| ()).unwrap_err();
+    error.to_string().replace(&folder.path().display().to_string(), "D")
+}
+
+fn open(path: &Path, cache: &Path, subset: Option<usize>) -> (TaskSpec, Dataset) {
+    let task = open_task_file(path).unwrap();
+    let (spec, cache) = (task.spec(), cache.to_owned());
+    let input = spec.input.clone();
+    let request = OpenRequest {
+        data: None,
+        offline: true,
+        input,
+        subset,
+        allow_different: false,
+        cache,
+        threads: 0,
+    };
+    (spec, task.open(&request, &()).unwrap())
+}
+
+#[test]
+fn a_folder_per_class_opens_with_measured_statistics_and_a_lasting_holdout() {
+    let names: Vec<String> = (0..60)
+        .map(|n| format!("data/{}/{n}.wav", ["hum", "buzz"][n % 2]))
+        .collect();
+    let files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
+    let folder = folder(&files);
+    let task = folder.path().join("my.toml");
+    std::fs::write(&task, format!("folder = \"data\"\n{SOUND}")).unwrap();
+    let (spec, data) = open(&task, &folder.path().join("cache"), None);
+    assert_eq!(
+        (spec.name, spec.modality, spec.metric, spec.folds),
+        ("mine", Modality::Audio, MainMetric::Top1, None)
+    );
+    assert_eq!(
+        (data.samples.len(), data.classes),
+        (60, vec!["buzz".to_owned(), "hum".to_owned()])
+    );
+    let held: Vec<String> = data
+        .samples
+        .iter()
+        .filter(|sample| sample.split == Split::Test)
+        .map(|sample| sample.id.clone())
+        .collect();
+    assert!((4..=22).contains(&held.len()), "{held:?}");
+    assert_eq!(
+        data.facts.splitting.as_deref(),
+        Some("0.2 held out by a hash of the sample's id")
+    );
+    // training samples alone are measured, and facts are over all
+    let off = (data.facts.measured_mean - data.facts.constant_mean).abs() / data.facts.measured_std;
+    assert!(off < 0.2 && data.facts.constant_std != 1.0, "{off}");
+    std::fs::remove_file(folder.path().join(&names[0])).unwrap();
+    let (_, fewer) = open(&task, &folder.path().join("cache"), None);
+    for sample in &fewer.samples {
+        assert_eq!(held.contains(&sample.id), sample.split == Split::Test, "{}", sample.id);
+    }
+    std::fs::write(&task, format!("folder = \"data\"\nfolds = 3\n{SOUND}")).unwrap();
+    let (spec, folds) = open(&task, &folder.path().join("cache"), None);
+    assert_eq!((spec.folds, folds.facts.counts.len()), (Some(3), 3));
+}
+
+#[test]
+fn a_table_says_splits_folds_and_several_labels() {
+    let wavs = [
+        ("wav/a.wav", ""),
+        ("wav/b.wav", ""),
+        ("wav/c d.wav", ""),
+        ("wav/e.wav", ""),
+    ];
+    let open_with = |table: &str| {
+        let folder = folder(&wavs);
+        std::fs::write(folder.path().join("my.csv"), table).unwrap();
+        let task = folder.path().join("my.toml");
+        std::fs::write(
+            &task,
+            format!("csv = \"my.csv\"\nroot = \"wav\"\n{SOUND}mean = -6\nstd = 4.5\n"),
+        )
+        .unwrap();
+        let (spec, data) = open(&task, &folder.path().join("cache"), None);
+        let samples: Vec<(String, Vec<usize>, Option<u8>, Split)> = data
+            .samples
+            .iter()
+            .map(|sample| {
+                (
+                    sample.id.clone(),
+                    sample.target.classes().to_vec(),
+                    sample.fold,
+                    sample.split,
+                )
+            })
+            .collect();
+        (spec, data.classes, samples, data.facts)
+    };
+    let (spec, classes, samples, facts) =
+        open_with("label,path,split\n10,a.wav,train\n2,b.wav,train\n2,\"c d.wav\",val\n10,e.wav,test\n");
+    assert_eq!(
+        (classes, spec.input.constants()),
+        (vec!["2".to_owned(), "10".to_owned()], (-6.0, 4.5))
+    );
+    assert_eq!(samples[2], ("c d.wav".to_owned(), vec![0], None, Split::Test));
+    assert_eq!(
+        (facts.counts["train"], facts.counts["test"], facts.splitting),
+        (2, 2, None)
+    );
+    let (spec, classes, samples, other) =
+        open_with("path,label,fold\na.wav,rain; wind,1\nb.wav,wind,2\nc d.wav,rain,1\ne.wav,wind;rain;wind,2\n");
+    assert_eq!((spec.folds, spec.metric, classes.len()), (Some(2), MainMetric::Map, 2));
+    assert_eq!(
+        (&samples[0].1, &samples[3].1, samples[1].2),
+        (&vec![0, 1], &vec![0, 1], Some(2))
+    );
+    assert_ne!(facts.manifest_sha256, other.manifest_sha256);
+}
+
+#[test]
+fn a_fault_of_the_task_file_is_named_with_its_line_and_key() {
+    let files = [
+        ("data/a/1.wav", ""),
+        ("data/b/1.wav", ""),
+        ("t.csv", "path,label\nx.wav,a\n"),
+    ];
+    let task = |text: &str| error(text, &files);
+    insta::assert_snapshot!(task("name = \"mine\"\nmodalty = \"audio\"\n"), @"");
+    insta::assert_snapshot!(task("name = \"mine\"\nmodality = \"audoi\"\n"), @"");
+    insta::assert_snapshot!(task("name = \"mine\"\nfolder = \"data\"\n"), @"");
+    insta::assert_snapshot!(task("name = \"mine\"\nmodality = \"audio\n"), @"");
+    insta::assert_snapshot!(task(SOUND), @"");
+    insta::assert_snapshot!(task(&format!("folder = \"dta\"\n{SOUND}")), @"");
+    insta::assert_snapshot!(task(&format!("folder = \"data\"\nfolds = 1\n{SOUND}")), @"");
+    insta::assert_snapshot!(task(&format!("folder = \"data\"\nholdout = 1.5\n{SOUND}")), @"");
+    insta::assert_snapshot!(task(&format!("folder = \"data\"\n{SOUND}side = 3\n")), @"");
+    insta::assert_snapshot!(task(&format!("folder = \"data\"\n{SOUND}mean = \"atuo\"\n")), @"");
+    insta::assert_snapshot!(task(&format!("folder = \"data\"\n{SOUND}std = 0\n")), @"");
+    insta::assert_snapshot!(task(&format!("folder = \"data/a\"\n{SOUND}")), @"");
+    insta::assert_snapshot!(task("name = \"esc50\"\nmodality = \"audio\"\nfolder = \"data\"\n"), @"");
+    insta::assert_snapshot!(task("name = \"../x\"\nmodality = \"audio\"\nfolder = \"data\"\n"), @"");
+}
+
+#[test]
+fn a_fault_of_the_table_is_named_with_its_line() {
+    let table = |text: &str| error(&format!("csv = \"t.csv\"\n{SOUND}"), &[("t.csv", text), ("a.wav", "")]);
+    insta::assert_snapshot!(table("file,label\na.wav,x\n"), @"");
+    insta::assert_snapshot!(table("path,label\na.wav,x\n"), @"");
+    insta::assert_snapshot!(table("path,label\na.wav,x\na.wav,y\n"), @"");
+    insta::assert_snapshot!(table("path,label\na.wav,x\nb.wav\n"), @"");
+    insta::assert_snapshot!(table("path,label\na.wav,x\nb.wav,;\n"), @"");
+    insta::assert_snapshot!(table("path,label\na.wav,x\n../b.wav,y\n"), @"");
+    insta::assert_snapshot!(table("path,label,split\na.wav,x,train\nb.wav,y,tset\n"), @"");
+    insta::assert_snapshot!(table("path,label,split\na.wav,x,train\nb.wav,y,train\n"), @"");
+    insta::assert_snapshot!(table("path,label,fold\na.wav,x,1\nb.wav,y,3\n"), @"");
+    let split = error(
+        &format!("csv = \"t.csv\"\nholdout = 0.1\n{SOUND}"),
+        &[("t.csv", "path,label,split\na.wav,x,train\nb.wav,y,test\n")],
+    );
+    insta::assert_snapshot!(split, @"");
+}
+
+#[test]
+fn damaged_task_files_and_tables_are_read_or_errors_that_name_the_file() {
+    let folder = folder(&[("data/a/1.wav", ""), ("data/b/1.wav", "")]);
+    let whole = format!("folder = \"data\"\nholdout = 0.5\nmetric = \"top1\"\n{SOUND}mean = -6.5\nstd = 4\n");
+    let table = "path,label,split\na.wav,x,train\n\"b, c.wav\",y;z,test\nd.wav,x,train\n";
+    let (task, csv, root) = (
+        folder.path().join("my.toml"),
+        folder.path().join("t.csv"),
+        Seed::root(13),
+    );
+    let mut refused = [0, 0];
+    for number in 0..2_000 {
+        let stream = &mut root.indexed(number).stream();
+        let (kind, name, outcome) = if number % 2 == 0 {
+            std::fs::write(&task, mutated(whole.as_bytes(), stream)).unwrap();
+            (0, "my.toml", file::read(&task).map(|_| ()))
+        } else {
+            std::fs::write(&csv, mutated(table.as_bytes(), stream)).unwrap();
+            (1, "t.csv", table::read(&csv, folder.path()).map(|_| ()))
+        };
+        if let Err(error) = outcome {
+            assert!(error.to_string().contains(name), "{error}");
+            refused[kind] += 1;
+        }
+    }
+    assert!(
+        refused.iter().all(|count| (200..1_000).contains(count)),
+        "{refused:?} refused"
+    );
+}
+
+#[test]
+fn digits_work_through_a_table_of_their_names() {
+    let Some(data) = outside_data("fsdd") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let mut table = "path,label,split\n".to_owned();
+    let mut names: Vec<String> = std::fs::read_dir(data.join("recordings"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".wav"))
+        .collect();
+    names.sort();
+    for name in &names {
+        let [digit, _, number] = name
+            .trim_end_matches(".wav")
+            .split('_')
+            .collect::<Vec<_>>()
+            .try_into()
+            .unwrap();
+        let split = if number.parse::<u32>().unwrap() < 5 {
+            "test"
+        } else {
+            "train"
+        };
+        table.push_str(&format!("{name},{digit},{split}\n"));
+    }
+    std::fs::write(folder.path().join("digits.csv"), table).unwrap();
+    let task = folder.path().join("digits.toml");
+    let text = format!(
+        "name = \"digits-mine\"\nmodality = \"audio\"\ncsv = \"digits.csv\"\nroot = {:?}\n[input]\nframes = 64\nmels = 32\n",
+        data.join("recordings")
+    );
+    std::fs::write(&task, text).unwrap();
+    let (spec, data) = open(&task, &folder.path().join("cache"), Some(3));
+    assert_eq!(spec.classes, (0..10).map(|digit| digit.to_string()).collect::<Vec<_>>());
+    assert_eq!(
+        (names.len(), data.facts.counts["train"], data.facts.counts["test"]),
+        (3_000, 30, 30)
+    );
+    let (mean, std) = spec.input.constants();
+    assert!(
+        (data.facts.measured_mean - mean).abs() < std && mean != 0.0 && std != 1.0,
+        "{mean} {std}"
+    );
+}
+
+#[test]
+fn pictures_in_folders_are_listed_by_split_and_class() {
+    let Some(data) = outside_data("cifar10-folder") else {
+        return;
+    };
+    let found = from_folder(&data, Kind::Image).unwrap();
+    let mut histogram: BTreeMap<(Split, &str), usize> = BTreeMap::new();
+    for entry in &found.entries {
+        *histogram
+            .entry((entry.split, found.classes[entry.target.classes()[0]].as_str()))
+            .or_default() += 1;
+    }
+    assert!(found.split && found.classes.len() == 10 && histogram.len() == 20);
+    assert!(
+        histogram
+            .iter()
+            .all(|((split, _), &count)| count == if *split == Split::Train { 500 } else { 100 })
+    );
+    assert_eq!(found.entries[0].id, "train/airplane/0000.jpg");
+}
