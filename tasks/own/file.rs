@@ -137,7 +137,13 @@ pub(super) fn read(path: &Path) -> Result<TaskFile, DataError> {
     let text = String::from_utf8(bytes).map_err(|_| bad(1, "it is not UTF-8 text".to_owned()))?;
     let mut file: TaskFile = toml::from_str(&text).map_err(|error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        bad(1 + before.matches('\n').count() as u64, advised(error.message()))
+        let line = before.matches('\n').count();
+        let key = text
+            .lines()
+            .nth(line)
+            .and_then(|line| line.split_once('='))
+            .map_or("", |(key, _)| key.trim());
+        bad(line as u64 + 1, advised(error.message(), key))
     })?;
     let folder = path
         .parent()
@@ -151,8 +157,9 @@ pub(super) fn read(path: &Path) -> Result<TaskFile, DataError> {
     Ok(file)
 }
 
-/// The message in one line, with the nearest of the names that it lists in backticks after the one it does not know.
-fn advised(message: &str) -> String {
+/// The message in one line, with the key that it is about, and the nearest of the names that it lists in backticks after
+/// the one it does not know.
+fn advised(message: &str, key: &str) -> String {
     let message = message.lines().collect::<Vec<_>>().join(" ");
     let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let nearest = match names.split_first() {
@@ -163,9 +170,13 @@ fn advised(message: &str) -> String {
             .max_by(|a, b| a.0.total_cmp(&b.0)),
         _ => None,
     };
+    let about = match key.is_empty() || message.contains("field `") {
+        true => String::new(),
+        false => format!("`{key}`: "),
+    };
     match nearest {
-        Some((_, nearest)) => format!("{message}; did you mean `{nearest}`?"),
-        None => message,
+        Some((_, nearest)) => format!("{about}{message}; did you mean `{nearest}`?"),
+        None => format!("{about}{message}"),
     }
 }
 

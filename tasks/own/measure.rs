@@ -9,6 +9,9 @@ use crate::{DataError, InputSpec, Split, store};
 /// Training samples that are read, spread evenly over the list.
 const SAMPLES: usize = 256;
 
+/// Values per channel of one sample, and their sum and sum of squares for each channel.
+type Sums = (usize, Vec<(f64, f64)>);
+
 /// Mean and standard deviation per channel over a fixed sample of the training data; of sound, one channel three times.
 /// Samples that cannot be read are left out here, and named when the data is opened.
 pub(super) fn statistics(listing: &Listing, media: &dyn Media, input: &InputSpec) -> Result<Measured, DataError> {
@@ -36,8 +39,7 @@ pub(super) fn statistics(listing: &Listing, media: &dyn Media, input: &InputSpec
                 .collect::<Vec<_>>(),
         ))
     };
-    let found: Vec<Result<(usize, Vec<(f64, f64)>), String>> =
-        store::pool(0)?.install(|| chosen.par_iter().map(sums).collect());
+    let found: Vec<Result<Sums, String>> = store::pool(0)?.install(|| chosen.par_iter().map(sums).collect());
     let first_error = found.iter().find_map(|found| found.as_ref().err().cloned());
     let found: Vec<_> = found.into_iter().flatten().collect();
     if found.is_empty() {

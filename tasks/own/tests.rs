@@ -158,39 +158,39 @@ fn a_fault_of_the_task_file_is_named_with_its_line_and_key() {
         ("t.csv", "path,label\nx.wav,a\n"),
     ];
     let task = |text: &str| error(text, &files);
-    insta::assert_snapshot!(task("name = \"mine\"\nmodalty = \"audio\"\n"), @"");
-    insta::assert_snapshot!(task("name = \"mine\"\nmodality = \"audoi\"\n"), @"");
-    insta::assert_snapshot!(task("name = \"mine\"\nfolder = \"data\"\n"), @"");
-    insta::assert_snapshot!(task("name = \"mine\"\nmodality = \"audio\n"), @"");
-    insta::assert_snapshot!(task(SOUND), @"");
-    insta::assert_snapshot!(task(&format!("folder = \"dta\"\n{SOUND}")), @"");
-    insta::assert_snapshot!(task(&format!("folder = \"data\"\nfolds = 1\n{SOUND}")), @"");
-    insta::assert_snapshot!(task(&format!("folder = \"data\"\nholdout = 1.5\n{SOUND}")), @"");
-    insta::assert_snapshot!(task(&format!("folder = \"data\"\n{SOUND}side = 3\n")), @"");
-    insta::assert_snapshot!(task(&format!("folder = \"data\"\n{SOUND}mean = \"atuo\"\n")), @"");
-    insta::assert_snapshot!(task(&format!("folder = \"data\"\n{SOUND}std = 0\n")), @"");
-    insta::assert_snapshot!(task(&format!("folder = \"data/a\"\n{SOUND}")), @"");
-    insta::assert_snapshot!(task("name = \"esc50\"\nmodality = \"audio\"\nfolder = \"data\"\n"), @"");
-    insta::assert_snapshot!(task("name = \"../x\"\nmodality = \"audio\"\nfolder = \"data\"\n"), @"");
+    insta::assert_snapshot!(task("name = \"mine\"\nmodalty = \"audio\"\n"), @"D/my.toml, line 2: unknown field `modalty`, expected one of `name`, `modality`, `folder`, `csv`, `root`, `folds`, `holdout`, `metric`, `input`; did you mean `modality`?");
+    insta::assert_snapshot!(task("name = \"mine\"\nmodality = \"audoi\"\n"), @"D/my.toml, line 2: `modality`: unknown variant `audoi`, expected one of `audio`, `image`, `video`; did you mean `audio`?");
+    insta::assert_snapshot!(task("name = \"mine\"\nfolder = \"data\"\n"), @"D/my.toml, line 1: missing field `modality`");
+    insta::assert_snapshot!(task("name = \"mine\"\nmodality = \"audio\n"), @r#"D/my.toml, line 2: `modality`: invalid basic string, expected `"`"#);
+    insta::assert_snapshot!(task(SOUND), @"D/my.toml, line 1: `folder` or `csv` must say where the samples are");
+    insta::assert_snapshot!(task(&format!("folder = \"dta\"\n{SOUND}")), @"D/my.toml, line 1: `folder`: D/dta is no folder");
+    insta::assert_snapshot!(task(&format!("folder = \"data\"\nfolds = 1\n{SOUND}")), @"D/my.toml, line 2: `folds` must be from 2 to 100");
+    insta::assert_snapshot!(task(&format!("folder = \"data\"\nholdout = 1.5\n{SOUND}")), @"D/my.toml, line 2: `holdout` must lie between 0 and 1");
+    insta::assert_snapshot!(task(&format!("folder = \"data\"\n{SOUND}side = 3\n")), @"D/my.toml, line 7: `side` is no setting of modality `audio`");
+    insta::assert_snapshot!(task(&format!("folder = \"data\"\n{SOUND}mean = \"atuo\"\n")), @r#"D/my.toml, line 7: `mean`: "atuo" is not "auto", a number or three numbers"#);
+    insta::assert_snapshot!(task(&format!("folder = \"data\"\n{SOUND}std = 0\n")), @"D/my.toml, line 7: `std` is out of range");
+    insta::assert_snapshot!(task(&format!("folder = \"data/a\"\n{SOUND}")), @"D/data/a is not the task file's data: it has no two folders of one class each with files of the task's modality");
+    insta::assert_snapshot!(task("name = \"esc50\"\nmodality = \"audio\"\nfolder = \"data\"\n"), @"D/my.toml, line 1: `name` is that of a built-in task");
+    insta::assert_snapshot!(task("name = \"../x\"\nmodality = \"audio\"\nfolder = \"data\"\n"), @"D/my.toml, line 1: `name` must be of letters, digits, - and _, 64 at most");
 }
 
 #[test]
 fn a_fault_of_the_table_is_named_with_its_line() {
     let table = |text: &str| error(&format!("csv = \"t.csv\"\n{SOUND}"), &[("t.csv", text), ("a.wav", "")]);
-    insta::assert_snapshot!(table("file,label\na.wav,x\n"), @"");
-    insta::assert_snapshot!(table("path,label\na.wav,x\n"), @"");
-    insta::assert_snapshot!(table("path,label\na.wav,x\na.wav,y\n"), @"");
-    insta::assert_snapshot!(table("path,label\na.wav,x\nb.wav\n"), @"");
-    insta::assert_snapshot!(table("path,label\na.wav,x\nb.wav,;\n"), @"");
-    insta::assert_snapshot!(table("path,label\na.wav,x\n../b.wav,y\n"), @"");
-    insta::assert_snapshot!(table("path,label,split\na.wav,x,train\nb.wav,y,tset\n"), @"");
-    insta::assert_snapshot!(table("path,label,split\na.wav,x,train\nb.wav,y,train\n"), @"");
-    insta::assert_snapshot!(table("path,label,fold\na.wav,x,1\nb.wav,y,3\n"), @"");
+    insta::assert_snapshot!(table("file,label\na.wav,x\n"), @"D/t.csv, line 1: there is no column 'path'");
+    insta::assert_snapshot!(table("path,label\na.wav,x\n"), @"D/t.csv, line 1: it has 1 class, and a task needs two");
+    insta::assert_snapshot!(table("path,label\na.wav,x\na.wav,y\n"), @"D/t.csv, line 3: 'a.wav' is listed a second time");
+    insta::assert_snapshot!(table("path,label\na.wav,x\nb.wav\n"), @"D/t.csv, line 3: CSV error: record 2 (line: 3, byte: 19): found record with 1 fields, but the previous record has 2 fields");
+    insta::assert_snapshot!(table("path,label\na.wav,x\nb.wav,;\n"), @"D/t.csv, line 3: the label is empty");
+    insta::assert_snapshot!(table("path,label\na.wav,x\n../b.wav,y\n"), @"D/t.csv, line 3: '../b.wav' leads out of D");
+    insta::assert_snapshot!(table("path,label,split\na.wav,x,train\nb.wav,y,tset\n"), @"D/t.csv, line 3: the split 'tset' is not train or test (or val)");
+    insta::assert_snapshot!(table("path,label,split\na.wav,x,train\nb.wav,y,train\n"), @"D/t.csv, line 1: the column 'split' must have both train and test");
+    insta::assert_snapshot!(table("path,label,fold\na.wav,x,1\nb.wav,y,3\n"), @"D/t.csv, line 1: the column 'fold' must number two or more folds from 1 without gaps");
     let split = error(
         &format!("csv = \"t.csv\"\nholdout = 0.1\n{SOUND}"),
         &[("t.csv", "path,label,split\na.wav,x,train\nb.wav,y,test\n")],
     );
-    insta::assert_snapshot!(split, @"");
+    insta::assert_snapshot!(split, @"D/my.toml, line 2: `holdout` divides data that says nothing of splits, and this data does");
 }
 
 #[test]
