@@ -51,9 +51,12 @@ fn word(key: Key, record: &RunRecord) -> String {
     }
 }
 
+/// Runs by what tells their groups apart, in the order of [`KEYS`].
+type ByWords<'a> = BTreeMap<[String; KEYS.len()], Vec<&'a Run>>;
+
 /// The groups of a side by task and protocol.
 pub(super) fn groups(runs: &[Run]) -> BTreeMap<(&str, &str), Vec<Group<'_>>> {
-    let mut found: BTreeMap<(&str, &str), BTreeMap<[String; 4], Vec<&Run>>> = BTreeMap::new();
+    let mut found: BTreeMap<(&str, &str), ByWords> = BTreeMap::new();
     for run in runs {
         let protocols: BTreeSet<&str> = run.record.scores.iter().map(|score| &score.protocol[..]).collect();
         let words = KEYS.map(|key| word(key, &run.record));

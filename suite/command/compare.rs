@@ -28,7 +28,7 @@ pub fn perform(args: &CompareArgs) -> Result<()> {
                 let table = table::render(&[table], args.format.into());
                 format!("{sentences}\n\n{table}")
             });
-            blocks.collect::<Vec<_>>().join("\n\n")
+            blocks.collect::<Vec<_>>().join("\n")
         }
         format => table::render(&tables.collect::<Vec<_>>(), format.into()),
     };
