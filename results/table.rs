@@ -30,7 +30,7 @@ pub(crate) use runs::{
     Series, backend as backend_words, method as method_words, plural, series, value_word, words as run_words,
 };
 pub use scores::main_table;
-pub(crate) use scores::scale;
+pub(crate) use scores::{Column, Summary, columns, decimals, scale};
 
 /// A table that can be asked for by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
