@@ -179,15 +179,17 @@ fn table(key: &str, of: &str, what: &str, families: &[Family]) -> Table {
 }
 
 /// Values that tell one family of the table from another; of a quantizer's own values those that tell families with the
-/// same quantizer apart.
+/// same quantizer apart. A value that a family lacks belongs to a protocol that it did not run, or to another value that
+/// is shown: it tells nothing by itself.
 fn others(families: &[Family]) -> Vec<String> {
     let names: BTreeSet<&String> = families.iter().flat_map(|family| family.rest.keys()).collect();
+    let differ = |a: Option<&Value>, b: Option<&Value>| a.zip(b).is_some_and(|(a, b)| a != b);
     let varies = |name: &&String| {
         families.iter().any(|a| {
             let alike = families
                 .iter()
                 .filter(|b| !is_own(name) || a.rest.get(KIND) == b.rest.get(KIND));
-            { alike }.any(|b| a.rest.get(*name) != b.rest.get(*name))
+            { alike }.any(|b| differ(a.rest.get(*name), b.rest.get(*name)))
         })
     };
     names.into_iter().filter(varies).cloned().collect()

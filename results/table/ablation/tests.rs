@@ -53,6 +53,22 @@ fn plans_of_one_quantizer_are_not_averaged_beside_another() {
 }
 
 #[test]
+fn values_of_a_protocol_are_no_column_beside_runs_without_it() {
+    let pair = |protocol: &str| {
+        ["rq", "vq"].map(|quantizer| {
+            let mut run = other(record(0, 0), Some(quantizer), &format!("{quantizer}-{protocol}"), 150);
+            run.plan.insert(format!("{protocol}.epochs"), 10.into());
+            run.plan["protocols"] = serde_json::json!([protocol]);
+            run.scores.iter_mut().for_each(|score| score.protocol = protocol.into());
+            run
+        })
+    };
+    let tables = ablation_tables(&[pair("finetune"), pair("knn")].concat());
+    assert_eq!(tables.len(), 1);
+    assert_eq!((&tables[0].header[0].name[..], tables[0].rows.len()), ("quantizer", 4));
+}
+
+#[test]
 fn a_value_of_the_quantizer_varies_by_itself() {
     let records = [record(0, 165), with("quantizer.levels", 1.into(), 0, 140)];
     let tables = ablation_tables(&records);
