@@ -1,7 +1,8 @@
 //! Two sets of records, A and B, compared on the same test samples: by protocol and metric the difference with its
 //! interval, a p-value with its test, and a verdict in words.
 //!
-//! Every value is computed anew from the predictions, and must be the one that the record has.
+//! A set may hold several methods, plans and backends: what is compared are groups of runs that differ in nothing but
+//! seed and fold, see [`compare`]. Every value is computed anew from the predictions, and must be the one that the record has.
 
 use crate::metric::{Metric, MetricError};
 use crate::predictions::Predictions;
@@ -13,10 +14,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 mod error;
+mod filter;
+mod groups;
 mod pairs;
+mod verdict;
 
 pub use error::CompareError;
+pub use filter::{Filter, NoFilter};
+use groups::Group;
 use pairs::Pairs;
+pub use verdict::Verdict;
 
 /// Confidence level of every interval; a difference is shown where p is at most what is left to 1.
 const LEVEL: f64 = 0.95;
@@ -36,11 +43,12 @@ pub struct Run {
 }
 
 impl Run {
-    /// The run of the record in this file, or those of all records in this folder and below it.
+    /// The run of the record in this file, or those of all records in this folder and below it that the filters keep:
+    /// of each key that they name, a record must have one of the values.
     ///
     /// # Errors
-    /// If there is no record, a file is none, or a record has no predictions.
-    pub fn read(path: &Path) -> Result<Vec<Self>, CompareError> {
+    /// If no record is left, a filter's key is unknown, a file is no record, or a record has no predictions.
+    pub fn read(path: &Path, filters: &[Filter]) -> Result<Vec<Self>, CompareError> {
         let with_predictions = |(path, record): (PathBuf, RunRecord)| {
             let predictions = store::read_predictions(&path, &record).map_err(|error| match error {
                 StoreError::Missing { path: predictions } => CompareError::PredictionsMissing {
@@ -58,10 +66,8 @@ impl Run {
                 None => Err(CompareError::NoPredictions { path }),
             }
         };
-        store::find(&[path.to_path_buf()])?
-            .into_iter()
-            .map(with_predictions)
-            .collect()
+        let records = filter::kept(path, store::find(&[path.to_path_buf()])?, filters)?;
+        records.into_iter().map(with_predictions).collect()
     }
 
     /// The metrics of a protocol that predictions decide, each as computed from them.
@@ -109,36 +115,6 @@ impl Run {
     }
 }
 
-/// Which of the two is better, as far as the samples tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The interval lies above 0 and p is at most 0.05.
-    A,
-    /// The interval lies below 0 and p is at most 0.05.
-    B,
-    /// Anything else, which does not say that there is no difference.
-    NotShown,
-}
-
-impl Verdict {
-    /// The verdict in words.
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::A => "A is better",
-            Self::B => "B is better",
-            Self::NotShown => "no difference shown",
-        }
-    }
-
-    fn of(interval: Option<&Interval>, p: Option<f64>) -> Self {
-        match (interval, p) {
-            (Some(interval), Some(p)) if p <= 1.0 - LEVEL && interval.low > 0.0 => Self::A,
-            (Some(interval), Some(p)) if p <= 1.0 - LEVEL && interval.high < 0.0 => Self::B,
-            _ => Self::NotShown,
-        }
-    }
-}
-
 /// A and B by one protocol and metric.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
@@ -165,66 +141,131 @@ pub struct Difference {
     pub seeds: u64,
     /// Folds that both have; 0 where the task has none.
     pub folds: u64,
-    /// What follows.
+    /// What follows for these test samples and the models as they were trained.
     pub verdict: Verdict,
+    /// What follows for other seeds. None where there is no interval over seeds.
+    pub verdict_over_seeds: Option<Verdict>,
 }
 
-/// Everything that two sets of records say of each other.
+/// Everything that a group of A and one of B say of each other by one protocol.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
     /// The task.
     pub task: String,
+    /// The protocol.
+    pub protocol: String,
     /// What A and B are, in words.
     pub names: [String; 2],
-    /// One entry for each protocol and metric.
+    /// One entry for each metric.
     pub differences: Vec<Difference>,
     /// What must be known to read them.
     pub notes: Vec<String>,
 }
 
-/// Compares A with B over the seeds and folds that both ran, sample by sample. `resamples` are drawn for each interval
-/// and each permutation test, from streams of `seed`. Panics if `resamples` is 0.
+/// The comparisons of two sets of records.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Compared {
+    /// One for each pair of groups, by task and protocol.
+    pub comparisons: Vec<Comparison>,
+    /// What has no partner, in words.
+    pub left_out: Vec<String>,
+}
+
+/// Compares groups of A with groups of B: runs of one task, method, plan and backend that have scores of one protocol.
+/// Groups are paired within a task and protocol where there is one way to do it: the only one of a side with the only
+/// one of the other; of several, those of one backend; of several on both sides, those of one method, then of one plan.
+///
+/// Each pair is compared over the seeds and folds that both ran, sample by sample. `resamples` are drawn for each
+/// interval and each permutation test, from streams of `seed`. Panics if `resamples` is 0.
 ///
 /// # Errors
-/// If the records are of several tasks or one side of several plans, have no seed and fold in common or other samples,
-/// or do not have the values that their predictions give.
-pub fn compare(a: &[Run], b: &[Run], resamples: usize, seed: &Seed) -> Result<Comparison, CompareError> {
-    let task = pairs::one_task(a, b)?;
-    let mut differences = Vec::new();
-    let mut notes = BTreeSet::new();
-    for protocol in pairs::protocols(a, b)? {
-        let pairs = Pairs::of(&protocol, a, b)?;
-        notes.extend(pairs.left_out());
-        let (metrics, undecided) = metrics(&pairs)?;
-        notes.extend(undecided);
-        for metric in metrics {
-            differences.push(difference(&pairs, metric, resamples, seed)?);
+/// If a group could have several partners or none has one, if runs of a pair have other samples or do not have the
+/// values that their predictions give, or no pair has a seed and fold in common.
+pub fn compare(a: &[Run], b: &[Run], resamples: usize, seed: &Seed) -> Result<Compared, CompareError> {
+    let groups = [a, b].map(groups::groups);
+    let (mut comparisons, mut left_out, mut apart) = (Vec::new(), Vec::new(), None);
+    let places: BTreeSet<&(&str, &str)> = groups.iter().flat_map(BTreeMap::keys).collect();
+    for place in places {
+        let (task, protocol) = *place;
+        let of_place = groups
+            .each_ref()
+            .map(|groups| groups.get(place).map_or(&[][..], Vec::as_slice));
+        let found = match of_place {
+            [[], _] | [_, []] => Vec::new(),
+            [a, b] => groups::paired(protocol, a, b)?,
+        };
+        left_out.extend(without_partner(place, &of_place, &found));
+        for [a, b] in found {
+            let pairs = match Pairs::of(protocol, &a.runs, &b.runs) {
+                Err(error @ CompareError::NoCommonRun { .. }) => {
+                    left_out.push(error.to_string());
+                    apart.get_or_insert(error);
+                    continue;
+                }
+                pairs => pairs?,
+            };
+            comparisons.push(comparison(task, [a, b], &pairs, resamples, seed)?);
         }
     }
-    let mut all = vec![
+    match (comparisons.is_empty(), apart) {
+        (false, _) => Ok(Compared { comparisons, left_out }),
+        (true, Some(error)) => Err(error),
+        (true, None) => Err(groups::nothing_in_common(&groups)),
+    }
+}
+
+/// The groups of a task and protocol that are in no pair, in words.
+fn without_partner(
+    (task, protocol): &(&str, &str),
+    sides: &[&[Group]; 2],
+    found: &[[&Group; 2]],
+) -> impl Iterator<Item = String> {
+    let alone = |side: usize| {
+        let is_paired = move |group: &&Group| found.iter().any(|pair| std::ptr::eq(pair[side], *group));
+        let groups = sides[side].iter().filter(move |group| !is_paired(group));
+        groups.map(move |group| (["A", "B"][side], group))
+    };
+    let words = |(side, group): (&str, &Group)| format!("no partner by {protocol} on {task}: {} of {side}", group.name);
+    let all: Vec<String> = alone(0).chain(alone(1)).map(words).collect();
+    all.into_iter()
+}
+
+fn comparison(
+    task: &str,
+    groups: [&Group; 2],
+    pairs: &Pairs,
+    resamples: usize,
+    seed: &Seed,
+) -> Result<Comparison, CompareError> {
+    let (metrics, undecided) = metrics(pairs)?;
+    let differences = metrics
+        .into_iter()
+        .map(|metric| difference(pairs, metric, resamples, seed));
+    let differences: Vec<Difference> = differences.collect::<Result<_, _>>()?;
+    let mut notes = vec![
         "A - B: differences of means over the same seeds and folds; p-values are not corrected for their number".into(),
     ];
-    all.extend(
-        differences
-            .iter()
-            .filter_map(|found| found.interval.as_ref())
-            .map(method)
-            .collect::<BTreeSet<_>>(),
-    );
+    let intervals = differences.iter().filter_map(|found| found.interval.as_ref());
+    notes.extend(intervals.map(method).collect::<BTreeSet<_>>());
     if differences.iter().any(|found| found.over_seeds.is_some()) {
-        all.push("over seeds: 95 % interval of the mean difference over seeds (t)".into());
+        notes.push(
+            "over seeds: 95 % interval of the mean difference over seeds (t), which takes in how training varies"
+                .into(),
+        );
     }
     if differences.iter().any(|found| found.seeds == 1) {
-        all.push("one seed tells two trained models apart, not two methods".into());
+        notes.push("one seed tells two trained models apart, not two methods".into());
     }
-    all.extend(notes);
-    all.extend(pairs::data_note(a, b));
-    all.extend(crate::table::mark_notes(a.iter().chain(b).map(|run| &run.record)));
+    notes.extend(pairs.left_out());
+    notes.extend(undecided);
+    notes.extend(pairs::data_note(groups));
+    notes.extend(crate::table::mark_notes(pairs.runs().map(|run| &run.record)));
     Ok(Comparison {
-        task,
-        names: [pairs::name(a), pairs::name(b)],
+        task: task.into(),
+        protocol: pairs.protocol.clone(),
+        names: groups.map(|group| group.name.clone()),
         differences,
-        notes: all,
+        notes,
     })
 }
 
@@ -287,19 +328,21 @@ fn difference(pairs: &Pairs, metric: Metric, resamples: usize, seed: &Seed) -> R
             )
         }
     };
+    let over_seeds = over_seeds(pairs, &paired);
     Ok(Difference {
         protocol: pairs.protocol.clone(),
         metric,
         values,
         difference,
-        over_seeds: over_seeds(pairs, &paired),
         p,
         test,
         samples: paired.samples() as u64,
         seeds: pairs.seeds().len() as u64,
         folds: pairs.folds() as u64,
         verdict: Verdict::of(interval.as_ref(), p),
+        verdict_over_seeds: over_seeds.as_ref().map(Verdict::of_interval),
         interval,
+        over_seeds,
     })
 }
 

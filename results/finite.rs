@@ -52,6 +52,23 @@ pub(crate) mod list {
     }
 }
 
+/// The same for numbers any of which may be absent.
+pub(crate) mod options {
+    use super::{Deserialize, Deserializer, Serialize, Serializer, checked};
+
+    pub(crate) fn serialize<S: Serializer>(values: &[Option<f64>], serializer: S) -> Result<S::Ok, S::Error> {
+        values
+            .iter()
+            .map(|value| value.map(checked).transpose())
+            .collect::<Result<Vec<Option<f64>>, _>>()?
+            .serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Option<f64>>, D::Error> {
+        Vec::deserialize(deserializer)
+    }
+}
+
 /// The same for named numbers, kept in order of name.
 pub(crate) mod map {
     use super::{Deserialize, Deserializer, Serialize, Serializer, checked};

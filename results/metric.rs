@@ -3,8 +3,10 @@
 //! Single-label targets are judged by the place of the target among the classes of its sample ([`ranks`], [`top_k`]);
 //! any targets by the place of a class's samples among all samples ([`Ranking`]). [`Metric`] knows each by its name.
 
+mod classes;
 mod ranking;
 
+pub use classes::ByClass;
 pub(crate) use ranking::ClassOrder;
 pub use ranking::{ClassRanking, Ranking, d_prime};
 

@@ -8,10 +8,12 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 mod compare;
+mod judged;
 mod read;
 mod write;
 
 pub use jiff::Timestamp;
+pub use judged::{Judge, PerClass};
 pub use read::RecordError;
 pub(crate) use read::parse;
 
@@ -270,6 +272,10 @@ pub struct Score {
     /// What else the protocol has to say, such as the chosen learning rate or the classes left out.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub details: Map<String, Value>,
+    /// The metric of each class on its own. None for metrics that have none, and in records written before there was
+    /// this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_class: Option<PerClass>,
 }
 
 /// The most memory that was held, in bytes.
@@ -293,6 +299,7 @@ impl Score {
             n,
             interval: stats::wilson(successes, n, 0.95),
             details: Map::new(),
+            per_class: None,
         }
     }
 }

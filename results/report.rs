@@ -6,6 +6,7 @@
 use crate::record::RunRecord;
 use crate::table::{Format, Series, Table, html, plural, series};
 
+mod classes;
 mod codes;
 mod dots;
 mod panel;
@@ -20,6 +21,7 @@ pub fn page(records: &[RunRecord], tables: &[Table]) -> String {
     let series = series(records);
     let sections = [
         section("scores", "Scores", &dots::plots(&series)),
+        section("classes", "Classes", &classes::plots(&series)),
         section("tables", "Tables", &fragments(tables)),
         section("training", "Training", &training::plots(&series)),
         section("codebooks", "Codebooks", &codes::plots(&series)),

@@ -26,9 +26,11 @@ pub(crate) use format::{html, markdown};
 pub use labels::label_table;
 pub(crate) use mark::notes_of as mark_notes;
 pub(crate) use runs::name as run_name;
-pub(crate) use runs::{Series, backend as backend_words, plural, series, value_word, words as run_words};
+pub(crate) use runs::{
+    Series, backend as backend_words, method as method_words, plural, series, value_word, words as run_words,
+};
 pub use scores::main_table;
-pub(crate) use scores::scale;
+pub(crate) use scores::{Column, Summary, columns, decimals, scale};
 
 /// A table that can be asked for by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

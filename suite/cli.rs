@@ -2,6 +2,7 @@
 //! when the request is made, so that an unknown one is answered with the right ones.
 
 use crate::exit;
+use bridle_results::compare::Filter;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -214,12 +215,22 @@ fn width(text: &str) -> Result<f64, String> {
 /// Arguments of `compare`.
 #[derive(Debug, Args)]
 pub struct CompareArgs {
-    /// A record, or a folder with the records of one plan and backend
+    /// A record, or a folder of records
     #[arg(value_name = "A")]
     pub a: PathBuf,
-    /// What to compare it with; seeds and folds that both ran are paired
+    /// What to compare it with, by task and protocol; seeds and folds that both ran are paired
     #[arg(value_name = "B")]
     pub b: PathBuf,
+    /// Only records with this task, method, quantizer, plan (the start of its hash), backend, dtype, seed, fold,
+    /// protocol or value of the plan; may be given again, the same key for another value of it
+    #[arg(long = "where", value_name = "KEY=VALUE")]
+    pub both: Vec<Filter>,
+    /// The same for A alone
+    #[arg(long = "where-a", value_name = "KEY=VALUE")]
+    pub only_a: Vec<Filter>,
+    /// The same for B alone
+    #[arg(long = "where-b", value_name = "KEY=VALUE")]
+    pub only_b: Vec<Filter>,
     /// Resamples for each interval, and permutations for each test that needs them
     #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
     pub resamples: u32,
@@ -327,14 +338,18 @@ Examples:
 
 const COMPARE_EXAMPLES: &str = "\
 Examples:
-  bridle-bench compare rq/results/records vq/results/records
-      two methods, over the seeds and folds that both ran
+  bridle-bench compare results/records/esc50/bridle-rq results/records/esc50/bridle-vq
+      two methods, by each protocol that both have, over the seeds and folds that both ran
+  bridle-bench compare results/records results/records --where protocol=knn \\
+      --where-a quantizer=rq --where-b method=random-init --where backend=tch
+      the same folder twice, narrowed to what is meant
   bridle-bench compare a.json b.json --format json --resamples 10000
       two records, for a program to read
 
 A difference is shown where its 95 % interval leaves out 0 and p is at most 0.05.
 Intervals and tests are over test samples: of one seed, they tell two trained
-models apart, not two methods.";
+models apart, not two methods. Where several seeds ran, the verdict also says
+whether the interval over seeds leaves out 0.";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:

@@ -217,6 +217,7 @@ pub fn accuracy_scores(
             n,
             interval: bridle_results::stats::wilson(correct, n, LEVEL),
             details,
+            per_class: None,
         }
     };
     let mut found = vec![among("top1", 1, details)];

@@ -59,29 +59,31 @@ pub enum CompareError {
         /// The samples in the predictions.
         judged: u64,
     },
-    /// Records of several tasks.
-    #[error("records of several tasks: {task} in {}, {other_task} in {}", path.display(), other.display())]
-    Tasks {
-        /// A record.
-        path: PathBuf,
-        /// Its task.
-        task: String,
-        /// A record of another task.
-        other: PathBuf,
-        /// Its task.
-        other_task: String,
+    /// A filter by what no record has.
+    #[error("no record has a value `{key}`")]
+    UnknownKey {
+        /// What was asked for.
+        key: String,
+        /// What the records have.
+        known: Vec<String>,
     },
-    /// Records of several plans on one side.
-    #[error("side {side} has {protocol} runs of several plans: {} and {}", path.display(), other.display())]
-    Plans {
-        /// A or B.
-        side: char,
+    /// Filters that no record passes.
+    #[error("no record in {} has {}", path.display(), filters.join(" and "))]
+    NothingKept {
+        /// Where the records lie.
+        path: PathBuf,
+        /// The filters.
+        filters: Vec<String>,
+    },
+    /// Groups that could be paired in several ways.
+    #[error("{protocol} runs can be paired in several ways; A has {}; B has {}", a.join(" | "), b.join(" | "))]
+    Ambiguous {
         /// The protocol.
         protocol: String,
-        /// A record.
-        path: PathBuf,
-        /// A record of another plan.
-        other: PathBuf,
+        /// The groups of A.
+        a: Vec<String>,
+        /// The groups of B.
+        b: Vec<String>,
     },
     /// Two records of one seed and fold on one side.
     #[error("side {side} has two {protocol} runs of {run}: {} and {}", path.display(), other.display())]
@@ -97,12 +99,12 @@ pub enum CompareError {
         /// The other one.
         other: PathBuf,
     },
-    /// No protocol that both sides have.
-    #[error("no protocol in common: A has {}, B has {}", listed(a), listed(b))]
-    NoCommonProtocol {
-        /// Protocols of A.
+    /// No task and protocol that both sides have.
+    #[error("no task and protocol in common: A has {}, B has {}", listed(a), listed(b))]
+    NothingInCommon {
+        /// Tasks and protocols of A.
         a: Vec<String>,
-        /// Protocols of B.
+        /// Tasks and protocols of B.
         b: Vec<String>,
     },
     /// No seed and fold that both sides have.

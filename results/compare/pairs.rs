@@ -1,5 +1,6 @@
 //! Which runs of A and of B belong together, with their samples in one order.
 
+use super::groups::Group;
 use super::{CompareError, Run};
 use crate::metric::Metric;
 use crate::stats::{Paired, PairedScores};
@@ -31,7 +32,7 @@ struct Seeded<'a> {
 }
 
 impl<'a> Pairs<'a> {
-    pub(super) fn of(protocol: &str, a: &'a [Run], b: &'a [Run]) -> Result<Self, CompareError> {
+    pub(super) fn of(protocol: &str, a: &[&'a Run], b: &[&'a Run]) -> Result<Self, CompareError> {
         let (a, b) = (by_key('A', protocol, a)?, by_key('B', protocol, b)?);
         let common: Vec<Key> = a.keys().copied().filter(|key| b.contains_key(key)).collect();
         if common.is_empty() {
@@ -115,11 +116,10 @@ impl<'a> Fold<'a> {
     }
 }
 
-/// The runs with scores of a protocol, by fold and seed; all of one plan.
-fn by_key<'a>(side: char, protocol: &str, runs: &'a [Run]) -> Result<BTreeMap<Key, &'a Run>, CompareError> {
-    let has = |run: &&Run| run.record.scores.iter().any(|score| score.protocol == protocol);
+/// The runs of a side, by fold and seed.
+fn by_key<'a>(side: char, protocol: &str, runs: &[&'a Run]) -> Result<BTreeMap<Key, &'a Run>, CompareError> {
     let mut found: BTreeMap<Key, &Run> = BTreeMap::new();
-    for run in runs.iter().filter(has) {
+    for &run in runs {
         let key = (run.record.fold, run.record.seed);
         if let Some(other) = found.insert(key, run) {
             return Err(CompareError::Twice {
@@ -131,18 +131,7 @@ fn by_key<'a>(side: char, protocol: &str, runs: &'a [Run]) -> Result<BTreeMap<Ke
             });
         }
     }
-    let mut all = found.values();
-    let first = all.next();
-    let stranger = all.find(|run| first.is_some_and(|first| first.record.plan_hash != run.record.plan_hash));
-    match first.zip(stranger) {
-        Some((first, other)) => Err(CompareError::Plans {
-            side,
-            protocol: protocol.into(),
-            path: first.path.clone(),
-            other: other.path.clone(),
-        }),
-        None => Ok(found),
-    }
+    Ok(found)
 }
 
 fn in_words((fold, seed): Key) -> String {
@@ -205,50 +194,10 @@ fn rows(run: &Run) -> Result<HashMap<&str, usize>, CompareError> {
     Ok(rows)
 }
 
-/// The task of all records.
-pub(super) fn one_task(a: &[Run], b: &[Run]) -> Result<String, CompareError> {
-    let mut runs = a.iter().chain(b);
-    let Some(first) = runs.next() else {
-        return Ok(String::new());
-    };
-    match runs.find(|run| run.record.task() != first.record.task()) {
-        Some(other) => Err(CompareError::Tasks {
-            path: first.path.clone(),
-            task: first.record.task().into(),
-            other: other.path.clone(),
-            other_task: other.record.task().into(),
-        }),
-        None => Ok(first.record.task().into()),
-    }
-}
-
-/// The protocols that both sides have, in order of name.
-pub(super) fn protocols(a: &[Run], b: &[Run]) -> Result<Vec<String>, CompareError> {
-    let of = |runs: &[Run]| -> BTreeSet<String> {
-        let scores = runs.iter().flat_map(|run| &run.record.scores);
-        scores.map(|score| score.protocol.clone()).collect()
-    };
-    let (a, b) = (of(a), of(b));
-    let common: Vec<String> = a.intersection(&b).cloned().collect();
-    if common.is_empty() {
-        return Err(CompareError::NoCommonProtocol {
-            a: a.into_iter().collect(),
-            b: b.into_iter().collect(),
-        });
-    }
-    Ok(common)
-}
-
-/// What one side is: methods, backends and plans of its runs.
-pub(super) fn name(runs: &[Run]) -> String {
-    let words: BTreeSet<String> = runs.iter().map(|run| crate::table::run_name(&run.record)).collect();
-    words.into_iter().collect::<Vec<_>>().join("; ")
-}
-
 /// A note where the two sides stand on other variants of the data.
-pub(super) fn data_note(a: &[Run], b: &[Run]) -> Option<String> {
-    let [of_a, of_b] = [a, b].map(|runs| {
-        let variants: BTreeSet<&str> = runs.iter().map(|run| &run.record.data.variant[..]).collect();
+pub(super) fn data_note(groups: [&Group; 2]) -> Option<String> {
+    let [of_a, of_b] = groups.map(|group| {
+        let variants: BTreeSet<&str> = group.runs.iter().map(|run| &run.record.data.variant[..]).collect();
         variants.into_iter().collect::<Vec<_>>().join(", ")
     });
     (of_a != of_b).then(|| format!("other variants of the data: A {of_a}, B {of_b}"))

@@ -8,6 +8,8 @@ use crate::sample::{other, record};
 use crate::table::{Format, comparison_sentences, comparison_table};
 use std::error::Error;
 
+mod groups;
+
 const CLASSES: usize = 10;
 const SAMPLES: usize = 200;
 
@@ -67,7 +69,9 @@ fn renamed(mut run: Run, hash: &str) -> Run {
 }
 
 fn compared(a: &[Run], b: &[Run]) -> Comparison {
-    compare(a, b, 200, &Seed::root(0)).unwrap()
+    let mut found = compare(a, b, 200, &Seed::root(0)).unwrap();
+    assert_eq!((found.comparisons.len(), found.left_out), (1, Vec::new()));
+    found.comparisons.remove(0)
 }
 
 /// One run against another.
@@ -265,6 +269,7 @@ fn what_cannot_be_compared_is_named() {
     let errors = [
         refused(side(&a), side(&elsewhere)),
         refused(&[a.clone(), renamed(a.clone(), "cccccccccccc")], side(&a)),
+        refused(&[a.clone(), a.clone()], side(&a)),
         refused(side(&a), &[a.clone(), renamed(run(1, Some(1), 90, 3), "cccccccccccc")]),
         refused(side(&a), &[run(0, Some(2), 90, 3), run(1, Some(2), 90, 3)]),
         refused(side(&a), side(&knn)),
@@ -286,24 +291,24 @@ fn runs_are_read_with_their_predictions() {
         record, predictions, ..
     } = run(0, Some(1), 90, 3);
     assert!(matches!(
-        Run::read(out.path()),
+        Run::read(out.path(), &[]),
         Err(CompareError::Store(StoreError::Empty { .. }))
     ));
     let path = store::write(out.path(), &record, Some(&predictions)).unwrap();
-    let read = Run::read(out.path()).unwrap();
+    let read = Run::read(out.path(), &[]).unwrap();
     assert_eq!(
         (read.len(), &read[0].path, &read[0].predictions),
         (1, &path, &predictions)
     );
-    assert_eq!(Run::read(&path).unwrap()[0].record, read[0].record);
+    assert_eq!(Run::read(&path, &[]).unwrap()[0].record, read[0].record);
     std::fs::remove_file(path.with_extension("predictions.csv")).unwrap();
-    let missing = Run::read(&path).unwrap_err();
+    let missing = Run::read(&path, &[]).unwrap_err();
     assert!(
         matches!(&missing, CompareError::PredictionsMissing { path: named, .. } if *named == path),
         "{missing}"
     );
     store::write(out.path(), &record, None).unwrap();
-    let without = Run::read(&path).unwrap_err();
+    let without = Run::read(&path, &[]).unwrap_err();
     assert!(
         matches!(without, CompareError::NoPredictions { .. }) && without.source().is_none(),
         "{without}"

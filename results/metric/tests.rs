@@ -264,3 +264,32 @@ fn scikit_learn_says_the_same() {
         }
     }
 }
+
+#[test]
+fn classes_on_their_own_make_up_the_whole() {
+    let (classes, n) = (6usize, 60usize);
+    // class 5 has no sample; every other ten
+    let single: Vec<Vec<u32>> = (0..n).map(|i| vec![(i % 6 % 5) as u32]).collect();
+    let several: Vec<Vec<u32>> = (0..n as u32)
+        .map(|i| (0..5).filter(|c| (i * 5 + c * 3) % 4 == 0).collect())
+        .collect();
+    let scores: Vec<f32> = (0..n * classes).map(|i| ((i * 37 + i / 7) % 19) as f32).collect();
+    let top1 = Metric::Top1.by_class(&scores, &single, classes).unwrap().unwrap();
+    assert_eq!((top1.positives.iter().sum::<u64>(), top1.positives[5]), (n as u64, 0));
+    let right = top1.values.iter().zip(&top1.positives);
+    let right: f64 = right.filter_map(|(value, n)| Some((*value)? * *n as f64)).sum();
+    let whole = Metric::Top1.of(&scores, &single, classes).unwrap().unwrap();
+    assert!((right / n as f64 - whole).abs() < 1e-12);
+    for metric in [Metric::Map, Metric::Auc] {
+        let found = metric.by_class(&scores, &several, classes).unwrap().unwrap();
+        assert_eq!((found.values.len(), found.values[5]), (classes, None));
+        let defined: Vec<f64> = found.values.iter().flatten().copied().collect();
+        let whole = metric.of(&scores, &several, classes).unwrap().unwrap();
+        assert!((defined.iter().sum::<f64>() / defined.len() as f64 - whole).abs() < 1e-12);
+        let targets: usize = several.iter().map(Vec::len).sum();
+        assert_eq!(found.positives.iter().sum::<u64>(), targets as u64);
+    }
+    for metric in [Metric::Top5, Metric::MapAllClasses, Metric::DPrime] {
+        assert_eq!(metric.by_class(&scores, &single, classes).unwrap(), None);
+    }
+}

@@ -31,6 +31,24 @@ fn every_schema_version_is_read() {
 }
 
 #[test]
+fn values_by_class_came_later_in_schema_2() {
+    let read = RunRecord::from_json(include_str!("schema-2-per-class.json")).unwrap();
+    let per_class = read.scores[0].per_class.as_ref().unwrap();
+    assert_eq!(per_class.names, ["dog", "rain", "siren"]);
+    assert_eq!(
+        (&per_class.values[..], &per_class.n[..]),
+        (&[Some(0.5), None, Some(0.25)][..], &[300, 0, 100][..])
+    );
+    assert!(
+        RunRecord::from_json(PAST[1].1)
+            .unwrap()
+            .scores
+            .iter()
+            .all(|score| score.per_class.is_none())
+    );
+}
+
+#[test]
 fn what_may_vary_does_not_make_a_difference() {
     let a = record(0, 165);
     let mut b = a.clone();

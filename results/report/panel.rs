@@ -291,6 +291,24 @@ impl Panel {
         ));
     }
 
+    /// A row with its name and a bar from the left end of the axis.
+    pub(super) fn bar(&mut self, row: usize, kind: usize, name: &str, value: f64, text: &str) {
+        let top = TOP + row as f64 * ROW;
+        let (name_y, y, end) = (top + 13.0, top + 18.0, self.width - RIGHT);
+        self.body.push_str(&format!(
+            "<path class=\"bars {}\" d=\"M{:.1} {y:.1}H{:.1}v10H{:.1}Z\"/>\
+             <text class=\"name\" x=\"{:.1}\" y=\"{name_y:.1}\">{}</text>\
+             <text class=\"name end\" x=\"{end:.1}\" y=\"{name_y:.1}\">{}</text>\n",
+            class(kind),
+            self.left,
+            self.x(value),
+            self.left,
+            self.left,
+            escaped(&shortened(name)),
+            escaped(text)
+        ));
+    }
+
     /// The finished plot.
     pub(super) fn figure(self, caption: &Caption) -> String {
         let Caption { id, title, description } = caption;

@@ -4,7 +4,7 @@
 use super::*;
 use crate::codebook::CodebookStatistics;
 use crate::published::{self, Shown};
-use crate::record::{Curve, Phase};
+use crate::record::{Curve, PerClass, Phase};
 use crate::sample::{backend, other, record};
 use crate::table::{ablation_tables, backend_table, codebook_table, main_table};
 use quick_xml::events::Event;
@@ -179,6 +179,46 @@ fn every_plot_has_a_title_and_a_description() {
         (plots, plots)
     );
     assert!(!page.contains("NaN") && !page.contains("inf"), "a place that is none");
+}
+
+#[test]
+fn whiskers_are_the_interval_over_seeds() {
+    let tops = [165u64, 160, 172];
+    let seeds: Vec<RunRecord> = (0..).zip(tops).map(|(seed, top1)| record(seed, top1)).collect();
+    let values = tops.map(|top1| top1 as f64 / 400.0);
+    let interval = crate::stats::t_interval(&values, 0.95).unwrap();
+    let told = format!("[{:.1}, {:.1}] n=3<", 100.0 * interval.low, 100.0 * interval.high);
+    let whiskers = |page: &str| page.matches("class=\"whisker\"").count();
+    let of_seeds = page(&seeds, &[]);
+    assert!(of_seeds.contains(&told), "{told}");
+    assert_eq!(whiskers(&of_seeds), 2);
+    assert_eq!(whiskers(&page(&seeds[..1], &[])), 0);
+    // over folds of one seed there is no such interval
+    let folds: Vec<RunRecord> = (1..=3)
+        .map(|fold| RunRecord {
+            fold: Some(fold),
+            ..record(0, 160)
+        })
+        .collect();
+    assert_eq!(whiskers(&page(&folds, &[])), 0);
+}
+
+#[test]
+fn the_best_and_worst_classes_are_shown() {
+    let mut run = record(0, 165);
+    run.scores[0].per_class = Some(PerClass {
+        names: (0..20).map(|class| format!("<class {class}>")).collect(),
+        values: (0..20)
+            .map(|class| (class != 19).then(|| f64::from(class) / 20.0))
+            .collect(),
+        n: vec![20; 20],
+    });
+    let page = page(&[run], &[]);
+    let (_, text) = parsed(&page);
+    assert!(text.contains("the 8 best and the 8 worst of 19 classes"), "{text}");
+    let place = |class: &str| text.find(&format!("&lt;class {class}&gt;"));
+    assert!(place("18") < place("11") && place("11") < place("7") && place("7") < place("0"));
+    assert!(place("0").is_some() && [place("8"), place("10"), place("19")] == [None; 3]);
 }
 
 #[test]

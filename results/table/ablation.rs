@@ -1,4 +1,5 @@
-//! Ablation tables: plans that differ in one value, with what the value does to scores and codes.
+//! Ablation tables: plans that differ in one value, with what the value does to scores and codes; and plans that differ
+//! from a reference in one value each, or in several together.
 
 use super::mark;
 use super::runs;
@@ -8,6 +9,8 @@ use crate::record::RunRecord;
 use crate::stats;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+mod together;
 
 /// Names in the plan that decide no number, and the protocols, which add scores and change none.
 const NAMES: [&str; 3] = ["preset", "recipe", "protocols"];
@@ -34,7 +37,8 @@ struct Row<'a> {
 }
 
 /// One table for each task, method and plan value that varies among runs of otherwise equal plans, on one backend and,
-/// unless it is what varies, with one quantizer. Empty where nothing varies.
+/// unless it is what varies, with one quantizer; before them one for each reference plan from which others differ in
+/// several values, each in its own or several together. Empty where nothing varies.
 pub fn ablation_tables(records: &[RunRecord]) -> Vec<Table> {
     let (runs, _) = runs::distinct(records);
     let mut alike: BTreeMap<(&str, &str), Vec<&RunRecord>> = BTreeMap::new();
@@ -43,6 +47,10 @@ pub fn ablation_tables(records: &[RunRecord]) -> Vec<Table> {
     }
     let mut tables = Vec::new();
     for ((task, method), runs) in &alike {
+        for together in together::families(runs) {
+            let of = format!("{task}, {}", together.method);
+            tables.push(table("change", &of, &together.note(), &[together.family]));
+        }
         let keys: BTreeSet<&str> = runs
             .iter()
             .flat_map(|run| run.plan.keys())
@@ -51,7 +59,12 @@ pub fn ablation_tables(records: &[RunRecord]) -> Vec<Table> {
         for key in keys.into_iter().filter(|key| !NAMES.contains(key)) {
             let families = families(runs, key);
             if !families.is_empty() {
-                tables.push(table(key, &format!("{task}, {method}"), &families));
+                let what = match key {
+                    KIND => "the quantizer and its own values",
+                    key => key,
+                };
+                let note = format!("plans that differ in {what} alone");
+                tables.push(table(key, &format!("{task}, {method}"), &note, &families));
             }
         }
     }
@@ -121,7 +134,7 @@ fn order(a: &Value, b: &Value) -> std::cmp::Ordering {
     }
 }
 
-fn table(key: &str, of: &str, families: &[Family]) -> Table {
+fn table(key: &str, of: &str, what: &str, families: &[Family]) -> Table {
     let all: Vec<&RunRecord> = families
         .iter()
         .flat_map(|family| family.rows.iter().flat_map(|row| row.runs.iter().copied()))
@@ -153,11 +166,7 @@ fn table(key: &str, of: &str, families: &[Family]) -> Table {
             cells
         }));
     }
-    let what = match key {
-        KIND => "the quantizer and its own values",
-        key => key,
-    };
-    let mut notes = vec![format!("{of}: plans that differ in {what} alone")];
+    let mut notes = vec![format!("{of}: {what}")];
     notes.extend((backends.len() == 1).then(|| backends.iter().map(|name| format!("backend {name}")).collect()));
     notes.extend(scores::cell_notes(summaries.iter()));
     notes.extend(coded.then(|| "perplexity: of the training data's codes after the last phase; ± over runs".into()));
@@ -170,15 +179,17 @@ fn table(key: &str, of: &str, families: &[Family]) -> Table {
 }
 
 /// Values that tell one family of the table from another; of a quantizer's own values those that tell families with the
-/// same quantizer apart.
+/// same quantizer apart. A value that a family lacks belongs to a protocol that it did not run, or to another value that
+/// is shown: it tells nothing by itself.
 fn others(families: &[Family]) -> Vec<String> {
     let names: BTreeSet<&String> = families.iter().flat_map(|family| family.rest.keys()).collect();
+    let differ = |a: Option<&Value>, b: Option<&Value>| a.zip(b).is_some_and(|(a, b)| a != b);
     let varies = |name: &&String| {
         families.iter().any(|a| {
             let alike = families
                 .iter()
                 .filter(|b| !is_own(name) || a.rest.get(KIND) == b.rest.get(KIND));
-            { alike }.any(|b| a.rest.get(*name) != b.rest.get(*name))
+            { alike }.any(|b| differ(a.rest.get(*name), b.rest.get(*name)))
         })
     };
     names.into_iter().filter(varies).cloned().collect()

@@ -1,4 +1,4 @@
-//! The comparison of two sets of records: as a table, and in a sentence for each metric.
+//! The comparison of two groups of records: as a table, and in a sentence for each metric.
 
 use super::runs::plural;
 use super::scores::{decimals, scale};
@@ -33,14 +33,14 @@ pub fn comparison_table(comparison: &Comparison) -> Table {
         row.push(Cell::word(found.test));
         let value = json!({ "samples": found.samples, "seeds": found.seeds, "folds": found.folds });
         row.push(Cell::new(counts(found), value));
-        row.push(Cell::word(found.verdict.words()));
+        row.push(Cell::word(found.verdict.beside(found.verdict_over_seeds)));
         row
     };
     let sides = ["A", "B"].into_iter().zip(&comparison.names);
     let mut notes: Vec<String> = sides.map(|(side, name)| format!("{side}: {name}")).collect();
     notes.extend(comparison.notes.iter().cloned());
     Table {
-        title: format!("A against B on {}", comparison.task),
+        title: format!("A against B on {}, {}", comparison.task, comparison.protocol),
         header,
         rows: comparison.differences.iter().map(row).collect(),
         notes,
@@ -55,7 +55,7 @@ pub fn comparison_sentences(comparison: &Comparison) -> Vec<String> {
         format!(
             "{}: {}; A {a}, B {b}, A - B {}, p = {p} ({}); {}",
             name(found),
-            found.verdict.words(),
+            found.verdict.beside(found.verdict_over_seeds),
             difference(found).text,
             found.test,
             counts(found)

@@ -69,7 +69,7 @@ pub(crate) fn words(record: &RunRecord) -> String {
 }
 
 /// The method with its quantizer, as a row is called.
-pub(super) fn method(record: &RunRecord) -> String {
+pub(crate) fn method(record: &RunRecord) -> String {
     match record.quantizer() {
         Some(quantizer) => format!("{} {quantizer}", record.method()),
         None => record.method().to_string(),

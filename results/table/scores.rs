@@ -18,7 +18,7 @@ const LEVEL: f64 = 0.95;
 const METRICS: [&str; 7] = ["top1", "top5", "map", "map_all_classes", "auc", "dprime", "wer"];
 
 /// A column: task, then protocol and metric with their rank.
-pub(super) type Column = (String, (usize, String), (usize, String));
+pub(crate) type Column = (String, (usize, String), (usize, String));
 
 /// Methods against tasks, protocols and metrics. A cell holds one run's score with its interval over test samples, the
 /// mean over seeds (of means over folds) with its t interval, or the mean over folds with its standard deviation; runs of different plans, backends or dtypes never share a cell.
@@ -69,7 +69,7 @@ fn columns_of(run: &RunRecord) -> Vec<Column> {
 }
 
 /// The columns that a run fills.
-pub(super) fn columns(run: &RunRecord) -> impl Iterator<Item = Column> {
+pub(crate) fn columns(run: &RunRecord) -> impl Iterator<Item = Column> {
     let rank = |known: &[&str], name: &str| {
         (
             known.iter().position(|word| *word == name).unwrap_or(known.len()),
@@ -100,12 +100,12 @@ pub(crate) fn scale(metric: &str) -> f64 {
 }
 
 /// Decimals of a shown value: as many as a test set of some hundred samples can tell apart.
-pub(super) fn decimals(metric: &str) -> usize {
+pub(crate) fn decimals(metric: &str) -> usize {
     if metric == "dprime" { 3 } else { 1 }
 }
 
 /// Everything about one cell.
-pub(super) struct Summary {
+pub(crate) struct Summary {
     metric: String,
     /// Values of all runs, or None if one of them is undefined.
     values: Option<Vec<f64>>,
@@ -120,7 +120,7 @@ pub(super) struct Summary {
 }
 
 impl Summary {
-    pub(super) fn of(runs: &[&RunRecord], (task, (_, protocol), (_, metric)): &Column) -> Option<Self> {
+    pub(crate) fn of(runs: &[&RunRecord], (task, (_, protocol), (_, metric)): &Column) -> Option<Self> {
         let of_task = runs.iter().filter(|run| run.task() == task);
         let scored: Vec<(&RunRecord, &Score)> = of_task
             .filter_map(|run| Some((*run, run.score(protocol, metric)?)))
@@ -165,7 +165,22 @@ impl Summary {
         })
     }
 
-    fn mean(&self) -> Option<f64> {
+    /// The values of all runs. None if one of them is undefined.
+    pub(crate) fn values(&self) -> Option<&[f64]> {
+        self.values.as_deref()
+    }
+
+    /// The interval of the mean over seeds. None for a single seed, and where not all ran the same folds.
+    pub(crate) fn over_seeds(&self) -> Option<&stats::Interval> {
+        self.interval.as_ref().filter(|interval| interval.method == "t")
+    }
+
+    /// What the runs are, in words.
+    pub(crate) fn over(&self) -> &str {
+        &self.over
+    }
+
+    pub(crate) fn mean(&self) -> Option<f64> {
         stats::mean(self.values.as_ref()?)
     }
 

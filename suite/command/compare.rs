@@ -1,28 +1,42 @@
 //! `compare`: two sets of records on the same test samples, with intervals and tests.
 
 use crate::cli::{CompareArgs, TableFormat};
-use crate::error::{Failure, Result};
+use crate::error::{Failure, Result, UnknownName};
 use crate::exit::Exit;
 use crate::terminal;
-use bridle_results::compare::{self, CompareError, Run};
+use bridle_results::compare::{self, CompareError, Compared, Filter, Run};
 use bridle_results::table;
 use bridle_seed::Seed;
 
-/// Reads both sets and prints their differences: for people a sentence for each metric, then the table.
+/// Reads both sets and prints their differences, a table for each pair of groups; for people each after a sentence for
+/// each metric.
 ///
 /// # Errors
 /// If records or their predictions are missing, or they cannot be compared.
 pub fn perform(args: &CompareArgs) -> Result<()> {
-    let (a, b) = (Run::read(&args.a)?, Run::read(&args.b)?);
-    let comparison = compare::compare(&a, &b, args.resamples as usize, &Seed::root(args.seed).child("compare"))?;
-    let table = table::render(&[table::comparison_table(&comparison)], args.format.into());
-    match args.format {
+    let read = |path, only: &[Filter]| Run::read(path, &[&args.both[..], only].concat());
+    let (a, b) = (read(&args.a, &args.only_a)?, read(&args.b, &args.only_b)?);
+    let seed = Seed::root(args.seed).child("compare");
+    let Compared { comparisons, left_out } = compare::compare(&a, &b, args.resamples as usize, &seed)?;
+    let tables = comparisons.iter().map(table::comparison_table);
+    let text = match args.format {
         TableFormat::Terminal => {
-            let sentences = table::comparison_sentences(&comparison).join("\n");
-            terminal::print(&format!("{sentences}\n\n{table}"))
+            let sentences = comparisons
+                .iter()
+                .map(|found| table::comparison_sentences(found).join("\n"));
+            let blocks = sentences.zip(tables).map(|(sentences, table)| {
+                let table = table::render(&[table], args.format.into());
+                format!("{sentences}\n\n{table}")
+            });
+            blocks.collect::<Vec<_>>().join("\n")
         }
-        _ => terminal::print(&table),
+        format => table::render(&tables.collect::<Vec<_>>(), format.into()),
+    };
+    terminal::print(&text)?;
+    for line in left_out {
+        terminal::talk(&format!("left out: {line}"));
     }
+    Ok(())
 }
 
 impl From<CompareError> for Failure {
@@ -36,11 +50,17 @@ impl From<CompareError> for Failure {
             CompareError::NoPredictions { .. } => {
                 Some("run the plan again: `run` writes predictions beside the record")
             }
-            CompareError::Tasks { .. } | CompareError::Plans { .. } | CompareError::Twice { .. } => {
-                Some("name a record, or a folder with the runs of one plan and backend, for each side")
+            CompareError::UnknownKey { key, known } => {
+                return UnknownName::new("value of a record", &key, known).into();
             }
+            CompareError::Ambiguous { .. } => Some(
+                "--where, --where-a or --where-b with key=value, such as plan=START, quantizer=rq or protocol=knn; or name \
+                 the records",
+            ),
+            CompareError::Twice { .. } => Some("leave out one of the two, or name the records"),
+            CompareError::NothingKept { .. } => Some("`bridle-bench table` shows what the records have"),
             CompareError::NoCommonRun { .. } => Some("`run` with the same --seed, --seeds and --folds for both sides"),
-            CompareError::NoCommonProtocol { .. } => Some("`run` with the same --protocol for both sides"),
+            CompareError::NothingInCommon { .. } => Some("`run` with the same --task and --protocol for both sides"),
             CompareError::Disagrees { .. } => Some("run the plan again: record and predictions are not of one run"),
             _ => None,
         };

@@ -53,6 +53,22 @@ fn plans_of_one_quantizer_are_not_averaged_beside_another() {
 }
 
 #[test]
+fn values_of_a_protocol_are_no_column_beside_runs_without_it() {
+    let pair = |protocol: &str| {
+        ["rq", "vq"].map(|quantizer| {
+            let mut run = other(record(0, 0), Some(quantizer), &format!("{quantizer}-{protocol}"), 150);
+            run.plan.insert(format!("{protocol}.epochs"), 10.into());
+            run.plan["protocols"] = serde_json::json!([protocol]);
+            run.scores.iter_mut().for_each(|score| score.protocol = protocol.into());
+            run
+        })
+    };
+    let tables = ablation_tables(&[pair("finetune"), pair("knn")].concat());
+    assert_eq!(tables.len(), 1);
+    assert_eq!((&tables[0].header[0].name[..], tables[0].rows.len()), ("quantizer", 4));
+}
+
+#[test]
 fn a_value_of_the_quantizer_varies_by_itself() {
     let records = [record(0, 165), with("quantizer.levels", 1.into(), 0, 140)];
     let tables = ablation_tables(&records);
@@ -74,8 +90,19 @@ fn families_of_a_grid_are_told_apart() {
         }
     }
     let tables = ablation_tables(&records);
-    assert_eq!(tables.len(), 2);
-    for table in &tables {
+    assert_eq!(tables.len(), 3);
+    let of_grid = |row: &Vec<Cell>| row[0].text.clone();
+    let rows: Vec<String> = tables[0].rows.iter().map(of_grid).collect();
+    assert_eq!(
+        rows,
+        [
+            "reference",
+            "pretrain.encoder.rate = 0.002",
+            "quantizer.levels = 4",
+            "all together: pretrain.encoder.rate = 0.002, quantizer.levels = 4"
+        ]
+    );
+    for table in &tables[1..] {
         assert_eq!(table.rows.len(), 4, "{}", table.title);
         let heads: BTreeSet<&str> = table.header[..2].iter().map(|heading| heading.name.as_str()).collect();
         assert_eq!(heads, ["pretrain.encoder.rate", "quantizer.levels"].into());
@@ -83,7 +110,7 @@ fn families_of_a_grid_are_told_apart() {
 }
 
 #[test]
-fn names_backends_methods_and_pairs_of_values_are_no_ablation() {
+fn names_backends_and_methods_are_no_ablation() {
     let mut smoke = other(record(0, 0), Some("rq"), "dddddddddddd", 120);
     smoke.plan["preset"] = "smoke".into();
     let mut tch = record(0, 165);
@@ -91,7 +118,59 @@ fn names_backends_methods_and_pairs_of_values_are_no_ablation() {
     tch.plan["quantizer.levels"] = 3.into();
     tch.plan_hash = "eeeeeeeeeeee".into();
     let control = other(record(0, 0), None, "cccccccccccc", 110);
-    let mut two = with("quantizer.levels", 1.into(), 0, 140);
-    two.plan["pretrain.encoder.rate"] = 0.5.into();
-    assert_eq!(ablation_tables(&[record(0, 165), smoke, tch, control, two]), []);
+    assert_eq!(ablation_tables(&[record(0, 165), smoke, tch, control]), []);
+}
+
+#[test]
+fn corrections_stand_alone_and_all_together() {
+    let corrections = [
+        ("augment.roll", "never", "uniform"),
+        ("cold_start.position", "in-label", "out"),
+        ("quantizer.restart", "first-forward", "by-usage"),
+    ];
+    let authors = |seed: u64, top1: u64| {
+        let mut run = record(seed, top1);
+        for (key, authors, _) in corrections {
+            run.plan.insert(key.into(), authors.into());
+        }
+        run
+    };
+    let mut records = vec![authors(0, 165), authors(1, 160), authors(2, 170)];
+    let mut all = authors(0, 180);
+    for (key, _, corrected) in corrections {
+        let mut one = authors(0, 150 + key.len() as u64);
+        one.plan[key] = corrected.into();
+        one.plan_hash = format!("{key}-only");
+        records.push(one);
+        all.plan[key] = corrected.into();
+    }
+    (all.plan["recipe"], all.plan_hash) = ("corrected".into(), "eeeeeeeeeeee".into());
+    records.push(all);
+    let tables = ablation_tables(&records);
+    let titles: Vec<&str> = tables.iter().map(|table| table.title.as_str()).collect();
+    assert_eq!(titles[0], "Ablation: change (esc50, bridle rq)");
+    assert_eq!(titles.len(), 1 + corrections.len());
+    insta::assert_snapshot!("together", tables[0].render(Format::Terminal));
+    records.reverse();
+    assert_eq!(ablation_tables(&records), tables);
+}
+
+#[test]
+fn other_data_presets_and_protocols_have_no_reference_in_common() {
+    let far = |key: &str, value: Value| {
+        let mut run = with("quantizer.levels", 1.into(), 0, 140);
+        run.plan["pretrain.encoder.rate"] = 0.5.into();
+        run.plan.insert(key.into(), value);
+        run
+    };
+    let keys = [
+        ("preset", "smoke".into()),
+        ("protocols", serde_json::json!(["finetune"])),
+        ("data.variant", "another".into()),
+    ];
+    for (key, value) in keys {
+        assert_eq!(ablation_tables(&[record(0, 165), far(key, value)]), []);
+    }
+    let rows = ablation_tables(&[record(0, 165), far("recipe", "corrected".into())]);
+    assert_eq!(rows[0].rows[1][0].text, "recipe = corrected (2 values)");
 }

@@ -1,0 +1,57 @@
+//! What follows from a difference: in words, over test samples and over seeds.
+
+use super::LEVEL;
+use crate::stats::Interval;
+
+/// Which of the two is better, as far as samples or seeds tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The interval lies above 0 and p, where there is one, is at most 0.05.
+    A,
+    /// The interval lies below 0 and p, where there is one, is at most 0.05.
+    B,
+    /// Anything else, which does not say that there is no difference.
+    NotShown,
+}
+
+impl Verdict {
+    /// The verdict in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::A => "A is better",
+            Self::B => "B is better",
+            Self::NotShown => "no difference shown",
+        }
+    }
+
+    /// The verdict over samples and, where several seeds ran, over seeds, in words.
+    pub fn beside(self, over_seeds: Option<Self>) -> String {
+        match over_seeds {
+            None => self.words().into(),
+            Some(Self::NotShown) if self == Self::NotShown => "no difference shown over samples or seeds".into(),
+            Some(Self::NotShown) => format!("{}, shown over samples, not over seeds", self.words()),
+            Some(same) if same == self => format!("{}, shown over samples and over seeds", self.words()),
+            Some(other) if self == Self::NotShown => format!("{}, shown over seeds, not over samples", other.words()),
+            Some(other) => format!("{} over samples, {} over seeds", self.words(), other.words()),
+        }
+    }
+
+    /// Of the interval and the test over samples.
+    pub(super) fn of(interval: Option<&Interval>, p: Option<f64>) -> Self {
+        match p {
+            Some(p) if p <= 1.0 - LEVEL => interval.map_or(Self::NotShown, Self::of_interval),
+            _ => Self::NotShown,
+        }
+    }
+
+    /// Of the interval alone.
+    pub(super) fn of_interval(interval: &Interval) -> Self {
+        if interval.low > 0.0 {
+            Self::A
+        } else if interval.high < 0.0 {
+            Self::B
+        } else {
+            Self::NotShown
+        }
+    }
+}
