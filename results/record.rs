@@ -128,6 +128,12 @@ pub struct Data {
     pub subset: Option<u64>,
     /// Samples left out because they could not be read.
     pub skipped: Vec<Skipped>,
+    /// Samples left out because this copy of the data lacks them, where copies are known to lack some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Missing>,
+    /// How samples came into their splits, where the data does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub splitting: Option<String>,
     /// Statistics of the model input, before normalisation.
     pub input: InputStatistics,
 }
@@ -142,6 +148,15 @@ pub struct Skipped {
     pub id: String,
     /// Why it could not be read.
     pub reason: String,
+}
+
+/// Samples that a list of the data names and its copy lacks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    /// How many.
+    pub count: u64,
+    /// The ids of the first of them.
+    pub first: Vec<String>,
 }
 
 /// Mean and standard deviation of the input: as measured, and as used to normalise it.

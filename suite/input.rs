@@ -59,6 +59,8 @@ pub struct Order<'a> {
     samples: &'a [usize],
     /// Running sums of the samples' weights, where they are drawn with replacement.
     weights: Option<Vec<f64>>,
+    /// Samples in an epoch.
+    drawn: usize,
     batch: usize,
     seed: Seed,
     epoch: Option<(u64, Vec<usize>)>,
@@ -70,20 +72,23 @@ impl<'a> Order<'a> {
         Self {
             samples,
             weights: None,
+            drawn: samples.len(),
             batch: batch.min(samples.len()).max(1),
             seed,
             epoch: None,
         }
     }
 
-    /// As many samples in an epoch, but drawn with replacement, each with a probability that goes with its weight.
-    pub fn weighted(samples: &'a [usize], weights: Vec<f64>, batch: usize, seed: Seed) -> Self {
+    /// Epochs of `drawn` samples, drawn with replacement, each with a probability that goes with its weight.
+    pub fn weighted(samples: &'a [usize], weights: Vec<f64>, drawn: usize, batch: usize, seed: Seed) -> Self {
         let sums = weights.iter().scan(0.0, |sum, weight| {
             *sum += weight;
             Some(*sum)
         });
         Self {
             weights: Some(sums.collect()),
+            drawn,
+            batch: batch.min(drawn).max(1),
             ..Self::new(samples, batch, seed)
         }
     }
@@ -96,16 +101,16 @@ impl<'a> Order<'a> {
             return order;
         };
         let all = sums.last().copied().unwrap_or(0.0);
-        let mut draw = |_: &usize| {
+        let mut draw = |_: usize| {
             let place = f64::from(stream.uniform()) * all;
             self.samples[sums.partition_point(|&sum| sum <= place).min(self.samples.len() - 1)]
         };
-        self.samples.iter().map(&mut draw).collect()
+        (0..self.drawn).map(&mut draw).collect()
     }
 
     /// Optimizer steps in an epoch.
     pub fn steps_per_epoch(&self) -> u64 {
-        (self.samples.len() / self.batch) as u64
+        (self.drawn / self.batch) as u64
     }
 
     /// Samples in a batch.
@@ -146,7 +151,8 @@ mod tests {
     #[test]
     fn heavier_samples_come_more_often() {
         let samples = [7, 8, 9];
-        let mut order = Order::weighted(&samples, vec![1.0, 0.0, 3.0], 3, Seed::root(0));
+        let mut order = Order::weighted(&samples, vec![1.0, 0.0, 3.0], 6, 3, Seed::root(0));
+        assert_eq!(order.steps_per_epoch(), 2);
         let shown: Vec<usize> = (0..2000).flat_map(|step| order.at(step)).collect();
         let share = |sample| shown.iter().filter(|&&other| other == sample).count() as f64 / shown.len() as f64;
         assert!(

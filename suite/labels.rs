@@ -130,7 +130,7 @@ impl Labels {
     /// What the labels of these samples say together, and how they differ from earlier ones.
     pub fn together(&self, dataset: &Dataset, samples: &[usize], earlier: Option<&EarlierLabels>) -> LabelStatistics {
         let of = |&sample: &usize| SampleLabels {
-            classes: std::slice::from_ref(&dataset.samples[sample].target),
+            classes: dataset.samples[sample].target.classes(),
             codes: &self.codes[&sample],
         };
         LabelStatistics {

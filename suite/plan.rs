@@ -314,6 +314,9 @@ pub struct Finetune {
     pub label_smoothing: f64,
     /// Which training samples an epoch shows.
     pub sampler: Sampler,
+    /// How many samples an epoch draws; absent: as many as there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch_samples: Option<usize>,
     /// Probability that a sample is mixed with another one.
     pub mixup: f64,
     /// The share in a mixture is Beta(alpha, alpha).

@@ -17,10 +17,9 @@ use crate::progress::TerminalProgress;
 use crate::train::TrainError;
 use bridle::encoder::Vit;
 use bridle_backends::{Ops, TrainBackend};
-use bridle_results::metric::{self, MetricError};
-use bridle_results::record::Score;
+use bridle_results::metric::Metric;
 use bridle_seed::Seed;
-use bridle_tasks::{Dataset, Progress};
+use bridle_tasks::{Dataset, Progress, Target};
 use serde_json::{Map, Value};
 use std::cell::{Cell, OnceCell};
 use std::path::Path;
@@ -119,10 +118,36 @@ fn first_highest(row: &[f32]) -> usize {
     (0..row.len()).fold(0, |best, class| if row[class] > row[best] { class } else { best })
 }
 
-/// Share of samples whose highest score, of scores [n, C], is their target's.
-fn right_share(scores: &[f32], targets: &[usize], classes: usize) -> f64 {
+/// How good scores [n, C] are, to choose by on held-out samples: the share of samples whose highest score is their
+/// class's, and for samples of several classes the mean average precision (0 where no class has a sample).
+fn quality(scores: &[f32], targets: &[Target], classes: usize) -> f64 {
+    if has_several(targets) {
+        let targets: Vec<Vec<u32>> = targets.iter().map(class_numbers).collect();
+        let map = Metric::Map.of(scores, &targets, classes);
+        return map.ok().flatten().unwrap_or(0.0);
+    }
     let rows = scores.chunks_exact(classes).zip(targets);
-    rows.filter(|(row, target)| first_highest(row) == **target).count() as f64 / targets.len() as f64
+    let right = rows.filter(|(row, target)| target.classes() == [first_highest(row)]);
+    right.count() as f64 / targets.len() as f64
+}
+
+/// What [`quality`] is called in a record.
+fn quality_name(targets: &[Target]) -> &'static str {
+    if has_several(targets) {
+        "held_out_map"
+    } else {
+        "held_out_accuracy"
+    }
+}
+
+/// Whether samples may have any number of classes.
+pub fn has_several(targets: &[Target]) -> bool {
+    targets.iter().any(|target| matches!(target, Target::Classes(_)))
+}
+
+/// A target's classes as predictions hold them.
+pub fn class_numbers(target: &Target) -> Vec<u32> {
+    target.classes().iter().map(|&class| class as u32).collect()
 }
 
 /// The place of the highest value, the first of equals.
@@ -140,8 +165,8 @@ pub struct Features {
     pub values: Vec<f32>,
     /// Width D.
     pub dim: usize,
-    /// Classes, [n].
-    pub targets: Vec<usize>,
+    /// Class or classes, [n].
+    pub targets: Vec<Target>,
     /// Groups that must not be torn apart when samples are held out (folds); None where there are none.
     pub groups: Vec<Option<u8>>,
 }
@@ -163,7 +188,7 @@ impl Features {
         Self {
             values: places.iter().flat_map(row).collect(),
             dim: self.dim,
-            targets: places.iter().map(|&place| self.targets[place]).collect(),
+            targets: places.iter().map(|&place| self.targets[place].clone()).collect(),
             groups: places.iter().map(|&place| self.groups[place]).collect(),
         }
     }
@@ -189,40 +214,15 @@ pub fn features<B: Ops>(
     Features {
         values,
         dim: encoder.dim(),
-        targets: samples.iter().map(|&sample| dataset.samples[sample].target).collect(),
+        targets: targets(dataset, samples),
         groups: samples.iter().map(|&sample| dataset.samples[sample].fold).collect(),
     }
 }
 
-/// Top-1 and top-5 of class scores [n, C], with Wilson intervals. Top-5 is left out where there are at most 5 classes.
-///
-/// # Errors
-/// If scores are not numbers or do not fit the targets.
-pub fn accuracy_scores(
-    protocol: &str,
-    scores: &[f32],
-    targets: &[usize],
-    classes: usize,
-    details: Map<String, Value>,
-) -> Result<Vec<Score>, MetricError> {
-    let ranks = metric::ranks(scores, targets, classes)?;
-    let among = |name: &str, first: usize, details: Map<String, Value>| {
-        let correct = ranks.iter().filter(|&&rank| rank < first).count() as u64;
-        let n = ranks.len() as u64;
-        Score {
-            protocol: protocol.to_owned(),
-            metric: name.to_owned(),
-            value: Some(correct as f64 / n as f64),
-            reason: None,
-            n,
-            interval: bridle_results::stats::wilson(correct, n, LEVEL),
-            details,
-            per_class: None,
-        }
-    };
-    let mut found = vec![among("top1", 1, details)];
-    if classes > 5 {
-        found.push(among("top5", 5, Map::new()));
-    }
-    Ok(found)
+/// The targets of these samples.
+pub fn targets(dataset: &Dataset, samples: &[usize]) -> Vec<Target> {
+    samples
+        .iter()
+        .map(|&sample| dataset.samples[sample].target.clone())
+        .collect()
 }

@@ -3,11 +3,10 @@
 use crate::cli::{Format, RunArgs};
 use crate::error::{Failure, Result, UnknownName};
 use crate::plan::choice::choices;
-use crate::plan::resolve::find_task;
 use crate::plan::{Plan, PlanRequest};
 use crate::terminal;
 use bridle_backends::{Choice, Name};
-use bridle_tasks::{OpenRequest, TaskSpec};
+use bridle_tasks::{OpenRequest, Task, TaskSpec};
 use std::path::PathBuf;
 
 /// Where records lie unless `--out` or a path says otherwise.
@@ -42,6 +41,8 @@ pub enum Earlier {
 /// A checked request.
 #[derive(Clone, Debug)]
 pub struct RunRequest {
+    /// What is trained and judged on.
+    pub task: &'static dyn Task,
     /// Every value that decides the numbers. The data's variant is not known yet.
     pub plan: Plan,
     /// Test folds; one `None` for a task without folds.
@@ -74,7 +75,7 @@ impl RunRequest {
     /// # Errors
     /// Wrong use, with the word and the right ones.
     pub fn new(args: &RunArgs) -> Result<Self> {
-        let plan = Plan::resolve(&PlanRequest {
+        let wanted = PlanRequest {
             task: args.task.clone(),
             method: args.method.clone(),
             quantizer: args.quantizer.clone(),
@@ -83,7 +84,10 @@ impl RunRequest {
             protocols: args.protocol.clone(),
             subset: args.subset,
             set: args.set.clone(),
-        })?;
+        };
+        let task = wanted.task()?;
+        let spec = task.spec();
+        let plan = Plan::resolve_for(&spec, &wanted)?;
         if !plan.method.pretrains() && args.quantizer.is_some() {
             terminal::talk(&format!(
                 "note: method {} makes no labels; --quantizer is not used",
@@ -91,7 +95,8 @@ impl RunRequest {
             ));
         }
         Ok(Self {
-            folds: folds(&args.folds, &find_task(&plan.task)?.spec())?,
+            folds: folds(&args.folds, &spec)?,
+            task,
             seeds: seeds(args.seed, args.seeds)?,
             backend: backend(args)?,
             dtype: args.dtype.parse::<Dtype>()?,

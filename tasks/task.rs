@@ -167,3 +167,9 @@ pub trait Task: Sync {
     /// Finds, verifies and prepares the data. Every error is about the data, its folder or the cache, and names it.
     fn open(&self, request: &OpenRequest, progress: &dyn Progress) -> Result<Dataset, DataError>;
 }
+
+impl std::fmt::Debug for dyn Task {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.spec().name)
+    }
+}

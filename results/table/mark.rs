@@ -1,6 +1,7 @@
 //! Marks on numbers that are not quite like the others, and the notes that explain them.
 
 use crate::record::{DIFFERENT, RunRecord};
+use std::collections::BTreeSet;
 
 /// Why a number is marked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -9,6 +10,7 @@ pub(super) enum Mark {
     Subset,
     Different,
     LostSamples,
+    Missing,
 }
 
 impl Mark {
@@ -18,6 +20,7 @@ impl Mark {
             Self::Subset => '‡',
             Self::Different => '§',
             Self::LostSamples => '¶',
+            Self::Missing => '#',
         }
     }
 
@@ -27,6 +30,7 @@ impl Mark {
             Self::Subset => "subset",
             Self::Different => "different-data",
             Self::LostSamples => "lost-samples",
+            Self::Missing => "missing-samples",
         }
     }
 
@@ -37,6 +41,7 @@ impl Mark {
             Self::Subset => "trained and tested on a part of the data set",
             Self::Different => "data that is none of the task's known variants",
             Self::LostSamples => "some samples could not be read and were left out",
+            Self::Missing => "this copy lacks samples that the data's lists name",
         };
         format!("{} {meaning}", self.sign())
     }
@@ -54,6 +59,7 @@ pub(super) fn marks(record: &RunRecord) -> Vec<Mark> {
         (record.data.subset.is_some(), Mark::Subset),
         (record.data.variant == DIFFERENT, Mark::Different),
         (!record.data.skipped.is_empty(), Mark::LostSamples),
+        (record.data.missing.is_some(), Mark::Missing),
     ];
     all.into_iter()
         .filter(|(holds, _)| *holds)
@@ -71,7 +77,23 @@ pub(super) fn marks_of<'a>(records: impl IntoIterator<Item = &'a RunRecord>) -> 
 
 /// The notes on all marks of these records.
 pub(crate) fn notes_of<'a>(records: impl IntoIterator<Item = &'a RunRecord>) -> Vec<String> {
-    marks_of(records).into_iter().map(Mark::note).collect()
+    let records: Vec<&RunRecord> = records.into_iter().collect();
+    let notes = marks_of(records.iter().copied()).into_iter().map(Mark::note);
+    notes.chain(missing(&records)).collect()
+}
+
+/// How many samples are missing, for each task whose copy lacks some.
+fn missing(records: &[&RunRecord]) -> BTreeSet<String> {
+    let of = |record: &&RunRecord| {
+        let missing = record.data.missing.as_ref()?.count;
+        let there: u64 = record.data.counts.values().sum();
+        Some(format!(
+            "# {}: {missing} of {} listed samples are missing",
+            record.data.task,
+            missing + there
+        ))
+    };
+    records.iter().filter_map(of).collect()
 }
 
 /// The signs of these marks, to be set behind a number.

@@ -8,7 +8,7 @@ use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::plan::Plan;
 use crate::progress::TerminalProgress;
-use crate::protocol::{self, FeatureCache, Subject};
+use crate::protocol::{self, FeatureCache, LEVEL, Outcome, Subject};
 use crate::request::{Earlier, RUNS, RunRequest};
 use crate::train::{self, Context, State, TrainError, Trainer};
 use crate::{machine, model};
@@ -16,8 +16,9 @@ use bridle::encoder::Vit;
 use bridle::init::Init;
 use bridle::weights::{self, Weights};
 use bridle_backends::{Facts, Job, TrainBackend};
+use bridle_results::metric::{Metric, MetricError};
 use bridle_results::predictions::{Predictions, ProtocolScores};
-use bridle_results::record::{self, RunRecord, Timestamp};
+use bridle_results::record::{self, Judge, RunRecord, Score, Timestamp};
 use bridle_results::store;
 use bridle_seed::Seed;
 use bridle_tasks::Dataset;
@@ -35,8 +36,7 @@ pub fn perform(args: &RunArgs) -> Result<Exit> {
     store::writable(&request.out)?;
     let interrupt = Interrupt::listen().map_err(|error| Failure::fault("cannot listen for signals", error))?;
     let progress = TerminalProgress::default();
-    let task = crate::plan::resolve::find_task(&request.plan.task)?;
-    let dataset = task.open(&request.open_request(), &progress)?;
+    let dataset = request.task.open(&request.open_request(), &progress)?;
     request.plan = request.plan.with_variant(&dataset.facts.variant);
     let job = Runs {
         request: &request,
@@ -52,6 +52,9 @@ pub fn perform(args: &RunArgs) -> Result<Exit> {
     table::print(&records, format)?;
     Ok(Exit::Done)
 }
+
+/// Resamples behind the intervals of metrics that rank samples.
+const RESAMPLES: usize = 1000;
 
 /// All folds and seeds, on one backend.
 struct Runs<'a> {
@@ -334,11 +337,9 @@ impl<'a> OneRun<'a> {
             progress: self.progress,
             cache: FeatureCache::default(),
         };
-        let classes = subject.classes();
-        let targets: Vec<usize> = self
-            .test
+        let targets: Vec<Vec<u32>> = protocol::targets(self.dataset, &self.test)
             .iter()
-            .map(|&sample| self.dataset.samples[sample].target)
+            .map(protocol::class_numbers)
             .collect();
         let (mut seconds, mut scores, mut protocols) = (BTreeMap::new(), Vec::new(), Vec::new());
         for &protocol in &self.plan.protocols {
@@ -346,8 +347,7 @@ impl<'a> OneRun<'a> {
             let found = protocol::judge(protocol, &subject).map_err(train_failure)?;
             let on_features = subject.cache.seconds().unwrap_or(0.0) - before;
             seconds.insert(protocol.word().to_owned(), begun.elapsed().as_secs_f64() - on_features);
-            let judged = protocol::accuracy_scores(protocol.word(), &found.scores, &targets, classes, found.details);
-            scores.extend(judged.map_err(|error| Failure::new(Exit::Diverged, error))?);
+            scores.extend(self.scores(protocol.word(), &found, &targets)?);
             protocols.push(ProtocolScores {
                 protocol: protocol.word().to_owned(),
                 scores: found.scores,
@@ -364,14 +364,33 @@ impl<'a> OneRun<'a> {
             .iter()
             .map(|&sample| self.dataset.samples[sample].id.clone())
             .collect();
-        let targets = targets.iter().map(|&target| vec![target as u32]).collect();
-        let predictions = Predictions::new(ids, targets, classes, protocols)
+        let predictions = Predictions::new(ids, targets, subject.classes(), protocols)
             .map_err(|error| Failure::fault("cannot keep the predictions", error))?;
         Ok(Judged {
             scores,
             predictions,
             seconds,
         })
+    }
+
+    /// Every metric that the targets allow, with its interval; the protocol's own words go to the first.
+    fn scores(&self, protocol: &str, found: &Outcome, targets: &[Vec<u32>]) -> Result<Vec<Score>> {
+        let judge = Judge {
+            protocol,
+            targets,
+            classes: &self.dataset.classes,
+            level: LEVEL,
+            resamples: RESAMPLES,
+            seed: Seed::root(self.seed).child("interval").child(protocol),
+        };
+        let judged = |&metric: &Metric| judge.score(metric, &found.scores);
+        let scores: std::result::Result<Vec<Score>, MetricError> = judge.metrics().iter().map(judged).collect();
+        let mut scores = scores.map_err(|error| Failure::new(Exit::Diverged, error))?;
+        if let Some(first) = scores.first_mut() {
+            let own = std::mem::replace(&mut first.details, found.details.clone());
+            first.details.extend(own);
+        }
+        Ok(scores)
     }
 
     fn record(&self, id: String, phases: Vec<record::Phase>, judged: &Judged) -> RunRecord {
@@ -454,6 +473,11 @@ fn data(dataset: &Dataset) -> record::Data {
                 reason: skipped.reason.clone(),
             })
             .collect(),
+        missing: (!facts.missing.is_none()).then(|| record::Missing {
+            count: facts.missing.count as u64,
+            first: facts.missing.first.clone(),
+        }),
+        splitting: facts.splitting.clone(),
         input: record::InputStatistics {
             measured: Some(one(facts.measured_mean, facts.measured_std)),
             constants: one(facts.constant_mean, facts.constant_std),

@@ -2,17 +2,17 @@
 
 use super::choice::ChoiceError;
 use super::flat::{Difference, Flat, difference, flatten, insert, merge, remove};
-use super::{Method, Plan, Protocol, QuantizerKind, Recipe, preset, recipe};
+use super::{FinetuneLoss, Method, Plan, Protocol, QuantizerKind, Recipe, preset, recipe};
 use crate::error::{Failure, UnknownName};
 use crate::exit::Exit;
-use bridle_tasks::{InputSpec, Task, TaskSpec};
+use bridle_tasks::{DataError, InputSpec, MainMetric, Task, TaskSpec};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
 /// What the user asked for, as words. Empty and absent mean the defaults.
 #[derive(Clone, Debug, Default)]
 pub struct PlanRequest {
-    /// Name of a task.
+    /// Name of a task, or a task file.
     pub task: String,
     /// Name of a method; default `bridle`.
     pub method: Option<String>,
@@ -30,12 +30,25 @@ pub struct PlanRequest {
     pub set: Vec<String>,
 }
 
-/// Why there is no plan. All of these are wrong use.
+impl PlanRequest {
+    /// The task that is asked for; a task file is read.
+    ///
+    /// # Errors
+    /// If there is none of that name, or the file is no task file.
+    pub fn task(&self) -> Result<&'static dyn Task, PlanError> {
+        find_task(&split_names(self)?.0.task)
+    }
+}
+
+/// Why there is no plan. All but faults of a task file are wrong use.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// A name of no task, preset or plan value.
     #[error(transparent)]
     Unknown(#[from] UnknownName),
+    /// A task file or its lists.
+    #[error(transparent)]
+    TaskFile(#[from] DataError),
     /// A word that no list has, or that has nothing behind it yet.
     #[error(transparent)]
     Choice(#[from] ChoiceError),
@@ -92,6 +105,10 @@ fn list(differences: &[Difference]) -> String {
 
 impl From<PlanError> for Failure {
     fn from(error: PlanError) -> Self {
+        let error = match error {
+            PlanError::TaskFile(error) => return error.into(),
+            error => error,
+        };
         let way_out = match &error {
             PlanError::Unknown(unknown) if unknown.kind == PLAN_VALUE => {
                 Some("`bridle-bench check --task <TASK>` prints every value of the plan by its name")
@@ -106,6 +123,8 @@ impl From<PlanError> for Failure {
 }
 
 const PLAN_VALUE: &str = "plan value";
+/// Samples of several classes: each class is a question of its own.
+const BINARY: (&str, &str) = ("finetune.loss", "binary");
 /// Values that the data decides.
 const FACTS: [&str; 3] = ["data.kind", "data.version", "data.variant"];
 
@@ -115,10 +134,17 @@ impl Plan {
     /// # Errors
     /// If a name is unknown or a value is impossible.
     pub fn resolve(request: &PlanRequest) -> Result<Self, PlanError> {
+        Self::resolve_for(&request.task()?.spec(), request)
+    }
+
+    /// The same for a task that was found already.
+    ///
+    /// # Errors
+    /// As [`Self::resolve`].
+    pub fn resolve_for(task: &TaskSpec, request: &PlanRequest) -> Result<Self, PlanError> {
         let (request, values) = split_names(request)?;
-        let task = find_task(&request.task)?.spec();
         let names = Names::parse(&request)?;
-        let (tree, pruned) = names.tree(&task, request.subset);
+        let (tree, pruned) = names.tree(task, request.subset);
         let mut plan = Self::from_flat(&flatten(&tree)).expect("every preset is resolved by a test");
         let mut flat = plan.to_flat();
         for (key, text) in &values {
@@ -134,7 +160,17 @@ impl Plan {
             flat = plan.to_flat();
         }
         plan.validate()?;
-        Ok(plan)
+        let loss = plan.finetune.as_ref().map(|finetune| finetune.loss);
+        match (task.metric, loss) {
+            (MainMetric::Map, Some(FinetuneLoss::CrossEntropy)) => Err(PlanError::Value {
+                key: BINARY.0.to_owned(),
+                why: format!(
+                    "samples of {} have several classes, which need `{}`",
+                    plan.task, BINARY.1
+                ),
+            }),
+            _ => Ok(plan),
+        }
     }
 
     /// Checks that an earlier run, stored in `folder` with the flat map of its plan, had the same values as this plan.
@@ -236,6 +272,9 @@ impl Names {
         recipe::ODDITIES
             .iter()
             .for_each(|oddity| insert(&mut tree, oddity.key, oddity.value(self.recipe)));
+        if task.metric == MainMetric::Map {
+            insert(&mut tree, BINARY.0, BINARY.1.into());
+        }
         if let Some(subset) = subset {
             tree["data"]["subset"] = subset.into();
         }
@@ -352,9 +391,14 @@ fn modality(input: &InputSpec) -> &'static str {
 /// The task called `name`.
 ///
 /// # Errors
-/// If there is none, with the names of all.
-pub fn find_task(name: &str) -> Result<&'static dyn Task, UnknownName> {
-    bridle_tasks::find(name).map_err(|unknown| UnknownName::new("task", name, unknown.known))
+/// If there is none, with the names of all, or the file is no task file.
+fn find_task(word: &str) -> Result<&'static dyn Task, PlanError> {
+    let file = Path::new(word);
+    if file.extension().is_some_and(|extension| extension == "toml") {
+        // like the built-in ones, it lives as long as the program
+        return Ok(Box::leak(bridle_tasks::open_task_file(file)?));
+    }
+    bridle_tasks::find(word).map_err(|unknown| UnknownName::new("task", word, unknown.known).into())
 }
 
 /// A value that this plan left out, or a name that no plan has.

@@ -28,7 +28,7 @@ pub struct Augment<'a> {
 pub struct Augmented {
     /// The input, row-major.
     pub values: Vec<f32>,
-    /// Soft targets, [C], which sum to 1.
+    /// Soft targets, [C]; those of samples of one class sum to 1.
     pub targets: Vec<f32>,
 }
 
@@ -47,14 +47,14 @@ impl Augment<'_> {
             let other = partner(&mut stream);
             let other_values = self.single(other, &mut stream);
             self.mix(&mut values, &other_values, share);
-            targets[self.dataset.samples[other].target] += (1.0 - share) as f32;
+            self.add(other, 1.0 - share, &mut targets);
         } else if mixes && stream.uniform() < self.values.cutmix as f32 {
             let other = partner(&mut stream);
             let other_values = self.single(other, &mut stream);
             share = self.cut(&mut values, &other_values, &mut stream);
-            targets[self.dataset.samples[other].target] += (1.0 - share) as f32;
+            self.add(other, 1.0 - share, &mut targets);
         }
-        targets[self.dataset.samples[index].target] += share as f32;
+        self.add(index, share, &mut targets);
         if let InputSpec::Audio { mels, .. } = *self.input {
             let silence = silence(self.input);
             hide_mels(
@@ -78,6 +78,12 @@ impl Augment<'_> {
             .iter_mut()
             .for_each(|target| *target = *target * (1.0 - smoothing) + smoothing / classes);
         Augmented { values, targets }
+    }
+
+    /// `share` of a sample's class or classes.
+    fn add(&self, index: usize, share: f64, targets: &mut [f32]) {
+        let classes = self.dataset.samples[index].target.classes();
+        classes.iter().for_each(|&class| targets[class] += share as f32);
     }
 
     /// One sample by itself, rolled and scaled.
@@ -216,17 +222,6 @@ fn gamma(shape: f64, stream: &mut Stream) -> f64 {
             return d * v;
         }
     }
-}
-
-/// How often each training sample is drawn: evenly, or by the rarity of its class (the published weighting of AudioSet:
-/// 1000 / (samples of the class + 0.01)).
-pub fn sampling_weights(dataset: &Dataset, train: &[usize]) -> Vec<f64> {
-    let mut counts = vec![0u64; dataset.classes.len()];
-    train
-        .iter()
-        .for_each(|&sample| counts[dataset.samples[sample].target] += 1);
-    let weight = |&sample: &usize| 1000.0 / (counts[dataset.samples[sample].target] as f64 + 0.01);
-    train.iter().map(weight).collect()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! (layer-wise rate decay); inputs are augmented and mixed, targets are soft. The test samples are judged once, with the
 //! weights of the last step: no epoch is chosen on them.
 
-use super::augment::{Augment, sampling_weights};
+use super::augment::Augment;
 use super::{Outcome, Subject};
 use crate::checkpoint;
 use crate::input::{self, Order};
@@ -20,7 +20,7 @@ use bridle::transformer::BranchFactors;
 use bridle::weights::{self, Weights};
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
-use bridle_tasks::Progress;
+use bridle_tasks::{Progress, sampling_weights};
 use burn::module::AutodiffModule;
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
@@ -194,6 +194,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
             Sampler::Weighted => Order::weighted(
                 train,
                 sampling_weights(self.subject.dataset, train),
+                self.values.epoch_samples.unwrap_or(train.len()),
                 self.values.batch,
                 seed,
             ),

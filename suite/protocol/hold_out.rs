@@ -1,6 +1,6 @@
 //! Training samples held out to choose a protocol's values, so that the test samples choose nothing.
 
-use super::Features;
+use super::{Features, has_several};
 use bridle_seed::Seed;
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ pub struct HoldOut {
 
 impl HoldOut {
     /// Where samples have groups (folds, which keep recordings of one source together) the first group is held out;
-    /// else a share of every class, drawn.
+    /// else a share of every class, drawn (of all samples, where they have several classes).
     pub fn of(train: &Features, share: f64, seed: Seed) -> Self {
         let mut groups: Vec<u8> = train.groups.iter().flatten().copied().collect();
         groups.sort_unstable();
@@ -28,13 +28,27 @@ impl HoldOut {
             let rule = format!("fold {first}");
             return Self { kept, places, rule };
         }
-        let classes = train.targets.iter().max().map_or(0, |most| most + 1);
         let mut held_out = vec![false; train.len()];
         let mut stream = seed.stream();
+        if has_several(&train.targets) {
+            let drawn = stream.permutation(train.len());
+            let (places, kept) = drawn.split_at((train.len() as f64 * share).round() as usize);
+            let sorted = |places: &[usize]| {
+                let mut places = places.to_vec();
+                places.sort_unstable();
+                places
+            };
+            let rule = format!("{share} of all");
+            return Self {
+                kept: sorted(kept),
+                places: sorted(places),
+                rule,
+            };
+        }
+        let of = |place: usize| train.targets[place].classes()[0];
+        let classes = (0..train.len()).map(of).max().map_or(0, |most| most + 1);
         for class in 0..classes {
-            let mut members: Vec<usize> = (0..train.len())
-                .filter(|&place| train.targets[place] == class)
-                .collect();
+            let mut members: Vec<usize> = (0..train.len()).filter(|&place| of(place) == class).collect();
             stream.shuffle(&mut members);
             let count = (members.len() as f64 * share).round() as usize;
             members.iter().take(count).for_each(|&place| held_out[place] = true);
@@ -53,13 +67,14 @@ impl HoldOut {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bridle_tasks::Target;
 
     fn features(groups: Vec<Option<u8>>) -> Features {
         let n = groups.len();
         Features {
             values: vec![0.0; n],
             dim: 1,
-            targets: (0..n).map(|sample| sample % 5).collect(),
+            targets: (0..n).map(|sample| Target::Class(sample % 5)).collect(),
             groups,
         }
     }
@@ -81,7 +96,7 @@ mod tests {
             found
                 .places
                 .iter()
-                .filter(|&&place| train.targets[place] == class)
+                .filter(|&&place| train.targets[place] == Target::Class(class))
                 .count()
         };
         assert!((0..5).all(|class| of_class(class) == 3));

@@ -6,7 +6,7 @@
 
 use super::hold_out::HoldOut;
 use super::scale::Scale;
-use super::{Features, Outcome, Subject, best_choice, right_share};
+use super::{Features, Outcome, Subject, best_choice, has_several, quality, quality_name};
 use crate::plan::Knn;
 use bridle::codebook::unit;
 use bridle_backends::TrainBackend;
@@ -45,7 +45,7 @@ fn run<B: Backend>(
         let voted = votes::<B>(&fit, &judge, classes, knn, &knn.neighbours, device);
         voted
             .iter()
-            .map(|scores| right_share(scores, &judge.targets, classes))
+            .map(|scores| quality(scores, &judge.targets, classes))
             .collect()
     };
     let chosen = knn.neighbours[best_choice(&shares)];
@@ -56,7 +56,7 @@ fn run<B: Backend>(
         .iter()
         .map(ToString::to_string)
         .zip(shares.iter().map(|share| json!(share)));
-    details.insert("held_out_accuracy".to_owned(), Value::Object(tried.collect()));
+    details.insert(quality_name(&train.targets).to_owned(), Value::Object(tried.collect()));
     details.insert("held_out".to_owned(), held_out.in_words());
     details.insert("train_n".to_owned(), json!(train.len()));
     details.insert("features".to_owned(), json!(super::FEATURES));
@@ -80,6 +80,8 @@ fn votes<B: Backend>(
     let known: Tensor<B, 2> = unit(scale.apply(train, device)).swap_dims(0, 1); // [D, n]
     let asked: Tensor<B, 2> = unit(scale.apply(test, device));
     let most = neighbours.iter().copied().max().unwrap_or(0);
+    // a class of one among several is found by comparing samples, for which votes must be shares
+    let shares = has_several(&train.targets);
     let mut scores = vec![vec![0.0; test.len() * classes]; neighbours.len()];
     for first in (0..test.len()).step_by(ROWS) {
         let rows = ROWS.min(test.len() - first);
@@ -89,8 +91,17 @@ fn votes<B: Backend>(
             let near = nearest(cosines, most);
             for (&count, scores) in neighbours.iter().zip(&mut scores) {
                 let votes = &mut scores[(first + row) * classes..][..classes];
+                let mut weights = 0.0;
                 for &sample in near.iter().take(count) {
-                    votes[train.targets[sample]] += (cosines[sample] / knn.temperature as f32).exp();
+                    let weight = (cosines[sample] / knn.temperature as f32).exp();
+                    weights += weight;
+                    train.targets[sample]
+                        .classes()
+                        .iter()
+                        .for_each(|&class| votes[class] += weight);
+                }
+                if shares {
+                    votes.iter_mut().for_each(|vote| *vote /= weights);
                 }
             }
         }
@@ -115,6 +126,7 @@ fn nearest(values: &[f32], count: usize) -> Vec<usize> {
 mod tests {
     #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
     use super::*;
+    use bridle_tasks::Target;
     use burn_flex::Flex;
     use proptest::prelude::*;
 
@@ -136,7 +148,7 @@ mod tests {
             let angle = sample as f32 / n as f32;
             let turned = (angle + noise * stream.normal()) * std::f32::consts::TAU;
             values.extend([turned.cos(), turned.sin()]);
-            targets.push((angle * 4.0) as usize);
+            targets.push(Target::Class((angle * 4.0) as usize));
         }
         Features {
             values,
@@ -154,7 +166,7 @@ mod tests {
     fn one_neighbour_of_a_known_sample_is_itself() {
         let train = circle(40, 0.0, 0);
         let found = judge(&train, &train, &knn(&[1]));
-        assert_eq!(right_share(&found.scores, &train.targets, 4), 1.0);
+        assert_eq!(quality(&found.scores, &train.targets, 4), 1.0);
         assert!(
             found
                 .scores
@@ -184,11 +196,11 @@ mod tests {
             .targets
             .iter_mut()
             .step_by(3)
-            .for_each(|target| *target = stream.below(4));
+            .for_each(|target| *target = Target::Class(stream.below(4)));
         let found = judge(&train, &test, &knn(&[1, 25]));
         assert_eq!(found.details["neighbours"], json!(25));
         let mut lied = test.clone();
-        lied.targets.iter_mut().for_each(|target| *target = 0);
+        lied.targets.iter_mut().for_each(|target| *target = Target::Class(0));
         assert_eq!(judge(&train, &lied, &knn(&[1, 25])).scores, found.scores);
     }
 

@@ -1,4 +1,5 @@
-//! Linear probe: multinomial logistic regression on frozen, mean-pooled features, computed once.
+//! Linear probe: multinomial logistic regression on frozen, mean-pooled features, computed once; for samples of several
+//! classes one binary regression per class.
 //!
 //! Features are standardised with the training samples' mean and deviation. Every learning rate of a closed list is
 //! tried side by side on the training samples less a held-out part, the best one on that part is taken (the smaller on
@@ -6,13 +7,13 @@
 
 use super::hold_out::HoldOut;
 use super::scale::Scale;
-use super::{Features, Outcome, Subject, best_choice, right_share};
+use super::{Features, Outcome, Subject, best_choice, has_several, quality, quality_name};
 use crate::plan::Probe;
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
-use burn::tensor::activation::softmax;
+use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use serde_json::{Map, Value, json};
 
 /// Probes a frozen encoder. Panics if the plan has no values for it.
@@ -40,17 +41,16 @@ fn run<B: Backend>(
 ) -> Outcome {
     let held_out = HoldOut::of(train, probe.holdout, seed.child("hold-out"));
     let (fit, judge) = (train.pick(&held_out.kept), train.pick(&held_out.places));
-    let accuracies: Vec<f64> = if judge.is_empty() || probe.rates.len() == 1 {
+    let qualities: Vec<f64> = if judge.is_empty() || probe.rates.len() == 1 {
         vec![0.0; probe.rates.len()]
     } else {
         let scale = Scale::of(&fit, probe.standardise);
         let models = fit_all::<B>(&fit, &scale, classes, &probe.rates, probe, seed.child("choose"), device);
         let scores = models.scores(&judge, &scale, device);
         let each = scores.chunks_exact(judge.len() * classes);
-        each.map(|scores| right_share(scores, &judge.targets, classes))
-            .collect()
+        each.map(|scores| quality(scores, &judge.targets, classes)).collect()
     };
-    let rate = probe.rates[best_choice(&accuracies)];
+    let rate = probe.rates[best_choice(&qualities)];
     let scale = Scale::of(train, probe.standardise);
     let model = fit_all::<B>(train, &scale, classes, &[rate], probe, seed.child("final"), device);
     let mut details = Map::new();
@@ -59,8 +59,8 @@ fn run<B: Backend>(
         .rates
         .iter()
         .map(ToString::to_string)
-        .zip(accuracies.iter().map(|share| json!(share)));
-    details.insert("held_out_accuracy".to_owned(), Value::Object(tried.collect()));
+        .zip(qualities.iter().map(|share| json!(share)));
+    details.insert(quality_name(&train.targets).to_owned(), Value::Object(tried.collect()));
     details.insert("held_out".to_owned(), held_out.in_words());
     details.insert("train_n".to_owned(), json!(train.len()));
     details.insert("features".to_owned(), json!(super::FEATURES));
@@ -99,7 +99,20 @@ impl<B: Backend> ExpandTo for Tensor<B, 3> {
     }
 }
 
-/// One probe per rate, all on the same batches: AdamW with a cosine to 0 on the mean cross-entropy, from zero weights.
+/// 1 where a sample is of a class, [b, C].
+fn hot<B: Backend>(features: &Features, rows: &[usize], classes: usize, device: &B::Device) -> Tensor<B, 2> {
+    let mut values = vec![0f32; rows.len() * classes];
+    for (row, &sample) in values.chunks_exact_mut(classes).zip(rows) {
+        features.targets[sample]
+            .classes()
+            .iter()
+            .for_each(|&class| row[class] = 1.0);
+    }
+    Tensor::from_data(TensorData::new(values, [rows.len(), classes]), device)
+}
+
+/// One probe per rate, all on the same batches: AdamW with a cosine to 0 on the mean cross-entropy (binary, summed over
+/// classes, for samples of several classes), from zero weights.
 fn fit_all<B: Backend>(
     features: &Features,
     scale: &Scale,
@@ -113,8 +126,7 @@ fn fit_all<B: Backend>(
     const EPSILON: f64 = 1e-8;
     let (count, dim, n) = (rates.len(), features.dim, features.len());
     let x: Tensor<B, 2> = scale.apply(features, device);
-    let targets: Vec<i64> = features.targets.iter().map(|&target| target as i64).collect();
-    let targets: Tensor<B, 1, Int> = Tensor::from_data(TensorData::new(targets, [n]), device);
+    let several = has_several(&features.targets);
     let rates: Vec<f32> = rates.iter().map(|&rate| rate as f32).collect();
     let rates: Tensor<B, 3> = Tensor::from_data(TensorData::new(rates, [count, 1, 1]), device);
     let batch = probe.batch.min(n);
@@ -124,25 +136,19 @@ fn fit_all<B: Backend>(
     let x = Tensor::cat(vec![x, Tensor::ones([n, 1], device)], 1);
     let mut weights: Tensor<B, 3> = Tensor::zeros([count, dim + 1, classes], device);
     let (mut first, mut second) = (weights.zeros_like(), weights.zeros_like());
-    let range = Tensor::<B, 1, Int>::arange(0..classes as i64, device).reshape([1, classes]);
     let mut order = Vec::new();
     for step in 0..steps {
         let place = step % steps_per_epoch;
         if place == 0 {
             order = seed.indexed((step / steps_per_epoch) as u64).stream().permutation(n);
         }
-        let rows = bridle::codebook::index_rows::<B>(&order[place * batch..(place + 1) * batch], device);
-        let input = x.clone().select(0, rows.clone()).unsqueeze::<3>().expand_to(count); // [P, b, D + 1]
-        let target = targets
-            .clone()
-            .select(0, rows)
-            .reshape([batch, 1])
-            .expand([batch, classes]);
-        let hot = target
-            .equal(range.clone().expand([batch, classes]))
-            .float()
-            .unsqueeze::<3>();
-        let error = softmax(input.clone().matmul(weights.clone()), 2) - hot; // [P, b, C]
+        let rows = &order[place * batch..(place + 1) * batch];
+        let hot = hot::<B>(features, rows, classes, device).unsqueeze::<3>();
+        let rows = bridle::codebook::index_rows::<B>(rows, device);
+        let input = x.clone().select(0, rows).unsqueeze::<3>().expand_to(count); // [P, b, D + 1]
+        let logits = input.clone().matmul(weights.clone());
+        let likely = if several { sigmoid(logits) } else { softmax(logits, 2) };
+        let error = likely - hot; // [P, b, C]
         let grad = input.swap_dims(1, 2).matmul(error).div_scalar(batch as f64);
         first = first.mul_scalar(BETAS[0]) + grad.clone().mul_scalar(1.0 - BETAS[0]);
         second = second.mul_scalar(BETAS[1]) + grad.square().mul_scalar(1.0 - BETAS[1]);
@@ -167,6 +173,7 @@ fn fit_all<B: Backend>(
 mod tests {
     #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
     use super::*;
+    use bridle_tasks::Target;
     use burn_flex::Flex;
 
     /// `n` samples of `classes` classes; feature 0 and 1 tell the class as an angle, the rest is noise.
@@ -185,7 +192,7 @@ mod tests {
         Features {
             values,
             dim,
-            targets: (0..n).map(|sample| sample % classes).collect(),
+            targets: (0..n).map(|sample| Target::Class(sample % classes)).collect(),
             groups: vec![None; n],
         }
     }
@@ -202,7 +209,7 @@ mod tests {
     }
 
     fn accuracy(outcome: &Outcome, test: &Features, classes: usize) -> f64 {
-        right_share(&outcome.scores, &test.targets, classes)
+        quality(&outcome.scores, &test.targets, classes)
     }
 
     #[test]
@@ -221,7 +228,7 @@ mod tests {
     fn the_test_samples_decide_nothing() {
         let (train, test) = (clouds(100, 5, 0.3, 0), clouds(50, 5, 0.3, 1));
         let mut lied = test.clone();
-        lied.targets.iter_mut().for_each(|target| *target = 0);
+        lied.targets.iter_mut().for_each(|target| *target = Target::Class(0));
         let run = |test: &Features| run::<Flex>(&train, test, 5, &probe(), Seed::root(2), &Default::default());
         assert_eq!(run(&test).scores, run(&lied).scores);
         assert_eq!(run(&test).details, run(&lied).details);

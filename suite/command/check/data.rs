@@ -1,7 +1,6 @@
 //! The data as `check` finds it.
 
 use crate::error::Result;
-use crate::plan::resolve::find_task;
 use crate::progress::TerminalProgress;
 use crate::request::RunRequest;
 use bridle_tasks::DataFacts;
@@ -22,7 +21,7 @@ impl DataReport {
         let mut open = request.open_request();
         let scratch = std::env::temp_dir().join(format!("bridle-bench-check-{}", std::process::id()));
         open.cache = scratch.clone();
-        let opened = find_task(&request.plan.task)?.open(&open, &TerminalProgress::default());
+        let opened = request.task.open(&open, &TerminalProgress::default());
         let found = opened.map(|dataset| Self {
             all: dataset.samples.len(),
             training: dataset.split(request.folds[0]).0.len(),
