@@ -83,7 +83,7 @@ pub(crate) fn notes_of<'a>(records: impl IntoIterator<Item = &'a RunRecord>) -> 
 }
 
 /// How many samples are missing, for each task whose copy lacks some.
-fn missing(records: &[&RunRecord]) -> BTreeSet<String> {
+pub(super) fn missing(records: &[&RunRecord]) -> BTreeSet<String> {
     let of = |record: &&RunRecord| {
         let missing = record.data.missing.as_ref()?.count;
         let there: u64 = record.data.counts.values().sum();

@@ -56,6 +56,7 @@ pub fn main_table(records: &[RunRecord]) -> Table {
     let mut notes = data_notes(&runs);
     notes.extend(labels.notes(left_out));
     notes.extend(cell_notes(summaries.iter().flatten().flatten()));
+    notes.extend(mark::missing(&runs));
     Table {
         title: "Scores".into(),
         header,
