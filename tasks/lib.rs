@@ -6,6 +6,7 @@
 //!
 //! A new task is one file with a type that implements [`Task`], and one line in the list below.
 
+mod archive;
 mod audio;
 mod dataset;
 mod error;
@@ -17,6 +18,7 @@ mod variant;
 #[cfg(test)]
 mod support;
 
+pub use archive::{ArchiveError, Collection, Parts, Table, Value, panic_is_caught};
 pub use audio::{AudioError, FBANK_VERSION, Fbank, RESAMPLER_VERSION, TooShort, Waveform, decode, resample};
 pub use dataset::{DataFacts, Dataset, Sample, Skipped, Split};
 pub use error::{DataError, UnknownTask};
