@@ -178,7 +178,7 @@ fn stem(name: &str) -> (&str, &str) {
 }
 
 /// What is wrong with a member's name: it must stay within its archive wherever it is joined to a folder.
-fn objection(name: &str) -> Option<&'static str> {
+pub(crate) fn objection(name: &str) -> Option<&'static str> {
     let bad_part = |part: &str| part.is_empty() || part == "." || part == "..";
     match name {
         "" => Some("its name is empty"),

@@ -10,7 +10,9 @@ mod archive;
 mod audio;
 mod dataset;
 mod error;
+mod hub;
 mod pattern;
+mod source;
 mod store;
 mod task;
 mod variant;
@@ -21,7 +23,9 @@ mod support;
 pub use archive::{ArchiveError, Collection, Parts, Table, Value, panic_is_caught};
 pub use audio::{AudioError, FBANK_VERSION, Fbank, RESAMPLER_VERSION, TooShort, Waveform, decode, resample};
 pub use dataset::{DataFacts, Dataset, Sample, Skipped, Split};
+pub use hub::{FetchError, FetchPlan, FetchRequest, PlannedFile, Source, fetch, fetched, plan};
 pub use error::{DataError, UnknownTask};
+pub use source::{TaskSource, sources};
 pub use task::{InputSpec, MainMetric, Modality, OpenRequest, Progress, Task, TaskSpec};
 
 /// Declares each task's file and puts its type on the list, in the order in which `tasks()` shows them.
