@@ -40,6 +40,22 @@ pub(super) struct Stored {
     pub name: String,
     pub content: Vec<u8>,
     pub pointed: bool,
+    sha256: String,
+    oid: String,
+}
+
+impl Stored {
+    pub fn new(name: String, content: Vec<u8>, pointed: bool) -> Self {
+        let sha256 = hex(&sha2::Sha256::digest(&content));
+        let oid = oid(&content, pointed, &sha256);
+        Self {
+            name,
+            content,
+            pointed,
+            sha256,
+            oid,
+        }
+    }
 }
 
 /// How the server behaves from now on.
@@ -132,22 +148,11 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn sha256(content: &[u8]) -> String {
-    hex(&sha2::Sha256::digest(content))
-}
-
 /// git's name for what the repository holds: the file, or the pointer to it.
-fn oid(file: &Stored) -> String {
-    let pointer = format!(
-        "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize {}\n",
-        sha256(&file.content),
-        file.content.len()
-    );
-    let blob = if file.pointed {
-        pointer.as_bytes()
-    } else {
-        &file.content
-    };
+fn oid(content: &[u8], pointed: bool, sha256: &str) -> String {
+    let size = content.len();
+    let pointer = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n");
+    let blob = if pointed { pointer.as_bytes() } else { content };
     let mut hasher = sha1::Sha1::new();
     hasher.update(format!("blob {}\0", blob.len()));
     hasher.update(blob);
@@ -206,10 +211,10 @@ impl Connection {
         let page = query.split('&').find_map(|part| part.strip_prefix("cursor="));
         let page: usize = page.and_then(|page| page.parse().ok()).unwrap_or(0);
         let entry = |file: &Stored| {
-            let (oid, size) = (oid(file), file.content.len());
+            let (oid, size) = (&file.oid, file.content.len());
             let mut entry = serde_json::json!({"type": "file", "oid": oid, "size": size, "path": file.name});
             if file.pointed {
-                entry["lfs"] = serde_json::json!({"oid": sha256(&file.content), "size": size, "pointerSize": 130});
+                entry["lfs"] = serde_json::json!({"oid": file.sha256, "size": size, "pointerSize": 130});
             }
             entry
         };
@@ -247,7 +252,7 @@ impl Connection {
         }
         let mut extra = format!("X-Repo-Commit: {current}\r\n");
         if file.pointed {
-            let (hash, size) = (sha256(&file.content), file.content.len());
+            let (hash, size) = (&file.sha256, file.content.len());
             extra.push_str(&format!("X-Linked-Etag: \"{hash}\"\r\nX-Linked-Size: {size}\r\n"));
             if first {
                 let to = format!("Location: {}/cdn/{name}\r\n", self.addresses[1]);
