@@ -234,7 +234,7 @@ impl Connection {
     fn fault(&self, index: usize, name: &str) -> Fault {
         let mut state = self.state.lock().unwrap();
         let met = state.met.get(name).copied().unwrap_or(0);
-        if met >= state.times || index % state.every != 0 {
+        if met >= state.times || !index.is_multiple_of(state.every) {
             return Fault::None;
         }
         state.met.insert(name.to_owned(), met + 1);
