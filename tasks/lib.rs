@@ -23,8 +23,8 @@ mod support;
 pub use archive::{ArchiveError, Collection, Parts, Table, Value, panic_is_caught};
 pub use audio::{AudioError, FBANK_VERSION, Fbank, RESAMPLER_VERSION, TooShort, Waveform, decode, resample};
 pub use dataset::{DataFacts, Dataset, Sample, Skipped, Split};
-pub use hub::{FetchError, FetchPlan, FetchRequest, PlannedFile, Source, fetch, fetched, plan};
 pub use error::{DataError, UnknownTask};
+pub use hub::{FetchError, FetchPlan, FetchRequest, PlannedFile, Source, fetch, fetched, plan};
 pub use source::{TaskSource, sources};
 pub use task::{InputSpec, MainMetric, Modality, OpenRequest, Progress, Task, TaskSpec};
 
