@@ -30,6 +30,9 @@ pub enum Command {
     /// Dry run: data, device, memory, disk, time and the plan; changes nothing
     #[command(after_help = CHECK_EXAMPLES)]
     Check(RunArgs),
+    /// Get a task's data set from the hub, verified
+    #[command(after_help = FETCH_EXAMPLES)]
+    Fetch(FetchArgs),
     /// Comparison tables from records
     #[command(after_help = TABLE_EXAMPLES)]
     Table(TableArgs),
@@ -144,6 +147,29 @@ pub enum Listing {
     Presets,
     /// Where to compute, and what is missing
     Backends,
+}
+
+/// Arguments of `fetch`.
+#[derive(Debug, Args)]
+pub struct FetchArgs {
+    /// Whose data set: esc50, audioset or imagenet
+    #[arg(value_name = "TASK")]
+    pub task: String,
+    /// Say what would be fetched, how big it is, from where and under which licence; change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Never use the network: verify what is there
+    #[arg(long)]
+    pub offline: bool,
+    /// Folder for the files [default: the hub's cache, $HF_HOME/hub]
+    #[arg(long, value_name = "DIR")]
+    pub to: Option<PathBuf>,
+    /// A commit in place of the newest; that of the first fetch is in its lock file
+    #[arg(long, value_name = "COMMIT")]
+    pub revision: Option<String>,
+    /// What goes to stdout: terminal or json
+    #[arg(long, value_enum, default_value_t = Format::Terminal, hide_possible_values = true)]
+    pub format: Format,
 }
 
 /// Arguments of `table`.
@@ -311,6 +337,15 @@ const LIST_EXAMPLES: &str = "\
 Examples:
   bridle-bench list tasks
   bridle-bench list backends --format json";
+
+const FETCH_EXAMPLES: &str = "\
+Examples:
+  bridle-bench fetch esc50 --dry-run
+      what, how big, from where, under which licence
+  bridle-bench fetch esc50 --to ~/data/esc50
+      every file verified; interrupted, the same command goes on
+  HF_TOKEN=... bridle-bench fetch imagenet
+      a gated set, after its terms were accepted";
 
 const TABLE_EXAMPLES: &str = "\
 Examples:

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod compare;
+pub mod fetch;
 pub mod list;
 pub mod regress;
 pub mod run;
@@ -22,6 +23,7 @@ pub fn perform(cli: &Cli) -> Result<Exit> {
         Command::Run(args) => run::perform(args),
         Command::List(args) => list::perform(args).map(|()| Exit::Done),
         Command::Check(args) => check::perform(args).map(|()| Exit::Done),
+        Command::Fetch(args) => fetch::perform(args).map(|()| Exit::Done),
         Command::Table(args) => table::perform(args).map(|()| Exit::Done),
         Command::Compare(args) => compare::perform(args).map(|()| Exit::Done),
         Command::Regress(args) => regress::perform(args),

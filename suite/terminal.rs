@@ -33,6 +33,10 @@ pub fn stdout_is_colourful() -> bool {
 /// Turns a panic into one line on stderr and exit code 1, for the program's own faults.
 pub fn report_panics() {
     std::panic::set_hook(Box::new(|info| {
+        // a foreign reader met a damaged file, and the one who called it makes an error of it
+        if bridle_tasks::panic_is_caught() {
+            return;
+        }
         let message = info.payload_as_str().unwrap_or("no message");
         let place = info
             .location()

@@ -6,12 +6,15 @@
 //!
 //! A new task is one file with a type that implements [`Task`], and one line in the list below.
 
+mod archive;
 mod audio;
 mod dataset;
 mod error;
+mod hub;
 mod listed;
 mod own;
 mod pattern;
+mod source;
 mod store;
 mod task;
 mod variant;
@@ -20,10 +23,13 @@ mod video;
 #[cfg(test)]
 mod support;
 
+pub use archive::{ArchiveError, Collection, Parts, Table, Value, panic_is_caught};
 pub use audio::{AudioError, FBANK_VERSION, Fbank, RESAMPLER_VERSION, TooShort, Waveform, decode, resample};
 pub use dataset::{DataFacts, Dataset, Missing, Sample, Skipped, Split, Target, sampling_weights};
 pub use error::{DataError, UnknownTask};
+pub use hub::{FetchError, FetchPlan, FetchRequest, PlannedFile, Source, fetch, fetched, plan};
 pub use own::open_task_file;
+pub use source::{TaskSource, sources};
 pub use task::{InputSpec, MainMetric, Modality, OpenRequest, Progress, Task, TaskSpec};
 pub use video::{
     CLIP_VERSION, Clip, ClipView, Ffmpeg, Frames, Framing, Place, Region, VideoAugment, VideoError, VideoFacts,

@@ -1,0 +1,105 @@
+//! `fetch`: a task's data set from the hub, verified; a killed fetch is gone on from.
+
+use crate::cli::{FetchArgs, Format};
+use crate::error::{Failure, Result, UnknownName};
+use crate::exit::Exit;
+use crate::progress::TerminalProgress;
+use crate::terminal;
+use bridle_tasks::{FetchError, FetchPlan, FetchRequest, Source, TaskSource};
+use serde_json::json;
+
+/// Fetches, or with `--dry-run` says what a fetch would do.
+///
+/// # Errors
+/// A task that is unknown or on no hub; whatever keeps a fetch from ending with every file whole.
+pub fn perform(args: &FetchArgs) -> Result<()> {
+    let source = source(&args.task)?;
+    let request = FetchRequest {
+        to: args.to.clone(),
+        revision: args.revision.clone(),
+        offline: args.offline,
+        ..FetchRequest::from_environment()
+    };
+    let plan = bridle_tasks::plan(&source, &request)?;
+    if args.dry_run {
+        return match args.format {
+            Format::Terminal => terminal::print(&text(&plan)),
+            Format::Json => terminal::print(&format!("{:#}", json(&plan))),
+        };
+    }
+    terminal::talk(&text(&plan));
+    // SIGINT and SIGTERM end the process as they are: every file under its name is whole, and parts are gone on from
+    let folder = bridle_tasks::fetch(&source, &request, &TerminalProgress::default())?;
+    match args.format {
+        Format::Terminal => terminal::print(&folder.display().to_string()),
+        Format::Json => terminal::print(&format!("{:#}", json!({"task": args.task, "folder": folder}))),
+    }
+}
+
+fn source(task: &str) -> Result<Source> {
+    let known = || bridle_tasks::sources().iter().map(|known| known.task);
+    match bridle_tasks::sources().iter().find(|known| known.task == task) {
+        Some(TaskSource {
+            source: Some(source), ..
+        }) => Ok(*source),
+        Some(TaskSource { elsewhere, .. }) => {
+            let failure = Failure::wrong_use(format!("`{task}` is on no hub that can be fetched from"));
+            Err(failure.with_way_out(elsewhere))
+        }
+        None => Err(UnknownName::new("data set", task, known()).into()),
+    }
+}
+
+fn text(plan: &FetchPlan) -> String {
+    let gated = if plan.gated {
+        "; its terms must be accepted, and HF_TOKEN set"
+    } else {
+        ""
+    };
+    let there = plan.files.iter().filter(|file| file.present).count();
+    format!(
+        "{} at revision {}\nfrom {}\nto {}\nlicence: {}{gated}\n{} files, {} bytes; {there} of them there, {} bytes to fetch",
+        plan.repository,
+        plan.revision,
+        plan.endpoint,
+        plan.to.display(),
+        plan.licence,
+        plan.files.len(),
+        plan.bytes(),
+        plan.missing_bytes(),
+    )
+}
+
+fn json(plan: &FetchPlan) -> serde_json::Value {
+    let files = plan.files.iter();
+    let files = files.map(|file| json!({"name": file.name, "bytes": file.size, "present": file.present}));
+    json!({
+        "repository": plan.repository, "revision": plan.revision, "from": plan.endpoint, "to": plan.to,
+        "licence": plan.licence, "gated": plan.gated, "bytes": plan.bytes(), "missing_bytes": plan.missing_bytes(),
+        "files": files.collect::<Vec<_>>(),
+    })
+}
+
+impl From<FetchError> for Failure {
+    fn from(error: FetchError) -> Self {
+        let exit = match &error {
+            FetchError::Disk { .. } => Exit::Fault,
+            _ => Exit::Data,
+        };
+        let way_out = match &error {
+            FetchError::Refused { .. } => Some("accept the data set's terms on its page, then HF_TOKEN=... and again"),
+            FetchError::Moved { .. } => {
+                Some("--revision with the first one to keep to it, or remove the lock file to take the new one")
+            }
+            FetchError::Offline { .. } => Some("the same without --offline"),
+            FetchError::Unreachable { .. } | FetchError::Status { .. } | FetchError::Limited { .. } => {
+                Some("the same again, which goes on from here; HF_ENDPOINT names another hub, or several with commas")
+            }
+            FetchError::Disk { .. } => Some("make room, or --to DIR with a folder that can be written"),
+            FetchError::BadLock { .. } | FetchError::Differs { .. } => Some("remove the lock file to begin anew"),
+            _ => None,
+        };
+        let failure = Self::new(exit, error);
+        way_out.into_iter().fold(failure, Self::with_way_out)
+    }
+}

@@ -1,0 +1,396 @@
+//! Data sets from the hub: listed at a revision, fetched, verified, and renamed when whole.
+//!
+//! The first fetch writes what the hub says of the revision into a lock file; later ones keep to it. A killed fetch
+//! leaves parts, from which the next goes on. Where the hub's own cache is used, other programs find the files there.
+
+mod error;
+mod listing;
+mod lock;
+mod transfer;
+mod verify;
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+pub use self::error::FetchError;
+use self::listing::{Listed, Listing, is_hex};
+use self::lock::LockFile;
+use self::transfer::{Transfer, pause};
+use self::verify::right_at;
+use crate::Progress;
+
+/// Tries to get a listing before a fetch gives up.
+const TRIES: u32 = 6;
+const STATE: &str = ".bridle";
+const MAIN: &str = "main";
+
+/// Where a data set lies on the hub: plain data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// `owner/name` of the data set's repository.
+    pub repository: &'static str,
+    /// The commit, where it was seen; without one the first fetch takes what `main` is then, and locks it.
+    pub revision: Option<&'static str>,
+    /// Which files are needed; `*` stands for anything.
+    pub files: &'static [&'static str],
+    /// The data's licence.
+    pub licence: &'static str,
+    /// Whether its terms must be accepted first, with a token.
+    pub gated: bool,
+}
+
+/// How to fetch.
+#[derive(Clone, Debug)]
+pub struct FetchRequest {
+    /// A folder for the files; without it they go into the hub's cache.
+    pub to: Option<PathBuf>,
+    /// The hub's cache.
+    pub cache: PathBuf,
+    /// The hub and its mirrors, taken in turn; the token goes to each of them.
+    pub endpoints: Vec<String>,
+    /// Who asks.
+    pub token: Option<String>,
+    /// The revision to take in place of the source's.
+    pub revision: Option<String>,
+    /// Never use the network.
+    pub offline: bool,
+    /// How many files are fetched at a time.
+    pub connections: usize,
+    /// How long a connection may stay silent.
+    pub patience: Duration,
+    /// The first pause before another try; each is twice as long as the one before.
+    pub pause: Duration,
+}
+
+impl FetchRequest {
+    /// As the hub's other programs are told: `HF_HOME`, `HF_HUB_CACHE`, `HF_ENDPOINT` (several addresses separated by
+    /// commas are the hub and its mirrors), `HF_TOKEN` or the token of a login.
+    pub fn from_environment() -> Self {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+        let endpoints = variable("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_owned());
+        let file = variable("HF_TOKEN_PATH").map_or_else(|| hf_hub::hf_home().join("token"), PathBuf::from);
+        let login = || std::fs::read_to_string(file).ok();
+        let token = variable("HF_TOKEN").or_else(login).map(|token| token.trim().to_owned());
+        Self {
+            to: None,
+            cache: hf_hub::resolve_cache_dir(),
+            endpoints: addresses(&endpoints),
+            token: token.filter(|token| !token.is_empty()),
+            revision: None,
+            offline: variable("HF_HUB_OFFLINE").is_some_and(|value| value != "0"),
+            connections: 4,
+            patience: Duration::from_secs(60),
+            pause: Duration::from_millis(500),
+        }
+    }
+}
+
+fn addresses(text: &str) -> Vec<String> {
+    let addresses = text.split(',').map(|address| address.trim().trim_end_matches('/'));
+    addresses
+        .filter(|address| !address.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// One file of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedFile {
+    /// Its path in the repository.
+    pub name: String,
+    /// In bytes.
+    pub size: u64,
+    /// Whether a file of this name and size is there; only a fetch verifies it.
+    pub present: bool,
+}
+
+/// What a fetch would do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchPlan {
+    /// The repository.
+    pub repository: String,
+    /// The hub or mirror that answered.
+    pub endpoint: String,
+    /// The commit.
+    pub revision: String,
+    /// The data's licence.
+    pub licence: String,
+    /// Whether its terms must be accepted first.
+    pub gated: bool,
+    /// Where the files go.
+    pub to: PathBuf,
+    /// Every file.
+    pub files: Vec<PlannedFile>,
+}
+
+impl FetchPlan {
+    /// Bytes of all files.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.size).sum()
+    }
+
+    /// Bytes of the files that are not there.
+    pub fn missing_bytes(&self) -> u64 {
+        let missing = self.files.iter().filter(|file| !file.present);
+        missing.map(|file| file.size).sum()
+    }
+}
+
+/// The folders of one data set.
+struct Place {
+    /// The repository's folder within the cache; none with a folder of the user's.
+    repository: Option<PathBuf>,
+    to: Option<PathBuf>,
+    /// Lock file, lock and parts.
+    state: PathBuf,
+}
+
+impl Place {
+    fn new(source: &Source, request: &FetchRequest) -> Self {
+        // the layout of the hub's own programs
+        let name = format!("datasets--{}", source.repository.replace('/', "--"));
+        let repository = request.to.is_none().then(|| request.cache.join(name));
+        let root = repository.clone().or_else(|| request.to.clone()).unwrap_or_default();
+        Self {
+            repository,
+            to: request.to.clone(),
+            state: root.join(STATE),
+        }
+    }
+
+    fn lock_file(&self) -> PathBuf {
+        self.state.join("lock.toml")
+    }
+
+    fn files(&self, revision: &str) -> PathBuf {
+        match (&self.to, &self.repository) {
+            (None, Some(repository)) => repository.join("snapshots").join(revision),
+            (to, _) => to.clone().unwrap_or_default(),
+        }
+    }
+}
+
+/// Says what [`fetch`] would do; changes nothing.
+///
+/// # Errors
+/// As [`fetch`], but for what goes wrong with the files themselves.
+pub fn plan(source: &Source, request: &FetchRequest) -> Result<FetchPlan, FetchError> {
+    let place = Place::new(source, request);
+    let locked = LockFile::read(&place.lock_file())?;
+    let (listing, endpoint) = match (&locked, request.offline) {
+        (Some(locked), true) => (locked.listing(), "the lock file".to_owned()),
+        (None, true) => return Err(offline(source, &place.state, "it was never fetched to there")),
+        (_, false) => listed(source, request, &place, locked.as_ref())?,
+    };
+    let to = place.files(&listing.revision);
+    let file = |file: &Listed| PlannedFile {
+        name: file.name.clone(),
+        size: file.size,
+        present: std::fs::metadata(to.join(&file.name)).is_ok_and(|facts| facts.len() == file.size),
+    };
+    let files = listing.files.iter().map(file).collect();
+    Ok(FetchPlan {
+        repository: source.repository.to_owned(),
+        endpoint,
+        revision: listing.revision,
+        licence: source.licence.to_owned(),
+        gated: source.gated,
+        to,
+        files,
+    })
+}
+
+/// Brings every file of `source` to its place and gives the folder. Files that are there are verified and kept.
+///
+/// # Errors
+/// If the hub cannot be reached, refuses, or has not what it lists; if the revision moved since the first fetch; if the
+/// disk cannot be used. What was fetched until then stays, and the next fetch goes on from it.
+pub fn fetch(source: &Source, request: &FetchRequest, progress: &dyn Progress) -> Result<PathBuf, FetchError> {
+    let place = Place::new(source, request);
+    let lock_file = place.lock_file();
+    if request.offline {
+        let locked = LockFile::read(&lock_file)?;
+        let locked = locked.ok_or_else(|| offline(source, &place.state, "it was never fetched to there"))?;
+        return verified(source, &place, &locked.listing(), progress);
+    }
+    std::fs::create_dir_all(&place.state).map_err(FetchError::disk(&place.state))?;
+    let _alone = lock::keep_alone(&place.state, progress)?;
+    let locked = LockFile::read(&lock_file)?;
+    let (mut listing, _) = listed(source, request, &place, locked.as_ref())?;
+    if locked.is_none() {
+        LockFile::new(source.repository, &listing, false).write(&lock_file)?;
+    }
+    let to = place.files(&listing.revision);
+    let hashes = bring_all(source, request, &place, &listing, progress)?;
+    for (file, hash) in listing.files.iter_mut().zip(hashes) {
+        file.sha256 = Some(hash);
+    }
+    LockFile::new(source.repository, &listing, true).write(&lock_file)?;
+    if let Some(repository) = place.repository.filter(|_| wanted(source, request) == MAIN) {
+        point(&repository.join("refs"), &listing.revision)?;
+    }
+    // empty, or parts of files that have since come otherwise; whatever stays does no harm
+    let _ = std::fs::remove_dir_all(place.state.join("parts"));
+    Ok(to)
+}
+
+/// Tells the hub's other programs which snapshot is that of the main branch.
+fn point(refs: &Path, revision: &str) -> Result<(), FetchError> {
+    let (part, main) = (refs.join(".main.part"), refs.join(MAIN));
+    let write = || {
+        std::fs::create_dir_all(refs)?;
+        std::fs::write(&part, revision)?;
+        std::fs::rename(&part, &main)
+    };
+    write().map_err(FetchError::disk(&main))
+}
+
+/// The revision to ask for: a commit or a branch.
+fn wanted<'a>(source: &'a Source, request: &'a FetchRequest) -> &'a str {
+    request.revision.as_deref().or(source.revision).unwrap_or(MAIN)
+}
+
+/// The folder of a data set that was fetched whole: every file is there with its size, as the lock file has it. The
+/// hashes were verified when it was fetched.
+///
+/// # Errors
+/// If there is a lock file and it cannot be used.
+pub fn fetched(source: &Source, request: &FetchRequest) -> Result<Option<PathBuf>, FetchError> {
+    let place = Place::new(source, request);
+    let Some(locked) = LockFile::read(&place.lock_file())?.filter(|locked| locked.complete) else {
+        return Ok(None);
+    };
+    let to = place.files(&locked.revision);
+    let there = |file: &lock::LockedFile| {
+        std::fs::metadata(to.join(&file.name)).is_ok_and(|facts| facts.is_file() && facts.len() == file.size)
+    };
+    Ok(locked.files.iter().all(there).then_some(to))
+}
+
+/// The listing, with the lock file's hashes where there is one, from the first of the hub and its mirrors that answers.
+fn listed(
+    source: &Source,
+    request: &FetchRequest,
+    place: &Place,
+    locked: Option<&LockFile>,
+) -> Result<(Listing, String), FetchError> {
+    let mut tries = 0;
+    let (listing, endpoint) = loop {
+        let endpoint = request.endpoints.get(tries as usize % request.endpoints.len().max(1));
+        let endpoint = endpoint.ok_or_else(|| offline(source, &place.state, "no hub is named"))?;
+        let error = match listing::list(source, wanted(source, request), endpoint, request) {
+            Ok(listing) => break (listing, endpoint.clone()),
+            Err(error) => error,
+        };
+        tries += 1;
+        if !error.may_pass() || tries >= TRIES {
+            return Err(error);
+        }
+        pause(&error, tries, request)?;
+    };
+    let Some(locked) = locked else {
+        return Ok((listing, endpoint));
+    };
+    let (repository, lock) = (source.repository.to_owned(), place.lock_file());
+    // whoever asks for the locked commit by name gets it, wherever `main` is now
+    if listing.revision != locked.revision {
+        let (locked, now) = (locked.revision.clone(), listing.revision);
+        return Err(FetchError::Moved {
+            repository,
+            locked,
+            now,
+            lock,
+        });
+    }
+    match locked.difference(&listing) {
+        Some(file) => Err(FetchError::Differs { repository, file, lock }),
+        None => Ok((locked.listing(), endpoint)),
+    }
+}
+
+/// Brings or verifies every file, some at a time, and gives their hashes. The first error stops all.
+fn bring_all(
+    source: &Source,
+    request: &FetchRequest,
+    place: &Place,
+    listing: &Listing,
+    progress: &dyn Progress,
+) -> Result<Vec<String>, FetchError> {
+    let to = place.files(&listing.revision);
+    let transfer = Transfer::new(source, &listing.revision, request)?;
+    let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let done: Mutex<Vec<Result<(usize, String), FetchError>>> = Mutex::default();
+    let bytes = listing.files.iter().map(|file| file.size).sum();
+    let work = || {
+        while !stop.load(Ordering::Relaxed) {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(file) = listing.files.get(index) else { break };
+            let path = to.join(&file.name);
+            let outcome = match right_at(&path, file) {
+                Some(hash) => {
+                    progress.advance(file.size);
+                    Ok(hash)
+                }
+                None => transfer.bring(file, &path, &part(place, file), progress),
+            };
+            stop.fetch_or(outcome.is_err(), Ordering::Relaxed);
+            let outcome = outcome.map(|hash| (index, hash));
+            done.lock().expect("no thread panics while it holds this").push(outcome);
+        }
+    };
+    progress.start(&format!("fetching {}", source.repository), bytes);
+    std::thread::scope(|scope| {
+        (0..request.connections.max(1)).for_each(|_| {
+            scope.spawn(work);
+        });
+    });
+    progress.finish();
+    let done = done.into_inner().expect("no thread panics while it holds this");
+    let mut done = done.into_iter().collect::<Result<Vec<_>, _>>()?;
+    done.sort();
+    Ok(done.into_iter().map(|(_, hash)| hash).collect())
+}
+
+/// Where a file grows until it is whole: named after its content, so that no other file's bytes are ever gone on from.
+fn part(place: &Place, file: &Listed) -> PathBuf {
+    let name = format!("{}-{}", file.oid, crate::variant::sha256(file.name.as_bytes()));
+    let oid_is_safe = is_hex(&file.oid, 40) || is_hex(&file.oid, 64);
+    let name = if oid_is_safe {
+        name
+    } else {
+        crate::variant::sha256(name.as_bytes())
+    };
+    place.state.join("parts").join(name)
+}
+
+/// Verifies without the network.
+fn verified(source: &Source, place: &Place, listing: &Listing, progress: &dyn Progress) -> Result<PathBuf, FetchError> {
+    let to = place.files(&listing.revision);
+    progress.start("verifying files", listing.files.iter().map(|file| file.size).sum());
+    let wrong = listing.files.iter().find(|file| {
+        progress.advance(file.size);
+        right_at(&to.join(&file.name), file).is_none()
+    });
+    progress.finish();
+    match wrong {
+        Some(file) => Err(offline(
+            source,
+            &to,
+            &format!("{} is missing or not what was locked", file.name),
+        )),
+        None => Ok(to),
+    }
+}
+
+fn offline(source: &Source, path: &Path, reason: &str) -> FetchError {
+    FetchError::Offline {
+        repository: source.repository.to_owned(),
+        path: path.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

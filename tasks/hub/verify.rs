@@ -1,0 +1,95 @@
+//! Whether a file's content is what the hub says: by its sha256, else by git's name for it.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::FetchError;
+use super::listing::Listed;
+
+const PIECE: usize = 64 << 10;
+
+/// What a file's content is.
+struct Seen {
+    sha256: String,
+    oid: String,
+}
+
+/// Holds a whole part to what the hub says of the file; a part that is wrong is removed.
+pub(super) fn verify(file: &Listed, linked: Option<&str>, part: &Path, endpoint: &str) -> Result<String, FetchError> {
+    let seen = look(part, file.size).map_err(FetchError::disk(part))?;
+    let found = seen.map(|seen| (is_right(file, linked, &seen), seen.sha256));
+    match found {
+        Some((true, sha256)) => Ok(sha256),
+        other => {
+            std::fs::remove_file(part).map_err(FetchError::disk(part))?;
+            let known = file.sha256.as_deref().or(linked);
+            let expected = known.map_or_else(
+                || format!("the content of {}", file.oid),
+                |hash| format!("sha256 {hash}"),
+            );
+            Err(FetchError::WrongContent {
+                file: file.name.clone(),
+                url: endpoint.to_owned(),
+                expected,
+                found: other.map_or("another length".to_owned(), |(_, hash)| format!("sha256 {hash}")),
+            })
+        }
+    }
+}
+
+/// The sha256 of the file at `path`, if it is what the hub says of `file`.
+pub(super) fn right_at(path: &Path, file: &Listed) -> Option<String> {
+    let seen = look(path, file.size).ok().flatten()?;
+    is_right(file, None, &seen).then_some(seen.sha256)
+}
+
+/// Reads and hashes a file; `None` if it has another length.
+fn look(path: &Path, size: u64) -> std::io::Result<Option<Seen>> {
+    let mut file = File::open(path)?;
+    if file.metadata()?.len() != size {
+        return Ok(None);
+    }
+    let mut sha256 = Sha256::new();
+    let mut oid = sha1::Sha1::new();
+    oid.update(format!("blob {size}\0"));
+    let mut piece = vec![0; PIECE];
+    loop {
+        let read = file.read(&mut piece)?;
+        if read == 0 {
+            break;
+        }
+        sha256.update(&piece[..read]);
+        oid.update(&piece[..read]);
+    }
+    Ok(Some(Seen {
+        sha256: hex(&sha256.finalize()),
+        oid: hex(&oid.finalize()),
+    }))
+}
+
+/// By the hub's sha256 where it is known. Without one by git's own name: that of the file, or that of the pointer which
+/// git LFS would make of it, whose text is fixed.
+fn is_right(file: &Listed, linked: Option<&str>, seen: &Seen) -> bool {
+    let known = [file.sha256.as_deref(), linked.filter(|_| file.pointed)];
+    let mut known = known.into_iter().flatten().peekable();
+    if known.peek().is_some() {
+        return known.all(|hash| hash.eq_ignore_ascii_case(&seen.sha256));
+    }
+    if !file.pointed {
+        return file.oid == seen.oid;
+    }
+    let pointer = format!(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize {}\n",
+        seen.sha256, file.size
+    );
+    let mut oid = sha1::Sha1::new();
+    oid.update(format!("blob {}\0{pointer}", pointer.len()));
+    file.oid == hex(&oid.finalize())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
