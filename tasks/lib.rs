@@ -9,6 +9,7 @@
 mod audio;
 mod dataset;
 mod error;
+mod image;
 mod pattern;
 mod store;
 mod task;
@@ -20,6 +21,7 @@ mod support;
 pub use audio::{AudioError, FBANK_VERSION, Fbank, RESAMPLER_VERSION, TooShort, Waveform, decode, resample};
 pub use dataset::{DataFacts, Dataset, Sample, Skipped, Split};
 pub use error::{DataError, UnknownTask};
+pub use image::{ImageError, MOST_PIXELS, Picture, Region, Resizer, decode as decode_image, random_region, to_input};
 pub use task::{InputSpec, MainMetric, Modality, OpenRequest, Progress, Task, TaskSpec};
 
 /// Declares each task's file and puts its type on the list, in the order in which `tasks()` shows them.
