@@ -1,13 +1,27 @@
 //! Pictures in: jpeg and png files to RGB bytes as Pillow has them, crops and augmentation as torchvision and timm do
 //! them, and bytes to normalised model inputs.
 
+mod augment;
 mod crop;
 mod decode;
+mod erase;
+pub(crate) mod folder;
+mod operation;
+mod pictures;
+mod rand_augment;
+mod warp;
 
+pub use augment::ImageAugment;
 pub use crop::{Region, Resizer, random_region};
 pub use decode::{ImageError, MOST_PIXELS, decode};
+pub use erase::Erasing;
+pub use pictures::Pictures;
+pub use rand_augment::RandAugment;
 
 use crate::synthetic_image::normalise_channels;
+
+/// Raised whenever decoding or the view for judging gives other numbers.
+pub(crate) const PICTURE_VERSION: u32 = 1;
 
 /// A picture in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,4 +71,4 @@ pub fn to_input(picture: &Picture, mean: [f64; 3], std: [f64; 3]) -> Vec<f32> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -21,7 +21,10 @@ mod support;
 pub use audio::{AudioError, FBANK_VERSION, Fbank, RESAMPLER_VERSION, TooShort, Waveform, decode, resample};
 pub use dataset::{DataFacts, Dataset, Sample, Skipped, Split};
 pub use error::{DataError, UnknownTask};
-pub use image::{ImageError, MOST_PIXELS, Picture, Region, Resizer, decode as decode_image, random_region, to_input};
+pub use image::{
+    Erasing, ImageAugment, ImageError, MOST_PIXELS, Picture, Pictures, RandAugment, Region, Resizer,
+    decode as decode_image, random_region, to_input,
+};
 pub use task::{InputSpec, MainMetric, Modality, OpenRequest, Progress, Task, TaskSpec};
 
 /// Declares each task's file and puts its type on the list, in the order in which `tasks()` shows them.
@@ -38,6 +41,7 @@ macro_rules! tasks {
 
 tasks! {
     esc50: Esc50,
+    imagenet: Imagenet,
     synthetic: Synthetic,
     synthetic_image: SyntheticImage,
     synthetic_video: SyntheticVideo,
@@ -94,7 +98,7 @@ mod tests {
     #[test]
     fn an_unknown_name_is_answered_with_the_known_ones() {
         let message = |name: &str| find(name).map(|task| task.spec().name).unwrap_err().to_string();
-        insta::assert_snapshot!(message("ecs50"), @"unknown task 'ecs50', did you mean 'esc50'? (known: esc50, synthetic, synthetic-image, synthetic-video)");
-        insta::assert_snapshot!(message("weather"), @"unknown task 'weather' (known: esc50, synthetic, synthetic-image, synthetic-video)");
+        insta::assert_snapshot!(message("ecs50"), @"unknown task 'ecs50', did you mean 'esc50'? (known: esc50, imagenet, synthetic, synthetic-image, synthetic-video)");
+        insta::assert_snapshot!(message("weather"), @"unknown task 'weather' (known: esc50, imagenet, synthetic, synthetic-image, synthetic-video)");
     }
 }

@@ -7,7 +7,7 @@ Those versions wrote them. Pillow 13 shrinks upright pictures in another order a
 import io, json, pathlib
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageEnhance, ImageOps
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
 from torchvision.transforms import functional as F
 
@@ -85,6 +85,38 @@ def files():
     return [{"name": name, "file": text(data), **picture(Image.open(io.BytesIO(data)))} for name, data in named.items()]
 
 
+def operations():
+    """The functions that timm 1.0.31 calls, by the names and strengths of operation.rs."""
+    image, fill = pattern(23, 19), (124, 116, 104)
+    dull = ImageEnhance.Contrast(image).enhance(0.4)
+    geometry = {"resample": Image.Resampling.BICUBIC, "fillcolor": fill}
+    affine = lambda *map: image.transform(image.size, Image.Transform.AFFINE, map, **geometry)
+    added = [min(255, byte + 99) if byte < 128 else byte for byte in range(256)]
+    changed = {
+        "AutoContrast": ImageOps.autocontrast(dull),
+        "Equalize": ImageOps.equalize(pattern(37, 31)),
+        "Invert": ImageOps.invert(image),
+        "Rotate(27.0)": image.rotate(27.0, **geometry),
+        "Rotate(-13.5)": image.rotate(-13.5, **geometry),
+        "Posterize(1)": ImageOps.posterize(image, 1),
+        "Posterize(0)": ImageOps.posterize(image, 0),
+        "Solarize(26)": ImageOps.solarize(image, 26),
+        "SolarizeAdd(99)": image.point(3 * added),
+        "Colour(1.81)": ImageEnhance.Color(image).enhance(1.81),
+        "Colour(0.19)": ImageEnhance.Color(image).enhance(0.19),
+        "Contrast(1.81)": ImageEnhance.Contrast(image).enhance(1.81),
+        "Contrast(0.19)": ImageEnhance.Contrast(image).enhance(0.19),
+        "Brightness(1.81)": ImageEnhance.Brightness(image).enhance(1.81),
+        "Sharpness(1.81)": ImageEnhance.Sharpness(image).enhance(1.81),
+        "Sharpness(0.19)": ImageEnhance.Sharpness(image).enhance(0.19),
+        "ShearX(0.27)": affine(1, 0.27, 0, 0, 1, 0),
+        "ShearY(-0.27)": affine(1, 0, 0, -0.27, 1, 0),
+        "TranslateX(0.405)": affine(1, 0, 0.405 * image.width, 0, 1, 0),
+        "TranslateY(-0.405)": affine(1, 0, 0, 0, 1, -0.405 * image.height),
+    }
+    return [{"operation": name, **picture(after)} for name, after in changed.items()]
+
+
 def write(name, cases):
     HERE.mkdir(exist_ok=True)
     (HERE / name).write_text(json.dumps(cases, indent=1) + "\n")
@@ -93,3 +125,4 @@ def write(name, cases):
 if __name__ == "__main__":
     write("resize.json", resizes())
     write("files.json", files())
+    write("operations.json", operations())

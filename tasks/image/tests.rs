@@ -4,7 +4,7 @@
 use super::*;
 
 /// The pattern of `reference.py`.
-pub(super) fn pattern(width: usize, height: usize) -> Picture {
+pub(crate) fn pattern(width: usize, height: usize) -> Picture {
     let pixel = |x: usize, y: usize| {
         let blue = if (x / 5 + y / 4).is_multiple_of(2) { 220 } else { 30 };
         [(x * 7 + y * 3) as u8, ((x * x + y * y) / 5) as u8, blue]
@@ -22,6 +22,15 @@ pub(super) fn unhex(text: &str) -> Vec<u8> {
         .chunks_exact(2)
         .map(|pair| std::str::from_utf8(pair).unwrap());
     pairs.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
+}
+
+/// A picture as png file.
+pub(crate) fn png_bytes(picture: &Picture) -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, picture.width as u32, picture.height as u32);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.write_header().unwrap().write_image_data(&picture.rgb).unwrap();
+    file
 }
 
 /// How far two pictures are apart: (largest difference of a byte, mean).
