@@ -76,7 +76,7 @@ fn open(
 ) -> Result<Dataset, DataError> {
     let log_mel = LogMel::new(task, &request.input)?;
     let folder = locate(task, request.data.as_deref(), ORIGINAL)?;
-    listing(task, &folder, training, request.allow_different)?.open(&log_mel, request, progress)
+    listing(task, &folder, training, request.allow_different)?.open(Box::new(log_mel), request, progress)
 }
 
 fn listing(

@@ -7,13 +7,14 @@
 mod layout;
 mod table;
 
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use self::layout::{CLASSES, Clip, Found, TABLE, VARIANTS, Variant, find, subset};
 use crate::audio::LogMel;
-use crate::dataset::counts;
-use crate::listed::Media;
+use crate::copy::Sizes;
+use crate::dataset::{Inputs, counts};
+use crate::listed::locate;
+use crate::media::Media;
 use crate::store::{self, Outcome, Prepared, Row, Work};
 use crate::variant::{DIFFERENT, Listed, sha256};
 
@@ -50,19 +51,9 @@ impl Task for Esc50 {
     }
 
     fn open(&self, request: &OpenRequest, progress: &dyn Progress) -> Result<Dataset, DataError> {
-        let folder = locate(request.data.as_deref(), std::env::var_os("BRIDLE_DATA").as_deref())?;
+        let folder = locate(NAME, request.data.as_deref(), ORIGINAL)?;
         open(&folder, &VARIANTS, request, progress)
     }
-}
-
-/// The data set's folder: the one given, else the one within `$BRIDLE_DATA`.
-fn locate(given: Option<&Path>, bridle_data: Option<&OsStr>) -> Result<PathBuf, DataError> {
-    let path = match (given, bridle_data.filter(|value| !value.is_empty())) {
-        (Some(given), _) => given.to_owned(),
-        (None, Some(all)) => Path::new(all).join(NAME),
-        (None, None) => return Err(DataError::NoFolderGiven { task: NAME, original: ORIGINAL }),
-    };
-    if path.is_dir() { Ok(path) } else { Err(DataError::NoFolder { task: NAME, path, original: ORIGINAL }) }
 }
 
 fn open(
@@ -83,6 +74,8 @@ fn open(
         what: "computing log-mel features",
         samples: found.clips.len(),
         row: request.input.shape().iter().product(),
+        keep: true,
+        limit: request.limits.cache,
     };
     let prepared = store::open_or_compute(&work, &pool, progress, |index| {
         match compute(folder, &found, &found.clips[index], &log_mel) {
@@ -185,7 +178,10 @@ fn dataset(found: Found, prepared: Prepared, request: &OpenRequest) -> Dataset {
         constant_mean,
         constant_std,
     };
-    Dataset::new(facts, samples, found.classes, request.input.shape(), rows)
+    let kept = (0..found.clips.len()).filter(usable).filter_map(|index| found.clips[index].file.as_ref());
+    let bytes = kept.filter_map(|file| found.manifest.get(file)).map(|file| file.bytes);
+    let bytes = Sizes::of(bytes.collect());
+    Dataset::new(facts, samples, found.classes, request.input.shape(), Inputs::Rows(rows)).with_bytes(bytes)
 }
 
 #[cfg(test)]

@@ -20,8 +20,6 @@ const CLASSES: usize = 400;
 const ORIGINAL: &str = "https://github.com/cvdfoundation/kinetics-dataset";
 /// Frames between neighbours of a clip, as the authors take them.
 const STRIDE: usize = 4;
-/// RandomResizedCrop with the values that VideoMAE is fine-tuned with.
-const AUGMENT: VideoAugment = VideoAugment { area: [0.08, 1.0], ratio: [0.75, 4.0 / 3.0], mirror: true };
 
 /// The task.
 pub struct Kinetics;
@@ -59,8 +57,8 @@ impl Task for Kinetics {
             );
             return Err(DataError::UnknownVariant { task: NAME, path: folder, reason });
         }
-        let clips = Clips::new(NAME, &request.input, STRIDE, AUGMENT)?;
-        listing.open(&clips, request, progress)
+        let clips = Clips::new(NAME, &request.input, STRIDE, VideoAugment::fine_tuning())?;
+        listing.open(Box::new(clips), request, progress)
     }
 }
 

@@ -7,11 +7,15 @@
 //! A new task is one file with a type that implements [`Task`], and one line in the list below.
 
 mod audio;
+mod copy;
 mod dataset;
 mod error;
+mod image;
 mod listed;
+mod media;
 mod own;
 mod pattern;
+mod stamp;
 mod store;
 mod task;
 mod variant;
@@ -21,10 +25,16 @@ mod video;
 mod support;
 
 pub use audio::{AudioError, FBANK_VERSION, Fbank, RESAMPLER_VERSION, TooShort, Waveform, decode, resample};
+pub use copy::{CopyReport, Measured, Sizes};
 pub use dataset::{DataFacts, Dataset, Missing, Sample, Skipped, Split, Target, sampling_weights};
 pub use error::{DataError, UnknownTask};
+pub use image::{
+    Erasing, ImageAugment, ImageError, MOST_PIXELS, Picture, RandAugment, Region as ImageRegion, Resizer,
+    decode as decode_image, random_region, to_input,
+};
+pub use media::Views;
 pub use own::open_task_file;
-pub use task::{InputSpec, MainMetric, Modality, OpenRequest, Progress, Task, TaskSpec};
+pub use task::{InputSpec, Limits, MainMetric, Modality, OpenRequest, Progress, Task, TaskSpec};
 pub use video::{
     CLIP_VERSION, Clip, ClipView, Ffmpeg, Frames, Framing, Place, Region, VideoAugment, VideoError, VideoFacts,
 };
@@ -45,6 +55,7 @@ tasks! {
     audioset: AudioSet,
     audioset_20k: AudioSet20k,
     esc50: Esc50,
+    imagenet: Imagenet,
     kinetics: Kinetics,
     synthetic: Synthetic,
     synthetic_image: SyntheticImage,
@@ -102,7 +113,7 @@ mod tests {
     #[test]
     fn an_unknown_name_is_answered_with_the_known_ones() {
         let message = |name: &str| find(name).map(|task| task.spec().name).unwrap_err().to_string();
-        insta::assert_snapshot!(message("ecs50"), @"unknown task 'ecs50', did you mean 'esc50'? (known: audioset, audioset-20k, esc50, kinetics, synthetic, synthetic-image, synthetic-video)");
-        insta::assert_snapshot!(message("weather"), @"unknown task 'weather' (known: audioset, audioset-20k, esc50, kinetics, synthetic, synthetic-image, synthetic-video)");
+        insta::assert_snapshot!(message("ecs50"), @"unknown task 'ecs50', did you mean 'esc50'? (known: audioset, audioset-20k, esc50, imagenet, kinetics, synthetic, synthetic-image, synthetic-video)");
+        insta::assert_snapshot!(message("weather"), @"unknown task 'weather' (known: audioset, audioset-20k, esc50, imagenet, kinetics, synthetic, synthetic-image, synthetic-video)");
     }
 }

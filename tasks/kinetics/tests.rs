@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use bridle_seed::Seed;
+
 use super::*;
-use crate::Split;
+use crate::{Limits, Split, Views};
 use crate::support::outside_data;
 
 /// A folder with these files; those named .mp4 are empty.
@@ -87,6 +89,7 @@ fn request(data: PathBuf, cache: &Path) -> OpenRequest {
         allow_different: true,
         cache: cache.to_owned(),
         threads: 0,
+        limits: Limits::default(),
     }
 }
 
@@ -142,22 +145,24 @@ fn a_clip_is_that_of_its_own_file_and_broken_ones_are_named() {
     std::fs::write(copy.path().join("train.csv"), "fight_0.mp4 0\nfight_1.mp4 0").unwrap();
     let opened = Kinetics.open(&request, &()).unwrap();
     assert_eq!((opened.samples.len(), opened.facts.skipped[0].id.as_str()), (2, "fight_1.mp4"));
-    assert_eq!(opened.input(0), opened.input(1));
-    let clips = Clips::new(NAME, &request.input, STRIDE, AUGMENT).unwrap();
-    let seed = bridle_seed::Seed::root(1);
-    let view = |stream: u64| {
-        let listing = listing(copy.path()).unwrap();
-        listing.view(&clips, 0, Some(&mut seed.indexed(stream).stream())).unwrap()
-    };
-    assert_eq!(view(1), view(1));
-    assert_ne!(view(1), view(2));
+    assert_eq!(opened.input(0).unwrap(), opened.input(1).unwrap());
+    let view = |sample, seed| opened.view(sample, Views::Pretraining, &Seed::root(seed)).unwrap().into_owned();
+    assert!(opened.augments());
+    assert_eq!(view(0, 1), view(1, 1));
+    assert_ne!(view(0, 1), view(0, 2));
+    // nothing kept: the same facts and inputs, decoded when they are wanted
+    let limits = Limits { rows: 0, ..Limits::default() };
+    let streamed = Kinetics.open(&OpenRequest { limits, ..request }, &()).unwrap();
+    assert!(streamed.streams() && !opened.streams());
+    assert_eq!(streamed.facts, opened.facts);
+    assert_eq!(streamed.input(1).unwrap(), opened.input(1).unwrap());
 }
 
 #[test]
 fn damaged_lists_are_lists_or_errors_that_name_the_file() {
     let folder = folder(&[("val.csv", "val/v.webm 1"), ("labels.csv", "0,a\n1,b\n")]);
     let train = "train/a b/x, y.mp4 1\ntrain/z.mkv 0\n\"train/q.avi\",1\n";
-    let (mut refused, root) = (0, bridle_seed::Seed::root(14));
+    let (mut refused, root) = (0, Seed::root(14));
     for number in 0..1_000 {
         let damaged = crate::support::mutated(train.as_bytes(), &mut root.indexed(number).stream());
         std::fs::write(folder.path().join("train.csv"), damaged).unwrap();

@@ -30,6 +30,8 @@ impl Fixture {
             what: "numbers",
             samples: 10,
             row: 4,
+            keep: true,
+            limit: u64::MAX,
         };
         open_or_compute(&work, &pool(2).unwrap(), &(), |index| {
             self.computed.fetch_add(1, Ordering::Relaxed);
@@ -117,6 +119,8 @@ fn a_cache_that_cannot_be_a_folder_is_named() {
         what: "numbers",
         samples: 1,
         row: 1,
+        keep: true,
+        limit: u64::MAX,
     };
     let result = open_or_compute(&work, &pool(1).unwrap(), &(), |_| unreachable!("nothing can be kept"));
     let message = result.map(|_| ()).unwrap_err().to_string();
@@ -135,6 +139,8 @@ fn an_error_leaves_no_file_behind() {
         what: "numbers",
         samples: 5,
         row: 1,
+        keep: true,
+        limit: u64::MAX,
     };
     let bad = |index: usize| DataError::BadSample {
         path: format!("clip {index}").into(),

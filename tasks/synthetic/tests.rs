@@ -10,7 +10,7 @@ const CLASSES: usize = pattern::CLASSES;
 
 fn request(input: InputSpec, threads: usize) -> OpenRequest {
     let (data, cache) = (None, std::path::PathBuf::from("never-used"));
-    OpenRequest { data, offline: true, input, subset: Some(40), allow_different: false, cache, threads }
+    OpenRequest { data, offline: true, input, subset: Some(40), allow_different: false, cache, threads, limits: crate::Limits::default() }
 }
 
 fn generated() -> impl Iterator<Item = &'static dyn Task> {
@@ -28,8 +28,8 @@ fn generated_data_is_the_same_on_any_number_of_threads_and_differs_between_sampl
         let three = task.open(&request, &()).unwrap();
         assert_eq!(one.facts, three.facts);
         assert_eq!(one.samples, three.samples);
-        assert!((0..one.samples.len()).all(|index| one.input(index) == three.input(index)), "{}", spec.name);
-        assert!((1..one.samples.len()).all(|index| one.input(index) != one.input(0)), "{}", spec.name);
+        assert!((0..one.samples.len()).all(|index| one.input(index).unwrap() == three.input(index).unwrap()), "{}", spec.name);
+        assert!((1..one.samples.len()).all(|index| one.input(index).unwrap() != one.input(0).unwrap()), "{}", spec.name);
         assert!(!std::path::Path::new("never-used").exists());
     }
 }
@@ -67,7 +67,7 @@ fn facts_change_only_with_a_version() {
 
 /// The largest distance of a class's mean from the mean of all, in standard errors, over the entries of `describe`.
 fn largest_z(data: &Dataset, describe: impl Fn(&[f32]) -> Vec<f64>) -> f64 {
-    let rows: Vec<Vec<f64>> = (0..data.samples.len()).map(|index| describe(data.input(index))).collect();
+    let rows: Vec<Vec<f64>> = (0..data.samples.len()).map(|index| describe(&data.input(index).unwrap())).collect();
     let n = rows.len() as f64;
     let entries = 0..rows[0].len();
     let z = |entry: usize, class: usize| {
@@ -133,7 +133,7 @@ fn whoever_hears_the_order_knows_the_class() {
     let input = Synthetic.spec().input;
     let mels = input.shape()[2];
     let data = Synthetic.open(&request(input, 0), &()).unwrap();
-    let right = |index: &usize| heard_class(data.input(*index), mels) == data.samples[*index].target.classes()[0];
+    let right = |index: &usize| heard_class(&data.input(*index).unwrap(), mels) == data.samples[*index].target.classes()[0];
     let correct = (0..data.samples.len()).filter(right).count();
     let share = correct as f64 / data.samples.len() as f64;
     assert!(share > 0.95, "only {share} of the clips can be told by ear");
