@@ -15,6 +15,7 @@ mod listed;
 mod media;
 mod own;
 mod pattern;
+mod prefetch;
 mod stamp;
 mod store;
 mod task;
@@ -34,6 +35,7 @@ pub use image::{
 };
 pub use media::Views;
 pub use own::open_task_file;
+pub use prefetch::{Prefetch, prefetch};
 pub use task::{InputSpec, Limits, MainMetric, Modality, OpenRequest, Progress, Task, TaskSpec};
 pub use video::{
     CLIP_VERSION, Clip, ClipView, Ffmpeg, Frames, Framing, Place, Region, VideoAugment, VideoError, VideoFacts,
