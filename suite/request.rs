@@ -7,7 +7,7 @@ use crate::plan::resolve::find_task;
 use crate::plan::{Plan, PlanRequest};
 use crate::terminal;
 use bridle_backends::{Choice, Name};
-use bridle_tasks::{OpenRequest, TaskSpec};
+use bridle_tasks::{Limits, OpenRequest, TaskSpec};
 use std::path::PathBuf;
 
 /// Where records lie unless `--out` or a path says otherwise.
@@ -121,6 +121,7 @@ impl RunRequest {
             allow_different: self.allow_different_data,
             cache: PathBuf::from(FEATURES),
             threads: self.backend.threads.unwrap_or(0),
+            limits: Limits::default(),
         }
     }
 }
