@@ -10,9 +10,7 @@ use std::path::Path;
 
 use crate::listed::{Listing, locate};
 use crate::video::{Clips, VideoAugment};
-use crate::{
-    DataError, Dataset, InputSpec, MainMetric, Missing, Modality, OpenRequest, Progress, Task, TaskSpec,
-};
+use crate::{DataError, Dataset, InputSpec, MainMetric, Missing, Modality, OpenRequest, Progress, Task, TaskSpec};
 
 const NAME: &str = "kinetics";
 const VERSION: u32 = 1;
@@ -55,7 +53,11 @@ impl Task for Kinetics {
                 listing.entries.len(),
                 listing.classes.len()
             );
-            return Err(DataError::UnknownVariant { task: NAME, path: folder, reason });
+            return Err(DataError::UnknownVariant {
+                task: NAME,
+                path: folder,
+                reason,
+            });
         }
         let clips = Clips::new(NAME, &request.input, STRIDE, VideoAugment::fine_tuning())?;
         listing.open(Box::new(clips), request, progress)
@@ -70,7 +72,11 @@ fn listing(folder: &Path) -> Result<Listing, DataError> {
         (false, true) => list::from_folders(folder)?,
         (false, false) => {
             let missing = "train.csv and val.csv, nor the folders train and val";
-            return Err(DataError::NotTheTask { task: NAME, path: folder.to_owned(), missing });
+            return Err(DataError::NotTheTask {
+                task: NAME,
+                path: folder.to_owned(),
+                missing,
+            });
         }
     };
     Ok(Listing {
