@@ -3,25 +3,31 @@
 use crate::protocol::augment::roll;
 use bridle::config::Geometry;
 use bridle_seed::Seed;
-use bridle_tasks::{Dataset, InputSpec};
+use bridle_tasks::{DataError, Dataset, InputSpec};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
-/// Model inputs of these samples as one tensor [B, C, T, H, W].
+/// Model inputs of these samples for judging as one tensor [B, C, T, H, W].
+///
+/// # Errors
+/// If a sample that is decoded when it is wanted cannot be read any more.
 pub fn batch<B: Backend>(
     dataset: &Dataset,
     samples: &[usize],
     geometry: &Geometry,
     device: &B::Device,
-) -> Tensor<B, 5> {
+) -> Result<Tensor<B, 5>, DataError> {
     let mut values = Vec::with_capacity(samples.len() * geometry.input_len());
-    samples
-        .iter()
-        .for_each(|&sample| values.extend_from_slice(dataset.input(sample)));
-    on_device(values, samples.len(), geometry, device)
+    for &sample in samples {
+        values.extend_from_slice(&dataset.input(sample)?);
+    }
+    Ok(on_device(values, samples.len(), geometry, device))
 }
 
 /// The same for sound that is rolled in time, each sample by a draw of its own.
+///
+/// # Errors
+/// As those of [`batch`].
 pub fn rolled_batch<B: Backend>(
     dataset: &Dataset,
     input: &InputSpec,
@@ -29,14 +35,14 @@ pub fn rolled_batch<B: Backend>(
     seed: &Seed,
     geometry: &Geometry,
     device: &B::Device,
-) -> Tensor<B, 5> {
+) -> Result<Tensor<B, 5>, DataError> {
     let mut values = Vec::with_capacity(samples.len() * geometry.input_len());
     for (place, &sample) in samples.iter().enumerate() {
         let start = values.len();
-        values.extend_from_slice(dataset.input(sample));
+        values.extend_from_slice(&dataset.input(sample)?);
         roll(&mut values[start..], input, &mut seed.indexed(place as u64).stream());
     }
-    on_device(values, samples.len(), geometry, device)
+    Ok(on_device(values, samples.len(), geometry, device))
 }
 
 /// Row-major inputs as one tensor [B, C, T, H, W].

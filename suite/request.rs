@@ -6,7 +6,7 @@ use crate::plan::choice::choices;
 use crate::plan::{Plan, PlanRequest};
 use crate::terminal;
 use bridle_backends::{Choice, Name};
-use bridle_tasks::{OpenRequest, Task, TaskSpec};
+use bridle_tasks::{Limits, OpenRequest, Task, TaskSpec};
 use std::path::PathBuf;
 
 /// Where records lie unless `--out` or a path says otherwise.
@@ -126,6 +126,7 @@ impl RunRequest {
             allow_different: self.allow_different_data,
             cache: PathBuf::from(FEATURES),
             threads: self.backend.threads.unwrap_or(0),
+            limits: Limits::default(),
         }
     }
 }

@@ -37,7 +37,10 @@ pub struct AudioSet;
 
 impl Task for AudioSet {
     fn spec(&self) -> TaskSpec {
-        spec("audioset", "sounds from YouTube, 2M clips of 10 s, 527 classes, several per clip")
+        spec(
+            "audioset",
+            "sounds from YouTube, 2M clips of 10 s, 527 classes, several per clip",
+        )
     }
 
     fn open(&self, request: &OpenRequest, progress: &dyn Progress) -> Result<Dataset, DataError> {
@@ -53,7 +56,13 @@ pub(crate) fn spec(name: &'static str, summary: &'static str) -> TaskSpec {
         summary,
         modality: Modality::Audio,
         // the authors' constants for this data set
-        input: InputSpec::Audio { frames: 1_024, mels: 128, sample_rate: 16_000, mean: -4.4446096, std: 3.3216383 },
+        input: InputSpec::Audio {
+            frames: 1_024,
+            mels: 128,
+            sample_rate: 16_000,
+            mean: -4.4446096,
+            std: 3.3216383,
+        },
         classes: (0..CLASSES).map(|class| class.to_string()).collect(),
         folds: None,
         metric: MainMetric::Map,
@@ -64,7 +73,11 @@ pub(crate) fn spec(name: &'static str, summary: &'static str) -> TaskSpec {
 }
 
 /// Opens the task of the balanced segments alone.
-pub(crate) fn open_20k(task: &'static str, request: &OpenRequest, progress: &dyn Progress) -> Result<Dataset, DataError> {
+pub(crate) fn open_20k(
+    task: &'static str,
+    request: &OpenRequest,
+    progress: &dyn Progress,
+) -> Result<Dataset, DataError> {
     open(task, &[BALANCED], request, progress)
 }
 
@@ -76,7 +89,7 @@ fn open(
 ) -> Result<Dataset, DataError> {
     let log_mel = LogMel::new(task, &request.input)?;
     let folder = locate(task, request.data.as_deref(), ORIGINAL)?;
-    listing(task, &folder, training, request.allow_different)?.open(&log_mel, request, progress)
+    listing(task, &folder, training, request.allow_different)?.open(Box::new(log_mel), request, progress)
 }
 
 fn listing(
@@ -86,8 +99,16 @@ fn listing(
     allow_different: bool,
 ) -> Result<Listing, DataError> {
     let lists = training.iter().copied().chain([EVALUATION]);
-    if let Some(missing) = [CLASS_INDEX].into_iter().chain(lists.clone()).find(|list| !folder.join(list).is_file()) {
-        return Err(DataError::NotTheTask { task, path: folder.to_owned(), missing });
+    if let Some(missing) = [CLASS_INDEX]
+        .into_iter()
+        .chain(lists.clone())
+        .find(|list| !folder.join(list).is_file())
+    {
+        return Err(DataError::NotTheTask {
+            task,
+            path: folder.to_owned(),
+            missing,
+        });
     }
     let index = Index::read(&folder.join(CLASS_INDEX))?;
     let read = |list| Ok((list, segments::read(&folder.join(list), &index)?));
@@ -95,7 +116,13 @@ fn listing(
     let variant = match differs(&index, &read) {
         None => Some(VARIANT),
         Some(_) if allow_different => None,
-        Some(reason) => return Err(DataError::UnknownVariant { task, path: folder.to_owned(), reason }),
+        Some(reason) => {
+            return Err(DataError::UnknownVariant {
+                task,
+                path: folder.to_owned(),
+                reason,
+            });
+        }
     };
     let (entries, missing) = entries(task, folder, read)?;
     Ok(Listing {
@@ -115,7 +142,10 @@ fn listing(
 /// What keeps the lists from being the published ones.
 fn differs(index: &Index, lists: &[(&str, Segments)]) -> Option<String> {
     if index.names.len() != CLASSES {
-        return Some(format!("{CLASS_INDEX} has {} classes, not {CLASSES}", index.names.len()));
+        return Some(format!(
+            "{CLASS_INDEX} has {} classes, not {CLASSES}",
+            index.names.len()
+        ));
     }
     lists.iter().find_map(|(list, segments)| {
         let published = PUBLISHED.iter().find(|(name, _)| name == list).map(|&(_, count)| count);
@@ -123,7 +153,9 @@ fn differs(index: &Index, lists: &[(&str, Segments)]) -> Option<String> {
         match (published.or(segments.announced), found) {
             (Some(expected), found) if expected == found => None,
             (Some(expected), found) => Some(format!("{list} has {found} segments, not {expected}")),
-            (None, found) => Some(format!("{list} has {found} segments, and no line that says how many it should have")),
+            (None, found) => Some(format!(
+                "{list} has {found} segments, and no line that says how many it should have"
+            )),
         }
     })
 }
@@ -141,12 +173,22 @@ fn entries(
         for Segment { id, classes, line } in segments.rows {
             if !seen.insert(id.clone()) {
                 let reason = format!("the clip '{id}' is listed a second time");
-                return Err(DataError::BadRow { path: folder.join(list), line, reason });
+                return Err(DataError::BadRow {
+                    path: folder.join(list),
+                    line,
+                    reason,
+                });
             }
             match clips.get(&id) {
                 Some(file) => {
                     let (file, target) = (Some(file.clone()), Target::Classes(classes));
-                    entries.push(Entry { id, file, target, split, fold: None });
+                    entries.push(Entry {
+                        id,
+                        file,
+                        target,
+                        split,
+                        fold: None,
+                    });
                 }
                 None => {
                     missing.count += 1;
@@ -155,9 +197,16 @@ fn entries(
             }
         }
     }
-    for (split, missing) in [(Split::Train, "clip of its training lists"), (Split::Test, "clip of eval_segments.csv")] {
+    for (split, missing) in [
+        (Split::Train, "clip of its training lists"),
+        (Split::Test, "clip of eval_segments.csv"),
+    ] {
         if !entries.iter().any(|entry: &Entry| entry.split == split) {
-            return Err(DataError::NotTheTask { task, path: folder.to_owned(), missing });
+            return Err(DataError::NotTheTask {
+                task,
+                path: folder.to_owned(),
+                missing,
+            });
         }
     }
     Ok((entries, missing))

@@ -1,9 +1,14 @@
 //! An opened data set: samples, splits, facts for the record, and inputs by random access.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use bridle_seed::Seed;
 use serde::{Deserialize, Serialize};
 
+use crate::DataError;
+use crate::copy::Sizes;
+use crate::media::{Files, Views};
 use crate::store::Rows;
 
 /// The part that a sample plays where a task gives train and test.
@@ -119,7 +124,25 @@ pub struct Dataset {
     /// Class names; those of the task's description unless the data is different.
     pub classes: Vec<String>,
     shape: Vec<usize>,
-    rows: Rows,
+    inputs: Inputs,
+    bytes: Option<Sizes>,
+}
+
+/// Where inputs come from.
+pub(crate) enum Inputs {
+    /// All are kept, and there is nothing else.
+    Rows(Rows),
+    /// From files; those for judging may be kept too.
+    Files(Files, Option<Rows>),
+}
+
+impl Inputs {
+    fn rows(&self) -> Option<&Rows> {
+        match self {
+            Self::Rows(rows) => Some(rows),
+            Self::Files(_, rows) => rows.as_ref(),
+        }
+    }
 }
 
 impl Dataset {
@@ -128,15 +151,17 @@ impl Dataset {
         samples: Vec<Sample>,
         classes: Vec<String>,
         shape: Vec<usize>,
-        rows: Rows,
+        inputs: Inputs,
     ) -> Self {
-        debug_assert_eq!(rows.values().len(), samples.len() * shape.iter().product::<usize>());
+        let length = samples.len() * shape.iter().product::<usize>();
+        debug_assert!(inputs.rows().is_none_or(|rows| rows.values().len() == length));
         Self {
             facts,
             samples,
             classes,
             shape,
-            rows,
+            inputs,
+            bytes: None,
         }
     }
 
@@ -145,10 +170,50 @@ impl Dataset {
         &self.shape
     }
 
-    /// The normalised model input of sample `index`, row-major. Panics if there is no such sample.
-    pub fn input(&self, index: usize) -> &[f32] {
+    /// The normalised model input of sample `index` for judging, row-major: as it was kept, else decoded now. An error is
+    /// about a file that could be read when the data was opened. Panics if there is no such sample.
+    pub fn input(&self, index: usize) -> Result<Cow<'_, [f32]>, DataError> {
         let length = self.shape.iter().product::<usize>();
-        &self.rows.values()[index * length..][..length]
+        match &self.inputs {
+            Inputs::Rows(rows) | Inputs::Files(_, Some(rows)) => {
+                Ok(Cow::Borrowed(&rows.values()[index * length..][..length]))
+            }
+            Inputs::Files(files, None) => files.input(index).map(Cow::Owned),
+        }
+    }
+
+    /// The same for training: a random view, every draw from `seed`, of pictures and videos; the input for judging of
+    /// all else, such as sound, whose features are augmented after they were computed.
+    pub fn view(&self, index: usize, views: Views, seed: &Seed) -> Result<Cow<'_, [f32]>, DataError> {
+        match &self.inputs {
+            Inputs::Files(files, _) if files.media().augments() => {
+                files.drawn(index, views, &mut seed.stream()).map(Cow::Owned)
+            }
+            _ => self.input(index),
+        }
+    }
+
+    /// Whether training views differ from the inputs for judging.
+    pub fn augments(&self) -> bool {
+        matches!(&self.inputs, Inputs::Files(files, _) if files.media().augments())
+    }
+
+    /// Sizes of the samples' files, where there are files.
+    pub(crate) fn bytes(&self) -> Option<Sizes> {
+        match &self.inputs {
+            Inputs::Rows(_) => self.bytes,
+            Inputs::Files(files, _) => Sizes::of(files.bytes().collect()),
+        }
+    }
+
+    /// Says how large the files are that its rows were computed from.
+    pub(crate) fn with_bytes(self, bytes: Option<Sizes>) -> Self {
+        Self { bytes, ..self }
+    }
+
+    /// Whether inputs for judging are decoded at each use, because they are too many to be kept.
+    pub fn streams(&self) -> bool {
+        self.inputs.rows().is_none()
     }
 
     /// Indices of the (train, test) samples. With a fold, that fold is the test part and the others train; without one,

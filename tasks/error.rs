@@ -131,6 +131,16 @@ pub enum DataError {
         /// In hexadecimal.
         found: String,
     },
+    /// Data that opened as a known variant and is not as that was measured.
+    #[error("this is not variant {variant} of the {task} data: {difference}")]
+    Differs {
+        /// The task.
+        task: String,
+        /// The variant.
+        variant: String,
+        /// The first difference.
+        difference: String,
+    },
     /// A sample that cannot be turned into an input.
     #[error("{}: {reason}", path.display())]
     BadSample {

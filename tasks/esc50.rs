@@ -7,26 +7,26 @@
 mod layout;
 mod table;
 
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use self::layout::{CLASSES, Clip, Found, TABLE, VARIANTS, Variant, find, subset};
 use crate::audio::LogMel;
-use crate::dataset::counts;
-use crate::listed::Media;
+use crate::copy::Sizes;
+use crate::dataset::{Inputs, counts};
+use crate::listed::locate;
+use crate::media::Media;
 use crate::store::{self, Outcome, Prepared, Row, Work};
 use crate::variant::{DIFFERENT, Listed, sha256};
 
 use crate::{
-    DataError, DataFacts, Dataset, FBANK_VERSION, InputSpec, MainMetric, Missing, Modality, OpenRequest,
-    Progress, RESAMPLER_VERSION, Sample, Skipped, Split, Target, Task, TaskSpec, decode,
+    DataError, DataFacts, Dataset, FBANK_VERSION, InputSpec, MainMetric, Missing, Modality, OpenRequest, Progress,
+    RESAMPLER_VERSION, Sample, Skipped, Split, Target, Task, TaskSpec, decode,
 };
 
 const NAME: &str = "esc50";
 const VERSION: u32 = 1;
 const FOLDS: u8 = 5;
-const ORIGINAL: &str =
-    "https://github.com/karolpiczak/ESC-50 (https://github.com/karoldvl/ESC-50/archive/master.zip)";
+const ORIGINAL: &str = "https://github.com/karolpiczak/ESC-50 (https://github.com/karoldvl/ESC-50/archive/master.zip)";
 
 /// The task.
 pub struct Esc50;
@@ -39,7 +39,13 @@ impl Task for Esc50 {
             summary: "environmental sound, 2,000 clips of 5 s, 50 classes, 5 folds",
             modality: Modality::Audio,
             // the authors' constants for this data set
-            input: InputSpec::Audio { frames: 512, mels: 128, sample_rate: 16_000, mean: -6.6268077, std: 5.358466 },
+            input: InputSpec::Audio {
+                frames: 512,
+                mels: 128,
+                sample_rate: 16_000,
+                mean: -6.6268077,
+                std: 5.358466,
+            },
             classes: CLASSES.map(str::to_owned).to_vec(),
             folds: Some(FOLDS),
             metric: MainMetric::Top1,
@@ -50,19 +56,9 @@ impl Task for Esc50 {
     }
 
     fn open(&self, request: &OpenRequest, progress: &dyn Progress) -> Result<Dataset, DataError> {
-        let folder = locate(request.data.as_deref(), std::env::var_os("BRIDLE_DATA").as_deref())?;
+        let folder = locate(NAME, request.data.as_deref(), ORIGINAL)?;
         open(&folder, &VARIANTS, request, progress)
     }
-}
-
-/// The data set's folder: the one given, else the one within `$BRIDLE_DATA`.
-fn locate(given: Option<&Path>, bridle_data: Option<&OsStr>) -> Result<PathBuf, DataError> {
-    let path = match (given, bridle_data.filter(|value| !value.is_empty())) {
-        (Some(given), _) => given.to_owned(),
-        (None, Some(all)) => Path::new(all).join(NAME),
-        (None, None) => return Err(DataError::NoFolderGiven { task: NAME, original: ORIGINAL }),
-    };
-    if path.is_dir() { Ok(path) } else { Err(DataError::NoFolder { task: NAME, path, original: ORIGINAL }) }
 }
 
 fn open(
@@ -83,6 +79,8 @@ fn open(
         what: "computing log-mel features",
         samples: found.clips.len(),
         row: request.input.shape().iter().product(),
+        keep: true,
+        limit: request.limits.cache,
     };
     let prepared = store::open_or_compute(&work, &pool, progress, |index| {
         match compute(folder, &found, &found.clips[index], &log_mel) {
@@ -100,7 +98,11 @@ fn key(found: &Found, input: &InputSpec) -> String {
     let input = serde_json::to_string(input).expect("an input is numbers");
     let mut text = format!("{NAME} {VERSION} {variant} fbank {FBANK_VERSION} resampler {RESAMPLER_VERSION} {input}\n");
     for clip in &found.clips {
-        let content = clip.file.as_ref().and_then(|file| found.manifest.get(file)).map_or("", |file| &file.sha256);
+        let content = clip
+            .file
+            .as_ref()
+            .and_then(|file| found.manifest.get(file))
+            .map_or("", |file| &file.sha256);
         text.push_str(&format!("{content} {}\n", clip.row.stem));
     }
     blake3::hash(text.as_bytes()).to_hex()[..32].to_owned()
@@ -110,11 +112,20 @@ fn key(found: &Found, input: &InputSpec) -> String {
 fn compute(folder: &Path, found: &Found, clip: &Clip, input: &LogMel) -> Result<Row, DataError> {
     let Some(file) = &clip.file else {
         let path = folder.join("audio").join(&clip.row.stem);
-        return Err(DataError::BadSample { path, reason: "there is no such file".to_owned() });
+        return Err(DataError::BadSample {
+            path,
+            reason: "there is no such file".to_owned(),
+        });
     };
     let path = folder.join(file);
-    let bad = |reason: String| DataError::BadSample { path: path.clone(), reason };
-    let content = std::fs::read(&path).map_err(|source| DataError::Unreadable { path: path.clone(), source })?;
+    let bad = |reason: String| DataError::BadSample {
+        path: path.clone(),
+        reason,
+    };
+    let content = std::fs::read(&path).map_err(|source| DataError::Unreadable {
+        path: path.clone(),
+        source,
+    })?;
     let unchanged = |listed: &Listed| listed.sha256 == sha256(&content);
     if !found.manifest.get(file).is_some_and(unchanged) {
         return Err(bad("it was changed while it was being read".to_owned()));
@@ -138,36 +149,61 @@ fn compute(folder: &Path, found: &Found, clip: &Clip, input: &LogMel) -> Result<
 fn check_skipped(folder: &Path, found: &Found, prepared: &Prepared) -> Result<(), DataError> {
     let (skipped, of) = (prepared.skipped.len(), found.clips.len());
     match prepared.skipped.first() {
-        Some((first, reason)) if (skipped > 1 && skipped * 100 > of) || skipped == of => Err(DataError::TooManySkipped {
-            path: folder.to_owned(),
-            skipped,
-            of,
-            first: found.clips[*first].row.stem.clone(),
-            reason: reason.clone(),
-        }),
+        Some((first, reason)) if (skipped > 1 && skipped * 100 > of) || skipped == of => {
+            Err(DataError::TooManySkipped {
+                path: folder.to_owned(),
+                skipped,
+                of,
+                first: found.clips[*first].row.stem.clone(),
+                reason: reason.clone(),
+            })
+        }
         None if of == 0 => {
             let what = "clips".to_owned();
-            Err(DataError::WrongCount { path: folder.join(TABLE), what, expected: 1, found: 0 })
+            Err(DataError::WrongCount {
+                path: folder.join(TABLE),
+                what,
+                expected: 1,
+                found: 0,
+            })
         }
         _ => Ok(()),
     }
 }
 
 fn dataset(found: Found, prepared: Prepared, request: &OpenRequest) -> Dataset {
-    let Prepared { rows, skipped, mean, std } = prepared;
+    let Prepared {
+        rows,
+        skipped,
+        mean,
+        std,
+    } = prepared;
     let id = |index: usize| found.clips[index].row.stem.clone();
-    let named: Vec<Skipped> =
-        skipped.iter().map(|(index, reason)| Skipped { id: id(*index), reason: reason.clone() }).collect();
+    let named: Vec<Skipped> = skipped
+        .iter()
+        .map(|(index, reason)| Skipped {
+            id: id(*index),
+            reason: reason.clone(),
+        })
+        .collect();
     let usable = |index: &usize| skipped.binary_search_by_key(index, |(skipped, _)| *skipped).is_err();
     let samples: Vec<Sample> = (0..found.clips.len())
         .filter(usable)
         .map(|index| {
             let row = &found.clips[index].row;
-            Sample { id: id(index), target: Target::Class(row.target), fold: Some(row.fold), split: Split::Train }
+            Sample {
+                id: id(index),
+                target: Target::Class(row.target),
+                fold: Some(row.fold),
+                split: Split::Train,
+            }
         })
         .collect();
     // a variant without pinned hashes is only itself if every clip could be used
-    let variant = found.variant.filter(|_| skipped.is_empty()).map_or(DIFFERENT, |variant| variant.name);
+    let variant = found
+        .variant
+        .filter(|_| skipped.is_empty())
+        .map_or(DIFFERENT, |variant| variant.name);
     let (constant_mean, constant_std) = request.input.constants();
     let facts = DataFacts {
         task: NAME.to_owned(),
@@ -185,7 +221,12 @@ fn dataset(found: Found, prepared: Prepared, request: &OpenRequest) -> Dataset {
         constant_mean,
         constant_std,
     };
-    Dataset::new(facts, samples, found.classes, request.input.shape(), rows)
+    let kept = (0..found.clips.len())
+        .filter(usable)
+        .filter_map(|index| found.clips[index].file.as_ref());
+    let bytes = kept.filter_map(|file| found.manifest.get(file)).map(|file| file.bytes);
+    let bytes = Sizes::of(bytes.collect());
+    Dataset::new(facts, samples, found.classes, request.input.shape(), Inputs::Rows(rows)).with_bytes(bytes)
 }
 
 #[cfg(test)]

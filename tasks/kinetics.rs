@@ -10,9 +10,7 @@ use std::path::Path;
 
 use crate::listed::{Listing, locate};
 use crate::video::{Clips, VideoAugment};
-use crate::{
-    DataError, Dataset, InputSpec, MainMetric, Missing, Modality, OpenRequest, Progress, Task, TaskSpec,
-};
+use crate::{DataError, Dataset, InputSpec, MainMetric, Missing, Modality, OpenRequest, Progress, Task, TaskSpec};
 
 const NAME: &str = "kinetics";
 const VERSION: u32 = 1;
@@ -20,8 +18,6 @@ const CLASSES: usize = 400;
 const ORIGINAL: &str = "https://github.com/cvdfoundation/kinetics-dataset";
 /// Frames between neighbours of a clip, as the authors take them.
 const STRIDE: usize = 4;
-/// RandomResizedCrop with the values that VideoMAE is fine-tuned with.
-const AUGMENT: VideoAugment = VideoAugment { area: [0.08, 1.0], ratio: [0.75, 4.0 / 3.0], mirror: true };
 
 /// The task.
 pub struct Kinetics;
@@ -57,10 +53,14 @@ impl Task for Kinetics {
                 listing.entries.len(),
                 listing.classes.len()
             );
-            return Err(DataError::UnknownVariant { task: NAME, path: folder, reason });
+            return Err(DataError::UnknownVariant {
+                task: NAME,
+                path: folder,
+                reason,
+            });
         }
-        let clips = Clips::new(NAME, &request.input, STRIDE, AUGMENT)?;
-        listing.open(&clips, request, progress)
+        let clips = Clips::new(NAME, &request.input, STRIDE, VideoAugment::fine_tuning())?;
+        listing.open(Box::new(clips), request, progress)
     }
 }
 
@@ -72,7 +72,11 @@ fn listing(folder: &Path) -> Result<Listing, DataError> {
         (false, true) => list::from_folders(folder)?,
         (false, false) => {
             let missing = "train.csv and val.csv, nor the folders train and val";
-            return Err(DataError::NotTheTask { task: NAME, path: folder.to_owned(), missing });
+            return Err(DataError::NotTheTask {
+                task: NAME,
+                path: folder.to_owned(),
+                missing,
+            });
         }
     };
     Ok(Listing {

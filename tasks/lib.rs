@@ -8,13 +8,18 @@
 
 mod archive;
 mod audio;
+mod copy;
 mod dataset;
 mod error;
 mod hub;
+mod image;
 mod listed;
+mod media;
 mod own;
 mod pattern;
+mod prefetch;
 mod source;
+mod stamp;
 mod store;
 mod task;
 mod variant;
@@ -25,12 +30,19 @@ mod support;
 
 pub use archive::{ArchiveError, Collection, Parts, Table, Value, panic_is_caught};
 pub use audio::{AudioError, FBANK_VERSION, Fbank, RESAMPLER_VERSION, TooShort, Waveform, decode, resample};
+pub use copy::{CopyReport, Measured, Sizes};
 pub use dataset::{DataFacts, Dataset, Missing, Sample, Skipped, Split, Target, sampling_weights};
 pub use error::{DataError, UnknownTask};
 pub use hub::{FetchError, FetchPlan, FetchRequest, PlannedFile, Source, fetch, fetched, plan};
+pub use image::{
+    Erasing, ImageAugment, ImageError, MOST_PIXELS, Picture, RandAugment, Region as ImageRegion, Resizer,
+    decode as decode_image, random_region, to_input,
+};
+pub use media::Views;
 pub use own::open_task_file;
+pub use prefetch::{Prefetch, prefetch};
 pub use source::{TaskSource, sources};
-pub use task::{InputSpec, MainMetric, Modality, OpenRequest, Progress, Task, TaskSpec};
+pub use task::{InputSpec, Limits, MainMetric, Modality, OpenRequest, Progress, Task, TaskSpec};
 pub use video::{
     CLIP_VERSION, Clip, ClipView, Ffmpeg, Frames, Framing, Place, Region, VideoAugment, VideoError, VideoFacts,
 };
@@ -51,6 +63,7 @@ tasks! {
     audioset: AudioSet,
     audioset_20k: AudioSet20k,
     esc50: Esc50,
+    imagenet: Imagenet,
     kinetics: Kinetics,
     synthetic: Synthetic,
     synthetic_image: SyntheticImage,
@@ -108,7 +121,7 @@ mod tests {
     #[test]
     fn an_unknown_name_is_answered_with_the_known_ones() {
         let message = |name: &str| find(name).map(|task| task.spec().name).unwrap_err().to_string();
-        insta::assert_snapshot!(message("ecs50"), @"unknown task 'ecs50', did you mean 'esc50'? (known: audioset, audioset-20k, esc50, kinetics, synthetic, synthetic-image, synthetic-video)");
-        insta::assert_snapshot!(message("weather"), @"unknown task 'weather' (known: audioset, audioset-20k, esc50, kinetics, synthetic, synthetic-image, synthetic-video)");
+        insta::assert_snapshot!(message("ecs50"), @"unknown task 'ecs50', did you mean 'esc50'? (known: audioset, audioset-20k, esc50, imagenet, kinetics, synthetic, synthetic-image, synthetic-video)");
+        insta::assert_snapshot!(message("weather"), @"unknown task 'weather' (known: audioset, audioset-20k, esc50, imagenet, kinetics, synthetic, synthetic-image, synthetic-video)");
     }
 }

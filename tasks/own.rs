@@ -8,18 +8,15 @@ use std::path::{Path, PathBuf};
 
 use self::file::{Kind, TaskFile};
 use crate::audio::LogMel;
-use crate::listed::{Entry, Listing, Media, class_folders};
+use crate::image::Pictures;
+use crate::listed::{Entry, Listing, class_folders};
+use crate::media::Media;
 use crate::video::{Clips, VideoAugment};
 use crate::{DataError, Dataset, InputSpec, Missing, OpenRequest, Progress, Split, Target, Task, TaskSpec};
 
 const VERSION: u32 = 1;
 const SUMMARY: &str = "own data, told by a task file";
 const SOURCE: &str = "the user's own";
-const AUGMENT: VideoAugment = VideoAugment {
-    area: [0.08, 1.0],
-    ratio: [0.75, 4.0 / 3.0],
-    mirror: true,
-};
 /// The share of samples held out for judging where neither data nor task file say.
 const HOLDOUT: f64 = 0.2;
 /// Folders within the data's folder that are splits.
@@ -33,8 +30,7 @@ const SPLITS: [(&str, Split); 4] = [
 /// A task file's task.
 struct Own {
     spec: TaskSpec,
-    kind: Kind,
-    stride: usize,
+    reading: Reading,
     listing: Listing,
 }
 
@@ -48,7 +44,7 @@ pub fn open_task_file(path: &Path) -> Result<Box<dyn Task>, DataError> {
     let input = match file.measures() {
         false => unmeasured,
         true => {
-            let media = media(file.kind, name, &unmeasured, file.stride())?;
+            let media = file.reading().media(name, &unmeasured)?;
             file.input(Some(measure::statistics(&listing, media.as_ref(), &unmeasured)?))
         }
     };
@@ -72,8 +68,7 @@ pub fn open_task_file(path: &Path) -> Result<Box<dyn Task>, DataError> {
     };
     Ok(Box::new(Own {
         spec,
-        kind: file.kind,
-        stride: file.stride(),
+        reading: file.reading(),
         listing,
     }))
 }
@@ -91,25 +86,39 @@ impl Task for Own {
                 reason,
             });
         }
-        let media = media(self.kind, self.spec.name, &request.input, self.stride)?;
+        let media = self.reading.media(self.spec.name, &request.input)?;
         // own data is never a known variant: a sample that cannot be used is skipped and named
         let request = OpenRequest {
             allow_different: true,
             ..request.clone()
         };
-        self.listing.clone().open(media.as_ref(), &request, progress)
+        self.listing.clone().open(media, &request, progress)
     }
 }
 
-/// How the files of this kind are read.
-fn media(kind: Kind, name: &'static str, input: &InputSpec, stride: usize) -> Result<Box<dyn Media>, DataError> {
-    match kind {
-        Kind::Audio => Ok(Box::new(LogMel::new(name, input)?)),
-        Kind::Video => Ok(Box::new(Clips::new(name, input, stride, AUGMENT)?)),
-        Kind::Image => {
-            let reason = "pictures from files are not read yet".to_owned();
-            Err(DataError::WrongInput { task: name, reason })
-        }
+/// How files are read, beside what an input says of it.
+#[derive(Clone, Copy, Debug)]
+struct Reading {
+    kind: Kind,
+    /// Frames between neighbours of a clip.
+    stride: usize,
+    /// Whether training views may be mirrored.
+    mirror: bool,
+}
+
+impl Reading {
+    fn media(self, name: &'static str, input: &InputSpec) -> Result<Box<dyn Media>, DataError> {
+        Ok(match self.kind {
+            Kind::Audio => Box::new(LogMel::new(name, input)?),
+            Kind::Image => Box::new(Pictures::new(name, input, self.mirror)?),
+            Kind::Video => {
+                let augment = VideoAugment {
+                    mirror: self.mirror,
+                    ..VideoAugment::fine_tuning()
+                };
+                Box::new(Clips::new(name, input, self.stride, augment)?)
+            }
+        })
     }
 }
 

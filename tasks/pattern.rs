@@ -10,7 +10,7 @@ use rayon::ThreadPool;
 
 use bridle_seed::{Seed, Stream};
 
-use crate::dataset::counts;
+use crate::dataset::{Inputs, counts};
 use crate::store::{self, Outcome, Row, Work};
 use crate::variant::sha256;
 use crate::{DataError, DataFacts, Dataset, Missing, OpenRequest, Progress, Sample, Split, Target, TaskSpec};
@@ -62,6 +62,8 @@ pub(crate) fn dataset(
         what: "generating samples",
         samples: samples.len(),
         row: request.input.shape().iter().product(),
+        keep: true,
+        limit: u64::MAX,
     };
     let prepared = store::in_memory(&work, &pool, progress, |index| {
         let sample = &samples[index];
@@ -90,7 +92,7 @@ pub(crate) fn dataset(
         samples,
         classes(),
         request.input.shape(),
-        prepared.rows,
+        Inputs::Rows(prepared.rows),
     ))
 }
 

@@ -4,23 +4,25 @@
 //! of the rows), then the footer's own blake3, its length and a mark. A file is written under another name and renamed
 //! when whole, so that a file under its key is complete unless the disk damaged it, and damage is found by the hashes
 //! and leads to a new computation. Programs that want to write take turns through a lock on the folder; the system
-//! frees a dead program's lock.
+//! frees a dead program's lock. Of inputs that are too many to be kept, a file of the same form keeps the footer alone.
+
+mod footer;
+mod limit;
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 use rayon::ThreadPool;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
+use self::footer::{Footer, hash_start};
 use crate::{DataError, Progress};
 
-const MARK: &[u8; 8] = b"bridle\0\x01";
-const TAIL: usize = 32 + 8 + MARK.len();
 const EXTENSION: &str = "features";
+const SURVEY: &str = "survey";
 
 /// One sample's input and what it adds to the statistics.
 pub(crate) struct Row {
@@ -60,6 +62,8 @@ pub(crate) enum Rows {
         map: Mmap,
         /// Bytes of it that are rows.
         bytes: usize,
+        /// Held open because it is locked: the file is in use.
+        _file: File,
     },
     /// In memory.
     Memory(Vec<f32>),
@@ -69,7 +73,7 @@ impl Rows {
     /// Every value of every row.
     pub fn values(&self) -> &[f32] {
         match self {
-            Self::Mapped { map, bytes } => bytemuck::cast_slice(&map[..*bytes]),
+            Self::Mapped { map, bytes, .. } => bytemuck::cast_slice(&map[..*bytes]),
             Self::Memory(values) => values,
         }
     }
@@ -99,17 +103,22 @@ pub(crate) struct Work<'a> {
     pub samples: usize,
     /// Values in one row.
     pub row: usize,
+    /// Whether the rows are kept; else every sample is computed once, and only what was learned is.
+    pub keep: bool,
+    /// Bytes that all files of features beside the folder and in it may take.
+    pub limit: u64,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Footer {
-    key: String,
-    rows: usize,
-    row: usize,
-    skipped: Vec<(usize, String)>,
-    mean: f64,
-    std: f64,
-    blake3: String,
+impl Work<'_> {
+    fn path(&self) -> PathBuf {
+        let extension = if self.keep { EXTENSION } else { SURVEY };
+        self.folder.join(format!("{}.{extension}", self.key))
+    }
+
+    /// Values in one row of the file.
+    fn kept_row(&self) -> usize {
+        if self.keep { self.row } else { 0 }
+    }
 }
 
 /// A pool of `threads` threads, 0 for one per core.
@@ -147,7 +156,7 @@ pub(crate) fn open_or_compute(
     progress: &dyn Progress,
     compute: impl Fn(usize) -> Result<Outcome, DataError> + Sync,
 ) -> Result<Prepared, DataError> {
-    let path = work.folder.join(format!("{}.{EXTENSION}", work.key));
+    let path = work.path();
     if let Some(found) = open(&path, work, pool) {
         return Ok(found);
     }
@@ -163,6 +172,10 @@ pub(crate) fn open_or_compute(
     }
     if lock.is_some() {
         remove_left_overs(work.folder);
+    }
+    if let Some(cache) = work.folder.parent().filter(|_| work.keep) {
+        let bytes = work.samples * work.row * size_of::<f32>();
+        limit::make_room(cache, bytes as u64, work.limit);
     }
     let part = Part(work.folder.join(format!("{}.{}.part", work.key, std::process::id())));
     write(&part.0, work, pool, progress, compute)?;
@@ -242,17 +255,13 @@ fn write(
     let mut file = BufWriter::new(File::create(path).map_err(error)?);
     let mut hasher = blake3::Hasher::new();
     let mut footer = compute_all(work, pool, progress, compute, |row| {
-        let bytes = bytemuck::cast_slice(row);
+        let bytes = bytemuck::cast_slice(&row[..work.kept_row()]);
         hasher.update(bytes);
         file.write_all(bytes).map_err(error)
     })?;
     footer.blake3 = hasher.finalize().to_hex().to_string();
-    let json = serde_json::to_vec(&footer).expect("a footer is numbers and strings");
     let mut finish = || {
-        file.write_all(&json)?;
-        file.write_all(blake3::hash(&json).as_bytes())?;
-        file.write_all(&(json.len() as u64).to_le_bytes())?;
-        file.write_all(MARK)?;
+        footer.write(&mut file)?;
         file.flush()?;
         file.get_ref().sync_all()
     };
@@ -315,7 +324,7 @@ impl Totals {
         Footer {
             key,
             rows,
-            row: work.row,
+            row: work.kept_row(),
             skipped: self.skipped,
             mean,
             std,
@@ -327,58 +336,27 @@ impl Totals {
 /// The file's content if it is whole and belongs to this work; anything else is as good as absent.
 fn open(path: &Path, work: &Work, pool: &ThreadPool) -> Option<Prepared> {
     let mut file = File::open(path).ok()?;
-    let footer = read_footer(&mut file)?;
-    let bytes = footer.rows.checked_mul(footer.row)?.checked_mul(size_of::<f32>())?;
-    let fits = footer.key == work.key && footer.row == work.row && footer.rows + footer.skipped.len() == work.samples;
+    let footer = Footer::read(&mut file)?;
+    let bytes = footer.bytes()?;
+    let fits =
+        footer.key == work.key && footer.row == work.kept_row() && footer.rows + footer.skipped.len() == work.samples;
     if !fits || pool.install(|| hash_start(&mut file, bytes)).ok()? != footer.blake3 {
         return None;
     }
     // SAFETY: files under a key are never written again, only replaced by a rename, which leaves this mapping alone
     let map = unsafe { Mmap::map(&file) }.ok()?;
-    let rows = Rows::Mapped { map, bytes };
+    limit::mark_used(&file);
+    let rows = Rows::Mapped {
+        map,
+        bytes,
+        _file: file,
+    };
     Some(Prepared {
         rows,
         skipped: footer.skipped,
         mean: footer.mean,
         std: footer.std,
     })
-}
-
-fn read_footer(file: &mut File) -> Option<Footer> {
-    let length = file.metadata().ok()?.len();
-    file.seek(SeekFrom::Start(length.checked_sub(TAIL as u64)?)).ok()?;
-    let mut tail = [0; TAIL];
-    file.read_exact(&mut tail).ok()?;
-    let (hash, rest) = tail.split_at(32);
-    let (json_length, mark) = rest.split_at(8);
-    let json_length = u64::from_le_bytes(json_length.try_into().ok()?);
-    let start = length.checked_sub(TAIL as u64)?.checked_sub(json_length)?;
-    if mark != MARK {
-        return None;
-    }
-    let mut json = vec![0; json_length as usize];
-    file.seek(SeekFrom::Start(start)).ok()?;
-    file.read_exact(&mut json).ok()?;
-    if blake3::hash(&json).as_bytes() != hash {
-        return None;
-    }
-    let footer: Footer = serde_json::from_slice(&json).ok()?;
-    (footer.rows * footer.row * size_of::<f32>() == start as usize).then_some(footer)
-}
-
-/// blake3 of the first `bytes` bytes, read in pieces so that the file does not count as memory in use.
-fn hash_start(file: &mut File, bytes: usize) -> io::Result<String> {
-    let mut hasher = blake3::Hasher::new();
-    let mut piece = vec![0; bytes.min(4 << 20)];
-    file.seek(SeekFrom::Start(0))?;
-    let mut left = bytes;
-    while left > 0 {
-        let piece = &mut piece[..left.min(4 << 20)];
-        file.read_exact(piece)?;
-        hasher.update_rayon(piece);
-        left -= piece.len();
-    }
-    Ok(hasher.finalize().to_hex().to_string())
 }
 
 #[cfg(test)]

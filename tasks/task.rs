@@ -141,6 +141,28 @@ pub struct OpenRequest {
     pub cache: PathBuf,
     /// Threads for decoding and features; 0 for one per core.
     pub threads: usize,
+    /// How much may be kept.
+    pub limits: Limits,
+}
+
+/// How many bytes computed inputs may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Of one data set of media files: if its inputs are more, or more than the cache may hold, none are kept, and each
+    /// is decoded whenever it is wanted. That changes no number.
+    pub rows: u64,
+    /// Of all files of features in the cache together: those not used for longest are removed before new ones are
+    /// written, but never one that a program has open, nor the one being written.
+    pub cache: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            rows: 8 << 30,
+            cache: 64 << 30,
+        }
+    }
 }
 
 /// Hears how far a long piece of work has come. `()` keeps silent.

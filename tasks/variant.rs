@@ -1,5 +1,6 @@
 //! Manifests: which files, of which size and content, make up a data set.
 
+use std::io::Read;
 use std::path::Path;
 
 use rayon::ThreadPool;
@@ -45,6 +46,12 @@ impl Manifest {
         Self(entries.collect())
     }
 
+    /// Of files that are sorted by name.
+    pub fn of(listed: Vec<Listed>) -> Self {
+        debug_assert!(listed.is_sorted_by(|a, b| a.name < b.name));
+        Self(listed)
+    }
+
     /// Reads and hashes the files `names` under `folder`.
     pub fn of_files(
         folder: &Path,
@@ -56,13 +63,9 @@ impl Manifest {
         progress.start("verifying files", names.len() as u64);
         let list = |name: String| {
             let path = folder.join(&name);
-            let content = std::fs::read(&path).map_err(|source| DataError::Unreadable { path, source })?;
+            let (bytes, sha256) = hash_file(&path).map_err(|source| DataError::Unreadable { path, source })?;
             progress.advance(1);
-            Ok(Listed {
-                name,
-                bytes: content.len() as u64,
-                sha256: sha256(&content),
-            })
+            Ok(Listed { name, bytes, sha256 })
         };
         let listed: Vec<Result<Listed, DataError>> = pool.install(|| names.into_par_iter().map(list).collect());
         progress.finish();
@@ -71,10 +74,12 @@ impl Manifest {
 
     /// The entry of one file.
     pub fn get(&self, name: &str) -> Option<&Listed> {
-        self.0
-            .binary_search_by(|listed| listed.name.as_str().cmp(name))
-            .ok()
-            .map(|index| &self.0[index])
+        self.position(name).map(|index| &self.0[index])
+    }
+
+    /// The place of one file.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.0.binary_search_by(|listed| listed.name.as_str().cmp(name)).ok()
     }
 
     /// sha256 of the manifest as text.
@@ -131,7 +136,26 @@ impl Manifest {
 
 /// sha256 in hexadecimal.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+/// Bytes and sha256 of a file, read in pieces, because videos are large.
+pub(crate) fn hash_file(path: &Path) -> std::io::Result<(u64, String)> {
+    let mut file = std::fs::File::open(path)?;
+    let (mut hasher, mut bytes, mut piece) = (Sha256::new(), 0, vec![0; 1 << 17]);
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok((bytes, hexadecimal(&hasher.finalize()))),
+            read => {
+                hasher.update(&piece[..read]);
+                bytes += read as u64;
+            }
+        }
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

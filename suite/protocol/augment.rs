@@ -6,7 +6,7 @@
 
 use crate::plan::Finetune;
 use bridle_seed::{Seed, Stream};
-use bridle_tasks::{Dataset, InputSpec};
+use bridle_tasks::{DataError, Dataset, InputSpec, Views};
 
 /// What a plan's augmentation needs to know.
 #[derive(Clone, Copy)]
@@ -34,9 +34,13 @@ pub struct Augmented {
 
 impl Augment<'_> {
     /// Sample `index` as training sees it, drawn from `seed`.
-    pub fn sample(&self, index: usize, seed: &Seed) -> Augmented {
+    ///
+    /// # Errors
+    /// If a sample that is decoded when it is wanted cannot be read any more.
+    pub fn sample(&self, index: usize, seed: &Seed) -> Result<Augmented, DataError> {
         let mut stream = seed.stream();
-        let mut values = self.single(index, &mut stream);
+        let (view, other_view) = (seed.child("view"), seed.child("other view"));
+        let mut values = self.single(index, &view, &mut stream)?;
         let mut targets = vec![0.0; self.dataset.classes.len()];
         let mut share = 1.0;
         let partner = |stream: &mut Stream| self.train[stream.below(self.train.len())];
@@ -45,12 +49,12 @@ impl Augment<'_> {
         if mixes && stream.uniform() < self.values.mixup as f32 {
             share = beta(self.values.mixup_alpha, &mut stream);
             let other = partner(&mut stream);
-            let other_values = self.single(other, &mut stream);
+            let other_values = self.single(other, &other_view, &mut stream)?;
             self.mix(&mut values, &other_values, share);
             self.add(other, 1.0 - share, &mut targets);
         } else if mixes && stream.uniform() < self.values.cutmix as f32 {
             let other = partner(&mut stream);
-            let other_values = self.single(other, &mut stream);
+            let other_values = self.single(other, &other_view, &mut stream)?;
             share = self.cut(&mut values, &other_values, &mut stream);
             self.add(other, 1.0 - share, &mut targets);
         }
@@ -77,7 +81,7 @@ impl Augment<'_> {
         targets
             .iter_mut()
             .for_each(|target| *target = *target * (1.0 - smoothing) + smoothing / classes);
-        Augmented { values, targets }
+        Ok(Augmented { values, targets })
     }
 
     /// `share` of a sample's class or classes.
@@ -86,9 +90,9 @@ impl Augment<'_> {
         classes.iter().for_each(|&class| targets[class] += share as f32);
     }
 
-    /// One sample by itself, rolled and scaled.
-    fn single(&self, index: usize, stream: &mut Stream) -> Vec<f32> {
-        let mut values = self.dataset.input(index).to_vec();
+    /// One sample by itself: a view of a picture or video, sound rolled and scaled.
+    fn single(&self, index: usize, view: &Seed, stream: &mut Stream) -> Result<Vec<f32>, DataError> {
+        let mut values = self.dataset.view(index, Views::FineTuning, view)?.into_owned();
         if let InputSpec::Audio { mels, std, .. } = *self.input {
             let sound = sounding_frames(&values, mels, silence(self.input));
             if self.rolls {
@@ -101,7 +105,7 @@ impl Augment<'_> {
                 values[..sound * mels].iter_mut().for_each(|value| *value += shift);
             }
         }
-        values
+        Ok(values)
     }
 
     /// `share` of the first and the rest of the second: amplitudes of sound, values of pictures.

@@ -5,7 +5,7 @@ use std::path::Path;
 use bridle_seed::Stream;
 
 use super::{FBANK_VERSION, Fbank, RESAMPLER_VERSION, Waveform, decode, normalise, resample};
-use crate::listed::Media;
+use crate::media::{Media, Views};
 use crate::{DataError, InputSpec};
 
 /// The log-mel input that a request asks for.
@@ -67,8 +67,7 @@ impl Media for LogMel {
         format!("fbank {FBANK_VERSION} resampler {RESAMPLER_VERSION}")
     }
 
-    /// Sound is augmented after its features are computed, so that there is one view of a file.
-    fn view(&self, file: &Path, _augment: Option<&mut Stream>) -> Result<Vec<f32>, String> {
+    fn view(&self, file: &Path) -> Result<Vec<f32>, String> {
         let content = std::fs::read(file).map_err(|error| format!("it cannot be read: {error}"))?;
         let ending = file.extension().unwrap_or_default().to_string_lossy();
         let wave = decode(content, &ending).map_err(|error| error.to_string())?;
@@ -77,5 +76,16 @@ impl Media for LogMel {
 
     fn normalise(&self, values: &mut [f32]) {
         normalise(values, self.mean, self.std);
+    }
+
+    /// Sound is augmented after its features are computed, so that there is one view of a file.
+    fn augments(&self) -> bool {
+        false
+    }
+
+    fn drawn(&self, file: &Path, _views: Views, _stream: &mut Stream) -> Result<Vec<f32>, String> {
+        let mut values = self.view(file)?;
+        self.normalise(&mut values);
+        Ok(values)
     }
 }

@@ -9,7 +9,8 @@ use super::*;
 use crate::sampling_weights;
 use crate::support::{mutated, wav_bytes};
 
-const INDEX: &str = "index,mid,display_name\n0,/m/09x0r,\"Speech\"\n1,/m/05zppz,\"Male speech, man speaking\"\n2,/t/dd00088,\"Gush\"\n";
+const INDEX: &str =
+    "index,mid,display_name\n0,/m/09x0r,\"Speech\"\n1,/m/05zppz,\"Male speech, man speaking\"\n2,/t/dd00088,\"Gush\"\n";
 const TRAIN: &str = "# Segments csv created Sun Mar  5 10:54:31 2017\n\
     # num_ytids=3, num_segs=3, num_unique_labels=3, num_positive_labels=5\n\
     # YTID, start_seconds, end_seconds, positive_labels\n\
@@ -46,11 +47,18 @@ impl Fake {
         let request = OpenRequest {
             data: Some(self.0.path().to_owned()),
             offline: true,
-            input: InputSpec::Audio { frames: 8, mels: 16, sample_rate: 16_000, mean: -4.4, std: 3.3 },
+            input: InputSpec::Audio {
+                frames: 8,
+                mels: 16,
+                sample_rate: 16_000,
+                mean: -4.4,
+                std: 3.3,
+            },
             subset: None,
             allow_different: true,
             cache: self.path("cache"),
             threads: 1,
+            limits: crate::Limits::default(),
         };
         open_20k("audioset-20k", &request, &())
     }
@@ -74,13 +82,27 @@ fn lists_and_clips_come_together_and_what_is_missing_is_named() {
     let fake = Fake::new();
     let data = fake.open().unwrap();
     assert_eq!(data.classes, ["Speech", "Male speech, man speaking", "Gush"]);
-    let samples: Vec<_> = data.samples.iter().map(|sample| (sample.id.as_str(), sample.target.classes())).collect();
-    let expected: [(&str, &[usize]); 3] = [("--PJHxphWEs", &[0, 2]), ("Yabc_fghijk", &[0, 1]), ("-0RWZT-miFs", &[0])];
+    let samples: Vec<_> = data
+        .samples
+        .iter()
+        .map(|sample| (sample.id.as_str(), sample.target.classes()))
+        .collect();
+    let expected: [(&str, &[usize]); 3] = [
+        ("--PJHxphWEs", &[0, 2]),
+        ("Yabc_fghijk", &[0, 1]),
+        ("-0RWZT-miFs", &[0]),
+    ];
     assert_eq!(samples, expected);
     assert_eq!((data.facts.counts["train"], data.facts.counts["test"]), (2, 1));
-    assert_eq!(data.facts.missing, Missing { count: 1, first: vec!["gone-gone-g".to_owned()] });
+    assert_eq!(
+        data.facts.missing,
+        Missing {
+            count: 1,
+            first: vec!["gone-gone-g".to_owned()]
+        }
+    );
     assert!(data.facts.skipped.is_empty() && data.facts.variant == "different");
-    assert_ne!(data.input(0), data.input(1));
+    assert_ne!(data.input(0).unwrap(), data.input(1).unwrap());
 }
 
 #[test]
@@ -88,7 +110,13 @@ fn weights_are_the_sums_over_classes_of_what_is_rare() {
     let data = Fake::new().open().unwrap();
     let weights = sampling_weights(&data, &data.split(None).0);
     let expected = [1000.0 / 2.01 + 1000.0 / 1.01; 2];
-    assert!(weights.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-9), "{weights:?}");
+    assert!(
+        weights
+            .iter()
+            .zip(expected)
+            .all(|(found, expected)| (found - expected).abs() < 1e-9),
+        "{weights:?}"
+    );
     assert_eq!(sampling_weights(&data, &[2]), [1000.0 / 1.01]);
 }
 
@@ -100,18 +128,29 @@ fn lists_that_are_not_the_published_ones_say_why() {
         fake.cleaned(refused.map(|_| ()).unwrap_err())
     };
     insta::assert_snapshot!(refuse(), @"AS is no known variant of the audioset-20k data: class_labels_indices.csv has 3 classes, not 527");
-    let more: String = (3..527).map(|class| format!("{class},/x/{class},name {class}\n")).collect();
+    let more: String = (3..527)
+        .map(|class| format!("{class},/x/{class},name {class}\n"))
+        .collect();
     std::fs::write(fake.path(CLASS_INDEX), format!("{INDEX}{more}")).unwrap();
     insta::assert_snapshot!(refuse(), @"AS is no known variant of the audioset-20k data: balanced_train_segments.csv has 3 segments, not 22160");
     let id = |number: usize| format!("{number:011}, 0.0, 10.0, \"/m/09x0r\"\n");
     let list = |from: usize, count: usize| (from..from + count).map(id).collect::<String>();
     std::fs::write(fake.path(BALANCED), list(0, 22_159) + TRAIN.lines().nth(3).unwrap()).unwrap();
-    std::fs::write(fake.path(EVALUATION), list(30_000, 20_370) + TEST.lines().nth(1).unwrap()).unwrap();
+    std::fs::write(
+        fake.path(EVALUATION),
+        list(30_000, 20_370) + TEST.lines().nth(1).unwrap(),
+    )
+    .unwrap();
     let known = listing("audioset-20k", fake.0.path(), &[BALANCED], false).unwrap();
     assert_eq!((known.variant, known.entries.len()), (Some(VARIANT), 2));
-    assert_eq!((known.missing.count, known.missing.first.len()), (22_159 + 20_370, NAMED));
+    assert_eq!(
+        (known.missing.count, known.missing.first.len()),
+        (22_159 + 20_370, NAMED)
+    );
     std::fs::write(fake.path(UNBALANCED), format!("# num_segs=2\n{}", list(60_000, 1))).unwrap();
-    let all = listing("audioset", fake.0.path(), &[BALANCED, UNBALANCED], false).map(|_| ()).unwrap_err();
+    let all = listing("audioset", fake.0.path(), &[BALANCED, UNBALANCED], false)
+        .map(|_| ())
+        .unwrap_err();
     insta::assert_snapshot!(fake.cleaned(all), @"AS is no known variant of the audioset data: unbalanced_train_segments.csv has 1 segments, not 2");
 }
 
@@ -137,7 +176,11 @@ fn damaged_lists_are_lists_or_errors_that_name_the_file() {
     let (mut refused, root) = (0, Seed::root(12));
     for number in 0..1_000 {
         let stream = &mut root.indexed(number).stream();
-        let (name, text) = if number % 2 == 0 { (BALANCED, TRAIN) } else { (CLASS_INDEX, INDEX) };
+        let (name, text) = if number % 2 == 0 {
+            (BALANCED, TRAIN)
+        } else {
+            (CLASS_INDEX, INDEX)
+        };
         let path = fake.path("damaged.csv");
         std::fs::write(&path, mutated(text.as_bytes(), stream)).unwrap();
         let outcome = match name {

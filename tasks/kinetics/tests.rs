@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use bridle_seed::Seed;
+
 use super::*;
-use crate::Split;
 use crate::support::outside_data;
+use crate::{Limits, Split, Views};
 
 /// A folder with these files; those named .mp4 are empty.
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -21,10 +23,9 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
 
 fn found(files: &[(&str, &str)]) -> Result<Vec<(String, usize, Split, bool)>, String> {
     let folder = folder(files);
-    let listing = listing(folder.path()).map_err(|error| error.to_string().replace(&folder.path().display().to_string(), "K"))?;
-    let entry = |entry: crate::listed::Entry| {
-        (entry.id, entry.target.classes()[0], entry.split, entry.file.is_some())
-    };
+    let listing =
+        listing(folder.path()).map_err(|error| error.to_string().replace(&folder.path().display().to_string(), "K"))?;
+    let entry = |entry: crate::listed::Entry| (entry.id, entry.target.classes()[0], entry.split, entry.file.is_some());
     Ok(listing.entries.into_iter().map(entry).collect())
 }
 
@@ -40,19 +41,44 @@ fn every_way_to_write_a_line_is_the_same_list() {
         ("train/a b/x, y.mp4 1\ntrain/z.MKV 0\n", "val/v.webm 1"),
         ("train/a b/x, y.mp4,1\r\ntrain/z.MKV,0\r\n", "val/v.webm,1\r\n"),
         ("\"train/a b/x, y.mp4\", 1\n\n./train/z.MKV, 0", "val/v.webm\t1"),
-        ("path,label\ntrain/a b/x, y.mp4,1\ntrain/z.MKV,0", "path label\nval/v.webm 1"),
-        ("train/a b/x, y.mp4,b: on a bike\ntrain/z.MKV,a, b", "val/v.webm b: on a bike"),
+        (
+            "path,label\ntrain/a b/x, y.mp4,1\ntrain/z.MKV,0",
+            "path label\nval/v.webm 1",
+        ),
+        (
+            "train/a b/x, y.mp4,b: on a bike\ntrain/z.MKV,a, b",
+            "val/v.webm b: on a bike",
+        ),
     ] {
-        assert_eq!(found(&[("train.csv", train), ("val.csv", val), video]).unwrap(), expected, "{train}");
+        assert_eq!(
+            found(&[("train.csv", train), ("val.csv", val), video]).unwrap(),
+            expected,
+            "{train}"
+        );
     }
 }
 
 #[test]
 fn folders_are_classes() {
-    let files = ["train/b/2.mp4", "train/b/1.avi", "train/a/1.webm", "val/b/1.mkv", "train/b/notes.txt", "train/a/.1.mp4"];
+    let files = [
+        "train/b/2.mp4",
+        "train/b/1.avi",
+        "train/a/1.webm",
+        "val/b/1.mkv",
+        "train/b/notes.txt",
+        "train/a/.1.mp4",
+    ];
     let entries = found(&files.map(|name| (name, ""))).unwrap();
     let ids: Vec<(&str, usize)> = entries.iter().map(|(id, class, ..)| (id.as_str(), *class)).collect();
-    assert_eq!(ids, [("train/a/1.webm", 0), ("train/b/1.avi", 1), ("train/b/2.mp4", 1), ("val/b/1.mkv", 1)]);
+    assert_eq!(
+        ids,
+        [
+            ("train/a/1.webm", 0),
+            ("train/b/1.avi", 1),
+            ("train/b/2.mp4", 1),
+            ("val/b/1.mkv", 1)
+        ]
+    );
     assert_eq!(entries.iter().filter(|entry| entry.2 == Split::Test).count(), 1);
 }
 
@@ -82,25 +108,39 @@ fn request(data: PathBuf, cache: &Path) -> OpenRequest {
     OpenRequest {
         data: Some(data),
         offline: true,
-        input: InputSpec::Video { frames: 4, side: 32, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
+        input: InputSpec::Video {
+            frames: 4,
+            side: 32,
+            mean: [0.485, 0.456, 0.406],
+            std: [0.229, 0.224, 0.225],
+        },
         subset: Some(2),
         allow_different: true,
         cache: cache.to_owned(),
         threads: 0,
+        limits: Limits::default(),
     }
 }
 
 #[test]
 fn lists_are_different_data_until_that_is_allowed() {
     let folder = folder(&[("train.csv", "a.mp4 0\nb.mp4 1"), ("val.csv", "v.mp4 0")]);
-    let request = OpenRequest { allow_different: false, ..request(folder.path().to_owned(), folder.path()) };
+    let request = OpenRequest {
+        allow_different: false,
+        ..request(folder.path().to_owned(), folder.path())
+    };
     let error = Kinetics.open(&request, &()).map(|_| ()).unwrap_err().to_string();
-    assert!(error.ends_with("none is pinned, as copies differ; this one lists 3 videos of 2 classes"), "{error}");
+    assert!(
+        error.ends_with("none is pinned, as copies differ; this one lists 3 videos of 2 classes"),
+        "{error}"
+    );
 }
 
 #[test]
 fn the_small_real_set_is_what_is_known_of_it() {
-    let (Some(data), Some(programs)) = (outside_data("kinetics-mini"), crate::video::programs()) else { return };
+    let (Some(data), Some(programs)) = (outside_data("kinetics-mini"), crate::video::programs()) else {
+        return;
+    };
     let cache = tempfile::tempdir().unwrap();
     let whole = listing(&data).unwrap();
     let mut histogram = BTreeMap::new();
@@ -123,41 +163,64 @@ fn the_small_real_set_is_what_is_known_of_it() {
 
 #[test]
 fn a_clip_is_that_of_its_own_file_and_broken_ones_are_named() {
-    let (Some(data), Some(_)) = (outside_data("kinetics-mini"), crate::video::programs()) else { return };
+    let (Some(data), Some(_)) = (outside_data("kinetics-mini"), crate::video::programs()) else {
+        return;
+    };
     let copy = tempfile::tempdir().unwrap();
     let mut train = String::new();
     for number in 0..3 {
         let name = format!("fight_{number}.mp4");
-        let original = std::fs::read_dir(data.join("train/fight")).unwrap().map(|entry| entry.unwrap().path());
+        let original = std::fs::read_dir(data.join("train/fight"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
         std::fs::copy(original.min().unwrap(), copy.path().join(&name)).unwrap();
         train.push_str(&format!("{name} 0\n"));
     }
     std::fs::write(copy.path().join("fight_1.mp4"), "no video").unwrap();
     std::fs::write(copy.path().join("train.csv"), train).unwrap();
     std::fs::write(copy.path().join("val.csv"), "fight_v.mp4 0").unwrap();
-    let request = OpenRequest { subset: None, ..request(copy.path().to_owned(), &copy.path().join("cache")) };
+    let request = OpenRequest {
+        subset: None,
+        ..request(copy.path().to_owned(), &copy.path().join("cache"))
+    };
     let error = Kinetics.open(&request, &()).map(|_| ()).unwrap_err().to_string();
-    assert!(error.contains("2 of 4 samples") && error.contains("the first is fight_1.mp4: ffprobe says:"), "{error}");
+    assert!(
+        error.contains("2 of 4 samples") && error.contains("the first is fight_1.mp4: ffprobe says:"),
+        "{error}"
+    );
     std::fs::write(copy.path().join("val.csv"), "fight_2.mp4 0").unwrap();
     std::fs::write(copy.path().join("train.csv"), "fight_0.mp4 0\nfight_1.mp4 0").unwrap();
     let opened = Kinetics.open(&request, &()).unwrap();
-    assert_eq!((opened.samples.len(), opened.facts.skipped[0].id.as_str()), (2, "fight_1.mp4"));
-    assert_eq!(opened.input(0), opened.input(1));
-    let clips = Clips::new(NAME, &request.input, STRIDE, AUGMENT).unwrap();
-    let seed = bridle_seed::Seed::root(1);
-    let view = |stream: u64| {
-        let listing = listing(copy.path()).unwrap();
-        listing.view(&clips, 0, Some(&mut seed.indexed(stream).stream())).unwrap()
+    assert_eq!(
+        (opened.samples.len(), opened.facts.skipped[0].id.as_str()),
+        (2, "fight_1.mp4")
+    );
+    assert_eq!(opened.input(0).unwrap(), opened.input(1).unwrap());
+    let view = |sample, seed| {
+        opened
+            .view(sample, Views::Pretraining, &Seed::root(seed))
+            .unwrap()
+            .into_owned()
     };
-    assert_eq!(view(1), view(1));
-    assert_ne!(view(1), view(2));
+    assert!(opened.augments());
+    assert_eq!(view(0, 1), view(1, 1));
+    assert_ne!(view(0, 1), view(0, 2));
+    // nothing kept: the same facts and inputs, decoded when they are wanted
+    let limits = Limits {
+        rows: 0,
+        ..Limits::default()
+    };
+    let streamed = Kinetics.open(&OpenRequest { limits, ..request }, &()).unwrap();
+    assert!(streamed.streams() && !opened.streams());
+    assert_eq!(streamed.facts, opened.facts);
+    assert_eq!(streamed.input(1).unwrap(), opened.input(1).unwrap());
 }
 
 #[test]
 fn damaged_lists_are_lists_or_errors_that_name_the_file() {
     let folder = folder(&[("val.csv", "val/v.webm 1"), ("labels.csv", "0,a\n1,b\n")]);
     let train = "train/a b/x, y.mp4 1\ntrain/z.mkv 0\n\"train/q.avi\",1\n";
-    let (mut refused, root) = (0, bridle_seed::Seed::root(14));
+    let (mut refused, root) = (0, Seed::root(14));
     for number in 0..1_000 {
         let damaged = crate::support::mutated(train.as_bytes(), &mut root.indexed(number).stream());
         std::fs::write(folder.path().join("train.csv"), damaged).unwrap();

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::Reading;
 use crate::{DataError, InputSpec, MainMetric};
 
 /// What kind of files.
@@ -86,6 +87,7 @@ struct Settings {
     sample_rate: Option<u32>,
     side: Option<usize>,
     stride: Option<usize>,
+    mirror: Option<bool>,
     #[serde(default)]
     mean: Statistic,
     #[serde(default)]
@@ -235,6 +237,7 @@ impl TaskFile {
             sample_rate,
             side,
             stride,
+            mirror,
             mean,
             std,
         } = &self.input;
@@ -244,6 +247,7 @@ impl TaskFile {
             ("sample_rate", sample_rate.is_some(), self.kind == Kind::Audio),
             ("side", side.is_some(), self.kind != Kind::Audio),
             ("stride", stride.is_some(), self.kind == Kind::Video),
+            ("mirror", mirror.is_some(), self.kind != Kind::Audio),
         ];
         if let Some((key, ..)) = given.iter().find(|(_, given, fits)| *given && !fits) {
             let kind = format!("{:?}", self.kind).to_lowercase();
@@ -278,9 +282,13 @@ impl TaskFile {
         self.root.clone().or_else(beside).unwrap_or_default()
     }
 
-    /// Frames between neighbours of a clip.
-    pub fn stride(&self) -> usize {
-        self.input.stride.unwrap_or(4)
+    /// How its files are read.
+    pub fn reading(&self) -> Reading {
+        Reading {
+            kind: self.kind,
+            stride: self.input.stride.unwrap_or(4),
+            mirror: self.input.mirror.unwrap_or(true),
+        }
     }
 
     /// Whether a statistic is to be measured.

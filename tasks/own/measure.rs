@@ -3,7 +3,8 @@
 use rayon::prelude::*;
 
 use super::file::Measured;
-use crate::listed::{Listing, Media};
+use crate::listed::Listing;
+use crate::media::Media;
 use crate::{DataError, InputSpec, Split, store};
 
 /// Training samples that are read, spread evenly over the list.
@@ -24,7 +25,7 @@ pub(super) fn statistics(listing: &Listing, media: &dyn Media, input: &InputSpec
         .map(|number| training[number * training.len() / count])
         .collect();
     let sums = |&index: &usize| {
-        let values = listing.view(media, index, None)?;
+        let values = listing.view(media, index)?;
         let sums = |values: &[f32]| {
             values
                 .iter()

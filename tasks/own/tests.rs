@@ -7,7 +7,7 @@ use bridle_seed::Seed;
 
 use super::*;
 use crate::support::{mutated, outside_data, wav_bytes};
-use crate::{MainMetric, Modality};
+use crate::{CopyReport, Limits, MainMetric, Modality, Views};
 
 /// A folder with these files; those named .wav hold a tone.
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -51,6 +51,7 @@ fn open(path: &Path, cache: &Path, subset: Option<usize>) -> (TaskSpec, Dataset)
         allow_different: false,
         cache,
         threads: 0,
+        limits: Limits::default(),
     };
     (spec, task.open(&request, &()).unwrap())
 }
@@ -262,6 +263,13 @@ fn digits_work_through_a_table_of_their_names() {
         (names.len(), data.facts.counts["train"], data.facts.counts["test"]),
         (3_000, 30, 30)
     );
+    let report = CopyReport::measure(&data, &spec.input).unwrap();
+    insta::assert_json_snapshot!(report, {
+        ".input.mean" => insta::rounded_redaction(3),
+        ".input.std" => insta::rounded_redaction(3),
+        ".measured.mean" => insta::rounded_redaction(2),
+        ".measured.std" => insta::rounded_redaction(2),
+    });
     let (mean, std) = spec.input.constants();
     assert!(
         (data.facts.measured_mean - mean).abs() < std && mean != 0.0 && std != 1.0,
@@ -288,4 +296,44 @@ fn pictures_in_folders_are_listed_by_split_and_class() {
             .all(|((split, _), &count)| count == if *split == Split::Train { 500 } else { 100 })
     );
     assert_eq!(found.entries[0].id, "train/airplane/0000.jpg");
+}
+
+#[test]
+fn pictures_open_with_measured_statistics_and_views_that_are_mirrored_only_if_they_may_be() {
+    let Some(data) = outside_data("cifar10-folder") else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let task = folder.path().join("cifar.toml");
+    let with = |settings: &str| {
+        let text =
+            format!("name = \"cifar-mine\"\nmodality = \"image\"\nfolder = {data:?}\n[input]\nside = 32\n{settings}");
+        std::fs::write(&task, text).unwrap();
+        open(&task, &folder.path().join("cache"), Some(3))
+    };
+    let (spec, mirrored) = with("");
+    let report = CopyReport::measure(&mirrored, &spec.input).unwrap();
+    insta::assert_json_snapshot!(report, {
+        ".input.mean[]" => insta::rounded_redaction(4),
+        ".input.std[]" => insta::rounded_redaction(4),
+        ".measured.mean" => insta::rounded_redaction(3),
+        ".measured.std" => insta::rounded_redaction(3),
+    });
+    let (_, upright) = with("mirror = false\n");
+    assert_eq!(mirrored.input(0).unwrap(), upright.input(0).unwrap());
+    let flipped = |view: &[f32]| {
+        view.chunks_exact(32)
+            .flat_map(|row| row.iter().rev().copied())
+            .collect::<Vec<_>>()
+    };
+    let mut turned = 0;
+    for seed in 0..40 {
+        let seed = Seed::root(seed);
+        let view = |data: &Dataset| data.view(0, Views::Pretraining, &seed).unwrap().into_owned();
+        let (one, other) = (view(&mirrored), view(&upright));
+        turned += u32::from(one != other);
+        assert!(one == other || flipped(&one) == other);
+    }
+    // 20 expected, standard deviation 3
+    assert!((8..=32).contains(&turned), "{turned} of 40 were mirrored");
 }

@@ -30,16 +30,22 @@ impl Fixture {
             what: "numbers",
             samples: 10,
             row: 4,
+            keep: true,
+            limit: u64::MAX,
         };
         open_or_compute(&work, &pool(2).unwrap(), &(), |index| {
             self.computed.fetch_add(1, Ordering::Relaxed);
-            if index == 3 {
-                return Ok(Outcome::Skipped("three".into()));
-            }
-            Ok(Outcome::Row(Row::measured(vec![index as f32; 4], |values| {
-                values.iter_mut().for_each(|x| *x += 0.5)
-            })))
+            Self::outcome(index)
         })
+    }
+
+    fn outcome(index: usize) -> Result<Outcome, DataError> {
+        if index == 3 {
+            return Ok(Outcome::Skipped("three".into()));
+        }
+        Ok(Outcome::Row(Row::measured(vec![index as f32; 4], |values| {
+            values.iter_mut().for_each(|x| *x += 0.5)
+        })))
     }
 
     fn check(&self, computed: usize) {
@@ -117,6 +123,8 @@ fn a_cache_that_cannot_be_a_folder_is_named() {
         what: "numbers",
         samples: 1,
         row: 1,
+        keep: true,
+        limit: u64::MAX,
     };
     let result = open_or_compute(&work, &pool(1).unwrap(), &(), |_| unreachable!("nothing can be kept"));
     let message = result.map(|_| ()).unwrap_err().to_string();
@@ -135,6 +143,8 @@ fn an_error_leaves_no_file_behind() {
         what: "numbers",
         samples: 5,
         row: 1,
+        keep: true,
+        limit: u64::MAX,
     };
     let bad = |index: usize| DataError::BadSample {
         path: format!("clip {index}").into(),
@@ -153,4 +163,59 @@ fn an_error_leaves_no_file_behind() {
         .map(|e| e.unwrap().file_name())
         .collect();
     assert_eq!(left, ["lock"]);
+}
+
+#[test]
+fn features_in_nobodys_hands_make_room_for_new_ones() {
+    let cache = tempfile::tempdir().unwrap();
+    let folder = cache.path().join("task");
+    let open = |key: &str| {
+        let work = Work {
+            folder: &folder,
+            key,
+            what: "numbers",
+            samples: 100,
+            row: 10,
+            keep: true,
+            limit: 10_000,
+        };
+        let row = |_| Ok(Outcome::Row(Row::measured(vec![1.0; 10], |_| ())));
+        open_or_compute(&work, &pool(1).unwrap(), &(), row).unwrap()
+    };
+    let there = |key: &str| folder.join(format!("{key}.features")).exists();
+    // each takes 4,000 bytes and a footer, so that two fit and three do not
+    let first = open("first");
+    drop(open("second"));
+    drop(open("third"));
+    assert!(there("first") && !there("second") && there("third"));
+    assert_eq!(first.rows.values().len(), 1_000);
+}
+
+#[test]
+fn what_is_not_kept_is_computed_once_and_what_was_learned_is_the_same() {
+    let (fixture, survey) = (Fixture::new(), tempfile::tempdir().unwrap());
+    let kept = fixture.open().unwrap();
+    let computed = AtomicUsize::new(0);
+    for _ in 0..2 {
+        let work = Work {
+            folder: survey.path(),
+            key: "key",
+            what: "numbers",
+            samples: 10,
+            row: 4,
+            keep: false,
+            limit: 0,
+        };
+        let looked = open_or_compute(&work, &pool(2).unwrap(), &(), |index| {
+            computed.fetch_add(1, Ordering::Relaxed);
+            Fixture::outcome(index)
+        });
+        let looked = looked.unwrap();
+        assert!(looked.rows.values().is_empty());
+        assert_eq!(
+            (&looked.skipped, looked.mean, looked.std),
+            (&kept.skipped, kept.mean, kept.std)
+        );
+    }
+    assert_eq!(computed.load(Ordering::Relaxed), 10);
 }

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use bridle_seed::Stream;
 
-use super::{CLIP_VERSION, ClipView, Ffmpeg, VideoAugment, VideoError};
-use crate::listed::Media;
+use super::{CLIP_VERSION, ClipView, Ffmpeg, VideoAugment, VideoError, VideoFacts};
+use crate::media::{Media, Views};
 use crate::synthetic_image::normalise_channels;
 use crate::{DataError, InputSpec};
 
@@ -69,6 +69,16 @@ impl Clips {
             augment,
         })
     }
+
+    fn values(&self, file: &Path, choose: impl FnOnce(&VideoFacts) -> ClipView) -> Result<Vec<f32>, String> {
+        let clip = || {
+            let facts = self.ffmpeg.probe(file)?;
+            self.ffmpeg.view(file, &facts, choose(&facts), self.side)
+        };
+        clip()
+            .map(|clip| clip.planes())
+            .map_err(|error: VideoError| error.to_string())
+    }
 }
 
 impl Media for Clips {
@@ -76,21 +86,23 @@ impl Media for Clips {
         format!("clips {CLIP_VERSION} stride {}", self.stride)
     }
 
-    fn view(&self, file: &Path, augment: Option<&mut Stream>) -> Result<Vec<f32>, String> {
-        let view = || {
-            let facts = self.ffmpeg.probe(file)?;
-            let view = match augment {
-                Some(stream) => ClipView::training(&facts, self.frames, self.stride, &self.augment, stream),
-                None => ClipView::evaluation(&facts, self.frames, self.stride),
-            };
-            self.ffmpeg.view(file, &facts, view, self.side)
-        };
-        view()
-            .map(|clip| clip.planes())
-            .map_err(|error: VideoError| error.to_string())
+    fn view(&self, file: &Path) -> Result<Vec<f32>, String> {
+        self.values(file, |facts| ClipView::evaluation(facts, self.frames, self.stride))
     }
 
     fn normalise(&self, values: &mut [f32]) {
         normalise_channels(values, self.mean, self.std);
+    }
+
+    fn augments(&self) -> bool {
+        true
+    }
+
+    /// The same for either purpose.
+    fn drawn(&self, file: &Path, _views: Views, stream: &mut Stream) -> Result<Vec<f32>, String> {
+        let choose = |facts: &VideoFacts| ClipView::training(facts, self.frames, self.stride, &self.augment, stream);
+        let mut values = self.values(file, choose)?;
+        self.normalise(&mut values);
+        Ok(values)
     }
 }

@@ -129,6 +129,15 @@ impl ClipView {
 }
 
 impl VideoAugment {
+    /// The values that VideoMAE is fine-tuned with (Tong et al. 2022).
+    pub fn fine_tuning() -> Self {
+        Self {
+            area: [0.08, 1.0],
+            ratio: [0.75, 4.0 / 3.0],
+            mirror: true,
+        }
+    }
+
     /// A part of random area and shape; after ten that do not fit, the largest in the middle with an allowed shape.
     fn region(&self, width: usize, height: usize, stream: &mut Stream) -> Region {
         let between = |[low, high]: [f64; 2], stream: &mut Stream| low + (high - low) * stream.uniform_f64();

@@ -1,0 +1,153 @@
+//! Which part of a picture the model sees, and its resizing: bicubic with antialiasing, as Pillow's `resize`.
+//!
+//! For judging, the short side becomes 8/7 of the model's side and the centre is taken; for training, a random region
+//! of random aspect is resized (Szegedy et al. 2015, section 6), drawn as torchvision's `RandomResizedCrop` does.
+
+use bridle_seed::Stream;
+use fast_image_resize::images::{CroppedImage, Image, ImageRef};
+use fast_image_resize::{FilterType, IntoImageView, PixelType, ResizeAlg, ResizeOptions};
+
+use super::Picture;
+
+/// Bounds of a random region's width over its height.
+const ASPECTS: [f64; 2] = [3.0 / 4.0, 4.0 / 3.0];
+/// Draws before a random region is given up for the centre.
+const ATTEMPTS: usize = 10;
+
+/// A part of a picture, in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// Pixels to the left of it.
+    pub left: usize,
+    /// Pixels above it.
+    pub top: usize,
+    /// Its width.
+    pub width: usize,
+    /// Its height.
+    pub height: usize,
+}
+
+/// Resizes pictures; keeps its working memory from one to the next, so each thread has its own.
+#[derive(Default)]
+pub struct Resizer(fast_image_resize::Resizer);
+
+impl Resizer {
+    /// `region` of `picture` as a square of `side` pixels; nothing outside of it is looked at, as if it had been cut
+    /// out. Panics if the region is empty or not within the picture, or `side` is 0.
+    pub fn square(&mut self, picture: &Picture, region: Region, side: usize) -> Picture {
+        let Region {
+            left,
+            top,
+            width,
+            height,
+        } = region;
+        let source = source(picture);
+        let [left, top, wide, high] = [left, top, width, height].map(|n| n as u32);
+        let cut = CroppedImage::new(&source, left, top, wide, high).expect("a region within the picture");
+        self.resize(&cut, [0.0, width as f64], [0.0, height as f64], height, side)
+    }
+
+    /// The centre for judging, a square of `side` pixels: what remains when the picture is resized to a short side of
+    /// 8/7 `side` and the rest is cut off. Only what remains is computed. Panics if `side` is 0.
+    pub fn centre(&mut self, picture: &Picture, side: usize) -> Picture {
+        let short = (side as f64 * 256.0 / 224.0).round_ties_even();
+        let least = picture.width.min(picture.height) as f64;
+        let along = |pixels: usize| {
+            let resized = (short * pixels as f64 / least).floor();
+            let before = ((resized - side as f64) / 2.0).round_ties_even();
+            let scale = pixels as f64 / resized;
+            [
+                before * scale,
+                (side as f64 * scale).min(pixels as f64 - before * scale),
+            ]
+        };
+        self.resize(
+            &source(picture),
+            along(picture.width),
+            along(picture.height),
+            picture.height,
+            side,
+        )
+    }
+
+    /// Resizes \[first, length\] of each axis, seeing what lies around it. Rows are shortened first and rounded to bytes,
+    /// as Pillow does before its version 13; the other order, which the library takes when given both axes at once,
+    /// clips other overshoots and makes bytes at sharp edges differ by 10.
+    fn resize(
+        &mut self,
+        source: &impl IntoImageView,
+        [left, width]: [f64; 2],
+        [top, height]: [f64; 2],
+        rows: usize,
+        side: usize,
+    ) -> Picture {
+        // the bicubic kernel reaches two pixels of the target to either side
+        let reach = 2.0 * (height / side as f64).max(1.0);
+        let first = (top - reach).floor().max(0.0);
+        let last = (top + height + reach).ceil().min(rows as f64);
+        let mut narrow = Image::new(side as u32, (last - first) as u32, PixelType::U8x3);
+        let across = bicubic().crop(left, first, width, last - first);
+        self.0
+            .resize(source, &mut narrow, &across)
+            .expect("a region within the picture");
+        let mut target = Image::new(side as u32, side as u32, PixelType::U8x3);
+        let down = bicubic().crop(0.0, top - first, side as f64, height);
+        self.0
+            .resize(&narrow, &mut target, &down)
+            .expect("a region within the rows");
+        Picture {
+            width: side,
+            height: side,
+            rgb: target.into_vec(),
+        }
+    }
+}
+
+/// Pillow's bicubic, with a = -0.5, is known elsewhere by the names of Catmull and Rom.
+fn bicubic() -> ResizeOptions {
+    ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom))
+}
+
+fn source(picture: &Picture) -> ImageRef<'_> {
+    ImageRef::new(
+        picture.width as u32,
+        picture.height as u32,
+        &picture.rgb,
+        PixelType::U8x3,
+    )
+    .expect("three bytes for each pixel")
+}
+
+/// A random region for training: a share of the area between the two of `scale`, an aspect between 3/4 and 4/3, at a
+/// random place; if ten such regions do not fit, the largest in the centre whose aspect does.
+pub fn random_region(width: usize, height: usize, scale: [f64; 2], stream: &mut Stream) -> Region {
+    let mut between = |[low, high]: [f64; 2]| low + (high - low) * stream.uniform_f64();
+    let area = (width * height) as f64;
+    for _ in 0..ATTEMPTS {
+        let target = area * between(scale);
+        let aspect = between(ASPECTS.map(f64::ln)).exp();
+        let wide = (target * aspect).sqrt().round_ties_even() as usize;
+        let high = (target / aspect).sqrt().round_ties_even() as usize;
+        if (1..=width).contains(&wide) && (1..=height).contains(&high) {
+            let top = stream.below(height - high + 1);
+            let left = stream.below(width - wide + 1);
+            return Region {
+                left,
+                top,
+                width: wide,
+                height: high,
+            };
+        }
+    }
+    let wide = width.min((height as f64 * ASPECTS[1]).round_ties_even() as usize);
+    let high = height.min((width as f64 / ASPECTS[0]).round_ties_even() as usize);
+    Region {
+        left: (width - wide) / 2,
+        top: (height - high) / 2,
+        width: wide,
+        height: high,
+    }
+}
+
+#[cfg(test)]
+mod tests;

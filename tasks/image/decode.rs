@@ -1,0 +1,197 @@
+//! Jpeg and png files to RGB bytes, as Pillow's `convert("RGB")` has them; what Pillow refuses is a named error.
+//!
+//! The content decides, not the name: ImageNet has a png file that is called JPEG. Alpha is dropped, palettes and few
+//! bits are spread, 16 bits of a colour keep the upper 8, and 16 bits of grey are cut off at 255 (so that such a
+//! picture is nearly white: that is what torchvision's loader makes of it, and numbers are compared with it). Four
+//! channels of a jpeg are inverted CMYK, as Adobe writes them. A rotation noted in EXIF is not applied, as torchvision's
+//! loader does not. Bytes of a jpeg differ from libjpeg's by up to 4 (0.2 on average), because the standard leaves the
+//! rounding of the cosine transform open.
+
+use std::io::Cursor;
+
+use png::{BitDepth, ColorType, Transformations};
+use zune_core::bytestream::ZCursor;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::errors::DecodeErrors;
+
+use super::Picture;
+
+/// More pixels than this are refused; Pillow, too, takes them for an attack.
+pub const MOST_PIXELS: usize = 89_478_485;
+
+/// Why bytes are not a whole picture.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ImageError {
+    /// Neither of the known formats.
+    #[error("it is not a jpeg or png file")]
+    NotImage,
+    /// More than can be meant.
+    #[error("it has {width} x {height} pixels, more than {MOST_PIXELS} in all")]
+    TooLarge {
+        /// Pixels along the upper edge.
+        width: usize,
+        /// Pixels along the left edge.
+        height: usize,
+    },
+    /// The file ends before the picture does.
+    #[error("it is cut off")]
+    CutOff,
+    /// The content contradicts itself.
+    #[error("it is damaged: {0}")]
+    Damaged(String),
+    /// A rare kind of a known format.
+    #[error("it is of a kind that cannot be read: {0}")]
+    Unsupported(String),
+}
+
+/// Decodes a whole file.
+pub fn decode(bytes: &[u8]) -> Result<Picture, ImageError> {
+    match bytes {
+        [0xff, 0xd8, 0xff, ..] => decode_jpeg(bytes),
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => decode_png(bytes),
+        _ => Err(ImageError::NotImage),
+    }
+}
+
+fn decode_jpeg(bytes: &[u8]) -> Result<Picture, ImageError> {
+    walk(bytes)?;
+    let options = DecoderOptions::default()
+        // stray bytes between headers and damaged codes are passed over, as libjpeg does
+        .set_strict_mode(false)
+        .set_max_width(usize::MAX)
+        .set_max_height(usize::MAX)
+        .jpeg_set_out_colorspace(ColorSpace::RGB);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    decoder.decode_headers().map_err(jpeg_error)?;
+    let (width, height) = decoder.dimensions().ok_or(ImageError::CutOff)?;
+    // each square of 8 pixels has a code of one bit or more
+    check_size(width, height, bytes.len().saturating_mul(512))?;
+    let mut rgb = vec![0; 3 * width * height];
+    decoder.decode_into(&mut rgb).map_err(jpeg_error)?;
+    Ok(Picture { width, height, rgb })
+}
+
+fn jpeg_error(error: DecodeErrors) -> ImageError {
+    match error {
+        DecodeErrors::ExhaustedData | DecodeErrors::IoErrors(_) => ImageError::CutOff,
+        other => {
+            let text = other.to_string().to_lowercase().replace('"', "");
+            ImageError::Damaged(text.trim_end_matches('.').to_owned())
+        }
+    }
+}
+
+/// Walks over a jpeg's segments. One without the end marker is cut off, as Pillow has it; so are its rare kinds told
+/// from damaged files.
+fn walk(bytes: &[u8]) -> Result<(), ImageError> {
+    let mut at = 2;
+    let mut in_picture = false;
+    while let Some(&[mark, code]) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
+        let length = || {
+            bytes
+                .get(at + 2..)
+                .and_then(|rest| rest.first_chunk())
+                .copied()
+                .map(u16::from_be_bytes)
+        };
+        at += match (mark, code) {
+            (0xff, 0xd9) => return Ok(()),
+            // markers without a length, fill bytes, and within the picture the escaped 0xff
+            (0xff, 0x00 | 0x01 | 0xd0..=0xd8) => 2,
+            (0xff, 0xff) => 1,
+            (0xff, 0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf) if !in_picture => {
+                let reason = format!("the jpeg frame kind {}, neither baseline nor progressive", code - 0xc0);
+                return Err(ImageError::Unsupported(reason));
+            }
+            (0xff, _) => {
+                in_picture |= code == 0xda;
+                2 + usize::from(length().ok_or(ImageError::CutOff)?)
+            }
+            // the picture, or stray bytes
+            _ => bytes[at..]
+                .iter()
+                .position(|&byte| byte == 0xff)
+                .unwrap_or(bytes.len() - at),
+        };
+    }
+    Err(ImageError::CutOff)
+}
+
+fn decode_png(bytes: &[u8]) -> Result<Picture, ImageError> {
+    let mut decoder = png::Decoder::new(Cursor::new(bytes));
+    decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(true);
+    let header = decoder.read_header_info().map_err(png_error)?;
+    let (width, height) = (header.width as usize, header.height as usize);
+    let grey_16 = (header.color_type, header.bit_depth) == (ColorType::Grayscale, BitDepth::Sixteen);
+    // deflate packs 1,032 bytes into one at best, of 8 pixels each
+    check_size(width, height, bytes.len().saturating_mul(1_032 * 8))?;
+    let strip = if grey_16 {
+        Transformations::IDENTITY
+    } else {
+        Transformations::STRIP_16
+    };
+    decoder.set_transformations(Transformations::EXPAND | strip);
+    let mut reader = decoder.read_info().map_err(png_error)?;
+    let length = reader
+        .output_buffer_size()
+        .ok_or(ImageError::TooLarge { width, height })?;
+    let mut pixels = vec![0; length];
+    let info = reader.next_frame(&mut pixels).map_err(png_error)?;
+    if (info.width as usize, info.height as usize) != (width, height) {
+        return Err(ImageError::Damaged("its first frame has another size".to_owned()));
+    }
+    pixels.truncate(info.buffer_size());
+    let samples = info.color_type.samples();
+    let rgb = match info.bit_depth {
+        BitDepth::Sixteen => cut_grey(&pixels, samples),
+        _ => match samples {
+            3 => pixels,
+            4 => pixels
+                .chunks_exact(4)
+                .flat_map(|pixel| [pixel[0], pixel[1], pixel[2]])
+                .collect(),
+            _ => pixels.chunks_exact(samples).flat_map(|pixel| [pixel[0]; 3]).collect(),
+        },
+    };
+    Ok(Picture { width, height, rgb })
+}
+
+/// Grey of 16 bits, with or without alpha, cut off at 255.
+fn cut_grey(pixels: &[u8], samples: usize) -> Vec<u8> {
+    let cut = |pixel: &[u8]| if pixel[0] == 0 { pixel[1] } else { 255 };
+    pixels
+        .chunks_exact(2 * samples)
+        .flat_map(|pixel| [cut(pixel); 3])
+        .collect()
+}
+
+fn png_error(error: png::DecodingError) -> ImageError {
+    match error {
+        png::DecodingError::IoError(_) => ImageError::CutOff,
+        other => {
+            let text = other.to_string().to_lowercase();
+            // what follows is the library's inner view of the chunk
+            let reason = text.split(" while decoding").next().unwrap_or(&text);
+            ImageError::Damaged(reason.trim_end_matches('.').to_owned())
+        }
+    }
+}
+
+/// A size that memory can hold and that the file's bytes can hold: at most `room` pixels.
+fn check_size(width: usize, height: usize, room: usize) -> Result<(), ImageError> {
+    let pixels = width.saturating_mul(height);
+    if pixels > MOST_PIXELS {
+        return Err(ImageError::TooLarge { width, height });
+    }
+    match pixels {
+        0 => Err(ImageError::Damaged("it has no pixels".to_owned())),
+        _ if pixels > room => Err(ImageError::CutOff),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

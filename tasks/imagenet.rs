@@ -1,0 +1,133 @@
+//! ImageNet-1K (ILSVRC 2012): photographs of 1,000 kinds of things (Russakovsky et al. 2015), as a folder of classes.
+//!
+//! The full set is known by its classes and counts; no file is pinned, because none of it was at hand when this was
+//! written. Everything else in the same layout is different data.
+
+use std::path::Path;
+
+use crate::image::Pictures;
+use crate::image::folder::{self, Listing as Found};
+use crate::listed::{Entry, Listing, locate};
+use crate::{
+    DataError, Dataset, InputSpec, MainMetric, Missing, Modality, OpenRequest, Progress, Split, Target, Task, TaskSpec,
+};
+
+const NAME: &str = "imagenet";
+const VERSION: u32 = 1;
+const ORIGINAL: &str = "https://www.image-net.org/challenges/LSVRC/2012";
+const FULL: Variant = Variant {
+    name: "ilsvrc2012",
+    train: 1_281_167,
+    val: 50_000,
+};
+
+/// A form of the data that is known, by its counts.
+struct Variant {
+    name: &'static str,
+    train: usize,
+    val: usize,
+}
+
+/// The task.
+pub struct Imagenet;
+
+impl Task for Imagenet {
+    fn spec(&self) -> TaskSpec {
+        TaskSpec {
+            name: NAME,
+            version: VERSION,
+            summary: "photographs, 1,281,167 to train and 50,000 to judge, 1,000 classes",
+            modality: Modality::Image,
+            input: InputSpec::Image {
+                side: 224,
+                mean: [0.485, 0.456, 0.406],
+                std: [0.229, 0.224, 0.225],
+            },
+            classes: classes(),
+            folds: None,
+            metric: MainMetric::Top1,
+            source: ORIGINAL,
+            licence: "ImageNet's terms of access: research and education, not commercial",
+            citation: "O. Russakovsky et al. ImageNet Large Scale Visual Recognition Challenge. IJCV 115, 2015, 211-252",
+        }
+    }
+
+    fn open(&self, request: &OpenRequest, progress: &dyn Progress) -> Result<Dataset, DataError> {
+        let root = locate(NAME, request.data.as_deref(), ORIGINAL)?;
+        open(&root, request, progress)
+    }
+}
+
+/// WordNet's ids, sorted, which is the order of the targets everywhere; the list is the one that timm has.
+fn classes() -> Vec<String> {
+    include_str!("imagenet/classes.txt")
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}
+
+fn open(root: &Path, request: &OpenRequest, progress: &dyn Progress) -> Result<Dataset, DataError> {
+    let found = folder::list(root, NAME)?;
+    let variant = match check_full(root, &found) {
+        Ok(()) => Some(FULL.name),
+        Err(_) if request.allow_different => None,
+        Err(error) => return Err(error),
+    };
+    let pictures = Pictures::new(NAME, &request.input, true)?;
+    listing(root, found, variant).open(Box::new(pictures), request, progress)
+}
+
+fn listing(root: &Path, found: Found, variant: Option<&'static str>) -> Listing {
+    let entry = |listed: folder::Listed| Entry {
+        id: listed.file.clone(),
+        file: Some(listed.file),
+        target: Target::Class(listed.target),
+        split: listed.split,
+        fold: None,
+    };
+    Listing {
+        name: NAME.to_owned(),
+        version: VERSION,
+        source: ORIGINAL.to_owned(),
+        variant,
+        root: root.to_owned(),
+        lists: Vec::new(),
+        entries: found.files.into_iter().map(entry).collect(),
+        classes: found.classes,
+        missing: Missing::default(),
+        splitting: None,
+    }
+}
+
+/// The first thing that speaks against the full set.
+fn check_full(root: &Path, found: &Found) -> Result<(), DataError> {
+    let known = classes();
+    if found.classes != known {
+        let strange = found.classes.iter().find(|class| known.binary_search(class).is_err());
+        let reason = match strange {
+            Some(class) => format!("the class '{class}' is none of its 1,000"),
+            None => format!("it has {} of its 1,000 classes", found.classes.len()),
+        };
+        return Err(DataError::UnknownVariant {
+            task: NAME,
+            path: root.to_owned(),
+            reason,
+        });
+    }
+    for (split, part, expected) in [(Split::Train, "train", FULL.train), (Split::Test, "val", FULL.val)] {
+        let pictures = found.files.iter().filter(|listed| listed.split == split).count();
+        if pictures != expected {
+            let what = format!("pictures in {part}");
+            return Err(DataError::WrongCount {
+                path: root.to_owned(),
+                what,
+                expected,
+                found: pictures,
+            });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

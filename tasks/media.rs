@@ -1,0 +1,113 @@
+//! Kinds of media as model inputs, and files that are decoded whenever they are wanted.
+
+use std::path::{Path, PathBuf};
+
+use bridle_seed::Stream;
+
+use crate::DataError;
+use crate::stamp::Stamp;
+
+/// What a training view is drawn for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Views {
+    /// Pretraining, which is served by mild changes.
+    Pretraining,
+    /// Training with labels, which stands strong ones.
+    FineTuning,
+}
+
+/// How a kind of media becomes a model input.
+pub(crate) trait Media: Send + Sync {
+    /// Names all but the file and the request's input that decides the inputs for judging.
+    fn key(&self) -> String;
+
+    /// The input of one file for judging, before its normalisation.
+    fn view(&self, file: &Path) -> Result<Vec<f32>, String>;
+
+    /// The normalisation, in place.
+    fn normalise(&self, values: &mut [f32]);
+
+    /// Whether training sees other views than judging.
+    fn augments(&self) -> bool;
+
+    /// A normalised view for training, every draw from the stream.
+    fn drawn(&self, file: &Path, views: Views, stream: &mut Stream) -> Result<Vec<f32>, String>;
+}
+
+/// The files of a data set's samples.
+pub(crate) struct Files {
+    media: Box<dyn Media>,
+    root: PathBuf,
+    files: Vec<Option<MediaFile>>,
+}
+
+/// One file, as it was when it was hashed.
+pub(crate) struct MediaFile {
+    /// Relative to the root.
+    pub name: String,
+    /// Its size and time of change.
+    pub stamp: Stamp,
+}
+
+impl Files {
+    /// One file per sample, in order; `None` where it is not there.
+    pub fn new(media: Box<dyn Media>, root: PathBuf, files: Vec<Option<MediaFile>>) -> Self {
+        Self { media, root, files }
+    }
+
+    /// How they are read.
+    pub fn media(&self) -> &dyn Media {
+        self.media.as_ref()
+    }
+
+    /// The size of each that is there.
+    pub fn bytes(&self) -> impl Iterator<Item = u64> {
+        self.files.iter().flatten().map(|file| file.stamp.bytes)
+    }
+
+    /// Leaves out those whose number is in `skipped`, which rises.
+    pub fn without(mut self, skipped: &[(usize, String)]) -> Self {
+        let mut number = 0..;
+        let left_out = |number| skipped.binary_search_by_key(&number, |(skipped, _)| *skipped).is_ok();
+        self.files.retain(|_| !number.next().is_some_and(left_out));
+        self
+    }
+
+    /// The input of sample `index` for judging, before its normalisation.
+    pub fn view(&self, index: usize) -> Result<Vec<f32>, String> {
+        self.media.view(&self.unchanged(index)?)
+    }
+
+    /// The normalised input of sample `index` for judging.
+    pub fn input(&self, index: usize) -> Result<Vec<f32>, DataError> {
+        let mut values = self.view(index).map_err(|reason| self.bad(index, reason))?;
+        self.media.normalise(&mut values);
+        Ok(values)
+    }
+
+    /// The normalised view of sample `index` for training.
+    pub fn drawn(&self, index: usize, views: Views, stream: &mut Stream) -> Result<Vec<f32>, DataError> {
+        let file = self.unchanged(index);
+        file.and_then(|file| self.media.drawn(&file, views, stream))
+            .map_err(|reason| self.bad(index, reason))
+    }
+
+    fn bad(&self, index: usize, reason: String) -> DataError {
+        let name = self.files[index].as_ref().map_or("", |file| &file.name);
+        DataError::BadSample {
+            path: self.root.join(name),
+            reason,
+        }
+    }
+
+    /// The path of a file that is still the one that was hashed.
+    fn unchanged(&self, index: usize) -> Result<PathBuf, String> {
+        let file = self.files[index].as_ref().ok_or("there is no such file")?;
+        let path = self.root.join(&file.name);
+        match Stamp::of(&path) {
+            Ok(stamp) if stamp == file.stamp => Ok(path),
+            Ok(_) => Err("it was changed since the data was opened".to_owned()),
+            Err(error) => Err(format!("it cannot be read: {error}")),
+        }
+    }
+}
