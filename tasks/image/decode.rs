@@ -194,4 +194,6 @@ fn check_size(width: usize, height: usize, room: usize) -> Result<(), ImageError
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;
