@@ -3,7 +3,7 @@
 use crate::protocol::augment::roll;
 use bridle::config::Geometry;
 use bridle_seed::Seed;
-use bridle_tasks::{DataError, Dataset, InputSpec};
+use bridle_tasks::{DataError, Dataset, InputSpec, Views};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
@@ -24,25 +24,40 @@ pub fn batch<B: Backend>(
     Ok(on_device(values, samples.len(), geometry, device))
 }
 
-/// The same for sound that is rolled in time, each sample by a draw of its own.
+/// How pretraining's inputs differ from one step to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drawn {
+    /// Not at all, so that a sample's labels may be kept.
+    Nothing,
+    /// Sound is rolled in time, each sample by a draw of its own.
+    Rolls,
+    /// Views of pictures and videos are drawn.
+    Views,
+}
+
+/// The inputs of one step of pretraining on the host, row-major; `seed` is the step's.
 ///
 /// # Errors
 /// As those of [`batch`].
-pub fn rolled_batch<B: Backend>(
+pub fn pretraining(
     dataset: &Dataset,
     input: &InputSpec,
     samples: &[usize],
+    drawn: Drawn,
     seed: &Seed,
-    geometry: &Geometry,
-    device: &B::Device,
-) -> Result<Tensor<B, 5>, DataError> {
-    let mut values = Vec::with_capacity(samples.len() * geometry.input_len());
+) -> Result<Vec<f32>, DataError> {
+    let mut values = Vec::with_capacity(samples.len() * dataset.shape().iter().product::<usize>());
     for (place, &sample) in samples.iter().enumerate() {
-        let start = values.len();
-        values.extend_from_slice(&dataset.input(sample)?);
-        roll(&mut values[start..], input, &mut seed.indexed(place as u64).stream());
+        let (start, seed) = (values.len(), seed.indexed(place as u64));
+        match drawn {
+            Drawn::Views => values.extend_from_slice(&dataset.view(sample, Views::Pretraining, &seed)?),
+            Drawn::Nothing | Drawn::Rolls => values.extend_from_slice(&dataset.input(sample)?),
+        }
+        if drawn == Drawn::Rolls {
+            roll(&mut values[start..], input, &mut seed.stream());
+        }
     }
-    Ok(on_device(values, samples.len(), geometry, device))
+    Ok(values)
 }
 
 /// Row-major inputs as one tensor [B, C, T, H, W].

@@ -11,7 +11,7 @@ use bridle_backends::Ops;
 use bridle_results::codebook::{CodebookCounts, CodebookStatistics};
 use bridle_results::labels::{self, SampleLabels};
 use bridle_results::record::{LabelChange, LabelStatistics};
-use bridle_tasks::{Dataset, Progress};
+use bridle_tasks::{DataError, Dataset, Progress};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 use std::collections::HashMap;
@@ -53,6 +53,9 @@ pub struct Wanted<'a> {
 
 impl Labels {
     /// Asks the tokenizer for the codes of all tokens of the samples, in evaluation.
+    ///
+    /// # Errors
+    /// If a sample cannot be read any more.
     pub fn make<B: Ops>(
         tokenizer: &mut Tokenizer<B>,
         source: Source,
@@ -60,7 +63,7 @@ impl Labels {
         picks: &mut dyn Picks,
         progress: &TerminalProgress,
         device: &B::Device,
-    ) -> Self {
+    ) -> Result<Self, DataError> {
         let Wanted {
             dataset,
             samples,
@@ -69,19 +72,15 @@ impl Labels {
         } = *wanted;
         let geometry = *tokenizer.vit.geometry();
         if let Some(samples) = starting {
-            tokenizer.quantize(
-                input::batch(dataset, samples, &geometry, device),
-                source,
-                Mode::Eval,
-                picks,
-            );
+            let x = input::batch(dataset, samples, &geometry, device)?;
+            tokenizer.quantize(x, source, Mode::Eval, picks);
         }
         progress.start("labels", samples.len() as u64);
         let mut codes = HashMap::with_capacity(samples.len());
         let mut counts: Option<CodebookCounts> = None;
         let mut width = 1;
         for samples in samples.chunks(batch) {
-            let x = input::batch(dataset, samples, &geometry, device);
+            let x = input::batch(dataset, samples, &geometry, device)?;
             let found = tokenizer.quantize(x, source, Mode::Eval, picks).codes;
             let [_, tokens, levels] = found.dims();
             width = levels;
@@ -102,12 +101,12 @@ impl Labels {
         }
         progress.finish();
         let counts = counts.unwrap_or_else(|| CodebookCounts::new(1, 1));
-        Self {
+        Ok(Self {
             codes,
             levels: width,
             size: counts.level(0).len(),
             counts,
-        }
+        })
     }
 
     /// The codes of a batch's removed tokens, [B * R, Q], in the mask's order.

@@ -19,7 +19,7 @@ use bridle::encoder::Vit;
 use bridle_backends::{Ops, TrainBackend};
 use bridle_results::metric::Metric;
 use bridle_seed::Seed;
-use bridle_tasks::{Dataset, Progress, Target};
+use bridle_tasks::{DataError, Dataset, Progress, Target};
 use serde_json::{Map, Value};
 use std::cell::{Cell, OnceCell};
 use std::path::Path;
@@ -28,11 +28,11 @@ use std::time::{Duration, Instant};
 /// Gives the scores of one protocol.
 ///
 /// # Errors
-/// If a protocol that trains diverges, is interrupted, or cannot write.
+/// If a sample cannot be read any more, or a protocol that trains diverges, is interrupted, or cannot write.
 pub fn judge<B: TrainBackend>(protocol: Protocol, subject: &Subject<'_, B>) -> Result<Outcome, TrainError> {
     match protocol {
-        Protocol::LinearProbe => Ok(linear_probe::judge(subject)),
-        Protocol::Knn => Ok(knn::judge(subject)),
+        Protocol::LinearProbe => Ok(linear_probe::judge(subject)?),
+        Protocol::Knn => Ok(knn::judge(subject)?),
         Protocol::Finetune => finetune::judge(subject),
     }
 }
@@ -97,16 +97,19 @@ impl<B: TrainBackend> Subject<'_, B> {
     }
 
     /// Features of the training and of the test samples.
-    pub fn features(&self) -> &(Features, Features) {
-        self.cache.features.get_or_init(|| {
-            let begun = Instant::now();
-            let batch = self.plan.pretrain.as_ref().map_or(16, |pretrain| pretrain.batch);
-            let of =
-                |samples: &[usize]| features(self.encoder, self.dataset, samples, batch, self.progress, self.device);
-            let found = (of(self.train), of(self.test));
-            self.cache.seconds.set(begun.elapsed().as_secs_f64());
-            found
-        })
+    ///
+    /// # Errors
+    /// If a sample cannot be read any more.
+    pub fn features(&self) -> Result<&(Features, Features), DataError> {
+        if let Some(found) = self.cache.features.get() {
+            return Ok(found);
+        }
+        let begun = Instant::now();
+        let batch = self.plan.pretrain.as_ref().map_or(16, |pretrain| pretrain.batch);
+        let of = |samples: &[usize]| features(self.encoder, self.dataset, samples, batch, self.progress, self.device);
+        let found = (of(self.train)?, of(self.test)?);
+        self.cache.seconds.set(begun.elapsed().as_secs_f64());
+        Ok(self.cache.features.get_or_init(|| found))
     }
 }
 
@@ -195,6 +198,9 @@ impl Features {
 }
 
 /// Mean-pooled patch tokens of a frozen encoder, for these samples, in order.
+///
+/// # Errors
+/// If a sample cannot be read any more.
 pub fn features<B: Ops>(
     encoder: &Vit<B>,
     dataset: &Dataset,
@@ -202,21 +208,21 @@ pub fn features<B: Ops>(
     batch: usize,
     progress: &TerminalProgress,
     device: &B::Device,
-) -> Features {
+) -> Result<Features, DataError> {
     progress.start("features", samples.len() as u64);
     let mut values = Vec::with_capacity(samples.len() * encoder.dim());
     for samples in samples.chunks(batch) {
-        let x = input::batch(dataset, samples, encoder.geometry(), device);
+        let x = input::batch(dataset, samples, encoder.geometry(), device)?;
         values.extend(encoder.features(x).into_data().iter::<f32>());
         progress.advance(samples.len() as u64);
     }
     progress.finish();
-    Features {
+    Ok(Features {
         values,
         dim: encoder.dim(),
         targets: targets(dataset, samples),
         groups: samples.iter().map(|&sample| dataset.samples[sample].fold).collect(),
-    }
+    })
 }
 
 /// The targets of these samples.

@@ -2,7 +2,7 @@
 //! with a fresh optimizer and schedule.
 
 use crate::checkpoint::{self, CheckpointError};
-use crate::input::{self, Order};
+use crate::input::{self, Drawn, Order};
 use crate::interrupt::{Interrupt, Signal};
 use crate::labels::{EarlierLabels, Labels, Wanted};
 use crate::metrics_log::{LogError, MetricsLog};
@@ -22,13 +22,14 @@ use bridle_backends::TrainBackend;
 use bridle_results::codebook::{CodebookCounts, CodebookStatistics};
 use bridle_results::record::{Curve, Loss, Phase as PhaseRecord};
 use bridle_seed::Seed;
-use bridle_tasks::{Dataset, Progress};
+use bridle_tasks::{DataError, Dataset, Progress, prefetch};
 use burn::module::AutodiffModule;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Losses are read back from the device after this many steps.
@@ -36,6 +37,9 @@ const LOG_EVERY: usize = 10;
 
 /// A quantizer that restarts by usage does so after this many steps.
 const RESTART_EVERY: u64 = 100;
+
+/// Steps whose inputs may be made ahead.
+const AHEAD: usize = 4;
 
 /// A record's curve has at most so many points per phase.
 const CURVE_POINTS: u64 = 48;
@@ -88,6 +92,9 @@ pub enum TrainError {
     /// The log could not be written.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// A sample cannot be read any more.
+    #[error(transparent)]
+    Data(#[from] DataError),
     /// Saved weights do not fit the model.
     #[error("the saved weights do not fit this plan's model")]
     Weights(#[from] WeightsError),
@@ -264,7 +271,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
     /// Goes through the phases that are left. Gives the model, its weights and the way it took.
     ///
     /// # Errors
-    /// If training diverges, is interrupted, or cannot write.
+    /// If training diverges, is interrupted, cannot read a sample, or cannot write.
     pub fn run(mut self) -> Result<(Student<B>, Weights, State), TrainError> {
         while self.state.phase < self.phases.len() {
             self.phase()?;
@@ -289,52 +296,86 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
                 self.restart_quantizer(&phase.name);
             }
         }
-        let labels = self.phase_labels(&phase, &mut order, &mut picks);
+        let labels = self.phase_labels(&phase, &mut order, &mut picks)?;
         let mut frozen_encoder = None;
         self.context.progress.start_at(&phase.name, self.state.step, steps);
         let mut pending: Vec<StepLoss<B>> = Vec::with_capacity(LOG_EVERY);
-        while self.state.step < steps {
-            let step = self.state.step;
-            let rate = schedule.at(step as f64 / order.steps_per_epoch() as f64);
-            let samples = order.at(step);
-            let loss = match phase.kind {
-                PhaseKind::Encoder => self.encoder_step(&seed, &samples, labels.as_ref(), rate, &mut picks),
-                PhaseKind::Tokenizer => {
-                    let encoder = frozen_encoder.get_or_insert_with(|| self.student.encoder.valid());
-                    let x = self.inputs(&seed, &samples);
-                    let target = encoder.embed_patches(x.clone().inner());
-                    self.tokenizer_step(x, target, rate, &mut picks)
+        std::thread::scope(|scope| -> Result<(), TrainError> {
+            let mut inputs = prefetch(scope, 0, self.state.step..steps, AHEAD, self.inputs(&seed, &order));
+            while self.state.step < steps {
+                let step = self.state.step;
+                let rate = schedule.at(step as f64 / order.steps_per_epoch() as f64);
+                let samples = order.at(step);
+                let values = inputs.next().expect("inputs are made for every step")?;
+                let x = input::on_device(values, samples.len(), &self.config.geometry, &self.device);
+                let loss = match phase.kind {
+                    PhaseKind::Encoder => self.encoder_step(x, &seed, &samples, labels.as_ref(), rate, &mut picks),
+                    PhaseKind::Tokenizer => {
+                        let encoder = frozen_encoder.get_or_insert_with(|| self.student.encoder.valid());
+                        let target = encoder.embed_patches(x.clone().inner());
+                        self.tokenizer_step(x, target, rate, &mut picks)
+                    }
+                    PhaseKind::Joint => self.joint_step(x, &seed, rate, &mut picks),
+                };
+                pending.push(loss);
+                self.state.step += 1;
+                self.state.total_steps += 1;
+                self.context.progress.advance(1);
+                let signal = self.context.interrupt.requested();
+                let due = signal.is_some() || self.last_checkpoint.0.elapsed() >= self.context.checkpoint_every;
+                if pending.len() == LOG_EVERY || due || self.state.step == steps {
+                    self.flush(&phase, order.steps_per_epoch(), &mut pending)?;
                 }
-                PhaseKind::Joint => self.joint_step(&seed, &samples, rate, &mut picks),
-            };
-            pending.push(loss);
-            self.state.step += 1;
-            self.state.total_steps += 1;
-            self.context.progress.advance(1);
-            let signal = self.context.interrupt.requested();
-            let due = signal.is_some() || self.last_checkpoint.0.elapsed() >= self.context.checkpoint_every;
-            if pending.len() == LOG_EVERY || due || self.state.step == steps {
-                self.flush(&phase, order.steps_per_epoch(), &mut pending)?;
+                if due && self.state.step < steps {
+                    self.state.seconds += clock.elapsed().as_secs_f64();
+                    self.save()?;
+                    clock = Instant::now();
+                }
+                if let Some(signal) = signal
+                    && self.state.step < steps
+                {
+                    self.context.progress.finish();
+                    return Err(TrainError::Interrupted {
+                        signal,
+                        phase: phase.name.clone(),
+                        step: self.state.step,
+                    });
+                }
             }
-            if due && self.state.step < steps {
-                self.state.seconds += clock.elapsed().as_secs_f64();
-                self.save()?;
-                clock = Instant::now();
-            }
-            if let Some(signal) = signal
-                && self.state.step < steps
-            {
-                self.context.progress.finish();
-                return Err(TrainError::Interrupted {
-                    signal,
-                    phase: phase.name,
-                    step: self.state.step,
-                });
-            }
-        }
+            Ok(())
+        })?;
         self.context.progress.finish();
         self.state.seconds += clock.elapsed().as_secs_f64();
         self.end_phase(&phase, steps, order.batch(), labels, &mut picks)
+    }
+
+    /// Makes the inputs of a step's samples, on any thread.
+    fn inputs(
+        &self,
+        phase_seed: &Seed,
+        order: &Order<'a>,
+    ) -> impl Fn(u64) -> Result<Vec<f32>, DataError> + Send + Sync + use<'a, B> {
+        let Context { plan, dataset, .. } = *self.context;
+        let (order, drawn) = (Mutex::new(order.clone()), self.drawn());
+        let seed = match drawn {
+            Drawn::Rolls => phase_seed.child("roll"),
+            Drawn::Nothing | Drawn::Views => phase_seed.child("views"),
+        };
+        move |step| {
+            // nothing that can panic runs under the lock
+            let samples = order.lock().unwrap_or_else(PoisonError::into_inner).at(step);
+            input::pretraining(dataset, &plan.data.input, &samples, drawn, &seed.indexed(step))
+        }
+    }
+
+    /// How inputs differ from step to step.
+    fn drawn(&self) -> Drawn {
+        let rolls = self.context.plan.augment.as_ref().map(|augment| augment.roll);
+        match rolls {
+            _ if self.context.dataset.augments() => Drawn::Views,
+            Some(Roll::Uniform) => Drawn::Rolls,
+            _ => Drawn::Nothing,
+        }
     }
 
     /// Notes what the phase gave, and makes the checkpoint from which the next one starts.
@@ -350,7 +391,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             (Some(labels), _) => labels,
             (None, kind) => {
                 let source = self.source(kind);
-                self.make_labels(source, None, picks)
+                self.make_labels(source, None, picks)?
             }
         };
         let (first, last) = self.state.loss.unwrap_or((f64::NAN, f64::NAN));
@@ -397,16 +438,26 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
     }
 
     /// The labels of an encoder phase. Video has none here, since its labels depend on each step's mask; neither have
-    /// inputs that are rolled anew at each step.
-    fn phase_labels(&mut self, phase: &PhasePlan, order: &mut Order, picks: &mut SeededPicks) -> Option<Labels> {
+    /// inputs that are drawn anew at each step.
+    fn phase_labels(
+        &mut self,
+        phase: &PhasePlan,
+        order: &mut Order,
+        picks: &mut SeededPicks,
+    ) -> Result<Option<Labels>, TrainError> {
         let earlier = self.labels.take();
         let source = self.source(phase.kind);
-        if phase.kind != PhaseKind::Encoder || self.config.geometry.is_video() || self.rolls() {
-            return None;
+        if phase.kind != PhaseKind::Encoder || self.config.geometry.is_video() || self.drawn() != Drawn::Nothing {
+            return Ok(None);
         }
         let first = order.at(0);
         let starting = !self.teacher.tokenizer.quantizer.is_started();
-        Some(earlier.unwrap_or_else(|| self.make_labels(source, starting.then_some(&first[..]), picks)))
+        match earlier {
+            Some(labels) => Ok(Some(labels)),
+            None => self
+                .make_labels(source, starting.then_some(&first[..]), picks)
+                .map(Some),
+        }
     }
 
     /// The first encoder phase has labels from the cold start: the tokenizer was never trained then.
@@ -421,7 +472,12 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         }
     }
 
-    fn make_labels(&mut self, source: Source, starting: Option<&[usize]>, picks: &mut SeededPicks) -> Labels {
+    fn make_labels(
+        &mut self,
+        source: Source,
+        starting: Option<&[usize]>,
+        picks: &mut SeededPicks,
+    ) -> Result<Labels, TrainError> {
         let Context {
             plan,
             dataset,
@@ -437,9 +493,9 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             batch,
             starting,
         };
-        let labels = Labels::make(&mut frozen, source, &wanted, picks, progress, &self.device);
+        let labels = Labels::make(&mut frozen, source, &wanted, picks, progress, &self.device)?;
         self.keep_codebooks(&frozen.quantizer);
-        labels
+        Ok(labels)
     }
 
     /// Takes over codebooks that a frozen copy of the tokenizer has started.
@@ -448,32 +504,6 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         let mut own = weights::load(own, &weights::collect(labelled)).expect("a copy has the same parameters");
         own.set_started(labelled.is_started());
         self.teacher.tokenizer.quantizer = own;
-    }
-
-    /// Whether the waveforms are rolled in time.
-    fn rolls(&self) -> bool {
-        self.context
-            .plan
-            .augment
-            .as_ref()
-            .is_some_and(|augment| augment.roll == Roll::Uniform)
-    }
-
-    /// The inputs of a step's samples.
-    fn inputs(&self, phase_seed: &Seed, samples: &[usize]) -> Tensor<B, 5> {
-        let (dataset, geometry) = (self.context.dataset, &self.config.geometry);
-        if !self.rolls() {
-            return input::batch(dataset, samples, geometry, &self.device);
-        }
-        let seed = phase_seed.child("roll").indexed(self.state.step);
-        input::rolled_batch(
-            dataset,
-            &self.context.plan.data.input,
-            samples,
-            &seed,
-            geometry,
-            &self.device,
-        )
     }
 
     fn mask(&self, seed: &Seed, samples: usize) -> Mask {
@@ -492,13 +522,13 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
 
     fn encoder_step(
         &mut self,
+        x: Tensor<B, 5>,
         seed: &Seed,
         samples: &[usize],
         labelled: Option<&Labels>,
         rate: f64,
         picks: &mut SeededPicks,
     ) -> StepLoss<B> {
-        let x = self.inputs(seed, samples);
         let mask = self.mask(seed, samples.len());
         let codes = match labelled {
             Some(labels) => labels.removed(samples, &mask, &self.device),
@@ -586,15 +616,14 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
     }
 
     /// Every step trains E and D; every n-th adds the weighted tokenizer loss to the same backward pass.
-    fn joint_step(&mut self, seed: &Seed, samples: &[usize], rate: f64, picks: &mut SeededPicks) -> StepLoss<B> {
+    fn joint_step(&mut self, x: Tensor<B, 5>, seed: &Seed, rate: f64, picks: &mut SeededPicks) -> StepLoss<B> {
         let (every, weight) = self
             .context
             .plan
             .joint
             .as_ref()
             .map_or((1, 0.0), |joint| (joint.every, joint.weight));
-        let x = self.inputs(seed, samples);
-        let mask = self.mask(seed, samples.len());
+        let mask = self.mask(seed, x.dims()[0]);
         let codes = self.step_labels(x.clone(), Source::Network, &mask, picks);
         let mut dropout = Dropout::Draw(Box::new(seed.child("dropout").indexed(self.state.step).stream()));
         let mut loss = encoder_loss(

@@ -1,10 +1,10 @@
 //! Order and rhythm: what the classes of the generated tasks differ in, and nothing else.
 //!
-//! A sequence of slots holds four kinds of events and a pause, numbered 0 (the pause) to 4. It starts at a random
-//! number, and in class k each slot's number follows from the one before by adding k modulo 5. So in every class each
-//! event and the pause are equally frequent at every place, and no two classes share a single pair of neighbours:
-//! neither one slot nor the sum of all tells the class, and whoever wants to predict a hidden slot from others has to
-//! find out the step.
+//! Slots hold four kinds of events and a pause, numbered 0 (the pause) to 4. A sample starts at a random number, to which
+//! its class adds, modulo 5, a number of its own in every slot: in a **sequence** k times the slot's number in class k,
+//! so that no two classes share a pair of neighbours; in an **arrangement** numbers drawn once for each class. So in
+//! every class each event and the pause are equally frequent at every place: neither one slot nor the sum of all tells
+//! the class, and whoever wants to predict a hidden slot from others has to find it out.
 
 use rayon::ThreadPool;
 
@@ -32,9 +32,16 @@ pub(crate) struct Size {
 }
 
 /// One sequence of class `class` with a random start.
-pub(crate) fn draw(class: usize, slots: usize, stream: &mut Stream) -> Vec<usize> {
+pub(crate) fn sequence(class: usize, slots: usize, stream: &mut Stream) -> Vec<usize> {
     let start = stream.below(SYMBOLS);
     (0..slots).map(|slot| (start + slot * (class + 1)) % SYMBOLS).collect()
+}
+
+/// The arrangement of class `class` with a random start.
+pub(crate) fn arrangement(class: usize, slots: usize, stream: &mut Stream) -> Vec<usize> {
+    let start = stream.below(SYMBOLS);
+    let mut own = Seed::root(0).child("arrangement").indexed(class as u64).stream();
+    (0..slots).map(|_| (start + own.below(SYMBOLS)) % SYMBOLS).collect()
 }
 
 /// The classes' names.
@@ -118,7 +125,10 @@ mod tests {
 
     #[test]
     fn numbers_are_equally_frequent_in_every_slot_of_every_class() {
-        for class in 0..CLASSES {
+        for (draw, class) in [sequence, arrangement]
+            .into_iter()
+            .flat_map(|draw| (0..CLASSES).map(move |class| (draw, class)))
+        {
             let mut stream = Seed::root(1).indexed(class as u64).stream();
             let mut seen = [[0usize; SYMBOLS]; 7];
             for _ in 0..5_000 {
@@ -134,11 +144,23 @@ mod tests {
     }
 
     #[test]
+    fn no_start_makes_one_arrangement_into_another() {
+        let mut stream = Seed::root(3).stream();
+        let mut of = |class| arrangement(class, 16, &mut stream);
+        for (a, b) in (0..CLASSES).flat_map(|a| (0..a).map(move |b| (a, b))) {
+            for _ in 0..50 {
+                let alike = of(a).iter().zip(of(b)).filter(|(a, b)| *a == b).count();
+                assert!(alike <= 8, "classes {a} and {b} share {alike} of 16 slots");
+            }
+        }
+    }
+
+    #[test]
     fn neighbours_belong_to_one_class_only() {
         let mut stream = Seed::root(2).stream();
         let mut owner = std::collections::BTreeMap::new();
         for class in (0..CLASSES).flat_map(|class| [class; 20]) {
-            for pair in draw(class, 16, &mut stream).windows(2) {
+            for pair in sequence(class, 16, &mut stream).windows(2) {
                 assert_eq!(*owner.entry((pair[0], pair[1])).or_insert(class), class, "{pair:?}");
             }
         }

@@ -89,7 +89,7 @@ impl Generator {
     fn clip(&self, class: usize, frames: usize, stream: &mut Stream) -> Vec<f32> {
         let mut wave = vec![0.0; 400 + (frames - 1) * 160];
         let gain = decibels(self.clip_decibels, stream);
-        for (slot, number) in pattern::draw(class, frames.div_ceil(16), stream).into_iter().enumerate() {
+        for (slot, number) in pattern::sequence(class, frames.div_ceil(16), stream).into_iter().enumerate() {
             if number != PAUSE {
                 let place = slot * SLOT + SILENT + (number - 1) * PLACE;
                 let start = place + stream.below(PLACE - self.burst + 1);

@@ -1,34 +1,21 @@
-//! The built-in video task: stripes that light up one after the other; classes differ only in the order in time.
+//! The built-in video task: clips of changing tiles, whose classes differ only in the arrangement of the same tiles in
+//! place and time.
 //!
-//! An event lights its own quarter of the picture for one slot of two frames, so that what a hidden quarter does has to
-//! be inferred from the order of the others.
+//! Each tile shows one event for a slot of four frames. A hidden tube, a tile over the whole clip, can be told from the
+//! others by the arrangement alone.
 
 use bridle_seed::Stream;
 
-use crate::pattern::{self, SYMBOLS, Size};
-use crate::synthetic_image::normalise_channels;
+use crate::pattern::{self, Size};
+use crate::synthetic_image::{Tiles, normalise_channels};
 use crate::{DataError, Dataset, InputSpec, MainMetric, Modality, OpenRequest, Progress, Task, TaskSpec};
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Frames in one slot.
-const SLOT: usize = 2;
+const SLOT: usize = 4;
 
-const SIZE: Size = Size { train: 80, test: 40 };
-const GENERATOR: Generator =
-    Generator { dark: [0.2, 0.2, 0.25], light: [0.8, 0.75, 0.6], shade: 0.12, grain: 0.1 };
-
-/// Everything that shapes the clips; channel values lie between 0 and 1.
-#[derive(Debug)]
-struct Generator {
-    /// The picture between events.
-    dark: [f32; 3],
-    /// A stripe while its event lasts.
-    light: [f32; 3],
-    /// Largest deviation of a slot's brightness.
-    shade: f32,
-    /// Largest deviation of one channel of one pixel.
-    grain: f32,
-}
+const SIZE: Size = Size { train: 300, test: 150 };
+const GENERATOR: Tiles = Tiles { side: 16, alike: 1, dark: 0.4, bright: 0.7, shade: 0.02, grain: 0.19 };
 
 /// The task.
 pub struct SyntheticVideo;
@@ -38,9 +25,9 @@ impl Task for SyntheticVideo {
         TaskSpec {
             name: "synthetic-video",
             version: VERSION,
-            summary: "generated clips, classes differ in the order of events only",
+            summary: "generated clips, classes differ in the arrangement of tiles in place and time only",
             modality: Modality::Video,
-            input: InputSpec::Video { frames: 16, side: 64, mean: [0.322, 0.312, 0.322], std: [0.257, 0.238, 0.167] },
+            input: InputSpec::Video { frames: 16, side: 32, mean: [0.46; 3], std: [0.163; 3] },
             classes: pattern::classes(),
             folds: None,
             metric: MainMetric::Top1,
@@ -59,29 +46,17 @@ impl Task for SyntheticVideo {
                 return Err(DataError::WrongInput { task: spec.name, reason });
             }
         };
-        let generate = |class: usize, stream: &mut Stream| GENERATOR.clip(class, frames, side, stream);
+        let tiles = GENERATOR.slots(side).pow(2);
+        let generate = |class: usize, stream: &mut Stream| {
+            let numbers = pattern::arrangement(class, frames.div_ceil(SLOT) * tiles, stream);
+            let (plane, mut clip) = (frames * side * side, vec![0.0; 3 * frames * side * side]);
+            for frame in 0..frames {
+                let numbers = &numbers[frame / SLOT * tiles..][..tiles];
+                GENERATOR.draw(numbers, side, &mut clip[frame * side * side..], plane, stream);
+            }
+            clip
+        };
         let scale = |values: &mut [f32]| normalise_channels(values, mean, std);
         pattern::dataset(&spec, SIZE, &format!("{GENERATOR:?}"), request, progress, generate, scale)
-    }
-}
-
-impl Generator {
-    /// A clip, \[3, frames, side, side\].
-    fn clip(&self, class: usize, frames: usize, side: usize, stream: &mut Stream) -> Vec<f32> {
-        let slots: Vec<(usize, f32)> = pattern::draw(class, frames.div_ceil(SLOT), stream)
-            .into_iter()
-            .map(|number| (number, self.shade * (2.0 * stream.uniform() - 1.0)))
-            .collect();
-        let mut clip = Vec::with_capacity(3 * frames * side * side);
-        for channel in 0..3 {
-            for (frame, y) in (0..frames).flat_map(|frame| (0..side).map(move |y| (frame, y))) {
-                let (number, shade) = slots[frame / SLOT];
-                // stripe 0 is the top quarter and belongs to event 1; the pause lights none
-                let lit = y * (SYMBOLS - 1) / side + 1 == number;
-                let colour = if lit { self.light[channel] } else { self.dark[channel] } + shade;
-                clip.extend((0..side).map(|_| (colour + self.grain * (2.0 * stream.uniform() - 1.0)).clamp(0.0, 1.0)));
-            }
-        }
-        clip
     }
 }

@@ -82,13 +82,10 @@ fn esc10(folder: &Path) -> (Vec<Clip>, Vec<String>) {
         if fields[4] != "True" {
             continue;
         }
-        let class = classes
-            .iter()
-            .position(|class| class == fields[3])
-            .unwrap_or_else(|| {
-                classes.push(fields[3].to_owned());
-                classes.len() - 1
-            });
+        let class = classes.iter().position(|class| class == fields[3]).unwrap_or_else(|| {
+            classes.push(fields[3].to_owned());
+            classes.len() - 1
+        });
         clips.push(Clip {
             stem: fields[0].trim_end_matches(".wav").to_owned(),
             class,
@@ -196,7 +193,9 @@ fn audioset_in_its_own_layout_is_judged_by_map() {
 
 #[test]
 fn kinetics_runs_from_files_to_a_record() {
-    let Some(kinetics) = outside_data("kinetics-mini") else { return };
+    let Some(kinetics) = outside_data("kinetics-mini") else {
+        return;
+    };
     let folder = tempfile::tempdir().unwrap();
     let line = format!(
         "--task kinetics --data {} --allow-different-data --quantizer vq --subset 4 --set data.side=32 --set mask.ratio=0.5",
@@ -223,7 +222,11 @@ fn ones_own_sounds_need_a_task_file_only() {
     names.sort();
     for name in names {
         let parts: Vec<&str> = name.trim_end_matches(".wav").split('_').collect();
-        let split = if parts[2].parse::<u32>().unwrap() < 5 { "test" } else { "train" };
+        let split = if parts[2].parse::<u32>().unwrap() < 5 {
+            "test"
+        } else {
+            "train"
+        };
         writeln!(table, "{name},{},{split}", parts[0]).unwrap();
     }
     fs::write(folder.path().join("digits.csv"), table).unwrap();
@@ -242,6 +245,9 @@ fn ones_own_sounds_need_a_task_file_only() {
     fs::write(folder.path().join("wrong.toml"), "name = \"x\"\nmodality = \"smell\"\n").unwrap();
     let output = bench(folder.path(), "check --task wrong.toml");
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.code() == Some(2) || output.status.code() == Some(3), "{told}");
+    assert!(
+        output.status.code() == Some(2) || output.status.code() == Some(3),
+        "{told}"
+    );
     assert!(told.contains("wrong.toml") && told.contains("modality"), "{told}");
 }

@@ -494,6 +494,7 @@ fn train_failure(error: impl Into<TrainError>) -> Failure {
         error @ TrainError::Interrupted { signal, .. } => {
             Failure::new(signal.exit(), error).with_way_out("the same command with --resume")
         }
+        TrainError::Data(error) => error.into(),
         error => Failure::new(Exit::Fault, error),
     }
 }

@@ -4,7 +4,7 @@
 //! (layer-wise rate decay); inputs are augmented and mixed, targets are soft. The test samples are judged once, with the
 //! weights of the last step: no epoch is chosen on them.
 
-use super::augment::Augment;
+use super::augment::{Augment, Augmented};
 use super::{Outcome, Subject};
 use crate::checkpoint;
 use crate::input::{self, Order};
@@ -20,13 +20,17 @@ use bridle::transformer::BranchFactors;
 use bridle::weights::{self, Weights};
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
-use bridle_tasks::{Progress, sampling_weights};
+use bridle_tasks::{DataError, Progress, prefetch, sampling_weights};
 use burn::module::AutodiffModule;
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
+
+/// Steps whose inputs may be made ahead.
+const AHEAD: usize = 4;
 
 /// Losses are read back from the device after this many steps.
 const LOG_EVERY: u64 = 10;
@@ -52,7 +56,7 @@ pub fn judge<B: TrainBackend>(subject: &Subject<'_, B>) -> Result<Outcome, Train
         .expect("a plan with fine-tuning has its values");
     let mut training = Training::<B>::new(subject, values)?;
     training.run()?;
-    let scores = training.scores();
+    let scores = training.scores()?;
     let (first, last) = training.state.loss.unwrap_or((f64::NAN, f64::NAN));
     let mut details = Map::new();
     details.insert("train_n".to_owned(), json!(subject.train.len()));
@@ -134,7 +138,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
 
     fn run(&mut self) -> Result<(), TrainError> {
         let values = self.values;
-        let mut order = self.order();
+        let order = self.order();
         let steps = order.steps_per_epoch() * values.epochs as u64;
         let schedule = Schedule {
             rate: values.rate,
@@ -149,37 +153,41 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
         self.subject.progress.start_at("finetune", self.state.step, steps);
         let mut clock = Instant::now();
         let mut pending = Vec::new();
-        while self.state.step < steps {
-            let rate = schedule.at(self.state.step as f64 / order.steps_per_epoch() as f64);
-            let samples = order.at(self.state.step);
-            let loss = self.loss(&samples);
-            let grads = loss.backward();
-            self.model = self.optimizer.step(self.model.clone(), &grads, rate, &layers);
-            pending.push(loss.inner());
-            self.state.step += 1;
-            self.subject.progress.advance(1);
-            let signal = self.subject.interrupt.requested();
-            let due = signal.is_some() || self.last_checkpoint.0.elapsed() >= self.subject.checkpoint_every;
-            if pending.len() as u64 == LOG_EVERY || due || self.state.step == steps {
-                self.read_back(&mut pending, rate)?;
+        let steps_per_epoch = order.steps_per_epoch() as f64;
+        std::thread::scope(|scope| -> Result<(), TrainError> {
+            let mut batches = prefetch(scope, 0, self.state.step..steps, AHEAD, self.batches(order));
+            while self.state.step < steps {
+                let rate = schedule.at(self.state.step as f64 / steps_per_epoch);
+                let loss = self.loss(batches.next().expect("batches are made for every step")?);
+                let grads = loss.backward();
+                self.model = self.optimizer.step(self.model.clone(), &grads, rate, &layers);
+                pending.push(loss.inner());
+                self.state.step += 1;
+                self.subject.progress.advance(1);
+                let signal = self.subject.interrupt.requested();
+                let due = signal.is_some() || self.last_checkpoint.0.elapsed() >= self.subject.checkpoint_every;
+                if pending.len() as u64 == LOG_EVERY || due || self.state.step == steps {
+                    self.read_back(&mut pending, rate)?;
+                }
+                if due && self.state.step < steps {
+                    self.state.seconds += clock.elapsed().as_secs_f64();
+                    self.save()?;
+                    clock = Instant::now();
+                }
+                if let Some(signal) = signal
+                    && self.state.step < steps
+                {
+                    self.subject.progress.finish();
+                    let step = self.state.step;
+                    return Err(TrainError::Interrupted {
+                        signal,
+                        phase: "finetune".to_owned(),
+                        step,
+                    });
+                }
             }
-            if due && self.state.step < steps {
-                self.state.seconds += clock.elapsed().as_secs_f64();
-                self.save()?;
-                clock = Instant::now();
-            }
-            if let Some(signal) = signal
-                && self.state.step < steps
-            {
-                self.subject.progress.finish();
-                let step = self.state.step;
-                return Err(TrainError::Interrupted {
-                    signal,
-                    phase: "finetune".to_owned(),
-                    step,
-                });
-            }
-        }
+            Ok(())
+        })?;
         self.state.seconds += clock.elapsed().as_secs_f64();
         self.subject.progress.finish();
         Ok(())
@@ -201,31 +209,41 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
         }
     }
 
-    /// The loss of one augmented batch.
-    fn loss(&self, samples: &[usize]) -> Tensor<B, 1> {
-        let subject = self.subject;
+    /// Makes the augmented inputs and targets of a step's samples, on any thread.
+    fn batches(&self, order: Order<'a>) -> impl Fn(u64) -> Result<Augmented, DataError> + Send + Sync + use<'a, B> {
+        let (plan, dataset) = (self.subject.plan, self.subject.dataset);
         let augment = Augment {
             values: self.values,
-            dataset: subject.dataset,
-            input: &subject.plan.data.input,
-            train: subject.train,
-            rolls: subject
-                .plan
+            dataset,
+            input: &plan.data.input,
+            train: self.subject.train,
+            rolls: plan
                 .augment
                 .as_ref()
                 .is_some_and(|augment| augment.roll == Roll::Uniform),
         };
-        let seed = self.seed.child("augment").indexed(self.state.step);
-        let (mut inputs, mut targets) = (Vec::new(), Vec::new());
-        for (place, &sample) in samples.iter().enumerate() {
-            let drawn = augment.sample(sample, &seed.indexed(place as u64));
-            inputs.extend(drawn.values);
-            targets.extend(drawn.targets);
+        let (seed, order) = (self.seed.child("augment"), Mutex::new(order));
+        move |step| {
+            // nothing that can panic runs under the lock
+            let samples = order.lock().unwrap_or_else(PoisonError::into_inner).at(step);
+            let (mut values, mut targets) = (Vec::new(), Vec::new());
+            for (place, &sample) in samples.iter().enumerate() {
+                let drawn = augment.sample(sample, &seed.indexed(step).indexed(place as u64))?;
+                values.extend(drawn.values);
+                targets.extend(drawn.targets);
+            }
+            Ok(Augmented { values, targets })
         }
-        let x = input::on_device(inputs, samples.len(), subject.encoder.geometry(), subject.device);
-        let targets = TensorData::new(targets, [samples.len(), subject.classes()]);
+    }
+
+    /// The loss of one augmented batch.
+    fn loss(&self, batch: Augmented) -> Tensor<B, 1> {
+        let subject = self.subject;
+        let samples = batch.targets.len() / subject.classes();
+        let x = input::on_device(batch.values, samples, subject.encoder.geometry(), subject.device);
+        let targets = TensorData::new(batch.targets, [samples, subject.classes()]);
         let targets: Tensor<B, 2> = Tensor::from_data(targets, subject.device);
-        let logits = self.model.logits(x, &self.dropped(samples.len()));
+        let logits = self.model.logits(x, &self.dropped(samples));
         match self.values.loss {
             FinetuneLoss::CrossEntropy => soft_cross_entropy(logits, targets),
             FinetuneLoss::Binary => binary_cross_entropy(logits, targets),
@@ -311,18 +329,18 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
     }
 
     /// Class scores of the test samples, row-major [n, C].
-    fn scores(&self) -> Vec<f32> {
+    fn scores(&self) -> Result<Vec<f32>, DataError> {
         let subject = self.subject;
         let model = self.model.valid();
         let mut scores = Vec::with_capacity(subject.test.len() * subject.classes());
         subject.progress.start("finetune: test", subject.test.len() as u64);
         for samples in subject.test.chunks(self.values.batch) {
-            let x = input::batch(subject.dataset, samples, subject.encoder.geometry(), subject.device);
+            let x = input::batch(subject.dataset, samples, subject.encoder.geometry(), subject.device)?;
             scores.extend(model.logits(x, &Dropped::default()).into_data().iter::<f32>());
             subject.progress.advance(samples.len() as u64);
         }
         subject.progress.finish();
-        scores
+        Ok(scores)
     }
 }
 

@@ -11,6 +11,7 @@ use crate::plan::Knn;
 use bridle::codebook::unit;
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
+use bridle_tasks::DataError;
 use burn::tensor::backend::Backend;
 use burn::tensor::{ElementConversion, Tensor};
 use serde_json::{Map, Value, json};
@@ -19,14 +20,18 @@ use serde_json::{Map, Value, json};
 const ROWS: usize = 256;
 
 /// Judges a frozen encoder. Panics if the plan has no values for it.
-pub fn judge<B: TrainBackend>(subject: &Subject<'_, B>) -> Outcome {
+///
+/// # Errors
+/// If a sample cannot be read any more.
+pub fn judge<B: TrainBackend>(subject: &Subject<'_, B>) -> Result<Outcome, DataError> {
     let knn = subject.plan.knn.as_ref().expect("a plan with knn has its values");
     subject
         .progress
         .say(&format!("knn: {} numbers of neighbours", knn.neighbours.len()));
-    let (train, test) = subject.features();
+    let (train, test) = subject.features()?;
     let seed = subject.seed.child("knn");
-    run::<B::InnerBackend>(train, test, subject.classes(), knn, seed, subject.device)
+    let classes = subject.classes();
+    Ok(run::<B::InnerBackend>(train, test, classes, knn, seed, subject.device))
 }
 
 fn run<B: Backend>(

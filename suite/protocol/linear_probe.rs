@@ -11,13 +11,17 @@ use super::{Features, Outcome, Subject, best_choice, has_several, quality, quali
 use crate::plan::Probe;
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
+use bridle_tasks::DataError;
 use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use serde_json::{Map, Value, json};
 
 /// Probes a frozen encoder. Panics if the plan has no values for it.
-pub fn judge<B: TrainBackend>(subject: &Subject<'_, B>) -> Outcome {
+///
+/// # Errors
+/// If a sample cannot be read any more.
+pub fn judge<B: TrainBackend>(subject: &Subject<'_, B>) -> Result<Outcome, DataError> {
     let probe = subject
         .plan
         .probe
@@ -25,9 +29,17 @@ pub fn judge<B: TrainBackend>(subject: &Subject<'_, B>) -> Outcome {
         .expect("a plan with the linear probe has its values");
     let what = format!("linear-probe: {} epochs, {} rates", probe.epochs, probe.rates.len());
     subject.progress.say(&what);
-    let (train, test) = subject.features();
+    let (train, test) = subject.features()?;
     let seed = subject.seed.child("linear-probe");
-    run::<B::InnerBackend>(train, test, subject.classes(), probe, seed, subject.device)
+    let classes = subject.classes();
+    Ok(run::<B::InnerBackend>(
+        train,
+        test,
+        classes,
+        probe,
+        seed,
+        subject.device,
+    ))
 }
 
 /// Trains and applies the probe.
