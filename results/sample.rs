@@ -86,6 +86,8 @@ fn data() -> Data {
         counts: [("train".to_string(), 1600), ("test".to_string(), 400)].into(),
         subset: None,
         skipped: Vec::new(),
+        missing: None,
+        splitting: None,
         input: InputStatistics {
             measured: Some(MeanStd {
                 mean: vec![-6.5],

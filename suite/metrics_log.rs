@@ -37,6 +37,17 @@ pub struct LogError {
     source: io::Error,
 }
 
+impl LogError {
+    /// The log's folder could not be made.
+    pub fn folder(path: &Path, source: io::Error) -> Self {
+        Self {
+            verb: "make the folder of",
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
 impl MetricsLog {
     /// Opens the log at `path`, keeping the lines of steps up to and including `last_step` of an earlier run; `None`
     /// starts an empty log. Lines after that step and a line torn by a crash are cut off.

@@ -8,6 +8,7 @@ use super::augment::{Augment, Augmented};
 use super::{Outcome, Subject};
 use crate::checkpoint;
 use crate::input::{self, Order};
+use crate::metrics_log::{LogError, MetricsLog};
 use crate::plan::{Finetune, FinetuneLoss, Roll, Sampler};
 use crate::schedule::{LayerDecay, Schedule};
 use crate::train::{TrainError, under};
@@ -38,6 +39,9 @@ const LOG_EVERY: u64 = 10;
 /// What a checkpoint holds beside the tensors.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct State {
+    /// What was trained on: the hash of the data's manifest. Absent in what older versions wrote.
+    #[serde(default)]
+    data: Option<String>,
     step: u64,
     optimizer_steps: u64,
     loss: Option<(f64, f64)>,
@@ -80,6 +84,7 @@ struct Training<'a, 'b, B: TrainBackend> {
     model: Classifier<B>,
     optimizer: AdamW<B>,
     state: State,
+    log: MetricsLog,
     last_checkpoint: (Instant, Option<PathBuf>),
 }
 
@@ -105,10 +110,19 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
         let encoder = weights::load(encoder, &weights::collect(subject.encoder))?;
         let mut model = Classifier::new(encoder, subject.classes(), &init);
         let mut optimizer = AdamW::new(adamw(values));
-        let mut state = State::default();
+        let data = Some(subject.dataset.facts.manifest_sha256.clone());
+        let mut state = State {
+            data: data.clone(),
+            ..State::default()
+        };
         let folder = subject.folder.join("finetune");
-        if subject.resumes
-            && let Some((saved, found)) = checkpoint::newest::<State>(&folder)?
+        let saved = match subject.resumes {
+            true => checkpoint::newest::<State>(&folder)?,
+            false => None,
+        };
+        let fits = |found: &State| found.data.is_none() || found.data == data;
+        if let Some((saved, found)) = saved
+            && fits(&found)
         {
             model = weights::load(model, &under(&saved, "model."))?;
             optimizer = AdamW::load(
@@ -124,6 +138,9 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
         } else {
             checkpoint::clear(&folder);
         }
+        std::fs::create_dir_all(subject.folder).map_err(|source| LogError::folder(subject.folder, source))?;
+        let resumed = (state.step > 0).then_some(state.step);
+        let log = MetricsLog::open(&subject.folder.join("finetune.jsonl"), resumed)?;
         Ok(Self {
             subject,
             values,
@@ -132,6 +149,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
             model,
             optimizer,
             state,
+            log,
             last_checkpoint: (Instant::now(), None),
         })
     }
@@ -308,7 +326,9 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
                 last_good: checkpoint::list(&self.folder).pop(),
             });
         }
-        for loss in losses.into_iter().map(f64::from) {
+        for (step, loss) in (first_step..).zip(losses.into_iter().map(f64::from)) {
+            self.log
+                .append(step + 1, &json!({"phase": "finetune", "loss": loss, "rate": rate}))?;
             self.state.loss = Some((self.state.loss.map_or(loss, |(first, _)| first), loss));
             self.subject.progress.note(format!("loss {loss:.4}, rate {rate:.1e}"));
         }
