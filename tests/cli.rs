@@ -53,7 +53,17 @@ fn refusals(folder: &Path, lines: &[&str]) -> String {
 
 #[test]
 fn every_command_explains_itself() {
-    for command in ["", "run", "list", "check", "table", "compare", "regress", "fetch", "completions"] {
+    for command in [
+        "",
+        "run",
+        "list",
+        "check",
+        "table",
+        "compare",
+        "regress",
+        "fetch",
+        "completions",
+    ] {
         let name = if command.is_empty() { "program" } else { command };
         insta::assert_snapshot!(format!("help_{name}"), stdout(&format!("{command} --help")));
     }
