@@ -6,6 +6,7 @@
 //!
 //! A new task is one file with a type that implements [`Task`], and one line in the list below.
 
+mod alone;
 mod archive;
 mod audio;
 mod copy;

@@ -9,7 +9,7 @@
 mod footer;
 mod limit;
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,7 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use self::footer::{Footer, hash_start};
+use crate::alone::keep_alone;
 use crate::{DataError, Progress};
 
 const EXTENSION: &str = "features";
@@ -202,31 +203,8 @@ impl Drop for Part {
 /// Takes the folder's lock, waiting for another program; `None` where the file system has no locks.
 fn lock(folder: &Path, progress: &dyn Progress) -> Result<Option<File>, DataError> {
     let path = folder.join("lock");
-    let error = |source| DataError::Cache {
-        path: path.clone(),
-        source,
-    };
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(error)?;
-    let outcome = match file.try_lock() {
-        Err(TryLockError::WouldBlock) => {
-            progress.start("waiting for another program that computes features", 0);
-            let outcome = file.lock();
-            progress.finish();
-            outcome
-        }
-        Err(TryLockError::Error(source)) => Err(source),
-        Ok(()) => Ok(()),
-    };
-    match outcome {
-        Ok(()) => Ok(Some(file)),
-        Err(source) if source.kind() == io::ErrorKind::Unsupported => Ok(None),
-        Err(source) => Err(error(source)),
-    }
+    let locked = keep_alone(&path, "waiting for another program that computes features", progress);
+    locked.map_err(|source| DataError::Cache { path, source })
 }
 
 /// Removes what killed programs left; the caller holds the lock, so nobody is writing.

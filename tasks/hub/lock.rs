@@ -1,14 +1,14 @@
 //! The lock file: which revision the first fetch saw and what the hub said of its files; and the lock between processes.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::FetchError;
 use super::listing::{Listed, Listing};
-use crate::Progress;
+use crate::{Progress, alone};
 
 /// What the first fetch saw.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,26 +112,9 @@ impl LockFile {
     }
 }
 
-/// Keeps other processes from the same data set while it lives; `None` where the file system has no locks. The system
-/// frees a dead process's lock.
+/// Keeps other processes from the same data set while it lives; `None` where the file system has no locks.
 pub(super) fn keep_alone(folder: &Path, progress: &dyn Progress) -> Result<Option<File>, FetchError> {
-    let path: PathBuf = folder.join("lock");
-    let mut options = OpenOptions::new();
-    let opened = options.create(true).truncate(false).write(true).open(&path);
-    let file = opened.map_err(FetchError::disk(&path))?;
-    let outcome = match file.try_lock() {
-        Err(TryLockError::WouldBlock) => {
-            progress.start("waiting for another program that fetches the same", 0);
-            let outcome = file.lock();
-            progress.finish();
-            outcome
-        }
-        Err(TryLockError::Error(source)) => Err(source),
-        Ok(()) => Ok(()),
-    };
-    match outcome {
-        Ok(()) => Ok(Some(file)),
-        Err(source) if source.kind() == io::ErrorKind::Unsupported => Ok(None),
-        Err(source) => Err(FetchError::disk(&path)(source)),
-    }
+    let path = folder.join("lock");
+    let locked = alone::keep_alone(&path, "waiting for another program that fetches the same", progress);
+    locked.map_err(FetchError::disk(&path))
 }
