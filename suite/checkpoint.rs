@@ -72,7 +72,11 @@ fn bytes<S: Serialize>(weights: &Weights, state: &S) -> Result<Vec<u8>, Checkpoi
     )?)
 }
 
-fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
+/// Writes exactly these bytes to `path`, whole or not at all.
+///
+/// # Errors
+/// If the disk is full or the folder cannot be written.
+pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(io("create", folder))?;
     let temporary = path.with_extension(format!("{}.tmp", std::process::id()));

@@ -42,6 +42,12 @@ pub enum Command {
     /// Paired difference of two sets of records, with interval and test
     #[command(after_help = COMPARE_EXAMPLES)]
     Compare(CompareArgs),
+    /// The encoder that a run pretrained, as one safetensors file
+    #[command(after_help = EXPORT_EXAMPLES)]
+    Export(ExportArgs),
+    /// The encoder of the authors' release, made into such a file
+    #[command(after_help = IMPORT_EXAMPLES)]
+    Import(ImportArgs),
     /// Print a shell's completion script
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions(CompletionsArgs),
@@ -56,7 +62,7 @@ pub struct RunArgs {
     /// What makes the labels: rq or vq [default: rq; none for random-init]
     #[arg(long, value_name = "NAME")]
     pub quantizer: Option<String>,
-    /// What trains the encoder: bridle, bridle-joint, or random-init, which trains nothing [default: bridle]
+    /// What trains the encoder: bridle or bridle-joint; random-init and scratch pretrain nothing [default: bridle]
     #[arg(long, value_name = "NAME")]
     pub method: Option<String>,
     /// Values to start from: smoke (about a minute), mini (learns for real) or paper [default: mini]
@@ -68,6 +74,12 @@ pub struct RunArgs {
     /// The authors' code with its oddities [default: authors]
     #[arg(long, value_name = "NAME")]
     pub recipe: Option<String>,
+    /// Run each change of the corrected recipe alone too, and all together: one ablation table
+    #[arg(long, conflicts_with = "recipe")]
+    pub ablation: bool,
+    /// Start from these weights, written by `export` or `import`, and skip pretraining
+    #[arg(long, value_name = "FILE")]
+    pub init: Option<PathBuf>,
     /// Any value of the plan, by its name as printed by `check`; may be given again
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -268,6 +280,49 @@ pub struct CompareArgs {
     pub format: TableFormat,
 }
 
+/// Arguments of `export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The record of the run; its weights lie below ./runs
+    #[arg(value_name = "RECORD")]
+    pub record: PathBuf,
+    /// The file to write
+    #[arg(long, value_name = "FILE")]
+    pub to: PathBuf,
+}
+
+/// Arguments of `import`.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// A state dictionary as a safetensors file of 32-bit floats
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Which of the authors' two code bases it comes from: audio-image or video
+    #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true)]
+    pub release: Release,
+    /// The task that it was trained on, for the input's form
+    #[arg(long, value_name = "NAME")]
+    pub task: String,
+    /// Values with its sizes
+    #[arg(long, value_name = "NAME", default_value = "paper")]
+    pub preset: String,
+    /// Any value of the plan, such as model.dim
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// The file to write
+    #[arg(long, value_name = "FILE")]
+    pub to: PathBuf,
+}
+
+/// The authors' code bases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Release {
+    /// Audio and image models
+    AudioImage,
+    /// Video models
+    Video,
+}
+
 /// Arguments of `completions`.
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
@@ -324,7 +379,11 @@ Examples:
   bridle-bench run --task esc50 --quantizer vq --set pretrain.rounds=1 --set probe.epochs=50
       other values than the preset's
   bridle-bench run --task esc50 --quantizer rq --resume
-      go on after an interruption";
+      go on after an interruption
+  bridle-bench run --task esc50 --init encoder.safetensors --protocol linear-probe,knn,finetune
+      judge an existing encoder
+  bridle-bench run --task esc50 --backend tch --ablation
+      the authors' code, each correction of it alone, and all together, in one table";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:
@@ -385,6 +444,20 @@ A difference is shown where its 95 % interval leaves out 0 and p is at most 0.05
 Intervals and tests are over test samples: of one seed, they tell two trained
 models apart, not two methods. Where several seeds ran, the verdict also says
 whether the interval over seeds leaves out 0.";
+
+const EXPORT_EXAMPLES: &str = "\
+Examples:
+  bridle-bench export results/records/esc50/bridle-rq/0123456789ab-tch-fp32-s0-f1.json --to encoder.safetensors
+      parameters by name, with a card of sizes, input and origin in the file's header
+  bridle-bench run --task esc50 --init encoder.safetensors --protocol finetune
+      what such a file is for";
+
+const IMPORT_EXAMPLES: &str = "\
+Examples:
+  bridle-bench import state.safetensors --release audio-image --task audioset --to encoder.safetensors
+      the authors' audio model, at the sizes of preset paper
+  bridle-bench import state.safetensors --release video --task kinetics --set model.depth=4 --to encoder.safetensors
+      another depth";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:

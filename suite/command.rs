@@ -2,7 +2,9 @@
 
 pub mod check;
 pub mod compare;
+pub mod export;
 pub mod fetch;
+pub mod import;
 pub mod list;
 pub mod regress;
 pub mod run;
@@ -27,6 +29,8 @@ pub fn perform(cli: &Cli) -> Result<Exit> {
         Command::Table(args) => table::perform(args).map(|()| Exit::Done),
         Command::Compare(args) => compare::perform(args).map(|()| Exit::Done),
         Command::Regress(args) => regress::perform(args),
+        Command::Export(args) => export::perform(args).map(|()| Exit::Done),
+        Command::Import(args) => import::perform(args).map(|()| Exit::Done),
         Command::Completions(args) => {
             let mut script = Vec::new();
             clap_complete::generate(args.shell, &mut Cli::command(), "bridle-bench", &mut script);

@@ -4,6 +4,7 @@
 //! cli -> request -> plan     what was asked for, with every value resolved
 //! command                    one file for each command
 //! model, input, labels       from the plan to sizes, from samples to batches, from the tokenizer to codes
+//! model_file                 weights of an encoder with what they are, for exchange
 //! train                      the phases of pretraining, one loop for their steps
 //! protocol                   how a frozen encoder is judged
 //! checkpoint                 what a run needs to go on
@@ -25,6 +26,7 @@ pub mod labels;
 pub mod machine;
 pub mod metrics_log;
 pub mod model;
+pub mod model_file;
 pub mod plan;
 pub mod progress;
 pub mod protocol;

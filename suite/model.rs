@@ -35,6 +35,23 @@ pub fn geometry(plan: &Plan) -> model::Geometry {
     }
 }
 
+/// The position table [N, D] where it is not that of the plan's own geometry: rows of a longer sound's table.
+pub fn cropped_positions(plan: &Plan) -> Option<Vec<f32>> {
+    let crop = plan.position_crop()?;
+    let longer = match geometry(plan) {
+        model::Geometry::Audio { mels, patch, rows, .. } => model::Geometry::Audio {
+            frames: crop.frames,
+            mels,
+            patch,
+            rows,
+        },
+        other => other,
+    };
+    let dim = plan.model.dim;
+    let table = bridle::position::table(&longer, dim);
+    Some(table[crop.first * dim..(crop.first + crop.tokens) * dim].to_vec())
+}
+
 /// Sizes of the encoder (and of the tokenizer's body).
 pub fn encoder(plan: &Plan) -> model::StackConfig {
     let sizes = &plan.model;
@@ -108,7 +125,9 @@ fn codes(quantizer: &Quantizer) -> model::QuantizerConfig {
 mod tests {
     #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
     use super::*;
+    use crate::model_file::ModelCard;
     use crate::plan::PlanRequest;
+    use crate::plan::resolve::InitRequest;
     use bridle::codebook::SeededPicks;
     use bridle::init::Init;
     use bridle::quantizer::{AnyQuantizer, Mode, Quantizer as _};
@@ -238,5 +257,90 @@ mod tests {
         assert_ne!(a[32..], b[32..]);
         let scrambled = table(&[]);
         assert_ne!(row(&scrambled, 3)[..32], row(&scrambled, 11)[..32]);
+    }
+
+    /// Weights trained on twice ESC-50's length, as the authors have them from AudioSet.
+    fn on_longer_sounds(set: &[&str]) -> Plan {
+        let longer = Plan::resolve(&PlanRequest {
+            task: "audioset".to_owned(),
+            preset: Some("smoke".to_owned()),
+            ..PlanRequest::default()
+        });
+        let init = InitRequest {
+            name: "longer.safetensors".to_owned(),
+            sha256: "0".repeat(64),
+            card: ModelCard::of(&longer.unwrap(), None),
+        };
+        Plan::resolve(&PlanRequest {
+            task: "esc50".to_owned(),
+            preset: Some("smoke".to_owned()),
+            init: Some(init),
+            set: set.iter().map(|&set| set.to_owned()).collect(),
+            ..PlanRequest::default()
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn a_shorter_clip_takes_rows_from_the_middle_of_the_longer_table() {
+        let with_cls = {
+            let geometry = model::Geometry::Audio {
+                frames: 1024,
+                mels: 128,
+                patch: 16,
+                rows: bridle::position::AudioRows::Scrambled,
+            };
+            let dim = on_longer_sounds(&[]).model.dim;
+            let cls = std::iter::repeat_n(0.0, dim);
+            let rows: Vec<f32> = cls.chain(bridle::position::table(&geometry, dim)).collect();
+            move |row: usize| rows[row * dim..(row + 1) * dim].to_vec()
+        };
+        for (set, by_time) in [(&[][..], false), (&["esc50.position_crop=by-time"], true)] {
+            let plan = on_longer_sounds(set);
+            let table = cropped_positions(&plan).unwrap();
+            let rows = bridle::position::crop_rows(plan.tokens(), by_time);
+            let expected: Vec<f32> = rows[1..].iter().flat_map(|&row| with_cls(row)).collect();
+            assert_eq!(table, expected, "{set:?}");
+        }
+        // trained on the same length, there is nothing to crop
+        assert_eq!(cropped_positions(&plan(&[])), None);
+    }
+
+    #[test]
+    fn weights_of_another_kind_of_input_are_refused_by_name() {
+        let card = ModelCard::of(&plan(&[]), None);
+        let refusal = |task: &str, set: &str| {
+            let request = PlanRequest {
+                task: task.to_owned(),
+                init: Some(InitRequest {
+                    name: "short.safetensors".to_owned(),
+                    sha256: "0".repeat(64),
+                    card: card.clone(),
+                }),
+                set: [set]
+                    .iter()
+                    .filter(|set| !set.is_empty())
+                    .map(|set| set.to_string())
+                    .collect(),
+                ..PlanRequest::default()
+            };
+            Plan::resolve(&request).unwrap_err().to_string()
+        };
+        assert_eq!(
+            refusal("audioset", ""),
+            "`data.frames`: 1024, but the weights given with --init were trained on 512, and on none longer"
+        );
+        assert_eq!(
+            refusal("synthetic-image", ""),
+            "`data.kind`: image, but the weights given with --init were trained on audio"
+        );
+        assert_eq!(
+            refusal("esc50", "model.dim=64"),
+            "`model.dim` is a fact of the weights given with --init and cannot be set"
+        );
+        assert_eq!(
+            refusal("esc50", "method=bridle"),
+            "method `init` is that of weights given with --init, and --init has no other method"
+        );
     }
 }

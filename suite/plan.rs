@@ -22,6 +22,7 @@ pub use choice::{
 pub use flat::{Difference, Flat, PlanReadError, difference, spell};
 pub use resolve::{PlanError, PlanRequest};
 
+use bridle::position::crop_rows;
 use bridle_tasks::InputSpec;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +41,9 @@ pub struct Plan {
     pub protocols: Vec<Protocol>,
     /// What makes the labels; absent where nothing is pretrained.
     pub quantizer: Option<Quantizer>,
+    /// The weights that are started from, where they were given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<Init>,
     /// What the model sees.
     pub data: Data,
     /// Encoder, decoder and estimator.
@@ -74,6 +78,20 @@ pub struct Plan {
     /// Fine-tuning.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finetune: Option<Finetune>,
+}
+
+/// Weights that were given with `--init`. Their sizes and the order of their position rows are values of the plan too.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Init {
+    /// Their file's name, without its folder: a name, not part of the hash.
+    pub name: String,
+    /// SHA-256 of the file.
+    pub sha256: String,
+    /// Frames of the inputs that they were trained on (audio); of more, this plan's inputs take their rows of positions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frames: Option<usize>,
+    /// Whether they may have seen inputs of test samples (never their classes). Scores are then of another kind.
+    pub transductive: bool,
 }
 
 /// The task's data as the model sees it.
@@ -361,6 +379,26 @@ pub struct Pretraining<'a> {
     pub joint: Option<&'a Joint>,
 }
 
+/// Rows of a longer sound's position table: those of tokens `first` and after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PositionCrop {
+    /// Frames of the longer sound.
+    pub frames: usize,
+    /// The longer sound's token whose row the first token takes.
+    pub first: usize,
+    /// Tokens of this plan's inputs.
+    pub tokens: usize,
+    /// Tokens of the longer sound.
+    pub of: usize,
+}
+
+impl PositionCrop {
+    /// Whether the longer table has all these rows.
+    pub fn fits(&self) -> bool {
+        self.first + self.tokens <= self.of
+    }
+}
+
 /// What a phase trains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PhaseKind {
@@ -430,6 +468,24 @@ impl Plan {
                 [frames / self.model.tubelet.unwrap_or(1), side / patch, side / patch]
             }
         }
+    }
+
+    /// Which rows of a longer position table the tokens take, where weights were given that were trained on longer sounds.
+    pub fn position_crop(&self) -> Option<PositionCrop> {
+        let (init, InputSpec::Audio { frames, mels, .. }) = (self.init.as_ref()?, &self.data.input) else {
+            return None;
+        };
+        let longer = init.frames.filter(|longer| longer > frames)?;
+        let tokens = |frames: usize| (frames / self.model.patch) * (mels / self.model.patch);
+        let crop = self.esc50.as_ref().map(|esc50| esc50.position_crop);
+        // row 0 of the table is the class token's
+        let first = crop.map_or(0, |crop| crop_rows(1, crop == Esc50Crop::ByTime)[1] - 1);
+        Some(PositionCrop {
+            frames: longer,
+            first,
+            tokens: tokens(*frames),
+            of: tokens(longer),
+        })
     }
 
     /// Tokens of one input, without the class token.

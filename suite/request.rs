@@ -2,8 +2,11 @@
 
 use crate::cli::{Format, RunArgs};
 use crate::error::{Failure, Result, UnknownName};
+use crate::exit::Exit;
+use crate::model_file::{ModelFile, ModelFileError};
 use crate::plan::choice::choices;
-use crate::plan::{Plan, PlanRequest};
+use crate::plan::resolve::InitRequest;
+use crate::plan::{Plan, PlanRequest, recipe};
 use crate::terminal;
 use bridle_backends::{Choice, Name};
 use bridle_tasks::{Limits, OpenRequest, Task, TaskSpec};
@@ -45,6 +48,10 @@ pub struct RunRequest {
     pub task: &'static dyn Task,
     /// Every value that decides the numbers. The data's variant is not known yet.
     pub plan: Plan,
+    /// Further plans to run after it, each with one or all changes of the recipe.
+    pub ablation: Vec<Plan>,
+    /// Weights to start from in place of pretraining.
+    pub init: Option<ModelFile>,
     /// Test folds; one `None` for a task without folds.
     pub folds: Vec<Option<u8>>,
     /// Root seeds.
@@ -75,6 +82,7 @@ impl RunRequest {
     /// # Errors
     /// Wrong use, with the word and the right ones.
     pub fn new(args: &RunArgs) -> Result<Self> {
+        let init = args.init.as_deref().map(ModelFile::read).transpose()?;
         let wanted = PlanRequest {
             task: args.task.clone(),
             method: args.method.clone(),
@@ -83,11 +91,25 @@ impl RunRequest {
             recipe: args.recipe.clone(),
             protocols: args.protocol.clone(),
             subset: args.subset,
+            init: init.as_ref().map(|file| InitRequest {
+                name: file.name.clone(),
+                sha256: file.sha256.clone(),
+                card: file.card.clone(),
+            }),
             set: args.set.clone(),
         };
         let task = wanted.task()?;
         let spec = task.spec();
         let plan = Plan::resolve_for(&spec, &wanted)?;
+        let ablation = if args.ablation {
+            ablation(&spec, &wanted, &plan)?
+        } else {
+            Vec::new()
+        };
+        let folds = folds(&args.folds, &spec)?;
+        if let Some(file) = &init {
+            unseen(file, &plan, &folds)?;
+        }
         if !plan.method.pretrains() && args.quantizer.is_some() {
             terminal::talk(&format!(
                 "note: method {} makes no labels; --quantizer is not used",
@@ -95,8 +117,10 @@ impl RunRequest {
             ));
         }
         Ok(Self {
-            folds: folds(&args.folds, &spec)?,
+            folds,
             task,
+            ablation,
+            init,
             seeds: seeds(args.seed, args.seeds)?,
             backend: backend(args)?,
             dtype: args.dtype.parse::<Dtype>()?,
@@ -128,6 +152,53 @@ impl RunRequest {
             threads: self.backend.threads.unwrap_or(0),
             limits: Limits::default(),
         }
+    }
+}
+
+/// The plan with each change of the corrected recipe that it has a place for, alone; then with all of them.
+fn ablation(spec: &TaskSpec, wanted: &PlanRequest, plan: &Plan) -> Result<Vec<Plan>> {
+    let changes: Vec<String> = recipe::changes(plan).collect();
+    let sets = changes.iter().map(std::slice::from_ref).chain([&changes[..]]);
+    let with = |set: &[String]| {
+        let mut wanted = wanted.clone();
+        wanted.set.extend_from_slice(set);
+        Plan::resolve_for(spec, &wanted)
+    };
+    Ok(sets.map(with).collect::<std::result::Result<_, _>>()?)
+}
+
+/// Refuses weights that were trained on inputs of the samples they are to be tested on, unless the plan says so.
+fn unseen(file: &ModelFile, plan: &Plan, folds: &[Option<u8>]) -> Result<()> {
+    let allowed = plan.init.as_ref().is_some_and(|init| init.transductive);
+    let Some(origin) = file
+        .card
+        .origin
+        .as_ref()
+        .filter(|origin| origin.task == plan.task && !allowed)
+    else {
+        return Ok(());
+    };
+    if !origin.transductive && folds.iter().all(|fold| *fold == origin.fold) {
+        return Ok(());
+    }
+    let message = format!(
+        "`{}` was trained on inputs of the test samples of {}",
+        file.name, plan.task
+    );
+    let way_out = match (origin.transductive, origin.fold) {
+        (false, Some(fold)) => format!("--folds {fold}, which its training left out, or --set init.transductive=true"),
+        _ => "--set init.transductive=true, and the record says so".to_owned(),
+    };
+    Err(Failure::wrong_use(message).with_way_out(way_out))
+}
+
+impl From<ModelFileError> for Failure {
+    fn from(error: ModelFileError) -> Self {
+        let way_out = match &error {
+            ModelFileError::Read { .. } => "the path of a file that `bridle-bench export` or `import` wrote",
+            _ => "`bridle-bench export RECORD` writes such files, `import` makes them of foreign weights",
+        };
+        Self::new(Exit::Data, error).with_way_out(way_out)
     }
 }
 
@@ -180,7 +251,6 @@ mod tests {
     #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
     use super::*;
     use crate::cli::{Cli, Command};
-    use crate::exit::Exit;
     use clap::Parser;
 
     fn request(line: &str) -> Result<RunRequest> {

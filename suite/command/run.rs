@@ -23,6 +23,7 @@ use bridle_results::store;
 use bridle_seed::Seed;
 use bridle_tasks::Dataset;
 use burn::module::AutodiffModule;
+use burn::tensor::{Tensor, TensorData};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -37,7 +38,13 @@ pub fn perform(args: &RunArgs) -> Result<Exit> {
     let interrupt = Interrupt::listen().map_err(|error| Failure::fault("cannot listen for signals", error))?;
     let progress = TerminalProgress::default();
     let dataset = request.task.open(&request.open_request(), &progress)?;
-    request.plan = request.plan.with_variant(&dataset.facts.variant);
+    let variant = &dataset.facts.variant;
+    request.plan = request.plan.with_variant(variant);
+    request.ablation = request
+        .ablation
+        .into_iter()
+        .map(|plan| plan.with_variant(variant))
+        .collect();
     let job = Runs {
         request: &request,
         dataset: &dataset,
@@ -69,9 +76,11 @@ impl Job for Runs<'_> {
 
     fn run<B: TrainBackend>(self, device: B::Device, facts: Facts) -> Self::Output {
         let mut records = Vec::new();
-        for &seed in &self.request.seeds {
-            for &fold in &self.request.folds {
-                records.push(OneRun::new(&self, &facts, seed, fold)?.perform::<B>(&device)?);
+        for plan in std::iter::once(&self.request.plan).chain(&self.request.ablation) {
+            for &seed in &self.request.seeds {
+                for &fold in &self.request.folds {
+                    records.push(OneRun::new(&self, plan, &facts, seed, fold)?.perform::<B>(&device)?);
+                }
             }
         }
         Ok(records)
@@ -109,8 +118,8 @@ struct Judged {
 }
 
 impl<'a> OneRun<'a> {
-    fn new(runs: &Runs<'a>, facts: &'a Facts, seed: u64, fold: Option<u8>) -> Result<Self> {
-        let (request, plan) = (runs.request, &runs.request.plan);
+    fn new(runs: &Runs<'a>, plan: &'a Plan, facts: &'a Facts, seed: u64, fold: Option<u8>) -> Result<Self> {
+        let request = runs.request;
         let (train, test) = runs.dataset.split(fold);
         let dtype = request.dtype.word();
         let pretrains = plan.method.pretrains();
@@ -204,7 +213,7 @@ impl<'a> OneRun<'a> {
             let init = Init::<B>::new(seed.child("weights").child("student").child("encoder"), device);
             let encoder = Vit::new(&model::geometry(self.plan), &model::encoder(self.plan), &init);
             return Ok(Pretrained {
-                encoder: encoder.valid(),
+                encoder: self.given(encoder)?.valid(),
                 phases: Vec::new(),
             });
         };
@@ -258,6 +267,26 @@ impl<'a> OneRun<'a> {
             encoder: student.encoder.valid(),
             phases: state.done,
         })
+    }
+
+    /// The encoder with the weights that were given with `--init`, if any were.
+    fn given<B: TrainBackend>(&self, encoder: Vit<B>) -> Result<Vit<B>> {
+        let Some(file) = &self.request.init else {
+            return Ok(encoder);
+        };
+        let mut encoder = weights::load(encoder, &file.weights).map_err(|error| {
+            let failure = Failure::new(Exit::Data, error);
+            failure.with_way_out(format!(
+                "write `{}` again with `bridle-bench export` or `import`",
+                file.name
+            ))
+        })?;
+        if let Some(table) = model::cropped_positions(self.plan) {
+            let shape = encoder.positions().dims();
+            let device = encoder.positions().device();
+            encoder.set_positions(Tensor::from_data(TensorData::new(table, shape), &device));
+        }
+        Ok(encoder)
     }
 
     /// A finished pretraining with the same hash, if there is one.

@@ -111,6 +111,8 @@ choices! {
         RandomInit = "random-init",
         /// no pretraining: fine-tuning from random weights, a control
         Scratch = "scratch",
+        /// no pretraining here: the weights given with --init, whatever made them
+        Init = "init",
     }
     known: []
 }
@@ -124,7 +126,7 @@ impl Method {
     /// The protocols that can judge its encoder, the usual one first.
     pub fn protocols(self) -> &'static [Protocol] {
         match self {
-            Self::Bridle | Self::BridleJoint => Protocol::ALL,
+            Self::Bridle | Self::BridleJoint | Self::Init => Protocol::ALL,
             // fine-tuning random weights is the other control, by its own name
             Self::RandomInit => &[Protocol::LinearProbe, Protocol::Knn],
             Self::Scratch => &[Protocol::Finetune],

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Names for values, which decide nothing themselves.
-pub(super) const NAMES: [&str; 2] = ["preset", "recipe"];
+pub(super) const NAMES: [&str; 3] = ["preset", "recipe", "init.name"];
 /// Values that matter only after pretraining: by name, and by the start of the name.
 const AFTER_PRETRAINING: [&str; 1] = ["protocols"];
 const SECTIONS_AFTER_PRETRAINING: [&str; 4] = ["probe.", "knn.", "finetune.", "esc50."];

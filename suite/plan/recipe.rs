@@ -1,6 +1,6 @@
 //! The recipe: one plan value per oddity of the authors' code, so that the effect of each can be measured alone.
 
-use super::Recipe;
+use super::{Plan, Recipe, spell};
 use serde_json::Value;
 
 /// One oddity: where it stands in the plan and what each recipe makes of it.
@@ -44,4 +44,24 @@ impl Oddity {
         };
         serde_json::from_str(text).unwrap_or_else(|_| text.into())
     }
+}
+
+/// The changes of the corrected recipe that would change this plan's numbers, as assignments of `--set`. Left out are
+/// values that the plan holds already, has no section for, or has no use for.
+pub fn changes(plan: &Plan) -> impl Iterator<Item = String> {
+    let flat = plan.to_flat();
+    let single = plan
+        .quantizer
+        .as_ref()
+        .is_some_and(|quantizer| quantizer.soft_codes == Some(1));
+    let whole = plan.position_crop().is_none();
+    let idle = move |key: &str| match key {
+        "quantizer.soft_pick" => single,
+        "esc50.position_crop" => whole,
+        _ => false,
+    };
+    ODDITIES.iter().filter_map(move |oddity| {
+        let (now, corrected) = (flat.get(oddity.key)?, oddity.value(Recipe::Corrected));
+        (*now != corrected && !idle(oddity.key)).then(|| format!("{}={}", oddity.key, spell(&corrected)))
+    })
 }

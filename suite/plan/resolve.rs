@@ -5,6 +5,7 @@ use super::flat::{Difference, Flat, difference, flatten, insert, merge, remove};
 use super::{FinetuneLoss, Method, Plan, Protocol, QuantizerKind, Recipe, preset, recipe};
 use crate::error::{Failure, UnknownName};
 use crate::exit::Exit;
+use crate::model_file::ModelCard;
 use bridle_tasks::{DataError, InputSpec, MainMetric, Task, TaskSpec};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -26,8 +27,21 @@ pub struct PlanRequest {
     pub protocols: Vec<String>,
     /// The first so many samples per class.
     pub subset: Option<usize>,
+    /// Weights to start from in place of pretraining.
+    pub init: Option<InitRequest>,
     /// `key=value` for any value of the plan, applied in order.
     pub set: Vec<String>,
+}
+
+/// Weights that were given, and what their file says of them.
+#[derive(Clone, Debug)]
+pub struct InitRequest {
+    /// The file's name, without its folder.
+    pub name: String,
+    /// SHA-256 of the file.
+    pub sha256: String,
+    /// What the weights are.
+    pub card: ModelCard,
 }
 
 impl PlanRequest {
@@ -77,6 +91,12 @@ pub enum PlanError {
     /// A plan value that cannot be set.
     #[error("`{0}` is a fact of the data and cannot be set")]
     Fact(String),
+    /// A plan value that given weights decide.
+    #[error("`{0}` is a fact of the weights given with --init and cannot be set")]
+    FactOfWeights(String),
+    /// Weights and another method, or the method without weights.
+    #[error("method `init` is that of weights given with --init, and --init has no other method")]
+    InitMethod,
     /// A plan value of the wrong kind or out of its range.
     #[error("`{key}`: {why}")]
     Value {
@@ -114,6 +134,7 @@ impl From<PlanError> for Failure {
                 Some("`bridle-bench check --task <TASK>` prints every value of the plan by its name")
             }
             PlanError::NotAssignment(_) => Some("--set pretrain.batch=32"),
+            PlanError::InitMethod => Some("--init FILE without --method; `bridle-bench export` makes such files"),
             PlanError::Changed { .. } => Some("the options of that run, or no --resume, which starts another one"),
             _ => None,
         };
@@ -127,6 +148,19 @@ const PLAN_VALUE: &str = "plan value";
 const BINARY: (&str, &str) = ("finetune.loss", "binary");
 /// Values that the data decides.
 const FACTS: [&str; 3] = ["data.kind", "data.version", "data.variant"];
+/// Values that given weights decide.
+const FACTS_OF_WEIGHTS: [&str; 10] = [
+    "init.name",
+    "init.sha256",
+    "init.frames",
+    "model.patch",
+    "model.tubelet",
+    "model.dim",
+    "model.depth",
+    "model.heads",
+    "model.mlp_ratio",
+    "position.audio_rows",
+];
 
 impl Plan {
     /// Resolves every value: preset, recipe, the task's facts, then `--subset` and `--set`; then checks all of them.
@@ -144,13 +178,16 @@ impl Plan {
     pub fn resolve_for(task: &TaskSpec, request: &PlanRequest) -> Result<Self, PlanError> {
         let (request, values) = split_names(request)?;
         let names = Names::parse(&request)?;
-        let (tree, pruned) = names.tree(task, request.subset);
+        let (tree, pruned) = names.tree(task, request.subset, request.init.as_ref());
         let mut plan = Self::from_flat(&flatten(&tree)).expect("every preset is resolved by a test");
         let mut flat = plan.to_flat();
         for (key, text) in &values {
             let current = flat.get(key).ok_or_else(|| no_such_value(key, &flat, &pruned))?;
             if FACTS.contains(&key.as_str()) {
                 return Err(PlanError::Fact(key.clone()));
+            }
+            if plan.init.is_some() && FACTS_OF_WEIGHTS.contains(&key.as_str()) {
+                return Err(PlanError::FactOfWeights(key.clone()));
             }
             let wrong = |why: String| PlanError::Value { key: key.clone(), why };
             let value = parse_like(current, text).map_err(wrong)?;
@@ -160,6 +197,10 @@ impl Plan {
             flat = plan.to_flat();
         }
         plan.validate()?;
+        request
+            .init
+            .as_ref()
+            .map_or(Ok(()), |init| plan.validate_init(&init.card))?;
         let loss = plan.finetune.as_ref().map(|finetune| finetune.loss);
         match (task.metric, loss) {
             (MainMetric::Map, Some(FinetuneLoss::CrossEntropy)) => Err(PlanError::Value {
@@ -217,6 +258,22 @@ fn split_names(request: &PlanRequest) -> Result<(PlanRequest, Vec<(String, Strin
     Ok((request, values))
 }
 
+impl InitRequest {
+    /// Puts into the plan what the weights decide.
+    fn lay_over(&self, tree: &mut Value) {
+        let ModelCard { model, audio_rows, .. } = &self.card;
+        merge(&mut tree["model"], json!(model));
+        if let Some(rows) = audio_rows {
+            insert(tree, "position.audio_rows", json!(rows));
+        }
+        let mut init = json!({"name": self.name, "sha256": self.sha256, "transductive": false});
+        if let InputSpec::Audio { frames, .. } = self.card.input {
+            init["frames"] = frames.into();
+        }
+        tree["init"] = init;
+    }
+}
+
 /// The parsed names of a request.
 struct Names {
     method: Method,
@@ -239,7 +296,15 @@ impl Names {
                 protocols.push(protocol);
             }
         }
-        let method: Method = or(&request.method, "bridle").parse()?;
+        let default = if request.init.is_some() {
+            Method::Init
+        } else {
+            Method::Bridle
+        };
+        let method: Method = or(&request.method, default.word()).parse()?;
+        if (method == Method::Init) != request.init.is_some() {
+            return Err(PlanError::InitMethod);
+        }
         let fitting = method.protocols();
         if protocols.is_empty() {
             protocols.extend(fitting.first());
@@ -257,7 +322,7 @@ impl Names {
     }
 
     /// All sections of the plan, and what was left out of it.
-    fn tree(&self, task: &TaskSpec, subset: Option<usize>) -> (Value, Pruned) {
+    fn tree(&self, task: &TaskSpec, subset: Option<usize>, init: Option<&InitRequest>) -> (Value, Pruned) {
         let mut tree = json!({
             "task": task.name, "method": self.method, "quantizer": null, "preset": self.preset.name,
             "recipe": self.recipe, "protocols": self.protocols, "data": task.input,
@@ -272,6 +337,9 @@ impl Names {
         recipe::ODDITIES
             .iter()
             .for_each(|oddity| insert(&mut tree, oddity.key, oddity.value(self.recipe)));
+        if let Some(init) = init {
+            init.lay_over(&mut tree);
+        }
         if task.metric == MainMetric::Map {
             insert(&mut tree, BINARY.0, BINARY.1.into());
         }
@@ -315,7 +383,7 @@ impl Names {
                     &["pretrain.rounds", "pretrain.tokenizer"],
                 );
             }
-            Method::RandomInit | Method::Scratch => {
+            Method::RandomInit | Method::Scratch | Method::Init => {
                 let pretraining = [
                     "model.decoder",
                     "model.estimator",
@@ -326,7 +394,7 @@ impl Names {
                 ];
                 leave_out(format!("{method} has no pretraining"), &pretraining);
                 leave_out(format!("{method} makes no labels"), &["quantizer"]);
-                if self.method == Method::RandomInit {
+                if !self.protocols.contains(&Protocol::Finetune) {
                     leave_out(format!("{method} trains nothing"), &["augment"]);
                 }
             }

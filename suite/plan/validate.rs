@@ -1,6 +1,7 @@
 //! What a plan's values must satisfy before any work starts.
 
 use super::{Decoder, DecoderKind, Finetune, Knn, MaskKind, Phase, Plan, PlanError, Probe, Quantizer};
+use crate::model_file::ModelCard;
 use bridle_tasks::InputSpec;
 
 /// The only grid of tokens (time x mel) that the Swin decoder is made for.
@@ -65,6 +66,54 @@ impl Plan {
                 })?;
                 divides("data.side", side)
             }
+        }
+    }
+
+    /// Checks that this plan's inputs are such as the given weights can take.
+    ///
+    /// # Errors
+    /// Names the value that does not fit.
+    pub(super) fn validate_init(&self, card: &ModelCard) -> Result<(), PlanError> {
+        let same = |key: &str, here: usize, there: usize| {
+            require(here == there, key, || {
+                format!("{here}, but the weights given with --init were trained on {there}")
+            })
+        };
+        match (&self.data.input, &card.input) {
+            (
+                InputSpec::Audio { frames, mels, .. },
+                InputSpec::Audio {
+                    frames: longer,
+                    mels: theirs,
+                    ..
+                },
+            ) => {
+                same("data.mels", *mels, *theirs)?;
+                require(frames <= longer, "data.frames", || {
+                    format!("{frames}, but the weights given with --init were trained on {longer}, and on none longer")
+                })?;
+                let crop = self.position_crop();
+                require(crop.is_none_or(|crop| crop.fits()), "data.frames", || {
+                    format!("{frames} frames taken from the middle of {longer} go beyond their end")
+                })
+            }
+            (InputSpec::Image { side, .. }, InputSpec::Image { side: theirs, .. }) => same("data.side", *side, *theirs),
+            (
+                InputSpec::Video { frames, side, .. },
+                InputSpec::Video {
+                    frames: length,
+                    side: theirs,
+                    ..
+                },
+            ) => same("data.side", *side, *theirs).and(same("data.frames", *frames, *length)),
+            (here, there) => require(false, "data.kind", || {
+                format!(
+                    "{:?}, but the weights given with --init were trained on {:?}",
+                    here.modality(),
+                    there.modality()
+                )
+                .to_lowercase()
+            }),
         }
     }
 

@@ -107,7 +107,8 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
         let seed = subject.seed.child("finetune");
         let init = Init::<B>::new(seed.child("weights"), subject.device);
         let encoder = Vit::new(subject.encoder.geometry(), &crate::model::encoder(subject.plan), &init);
-        let encoder = weights::load(encoder, &weights::collect(subject.encoder))?;
+        let mut encoder = weights::load(encoder, &weights::collect(subject.encoder))?;
+        encoder.set_positions(Tensor::from_inner(subject.encoder.positions()));
         let mut model = Classifier::new(encoder, subject.classes(), &init);
         let mut optimizer = AdamW::new(adamw(values));
         let data = Some(subject.dataset.facts.manifest_sha256.clone());

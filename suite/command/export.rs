@@ -1,0 +1,70 @@
+//! `export`: the encoder that a run pretrained, as a model file.
+
+use crate::checkpoint;
+use crate::cli::ExportArgs;
+use crate::error::{Failure, Result};
+use crate::exit::Exit;
+use crate::model_file::{self, ModelCard, Origin};
+use crate::plan::Plan;
+use crate::request::RUNS;
+use crate::terminal;
+use crate::train::{self, State};
+use bridle::weights::Weights;
+use bridle_results::record::RunRecord;
+use bridle_results::store;
+use std::path::{Path, PathBuf};
+
+/// Finds the weights that a record's run left below `runs`, and writes those of the encoder with their card.
+///
+/// # Errors
+/// If the record cannot be read or its run pretrained nothing, if its weights are gone, or if the file cannot be written.
+pub fn perform(args: &ExportArgs) -> Result<()> {
+    let record = store::read(&args.record)?;
+    let path = pretrained(&record, &args.record)?;
+    let (weights, _): (Weights, State) = checkpoint::read_file(&path).map_err(|error| {
+        let failure = Failure::new(Exit::Data, error);
+        failure
+            .with_way_out("the folder that the run was started in, or `bridle-bench run` with the record's plan again")
+    })?;
+    let plan = Plan::from_flat(&record.plan).map_err(|error| {
+        Failure::fault(
+            format!("the plan in `{}` is not readable", args.record.display()),
+            error,
+        )
+    })?;
+    let card = ModelCard::of(&plan, origin(&record, &plan));
+    let weights = train::under(&weights, "encoder.");
+    model_file::write(&args.to, &card, &weights).map_err(|error| Failure::new(Exit::Fault, error))?;
+    let parameters: usize = weights.values().map(|values| values.data.len()).sum();
+    terminal::talk(&format!(
+        "{}: {} tensors, {parameters} parameters; `--init` takes it",
+        args.to.display(),
+        weights.len()
+    ));
+    Ok(())
+}
+
+/// Where a run leaves what it pretrained.
+fn pretrained(record: &RunRecord, path: &Path) -> Result<PathBuf> {
+    let hash = record.pretrain_hash.as_ref().ok_or_else(|| {
+        let message = format!(
+            "`{}` is of method {}, which pretrains nothing",
+            path.display(),
+            record.method()
+        );
+        Failure::wrong_use(message).with_way_out("the record of a run that pretrains")
+    })?;
+    Ok(Path::new(RUNS).join("pretrained").join(format!("{hash}.safetensors")))
+}
+
+fn origin(record: &RunRecord, plan: &Plan) -> Option<Origin> {
+    Some(Origin {
+        task: plan.task.clone(),
+        fold: record.fold,
+        transductive: plan.pretrain.as_ref()?.transductive,
+        method: plan.label(),
+        seed: record.seed,
+        pretrain_hash: record.pretrain_hash.clone()?,
+        commit: record.program.commit.clone(),
+    })
+}

@@ -1,0 +1,87 @@
+//! `import`: the encoder of the authors' release, as a model file.
+
+use crate::cli::{ImportArgs, Release};
+use crate::error::{Failure, Result};
+use crate::exit::Exit;
+use crate::model_file::{self, ModelCard};
+use crate::plan::{Plan, PlanRequest};
+use crate::{model, terminal};
+use bridle::encoder::Vit;
+use bridle::init::Init;
+use bridle::weights::{self, Weights};
+use bridle_backends::{Choice, Facts, Job, Name, TrainBackend};
+use bridle_baselines::import;
+use bridle_seed::Seed;
+
+/// What a state dictionary's names may begin with: in a whole model, and in one trained on several devices.
+const PREFIXES: [&str; 4] = ["encoder_decoder.", "", "module.encoder_decoder.", "module."];
+
+/// Reads a state dictionary by the authors' names and writes the encoder by ours.
+///
+/// # Errors
+/// If the file is no safetensors file, lacks a parameter, or holds one of another shape; if the file cannot be written.
+pub fn perform(args: &ImportArgs) -> Result<()> {
+    let plan = Plan::resolve(&PlanRequest {
+        task: args.task.clone(),
+        preset: Some(args.preset.clone()),
+        set: args.set.clone(),
+        ..PlanRequest::default()
+    })?;
+    let unreadable = |error: anyhow::Error| {
+        let failure = Failure::new(
+            Exit::Data,
+            error.context(format!("cannot read `{}`", args.file.display())),
+        );
+        failure.with_way_out(
+            "a state dictionary saved as 32-bit floats: safetensors.torch.save_file({k: v.float() for k, v in state.items()}, FILE)",
+        )
+    };
+    let bytes = std::fs::read(&args.file).map_err(|error| unreadable(error.into()))?;
+    let (theirs, _) = weights::from_safetensors(&bytes).map_err(|error| unreadable(error.into()))?;
+    let flex = Choice {
+        name: Name::Flex,
+        device: None,
+        threads: None,
+    };
+    let template = bridle_backends::run(&flex, Template { plan: &plan })?;
+    let release = match args.release {
+        Release::AudioImage => import::Release::AudioImage,
+        Release::Video => import::Release::Video,
+    };
+    let find = |name: &str| {
+        PREFIXES
+            .iter()
+            .find_map(|prefix| theirs.get(&format!("{prefix}{name}")))
+    };
+    let weights = import::import(&template, release, find).map_err(|error| {
+        let failure = Failure::new(Exit::Data, error);
+        failure.with_way_out("--preset and --set model.dim=.. and the like with the sizes of these weights")
+    })?;
+    let weights = crate::train::under(&weights, "encoder.");
+    model_file::write(&args.to, &ModelCard::of(&plan, None), &weights)
+        .map_err(|error| Failure::new(Exit::Fault, error))?;
+    terminal::talk(&format!(
+        "{}: {} tensors; `--init` takes it",
+        args.to.display(),
+        weights.len()
+    ));
+    Ok(())
+}
+
+/// Names and shapes of an encoder of this plan's sizes.
+struct Template<'a> {
+    plan: &'a Plan,
+}
+
+impl Job for Template<'_> {
+    type Output = Weights;
+
+    fn run<B: TrainBackend>(self, device: B::Device, _facts: Facts) -> Weights {
+        let init = Init::<B>::new(Seed::root(0), &device);
+        let encoder = Vit::new(&model::geometry(self.plan), &model::encoder(self.plan), &init);
+        let named = weights::collect(&encoder).into_iter();
+        named
+            .map(|(name, values)| (format!("encoder.{name}"), values))
+            .collect()
+    }
+}
