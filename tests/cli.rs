@@ -62,6 +62,8 @@ fn every_command_explains_itself() {
         "compare",
         "regress",
         "fetch",
+        "export",
+        "import",
         "completions",
     ] {
         let name = if command.is_empty() { "program" } else { command };

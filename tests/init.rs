@@ -2,13 +2,17 @@
 
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
+use bridle::weights::{self, Values, Weights};
+use bridle_baselines::import;
+use bridle_bench::model_file::ModelFile;
 use bridle_results::record::RunRecord;
 use bridle_results::store;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// A pretraining of a few seconds on the built-in task.
-const PLAN: &str = "--task synthetic --preset smoke --subset 40 --set data.frames=128 --set probe.epochs=20";
+const PLAN: &str = "--task synthetic --preset smoke --subset 40 --set data.frames=128";
 const PRETRAINING: &str = "--quantizer rq --set quantizer.codes=64 --set model.estimator.depth=1 \
                            --set model.decoder.dim=32 --set model.decoder.depth=1 \
                            --set pretrain.encoder.epochs=1 --set pretrain.rounds=1";
@@ -43,6 +47,22 @@ fn record(folder: &Path, method: &str) -> (PathBuf, RunRecord) {
     (path.clone(), record.clone())
 }
 
+/// A state dictionary as the authors' program saves it: a whole model's, of which the encoder is a part.
+fn write_by_authors_names(path: &Path, encoder: &Weights) {
+    let rename = |(name, values): (&String, &Values)| {
+        let name = format!("encoder.{name}");
+        let data = import::to_authors(&name, values);
+        let shape = match values.shape[..] {
+            [rows, columns] if import::is_transposed(&name) => vec![columns, rows],
+            _ => values.shape.clone(),
+        };
+        let theirs = import::authors_name(&name, import::Release::AudioImage);
+        (format!("encoder_decoder.{theirs}"), Values { shape, data })
+    };
+    let weights = encoder.iter().map(rename).collect();
+    std::fs::write(path, weights::to_safetensors(&weights, HashMap::new()).unwrap()).unwrap();
+}
+
 #[test]
 fn exported_weights_judged_again_give_the_runs_own_numbers() {
     let folder = tempfile::tempdir().unwrap();
@@ -52,7 +72,7 @@ fn exported_weights_judged_again_give_the_runs_own_numbers() {
     done(folder, &format!("export {} --to encoder.safetensors", path.display()));
     done(
         folder,
-        &format!("run {PLAN} --init encoder.safetensors --protocol linear-probe,knn --set init.transductive=true"),
+        &format!("run {PLAN} --init encoder.safetensors --protocol linear-probe,knn"),
     );
     let (again_path, again) = record(folder, "init");
     assert_eq!(own.scores, again.scores);
@@ -65,7 +85,28 @@ fn exported_weights_judged_again_give_the_runs_own_numbers() {
     // the same weights under another name are the same plan; fine-tuning starts from them too
     std::fs::rename(folder.join("encoder.safetensors"), folder.join("other.safetensors")).unwrap();
     let short = "--protocol finetune --set finetune.epochs=1 --set finetune.warmup_epochs=0";
-    done(folder, &format!("run {PLAN} --init other.safetensors {short}"));
+    done(
+        folder,
+        &format!("run {PLAN} --init other.safetensors {short} --out finetuned"),
+    );
+
+    // by the authors' names and in their layout, imported again, they are the same weights
+    let own = ModelFile::read(&folder.join("other.safetensors")).unwrap();
+    write_by_authors_names(&folder.join("theirs.safetensors"), &own.weights);
+    let sizes = "--task synthetic --preset smoke --set data.frames=128";
+    done(
+        folder,
+        &format!("import theirs.safetensors --release audio-image {sizes} --to imported.safetensors"),
+    );
+    let imported = ModelFile::read(&folder.join("imported.safetensors")).unwrap();
+    assert_eq!(imported.weights, own.weights);
+    assert_eq!((imported.card.origin, imported.card.model), (None, own.card.model));
+    let (code, told) = refusal(
+        folder,
+        &format!("import theirs.safetensors --release audio-image {sizes} --set model.dim=96 --to x.safetensors"),
+    );
+    assert_eq!(code, Some(3), "{told}");
+    assert!(told.contains("which does not fit"), "{told}");
 
     // a file cut short is no model file, and says so
     let bytes = std::fs::read(folder.join("other.safetensors")).unwrap();
@@ -85,7 +126,10 @@ fn exported_weights_judged_again_give_the_runs_own_numbers() {
 fn an_ablation_runs_every_change_that_the_plan_has_a_place_for() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let output = program(folder, &format!("run {PLAN} {PRETRAINING} --ablation"));
+    let output = program(
+        folder,
+        &format!("run {PLAN} {PRETRAINING} --set probe.epochs=20 --ablation"),
+    );
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{told}");
     let records = store::find(&[folder.join("results/records")]).unwrap();
