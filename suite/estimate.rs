@@ -84,7 +84,7 @@ pub fn phases(plan: &Plan, samples: usize) -> Vec<PhaseCost> {
     let networks = Networks::new(plan);
     let batch = plan.pretrain.as_ref().map_or(1, |pretrain| pretrain.batch);
     let cost = |phase: &crate::plan::PhasePlan| {
-        let batches = samples.div_ceil(batch).max(1);
+        let batches = (samples / batch).max(1); // the last, incomplete batch is left out
         PhaseCost {
             steps: (phase.length.epochs * batches) as u64,
             operations: networks.step(phase.kind) * (phase.length.epochs * samples) as f64,
@@ -108,6 +108,20 @@ pub fn speed(record: &RunRecord) -> Option<f64> {
     (seconds > 0.0)
         .then(|| operations / seconds)
         .filter(|speed| *speed > 0.0)
+}
+
+/// Cost of fine-tuning on `samples` training samples; None where the plan has none.
+pub fn finetune(plan: &Plan, samples: usize) -> Option<PhaseCost> {
+    let values = plan.finetune.as_ref()?;
+    let networks = Networks::new(plan);
+    let drawn = values.epoch_samples.unwrap_or(samples);
+    let (encoder, tokens) = (networks.encoder, networks.tokens + 1.0);
+    let held = HELD_PER_TRAINED * encoder.parameters();
+    Some(PhaseCost {
+        steps: (values.epochs * (drawn / values.batch).max(1)) as u64,
+        operations: TRAIN_OVER_FORWARD * encoder.forward(tokens) * (values.epochs * drawn) as f64,
+        memory_bytes: PROCESS_BYTES + F32 * (held + values.batch as f64 * encoder.kept(tokens)),
+    })
 }
 
 /// Operations and bytes of computing the features of `samples` samples.
@@ -259,6 +273,17 @@ mod tests {
             .map(|phase| phase.length.epochs as u64 * 100)
             .collect::<Vec<_>>();
         assert_eq!(steps, expected);
+    }
+
+    #[test]
+    fn fine_tuning_costs_what_its_epochs_do() {
+        assert_eq!(finetune(&plan(&[]), 1600), None);
+        let cost = |set: &[&str]| finetune(&plan(&[&["protocols=finetune"], set].concat()), 1600).unwrap();
+        let once = cost(&["finetune.epochs=5", "finetune.batch=16"]);
+        assert_eq!(once.steps, 500);
+        let twice = cost(&["finetune.epochs=10", "finetune.batch=32"]);
+        assert_eq!((twice.steps, twice.operations), (500, 2.0 * once.operations));
+        assert!(twice.memory_bytes > once.memory_bytes);
     }
 
     #[test]

@@ -102,6 +102,7 @@ struct Needs {
     checkpoint_bytes: u64,
     disk_free: Option<u64>,
     phases: Vec<estimate::PhaseCost>,
+    finetune: Option<estimate::PhaseCost>,
     /// Operations in all, for every fold and seed.
     operations: f64,
     /// How long they take, if a record tells the backend's speed.
@@ -113,11 +114,12 @@ impl Needs {
         let (all, training) = samples;
         let phases = estimate::phases(&request.plan, training);
         let features = estimate::features(&request.plan, all);
-        let runs = (request.folds.len() * request.seeds.len()) as f64;
-        let one = phases.iter().map(|phase| phase.operations).sum::<f64>() + features.operations;
+        let finetune = estimate::finetune(&request.plan, training);
+        let runs = (request.folds.len() * request.seeds.len() * (1 + request.ablation.len())) as f64;
+        let trained = || phases.iter().chain(&finetune);
+        let one = trained().map(|phase| phase.operations).sum::<f64>() + features.operations;
         Self {
-            memory_bytes: phases
-                .iter()
+            memory_bytes: trained()
                 .map(|phase| phase.memory_bytes)
                 .fold(features.memory_bytes, f64::max),
             memory_available: machine::available_memory_bytes(),
@@ -125,6 +127,7 @@ impl Needs {
             checkpoint_bytes: estimate::checkpoint_bytes(&request.plan),
             disk_free: free_bytes(Path::new(RUNS)),
             phases,
+            finetune,
             operations: one * runs,
             time: recorded_speed(request).and_then(|speed| Duration::try_from_secs_f64(one * runs / speed).ok()),
         }

@@ -157,7 +157,13 @@ impl Needs {
         let phase = |(phase, cost): (&PhasePlan, &PhaseCost)| {
             format!("{}: {} epochs, {} steps", phase.name, phase.length.epochs, cost.steps)
         };
-        let training: Vec<String> = phases.iter().zip(&self.phases).map(phase).collect();
+        let mut training: Vec<String> = phases.iter().zip(&self.phases).map(phase).collect();
+        training.extend(
+            plan.finetune
+                .as_ref()
+                .zip(self.finetune)
+                .map(|(values, cost)| format!("finetune: {} epochs, {} steps", values.epochs, cost.steps)),
+        );
         let (features, checkpoint) = (size(self.features_bytes as f64), size(self.checkpoint_bytes as f64));
         let free = of(self.disk_free, "free");
         vec![
@@ -201,6 +207,7 @@ impl Needs {
             "features_bytes": self.features_bytes, "checkpoint_bytes": self.checkpoint_bytes,
             "disk_free_bytes": self.disk_free, "operations": self.operations,
             "seconds": self.time.map(|time| time.as_secs_f64()),
+            "finetune_steps": self.finetune.map(|cost| cost.steps),
             "steps": self.phases.iter().map(|phase| phase.steps).collect::<Vec<_>>(),
         })
     }
