@@ -191,6 +191,9 @@ pub struct Phase {
     /// Seconds of training.
     #[serde(with = "finite")]
     pub seconds: f64,
+    /// Of these, seconds in which a step waited for its inputs. None where that was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_wait_seconds: Option<f64>,
     /// Training samples per second of training.
     #[serde(with = "finite")]
     pub samples_per_second: f64,

@@ -134,6 +134,7 @@ fn phase(name: &str, counts: [u64; 4]) -> Phase {
             perplexity: vec![vec![3.0, 2.0, 2.5], vec![3.5, 3.0, 3.25]],
         }),
         reused_from: None,
+        input_wait_seconds: None,
     }
 }
 

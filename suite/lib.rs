@@ -5,7 +5,8 @@
 //! command                    one file for each command
 //! model, input, labels       from the plan to sizes, from samples to batches, from the tokenizer to codes
 //! model_file                 weights of an encoder with what they are, for exchange
-//! train                      the phases of pretraining, one loop for their steps
+//! steps                      the one loop over optimizer steps
+//! train                      the phases of pretraining
 //! protocol                   how a frozen encoder is judged
 //! checkpoint                 what a run needs to go on
 //! estimate, machine          what a plan costs, and what there is
@@ -32,5 +33,6 @@ pub mod progress;
 pub mod protocol;
 pub mod request;
 pub mod schedule;
+pub mod steps;
 pub mod terminal;
 pub mod train;

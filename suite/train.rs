@@ -9,7 +9,9 @@ use crate::metrics_log::{LogError, MetricsLog};
 use crate::plan::{ColdStartPosition, PhaseKind, PhasePlan, Plan, Roll};
 use crate::progress::TerminalProgress;
 use crate::schedule::Schedule;
+use crate::steps::{LOG_EVERY, Learner, Spent, StepLoss, StepNumbers, Steps};
 use bridle::codebook::SeededPicks;
+use bridle::encoder::Vit;
 use bridle::init::Init;
 use bridle::mask::Mask;
 use bridle::optimizer::{AdamW, AdamWConfig, UniformRate};
@@ -22,7 +24,7 @@ use bridle_backends::TrainBackend;
 use bridle_results::codebook::{CodebookCounts, CodebookStatistics};
 use bridle_results::record::{Curve, Loss, Phase as PhaseRecord};
 use bridle_seed::Seed;
-use bridle_tasks::{DataError, Dataset, Progress, prefetch};
+use bridle_tasks::{DataError, Dataset};
 use burn::module::AutodiffModule;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
@@ -32,14 +34,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Losses are read back from the device after this many steps.
-const LOG_EVERY: usize = 10;
-
 /// A quantizer that restarts by usage does so after this many steps.
 const RESTART_EVERY: u64 = 100;
-
-/// Steps whose inputs may be made ahead.
-const AHEAD: usize = 4;
 
 /// A record's curve has at most so many points per phase.
 const CURVE_POINTS: u64 = 48;
@@ -130,6 +126,9 @@ pub struct State {
     labelled: Option<String>,
     /// Seconds of training in the phase at hand.
     seconds: f64,
+    /// Of these, seconds of waiting for inputs.
+    #[serde(default)]
+    waited: f64,
     /// The finished phases.
     pub done: Vec<PhaseRecord>,
 }
@@ -198,16 +197,6 @@ pub struct Trainer<'a, B: TrainBackend> {
     labels: Option<Labels>,
     /// Labels of the last encoder phase, to see what later ones change.
     earlier: Option<EarlierLabels>,
-    last_checkpoint: (Instant, Option<PathBuf>),
-}
-
-/// One step's numbers, still on the device.
-struct StepLoss<B: TrainBackend> {
-    step: u64,
-    rate: f64,
-    /// The loss first, then its parts by the names in the phase's log.
-    values: Vec<(&'static str, Tensor<B::InnerBackend, 1>)>,
-    codebooks: Option<Vec<CodebookStatistics>>,
 }
 
 impl<'a, B: TrainBackend> Trainer<'a, B> {
@@ -264,7 +253,6 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             log,
             labels: None,
             earlier,
-            last_checkpoint: (Instant::now(), None),
         })
     }
 
@@ -287,8 +275,6 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         let mut order = Order::new(self.context.train, batch, seed.child("order"));
         let steps = order.steps_per_epoch() * phase.length.epochs as u64;
         let mut picks = SeededPicks(seed.child("picks"));
-        let schedule = schedule(&phase);
-        let mut clock = Instant::now();
         if self.state.step == 0 {
             let adamw = adamw(self.context.plan);
             (self.student_optimizer, self.teacher_optimizer) = (AdamW::new(adamw), AdamW::new(adamw));
@@ -296,57 +282,39 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
                 self.restart_quantizer(&phase.name);
             }
         }
+        let begun = Instant::now();
         let labels = self.phase_labels(&phase, &mut order, &mut picks)?;
-        let mut frozen_encoder = None;
-        self.context.progress.start_at(&phase.name, self.state.step, steps);
-        let mut pending: Vec<StepLoss<B>> = Vec::with_capacity(LOG_EVERY);
-        std::thread::scope(|scope| -> Result<(), TrainError> {
-            let mut inputs = prefetch(scope, 0, self.state.step..steps, AHEAD, self.inputs(&seed, &order));
-            while self.state.step < steps {
-                let step = self.state.step;
-                let rate = schedule.at(step as f64 / order.steps_per_epoch() as f64);
-                let samples = order.at(step);
-                let values = inputs.next().expect("inputs are made for every step")?;
-                let x = input::on_device(values, samples.len(), &self.config.geometry, &self.device);
-                let loss = match phase.kind {
-                    PhaseKind::Encoder => self.encoder_step(x, &seed, &samples, labels.as_ref(), rate, &mut picks),
-                    PhaseKind::Tokenizer => {
-                        let encoder = frozen_encoder.get_or_insert_with(|| self.student.encoder.valid());
-                        let target = encoder.embed_patches(x.clone().inner());
-                        self.tokenizer_step(x, target, rate, &mut picks)
-                    }
-                    PhaseKind::Joint => self.joint_step(x, &seed, rate, &mut picks),
-                };
-                pending.push(loss);
-                self.state.step += 1;
-                self.state.total_steps += 1;
-                self.context.progress.advance(1);
-                let signal = self.context.interrupt.requested();
-                let due = signal.is_some() || self.last_checkpoint.0.elapsed() >= self.context.checkpoint_every;
-                if pending.len() == LOG_EVERY || due || self.state.step == steps {
-                    self.flush(&phase, order.steps_per_epoch(), &mut pending)?;
-                }
-                if due && self.state.step < steps {
-                    self.state.seconds += clock.elapsed().as_secs_f64();
-                    self.save()?;
-                    clock = Instant::now();
-                }
-                if let Some(signal) = signal
-                    && self.state.step < steps
-                {
-                    self.context.progress.finish();
-                    return Err(TrainError::Interrupted {
-                        signal,
-                        phase: phase.name.clone(),
-                        step: self.state.step,
-                    });
-                }
-            }
-            Ok(())
-        })?;
-        self.context.progress.finish();
-        self.state.seconds += clock.elapsed().as_secs_f64();
-        self.end_phase(&phase, steps, order.batch(), labels, &mut picks)
+        self.state.seconds += begun.elapsed().as_secs_f64();
+        let loop_over = Steps {
+            phase: &phase.name,
+            range: self.state.step..steps,
+            per_epoch: order.steps_per_epoch(),
+            schedule: schedule(&phase),
+            folder: self.context.folder,
+            checkpoint_every: self.context.checkpoint_every,
+            interrupt: self.context.interrupt,
+            progress: self.context.progress,
+        };
+        let (inputs, batch, per_epoch) = (self.inputs(&seed, &order), order.batch(), order.steps_per_epoch());
+        let mut learner = PhaseLearner {
+            phase: &phase,
+            seed: &seed,
+            order,
+            per_epoch,
+            labels,
+            frozen_encoder: None,
+            picks,
+            trainer: self,
+        };
+        let spent = loop_over.run(&mut learner, inputs)?;
+        let (labels, mut picks) = (learner.labels, learner.picks);
+        self.spend(spent);
+        self.end_phase(&phase, steps, batch, labels, &mut picks)
+    }
+
+    fn spend(&mut self, spent: Spent) {
+        self.state.seconds += spent.seconds;
+        self.state.waited += spent.waited;
     }
 
     /// Makes the inputs of a step's samples, on any thread.
@@ -401,6 +369,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             epochs: phase.length.epochs as u64,
             steps,
             seconds,
+            input_wait_seconds: Some(self.state.waited),
             samples_per_second: steps as f64 * batch as f64 / seconds,
             loss: Loss { first, last },
             codebooks: labels.statistics(),
@@ -423,6 +392,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             since_point: (0.0, 0),
             perplexity: Vec::new(),
             seconds: 0.0,
+            waited: 0.0,
             ..std::mem::take(&mut self.state)
         };
         let adamw = adamw(self.context.plan);
@@ -544,8 +514,6 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             .student_optimizer
             .step(self.student.clone(), &grads, rate, &UniformRate);
         StepLoss {
-            step: self.state.step,
-            rate,
             values: vec![("loss", loss.inner())],
             codebooks: None,
         }
@@ -607,12 +575,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             ("estimation", found.estimation.inner()),
             ("quantization", found.quantized.loss.inner()),
         ];
-        StepLoss {
-            step: self.state.step,
-            rate,
-            values,
-            codebooks,
-        }
+        StepLoss { values, codebooks }
     }
 
     /// Every step trains E and D; every n-th adds the weighted tokenizer loss to the same backward pass.
@@ -652,54 +615,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
                 .teacher_optimizer
                 .step(self.teacher.clone(), &grads, rate, &UniformRate);
         }
-        StepLoss {
-            step: self.state.step,
-            rate,
-            values,
-            codebooks,
-        }
-    }
-
-    /// Reads the pending losses back, checks them and writes them to the log.
-    fn flush(&mut self, phase: &PhasePlan, per_epoch: u64, pending: &mut Vec<StepLoss<B>>) -> Result<(), TrainError> {
-        let steps = per_epoch * phase.length.epochs as u64;
-        for StepLoss {
-            step,
-            rate,
-            values,
-            codebooks,
-        } in pending.drain(..)
-        {
-            let (names, tensors): (Vec<_>, Vec<_>) = values.into_iter().unzip();
-            let values: Vec<f32> = Tensor::cat(tensors, 0).into_data().iter::<f32>().collect();
-            if let Some(&loss) = values.iter().find(|value| !value.is_finite()) {
-                self.context.progress.finish();
-                let last_good = checkpoint::list(self.context.folder).pop();
-                return Err(TrainError::Diverged {
-                    phase: phase.name.clone(),
-                    step,
-                    loss,
-                    last_good,
-                });
-            }
-            let loss = f64::from(values[0]);
-            self.state.loss = Some((self.state.loss.map_or(loss, |(first, _)| first), loss));
-            self.state.trace(step, steps, loss, codebooks.as_deref());
-            let mut line =
-                json!({"phase": phase.name, "phase_step": step, "epoch": step as f64 / per_epoch as f64, "rate": rate});
-            names
-                .iter()
-                .zip(&values)
-                .for_each(|(name, value)| line[*name] = json!(value));
-            if let Some(codebooks) = codebooks {
-                let level = |level: &CodebookStatistics| json!({"used": level.used, "perplexity": level.perplexity});
-                line["codebooks"] = codebooks.iter().map(level).collect();
-            }
-            self.log
-                .append(self.state.total_steps - self.state.step + step + 1, &line)?;
-            self.context.progress.note(format!("loss {loss:.4}, rate {rate:.1e}"));
-        }
-        Ok(())
+        StepLoss { values, codebooks }
     }
 
     fn weights(&self) -> Weights {
@@ -723,14 +639,82 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
     fn save(&mut self) -> Result<(), TrainError> {
         self.state.started = self.teacher.tokenizer.quantizer.is_started();
         self.state.optimizer_steps = [self.student_optimizer.steps(), self.teacher_optimizer.steps()];
-        let path = checkpoint::save(
+        checkpoint::save(
             self.context.folder,
             self.state.total_steps,
             &self.weights(),
             &self.state,
         )?;
-        self.last_checkpoint = (Instant::now(), Some(path));
         Ok(())
+    }
+}
+
+/// The steps of one phase.
+struct PhaseLearner<'t, 'a, B: TrainBackend> {
+    phase: &'t PhasePlan,
+    seed: &'t Seed,
+    order: Order<'a>,
+    per_epoch: u64,
+    labels: Option<Labels>,
+    /// The encoder that a tokenizer phase aims at; it does not move, so one copy serves all steps.
+    frozen_encoder: Option<Vit<B::InnerBackend>>,
+    picks: SeededPicks,
+    trainer: &'t mut Trainer<'a, B>,
+}
+
+impl<B: TrainBackend> Learner<B> for PhaseLearner<'_, '_, B> {
+    type Input = Vec<f32>;
+
+    fn step(&mut self, input: Vec<f32>, rate: f64) -> StepLoss<B> {
+        let trainer = &mut *self.trainer;
+        let samples = self.order.at(trainer.state.step);
+        let x = input::on_device(input, samples.len(), &trainer.config.geometry, &trainer.device);
+        let loss = match self.phase.kind {
+            PhaseKind::Encoder => {
+                trainer.encoder_step(x, self.seed, &samples, self.labels.as_ref(), rate, &mut self.picks)
+            }
+            PhaseKind::Tokenizer => {
+                let encoder = self
+                    .frozen_encoder
+                    .get_or_insert_with(|| trainer.student.encoder.valid());
+                let target = encoder.embed_patches(x.clone().inner());
+                trainer.tokenizer_step(x, target, rate, &mut self.picks)
+            }
+            PhaseKind::Joint => trainer.joint_step(x, self.seed, rate, &mut self.picks),
+        };
+        trainer.state.step += 1;
+        trainer.state.total_steps += 1;
+        loss
+    }
+
+    fn note(&mut self, numbers: StepNumbers) -> Result<(), TrainError> {
+        let StepNumbers {
+            step,
+            rate,
+            values,
+            codebooks,
+        } = numbers;
+        let (state, steps) = (
+            &mut self.trainer.state,
+            self.per_epoch * self.phase.length.epochs as u64,
+        );
+        let loss = f64::from(values[0].1);
+        state.loss = Some((state.loss.map_or(loss, |(first, _)| first), loss));
+        state.trace(step, steps, loss, codebooks.as_deref());
+        let epoch = step as f64 / self.per_epoch as f64;
+        let mut line = json!({"phase": self.phase.name, "phase_step": step, "epoch": epoch, "rate": rate});
+        values.iter().for_each(|(name, value)| line[*name] = json!(value));
+        if let Some(codebooks) = codebooks {
+            let level = |level: &CodebookStatistics| json!({"used": level.used, "perplexity": level.perplexity});
+            line["codebooks"] = codebooks.iter().map(level).collect();
+        }
+        let before_phase = state.total_steps - state.step;
+        Ok(self.trainer.log.append(before_phase + step + 1, &line)?)
+    }
+
+    fn save(&mut self, spent: Spent) -> Result<(), TrainError> {
+        self.trainer.spend(spent);
+        self.trainer.save()
     }
 }
 

@@ -14,6 +14,9 @@ const VARYING: [&str; 7] = [
     "samples_per_second",
 ];
 
+/// Times and speeds below the top.
+const TIMES: [&str; 3] = ["seconds", "input_wait_seconds", "samples_per_second"];
+
 /// Where a phase says that its weights were taken over from another run.
 const CACHE_HIT: &str = "reused_from";
 
@@ -48,7 +51,7 @@ fn varies(name: &str) -> bool {
 fn strip(value: &mut Value) {
     match value {
         Value::Object(fields) => {
-            fields.retain(|name, _| !["seconds", "samples_per_second", CACHE_HIT].contains(&name.as_str()));
+            fields.retain(|name, _| !TIMES.contains(&name.as_str()) && name != CACHE_HIT);
             fields.values_mut().for_each(strip);
         }
         Value::Array(items) => items.iter_mut().for_each(strip),

@@ -11,6 +11,7 @@ use crate::input::{self, Order};
 use crate::metrics_log::{LogError, MetricsLog};
 use crate::plan::{Finetune, FinetuneLoss, Roll, Sampler};
 use crate::schedule::{LayerDecay, Schedule};
+use crate::steps::{Learner, Spent, StepLoss, StepNumbers, Steps};
 use crate::train::{TrainError, under};
 use bridle::classifier::{Classifier, Dropped, binary_cross_entropy, branch_factor, drop_rates, soft_cross_entropy};
 use bridle::encoder::Vit;
@@ -21,20 +22,16 @@ use bridle::transformer::BranchFactors;
 use bridle::weights::{self, Weights};
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
-use bridle_tasks::{DataError, Progress, prefetch, sampling_weights};
+use bridle_tasks::{DataError, Progress, sampling_weights};
 use burn::module::AutodiffModule;
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
 
-/// Steps whose inputs may be made ahead.
-const AHEAD: usize = 4;
-
-/// Losses are read back from the device after this many steps.
-const LOG_EVERY: u64 = 10;
+/// The name of its steps, told and logged.
+const PHASE: &str = "finetune";
 
 /// What a checkpoint holds beside the tensors.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -85,7 +82,6 @@ struct Training<'a, 'b, B: TrainBackend> {
     optimizer: AdamW<B>,
     state: State,
     log: MetricsLog,
-    last_checkpoint: (Instant, Option<PathBuf>),
 }
 
 /// Layer-wise rates; no decay of the class token and of 1-D parameters.
@@ -151,7 +147,6 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
             optimizer,
             state,
             log,
-            last_checkpoint: (Instant::now(), None),
         })
     }
 
@@ -165,51 +160,27 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
             warmup_epochs: values.warmup_epochs,
             epochs: values.epochs as f64,
         };
-        let layers = Layers(LayerDecay {
-            decay: values.layer_decay,
-            blocks: self.model.encoder.blocks.len(),
-        });
-        self.subject.progress.start_at("finetune", self.state.step, steps);
-        let mut clock = Instant::now();
-        let mut pending = Vec::new();
-        let steps_per_epoch = order.steps_per_epoch() as f64;
-        std::thread::scope(|scope| -> Result<(), TrainError> {
-            let mut batches = prefetch(scope, 0, self.state.step..steps, AHEAD, self.batches(order));
-            while self.state.step < steps {
-                let rate = schedule.at(self.state.step as f64 / steps_per_epoch);
-                let loss = self.loss(batches.next().expect("batches are made for every step")?);
-                let grads = loss.backward();
-                self.model = self.optimizer.step(self.model.clone(), &grads, rate, &layers);
-                pending.push(loss.inner());
-                self.state.step += 1;
-                self.subject.progress.advance(1);
-                let signal = self.subject.interrupt.requested();
-                let due = signal.is_some() || self.last_checkpoint.0.elapsed() >= self.subject.checkpoint_every;
-                if pending.len() as u64 == LOG_EVERY || due || self.state.step == steps {
-                    self.read_back(&mut pending, rate)?;
-                }
-                if due && self.state.step < steps {
-                    self.state.seconds += clock.elapsed().as_secs_f64();
-                    self.save()?;
-                    clock = Instant::now();
-                }
-                if let Some(signal) = signal
-                    && self.state.step < steps
-                {
-                    self.subject.progress.finish();
-                    let step = self.state.step;
-                    return Err(TrainError::Interrupted {
-                        signal,
-                        phase: "finetune".to_owned(),
-                        step,
-                    });
-                }
-            }
-            Ok(())
-        })?;
-        self.state.seconds += clock.elapsed().as_secs_f64();
-        self.subject.progress.finish();
+        let loop_over = Steps {
+            phase: PHASE,
+            range: self.state.step..steps,
+            per_epoch: order.steps_per_epoch(),
+            schedule,
+            folder: &self.folder.clone(),
+            checkpoint_every: self.subject.checkpoint_every,
+            interrupt: self.subject.interrupt,
+            progress: self.subject.progress,
+        };
+        let batches = self.batches(order);
+        let spent = loop_over.run(self, batches)?;
+        self.state.seconds += spent.seconds;
         Ok(())
+    }
+
+    fn layers(&self) -> Layers {
+        Layers(LayerDecay {
+            decay: self.values.layer_decay,
+            blocks: self.model.encoder.blocks.len(),
+        })
     }
 
     /// The training samples in their order: every one once an epoch, or drawn by weight.
@@ -311,44 +282,6 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
         rates.iter().enumerate().map(block).collect()
     }
 
-    /// Reads losses back and refuses those that are no numbers.
-    fn read_back(&mut self, pending: &mut Vec<Tensor<B::InnerBackend, 1>>, rate: f64) -> Result<(), TrainError> {
-        let first_step = self.state.step - pending.len() as u64;
-        let losses: Vec<f32> = Tensor::cat(std::mem::take(pending), 0)
-            .into_data()
-            .iter::<f32>()
-            .collect();
-        if let Some(place) = losses.iter().position(|loss| !loss.is_finite()) {
-            self.subject.progress.finish();
-            return Err(TrainError::Diverged {
-                phase: "finetune".to_owned(),
-                step: first_step + place as u64,
-                loss: losses[place],
-                last_good: checkpoint::list(&self.folder).pop(),
-            });
-        }
-        for (step, loss) in (first_step..).zip(losses.into_iter().map(f64::from)) {
-            self.log
-                .append(step + 1, &json!({"phase": "finetune", "loss": loss, "rate": rate}))?;
-            self.state.loss = Some((self.state.loss.map_or(loss, |(first, _)| first), loss));
-            self.subject.progress.note(format!("loss {loss:.4}, rate {rate:.1e}"));
-        }
-        Ok(())
-    }
-
-    fn save(&mut self) -> Result<(), TrainError> {
-        self.state.optimizer_steps = self.optimizer.steps();
-        let named = |part: &'static str, weights: Weights| {
-            weights
-                .into_iter()
-                .map(move |(name, values)| (format!("{part}{name}"), values))
-        };
-        let weights = named("model.", weights::collect(&self.model)).chain(named("optimizer.", self.optimizer.save()));
-        let path = checkpoint::save(&self.folder, self.state.step, &weights.collect(), &self.state)?;
-        self.last_checkpoint = (Instant::now(), Some(path));
-        Ok(())
-    }
-
     /// Class scores of the test samples, row-major [n, C].
     fn scores(&self) -> Result<Vec<f32>, DataError> {
         let subject = self.subject;
@@ -362,6 +295,41 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
         }
         subject.progress.finish();
         Ok(scores)
+    }
+}
+
+impl<B: TrainBackend> Learner<B> for Training<'_, '_, B> {
+    type Input = Augmented;
+
+    fn step(&mut self, input: Augmented, rate: f64) -> StepLoss<B> {
+        let loss = self.loss(input);
+        let grads = loss.backward();
+        self.model = self.optimizer.step(self.model.clone(), &grads, rate, &self.layers());
+        self.state.step += 1;
+        StepLoss {
+            values: vec![("loss", loss.inner())],
+            codebooks: None,
+        }
+    }
+
+    fn note(&mut self, numbers: StepNumbers) -> Result<(), TrainError> {
+        let loss = f64::from(numbers.values[0].1);
+        self.state.loss = Some((self.state.loss.map_or(loss, |(first, _)| first), loss));
+        let line = json!({"phase": PHASE, "loss": loss, "rate": numbers.rate});
+        Ok(self.log.append(numbers.step + 1, &line)?)
+    }
+
+    fn save(&mut self, spent: Spent) -> Result<(), TrainError> {
+        self.state.seconds += spent.seconds;
+        self.state.optimizer_steps = self.optimizer.steps();
+        let named = |part: &'static str, weights: Weights| {
+            weights
+                .into_iter()
+                .map(move |(name, values)| (format!("{part}{name}"), values))
+        };
+        let weights = named("model.", weights::collect(&self.model)).chain(named("optimizer.", self.optimizer.save()));
+        checkpoint::save(&self.folder, self.state.step, &weights.collect(), &self.state)?;
+        Ok(())
     }
 }
 

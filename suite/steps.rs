@@ -1,0 +1,202 @@
+//! The loop over optimizer steps that all training shares: inputs made ahead, rates by schedule, losses read back late,
+//! checkpoints, stops.
+
+use crate::checkpoint;
+use crate::interrupt::Interrupt;
+use crate::progress::TerminalProgress;
+use crate::schedule::Schedule;
+use crate::train::TrainError;
+use bridle_backends::TrainBackend;
+use bridle_results::codebook::CodebookStatistics;
+use bridle_tasks::{DataError, Progress, prefetch};
+use burn::tensor::Tensor;
+use std::ops::Range;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Losses are read back from the device after this many steps.
+pub const LOG_EVERY: usize = 10;
+
+/// Steps whose inputs may be made ahead.
+const AHEAD: usize = 4;
+
+/// A model that is trained by steps.
+pub trait Learner<B: TrainBackend> {
+    /// What a step needs of the data, made on other threads.
+    type Input: Send;
+
+    /// One optimizer step at this rate.
+    fn step(&mut self, input: Self::Input, rate: f64) -> StepLoss<B>;
+
+    /// Takes note of a step's numbers, which are finite, in the order of steps.
+    ///
+    /// # Errors
+    /// If the log cannot be written.
+    fn note(&mut self, numbers: StepNumbers) -> Result<(), TrainError>;
+
+    /// Writes a checkpoint; `spent` is what training took since the last one.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    fn save(&mut self, spent: Spent) -> Result<(), TrainError>;
+}
+
+/// One step's numbers, still on the device.
+#[derive(Debug)]
+pub struct StepLoss<B: TrainBackend> {
+    /// The loss first, then its parts, by their names in the log.
+    pub values: Vec<(&'static str, Tensor<B::InnerBackend, 1>)>,
+    /// How its batch used the codes, where that was counted.
+    pub codebooks: Option<Vec<CodebookStatistics>>,
+}
+
+/// One step's numbers.
+#[derive(Debug)]
+pub struct StepNumbers {
+    /// The step, from 0.
+    pub step: u64,
+    /// Its rate.
+    pub rate: f64,
+    /// As in [`StepLoss`].
+    pub values: Vec<(&'static str, f32)>,
+    /// As in [`StepLoss`].
+    pub codebooks: Option<Vec<CodebookStatistics>>,
+}
+
+/// What training took, checkpoints left out.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Spent {
+    /// In all.
+    pub seconds: f64,
+    /// Of these, waiting for inputs.
+    pub waited: f64,
+}
+
+/// The steps of one phase, and what surrounds them.
+#[derive(Debug)]
+pub struct Steps<'a> {
+    /// The phase's name.
+    pub phase: &'a str,
+    /// The first step to do, and one beyond the last of the phase.
+    pub range: Range<u64>,
+    /// Steps of one pass over the data.
+    pub per_epoch: u64,
+    /// The rate over the phase.
+    pub schedule: Schedule,
+    /// The folder of checkpoints.
+    pub folder: &'a Path,
+    /// Longest time between two checkpoints.
+    pub checkpoint_every: Duration,
+    /// Asks for a stop.
+    pub interrupt: &'a Interrupt,
+    /// Tells the user.
+    pub progress: &'a TerminalProgress,
+}
+
+impl Steps<'_> {
+    /// Does the steps that are left. Gives what they took since the last checkpoint.
+    ///
+    /// # Errors
+    /// If training diverges, is interrupted, cannot read a sample, or cannot write.
+    pub fn run<B: TrainBackend, L: Learner<B>>(
+        &self,
+        learner: &mut L,
+        inputs: impl Fn(u64) -> Result<L::Input, DataError> + Send + Sync,
+    ) -> Result<Spent, TrainError> {
+        let steps = self.range.end;
+        self.progress.start_at(self.phase, self.range.start, steps);
+        let mut clock = Clock::start();
+        let mut last_checkpoint = Instant::now();
+        let mut pending = Vec::with_capacity(LOG_EVERY);
+        std::thread::scope(|scope| {
+            let mut inputs = prefetch(scope, 0, self.range.clone(), AHEAD, inputs);
+            for step in self.range.clone() {
+                let rate = self.schedule.at(step as f64 / self.per_epoch as f64);
+                let input = clock.wait(|| inputs.next()).expect("inputs are made for every step")?;
+                pending.push((step, rate, learner.step(input, rate)));
+                self.progress.advance(1);
+                let done = step + 1;
+                let signal = self.interrupt.requested();
+                let due = signal.is_some() || last_checkpoint.elapsed() >= self.checkpoint_every;
+                if pending.len() == LOG_EVERY || due || done == steps {
+                    self.read_back(learner, &mut pending)?;
+                }
+                if due && done < steps {
+                    learner.save(clock.stop())?;
+                    (clock, last_checkpoint) = (Clock::start(), Instant::now());
+                }
+                if let Some(signal) = signal
+                    && done < steps
+                {
+                    self.progress.finish();
+                    return Err(TrainError::Interrupted {
+                        signal,
+                        phase: self.phase.to_owned(),
+                        step: done,
+                    });
+                }
+            }
+            Ok(())
+        })?;
+        self.progress.finish();
+        Ok(clock.stop())
+    }
+
+    /// Reads pending losses back, refuses those that are no numbers, and hands the others on.
+    fn read_back<B: TrainBackend, L: Learner<B>>(
+        &self,
+        learner: &mut L,
+        pending: &mut Vec<(u64, f64, StepLoss<B>)>,
+    ) -> Result<(), TrainError> {
+        for (step, rate, StepLoss { values, codebooks }) in pending.drain(..) {
+            let (names, tensors): (Vec<_>, Vec<_>) = values.into_iter().unzip();
+            let values: Vec<f32> = Tensor::cat(tensors, 0).into_data().iter::<f32>().collect();
+            if let Some(&loss) = values.iter().find(|value| !value.is_finite()) {
+                self.progress.finish();
+                return Err(TrainError::Diverged {
+                    phase: self.phase.to_owned(),
+                    step,
+                    loss,
+                    last_good: checkpoint::list(self.folder).pop(),
+                });
+            }
+            self.progress.note(format!("loss {:.4}, rate {rate:.1e}", values[0]));
+            learner.note(StepNumbers {
+                step,
+                rate,
+                values: names.into_iter().zip(values).collect(),
+                codebooks,
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Time since its start, and how much of it was spent waiting.
+struct Clock {
+    begun: Instant,
+    waited: Duration,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self {
+            begun: Instant::now(),
+            waited: Duration::ZERO,
+        }
+    }
+
+    fn wait<T>(&mut self, what: impl FnOnce() -> T) -> T {
+        let begun = Instant::now();
+        let got = what();
+        self.waited += begun.elapsed();
+        got
+    }
+
+    fn stop(&self) -> Spent {
+        Spent {
+            seconds: self.begun.elapsed().as_secs_f64(),
+            waited: self.waited.as_secs_f64(),
+        }
+    }
+}
