@@ -62,6 +62,7 @@ fn every_command_explains_itself() {
         "compare",
         "regress",
         "fetch",
+        "bench",
         "completions",
     ] {
         let name = if command.is_empty() { "program" } else { command };
