@@ -16,6 +16,30 @@ mod product;
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use std::cell::Cell;
+
+thread_local! {
+    static PLAIN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Does `work` with every operation of this thread in its plain form, and gradients by the plain chain: what a whole
+/// computation with the fast forms is held to.
+pub fn plainly<T>(work: impl FnOnce() -> T) -> T {
+    /// Puts the former state back, after a panic too.
+    struct Before(bool);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            PLAIN.set(self.0);
+        }
+    }
+    let _before = Before(PLAIN.replace(true));
+    work()
+}
+
+/// Whether [`plainly`] is in force.
+fn is_plain() -> bool {
+    PLAIN.get()
+}
 
 /// The fused operations of the method. N rows, B batch, T tokens, D width, M hidden width.
 pub trait Ops: Backend {

@@ -42,12 +42,18 @@ pub enum Command {
     /// Paired difference of two sets of records, with interval and test
     #[command(after_help = COMPARE_EXAMPLES)]
     Compare(CompareArgs),
+<<<<<<< HEAD
     /// The encoder that a run pretrained, as one safetensors file
     #[command(after_help = EXPORT_EXAMPLES)]
     Export(ExportArgs),
     /// The encoder of the authors' release, made into such a file
     #[command(after_help = IMPORT_EXAMPLES)]
     Import(ImportArgs),
+=======
+    /// Throughput of single steps, each first held to its plain form
+    #[command(after_help = BENCH_EXAMPLES)]
+    Bench(BenchArgs),
+>>>>>>> h-d
     /// Print a shell's completion script
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions(CompletionsArgs),
@@ -280,6 +286,7 @@ pub struct CompareArgs {
     pub format: TableFormat,
 }
 
+<<<<<<< HEAD
 /// Arguments of `export`.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
@@ -321,6 +328,77 @@ pub enum Release {
     AudioImage,
     /// Video models
     Video,
+=======
+/// Arguments of `bench`, by the names of the PyTorch peer.
+#[derive(Clone, Debug, Args)]
+pub struct BenchArgs {
+    /// What to time, separated by commas: encoder_step, tokenizer_step, tokenise, features, quantize [default: all]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub tasks: Vec<String>,
+    /// Encoder, decoder and estimator: tiny, small or base
+    #[arg(long, value_name = "NAME", default_value = "tiny")]
+    pub size: String,
+    /// Input: audio-512, audio-1024, image-224 or video-16x224
+    #[arg(long, value_name = "NAME", default_value = "audio-512")]
+    pub input: String,
+    /// Samples of a step
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: u32,
+    /// The decoder's attention: global or swin
+    #[arg(long, value_name = "NAME", default_value = "global")]
+    pub decoder: String,
+    /// The decoder's width [default: 128, 256 or 512, by size]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub decoder_dim: Option<u32>,
+    /// The decoder's blocks [default: 4, 8 or 16, by size]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub decoder_depth: Option<u32>,
+    /// The decoder's heads [default: 4, 8 or 16, by size]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub decoder_heads: Option<u32>,
+    /// Share of the tokens that the encoder does not see [default: 0.8; 0.9 for video]
+    #[arg(long, value_name = "X")]
+    pub mask_ratio: Option<f64>,
+    /// What makes the labels: rq or vq
+    #[arg(long, value_name = "NAME", default_value = "rq")]
+    pub quantizer: String,
+    /// Codes of a codebook
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub codes: u32,
+    /// Width of a code
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    pub code_dim: u32,
+    /// Codebooks; vq has one
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
+    pub levels: u32,
+    /// Vectors of the task quantize
+    #[arg(long, value_name = "N", default_value_t = 8192, value_parser = clap::value_parser!(u32).range(1..))]
+    pub vectors: u32,
+    /// Where to compute: flex, tch or cuda; `list backends` shows which are ready
+    #[arg(long, value_name = "NAME", default_value = "flex")]
+    pub backend: String,
+    /// Device number, where there are several
+    #[arg(long, value_name = "N")]
+    pub device: Option<usize>,
+    /// Threads [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub threads: Option<u32>,
+    /// Number type of the computation
+    #[arg(long, value_name = "NAME", default_value = "fp32")]
+    pub dtype: String,
+    /// Runs of a task before the timed ones
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub warmup: u32,
+    /// Timed runs of a task
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+    pub repeats: u32,
+    /// An earlier JSON, of this command or of the peer, to be compared with
+    #[arg(long, value_name = "FILE")]
+    pub against: Option<PathBuf>,
+    /// What goes to stdout: terminal or json
+    #[arg(long, value_enum, default_value_t = Format::Terminal, hide_possible_values = true)]
+    pub format: Format,
+>>>>>>> h-d
 }
 
 /// Arguments of `completions`.
@@ -445,6 +523,7 @@ Intervals and tests are over test samples: of one seed, they tell two trained
 models apart, not two methods. Where several seeds ran, the verdict also says
 whether the interval over seeds leaves out 0.";
 
+<<<<<<< HEAD
 const EXPORT_EXAMPLES: &str = "\
 Examples:
   bridle-bench export results/records/esc50/bridle-rq/0123456789ab-tch-fp32-s0-f1.json --to encoder.safetensors
@@ -458,6 +537,18 @@ Examples:
       the authors' audio model, at the sizes of preset paper
   bridle-bench import state.safetensors --release video --task kinetics --set model.depth=4 --to encoder.safetensors
       another depth";
+=======
+const BENCH_EXAMPLES: &str = "\
+Examples:
+  bridle-bench bench --backend tch --threads 2
+      all tasks at the smallest size
+  bridle-bench bench --size small --tasks encoder_step,features --format json > before.json
+      two tasks, for later
+  bridle-bench bench --size small --against before.json
+      how many times faster it has become
+  python bridle_torch.py --size small > torch.json && bridle-bench bench --size small --against torch.json
+      the same steps in PyTorch";
+>>>>>>> h-d
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:

@@ -1,5 +1,6 @@
 //! The commands: one file each.
 
+pub mod bench;
 pub mod check;
 pub mod compare;
 pub mod export;
@@ -29,8 +30,12 @@ pub fn perform(cli: &Cli) -> Result<Exit> {
         Command::Table(args) => table::perform(args).map(|()| Exit::Done),
         Command::Compare(args) => compare::perform(args).map(|()| Exit::Done),
         Command::Regress(args) => regress::perform(args),
+<<<<<<< HEAD
         Command::Export(args) => export::perform(args).map(|()| Exit::Done),
         Command::Import(args) => import::perform(args).map(|()| Exit::Done),
+=======
+        Command::Bench(args) => bench::perform(args).map(|()| Exit::Done),
+>>>>>>> h-d
         Command::Completions(args) => {
             let mut script = Vec::new();
             clap_complete::generate(args.shell, &mut Cli::command(), "bridle-bench", &mut script);

@@ -9,12 +9,14 @@
 //! train                      the phases of pretraining
 //! protocol                   how a frozen encoder is judged
 //! checkpoint                 what a run needs to go on
+//! bench                      the throughput of single step kinds
 //! estimate, machine          what a plan costs, and what there is
 //! schedule                   learning rates
 //! progress, metrics_log      what the user sees of training, and what stays of it
 //! interrupt, error, exit     how a run ends
 //! ```
 
+pub mod bench;
 pub mod checkpoint;
 pub mod cli;
 pub mod command;

@@ -54,6 +54,13 @@ pub fn available_memory_bytes() -> Option<u64> {
         .map(|system| system.available_memory())
 }
 
+/// Jobs that wanted the processor over the last 1, 5 and 15 minutes. None where the system does not tell.
+pub fn load_average() -> Option<[f64; 3]> {
+    let text = std::fs::read_to_string("/proc/loadavg").ok()?;
+    let mut words = text.split_whitespace().map(|word| word.parse().ok());
+    Some([words.next()??, words.next()??, words.next()??])
+}
+
 /// The most main memory that this process has held, in bytes. None where the system does not tell (it does on Linux).
 pub fn peak_memory_bytes() -> Option<u64> {
     parse_peak(&std::fs::read_to_string("/proc/self/status").ok()?)

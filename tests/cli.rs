@@ -64,6 +64,7 @@ fn every_command_explains_itself() {
         "fetch",
         "export",
         "import",
+        "bench",
         "completions",
     ] {
         let name = if command.is_empty() { "program" } else { command };

@@ -1,6 +1,6 @@
 //! Fused operations with gradients: one graph node each, whose backward step is the inner backend's own.
 
-use super::{MlpTensors, Ops};
+use super::{MlpTensors, Ops, is_plain, plain};
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -84,6 +84,9 @@ impl<B: Ops> Backward<B, 5> for MlpRows {
 
 impl<B: Ops, C: CheckpointStrategy> Ops for Autodiff<B, C> {
     fn self_attention(qkv: Tensor<Self, 3>, heads: usize) -> Tensor<Self, 3> {
+        if is_plain() {
+            return plain::self_attention(qkv, heads);
+        }
         let qkv = float(qkv);
         wrap(
             match Backward::<B, 1>::prepare::<C>(SelfAttention, [qkv.node])
@@ -105,6 +108,9 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Autodiff<B, C> {
         shift: Tensor<Self, 1>,
         epsilon: f64,
     ) -> Tensor<Self, 2> {
+        if is_plain() {
+            return plain::norm_rows(rows, scale, shift, epsilon);
+        }
         let (rows, scale, shift) = (float(rows), float(scale), float(shift));
         let output = B::norm_rows(
             wrap(rows.primitive.clone()),
@@ -125,6 +131,9 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Autodiff<B, C> {
     }
 
     fn mlp_rows(rows: Tensor<Self, 2>, mlp: MlpTensors<Self>) -> Tensor<Self, 2> {
+        if is_plain() {
+            return plain::mlp_rows_with_hidden(rows, mlp).0;
+        }
         let rows = float(rows);
         let (weight1, bias1) = (float(mlp.weight1), float(mlp.bias1));
         let (weight2, bias2) = (float(mlp.weight2), float(mlp.bias2));

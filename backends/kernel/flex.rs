@@ -2,7 +2,7 @@
 
 use super::flex_attention::{self, Sizes};
 use super::flex_rows::{self, Mlp};
-use super::{AdamWFactors, AdamWState, MlpTensors, NormGrads, Ops, plain};
+use super::{AdamWFactors, AdamWState, MlpTensors, NormGrads, Ops, is_plain, plain};
 use burn::tensor::{DType, Shape, Tensor, TensorData, TensorPrimitive};
 use burn_flex::{Flex, FlexTensor};
 
@@ -37,9 +37,9 @@ fn tensor<const D: usize>(values: Vec<f32>, shape: impl Into<Shape>) -> Tensor<F
     ))))
 }
 
-/// Whether the slices' form applies: f32, and not empty.
+/// Whether the slices' form applies: f32, not empty, and not told otherwise.
 fn is_fast<const D: usize>(tensor: &Tensor<Flex, D>) -> bool {
-    tensor.dtype() == DType::F32 && tensor.shape().num_elements() > 0
+    tensor.dtype() == DType::F32 && tensor.shape().num_elements() > 0 && !is_plain()
 }
 
 fn sizes(qkv: &Tensor<Flex, 3>, heads: usize) -> Sizes {

@@ -1,6 +1,6 @@
 //! The fused operations on LibTorch: its own attention and layer norm kernels where they beat the plain form.
 
-use super::{Ops, plain};
+use super::{Ops, is_plain, plain};
 use burn::tensor::{DType, Tensor, TensorPrimitive};
 use burn_tch::{LibTorch, LibTorchDevice, TchTensor};
 
@@ -27,9 +27,9 @@ fn flash([q, k, v]: &[tch::Tensor; 3]) -> (tch::Tensor, tch::Tensor) {
     tch::Tensor::internal_scaled_dot_product_flash_attention_for_cpu(q, k, v, 0.0, false, None::<tch::Tensor>, None)
 }
 
-/// Whether the processor's attention kernel applies: f32 on the processor.
+/// Whether the processor's attention kernel applies: f32 on the processor, and not told otherwise.
 fn is_fast(qkv: &Tensor<LibTorch, 3>) -> bool {
-    qkv.dtype() == DType::F32 && matches!(qkv.device(), LibTorchDevice::Cpu)
+    qkv.dtype() == DType::F32 && matches!(qkv.device(), LibTorchDevice::Cpu) && !is_plain()
 }
 
 impl Ops for LibTorch {
@@ -81,6 +81,9 @@ impl Ops for LibTorch {
         shift: Tensor<Self, 1>,
         epsilon: f64,
     ) -> Tensor<Self, 2> {
+        if is_plain() {
+            return plain::norm_rows(rows, scale, shift, epsilon);
+        }
         let [_, width] = rows.dims();
         let (scale, shift) = (native(scale), native(shift));
         let (out, _, _) = native(rows).native_layer_norm([width as i64], Some(&scale), Some(&shift), epsilon);

@@ -1,0 +1,68 @@
+//! Throughput of single step kinds: the same work, flags and keys as the PyTorch peer, so that both can be run in turn.
+//!
+//! Every kind is held to its plain form before it is timed: a fast wrong answer is no number.
+
+mod against;
+mod check;
+mod report;
+mod setup;
+mod steps;
+
+pub use against::{Against, AgainstError};
+pub use check::CheckError;
+pub use report::{Report, Row};
+pub use setup::{Input, Kind, Setup, Size};
+
+use crate::machine;
+use crate::progress::TerminalProgress;
+use bridle_backends::{Facts, Job, TrainBackend};
+use bridle_tasks::Progress;
+use std::time::Instant;
+use steps::Workload;
+
+/// Checks and times the kinds of a setup on whatever backend is opened for it.
+pub struct Bench<'a> {
+    /// What is measured.
+    pub setup: &'a Setup,
+    /// Tells the user.
+    pub progress: &'a TerminalProgress,
+}
+
+impl Job for Bench<'_> {
+    type Output = Result<Report, CheckError>;
+
+    fn run<B: TrainBackend>(self, device: B::Device, facts: Facts) -> Self::Output {
+        let setup = self.setup;
+        let mut report = Report::new(setup, &facts);
+        let mut work = Workload::<B>::new(setup, &device);
+        report.config.encoder_parameters = work.encoder_parameters();
+        report.config.tokenizer_parameters = work.tokenizer_parameters();
+        for &kind in &setup.kinds {
+            let times = setup.warmup + setup.repeats;
+            self.progress.start_at(kind.word(), 0, times as u64 + 1);
+            check::check(&work, kind)?;
+            let seconds = (0..times).map(|_| {
+                self.progress.advance(1);
+                timed::<B>(&device, || work.perform(kind))
+            });
+            let seconds: Vec<f64> = seconds.skip(setup.warmup).collect();
+            report
+                .results
+                .push((kind, Row::new(&seconds, setup.items(kind), kind.unit())));
+            self.progress.finish();
+        }
+        report.runtime.load_average_after = machine::load_average();
+        report.runtime.peak_memory_bytes = machine::peak_memory_bytes();
+        Ok(report)
+    }
+}
+
+/// Seconds of `work`, with everything that the device was asked to do before and in it done.
+fn timed<B: TrainBackend>(device: &B::Device, work: impl FnOnce()) -> f64 {
+    let sync = || B::sync(device).expect("a device that has computed until now still does");
+    sync();
+    let begun = Instant::now();
+    work();
+    sync();
+    begun.elapsed().as_secs_f64()
+}

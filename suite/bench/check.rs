@@ -1,0 +1,283 @@
+//! Holds each kind to its plain form, values and gradients, on the inputs that are timed.
+
+use super::setup::Kind;
+use super::steps::Workload;
+use crate::error::Failure;
+use crate::exit::Exit;
+use bridle::quantizer::Quantizer;
+use bridle::tokenizer::Source;
+use bridle::weights::{self, Path, Values, Weights};
+use bridle_backends::TrainBackend;
+use bridle_backends::kernel::plainly;
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{Int, Tensor};
+
+/// Largest difference of a value from its plain form, over the largest value: rounding over two dozen blocks.
+const VALUES: f32 = 1e-4;
+
+/// The same for gradients, whose chains are twice as long.
+const GRADIENTS: f32 = 1e-3;
+
+/// How much farther than the nearest a code may be, over the squared length: rounding of a distance.
+const DISTANCE: f32 = 1e-5;
+
+/// Samples on which gradients are compared: the plain form keeps every product, and its memory would be the peak of the
+/// process.
+const SAMPLES: usize = 2;
+
+/// How often inputs are changed until both forms take the same codes.
+const ATTEMPTS: usize = 5;
+
+/// A kind whose fast form does not compute what its plain form computes.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum CheckError {
+    /// Values are too far apart.
+    #[error("{kind} is not timed: its {what} differs from the plain form by {difference:.1e} of the largest value")]
+    Values {
+        /// The kind.
+        kind: Kind,
+        /// What differs.
+        what: String,
+        /// Largest difference over the largest plain value.
+        difference: f32,
+    },
+    /// A code is not the nearest.
+    #[error("{kind} is not timed: {count} of its {all} codes are not the nearest of their codebook")]
+    Codes {
+        /// The kind.
+        kind: Kind,
+        /// How many.
+        count: usize,
+        /// Of how many.
+        all: usize,
+    },
+}
+
+impl From<CheckError> for Failure {
+    fn from(error: CheckError) -> Self {
+        Failure::new(Exit::Fault, error)
+    }
+}
+
+/// Holds one kind to its plain form. The workload stays as it is.
+pub fn check<B: TrainBackend>(work: &Workload<'_, B>, kind: Kind) -> Result<(), CheckError> {
+    let mut work = work.clone();
+    let check = Check(kind);
+    match kind {
+        Kind::EncoderStep => check.encoder_step(&mut work),
+        Kind::TokenizerStep => check.tokenizer_step(&mut work),
+        Kind::Tokenise => check.tokenise(&mut work),
+        Kind::Features => check.close("result", work.features(), plainly(|| work.features())),
+        Kind::Quantize => {
+            let rows = work.vectors.clone();
+            let codes = work.quantize();
+            check.nearest(&work.quantizer, rows, codes)
+        }
+    }
+}
+
+struct Check(Kind);
+
+impl Check {
+    fn encoder_step<B: TrainBackend>(&self, work: &mut Workload<'_, B>) -> Result<(), CheckError> {
+        self.tokenise(work)?;
+        let mut work = work.with_samples(SAMPLES);
+        let mask = work.mask();
+        let codes = work.labels(&mask);
+        let fast = work.encoder_loss(&mask, codes.clone());
+        let plain = plainly(|| work.encoder_loss(&mask, codes));
+        self.close("loss", fast.clone().inner(), plain.clone().inner())?;
+        let (fast, plain) = (fast.backward(), plainly(|| plain.backward()));
+        self.gradients(&work.student, &fast, &plain)?;
+        let mut same = work.clone();
+        work.update_student(&fast);
+        plainly(|| same.update_student(&fast));
+        self.all_close(
+            "updated",
+            &weights::collect(&work.student),
+            &weights::collect(&same.student),
+            VALUES,
+        )
+    }
+
+    /// A latent halfway between two codes may go either way by rounding, and all after it differs. Such inputs say
+    /// nothing, so that slightly larger ones are taken.
+    fn tokenizer_step<B: TrainBackend>(&self, work: &mut Workload<'_, B>) -> Result<(), CheckError> {
+        self.tokenise(work)?;
+        for attempt in 0..ATTEMPTS {
+            let mut fast = work.with_samples(SAMPLES);
+            fast.x = fast.x * (1.0 + 0.01 * attempt as f32);
+            if let Some(result) = self.unambiguous_tokenizer_step(fast) {
+                return result;
+            }
+        }
+        let what = "choice of codes".to_owned();
+        Err(CheckError::Values {
+            kind: self.0,
+            what,
+            difference: f32::INFINITY,
+        })
+    }
+
+    /// None where the two forms take different codes.
+    fn unambiguous_tokenizer_step<B: TrainBackend>(&self, mut work: Workload<'_, B>) -> Option<Result<(), CheckError>> {
+        let mut same = work.clone();
+        let (target, plain_target) = (work.target(), plainly(|| work.target()));
+        let fast = work.tokenizer_loss(target.clone());
+        let plain = plainly(|| same.tokenizer_loss(plain_target.clone()));
+        if fast.quantized.codes.to_data() != plain.quantized.codes.to_data() {
+            return None;
+        }
+        let compare = || {
+            self.close("target", target.inner(), plain_target.inner())?;
+            self.close("loss", fast.total().inner(), plain.total().inner())?;
+            let (fast, plain) = (fast.total().backward(), plainly(|| plain.total().backward()));
+            self.gradients(&work.teacher, &fast, &plain)?;
+            let books = [&work.teacher, &same.teacher].map(|teacher| weights::collect(&teacher.tokenizer.quantizer));
+            self.all_close("moved", &books[0], &books[1], VALUES)?;
+            same.teacher = work.teacher.clone();
+            work.update_teacher(&fast);
+            plainly(|| same.update_teacher(&fast));
+            let teachers = [&work.teacher, &same.teacher].map(weights::collect);
+            self.all_close("updated", &teachers[0], &teachers[1], VALUES)
+        };
+        Some(compare())
+    }
+
+    fn tokenise<B: TrainBackend>(&self, work: &mut Workload<'_, B>) -> Result<(), CheckError> {
+        let latents = |work: &Workload<'_, B>| {
+            work.frozen_tokenizer
+                .latents(work.x.clone().inner(), Source::Network, None)
+        };
+        let fast = latents(work);
+        self.close("latents", fast.clone(), plainly(|| latents(work)))?;
+        let codes = work.codes();
+        self.nearest(&work.frozen_tokenizer.quantizer, fast, codes)
+    }
+
+    /// Every code [B, N, Q] must be the nearest to what the codes before it left of its latent [B, N, d].
+    fn nearest<B: Backend>(
+        &self,
+        quantizer: &impl Quantizer<B>,
+        latents: Tensor<B, 3>,
+        codes: Tensor<B, 3, Int>,
+    ) -> Result<(), CheckError> {
+        let [batch, tokens, dim] = latents.dims();
+        let count = batch * tokens;
+        let mut residual = latents.reshape([count, dim]);
+        let mut wrong = 0;
+        for (level, book) in quantizer.codebooks().iter().enumerate() {
+            let rows = bridle::codebook::unit(residual.clone());
+            let code = codes.clone().narrow(2, level, 1).reshape([count, 1]);
+            let distances = book.distances(rows);
+            let excess = distances.clone().gather(1, code.clone()) - distances.min_dim(1);
+            let excess: Vec<f32> = excess.into_data().iter().collect();
+            // not `>`: what is no number is wrong too
+            wrong += excess.iter().filter(|excess| !(**excess <= DISTANCE)).count();
+            residual = residual - book.lookup(code);
+        }
+        if wrong > 0 {
+            let all = count * quantizer.codebooks().len();
+            return Err(CheckError::Codes {
+                kind: self.0,
+                count: wrong,
+                all,
+            });
+        }
+        Ok(())
+    }
+
+    fn gradients<B: AutodiffBackend>(
+        &self,
+        module: &impl Module<B>,
+        fast: &B::Gradients,
+        plain: &B::Gradients,
+    ) -> Result<(), CheckError> {
+        self.all_close(
+            "gradient of",
+            &gradients(module, fast),
+            &gradients(module, plain),
+            GRADIENTS,
+        )
+    }
+
+    fn close<B: Backend, const D: usize>(
+        &self,
+        what: &str,
+        fast: Tensor<B, D>,
+        plain: Tensor<B, D>,
+    ) -> Result<(), CheckError> {
+        let [fast, plain] = [fast, plain].map(|tensor| Values::from_data(tensor.into_data()));
+        self.within(what, &fast, &plain, VALUES)
+    }
+
+    fn all_close(&self, what: &str, fast: &Weights, plain: &Weights, most: f32) -> Result<(), CheckError> {
+        assert!(fast.keys().eq(plain.keys()), "both forms have the same parameters");
+        let pairs = fast.iter().zip(plain.values());
+        for ((name, fast), plain) in pairs {
+            self.within(&format!("{what} {name}"), fast, plain, most)?;
+        }
+        Ok(())
+    }
+
+    fn within(&self, what: &str, fast: &Values, plain: &Values, most: f32) -> Result<(), CheckError> {
+        let largest = plain
+            .data
+            .iter()
+            .fold(0.0_f32, |largest, value| largest.max(value.abs()));
+        let pairs = fast.data.iter().zip(&plain.data);
+        let difference = pairs.fold(0.0, |most: f32, (fast, plain)| {
+            let difference = (fast - plain).abs();
+            // `max` would drop what is no number
+            if difference.is_nan() {
+                f32::INFINITY
+            } else {
+                most.max(difference)
+            }
+        });
+        let difference = difference / largest.max(f32::MIN_POSITIVE);
+        if difference > most {
+            let what = what.to_owned();
+            return Err(CheckError::Values {
+                kind: self.0,
+                what,
+                difference,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Every gradient of a module, by its parameter's name.
+fn gradients<B: AutodiffBackend>(module: &impl Module<B>, grads: &B::Gradients) -> Weights {
+    let mut collect = Collect {
+        grads,
+        path: Path::default(),
+        found: Weights::new(),
+    };
+    module.visit(&mut collect);
+    collect.found
+}
+
+struct Collect<'a, B: AutodiffBackend> {
+    grads: &'a B::Gradients,
+    path: Path,
+    found: Weights,
+}
+
+impl<B: AutodiffBackend> ModuleVisitor<B> for Collect<'_, B> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        if let Some(grad) = param.val().grad(self.grads) {
+            self.found.insert(self.path.name(), Values::from_data(grad.into_data()));
+        }
+    }
+}

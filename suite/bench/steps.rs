@@ -1,0 +1,216 @@
+//! The work of each kind, by the same functions that training calls. Model, inputs and vectors are drawn from one seed.
+
+use super::setup::{Kind, Setup};
+use bridle::codebook::SeededPicks;
+use bridle::encoder::Vit;
+use bridle::init::Init;
+use bridle::mask::Mask;
+use bridle::optimizer::{AdamW, AdamWConfig, UniformRate};
+use bridle::pretrain::{self, Student, Teacher, TokenizerLoss};
+use bridle::quantizer::{AnyQuantizer, Mode, Quantizer};
+use bridle::swin::Dropout;
+use bridle::tokenizer::{Source, Tokenizer};
+use bridle_backends::TrainBackend;
+use bridle_seed::Seed;
+use burn::module::{AutodiffModule, Module};
+use burn::tensor::{Int, Tensor, TensorData};
+
+/// The peer's optimizer.
+const ADAMW: AdamWConfig = AdamWConfig {
+    beta1: 0.9,
+    beta2: 0.95,
+    epsilon: 1e-8,
+    weight_decay: 0.05,
+};
+
+/// The peer's learning rate.
+const RATE: f64 = 1e-3;
+
+/// Model, optimizers and inputs.
+#[derive(Clone)]
+pub struct Workload<'a, B: TrainBackend> {
+    setup: &'a Setup,
+    device: B::Device,
+    seed: Seed,
+    /// Inputs [B, C, T, H, W].
+    pub x: Tensor<B, 5>,
+    /// What the quantize task quantizes, [1, M, d].
+    pub vectors: Tensor<B::InnerBackend, 3>,
+    /// What an encoder step trains.
+    pub student: Student<B>,
+    /// What a tokenizer step trains.
+    pub teacher: Teacher<B>,
+    /// The encoder as a tokenizer step has it.
+    pub frozen_encoder: Vit<B::InnerBackend>,
+    /// The tokenizer as an encoder step has it.
+    pub frozen_tokenizer: Tokenizer<B::InnerBackend>,
+    /// Started on `vectors`.
+    pub quantizer: AnyQuantizer<B::InnerBackend>,
+    student_optimizer: AdamW<B>,
+    teacher_optimizer: AdamW<B>,
+    /// Steps taken, which number the draws.
+    steps: u64,
+}
+
+impl<'a, B: TrainBackend> Workload<'a, B> {
+    /// A random model whose codebooks have started on these inputs.
+    pub fn new(setup: &'a Setup, device: &B::Device) -> Self {
+        let (config, seed) = (&setup.model, Seed::root(0).child("bench"));
+        let [channels, times, rows, columns] = config.geometry.input();
+        let draw = |name: &str, length: usize| -> Vec<f32> {
+            let mut stream = seed.child(name).stream();
+            (0..length).map(|_| stream.normal()).collect()
+        };
+        let x = draw("inputs", setup.batch * config.geometry.input_len());
+        let x = Tensor::from_data(
+            TensorData::new(x, [setup.batch, channels, times, rows, columns]),
+            device,
+        );
+        let shape = [1, setup.vectors, config.codes.dim];
+        let vectors = TensorData::new(draw("vectors", setup.vectors * config.codes.dim), shape);
+        let init = Init::<B>::new(seed.child("weights"), device);
+        let student = Student::new(config, &init.child("student"));
+        let teacher = Teacher::new(config, &init.child("teacher"));
+        let mut teacher: Teacher<B> = teacher.expect("the setup names a registered quantizer");
+        let vectors = Tensor::from_data(vectors, device);
+        let mut picks = SeededPicks(seed.child("picks"));
+        let mut quantizer = teacher.tokenizer.quantizer.valid();
+        quantizer.forward(vectors.clone(), Mode::Eval, &mut picks);
+        teacher
+            .tokenizer
+            .quantize(Tensor::clone(&x), Source::Network, Mode::Eval, &mut picks);
+        Self {
+            setup,
+            device: device.clone(),
+            frozen_encoder: student.encoder.valid(),
+            frozen_tokenizer: teacher.tokenizer.valid(),
+            seed,
+            x,
+            vectors,
+            student,
+            teacher,
+            quantizer,
+            student_optimizer: AdamW::new(ADAMW),
+            teacher_optimizer: AdamW::new(ADAMW),
+            steps: 0,
+        }
+    }
+
+    /// The same with at most so many samples.
+    pub fn with_samples(&self, most: usize) -> Self {
+        let [batch, ..] = self.x.dims();
+        Self {
+            x: self.x.clone().narrow(0, 0, batch.min(most)),
+            ..self.clone()
+        }
+    }
+
+    /// One run of this kind.
+    pub fn perform(&mut self, kind: Kind) {
+        match kind {
+            Kind::EncoderStep => {
+                let mask = self.mask();
+                let codes = self.labels(&mask);
+                let grads = self.encoder_loss(&mask, codes).backward();
+                self.update_student(&grads);
+            }
+            Kind::TokenizerStep => {
+                let target = self.target();
+                let grads = self.tokenizer_loss(target).total().backward();
+                self.update_teacher(&grads);
+            }
+            Kind::Tokenise => drop(self.codes()),
+            Kind::Features => drop(self.features()),
+            Kind::Quantize => drop(self.quantize()),
+        }
+        self.steps += 1;
+    }
+
+    /// The mask of the next step.
+    pub fn mask(&self) -> Mask {
+        let (geometry, ratio) = (&self.setup.model.geometry, self.setup.mask_ratio);
+        let [batch, ..] = self.x.dims();
+        let [times, height, width] = geometry.grid();
+        let mut stream = self.seed.child("mask").indexed(self.steps).stream();
+        let mut noise = |count: usize| (0..count).map(|_| stream.uniform()).collect::<Vec<f32>>();
+        if geometry.is_video() {
+            return Mask::tube(&noise(batch * height * width), times, height * width, ratio);
+        }
+        Mask::random(&noise(batch * geometry.tokens()), geometry.tokens(), ratio)
+    }
+
+    /// The codes of a mask's removed tokens, [B * R, Q].
+    pub fn labels(&mut self, mask: &Mask) -> Tensor<B, 2, Int> {
+        let (x, rows, mut picks) = (self.x.clone().inner(), mask.upload(&self.device), self.picks());
+        let codes = pretrain::labels(&mut self.frozen_tokenizer, x, Source::Network, &rows, &mut picks);
+        Tensor::from_inner(codes)
+    }
+
+    /// The loss of an encoder step.
+    pub fn encoder_loss(&self, mask: &Mask, codes: Tensor<B, 2, Int>) -> Tensor<B, 1> {
+        let mut dropout = Dropout::Draw(Box::new(self.seed.child("dropout").indexed(self.steps).stream()));
+        let rows = mask.upload(&self.device);
+        pretrain::encoder_loss(&self.student, self.x.clone(), &rows, codes, &mut dropout)
+    }
+
+    /// What the estimator must recover, [B, N, D].
+    pub fn target(&self) -> Tensor<B, 3> {
+        Tensor::from_inner(self.frozen_encoder.embed_patches(self.x.clone().inner()))
+    }
+
+    /// The losses of a tokenizer step; codebooks move.
+    pub fn tokenizer_loss(&mut self, target: Tensor<B, 3>) -> TokenizerLoss<B> {
+        let mut picks = self.picks();
+        pretrain::tokenizer_loss(&mut self.teacher, self.x.clone(), target, Mode::Train, &mut picks)
+    }
+
+    /// The optimizer's part of an encoder step.
+    pub fn update_student(&mut self, grads: &B::Gradients) {
+        self.student = self
+            .student_optimizer
+            .step(self.student.clone(), grads, RATE, &UniformRate);
+    }
+
+    /// The optimizer's part of a tokenizer step.
+    pub fn update_teacher(&mut self, grads: &B::Gradients) {
+        self.teacher = self
+            .teacher_optimizer
+            .step(self.teacher.clone(), grads, RATE, &UniformRate);
+    }
+
+    /// The codes of all tokens, [B, N, Q].
+    pub fn codes(&mut self) -> Tensor<B::InnerBackend, 3, Int> {
+        let (x, mut picks) = (self.x.clone().inner(), self.picks());
+        self.frozen_tokenizer
+            .quantize(x, Source::Network, Mode::Eval, &mut picks)
+            .codes
+    }
+
+    /// Mean patch tokens, [B, D].
+    pub fn features(&self) -> Tensor<B::InnerBackend, 2> {
+        self.frozen_encoder.features(self.x.clone().inner())
+    }
+
+    /// The codes of the vectors, [1, M, Q].
+    pub fn quantize(&mut self) -> Tensor<B::InnerBackend, 3, Int> {
+        let mut picks = self.picks();
+        self.quantizer
+            .forward(self.vectors.clone(), Mode::Eval, &mut picks)
+            .codes
+    }
+
+    /// Parameters of encoder and decoder.
+    pub fn encoder_parameters(&self) -> usize {
+        self.student.num_params()
+    }
+
+    /// Parameters of tokenizer and estimator. Codebooks and their averages are none: no gradient reaches them.
+    pub fn tokenizer_parameters(&self) -> usize {
+        self.teacher.num_params() - self.teacher.tokenizer.quantizer.num_params()
+    }
+
+    /// A run that is already started draws nothing from them.
+    fn picks(&self) -> SeededPicks {
+        SeededPicks(self.seed.child("picks"))
+    }
+}
