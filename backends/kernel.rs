@@ -75,6 +75,20 @@ pub trait Ops: Backend {
         plain::norm_rows_backward(rows, scale, grad, epsilon)
     }
 
+    /// A linear layer on `rows` [N, D]: times the weight [D, M], plus the bias [M].
+    fn linear_rows(rows: Tensor<Self, 2>, weight: Tensor<Self, 2>, bias: Tensor<Self, 1>) -> Tensor<Self, 2> {
+        plain::linear_rows(rows, weight, bias)
+    }
+
+    /// Gradients of [`Ops::linear_rows`], given that of its result, [N, M].
+    fn linear_rows_backward(
+        rows: Tensor<Self, 2>,
+        weight: Tensor<Self, 2>,
+        grad: Tensor<Self, 2>,
+    ) -> LinearGrads<Self> {
+        plain::linear_rows_backward(rows, weight, grad)
+    }
+
     /// Two linear layers with an exact (erf) GELU between, on `rows` [N, D].
     fn mlp_rows(rows: Tensor<Self, 2>, mlp: MlpTensors<Self>) -> Tensor<Self, 2> {
         Self::mlp_rows_with_hidden(rows, mlp).0
@@ -110,6 +124,17 @@ pub struct NormGrads<B: Backend> {
     pub scale: Tensor<B, 1>,
     /// Of the shift [D].
     pub shift: Tensor<B, 1>,
+}
+
+/// Gradients of [`Ops::linear_rows`].
+#[derive(Clone, Debug)]
+pub struct LinearGrads<B: Backend> {
+    /// Of the rows [N, D].
+    pub rows: Tensor<B, 2>,
+    /// Of the weight [D, M].
+    pub weight: Tensor<B, 2>,
+    /// Of the bias [M].
+    pub bias: Tensor<B, 1>,
 }
 
 /// The parameters of an MLP, or their gradients.

@@ -42,18 +42,15 @@ pub enum Command {
     /// Paired difference of two sets of records, with interval and test
     #[command(after_help = COMPARE_EXAMPLES)]
     Compare(CompareArgs),
-<<<<<<< HEAD
     /// The encoder that a run pretrained, as one safetensors file
     #[command(after_help = EXPORT_EXAMPLES)]
     Export(ExportArgs),
     /// The encoder of the authors' release, made into such a file
     #[command(after_help = IMPORT_EXAMPLES)]
     Import(ImportArgs),
-=======
     /// Throughput of single steps, each first held to its plain form
     #[command(after_help = BENCH_EXAMPLES)]
     Bench(BenchArgs),
->>>>>>> h-d
     /// Print a shell's completion script
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions(CompletionsArgs),
@@ -286,7 +283,6 @@ pub struct CompareArgs {
     pub format: TableFormat,
 }
 
-<<<<<<< HEAD
 /// Arguments of `export`.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
@@ -328,7 +324,8 @@ pub enum Release {
     AudioImage,
     /// Video models
     Video,
-=======
+}
+
 /// Arguments of `bench`, by the names of the PyTorch peer.
 #[derive(Clone, Debug, Args)]
 pub struct BenchArgs {
@@ -398,7 +395,6 @@ pub struct BenchArgs {
     /// What goes to stdout: terminal or json
     #[arg(long, value_enum, default_value_t = Format::Terminal, hide_possible_values = true)]
     pub format: Format,
->>>>>>> h-d
 }
 
 /// Arguments of `completions`.
@@ -523,7 +519,6 @@ Intervals and tests are over test samples: of one seed, they tell two trained
 models apart, not two methods. Where several seeds ran, the verdict also says
 whether the interval over seeds leaves out 0.";
 
-<<<<<<< HEAD
 const EXPORT_EXAMPLES: &str = "\
 Examples:
   bridle-bench export results/records/esc50/bridle-rq/0123456789ab-tch-fp32-s0-f1.json --to encoder.safetensors
@@ -537,7 +532,7 @@ Examples:
       the authors' audio model, at the sizes of preset paper
   bridle-bench import state.safetensors --release video --task kinetics --set model.depth=4 --to encoder.safetensors
       another depth";
-=======
+
 const BENCH_EXAMPLES: &str = "\
 Examples:
   bridle-bench bench --backend tch --threads 2
@@ -548,7 +543,6 @@ Examples:
       how many times faster it has become
   python bridle_torch.py --size small > torch.json && bridle-bench bench --size small --against torch.json
       the same steps in PyTorch";
->>>>>>> h-d
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:

@@ -30,12 +30,9 @@ pub fn perform(cli: &Cli) -> Result<Exit> {
         Command::Table(args) => table::perform(args).map(|()| Exit::Done),
         Command::Compare(args) => compare::perform(args).map(|()| Exit::Done),
         Command::Regress(args) => regress::perform(args),
-<<<<<<< HEAD
         Command::Export(args) => export::perform(args).map(|()| Exit::Done),
         Command::Import(args) => import::perform(args).map(|()| Exit::Done),
-=======
         Command::Bench(args) => bench::perform(args).map(|()| Exit::Done),
->>>>>>> h-d
         Command::Completions(args) => {
             let mut script = Vec::new();
             clap_complete::generate(args.shell, &mut Cli::command(), "bridle-bench", &mut script);

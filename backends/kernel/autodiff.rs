@@ -57,6 +57,29 @@ impl<B: Ops> Backward<B, 3> for NormRows {
 }
 
 #[derive(Debug)]
+struct LinearRows;
+
+impl<B: Ops> Backward<B, 3> for LinearRows {
+    /// Rows, weight.
+    type State = (FloatTensor<B>, FloatTensor<B>);
+
+    fn backward(self, ops: ops::Ops<Self::State, 3>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let (rows, weight) = ops.state;
+        let found = B::linear_rows_backward(wrap(rows), wrap(weight), wrap(grad));
+        for (parent, grad) in ops
+            .parents
+            .into_iter()
+            .zip([float(found.rows), float(found.weight), float(found.bias)])
+        {
+            if let Some(parent) = parent {
+                grads.register::<B>(parent.id, grad);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
 struct MlpRows;
 
 impl<B: Ops> Backward<B, 5> for MlpRows {
@@ -125,6 +148,28 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Autodiff<B, C> {
                 .stateful()
             {
                 OpsKind::Tracked(prep) => prep.finish((rows.primitive, scale.primitive, epsilon), float(output)),
+                OpsKind::UnTracked(prep) => prep.finish(float(output)),
+            },
+        )
+    }
+
+    fn linear_rows(rows: Tensor<Self, 2>, weight: Tensor<Self, 2>, bias: Tensor<Self, 1>) -> Tensor<Self, 2> {
+        if is_plain() {
+            return plain::linear_rows(rows, weight, bias);
+        }
+        let (rows, weight, bias) = (float(rows), float(weight), float(bias));
+        let output = B::linear_rows(
+            wrap(rows.primitive.clone()),
+            wrap(weight.primitive.clone()),
+            wrap(bias.primitive),
+        );
+        let nodes = [rows.node, weight.node, bias.node];
+        wrap(
+            match Backward::<B, 3>::prepare::<C>(LinearRows, nodes)
+                .compute_bound()
+                .stateful()
+            {
+                OpsKind::Tracked(prep) => prep.finish((rows.primitive, weight.primitive), float(output)),
                 OpsKind::UnTracked(prep) => prep.finish(float(output)),
             },
         )

@@ -2,7 +2,7 @@
 
 use super::flex_attention::{self, Sizes};
 use super::flex_rows::{self, Mlp};
-use super::{AdamWFactors, AdamWState, MlpTensors, NormGrads, Ops, is_plain, plain};
+use super::{AdamWFactors, AdamWState, LinearGrads, MlpTensors, NormGrads, Ops, is_plain, plain};
 use burn::tensor::{DType, Shape, Tensor, TensorData, TensorPrimitive};
 use burn_flex::{Flex, FlexTensor};
 
@@ -131,6 +131,33 @@ impl Ops for Flex {
             rows: tensor(rows, [count, width]),
             scale: tensor(scale, [width]),
             shift: tensor(shift, [width]),
+        }
+    }
+
+    fn linear_rows(rows: Tensor<Self, 2>, weight: Tensor<Self, 2>, bias: Tensor<Self, 1>) -> Tensor<Self, 2> {
+        if !is_fast(&rows) {
+            return plain::linear_rows(rows, weight, bias);
+        }
+        let ([count, _], [_, wide]) = (rows.dims(), weight.dims());
+        let (rows, weight, bias) = (Slice::new(rows), Slice::new(weight), Slice::new(bias));
+        tensor(flex_rows::linear(rows.get(), weight.get(), bias.get()), [count, wide])
+    }
+
+    fn linear_rows_backward(
+        rows: Tensor<Self, 2>,
+        weight: Tensor<Self, 2>,
+        grad: Tensor<Self, 2>,
+    ) -> LinearGrads<Self> {
+        if !is_fast(&rows) {
+            return plain::linear_rows_backward(rows, weight, grad);
+        }
+        let ([count, width], [_, wide]) = (rows.dims(), weight.dims());
+        let (rows, weight, grad) = (Slice::new(rows), Slice::new(weight), Slice::new(grad));
+        let (rows, weight, bias) = flex_rows::linear_backward(rows.get(), weight.get(), grad.get(), wide);
+        LinearGrads {
+            rows: tensor(rows, [count, width]),
+            weight: tensor(weight, [width, wide]),
+            bias: tensor(bias, [wide]),
         }
     }
 

@@ -59,6 +59,40 @@ fn sum_rows(rows: &[f32], width: usize) -> Vec<f32> {
     partial.iter().fold(vec![0.0; width], |sums, part| add(sums, part))
 }
 
+/// `rows` [N, D] times `weight` [D, M], plus `bias` [M]: [N, M].
+pub(super) fn linear(rows: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
+    let (wide, width) = (bias.len(), weight.len() / bias.len());
+    let mut out = vec![0.0; rows.len() / width * wide];
+    out.par_chunks_mut(BLOCK * wide)
+        .zip(rows.par_chunks(BLOCK * width))
+        .for_each(|(out, rows)| {
+            for row in out.chunks_exact_mut(wide) {
+                row.copy_from_slice(bias);
+            }
+            let (rows, weight) = (Matrix::dense(rows, width), Matrix::dense(weight, wide));
+            product(out, wide, rows, weight, 1.0, true, Threads::One);
+        });
+    out
+}
+
+/// Gradients of [`linear`]: of rows [N, D], weight [D, M] and bias [M], given that of its result, [N, `wide`].
+pub(super) fn linear_backward(
+    rows: &[f32],
+    weight: &[f32],
+    grad: &[f32],
+    wide: usize,
+) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+    let width = weight.len() / wide;
+    let mut out = vec![0.0; rows.len()];
+    out.par_chunks_mut(BLOCK * width)
+        .zip(grad.par_chunks(BLOCK * wide))
+        .for_each(|(out, grad)| {
+            let weight = Matrix::dense(weight, wide).transpose();
+            product(out, width, Matrix::dense(grad, wide), weight, 1.0, false, Threads::One);
+        });
+    (out, weight_grad(rows, width, grad, wide), sum_rows(grad, wide))
+}
+
 /// Parameters of an MLP.
 #[derive(Clone, Copy)]
 pub(super) struct Mlp<'a> {

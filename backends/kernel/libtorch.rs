@@ -75,6 +75,13 @@ impl Ops for LibTorch {
         wrap(tch::Tensor::cat(&joined, 2))
     }
 
+    fn linear_rows(rows: Tensor<Self, 2>, weight: Tensor<Self, 2>, bias: Tensor<Self, 1>) -> Tensor<Self, 2> {
+        if is_plain() {
+            return plain::linear_rows(rows, weight, bias);
+        }
+        wrap(native(bias).addmm(&native(rows), &native(weight)))
+    }
+
     fn norm_rows(
         rows: Tensor<Self, 2>,
         scale: Tensor<Self, 1>,

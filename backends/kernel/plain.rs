@@ -1,6 +1,6 @@
 //! The readable form of every fused operation and of its gradient: the default, and what fast forms are held to.
 
-use super::{AdamWFactors, AdamWState, MlpTensors, NormGrads};
+use super::{AdamWFactors, AdamWState, LinearGrads, MlpTensors, NormGrads};
 use burn::tensor::activation::{gelu, softmax};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorPrimitive};
@@ -87,6 +87,24 @@ pub fn norm_rows_backward<B: Backend>(
 /// [N, D] to [D].
 fn sum_rows<B: Backend>(rows: Tensor<B, 2>) -> Tensor<B, 1> {
     rows.sum_dim(0).squeeze_dim(0)
+}
+
+/// See [`Ops::linear_rows`](super::Ops::linear_rows).
+pub fn linear_rows<B: Backend>(rows: Tensor<B, 2>, weight: Tensor<B, 2>, bias: Tensor<B, 1>) -> Tensor<B, 2> {
+    rows.matmul(weight) + bias.unsqueeze()
+}
+
+/// See [`Ops::linear_rows_backward`](super::Ops::linear_rows_backward).
+pub fn linear_rows_backward<B: Backend>(
+    rows: Tensor<B, 2>,
+    weight: Tensor<B, 2>,
+    grad: Tensor<B, 2>,
+) -> LinearGrads<B> {
+    LinearGrads {
+        rows: grad.clone().matmul(weight.transpose()),
+        weight: rows.transpose().matmul(grad.clone()),
+        bias: sum_rows(grad),
+    }
 }
 
 /// See [`Ops::mlp_rows_with_hidden`](super::Ops::mlp_rows_with_hidden).

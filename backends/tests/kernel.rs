@@ -122,6 +122,26 @@ fn norm<B: Ops>() {
     }
 }
 
+fn linear<B: Ops>() {
+    for [count, width] in ROWS {
+        let what = format!("linear {count} {width}");
+        let wide = 3 * width - 1;
+        let rows = normal::<B, 2>("rows", [count, width], 1.0);
+        for rows in [rows.clone(), strided(rows)] {
+            compare(
+                [
+                    rows,
+                    normal("weight", [width, wide], 1.0),
+                    normal("bias", [1, wide], 1.0),
+                ],
+                |[rows, weight, bias]| Ops::linear_rows(rows, weight, flat(bias)),
+                |[rows, weight, bias]| plain::linear_rows(rows, weight, flat(bias)),
+                &what,
+            );
+        }
+    }
+}
+
 fn mlp_tensors<B: Backend>(
     weight1: Tensor<B, 2>,
     bias1: Tensor<B, 2>,
@@ -182,6 +202,16 @@ fn default_gradients<B: Ops>() {
     assert_close(found.scale, expected.scale, "norm scale");
     assert_close(found.shift, expected.shift, "norm shift");
 
+    let (weight, grad5) = (
+        normal::<B, 2>("weight", [6, 5], 1.0),
+        normal::<B, 2>("grad5", [9, 5], 1.0),
+    );
+    let expected = plain::linear_rows_backward(rows.clone(), weight.clone(), grad5.clone());
+    let found = B::linear_rows_backward(rows.clone(), weight, grad5);
+    assert_close(found.rows, expected.rows, "linear rows");
+    assert_close(found.weight, expected.weight, "linear weight");
+    assert_close(found.bias, expected.bias, "linear bias");
+
     let mlp = MlpTensors {
         weight1: normal("weight1", [6, 5], 1.0),
         bias1: normal("bias1", [5], 1.0),
@@ -206,7 +236,8 @@ fn flex_bits() -> Vec<u32> {
     let (weight1, weight2) = (leaf("weight1", [48, 192]), leaf("weight2", [192, 48]));
     let vector = |name, length| normal::<Graph, 1>(name, [length], 0.3);
     let normed = Ops::norm_rows(rows.clone(), vector("scale", 48), vector("shift", 48), EPSILON);
-    let mixed = Ops::self_attention(normed.matmul(fused.clone()).reshape([4, 77, 144]), 4).reshape([4 * 77, 48]);
+    let fused_rows = Ops::linear_rows(normed, fused.clone(), vector("fused bias", 144));
+    let mixed = Ops::self_attention(fused_rows.reshape([4, 77, 144]), 4).reshape([4 * 77, 48]);
     let (bias1, bias2) = (vector("bias1", 192), vector("bias2", 48));
     let mlp = MlpTensors {
         weight1: weight1.clone(),
@@ -285,6 +316,10 @@ macro_rules! on {
             #[test]
             fn norm_equals_its_plain_form() {
                 super::norm::<$type>();
+            }
+            #[test]
+            fn linear_equals_its_plain_form() {
+                super::linear::<$type>();
             }
             #[test]
             fn mlp_equals_its_plain_form() {

@@ -6,7 +6,7 @@ use crate::config::{Geometry, QuantizerConfig, StackConfig};
 use crate::encoder::Vit;
 use crate::init::Init;
 use crate::quantizer::{AnyQuantizer, Mode, Quantized, Quantizer};
-use crate::transformer::each_row;
+use crate::transformer::{each_row, linear_rows};
 use bridle_backends::Ops;
 use burn::module::Module;
 use burn::nn::Linear;
@@ -72,10 +72,14 @@ impl<B: Ops> Tokenizer<B> {
             None => tokens,
         };
         match source {
-            Source::ColdStart | Source::ColdStartContent => each_row(tokens, |rows| self.cold_start.forward(rows)),
+            Source::ColdStart | Source::ColdStartContent => {
+                each_row(tokens, |rows| linear_rows(&self.cold_start, rows))
+            }
             Source::Network => {
                 let y = self.vit.without_cls(self.vit.transform(tokens));
-                each_row(y, |rows| self.project2.forward(self.project1.forward(rows).tanh()))
+                each_row(y, |rows| {
+                    linear_rows(&self.project2, linear_rows(&self.project1, rows).tanh())
+                })
             }
         }
     }
