@@ -13,15 +13,21 @@
 //! * [`tokenizer`], [`quantizer`], [`codebook`], [`estimator`]: the teacher
 //! * [`pretrain`]: losses and steps of both phases and of joint training
 //! * [`classifier`]: the encoder with a head, for fine-tuning
+//! * [`best_rq`], [`birq`]: the methods of fixed random labels and of labels that the encoder improves itself, over
+//!   [`frames`] of sequences of different lengths, with the [`conformer`]
 //! * [`optimizer`]: AdamW over named parameters
 //! * [`weights`]: parameters by name, for checkpoints and exchange
 
+pub mod best_rq;
+pub mod birq;
 pub mod classifier;
 pub mod codebook;
 pub mod config;
+pub mod conformer;
 pub mod decoder;
 pub mod encoder;
 pub mod estimator;
+pub mod frames;
 pub mod init;
 pub mod mask;
 pub mod optimizer;

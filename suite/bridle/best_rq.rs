@@ -1,0 +1,143 @@
+//! BEST-RQ (Chiu et al. 2022, arXiv 2202.01855): labels by a projection and a codebook that are drawn once and never
+//! learn, predicted where the input was hidden.
+//!
+//! The label of a frame x is argmin over n of || unit(C_n) - unit(x A) ||. Frames are standardised before: without it most
+//! codes are never used.
+
+use crate::codebook::unit;
+use crate::frames::Frames;
+use crate::init::Init;
+use crate::pretrain::prediction_loss;
+use crate::transformer::{each_row, linear_rows};
+use bridle_backends::Ops;
+use burn::module::{Module, Param};
+use burn::nn::Linear;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor};
+use std::ops::Range;
+
+/// An encoder of sequences, layer by layer. F numbers of a frame, D width.
+pub trait LayeredEncoder<B: Backend>: Module<B> {
+    /// Number of layers.
+    fn layers(&self) -> usize;
+
+    /// What goes into the first layer: [B, T, F] to [B, T, D].
+    fn enter(&self, frames: &Frames<B>) -> Tensor<B, 3>;
+
+    /// These layers, [B, T, D] to [B, T, D]; the last layer's end is the encoder's own.
+    fn pass(&self, hidden: Tensor<B, 3>, layers: Range<usize>, frames: &Frames<B>) -> Tensor<B, 3>;
+
+    /// All of it, [B, T, F] to [B, T, D].
+    fn encode(&self, frames: &Frames<B>) -> Tensor<B, 3> {
+        self.pass(self.enter(frames), 0..self.layers(), frames)
+    }
+}
+
+/// A random projection A and a codebook C, both frozen.
+#[derive(Module, Debug)]
+pub struct RandomBook<B: Backend> {
+    /// A [F, d].
+    pub projection: Param<Tensor<B, 2>>,
+    /// C, of unit rows [K, d].
+    pub codes: Param<Tensor<B, 2>>,
+}
+
+impl<B: Backend> RandomBook<B> {
+    /// A by Xavier's uniform, C standard normal before its rows are brought to unit length.
+    pub fn new(inputs: usize, codes: usize, dim: usize, init: &Init<B>) -> Self {
+        let bound = (6.0 / (inputs + dim) as f32).sqrt();
+        Self {
+            projection: init.uniform("projection", [inputs, dim], bound).set_require_grad(false),
+            codes: init.frozen([codes, dim], init.unit_rows("codes", codes, dim)),
+        }
+    }
+
+    /// Squared distances of projected rows [N, F] to the codes, both of unit length: [N, K].
+    pub fn distances(&self, rows: Tensor<B, 2>) -> Tensor<B, 2> {
+        unit_distances(rows.matmul(self.projection.val()), self.codes.val())
+    }
+
+    /// The labels of rows [N, F]: [N, 1]; the first of equally near codes.
+    pub fn labels(&self, rows: Tensor<B, 2>) -> Tensor<B, 2, Int> {
+        self.distances(rows).argmin(1)
+    }
+}
+
+/// || unit(row) - code ||² = 2 - 2 unit(row) · code, for codes of unit length: [N, d] and [K, d] to [N, K].
+pub(crate) fn unit_distances<B: Backend>(rows: Tensor<B, 2>, codes: Tensor<B, 2>) -> Tensor<B, 2> {
+    unit(rows).matmul(codes.transpose()).mul_scalar(-2.0).add_scalar(2.0)
+}
+
+/// Several random books; losses are averaged over them.
+#[derive(Module, Debug)]
+pub struct RandomQuantizer<B: Backend> {
+    /// The books, Q of them, each with a projection of its own.
+    pub books: Vec<RandomBook<B>>,
+}
+
+impl<B: Backend> RandomQuantizer<B> {
+    /// `books` books of `codes` codes of `dim` numbers, for frames of `inputs` numbers.
+    pub fn new(inputs: usize, books: usize, codes: usize, dim: usize, init: &Init<B>) -> Self {
+        let book = |index| RandomBook::new(inputs, codes, dim, &init.indexed(index));
+        Self {
+            books: (0..books).map(book).collect(),
+        }
+    }
+
+    /// The labels of rows [N, F]: [N, Q].
+    pub fn labels(&self, rows: Tensor<B, 2>) -> Tensor<B, 2, Int> {
+        Tensor::cat(self.books.iter().map(|book| book.labels(rows.clone())).collect(), 1)
+    }
+}
+
+/// An encoder and the head that predicts labels: what BEST-RQ trains.
+#[derive(Module, Debug)]
+pub struct MaskedModel<B: Backend, E> {
+    /// The encoder.
+    pub encoder: E,
+    /// [D, Q * K].
+    pub head: Linear<B>,
+}
+
+impl<B: Ops, E: LayeredEncoder<B>> MaskedModel<B, E> {
+    /// An encoder of width `dim` with a fresh head for `logits` logits.
+    pub fn new(encoder: E, dim: usize, logits: usize, init: &Init<B>) -> Self {
+        Self {
+            encoder,
+            head: init.linear("head", dim, logits, true),
+        }
+    }
+
+    /// Logits of the hidden frames, given by their rows of [B * T]: [M, Q * K].
+    pub fn logits(&self, masked: &Frames<B>, rows: Tensor<B, 1, Int>) -> Tensor<B, 2> {
+        let hidden = self.encoder.encode(masked);
+        let [batch, times, dim] = hidden.dims();
+        linear_rows(&self.head, hidden.reshape([batch * times, dim]).select(0, rows))
+    }
+}
+
+/// BEST-RQ's loss: the hidden frames' labels, made from the frames as they are, against what the model predicts from the
+/// frames with noise in their place, [1].
+pub fn best_rq_loss<B: Ops, E: LayeredEncoder<B>>(
+    model: &MaskedModel<B, E>,
+    quantizer: &RandomQuantizer<B>,
+    frames: &Frames<B>,
+    masked: &Frames<B>,
+    rows: Tensor<B, 1, Int>,
+) -> Tensor<B, 1> {
+    let labels = quantizer.labels(frames.rows(rows.clone()));
+    prediction_loss(model.logits(masked, rows), labels)
+}
+
+/// The mean over the valid frames, [B, T, D] to [B, D].
+pub fn pooled<B: Backend>(hidden: Tensor<B, 3>, frames: &Frames<B>) -> Tensor<B, 2> {
+    let [batch, _, dim] = hidden.dims();
+    let kept = hidden * frames.valid.clone();
+    let counts = frames.valid.clone().sum_dim(1); // [B, 1, 1]
+    (kept.sum_dim(1) / counts).reshape([batch, dim])
+}
+
+/// A linear map of frames [B, T, F] to [B, T, D], padding included.
+pub(crate) fn frame_linear<B: Ops>(layer: &Linear<B>, x: Tensor<B, 3>) -> Tensor<B, 3> {
+    each_row(x, |rows| linear_rows(layer, rows))
+}
