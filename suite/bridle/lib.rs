@@ -14,7 +14,7 @@
 //! * [`pretrain`]: losses and steps of both phases and of joint training
 //! * [`classifier`]: the encoder with a head, for fine-tuning
 //! * [`best_rq`], [`birq`]: the methods of fixed random labels and of labels that the encoder improves itself, over
-//!   [`frames`] of sequences of different lengths, with the [`conformer`]
+//!   [`frames`] of sequences of different lengths, with the [`conformer`]; [`ctc`]: the loss of transcripts
 //! * [`optimizer`]: AdamW over named parameters
 //! * [`weights`]: parameters by name, for checkpoints and exchange
 
@@ -24,6 +24,7 @@ pub mod classifier;
 pub mod codebook;
 pub mod config;
 pub mod conformer;
+pub mod ctc;
 pub mod decoder;
 pub mod encoder;
 pub mod estimator;
