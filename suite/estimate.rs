@@ -60,6 +60,8 @@ struct Networks {
     patch: f64,
     tokens: f64,
     kept: f64,
+    /// Share of the layers that the unmasked input goes through as well.
+    unmasked: f64,
 }
 
 /// The cost of one phase.
@@ -149,7 +151,7 @@ pub fn input_bytes(plan: &Plan, samples: usize) -> u64 {
 
 /// Bytes of a checkpoint: all networks, and AdamW's moments for the larger trained half.
 pub fn checkpoint_bytes(plan: &Plan) -> u64 {
-    if plan.pretraining().is_none() {
+    if plan.pretrain.is_none() {
         return 0;
     }
     let networks = Networks::new(plan);
@@ -188,6 +190,10 @@ impl Networks {
             },
             tokens: plan.tokens() as f64,
             kept: plan.kept_tokens() as f64 + 1.0,
+            unmasked: plan
+                .birq
+                .as_ref()
+                .map_or(0.0, |birq| birq.layers as f64 / model.depth as f64),
         }
     }
 
@@ -211,6 +217,7 @@ impl Networks {
             PhaseKind::Encoder => encoder_step,
             PhaseKind::Tokenizer => tokenizer_step,
             PhaseKind::Joint => encoder_step + tokenizer_step,
+            PhaseKind::Masked => TRAIN_OVER_FORWARD * whole * (1.0 + self.unmasked),
         }
     }
 
@@ -232,6 +239,10 @@ impl Networks {
             PhaseKind::Joint => (
                 HELD_PER_TRAINED * (decoder_side + tokenizer_side),
                 encoder_step + tokenizer_step,
+            ),
+            PhaseKind::Masked => (
+                HELD_PER_TRAINED * self.encoder.parameters(),
+                self.encoder.kept(self.tokens + 1.0) * (1.0 + self.unmasked),
             ),
         };
         PROCESS_BYTES + F32 * (held + batch * activations)

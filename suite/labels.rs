@@ -4,7 +4,7 @@ use crate::input;
 use crate::progress::TerminalProgress;
 use bridle::codebook::Picks;
 use bridle::mask::Mask;
-use bridle::quantizer::Mode;
+use bridle::quantizer::{Mode, Quantizer};
 use bridle::tokenizer::{Source, Tokenizer};
 use bridle::weights::Values;
 use bridle_backends::Ops;
@@ -64,46 +64,51 @@ impl Labels {
         progress: &TerminalProgress,
         device: &B::Device,
     ) -> Result<Self, DataError> {
-        let Wanted {
-            dataset,
-            samples,
-            batch,
-            starting,
-        } = *wanted;
         let geometry = *tokenizer.vit.geometry();
-        if let Some(samples) = starting {
-            let x = input::batch(dataset, samples, &geometry, device)?;
+        if let Some(samples) = wanted.starting {
+            let x = input::batch(wanted.dataset, samples, &geometry, device)?;
             tokenizer.quantize(x, source, Mode::Eval, picks);
         }
-        progress.start("labels", samples.len() as u64);
-        let mut codes = HashMap::with_capacity(samples.len());
+        let [size] = tokenizer.quantizer.codebooks()[0].usage.dims();
+        Self::collect(wanted, size, progress, |samples| {
+            let x = input::batch(wanted.dataset, samples, &geometry, device)?;
+            Ok(tokenizer.quantize(x, source, Mode::Eval, picks).codes)
+        })
+    }
+
+    /// Takes the codes [n, N, Q], below `size`, that `codes` gives for so many samples at a time.
+    ///
+    /// # Errors
+    /// Those of `codes`.
+    pub fn collect<B: Backend>(
+        wanted: &Wanted<'_>,
+        size: usize,
+        progress: &TerminalProgress,
+        mut codes: impl FnMut(&[usize]) -> Result<Tensor<B, 3, Int>, DataError>,
+    ) -> Result<Self, DataError> {
+        progress.start("labels", wanted.samples.len() as u64);
+        let mut found = HashMap::with_capacity(wanted.samples.len());
         let mut counts: Option<CodebookCounts> = None;
-        let mut width = 1;
-        for samples in samples.chunks(batch) {
-            let x = input::batch(dataset, samples, &geometry, device)?;
-            let found = tokenizer.quantize(x, source, Mode::Eval, picks).codes;
-            let [_, tokens, levels] = found.dims();
-            width = levels;
-            let found: Vec<i64> = found.into_data().iter::<i64>().collect();
-            let counts = counts.get_or_insert_with(|| {
-                let codes = bridle::quantizer::Quantizer::codebooks(&tokenizer.quantizer)[0]
-                    .usage
-                    .dims()[0];
-                CodebookCounts::new(levels, codes)
-            });
+        let mut levels = 1;
+        for samples in wanted.samples.chunks(wanted.batch) {
+            let batch = codes(samples)?;
+            let [_, tokens, width] = batch.dims();
+            levels = width;
+            let batch: Vec<i64> = batch.into_data().iter::<i64>().collect();
+            let counts = counts.get_or_insert_with(|| CodebookCounts::new(levels, size));
             counts
-                .add(&found)
+                .add(&batch)
                 .expect("a quantizer gives codes of its own codebooks");
-            for (sample, found) in samples.iter().zip(found.chunks_exact(tokens * levels)) {
-                codes.insert(*sample, found.iter().map(|&code| code as u16).collect());
+            for (sample, codes) in samples.iter().zip(batch.chunks_exact(tokens * levels)) {
+                found.insert(*sample, codes.iter().map(|&code| code as u16).collect());
             }
             progress.advance(samples.len() as u64);
         }
         progress.finish();
         let counts = counts.unwrap_or_else(|| CodebookCounts::new(1, 1));
         Ok(Self {
-            codes,
-            levels: width,
+            codes: found,
+            levels,
             size: counts.level(0).len(),
             counts,
         })

@@ -6,7 +6,7 @@
 //! model, input, labels       from the plan to sizes, from samples to batches, from the tokenizer to codes
 //! model_file                 weights of an encoder with what they are, for exchange
 //! steps                      the one loop over optimizer steps
-//! train                      the phases of pretraining
+//! train, masked              the phases of pretraining: BRIDLE's, and those of methods that hide frames
 //! protocol                   how a frozen encoder is judged
 //! checkpoint                 what a run needs to go on
 //! bench                      the throughput of single step kinds
@@ -27,6 +27,7 @@ pub mod input;
 pub mod interrupt;
 pub mod labels;
 pub mod machine;
+pub mod masked;
 pub mod metrics_log;
 pub mod model;
 pub mod model_file;

@@ -96,13 +96,13 @@ fn codes(quantizer: &Quantizer) -> model::QuantizerConfig {
         levels: quantizer.levels,
         codes: quantizer.codes,
         dim: quantizer.code_dim,
-        decay: quantizer.decay,
-        commitment: quantizer.commitment,
+        decay: quantizer.decay.unwrap_or(1.0),
+        commitment: quantizer.commitment.unwrap_or(0.0),
         start: match quantizer.start {
-            Start::Kmeans => model::Start::Kmeans,
-            Start::Uniform => model::Start::Random,
+            Some(Start::Kmeans) => model::Start::Kmeans,
+            None | Some(Start::Uniform) => model::Start::Random,
         },
-        kmeans_iterations: quantizer.kmeans_iterations,
+        kmeans_iterations: quantizer.kmeans_iterations.unwrap_or(0),
         soft_codes: quantizer.soft_codes.unwrap_or(1),
         soft_pick: match quantizer.soft_pick {
             None | Some(SoftPick::Farthest) => model::SoftPick::Farthest,
@@ -186,6 +186,7 @@ mod tests {
             &[][..],
             &["quantizer.space=raw"],
             &["quantizer.soft_codes=2", "quantizer.soft_pick=nearest"],
+            &["quantizer=random", "quantizer.levels=3", "quantizer.code_dim=32"],
         ] {
             let mut quantizer = quantizer(set);
             let found = quantizer.forward(latents(40, 1), Mode::Eval, &mut SeededPicks(Seed::root(3)));

@@ -57,6 +57,9 @@ pub struct Plan {
     /// Lengths, rates and the optimizer of pretraining.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pretrain: Option<Pretrain>,
+    /// Labels that the encoder makes itself (`birq`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub birq: Option<Birq>,
     /// The joint step (`bridle-joint`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub joint: Option<Joint>,
@@ -167,14 +170,18 @@ pub struct Quantizer {
     pub codes: usize,
     /// Length of a code vector.
     pub code_dim: usize,
-    /// How much of a code vector one EMA step keeps.
-    pub decay: f64,
-    /// Weight of the commitment loss.
-    pub commitment: f64,
-    /// Where the first code vectors come from.
-    pub start: Start,
-    /// Iterations of the k-means start.
-    pub kmeans_iterations: usize,
+    /// How much of a code vector one EMA step keeps (where codebooks learn).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decay: Option<f64>,
+    /// Weight of the commitment loss (where codebooks learn).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commitment: Option<f64>,
+    /// Where the first code vectors come from (where codebooks learn).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<Start>,
+    /// Iterations of the k-means start (where codebooks learn).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kmeans_iterations: Option<usize>,
     /// Codes chosen per level (rq).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub soft_codes: Option<usize>,
@@ -201,8 +208,18 @@ pub struct Position {
 pub struct Mask {
     /// Single tokens, or whole tubes over time.
     pub kind: MaskKind,
-    /// Share of tokens removed.
-    pub ratio: f64,
+    /// Share of tokens removed (random, tube).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ratio: Option<f64>,
+    /// Probability that a span starts at a token (span).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<f64>,
+    /// Tokens of a span (span).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub span: Option<usize>,
+    /// Variance of the noise in place of hidden tokens, over that of the data (span).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub noise: Option<f64>,
 }
 
 /// Pretraining.
@@ -248,6 +265,19 @@ pub struct Joint {
     pub every: usize,
     /// Weight of the tokenizer's loss.
     pub weight: f64,
+}
+
+/// BiRQ: the encoder's first layers make labels of their own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Birq {
+    /// Layers that make the enhanced labels (k).
+    pub layers: usize,
+    /// Temperature of the enhanced labels.
+    pub tau: f64,
+    /// Weight of the loss with the enhanced labels (w1).
+    pub enhanced: f64,
+    /// Weight of the loss with the anchor labels (w2).
+    pub anchor: f64,
 }
 
 /// The cold start.
@@ -408,6 +438,8 @@ pub enum PhaseKind {
     Tokenizer,
     /// All of them in turns of steps.
     Joint,
+    /// An encoder and a head, on input with hidden frames.
+    Masked,
 }
 
 /// One phase of a run, in the order of training.
@@ -446,7 +478,10 @@ impl Plan {
             length,
         };
         let (Some(rounds), Some(tokenizer)) = (pretrain.rounds, pretrain.tokenizer) else {
-            return vec![phase(PhaseKind::Joint, "joint", 1, pretrain.encoder)];
+            return vec![match self.method.masks_frames() {
+                true => phase(PhaseKind::Masked, "encoder", 1, pretrain.encoder),
+                false => phase(PhaseKind::Joint, "joint", 1, pretrain.encoder),
+            }];
         };
         (1..=rounds)
             .flat_map(|round| {
@@ -495,7 +530,7 @@ impl Plan {
 
     /// Tokens that the encoder sees in pretraining: `int(L * (1 - ratio))` in floating point, as the authors count.
     pub fn kept_tokens(&self) -> usize {
-        let ratio = self.mask.as_ref().map_or(0.0, |mask| mask.ratio);
+        let ratio = self.mask.as_ref().and_then(|mask| mask.ratio).unwrap_or(0.0);
         (self.tokens() as f64 * (1.0 - ratio)) as usize
     }
 

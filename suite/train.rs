@@ -44,7 +44,7 @@ const CURVE_POINTS: u64 = 48;
 const EARLIER_LABELS: &str = "earlier_labels";
 
 /// The learning rate over a phase: warm-up, then a cosine to 0.
-fn schedule(phase: &PhasePlan) -> Schedule {
+pub(crate) fn schedule(phase: &PhasePlan) -> Schedule {
     let length = &phase.length;
     Schedule {
         rate: length.rate,
@@ -111,31 +111,31 @@ pub struct State {
     /// Steps done in all phases.
     pub total_steps: u64,
     /// Whether the quantizer's codebooks have started.
-    started: bool,
+    pub(crate) started: bool,
     /// Steps that the student's and the teacher's optimizer took in the phase at hand.
-    optimizer_steps: [u64; 2],
+    pub(crate) optimizer_steps: [u64; 2],
     /// First and last loss of the phase at hand.
-    loss: Option<(f64, f64)>,
+    pub(crate) loss: Option<(f64, f64)>,
     /// The curve of the phase at hand.
-    curve: Curve,
+    pub(crate) curve: Curve,
     /// Sum and number of the losses since the curve's last point.
-    since_point: (f64, u64),
+    pub(crate) since_point: (f64, u64),
     /// Perplexity of each level in the last batch that was counted.
-    perplexity: Vec<f64>,
+    pub(crate) perplexity: Vec<f64>,
     /// The encoder phase whose labels are kept for comparison.
-    labelled: Option<String>,
+    pub(crate) labelled: Option<String>,
     /// Seconds of training in the phase at hand.
-    seconds: f64,
+    pub(crate) seconds: f64,
     /// Of these, seconds of waiting for inputs.
     #[serde(default)]
-    waited: f64,
+    pub(crate) waited: f64,
     /// The finished phases.
     pub done: Vec<PhaseRecord>,
 }
 
 impl State {
     /// Follows the loss and the use of codes; at every so many steps, and at the last, a point of the curve is made.
-    fn trace(&mut self, step: u64, steps: u64, loss: f64, codebooks: Option<&[CodebookStatistics]>) {
+    pub(crate) fn trace(&mut self, step: u64, steps: u64, loss: f64, codebooks: Option<&[CodebookStatistics]>) {
         if let Some(codebooks) = codebooks {
             self.perplexity = codebooks.iter().map(|level| level.perplexity).collect();
         }
@@ -149,6 +149,41 @@ impl State {
             let levels = self.curve.perplexity.iter_mut().zip(&self.perplexity);
             levels.for_each(|(points, &level)| points.push(level));
         }
+    }
+
+    /// Follows a step of `phase` and writes its line to the log.
+    pub(crate) fn note(
+        &mut self,
+        log: &mut MetricsLog,
+        phase: &PhasePlan,
+        per_epoch: u64,
+        numbers: &StepNumbers,
+    ) -> Result<(), TrainError> {
+        let StepNumbers {
+            step,
+            rate,
+            values,
+            codebooks,
+        } = numbers;
+        let steps = per_epoch * phase.length.epochs as u64;
+        let loss = f64::from(values[0].1);
+        self.loss = Some((self.loss.map_or(loss, |(first, _)| first), loss));
+        self.trace(*step, steps, loss, codebooks.as_deref());
+        let epoch = *step as f64 / per_epoch as f64;
+        let mut line = json!({"phase": phase.name, "phase_step": step, "epoch": epoch, "rate": rate});
+        values.iter().for_each(|(name, value)| line[*name] = json!(value));
+        if let Some(codebooks) = codebooks {
+            let level = |level: &CodebookStatistics| json!({"used": level.used, "perplexity": level.perplexity});
+            line["codebooks"] = codebooks.iter().map(level).collect();
+        }
+        let before_phase = self.total_steps - self.step;
+        Ok(log.append(before_phase + step + 1, &line)?)
+    }
+
+    /// Adds what training took.
+    pub(crate) fn spend(&mut self, spent: Spent) {
+        self.seconds += spent.seconds;
+        self.waited += spent.waited;
     }
 
     /// Whether these weights were, for all that is known, trained on this data.
@@ -308,13 +343,8 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         };
         let spent = loop_over.run(&mut learner, inputs)?;
         let (labels, mut picks) = (learner.labels, learner.picks);
-        self.spend(spent);
+        self.state.spend(spent);
         self.end_phase(&phase, steps, batch, labels, &mut picks)
-    }
-
-    fn spend(&mut self, spent: Spent) {
-        self.state.seconds += spent.seconds;
-        self.state.waited += spent.waited;
     }
 
     /// Makes the inputs of a step's samples, on any thread.
@@ -479,7 +509,13 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
     fn mask(&self, seed: &Seed, samples: usize) -> Mask {
         let geometry = &self.config.geometry;
         let [times, height, width] = geometry.grid();
-        let ratio = self.context.plan.mask.as_ref().map_or(0.0, |mask| mask.ratio);
+        let ratio = self
+            .context
+            .plan
+            .mask
+            .as_ref()
+            .and_then(|mask| mask.ratio)
+            .unwrap_or(0.0);
         let mut stream = seed.child("mask").indexed(self.state.step).stream();
         let mut noise = |count: usize| (0..count).map(|_| stream.uniform()).collect::<Vec<f32>>();
         match self.context.plan.mask.as_ref().map(|mask| mask.kind) {
@@ -681,6 +717,7 @@ impl<B: TrainBackend> Learner<B> for PhaseLearner<'_, '_, B> {
                 trainer.tokenizer_step(x, target, rate, &mut self.picks)
             }
             PhaseKind::Joint => trainer.joint_step(x, self.seed, rate, &mut self.picks),
+            PhaseKind::Masked => unreachable!("methods that hide frames have a trainer of their own"),
         };
         trainer.state.step += 1;
         trainer.state.total_steps += 1;
@@ -688,37 +725,19 @@ impl<B: TrainBackend> Learner<B> for PhaseLearner<'_, '_, B> {
     }
 
     fn note(&mut self, numbers: StepNumbers) -> Result<(), TrainError> {
-        let StepNumbers {
-            step,
-            rate,
-            values,
-            codebooks,
-        } = numbers;
-        let (state, steps) = (
-            &mut self.trainer.state,
-            self.per_epoch * self.phase.length.epochs as u64,
-        );
-        let loss = f64::from(values[0].1);
-        state.loss = Some((state.loss.map_or(loss, |(first, _)| first), loss));
-        state.trace(step, steps, loss, codebooks.as_deref());
-        let epoch = step as f64 / self.per_epoch as f64;
-        let mut line = json!({"phase": self.phase.name, "phase_step": step, "epoch": epoch, "rate": rate});
-        values.iter().for_each(|(name, value)| line[*name] = json!(value));
-        if let Some(codebooks) = codebooks {
-            let level = |level: &CodebookStatistics| json!({"used": level.used, "perplexity": level.perplexity});
-            line["codebooks"] = codebooks.iter().map(level).collect();
-        }
-        let before_phase = state.total_steps - state.step;
-        Ok(self.trainer.log.append(before_phase + step + 1, &line)?)
+        let trainer = &mut *self.trainer;
+        trainer
+            .state
+            .note(&mut trainer.log, self.phase, self.per_epoch, &numbers)
     }
 
     fn save(&mut self, spent: Spent) -> Result<(), TrainError> {
-        self.trainer.spend(spent);
+        self.trainer.state.spend(spent);
         self.trainer.save()
     }
 }
 
-fn adamw(plan: &Plan) -> AdamWConfig {
+pub(crate) fn adamw(plan: &Plan) -> AdamWConfig {
     let values = plan.pretrain.as_ref();
     let of = |value: fn(&crate::plan::Pretrain) -> f64| values.map_or(0.0, value);
     AdamWConfig {
@@ -748,7 +767,7 @@ fn batch_statistics<B: Backend>(codes: &Tensor<B, 3, Int>, count: usize) -> Vec<
 }
 
 /// One line on a phase that has ended.
-fn summary(phase: &PhasePlan, state: &State, codebooks: &[CodebookStatistics]) -> String {
+pub(crate) fn summary(phase: &PhasePlan, state: &State, codebooks: &[CodebookStatistics]) -> String {
     let (first, last) = state.loss.unwrap_or((f64::NAN, f64::NAN));
     let used: Vec<String> = codebooks
         .iter()

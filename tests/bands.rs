@@ -62,6 +62,7 @@ fn levels<B: burn::tensor::backend::Backend>(
     match quantizer {
         AnyQuantizer::ResidualQuantizer(quantizer) => &mut quantizer.levels,
         AnyQuantizer::VectorQuantizer(quantizer) => &mut quantizer.levels,
+        AnyQuantizer::RandomProjectionQuantizer(quantizer) => &mut quantizer.levels,
     }
 }
 

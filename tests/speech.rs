@@ -8,13 +8,17 @@
 #[allow(dead_code)] // the parity tests use what is left over here
 mod case;
 
-use bridle::best_rq::{LayeredEncoder, MaskedModel, RandomBook, RandomQuantizer, best_rq_loss};
+use bridle::best_rq::{LayeredEncoder, MaskedModel, RandomBook, RandomQuantizer, Standard, best_rq_loss};
 use bridle::birq::{BirqConfig, BirqLabels, birq_loss};
 use bridle::codebook::{index_rows, unit};
+use bridle::config::{Geometry, StackConfig};
 use bridle::conformer::{Conformer, ConformerConfig};
 use bridle::ctc::{ctc_loss_mean, ctc_losses};
+use bridle::encoder::Vit;
 use bridle::frames::{Frames, spans};
 use bridle::init::Init;
+use bridle::patch::patches;
+use bridle::position::AudioRows;
 use bridle_backends::{Choice, Facts, Job, Ops, TrainBackend};
 use bridle_seed::Seed;
 use burn::module::{Module, Param};
@@ -136,7 +140,9 @@ fn enhancing<B: TrainBackend>(case: &Case, device: &B::Device, projection: &str)
         true => case.tensor("projection", device),
         false => Tensor::zeros([1, case.size("code_dim")], device),
     };
+    let [width, _] = anchor.dims();
     BirqLabels {
+        standard: Standard::none(width, &Init::new(Seed::root(0), device)),
         book: book(anchor, codes),
         projection: Param::from_tensor(case.tensor(projection, device)).set_require_grad(false),
     }
@@ -494,7 +500,7 @@ impl Check for Learns {
     fn on<B: TrainBackend>(&self, device: &B::Device) {
         let init = Init::<B>::new(Seed::root(11), device);
         let (codes, width) = (32, CONFORMER.inputs);
-        let quantizer = RandomQuantizer::new(width, 2, codes, 8, &init.child("labels"));
+        let quantizer = RandomQuantizer::new(Standard::none(width, &init), 2, codes, 8, &init.child("labels"));
         let encoder = Conformer::new(&CONFORMER, &init.child("encoder"));
         let model = MaskedModel::new(encoder, CONFORMER.dim, 2 * codes, &init);
         let lengths = [20, 31];
@@ -541,4 +547,55 @@ fn spans_are_hidden_and_never_none() {
     let share = hidden.iter().filter(|&&hidden| hidden).count() as f64 / 1e5;
     assert!((share - (1.0 - 0.98f64.powi(20))).abs() < 0.02, "{share}");
     assert!(spans(0, 0.5, 3, &mut uniform).is_empty());
+}
+
+struct Patches;
+
+impl Check for Patches {
+    /// A ViT over patches as a layered encoder is the ViT itself.
+    fn on<B: TrainBackend>(&self, device: &B::Device) {
+        let geometry = Geometry::Audio {
+            frames: 64,
+            mels: 32,
+            patch: 16,
+            rows: AudioRows::Scrambled,
+        };
+        let config = StackConfig {
+            dim: 16,
+            depth: 3,
+            heads: 2,
+            mlp_ratio: 2,
+        };
+        let vit = Vit::<B>::new(&geometry, &config, &Init::new(Seed::root(5), device));
+        let x = Tensor::from_data(TensorData::new(normal("vit", 3 * 64 * 32), [3, 1, 1, 64, 32]), device);
+        let rows = patches(x.clone(), &geometry).reshape([3, 8, 256]);
+        let frames = Frames::whole(rows);
+        let whole = values(vit.encode(&frames));
+        assert_close(&whole, &values(vit.embed_patches(x)), "layered and whole");
+        let parts = vit.pass(vit.pass(vit.enter(&frames), 0..2, &frames), 2..3, &frames);
+        assert_close(&values(vit.of_frames(parts)), &whole, "in two parts");
+    }
+}
+
+#[test]
+fn a_vit_over_patches_is_a_layered_encoder() {
+    on_every_backend(&Patches);
+}
+
+struct Standards;
+
+impl Check for Standards {
+    fn on<B: TrainBackend>(&self, device: &B::Device) {
+        let init = Init::<B>::new(Seed::root(0), device);
+        let standard = Standard::new(&[1.0, -2.0, 3.0], &[2.0, 0.5, 0.0], &init);
+        let rows = Tensor::<B, 2>::from_data(TensorData::new(vec![3.0f32, -2.0, 4.0], [1, 3]), device);
+        let found = standard.apply(rows.clone());
+        assert_close(&values(found.clone()), &[1.0, 0.0, 1.0], "standardised");
+        assert_close(&values(standard.undo(found)), &values(rows), "and back");
+    }
+}
+
+#[test]
+fn frames_are_standardised_and_back() {
+    on_every_backend(&Standards);
 }

@@ -182,7 +182,7 @@ impl Setup {
                 estimator: size.estimator(),
                 quantizer: quantizer.word().to_owned(),
                 codes: QuantizerConfig {
-                    levels: if quantizer.is_residual() {
+                    levels: if quantizer.has_levels() {
                         args.levels as usize
                     } else {
                         1

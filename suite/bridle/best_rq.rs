@@ -24,12 +24,17 @@ pub trait LayeredEncoder<B: Backend>: Module<B> {
     /// What goes into the first layer: [B, T, F] to [B, T, D].
     fn enter(&self, frames: &Frames<B>) -> Tensor<B, 3>;
 
-    /// These layers, [B, T, D] to [B, T, D]; the last layer's end is the encoder's own.
+    /// These layers, of what `enter` or earlier layers gave; the last layer's end is the encoder's own.
     fn pass(&self, hidden: Tensor<B, 3>, layers: Range<usize>, frames: &Frames<B>) -> Tensor<B, 3>;
+
+    /// What `enter` or `pass` gave, without tokens that stand for no frame: [B, T, D].
+    fn of_frames(&self, hidden: Tensor<B, 3>) -> Tensor<B, 3> {
+        hidden
+    }
 
     /// All of it, [B, T, F] to [B, T, D].
     fn encode(&self, frames: &Frames<B>) -> Tensor<B, 3> {
-        self.pass(self.enter(frames), 0..self.layers(), frames)
+        self.of_frames(self.pass(self.enter(frames), 0..self.layers(), frames))
     }
 }
 
@@ -68,24 +73,64 @@ pub(crate) fn unit_distances<B: Backend>(rows: Tensor<B, 2>, codes: Tensor<B, 2>
     unit(rows).matmul(codes.transpose()).mul_scalar(-2.0).add_scalar(2.0)
 }
 
+/// What brings frames to mean 0 and deviation 1 in each of their numbers, as measured over the data.
+#[derive(Module, Debug)]
+pub struct Standard<B: Backend> {
+    /// [F].
+    pub mean: Param<Tensor<B, 1>>,
+    /// One over the deviation, [F].
+    pub factor: Param<Tensor<B, 1>>,
+}
+
+impl<B: Backend> Standard<B> {
+    /// For frames that are standardised already.
+    pub fn none(width: usize, init: &Init<B>) -> Self {
+        Self::new(&vec![0.0; width], &vec![1.0; width], init)
+    }
+
+    /// By measured means and deviations; a number that never varies stays as it is.
+    pub fn new(mean: &[f32], deviation: &[f32], init: &Init<B>) -> Self {
+        let factor = |deviation: &f32| if *deviation > 0.0 { 1.0 / deviation } else { 1.0 };
+        Self {
+            mean: init.frozen([mean.len()], mean.to_vec()),
+            factor: init.frozen([mean.len()], deviation.iter().map(factor).collect()),
+        }
+    }
+
+    /// [N, F] to [N, F].
+    pub fn apply(&self, rows: Tensor<B, 2>) -> Tensor<B, 2> {
+        (rows - self.mean.val().unsqueeze()) * self.factor.val().unsqueeze()
+    }
+
+    /// Back again, [N, F] to [N, F].
+    pub fn undo(&self, rows: Tensor<B, 2>) -> Tensor<B, 2> {
+        rows / self.factor.val().unsqueeze() + self.mean.val().unsqueeze()
+    }
+}
+
 /// Several random books; losses are averaged over them.
 #[derive(Module, Debug)]
 pub struct RandomQuantizer<B: Backend> {
+    /// Before the projections.
+    pub standard: Standard<B>,
     /// The books, Q of them, each with a projection of its own.
     pub books: Vec<RandomBook<B>>,
 }
 
 impl<B: Backend> RandomQuantizer<B> {
-    /// `books` books of `codes` codes of `dim` numbers, for frames of `inputs` numbers.
-    pub fn new(inputs: usize, books: usize, codes: usize, dim: usize, init: &Init<B>) -> Self {
+    /// `books` books of `codes` codes of `dim` numbers.
+    pub fn new(standard: Standard<B>, books: usize, codes: usize, dim: usize, init: &Init<B>) -> Self {
+        let [inputs] = standard.mean.dims();
         let book = |index| RandomBook::new(inputs, codes, dim, &init.indexed(index));
         Self {
+            standard,
             books: (0..books).map(book).collect(),
         }
     }
 
     /// The labels of rows [N, F]: [N, Q].
     pub fn labels(&self, rows: Tensor<B, 2>) -> Tensor<B, 2, Int> {
+        let rows = self.standard.apply(rows);
         Tensor::cat(self.books.iter().map(|book| book.labels(rows.clone())).collect(), 1)
     }
 }

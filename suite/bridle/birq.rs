@@ -5,7 +5,7 @@
 //! gradients flow through it into the first k layers. With G the cross-entropy with the anchor label and F that with the
 //! enhanced one, on hidden frames and by one head, the loss is w1 F + w2 G.
 
-use crate::best_rq::{LayeredEncoder, MaskedModel, RandomBook, unit_distances};
+use crate::best_rq::{LayeredEncoder, MaskedModel, RandomBook, Standard, unit_distances};
 use crate::frames::Frames;
 use crate::init::Init;
 use bridle_backends::Ops;
@@ -33,6 +33,8 @@ pub struct BirqConfig {
 /// What makes both labels: frozen.
 #[derive(Module, Debug)]
 pub struct BirqLabels<B: Backend> {
+    /// Before the anchor label's projection.
+    pub standard: Standard<B>,
     /// A and C of the anchor label.
     pub book: RandomBook<B>,
     /// The second projection [D, d].
@@ -40,14 +42,21 @@ pub struct BirqLabels<B: Backend> {
 }
 
 impl<B: Backend> BirqLabels<B> {
-    /// For frames of `inputs` numbers and an encoder of width `width`.
-    pub fn new(inputs: usize, width: usize, codes: usize, dim: usize, init: &Init<B>) -> Self {
+    /// For an encoder of width `width`.
+    pub fn new(standard: Standard<B>, width: usize, codes: usize, dim: usize, init: &Init<B>) -> Self {
+        let [inputs] = standard.mean.dims();
         let bound = (6.0 / (width + dim) as f32).sqrt();
         let projection = init.uniform("enhanced", [width, dim], bound);
         Self {
             book: RandomBook::new(inputs, codes, dim, &init.child("anchor")),
             projection: projection.set_require_grad(false),
+            standard,
         }
+    }
+
+    /// The anchor labels of rows [N, F]: [N, 1].
+    pub fn anchor(&self, rows: Tensor<B, 2>) -> Tensor<B, 2, Int> {
+        self.book.labels(self.standard.apply(rows))
     }
 }
 
@@ -89,9 +98,9 @@ pub fn birq_loss<B: Ops, E: LayeredEncoder<B>>(
     rows: Tensor<B, 1, Int>,
     noise: Tensor<B, 2>,
 ) -> BirqLoss<B> {
-    let codes = labels.book.labels(frames.rows(rows.clone()));
+    let codes = labels.anchor(frames.rows(rows.clone()));
     let encoder = &model.encoder;
-    let hidden = encoder.pass(encoder.enter(frames), 0..config.layers, frames);
+    let hidden = encoder.of_frames(encoder.pass(encoder.enter(frames), 0..config.layers, frames));
     let [batch, times, width] = hidden.dims();
     let features = hidden.reshape([batch * times, width]).select(0, rows.clone());
     let label = labels.enhanced(features, noise, config.tau);

@@ -192,7 +192,11 @@ impl<B: Ops> RotaryAttention<B> {
         let turned = |part: Tensor<B, 4>| part.clone() * cos.clone() + swapped(part) * sin.clone();
         let (q, k, v) = (turned(part(0)), turned(part(1)), part(2));
         let scores = q.matmul(k.swap_dims(2, 3)).mul_scalar((head as f64).powf(-0.5)); // [B, H, T, T]
-        let mixed = softmax(scores + frames.scores.clone(), 3).matmul(v);
+        let scores = match &frames.scores {
+            Some(unseen) => scores + unseen.clone(),
+            None => scores,
+        };
+        let mixed = softmax(scores, 3).matmul(v);
         frame_linear(&self.proj, mixed.swap_dims(1, 2).reshape([batch, times, dim]))
     }
 }

@@ -1,6 +1,8 @@
 //! The encoder E: a ViT over patch tokens. The tokenizer's body is the same network, over all tokens.
 
+use crate::best_rq::{LayeredEncoder, frame_linear};
 use crate::config::{Geometry, StackConfig};
+use crate::frames::Frames;
 use crate::init::Init;
 use crate::mask::MaskRows;
 use crate::patch::PatchEmbed;
@@ -10,6 +12,7 @@ use bridle_backends::Ops;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use std::ops::Range;
 
 /// Patch embedding, fixed positions, cls token (audio, image), pre-norm blocks, final norm.
 #[derive(Module, Debug)]
@@ -128,5 +131,27 @@ impl<B: Ops> Vit<B> {
     pub fn features(&self, x: Tensor<B, 5>) -> Tensor<B, 2> {
         let [batch, ..] = x.dims();
         self.embed_patches(x).mean_dim(1).reshape([batch, self.dim()])
+    }
+}
+
+/// Over patches in the order of tokens: a frame is a patch as it is, [B, N, C * patch].
+impl<B: Ops> LayeredEncoder<B> for Vit<B> {
+    fn layers(&self) -> usize {
+        self.blocks.len()
+    }
+
+    fn enter(&self, frames: &Frames<B>) -> Tensor<B, 3> {
+        let tokens = frame_linear(&self.patch_embed.proj, frames.x.clone());
+        self.with_cls(tokens + self.positions.clone().unsqueeze())
+    }
+
+    fn pass(&self, hidden: Tensor<B, 3>, layers: Range<usize>, _frames: &Frames<B>) -> Tensor<B, 3> {
+        let last = layers.end == self.blocks.len();
+        let hidden = self.blocks[layers].iter().fold(hidden, |x, block| block.forward(x));
+        if last { self.norm.forward(hidden) } else { hidden }
+    }
+
+    fn of_frames(&self, hidden: Tensor<B, 3>) -> Tensor<B, 3> {
+        self.without_cls(hidden)
     }
 }

@@ -13,8 +13,9 @@ pub struct Frames<B: Backend> {
     pub x: Tensor<B, 3>,
     /// 1 where there is a frame, 0 in the padding, [B, T, 1].
     pub valid: Tensor<B, 3>,
-    /// Added to the scores of attention: 0 where a query may see a key, very low elsewhere, [B, 1, T, T].
-    pub scores: Tensor<B, 4>,
+    /// Added to the scores of attention: 0 where a query may see a key, very low elsewhere, [B, 1, T, T]. None where every
+    /// query may see every key.
+    pub scores: Option<Tensor<B, 4>>,
 }
 
 impl<B: Backend> Frames<B> {
@@ -39,8 +40,15 @@ impl<B: Backend> Frames<B> {
         Self {
             x,
             valid: Tensor::from_data(TensorData::new(valid, [lengths.len(), times, 1]), device),
-            scores: scores(lengths, times, window, device),
+            scores: Some(scores(lengths, times, window, device)),
         }
+    }
+
+    /// Sequences of one length, [B, T, F], without padding.
+    pub fn whole(x: Tensor<B, 3>) -> Self {
+        let [batch, times, _] = x.dims();
+        let valid = Tensor::ones([batch, times, 1], &x.device());
+        Self { x, valid, scores: None }
     }
 
     /// The same sequences with other numbers [B, T, F].

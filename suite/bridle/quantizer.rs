@@ -65,6 +65,8 @@ pub struct QuantizerInfo {
     pub summary: &'static str,
     /// Whether it takes more than one level.
     pub several_levels: bool,
+    /// Whether its codebooks learn.
+    pub learns: bool,
 }
 
 /// One line per quantizer: module, variant, type. The list makes the modules, the enum and the registry.
@@ -114,6 +116,7 @@ macro_rules! quantizers {
 quantizers! {
     rq::ResidualQuantizer,
     vq::VectorQuantizer,
+    random::RandomProjectionQuantizer,
 }
 
 /// mean((a - b)²) over all elements, [1].

@@ -6,6 +6,7 @@ use crate::command::table;
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
+use crate::masked::MaskedTrainer;
 use crate::plan::Plan;
 use crate::progress::TerminalProgress;
 use crate::protocol::{self, FeatureCache, LEVEL, Outcome, Subject};
@@ -209,7 +210,7 @@ impl<'a> OneRun<'a> {
 
     fn pretrain<B: TrainBackend>(&self, id: &str, device: &B::Device) -> Result<Pretrained<B>> {
         let seed = Seed::root(self.seed);
-        let (Some(config), Some(hash)) = (model::config(self.plan), &self.pretrain_hash) else {
+        let Some(hash) = &self.pretrain_hash else {
             let init = Init::<B>::new(seed.child("weights").child("student").child("encoder"), device);
             let encoder = Vit::new(&model::geometry(self.plan), &model::encoder(self.plan), &init);
             return Ok(Pretrained {
@@ -222,7 +223,7 @@ impl<'a> OneRun<'a> {
             .join(format!("{hash}.safetensors"));
         let resumes = matches!(self.request.earlier, Earlier::Resume | Earlier::ResumeIn(_));
         if self.request.earlier == Earlier::Reuse
-            && let Some(found) = self.reuse::<B>(&shared, &config, device)?
+            && let Some(found) = self.reuse::<B>(&shared, device)?
         {
             return Ok(found);
         }
@@ -260,11 +261,20 @@ impl<'a> OneRun<'a> {
             interrupt: self.interrupt,
             progress: self.progress,
         };
-        let trainer = Trainer::<B>::new(&context, config, saved, device).map_err(train_failure)?;
-        let (student, weights, state) = trainer.run().map_err(train_failure)?;
+        let (encoder, weights, state) = match model::config(self.plan) {
+            Some(config) => {
+                let trainer = Trainer::<B>::new(&context, config, saved, device).map_err(train_failure)?;
+                let (student, weights, state) = trainer.run().map_err(train_failure)?;
+                (student.encoder, weights, state)
+            }
+            None => {
+                let trainer = MaskedTrainer::<B>::new(&context, saved, device).map_err(train_failure)?;
+                trainer.run().map_err(train_failure)?
+            }
+        };
         checkpoint::write_file(&shared, &train::under(&weights, "student."), &state).map_err(train_failure)?;
         Ok(Pretrained {
-            encoder: student.encoder.valid(),
+            encoder: encoder.valid(),
             phases: state.done,
         })
     }
@@ -290,12 +300,7 @@ impl<'a> OneRun<'a> {
     }
 
     /// A finished pretraining with the same hash, if there is one.
-    fn reuse<B: TrainBackend>(
-        &self,
-        path: &Path,
-        config: &bridle::pretrain::ModelConfig,
-        device: &B::Device,
-    ) -> Result<Option<Pretrained<B>>> {
+    fn reuse<B: TrainBackend>(&self, path: &Path, device: &B::Device) -> Result<Option<Pretrained<B>>> {
         if !path.exists() {
             return Ok(None);
         }
@@ -315,7 +320,7 @@ impl<'a> OneRun<'a> {
             return Ok(None);
         }
         let init = Init::<B>::new(Seed::root(self.seed), device);
-        let encoder = Vit::new(&config.geometry, &config.encoder, &init);
+        let encoder = Vit::new(&model::geometry(self.plan), &model::encoder(self.plan), &init);
         let encoder = weights::load(encoder, &train::under(&saved, "encoder."))
             .map_err(|error| Failure::fault(format!("cannot take over `{}`", path.display()), error))?;
         self.progress.say(&format!(

@@ -111,6 +111,10 @@ choices! {
         RandomInit = "random-init",
         /// no pretraining: fine-tuning from random weights, a control
         Scratch = "scratch",
+        /// masked prediction of fixed random labels of the input (arXiv 2202.01855)
+        BestRq = "best-rq",
+        /// the same, with labels that the encoder's own layers improve (arXiv 2509.15430)
+        Birq = "birq",
         /// no pretraining here: the weights given with --init, whatever made them
         Init = "init",
     }
@@ -120,13 +124,23 @@ choices! {
 impl Method {
     /// Whether it trains an encoder before any class is seen.
     pub fn pretrains(self) -> bool {
-        matches!(self, Self::Bridle | Self::BridleJoint)
+        matches!(self, Self::Bridle | Self::BridleJoint) || self.masks_frames()
+    }
+
+    /// Whether it hides frames in its input, rather than leaving tokens out, and predicts their labels without a decoder.
+    pub fn masks_frames(self) -> bool {
+        matches!(self, Self::BestRq | Self::Birq)
+    }
+
+    /// The quantizer that it has unless another is named.
+    pub fn usual_quantizer(self) -> &'static str {
+        if self.masks_frames() { "random" } else { "rq" }
     }
 
     /// The protocols that can judge its encoder, the usual one first.
     pub fn protocols(self) -> &'static [Protocol] {
         match self {
-            Self::Bridle | Self::BridleJoint | Self::Init => Protocol::ALL,
+            Self::Bridle | Self::BridleJoint | Self::BestRq | Self::Birq | Self::Init => Protocol::ALL,
             // fine-tuning random weights is the other control, by its own name
             Self::RandomInit => &[Protocol::LinearProbe, Protocol::Knn],
             Self::Scratch => &[Protocol::Finetune],
@@ -154,9 +168,14 @@ impl QuantizerKind {
         self.0.summary
     }
 
-    /// Whether it has a chain of codebooks rather than a single one.
-    pub fn is_residual(self) -> bool {
+    /// Whether it takes several codebooks.
+    pub fn has_levels(self) -> bool {
         self.0.several_levels
+    }
+
+    /// Whether its codebooks learn.
+    pub fn learns(self) -> bool {
+        self.0.learns
     }
 }
 
@@ -225,6 +244,8 @@ choices! {
         Random = "random",
         /// the same places in all frames
         Tube = "tube",
+        /// spans of tokens in their order, with noise in their place
+        Span = "span",
     }
     known: []
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 pub struct Preset {
     /// The word given with `--preset`.
     pub name: &'static str,
-    /// The file, in TOML: sections of the plan, then `[modality.*]` and `[task.*]` sections laid over them.
+    /// The file, in TOML: sections of the plan, then `[modality.*]`, `[task.*]` and `[method.*]` sections laid over them.
     pub text: &'static str,
 }
 
@@ -50,8 +50,8 @@ impl Preset {
             .join(" ")
     }
 
-    /// The values for a task: the file's sections, then what it says of the modality, then of the task.
-    pub fn values(&self, modality: &str, task: &str) -> Value {
+    /// The values for a task: the file's sections, then what it says of the modality, of the task, and of the method.
+    pub fn values(&self, modality: &str, task: &str, method: &str) -> Value {
         let file: toml::Table = self.text.parse().expect("the presets are read by a test");
         let mut tree = serde_json::to_value(file).expect("TOML without dates is JSON");
         let mut over = |kind: &str, name: &str| {
@@ -60,9 +60,11 @@ impl Preset {
         };
         over("modality", modality);
         over("task", task);
+        over("method", method);
         let sections = tree.as_object_mut().expect("a TOML file is a table");
         sections.shift_remove("modality");
         sections.shift_remove("task");
+        sections.shift_remove("method");
         tree
     }
 }

@@ -88,6 +88,14 @@ pub enum PlanError {
         /// The protocol.
         protocol: Protocol,
     },
+    /// Labels that learn, for a method whose labels do not.
+    #[error("method `{method}` needs labels that never learn, `--quantizer random`, not `{quantizer}`")]
+    LearningLabels {
+        /// The method.
+        method: Method,
+        /// The quantizer.
+        quantizer: QuantizerKind,
+    },
     /// A plan value that cannot be set.
     #[error("`{0}` is a fact of the data and cannot be set")]
     Fact(String),
@@ -314,7 +322,13 @@ impl Names {
         }
         Ok(Self {
             method,
-            quantizer: or(&request.quantizer, "rq").parse()?,
+            quantizer: {
+                let quantizer: QuantizerKind = or(&request.quantizer, method.usual_quantizer()).parse()?;
+                if method.masks_frames() && quantizer.learns() {
+                    return Err(PlanError::LearningLabels { method, quantizer });
+                }
+                quantizer
+            },
             preset: preset::find(&or(&request.preset, preset::DEFAULT))?,
             recipe: or(&request.recipe, "authors").parse()?,
             protocols,
@@ -331,7 +345,7 @@ impl Names {
             &mut tree["data"],
             json!({"version": task.version, "subset": null, "variant": null}),
         );
-        let mut values = self.preset.values(modality(&task.input), task.name);
+        let mut values = self.preset.values(modality(&task.input), task.name, self.method.word());
         values["quantizer"] = self.quantizer_values(values["quantizer"].take());
         merge(&mut tree, values);
         recipe::ODDITIES
@@ -358,7 +372,7 @@ impl Names {
         let (sections, common): (Map<_, _>, Map<_, _>) = preset.into_iter().partition(|(_, value)| value.is_object());
         let mut values = json!({"kind": self.quantizer});
         merge(&mut values, Value::Object(common));
-        if !self.quantizer.is_residual() {
+        if !self.quantizer.has_levels() {
             merge(&mut values, json!({"levels": 1}));
         }
         let own = sections.get(self.quantizer.word()).cloned();
@@ -383,6 +397,14 @@ impl Names {
                     &["pretrain.rounds", "pretrain.tokenizer"],
                 );
             }
+            Method::BestRq | Method::Birq => {
+                let parts = ["model.decoder", "model.estimator", "cold_start", "joint", "mask.ratio"];
+                leave_out(format!("{method} has an encoder and a head alone"), &parts);
+                leave_out(
+                    format!("{method} has a single phase"),
+                    &["pretrain.rounds", "pretrain.tokenizer"],
+                );
+            }
             Method::RandomInit | Method::Scratch | Method::Init => {
                 let pretraining = [
                     "model.decoder",
@@ -399,17 +421,31 @@ impl Names {
                 }
             }
         }
-        if !self.quantizer.is_residual() {
-            let residual = [
-                "quantizer.soft_codes",
-                "quantizer.soft_pick",
-                "quantizer.restart",
-                "quantizer.space",
-            ];
+        let residual = [
+            "quantizer.soft_codes",
+            "quantizer.soft_pick",
+            "quantizer.restart",
+            "quantizer.space",
+        ];
+        if !self.quantizer.has_levels() {
             leave_out(
                 format!("quantizer `{}` has a single codebook", self.quantizer),
                 &residual,
             );
+        }
+        if !self.quantizer.learns() {
+            let learning = [
+                "quantizer.decay",
+                "quantizer.commitment",
+                "quantizer.start",
+                "quantizer.kmeans_iterations",
+            ];
+            let why = format!("quantizer `{}` never learns", self.quantizer);
+            leave_out(why.clone(), &learning);
+            leave_out(why, &residual);
+        }
+        if self.method != Method::Birq {
+            leave_out(format!("{method} makes no labels by its layers"), &["birq"]);
         }
         let modality = modality(&task.input);
         if modality == "audio" {

@@ -37,9 +37,17 @@ fn every_preset_resolves_for_every_task_method_and_quantizer() {
                         preset: Some(preset.name.to_owned()),
                         ..PlanRequest::default()
                     };
+                    if method.masks_frames() && quantizer.learns() {
+                        assert!(matches!(Plan::resolve(&request), Err(PlanError::LearningLabels { .. })));
+                        continue;
+                    }
                     let plan = Plan::resolve(&request).unwrap();
                     assert_eq!(Plan::from_flat(&plan.to_flat()).unwrap(), plan);
-                    assert_eq!(plan.pretraining().is_some(), method.pretrains());
+                    assert_eq!(plan.pretrain.is_some(), method.pretrains());
+                    assert_eq!(
+                        plan.pretraining().is_some(),
+                        method.pretrains() && !method.masks_frames()
+                    );
                 }
             }
         }

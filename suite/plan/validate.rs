@@ -1,6 +1,6 @@
 //! What a plan's values must satisfy before any work starts.
 
-use super::{Decoder, DecoderKind, Finetune, Knn, MaskKind, Phase, Plan, PlanError, Probe, Quantizer};
+use super::{Birq, Decoder, DecoderKind, Finetune, Knn, Mask, MaskKind, Phase, Plan, PlanError, Probe, Quantizer};
 use crate::model_file::ModelCard;
 use bridle_tasks::InputSpec;
 
@@ -135,17 +135,10 @@ impl Plan {
 
     fn validate_pretraining(&self) -> Result<(), PlanError> {
         if let Some(mask) = &self.mask {
-            let (kept, tokens) = (self.kept_tokens(), self.tokens());
-            require((1..tokens).contains(&kept), "mask.ratio", || {
-                format!(
-                    "{} keeps {kept} of {tokens} tokens; some must stay and some must go",
-                    mask.ratio
-                )
-            })?;
-            let video = matches!(self.data.input, InputSpec::Video { .. });
-            require(mask.kind != MaskKind::Tube || video, "mask.kind", || {
-                "tube is for video".to_owned()
-            })?;
+            self.validate_mask(mask)?;
+        }
+        if let Some(birq) = &self.birq {
+            self.validate_birq(birq)?;
         }
         if let Some(pretrain) = &self.pretrain {
             at_least_one("pretrain.rounds", pretrain.rounds.unwrap_or(1))?;
@@ -167,23 +160,63 @@ impl Plan {
     }
 }
 
+impl Plan {
+    fn validate_mask(&self, mask: &Mask) -> Result<(), PlanError> {
+        let video = matches!(self.data.input, InputSpec::Video { .. });
+        require(mask.kind != MaskKind::Tube || video, "mask.kind", || {
+            "tube is for video".to_owned()
+        })?;
+        let (spans, masks_frames) = (mask.kind == MaskKind::Span, self.method.masks_frames());
+        require(spans == masks_frames, "mask.kind", || match masks_frames {
+            true => format!("method `{}` hides spans", self.method),
+            false => format!("method `{}` leaves tokens out, which spans do not", self.method),
+        })?;
+        if spans {
+            at_least_one("mask.span", mask.span.unwrap_or(1))?;
+            share("mask.start", mask.start.unwrap_or(0.0))?;
+            return not_negative("mask.noise", mask.noise.unwrap_or(0.0));
+        }
+        let (kept, tokens) = (self.kept_tokens(), self.tokens());
+        require((1..tokens).contains(&kept), "mask.ratio", || {
+            format!(
+                "{} keeps {kept} of {tokens} tokens; some must stay and some must go",
+                mask.ratio.unwrap_or(0.0)
+            )
+        })
+    }
+
+    fn validate_birq(&self, birq: &Birq) -> Result<(), PlanError> {
+        let depth = self.model.depth;
+        require((1..=depth).contains(&birq.layers), "birq.layers", || {
+            format!("{} is not between 1 and model.depth, {depth}", birq.layers)
+        })?;
+        positive("birq.tau", birq.tau)?;
+        not_negative("birq.enhanced", birq.enhanced)?;
+        not_negative("birq.anchor", birq.anchor)?;
+        let levels = self.quantizer.as_ref().map_or(1, |quantizer| quantizer.levels);
+        require(levels == 1, "quantizer.levels", || {
+            format!("method `birq` has one codebook, not {levels}")
+        })
+    }
+}
+
 impl Quantizer {
     fn validate(&self) -> Result<(), PlanError> {
         at_least_one("quantizer.levels", self.levels)?;
-        require(self.kind.is_residual() || self.levels == 1, "quantizer.levels", || {
+        require(self.kind.has_levels() || self.levels == 1, "quantizer.levels", || {
             format!("{} has one codebook, not {}", self.kind, self.levels)
         })?;
         require(self.codes >= 2, "quantizer.codes", || {
             format!("{} codes tell nothing apart", self.codes)
         })?;
         at_least_one("quantizer.code_dim", self.code_dim)?;
-        at_least_one("quantizer.kmeans_iterations", self.kmeans_iterations)?;
+        at_least_one("quantizer.kmeans_iterations", self.kmeans_iterations.unwrap_or(1))?;
         let soft = self.soft_codes.unwrap_or(1);
         require((1..=self.codes).contains(&soft), "quantizer.soft_codes", || {
             format!("{soft} is not between 1 and quantizer.codes, {}", self.codes)
         })?;
-        share("quantizer.decay", self.decay)?;
-        not_negative("quantizer.commitment", self.commitment)
+        share("quantizer.decay", self.decay.unwrap_or(0.0))?;
+        not_negative("quantizer.commitment", self.commitment.unwrap_or(0.0))
     }
 }
 

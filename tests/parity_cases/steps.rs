@@ -107,6 +107,7 @@ fn keep_usage<B: TrainBackend>(teacher: &mut Teacher<B>, labelled: &AnyQuantizer
     let books = match &mut teacher.tokenizer.quantizer {
         AnyQuantizer::ResidualQuantizer(quantizer) => &mut quantizer.levels,
         AnyQuantizer::VectorQuantizer(quantizer) => &mut quantizer.levels,
+        AnyQuantizer::RandomProjectionQuantizer(quantizer) => &mut quantizer.levels,
     };
     books
         .iter_mut()

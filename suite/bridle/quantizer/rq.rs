@@ -15,7 +15,7 @@ use burn::tensor::{Int, Tensor};
 
 /// The registry's entry.
 pub const INFO: QuantizerInfo =
-    QuantizerInfo { name: "rq", summary: "residual quantization, Q codebooks of K codes", several_levels: true };
+    QuantizerInfo { name: "rq", summary: "residual quantization, Q codebooks of K codes", several_levels: true, learns: true };
 
 /// A code used less than this share of the even usage is restarted (by-usage).
 const RARE: f64 = 0.1;

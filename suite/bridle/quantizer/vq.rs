@@ -13,7 +13,7 @@ use burn::tensor::{Int, Tensor};
 
 /// The registry's entry.
 pub const INFO: QuantizerInfo =
-    QuantizerInfo { name: "vq", summary: "one codebook of K unit-norm codes (the BEATs form)", several_levels: false };
+    QuantizerInfo { name: "vq", summary: "one codebook of K unit-norm codes (the BEATs form)", several_levels: false, learns: true };
 
 /// One codebook on the unit sphere.
 #[derive(Module, Debug)]

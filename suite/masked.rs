@@ -1,0 +1,369 @@
+//! Pretraining by masked prediction of labels that come from the input (BEST-RQ) or also from the encoder's own layers
+//! (BiRQ): one phase, one model, spans of tokens with noise in their place.
+
+use crate::checkpoint;
+use crate::input::{self, Drawn, Order};
+use crate::labels::{Labels, Wanted};
+use crate::metrics_log::MetricsLog;
+use crate::model;
+use crate::plan::{Mask, PhasePlan, Plan, Quantizer, Roll};
+use crate::steps::{Learner, Spent, StepLoss, StepNumbers, Steps};
+use crate::train::{Context, State, TrainError, adamw, schedule, summary, under};
+use bridle::best_rq::{MaskedModel, RandomQuantizer, Standard, best_rq_loss};
+use bridle::birq::{BirqConfig, BirqLabels, birq_loss};
+use bridle::codebook::index_rows;
+use bridle::config::Geometry;
+use bridle::encoder::Vit;
+use bridle::frames::{Frames, spans};
+use bridle::init::Init;
+use bridle::optimizer::{AdamW, UniformRate};
+use bridle::patch::patches;
+use bridle::weights::{self, Weights};
+use bridle_backends::TrainBackend;
+use bridle_results::record::{Loss, Phase as PhaseRecord};
+use bridle_seed::Seed;
+use bridle_tasks::{DataError, Dataset};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor, TensorData};
+use std::sync::{Mutex, PoisonError};
+
+/// Training samples over which tokens are measured, for labels of standardised tokens.
+const MEASURED: usize = 512;
+
+/// What makes the labels.
+enum Labeller<B: Backend> {
+    BestRq(RandomQuantizer<B>),
+    Birq(BirqLabels<B>, BirqConfig),
+}
+
+impl<B: TrainBackend> Labeller<B> {
+    fn new(plan: &Plan, quantizer: &Quantizer, standard: Standard<B>, init: &Init<B>) -> Self {
+        let Quantizer {
+            levels,
+            codes,
+            code_dim,
+            ..
+        } = *quantizer;
+        match &plan.birq {
+            None => Self::BestRq(RandomQuantizer::new(standard, levels, codes, code_dim, init)),
+            Some(birq) => Self::Birq(
+                BirqLabels::new(standard, plan.model.dim, codes, code_dim, init),
+                BirqConfig {
+                    layers: birq.layers,
+                    tau: birq.tau,
+                    enhanced: birq.enhanced,
+                    anchor: birq.anchor,
+                },
+            ),
+        }
+    }
+
+    fn standard(&self) -> &Standard<B> {
+        match self {
+            Self::BestRq(quantizer) => &quantizer.standard,
+            Self::Birq(labels, _) => &labels.standard,
+        }
+    }
+
+    /// The labels of the input alone, [N, Q].
+    fn anchor(&self, rows: Tensor<B, 2>) -> Tensor<B, 2, Int> {
+        match self {
+            Self::BestRq(quantizer) => quantizer.labels(rows),
+            Self::Birq(labels, _) => labels.anchor(rows),
+        }
+    }
+}
+
+/// The model and its way through the phase.
+pub struct MaskedTrainer<'a, B: TrainBackend> {
+    context: &'a Context<'a>,
+    phase: PhasePlan,
+    mask: &'a Mask,
+    quantizer: &'a Quantizer,
+    geometry: Geometry,
+    device: B::Device,
+    seed: Seed,
+    order: Order<'a>,
+    model: MaskedModel<B, Vit<B>>,
+    labeller: Labeller<B>,
+    optimizer: AdamW<B>,
+    state: State,
+    log: MetricsLog,
+}
+
+impl<'a, B: TrainBackend> MaskedTrainer<'a, B> {
+    /// A model with its first weights, or as a checkpoint left it. Panics if the plan has no values for it.
+    ///
+    /// # Errors
+    /// If a sample cannot be read, the checkpoint does not fit, or the log cannot be opened.
+    pub fn new(
+        context: &'a Context<'a>,
+        saved: Option<(Weights, State)>,
+        device: &B::Device,
+    ) -> Result<Self, TrainError> {
+        let plan = context.plan;
+        let (Some(mask), Some(quantizer), Some(pretrain)) = (&plan.mask, &plan.quantizer, &plan.pretrain) else {
+            unreachable!("a plan that hides frames has a mask, labels and their training")
+        };
+        let phase = plan.phases().remove(0);
+        let geometry = model::geometry(plan);
+        let init = Init::<B>::new(context.seed.child("weights"), device);
+        let standard = standard(context.dataset, context.train, &geometry, &init)?;
+        let labeller = Labeller::new(plan, quantizer, standard, &init.child("labels"));
+        let student = init.child("student");
+        let encoder = Vit::new(&geometry, &model::encoder(plan), &student.child("encoder"));
+        let mut model = MaskedModel::new(encoder, plan.model.dim, quantizer.levels * quantizer.codes, &student);
+        let mut optimizer = AdamW::new(adamw(plan));
+        let mut state = State {
+            id: context.id.to_owned(),
+            data: Some(context.dataset.facts.manifest_sha256.clone()),
+            ..State::default()
+        };
+        let resumed = saved.as_ref().map(|(_, state)| state.total_steps);
+        if let Some((weights, saved)) = saved {
+            model = weights::load(model, &under(&weights, "student."))?;
+            let steps = saved.optimizer_steps[0];
+            optimizer = AdamW::load(adamw(plan), &under(&weights, "student_optimizer."), steps, device);
+            state = saved;
+        }
+        let seed = context.seed.child(&phase.name);
+        Ok(Self {
+            order: Order::new(context.train, pretrain.batch, seed.child("order")),
+            log: MetricsLog::open(&context.folder.join("metrics.jsonl"), resumed)?,
+            device: device.clone(),
+            context,
+            phase,
+            mask,
+            quantizer,
+            geometry,
+            seed,
+            model,
+            labeller,
+            optimizer,
+            state,
+        })
+    }
+
+    /// Trains what is left. Gives the encoder, all weights and the way they took.
+    ///
+    /// # Errors
+    /// If training diverges, is interrupted, cannot read a sample, or cannot write.
+    pub fn run(mut self) -> Result<(Vit<B>, Weights, State), TrainError> {
+        let per_epoch = self.order.steps_per_epoch();
+        let steps = per_epoch * self.phase.length.epochs as u64;
+        if self.state.phase == 0 {
+            let phase = self.phase.clone();
+            let loop_over = Steps {
+                phase: &phase.name,
+                range: self.state.step..steps,
+                per_epoch,
+                schedule: schedule(&phase),
+                folder: self.context.folder,
+                checkpoint_every: self.context.checkpoint_every,
+                interrupt: self.context.interrupt,
+                progress: self.context.progress,
+            };
+            let inputs = self.inputs();
+            let spent = loop_over.run(&mut self, inputs)?;
+            self.state.spend(spent);
+            self.end(steps)?;
+        }
+        let weights = self.weights();
+        Ok((self.model.encoder, weights, self.state))
+    }
+
+    /// Makes the inputs of a step's samples, on any thread.
+    fn inputs(&self) -> impl Fn(u64) -> Result<Vec<f32>, DataError> + Send + Sync + use<'a, B> {
+        let Context { plan, dataset, .. } = *self.context;
+        let rolls = plan.augment.as_ref().map(|augment| augment.roll);
+        let drawn = match rolls {
+            _ if dataset.augments() => Drawn::Views,
+            Some(Roll::Uniform) => Drawn::Rolls,
+            _ => Drawn::Nothing,
+        };
+        let seed = self.seed.child(if drawn == Drawn::Rolls { "roll" } else { "views" });
+        let order = Mutex::new(self.order.clone());
+        move |step| {
+            // nothing that can panic runs under the lock
+            let samples = order.lock().unwrap_or_else(PoisonError::into_inner).at(step);
+            input::pretraining(dataset, &plan.data.input, &samples, drawn, &seed.indexed(step))
+        }
+    }
+
+    /// Which tokens of a batch are hidden, [B * N].
+    fn hidden(&self, batch: usize) -> Vec<bool> {
+        let seed = self.seed.child("mask").indexed(self.state.step);
+        let (start, span) = (self.mask.start.unwrap_or(0.0), self.mask.span.unwrap_or(1));
+        let of = |sample: usize| {
+            let mut stream = seed.indexed(sample as u64).stream();
+            spans(self.geometry.tokens(), start, span, || stream.uniform_f64())
+        };
+        (0..batch).flat_map(of).collect()
+    }
+
+    /// Tokens as they are, and with noise in place of the hidden ones, whose rows are given.
+    fn frames(&self, x: Tensor<B, 5>, hidden: &[bool], rows: &[usize]) -> (Frames<B>, Frames<B>) {
+        let [batch, ..] = x.dims();
+        let (tokens, width) = (self.geometry.tokens(), self.geometry.patch_len());
+        let frames = Frames::whole(patches(x, &self.geometry).reshape([batch, tokens, width]));
+        let deviation = self.mask.noise.unwrap_or(0.0).sqrt() as f32;
+        let mut stream = self.seed.child("noise").indexed(self.state.step).stream();
+        let mut noise = vec![0.0; batch * tokens * width];
+        for &row in rows {
+            noise[row * width..][..width]
+                .iter_mut()
+                .for_each(|value| *value = deviation * stream.normal());
+        }
+        let noise = Tensor::<B, 2>::from_data(TensorData::new(noise, [batch * tokens, width]), &self.device);
+        let filling = self.labeller.standard().undo(noise).reshape([batch, tokens, width]);
+        let flags = TensorData::new(hidden.to_vec(), [batch, tokens, 1]);
+        let masked = frames.filled(Tensor::from_data(flags, &self.device), filling);
+        (frames, masked)
+    }
+
+    /// -ln(-ln U) for each hidden token and code, [M, K].
+    fn gumbel(&self, rows: usize) -> Tensor<B, 2> {
+        let codes = self.quantizer.codes;
+        let mut stream = self.seed.child("gumbel").indexed(self.state.step).stream();
+        // U lies strictly between 0 and 1
+        let mut draw = || -(-(f64::from(stream.uniform()) + 2f64.powi(-25)).ln()).ln() as f32;
+        let noise: Vec<f32> = (0..rows * codes).map(|_| draw()).collect();
+        Tensor::from_data(TensorData::new(noise, [rows, codes]), &self.device)
+    }
+
+    /// Notes what the phase gave, and makes the checkpoint of its end.
+    fn end(&mut self, steps: u64) -> Result<(), TrainError> {
+        let context = self.context;
+        let wanted = Wanted {
+            dataset: context.dataset,
+            samples: context.train,
+            batch: self.order.batch(),
+            starting: None,
+        };
+        let labels = Labels::collect(&wanted, self.quantizer.codes, context.progress, |samples| {
+            let x = input::batch::<B>(context.dataset, samples, &self.geometry, &self.device)?;
+            let codes = self.labeller.anchor(patches(x, &self.geometry));
+            let [rows, levels] = codes.dims();
+            Ok(codes.reshape([samples.len(), rows / samples.len(), levels]))
+        })?;
+        let (first, last) = self.state.loss.unwrap_or((f64::NAN, f64::NAN));
+        let seconds = self.state.seconds;
+        self.state.done.push(PhaseRecord {
+            name: self.phase.name.clone(),
+            epochs: self.phase.length.epochs as u64,
+            steps,
+            seconds,
+            input_wait_seconds: Some(self.state.waited),
+            samples_per_second: steps as f64 * self.order.batch() as f64 / seconds,
+            loss: Loss { first, last },
+            codebooks: labels.statistics(),
+            labels: Some(labels.together(context.dataset, context.train, None)),
+            curve: Some(std::mem::take(&mut self.state.curve)),
+            reused_from: None,
+        });
+        context
+            .progress
+            .say(&summary(&self.phase, &self.state, &labels.statistics()));
+        self.state.phase = 1;
+        self.write()
+    }
+
+    fn weights(&self) -> Weights {
+        let parts = [
+            ("student.", weights::collect(&self.model)),
+            ("student_optimizer.", self.optimizer.save()),
+        ];
+        let named = |(part, weights): (&'static str, Weights)| {
+            weights
+                .into_iter()
+                .map(move |(name, values)| (format!("{part}{name}"), values))
+        };
+        parts.into_iter().flat_map(named).collect()
+    }
+
+    fn write(&mut self) -> Result<(), TrainError> {
+        self.state.optimizer_steps = [self.optimizer.steps(), 0];
+        checkpoint::save(
+            self.context.folder,
+            self.state.total_steps,
+            &self.weights(),
+            &self.state,
+        )?;
+        Ok(())
+    }
+}
+
+impl<B: TrainBackend> Learner<B> for MaskedTrainer<'_, B> {
+    type Input = Vec<f32>;
+
+    fn step(&mut self, input: Vec<f32>, rate: f64) -> StepLoss<B> {
+        let batch = input.len() / self.geometry.input_len();
+        let hidden = self.hidden(batch);
+        let rows: Vec<usize> = (0..hidden.len()).filter(|&row| hidden[row]).collect();
+        let x = input::on_device(input, batch, &self.geometry, &self.device);
+        let (frames, masked) = self.frames(x, &hidden, &rows);
+        let index = index_rows(&rows, &self.device);
+        let (loss, values) = match &self.labeller {
+            Labeller::BestRq(quantizer) => {
+                let loss = best_rq_loss(&self.model, quantizer, &frames, &masked, index);
+                (loss.clone(), vec![("loss", loss.inner())])
+            }
+            Labeller::Birq(labels, config) => {
+                let noise = self.gumbel(rows.len());
+                let found = birq_loss(&self.model, labels, config, &frames, &masked, index, noise);
+                let parts = vec![
+                    ("loss", found.total.clone().inner()),
+                    ("anchor", found.anchor.inner()),
+                    ("enhanced", found.enhanced.inner()),
+                ];
+                (found.total, parts)
+            }
+        };
+        let grads = loss.backward();
+        self.model = self.optimizer.step(self.model.clone(), &grads, rate, &UniformRate);
+        self.state.step += 1;
+        self.state.total_steps += 1;
+        StepLoss {
+            values,
+            codebooks: None,
+        }
+    }
+
+    fn note(&mut self, numbers: StepNumbers) -> Result<(), TrainError> {
+        let per_epoch = self.order.steps_per_epoch();
+        self.state.note(&mut self.log, &self.phase, per_epoch, &numbers)
+    }
+
+    fn save(&mut self, spent: Spent) -> Result<(), TrainError> {
+        self.state.spend(spent);
+        self.write()
+    }
+}
+
+/// Means and deviations of the numbers of a token, over the first training samples, as they are for judging.
+fn standard<B: Backend>(
+    dataset: &Dataset,
+    train: &[usize],
+    geometry: &Geometry,
+    init: &Init<B>,
+) -> Result<Standard<B>, DataError> {
+    let width = geometry.patch_len();
+    let (mut sums, mut squares, mut count) = (vec![0f64; width], vec![0f64; width], 0usize);
+    let samples = &train[..train.len().min(MEASURED)];
+    for batch in samples.chunks(16) {
+        let x = input::batch::<B>(dataset, batch, geometry, &init.device)?;
+        let rows: Vec<f32> = patches(x, geometry).into_data().iter::<f32>().collect();
+        for row in rows.chunks_exact(width) {
+            for ((sum, square), &value) in sums.iter_mut().zip(&mut squares).zip(row) {
+                *sum += f64::from(value);
+                *square += f64::from(value) * f64::from(value);
+            }
+            count += 1;
+        }
+    }
+    let n = count.max(1) as f64;
+    let mean: Vec<f32> = sums.iter().map(|sum| (sum / n) as f32).collect();
+    let deviation = |(sum, square): (&f64, &f64)| (square / n - (sum / n).powi(2)).max(0.0).sqrt() as f32;
+    let deviation: Vec<f32> = sums.iter().zip(&squares).map(deviation).collect();
+    Ok(Standard::new(&mean, &deviation, init))
+}
