@@ -56,12 +56,14 @@ pub(super) fn joined(base: &str, location: &str) -> Option<String> {
     let from: Uri = base.parse().ok()?;
     let (scheme, authority) = (from.scheme_str()?, from.authority()?);
     let location = utf8_percent_encode(location.trim(), NEVER).to_string();
-    let whole = if location.contains("://") {
-        location
-    } else if location.starts_with("//") {
+    // a question after the path may hold an address too
+    let is_whole = |(scheme, _): (&str, &str)| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let whole = if location.starts_with("//") {
         format!("{scheme}:{location}")
     } else if location.starts_with('/') {
         format!("{scheme}://{authority}{location}")
+    } else if location.split_once("://").is_some_and(is_whole) {
+        location
     } else {
         let folder = from.path().rsplit_once('/').map_or("", |(folder, _)| folder);
         format!("{scheme}://{authority}{folder}/{location}")
@@ -144,6 +146,7 @@ mod tests {
         leads("http://cdn/x y.bin?sign=a%2Fb", "http://cdn/x%20y.bin?sign=a%2Fb");
         leads("//cdn/x.bin", "https://cdn/x.bin");
         leads("/datasets/b/x.bin", "https://hub:8443/datasets/b/x.bin");
+        leads("/login?to=https://hub/x", "https://hub:8443/login?to=https://hub/x");
         leads("y.bin", "https://hub:8443/datasets/a/resolve/c/y.bin");
         for nowhere in ["ftp://cdn/x.bin", "file:///etc/passwd", "http://"] {
             assert_eq!(joined(base, nowhere), None, "{nowhere}");
