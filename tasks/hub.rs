@@ -3,6 +3,7 @@
 //! The first fetch writes what the hub says of the revision into a lock file; later ones keep to it. A killed fetch
 //! leaves parts, from which the next goes on. Where the hub's own cache is used, other programs find the files there.
 
+mod client;
 mod error;
 mod listing;
 mod lock;
@@ -70,12 +71,17 @@ impl FetchRequest {
     pub fn from_environment() -> Self {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
         let endpoints = variable("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_owned());
-        let file = variable("HF_TOKEN_PATH").map_or_else(|| hf_hub::hf_home().join("token"), PathBuf::from);
+        let folder = |name| variable(name).map(PathBuf::from);
+        let user = || std::env::home_dir().unwrap_or_default().join(".cache");
+        let home =
+            folder("HF_HOME").unwrap_or_else(|| folder("XDG_CACHE_HOME").unwrap_or_else(user).join("huggingface"));
+        let cache = folder("HF_HUB_CACHE").or_else(|| folder("HUGGINGFACE_HUB_CACHE"));
+        let file = folder("HF_TOKEN_PATH").unwrap_or_else(|| home.join("token"));
         let login = || std::fs::read_to_string(file).ok();
         let token = variable("HF_TOKEN").or_else(login).map(|token| token.trim().to_owned());
         Self {
             to: None,
-            cache: hf_hub::resolve_cache_dir(),
+            cache: cache.unwrap_or_else(|| home.join("hub")),
             endpoints: addresses(&endpoints),
             token: token.filter(|token| !token.is_empty()),
             revision: None,
@@ -150,7 +156,7 @@ struct Place {
 impl Place {
     fn new(source: &Source, request: &FetchRequest) -> Self {
         // the layout of the hub's own programs
-        let name = format!("datasets--{}", source.repository.replace('/', "--"));
+        let name = hf_hub::Repo::dataset(source.repository.to_owned()).folder_name();
         let repository = request.to.is_none().then(|| request.cache.join(name));
         let root = repository.clone().or_else(|| request.to.clone()).unwrap_or_default();
         Self {
@@ -319,7 +325,7 @@ fn bring_all(
     progress: &dyn Progress,
 ) -> Result<Vec<String>, FetchError> {
     let to = place.files(&listing.revision);
-    let transfer = Transfer::new(source, &listing.revision, request)?;
+    let transfer = Transfer::new(source, &listing.revision, request);
     let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
     let done: Mutex<Vec<Result<(usize, String), FetchError>>> = Mutex::default();
     let bytes = listing.files.iter().map(|file| file.size).sum();

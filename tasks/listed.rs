@@ -131,16 +131,17 @@ impl Listing {
     /// Names all that decides the inputs: task, how they are computed, and the content of every file in order.
     fn key(&self, manifest: &Manifest, media: &dyn Media, request: &OpenRequest) -> String {
         let input = serde_json::to_string(&request.input).expect("an input is numbers");
-        let mut text = format!("{} {} {} {input}\n", self.name, self.version, media.key());
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(format!("{} {} {} {input}\n", self.name, self.version, media.key()).as_bytes());
         for entry in &self.entries {
             let content = entry
                 .file
                 .as_ref()
                 .and_then(|file| manifest.get(file))
                 .map_or("", |file| &file.sha256);
-            text.push_str(&format!("{content} {}\n", entry.id));
+            hasher.update(format!("{content} {}\n", entry.id).as_bytes());
         }
-        blake3::hash(text.as_bytes()).to_hex()[..32].to_owned()
+        hasher.finalize().to_hex()[..32].to_owned()
     }
 
     fn check_skipped(&self, prepared: &Prepared) -> Result<(), DataError> {

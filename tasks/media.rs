@@ -111,3 +111,8 @@ impl Files {
         }
     }
 }
+
+#[cfg(test)]
+mod fuzz;
+#[cfg(test)]
+mod memory;

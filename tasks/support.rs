@@ -3,6 +3,8 @@
 use std::io::Cursor;
 use std::path::PathBuf;
 
+use bridle_seed::Stream;
+
 /// The folder `name` within `$BRIDLE_DATA`. Without it the test has nothing to say, which it says, and which is a
 /// failure where `$BRIDLE_REQUIRE_DATA` is 1.
 pub(crate) fn outside_data(name: &str) -> Option<PathBuf> {
@@ -34,19 +36,40 @@ pub(crate) fn wav_bytes(sample_rate: u32, channels: u16, samples: &[f32]) -> Vec
     bytes.into_inner()
 }
 
-/// Bytes with some damage: cut off, a few altered, a piece doubled, taken out or overwritten with one value.
-pub(crate) fn mutated(bytes: &[u8], stream: &mut bridle_seed::Stream) -> Vec<u8> {
-    let mut bytes = bytes.to_vec();
-    for _ in 0..1 + stream.below(3) {
-        let (from, length) = (stream.below(bytes.len().max(1)), 1 + stream.below(64));
-        let piece = from..bytes.len().min(from + length);
-        match stream.below(5) {
-            0 => bytes.truncate(from),
-            1 => bytes[piece].iter_mut().for_each(|byte| *byte ^= stream.bits() as u8),
-            2 => bytes.extend_from_within(piece),
-            3 => drop(bytes.drain(piece)),
-            _ => bytes[piece].fill(stream.bits() as u8),
+/// How many damaged inputs of each format a test tries: `$BRIDLE_FUZZ`, and `unless` it is set.
+pub(crate) fn fuzz_inputs(unless: u64) -> u64 {
+    std::env::var("BRIDLE_FUZZ").map_or(unless, |inputs| inputs.parse().expect("$BRIDLE_FUZZ is a number"))
+}
+
+/// Bytes with one to four faults: altered bits, extreme numbers, a cut, a piece taken out, a piece put in twice.
+pub(crate) fn mutated(original: &[u8], stream: &mut Stream) -> Vec<u8> {
+    let mut bytes = original.to_vec();
+    for _ in 0..=stream.below(4) {
+        // directories lie at the end, headers at the start: half of the faults go there
+        let near = bytes.len().clamp(1, 200);
+        let at = match stream.below(4) {
+            0 => stream.below(near),
+            1 => bytes.len().saturating_sub(1 + stream.below(near)),
+            _ => stream.below(bytes.len().max(1)),
+        };
+        let end = bytes.len().min(at + 1 + stream.below(64));
+        match stream.below(6) {
+            0 if at < end => bytes[at] ^= 1 << stream.below(8),
+            1 if at < end => bytes[at..end].fill(0xff),
+            2 if at < end => bytes[at..end].fill(stream.bits() as u8),
+            3 => bytes.truncate(at),
+            4 if at < end => drop(bytes.drain(at..end)),
+            _ if at < end => drop(bytes.splice(at..at, original[..original.len().min(64)].to_vec())),
+            _ => {}
         }
     }
     bytes
+}
+
+/// The most memory that this process ever used, in bytes; `None` where the system does not tell.
+pub(crate) fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse().ok()?;
+    Some(kib << 10)
 }

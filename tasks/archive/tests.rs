@@ -1,7 +1,7 @@
 //! The same files in every form read the same; damage of any kind is an error that names the archive.
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
-mod mutated;
+mod fuzz;
 
 use std::io::Write;
 use std::sync::Arc;

@@ -1,12 +1,25 @@
-//! What a repository holds at a revision, asked through hf-hub.
+//! What a repository holds at a revision, asked of the hub's own interface: hf-hub words the question after the commit;
+//! the tree, which it does not know of, has the lengths and hashes.
 
+use std::io::BufReader;
 use std::time::Duration;
 
-use hf_hub::repository::RepoTreeEntry;
-use hf_hub::{HFClient, HFClientSync, HFError, split_id};
+use hf_hub::api::sync::ApiBuilder;
+use hf_hub::{Cache, Repo, RepoType};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use ureq::Agent;
+use ureq::http::header::{AUTHORIZATION, LINK};
 
+use super::client::{agent, bad_answer, joined, refusal, same_server, text, unreachable};
 use super::{FetchError, FetchRequest, Source};
 use crate::archive::objection;
+
+const MOST_REDIRECTS: u32 = 8;
+/// A thousand files each; more of them are a circle.
+const MOST_PAGES: usize = 10_000;
+/// Of one answer, in bytes.
+const LARGEST: u64 = 256 << 20;
 
 /// A file as the hub lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,122 +45,155 @@ pub(super) struct Listing {
     pub files: Vec<Listed>,
 }
 
-/// Asks `endpoint` once; pauses and further tries are the caller's, because hf-hub's own retries know no Retry-After.
+/// The hub's words for a repository.
+#[derive(Deserialize)]
+struct Info {
+    sha: Option<String>,
+}
+
+/// The hub's words for a file or folder.
+#[derive(Deserialize)]
+struct Entry {
+    #[serde(rename = "type")]
+    kind: String,
+    path: String,
+    #[serde(default)]
+    oid: String,
+    #[serde(default)]
+    size: u64,
+    lfs: Option<Pointed>,
+}
+
+/// The hub's words for what lies beside git.
+#[derive(Deserialize)]
+struct Pointed {
+    #[serde(alias = "sha256")]
+    oid: Option<String>,
+    size: Option<u64>,
+}
+
+/// Who asks which hub.
+struct Asker<'a> {
+    source: &'a Source,
+    endpoint: &'a str,
+    token: Option<&'a str>,
+    agent: Agent,
+    /// The repository's page, which errors name.
+    address: String,
+}
+
+/// Asks `endpoint` once; pauses and further tries are the caller's.
 pub(super) fn list(
     source: &Source,
     revision: &str,
     endpoint: &str,
     request: &FetchRequest,
 ) -> Result<Listing, FetchError> {
-    let address = format!("{endpoint}/datasets/{}", source.repository);
-    let told = |error| told(error, &address, source);
-    let client = client(endpoint, request).map_err(told)?;
-    let (owner, name) = split_id(source.repository);
-    let repository = client.dataset(owner, name);
-    let info = repository.info().revision(revision).send().map_err(told)?;
-    let bad = |reason: String| FetchError::BadAnswer {
-        url: address.clone(),
-        reason,
+    let whole = request.patience.max(Duration::from_secs(1)) * 10;
+    let asker = Asker {
+        source,
+        endpoint,
+        token: request.token.as_deref(),
+        agent: agent(request, MOST_REDIRECTS, Some(whole)),
+        address: format!("{endpoint}/datasets/{}", source.repository),
     };
-    let commit = info.sha.filter(|sha| is_hex(sha, 40));
-    let commit = commit.ok_or_else(|| bad("it names no commit".to_owned()))?;
-    let entries = repository.list_tree().revision(commit.as_str()).recursive(true);
-    let mut files = Vec::new();
-    for entry in entries.send().map_err(told)? {
-        let RepoTreeEntry::File {
-            oid, size, path, lfs, ..
-        } = entry
-        else {
-            continue;
-        };
-        // a name is joined to a folder of this machine
-        if let Some(reason) = objection(&path) {
-            return Err(bad(format!("{path:?}: {reason}")));
-        }
-        if source.files.iter().any(|pattern| fits(pattern, &path)) {
-            let pointed = lfs.is_some();
-            let size = lfs.as_ref().and_then(|lfs| lfs.size).unwrap_or(size);
-            let sha256 = lfs.and_then(|lfs| lfs.sha256).filter(|hash| is_hex(hash, 64));
-            let name = path;
-            files.push(Listed {
-                name,
-                size,
-                oid,
-                pointed,
-                sha256,
-            });
-        }
-    }
-    files.sort_by(|a, b| a.name.cmp(&b.name));
-    files.dedup_by(|a, b| a.name == b.name);
+    let revision = asker.commit(revision, request)?;
+    let files = asker.tree(&revision)?;
     match files.is_empty() {
-        true => Err(bad(format!("no file is like {}", source.files.join(", ")))),
-        false => Ok(Listing {
-            revision: commit,
-            files,
-        }),
+        true => Err(asker.bad(&format!("no file is like {}", source.files.join(", ")))),
+        false => Ok(Listing { revision, files }),
     }
 }
 
-fn client(endpoint: &str, request: &FetchRequest) -> Result<HFClientSync, HFError> {
-    // hf-hub's client would wait for ever
-    let http = reqwest::Client::builder()
-        .connect_timeout(request.patience)
-        .read_timeout(request.patience)
-        .timeout(request.patience.max(Duration::from_secs(1)) * 10)
-        .build()?;
-    let builder = HFClient::builder().client(http).endpoint(endpoint);
-    let builder = builder.retry_max_attempts(0).cache_enabled(false);
-    match &request.token {
-        Some(token) => builder.token(token.as_str()),
-        None => builder,
+impl Asker<'_> {
+    /// The commit that `revision` is now.
+    fn commit(&self, revision: &str, request: &FetchRequest) -> Result<String, FetchError> {
+        let builder = ApiBuilder::from_cache(Cache::new(request.cache.clone()));
+        let api = builder.with_endpoint(self.endpoint.to_owned()).build();
+        let api = api.map_err(|error| unreachable(&self.address, &error))?;
+        let repository = self.source.repository.to_owned();
+        let repository = Repo::with_revision(repository, RepoType::Dataset, revision.to_owned());
+        let question = api.repo(repository).info_request();
+        // worded by hf-hub, asked by the client here: hf-hub's own would wait for ever
+        let question = question.uri_ref().ok_or_else(|| self.bad("it is no address"))?;
+        let (info, _): (Info, _) = self.ask(&question.to_string())?;
+        let commit = info.sha.filter(|sha| is_hex(sha, 40));
+        commit.ok_or_else(|| self.bad("it names no commit"))
     }
-    .build_sync()
-}
 
-fn told(error: HFError, address: &str, source: &Source) -> FetchError {
-    let url = address.to_owned();
-    let repository = source.repository.to_owned();
-    let of_status = |status: u16| match status {
-        401 | 403 => FetchError::Refused {
-            url: url.clone(),
-            repository: repository.clone(),
-            status,
-        },
-        404 => FetchError::NotFound { url: url.clone() },
-        _ => FetchError::Status {
-            url: url.clone(),
-            status,
-        },
-    };
-    match error {
-        HFError::AuthRequired { .. } => of_status(401),
-        HFError::Forbidden { .. } => of_status(403),
-        HFError::RepoNotFound { .. } | HFError::RevisionNotFound { .. } | HFError::EntryNotFound { .. } => {
-            of_status(404)
+    /// The files that the source asks for, page after page.
+    fn tree(&self, commit: &str) -> Result<Vec<Listed>, FetchError> {
+        let (endpoint, repository) = (self.endpoint, self.source.repository);
+        let first = format!("{endpoint}/api/datasets/{repository}/tree/{commit}?recursive=true");
+        let (mut files, mut next, mut pages) = (Vec::new(), Some(first), 0);
+        while let Some(url) = next {
+            let (entries, link): (Vec<Entry>, _) = self.ask(&url)?;
+            for entry in entries.into_iter().filter(|entry| entry.kind == "file") {
+                files.extend(self.listed(entry)?);
+            }
+            pages += 1;
+            next = match link.as_deref().and_then(next_page) {
+                Some(_) if pages == MOST_PAGES => return Err(self.bad("its listing has no end")),
+                Some(link) => Some(joined(&url, link).ok_or_else(|| self.bad("its next page is nowhere"))?),
+                None => None,
+            };
         }
-        HFError::RateLimited {
-            retry_after: Some(pause),
-            ..
-        } => FetchError::Limited {
-            url,
-            seconds: pause.as_secs(),
-        },
-        HFError::RateLimited { .. } => of_status(429),
-        HFError::Http { context } => of_status(context.status.as_u16()),
-        HFError::Request { source, .. } if source.is_decode() => FetchError::BadAnswer {
-            url,
-            reason: source.to_string(),
-        },
-        HFError::Request { source, .. } => FetchError::Unreachable {
-            url,
-            reason: source.to_string(),
-        },
-        other => FetchError::BadAnswer {
-            url,
-            reason: other.to_string(),
-        },
+        files.sort_by(|a: &Listed, b| a.name.cmp(&b.name));
+        files.dedup_by(|a, b| a.name == b.name);
+        Ok(files)
     }
+
+    fn listed(&self, entry: Entry) -> Result<Option<Listed>, FetchError> {
+        let Entry { path: name, oid, .. } = entry;
+        // a name is joined to a folder of this machine
+        if let Some(reason) = objection(&name) {
+            return Err(self.bad(&format!("{name:?}: {reason}")));
+        }
+        let asked_for = self.source.files.iter().any(|pattern| fits(pattern, &name));
+        Ok(asked_for.then(|| Listed {
+            name,
+            size: entry.lfs.as_ref().and_then(|lfs| lfs.size).unwrap_or(entry.size),
+            oid,
+            pointed: entry.lfs.is_some(),
+            sha256: entry.lfs.and_then(|lfs| lfs.oid).filter(|hash| is_hex(hash, 64)),
+        }))
+    }
+
+    /// The answer's content, and where it says that others are.
+    fn ask<T: DeserializeOwned>(&self, url: &str) -> Result<(T, Option<String>), FetchError> {
+        let mut question = self.agent.get(url);
+        if let Some(token) = self.token.filter(|_| same_server(url, self.endpoint)) {
+            question = question.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let answer = question.call().map_err(|error| unreachable(&self.address, &error))?;
+        if !answer.status().is_success() {
+            return Err(refusal(
+                answer.status().as_u16(),
+                answer.headers(),
+                &self.address,
+                self.source,
+            ));
+        }
+        let link = text(answer.headers(), LINK.as_str()).map(str::to_owned);
+        let body = answer.into_body().into_with_config().limit(LARGEST).reader();
+        match serde_json::from_reader(BufReader::new(body)) {
+            Ok(content) => Ok((content, link)),
+            Err(error) if error.is_io() => Err(unreachable(&self.address, &error)),
+            Err(error) => Err(self.bad(&error.to_string())),
+        }
+    }
+
+    fn bad(&self, reason: &str) -> FetchError {
+        bad_answer(&self.address, reason)
+    }
+}
+
+/// The address that a `Link` header calls the next page.
+fn next_page(link: &str) -> Option<&str> {
+    link.split(',').find_map(|part| {
+        let (address, words) = part.trim().strip_prefix('<')?.split_once('>')?;
+        words.contains("rel=\"next\"").then_some(address)
+    })
 }
 
 pub(super) fn is_hex(text: &str, length: usize) -> bool {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use bridle_seed::Seed;
 
 use super::*;
-use crate::support::{mutated, outside_data, wav_bytes};
+use crate::support::{fuzz_inputs, mutated, outside_data, wav_bytes};
 use crate::{CopyReport, Limits, MainMetric, Modality, Views};
 
 /// A folder with these files; those named .wav hold a tone.
@@ -195,7 +195,7 @@ fn a_fault_of_the_table_is_named_with_its_line() {
 }
 
 #[test]
-fn damaged_task_files_and_tables_are_read_or_errors_that_name_the_file() {
+fn fuzzed_task_files_and_tables_are_read_or_errors_that_name_the_file() {
     let folder = folder(&[("data/a/1.wav", ""), ("data/b/1.wav", "")]);
     let whole = format!("folder = \"data\"\nholdout = 0.5\nmetric = \"top1\"\n{SOUND}mean = -6.5\nstd = 4\n");
     let table = "path,label,split\na.wav,x,train\n\"b, c.wav\",y;z,test\nd.wav,x,train\n";
@@ -205,7 +205,8 @@ fn damaged_task_files_and_tables_are_read_or_errors_that_name_the_file() {
         Seed::root(13),
     );
     let mut refused = [0, 0];
-    for number in 0..2_000 {
+    let inputs = fuzz_inputs(1_000);
+    for number in 0..2 * inputs {
         let stream = &mut root.indexed(number).stream();
         let (kind, name, outcome) = if number % 2 == 0 {
             std::fs::write(&task, mutated(whole.as_bytes(), stream)).unwrap();
@@ -220,7 +221,7 @@ fn damaged_task_files_and_tables_are_read_or_errors_that_name_the_file() {
         }
     }
     assert!(
-        refused.iter().all(|count| (200..1_000).contains(count)),
+        refused.iter().all(|count| (inputs / 5..inputs).contains(count)),
         "{refused:?} refused"
     );
 }

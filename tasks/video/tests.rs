@@ -320,14 +320,11 @@ fn real_files_give_the_frames_of_a_whole_decoding() {
 /// Mutations of small real and made files. Each is a process or two, so that CI runs few of them; `BRIDLE_FUZZ=1000`
 /// runs more.
 #[test]
-fn damaged_files_are_errors_or_clips_and_never_a_hang() {
+fn fuzzed_files_are_errors_or_clips_and_never_a_hang() {
     let Some(programs) = programs() else { return };
     let folder = tempfile::tempdir().unwrap();
     let whole = std::fs::read(video(folder.path(), 12, "null", "whole.mp4")).unwrap();
-    let count = std::env::var("BRIDLE_FUZZ")
-        .ok()
-        .and_then(|count| count.parse().ok())
-        .unwrap_or(40);
+    let count = crate::support::fuzz_inputs(40);
     let (file, mut refused, root) = (folder.path().join("damaged.mp4"), 0, Seed::root(11));
     for number in 0..count {
         let stream = &mut root.indexed(number).stream();
