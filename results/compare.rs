@@ -74,7 +74,7 @@ impl Run {
     fn judged(&self, protocol: &str) -> Result<Vec<Metric>, CompareError> {
         let mut metrics = Vec::new();
         for score in self.record.scores.iter().filter(|score| score.protocol == protocol) {
-            let Some(metric) = Metric::named(&score.metric) else {
+            let Some(metric) = decided(&score.metric) else {
                 continue;
             };
             let Predictions { targets, classes, .. } = &self.predictions;
@@ -277,6 +277,11 @@ fn method(interval: &Interval) -> String {
     )
 }
 
+/// The metric of this name, if scores of classes decide it.
+fn decided(name: &str) -> Option<Metric> {
+    Metric::named(name).filter(|metric| metric.unit().is_none())
+}
+
 /// The metrics that all runs have, and a note on those that predictions do not decide.
 fn metrics(pairs: &Pairs) -> Result<(Vec<Metric>, Option<String>), CompareError> {
     let mut of_all: Option<BTreeSet<Metric>> = None;
@@ -295,7 +300,7 @@ fn metrics(pairs: &Pairs) -> Result<(Vec<Metric>, Option<String>), CompareError>
         undecided.extend(
             scores
                 .map(|score| &score.metric[..])
-                .filter(|name| Metric::named(name).is_none()),
+                .filter(|name| decided(name).is_none()),
         );
     }
     let undecided: Vec<&str> = undecided.into_iter().collect();
