@@ -10,12 +10,15 @@ use std::path::{Path, PathBuf};
 /// Log10 of an unknown word in a model without `<unk>`.
 const UNKNOWN: f64 = -100.0;
 
+/// What a file says of an n-gram: its probability and back-off weight, logarithms to the base 10.
+type Values = (f64, f64);
+
 /// An n-gram model.
 #[derive(Clone, Debug)]
 pub struct Ngrams {
     words: HashMap<String, u32>,
-    /// For each order the n-grams with their probability and back-off weight, logarithms to the base 10.
-    orders: Vec<HashMap<Box<[u32]>, (f64, f64)>>,
+    /// The n-grams of each order.
+    orders: Vec<HashMap<Box<[u32]>, Values>>,
     unknown: Option<u32>,
     start: Option<u32>,
     end: Option<u32>,
@@ -114,8 +117,7 @@ impl Ngrams {
     }
 
     /// A probability, `order` words, and perhaps a back-off weight.
-    #[allow(clippy::type_complexity, reason = "an entry of the map that the model is made of")]
-    fn entry(&mut self, line: &str, order: usize, is_last: bool) -> Result<(Box<[u32]>, (f64, f64)), String> {
+    fn entry(&mut self, line: &str, order: usize, is_last: bool) -> Result<(Box<[u32]>, Values), String> {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let given = fields.len().saturating_sub(1);
         if given != order && (is_last || given != order + 1) {
