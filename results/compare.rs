@@ -4,8 +4,8 @@
 //! A set may hold several methods, plans and backends: what is compared are groups of runs that differ in nothing but
 //! seed and fold, see [`compare`]. Every value is computed anew from the predictions, and must be the one that the record has.
 
-use crate::metric::{Metric, MetricError};
-use crate::predictions::Predictions;
+use crate::metric::{ErrorRate, Metric, MetricError};
+use crate::predictions::Outputs;
 use crate::record::RunRecord;
 use crate::stats::{self, Interval, Paired};
 use crate::store::{self, StoreError};
@@ -39,7 +39,7 @@ pub struct Run {
     /// The record.
     pub record: RunRecord,
     /// The predictions that it names.
-    pub predictions: Predictions,
+    pub predictions: Outputs,
 }
 
 impl Run {
@@ -74,24 +74,23 @@ impl Run {
     fn judged(&self, protocol: &str) -> Result<Vec<Metric>, CompareError> {
         let mut metrics = Vec::new();
         for score in self.record.scores.iter().filter(|score| score.protocol == protocol) {
-            let Some(metric) = Metric::named(&score.metric) else {
+            let Some(metric) = self.decided(&score.metric) else {
                 continue;
             };
-            let Predictions { targets, classes, .. } = &self.predictions;
-            let found = metric.of(self.scores(protocol)?, targets, *classes);
-            let found = found.map_err(|source| self.unjudged(source))?;
+            let found = self.value(protocol, metric)?;
+            let judged = self.predictions.ids().len() as u64;
             let agrees = match (found, score.value) {
                 (Some(found), Some(recorded)) => (found - recorded).abs() <= RECORDED,
                 (found, recorded) => found == recorded,
             };
-            if !agrees || score.n != targets.len() as u64 {
+            if !agrees || score.n != judged {
                 return Err(CompareError::Disagrees {
                     path: self.path.clone(),
                     score: format!("{protocol} {}", score.metric),
                     recorded: score.value,
                     samples: score.n,
                     found,
-                    judged: targets.len() as u64,
+                    judged,
                 });
             }
             metrics.push(metric);
@@ -99,12 +98,35 @@ impl Run {
         Ok(metrics)
     }
 
-    fn scores(&self, protocol: &str) -> Result<&[f32], CompareError> {
-        let scores = self.predictions.protocol(protocol);
-        scores.ok_or_else(|| CompareError::NoScores {
+    /// The metric of this name, if predictions of this form decide it.
+    fn decided(&self, name: &str) -> Option<Metric> {
+        let is_text = matches!(self.predictions, Outputs::Transcripts(_));
+        Metric::named(name).filter(|metric| metric.unit().is_some() == is_text)
+    }
+
+    /// What the predictions say of a metric that they decide.
+    fn value(&self, protocol: &str, metric: Metric) -> Result<Option<f64>, CompareError> {
+        let found = match (&self.predictions, metric.unit()) {
+            (Outputs::Scores(predictions), _) => {
+                let scores = predictions.protocol(protocol).ok_or_else(|| self.without(protocol))?;
+                metric.of(scores, &predictions.targets, predictions.classes)
+            }
+            (Outputs::Transcripts(transcripts), Some(unit)) => {
+                let texts = transcripts.protocol(protocol).ok_or_else(|| self.without(protocol))?;
+                let pairs = transcripts.references.iter().zip(texts);
+                let rate = ErrorRate::of(unit, pairs.map(|(wanted, found)| (&wanted[..], &found[..])));
+                rate.map(|rate| Some(rate.value()))
+            }
+            (Outputs::Transcripts(_), None) => Ok(None),
+        };
+        found.map_err(|source| self.unjudged(source))
+    }
+
+    fn without(&self, protocol: &str) -> CompareError {
+        CompareError::NoScores {
             path: self.path.clone(),
             protocol: protocol.into(),
-        })
+        }
     }
 
     fn unjudged(&self, source: MetricError) -> CompareError {
@@ -295,7 +317,7 @@ fn metrics(pairs: &Pairs) -> Result<(Vec<Metric>, Option<String>), CompareError>
         undecided.extend(
             scores
                 .map(|score| &score.metric[..])
-                .filter(|name| Metric::named(name).is_none()),
+                .filter(|name| run.decided(name).is_none()),
         );
     }
     let undecided: Vec<&str> = undecided.into_iter().collect();
@@ -329,6 +351,13 @@ fn difference(pairs: &Pairs, metric: Metric, resamples: usize, seed: &Seed) -> R
         }
     };
     let over_seeds = over_seeds(pairs, &paired);
+    let better = |verdict: Verdict| {
+        if metric.unit().is_some() {
+            verdict.reversed()
+        } else {
+            verdict
+        }
+    };
     Ok(Difference {
         protocol: pairs.protocol.clone(),
         metric,
@@ -339,8 +368,8 @@ fn difference(pairs: &Pairs, metric: Metric, resamples: usize, seed: &Seed) -> R
         samples: paired.samples() as u64,
         seeds: pairs.seeds().len() as u64,
         folds: pairs.folds() as u64,
-        verdict: Verdict::of(interval.as_ref(), p),
-        verdict_over_seeds: over_seeds.as_ref().map(Verdict::of_interval),
+        verdict: better(Verdict::of(interval.as_ref(), p)),
+        verdict_over_seeds: over_seeds.as_ref().map(Verdict::of_interval).map(better),
         interval,
         over_seeds,
     })

@@ -3,6 +3,10 @@
 //! All are of the empirical distribution (plug-in estimates), in bits. Mutual information estimated so is too high by
 //! about (rows - 1)(columns - 1) / (2 n ln 2) bits, n being the number of tokens; compare labellings of equal size.
 
+mod annotation;
+
+pub use annotation::{AnnotationInformation, annotation_information};
+
 use crate::record::{LabelChange, LabelStatistics};
 
 /// The labels of one sample.

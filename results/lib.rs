@@ -3,7 +3,7 @@
 //! ```text
 //! codebook  counts of codes per level -> usage, entropy, perplexity, dead codes
 //! labels    codes of tokens -> joint entropy, information with class and place, change
-//! metric    scores and targets -> top-k, average precision, AUC, d'
+//! metric    scores and targets -> top-k, average precision, AUC, d'; transcripts -> word and character error rate
 //! stats     intervals that name their method: Wilson, t over seeds, stratified bootstrap; tests of a difference
 //! record    RunRecord: one run, fold and seed, as JSON; reader for every schema version
 //! store     where records and predictions lie; atomic replacement; search

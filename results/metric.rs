@@ -1,14 +1,17 @@
 //! What predictions are judged by. Scores are row-major: one row per sample, one column per class.
 //!
 //! Single-label targets are judged by the place of the target among the classes of its sample ([`ranks`], [`top_k`]);
-//! any targets by the place of a class's samples among all samples ([`Ranking`]). [`Metric`] knows each by its name.
+//! any targets by the place of a class's samples among all samples ([`Ranking`]). Transcripts have no scores: they are
+//! judged by what must be changed ([`ErrorRate`]). [`Metric`] knows each by its name.
 
 mod classes;
 mod ranking;
+mod wer;
 
 pub use classes::ByClass;
 pub(crate) use ranking::ClassOrder;
 pub use ranking::{ClassRanking, Ranking, d_prime};
+pub use wer::{Edits, ErrorRate, Unit};
 
 /// Scores or targets that cannot be judged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +55,20 @@ pub enum MetricError {
         /// How many targets it has.
         targets: usize,
     },
+    /// Utterances that all have an empty transcript.
+    #[error("no transcript has a word, so that there is no error rate")]
+    NoTranscript,
+    /// Transcripts without a partner.
+    #[error("{found} transcripts are not those of {expected} utterances")]
+    Utterances {
+        /// How many there should be.
+        expected: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// An error rate asked of class scores.
+    #[error("{} judges transcripts, not scores of classes", .0.name())]
+    NotOfScores(Metric),
 }
 
 /// A metric that follows from predictions, by the name that it has in records.
@@ -69,17 +86,23 @@ pub enum Metric {
     Auc,
     /// d' of the mean area under the ROC curve.
     DPrime,
+    /// Word error rate; lower is better.
+    Wer,
+    /// Character error rate; lower is better.
+    Cer,
 }
 
 impl Metric {
     /// Every metric, in the order in which they are shown.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Top1,
         Self::Top5,
         Self::Map,
         Self::MapAllClasses,
         Self::Auc,
         Self::DPrime,
+        Self::Wer,
+        Self::Cer,
     ];
 
     /// Its name in records.
@@ -91,12 +114,19 @@ impl Metric {
             Self::MapAllClasses => "map_all_classes",
             Self::Auc => "auc",
             Self::DPrime => "dprime",
+            Self::Wer => "wer",
+            Self::Cer => "cer",
         }
     }
 
     /// The metric of this name. None for what predictions do not decide.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|metric| metric.name() == name)
+    }
+
+    /// Whether a lower value of the metric of this name is the better one.
+    pub fn is_error(name: &str) -> bool {
+        Self::named(name).is_some_and(|metric| metric.unit().is_some())
     }
 
     /// The first classes that count as right. None for metrics that rank samples, not classes.
@@ -112,8 +142,12 @@ impl Metric {
     /// has what it needs, or d' is infinite.
     ///
     /// # Errors
-    /// If scores are not numbers or do not fit the targets, or a sample has not one target where one is judged.
+    /// If scores are not numbers or do not fit the targets, a sample has not one target where one is judged, or this is
+    /// an error rate of transcripts.
     pub fn of(self, scores: &[f32], targets: &[Vec<u32>], classes: usize) -> Result<Option<f64>, MetricError> {
+        if self.unit().is_some() {
+            return Err(MetricError::NotOfScores(self));
+        }
         match self.first_classes() {
             Some(k) => Ok(Some(top_k(scores, &single_labels(targets)?, classes, k)?.value())),
             None => Ok(Ranking::of(scores, targets, classes)?.metric(self)),

@@ -2,7 +2,11 @@
 //!
 //! One row for each sample: `id`, `target`, then a score for each class, in columns named `<protocol>.<class>`. Several
 //! protocols of one run stand side by side, so that every comparison is paired. A target of several classes is written
-//! `3;7`.
+//! `3;7`. Transcripts have a form of their own, see [`Transcripts`].
+
+mod transcripts;
+
+pub use transcripts::{Outputs, ProtocolTexts, Transcripts};
 
 /// Scores of every class for every test sample of one run.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,6 +70,16 @@ pub enum PredictionsError {
         "not predictions: the columns should be id, target, then <protocol>.<class>, but column {column} is `{found}`"
     )]
     Header {
+        /// The column, counted from 1.
+        column: usize,
+        /// Its name; empty where it is missing.
+        found: String,
+    },
+    /// Columns that are not those of transcripts.
+    #[error(
+        "not transcripts: the columns should be id, reference, then <protocol>.text, but column {column} is `{found}`"
+    )]
+    TextHeader {
         /// The column, counted from 1.
         column: usize,
         /// Its name; empty where it is missing.

@@ -1,5 +1,6 @@
 //! Published numbers of other methods, read from `baselines/published.toml`: a block of its own beside measured ones.
 
+use crate::metric::Metric;
 use crate::record::RunRecord;
 use crate::table::{Cell, Heading, Table};
 use serde::Deserialize;
@@ -19,12 +20,13 @@ const BENCHMARKS: [(&str, &str); 6] = [
 ];
 
 /// Metrics as they are called in publications and in records.
-const METRICS: [(&str, &str); 5] = [
+const METRICS: [(&str, &str); 6] = [
     ("mAP", "map"),
     ("accuracy", "top1"),
     ("top-1", "top1"),
     ("top-5", "top5"),
     ("WER", "wer"),
+    ("CER", "cer"),
 ];
 
 /// One published number.
@@ -39,7 +41,7 @@ pub struct Published {
     pub benchmark: String,
     /// How the encoder was judged: `finetune`, `linear-probe` or `knn`.
     pub protocol: String,
-    /// The metric, as publications call it: `mAP`, `accuracy`, `top-1`, `top-5`, `WER`.
+    /// The metric, as publications call it: `mAP`, `accuracy`, `top-1`, `top-5`, `WER`, `CER`.
     pub metric: String,
     /// The value in per cent.
     pub value: f64,
@@ -128,7 +130,7 @@ impl Published {
     /// The best first: by benchmark, protocol and metric, then by value.
     fn order(&self, other: &Self) -> std::cmp::Ordering {
         let place = |row: &Self| (row.benchmark.clone(), row.protocol.clone(), row.metric.clone());
-        let by_value = if self.record_metric() == "wer" {
+        let by_value = if Metric::is_error(self.record_metric()) {
             self.value.total_cmp(&other.value)
         } else {
             other.value.total_cmp(&self.value)

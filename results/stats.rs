@@ -1,13 +1,13 @@
 //! Means and intervals. Every interval names its method and how many values it stands on.
 //!
 //! Over the samples of one run: [`wilson`] for a proportion, [`bootstrap_mean`] for a mean of any per-sample value,
-//! [`bootstrap_metric`] for what is no mean. Over samples when seeds are pooled: [`bootstrap_clustered`]. Over seeds:
+//! [`bootstrap_metric`] for what is no mean, [`bootstrap_error_rate`] for transcripts. Over samples when seeds are pooled: [`bootstrap_clustered`]. Over seeds:
 //! [`t_interval`], which has nothing to say about a single run. Of two systems on the same samples: [`Paired`], and
 //! [`mcnemar`] where samples are right or wrong.
 
 mod paired;
 
-pub use paired::{Paired, PairedScores, bootstrap_metric};
+pub use paired::{Paired, PairedScores, PairedTranscripts, bootstrap_error_rate, bootstrap_metric};
 
 use crate::finite;
 use bridle_seed::{Seed, Stream};

@@ -1,6 +1,6 @@
 //! Where records and their predictions lie, how they get there whole, and how they are found again.
 
-use crate::predictions::{Predictions, PredictionsError};
+use crate::predictions::{Outputs, Predictions, PredictionsError, Transcripts};
 use crate::record::{RecordError, RunRecord};
 use crate::regress::Run;
 use std::collections::HashSet;
@@ -109,10 +109,24 @@ pub fn writable(out: &Path) -> Result<(), StoreError> {
 /// fold is replaced whole. The record as written names its predictions; it comes last, so that a record without its
 /// predictions never exists.
 pub fn write(out: &Path, record: &RunRecord, predictions: Option<&Predictions>) -> Result<PathBuf, StoreError> {
+    write_with(out, record, predictions.map(Predictions::to_csv))
+}
+
+/// The same for a run that recognised speech.
+pub fn write_transcripts(out: &Path, record: &RunRecord, transcripts: &Transcripts) -> Result<PathBuf, StoreError> {
+    write_with(out, record, Some(transcripts.to_csv()))
+}
+
+fn write_with(
+    out: &Path,
+    record: &RunRecord,
+    predictions: Option<Result<Vec<u8>, PredictionsError>>,
+) -> Result<PathBuf, StoreError> {
     let record_path = out.join(path(record));
     let predictions_path = record_path.with_extension("predictions.csv");
     let mut record = record.clone();
-    record.predictions = match (predictions, predictions_path.file_name()) {
+    let has_predictions = predictions.is_some();
+    record.predictions = match (&predictions, predictions_path.file_name()) {
         (Some(_), Some(name)) => Some(name.to_string_lossy().into_owned()),
         _ => None,
     };
@@ -120,8 +134,7 @@ pub fn write(out: &Path, record: &RunRecord, predictions: Option<&Predictions>) 
         path: record_path.clone(),
         source,
     })?;
-    if let Some(predictions) = predictions {
-        let csv = predictions.to_csv();
+    if let Some(csv) = predictions {
         let csv = csv.map_err(|source| StoreError::Predictions {
             path: predictions_path.clone(),
             source,
@@ -129,7 +142,7 @@ pub fn write(out: &Path, record: &RunRecord, predictions: Option<&Predictions>) 
         replace(&predictions_path, &csv)?;
     }
     replace(&record_path, text.as_bytes())?;
-    if predictions.is_none() && predictions_path.exists() {
+    if !has_predictions && predictions_path.exists() {
         // left by the run that this one replaces
         fs::remove_file(&predictions_path).map_err(|source| StoreError::Write {
             path: predictions_path.clone(),
@@ -184,7 +197,7 @@ fn read_as<T>(path: &Path, parse: impl Fn(&str) -> Result<T, RecordError>) -> Re
 }
 
 /// Reads the predictions of the record that lies at `record_path`. None where it has none.
-pub fn read_predictions(record_path: &Path, record: &RunRecord) -> Result<Option<Predictions>, StoreError> {
+pub fn read_predictions(record_path: &Path, record: &RunRecord) -> Result<Option<Outputs>, StoreError> {
     let Some(name) = &record.predictions else {
         return Ok(None);
     };
@@ -196,7 +209,7 @@ pub fn read_predictions(record_path: &Path, record: &RunRecord) -> Result<Option
             source,
         },
     })?;
-    Predictions::from_csv(&csv)
+    Outputs::from_csv(&csv)
         .map(Some)
         .map_err(|source| StoreError::Predictions { path, source })
 }

@@ -3,7 +3,8 @@
 use super::groups::Group;
 use super::{CompareError, Run};
 use crate::metric::Metric;
-use crate::stats::{Paired, PairedScores};
+use crate::predictions::Outputs;
+use crate::stats::{Paired, PairedScores, PairedTranscripts};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What a run is paired by: the fold, then the seed.
@@ -18,8 +19,7 @@ pub(super) struct Pairs<'a> {
 
 /// The pairs of one fold, their samples in the order of the first run of A.
 struct Fold<'a> {
-    targets: &'a [Vec<u32>],
-    classes: usize,
+    wanted: &'a Outputs,
     has_number: bool,
     seeds: Vec<Seeded<'a>>,
 }
@@ -28,7 +28,31 @@ struct Fold<'a> {
 struct Seeded<'a> {
     seed: u64,
     runs: [&'a Run; 2],
-    scores: [Vec<f32>; 2],
+    found: [Aligned; 2],
+}
+
+/// What a run gave, in the order of another run's samples.
+enum Aligned {
+    Scores(Vec<f32>),
+    Texts(Vec<String>),
+}
+
+impl Aligned {
+    /// The scores, of which transcripts have none.
+    fn scores(&self) -> &[f32] {
+        match self {
+            Self::Scores(scores) => scores,
+            Self::Texts(_) => &[],
+        }
+    }
+
+    /// The texts, of which scores have none.
+    fn texts(&self) -> &[String] {
+        match self {
+            Self::Scores(_) => &[],
+            Self::Texts(texts) => texts,
+        }
+    }
 }
 
 impl<'a> Pairs<'a> {
@@ -55,17 +79,29 @@ impl<'a> Pairs<'a> {
         })
     }
 
-    pub(super) fn paired<'s>(&'s self, metric: Metric) -> Result<Paired, CompareError> {
-        let scores = |seeded: &'s Seeded<'a>| seeded.scores.each_ref().map(|scores| &scores[..]);
-        let fold = |fold: &'s Fold<'a>| PairedScores {
-            targets: fold.targets,
-            classes: fold.classes,
-            seeds: fold.seeds.iter().map(scores).collect(),
+    pub(super) fn paired(&self, metric: Metric) -> Result<Paired, CompareError> {
+        let (mut scores, mut texts): (Vec<PairedScores>, Vec<PairedTranscripts>) = Default::default();
+        for fold in &self.folds {
+            let seeds = || fold.seeds.iter().map(|seeded| &seeded.found);
+            match fold.wanted {
+                Outputs::Scores(wanted) => scores.push(PairedScores {
+                    targets: &wanted.targets,
+                    classes: wanted.classes,
+                    seeds: seeds().map(|found| found.each_ref().map(Aligned::scores)).collect(),
+                }),
+                Outputs::Transcripts(wanted) => texts.push(PairedTranscripts {
+                    references: &wanted.references,
+                    seeds: seeds().map(|found| found.each_ref().map(Aligned::texts)).collect(),
+                }),
+            }
+        }
+        let paired = match metric.unit() {
+            Some(unit) => Paired::of_transcripts(unit, &texts),
+            None => Paired::new(metric, &scores),
         };
-        let folds: Vec<PairedScores> = self.folds.iter().map(fold).collect();
         // every run was judged before, so that the first one stands for all
         let first = self.folds[0].seeds[0].runs[0];
-        Paired::new(metric, &folds).map_err(|source| first.unjudged(source))
+        paired.map_err(|source| first.unjudged(source))
     }
 
     pub(super) fn runs(&self) -> impl Iterator<Item = &'a Run> {
@@ -104,12 +140,11 @@ impl<'a> Fold<'a> {
             Ok(Seeded {
                 seed: *seed,
                 runs: *runs,
-                scores: [aligned(protocol, first, a)?, aligned(protocol, first, b)?],
+                found: [aligned(protocol, first, a)?, aligned(protocol, first, b)?],
             })
         };
         Ok(Self {
-            targets: &first.predictions.targets,
-            classes: first.predictions.classes,
+            wanted: &first.predictions,
             has_number: number.is_some(),
             seeds: pairs.iter().map(seeded).collect::<Result<_, CompareError>>()?,
         })
@@ -141,25 +176,33 @@ fn in_words((fold, seed): Key) -> String {
     }
 }
 
-/// The scores of `run` in the order of the samples of `order`.
-fn aligned(protocol: &str, order: &Run, run: &Run) -> Result<Vec<f32>, CompareError> {
-    let (wanted, given) = (&order.predictions, &run.predictions);
+/// What `run` gave in the order of the samples of `order`.
+fn aligned(protocol: &str, order: &Run, run: &Run) -> Result<Aligned, CompareError> {
     let disagree = |id: String| CompareError::Targets {
         path: order.path.clone(),
         other: run.path.clone(),
         id,
     };
-    if wanted.classes != given.classes {
-        return Err(disagree(format!(
-            "all samples: {} and {} classes",
-            wanted.classes, given.classes
-        )));
+    let kind = |run: &Run| match &run.predictions {
+        Outputs::Scores(predictions) => format!("{} classes", predictions.classes),
+        Outputs::Transcripts(_) => "transcripts".to_owned(),
+    };
+    if kind(order) != kind(run) {
+        let (wanted, given) = (kind(order), kind(run));
+        let wanted = wanted
+            .strip_suffix(" classes")
+            .filter(|_| given.ends_with("classes"))
+            .unwrap_or(&wanted);
+        return Err(disagree(format!("all samples: {wanted} and {given}")));
     }
     let (rows, in_order) = (rows(run)?, self::rows(order)?);
     let absent = |ids: &[String], rows: &HashMap<&str, usize>| -> Vec<String> {
         ids.iter().filter(|id| !rows.contains_key(&id[..])).cloned().collect()
     };
-    let (missing, added) = (absent(&wanted.ids, &rows), absent(&given.ids, &in_order));
+    let (missing, added) = (
+        absent(order.predictions.ids(), &rows),
+        absent(run.predictions.ids(), &in_order),
+    );
     if !missing.is_empty() || !added.is_empty() {
         return Err(CompareError::Samples {
             path: order.path.clone(),
@@ -168,14 +211,29 @@ fn aligned(protocol: &str, order: &Run, run: &Run) -> Result<Vec<f32>, CompareEr
             added,
         });
     }
-    let scores = run.scores(protocol)?;
-    let mut aligned = Vec::with_capacity(scores.len());
-    for (id, targets) in wanted.ids.iter().zip(&wanted.targets) {
-        let row = rows[&id[..]];
-        if *targets != given.targets[row] {
+    let in_order = order.predictions.ids().iter().map(|id| (id, rows[&id[..]]));
+    let mut aligned = match run.predictions {
+        Outputs::Scores(_) => Aligned::Scores(Vec::new()),
+        Outputs::Transcripts(_) => Aligned::Texts(Vec::new()),
+    };
+    for (place, (id, row)) in in_order.enumerate() {
+        let agree = match (&order.predictions, &run.predictions, &mut aligned) {
+            (Outputs::Scores(wanted), Outputs::Scores(given), Aligned::Scores(aligned)) => {
+                let scores = given.protocol(protocol).ok_or_else(|| run.without(protocol))?;
+                aligned.extend_from_slice(&scores[row * given.classes..][..given.classes]);
+                wanted.targets[place] == given.targets[row]
+            }
+            (Outputs::Transcripts(wanted), Outputs::Transcripts(given), Aligned::Texts(aligned)) => {
+                let texts = given.protocol(protocol).ok_or_else(|| run.without(protocol))?;
+                aligned.push(texts[row].clone());
+                wanted.references[place] == given.references[row]
+            }
+            // they were found to be of one kind
+            _ => false,
+        };
+        if !agree {
             return Err(disagree(format!("sample `{id}`")));
         }
-        aligned.extend_from_slice(&scores[row * given.classes..][..given.classes]);
     }
     Ok(aligned)
 }
@@ -183,7 +241,7 @@ fn aligned(protocol: &str, order: &Run, run: &Run) -> Result<Vec<f32>, CompareEr
 /// The row of each sample.
 fn rows(run: &Run) -> Result<HashMap<&str, usize>, CompareError> {
     let mut rows = HashMap::new();
-    for (row, id) in run.predictions.ids.iter().enumerate() {
+    for (row, id) in run.predictions.ids().iter().enumerate() {
         if rows.insert(&id[..], row).is_some() {
             return Err(CompareError::SampleTwice {
                 path: run.path.clone(),

@@ -2,13 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use super::*;
-use crate::predictions::ProtocolScores;
+use crate::predictions::{Predictions, ProtocolScores};
 use crate::record::Score;
 use crate::sample::{other, record};
 use crate::table::{Format, comparison_sentences, comparison_table};
 use std::error::Error;
 
 mod groups;
+mod transcripts;
 
 const CLASSES: usize = 10;
 const SAMPLES: usize = 200;
@@ -43,7 +44,15 @@ fn with_predictions(seed: u64, fold: Option<u8>, ids: Vec<String>, targets: Vec<
     Run {
         path: format!("run-s{seed}.json").into(),
         record,
-        predictions,
+        predictions: Outputs::Scores(predictions),
+    }
+}
+
+/// The predictions of a run that classifies.
+fn scores_of(run: &mut Run) -> &mut Predictions {
+    match &mut run.predictions {
+        Outputs::Scores(predictions) => predictions,
+        Outputs::Transcripts(_) => panic!("a run that recognises speech"),
     }
 }
 
@@ -91,7 +100,8 @@ fn copies_do_not_differ() {
         vec![run(0, Some(1), 100, 3), run(0, Some(2), 90, 3)],
     ] {
         let comparison = compared(&runs, &runs);
-        assert_eq!(comparison.differences.len(), Metric::ALL.len());
+        let of_scores = Metric::ALL.iter().filter(|metric| metric.unit().is_none());
+        assert_eq!(comparison.differences.len(), of_scores.count());
         for found in comparison.differences {
             let interval = found.interval.unwrap();
             assert_eq!(
@@ -140,10 +150,11 @@ fn sides_can_be_exchanged() {
 fn the_order_of_samples_does_not_matter() {
     let (a, b) = (run(0, Some(1), 90, 3), run(0, Some(1), 110, 50));
     let mut turned = b.clone();
-    turned.predictions.ids.reverse();
-    turned.predictions.targets.reverse();
-    let rows = b.predictions.protocols[0].scores.chunks_exact(CLASSES).rev();
-    turned.predictions.protocols[0].scores = rows.flatten().copied().collect();
+    let predictions = scores_of(&mut turned);
+    predictions.ids.reverse();
+    predictions.targets.reverse();
+    let scores = std::mem::take(&mut predictions.protocols[0].scores);
+    predictions.protocols[0].scores = scores.chunks_exact(CLASSES).rev().flatten().copied().collect();
     assert_eq!(versus(&a, &b), versus(&a, &turned));
 }
 
@@ -252,14 +263,14 @@ fn what_cannot_be_compared_is_named() {
     let mut counted = a.clone();
     counted.record.scores[1].n = 199;
     let mut samples = a.clone();
-    samples.predictions.ids[..5].iter_mut().for_each(|id| id.push('x'));
+    scores_of(&mut samples).ids[..5].iter_mut().for_each(|id| id.push('x'));
     let mut twice = a.clone();
-    twice.predictions.ids[1] = "1-0".into();
+    scores_of(&mut twice).ids[1] = "1-0".into();
     // right for one run and wrong for the other, so that both have the score that they name
     let mut targets = run(0, Some(1), 0, 3);
-    targets.predictions.targets[7] = vec![9];
+    scores_of(&mut targets).targets[7] = vec![9];
     let mut silent = a.clone();
-    silent.predictions.protocols[0].protocol = "knn".into();
+    scores_of(&mut silent).protocols[0].protocol = "knn".into();
     let mut knn = a.clone();
     knn.record
         .scores
@@ -287,9 +298,8 @@ fn what_cannot_be_compared_is_named() {
 #[test]
 fn runs_are_read_with_their_predictions() {
     let out = tempfile::tempdir().unwrap();
-    let Run {
-        record, predictions, ..
-    } = run(0, Some(1), 90, 3);
+    let mut one = run(0, Some(1), 90, 3);
+    let (record, predictions) = (one.record.clone(), scores_of(&mut one).clone());
     assert!(matches!(
         Run::read(out.path(), &[]),
         Err(CompareError::Store(StoreError::Empty { .. }))
@@ -298,7 +308,7 @@ fn runs_are_read_with_their_predictions() {
     let read = Run::read(out.path(), &[]).unwrap();
     assert_eq!(
         (read.len(), &read[0].path, &read[0].predictions),
-        (1, &path, &predictions)
+        (1, &path, &one.predictions)
     );
     assert_eq!(Run::read(&path, &[]).unwrap()[0].record, read[0].record);
     std::fs::remove_file(path.with_extension("predictions.csv")).unwrap();

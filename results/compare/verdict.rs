@@ -6,9 +6,9 @@ use crate::stats::Interval;
 /// Which of the two is better, as far as samples or seeds tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The interval lies above 0 and p, where there is one, is at most 0.05.
+    /// The interval lies on A's side of 0 (above, but for error rates) and p, where there is one, is at most 0.05.
     A,
-    /// The interval lies below 0 and p, where there is one, is at most 0.05.
+    /// The interval lies on B's side of 0 and p, where there is one, is at most 0.05.
     B,
     /// Anything else, which does not say that there is no difference.
     NotShown,
@@ -41,6 +41,15 @@ impl Verdict {
         match p {
             Some(p) if p <= 1.0 - LEVEL => interval.map_or(Self::NotShown, Self::of_interval),
             _ => Self::NotShown,
+        }
+    }
+
+    /// The verdict where less is better.
+    pub(super) fn reversed(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+            Self::NotShown => Self::NotShown,
         }
     }
 

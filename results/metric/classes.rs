@@ -13,7 +13,7 @@ pub struct ByClass {
 
 impl Metric {
     /// The metric of each class on its own. None for metrics that are no mean over samples or classes, and for those
-    /// that say the same as another: top-5, all classes, d'.
+    /// that say the same as another: top-5, all classes, d'; nor for error rates, which know no classes.
     ///
     /// # Errors
     /// As [`Metric::of`].
@@ -46,7 +46,7 @@ impl Metric {
                 let ranking = Ranking::of(scores, targets, classes)?;
                 ranking.classes.iter().map(|class| class.auc).collect()
             }
-            Self::Top5 | Self::MapAllClasses | Self::DPrime => return Ok(None),
+            Self::Top5 | Self::MapAllClasses | Self::DPrime | Self::Wer | Self::Cer => return Ok(None),
         };
         for targets in targets {
             // a class that a sample names twice is one target

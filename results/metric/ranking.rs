@@ -97,7 +97,7 @@ impl Ranking {
             Metric::MapAllClasses => self.map_all_classes(),
             Metric::Auc => self.auc(),
             Metric::DPrime => self.d_prime(),
-            Metric::Top1 | Metric::Top5 => None,
+            Metric::Top1 | Metric::Top5 | Metric::Wer | Metric::Cer => None,
         }
     }
 }

@@ -222,7 +222,13 @@ fn metrics_are_found_by_name() {
             .iter()
             .all(|metric| Metric::named(metric.name()) == Some(*metric))
     );
-    assert_eq!(Metric::named("wer"), None);
+    assert_eq!(Metric::named("loss"), None);
+    let errors: Vec<&str> = Metric::ALL
+        .map(Metric::name)
+        .into_iter()
+        .filter(|name| Metric::is_error(name))
+        .collect();
+    assert_eq!(errors, ["wer", "cer"]);
 }
 
 /// Cases and values that `tests/metrics_sklearn.py` made.

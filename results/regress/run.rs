@@ -1,5 +1,6 @@
 //! What of a record is judged: which run it was, and its numbers, each of which may be missing.
 
+use crate::metric::Metric;
 use crate::record::{self, RecordError};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -86,7 +87,7 @@ impl Quantity {
 
     /// Whether a smaller number is the better one.
     pub fn lower_is_better(&self) -> bool {
-        self.section == Section::Scores && self.path.last().is_some_and(|metric| metric == "wer")
+        self.section == Section::Scores && self.path.last().is_some_and(|metric| Metric::is_error(metric))
     }
 }
 

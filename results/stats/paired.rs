@@ -8,6 +8,10 @@ use crate::metric::{ClassOrder, Metric, MetricError, Ranking, ranks, single_labe
 use bridle_seed::{Seed, Stream};
 use std::collections::BTreeMap;
 
+mod transcripts;
+
+pub use transcripts::{PairedTranscripts, bootstrap_error_rate};
+
 /// The scores of two systems, A and B, for the same samples: those of one fold, or all of a task without folds.
 #[derive(Clone, Debug)]
 pub struct PairedScores<'a> {
@@ -209,6 +213,8 @@ enum Judge {
         together: Vec<ClassOrder>,
         alone: Vec<Vec<ClassOrder>>,
     },
+    /// Errors of each entry, and the length of its transcript.
+    Errors { errors: Vec<f64>, lengths: Vec<f64> },
 }
 
 impl Fold {
@@ -268,6 +274,9 @@ impl Fold {
 
 impl Judge {
     fn new(metric: Metric, systems: &[&[f32]], targets: &[Vec<u32>], classes: usize) -> Result<Self, MetricError> {
+        if metric.unit().is_some() {
+            return Err(MetricError::NotOfScores(metric));
+        }
         let Some(first) = metric.first_classes() else {
             let order = |systems: &[&[f32]]| ClassOrder::all(systems, targets, classes);
             return Ok(Self::Orders {
@@ -291,6 +300,10 @@ impl Judge {
         match self {
             Self::Hits(hits) => Some(share(&hits[system * weights.len()..][..weights.len()], weights)),
             Self::Orders { metric, alone, .. } => ranking(&alone[system], weights).metric(*metric),
+            Self::Errors { errors, lengths } => {
+                let own = system * weights.len()..(system + 1) * weights.len();
+                transcripts::weighted(&errors[own.clone()], &lengths[own], weights)
+            }
         }
     }
 
@@ -298,6 +311,7 @@ impl Judge {
         match self {
             Self::Hits(hits) => Some(share(hits, weights)),
             Self::Orders { metric, together, .. } => ranking(together, weights).metric(*metric),
+            Self::Errors { errors, lengths } => transcripts::weighted(errors, lengths, weights),
         }
     }
 }

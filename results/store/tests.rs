@@ -63,7 +63,10 @@ fn a_run_replaces_its_like_whole() {
     );
     let read_back = read(&written).unwrap();
     assert_eq!(read_back.predictions, Some(format!("{stem}.predictions.csv")));
-    assert_eq!(read_predictions(&written, &read_back).unwrap(), Some(predictions()));
+    assert_eq!(
+        read_predictions(&written, &read_back).unwrap(),
+        Some(Outputs::Scores(predictions()))
+    );
 
     let again = write(out.path(), &record(0, 170), None).unwrap();
     assert_eq!(again, written);

@@ -3,6 +3,7 @@
 use super::mark::{self, Mark};
 use super::runs::{self, Labels};
 use super::{Cell, Heading, Table};
+use crate::metric::Metric;
 use crate::record::{RunRecord, Score};
 use crate::stats;
 use serde_json::{Value, json};
@@ -15,7 +16,7 @@ const PROTOCOLS: [&str; 3] = ["linear-probe", "finetune", "knn"];
 const LEVEL: f64 = 0.95;
 
 /// Metrics in the order of their columns; others follow by name.
-const METRICS: [&str; 7] = ["top1", "top5", "map", "map_all_classes", "auc", "dprime", "wer"];
+const METRICS: [&str; 8] = ["top1", "top5", "map", "map_all_classes", "auc", "dprime", "wer", "cer"];
 
 /// A column: task, then protocol and metric with their rank.
 pub(crate) type Column = (String, (usize, String), (usize, String));
@@ -216,7 +217,7 @@ impl Summary {
 /// The rows with the best mean of a column. None where there is nothing to compare; numbers from other data than their
 /// neighbours take no part.
 pub(super) fn best(column: &[Option<&Summary>], metric: &str) -> Vec<usize> {
-    let sign = if metric == "wer" { -1.0 } else { 1.0 };
+    let sign = if Metric::is_error(metric) { -1.0 } else { 1.0 };
     let candidates = |other_data: bool| -> Vec<(usize, f64)> {
         let means = column.iter().enumerate().filter_map(|(row, summary)| {
             let summary = (*summary)?;

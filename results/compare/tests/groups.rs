@@ -14,7 +14,7 @@ fn group(quantizer: Option<&str>, on: &str, protocol: &str, hash: &str, top1: us
         .scores
         .iter_mut()
         .for_each(|score| score.protocol = protocol.into());
-    run.predictions.protocols[0].protocol = protocol.into();
+    scores_of(&mut run).protocols[0].protocol = protocol.into();
     run.path = format!("{hash}.json").into();
     run
 }
@@ -121,8 +121,9 @@ fn filters_keep_what_has_one_value_of_each_key() {
         (RQ, "flex", "b00000000000"),
         (None, "tch", "c00000000000"),
     ] {
-        let run = group(quantizer, on, "knn", hash, 80);
-        store::write(out.path(), &run.record, Some(&run.predictions)).unwrap();
+        let mut run = group(quantizer, on, "knn", hash, 80);
+        let predictions = scores_of(&mut run).clone();
+        store::write(out.path(), &run.record, Some(&predictions)).unwrap();
     }
     let read = |words: &[&str]| {
         let filters: Vec<Filter> = words.iter().map(|word| word.parse().unwrap()).collect();
@@ -162,7 +163,8 @@ fn a_filter_by_protocol_leaves_the_scores_of_the_others() {
         protocol: "knn".into(),
         ..run.record.scores[0].clone()
     });
-    store::write(out.path(), &run.record, Some(&run.predictions)).unwrap();
+    let predictions = scores_of(&mut run).clone();
+    store::write(out.path(), &run.record, Some(&predictions)).unwrap();
     let kept = Run::read(out.path(), &["protocol=knn".parse().unwrap()]).unwrap();
     let protocols: Vec<&str> = kept[0].record.scores.iter().map(|score| &score.protocol[..]).collect();
     assert_eq!(protocols, ["knn"]);

@@ -1,0 +1,210 @@
+//! Transcripts for each test utterance, as a CSV file: `id`, `reference`, then what each protocol recognised, in columns named
+//! `<protocol>.text`. The second column tells the two forms of predictions apart.
+
+use super::{Predictions, PredictionsError};
+
+/// What was said in every test utterance, and what one run recognised.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Transcripts {
+    /// Ids of the utterances, `[N]`.
+    pub ids: Vec<String>,
+    /// What was said, `[N]`.
+    pub references: Vec<String>,
+    /// What each protocol recognised.
+    pub protocols: Vec<ProtocolTexts>,
+}
+
+/// What one protocol recognised.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProtocolTexts {
+    /// The protocol's name.
+    pub protocol: String,
+    /// What was recognised, `[N]`; may be empty.
+    pub hypotheses: Vec<String>,
+}
+
+/// Ends the name of a column.
+const TEXT: &str = ".text";
+
+impl Transcripts {
+    /// Checked transcripts: lengths fit.
+    pub fn new(
+        ids: Vec<String>,
+        references: Vec<String>,
+        protocols: Vec<ProtocolTexts>,
+    ) -> Result<Self, PredictionsError> {
+        let n = ids.len();
+        let lengths = protocols
+            .iter()
+            .map(|texts| (format!("{} texts", texts.protocol), texts.hypotheses.len()));
+        for (what, found) in [("references".to_owned(), references.len())].into_iter().chain(lengths) {
+            if found != n {
+                return Err(PredictionsError::Shape {
+                    what,
+                    found,
+                    expected: n,
+                });
+            }
+        }
+        Ok(Self {
+            ids,
+            references,
+            protocols,
+        })
+    }
+
+    /// What one protocol recognised, `[N]`.
+    pub fn protocol(&self, name: &str) -> Option<&[String]> {
+        let found = self.protocols.iter().find(|texts| texts.protocol == name);
+        found.map(|texts| &texts.hypotheses[..])
+    }
+
+    /// The transcripts as CSV.
+    pub fn to_csv(&self) -> Result<Vec<u8>, PredictionsError> {
+        let mut csv = csv::Writer::from_writer(Vec::new());
+        let named = self.protocols.iter().map(|texts| format!("{}{TEXT}", texts.protocol));
+        csv.write_record(["id".into(), "reference".into()].into_iter().chain(named))?;
+        for (i, (id, reference)) in self.ids.iter().zip(&self.references).enumerate() {
+            let found = self.protocols.iter().map(|texts| &texts.hypotheses[i]);
+            csv.write_record([id, reference].into_iter().chain(found))?;
+        }
+        // only the flush of the underlying writer can fail, and a Vec takes everything
+        csv.into_inner()
+            .map_err(|error| PredictionsError::Csv(csv::Error::from(error.into_error())))
+    }
+
+    /// The transcripts in this CSV.
+    pub fn from_csv(text: &[u8]) -> Result<Self, PredictionsError> {
+        let mut csv = csv::Reader::from_reader(text);
+        let header = csv.headers()?.clone();
+        let wrong = |column: usize| PredictionsError::TextHeader {
+            column: column + 1,
+            found: header.get(column).unwrap_or_default().to_owned(),
+        };
+        for (column, name) in ["id", "reference"].into_iter().enumerate() {
+            if header.get(column) != Some(name) {
+                return Err(wrong(column));
+            }
+        }
+        let protocol = |(column, name): (usize, &str)| match name.strip_suffix(TEXT) {
+            Some(protocol) => Ok(ProtocolTexts {
+                protocol: protocol.to_owned(),
+                hypotheses: Vec::new(),
+            }),
+            None => Err(wrong(column)),
+        };
+        let protocols = header.iter().enumerate().skip(2).map(protocol);
+        let mut read = Self {
+            ids: Vec::new(),
+            references: Vec::new(),
+            protocols: protocols.collect::<Result<_, _>>()?,
+        };
+        for row in csv.records() {
+            let row = row?;
+            read.ids.push(row[0].to_owned());
+            read.references.push(row[1].to_owned());
+            for (texts, found) in read.protocols.iter_mut().zip(row.iter().skip(2)) {
+                texts.hypotheses.push(found.to_owned());
+            }
+        }
+        Ok(read)
+    }
+}
+
+/// The predictions of a run in one of their two forms.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outputs {
+    /// Scores of classes.
+    Scores(Predictions),
+    /// Transcripts.
+    Transcripts(Transcripts),
+}
+
+impl Outputs {
+    /// The predictions in this CSV, in whichever form they are.
+    pub fn from_csv(text: &[u8]) -> Result<Self, PredictionsError> {
+        let is_text = csv::Reader::from_reader(text).headers()?.get(1) == Some("reference");
+        match is_text {
+            true => Transcripts::from_csv(text).map(Self::Transcripts),
+            false => Predictions::from_csv(text).map(Self::Scores),
+        }
+    }
+
+    /// Ids of the samples, `[N]`.
+    pub fn ids(&self) -> &[String] {
+        match self {
+            Self::Scores(predictions) => &predictions.ids,
+            Self::Transcripts(transcripts) => &transcripts.ids,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::*;
+    use crate::predictions::ProtocolScores;
+    use proptest::prelude::*;
+
+    fn texts(n: usize) -> impl Strategy<Value = Vec<String>> {
+        prop::collection::vec("[a-zA-Z' ,;\"é\n-]{0,9}", n)
+    }
+
+    fn transcripts() -> impl Strategy<Value = Transcripts> {
+        (0usize..6).prop_flat_map(|n| {
+            let all = (texts(n), texts(n), prop::collection::vec(texts(n), 0..3));
+            all.prop_map(|(ids, references, found)| {
+                let named = found.into_iter().zip(["finetune", "finetune.beam 8"]);
+                let protocols = named.map(|(hypotheses, name)| ProtocolTexts {
+                    protocol: name.into(),
+                    hypotheses,
+                });
+                Transcripts::new(ids, references, protocols.collect()).unwrap()
+            })
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        #[test]
+        fn csv_gives_back_the_same_texts(written in transcripts()) {
+            let csv = written.to_csv().unwrap();
+            prop_assert_eq!(&Transcripts::from_csv(&csv).unwrap(), &written);
+            prop_assert_eq!(Outputs::from_csv(&csv).unwrap(), Outputs::Transcripts(written));
+        }
+    }
+
+    #[test]
+    fn scores_are_read_as_before() {
+        let scores = ProtocolScores {
+            protocol: "knn".into(),
+            scores: vec![0.5, 0.25],
+        };
+        let predictions = Predictions::new(vec!["a".into()], vec![vec![1]], 2, vec![scores]).unwrap();
+        let read = Outputs::from_csv(&predictions.to_csv().unwrap()).unwrap();
+        assert_eq!(
+            (read.ids(), &read),
+            (&["a".to_owned()][..], &Outputs::Scores(predictions))
+        );
+    }
+
+    #[test]
+    fn what_are_no_transcripts_is_refused() {
+        let error = |text: &str| Outputs::from_csv(text.as_bytes()).unwrap_err().to_string();
+        assert_eq!(
+            error("id,reference,finetune\na,ONE,ONE\n"),
+            "not transcripts: the columns should be id, reference, then <protocol>.text, but column 3 is `finetune`"
+        );
+        assert!(error("name,reference\n").contains("column 1 is `name`"));
+        assert!(error("id,text\n").contains("column 2 is `text`"));
+        assert_eq!(error("id,reference,finetune.text\na,ONE\n"), "not a readable CSV file");
+        let short = ProtocolTexts {
+            protocol: "finetune".into(),
+            hypotheses: vec![],
+        };
+        let error = Transcripts::new(vec!["a".into()], vec!["ONE".into()], vec![short]).unwrap_err();
+        assert_eq!(error.to_string(), "finetune texts: 0 values where 1 belong");
+    }
+}
