@@ -33,7 +33,7 @@ const MEASURED: usize = 512;
 /// What makes the labels.
 enum Labeller<B: Backend> {
     BestRq(RandomQuantizer<B>),
-    Birq(BirqLabels<B>, BirqConfig),
+    Birq(Box<BirqLabels<B>>, BirqConfig),
 }
 
 impl<B: TrainBackend> Labeller<B> {
@@ -47,7 +47,7 @@ impl<B: TrainBackend> Labeller<B> {
         match &plan.birq {
             None => Self::BestRq(RandomQuantizer::new(standard, levels, codes, code_dim, init)),
             Some(birq) => Self::Birq(
-                BirqLabels::new(standard, plan.model.dim, codes, code_dim, init),
+                Box::new(BirqLabels::new(standard, plan.model.dim, codes, code_dim, init)),
                 BirqConfig {
                     layers: birq.layers,
                     tau: birq.tau,
