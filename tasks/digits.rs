@@ -267,6 +267,9 @@ struct Digits {
     recipes: Vec<Recipe>,
 }
 
+/// Samples, and where among them each digit lies.
+type Spoken = (Vec<f32>, Vec<std::ops::Range<usize>>);
+
 impl Digits {
     fn take(&self, file: usize) -> Result<&[f32], (usize, String)> {
         let read = || read_sound(&self.root.join(&self.files[file]), SAMPLE_RATE);
@@ -275,7 +278,7 @@ impl Digits {
     }
 
     /// The samples of an utterance before the noise, and where its digits lie. An error names the recording.
-    fn spoken(&self, index: usize) -> Result<(Vec<f32>, Vec<std::ops::Range<usize>>), (usize, String)> {
+    fn spoken(&self, index: usize) -> Result<Spoken, (usize, String)> {
         let Recipe { files, gaps, .. } = &self.recipes[index];
         let (mut wave, mut spans) = (Vec::new(), Vec::new());
         for (&file, gap) in files.iter().zip(gaps) {
