@@ -11,15 +11,18 @@ mod archive;
 mod audio;
 mod copy;
 mod dataset;
+mod digits;
 mod error;
 mod hub;
 mod image;
+mod librispeech;
 mod listed;
 mod media;
 mod own;
 mod pattern;
 mod prefetch;
 mod source;
+mod speech;
 mod stamp;
 mod store;
 mod task;
@@ -33,16 +36,22 @@ pub use archive::{ArchiveError, Collection, Parts, Table, Value, panic_is_caught
 pub use audio::{AudioError, FBANK_VERSION, Fbank, RESAMPLER_VERSION, TooShort, Waveform, decode, resample};
 pub use copy::{CopyReport, Measured, Sizes};
 pub use dataset::{DataFacts, Dataset, Missing, Sample, Skipped, Split, Target, sampling_weights};
+pub use digits::{DIGITS, DigitSizes, open_digits};
 pub use error::{DataError, UnknownTask};
 pub use hub::{FetchError, FetchPlan, FetchRequest, PlannedFile, Source, fetch, fetched, plan};
 pub use image::{
     Erasing, ImageAugment, ImageError, MOST_PIXELS, Picture, RandAugment, Region as ImageRegion, Resizer,
     decode as decode_image, random_region, to_input,
 };
+pub use librispeech::open_librispeech;
 pub use media::Views;
 pub use own::open_task_file;
 pub use prefetch::{Prefetch, prefetch};
 pub use source::{TaskSource, sources};
+pub use speech::{
+    ALPHABET, Role, Span, SpeechInput, SpeechRequest, SpeechSet, Standard, UnknownSymbols, Utterance, decode_text,
+    encode_text, least_frames, normalise_text, open_speech_table,
+};
 pub use task::{InputSpec, Limits, MainMetric, Modality, OpenRequest, Progress, Task, TaskSpec};
 pub use video::{
     CLIP_VERSION, Clip, ClipView, Ffmpeg, Frames, Framing, Place, Region, VideoAugment, VideoError, VideoFacts,

@@ -8,6 +8,7 @@
 
 mod footer;
 mod limit;
+mod ragged;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -19,6 +20,7 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use self::footer::{Footer, hash_start};
+pub(crate) use self::ragged::open_or_compute as open_or_compute_ragged;
 use crate::alone::keep_alone;
 use crate::{DataError, Progress};
 
@@ -122,6 +124,15 @@ impl Work<'_> {
     }
 }
 
+/// Whether rows are of one length.
+#[derive(Clone, Copy)]
+enum Lengths {
+    /// A row is as long as [`Work::row`].
+    Equal,
+    /// A row is some multiple of [`Work::row`]; all together take about so many bytes.
+    Ragged { bytes: u64 },
+}
+
 /// A pool of `threads` threads, 0 for one per core.
 pub(crate) fn pool(threads: usize) -> Result<ThreadPool, DataError> {
     rayon::ThreadPoolBuilder::new()
@@ -138,7 +149,7 @@ pub(crate) fn in_memory(
     compute: impl Fn(usize) -> Result<Outcome, DataError> + Sync,
 ) -> Result<Prepared, DataError> {
     let mut values = Vec::with_capacity(work.samples * work.row);
-    let footer = compute_all(work, pool, progress, compute, |row| {
+    let footer = compute_all(work, Lengths::Equal, pool, progress, compute, |row| {
         values.extend_from_slice(row);
         Ok(())
     })?;
@@ -157,7 +168,19 @@ pub(crate) fn open_or_compute(
     progress: &dyn Progress,
     compute: impl Fn(usize) -> Result<Outcome, DataError> + Sync,
 ) -> Result<Prepared, DataError> {
+    Ok(kept(work, Lengths::Equal, pool, progress, compute)?.0)
+}
+
+/// The same for rows of any lengths, with the footer that tells them.
+fn kept(
+    work: &Work,
+    lengths: Lengths,
+    pool: &ThreadPool,
+    progress: &dyn Progress,
+    compute: impl Fn(usize) -> Result<Outcome, DataError> + Sync,
+) -> Result<(Prepared, Option<Vec<usize>>), DataError> {
     let path = work.path();
+    let open = |path: &Path, work: &Work, pool: &ThreadPool| open(path, work, lengths, pool);
     if let Some(found) = open(&path, work, pool) {
         return Ok(found);
     }
@@ -175,11 +198,14 @@ pub(crate) fn open_or_compute(
         remove_left_overs(work.folder);
     }
     if let Some(cache) = work.folder.parent().filter(|_| work.keep) {
-        let bytes = work.samples * work.row * size_of::<f32>();
-        limit::make_room(cache, bytes as u64, work.limit);
+        let bytes = match lengths {
+            Lengths::Equal => (work.samples * work.row * size_of::<f32>()) as u64,
+            Lengths::Ragged { bytes } => bytes,
+        };
+        limit::make_room(cache, bytes, work.limit);
     }
     let part = Part(work.folder.join(format!("{}.{}.part", work.key, std::process::id())));
-    write(&part.0, work, pool, progress, compute)?;
+    write(&part.0, work, lengths, pool, progress, compute)?;
     std::fs::rename(&part.0, &path).map_err(cache_error(&path))?;
     let damaged = || {
         io::Error::new(
@@ -222,6 +248,7 @@ fn remove_left_overs(folder: &Path) {
 fn write(
     path: &Path,
     work: &Work,
+    lengths: Lengths,
     pool: &ThreadPool,
     progress: &dyn Progress,
     compute: impl Fn(usize) -> Result<Outcome, DataError> + Sync,
@@ -232,8 +259,8 @@ fn write(
     };
     let mut file = BufWriter::new(File::create(path).map_err(error)?);
     let mut hasher = blake3::Hasher::new();
-    let mut footer = compute_all(work, pool, progress, compute, |row| {
-        let bytes = bytemuck::cast_slice(&row[..work.kept_row()]);
+    let mut footer = compute_all(work, lengths, pool, progress, compute, |row| {
+        let bytes = bytemuck::cast_slice(if work.keep { row } else { &[] });
         hasher.update(bytes);
         file.write_all(bytes).map_err(error)
     })?;
@@ -249,6 +276,7 @@ fn write(
 /// Computes all rows in parallel and hands them on in order, never holding more than a few per thread.
 fn compute_all(
     work: &Work,
+    lengths: Lengths,
     pool: &ThreadPool,
     progress: &dyn Progress,
     compute: impl Fn(usize) -> Result<Outcome, DataError> + Sync,
@@ -272,7 +300,11 @@ fn compute_all(
                 Ok(())
             }
             Outcome::Row(row) => {
-                assert_eq!(row.values.len(), work.row, "a row of another length");
+                match lengths {
+                    Lengths::Equal => assert_eq!(row.values.len(), work.row, "a row of another length"),
+                    Lengths::Ragged { .. } => totals.ragged(row.values.len(), work.row),
+                }
+                totals.values += row.values.len();
                 totals.sum += row.sum;
                 totals.squares += row.squares;
                 take(&row.values)
@@ -287,15 +319,22 @@ fn compute_all(
 #[derive(Default)]
 struct Totals {
     skipped: Vec<(usize, String)>,
+    values: usize,
+    lengths: Option<Vec<usize>>,
     sum: f64,
     squares: f64,
 }
 
 impl Totals {
+    fn ragged(&mut self, values: usize, row: usize) {
+        assert_eq!(values % row, 0, "a row that is no multiple of its frames");
+        self.lengths.get_or_insert_default().push(values / row);
+    }
+
     /// The footer, but for the hash of the rows.
     fn footer(self, work: &Work) -> Footer {
         let rows = work.samples - self.skipped.len();
-        let n = (rows * work.row).max(1) as f64;
+        let n = self.values.max(1) as f64;
         let mean = self.sum / n;
         let std = (self.squares / n - mean * mean).max(0.0).sqrt();
         let (key, blake3) = (work.key.to_owned(), String::new());
@@ -303,6 +342,7 @@ impl Totals {
             key,
             rows,
             row: work.kept_row(),
+            lengths: self.lengths,
             skipped: self.skipped,
             mean,
             std,
@@ -312,13 +352,18 @@ impl Totals {
 }
 
 /// The file's content if it is whole and belongs to this work; anything else is as good as absent.
-fn open(path: &Path, work: &Work, pool: &ThreadPool) -> Option<Prepared> {
+fn open(path: &Path, work: &Work, lengths: Lengths, pool: &ThreadPool) -> Option<(Prepared, Option<Vec<usize>>)> {
     let mut file = File::open(path).ok()?;
     let footer = Footer::read(&mut file)?;
     let bytes = footer.bytes()?;
     let fits =
         footer.key == work.key && footer.row == work.kept_row() && footer.rows + footer.skipped.len() == work.samples;
-    if !fits || pool.install(|| hash_start(&mut file, bytes)).ok()? != footer.blake3 {
+    // of no rows the lengths are not told
+    let is_ragged = matches!(lengths, Lengths::Ragged { .. }) && footer.rows > 0;
+    if !fits
+        || footer.lengths.is_some() != is_ragged
+        || pool.install(|| hash_start(&mut file, bytes)).ok()? != footer.blake3
+    {
         return None;
     }
     // SAFETY: files under a key are never written again, only replaced by a rename, which leaves this mapping alone
@@ -329,12 +374,13 @@ fn open(path: &Path, work: &Work, pool: &ThreadPool) -> Option<Prepared> {
         bytes,
         _file: file,
     };
-    Some(Prepared {
+    let prepared = Prepared {
         rows,
         skipped: footer.skipped,
         mean: footer.mean,
         std: footer.std,
-    })
+    };
+    Some((prepared, footer.lengths))
 }
 
 #[cfg(test)]

@@ -15,6 +15,9 @@ pub(super) struct Footer {
     pub rows: usize,
     /// Values of a row in this file.
     pub row: usize,
+    /// How many times as long each row is, where they differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lengths: Option<Vec<usize>>,
     pub skipped: Vec<(usize, String)>,
     pub mean: f64,
     pub std: f64,
@@ -57,7 +60,14 @@ impl Footer {
 
     /// Bytes of the rows.
     pub fn bytes(&self) -> Option<usize> {
-        self.rows.checked_mul(self.row)?.checked_mul(size_of::<f32>())
+        let rows = match &self.lengths {
+            Some(lengths) if lengths.len() != self.rows => return None,
+            Some(lengths) => lengths
+                .iter()
+                .try_fold(0usize, |sum, &length| sum.checked_add(length))?,
+            None => self.rows,
+        };
+        rows.checked_mul(self.row)?.checked_mul(size_of::<f32>())
     }
 }
 

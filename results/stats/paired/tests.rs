@@ -258,7 +258,7 @@ fn clear_differences_are_found() {
 
 #[test]
 fn copies_do_not_differ() {
-    for metric in Metric::ALL {
+    for metric in Metric::ALL.into_iter().filter(|metric| metric.unit().is_none()) {
         let mut data = match metric.first_classes() {
             Some(_) => single_label(&mut stream("copies", 0), 2, 0.4),
             None => multi_label(&mut stream("copies", 0), 200, [1.0, 1.0], 1.0),
