@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -79,11 +79,17 @@ impl Drop for OnDisk {
 /// Copies `content` into the system's temporary folder.
 fn lend(ending: &str, content: &[u8]) -> std::io::Result<OnDisk> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let name = format!("bridle-bench-{}-{number}.{ending}", std::process::id());
-    let path = std::env::temp_dir().join(name);
-    // never through a link that somebody else has put there
-    let mut file: File = OpenOptions::new().write(true).create_new(true).open(&path)?;
+    let (path, mut file): (PathBuf, File) = loop {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("bridle-bench-{}-{number}.{ending}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        // never through a link that somebody else has put there, nor over what a killed program left
+        match OpenOptions::new().write(true).create_new(true).open(&path) {
+            Ok(file) => break (path, file),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    };
     let copy = OnDisk { path, lent: true };
     file.write_all(content)?;
     Ok(copy)

@@ -107,6 +107,27 @@ fn lists_and_clips_come_together_and_what_is_missing_is_named() {
 }
 
 #[test]
+fn a_clip_that_is_there_in_a_form_that_is_not_decoded_is_named() {
+    let fake = Fake::new();
+    std::fs::write(fake.path("balanced_train_segments/a.mp3"), "no name of a clip").unwrap();
+    std::fs::write(
+        fake.path("balanced_train_segments/--PJHxphWEs.mp3"),
+        "it is there as wav",
+    )
+    .unwrap();
+    std::fs::write(fake.path("balanced_train_segments/gone-gone-g.mp3"), b"ID3".repeat(100)).unwrap();
+    let data = fake.open().unwrap();
+    assert_eq!((data.samples.len(), data.facts.missing.count), (3, 0));
+    let skipped: Vec<_> = data
+        .facts
+        .skipped
+        .iter()
+        .map(|one| (one.id.as_str(), one.reason.as_str()))
+        .collect();
+    assert_eq!(skipped, [("gone-gone-g", "it is not a wav, flac or ogg file")]);
+}
+
+#[test]
 fn clips_in_shards_and_tables_are_those_of_the_folder() {
     let fake = Fake::new();
     let plain = fake.open().unwrap();
