@@ -110,7 +110,7 @@ pub struct RunArgs {
     /// Number type of the computation
     #[arg(long, value_name = "NAME", default_value = "fp32")]
     pub dtype: String,
-    /// Folder of the data set [default: $BRIDLE_DATA/<task>]
+    /// Folder or archive of the data set [default: $BRIDLE_DATA/<task>, else the hub's cache, else it is fetched]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Never use the network

@@ -136,6 +136,10 @@ impl From<DataError> for Failure {
                 Exit::Data,
                 Some("--data DIR with the unpacked data set, or set BRIDLE_DATA to the folder that holds it"),
             ),
+            DataError::NotFetched { .. } => (
+                Exit::Data,
+                Some("`bridle-bench fetch` with the task, which goes on from here, or --data DIR with a copy"),
+            ),
             DataError::Unreadable { .. } | DataError::TooManySkipped { .. } => (Exit::Data, None),
             _ => (
                 Exit::Data,

@@ -13,6 +13,7 @@ mod zip;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 pub use self::error::ArchiveError;
 pub use self::guard::panic_is_caught;
@@ -41,13 +42,16 @@ pub struct Collection {
     /// The number of the first member of each archive.
     starts: Vec<usize>,
     len: usize,
+    /// Numbers in the order of the names, made when a name is looked for.
+    by_name: OnceLock<Vec<usize>>,
 }
 
 /// Members of a webdataset sample: ending (such as `jpg` or `seg.png`) and number.
 pub type Parts = Vec<(String, usize)>;
 
 impl Collection {
-    /// The files below a folder, or the members of a `.zip`, `.tar` or `.parquet` file.
+    /// The files below a folder, or the members of a `.zip`, `.tar` or `.parquet` file; of a tar of nothing but tars,
+    /// the members of those.
     ///
     /// # Errors
     /// If it cannot be read, is of no known form, is damaged or cut off, or has a name that leads out of it.
@@ -70,7 +74,13 @@ impl Collection {
             starts.push(len);
             len += archive.len();
         }
-        Self { archives, starts, len }
+        let by_name = OnceLock::new();
+        Self {
+            archives,
+            starts,
+            len,
+            by_name,
+        }
     }
 
     /// Number of files.
@@ -111,7 +121,13 @@ impl Collection {
 
     /// The number of the file called `name`, the first where shards repeat it.
     pub fn find(&self, name: &str) -> Option<usize> {
-        (0..self.len).find(|&index| self.name(index) == name)
+        let by_name = self.by_name.get_or_init(|| {
+            let mut numbers: Vec<usize> = (0..self.len).collect();
+            numbers.sort_by_key(|&index| self.name(index));
+            numbers
+        });
+        let first = by_name.partition_point(|&index| self.name(index) < name);
+        by_name.get(first).copied().filter(|&index| self.name(index) == name)
     }
 
     /// Files that belong together, as webdataset names them: all that is before the first dot of the file's name is the

@@ -2,18 +2,20 @@
 //!
 //! Two tasks judge on the evaluation segments: `audioset` trains on the balanced and unbalanced segments together (2M),
 //! `audioset-20k` on the balanced ones alone. The folder holds the published lists and class index, and the clips
-//! anywhere below it under their YouTube ids. Videos vanish, so that copies lack clips: those are counted and the first
+//! anywhere below it under their YouTube ids, as files or in tar, zip and parquet files. Videos vanish, so that copies lack clips: those are counted and the first
 //! of them named. A copy's sound files are nowhere published, so that of the known variant only the lists are checked.
 
 mod clips;
 mod segments;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use self::segments::{Index, Segment, Segments};
 use crate::audio::LogMel;
 use crate::listed::{Entry, Listing, locate};
+use crate::shelf::Shelf;
 use crate::{
     DataError, Dataset, InputSpec, MainMetric, Missing, Modality, OpenRequest, Progress, Split, Target, Task, TaskSpec,
 };
@@ -89,7 +91,8 @@ fn open(
 ) -> Result<Dataset, DataError> {
     let log_mel = LogMel::new(task, &request.input)?;
     let folder = locate(task, request.data.as_deref(), ORIGINAL)?;
-    listing(task, &folder, training, request.allow_different)?.open(Box::new(log_mel), request, progress)
+    let (shelf, listing) = listing(task, &folder, training, request.allow_different)?;
+    listing.open_from(Arc::new(shelf), Box::new(log_mel), request, progress)
 }
 
 fn listing(
@@ -97,7 +100,7 @@ fn listing(
     folder: &Path,
     training: &[&'static str],
     allow_different: bool,
-) -> Result<Listing, DataError> {
+) -> Result<(Shelf, Listing), DataError> {
     let lists = training.iter().copied().chain([EVALUATION]);
     if let Some(missing) = [CLASS_INDEX]
         .into_iter()
@@ -124,8 +127,9 @@ fn listing(
             });
         }
     };
-    let (entries, missing) = entries(task, folder, read)?;
-    Ok(Listing {
+    let clips = clips::find(folder)?;
+    let (entries, missing) = entries(task, folder, &clips.by_id, read)?;
+    let listing = Listing {
         name: task.to_owned(),
         version: VERSION,
         source: ORIGINAL.to_owned(),
@@ -136,7 +140,8 @@ fn listing(
         classes: index.names,
         missing,
         splitting: None,
-    })
+    };
+    Ok((clips.shelf, listing))
 }
 
 /// What keeps the lists from being the published ones.
@@ -164,9 +169,9 @@ fn differs(index: &Index, lists: &[(&str, Segments)]) -> Option<String> {
 fn entries(
     task: &'static str,
     folder: &Path,
+    clips: &BTreeMap<String, String>,
     lists: Vec<(&str, Segments)>,
 ) -> Result<(Vec<Entry>, Missing), DataError> {
-    let clips = clips::find(folder)?;
     let (mut entries, mut missing, mut seen) = (Vec::new(), Missing::default(), BTreeSet::new());
     for (list, segments) in lists {
         let split = if list == EVALUATION { Split::Test } else { Split::Train };

@@ -34,7 +34,7 @@ pub struct CopyReport {
     pub skipped: usize,
     /// Samples left out because this copy lacks them.
     pub missing: usize,
-    /// Bytes of the samples' files, where there are files.
+    /// Bytes of the samples' files, where there are files whose sizes are known: a parquet file does not tell them.
     pub bytes: Option<Sizes>,
     /// What an input is.
     pub input: InputSpec,

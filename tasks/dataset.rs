@@ -198,11 +198,11 @@ impl Dataset {
         matches!(&self.inputs, Inputs::Files(files, _) if files.media().augments())
     }
 
-    /// Sizes of the samples' files, where there are files.
+    /// Sizes of the samples' files, where there are files whose sizes are known.
     pub(crate) fn bytes(&self) -> Option<Sizes> {
         match &self.inputs {
             Inputs::Rows(_) => self.bytes,
-            Inputs::Files(files, _) => Sizes::of(files.bytes().collect()),
+            Inputs::Files(files, _) => files.bytes().and_then(Sizes::of),
         }
     }
 

@@ -31,13 +31,28 @@ pub enum DataError {
     /// Nobody said where the data is.
     #[error(
         "no folder for the {task} data was given and $BRIDLE_DATA is not set; the original is at {original}, and its unpacked \
-         folder is given as --data, or as {task}/ within $BRIDLE_DATA"
+         folder is given as --data, or as {task}/ within $BRIDLE_DATA{fetch}"
     )]
     NoFolderGiven {
         /// The task.
         task: &'static str,
         /// Where the original lies.
         original: &'static str,
+        /// How to fetch it, where it is on the hub.
+        fetch: &'static str,
+    },
+    /// It is nowhere on this machine, and the hub does not give it.
+    #[error(
+        "the {task} data is not on this machine and could not be fetched; the original is at {original}, and its folder is \
+         given as --data, or as {task}/ within $BRIDLE_DATA"
+    )]
+    NotFetched {
+        /// The task.
+        task: &'static str,
+        /// Where the original lies.
+        original: &'static str,
+        /// What went wrong.
+        source: Box<crate::FetchError>,
     },
     /// The folder does not exist.
     #[error("the {task} data folder {} does not exist; the original is at {original}", path.display())]

@@ -1,9 +1,10 @@
 //! ESC-50: 2,000 clips of environmental sound, 5 s each, 50 classes in 5 official folds (Piczak 2015).
 //!
-//! Known variants: the original archive (44.1 kHz wav), and the same clips at 16 kHz, the esc10 part as flac and the
-//! rest as Vorbis, all of whose files are pinned by size and sha256. In that second one the codec coincides with the
-//! esc10 flag.
+//! Known variants: the original archive (44.1 kHz wav), packed or unpacked; the hub's parquet files; and the same clips
+//! at 16 kHz, the esc10 part as flac and the rest as Vorbis, all of whose files are pinned by size and sha256. In that
+//! last one the codec coincides with the esc10 flag.
 
+mod form;
 mod layout;
 mod table;
 
@@ -13,8 +14,9 @@ use self::layout::{CLASSES, Clip, Found, TABLE, VARIANTS, Variant, find, subset}
 use crate::audio::LogMel;
 use crate::copy::Sizes;
 use crate::dataset::{Inputs, counts};
-use crate::listed::locate;
 use crate::media::Media;
+use crate::obtain::{Wanted, obtain};
+use crate::stamp::Stamp;
 use crate::store::{self, Outcome, Prepared, Row, Work};
 use crate::variant::{DIFFERENT, Listed, sha256};
 
@@ -26,6 +28,8 @@ use crate::{
 const NAME: &str = "esc50";
 const VERSION: u32 = 1;
 const FOLDS: u8 = 5;
+/// Every clip's length.
+const SECONDS: usize = 5;
 const ORIGINAL: &str = "https://github.com/karolpiczak/ESC-50 (https://github.com/karoldvl/ESC-50/archive/master.zip)";
 
 /// The task.
@@ -56,20 +60,20 @@ impl Task for Esc50 {
     }
 
     fn open(&self, request: &OpenRequest, progress: &dyn Progress) -> Result<Dataset, DataError> {
-        let folder = locate(NAME, request.data.as_deref(), ORIGINAL)?;
-        open(&folder, &VARIANTS, request, progress)
+        let place = obtain(Wanted::of(NAME, ORIGINAL), request, progress)?;
+        open(&place, &VARIANTS, request, progress)
     }
 }
 
 fn open(
-    folder: &Path,
+    place: &Path,
     variants: &[Variant],
     request: &OpenRequest,
     progress: &dyn Progress,
 ) -> Result<Dataset, DataError> {
     let log_mel = LogMel::new(NAME, &request.input)?;
     let pool = store::pool(request.threads)?;
-    let mut found = find(folder, variants, request.allow_different, &pool, progress)?;
+    let mut found = find(place, variants, request, &pool, progress)?;
     if let Some(n) = request.subset {
         found.clips = subset(found.clips, n);
     }
@@ -83,12 +87,12 @@ fn open(
         limit: request.limits.cache,
     };
     let prepared = store::open_or_compute(&work, &pool, progress, |index| {
-        match compute(folder, &found, &found.clips[index], &log_mel) {
+        match compute(&found, &found.clips[index], &log_mel) {
             Err(DataError::BadSample { reason, .. }) if request.allow_different => Ok(Outcome::Skipped(reason)),
             outcome => outcome.map(Outcome::Row),
         }
     })?;
-    check_skipped(folder, &found, &prepared)?;
+    check_skipped(place, &found, &prepared)?;
     Ok(dataset(found, prepared, request))
 }
 
@@ -98,42 +102,45 @@ fn key(found: &Found, input: &InputSpec) -> String {
     let input = serde_json::to_string(input).expect("an input is numbers");
     let mut text = format!("{NAME} {VERSION} {variant} fbank {FBANK_VERSION} resampler {RESAMPLER_VERSION} {input}\n");
     for clip in &found.clips {
-        let content = clip
-            .file
-            .as_ref()
-            .and_then(|file| found.manifest.get(file))
+        let file = clip.file.as_deref().unwrap_or_default();
+        let content = found
+            .manifest
+            .get(found.shelf.holder(file))
             .map_or("", |file| &file.sha256);
-        text.push_str(&format!("{content} {}\n", clip.row.stem));
+        let within = found
+            .shelf
+            .within(file)
+            .map_or_else(String::new, |member| format!("/{member}"));
+        text.push_str(&format!("{content}{within} {}\n", clip.row.stem));
     }
     blake3::hash(text.as_bytes()).to_hex()[..32].to_owned()
 }
 
 /// Reads, checks and transforms one clip.
-fn compute(folder: &Path, found: &Found, clip: &Clip, input: &LogMel) -> Result<Row, DataError> {
+fn compute(found: &Found, clip: &Clip, input: &LogMel) -> Result<Row, DataError> {
+    let root = found.shelf.root();
     let Some(file) = &clip.file else {
-        let path = folder.join("audio").join(&clip.row.stem);
+        let path = root.join("audio").join(&clip.row.stem);
         return Err(DataError::BadSample {
             path,
             reason: "there is no such file".to_owned(),
         });
     };
-    let path = folder.join(file);
+    let path = root.join(file);
     let bad = |reason: String| DataError::BadSample {
         path: path.clone(),
         reason,
     };
-    let content = std::fs::read(&path).map_err(|source| DataError::Unreadable {
-        path: path.clone(),
-        source,
-    })?;
-    let unchanged = |listed: &Listed| listed.sha256 == sha256(&content);
-    if !found.manifest.get(file).is_some_and(unchanged) {
+    let content = found.shelf.read(file)?;
+    if !unchanged(found, file, &content) {
         return Err(bad("it was changed while it was being read".to_owned()));
     }
     let ending = file.rsplit_once('.').map_or("", |(_, ending)| ending);
     let wave = decode(content, ending).map_err(|error| bad(error.to_string()))?;
     if let Some(variant) = found.variant {
-        let (rate, samples) = (variant.sample_rate, variant.samples);
+        let (rate, samples) = variant
+            .sound
+            .unwrap_or((wave.sample_rate, SECONDS * wave.sample_rate as usize));
         if wave.sample_rate != rate {
             return Err(bad(format!("its sample rate is {} Hz, not {rate}", wave.sample_rate)));
         }
@@ -145,13 +152,25 @@ fn compute(folder: &Path, found: &Found, clip: &Clip, input: &LogMel) -> Result<
     Ok(Row::measured(energies, |values| input.normalise(values)))
 }
 
+/// Whether a clip, or the archive that it lies in, is what was hashed.
+fn unchanged(found: &Found, file: &str, content: &[u8]) -> bool {
+    let holder = found.shelf.holder(file);
+    match found.stamps.get(holder) {
+        Some(stamp) => Stamp::of(&found.shelf.root().join(holder)).is_ok_and(|now| now == *stamp),
+        None => found
+            .manifest
+            .get(file)
+            .is_some_and(|listed: &Listed| listed.sha256 == sha256(content)),
+    }
+}
+
 /// At most one sample, or 1 % of them, may be skipped.
-fn check_skipped(folder: &Path, found: &Found, prepared: &Prepared) -> Result<(), DataError> {
+fn check_skipped(place: &Path, found: &Found, prepared: &Prepared) -> Result<(), DataError> {
     let (skipped, of) = (prepared.skipped.len(), found.clips.len());
     match prepared.skipped.first() {
         Some((first, reason)) if (skipped > 1 && skipped * 100 > of) || skipped == of => {
             Err(DataError::TooManySkipped {
-                path: folder.to_owned(),
+                path: place.to_owned(),
                 skipped,
                 of,
                 first: found.clips[*first].row.stem.clone(),
@@ -161,7 +180,7 @@ fn check_skipped(folder: &Path, found: &Found, prepared: &Prepared) -> Result<()
         None if of == 0 => {
             let what = "clips".to_owned();
             Err(DataError::WrongCount {
-                path: folder.join(TABLE),
+                path: place.join(TABLE),
                 what,
                 expected: 1,
                 found: 0,
@@ -224,8 +243,11 @@ fn dataset(found: Found, prepared: Prepared, request: &OpenRequest) -> Dataset {
     let kept = (0..found.clips.len())
         .filter(usable)
         .filter_map(|index| found.clips[index].file.as_ref());
-    let bytes = kept.filter_map(|file| found.manifest.get(file)).map(|file| file.bytes);
-    let bytes = Sizes::of(bytes.collect());
+    let size = |file: &String| match found.manifest.get(file) {
+        Some(listed) => Some(listed.bytes),
+        None => found.shelf.size(file),
+    };
+    let bytes = kept.map(size).collect::<Option<Vec<u64>>>().and_then(Sizes::of);
     Dataset::new(facts, samples, found.classes, request.input.shape(), Inputs::Rows(rows)).with_bytes(bytes)
 }
 

@@ -399,4 +399,4 @@ fn offline(source: &Source, path: &Path, reason: &str) -> FetchError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

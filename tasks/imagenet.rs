@@ -1,13 +1,19 @@
-//! ImageNet-1K (ILSVRC 2012): photographs of 1,000 kinds of things (Russakovsky et al. 2015), as a folder of classes.
+//! ImageNet-1K (ILSVRC 2012): photographs of 1,000 kinds of things (Russakovsky et al. 2015), as a folder of classes, as
+//! the original tars, or as the hub's parquet files.
 //!
-//! The full set is known by its classes and counts; no file is pinned, because none of it was at hand when this was
-//! written. Everything else in the same layout is different data.
+//! The full set is known by its classes and counts in each of these forms; no file is pinned, because none of it was at
+//! hand when this was written. Everything else in the same layouts is different data.
+
+mod packed;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::image::Pictures;
-use crate::image::folder::{self, Listing as Found};
-use crate::listed::{Entry, Listing, locate};
+use crate::image::folder;
+use crate::listed::{Entry, Listing};
+use crate::obtain::{Wanted, obtain};
+use crate::shelf::Shelf;
 use crate::{
     DataError, Dataset, InputSpec, MainMetric, Missing, Modality, OpenRequest, Progress, Split, Target, Task, TaskSpec,
 };
@@ -15,18 +21,9 @@ use crate::{
 const NAME: &str = "imagenet";
 const VERSION: u32 = 1;
 const ORIGINAL: &str = "https://www.image-net.org/challenges/LSVRC/2012";
-const FULL: Variant = Variant {
-    name: "ilsvrc2012",
-    train: 1_281_167,
-    val: 50_000,
-};
-
-/// A form of the data that is known, by its counts.
-struct Variant {
-    name: &'static str,
-    train: usize,
-    val: usize,
-}
+/// Pictures of the full set, in whatever form.
+const TRAIN: usize = 1_281_167;
+const VAL: usize = 50_000;
 
 /// The task.
 pub struct Imagenet;
@@ -53,7 +50,7 @@ impl Task for Imagenet {
     }
 
     fn open(&self, request: &OpenRequest, progress: &dyn Progress) -> Result<Dataset, DataError> {
-        let root = locate(NAME, request.data.as_deref(), ORIGINAL)?;
+        let root = obtain(Wanted::of(NAME, ORIGINAL), request, progress)?;
         open(&root, request, progress)
     }
 }
@@ -66,18 +63,43 @@ fn classes() -> Vec<String> {
         .collect()
 }
 
+/// What was found, in any form.
+struct Contents {
+    /// What the full set is called in this form.
+    form: &'static str,
+    shelf: Shelf,
+    lists: Vec<String>,
+    entries: Vec<Entry>,
+    classes: Vec<String>,
+}
+
 fn open(root: &Path, request: &OpenRequest, progress: &dyn Progress) -> Result<Dataset, DataError> {
-    let found = folder::list(root, NAME)?;
+    let unpacked = ["train", "val"].iter().any(|part| root.join(part).is_dir());
+    let packed = if unpacked { None } else { packed::find(root)? };
+    let found = packed.map_or_else(|| from_folder(root), Ok)?;
     let variant = match check_full(root, &found) {
-        Ok(()) => Some(FULL.name),
+        Ok(()) => Some(found.form),
         Err(_) if request.allow_different => None,
         Err(error) => return Err(error),
     };
     let pictures = Pictures::new(NAME, &request.input, true)?;
-    listing(root, found, variant).open(Box::new(pictures), request, progress)
+    let listing = Listing {
+        name: NAME.to_owned(),
+        version: VERSION,
+        source: ORIGINAL.to_owned(),
+        variant,
+        root: found.shelf.root().to_owned(),
+        lists: found.lists,
+        entries: found.entries,
+        classes: found.classes,
+        missing: Missing::default(),
+        splitting: None,
+    };
+    listing.open_from(Arc::new(found.shelf), Box::new(pictures), request, progress)
 }
 
-fn listing(root: &Path, found: Found, variant: Option<&'static str>) -> Listing {
+fn from_folder(root: &Path) -> Result<Contents, DataError> {
+    let found = folder::list(root, NAME)?;
     let entry = |listed: folder::Listed| Entry {
         id: listed.file.clone(),
         file: Some(listed.file),
@@ -85,22 +107,17 @@ fn listing(root: &Path, found: Found, variant: Option<&'static str>) -> Listing 
         split: listed.split,
         fold: None,
     };
-    Listing {
-        name: NAME.to_owned(),
-        version: VERSION,
-        source: ORIGINAL.to_owned(),
-        variant,
-        root: root.to_owned(),
+    Ok(Contents {
+        form: "ilsvrc2012",
+        shelf: Shelf::folder(root),
         lists: Vec::new(),
         entries: found.files.into_iter().map(entry).collect(),
         classes: found.classes,
-        missing: Missing::default(),
-        splitting: None,
-    }
+    })
 }
 
 /// The first thing that speaks against the full set.
-fn check_full(root: &Path, found: &Found) -> Result<(), DataError> {
+fn check_full(root: &Path, found: &Contents) -> Result<(), DataError> {
     let known = classes();
     if found.classes != known {
         let strange = found.classes.iter().find(|class| known.binary_search(class).is_err());
@@ -114,8 +131,8 @@ fn check_full(root: &Path, found: &Found) -> Result<(), DataError> {
             reason,
         });
     }
-    for (split, part, expected) in [(Split::Train, "train", FULL.train), (Split::Test, "val", FULL.val)] {
-        let pictures = found.files.iter().filter(|listed| listed.split == split).count();
+    for (split, part, expected) in [(Split::Train, "train", TRAIN), (Split::Test, "val", VAL)] {
+        let pictures = found.entries.iter().filter(|entry| entry.split == split).count();
         if pictures != expected {
             let what = format!("pictures in {part}");
             return Err(DataError::WrongCount {

@@ -5,10 +5,12 @@ mod subset;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use self::subset::subset;
 use crate::dataset::{Inputs, counts};
 use crate::media::{Files, Media, MediaFile};
+use crate::shelf::Shelf;
 use crate::stamp::{Remembered, Stamp};
 use crate::store::{self, Outcome, Prepared, Row, Work};
 use crate::variant::{DIFFERENT, Manifest};
@@ -21,7 +23,7 @@ pub(crate) use self::folders::{class_folders, ends_in, locate, names};
 pub(crate) struct Entry {
     /// Names the sample.
     pub id: String,
-    /// Relative to the list's root; `None` if the sample is listed and its file is not there.
+    /// Relative to the list's root, or as the shelf names it; `None` if the sample is listed and its file is not there.
     pub file: Option<String>,
     /// Its class or classes.
     pub target: Target,
@@ -69,16 +71,28 @@ pub(crate) struct Listing {
 
 impl Listing {
     /// The input of entry `index` for judging, before its normalisation.
-    pub fn view(&self, media: &dyn Media, index: usize) -> Result<Vec<f32>, String> {
+    pub fn view(&self, shelf: &Shelf, media: &dyn Media, index: usize) -> Result<Vec<f32>, String> {
         let file = self.entries[index].file.as_ref().ok_or("there is no such file")?;
-        media.view(&self.root.join(file))
+        media.view(shelf.raw(file)?)
+    }
+
+    /// Opens a data set whose files all lie plainly in its folder.
+    pub fn open(
+        self,
+        media: Box<dyn Media>,
+        request: &OpenRequest,
+        progress: &dyn Progress,
+    ) -> Result<Dataset, DataError> {
+        let shelf = Arc::new(Shelf::folder(&self.root));
+        self.open_from(shelf, media, request, progress)
     }
 
     /// Every input, computed or from the cache, or, if they are more than may be kept, looked at once and decoded when
     /// they are wanted. Samples that cannot be used are errors in a known variant, and otherwise skipped and named, up to
     /// one or 1 %.
-    pub fn open(
+    pub fn open_from(
         mut self,
+        shelf: Arc<Shelf>,
         media: Box<dyn Media>,
         request: &OpenRequest,
         progress: &dyn Progress,
@@ -88,22 +102,24 @@ impl Listing {
         }
         let pool = store::pool(request.threads)?;
         let folder = request.cache.join(&self.name);
-        let names = self.entries.iter().filter_map(|entry| entry.file.clone());
-        let names: BTreeSet<String> = names.chain(self.lists.iter().cloned()).collect();
+        let files = self.entries.iter().filter_map(|entry| entry.file.as_ref());
+        let holders: BTreeSet<&str> = files.map(|file| shelf.holder(file)).collect();
+        let lists = self.lists.iter().map(String::as_str);
+        let names: BTreeSet<String> = holders.into_iter().chain(lists).map(str::to_owned).collect();
         let remembered = Remembered::read(&self.root, &folder);
         let (manifest, stamps) = remembered.manifest(names.into_iter().collect(), &pool, progress)?;
         let row = request.input.shape().iter().product();
         let bytes = (self.entries.len() * row * size_of::<f32>()) as u64;
         let work = Work {
             folder: &folder,
-            key: &self.key(&manifest, media.as_ref(), request),
+            key: &self.key(&shelf, &manifest, media.as_ref(), request),
             what: "decoding samples",
             samples: self.entries.len(),
             row,
             keep: bytes <= request.limits.rows.min(request.limits.cache),
             limit: request.limits.cache,
         };
-        let files = self.files(media, &manifest, &stamps);
+        let files = self.files(shelf, media, &manifest, &stamps);
         let prepared = store::open_or_compute(&work, &pool, progress, |index| match files.view(index) {
             Ok(values) => Ok(Outcome::Row(Row::measured(values, |values| {
                 files.media().normalise(values)
@@ -119,27 +135,34 @@ impl Listing {
         Ok(self.dataset(prepared, work.keep, files, manifest.sha256(), request))
     }
 
-    fn files(&self, media: Box<dyn Media>, manifest: &Manifest, stamps: &[Stamp]) -> Files {
-        let of_name = |name: &String| MediaFile {
-            name: name.clone(),
-            stamp: stamps[manifest.position(name).expect("every entry's file was hashed")],
+    fn files(&self, shelf: Arc<Shelf>, media: Box<dyn Media>, manifest: &Manifest, stamps: &[Stamp]) -> Files {
+        let of_name = |name: &String| {
+            let holder = shelf.holder(name);
+            let stamp = stamps[manifest.position(holder).expect("every entry's file was hashed")];
+            let alone = holder == name;
+            MediaFile {
+                name: name.clone(),
+                stamp,
+                bytes: if alone { Some(stamp.bytes) } else { shelf.size(name) },
+            }
         };
         let files = self.entries.iter().map(|entry| entry.file.as_ref().map(of_name));
-        Files::new(media, self.root.clone(), files.collect())
+        let files = files.collect();
+        Files::new(media, shelf, files)
     }
 
     /// Names all that decides the inputs: task, how they are computed, and the content of every file in order.
-    fn key(&self, manifest: &Manifest, media: &dyn Media, request: &OpenRequest) -> String {
+    fn key(&self, shelf: &Shelf, manifest: &Manifest, media: &dyn Media, request: &OpenRequest) -> String {
         let input = serde_json::to_string(&request.input).expect("an input is numbers");
         let mut hasher = blake3::Hasher::new();
         hasher.update(format!("{} {} {} {input}\n", self.name, self.version, media.key()).as_bytes());
         for entry in &self.entries {
-            let content = entry
-                .file
-                .as_ref()
-                .and_then(|file| manifest.get(file))
-                .map_or("", |file| &file.sha256);
-            hasher.update(format!("{content} {}\n", entry.id).as_bytes());
+            let file = entry.file.as_deref().unwrap_or_default();
+            let content = manifest.get(shelf.holder(file)).map_or("", |file| &file.sha256);
+            let within = shelf
+                .within(file)
+                .map_or_else(String::new, |member| format!("/{member}"));
+            hasher.update(format!("{content}{within} {}\n", entry.id).as_bytes());
         }
         hasher.finalize().to_hex()[..32].to_owned()
     }

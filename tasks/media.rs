@@ -1,10 +1,11 @@
 //! Kinds of media as model inputs, and files that are decoded whenever they are wanted.
 
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bridle_seed::Stream;
 
 use crate::DataError;
+use crate::shelf::{Raw, Shelf};
 use crate::stamp::Stamp;
 
 /// What a training view is drawn for.
@@ -22,7 +23,7 @@ pub(crate) trait Media: Send + Sync {
     fn key(&self) -> String;
 
     /// The input of one file for judging, before its normalisation.
-    fn view(&self, file: &Path) -> Result<Vec<f32>, String>;
+    fn view(&self, file: Raw) -> Result<Vec<f32>, String>;
 
     /// The normalisation, in place.
     fn normalise(&self, values: &mut [f32]);
@@ -31,28 +32,30 @@ pub(crate) trait Media: Send + Sync {
     fn augments(&self) -> bool;
 
     /// A normalised view for training, every draw from the stream.
-    fn drawn(&self, file: &Path, views: Views, stream: &mut Stream) -> Result<Vec<f32>, String>;
+    fn drawn(&self, file: Raw, views: Views, stream: &mut Stream) -> Result<Vec<f32>, String>;
 }
 
 /// The files of a data set's samples.
 pub(crate) struct Files {
     media: Box<dyn Media>,
-    root: PathBuf,
+    shelf: Arc<Shelf>,
     files: Vec<Option<MediaFile>>,
 }
 
 /// One file, as it was when it was hashed.
 pub(crate) struct MediaFile {
-    /// Relative to the root.
+    /// As the shelf names it.
     pub name: String,
-    /// Its size and time of change.
+    /// Size and time of change, of its archive if it lies in one.
     pub stamp: Stamp,
+    /// Its size, where that is known.
+    pub bytes: Option<u64>,
 }
 
 impl Files {
     /// One file per sample, in order; `None` where it is not there.
-    pub fn new(media: Box<dyn Media>, root: PathBuf, files: Vec<Option<MediaFile>>) -> Self {
-        Self { media, root, files }
+    pub fn new(media: Box<dyn Media>, shelf: Arc<Shelf>, files: Vec<Option<MediaFile>>) -> Self {
+        Self { media, shelf, files }
     }
 
     /// How they are read.
@@ -60,9 +63,9 @@ impl Files {
         self.media.as_ref()
     }
 
-    /// The size of each that is there.
-    pub fn bytes(&self) -> impl Iterator<Item = u64> {
-        self.files.iter().flatten().map(|file| file.stamp.bytes)
+    /// The size of each that is there, if that of all is known.
+    pub fn bytes(&self) -> Option<Vec<u64>> {
+        self.files.iter().flatten().map(|file| file.bytes).collect()
     }
 
     /// Leaves out those whose number is in `skipped`, which rises.
@@ -75,7 +78,7 @@ impl Files {
 
     /// The input of sample `index` for judging, before its normalisation.
     pub fn view(&self, index: usize) -> Result<Vec<f32>, String> {
-        self.media.view(&self.unchanged(index)?)
+        self.media.view(self.unchanged(index)?)
     }
 
     /// The normalised input of sample `index` for judging.
@@ -88,24 +91,25 @@ impl Files {
     /// The normalised view of sample `index` for training.
     pub fn drawn(&self, index: usize, views: Views, stream: &mut Stream) -> Result<Vec<f32>, DataError> {
         let file = self.unchanged(index);
-        file.and_then(|file| self.media.drawn(&file, views, stream))
+        file.and_then(|file| self.media.drawn(file, views, stream))
             .map_err(|reason| self.bad(index, reason))
     }
 
     fn bad(&self, index: usize, reason: String) -> DataError {
         let name = self.files[index].as_ref().map_or("", |file| &file.name);
         DataError::BadSample {
-            path: self.root.join(name),
+            path: self.shelf.root().join(name),
             reason,
         }
     }
 
-    /// The path of a file that is still the one that was hashed.
-    fn unchanged(&self, index: usize) -> Result<PathBuf, String> {
+    /// What a file holds that is still the one that was hashed.
+    fn unchanged(&self, index: usize) -> Result<Raw, String> {
         let file = self.files[index].as_ref().ok_or("there is no such file")?;
-        let path = self.root.join(&file.name);
-        match Stamp::of(&path) {
-            Ok(stamp) if stamp == file.stamp => Ok(path),
+        let holder = self.shelf.holder(&file.name);
+        match Stamp::of(&self.shelf.root().join(holder)) {
+            Ok(stamp) if stamp == file.stamp => self.shelf.raw(&file.name),
+            Ok(_) if holder != file.name => Err("its archive was changed since the data was opened".to_owned()),
             Ok(_) => Err("it was changed since the data was opened".to_owned()),
             Err(error) => Err(format!("it cannot be read: {error}")),
         }

@@ -1,16 +1,19 @@
 //! Anyone's own data: a task file says where samples lie and how they are to be read. `OWN-DATA.md` is for its users.
 
+mod archived;
 mod file;
 mod measure;
 mod table;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use self::file::{Kind, TaskFile};
 use crate::audio::LogMel;
 use crate::image::Pictures;
 use crate::listed::{Entry, Listing, class_folders};
 use crate::media::Media;
+use crate::shelf::Shelf;
 use crate::video::{Clips, VideoAugment};
 use crate::{DataError, Dataset, InputSpec, Missing, OpenRequest, Progress, Split, Target, Task, TaskSpec};
 
@@ -31,13 +34,14 @@ const SPLITS: [(&str, Split); 4] = [
 struct Own {
     spec: TaskSpec,
     reading: Reading,
+    shelf: Arc<Shelf>,
     listing: Listing,
 }
 
 /// Reads a task file and its lists; `auto` statistics are measured here, on a fixed sample of the training data.
 pub fn open_task_file(path: &Path) -> Result<Box<dyn Task>, DataError> {
     let file = file::read(path)?;
-    let listing = listing(&file)?;
+    let (shelf, listing) = listing(&file)?;
     // a description lives as long as the program, as those of the built-in tasks do; a run opens one task file
     let name: &'static str = String::leak(file.name.clone());
     let unmeasured = file.input(None);
@@ -45,7 +49,12 @@ pub fn open_task_file(path: &Path) -> Result<Box<dyn Task>, DataError> {
         false => unmeasured,
         true => {
             let media = file.reading().media(name, &unmeasured)?;
-            file.input(Some(measure::statistics(&listing, media.as_ref(), &unmeasured)?))
+            file.input(Some(measure::statistics(
+                &listing,
+                &shelf,
+                media.as_ref(),
+                &unmeasured,
+            )?))
         }
     };
     let spec = TaskSpec {
@@ -69,6 +78,7 @@ pub fn open_task_file(path: &Path) -> Result<Box<dyn Task>, DataError> {
     Ok(Box::new(Own {
         spec,
         reading: file.reading(),
+        shelf,
         listing,
     }))
 }
@@ -92,7 +102,9 @@ impl Task for Own {
             allow_different: true,
             ..request.clone()
         };
-        self.listing.clone().open(media, &request, progress)
+        self.listing
+            .clone()
+            .open_from(Arc::clone(&self.shelf), media, &request, progress)
     }
 }
 
@@ -122,15 +134,16 @@ impl Reading {
     }
 }
 
-/// The samples that a task file tells of.
-fn listing(file: &TaskFile) -> Result<Listing, DataError> {
+/// The samples that a task file tells of, and where they lie.
+fn listing(file: &TaskFile) -> Result<(Arc<Shelf>, Listing), DataError> {
     let found = match (&file.folder, &file.csv) {
+        (Some(folder), _) if folder.is_file() => archived::read(folder, file.kind)?,
         (Some(folder), _) => from_folder(folder, file.kind)?,
         (None, Some(csv)) => table::read(csv, &file.root())?,
         (None, None) => unreachable!("a task file that was read has one of them"),
     };
     let Found {
-        root,
+        shelf,
         lists,
         mut entries,
         classes,
@@ -148,23 +161,24 @@ fn listing(file: &TaskFile) -> Result<Listing, DataError> {
             format!("`{key}` divides data that says nothing of splits, and this data does"),
         ));
     }
-    Ok(Listing {
+    let listing = Listing {
         name: file.name.clone(),
         version: VERSION,
         source: SOURCE.to_owned(),
         variant: None,
-        root,
+        root: shelf.root().to_owned(),
         lists,
         entries,
         classes,
         missing: Missing::default(),
         splitting,
-    })
+    };
+    Ok((Arc::new(shelf), listing))
 }
 
-/// What a folder or table holds.
+/// What a folder, archive or table holds.
 struct Found {
-    root: PathBuf,
+    shelf: Shelf,
     lists: Vec<String>,
     entries: Vec<Entry>,
     classes: Vec<String>,
@@ -182,30 +196,37 @@ fn from_folder(folder: &Path, kind: Kind) -> Result<Found, DataError> {
     let parts = if both { splits } else { vec![("", Split::Train)] };
     let mut files = Vec::new();
     for (under, split) in parts {
-        files.extend(
-            class_folders(folder, under, kind.endings())?
-                .into_iter()
-                .map(|(class, files)| (split, class, files)),
-        );
+        let twice = |file: String| (file.clone(), file);
+        let named = |files: Vec<String>| files.into_iter().map(twice).collect();
+        let found = class_folders(folder, under, kind.endings())?.into_iter();
+        files.extend(found.map(|(class, files)| (split, class, named(files))));
     }
+    of_classes(Shelf::folder(folder), folder, files, both)
+}
+
+/// A split's class, and its files as (id, name).
+type ClassFiles = (Split, String, Vec<(String, String)>);
+
+/// Samples whose classes are their folders' names.
+fn of_classes(shelf: Shelf, place: &Path, files: Vec<ClassFiles>, split: bool) -> Result<Found, DataError> {
     let classes: std::collections::BTreeSet<String> = files.iter().map(|(_, class, _)| class.clone()).collect();
     let classes: Vec<String> = classes.into_iter().collect();
     if classes.len() < 2 {
         let missing = "two folders of one class each with files of the task's modality";
         return Err(DataError::NotTheTask {
             task: "task file's",
-            path: folder.to_owned(),
+            path: place.to_owned(),
             missing,
         });
     }
-    let of_class = |(split, class, files): (Split, String, Vec<String>)| {
+    let of_class = |(split, class, files): ClassFiles| {
         let target = Target::Class(
             classes
                 .binary_search(&class)
                 .expect("the classes are those of the files"),
         );
-        let entry = move |file: String| Entry {
-            id: file.clone(),
+        let entry = move |(id, file): (String, String)| Entry {
+            id,
             file: Some(file),
             target: target.clone(),
             split,
@@ -215,11 +236,11 @@ fn from_folder(folder: &Path, kind: Kind) -> Result<Found, DataError> {
     };
     let entries = files.into_iter().flat_map(of_class).collect();
     Ok(Found {
-        root: folder.to_owned(),
+        shelf,
         lists: Vec::new(),
         entries,
         classes,
-        split: both,
+        split,
     })
 }
 

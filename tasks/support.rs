@@ -1,4 +1,7 @@
-//! What several tests need: outside data, and small sound files.
+//! What several tests need: outside data, small sound files, and archives.
+#![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
+
+pub(crate) mod packed;
 
 use std::io::Cursor;
 use std::path::PathBuf;

@@ -1,5 +1,6 @@
 //! `check`: everything that `run` with the same options would need, looked at but not touched.
 
+mod copy;
 mod data;
 mod report;
 
@@ -27,13 +28,18 @@ pub fn perform(args: &RunArgs) -> Result<()> {
     }
     let backend = backend_state(&request);
     let out = out_is_writable(&request.out);
-    let report = Report::new(&request, &data, &backend, &out);
+    let copy = match &data {
+        Ok(found) => found.verify(request.allow_different_data),
+        Err(_) => Ok(()),
+    };
+    let report = Report::new(&request, &data, &copy, &backend, &out);
     match request.format {
         Format::Terminal => terminal::print(&report.text())?,
         Format::Json => terminal::print(&format!("{:#}", report.json()))?,
     }
     out?;
     data?;
+    copy?;
     backend.map(|_| ())
 }
 

@@ -57,6 +57,23 @@ impl ArchiveError {
             reason: reason.into(),
         }
     }
+
+    /// The same of an archive that is the member `name` of another.
+    pub(super) fn within(self, name: &str) -> Self {
+        match self {
+            Self::Damaged { path, reason } => Self::member(&path, name, reason),
+            Self::Member { path, member, reason } => Self::member(&path, &format!("{name}/{member}"), reason),
+            other => other,
+        }
+    }
+
+    /// What is wrong, for those who name archive and member themselves.
+    pub(crate) fn reason(self) -> String {
+        match self {
+            Self::Unreadable { source, .. } => format!("it cannot be read: {source}"),
+            Self::Damaged { reason, .. } | Self::Member { reason, .. } => reason,
+        }
+    }
 }
 
 impl From<ArchiveError> for DataError {

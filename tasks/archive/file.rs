@@ -10,9 +10,11 @@ use super::ArchiveError;
 /// Directories of archives are read in small pieces, members in large ones that pass the buffer by.
 const BUFFER: usize = 16 << 10;
 
-/// A reader of a shared file. A clone starts where the original is and moves alone.
+/// A reader of a shared file, or of a part of it. A clone starts where the original is and moves alone.
 pub(super) struct SharedFile {
     file: Arc<File>,
+    /// Where the part begins; positions count from there.
+    start: u64,
     length: u64,
     position: u64,
     buffer: Vec<u8>,
@@ -27,13 +29,14 @@ impl SharedFile {
             Ok((file, length))
         };
         let (file, length) = open().map_err(|source| ArchiveError::unreadable(path, source))?;
-        Ok(Self::new(Arc::new(file), length, 0))
+        Ok(Self::new(Arc::new(file), 0, length, 0))
     }
 
-    fn new(file: Arc<File>, length: u64, position: u64) -> Self {
+    fn new(file: Arc<File>, start: u64, length: u64, position: u64) -> Self {
         let (buffer, buffer_at) = (Vec::new(), 0);
         Self {
             file,
+            start,
             length,
             position,
             buffer,
@@ -48,7 +51,12 @@ impl SharedFile {
 
     /// A reader that starts at `position`.
     pub fn at(&self, position: u64) -> Self {
-        Self::new(Arc::clone(&self.file), self.length, position)
+        Self::new(Arc::clone(&self.file), self.start, self.length, position)
+    }
+
+    /// The `length` bytes from `position` as a file of their own; they must be within this one.
+    pub fn part(&self, position: u64, length: u64) -> Self {
+        Self::new(Arc::clone(&self.file), self.start + position, length, 0)
     }
 
     /// The `length` bytes from `position`, which must be within the file: nothing is set aside for bytes that are not.
@@ -77,14 +85,16 @@ impl Clone for SharedFile {
 impl Read for SharedFile {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.buffered().is_empty() {
+            let left = usize::try_from(self.length.saturating_sub(self.position)).unwrap_or(usize::MAX);
             if into.len() >= BUFFER {
-                let read = read_at(&self.file, into, self.position)?;
+                let within = into.len().min(left);
+                let read = read_at(&self.file, &mut into[..within], self.start + self.position)?;
                 self.position += read as u64;
                 return Ok(read);
             }
             let mut buffer = std::mem::take(&mut self.buffer);
-            buffer.resize(BUFFER, 0);
-            let read = read_at(&self.file, &mut buffer, self.position)?;
+            buffer.resize(BUFFER.min(left), 0);
+            let read = read_at(&self.file, &mut buffer, self.start + self.position)?;
             buffer.truncate(read);
             (self.buffer, self.buffer_at) = (buffer, self.position);
         }

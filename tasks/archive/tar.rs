@@ -1,4 +1,6 @@
 //! Tar files: one pass over the headers gives where each member lies; members are then read where they are.
+//!
+//! A tar of nothing but tars, as ImageNet's is, has the members of the inner ones, each below its inner tar's name.
 
 use std::path::{Path, PathBuf};
 
@@ -7,6 +9,7 @@ use super::{Archive, ArchiveError, LARGEST, check_names};
 
 /// Tar's unit of length.
 const BLOCK: u64 = 512;
+const ENDING: &str = ".tar";
 
 struct Member {
     name: String,
@@ -23,7 +26,10 @@ pub(super) struct Tar {
 impl Tar {
     pub fn open(path: &Path) -> Result<Self, ArchiveError> {
         let file = SharedFile::open(path)?;
-        let members = index(path, &file)?;
+        let mut members = index(path, &file)?;
+        if !members.is_empty() && members.iter().all(|member| member.name.ends_with(ENDING)) {
+            members = of_inner(path, &file, &members)?;
+        }
         check_names(path, members.iter().map(|member| member.name.as_str()))?;
         Ok(Self {
             path: path.to_owned(),
@@ -64,6 +70,21 @@ fn index(path: &Path, file: &SharedFile) -> Result<Vec<Member>, ArchiveError> {
         Ok(block) if block.iter().all(|&byte| byte == 0) => Ok(members),
         _ => Err(ArchiveError::damaged(path, "it is cut off: its end mark is missing")),
     }
+}
+
+/// The members of tars within a tar: `n01440764/n01440764_18.JPEG` is in the inner `n01440764.tar`.
+fn of_inner(path: &Path, file: &SharedFile, tars: &[Member]) -> Result<Vec<Member>, ArchiveError> {
+    let mut members = Vec::new();
+    for tar in tars {
+        let inner = index(path, &file.part(tar.position, tar.size)).map_err(|error| error.within(&tar.name))?;
+        let folder = tar.name.trim_end_matches(ENDING);
+        members.extend(inner.into_iter().map(|member| Member {
+            name: format!("{folder}/{}", member.name),
+            position: tar.position + member.position,
+            size: member.size,
+        }));
+    }
+    Ok(members)
 }
 
 impl Archive for Tar {

@@ -3,19 +3,11 @@
 
 mod fuzz;
 
-use std::io::Write;
-use std::sync::Arc;
+use ::zip::CompressionMethod;
 
-use ::parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
-use ::parquet::file::properties::WriterProperties;
-use ::parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
-use ::parquet::schema::parser::parse_message_type;
-use ::zip::write::SimpleFileOptions;
-use ::zip::{CompressionMethod, ZipWriter};
+use crate::support::packed::{self, Column, Files, tar_of, zip_of};
 
 use super::*;
-
-type Files = Vec<(String, Vec<u8>)>;
 
 /// Files of several sizes, one of them empty, one larger than any buffer, in the order of their names.
 fn files() -> Files {
@@ -25,69 +17,13 @@ fn files() -> Files {
     lengths.iter().enumerate().map(named).collect()
 }
 
-fn zip_of(files: &Files, method: CompressionMethod) -> Vec<u8> {
-    let mut writer = ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    for (name, content) in files {
-        let options = SimpleFileOptions::default().compression_method(method);
-        writer.start_file(name.as_str(), options).unwrap();
-        writer.write_all(content).unwrap();
-    }
-    writer.finish().unwrap().into_inner()
-}
-
-fn tar_of(files: &Files) -> Vec<u8> {
-    let mut builder = ::tar::Builder::new(Vec::new());
-    for (name, content) in files {
-        let mut header = ::tar::Header::new_gnu();
-        header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name.as_bytes());
-        header.set_size(content.len() as u64);
-        header.set_mode(0o644);
-        header.set_cksum();
-        builder.append(&header, content.as_slice()).unwrap();
-    }
-    builder.into_inner().unwrap()
-}
-
 /// As hubs write data sets: `audio: {bytes, path}`, `label`, two rows in each row group, snappy.
 fn parquet_of(files: &Files) -> Vec<u8> {
-    let schema = "message schema { optional group audio { optional binary bytes; optional binary path (UTF8); } \
-                  optional int64 label; }";
-    let compression = ::parquet::basic::Compression::SNAPPY;
-    let properties = Arc::new(WriterProperties::builder().set_compression(compression).build());
-    let schema = Arc::new(parse_message_type(schema).unwrap());
-    let mut bytes = Vec::new();
-    let mut writer = SerializedFileWriter::new(&mut bytes, schema, properties).unwrap();
-    for (group, files) in files.chunks(2).enumerate() {
-        let mut rows = writer.next_row_group().unwrap();
-        let contents = files.iter().map(|(_, content)| content.clone()).collect();
-        binary_column(&mut rows, contents);
-        binary_column(
-            &mut rows,
-            files.iter().map(|(name, _)| name.clone().into_bytes()).collect(),
-        );
-        let labels: Vec<i64> = (0..files.len()).map(|row| (group * 2 + row) as i64).collect();
-        let mut column = rows.next_column().unwrap().unwrap();
-        let levels = vec![1; labels.len()];
-        column
-            .typed::<Int64Type>()
-            .write_batch(&labels, Some(&levels), None)
-            .unwrap();
-        column.close().unwrap();
-        rows.close().unwrap();
-    }
-    writer.close().unwrap();
-    bytes
-}
-
-fn binary_column(rows: &mut SerializedRowGroupWriter<'_, &mut Vec<u8>>, values: Vec<Vec<u8>>) {
-    let values: Vec<ByteArray> = values.into_iter().map(ByteArray::from).collect();
-    let mut column = rows.next_column().unwrap().unwrap();
-    let levels = vec![2; values.len()];
-    column
-        .typed::<ByteArrayType>()
-        .write_batch(&values, Some(&levels), None)
-        .unwrap();
-    column.close().unwrap();
+    let labels = (0..files.len() as i64).collect();
+    packed::parquet_of(
+        &[Column::Files("audio", files.clone()), Column::Numbers("label", labels)],
+        2,
+    )
 }
 
 /// Every packed form: the ending, and the bytes.
@@ -219,6 +155,31 @@ fn what_is_no_plain_file_is_refused() {
             .unwrap_err()
             .to_string()
             .starts_with("cannot read")
+    );
+}
+
+#[test]
+fn a_tar_of_tars_has_the_members_of_the_inner_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let inner = |from: usize| tar_of(&files()[from..from + 3].to_vec());
+    let tars: Files = vec![("n1.tar".to_owned(), inner(0)), ("n2.tar".to_owned(), inner(3))];
+    let path = written(&folder, "train.tar", &tar_of(&tars));
+    let named = |(n, (name, content))| (format!("n{}/{name}", 1 + n / 3), content);
+    let expected: Files = files().into_iter().enumerate().map(named).collect();
+    assert_eq!(whole(&path).unwrap(), expected);
+    // one plain file beside them, and the tars are files like others
+    let beside: Files = tars.iter().cloned().chain([("readme".to_owned(), vec![1])]).collect();
+    assert_eq!(whole(&written(&folder, "mixed.tar", &tar_of(&beside))).unwrap(), beside);
+    let cut = inner(3)[..2_000].to_vec();
+    let path = written(
+        &folder,
+        "cut.tar",
+        &tar_of(&vec![tars[0].clone(), ("n2.tar".to_owned(), cut)]),
+    );
+    let message = whole(&path).unwrap_err().to_string();
+    assert!(
+        message.contains("cut.tar, n2.tar/set/3.bin: the archive is cut off within it"),
+        "{message}"
     );
 }
 

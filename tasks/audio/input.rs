@@ -1,11 +1,10 @@
 //! Waveforms and sound files as model inputs.
 
-use std::path::Path;
-
 use bridle_seed::Stream;
 
 use super::{FBANK_VERSION, Fbank, RESAMPLER_VERSION, Waveform, decode, normalise, resample};
 use crate::media::{Media, Views};
+use crate::shelf::Raw;
 use crate::{DataError, InputSpec};
 
 /// The log-mel input that a request asks for.
@@ -67,9 +66,8 @@ impl Media for LogMel {
         format!("fbank {FBANK_VERSION} resampler {RESAMPLER_VERSION}")
     }
 
-    fn view(&self, file: &Path) -> Result<Vec<f32>, String> {
-        let content = std::fs::read(file).map_err(|error| format!("it cannot be read: {error}"))?;
-        let ending = file.extension().unwrap_or_default().to_string_lossy();
+    fn view(&self, file: Raw) -> Result<Vec<f32>, String> {
+        let (content, ending) = file.read()?;
         let wave = decode(content, &ending).map_err(|error| error.to_string())?;
         self.energies(wave)
     }
@@ -83,7 +81,7 @@ impl Media for LogMel {
         false
     }
 
-    fn drawn(&self, file: &Path, _views: Views, _stream: &mut Stream) -> Result<Vec<f32>, String> {
+    fn drawn(&self, file: Raw, _views: Views, _stream: &mut Stream) -> Result<Vec<f32>, String> {
         let mut values = self.view(file)?;
         self.normalise(&mut values);
         Ok(values)

@@ -1,39 +1,103 @@
-//! Where a copy keeps its clips: files named by YouTube id, in any folder below the data set's.
+//! Where a copy keeps its clips: files named by YouTube id, in any folder or archive below the data set's.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::segments::ID;
 use crate::DataError;
+use crate::archive::{Table, Value};
 use crate::listed::{ends_in, names};
+use crate::shelf::Shelf;
 
-const ENDINGS: [&str; 5] = ["wav", "flac", "ogg", "oga", "wave"];
+const ENDINGS: [&str; 6] = ["wav", "flac", "ogg", "oga", "wave", UNREAD];
+/// Not decoded: a clip that is there in no other form is named as one that cannot be used, not counted as missing.
+const UNREAD: &str = "mp3";
+/// Shards: webdataset's, or tables with a column of files.
+const ARCHIVES: [&str; 3] = ["tar", "zip", "parquet"];
+/// The column of a table that says whose a clip is.
+const ID_COLUMN: &str = "video_id";
 /// Folders within folders, so that a link to a folder above ends.
 const DEPTH: usize = 4;
 
-/// The clips by id, relative to `folder`. Of several files for one id, the first by name.
-pub(super) fn find(folder: &Path) -> Result<BTreeMap<String, String>, DataError> {
-    let mut clips = BTreeMap::new();
-    let mut open = vec![(String::new(), DEPTH)];
-    while let Some((within, depth)) = open.pop() {
-        for (name, is_folder) in names(&folder.join(&within))? {
-            let path = if within.is_empty() { name.clone() } else { format!("{within}/{name}") };
-            match (is_folder, depth) {
-                (true, 0) => {}
-                (true, depth) => open.push((path, depth - 1)),
-                (false, _) if ends_in(&name, &ENDINGS) => {
-                    for id in ids(&name) {
-                        let kept = clips.entry(id.to_owned()).or_insert_with(|| path.clone());
-                        if path < *kept {
-                            kept.clone_from(&path);
-                        }
-                    }
-                }
-                (false, _) => {}
-            }
+/// What a copy has.
+pub(super) struct Clips {
+    /// Where they lie.
+    pub shelf: Shelf,
+    /// The file of each clip by id.
+    pub by_id: BTreeMap<String, String>,
+}
+
+impl Clips {
+    /// Of several files for one id, the first by name is taken that can be decoded.
+    fn add(&mut self, id: &str, file: &str) {
+        let rank = |file: &str| (ends_in(file, &[UNREAD]), file.to_owned());
+        let kept = self.by_id.entry(id.to_owned()).or_insert_with(|| file.to_owned());
+        if rank(file) < rank(kept) {
+            file.clone_into(kept);
+        }
+    }
+
+    fn add_named(&mut self, file: &str) {
+        let name = file.rsplit('/').next().unwrap_or(file);
+        if ends_in(name, &ENDINGS) {
+            ids(name).for_each(|id| self.add(id, file));
+        }
+    }
+}
+
+/// The clips below `folder`.
+pub(super) fn find(folder: &Path) -> Result<Clips, DataError> {
+    let files = below(folder)?;
+    let archives: Vec<String> = files.iter().filter(|file| ends_in(file, &ARCHIVES)).cloned().collect();
+    let shelf = Shelf::open(folder, archives.clone())?;
+    let mut clips = Clips { shelf, by_id: BTreeMap::new() };
+    files.iter().for_each(|file| clips.add_named(file));
+    for archive in &archives {
+        let members: Vec<String> = clips.shelf.members(archive).collect();
+        match told_ids(&folder.join(archive))? {
+            Some(ids) => ids.iter().zip(&members).for_each(|(id, file)| clips.add(id, file)),
+            None => members.iter().for_each(|file| clips.add_named(file)),
         }
     }
     Ok(clips)
+}
+
+/// The ids of a table's rows, if it says them.
+fn told_ids(path: &Path) -> Result<Option<Vec<String>>, DataError> {
+    if !ends_in(&path.to_string_lossy(), &["parquet"]) {
+        return Ok(None);
+    }
+    let table = Table::open(path)?;
+    if !table.columns().contains(&ID_COLUMN) {
+        return Ok(None);
+    }
+    let bad = |row: usize| DataError::BadRow {
+        path: path.to_owned(),
+        line: row as u64 + 1,
+        reason: format!("its {ID_COLUMN} is no text"),
+    };
+    let id = |(row, value)| match value {
+        Value::Text(id) => Ok(id),
+        _ => Err(bad(row)),
+    };
+    table.column(ID_COLUMN)?.into_iter().enumerate().map(id).collect::<Result<_, _>>().map(Some)
+}
+
+/// Every file below a folder, relative to it.
+fn below(folder: &Path) -> Result<Vec<String>, DataError> {
+    let mut files = Vec::new();
+    let mut open = vec![(String::new(), DEPTH)];
+    while let Some((within, depth)) = open.pop() {
+        for (name, is_folder) in names(&folder.join(&within))? {
+            let path = if within.is_empty() { name } else { format!("{within}/{name}") };
+            match (is_folder, depth) {
+                (true, 0) => {}
+                (true, depth) => open.push((path, depth - 1)),
+                (false, _) => files.push(path),
+            }
+        }
+    }
+    Ok(files)
 }
 
 /// The ids that a file may be named by: `<id>.wav`, `Y<id>.wav`, and both with times after the id (`<id>_30000_40000`,

@@ -7,6 +7,7 @@ use bridle_seed::Seed;
 
 use super::*;
 use crate::sampling_weights;
+use crate::support::packed::{Column, Files, parquet_of, tar_of};
 use crate::support::{fuzz_inputs, mutated, wav_bytes};
 
 const INDEX: &str =
@@ -106,6 +107,77 @@ fn lists_and_clips_come_together_and_what_is_missing_is_named() {
 }
 
 #[test]
+fn a_clip_that_is_there_in_a_form_that_is_not_decoded_is_named() {
+    let fake = Fake::new();
+    std::fs::write(fake.path("balanced_train_segments/a.mp3"), "no name of a clip").unwrap();
+    std::fs::write(
+        fake.path("balanced_train_segments/--PJHxphWEs.mp3"),
+        "it is there as wav",
+    )
+    .unwrap();
+    std::fs::write(fake.path("balanced_train_segments/gone-gone-g.mp3"), b"ID3".repeat(100)).unwrap();
+    let data = fake.open().unwrap();
+    assert_eq!((data.samples.len(), data.facts.missing.count), (3, 0));
+    let skipped: Vec<_> = data
+        .facts
+        .skipped
+        .iter()
+        .map(|one| (one.id.as_str(), one.reason.as_str()))
+        .collect();
+    assert_eq!(skipped, [("gone-gone-g", "it is not a wav, flac or ogg file")]);
+}
+
+#[test]
+fn clips_in_shards_and_tables_are_those_of_the_folder() {
+    let fake = Fake::new();
+    let plain = fake.open().unwrap();
+    let moved = |name: &str| {
+        let path = fake.path(name);
+        let content = std::fs::read(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        content
+    };
+    let first = moved("balanced_train_segments/Y--PJHxphWEs.wav");
+    let second = moved("balanced_train_segments/part01/Yabc_fghijk_0_10000.wav");
+    let test = moved("eval_segments/-0RWZT-miFs.wav");
+    let shard: Files = vec![
+        ("--PJHxphWEs.json".to_owned(), b"{}".to_vec()),
+        ("--PJHxphWEs.wav".to_owned(), first),
+        ("part/Yabc_fghijk.wav".to_owned(), second),
+    ];
+    let same = |data: &Dataset| {
+        assert_eq!(
+            (&data.samples, &data.facts.missing),
+            (&plain.samples, &plain.facts.missing)
+        );
+        (0..3).for_each(|index| assert_eq!(data.input(index).unwrap(), plain.input(index).unwrap()));
+    };
+    std::fs::create_dir_all(fake.path("shards")).unwrap();
+    std::fs::write(fake.path("shards/000.tar"), tar_of(&shard)).unwrap();
+    // names that say nothing: the column does
+    let named: Files = vec![("clip".to_owned(), test.clone())];
+    let columns = [
+        Column::Texts("video_id", vec!["-0RWZT-miFs".to_owned()]),
+        Column::Files("audio", named),
+    ];
+    std::fs::write(fake.path("eval.parquet"), parquet_of(&columns, 1)).unwrap();
+    same(&fake.open().unwrap());
+    let paths: Files = vec![("-0RWZT-miFs.wav".to_owned(), test)];
+    std::fs::write(
+        fake.path("eval.parquet"),
+        parquet_of(&[Column::Files("audio", paths)], 1),
+    )
+    .unwrap();
+    same(&fake.open().unwrap());
+    std::fs::write(fake.path("eval.parquet"), "cut").unwrap();
+    let told = fake.cleaned(fake.open().map(|_| ()).unwrap_err());
+    assert!(
+        told.starts_with("AS/eval.parquet: it is no whole parquet file"),
+        "{told}"
+    );
+}
+
+#[test]
 fn weights_are_the_sums_over_classes_of_what_is_rare() {
     let data = Fake::new().open().unwrap();
     let weights = sampling_weights(&data, &data.split(None).0);
@@ -141,7 +213,7 @@ fn lists_that_are_not_the_published_ones_say_why() {
         list(30_000, 20_370) + TEST.lines().nth(1).unwrap(),
     )
     .unwrap();
-    let known = listing("audioset-20k", fake.0.path(), &[BALANCED], false).unwrap();
+    let (_, known) = listing("audioset-20k", fake.0.path(), &[BALANCED], false).unwrap();
     assert_eq!((known.variant, known.entries.len()), (Some(VARIANT), 2));
     assert_eq!(
         (known.missing.count, known.missing.first.len()),

@@ -1,13 +1,16 @@
-//! What lies in a folder: a known variant of ESC-50 that passes every check, or, if that is allowed, different data.
+//! What was found: a known variant of ESC-50 that passes every check, or, if that is allowed, different data.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use rayon::ThreadPool;
 
+use super::form::{Form, Given};
 use super::{FOLDS, NAME, table};
+use crate::shelf::Shelf;
+use crate::stamp::{Remembered, Stamp};
 use crate::variant::Manifest;
-use crate::{DataError, Progress};
+use crate::{DataError, OpenRequest, Progress};
 
 pub(super) const TABLE: &str = "meta/esc50.csv";
 
@@ -15,31 +18,48 @@ pub(super) const TABLE: &str = "meta/esc50.csv";
 #[derive(Clone, Copy)]
 pub(super) struct Variant {
     pub name: &'static str,
-    /// Every ending that its sound files have.
+    pub form: Form,
+    /// Every ending that its sound files have; none where its files have no names to rely on.
     pub endings: &'static [&'static str],
     pub clips: usize,
-    pub sample_rate: u32,
-    pub samples: usize,
+    /// Rate and number of samples of every clip; without them, a clip is as long as ESC-50's are.
+    pub sound: Option<(u32, usize)>,
     /// Its files, where they were seen.
     pub manifest: Option<&'static str>,
 }
 
-pub(super) const VARIANTS: [Variant; 2] = [
+pub(super) const VARIANTS: [Variant; 4] = [
     Variant {
         name: "16k-flac-ogg",
+        form: Form::Folder,
         endings: &["flac", "ogg"],
         clips: 2_000,
-        sample_rate: 16_000,
-        samples: 80_000,
+        sound: Some((16_000, 80_000)),
         manifest: Some(include_str!("16k-flac-ogg.sha256")),
     },
-    // no hash is pinned: the archive's own was not at hand when this was written
+    // of these three no hash is pinned: none of them was at hand when this was written
     Variant {
         name: "original-44k",
+        form: Form::Folder,
         endings: &["wav"],
         clips: 2_000,
-        sample_rate: 44_100,
-        samples: 220_500,
+        sound: Some((44_100, 220_500)),
+        manifest: None,
+    },
+    Variant {
+        name: "original-44k-zip",
+        form: Form::Packed,
+        endings: &["wav"],
+        clips: 2_000,
+        sound: Some((44_100, 220_500)),
+        manifest: None,
+    },
+    Variant {
+        name: "hub-parquet",
+        form: Form::Parquet,
+        endings: &[],
+        clips: 2_000,
+        sound: None,
         manifest: None,
     },
 ];
@@ -100,79 +120,83 @@ pub(super) const CLASSES: [&str; 50] = [
 /// A clip with the file it lies in.
 pub(super) struct Clip {
     pub row: table::Row,
-    /// Relative to the data set's folder; `None` only in different data.
+    /// As the shelf names it; `None` only in different data.
     pub file: Option<String>,
 }
 
-/// What the folder holds: known data, verified, or different data.
+/// What was found: known data, verified, or different data.
 pub(super) struct Found {
     pub variant: Option<Variant>,
+    pub shelf: Shelf,
     pub clips: Vec<Clip>,
     pub classes: Vec<String>,
     pub manifest: Manifest,
+    /// Those of the archives, by name, when they were hashed.
+    pub stamps: BTreeMap<String, Stamp>,
 }
 
 /// Known data if it passes every check; else, if that is allowed, different data.
 pub(super) fn find(
-    folder: &Path,
+    place: &Path,
     variants: &[Variant],
-    allow_different: bool,
+    request: &OpenRequest,
     pool: &ThreadPool,
     progress: &dyn Progress,
 ) -> Result<Found, DataError> {
-    let table_path = folder.join(TABLE);
-    let audio = folder.join("audio");
-    for (path, missing) in [(&table_path, TABLE), (&audio, "audio folder")] {
-        if !path.exists() {
-            return Err(DataError::NotTheTask { task: NAME, path: folder.to_owned(), missing });
+    let given = Given::look(place)?;
+    let classes = table::classes(&given.table, &given.rows)?;
+    let file = |row: &table::Row| given.files.get(&row.stem).cloned();
+    let clips: Vec<Clip> = given.rows.iter().map(|row| Clip { file: file(row), row: row.clone() }).collect();
+    let known = known_variant(&given, variants, &clips, &classes);
+    let root = given.shelf.root();
+    let (manifest, stamps) = match given.form {
+        Form::Folder => {
+            let names = clips.iter().filter_map(|clip| clip.file.clone()).chain([TABLE.to_owned()]).collect();
+            (Manifest::of_files(root, names, pool, progress)?, BTreeMap::new())
         }
-    }
-    let rows = table::read(&table_path)?;
-    let classes = table::classes(&table_path, &rows)?;
-    let files = table::files(&audio)?;
-    let of_row = |row: table::Row| Clip { file: files.get(&row.stem).map(|name| format!("audio/{name}")), row };
-    let clips: Vec<Clip> = rows.into_iter().map(of_row).collect();
-    let known = known_variant(folder, variants, &clips, &classes, files.values());
-    let names = clips.iter().filter_map(|clip| clip.file.clone()).chain([TABLE.to_owned()]).collect();
-    let manifest = Manifest::of_files(folder, names, pool, progress)?;
+        Form::Packed | Form::Parquet => {
+            let names: Vec<String> = given.shelf.archives().cloned().collect();
+            let remembered = Remembered::read(root, &request.cache.join(NAME));
+            let (manifest, stamps) = remembered.manifest(names.clone(), pool, progress)?;
+            (manifest, names.into_iter().zip(stamps).collect())
+        }
+    };
     let verified = known.and_then(|variant| {
         let pinned = variant.manifest.map(Manifest::parse);
-        pinned.map_or(Ok(()), |pinned| pinned.verify(&manifest, folder, variant.name)).map(|()| variant)
+        pinned.map_or(Ok(()), |pinned| pinned.verify(&manifest, root, variant.name)).map(|()| variant)
     });
     let variant = match verified {
         Ok(variant) => Some(variant),
-        Err(_) if allow_different => None,
+        Err(_) if request.allow_different => None,
         Err(error) => return Err(error),
     };
-    Ok(Found { variant, clips, classes, manifest })
+    Ok(Found { variant, shelf: given.shelf, clips, classes, manifest, stamps })
 }
 
 /// The variant whose layout this is, or the first thing that is against it.
-fn known_variant<'a>(
-    folder: &Path,
-    variants: &[Variant],
-    clips: &[Clip],
-    classes: &[String],
-    files: impl Iterator<Item = &'a String> + Clone,
-) -> Result<Variant, DataError> {
-    let listed = |name: &&String| clips.iter().any(|clip| clip.file.as_ref().is_some_and(|file| file[6..] == **name));
-    if files.clone().count() > clips.len()
-        && let Some(extra) = files.clone().find(|name| !listed(name))
+fn known_variant(given: &Given, variants: &[Variant], clips: &[Clip], classes: &[String]) -> Result<Variant, DataError> {
+    let root = given.shelf.root();
+    let listed: BTreeSet<&String> = clips.iter().filter_map(|clip| clip.file.as_ref()).collect();
+    if given.files.len() > clips.len()
+        && let Some(extra) = given.files.values().find(|file| !listed.contains(file))
     {
-        return Err(DataError::UnlistedFile { path: folder.join("audio").join(extra), not_in: TABLE.to_owned() });
+        return Err(DataError::UnlistedFile { path: root.join(extra), not_in: TABLE.to_owned() });
     }
-    let ending = |name: &'a String| name.rsplit_once('.').map_or("", |(_, ending)| ending);
-    let fits = |variant: &&Variant| files.clone().all(|name| variant.endings.contains(&ending(name)));
+    let ending = |name: &str| name.rsplit_once('.').map_or(String::new(), |(_, ending)| ending.to_owned());
+    let fits = |variant: &&Variant| {
+        let ends = |file: &String| variant.endings.contains(&ending(file).as_str());
+        variant.form == given.form && (variant.endings.is_empty() || given.files.values().all(ends))
+    };
     let Some(variant) = variants.iter().find(fits) else {
         let known: Vec<&str> = variants.iter().map(|variant| variant.name).collect();
         let reason = format!("the file endings in audio are those of none of {}", known.join(", "));
-        return Err(DataError::UnknownVariant { task: NAME, path: folder.to_owned(), reason });
+        return Err(DataError::UnknownVariant { task: NAME, path: given.place.clone(), reason });
     };
     if let Some(clip) = clips.iter().find(|clip| clip.file.is_none()) {
-        let path = folder.join(expected_file(variant, &clip.row));
+        let path = root.join(format!("{}{}", given.within, expected_file(variant, &clip.row)));
         return Err(DataError::MissingFile { path, listed_in: format!("{TABLE}, line {},", clip.row.line) });
     }
-    check_table(&folder.join(TABLE), clips, classes, variant.clips)?;
+    check_table(&given.table, clips, classes, variant.clips)?;
     Ok(*variant)
 }
 

@@ -22,9 +22,14 @@ pub(super) struct Row {
 
 /// Reads the table. Columns may come in any order; others are ignored.
 pub(super) fn read(path: &Path) -> Result<Vec<Row>, DataError> {
-    let bad = |line: u64, reason: String| DataError::BadRow { path: path.to_owned(), line, reason };
     let bytes = std::fs::read(path).map_err(|source| DataError::Unreadable { path: path.to_owned(), source })?;
-    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(bytes.as_slice());
+    parse(path, &bytes)
+}
+
+/// The rows of a table that was read; `path` is for messages.
+pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Row>, DataError> {
+    let bad = |line: u64, reason: String| DataError::BadRow { path: path.to_owned(), line, reason };
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(bytes);
     let headers = reader.headers().map_err(|error| bad(1, error.to_string()))?.clone();
     let column = |name: &str| {
         headers.iter().position(|header| header == name).ok_or_else(|| bad(1, format!("there is no column '{name}'")))
@@ -46,7 +51,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<Row>, DataError> {
     Ok(rows)
 }
 
-fn row([filename, fold, target, category]: [&str; 4], line: u64) -> Result<Row, String> {
+/// One row from its fields.
+pub(super) fn row([filename, fold, target, category]: [&str; 4], line: u64) -> Result<Row, String> {
     let stem = filename.rsplit_once('.').map_or(filename, |(stem, _)| stem);
     if stem.is_empty() || filename.contains(['/', '\\']) {
         return Err(format!("'{filename}' is not the name of a clip"));
@@ -80,12 +86,17 @@ pub(super) fn classes(path: &Path, rows: &[Row]) -> Result<Vec<String>, DataErro
 /// The files of the audio folder by stem: (stem, file name). Hidden files are not looked at.
 pub(super) fn files(folder: &Path) -> Result<BTreeMap<String, String>, DataError> {
     let unreadable = |source| DataError::Unreadable { path: folder.to_owned(), source };
-    let mut files: BTreeMap<String, String> = BTreeMap::new();
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         names.push(entry.map_err(unreadable)?.file_name().to_string_lossy().into_owned());
     }
     names.sort();
+    by_stem(folder, names)
+}
+
+/// Sorted names of files in `folder` by stem, each stem once.
+pub(super) fn by_stem(folder: &Path, names: Vec<String>) -> Result<BTreeMap<String, String>, DataError> {
+    let mut files: BTreeMap<String, String> = BTreeMap::new();
     for name in names.into_iter().filter(|name| !name.starts_with('.')) {
         let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem).to_owned();
         if let Some(other) = files.insert(stem, name.clone()) {

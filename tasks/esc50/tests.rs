@@ -1,9 +1,12 @@
 //! ESC-50 on small made-up folders, one fault at a time, and on the real one where it is at hand.
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
+mod packed;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::form::Form;
 use super::*;
 use crate::support::{outside_data, wav_bytes};
 use crate::{Fbank, Limits, resample};
@@ -11,10 +14,10 @@ use crate::{Fbank, Limits, resample};
 const SAMPLES: usize = 800;
 const TINY: Variant = Variant {
     name: "tiny",
+    form: Form::Folder,
     endings: &["wav"],
     clips: 250,
-    sample_rate: 16_000,
-    samples: SAMPLES,
+    sound: Some((16_000, SAMPLES)),
     manifest: None,
 };
 
@@ -247,7 +250,7 @@ fn a_clip_that_is_not_what_the_variant_says_is_named() {
 fn a_pinned_variant_names_an_altered_or_cut_file() {
     let fake = Fake::new();
     let pool = store::pool(1).unwrap();
-    let manifest = find(fake.0.path(), &[TINY], false, &pool, &())
+    let manifest = find(fake.0.path(), &[TINY], &fake.request(), &pool, &())
         .map_err(|e| e.to_string())
         .unwrap()
         .manifest;
@@ -339,7 +342,7 @@ fn a_missing_clip_is_named_as_its_variant_names_it() {
         category: "dog".into(),
         line: 2,
     };
-    let [pinned, original] = &VARIANTS;
+    let [pinned, original, ..] = &VARIANTS;
     assert_eq!(
         layout::expected_file(pinned, &row("1-100032-A-0")),
         "audio/1-100032-A-0.flac"

@@ -2,7 +2,7 @@
 //! name is always the whole file.
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
-mod server;
+pub(crate) mod server;
 
 use std::process::{Command, Stdio};
 use std::time::Instant;

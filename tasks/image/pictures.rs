@@ -1,11 +1,10 @@
 //! Files of pictures as model inputs: the centre for judging, or a random view for training.
 
-use std::path::Path;
-
 use bridle_seed::Stream;
 
 use super::{ImageAugment, PICTURE_VERSION, Picture, Resizer, decode, to_values};
 use crate::media::{Media, Views};
+use crate::shelf::Raw;
 use crate::synthetic_image::normalise_channels;
 use crate::{DataError, InputSpec};
 
@@ -60,7 +59,7 @@ impl Media for Pictures {
         format!("pictures {PICTURE_VERSION}")
     }
 
-    fn view(&self, file: &Path) -> Result<Vec<f32>, String> {
+    fn view(&self, file: Raw) -> Result<Vec<f32>, String> {
         let centre = Resizer::default().centre(&read(file)?, self.side);
         Ok(to_values(&centre))
     }
@@ -73,13 +72,13 @@ impl Media for Pictures {
         true
     }
 
-    fn drawn(&self, file: &Path, views: Views, stream: &mut Stream) -> Result<Vec<f32>, String> {
+    fn drawn(&self, file: Raw, views: Views, stream: &mut Stream) -> Result<Vec<f32>, String> {
         let augment = self.augment(views);
         Ok(augment.input(&read(file)?, self.side, self.mean, self.std, stream))
     }
 }
 
-fn read(file: &Path) -> Result<Picture, String> {
-    let content = std::fs::read(file).map_err(|error| format!("it cannot be read: {error}"))?;
+fn read(file: Raw) -> Result<Picture, String> {
+    let (content, _) = file.read()?;
     decode(&content).map_err(|error| error.to_string())
 }

@@ -1,6 +1,8 @@
 //! ImageNet's layout on small made-up folders, one fault at a time, and on real subsets where they are at hand.
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
+mod packed;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -168,10 +170,12 @@ fn what_is_not_the_full_set_is_named() {
 
 #[test]
 fn a_thousand_classes_with_wrong_counts_are_not_the_full_set() {
-    let files = Vec::new();
-    let found = Found {
+    let found = Contents {
+        form: "tiny",
+        shelf: Shelf::folder(Path::new("SET")),
+        lists: Vec::new(),
+        entries: Vec::new(),
         classes: classes(),
-        files,
     };
     let error = check_full(Path::new("SET"), &found).unwrap_err();
     insta::assert_snapshot!(error, @"SET has 0 pictures in train, not 1281167");

@@ -67,7 +67,10 @@ fn located(
     let path = match (given, all.filter(|value| !value.is_empty())) {
         (Some(given), _) => given.to_owned(),
         (None, Some(all)) => Path::new(all).join(task),
-        (None, None) => return Err(DataError::NoFolderGiven { task, original }),
+        (None, None) => {
+            let fetch = "";
+            return Err(DataError::NoFolderGiven { task, original, fetch });
+        }
     };
     if path.is_dir() {
         Ok(path)

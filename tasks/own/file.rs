@@ -103,7 +103,7 @@ pub(super) struct TaskFile {
     /// The kind of files.
     #[serde(rename = "modality")]
     pub kind: Kind,
-    /// A folder of one folder per class; relative to the task file, as all paths.
+    /// A folder, or a zip or tar file, of one folder per class; relative to the task file, as all paths.
     pub folder: Option<PathBuf>,
     /// A table, `path,label[,split|,fold]`.
     pub csv: Option<PathBuf>,
@@ -182,6 +182,12 @@ fn advised(message: &str, key: &str) -> String {
     }
 }
 
+/// Whether a folder may stand packed under this name.
+fn is_archive(path: &Path) -> bool {
+    let ends = |ending: &str| path.extension().is_some_and(|found| found.eq_ignore_ascii_case(ending));
+    path.is_file() && (ends("zip") || ends("tar"))
+}
+
 impl TaskFile {
     /// An error about one of its keys, at the key's line, or at the first if it is not there.
     pub fn bad(&self, key: &str, reason: String) -> DataError {
@@ -213,9 +219,13 @@ impl TaskFile {
         let place =
             |key: &str, path: &Path, what: &str| self.bad(key, format!("`{key}`: {} is no {what}", path.display()));
         match (&self.folder, &self.csv) {
-            (Some(folder), _) if !folder.is_dir() => return Err(place("folder", folder, "folder")),
+            (Some(folder), _) if !folder.is_dir() && !is_archive(folder) => {
+                return Err(place("folder", folder, "folder"));
+            }
             (_, Some(csv)) if !csv.is_file() => return Err(place("csv", csv, "file")),
-            (_, Some(_)) if !self.root().is_dir() => return Err(place("root", &self.root(), "folder")),
+            (_, Some(_)) if !self.root().is_dir() && !is_archive(&self.root()) => {
+                return Err(place("root", &self.root(), "folder"));
+            }
             _ => {}
         }
         if self.folds.is_some() && self.holdout.is_some() {

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::file::Measured;
 use crate::listed::Listing;
 use crate::media::Media;
+use crate::shelf::Shelf;
 use crate::{DataError, InputSpec, Split, store};
 
 /// Training samples that are read, spread evenly over the list.
@@ -15,7 +16,12 @@ type Sums = (usize, Vec<(f64, f64)>);
 
 /// Mean and standard deviation per channel over a fixed sample of the training data; of sound, one channel three times.
 /// Samples that cannot be read are left out here, and named when the data is opened.
-pub(super) fn statistics(listing: &Listing, media: &dyn Media, input: &InputSpec) -> Result<Measured, DataError> {
+pub(super) fn statistics(
+    listing: &Listing,
+    shelf: &Shelf,
+    media: &dyn Media,
+    input: &InputSpec,
+) -> Result<Measured, DataError> {
     let channels = if matches!(input, InputSpec::Audio { .. }) { 1 } else { 3 };
     let training: Vec<usize> = (0..listing.entries.len())
         .filter(|&index| listing.entries[index].split == Split::Train)
@@ -25,7 +31,7 @@ pub(super) fn statistics(listing: &Listing, media: &dyn Media, input: &InputSpec
         .map(|number| training[number * training.len() / count])
         .collect();
     let sums = |&index: &usize| {
-        let values = listing.view(media, index)?;
+        let values = listing.view(shelf, media, index)?;
         let sums = |values: &[f32]| {
             values
                 .iter()

@@ -1,10 +1,11 @@
 //! The table of one's own samples: `path,label`, and perhaps `split` or `fold`.
 
 use std::collections::BTreeSet;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use super::Found;
 use crate::listed::Entry;
+use crate::shelf::Shelf;
 use crate::{DataError, Split, Target};
 
 /// Separates several labels of one sample.
@@ -99,14 +100,8 @@ fn found(csv: &Path, root: &Path, lines: Vec<Line>, split: bool) -> Result<Found
         .map(|(number, class)| (class.as_str(), number))
         .collect();
     let several = lines.iter().any(|line| line.labels.len() > 1);
-    // where the files lie below the table, the table is one of the data set's files
-    let base = csv
-        .parent()
-        .and_then(|base| Some((base, root.strip_prefix(base).ok()?, csv.file_name()?)));
-    let name = |id: &str| match base {
-        Some((_, below, _)) => below.join(id).to_string_lossy().into_owned(),
-        None => id.to_owned(),
-    };
+    let Place { shelf, below, lists } = place(csv, root)?;
+    let name = |id: &str| below.join(id).to_string_lossy().into_owned();
     let entry = |Line {
                      id,
                      labels,
@@ -121,7 +116,7 @@ fn found(csv: &Path, root: &Path, lines: Vec<Line>, split: bool) -> Result<Found
         } else {
             Target::Class(numbers[0])
         };
-        let file = root.join(&id).is_file().then(|| name(&id));
+        let file = Some(name(&id)).filter(|file| shelf.has(file));
         Entry {
             id,
             file,
@@ -131,18 +126,41 @@ fn found(csv: &Path, root: &Path, lines: Vec<Line>, split: bool) -> Result<Found
         }
     };
     let entries = lines.into_iter().map(entry).collect();
-    let lists = base
-        .iter()
-        .map(|(_, _, list)| list.to_string_lossy().into_owned())
-        .collect();
-    let root = base.map_or(root, |(base, ..)| base).to_owned();
     Ok(Found {
-        root,
+        shelf,
         lists,
         entries,
         classes,
         split,
     })
+}
+
+/// Where the files of a table lie.
+struct Place {
+    shelf: Shelf,
+    /// What paths are relative to, within the shelf.
+    below: PathBuf,
+    /// The table, if it is one of the data set's files.
+    lists: Vec<String>,
+}
+
+/// `root` is a folder or an archive. Where it lies below the table, the table is one of the data set's files.
+fn place(csv: &Path, root: &Path) -> Result<Place, String> {
+    let beside = csv.parent();
+    let beside = beside.and_then(|base| Some((base, root.strip_prefix(base).ok()?, csv.file_name()?)));
+    let list = beside.map(|(_, _, list)| list.to_string_lossy().into_owned());
+    let (base, below) = match beside {
+        Some((base, below, _)) => (base, below.to_owned()),
+        None if root.is_file() => (
+            root.parent().unwrap_or(Path::new("")),
+            PathBuf::from(root.file_name().unwrap_or_default()),
+        ),
+        None => (root, PathBuf::new()),
+    };
+    let archive = root.is_file().then(|| below.to_string_lossy().into_owned());
+    let shelf = Shelf::open(base, archive.into_iter().collect()).map_err(|error| error.to_string())?;
+    let lists = list.into_iter().collect();
+    Ok(Place { shelf, below, lists })
 }
 
 /// Both parts must have samples; folds are numbered from 1 without gaps.

@@ -1,6 +1,8 @@
 //! Task files over made-up and real data, one fault at a time.
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
+mod packed;
+
 use std::collections::BTreeMap;
 
 use bridle_seed::Seed;

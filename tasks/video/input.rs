@@ -1,11 +1,10 @@
 //! Video files as model inputs.
 
-use std::path::Path;
-
 use bridle_seed::Stream;
 
 use super::{CLIP_VERSION, ClipView, Ffmpeg, VideoAugment, VideoError, VideoFacts};
 use crate::media::{Media, Views};
+use crate::shelf::Raw;
 use crate::synthetic_image::normalise_channels;
 use crate::{DataError, InputSpec};
 
@@ -70,10 +69,12 @@ impl Clips {
         })
     }
 
-    fn values(&self, file: &Path, choose: impl FnOnce(&VideoFacts) -> ClipView) -> Result<Vec<f32>, String> {
+    fn values(&self, file: Raw, choose: impl FnOnce(&VideoFacts) -> ClipView) -> Result<Vec<f32>, String> {
+        // FFmpeg moves to and fro in a file, and the index of many lies at their end
+        let file = file.on_disk()?;
         let clip = || {
-            let facts = self.ffmpeg.probe(file)?;
-            self.ffmpeg.view(file, &facts, choose(&facts), self.side)
+            let facts = self.ffmpeg.probe(file.path())?;
+            self.ffmpeg.view(file.path(), &facts, choose(&facts), self.side)
         };
         clip()
             .map(|clip| clip.planes())
@@ -86,7 +87,7 @@ impl Media for Clips {
         format!("clips {CLIP_VERSION} stride {}", self.stride)
     }
 
-    fn view(&self, file: &Path) -> Result<Vec<f32>, String> {
+    fn view(&self, file: Raw) -> Result<Vec<f32>, String> {
         self.values(file, |facts| ClipView::evaluation(facts, self.frames, self.stride))
     }
 
@@ -99,7 +100,7 @@ impl Media for Clips {
     }
 
     /// The same for either purpose.
-    fn drawn(&self, file: &Path, _views: Views, stream: &mut Stream) -> Result<Vec<f32>, String> {
+    fn drawn(&self, file: Raw, _views: Views, stream: &mut Stream) -> Result<Vec<f32>, String> {
         let choose = |facts: &VideoFacts| ClipView::training(facts, self.frames, self.stride, &self.augment, stream);
         let mut values = self.values(file, choose)?;
         self.normalise(&mut values);

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::progress::TerminalProgress;
 use crate::request::RunRequest;
-use bridle_tasks::DataFacts;
+use bridle_tasks::{CopyReport, DataError, DataFacts};
 
 /// What was found of the data set.
 pub(super) struct DataReport {
@@ -13,22 +13,38 @@ pub(super) struct DataReport {
     pub all: usize,
     /// Training samples of the first fold.
     pub training: usize,
+    /// Counts, sizes, and statistics of a fixed sample of the inputs.
+    pub copy: CopyReport,
+    /// What of that is not as it is known of the variant.
+    pub differences: Vec<String>,
 }
 
 impl DataReport {
-    /// Opens the data set as `run` would, with its features in a folder that is gone afterwards.
+    /// Opens the data set as `run` would, but for fetching it, with its features in a folder that is gone afterwards.
     pub fn look(request: &RunRequest) -> Result<Self> {
         let mut open = request.open_request();
         let scratch = std::env::temp_dir().join(format!("bridle-bench-check-{}", std::process::id()));
         open.cache = scratch.clone();
-        let opened = request.task.open(&open, &TerminalProgress::default());
-        let found = opened.map(|dataset| Self {
-            all: dataset.samples.len(),
-            training: dataset.split(request.folds[0]).0.len(),
-            facts: dataset.facts,
-        });
+        open.offline = true;
+        let look = || {
+            let dataset = request.task.open(&open, &TerminalProgress::default())?;
+            let copy = CopyReport::measure(&dataset, &open.input)?;
+            Ok::<_, DataError>(Self {
+                all: dataset.samples.len(),
+                training: dataset.split(request.folds[0]).0.len(),
+                facts: dataset.facts,
+                differences: copy.verify(true)?,
+                copy,
+            })
+        };
+        let found = look();
         // a folder left behind in the system's temporary folder is harmless
         let _ = std::fs::remove_dir_all(scratch);
         Ok(found?)
+    }
+
+    /// Refuses a copy that is not what is known of its variant, unless that is allowed.
+    pub fn verify(&self, allow_different: bool) -> Result<()> {
+        Ok(self.copy.verify(allow_different).map(drop)?)
     }
 }

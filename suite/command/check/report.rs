@@ -1,7 +1,7 @@
 //! What `check` prints: the same facts for people and for programs.
 
-use super::Needs;
 use super::data::DataReport;
+use super::{Needs, copy};
 use crate::error::{Failure, Result};
 use crate::estimate::PhaseCost;
 use crate::machine;
@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 pub(super) struct Report<'a> {
     request: &'a RunRequest,
     data: &'a Result<DataReport>,
+    /// Whether the data is what is known of it.
+    copy: &'a Result<()>,
     backend: &'a Result<BackendState>,
     out: &'a Result<()>,
     /// None as long as the data was not found: then nobody knows how many samples there are.
@@ -25,6 +27,7 @@ impl<'a> Report<'a> {
     pub fn new(
         request: &'a RunRequest,
         data: &'a Result<DataReport>,
+        copy: &'a Result<()>,
         backend: &'a Result<BackendState>,
         out: &'a Result<()>,
     ) -> Self {
@@ -35,6 +38,7 @@ impl<'a> Report<'a> {
         Self {
             request,
             data,
+            copy,
             backend,
             out,
             needs,
@@ -43,8 +47,11 @@ impl<'a> Report<'a> {
 
     /// Lines of `topic  facts`, then the plan.
     pub fn text(&self) -> String {
-        let mut lines = vec![
-            ("data", self.data.as_ref().map_or_else(stopper, data_line)),
+        let mut lines = vec![("data", self.data.as_ref().map_or_else(stopper, data_line))];
+        if let Ok(found) = self.data {
+            lines.extend(copy::lines(found));
+        }
+        lines.extend([
             (
                 "backend",
                 self.backend
@@ -55,7 +62,7 @@ impl<'a> Report<'a> {
                 "records",
                 self.out.as_ref().map_or_else(stopper, |()| self.records_line()),
             ),
-        ];
+        ]);
         if let Some(needs) = &self.needs {
             lines.extend(needs.lines(&self.request.plan));
         }
@@ -72,6 +79,7 @@ impl<'a> Report<'a> {
         let problems = [
             self.out.as_ref().err(),
             self.data.as_ref().err(),
+            self.copy.as_ref().err(),
             self.backend.as_ref().err(),
         ];
         let problem = |failure: &Failure| json!({"exit_code": failure.exit().code(), "message": failure.message()});
@@ -81,6 +89,8 @@ impl<'a> Report<'a> {
             "seeds": self.request.seeds,
             "folds": self.request.folds,
             "data": self.data.as_ref().ok().map(|found| &found.facts),
+            "copy": self.data.as_ref().ok().map(|found| &found.copy),
+            "differences": self.data.as_ref().ok().map(|found| &found.differences),
             "backend": {
                 "name": self.request.backend.name.as_str(), "dtype": self.request.dtype.word(),
                 "device": self.request.backend.device, "threads": self.threads(),

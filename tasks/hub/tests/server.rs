@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use sha2::Digest;
 
-pub(super) const REPOSITORY: &str = "someone/sounds";
+pub(crate) const REPOSITORY: &str = "someone/sounds";
 /// Listings come in pages, as the hub's do.
 const PAGE: usize = 64;
 
 /// What goes wrong with the bytes of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     None,
     /// The connection ends in the middle.
     Cut,
@@ -36,7 +36,7 @@ pub(super) enum Fault {
     NoRanges,
 }
 
-pub(super) struct Stored {
+pub(crate) struct Stored {
     pub name: String,
     pub content: Vec<u8>,
     pub pointed: bool,
@@ -59,7 +59,7 @@ impl Stored {
 }
 
 /// How the server behaves from now on.
-pub(super) struct State {
+pub(crate) struct State {
     pub commit: String,
     pub fault: Fault,
     /// How often the fault meets each file; 0 for never.
@@ -74,17 +74,24 @@ pub(super) struct State {
     pub resumed: usize,
     /// A token without which nothing is given.
     pub token: Option<String>,
+    /// Whose files these are.
+    pub repository: &'static str,
 }
 
-pub(super) struct Hub {
+pub(crate) struct Hub {
     pub address: String,
     pub files: Arc<Vec<Stored>>,
     pub state: Arc<Mutex<State>>,
 }
 
 impl Hub {
-    /// A hub with these files; its threads end with the test's process.
+    /// A hub with these files in its one repository; its threads end with the test's process.
     pub fn new(files: Vec<Stored>) -> Self {
+        Self::of(REPOSITORY, files)
+    }
+
+    /// The same with another repository.
+    pub fn of(repository: &'static str, files: Vec<Stored>) -> Self {
         // two ports are two origins: files beside git come from elsewhere
         let [listener, cdn] = [0, 1].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
         let [address, cdn_address] =
@@ -99,6 +106,7 @@ impl Hub {
             answers: 0,
             resumed: 0,
             token: None,
+            repository,
         };
         let hub = Self {
             address: address.clone(),
@@ -174,7 +182,10 @@ impl Connection {
         // the only character of the tests' names that addresses cannot have
         let path = first.split(' ').nth(1).unwrap_or("").replace("%20", " ");
         let (path, query) = path.split_once('?').unwrap_or((&path, ""));
-        let token = self.state.lock().unwrap().token.clone();
+        let (token, repository) = {
+            let state = self.state.lock().unwrap();
+            (state.token.clone(), state.repository)
+        };
         if !self.is_cdn && token.is_some_and(|token| headers.get("authorization") != Some(&format!("Bearer {token}"))) {
             return self.answer(401, "", b"{}");
         }
@@ -182,8 +193,8 @@ impl Connection {
         if self.is_cdn && headers.contains_key("authorization") {
             return self.answer(400, "", b"{}");
         }
-        let api = format!("/api/datasets/{REPOSITORY}/");
-        let resolve = format!("/datasets/{REPOSITORY}/resolve/");
+        let api = format!("/api/datasets/{repository}/");
+        let resolve = format!("/datasets/{repository}/resolve/");
         if let Some(rest) = path.strip_prefix(&api) {
             self.list(rest, query)
         } else if let Some((commit, name)) = path.strip_prefix(&resolve).and_then(|rest| rest.split_once('/')) {
@@ -197,15 +208,15 @@ impl Connection {
     }
 
     fn list(&mut self, rest: &str, query: &str) -> std::io::Result<()> {
-        let (commit, status) = {
+        let (commit, status, repository) = {
             let state = self.state.lock().unwrap();
-            (state.commit.clone(), state.listing)
+            (state.commit.clone(), state.listing, state.repository)
         };
         if let Some(status) = status {
             return self.answer(status, "", b"{\"error\":\"as the test wants it\"}");
         }
         if rest.starts_with("revision/") {
-            let body = serde_json::json!({"id": REPOSITORY, "sha": commit, "gated": false});
+            let body = serde_json::json!({"id": repository, "sha": commit, "gated": false});
             return self.answer(200, "", body.to_string().as_bytes());
         }
         let page = query.split('&').find_map(|part| part.strip_prefix("cursor="));
@@ -221,7 +232,7 @@ impl Connection {
         let entries: Vec<_> = self.files.iter().skip(page * PAGE).take(PAGE).map(entry).collect();
         let next = match (page + 1) * PAGE < self.files.len() {
             true => format!(
-                "Link: <{}/api/datasets/{REPOSITORY}/{rest}?recursive=true&cursor={}>; rel=\"next\"\r\n",
+                "Link: <{}/api/datasets/{repository}/{rest}?recursive=true&cursor={}>; rel=\"next\"\r\n",
                 self.addresses[0],
                 page + 1
             ),
