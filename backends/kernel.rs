@@ -13,6 +13,7 @@ mod lanes;
 mod libtorch;
 pub mod plain;
 mod product;
+mod team;
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -50,8 +51,20 @@ pub trait Ops: Backend {
         plain::self_attention(qkv, heads)
     }
 
-    /// Gradient of [`Ops::self_attention`] at `qkv` [B, T, 3D], given that of its result, [B, T, D].
-    fn self_attention_backward(qkv: Tensor<Self, 3>, grad: Tensor<Self, 3>, heads: usize) -> Tensor<Self, 3> {
+    /// [`Ops::self_attention`], and what its gradient can use: the logarithm of each query's sum of exponentials
+    /// [B, H, T], where the backend has it at hand.
+    fn self_attention_with_sums(qkv: Tensor<Self, 3>, heads: usize) -> (Tensor<Self, 3>, Option<Tensor<Self, 3>>) {
+        (Self::self_attention(qkv, heads), None)
+    }
+
+    /// Gradient of [`Ops::self_attention`] at `qkv` [B, T, 3D], given its result, [B, T, D], with the sums, and the
+    /// gradient of the result, [B, T, D].
+    fn self_attention_backward(
+        qkv: Tensor<Self, 3>,
+        _result: (Tensor<Self, 3>, Option<Tensor<Self, 3>>),
+        grad: Tensor<Self, 3>,
+        heads: usize,
+    ) -> Tensor<Self, 3> {
         plain::self_attention_backward(qkv, grad, heads)
     }
 
@@ -151,6 +164,24 @@ pub struct AdamWFactors {
     pub rate: f64,
     /// Root of the second moment's bias correction.
     pub root: f64,
+}
+
+impl AdamWFactors {
+    /// beta1, 1 - beta1, beta2, 1 - beta2, epsilon, keep, rate, root: what the loop over slices takes.
+    fn in_order(&self) -> [f32; 8] {
+        let rests = [1.0 - self.beta1, 1.0 - self.beta2];
+        [
+            self.beta1,
+            rests[0],
+            self.beta2,
+            rests[1],
+            self.epsilon,
+            self.keep,
+            self.rate,
+            self.root,
+        ]
+        .map(|factor| factor as f32)
+    }
 }
 
 #[cfg(feature = "cuda")]

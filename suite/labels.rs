@@ -4,7 +4,6 @@ use crate::input;
 use crate::progress::TerminalProgress;
 use bridle::codebook::Picks;
 use bridle::mask::Mask;
-use bridle::quantizer::Mode;
 use bridle::tokenizer::{Source, Tokenizer};
 use bridle::weights::Values;
 use bridle_backends::Ops;
@@ -73,7 +72,7 @@ impl Labels {
         let geometry = *tokenizer.vit.geometry();
         if let Some(samples) = starting {
             let x = input::batch(dataset, samples, &geometry, device)?;
-            tokenizer.quantize(x, source, Mode::Eval, picks);
+            tokenizer.codes(x, source, picks);
         }
         progress.start("labels", samples.len() as u64);
         let mut codes = HashMap::with_capacity(samples.len());
@@ -81,7 +80,7 @@ impl Labels {
         let mut width = 1;
         for samples in samples.chunks(batch) {
             let x = input::batch(dataset, samples, &geometry, device)?;
-            let found = tokenizer.quantize(x, source, Mode::Eval, picks).codes;
+            let found = tokenizer.codes(x, source, picks);
             let [_, tokens, levels] = found.dims();
             width = levels;
             let found: Vec<i64> = found.into_data().iter::<i64>().collect();

@@ -37,7 +37,10 @@ fn every_task_is_checked_and_timed_under_the_keys_of_the_peer() {
     let folder = tempfile::tempdir().unwrap();
     let report = report(folder.path(), "");
     insta::assert_json_snapshot!("config", report["config"]);
-    insta::assert_json_snapshot!("keys", (keys(&report), keys(&report["runtime"]), keys(&report["results"])));
+    insta::assert_json_snapshot!(
+        "keys",
+        (keys(&report), keys(&report["runtime"]), keys(&report["results"]))
+    );
     for row in report["results"].as_object().unwrap().values() {
         let [median, min, max, per_s] = ["median_s", "min_s", "max_s", "per_s"].map(|key| row[key].as_f64().unwrap());
         assert!(0.0 < min && min <= median && median <= max, "{row}");
@@ -52,7 +55,11 @@ fn the_models_have_the_parameters_of_the_peers() {
     let folder = tempfile::tempdir().unwrap();
     for (options, encoder, tokenizer) in [
         ("", 6_338_560, 6_945_280),
-        ("--decoder-dim 64 --decoder-depth 2 --decoder-heads 2 --codes 32 --code-dim 16 --levels 2", 5_504_960, 6_806_800),
+        (
+            "--decoder-dim 64 --decoder-depth 2 --decoder-heads 2 --codes 32 --code-dim 16 --levels 2",
+            5_504_960,
+            6_806_800,
+        ),
         ("--quantizer vq --codes 1024", 6_338_560, 6_945_280),
         ("--decoder swin", 6_349_344, 6_945_280),
         ("--input image-224", 6_436_864, 7_043_584),

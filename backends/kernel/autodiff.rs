@@ -22,13 +22,14 @@ fn float<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
 struct SelfAttention;
 
 impl<B: Ops> Backward<B, 1> for SelfAttention {
-    /// qkv, heads.
-    type State = (FloatTensor<B>, usize);
+    /// qkv, the result with its sums, heads.
+    type State = (FloatTensor<B>, FloatTensor<B>, Option<FloatTensor<B>>, usize);
 
     fn backward(self, ops: ops::Ops<Self::State, 1>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
-        let (qkv, heads) = ops.state;
+        let (qkv, result, sums, heads) = ops.state;
+        let result = (wrap(result), sums.map(wrap));
         ops::unary::<B, _>(ops.parents, ops.node, grads, |grad| {
-            float(B::self_attention_backward(wrap(qkv), wrap(grad), heads))
+            float(B::self_attention_backward(wrap(qkv), result, wrap(grad), heads))
         });
     }
 }
@@ -94,8 +95,9 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Autodiff<B, C> {
                 .stateful()
             {
                 OpsKind::Tracked(prep) => {
-                    let output = float(B::self_attention(wrap(qkv.primitive.clone()), heads));
-                    prep.finish((qkv.primitive, heads), output)
+                    let (output, sums) = B::self_attention_with_sums(wrap(qkv.primitive.clone()), heads);
+                    let output = float(output);
+                    prep.finish((qkv.primitive, output.clone(), sums.map(float), heads), output)
                 }
                 OpsKind::UnTracked(prep) => prep.finish(float(B::self_attention(wrap(qkv.primitive), heads))),
             },

@@ -2,6 +2,7 @@
 
 use super::flex_attention::{self, Sizes};
 use super::flex_rows::{self, Mlp};
+use super::team::Team;
 use super::{AdamWFactors, AdamWState, MlpTensors, NormGrads, Ops, is_plain, plain};
 use burn::tensor::{DType, Shape, Tensor, TensorData, TensorPrimitive};
 use burn_flex::{Flex, FlexTensor};
@@ -87,7 +88,12 @@ impl Ops for Flex {
         )
     }
 
-    fn self_attention_backward(qkv: Tensor<Self, 3>, grad: Tensor<Self, 3>, heads: usize) -> Tensor<Self, 3> {
+    fn self_attention_backward(
+        qkv: Tensor<Self, 3>,
+        _result: (Tensor<Self, 3>, Option<Tensor<Self, 3>>),
+        grad: Tensor<Self, 3>,
+        heads: usize,
+    ) -> Tensor<Self, 3> {
         if !is_fast(&qkv) {
             return plain::self_attention_backward(qkv, grad, heads);
         }
@@ -126,9 +132,17 @@ impl Ops for Flex {
         }
         let [count, width] = rows.dims();
         let (rows, scale, grad) = (Slice::new(rows), Slice::new(scale), Slice::new(grad));
-        let [rows, scale, shift] = flex_rows::norm_backward(rows.get(), scale.get(), grad.get(), epsilon as f32);
+        let mut out = vec![0.0; count * width];
+        let [scale, shift] = flex_rows::norm_backward(
+            Team::Rayon,
+            &mut out,
+            rows.get(),
+            scale.get(),
+            grad.get(),
+            epsilon as f32,
+        );
         NormGrads {
-            rows: tensor(rows, [count, width]),
+            rows: tensor(out, [count, width]),
             scale: tensor(scale, [width]),
             shift: tensor(shift, [width]),
         }
@@ -177,23 +191,15 @@ impl Ops for Flex {
         if !is_fast(&grad) {
             return plain::adamw_step(state, grad, factors);
         }
-        let AdamWFactors {
-            beta1,
-            beta2,
-            epsilon,
-            keep,
-            rate,
-            root,
-        } = *factors;
-        let factors = [beta1, 1.0 - beta1, beta2, 1.0 - beta2, epsilon, keep, rate, root].map(|factor| factor as f32);
         let grad = Slice::new(grad);
         let [mut weights, mut first, mut second] = [state.weights, state.first, state.second].map(|t| Slice::new(t).0);
         flex_rows::adamw(
+            Team::Rayon,
             slice_mut(&mut weights),
             slice_mut(&mut first),
             slice_mut(&mut second),
             grad.get(),
-            factors,
+            factors.in_order(),
         );
         let [weights, first, second] =
             [weights, first, second].map(|tensor| Tensor::from_primitive(TensorPrimitive::Float(tensor)));

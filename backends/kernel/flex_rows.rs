@@ -1,9 +1,10 @@
-//! Row-wise operations on flex: norm, MLP and the AdamW update, in blocks of rows that stay in a core's cache.
+//! Row-wise operations on slices: norm, MLP and the AdamW update, in blocks of rows that stay in a core's cache.
 //!
 //! Blocks have a fixed size and sums over blocks are taken in their order, so results do not depend on threads.
 
 use super::lanes;
 use super::product::{Matrix, Threads, product};
+use super::team::Team;
 use rayon::prelude::*;
 
 /// Rows of one block.
@@ -22,28 +23,31 @@ pub(super) fn norm(rows: &[f32], scale: &[f32], shift: &[f32], epsilon: f32) -> 
     out
 }
 
-/// Gradients of [`norm`]: of rows [N, D], scale [D] and shift [D].
-pub(super) fn norm_backward(rows: &[f32], scale: &[f32], grad: &[f32], epsilon: f32) -> [Vec<f32>; 3] {
+/// Gradients of [`norm`]: of rows into `out` [N, D]; of scale [D] and shift [D] returned.
+pub(super) fn norm_backward(
+    team: Team,
+    out: &mut [f32],
+    rows: &[f32],
+    scale: &[f32],
+    grad: &[f32],
+    epsilon: f32,
+) -> [Vec<f32>; 2] {
     let width = scale.len();
-    let mut out = vec![0.0; rows.len()];
     let block = BLOCK * width;
-    let given = rows.par_chunks(block).zip(grad.par_chunks(block));
-    let partial: Vec<_> = out
-        .par_chunks_mut(block)
-        .zip(given)
-        .map(|(out, (rows, grad))| {
-            let mut sums = [vec![0.0; width], vec![0.0; width]];
-            let [scale_grad, shift_grad] = &mut sums;
-            lanes::norm_rows_backward(out, scale_grad, shift_grad, rows, scale, grad, epsilon);
-            sums
-        })
-        .collect();
-    let (mut scale_grad, mut shift_grad) = (vec![0.0; width], vec![0.0; width]);
-    for [scale, shift] in &partial {
-        lanes::add_rows(&mut scale_grad, scale);
-        lanes::add_rows(&mut shift_grad, shift);
+    let mut partial = vec![[vec![0.0; width], vec![0.0; width]]; rows.len().div_ceil(block)];
+    let given = rows.chunks(block).zip(grad.chunks(block));
+    let results = out.chunks_mut(block).zip(&mut partial);
+    team.share(results.zip(given).collect(), |((out, sums), (rows, grad))| {
+        let [scale_grad, shift_grad] = sums;
+        lanes::norm_rows_backward(out, scale_grad, shift_grad, rows, scale, grad, epsilon);
+    });
+    let mut sums = [vec![0.0; width], vec![0.0; width]];
+    for part in &partial {
+        for (sum, part) in sums.iter_mut().zip(part) {
+            lanes::add_rows(sum, part);
+        }
     }
-    [out, scale_grad, shift_grad]
+    sums
 }
 
 /// Sum of the rows of [N, `width`].
@@ -198,10 +202,17 @@ fn weight_grad(rows: &[f32], inputs: usize, grad: &[f32], outputs: usize) -> Vec
 }
 
 /// One AdamW update in place; the order of `factors` is that of [`lanes::adamw`].
-pub(super) fn adamw(weights: &mut [f32], first: &mut [f32], second: &mut [f32], grad: &[f32], factors: [f32; 8]) {
-    weights
-        .par_chunks_mut(FLAT_BLOCK)
-        .zip(first.par_chunks_mut(FLAT_BLOCK))
-        .zip(second.par_chunks_mut(FLAT_BLOCK).zip(grad.par_chunks(FLAT_BLOCK)))
-        .for_each(|((weights, first), (second, grad))| lanes::adamw(weights, first, second, grad, factors));
+pub(super) fn adamw(
+    team: Team,
+    weights: &mut [f32],
+    first: &mut [f32],
+    second: &mut [f32],
+    grad: &[f32],
+    factors: [f32; 8],
+) {
+    let moments = first.chunks_mut(FLAT_BLOCK).zip(second.chunks_mut(FLAT_BLOCK));
+    let items = weights.chunks_mut(FLAT_BLOCK).zip(moments).zip(grad.chunks(FLAT_BLOCK));
+    team.share(items.collect(), |((weights, (first, second)), grad)| {
+        lanes::adamw(weights, first, second, grad, factors);
+    });
 }

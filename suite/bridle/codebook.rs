@@ -4,7 +4,7 @@ use crate::config::{Learning, QuantizerConfig, SoftPick};
 use crate::init::Init;
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
 
 /// The random picks of a quantizer. Recorded picks can stand in for drawn ones.
 pub trait Picks {
@@ -122,19 +122,25 @@ impl<B: Backend> Codebook<B> {
             .reshape([rows, picks, 1])
             .equal(range.expand([rows, picks, count]))
             .float();
+        if picks == 1 {
+            return hot.reshape([rows, count]);
+        }
         hot.sum_dim(1).reshape([rows, count])
     }
 
-    /// The statistics of one batch: how many rows each code got [K], and their sum [K, d].
+    /// How many rows each code got in codes [M, S]: [K]. A sum of ones is exact in any order.
+    pub fn counts(&self, codes: Tensor<B, 2, Int>) -> Tensor<B, 1> {
+        let usage = self.usage.val().detach();
+        let codes = codes.flatten::<1>(0, 1);
+        let ones = Tensor::ones(codes.dims(), &codes.device());
+        usage.zeros_like().scatter(0, codes, ones, IndexingUpdateOp::Add)
+    }
+
+    /// The sum of each code's rows, [K, d].
     ///
     /// A matrix product, not a scatter: the order of summation is then fixed on every backend.
-    pub fn batch_statistics(&self, rows: Tensor<B, 2>, codes: Tensor<B, 2, Int>) -> (Tensor<B, 1>, Tensor<B, 2>) {
-        let hot = self.membership(codes);
-        let [_, count] = hot.dims();
-        (
-            hot.clone().sum_dim(0).reshape([count]),
-            hot.swap_dims(0, 1).matmul(rows),
-        )
+    pub fn sums(&self, rows: Tensor<B, 2>, codes: Tensor<B, 2, Int>) -> Tensor<B, 2> {
+        self.membership(codes).swap_dims(0, 1).matmul(rows)
     }
 
     /// Moves the usage average: decay * usage + (1 - decay) * counts.

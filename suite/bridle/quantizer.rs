@@ -43,6 +43,11 @@ pub trait Quantizer<B: Backend> {
     /// Quantizes latents [B, N, d]. The first call may also start the codebooks from this batch.
     fn forward(&mut self, latents: Tensor<B, 3>, mode: Mode, picks: &mut dyn Picks) -> Quantized<B>;
 
+    /// The codes alone, [B, N, Q], as `forward` in evaluation gives them: what labels are made of.
+    fn codes(&mut self, latents: Tensor<B, 3>, picks: &mut dyn Picks) -> Tensor<B, 3, Int> {
+        self.forward(latents, Mode::Eval, picks).codes
+    }
+
     /// The vectors of codes [B, N, Q]: [B, N, d], equal to what `forward` in evaluation gave with these codes.
     fn decode(&self, codes: Tensor<B, 3, Int>) -> Tensor<B, 3>;
 
@@ -94,6 +99,9 @@ macro_rules! quantizers {
         impl<B: Backend> Quantizer<B> for AnyQuantizer<B> {
             fn forward(&mut self, latents: Tensor<B, 3>, mode: Mode, picks: &mut dyn Picks) -> Quantized<B> {
                 match self { $(Self::$variant(quantizer) => quantizer.forward(latents, mode, picks)),+ }
+            }
+            fn codes(&mut self, latents: Tensor<B, 3>, picks: &mut dyn Picks) -> Tensor<B, 3, Int> {
+                match self { $(Self::$variant(quantizer) => quantizer.codes(latents, picks)),+ }
             }
             fn decode(&self, codes: Tensor<B, 3, Int>) -> Tensor<B, 3> {
                 match self { $(Self::$variant(quantizer) => quantizer.decode(codes)),+ }

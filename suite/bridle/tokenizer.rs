@@ -85,4 +85,10 @@ impl<B: Ops> Tokenizer<B> {
         let latents = self.latents(x, source, None);
         self.quantizer.forward(latents, mode, picks)
     }
+
+    /// The codes of all tokens in evaluation, [B, N, Q].
+    pub fn codes(&mut self, x: Tensor<B, 5>, source: Source, picks: &mut dyn Picks) -> Tensor<B, 3, Int> {
+        let latents = self.latents(x, source, None);
+        self.quantizer.codes(latents, picks)
+    }
 }

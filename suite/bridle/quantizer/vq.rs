@@ -48,9 +48,10 @@ impl<B: Backend> Quantizer<B> for VectorQuantizer<B> {
         let codes = book.assign(rows.clone(), 1, config.soft_pick);
         let vectors = book.lookup(codes.clone());
         if config.learning != Learning::Gradient {
-            let (counts, sums) = book.batch_statistics(rows.clone(), codes.clone());
+            let counts = book.counts(codes.clone());
             book.track_usage(counts.clone(), config.decay);
             if mode.trains() {
+                let sums = book.sums(rows.clone(), codes.clone());
                 book.average(counts, sums, config.decay);
                 let moved = unit(book.vectors.val().detach());
                 book.set_vectors(moved);
