@@ -4,19 +4,20 @@
 //! hold every override to the plain form, values and gradients. With gradients, each operation is one node of the
 //! graph that keeps its inputs and computes its gradients through the same trait.
 
+mod attention;
 mod autodiff;
 mod flex;
-mod flex_attention;
-mod flex_rows;
 mod lanes;
 #[cfg(feature = "tch")]
 mod libtorch;
 pub mod plain;
 mod product;
+mod rows;
+mod sliced;
 mod team;
 
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor};
 use std::cell::Cell;
 
 thread_local! {
@@ -51,21 +52,29 @@ pub trait Ops: Backend {
         plain::self_attention(qkv, heads)
     }
 
-    /// [`Ops::self_attention`], and what its gradient can use: the logarithm of each query's sum of exponentials
-    /// [B, H, T], where the backend has it at hand.
-    fn self_attention_with_sums(qkv: Tensor<Self, 3>, heads: usize) -> (Tensor<Self, 3>, Option<Tensor<Self, 3>>) {
-        (Self::self_attention(qkv, heads), None)
+    /// Gradient of [`Ops::self_attention`] at `qkv` [B, T, 3D], given that of its result, [B, T, D].
+    fn self_attention_backward(qkv: Tensor<Self, 3>, grad: Tensor<Self, 3>, heads: usize) -> Tensor<Self, 3> {
+        plain::self_attention_backward(qkv, grad, heads)
     }
 
-    /// Gradient of [`Ops::self_attention`] at `qkv` [B, T, 3D], given its result, [B, T, D], with the sums, and the
-    /// gradient of the result, [B, T, D].
-    fn self_attention_backward(
-        qkv: Tensor<Self, 3>,
-        _result: (Tensor<Self, 3>, Option<Tensor<Self, 3>>),
-        grad: Tensor<Self, 3>,
-        heads: usize,
-    ) -> Tensor<Self, 3> {
-        plain::self_attention_backward(qkv, grad, heads)
+    /// A linear layer on `rows` [N, K], with weight [K, M] and bias [M].
+    fn linear_rows(rows: Tensor<Self, 2>, weight: Tensor<Self, 2>, bias: Tensor<Self, 1>) -> Tensor<Self, 2> {
+        plain::linear_rows(rows, weight, bias)
+    }
+
+    /// Gradients of [`Ops::linear_rows`], given that of its result, [N, M]; that of the rows only if it is wanted.
+    fn linear_rows_backward(
+        rows: Tensor<Self, 2>,
+        weight: Tensor<Self, 2>,
+        grad: Tensor<Self, 2>,
+        wants_rows: bool,
+    ) -> LinearGrads<Self> {
+        plain::linear_rows_backward(rows, weight, grad, wants_rows)
+    }
+
+    /// For each of `rows` [N, d] the nearest of `vectors` [K, d], the lowest on ties: [N, 1]. It has no gradient.
+    fn nearest_codes(rows: Tensor<Self, 2>, vectors: Tensor<Self, 2>) -> Tensor<Self, 2, Int> {
+        plain::nearest_codes(rows, vectors)
     }
 
     /// Layer normalisation over the last axis of `rows` [N, D] with scale and shift [D].
@@ -112,6 +121,17 @@ pub trait Ops: Backend {
     fn adamw_step(state: AdamWState<Self>, grad: Tensor<Self, 1>, factors: &AdamWFactors) -> AdamWState<Self> {
         plain::adamw_step(state, grad, factors)
     }
+}
+
+/// Gradients of [`Ops::linear_rows`].
+#[derive(Clone, Debug)]
+pub struct LinearGrads<B: Backend> {
+    /// Of the rows [N, K], if wanted.
+    pub rows: Option<Tensor<B, 2>>,
+    /// Of the weight [K, M].
+    pub weight: Tensor<B, 2>,
+    /// Of the bias [M].
+    pub bias: Tensor<B, 1>,
 }
 
 /// Gradients of [`Ops::norm_rows`].

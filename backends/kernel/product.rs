@@ -1,4 +1,4 @@
-//! Matrix products over strided slices, on the `gemm` crate that burn-flex itself uses.
+//! Matrix products over strided slices in the calling thread, on the `gemm` crate that burn-flex itself uses.
 
 /// A matrix inside a slice: element (i, j) is at `i * row_stride + j * column_stride`.
 #[derive(Clone, Copy)]
@@ -12,7 +12,7 @@ pub(super) struct Matrix<'a> {
 
 impl<'a> Matrix<'a> {
     /// Rows of `columns` elements that start `row_stride` apart.
-    pub(super) fn new(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
+    pub(super) const fn new(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
         let matrix = Self {
             data,
             rows,
@@ -28,7 +28,7 @@ impl<'a> Matrix<'a> {
     }
 
     /// Rows of `columns` elements, one after another, as many as there are.
-    pub(super) fn dense(data: &'a [f32], columns: usize) -> Self {
+    pub(super) const fn dense(data: &'a [f32], columns: usize) -> Self {
         Self::new(data, data.len() / columns, columns, columns)
     }
 
@@ -53,40 +53,14 @@ const fn last_index(rows: usize, columns: usize, row_stride: usize, column_strid
     }
 }
 
-/// Who computes a product.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Threads {
-    /// The calling thread.
-    One,
-    /// Every thread, if the product is large enough to gain from it.
-    All,
-}
-
-/// Multiplications from which a product gains from more than one thread.
-const WORTH_SHARING: usize = 1 << 20;
-
 /// `out` = `factor` * `lhs` * `rhs`, plus what `out` held if `add`. Rows of `out` start `out_stride` apart.
-pub(super) fn product(
-    out: &mut [f32],
-    out_stride: usize,
-    lhs: Matrix<'_>,
-    rhs: Matrix<'_>,
-    factor: f32,
-    add: bool,
-    threads: Threads,
-) {
+pub(super) fn product(out: &mut [f32], out_stride: usize, lhs: Matrix<'_>, rhs: Matrix<'_>, factor: f32, add: bool) {
     let (m, n, k) = (lhs.rows, rhs.columns, lhs.columns);
     assert_eq!(k, rhs.rows, "inner widths of the product differ");
     assert!(
         n <= out_stride && last_index(m, n, out_stride, 1) <= out.len(),
         "the product ends after its slice"
     );
-    let shared = threads == Threads::All && m.saturating_mul(n).saturating_mul(k) >= WORTH_SHARING;
-    let parallelism = if shared {
-        gemm::Parallelism::Rayon(0)
-    } else {
-        gemm::Parallelism::None
-    };
     // SAFETY: the assertions here and in `Matrix::new` keep every index inside the three slices; `out` is borrowed
     // mutably, so it overlaps neither operand. A slice's length is below isize::MAX, so no stride wraps.
     unsafe {
@@ -109,7 +83,7 @@ pub(super) fn product(
             false,
             false,
             false,
-            parallelism,
+            gemm::Parallelism::None,
         );
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::config::{Learning, QuantizerConfig, SoftPick};
 use crate::init::Init;
+use bridle_backends::Ops;
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
@@ -78,27 +79,6 @@ impl<B: Backend> Codebook<B> {
         let row_norms = rows.clone().powi_scalar(2).sum_dim(1); // [M, 1]
         let code_norms = vectors.clone().powi_scalar(2).sum_dim(1).swap_dims(0, 1); // [1, K]
         row_norms + code_norms - rows.matmul(vectors.swap_dims(0, 1)).mul_scalar(2.0)
-    }
-
-    /// The codes of rows [M, d]: [M, S] for S codes per level. One code is the nearest (the lowest index on ties).
-    pub fn assign(&self, rows: Tensor<B, 2>, soft_codes: usize, pick: SoftPick) -> Tensor<B, 2, Int> {
-        if soft_codes > 1 {
-            let distances = self.distances(rows);
-            let farness = match pick {
-                SoftPick::Farthest => distances,
-                SoftPick::Nearest => distances.neg(),
-            };
-            return farness.topk_with_indices(soft_codes, 1).1;
-        }
-        // |n|² is the same for every code, so it is left out
-        let vectors = self.vectors.val().detach();
-        let half_norms = vectors
-            .clone()
-            .powi_scalar(2)
-            .sum_dim(1)
-            .swap_dims(0, 1)
-            .div_scalar(2.0); // [1, K]
-        (rows.matmul(vectors.swap_dims(0, 1)) - half_norms).argmax(1)
     }
 
     /// The vectors of codes [M, S], summed over S: [M, d].
@@ -209,6 +189,21 @@ impl<B: Backend> Codebook<B> {
         self.set_usage(usage.mask_fill(rare.clone(), even));
         let rare = rare.unsqueeze_dim::<2>(1).expand(vectors.dims());
         self.set_vectors(vectors.mask_where(rare, candidates));
+    }
+}
+
+impl<B: Ops> Codebook<B> {
+    /// The codes of rows [M, d]: [M, S] for S codes per level. One code is the nearest (the lowest index on ties).
+    pub fn assign(&self, rows: Tensor<B, 2>, soft_codes: usize, pick: SoftPick) -> Tensor<B, 2, Int> {
+        if soft_codes == 1 {
+            return B::nearest_codes(rows, self.vectors.val().detach());
+        }
+        let distances = self.distances(rows);
+        let farness = match pick {
+            SoftPick::Farthest => distances,
+            SoftPick::Nearest => distances.neg(),
+        };
+        farness.topk_with_indices(soft_codes, 1).1
     }
 }
 

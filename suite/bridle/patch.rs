@@ -2,6 +2,8 @@
 
 use crate::config::Geometry;
 use crate::init::Init;
+use crate::transformer::linear;
+use bridle_backends::Ops;
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
@@ -21,12 +23,14 @@ impl<B: Backend> PatchEmbed<B> {
             proj: init.linear("proj", geometry.patch_len(), dim, true),
         }
     }
+}
 
+impl<B: Ops> PatchEmbed<B> {
     /// [B, C, T, H, W] to patch tokens [B, N, D], token order time, row, column.
     pub fn forward(&self, x: Tensor<B, 5>, geometry: &Geometry) -> Tensor<B, 3> {
         let patches = patches(x, geometry); // [B * N, C * patch]
         let batch = patches.dims()[0] / geometry.tokens();
-        let tokens = self.proj.forward(patches);
+        let tokens = linear(&self.proj, patches);
         let [_, dim] = tokens.dims();
         tokens.reshape([batch, geometry.tokens(), dim])
     }

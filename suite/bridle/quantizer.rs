@@ -5,6 +5,7 @@
 use crate::codebook::{Codebook, Picks};
 use crate::config::QuantizerConfig;
 use crate::init::Init;
+use bridle_backends::Ops;
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
@@ -96,7 +97,7 @@ macro_rules! quantizers {
             }
         }
 
-        impl<B: Backend> Quantizer<B> for AnyQuantizer<B> {
+        impl<B: Ops> Quantizer<B> for AnyQuantizer<B> {
             fn forward(&mut self, latents: Tensor<B, 3>, mode: Mode, picks: &mut dyn Picks) -> Quantized<B> {
                 match self { $(Self::$variant(quantizer) => quantizer.forward(latents, mode, picks)),+ }
             }

@@ -6,7 +6,7 @@ use crate::config::{Geometry, QuantizerConfig, StackConfig};
 use crate::encoder::Vit;
 use crate::init::Init;
 use crate::quantizer::{AnyQuantizer, Mode, Quantized, Quantizer};
-use crate::transformer::each_row;
+use crate::transformer::{each_row, linear};
 use bridle_backends::Ops;
 use burn::module::Module;
 use burn::nn::Linear;
@@ -75,7 +75,7 @@ impl<B: Ops> Tokenizer<B> {
             Source::ColdStart | Source::ColdStartContent => each_row(tokens, |rows| self.cold_start.forward(rows)),
             Source::Network => {
                 let y = self.vit.without_cls(self.vit.transform(tokens));
-                each_row(y, |rows| self.project2.forward(self.project1.forward(rows).tanh()))
+                each_row(y, |rows| linear(&self.project2, linear(&self.project1, rows).tanh()))
             }
         }
     }

@@ -9,6 +9,7 @@ use super::{Mode, Quantized, Quantizer, QuantizerInfo, mse};
 use crate::codebook::{Codebook, Picks, Similarity, index_rows, kmeans, unit};
 use crate::config::{Learning, QuantizerConfig, Restart, Space, Start};
 use crate::init::Init;
+use bridle_backends::Ops;
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
@@ -46,7 +47,9 @@ impl<B: Backend> ResidualQuantizer<B> {
         };
         Self { levels: (0..config.levels).map(book).collect(), started: false, config: *config }
     }
+}
 
+impl<B: Ops> ResidualQuantizer<B> {
     /// One level: codes [M, S] and vectors [M, d] of the residual [M, d] entering it.
     fn level(
         &mut self,
@@ -124,7 +127,7 @@ fn joined<B: Backend>(codes: Vec<Tensor<B, 2, Int>>, batch: usize, tokens: usize
     codes.reshape([batch, tokens, width])
 }
 
-impl<B: Backend> Quantizer<B> for ResidualQuantizer<B> {
+impl<B: Ops> Quantizer<B> for ResidualQuantizer<B> {
     fn forward(&mut self, latents: Tensor<B, 3>, mode: Mode, picks: &mut dyn Picks) -> Quantized<B> {
         let [batch, tokens, dim] = latents.dims();
         let z = self.rows(latents);
