@@ -4,18 +4,20 @@
 //! hold every override to the plain form, values and gradients. With gradients, each operation is one node of the
 //! graph that keeps its inputs and computes its gradients through the same trait.
 
+mod attention;
 mod autodiff;
 mod flex;
-mod flex_attention;
-mod flex_rows;
 mod lanes;
 #[cfg(feature = "tch")]
 mod libtorch;
 pub mod plain;
 mod product;
+mod rows;
+mod sliced;
+mod team;
 
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor};
 use std::cell::Cell;
 
 thread_local! {
@@ -55,6 +57,26 @@ pub trait Ops: Backend {
         plain::self_attention_backward(qkv, grad, heads)
     }
 
+    /// A linear layer on `rows` [N, K], with weight [K, M] and bias [M].
+    fn linear_rows(rows: Tensor<Self, 2>, weight: Tensor<Self, 2>, bias: Tensor<Self, 1>) -> Tensor<Self, 2> {
+        plain::linear_rows(rows, weight, bias)
+    }
+
+    /// Gradients of [`Ops::linear_rows`], given that of its result, [N, M]; that of the rows only if it is wanted.
+    fn linear_rows_backward(
+        rows: Tensor<Self, 2>,
+        weight: Tensor<Self, 2>,
+        grad: Tensor<Self, 2>,
+        wants_rows: bool,
+    ) -> LinearGrads<Self> {
+        plain::linear_rows_backward(rows, weight, grad, wants_rows)
+    }
+
+    /// For each of `rows` [N, d] the nearest of `vectors` [K, d], the lowest on ties: [N, 1]. It has no gradient.
+    fn nearest_codes(rows: Tensor<Self, 2>, vectors: Tensor<Self, 2>) -> Tensor<Self, 2, Int> {
+        plain::nearest_codes(rows, vectors)
+    }
+
     /// Layer normalisation over the last axis of `rows` [N, D] with scale and shift [D].
     fn norm_rows(
         rows: Tensor<Self, 2>,
@@ -73,20 +95,6 @@ pub trait Ops: Backend {
         epsilon: f64,
     ) -> NormGrads<Self> {
         plain::norm_rows_backward(rows, scale, grad, epsilon)
-    }
-
-    /// A linear layer on `rows` [N, D]: times the weight [D, M], plus the bias [M].
-    fn linear_rows(rows: Tensor<Self, 2>, weight: Tensor<Self, 2>, bias: Tensor<Self, 1>) -> Tensor<Self, 2> {
-        plain::linear_rows(rows, weight, bias)
-    }
-
-    /// Gradients of [`Ops::linear_rows`], given that of its result, [N, M].
-    fn linear_rows_backward(
-        rows: Tensor<Self, 2>,
-        weight: Tensor<Self, 2>,
-        grad: Tensor<Self, 2>,
-    ) -> LinearGrads<Self> {
-        plain::linear_rows_backward(rows, weight, grad)
     }
 
     /// Two linear layers with an exact (erf) GELU between, on `rows` [N, D].
@@ -115,6 +123,17 @@ pub trait Ops: Backend {
     }
 }
 
+/// Gradients of [`Ops::linear_rows`].
+#[derive(Clone, Debug)]
+pub struct LinearGrads<B: Backend> {
+    /// Of the rows [N, K], if wanted.
+    pub rows: Option<Tensor<B, 2>>,
+    /// Of the weight [K, M].
+    pub weight: Tensor<B, 2>,
+    /// Of the bias [M].
+    pub bias: Tensor<B, 1>,
+}
+
 /// Gradients of [`Ops::norm_rows`].
 #[derive(Clone, Debug)]
 pub struct NormGrads<B: Backend> {
@@ -124,17 +143,6 @@ pub struct NormGrads<B: Backend> {
     pub scale: Tensor<B, 1>,
     /// Of the shift [D].
     pub shift: Tensor<B, 1>,
-}
-
-/// Gradients of [`Ops::linear_rows`].
-#[derive(Clone, Debug)]
-pub struct LinearGrads<B: Backend> {
-    /// Of the rows [N, D].
-    pub rows: Tensor<B, 2>,
-    /// Of the weight [D, M].
-    pub weight: Tensor<B, 2>,
-    /// Of the bias [M].
-    pub bias: Tensor<B, 1>,
 }
 
 /// The parameters of an MLP, or their gradients.
@@ -176,6 +184,24 @@ pub struct AdamWFactors {
     pub rate: f64,
     /// Root of the second moment's bias correction.
     pub root: f64,
+}
+
+impl AdamWFactors {
+    /// beta1, 1 - beta1, beta2, 1 - beta2, epsilon, keep, rate, root: what the loop over slices takes.
+    fn in_order(&self) -> [f32; 8] {
+        let rests = [1.0 - self.beta1, 1.0 - self.beta2];
+        [
+            self.beta1,
+            rests[0],
+            self.beta2,
+            rests[1],
+            self.epsilon,
+            self.keep,
+            self.rate,
+            self.root,
+        ]
+        .map(|factor| factor as f32)
+    }
 }
 
 #[cfg(feature = "cuda")]

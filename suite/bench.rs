@@ -9,16 +9,16 @@ mod setup;
 mod steps;
 
 pub use against::{Against, AgainstError};
-pub use check::CheckError;
+pub use check::{CheckError, check};
 pub use report::{Report, Row};
 pub use setup::{Input, Kind, Setup, Size};
+pub use steps::Workload;
 
 use crate::machine;
 use crate::progress::TerminalProgress;
 use bridle_backends::{Facts, Job, TrainBackend};
 use bridle_tasks::Progress;
 use std::time::Instant;
-use steps::Workload;
 
 /// Checks and times the kinds of a setup on whatever backend is opened for it.
 pub struct Bench<'a> {
@@ -40,7 +40,7 @@ impl Job for Bench<'_> {
         for &kind in &setup.kinds {
             let times = setup.warmup + setup.repeats;
             self.progress.start_at(kind.word(), 0, times as u64 + 1);
-            check::check(&work, kind)?;
+            check(&work, kind)?;
             let seconds = (0..times).map(|_| {
                 self.progress.advance(1);
                 timed::<B>(&device, || work.perform(kind))

@@ -4,7 +4,7 @@ use crate::input;
 use crate::progress::TerminalProgress;
 use bridle::codebook::Picks;
 use bridle::mask::Mask;
-use bridle::quantizer::{Mode, Quantizer};
+use bridle::quantizer::Quantizer;
 use bridle::tokenizer::{Source, Tokenizer};
 use bridle::weights::Values;
 use bridle_backends::Ops;
@@ -67,12 +67,12 @@ impl Labels {
         let geometry = *tokenizer.vit.geometry();
         if let Some(samples) = wanted.starting {
             let x = input::batch(wanted.dataset, samples, &geometry, device)?;
-            tokenizer.quantize(x, source, Mode::Eval, picks);
+            tokenizer.codes(x, source, picks);
         }
         let [size] = tokenizer.quantizer.codebooks()[0].usage.dims();
         Self::collect(wanted, size, progress, |samples| {
             let x = input::batch(wanted.dataset, samples, &geometry, device)?;
-            Ok(tokenizer.quantize(x, source, Mode::Eval, picks).codes)
+            Ok(tokenizer.codes(x, source, picks))
         })
     }
 

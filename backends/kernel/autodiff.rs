@@ -8,7 +8,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{self, Backward, OpsKind};
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
-use burn::tensor::{Tensor, TensorPrimitive};
+use burn::tensor::{Int, Tensor, TensorPrimitive};
 
 fn wrap<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
     Tensor::from_primitive(TensorPrimitive::Float(primitive))
@@ -34,6 +34,31 @@ impl<B: Ops> Backward<B, 1> for SelfAttention {
 }
 
 #[derive(Debug)]
+struct LinearRows;
+
+impl<B: Ops> Backward<B, 3> for LinearRows {
+    /// Rows, weight.
+    type State = (FloatTensor<B>, FloatTensor<B>);
+
+    fn backward(self, ops: ops::Ops<Self::State, 3>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let (rows, weight) = ops.state;
+        let wants_rows = ops.parents[0].is_some();
+        let found = B::linear_rows_backward(wrap(rows), wrap(weight), wrap(grad), wants_rows);
+        let found = [
+            found.rows.map(float),
+            Some(float(found.weight)),
+            Some(float(found.bias)),
+        ];
+        for (parent, grad) in ops.parents.into_iter().zip(found) {
+            if let (Some(parent), Some(grad)) = (parent, grad) {
+                grads.register::<B>(parent.id, grad);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
 struct NormRows;
 
 impl<B: Ops> Backward<B, 3> for NormRows {
@@ -48,29 +73,6 @@ impl<B: Ops> Backward<B, 3> for NormRows {
             .parents
             .into_iter()
             .zip([float(found.rows), float(found.scale), float(found.shift)])
-        {
-            if let Some(parent) = parent {
-                grads.register::<B>(parent.id, grad);
-            }
-        }
-    }
-}
-
-#[derive(Debug)]
-struct LinearRows;
-
-impl<B: Ops> Backward<B, 3> for LinearRows {
-    /// Rows, weight.
-    type State = (FloatTensor<B>, FloatTensor<B>);
-
-    fn backward(self, ops: ops::Ops<Self::State, 3>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
-        let grad = grads.consume::<B>(&ops.node);
-        let (rows, weight) = ops.state;
-        let found = B::linear_rows_backward(wrap(rows), wrap(weight), wrap(grad));
-        for (parent, grad) in ops
-            .parents
-            .into_iter()
-            .zip([float(found.rows), float(found.weight), float(found.bias)])
         {
             if let Some(parent) = parent {
                 grads.register::<B>(parent.id, grad);
@@ -125,6 +127,32 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Autodiff<B, C> {
         )
     }
 
+    fn linear_rows(rows: Tensor<Self, 2>, weight: Tensor<Self, 2>, bias: Tensor<Self, 1>) -> Tensor<Self, 2> {
+        if is_plain() {
+            return plain::linear_rows(rows, weight, bias);
+        }
+        let (rows, weight, bias) = (float(rows), float(weight), float(bias));
+        let output = B::linear_rows(
+            wrap(rows.primitive.clone()),
+            wrap(weight.primitive.clone()),
+            wrap(bias.primitive),
+        );
+        let nodes = [rows.node, weight.node, bias.node];
+        wrap(
+            match Backward::<B, 3>::prepare::<C>(LinearRows, nodes)
+                .compute_bound()
+                .stateful()
+            {
+                OpsKind::Tracked(prep) => prep.finish((rows.primitive, weight.primitive), float(output)),
+                OpsKind::UnTracked(prep) => prep.finish(float(output)),
+            },
+        )
+    }
+
+    fn nearest_codes(rows: Tensor<Self, 2>, vectors: Tensor<Self, 2>) -> Tensor<Self, 2, Int> {
+        Tensor::from_inner(B::nearest_codes(rows.inner(), vectors.inner()))
+    }
+
     fn norm_rows(
         rows: Tensor<Self, 2>,
         scale: Tensor<Self, 1>,
@@ -148,28 +176,6 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Autodiff<B, C> {
                 .stateful()
             {
                 OpsKind::Tracked(prep) => prep.finish((rows.primitive, scale.primitive, epsilon), float(output)),
-                OpsKind::UnTracked(prep) => prep.finish(float(output)),
-            },
-        )
-    }
-
-    fn linear_rows(rows: Tensor<Self, 2>, weight: Tensor<Self, 2>, bias: Tensor<Self, 1>) -> Tensor<Self, 2> {
-        if is_plain() {
-            return plain::linear_rows(rows, weight, bias);
-        }
-        let (rows, weight, bias) = (float(rows), float(weight), float(bias));
-        let output = B::linear_rows(
-            wrap(rows.primitive.clone()),
-            wrap(weight.primitive.clone()),
-            wrap(bias.primitive),
-        );
-        let nodes = [rows.node, weight.node, bias.node];
-        wrap(
-            match Backward::<B, 3>::prepare::<C>(LinearRows, nodes)
-                .compute_bound()
-                .stateful()
-            {
-                OpsKind::Tracked(prep) => prep.finish((rows.primitive, weight.primitive), float(output)),
                 OpsKind::UnTracked(prep) => prep.finish(float(output)),
             },
         )

@@ -235,3 +235,40 @@ wide! {
         }
     }
 }
+
+wide! {
+    /// The sum of squares.
+    fn square_sum(row: &[f32]) -> f32 {
+        sum_lanes(|index| row[index] * row[index], row.len())
+    }
+}
+
+wide! {
+    /// For every `columns` values of `scores` the place of the largest, the first if there are several.
+    fn first_of_the_largest(places: &mut [i64], scores: &[f32], columns: usize) {
+        for (place, row) in places.iter_mut().zip(scores.chunks_exact(columns)) {
+            let (mut tops, mut at) = ([f32::NEG_INFINITY; LANES], [0_u32; LANES]);
+            let (blocks, rest) = row.as_chunks::<LANES>();
+            for (number, block) in blocks.iter().enumerate() {
+                for ((top, at), &value) in tops.iter_mut().zip(&mut at).zip(block) {
+                    *at = if value > *top { number as u32 } else { *at };
+                    *top = if value > *top { value } else { *top };
+                }
+            }
+            let (mut best, mut found) = (f32::NEG_INFINITY, usize::MAX);
+            for (lane, (&top, &number)) in tops.iter().zip(&at).enumerate() {
+                let index = number as usize * LANES + lane;
+                if top > best || (top == best && index < found) {
+                    (best, found) = (top, index);
+                }
+            }
+            for (offset, &value) in rest.iter().enumerate() {
+                if value > best {
+                    (best, found) = (value, blocks.len() * LANES + offset);
+                }
+            }
+            // all that is no number is the first
+            *place = if found < columns { found as i64 } else { 0 };
+        }
+    }
+}

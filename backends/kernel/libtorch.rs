@@ -1,7 +1,9 @@
-//! The fused operations on LibTorch: its own attention and layer norm kernels where they beat the plain form.
+//! The fused operations on LibTorch: on its processor in our own form, on its threads.
 
-use super::{Ops, is_plain, plain};
-use burn::tensor::{DType, Tensor, TensorPrimitive};
+use super::sliced::{self, Sliced, ops_on_slices};
+use super::team::Team;
+use super::{AdamWFactors, AdamWState, LinearGrads, MlpTensors, NormGrads, Ops, is_plain, plain};
+use burn::tensor::{DType, Int, Tensor, TensorPrimitive};
 use burn_tch::{LibTorch, LibTorchDevice, TchTensor};
 
 fn native<const D: usize>(tensor: Tensor<LibTorch, D>) -> tch::Tensor {
@@ -12,77 +14,58 @@ fn wrap<const D: usize>(tensor: tch::Tensor) -> Tensor<LibTorch, D> {
     Tensor::from_primitive(TensorPrimitive::Float(TchTensor::new(tensor)))
 }
 
-/// Queries, keys and values [B, H, T, D/H] of `qkv` [B, T, 3D], as views.
-fn split(qkv: &tch::Tensor, heads: usize) -> [tch::Tensor; 3] {
-    let (batch, tokens, width3) = qkv.size3().expect("qkv has three axes");
-    let heads = heads as i64;
-    let parts = qkv
-        .view([batch, tokens, 3, heads, width3 / 3 / heads])
-        .permute([2, 0, 3, 1, 4]);
-    [0, 1, 2].map(|index| parts.select(0, index))
+/// The address of the elements, once it is sure that they are f32 in main memory, one after another.
+fn address(tensor: &tch::Tensor) -> *mut f32 {
+    let in_memory = tensor.device() == tch::Device::Cpu && tensor.kind() == tch::Kind::Float;
+    assert!(
+        in_memory && tensor.is_contiguous(),
+        "a tensor that `applies` was not asked about"
+    );
+    tensor.data_ptr().cast()
 }
 
-/// The result [B, H, T, D/H] and the logarithm of each query's sum of exponentials.
-fn flash([q, k, v]: &[tch::Tensor; 3]) -> (tch::Tensor, tch::Tensor) {
-    tch::Tensor::internal_scaled_dot_product_flash_attention_for_cpu(q, k, v, 0.0, false, None::<tch::Tensor>, None)
-}
+impl Sliced for LibTorch {
+    type Values = tch::Tensor;
+    const TEAM: Team = Team::OpenMp;
 
-/// Whether the processor's attention kernel applies: f32 on the processor, and not told otherwise.
-fn is_fast(qkv: &Tensor<LibTorch, 3>) -> bool {
-    qkv.dtype() == DType::F32 && matches!(qkv.device(), LibTorchDevice::Cpu) && !is_plain()
-}
-
-impl Ops for LibTorch {
-    fn self_attention(qkv: Tensor<Self, 3>, heads: usize) -> Tensor<Self, 3> {
-        if !is_fast(&qkv) {
-            return plain::self_attention(qkv, heads);
-        }
-        let [batch, tokens, width3] = qkv.dims();
-        let parts = split(&native(qkv).contiguous(), heads);
-        let (mixed, _) = flash(&parts); // [B, H, T, D/H]
-        wrap(
-            mixed
-                .transpose(1, 2)
-                .reshape([batch as i64, tokens as i64, width3 as i64 / 3]),
-        )
+    fn applies<const D: usize>(tensor: &Tensor<Self, D>) -> bool {
+        let fits = tensor.dtype() == DType::F32 && tensor.shape().num_elements() > 0;
+        fits && matches!(tensor.device(), LibTorchDevice::Cpu) && !is_plain()
     }
 
-    fn self_attention_backward(qkv: Tensor<Self, 3>, grad: Tensor<Self, 3>, heads: usize) -> Tensor<Self, 3> {
-        if !is_fast(&qkv) {
-            return plain::self_attention_backward(qkv, grad, heads);
-        }
-        let shape = grad.dims().map(|size| size as i64);
-        let [batch, tokens, width] = shape;
-        let parts = split(&native(qkv).contiguous(), heads);
-        let grad = native(grad)
-            .reshape([batch, tokens, heads as i64, width / heads as i64])
-            .transpose(1, 2);
-        let (mixed, sums) = flash(&parts);
-        let [q, k, v] = &parts;
-        let (q, k, v) = tch::Tensor::internal_scaled_dot_product_flash_attention_for_cpu_backward(
-            &grad,
-            q,
-            k,
-            v,
-            &mixed,
-            &sums,
-            0.0,
-            false,
-            None::<tch::Tensor>,
-            None,
-        );
-        let joined = [q, k, v].map(|part| part.transpose(1, 2).reshape(shape));
-        wrap(tch::Tensor::cat(&joined, 2))
+    fn read<const D: usize>(tensor: Tensor<Self, D>) -> tch::Tensor {
+        native(tensor).contiguous()
     }
 
-    fn linear_rows(rows: Tensor<Self, 2>, weight: Tensor<Self, 2>, bias: Tensor<Self, 1>) -> Tensor<Self, 2> {
-        if is_plain() {
-            return plain::linear_rows(rows, weight, bias);
+    fn own<const D: usize>(tensor: Tensor<Self, D>) -> tch::Tensor {
+        let tensor: TchTensor = tensor.into_primitive().tensor();
+        if tensor.can_mut() && tensor.tensor.is_contiguous() {
+            return tensor.tensor;
         }
-        wrap(native(bias).addmm(&native(rows), &native(weight)))
+        tensor.tensor.contiguous().detach_copy()
     }
 
-    fn norm_rows(
+    fn room(count: usize) -> tch::Tensor {
+        tch::Tensor::empty([count as i64], (tch::Kind::Float, tch::Device::Cpu))
+    }
+
+    fn slice(values: &tch::Tensor) -> &[f32] {
+        // SAFETY: so many f32 lie there, for as long as the tensor is held; nobody writes to what several hold
+        unsafe { std::slice::from_raw_parts(address(values), values.numel()) }
+    }
+
+    fn slice_mut(values: &mut tch::Tensor) -> &mut [f32] {
+        // SAFETY: so many f32 lie there, for as long as the tensor is borrowed, and nobody else holds what `own` or
+        // `room` gave
+        unsafe { std::slice::from_raw_parts_mut(address(values), values.numel()) }
+    }
+
+    fn tensor<const D: usize>(values: tch::Tensor, shape: [usize; D]) -> Tensor<Self, D> {
+        wrap(values.view(shape.map(|size| size as i64).as_slice()))
+    }
+
+    /// LibTorch's own, on NVIDIA devices.
+    fn norm_otherwise(
         rows: Tensor<Self, 2>,
         scale: Tensor<Self, 1>,
         shift: Tensor<Self, 1>,
@@ -97,3 +80,5 @@ impl Ops for LibTorch {
         wrap(out)
     }
 }
+
+ops_on_slices!(LibTorch);

@@ -3,7 +3,7 @@
 use super::{AdamWFactors, AdamWState, LinearGrads, MlpTensors, NormGrads};
 use burn::tensor::activation::{gelu, softmax};
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorPrimitive};
+use burn::tensor::{Int, Tensor, TensorPrimitive};
 
 /// Queries, keys and values [B, H, T, D/H] of `qkv` [B, T, 3D].
 fn split<B: Backend>(qkv: Tensor<B, 3>, heads: usize) -> [Tensor<B, 4>; 3] {
@@ -48,6 +48,32 @@ pub fn self_attention_backward<B: Backend>(qkv: Tensor<B, 3>, grad: Tensor<B, 3>
     Tensor::cat(vec![join(grad_q), join(grad_k), join(grad_v)], 2)
 }
 
+/// See [`Ops::linear_rows`](super::Ops::linear_rows).
+pub fn linear_rows<B: Backend>(rows: Tensor<B, 2>, weight: Tensor<B, 2>, bias: Tensor<B, 1>) -> Tensor<B, 2> {
+    rows.matmul(weight) + bias.unsqueeze()
+}
+
+/// See [`Ops::linear_rows_backward`](super::Ops::linear_rows_backward).
+pub fn linear_rows_backward<B: Backend>(
+    rows: Tensor<B, 2>,
+    weight: Tensor<B, 2>,
+    grad: Tensor<B, 2>,
+    wants_rows: bool,
+) -> LinearGrads<B> {
+    LinearGrads {
+        rows: wants_rows.then(|| grad.clone().matmul(weight.transpose())),
+        weight: rows.transpose().matmul(grad.clone()),
+        bias: sum_rows(grad),
+    }
+}
+
+/// See [`Ops::nearest_codes`](super::Ops::nearest_codes).
+pub fn nearest_codes<B: Backend>(rows: Tensor<B, 2>, vectors: Tensor<B, 2>) -> Tensor<B, 2, Int> {
+    // |n|² is the same for every code, so it is left out
+    let half_norms = vectors.clone().powi_scalar(2).sum_dim(1).transpose().div_scalar(2.0); // [1, K]
+    (rows.matmul(vectors.transpose()) - half_norms).argmax(1)
+}
+
 /// Rows with mean 0 and variance 1 [N, D], and the factor that made the variance so [N, 1].
 fn standardize<B: Backend>(rows: Tensor<B, 2>, epsilon: f64) -> (Tensor<B, 2>, Tensor<B, 2>) {
     let centred = rows.clone() - rows.mean_dim(1);
@@ -89,22 +115,9 @@ fn sum_rows<B: Backend>(rows: Tensor<B, 2>) -> Tensor<B, 1> {
     rows.sum_dim(0).squeeze_dim(0)
 }
 
-/// See [`Ops::linear_rows`](super::Ops::linear_rows).
-pub fn linear_rows<B: Backend>(rows: Tensor<B, 2>, weight: Tensor<B, 2>, bias: Tensor<B, 1>) -> Tensor<B, 2> {
-    rows.matmul(weight) + bias.unsqueeze()
-}
-
-/// See [`Ops::linear_rows_backward`](super::Ops::linear_rows_backward).
-pub fn linear_rows_backward<B: Backend>(
-    rows: Tensor<B, 2>,
-    weight: Tensor<B, 2>,
-    grad: Tensor<B, 2>,
-) -> LinearGrads<B> {
-    LinearGrads {
-        rows: grad.clone().matmul(weight.transpose()),
-        weight: rows.transpose().matmul(grad.clone()),
-        bias: sum_rows(grad),
-    }
+/// See [`Ops::mlp_rows`](super::Ops::mlp_rows).
+pub fn mlp_rows<B: Backend>(rows: Tensor<B, 2>, mlp: MlpTensors<B>) -> Tensor<B, 2> {
+    mlp_rows_with_hidden(rows, mlp).0
 }
 
 /// See [`Ops::mlp_rows_with_hidden`](super::Ops::mlp_rows_with_hidden).

@@ -1,7 +1,7 @@
 //! Every fused operation equals its plain form: values on the backend itself, gradients through the graph.
 #![allow(clippy::unwrap_used)] // a failed unwrap fails the test
 
-use bridle_backends::kernel::{AdamWFactors, AdamWState, MlpTensors, Ops, plain};
+use bridle_backends::kernel::{AdamWFactors, AdamWState, MlpTensors, Ops, plain, plainly};
 use bridle_seed::Seed;
 use burn::backend::Autodiff;
 use burn::tensor::backend::Backend;
@@ -125,21 +125,83 @@ fn norm<B: Ops>() {
 fn linear<B: Ops>() {
     for [count, width] in ROWS {
         let what = format!("linear {count} {width}");
-        let wide = 3 * width - 1;
+        let wide = 2 * width + 1;
         let rows = normal::<B, 2>("rows", [count, width], 1.0);
+        let (weight, bias) = (normal("weight", [width, wide], 1.0), normal("bias", [1, wide], 1.0));
         for rows in [rows.clone(), strided(rows)] {
-            compare(
-                [
-                    rows,
-                    normal("weight", [width, wide], 1.0),
-                    normal("bias", [1, wide], 1.0),
-                ],
-                |[rows, weight, bias]| Ops::linear_rows(rows, weight, flat(bias)),
-                |[rows, weight, bias]| plain::linear_rows(rows, weight, flat(bias)),
-                &what,
-            );
+            for weight in [weight.clone(), strided(weight.clone())] {
+                compare(
+                    [rows.clone(), weight, bias.clone()],
+                    |[rows, weight, bias]| Ops::linear_rows(rows, weight, flat(bias)),
+                    |[rows, weight, bias]| plain::linear_rows(rows, weight, flat(bias)),
+                    &what,
+                );
+            }
         }
     }
+}
+
+/// Rows that no gradient is asked of get none, and the others the same as ever.
+fn untracked_rows<B: Ops>() {
+    let rows = normal::<Autodiff<B>, 2>("rows", [9, 6], 1.0);
+    let (weight, bias) = (normal("weight", [6, 5], 1.0), normal::<_, 1>("bias", [5], 1.0));
+    let (weight, bias): (Tensor<Autodiff<B>, 2>, Tensor<Autodiff<B>, 1>) = (weight.require_grad(), bias.require_grad());
+    let grads = Ops::linear_rows(rows.clone(), weight.clone(), bias.clone())
+        .powi_scalar(2)
+        .sum()
+        .backward();
+    let expected = plain::linear_rows(rows.clone(), weight.clone(), bias.clone())
+        .powi_scalar(2)
+        .sum()
+        .backward();
+    assert!(rows.grad(&grads).is_none());
+    assert_close(weight.grad(&grads).unwrap(), weight.grad(&expected).unwrap(), "weight");
+    assert_close(bias.grad(&grads).unwrap(), bias.grad(&expected).unwrap(), "bias");
+}
+
+/// Vectors, codes, width.
+const NEAREST: [[usize; 3]; 5] = [[1, 1, 1], [300, 7, 5], [129, 256, 64], [513, 33, 16], [40, 1030, 8]];
+
+fn nearest<B: Ops>() {
+    for [count, codes, width] in NEAREST {
+        let rows = normal::<B, 2>("rows", [count, width], 1.0);
+        let vectors = normal::<B, 2>("vectors", [codes, width], 1.0);
+        let host = |tensor: &Tensor<B, 2>| tensor.to_data().to_vec::<f32>().unwrap();
+        let (row_values, vector_values) = (host(&rows), host(&vectors));
+        for rows in [rows.clone(), strided(rows)] {
+            let found: Vec<i64> = B::nearest_codes(rows, vectors.clone()).into_data().iter().collect();
+            assert_eq!(found.len(), count);
+            for (row, &code) in row_values.chunks(width).zip(&found) {
+                let distance = |code: usize| -> f64 {
+                    let vector = &vector_values[code * width..][..width];
+                    row.iter().zip(vector).map(|(a, b)| f64::from(a - b).powi(2)).sum()
+                };
+                let least = (0..codes).map(distance).fold(f64::INFINITY, f64::min);
+                let excess = distance(code as usize) - least;
+                assert!(excess <= 1e-5 * (1.0 + least), "code {code} is farther by {excess}");
+            }
+        }
+    }
+}
+
+/// Codes that are the same vector: the first of them is taken.
+fn ties<B: Ops>() {
+    let vectors = normal::<B, 2>("vectors", [20, 8], 1.0);
+    let twice = Tensor::cat(vec![vectors.clone(), vectors.clone()], 0);
+    let found: Vec<i64> = B::nearest_codes(vectors, twice).into_data().iter().collect();
+    assert_eq!(found, (0..20).collect::<Vec<i64>>());
+}
+
+/// What the plain form of a whole computation is for: no operation takes its fast form, with gradients or without.
+fn plainly_is_plain<B: Ops>() {
+    let rows = normal::<B, 2>("rows", [130, 48], 1.0);
+    let (weight, bias) = (normal("weight", [48, 96], 1.0), normal("bias", [96], 1.0));
+    let bits = |tensor: Tensor<B, 2>| tensor.into_data().to_vec::<f32>().unwrap();
+    let expected = bits(plain::linear_rows(rows.clone(), weight.clone(), bias.clone()));
+    let inner = plainly(|| B::linear_rows(rows.clone(), weight.clone(), bias.clone()));
+    let tracked = |tensor: Tensor<B, 2>| Tensor::<Autodiff<B>, 2>::from_inner(tensor).require_grad();
+    let outer = plainly(|| Ops::linear_rows(tracked(rows), tracked(weight), Tensor::from_inner(bias)));
+    assert_eq!((bits(inner), bits(outer.inner())), (expected.clone(), expected));
 }
 
 fn mlp_tensors<B: Backend>(
@@ -202,16 +264,6 @@ fn default_gradients<B: Ops>() {
     assert_close(found.scale, expected.scale, "norm scale");
     assert_close(found.shift, expected.shift, "norm shift");
 
-    let (weight, grad5) = (
-        normal::<B, 2>("weight", [6, 5], 1.0),
-        normal::<B, 2>("grad5", [9, 5], 1.0),
-    );
-    let expected = plain::linear_rows_backward(rows.clone(), weight.clone(), grad5.clone());
-    let found = B::linear_rows_backward(rows.clone(), weight, grad5);
-    assert_close(found.rows, expected.rows, "linear rows");
-    assert_close(found.weight, expected.weight, "linear weight");
-    assert_close(found.bias, expected.bias, "linear bias");
-
     let mlp = MlpTensors {
         weight1: normal("weight1", [6, 5], 1.0),
         bias1: normal("bias1", [5], 1.0),
@@ -236,8 +288,7 @@ fn flex_bits() -> Vec<u32> {
     let (weight1, weight2) = (leaf("weight1", [48, 192]), leaf("weight2", [192, 48]));
     let vector = |name, length| normal::<Graph, 1>(name, [length], 0.3);
     let normed = Ops::norm_rows(rows.clone(), vector("scale", 48), vector("shift", 48), EPSILON);
-    let fused_rows = Ops::linear_rows(normed, fused.clone(), vector("fused bias", 144));
-    let mixed = Ops::self_attention(fused_rows.reshape([4, 77, 144]), 4).reshape([4 * 77, 48]);
+    let mixed = Ops::self_attention(normed.matmul(fused.clone()).reshape([4, 77, 144]), 4).reshape([4 * 77, 48]);
     let (bias1, bias2) = (vector("bias1", 192), vector("bias2", 48));
     let mlp = MlpTensors {
         weight1: weight1.clone(),
@@ -318,12 +369,22 @@ macro_rules! on {
                 super::norm::<$type>();
             }
             #[test]
-            fn linear_equals_its_plain_form() {
-                super::linear::<$type>();
-            }
-            #[test]
             fn mlp_equals_its_plain_form() {
                 super::mlp::<$type>();
+            }
+            #[test]
+            fn linear_equals_its_plain_form() {
+                super::linear::<$type>();
+                super::untracked_rows::<$type>();
+            }
+            #[test]
+            fn nearest_codes_are_the_nearest_and_the_first() {
+                super::nearest::<$type>();
+                super::ties::<$type>();
+            }
+            #[test]
+            fn plain_means_plain() {
+                super::plainly_is_plain::<$type>();
             }
             #[test]
             fn default_gradients_equal_the_backends_own() {

@@ -181,9 +181,7 @@ impl<'a, B: TrainBackend> Workload<'a, B> {
     /// The codes of all tokens, [B, N, Q].
     pub fn codes(&mut self) -> Tensor<B::InnerBackend, 3, Int> {
         let (x, mut picks) = (self.x.clone().inner(), self.picks());
-        self.frozen_tokenizer
-            .quantize(x, Source::Network, Mode::Eval, &mut picks)
-            .codes
+        self.frozen_tokenizer.codes(x, Source::Network, &mut picks)
     }
 
     /// Mean patch tokens, [B, D].
@@ -194,9 +192,7 @@ impl<'a, B: TrainBackend> Workload<'a, B> {
     /// The codes of the vectors, [1, M, Q].
     pub fn quantize(&mut self) -> Tensor<B::InnerBackend, 3, Int> {
         let mut picks = self.picks();
-        self.quantizer
-            .forward(self.vectors.clone(), Mode::Eval, &mut picks)
-            .codes
+        self.quantizer.codes(self.vectors.clone(), &mut picks)
     }
 
     /// Parameters of encoder and decoder.

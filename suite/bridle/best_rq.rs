@@ -8,7 +8,7 @@ use crate::codebook::unit;
 use crate::frames::Frames;
 use crate::init::Init;
 use crate::pretrain::prediction_loss;
-use crate::transformer::{each_row, linear_rows};
+use crate::transformer::{each_row, linear};
 use bridle_backends::Ops;
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -157,7 +157,7 @@ impl<B: Ops, E: LayeredEncoder<B>> MaskedModel<B, E> {
     pub fn logits(&self, masked: &Frames<B>, rows: Tensor<B, 1, Int>) -> Tensor<B, 2> {
         let hidden = self.encoder.encode(masked);
         let [batch, times, dim] = hidden.dims();
-        linear_rows(&self.head, hidden.reshape([batch * times, dim]).select(0, rows))
+        linear(&self.head, hidden.reshape([batch * times, dim]).select(0, rows))
     }
 }
 
@@ -184,5 +184,5 @@ pub fn pooled<B: Backend>(hidden: Tensor<B, 3>, frames: &Frames<B>) -> Tensor<B,
 
 /// A linear map of frames [B, T, F] to [B, T, D], padding included.
 pub(crate) fn frame_linear<B: Ops>(layer: &Linear<B>, x: Tensor<B, 3>) -> Tensor<B, 3> {
-    each_row(x, |rows| linear_rows(layer, rows))
+    each_row(x, |rows| linear(layer, rows))
 }

@@ -2,9 +2,10 @@
 
 use crate::config::{Learning, QuantizerConfig, SoftPick};
 use crate::init::Init;
+use bridle_backends::Ops;
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
 
 /// The random picks of a quantizer. Recorded picks can stand in for drawn ones.
 pub trait Picks {
@@ -80,27 +81,6 @@ impl<B: Backend> Codebook<B> {
         row_norms + code_norms - rows.matmul(vectors.swap_dims(0, 1)).mul_scalar(2.0)
     }
 
-    /// The codes of rows [M, d]: [M, S] for S codes per level. One code is the nearest (the lowest index on ties).
-    pub fn assign(&self, rows: Tensor<B, 2>, soft_codes: usize, pick: SoftPick) -> Tensor<B, 2, Int> {
-        if soft_codes > 1 {
-            let distances = self.distances(rows);
-            let farness = match pick {
-                SoftPick::Farthest => distances,
-                SoftPick::Nearest => distances.neg(),
-            };
-            return farness.topk_with_indices(soft_codes, 1).1;
-        }
-        // |n|² is the same for every code, so it is left out
-        let vectors = self.vectors.val().detach();
-        let half_norms = vectors
-            .clone()
-            .powi_scalar(2)
-            .sum_dim(1)
-            .swap_dims(0, 1)
-            .div_scalar(2.0); // [1, K]
-        (rows.matmul(vectors.swap_dims(0, 1)) - half_norms).argmax(1)
-    }
-
     /// The vectors of codes [M, S], summed over S: [M, d].
     pub fn lookup(&self, codes: Tensor<B, 2, Int>) -> Tensor<B, 2> {
         let [rows, picks] = codes.dims();
@@ -122,19 +102,25 @@ impl<B: Backend> Codebook<B> {
             .reshape([rows, picks, 1])
             .equal(range.expand([rows, picks, count]))
             .float();
+        if picks == 1 {
+            return hot.reshape([rows, count]);
+        }
         hot.sum_dim(1).reshape([rows, count])
     }
 
-    /// The statistics of one batch: how many rows each code got [K], and their sum [K, d].
+    /// How many rows each code got in codes [M, S]: [K]. A sum of ones is exact in any order.
+    pub fn counts(&self, codes: Tensor<B, 2, Int>) -> Tensor<B, 1> {
+        let usage = self.usage.val().detach();
+        let codes = codes.flatten::<1>(0, 1);
+        let ones = Tensor::ones(codes.dims(), &codes.device());
+        usage.zeros_like().scatter(0, codes, ones, IndexingUpdateOp::Add)
+    }
+
+    /// The sum of each code's rows, [K, d].
     ///
     /// A matrix product, not a scatter: the order of summation is then fixed on every backend.
-    pub fn batch_statistics(&self, rows: Tensor<B, 2>, codes: Tensor<B, 2, Int>) -> (Tensor<B, 1>, Tensor<B, 2>) {
-        let hot = self.membership(codes);
-        let [_, count] = hot.dims();
-        (
-            hot.clone().sum_dim(0).reshape([count]),
-            hot.swap_dims(0, 1).matmul(rows),
-        )
+    pub fn sums(&self, rows: Tensor<B, 2>, codes: Tensor<B, 2, Int>) -> Tensor<B, 2> {
+        self.membership(codes).swap_dims(0, 1).matmul(rows)
     }
 
     /// Moves the usage average: decay * usage + (1 - decay) * counts.
@@ -203,6 +189,21 @@ impl<B: Backend> Codebook<B> {
         self.set_usage(usage.mask_fill(rare.clone(), even));
         let rare = rare.unsqueeze_dim::<2>(1).expand(vectors.dims());
         self.set_vectors(vectors.mask_where(rare, candidates));
+    }
+}
+
+impl<B: Ops> Codebook<B> {
+    /// The codes of rows [M, d]: [M, S] for S codes per level. One code is the nearest (the lowest index on ties).
+    pub fn assign(&self, rows: Tensor<B, 2>, soft_codes: usize, pick: SoftPick) -> Tensor<B, 2, Int> {
+        if soft_codes == 1 {
+            return B::nearest_codes(rows, self.vectors.val().detach());
+        }
+        let distances = self.distances(rows);
+        let farness = match pick {
+            SoftPick::Farthest => distances,
+            SoftPick::Nearest => distances.neg(),
+        };
+        farness.topk_with_indices(soft_codes, 1).1
     }
 }
 

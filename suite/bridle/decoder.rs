@@ -5,7 +5,7 @@ use crate::init::Init;
 use crate::mask::MaskRows;
 use crate::position;
 use crate::swin::{Dropout, LocalBlock};
-use crate::transformer::{Block, NORM_EPSILON, Norm, each_row, linear_rows};
+use crate::transformer::{Block, NORM_EPSILON, Norm, each_row, linear};
 use bridle_backends::Ops;
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -72,7 +72,7 @@ impl<B: Backend> Decoder<B> {
 impl<B: Ops> Decoder<B> {
     /// Decoder tokens before the blocks: (cls [B, 1, D'] if any, all N tokens in place [B, N, D']).
     pub fn unshuffle(&self, encoded: Tensor<B, 3>, mask: &MaskRows<B>) -> (Option<Tensor<B, 3>>, Tensor<B, 3>) {
-        let y = each_row(encoded, |rows| linear_rows(&self.embed, rows)); // [B, 1 + kept, D']
+        let y = each_row(encoded, |rows| linear(&self.embed, rows)); // [B, 1 + kept, D']
         let [batch, length, dim] = y.dims();
         let (cls, kept) = if self.cls {
             (Some(y.clone().narrow(1, 0, 1)), y.narrow(1, 1, length - 1))
@@ -115,7 +115,7 @@ impl<B: Ops> Decoder<B> {
 
     /// Logits of rows of hidden tokens: [n, D'] to [n, Q * K].
     pub fn predict(&self, rows: Tensor<B, 2>) -> Tensor<B, 2> {
-        linear_rows(&self.pred, self.norm.rows(rows))
+        linear(&self.pred, self.norm.rows(rows))
     }
 
     /// Logits of the removed tokens only, [B * R, Q * K]: the others are in no loss.

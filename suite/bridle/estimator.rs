@@ -3,7 +3,7 @@
 use crate::config::{Geometry, StackConfig};
 use crate::init::Init;
 use crate::position;
-use crate::transformer::{Block, NORM_EPSILON, Norm, each_row, linear_rows};
+use crate::transformer::{Block, NORM_EPSILON, Norm, each_row, linear};
 use bridle_backends::Ops;
 use burn::module::Module;
 use burn::nn::Linear;
@@ -47,8 +47,8 @@ impl<B: Backend> Estimator<B> {
 impl<B: Ops> Estimator<B> {
     /// Quantized vectors [B, N, d] to an estimate of the encoder's patch tokens [B, N, D].
     pub fn forward(&self, values: Tensor<B, 3>) -> Tensor<B, 3> {
-        let x = each_row(values, |rows| linear_rows(&self.embed, rows)) + self.positions.clone().unsqueeze();
+        let x = each_row(values, |rows| linear(&self.embed, rows)) + self.positions.clone().unsqueeze();
         let x = self.blocks.iter().fold(x, |x, block| block.forward(x));
-        each_row(x, |rows| linear_rows(&self.pred, self.norm.rows(rows)))
+        each_row(x, |rows| linear(&self.pred, self.norm.rows(rows)))
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::config::Geometry;
 use crate::init::Init;
-use crate::transformer::linear_rows;
+use crate::transformer::linear;
 use bridle_backends::Ops;
 use burn::module::Module;
 use burn::nn::Linear;
@@ -30,7 +30,7 @@ impl<B: Ops> PatchEmbed<B> {
     pub fn forward(&self, x: Tensor<B, 5>, geometry: &Geometry) -> Tensor<B, 3> {
         let patches = patches(x, geometry); // [B * N, C * patch]
         let batch = patches.dims()[0] / geometry.tokens();
-        let tokens = linear_rows(&self.proj, patches);
+        let tokens = linear(&self.proj, patches);
         let [_, dim] = tokens.dims();
         tokens.reshape([batch, geometry.tokens(), dim])
     }

@@ -134,11 +134,11 @@ pub fn labels<B: Ops>(
     use crate::quantizer::Quantizer;
     if tokenizer.vit.geometry().is_video() {
         let latents = tokenizer.latents(x, source, Some(mask.removed_rows.clone()));
-        let codes = tokenizer.quantizer.forward(latents, Mode::Eval, picks).codes;
+        let codes = tokenizer.quantizer.codes(latents, picks);
         let [batch, removed, levels] = codes.dims();
         return codes.reshape([batch * removed, levels]);
     }
-    removed_codes(tokenizer.quantize(x, source, Mode::Eval, picks).codes, mask)
+    removed_codes(tokenizer.codes(x, source, picks), mask)
 }
 
 /// Encoder phase: the loss of one batch, given the codes [B * R, Q] of its removed tokens.

@@ -5,6 +5,7 @@
 use crate::codebook::{Codebook, Picks};
 use crate::config::QuantizerConfig;
 use crate::init::Init;
+use bridle_backends::Ops;
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
@@ -42,6 +43,11 @@ impl Mode {
 pub trait Quantizer<B: Backend> {
     /// Quantizes latents [B, N, d]. The first call may also start the codebooks from this batch.
     fn forward(&mut self, latents: Tensor<B, 3>, mode: Mode, picks: &mut dyn Picks) -> Quantized<B>;
+
+    /// The codes alone, [B, N, Q], as `forward` in evaluation gives them: what labels are made of.
+    fn codes(&mut self, latents: Tensor<B, 3>, picks: &mut dyn Picks) -> Tensor<B, 3, Int> {
+        self.forward(latents, Mode::Eval, picks).codes
+    }
 
     /// The vectors of codes [B, N, Q]: [B, N, d], equal to what `forward` in evaluation gave with these codes.
     fn decode(&self, codes: Tensor<B, 3, Int>) -> Tensor<B, 3>;
@@ -93,9 +99,12 @@ macro_rules! quantizers {
             }
         }
 
-        impl<B: Backend> Quantizer<B> for AnyQuantizer<B> {
+        impl<B: Ops> Quantizer<B> for AnyQuantizer<B> {
             fn forward(&mut self, latents: Tensor<B, 3>, mode: Mode, picks: &mut dyn Picks) -> Quantized<B> {
                 match self { $(Self::$variant(quantizer) => quantizer.forward(latents, mode, picks)),+ }
+            }
+            fn codes(&mut self, latents: Tensor<B, 3>, picks: &mut dyn Picks) -> Tensor<B, 3, Int> {
+                match self { $(Self::$variant(quantizer) => quantizer.codes(latents, picks)),+ }
             }
             fn decode(&self, codes: Tensor<B, 3, Int>) -> Tensor<B, 3> {
                 match self { $(Self::$variant(quantizer) => quantizer.decode(codes)),+ }

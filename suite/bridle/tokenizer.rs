@@ -6,7 +6,7 @@ use crate::config::{Geometry, QuantizerConfig, StackConfig};
 use crate::encoder::Vit;
 use crate::init::Init;
 use crate::quantizer::{AnyQuantizer, Mode, Quantized, Quantizer};
-use crate::transformer::{each_row, linear_rows};
+use crate::transformer::{each_row, linear};
 use bridle_backends::Ops;
 use burn::module::Module;
 use burn::nn::Linear;
@@ -72,14 +72,10 @@ impl<B: Ops> Tokenizer<B> {
             None => tokens,
         };
         match source {
-            Source::ColdStart | Source::ColdStartContent => {
-                each_row(tokens, |rows| linear_rows(&self.cold_start, rows))
-            }
+            Source::ColdStart | Source::ColdStartContent => each_row(tokens, |rows| linear(&self.cold_start, rows)),
             Source::Network => {
                 let y = self.vit.without_cls(self.vit.transform(tokens));
-                each_row(y, |rows| {
-                    linear_rows(&self.project2, linear_rows(&self.project1, rows).tanh())
-                })
+                each_row(y, |rows| linear(&self.project2, linear(&self.project1, rows).tanh()))
             }
         }
     }
@@ -88,5 +84,11 @@ impl<B: Ops> Tokenizer<B> {
     pub fn quantize(&mut self, x: Tensor<B, 5>, source: Source, mode: Mode, picks: &mut dyn Picks) -> Quantized<B> {
         let latents = self.latents(x, source, None);
         self.quantizer.forward(latents, mode, picks)
+    }
+
+    /// The codes of all tokens in evaluation, [B, N, Q].
+    pub fn codes(&mut self, x: Tensor<B, 5>, source: Source, picks: &mut dyn Picks) -> Tensor<B, 3, Int> {
+        let latents = self.latents(x, source, None);
+        self.quantizer.codes(latents, picks)
     }
 }

@@ -53,11 +53,11 @@ pub fn each_row<B: Backend>(x: Tensor<B, 3>, map: impl FnOnce(Tensor<B, 2>) -> T
     y.reshape([batch, tokens, width])
 }
 
-/// A linear layer on rows: [N, D] to [N, M].
-pub fn linear_rows<B: Ops>(layer: &Linear<B>, rows: Tensor<B, 2>) -> Tensor<B, 2> {
+/// A linear layer on rows: [N, K] to [N, M].
+pub fn linear<B: Ops>(layer: &Linear<B>, rows: Tensor<B, 2>) -> Tensor<B, 2> {
     match &layer.bias {
         Some(bias) => B::linear_rows(rows, layer.weight.val(), bias.val()),
-        None => rows.matmul(layer.weight.val()),
+        None => layer.forward(rows),
     }
 }
 
@@ -100,7 +100,7 @@ impl<B: Backend> Attention<B> {
 impl<B: Ops> Attention<B> {
     fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
         let qkv = each_row(x, |rows| {
-            let qkv = linear_rows(&self.qkv, rows);
+            let qkv = linear(&self.qkv, rows);
             match &self.query_value_bias {
                 Some(bias) => {
                     let key = bias.query.val().zeros_like();
@@ -109,7 +109,7 @@ impl<B: Ops> Attention<B> {
                 None => qkv,
             }
         });
-        each_row(B::self_attention(qkv, self.heads), |rows| linear_rows(&self.proj, rows))
+        each_row(B::self_attention(qkv, self.heads), |rows| linear(&self.proj, rows))
     }
 }
 

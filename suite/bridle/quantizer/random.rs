@@ -5,6 +5,7 @@ use super::{Mode, Quantized, Quantizer, QuantizerInfo};
 use crate::codebook::{Codebook, Picks, unit};
 use crate::config::{QuantizerConfig, SoftPick};
 use crate::init::Init;
+use bridle_backends::Ops;
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
@@ -54,7 +55,7 @@ impl<B: Backend> RandomProjectionQuantizer<B> {
     }
 }
 
-impl<B: Backend> Quantizer<B> for RandomProjectionQuantizer<B> {
+impl<B: Ops> Quantizer<B> for RandomProjectionQuantizer<B> {
     fn forward(&mut self, latents: Tensor<B, 3>, _mode: Mode, _picks: &mut dyn Picks) -> Quantized<B> {
         let [batch, tokens, dim] = latents.dims();
         let z = latents.reshape([batch * tokens, dim]);

@@ -9,6 +9,7 @@ use super::{Mode, Quantized, Quantizer, QuantizerInfo, mse};
 use crate::codebook::{Codebook, Picks, Similarity, index_rows, kmeans, unit};
 use crate::config::{Learning, QuantizerConfig, Restart, Space, Start};
 use crate::init::Init;
+use bridle_backends::Ops;
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
@@ -46,7 +47,9 @@ impl<B: Backend> ResidualQuantizer<B> {
         };
         Self { levels: (0..config.levels).map(book).collect(), started: false, config: *config }
     }
+}
 
+impl<B: Ops> ResidualQuantizer<B> {
     /// One level: codes [M, S] and vectors [M, d] of the residual [M, d] entering it.
     fn level(
         &mut self,
@@ -69,11 +72,12 @@ impl<B: Backend> ResidualQuantizer<B> {
             book.set_usage(bins);
         }
         let codes = book.assign(rows.clone(), config.soft_codes, config.soft_pick);
-        let (counts, sums) = book.batch_statistics(rows.clone(), codes.clone());
+        let counts = book.counts(codes.clone());
         if config.learning != Learning::Gradient {
             book.track_usage(counts.clone(), config.decay);
         }
-        if mode.trains() {
+        if mode.trains() && config.learning != Learning::Gradient {
+            let sums = book.sums(rows.clone(), codes.clone());
             match config.learning {
                 Learning::Ema if raw => book.average_raw(counts.clone(), sums, config.decay),
                 Learning::Ema => book.average(counts.clone(), sums, config.decay),
@@ -95,33 +99,68 @@ impl<B: Backend> ResidualQuantizer<B> {
     }
 }
 
-impl<B: Backend> Quantizer<B> for ResidualQuantizer<B> {
-    fn forward(&mut self, latents: Tensor<B, 3>, mode: Mode, picks: &mut dyn Picks) -> Quantized<B> {
+impl<B: Backend> ResidualQuantizer<B> {
+    /// Latents [B, N, d] as the rows [M, d] that enter the first level.
+    fn rows(&self, latents: Tensor<B, 3>) -> Tensor<B, 2> {
         let [batch, tokens, dim] = latents.dims();
         let z = latents.reshape([batch * tokens, dim]);
-        let z = if self.config.space == Space::Raw { standardised(z) } else { z };
+        if self.config.space == Space::Raw { standardised(z) } else { z }
+    }
+
+    /// A level's loss: the codebook's towards the residual, and the residual's towards the codebook.
+    fn loss(&self, residual: Tensor<B, 2>, vectors: Tensor<B, 2>) -> Tensor<B, 1> {
+        let commitment = mse(residual.clone(), vectors.clone().detach());
+        let codebook = if self.config.learning == Learning::Gradient {
+            mse(residual.detach(), vectors)
+        } else {
+            // the same number, and no gradient to the codebook
+            commitment.clone().detach()
+        };
+        codebook + commitment.mul_scalar(self.config.commitment)
+    }
+}
+
+/// Codes of all levels, each [M, S], as [B, N, Q * S].
+fn joined<B: Backend>(codes: Vec<Tensor<B, 2, Int>>, batch: usize, tokens: usize) -> Tensor<B, 3, Int> {
+    let codes = Tensor::cat(codes, 1);
+    let [_, width] = codes.dims();
+    codes.reshape([batch, tokens, width])
+}
+
+impl<B: Ops> Quantizer<B> for ResidualQuantizer<B> {
+    fn forward(&mut self, latents: Tensor<B, 3>, mode: Mode, picks: &mut dyn Picks) -> Quantized<B> {
+        let [batch, tokens, dim] = latents.dims();
+        let z = self.rows(latents);
         let mut residual = z.clone();
         let mut sum = z.zeros_like();
         let (mut codes, mut losses) = (Vec::new(), Vec::new());
         for level in 0..self.levels.len() {
             let (code, vectors) = self.level(level, &residual, mode, picks);
-            losses.push(
-                mse(residual.clone().detach(), vectors.clone())
-                    + mse(residual.clone(), vectors.clone().detach()).mul_scalar(self.config.commitment),
-            );
+            losses.push(self.loss(residual.clone(), vectors.clone()));
             residual = residual - vectors.clone();
             sum = sum + vectors;
             codes.push(code);
         }
         self.started = true;
         let values = z.clone() + (sum - z).detach();
-        let codes = Tensor::cat(codes, 1); // [M, Q * S]
-        let [_, width] = codes.dims();
         Quantized {
-            codes: codes.reshape([batch, tokens, width]),
+            codes: joined(codes, batch, tokens),
             values: values.reshape([batch, tokens, dim]),
             loss: Tensor::cat(losses, 0).mean(),
         }
+    }
+
+    fn codes(&mut self, latents: Tensor<B, 3>, picks: &mut dyn Picks) -> Tensor<B, 3, Int> {
+        let [batch, tokens, _] = latents.dims();
+        let mut residual = self.rows(latents);
+        let mut codes = Vec::new();
+        for level in 0..self.levels.len() {
+            let (code, vectors) = self.level(level, &residual, Mode::Eval, picks);
+            residual = residual - vectors;
+            codes.push(code);
+        }
+        self.started = true;
+        joined(codes, batch, tokens)
     }
 
     fn decode(&self, codes: Tensor<B, 3, Int>) -> Tensor<B, 3> {

@@ -7,6 +7,7 @@ use super::{Mode, Quantized, Quantizer, QuantizerInfo, mse};
 use crate::codebook::{Codebook, Picks, Similarity, kmeans, unit};
 use crate::config::{Learning, QuantizerConfig, Start};
 use crate::init::Init;
+use bridle_backends::Ops;
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
@@ -33,7 +34,7 @@ impl<B: Backend> VectorQuantizer<B> {
     }
 }
 
-impl<B: Backend> Quantizer<B> for VectorQuantizer<B> {
+impl<B: Ops> Quantizer<B> for VectorQuantizer<B> {
     fn forward(&mut self, latents: Tensor<B, 3>, mode: Mode, picks: &mut dyn Picks) -> Quantized<B> {
         let config = self.config;
         let [batch, tokens, dim] = latents.dims();
@@ -48,9 +49,10 @@ impl<B: Backend> Quantizer<B> for VectorQuantizer<B> {
         let codes = book.assign(rows.clone(), 1, config.soft_pick);
         let vectors = book.lookup(codes.clone());
         if config.learning != Learning::Gradient {
-            let (counts, sums) = book.batch_statistics(rows.clone(), codes.clone());
+            let counts = book.counts(codes.clone());
             book.track_usage(counts.clone(), config.decay);
             if mode.trains() {
+                let sums = book.sums(rows.clone(), codes.clone());
                 book.average(counts, sums, config.decay);
                 let moved = unit(book.vectors.val().detach());
                 book.set_vectors(moved);

@@ -1,8 +1,8 @@
-//! Self-attention on flex, one head at a time: scores never leave a core's cache.
+//! Self-attention on slices, one head at a time: scores never leave a core's cache.
 
 use super::lanes;
-use super::product::{Matrix, Threads, product};
-use rayon::prelude::*;
+use super::product::{Matrix, product};
+use super::team::Team;
 
 /// Sizes of an attention.
 #[derive(Clone, Copy)]
@@ -41,53 +41,37 @@ impl Sizes {
     /// The weights with which queries mix values, into `mix`.
     fn mixing(self, mix: &mut [f32], qkv: &[f32], head: usize) {
         let (q, k) = (self.part(qkv, 0, head), self.part(qkv, 1, head));
-        product(mix, self.tokens, q, k.transpose(), self.factor(), false, Threads::One);
+        product(mix, self.tokens, q, k.transpose(), self.factor(), false);
         lanes::softmax_rows(mix, self.tokens);
     }
 }
 
-/// The attention's result [B, T, D] of `qkv` [B, T, 3D].
-pub(super) fn forward(qkv: &[f32], sizes: Sizes) -> Vec<f32> {
+/// The attention's result into `out` [B, T, D], from `qkv` [B, T, 3D].
+pub(super) fn forward(team: Team, out: &mut [f32], qkv: &[f32], sizes: Sizes) {
     let Sizes { tokens, width, heads } = sizes;
-    let mut out = vec![0.0; qkv.len() / 3];
-    let items = out
-        .par_chunks_mut(tokens * width)
-        .zip(qkv.par_chunks(tokens * width * 3));
-    items.for_each_init(
-        || vec![0.0; tokens * tokens],
-        |mix, (out, qkv)| {
-            for head in 0..heads {
-                sizes.mixing(mix, qkv, head);
-                let out = &mut out[head * sizes.head()..];
-                product(
-                    out,
-                    width,
-                    Matrix::dense(mix, tokens),
-                    sizes.part(qkv, 2, head),
-                    1.0,
-                    false,
-                    Threads::One,
-                );
-            }
-        },
-    );
-    out
+    let items = out.chunks_mut(tokens * width).zip(qkv.chunks(tokens * width * 3));
+    team.share(items.collect(), |(out, qkv)| {
+        let mut mix = vec![0.0; tokens * tokens];
+        for head in 0..heads {
+            sizes.mixing(&mut mix, qkv, head);
+            let out = &mut out[head * sizes.head()..];
+            let (mix, values) = (Matrix::dense(&mix, tokens), sizes.part(qkv, 2, head));
+            product(out, width, mix, values, 1.0, false);
+        }
+    });
 }
 
-/// The gradient [B, T, 3D] of `qkv`, given that of the result.
-pub(super) fn backward(qkv: &[f32], grad: &[f32], sizes: Sizes) -> Vec<f32> {
+/// The gradient of `qkv` into `out` [B, T, 3D], given that of the result.
+pub(super) fn backward(team: Team, out: &mut [f32], qkv: &[f32], grad: &[f32], sizes: Sizes) {
     let Sizes { tokens, width, heads } = sizes;
-    let mut out = vec![0.0; qkv.len()];
-    let given = qkv.par_chunks(tokens * width * 3).zip(grad.par_chunks(tokens * width));
-    out.par_chunks_mut(tokens * width * 3).zip(given).for_each_init(
-        || (vec![0.0; tokens * tokens], vec![0.0; tokens * tokens]),
-        |(mix, scores), (out, (qkv, grad))| {
-            for head in 0..heads {
-                head_backward(out, qkv, grad, sizes, head, mix, scores);
-            }
-        },
-    );
-    out
+    let given = qkv.chunks(tokens * width * 3).zip(grad.chunks(tokens * width));
+    let items = out.chunks_mut(tokens * width * 3).zip(given).collect();
+    team.share(items, |(out, (qkv, grad))| {
+        let (mut mix, mut scores) = (vec![0.0; tokens * tokens], vec![0.0; tokens * tokens]);
+        for head in 0..heads {
+            head_backward(out, qkv, grad, sizes, head, &mut mix, &mut scores);
+        }
+    });
 }
 
 /// One head of one item; `mix` and `scores` are room for [T, T] each.
@@ -103,27 +87,11 @@ fn head_backward(
     let Sizes { tokens, width, .. } = sizes;
     let grad = Matrix::new(&grad[head * sizes.head()..], tokens, sizes.head(), width);
     sizes.mixing(mix, qkv, head);
-    product(
-        scores,
-        tokens,
-        grad,
-        sizes.part(qkv, 2, head).transpose(),
-        1.0,
-        false,
-        Threads::One,
-    );
+    product(scores, tokens, grad, sizes.part(qkv, 2, head).transpose(), 1.0, false);
     lanes::softmax_rows_backward(scores, mix, tokens, sizes.factor());
     let (mix, scores) = (Matrix::dense(mix, tokens), Matrix::dense(scores, tokens));
     let (q, k) = (sizes.part(qkv, 0, head), sizes.part(qkv, 1, head));
     for (part, lhs, rhs) in [(0, scores, k), (1, scores.transpose(), q), (2, mix.transpose(), grad)] {
-        product(
-            &mut out[sizes.column(part, head)..],
-            3 * width,
-            lhs,
-            rhs,
-            1.0,
-            false,
-            Threads::One,
-        );
+        product(&mut out[sizes.column(part, head)..], 3 * width, lhs, rhs, 1.0, false);
     }
 }

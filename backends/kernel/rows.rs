@@ -1,0 +1,221 @@
+//! Row-wise operations on slices: linear layer, norm, MLP, nearest codes and the AdamW update, in blocks of rows that
+//! stay in a core's cache.
+//!
+//! Blocks have a fixed size and sums over blocks are taken in their order, so results do not depend on threads.
+
+use super::lanes;
+use super::product::{Matrix, product};
+use super::team::Team;
+
+/// Rows of one block.
+const BLOCK: usize = 128;
+
+/// Rows of a weight's gradient that are computed together.
+const STRIP: usize = 96;
+
+/// Elements of one block of a flat array.
+const FLAT_BLOCK: usize = 1 << 14;
+
+/// Layer normalisation of `rows` [N, D] into `out`.
+pub(super) fn norm(team: Team, out: &mut [f32], rows: &[f32], scale: &[f32], shift: &[f32], epsilon: f32) {
+    let block = BLOCK * scale.len();
+    let items = out.chunks_mut(block).zip(rows.chunks(block)).collect();
+    team.share(items, |(out, rows)| lanes::norm_rows(out, rows, scale, shift, epsilon));
+}
+
+/// Gradients of [`norm`]: of rows into `out` [N, D]; of scale [D] and shift [D] returned.
+pub(super) fn norm_backward(
+    team: Team,
+    out: &mut [f32],
+    rows: &[f32],
+    scale: &[f32],
+    grad: &[f32],
+    epsilon: f32,
+) -> [Vec<f32>; 2] {
+    let width = scale.len();
+    let block = BLOCK * width;
+    let mut partial = vec![[vec![0.0; width], vec![0.0; width]]; rows.len().div_ceil(block)];
+    let given = rows.chunks(block).zip(grad.chunks(block));
+    let results = out.chunks_mut(block).zip(&mut partial);
+    team.share(results.zip(given).collect(), |((out, sums), (rows, grad))| {
+        let [scale_grad, shift_grad] = sums;
+        lanes::norm_rows_backward(out, scale_grad, shift_grad, rows, scale, grad, epsilon);
+    });
+    let mut sums = [vec![0.0; width], vec![0.0; width]];
+    for part in &partial {
+        for (sum, part) in sums.iter_mut().zip(part) {
+            lanes::add_rows(sum, part);
+        }
+    }
+    sums
+}
+
+/// Sum of the rows of [N, `width`].
+pub(super) fn sum_rows(team: Team, rows: &[f32], width: usize) -> Vec<f32> {
+    let mut partial = vec![vec![0.0; width]; rows.len().div_ceil(BLOCK * width)];
+    let items = partial.iter_mut().zip(rows.chunks(BLOCK * width)).collect();
+    team.share(items, |(sums, rows)| lanes::add_rows(sums, rows));
+    let mut sums = vec![0.0; width];
+    partial.iter().for_each(|part| lanes::add_rows(&mut sums, part));
+    sums
+}
+
+/// A linear layer: the weight [K, M] and, where there is one, the bias [M].
+#[derive(Clone, Copy)]
+pub(super) struct Linear<'a> {
+    /// Width K of what goes in.
+    pub(super) inputs: usize,
+    /// Width M of what comes out.
+    pub(super) outputs: usize,
+    /// [K, M].
+    pub(super) weight: &'a [f32],
+    /// [M].
+    pub(super) bias: Option<&'a [f32]>,
+}
+
+impl<'a> Linear<'a> {
+    const fn weight(&self) -> Matrix<'a> {
+        Matrix::dense(self.weight, self.outputs)
+    }
+
+    /// One block: `rows` [n, K] times the weight, plus the bias, into `out` [n, M].
+    fn block(&self, out: &mut [f32], rows: &[f32]) {
+        if let Some(bias) = self.bias {
+            for row in out.chunks_exact_mut(self.outputs) {
+                row.copy_from_slice(bias);
+            }
+        }
+        let rows = Matrix::dense(rows, self.inputs);
+        product(out, self.outputs, rows, self.weight(), 1.0, self.bias.is_some());
+    }
+
+    /// One block: `grad` [n, M] times the weight's transpose, into `out` [n, K].
+    fn block_backward(&self, out: &mut [f32], grad: &[f32]) {
+        let grad = Matrix::dense(grad, self.outputs);
+        product(out, self.inputs, grad, self.weight().transpose(), 1.0, false);
+    }
+
+    /// The result of `rows` [N, K] into `out` [N, M].
+    pub(super) fn forward(&self, team: Team, out: &mut [f32], rows: &[f32]) {
+        let blocks = out.chunks_mut(BLOCK * self.outputs);
+        let items = blocks.zip(rows.chunks(BLOCK * self.inputs)).collect();
+        team.share(items, |(out, rows)| self.block(out, rows));
+    }
+
+    /// The gradient of the rows into `out` [N, K], given that of the result, [N, M].
+    pub(super) fn backward(&self, team: Team, out: &mut [f32], grad: &[f32]) {
+        let blocks = out.chunks_mut(BLOCK * self.inputs);
+        let items = blocks.zip(grad.chunks(BLOCK * self.outputs)).collect();
+        team.share(items, |(out, grad)| self.block_backward(out, grad));
+    }
+}
+
+/// The gradient of a linear layer's weight into `out` [K, M], from its `rows` [N, K] and its result's gradient [N, M].
+pub(super) fn weight_grad(team: Team, out: &mut [f32], rows: &[f32], inputs: usize, grad: &[f32], outputs: usize) {
+    let items = out.chunks_mut(STRIP * outputs).enumerate().collect();
+    team.share(items, |(strip, out)| {
+        let (first, count) = (strip * STRIP, out.len() / outputs);
+        let rows = Matrix::new(&rows[first..], rows.len() / inputs, count, inputs).transpose();
+        product(out, outputs, rows, Matrix::dense(grad, outputs), 1.0, false);
+    });
+}
+
+/// An MLP: two linear layers.
+#[derive(Clone, Copy)]
+pub(super) struct Mlp<'a>(pub(super) Linear<'a>, pub(super) Linear<'a>);
+
+impl Mlp<'_> {
+    /// The bias of the first layer, which goes in with the GELU.
+    fn first_bias(&self) -> &[f32] {
+        self.0.bias.expect("an MLP's layers have a bias")
+    }
+
+    /// The first layer without its bias.
+    fn first(&self) -> Linear<'_> {
+        Linear { bias: None, ..self.0 }
+    }
+
+    /// The result of `rows` [N, D] into `out` [N, D].
+    pub(super) fn forward(&self, team: Team, out: &mut [f32], rows: &[f32]) {
+        let Self(Linear { inputs, outputs, .. }, second) = *self;
+        let items = out
+            .chunks_mut(BLOCK * inputs)
+            .zip(rows.chunks(BLOCK * inputs))
+            .collect();
+        team.share(items, |(out, rows)| {
+            let mut hidden = vec![0.0; rows.len() / inputs * outputs];
+            self.first().block(&mut hidden, rows);
+            lanes::bias_gelu_in_place(&mut hidden, self.first_bias());
+            second.block(out, &hidden);
+        });
+    }
+
+    /// The same, and what goes into the GELU into `hidden` [N, M].
+    pub(super) fn forward_with_hidden(&self, team: Team, out: &mut [f32], hidden: &mut [f32], rows: &[f32]) {
+        let Self(Linear { inputs, outputs, .. }, second) = *self;
+        let results = out.chunks_mut(BLOCK * inputs).zip(hidden.chunks_mut(BLOCK * outputs));
+        team.share(
+            results.zip(rows.chunks(BLOCK * inputs)).collect(),
+            |((out, hidden), rows)| {
+                let mut activated = vec![0.0; hidden.len()];
+                self.first().block(hidden, rows);
+                lanes::bias_gelu(&mut activated, hidden, self.first_bias());
+                second.block(out, &activated);
+            },
+        );
+    }
+
+    /// The gradient of the rows into `out` [N, D]; what the second layer got into `activated` and the gradient of what
+    /// went into the GELU into `hidden_grad`, both [N, M].
+    pub(super) fn backward(
+        &self,
+        team: Team,
+        [out, activated, hidden_grad]: [&mut [f32]; 3],
+        hidden: &[f32],
+        grad: &[f32],
+    ) {
+        let Self(first, second) = *self;
+        let (width, wide) = (BLOCK * first.inputs, BLOCK * first.outputs);
+        let results = activated.chunks_mut(wide).zip(hidden_grad.chunks_mut(wide));
+        let given = hidden.chunks(wide).zip(grad.chunks(width));
+        let items = out.chunks_mut(width).zip(results).zip(given).collect();
+        team.share(items, |((out, (activated, hidden_grad)), (hidden, grad))| {
+            second.block_backward(hidden_grad, grad);
+            lanes::gelu_backward(activated, hidden_grad, hidden);
+            first.block_backward(out, hidden_grad);
+        });
+    }
+}
+
+/// For each of `rows` [N, d] the nearest of `vectors` [K, d] into `codes` [N], the lowest on ties; distances are nowhere
+/// kept.
+pub(super) fn nearest(team: Team, codes: &mut [i64], rows: &[f32], vectors: &[f32], width: usize) {
+    let half_norms: Vec<f32> = vectors
+        .chunks_exact(width)
+        .map(|vector| -0.5 * lanes::square_sum(vector))
+        .collect();
+    // |n|² is the same for every code, so that n·w - |w|²/2 is left
+    let items = codes.chunks_mut(BLOCK).zip(rows.chunks(BLOCK * width)).collect();
+    team.share(items, |(codes, rows)| {
+        let mut scores = half_norms.repeat(codes.len());
+        let (rows, vectors) = (Matrix::dense(rows, width), Matrix::dense(vectors, width).transpose());
+        product(&mut scores, half_norms.len(), rows, vectors, 1.0, true);
+        lanes::first_of_the_largest(codes, &scores, half_norms.len());
+    });
+}
+
+/// One AdamW update in place; the order of `factors` is that of [`lanes::adamw`].
+pub(super) fn adamw(
+    team: Team,
+    weights: &mut [f32],
+    first: &mut [f32],
+    second: &mut [f32],
+    grad: &[f32],
+    factors: [f32; 8],
+) {
+    let moments = first.chunks_mut(FLAT_BLOCK).zip(second.chunks_mut(FLAT_BLOCK));
+    let items = weights.chunks_mut(FLAT_BLOCK).zip(moments).zip(grad.chunks(FLAT_BLOCK));
+    team.share(items.collect(), |((weights, (first, second)), grad)| {
+        lanes::adamw(weights, first, second, grad, factors);
+    });
+}
