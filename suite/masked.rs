@@ -32,7 +32,7 @@ const MEASURED: usize = 512;
 
 /// What makes the labels.
 enum Labeller<B: Backend> {
-    BestRq(RandomQuantizer<B>),
+    BestRq(Box<RandomQuantizer<B>>),
     Birq(Box<BirqLabels<B>>, BirqConfig),
 }
 
@@ -45,7 +45,7 @@ impl<B: TrainBackend> Labeller<B> {
             ..
         } = *quantizer;
         match &plan.birq {
-            None => Self::BestRq(RandomQuantizer::new(standard, levels, codes, code_dim, init)),
+            None => Self::BestRq(Box::new(RandomQuantizer::new(standard, levels, codes, code_dim, init))),
             Some(birq) => Self::Birq(
                 Box::new(BirqLabels::new(standard, plan.model.dim, codes, code_dim, init)),
                 BirqConfig {

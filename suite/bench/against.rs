@@ -59,9 +59,9 @@ pub enum AgainstError {
         /// The value that differs.
         key: &'static str,
         /// Here.
-        ours: Value,
+        ours: String,
         /// There.
-        theirs: Value,
+        theirs: String,
     },
     /// It has none of the tasks.
     #[error("{} has none of these tasks", .path.display())]
@@ -136,7 +136,7 @@ impl Against {
         for key in DECIDING {
             let theirs = self.report.config.get(key).unwrap_or(&Value::Null);
             if !same(&config[key], theirs) {
-                let (path, ours, theirs) = (self.path.clone(), config[key].clone(), theirs.clone());
+                let (path, ours, theirs) = (self.path.clone(), config[key].to_string(), theirs.to_string());
                 return Err(AgainstError::OtherWork {
                     path,
                     key,

@@ -173,8 +173,11 @@ impl Check {
             let distances = book.distances(rows);
             let excess = distances.clone().gather(1, code.clone()) - distances.min_dim(1);
             let excess: Vec<f32> = excess.into_data().iter().collect();
-            // not `>`: what is no number is wrong too
-            wrong += excess.iter().filter(|excess| !(**excess <= DISTANCE)).count();
+            // what is no number is wrong too
+            wrong += excess
+                .iter()
+                .filter(|excess| excess.is_nan() || **excess > DISTANCE)
+                .count();
             residual = residual - book.lookup(code);
         }
         if wrong > 0 {

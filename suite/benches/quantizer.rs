@@ -7,6 +7,7 @@ use bridle::codebook::{Codebook, SeededPicks, Similarity, kmeans};
 use bridle::config::QuantizerConfig;
 use bridle::init::Init;
 use bridle::quantizer::{AnyQuantizer, Mode, Quantizer};
+use bridle_backends::Ops;
 use bridle_backends::{Choice, Facts, Job, Name, TrainBackend};
 use bridle_seed::Seed;
 use burn::tensor::backend::Backend;
@@ -57,7 +58,7 @@ struct Bench<'a, B: Backend> {
     on_device: Tensor<B, 2>,
 }
 
-impl<B: Backend> Bench<'_, B> {
+impl<B: Ops> Bench<'_, B> {
     fn time<T>(&mut self, name: &str, mut work: impl FnMut() -> T) {
         let device = self.device.clone();
         let mut group = self.criterion.benchmark_group(self.backend);

@@ -5,6 +5,7 @@
 //! videos among them, each of which is a process or two; without the variable those are few.
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bridle_seed::Seed;
@@ -62,8 +63,9 @@ fn read(media: Box<dyn Media>, root: &Path, name: &str) -> Result<usize, DataErr
     let file = MediaFile {
         name: name.to_owned(),
         stamp,
+        bytes: Some(stamp.bytes),
     };
-    let files = Files::new(media, root.to_owned(), vec![Some(file)]);
+    let files = Files::new(media, Arc::new(Shelf::folder(root)), vec![Some(file)]);
     let values = files.input(0)?;
     let drawn = files.drawn(0, Views::FineTuning, &mut Seed::root(2).stream())?;
     assert_eq!(values.len(), drawn.len());

@@ -1,14 +1,13 @@
 //! The memory that a listed sample costs: its names and facts, never its input, however many samples there are.
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::audio::LogMel;
 use crate::listed::{Entry, Listing};
 use crate::support::{peak_memory, wav_bytes};
 use crate::{Dataset, InputSpec, Limits, Missing, OpenRequest, Split, Target, prefetch};
-
-use super::*;
 
 /// How many samples and which folder, for the process that the test measures.
 const CHILD: &str = "BRIDLE_TEST_MEMORY";

@@ -65,7 +65,12 @@ fn fill<B: Backend>(books: &mut [Codebook<B>], case: &Case, name: impl Fn(usize)
     }
 }
 
-fn rq<B: Backend>(case: &Case, config: QuantizerConfig, suffix: &str, device: &B::Device) -> ResidualQuantizer<B> {
+fn rq<B: bridle_backends::Ops>(
+    case: &Case,
+    config: QuantizerConfig,
+    suffix: &str,
+    device: &B::Device,
+) -> ResidualQuantizer<B> {
     let mut quantizer = ResidualQuantizer::new(&config, &init(device));
     fill(
         &mut quantizer.levels,
@@ -77,7 +82,12 @@ fn rq<B: Backend>(case: &Case, config: QuantizerConfig, suffix: &str, device: &B
     quantizer
 }
 
-fn vq<B: Backend>(case: &Case, config: QuantizerConfig, name: &str, device: &B::Device) -> VectorQuantizer<B> {
+fn vq<B: bridle_backends::Ops>(
+    case: &Case,
+    config: QuantizerConfig,
+    name: &str,
+    device: &B::Device,
+) -> VectorQuantizer<B> {
     let mut quantizer = VectorQuantizer::new(&config, &init(device));
     fill(&mut quantizer.levels, case, |_| name.to_owned(), device);
     quantizer.set_started(true);
