@@ -24,6 +24,22 @@ pub fn batch<B: Backend>(
     Ok(on_device(values, samples.len(), geometry, device))
 }
 
+/// The views of one test sample as one tensor [V, C, T, H, W].
+///
+/// # Errors
+/// If it cannot be read any more.
+pub fn test_views<B: Backend>(
+    dataset: &Dataset,
+    sample: usize,
+    clips: usize,
+    geometry: &Geometry,
+    device: &B::Device,
+) -> Result<Tensor<B, 5>, DataError> {
+    let views = dataset.test_views(sample, clips)?;
+    let count = views.len();
+    Ok(on_device(views.concat(), count, geometry, device))
+}
+
 /// How pretraining's inputs differ from one step to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drawn {

@@ -69,6 +69,9 @@ pub struct Plan {
     /// Augmentation of the waveform (audio).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub augment: Option<Augment>,
+    /// How test samples are looked at (video).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test: Option<Test>,
     /// What holds for ESC-50 alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub esc50: Option<Esc50>,
@@ -292,6 +295,13 @@ pub struct ColdStart {
 pub struct Augment {
     /// Rolling the waveform in time.
     pub roll: Roll,
+}
+
+/// How test samples are looked at: features, or class probabilities after fine-tuning, are averaged over views.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Test {
+    /// Clips from the first frame to the last, three squares along the long edge each; 1: the middle of the middle.
+    pub clips: usize,
 }
 
 /// What holds for ESC-50 alone.
@@ -521,6 +531,11 @@ impl Plan {
             tokens: tokens(*frames),
             of: tokens(longer),
         })
+    }
+
+    /// Clips of a test sample.
+    pub fn test_clips(&self) -> usize {
+        self.test.as_ref().map_or(1, |test| test.clips)
     }
 
     /// Tokens of one input, without the class token.

@@ -76,6 +76,24 @@ pub struct Subject<'a, B: TrainBackend> {
     pub cache: FeatureCache,
 }
 
+impl<B: TrainBackend> Subject<'_, B> {
+    /// Features of the test samples as means over their views; None if they have one each.
+    fn averaged(&self) -> Option<Result<Features, DataError>> {
+        let clips = self.plan.test_clips();
+        (clips > 1).then(|| {
+            self.progress.start("features of test views", self.test.len() as u64);
+            let mut values = Vec::with_capacity(self.test.len() * self.encoder.dim());
+            for &sample in self.test {
+                let x = input::test_views(self.dataset, sample, clips, self.encoder.geometry(), self.device)?;
+                values.extend(self.encoder.features(x).mean_dim(0).into_data().iter::<f32>());
+                self.progress.advance(1);
+            }
+            self.progress.finish();
+            Ok(Features::new(values, self.encoder.dim(), self.dataset, self.test))
+        })
+    }
+}
+
 /// Features that several protocols share.
 #[derive(Debug, Default)]
 pub struct FeatureCache {
@@ -107,7 +125,7 @@ impl<B: TrainBackend> Subject<'_, B> {
         let begun = Instant::now();
         let batch = self.plan.pretrain.as_ref().map_or(16, |pretrain| pretrain.batch);
         let of = |samples: &[usize]| features(self.encoder, self.dataset, samples, batch, self.progress, self.device);
-        let found = (of(self.train)?, of(self.test)?);
+        let found = (of(self.train)?, self.averaged().unwrap_or_else(|| of(self.test))?);
         self.cache.seconds.set(begun.elapsed().as_secs_f64());
         Ok(self.cache.features.get_or_init(|| found))
     }
@@ -175,6 +193,16 @@ pub struct Features {
 }
 
 impl Features {
+    /// Features of these samples, row-major [n, D].
+    fn new(values: Vec<f32>, dim: usize, dataset: &Dataset, samples: &[usize]) -> Self {
+        Self {
+            values,
+            dim,
+            targets: targets(dataset, samples),
+            groups: samples.iter().map(|&sample| dataset.samples[sample].fold).collect(),
+        }
+    }
+
     /// Number of samples.
     pub fn len(&self) -> usize {
         self.targets.len()
@@ -217,12 +245,7 @@ pub fn features<B: Ops>(
         progress.advance(samples.len() as u64);
     }
     progress.finish();
-    Ok(Features {
-        values,
-        dim: encoder.dim(),
-        targets: targets(dataset, samples),
-        groups: samples.iter().map(|&sample| dataset.samples[sample].fold).collect(),
-    })
+    Ok(Features::new(values, encoder.dim(), dataset, samples))
 }
 
 /// The targets of these samples.

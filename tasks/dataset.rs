@@ -193,6 +193,18 @@ impl Dataset {
         }
     }
 
+    /// The inputs of sample `index` for testing: of videos so many clips, with three squares each if there are several; of all
+    /// else, and of one clip, the input for judging. Panics if there is no such sample.
+    pub fn test_views(&self, index: usize, clips: usize) -> Result<Vec<Cow<'_, [f32]>>, DataError> {
+        match &self.inputs {
+            Inputs::Files(files, _) if clips > 1 => {
+                let views = files.test_views(index, clips)?;
+                Ok(views.into_iter().map(Cow::Owned).collect())
+            }
+            _ => Ok(vec![self.input(index)?]),
+        }
+    }
+
     /// Whether training views differ from the inputs for judging.
     pub fn augments(&self) -> bool {
         matches!(&self.inputs, Inputs::Files(files, _) if files.media().augments())

@@ -25,6 +25,11 @@ pub(crate) trait Media: Send + Sync {
     /// The input of one file for judging, before its normalisation.
     fn view(&self, file: Raw) -> Result<Vec<f32>, String>;
 
+    /// The inputs of one file for testing by several views, before their normalisation: of most media there is one.
+    fn test_views(&self, file: Raw, _clips: usize) -> Result<Vec<Vec<f32>>, String> {
+        Ok(vec![self.view(file)?])
+    }
+
     /// The normalisation, in place.
     fn normalise(&self, values: &mut [f32]);
 
@@ -86,6 +91,16 @@ impl Files {
         let mut values = self.view(index).map_err(|reason| self.bad(index, reason))?;
         self.media.normalise(&mut values);
         Ok(values)
+    }
+
+    /// The normalised inputs of sample `index` for testing by several views.
+    pub fn test_views(&self, index: usize, clips: usize) -> Result<Vec<Vec<f32>>, DataError> {
+        let file = self.unchanged(index);
+        let mut views = file
+            .and_then(|file| self.media.test_views(file, clips))
+            .map_err(|reason| self.bad(index, reason))?;
+        views.iter_mut().for_each(|values| self.media.normalise(values));
+        Ok(views)
     }
 
     /// The normalised view of sample `index` for training.

@@ -65,6 +65,11 @@ impl OnDisk {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// Whether it is a copy of what lies in an archive.
+    pub fn is_lent(&self) -> bool {
+        self.lent
+    }
 }
 
 impl Drop for OnDisk {

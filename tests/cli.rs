@@ -12,6 +12,10 @@ fn program(folder: &Path, line: &str) -> Command {
     for name in ["BRIDLE_DATA", "COLUMNS", "CLICOLOR_FORCE"] {
         command.env_remove(name);
     }
+    // no cache of the user's, and nothing is fetched
+    command
+        .env("HF_HOME", folder.join("hub"))
+        .env("HF_ENDPOINT", "http://127.0.0.1:9");
     command
 }
 
@@ -176,7 +180,7 @@ fn data_that_is_not_what_it_should_be_is_named() {
     std::fs::create_dir_all(folder.path().join("pictures")).unwrap();
     let absolute = folder.path().join("pictures");
     let lines = [
-        "run --task esc50".to_owned(),
+        "run --task esc50 --offline".to_owned(),
         "check --task esc50 --data nowhere".to_owned(),
         format!("run --task esc50 --data {}", absolute.display()),
     ];

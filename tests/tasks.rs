@@ -206,6 +206,11 @@ fn kinetics_runs_from_files_to_a_record() {
     assert_eq!(found[0]["data"]["variant"], "different");
     assert_eq!(found[0]["data"]["counts"]["train"], 24);
     assert_eq!(metrics(&found[0])[0], ("linear-probe".to_owned(), "top1".to_owned()));
+    // several test views are another protocol on the same pretraining
+    let again = bench(folder.path(), &format!("run {SHORT} {line} --set test.clips=2"));
+    let told = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert!(again.status.success(), "{told}");
+    assert!(told.contains("takes over the pretraining"), "{told}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 pub(super) const NAMES: [&str; 3] = ["preset", "recipe", "init.name"];
 /// Values that matter only after pretraining: by name, and by the start of the name.
 const AFTER_PRETRAINING: [&str; 1] = ["protocols"];
-const SECTIONS_AFTER_PRETRAINING: [&str; 4] = ["probe.", "knn.", "finetune.", "esc50."];
+const SECTIONS_AFTER_PRETRAINING: [&str; 5] = ["probe.", "knn.", "finetune.", "test.", "esc50."];
 
 impl Plan {
     /// 12 hexadecimal digits over all that decides the numbers: every value but the names of preset and recipe.

@@ -42,6 +42,7 @@ impl Plan {
             quantizer.validate()?;
         }
         self.validate_pretraining()?;
+        at_least_one("test.clips", self.test_clips())?;
         self.probe.as_ref().map_or(Ok(()), Probe::validate)?;
         self.knn.as_ref().map_or(Ok(()), Knn::validate)?;
         self.finetune.as_ref().map_or(Ok(()), Finetune::validate)

@@ -24,6 +24,7 @@ use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
 use bridle_tasks::{DataError, Progress, sampling_weights};
 use burn::module::AutodiffModule;
+use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
@@ -288,6 +289,27 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
         let model = self.model.valid();
         let mut scores = Vec::with_capacity(subject.test.len() * subject.classes());
         subject.progress.start("finetune: test", subject.test.len() as u64);
+        let clips = subject.plan.test_clips();
+        if clips > 1 {
+            for &sample in subject.test {
+                let x = input::test_views(
+                    subject.dataset,
+                    sample,
+                    clips,
+                    subject.encoder.geometry(),
+                    subject.device,
+                )?;
+                let logits = model.logits(x, &Dropped::default());
+                let chances = match self.values.loss {
+                    FinetuneLoss::CrossEntropy => softmax(logits, 1),
+                    FinetuneLoss::Binary => sigmoid(logits),
+                };
+                scores.extend(chances.mean_dim(0).into_data().iter::<f32>());
+                subject.progress.advance(1);
+            }
+            subject.progress.finish();
+            return Ok(scores);
+        }
         for samples in subject.test.chunks(self.values.batch) {
             let x = input::batch(subject.dataset, samples, subject.encoder.geometry(), subject.device)?;
             scores.extend(model.logits(x, &Dropped::default()).into_data().iter::<f32>());

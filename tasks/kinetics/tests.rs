@@ -196,6 +196,12 @@ fn a_clip_is_that_of_its_own_file_and_broken_ones_are_named() {
         (2, "fight_1.mp4")
     );
     assert_eq!(opened.input(0).unwrap(), opened.input(1).unwrap());
+    // five clips with three squares each; the middle of the middle clip is the input for judging
+    let views = opened.test_views(0, 5).unwrap();
+    assert_eq!(views.len(), 15);
+    assert_eq!(views[7], opened.input(0).unwrap());
+    assert_ne!(views[0], views[14]);
+    assert_eq!(opened.test_views(0, 1).unwrap(), [opened.input(0).unwrap()]);
     let view = |sample, seed| {
         opened
             .view(sample, Views::Pretraining, &Seed::root(seed))

@@ -1,10 +1,14 @@
 //! Video files as model inputs.
 
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
 use bridle_seed::Stream;
 
-use super::{CLIP_VERSION, ClipView, Ffmpeg, VideoAugment, VideoError, VideoFacts};
+use super::{CLIP_VERSION, Clip, ClipView, Ffmpeg, VideoAugment, VideoError, VideoFacts};
 use crate::media::{Media, Views};
-use crate::shelf::Raw;
+use crate::shelf::{OnDisk, Raw};
 use crate::synthetic_image::normalise_channels;
 use crate::{DataError, InputSpec};
 
@@ -20,6 +24,8 @@ pub(crate) struct Clips {
     mean: [f64; 3],
     std: [f64; 3],
     augment: VideoAugment,
+    /// What was found of files: asking costs as much as decoding a clip. A file that changes is refused before it comes here.
+    facts: Mutex<HashMap<PathBuf, VideoFacts>>,
 }
 
 impl Clips {
@@ -66,19 +72,38 @@ impl Clips {
             mean,
             std,
             augment,
+            facts: Mutex::default(),
         })
     }
 
-    fn values(&self, file: Raw, choose: impl FnOnce(&VideoFacts) -> ClipView) -> Result<Vec<f32>, String> {
+    /// The views that `choose` takes of a file, before their normalisation.
+    fn values(&self, file: Raw, choose: impl FnOnce(&VideoFacts) -> Vec<ClipView>) -> Result<Vec<Vec<f32>>, String> {
         // FFmpeg moves to and fro in a file, and the index of many lies at their end
         let file = file.on_disk()?;
-        let clip = || {
-            let facts = self.ffmpeg.probe(file.path())?;
-            self.ffmpeg.view(file.path(), &facts, choose(&facts), self.side)
+        let views = || {
+            let facts = self.facts(&file)?;
+            self.ffmpeg.views(file.path(), &facts, &choose(&facts), self.side)
         };
-        clip()
-            .map(|clip| clip.planes())
-            .map_err(|error: VideoError| error.to_string())
+        let views = views().map_err(|error: VideoError| error.to_string())?;
+        Ok(views.iter().map(Clip::planes).collect())
+    }
+
+    fn value(&self, file: Raw, choose: impl FnOnce(&VideoFacts) -> ClipView) -> Result<Vec<f32>, String> {
+        let mut one = self.values(file, |facts| vec![choose(facts)])?;
+        Ok(one.remove(0))
+    }
+
+    fn facts(&self, file: &OnDisk) -> Result<VideoFacts, VideoError> {
+        // nothing that can panic runs under the lock
+        let known = || self.facts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(facts) = known().get(file.path()) {
+            return Ok(facts.clone());
+        }
+        let facts = self.ffmpeg.probe(file.path())?;
+        if !file.is_lent() {
+            known().insert(file.path().to_owned(), facts.clone());
+        }
+        Ok(facts)
     }
 }
 
@@ -88,7 +113,15 @@ impl Media for Clips {
     }
 
     fn view(&self, file: Raw) -> Result<Vec<f32>, String> {
-        self.values(file, |facts| ClipView::evaluation(facts, self.frames, self.stride))
+        self.value(file, |facts| ClipView::evaluation(facts, self.frames, self.stride))
+    }
+
+    /// So many clips from the first frame to the last with three squares each; of one clip, the middle square alone.
+    fn test_views(&self, file: Raw, clips: usize) -> Result<Vec<Vec<f32>>, String> {
+        match clips {
+            0 | 1 => Ok(vec![self.view(file)?]),
+            _ => self.values(file, |facts| ClipView::test(facts, self.frames, self.stride, clips)),
+        }
     }
 
     fn normalise(&self, values: &mut [f32]) {
@@ -102,7 +135,7 @@ impl Media for Clips {
     /// The same for either purpose.
     fn drawn(&self, file: Raw, _views: Views, stream: &mut Stream) -> Result<Vec<f32>, String> {
         let choose = |facts: &VideoFacts| ClipView::training(facts, self.frames, self.stride, &self.augment, stream);
-        let mut values = self.values(file, choose)?;
+        let mut values = self.value(file, choose)?;
         self.normalise(&mut values);
         Ok(values)
     }

@@ -172,6 +172,32 @@ impl VideoAugment {
 }
 
 impl Ffmpeg {
+    /// Several views; neighbours that are squares of the same frames are decoded together.
+    pub fn views(
+        &self,
+        file: &Path,
+        facts: &VideoFacts,
+        views: &[ClipView],
+        side: usize,
+    ) -> Result<Vec<Clip>, VideoError> {
+        let mut clips = Vec::with_capacity(views.len());
+        let mut scaled: Option<(Frames, Clip)> = None;
+        for &view in views {
+            let Place::Half(half) = view.place else {
+                clips.push(self.view(file, facts, view, side)?);
+                continue;
+            };
+            if scaled.as_ref().is_none_or(|(frames, _)| *frames != view.frames) {
+                scaled = Some((
+                    view.frames,
+                    self.take(file, facts, view.frames, Framing::ShortSide(side))?,
+                ));
+            }
+            clips.extend(scaled.as_ref().map(|(_, clip)| clip.square(half)));
+        }
+        Ok(clips)
+    }
+
     /// The view as a clip of `side` times `side` pixels.
     pub fn view(&self, file: &Path, facts: &VideoFacts, view: ClipView, side: usize) -> Result<Clip, VideoError> {
         match view.place {
