@@ -8,7 +8,7 @@ use bridle::quantizer::rq::ResidualQuantizer;
 use bridle::quantizer::vq::VectorQuantizer;
 use bridle::quantizer::{Mode, Quantizer};
 use bridle::weights::Values;
-use bridle_backends::TrainBackend;
+use bridle_backends::{Ops, TrainBackend};
 use bridle_seed::Seed;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
@@ -65,12 +65,7 @@ fn fill<B: Backend>(books: &mut [Codebook<B>], case: &Case, name: impl Fn(usize)
     }
 }
 
-fn rq<B: bridle_backends::Ops>(
-    case: &Case,
-    config: QuantizerConfig,
-    suffix: &str,
-    device: &B::Device,
-) -> ResidualQuantizer<B> {
+fn rq<B: Ops>(case: &Case, config: QuantizerConfig, suffix: &str, device: &B::Device) -> ResidualQuantizer<B> {
     let mut quantizer = ResidualQuantizer::new(&config, &init(device));
     fill(
         &mut quantizer.levels,
@@ -82,12 +77,7 @@ fn rq<B: bridle_backends::Ops>(
     quantizer
 }
 
-fn vq<B: bridle_backends::Ops>(
-    case: &Case,
-    config: QuantizerConfig,
-    name: &str,
-    device: &B::Device,
-) -> VectorQuantizer<B> {
+fn vq<B: Ops>(case: &Case, config: QuantizerConfig, name: &str, device: &B::Device) -> VectorQuantizer<B> {
     let mut quantizer = VectorQuantizer::new(&config, &init(device));
     fill(&mut quantizer.levels, case, |_| name.to_owned(), device);
     quantizer.set_started(true);
