@@ -77,6 +77,12 @@ pub trait Ops: Backend {
         plain::nearest_codes(rows, vectors)
     }
 
+    /// Codes of a chain of Q books [K, d], each of which quantizes what the books before left of `rows` [N, d]: [N, Q]. What
+    /// is left is looked up at unit length if asked for, and carried on as it is. It has no gradient.
+    fn residual_codes(rows: Tensor<Self, 2>, books: Vec<Tensor<Self, 2>>, unit_lookup: bool) -> Tensor<Self, 2, Int> {
+        plain::residual_codes(rows, books, unit_lookup)
+    }
+
     /// Layer normalisation over the last axis of `rows` [N, D] with scale and shift [D].
     fn norm_rows(
         rows: Tensor<Self, 2>,

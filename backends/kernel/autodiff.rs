@@ -153,6 +153,11 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Autodiff<B, C> {
         Tensor::from_inner(B::nearest_codes(rows.inner(), vectors.inner()))
     }
 
+    fn residual_codes(rows: Tensor<Self, 2>, books: Vec<Tensor<Self, 2>>, unit_lookup: bool) -> Tensor<Self, 2, Int> {
+        let books = books.into_iter().map(Tensor::inner).collect();
+        Tensor::from_inner(B::residual_codes(rows.inner(), books, unit_lookup))
+    }
+
     fn norm_rows(
         rows: Tensor<Self, 2>,
         scale: Tensor<Self, 1>,

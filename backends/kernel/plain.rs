@@ -74,6 +74,30 @@ pub fn nearest_codes<B: Backend>(rows: Tensor<B, 2>, vectors: Tensor<B, 2>) -> T
     (rows.matmul(vectors.transpose()) - half_norms).argmax(1)
 }
 
+/// See [`Ops::residual_codes`](super::Ops::residual_codes).
+pub fn residual_codes<B: Backend>(
+    rows: Tensor<B, 2>,
+    books: Vec<Tensor<B, 2>>,
+    unit_lookup: bool,
+) -> Tensor<B, 2, Int> {
+    let (mut left, mut codes) = (rows, Vec::with_capacity(books.len()));
+    for book in books {
+        let looked_up = if unit_lookup {
+            let lengths = left.clone().powi_scalar(2).sum_dim(1).sqrt().clamp_min(SHORTEST);
+            left.clone() / lengths
+        } else {
+            left.clone()
+        };
+        let found = nearest_codes(looked_up, book.clone()); // [N, 1]
+        left = left - book.select(0, found.clone().flatten(0, 1));
+        codes.push(found);
+    }
+    Tensor::cat(codes, 1)
+}
+
+/// A row shorter than this is divided by this.
+pub(super) const SHORTEST: f32 = 1e-12;
+
 /// Rows with mean 0 and variance 1 [N, D], and the factor that made the variance so [N, 1].
 fn standardize<B: Backend>(rows: Tensor<B, 2>, epsilon: f64) -> (Tensor<B, 2>, Tensor<B, 2>) {
     let centred = rows.clone() - rows.mean_dim(1);

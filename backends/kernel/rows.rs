@@ -4,6 +4,7 @@
 //! Blocks have a fixed size and sums over blocks are taken in their order, so results do not depend on threads.
 
 use super::lanes;
+use super::plain::SHORTEST;
 use super::product::{Matrix, product};
 use super::team::Team;
 
@@ -201,6 +202,55 @@ pub(super) fn nearest(team: Team, codes: &mut [i64], rows: &[f32], vectors: &[f3
         let (rows, vectors) = (Matrix::dense(rows, width), Matrix::dense(vectors, width).transpose());
         product(&mut scores, half_norms.len(), rows, vectors, 1.0, true);
         lanes::first_of_the_largest(codes, &scores, half_norms.len());
+    });
+}
+
+/// Codes [N, Q] of a chain of `books` [K, d]: see [`Ops::residual_codes`](super::Ops::residual_codes). What is left of a
+/// block of rows stays in a core's cache through all levels.
+pub(super) fn residual(team: Team, codes: &mut [i64], rows: &[f32], books: &[&[f32]], width: usize, unit_lookup: bool) {
+    let half_norms = |book: &&[f32]| -> Vec<f32> {
+        let vectors = book.chunks_exact(width);
+        vectors.map(|vector| -0.5 * lanes::square_sum(vector)).collect()
+    };
+    let half_norms: Vec<Vec<f32>> = books.iter().map(half_norms).collect();
+    let levels = books.len();
+    let items = codes
+        .chunks_mut(BLOCK * levels)
+        .zip(rows.chunks(BLOCK * width))
+        .collect();
+    team.share(items, |(codes, rows): (&mut [i64], &[f32])| {
+        let (mut left, mut found) = (rows.to_vec(), vec![0; codes.len() / levels]);
+        let mut scores = Vec::new();
+        for (level, (book, half_norms)) in books.iter().zip(&half_norms).enumerate() {
+            // a row's length times its scores at unit length: the largest is the same
+            scores.clear();
+            for row in left.chunks_exact(width) {
+                let length = match unit_lookup {
+                    true => lanes::square_sum(row).sqrt().max(SHORTEST),
+                    false => 1.0,
+                };
+                scores.extend(half_norms.iter().map(|half| half * length));
+            }
+            let vectors = Matrix::dense(book, width).transpose();
+            product(
+                &mut scores,
+                half_norms.len(),
+                Matrix::dense(&left, width),
+                vectors,
+                1.0,
+                true,
+            );
+            lanes::first_of_the_largest(&mut found, &scores, half_norms.len());
+            for ((row, codes), &code) in left
+                .chunks_exact_mut(width)
+                .zip(codes.chunks_exact_mut(levels))
+                .zip(&found)
+            {
+                codes[level] = code;
+                let vector = &book[code as usize * width..][..width];
+                row.iter_mut().zip(vector).for_each(|(left, value)| *left -= value);
+            }
+        }
     });
 }
 

@@ -116,6 +116,20 @@ pub(super) fn nearest_codes<B: Sliced>(rows: Tensor<B, 2>, vectors: Tensor<B, 2>
     Tensor::from_data(TensorData::new(codes, [count, 1]), &device)
 }
 
+pub(super) fn residual_codes<B: Sliced>(
+    rows: Tensor<B, 2>,
+    books: Vec<Tensor<B, 2>>,
+    unit_lookup: bool,
+) -> Tensor<B, 2, Int> {
+    let ([count, width], device) = (rows.dims(), rows.device());
+    let rows = B::read(rows);
+    let books: Vec<B::Values> = books.into_iter().map(B::read).collect();
+    let books: Vec<&[f32]> = books.iter().map(B::slice).collect();
+    let mut codes = vec![0; count * books.len()];
+    rows::residual(B::TEAM, &mut codes, B::slice(&rows), &books, width, unit_lookup);
+    Tensor::from_data(TensorData::new(codes, [count, books.len()]), &device)
+}
+
 pub(super) fn norm_rows<B: Sliced>(
     rows: Tensor<B, 2>,
     scale: Tensor<B, 1>,
@@ -257,6 +271,9 @@ macro_rules! ops_on_slices {
                 rows: Tensor<Self, 2>, weight: Tensor<Self, 2>, grad: Tensor<Self, 2>, wants_rows: bool,
             ) -> LinearGrads<Self>;
             fn nearest_codes(rows: Tensor<Self, 2>, vectors: Tensor<Self, 2>) -> Tensor<Self, 2, Int>;
+            fn residual_codes(
+                rows: Tensor<Self, 2>, books: Vec<Tensor<Self, 2>>, unit_lookup: bool,
+            ) -> Tensor<Self, 2, Int>;
             fn norm_rows_backward(
                 rows: Tensor<Self, 2>, scale: Tensor<Self, 1>, grad: Tensor<Self, 2>, epsilon: f64,
             ) -> NormGrads<Self>;

@@ -184,6 +184,45 @@ fn nearest<B: Ops>() {
     }
 }
 
+/// A chain of books: each code is, but for rounding, the nearest to what the codes before it left.
+fn residual<B: Ops>() {
+    for [count, codes, width] in NEAREST {
+        let rows = normal::<B, 2>("rows", [count, width], 1.0);
+        let book = |name: &str| normal::<B, 2>(name, [codes, width], 0.5);
+        let books = vec![book("first"), book("second"), book("third")];
+        let host = |tensor: &Tensor<B, 2>| tensor.to_data().to_vec::<f32>().unwrap();
+        let values: Vec<Vec<f32>> = books.iter().map(host).collect();
+        for unit_lookup in [true, false] {
+            for rows in [rows.clone(), strided(rows.clone())] {
+                let found: Vec<i64> = B::residual_codes(rows.clone(), books.clone(), unit_lookup)
+                    .into_data()
+                    .iter()
+                    .collect();
+                assert_eq!(found.len(), count * 3);
+                for (row, found) in host(&rows).chunks(width).zip(found.chunks(3)) {
+                    let mut left = row.to_vec();
+                    for (book, &code) in values.iter().zip(found) {
+                        let length = left.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+                        let scale = if unit_lookup { 1.0 / length.max(1e-12) } else { 1.0 };
+                        let vector = |code: usize| &book[code * width..][..width];
+                        let distance = |code: usize| -> f64 {
+                            let pairs = left.iter().zip(vector(code));
+                            pairs
+                                .map(|(a, b)| (f64::from(*a) * scale - f64::from(*b)).powi(2))
+                                .sum()
+                        };
+                        let least = (0..codes).map(distance).fold(f64::INFINITY, f64::min);
+                        let excess = distance(code as usize) - least;
+                        assert!(excess <= 1e-5 * (1.0 + least), "code {code} is farther by {excess}");
+                        let vector = vector(code as usize);
+                        left.iter_mut().zip(vector).for_each(|(left, value)| *left -= value);
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Codes that are the same vector: the first of them is taken.
 fn ties<B: Ops>() {
     let vectors = normal::<B, 2>("vectors", [20, 8], 1.0);
@@ -381,6 +420,7 @@ macro_rules! on {
             fn nearest_codes_are_the_nearest_and_the_first() {
                 super::nearest::<$type>();
                 super::ties::<$type>();
+                super::residual::<$type>();
             }
             #[test]
             fn plain_means_plain() {

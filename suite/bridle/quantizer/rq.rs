@@ -153,6 +153,19 @@ impl<B: Ops> Quantizer<B> for ResidualQuantizer<B> {
     fn codes(&mut self, latents: Tensor<B, 3>, picks: &mut dyn Picks) -> Tensor<B, 3, Int> {
         let [batch, tokens, _] = latents.dims();
         let mut residual = self.rows(latents);
+        if self.started && self.config.soft_codes == 1 {
+            let books = self.levels.iter().map(|book| book.vectors.val().detach()).collect();
+            let unit_lookup = self.config.space != Space::Raw;
+            let codes = B::residual_codes(residual.detach(), books, unit_lookup);
+            if self.config.learning != Learning::Gradient {
+                for (level, book) in self.levels.iter_mut().enumerate() {
+                    // a statistic, which the authors' code follows in evaluation too
+                    let counts = book.counts(codes.clone().narrow(1, level, 1));
+                    book.track_usage(counts, self.config.decay);
+                }
+            }
+            return joined(vec![codes], batch, tokens);
+        }
         let mut codes = Vec::new();
         for level in 0..self.levels.len() {
             let (code, vectors) = self.level(level, &residual, Mode::Eval, picks);
