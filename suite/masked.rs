@@ -6,9 +6,9 @@ use crate::input::{self, Drawn, Order};
 use crate::labels::{Labels, Wanted};
 use crate::metrics_log::MetricsLog;
 use crate::model;
-use crate::plan::{Mask, PhasePlan, Plan, Quantizer, Roll};
+use crate::plan::{Mask, PhasePlan, Plan, Quantizer};
 use crate::steps::{Learner, Spent, StepLoss, StepNumbers, Steps};
-use crate::train::{Context, State, TrainError, adamw, schedule, summary, under};
+use crate::train::{Context, State, TrainError, adamw, schedule, summary, together, under};
 use bridle::best_rq::{MaskedModel, RandomQuantizer, Standard, best_rq_loss};
 use bridle::birq::{BirqConfig, BirqLabels, birq_loss};
 use bridle::codebook::index_rows;
@@ -175,12 +175,7 @@ impl<'a, B: TrainBackend> MaskedTrainer<'a, B> {
     /// Makes the inputs of a step's samples, on any thread.
     fn inputs(&self) -> impl Fn(u64) -> Result<Vec<f32>, DataError> + Send + Sync + use<'a, B> {
         let Context { plan, dataset, .. } = *self.context;
-        let rolls = plan.augment.as_ref().map(|augment| augment.roll);
-        let drawn = match rolls {
-            _ if dataset.augments() => Drawn::Views,
-            Some(Roll::Uniform) => Drawn::Rolls,
-            _ => Drawn::Nothing,
-        };
+        let drawn = self.context.drawn();
         let seed = self.seed.child(if drawn == Drawn::Rolls { "roll" } else { "views" });
         let order = Mutex::new(self.order.clone());
         move |step| {
@@ -269,16 +264,10 @@ impl<'a, B: TrainBackend> MaskedTrainer<'a, B> {
     }
 
     fn weights(&self) -> Weights {
-        let parts = [
+        together([
             ("student.", weights::collect(&self.model)),
             ("student_optimizer.", self.optimizer.save()),
-        ];
-        let named = |(part, weights): (&'static str, Weights)| {
-            weights
-                .into_iter()
-                .map(move |(name, values)| (format!("{part}{name}"), values))
-        };
-        parts.into_iter().flat_map(named).collect()
+        ])
     }
 
     fn write(&mut self) -> Result<(), TrainError> {

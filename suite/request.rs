@@ -158,7 +158,9 @@ impl RunRequest {
 /// The plan with each change of the corrected recipe that it has a place for, alone; then with all of them.
 fn ablation(spec: &TaskSpec, wanted: &PlanRequest, plan: &Plan) -> Result<Vec<Plan>> {
     let changes: Vec<String> = recipe::changes(plan).collect();
-    let sets = changes.iter().map(std::slice::from_ref).chain([&changes[..]]);
+    // of a single change, all together are that one
+    let all = (changes.len() > 1).then_some(&changes[..]);
+    let sets = changes.iter().map(std::slice::from_ref).chain(all);
     let with = |set: &[String]| {
         let mut wanted = wanted.clone();
         wanted.set.extend_from_slice(set);
@@ -284,6 +286,25 @@ mod tests {
         assert_eq!(earlier("--fresh"), Earlier::Fresh);
         assert_eq!(earlier("--resume"), Earlier::Resume);
         assert_eq!(earlier("--resume runs/a"), Earlier::ResumeIn("runs/a".into()));
+    }
+
+    #[test]
+    fn an_ablation_runs_no_plan_twice() {
+        for line in [
+            "--task esc50",
+            "--task esc50 --method random-init",
+            "--task synthetic-image",
+            "--task esc50 --quantizer vq",
+        ] {
+            let found = request(&format!("{line} --ablation")).unwrap();
+            let plans = std::iter::once(&found.plan).chain(&found.ablation);
+            let mut hashes: Vec<String> = plans.map(Plan::plan_hash).collect();
+            let count = hashes.len();
+            hashes.sort();
+            hashes.dedup();
+            assert_eq!(hashes.len(), count, "{line}");
+        }
+        assert_eq!(request("--task esc50").unwrap().ablation, []);
     }
 
     #[test]

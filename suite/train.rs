@@ -216,6 +216,18 @@ pub struct Context<'a> {
     pub progress: &'a TerminalProgress,
 }
 
+impl Context<'_> {
+    /// How inputs differ from step to step.
+    pub(crate) fn drawn(&self) -> Drawn {
+        let rolls = self.plan.augment.as_ref().map(|augment| augment.roll);
+        match rolls {
+            _ if self.dataset.augments() => Drawn::Views,
+            Some(Roll::Uniform) => Drawn::Rolls,
+            _ => Drawn::Nothing,
+        }
+    }
+}
+
 /// The model and its way through the phases.
 pub struct Trainer<'a, B: TrainBackend> {
     context: &'a Context<'a>,
@@ -354,7 +366,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         order: &Order<'a>,
     ) -> impl Fn(u64) -> Result<Vec<f32>, DataError> + Send + Sync + use<'a, B> {
         let Context { plan, dataset, .. } = *self.context;
-        let (order, drawn) = (Mutex::new(order.clone()), self.drawn());
+        let (order, drawn) = (Mutex::new(order.clone()), self.context.drawn());
         let seed = match drawn {
             Drawn::Rolls => phase_seed.child("roll"),
             Drawn::Nothing | Drawn::Views => phase_seed.child("views"),
@@ -363,16 +375,6 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             // nothing that can panic runs under the lock
             let samples = order.lock().unwrap_or_else(PoisonError::into_inner).at(step);
             input::pretraining(dataset, &plan.data.input, &samples, drawn, &seed.indexed(step))
-        }
-    }
-
-    /// How inputs differ from step to step.
-    fn drawn(&self) -> Drawn {
-        let rolls = self.context.plan.augment.as_ref().map(|augment| augment.roll);
-        match rolls {
-            _ if self.context.dataset.augments() => Drawn::Views,
-            Some(Roll::Uniform) => Drawn::Rolls,
-            _ => Drawn::Nothing,
         }
     }
 
@@ -447,7 +449,8 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
     ) -> Result<Option<Labels>, TrainError> {
         let earlier = self.labels.take();
         let source = self.source(phase.kind);
-        if phase.kind != PhaseKind::Encoder || self.config.geometry.is_video() || self.drawn() != Drawn::Nothing {
+        if phase.kind != PhaseKind::Encoder || self.config.geometry.is_video() || self.context.drawn() != Drawn::Nothing
+        {
             return Ok(None);
         }
         let first = order.at(0);
@@ -661,12 +664,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             ("student_optimizer.", self.student_optimizer.save()),
             ("teacher_optimizer.", self.teacher_optimizer.save()),
         ];
-        let named = |(part, weights): (&'static str, Weights)| {
-            weights
-                .into_iter()
-                .map(move |(name, values)| (format!("{part}{name}"), values))
-        };
-        let mut all: Weights = parts.into_iter().flat_map(named).collect();
+        let mut all = together(parts);
         let earlier = self.earlier.as_ref();
         all.extend(earlier.map(|earlier| (EARLIER_LABELS.to_owned(), earlier.codes.clone())));
         all
@@ -746,6 +744,17 @@ pub(crate) fn adamw(plan: &Plan) -> AdamWConfig {
         epsilon: of(|values| values.epsilon),
         weight_decay: of(|values| values.weight_decay),
     }
+}
+
+/// The weights of several parts, each name behind that of its part: the inverse of [`under`].
+pub fn together<const N: usize>(parts: [(&str, Weights); N]) -> Weights {
+    let named = |(part, weights): (&str, Weights)| -> Vec<_> {
+        let weights = weights.into_iter();
+        weights
+            .map(|(name, values)| (format!("{part}{name}"), values))
+            .collect()
+    };
+    parts.into_iter().flat_map(named).collect()
 }
 
 /// The weights whose names start with `part`, without it.

@@ -12,14 +12,14 @@ use crate::metrics_log::{LogError, MetricsLog};
 use crate::plan::{Finetune, FinetuneLoss, Roll, Sampler};
 use crate::schedule::{LayerDecay, Schedule};
 use crate::steps::{Learner, Spent, StepLoss, StepNumbers, Steps};
-use crate::train::{TrainError, under};
+use crate::train::{TrainError, together, under};
 use bridle::classifier::{Classifier, Dropped, binary_cross_entropy, branch_factor, drop_rates, soft_cross_entropy};
 use bridle::encoder::Vit;
 use bridle::init::Init;
 use bridle::mask::{Mask, MaskRows};
 use bridle::optimizer::{AdamW, AdamWConfig, ParameterGroups};
 use bridle::transformer::BranchFactors;
-use bridle::weights::{self, Weights};
+use bridle::weights;
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
 use bridle_tasks::{DataError, Progress, sampling_weights};
@@ -344,13 +344,11 @@ impl<B: TrainBackend> Learner<B> for Training<'_, '_, B> {
     fn save(&mut self, spent: Spent) -> Result<(), TrainError> {
         self.state.seconds += spent.seconds;
         self.state.optimizer_steps = self.optimizer.steps();
-        let named = |part: &'static str, weights: Weights| {
-            weights
-                .into_iter()
-                .map(move |(name, values)| (format!("{part}{name}"), values))
-        };
-        let weights = named("model.", weights::collect(&self.model)).chain(named("optimizer.", self.optimizer.save()));
-        checkpoint::save(&self.folder, self.state.step, &weights.collect(), &self.state)?;
+        let weights = together([
+            ("model.", weights::collect(&self.model)),
+            ("optimizer.", self.optimizer.save()),
+        ]);
+        checkpoint::save(&self.folder, self.state.step, &weights, &self.state)?;
         Ok(())
     }
 }
