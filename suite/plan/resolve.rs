@@ -541,7 +541,10 @@ fn find_task(word: &str) -> Result<&'static dyn Task, PlanError> {
         // like the built-in ones, it lives as long as the program
         return Ok(Box::leak(bridle_tasks::open_task_file(file)?));
     }
-    bridle_tasks::find(word).map_err(|unknown| UnknownName::new("task", word, unknown.known).into())
+    bridle_tasks::find(word).map_err(|unknown| {
+        let speech = speech_tasks().iter().map(|task| task.spec().name);
+        UnknownName::new("task", word, unknown.known.into_iter().chain(speech)).into()
+    })
 }
 
 /// A value that this plan left out, or a name that no plan has.
