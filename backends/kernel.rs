@@ -19,22 +19,54 @@ mod team;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 use std::cell::Cell;
+use std::thread::LocalKey;
 
 thread_local! {
     static PLAIN: Cell<bool> = const { Cell::new(false) };
+    static PRECISION: Cell<Precision> = const { Cell::new(Precision::F32) };
+}
+
+/// Puts a cell's former value back when dropped, after a panic too.
+struct Before<T: Copy + 'static>(&'static LocalKey<Cell<T>>, T);
+
+impl<T: Copy> Before<T> {
+    fn set(cell: &'static LocalKey<Cell<T>>, value: T) -> Self {
+        Self(cell, cell.replace(value))
+    }
+}
+
+impl<T: Copy> Drop for Before<T> {
+    fn drop(&mut self) {
+        self.0.set(self.1);
+    }
+}
+
+/// Number type of the matrix products in linear layers and attention. All else is f32 whatever it says: weights, norms, losses,
+/// sums, quantizers and optimizers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// 32-bit floating point.
+    #[default]
+    F32,
+    /// Operands are rounded to bfloat16.
+    Bf16,
+}
+
+/// Does `work`, gradients included, with the products of this thread's linear layers and attention in `precision`.
+pub fn with_precision<T>(precision: Precision, work: impl FnOnce() -> T) -> T {
+    let _before = Before::set(&PRECISION, precision);
+    work()
+}
+
+/// The precision in force.
+fn precision() -> Precision {
+    PRECISION.get()
 }
 
 /// Does `work` with every operation of this thread in its plain form, and gradients by the plain chain: what a whole
 /// computation with the fast forms is held to.
 pub fn plainly<T>(work: impl FnOnce() -> T) -> T {
-    /// Puts the former state back, after a panic too.
-    struct Before(bool);
-    impl Drop for Before {
-        fn drop(&mut self) {
-            PLAIN.set(self.0);
-        }
-    }
-    let _before = Before(PLAIN.replace(true));
+    let _before = Before::set(&PLAIN, true);
     work()
 }
 

@@ -16,7 +16,7 @@ use bridle::config::Geometry;
 use bridle::encoder::Vit;
 use bridle::frames::{Frames, spans};
 use bridle::init::Init;
-use bridle::optimizer::{AdamW, UniformRate};
+use bridle::optimizer::{AdamW, Trained, UniformRate};
 use bridle::patch::patches;
 use bridle::weights::{self, Weights};
 use bridle_backends::TrainBackend;
@@ -84,7 +84,7 @@ pub struct MaskedTrainer<'a, B: TrainBackend> {
     device: B::Device,
     seed: Seed,
     order: Order<'a>,
-    model: MaskedModel<B, Vit<B>>,
+    model: Trained<MaskedModel<B, Vit<B>>>,
     labeller: Labeller<B>,
     optimizer: AdamW<B>,
     state: State,
@@ -137,7 +137,7 @@ impl<'a, B: TrainBackend> MaskedTrainer<'a, B> {
             quantizer,
             geometry,
             seed,
-            model,
+            model: Trained::new(model),
             labeller,
             optimizer,
             state,
@@ -169,7 +169,7 @@ impl<'a, B: TrainBackend> MaskedTrainer<'a, B> {
             self.end(steps)?;
         }
         let weights = self.weights();
-        Ok((self.model.encoder, weights, self.state))
+        Ok((self.model.into_inner().encoder, weights, self.state))
     }
 
     /// Makes the inputs of a step's samples, on any thread.
@@ -265,7 +265,7 @@ impl<'a, B: TrainBackend> MaskedTrainer<'a, B> {
 
     fn weights(&self) -> Weights {
         together([
-            ("student.", weights::collect(&self.model)),
+            ("student.", weights::collect(&*self.model)),
             ("student_optimizer.", self.optimizer.save()),
         ])
     }
@@ -309,7 +309,9 @@ impl<B: TrainBackend> Learner<B> for MaskedTrainer<'_, B> {
             }
         };
         let grads = loss.backward();
-        self.model = self.optimizer.step(self.model.clone(), &grads, rate, &UniformRate);
+        let optimizer = &mut self.optimizer;
+        self.model
+            .update(|model| optimizer.step(model, &grads, rate, &UniformRate));
         self.state.step += 1;
         self.state.total_steps += 1;
         StepLoss {

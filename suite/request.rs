@@ -8,7 +8,7 @@ use crate::plan::choice::choices;
 use crate::plan::resolve::InitRequest;
 use crate::plan::{Plan, PlanRequest, recipe};
 use crate::terminal;
-use bridle_backends::{Choice, Name};
+use bridle_backends::{Choice, Name, Precision};
 use bridle_tasks::{Limits, OpenRequest, Task, TaskSpec};
 use std::path::PathBuf;
 
@@ -24,8 +24,20 @@ choices! {
     "dtype" Dtype {
         /// 32-bit floating point
         Fp32 = "fp32",
+        /// operands of linear layers and attention in bfloat16, all else in 32 bits
+        Bf16 = "bf16",
     }
-    known: ["bf16"]
+    known: ["fp16"]
+}
+
+impl Dtype {
+    /// What the backend is asked for.
+    pub const fn precision(self) -> Precision {
+        match self {
+            Self::Fp32 => Precision::F32,
+            Self::Bf16 => Precision::Bf16,
+        }
+    }
 }
 
 /// How to treat earlier work under `./runs`.
@@ -245,6 +257,7 @@ fn backend(args: &RunArgs) -> Result<Choice> {
         name,
         device: args.device,
         threads: args.threads.map(|threads| threads as usize),
+        precision: args.dtype.parse::<Dtype>()?.precision(),
     })
 }
 
@@ -315,8 +328,8 @@ mod tests {
             "error: unknown backend `tsch`; did you mean `tch`? (known: flex, tch, cuda)"
         );
         assert_eq!(
-            told("--dtype bf16"),
-            "error: dtype `bf16` is known but not available in this version; available: fp32"
+            told("--dtype fp16"),
+            "error: dtype `fp16` is known but not available in this version; available: fp32, bf16"
         );
     }
 }

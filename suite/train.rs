@@ -14,7 +14,7 @@ use bridle::codebook::SeededPicks;
 use bridle::encoder::Vit;
 use bridle::init::Init;
 use bridle::mask::Mask;
-use bridle::optimizer::{AdamW, AdamWConfig, UniformRate};
+use bridle::optimizer::{AdamW, AdamWConfig, Trained, UniformRate};
 use bridle::pretrain::{ModelConfig, Student, Teacher, TokenizerLoss, encoder_loss, labels, tokenizer_loss};
 use bridle::quantizer::{AnyQuantizer, Mode, Quantizer};
 use bridle::swin::Dropout;
@@ -234,8 +234,8 @@ pub struct Trainer<'a, B: TrainBackend> {
     config: ModelConfig,
     phases: Vec<PhasePlan>,
     device: B::Device,
-    student: Student<B>,
-    teacher: Teacher<B>,
+    student: Trained<Student<B>>,
+    teacher: Trained<Teacher<B>>,
     student_optimizer: AdamW<B>,
     teacher_optimizer: AdamW<B>,
     state: State,
@@ -292,8 +292,8 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             context,
             config,
             device: device.clone(),
-            student,
-            teacher,
+            student: Trained::new(student),
+            teacher: Trained::new(teacher),
             student_optimizer,
             teacher_optimizer,
             state,
@@ -312,7 +312,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             self.phase()?;
         }
         let weights = self.weights();
-        Ok((self.student, weights, self.state))
+        Ok((self.student.into_inner(), weights, self.state))
     }
 
     fn phase(&mut self) -> Result<(), TrainError> {
@@ -549,9 +549,9 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         let mut dropout = Dropout::Draw(Box::new(seed.child("dropout").indexed(self.state.step).stream()));
         let loss = encoder_loss(&self.student, x, &mask.upload(&self.device), codes, &mut dropout);
         let grads = loss.backward();
-        self.student = self
-            .student_optimizer
-            .step(self.student.clone(), &grads, rate, &UniformRate);
+        let optimizer = &mut self.student_optimizer;
+        self.student
+            .update(|student| optimizer.step(student, &grads, rate, &UniformRate));
         StepLoss {
             values: vec![("loss", loss.inner())],
             codebooks: None,
@@ -601,9 +601,9 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         let found = self.teach(x, target, picks);
         let loss = found.total();
         let grads = loss.backward();
-        self.teacher = self
-            .teacher_optimizer
-            .step(self.teacher.clone(), &grads, rate, &UniformRate);
+        let optimizer = &mut self.teacher_optimizer;
+        self.teacher
+            .update(|teacher| optimizer.step(teacher, &grads, rate, &UniformRate));
         let codebooks = self
             .state
             .step
@@ -646,21 +646,21 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             loss = loss + found.total().mul_scalar(weight);
         }
         let grads = loss.backward();
-        self.student = self
-            .student_optimizer
-            .step(self.student.clone(), &grads, rate, &UniformRate);
+        let optimizer = &mut self.student_optimizer;
+        self.student
+            .update(|student| optimizer.step(student, &grads, rate, &UniformRate));
         if with_tokenizer {
-            self.teacher = self
-                .teacher_optimizer
-                .step(self.teacher.clone(), &grads, rate, &UniformRate);
+            let optimizer = &mut self.teacher_optimizer;
+            self.teacher
+                .update(|teacher| optimizer.step(teacher, &grads, rate, &UniformRate));
         }
         StepLoss { values, codebooks }
     }
 
     fn weights(&self) -> Weights {
         let parts = [
-            ("student.", weights::collect(&self.student)),
-            ("teacher.", weights::collect(&self.teacher)),
+            ("student.", weights::collect(&*self.student)),
+            ("teacher.", weights::collect(&*self.teacher)),
             ("student_optimizer.", self.student_optimizer.save()),
             ("teacher_optimizer.", self.teacher_optimizer.save()),
         ];

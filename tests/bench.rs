@@ -105,7 +105,7 @@ fn unknown_names_and_values_that_make_no_model_are_wrong_use() {
         "--decoder local",
         "--quantizer residual",
         "--backend torch",
-        "--dtype bf16",
+        "--dtype fp16",
         "--decoder-dim 100",
         "--mask-ratio 1.5",
         "--decoder swin --input image-224",

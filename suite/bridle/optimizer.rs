@@ -7,6 +7,7 @@ use burn::module::{AutodiffModule, ModuleMapper, Param};
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Tensor, TensorData};
 use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
 
 /// AdamW's constants.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,6 +20,45 @@ pub struct AdamWConfig {
     pub epsilon: f64,
     /// Decoupled weight decay of parameters with more than one axis.
     pub weight_decay: f64,
+}
+
+/// A module in training. An optimizer gets it alone, so that weights are written over: of a module that is held elsewhere too,
+/// every weight would be copied first.
+#[derive(Clone, Debug)]
+pub struct Trained<M>(Option<M>);
+
+impl<M> Trained<M> {
+    /// Before its first step.
+    pub const fn new(module: M) -> Self {
+        Self(Some(module))
+    }
+
+    /// Hands the module to `step`, and takes what it gives.
+    pub fn update(&mut self, step: impl FnOnce(M) -> M) {
+        self.0 = self.0.take().map(step);
+    }
+
+    /// The module as its last step left it.
+    pub fn into_inner(self) -> M {
+        self.0.expect(GONE)
+    }
+}
+
+/// Nobody can see a module that is not there but after a panic in a step.
+const GONE: &str = "a step gives its module back";
+
+impl<M> Deref for Trained<M> {
+    type Target = M;
+
+    fn deref(&self) -> &M {
+        self.0.as_ref().expect(GONE)
+    }
+}
+
+impl<M> DerefMut for Trained<M> {
+    fn deref_mut(&mut self) -> &mut M {
+        self.0.as_mut().expect(GONE)
+    }
 }
 
 /// Moments of one parameter, flattened.
