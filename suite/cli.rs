@@ -86,7 +86,7 @@ pub struct RunArgs {
     /// Any value of the plan, by its name as printed by `check`; may be given again
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Only the first N samples of each class, taken from the folds in turn where there are folds
+    /// Only the first N samples of each class, taken from the folds in turn where there are folds; of generated data any N
     #[arg(long, value_name = "N")]
     pub subset: Option<usize>,
     /// Test folds: `all`, or numbers separated by commas

@@ -8,6 +8,7 @@ use crate::plan::choice::choices;
 use crate::plan::resolve::InitRequest;
 use crate::plan::{Plan, PlanRequest, recipe};
 use crate::terminal;
+use bridle_backends::kernel::bf16_is_fast;
 use bridle_backends::{Choice, Name, Precision};
 use bridle_tasks::{Limits, OpenRequest, Task, TaskSpec};
 use std::path::PathBuf;
@@ -128,13 +129,15 @@ impl RunRequest {
                 plan.method
             ));
         }
+        let backend = backend(args)?;
+        slow_bf16(&backend);
         Ok(Self {
             folds,
             task,
             ablation,
             init,
             seeds: seeds(args.seed, args.seeds)?,
-            backend: backend(args)?,
+            backend,
             dtype: args.dtype.parse::<Dtype>()?,
             data: args.data.clone(),
             offline: args.offline,
@@ -248,6 +251,14 @@ fn seeds(first: u64, count: u32) -> Result<Vec<u64>> {
     let last =
         last.ok_or_else(|| Failure::wrong_use(format!("{count} seeds from {first} go beyond the largest seed")))?;
     Ok((first..=last).collect())
+}
+
+/// Says so where bf16 gains nothing.
+pub(crate) fn slow_bf16(backend: &Choice) {
+    let on_processor = backend.name != Name::Cuda && backend.device.is_none();
+    if backend.precision == Precision::Bf16 && on_processor && !bf16_is_fast() {
+        terminal::talk("note: this processor has no AVX-512 BF16; its bf16 is slower than fp32");
+    }
 }
 
 fn backend(args: &RunArgs) -> Result<Choice> {

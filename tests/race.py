@@ -7,9 +7,12 @@
 
 Every round runs each contestant once for each size and task, one after another, so that a noisy minute meets all of them. A
 contestant's number is the median of its rounds' medians; a ratio is the peer's time over ours, above 1 where ours is
-faster. Beside it stands the span of the ratios of the rounds. A last table sets the fastest of ours against the fastest of the
-peer's. --contestants names fewer, --sizes small another size: `--contestants "tch fp32,tch bf16,compile fp32,compile bf16"`. Peak memory is that of the whole process, our check against
-the plain form included. The numbers of each round go to --out as JSON.
+faster. Beside it stands the span of the ratios of the rounds. Another table sets the fastest of ours against the fastest of
+the peer's, each of any number type, compiled or not. Peak memory is that of the whole process, our check against the plain
+form included. The numbers of each round go to --out as JSON.
+
+    --sizes small --contestants "tch fp32,tch bf16,eager fp32,compile bf16"      a shorter race
+
 """
 
 import argparse

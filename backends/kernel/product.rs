@@ -59,6 +59,11 @@ impl<'a> Matrix<'a> {
     }
 }
 
+/// Whether this processor multiplies bf16 numbers faster than f32.
+pub fn bf16_is_fast() -> bool {
+    half::is_fast()
+}
+
 /// Lines whose elements lie one after another, and how far apart they start.
 enum Lines {
     Rows(usize),

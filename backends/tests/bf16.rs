@@ -22,8 +22,14 @@ fn normal<B: Backend, const D: usize>(name: &str, shape: [usize; D]) -> Tensor<B
     Tensor::from_data(TensorData::new(values, shape), &Default::default())
 }
 
+/// The nearest numbers of 8 significant bits, the even one of two. (Not every backend's cast rounds to the nearest.)
 fn rounded<B: Backend, const D: usize>(tensor: &Tensor<B, D>) -> Tensor<B, D> {
-    tensor.clone().cast(DType::BF16).cast(DType::F32)
+    let round = |value: f32| {
+        let unit = 2_f64.powi(f64::from(value.abs()).log2().floor() as i32 - 7);
+        ((f64::from(value) / unit).round_ties_even() * unit) as f32
+    };
+    let values: Vec<f32> = tensor.to_data().iter::<f32>().map(round).collect();
+    Tensor::from_data(TensorData::new(values, tensor.dims()), &tensor.device())
 }
 
 fn in_bf16<T>(work: impl FnOnce() -> T) -> T {

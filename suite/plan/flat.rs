@@ -10,6 +10,17 @@ pub type Flat = Map<String, Value>;
 const QUANTIZER: &str = "quantizer";
 const QUANTIZER_KIND: &str = "quantizer.kind";
 
+/// A value of the section of pretraining that plans do not write while it is as it always was: so plans from before it was there
+/// keep their form and hashes.
+pub(super) fn unwritten(flat: &Flat, key: &str) -> Option<Value> {
+    let value = match key {
+        "pretrain.accumulate" => Value::from(1),
+        "pretrain.checkpoint" => Value::from(false),
+        _ => return None,
+    };
+    flat.contains_key("pretrain.batch").then_some(value)
+}
+
 /// A map that is no plan of this version.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanReadError {
@@ -53,7 +64,8 @@ impl Plan {
     pub fn from_flat(flat: &Flat) -> Result<Self, PlanReadError> {
         let plan: Self = serde_json::from_value(unflatten(flat))?;
         let known = plan.to_flat();
-        match flat.keys().find(|key| !known.contains_key(*key)) {
+        let unknown = |key: &&String| !known.contains_key(*key) && unwritten(&known, key).is_none();
+        match flat.keys().find(unknown) {
             Some(key) => Err(PlanReadError::UnknownKey(key.clone())),
             None => Ok(plan),
         }

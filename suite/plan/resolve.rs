@@ -1,7 +1,7 @@
 //! From names and options to a plan with every value resolved.
 
 use super::choice::ChoiceError;
-use super::flat::{Difference, Flat, difference, flatten, insert, merge, remove};
+use super::flat::{Difference, Flat, difference, flatten, insert, merge, remove, unwritten};
 use super::{FinetuneLoss, Method, Plan, Protocol, QuantizerKind, Recipe, preset, recipe};
 use crate::error::{Failure, UnknownName};
 use crate::exit::Exit;
@@ -190,7 +190,8 @@ impl Plan {
         let mut plan = Self::from_flat(&flatten(&tree)).expect("every preset is resolved by a test");
         let mut flat = plan.to_flat();
         for (key, text) in &values {
-            let current = flat.get(key).ok_or_else(|| no_such_value(key, &flat, &pruned))?;
+            let current = flat.get(key).cloned().or_else(|| unwritten(&flat, key));
+            let current = current.ok_or_else(|| no_such_value(key, &flat, &pruned))?;
             if FACTS.contains(&key.as_str()) {
                 return Err(PlanError::Fact(key.clone()));
             }
@@ -198,7 +199,7 @@ impl Plan {
                 return Err(PlanError::FactOfWeights(key.clone()));
             }
             let wrong = |why: String| PlanError::Value { key: key.clone(), why };
-            let value = parse_like(current, text).map_err(wrong)?;
+            let value = parse_like(&current, text).map_err(wrong)?;
             flat.insert(key.clone(), value);
             plan = Self::from_flat(&flat).map_err(|error| wrong(tell(error)))?;
             // written back, so that numbers have the plan's form: 1 becomes 1.0 where a fraction is possible

@@ -144,6 +144,11 @@ impl Plan {
         if let Some(pretrain) = &self.pretrain {
             at_least_one("pretrain.rounds", pretrain.rounds.unwrap_or(1))?;
             at_least_one("pretrain.batch", pretrain.batch)?;
+            at_least_one("pretrain.accumulate", pretrain.accumulate)?;
+            let one = pretrain.accumulate == 1 || !self.method.masks_frames();
+            require(one, "pretrain.accumulate", || {
+                format!("method `{}` takes one batch a step", self.method)
+            })?;
             pretrain.encoder.validate("pretrain.encoder")?;
             pretrain
                 .tokenizer

@@ -1,6 +1,9 @@
 //! Matrix products of bf16 numbers with sums in f32, in the calling thread. Operands are rounded and packed in pairs along
 //! the inner width, as the dot products of AVX-512 BF16 take them; other processors compute the same in f32, more slowly.
 
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+
 use super::super::lanes::wide;
 use super::super::team::Team;
 use super::{Lines, Matrix};
@@ -168,9 +171,30 @@ fn round(value: f32) -> u32 {
     (if value.is_nan() { quiet } else { rounded }) >> 16
 }
 
+/// Neighbours in pairs.
+fn pair_up(pairs: &mut [u32], values: &[f32]) {
+    #[cfg(target_arch = "x86_64")]
+    let done = avx512::pair_up(pairs, values);
+    #[cfg(not(target_arch = "x86_64"))]
+    let done = 0;
+    any_pair_up(&mut pairs[done..], &values[2 * done..]);
+}
+
+/// Pairs of two lines; of `low` with zeros where `high` is empty.
+fn interleave(pairs: &mut [u32], low: &[f32], high: &[f32]) {
+    if high.is_empty() {
+        return any_interleave(pairs, low, high);
+    }
+    #[cfg(target_arch = "x86_64")]
+    let done = avx512::interleave(pairs, low, high);
+    #[cfg(not(target_arch = "x86_64"))]
+    let done = 0;
+    any_interleave(&mut pairs[done..], &low[done..], &high[done..]);
+}
+
 wide! {
-    /// Neighbours in pairs.
-    fn pair_up(pairs: &mut [u32], values: &[f32]) {
+    /// [`pair_up`] on any processor.
+    fn any_pair_up(pairs: &mut [u32], values: &[f32]) {
         let (both, last) = values.as_chunks::<2>();
         for (pair, [low, high]) in pairs.iter_mut().zip(both) {
             *pair = round(*low) | (round(*high) << 16);
@@ -182,8 +206,8 @@ wide! {
 }
 
 wide! {
-    /// Pairs of two lines; of `low` with zeros where `high` is empty.
-    fn interleave(pairs: &mut [u32], low: &[f32], high: &[f32]) {
+    /// [`interleave`] on any processor.
+    fn any_interleave(pairs: &mut [u32], low: &[f32], high: &[f32]) {
         for (pair, low) in pairs.iter_mut().zip(low) {
             *pair = round(*low);
         }
@@ -232,6 +256,14 @@ fn fast_tile() -> Compute {
     any_tile
 }
 
+/// Whether this processor has instructions for it.
+pub(super) fn is_fast() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return avx512::is_there();
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
 /// A bf16 number from the upper half of its bits.
 #[inline(always)]
 fn value(upper: u32) -> f32 {
@@ -254,86 +286,6 @@ wide! {
             let out = &mut out[row * out_stride..][..tile.columns];
             for (out, sum) in out.iter_mut().zip(sums) {
                 *out = sum * tile.factor + if tile.add { *out } else { 0.0 };
-            }
-        }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-mod avx512 {
-    use super::{Tile, VECTOR};
-    use std::arch::x86_64::{
-        __m512bh, __mmask16, _mm512_dpbf16_ps, _mm512_fmadd_ps, _mm512_loadu_si512, _mm512_mask_storeu_ps,
-        _mm512_maskz_loadu_ps, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
-    };
-    use std::mem::transmute;
-
-    pub(super) fn is_there() -> bool {
-        is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16")
-    }
-
-    /// Calls the tile of so many vectors and rows, each compiled for itself so that its sums stay in registers.
-    macro_rules! of_size {
-        ($out:ident, $out_stride:ident, $tile:ident: $($vectors:literal x $($rows:literal)*;)+) => {
-            match ($tile.columns.div_ceil(VECTOR), $tile.rows) {
-                // SAFETY: `fast_tile` gives this function only where the processor has the instructions
-                $($(($vectors, $rows) => unsafe { sized::<$rows, $vectors>($out, $out_stride, $tile) },)*)+
-                (vectors, rows) => unreachable!("no tile has {rows} rows of {vectors} vectors"),
-            }
-        };
-    }
-
-    pub(super) fn tile(out: &mut [f32], out_stride: usize, tile: &Tile<'_>) {
-        of_size!(out, out_stride, tile:
-            1 x 1 2 3 4 5 6 7 8 9 10 11 12;
-            2 x 1 2 3 4 5 6 7 8 9 10 11 12;
-            3 x 1 2 3 4 5 6 7 8;
-            4 x 1 2 3 4 5 6;
-        );
-    }
-
-    #[target_feature(enable = "avx512f,avx512bf16")]
-    fn sized<const ROWS: usize, const VECTORS: usize>(out: &mut [f32], out_stride: usize, tile: &Tile<'_>) {
-        let last_pair = (ROWS - 1) * tile.row_stride + (tile.count - 1) * tile.pair_stride;
-        let last = (ROWS - 1) * out_stride + tile.columns;
-        assert!(
-            last_pair < tile.left.len() && tile.count * VECTORS * VECTOR <= tile.panel.len() && last <= out.len(),
-            "a tile ends after its slices"
-        );
-        let mut sums = [[_mm512_setzero_ps(); VECTORS]; ROWS];
-        let (left, panel) = (tile.left.as_ptr(), tile.panel.as_ptr());
-        for place in 0..tile.count {
-            // SAFETY: every index is below those asserted; both types are 512 bits of anything
-            let columns: [__m512bh; VECTORS] = std::array::from_fn(|vector| unsafe {
-                transmute(_mm512_loadu_si512(
-                    panel.add((place * VECTORS + vector) * VECTOR).cast(),
-                ))
-            });
-            for (row, sums) in sums.iter_mut().enumerate() {
-                // SAFETY: as above
-                let pair = unsafe { *left.add(row * tile.row_stride + place * tile.pair_stride) };
-                // SAFETY: both types are 512 bits of anything
-                let pair: __m512bh = unsafe { transmute(_mm512_set1_epi32(pair.cast_signed())) };
-                for (sum, column) in sums.iter_mut().zip(columns) {
-                    *sum = _mm512_dpbf16_ps(*sum, pair, column);
-                }
-            }
-        }
-        let factor = _mm512_set1_ps(tile.factor);
-        for (row, sums) in sums.into_iter().enumerate() {
-            for (vector, sum) in sums.into_iter().enumerate() {
-                let there = VECTOR.min(tile.columns - vector * VECTOR);
-                let mask: __mmask16 = u16::MAX >> (VECTOR - there);
-                // SAFETY: the row's columns lie inside `out`, and the mask leaves out what lies beyond them
-                unsafe {
-                    let at = out.as_mut_ptr().add(row * out_stride + vector * VECTOR);
-                    let value = if tile.add {
-                        _mm512_fmadd_ps(sum, factor, _mm512_maskz_loadu_ps(mask, at))
-                    } else {
-                        _mm512_mul_ps(sum, factor)
-                    };
-                    _mm512_mask_storeu_ps(at, mask, value);
-                }
             }
         }
     }
@@ -393,6 +345,22 @@ mod tests {
                     hold(compute, shape, turned, true);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn every_processor_packs_the_same() {
+        for length in [1, 2, 31, 32, 33, 100] {
+            let (a, b) = (drawn("a", length), drawn("b", length));
+            let mut found = [vec![0; length.div_ceil(2)], vec![0; length], vec![0; length]];
+            let mut expected = found.clone();
+            pair_up(&mut found[0], &a);
+            any_pair_up(&mut expected[0], &a);
+            interleave(&mut found[1], &a, &b);
+            any_interleave(&mut expected[1], &a, &b);
+            interleave(&mut found[2], &a, &[]);
+            any_interleave(&mut expected[2], &a, &[]);
+            assert_eq!(found, expected, "{length}");
         }
     }
 
