@@ -451,6 +451,38 @@ fn adamw<B: Ops>() {
     }
 }
 
+/// Weights that nobody else holds are written over, where they lie.
+#[cfg(feature = "tch")]
+#[test]
+fn adamw_copies_no_weights_without_need() {
+    type Row = Tensor<burn_tch::LibTorch, 1>;
+    let address = |row: &Row| row.clone().into_primitive().tensor().tensor.data_ptr() as usize;
+    let factors = AdamWFactors {
+        beta1: 0.9,
+        beta2: 0.95,
+        epsilon: 1e-8,
+        keep: 0.99,
+        rate: 0.1,
+        root: 0.7,
+    };
+    let state = || AdamWState {
+        weights: normal::<burn_tch::LibTorch, 1>("weights", [100], 1.0),
+        first: normal("first", [100], 1.0),
+        second: normal("second", [100], 1.0).abs(),
+    };
+    let (alone, shared) = (state(), state());
+    let before = [&alone, &shared].map(|state| address(&state.weights));
+    let held = shared.weights.clone();
+    let after = [alone, shared].map(|state| Ops::adamw_step(state, normal("grad", [100], 1.0), &factors));
+    assert_eq!(address(&after[0].weights), before[0]);
+    assert_ne!(address(&after[1].weights), before[1]);
+    assert_close(
+        held,
+        normal("weights", [100], 1.0),
+        "the weights somebody else still holds",
+    );
+}
+
 macro_rules! on {
     ($backend:ident: $type:ty) => {
         mod $backend {
