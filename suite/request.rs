@@ -54,6 +54,18 @@ pub enum Earlier {
     Fresh,
 }
 
+impl Earlier {
+    /// As the command line has it.
+    pub(crate) fn of(args: &RunArgs) -> Self {
+        match &args.resume {
+            _ if args.fresh => Self::Fresh,
+            None => Self::Reuse,
+            Some(None) => Self::Resume,
+            Some(Some(folder)) => Self::ResumeIn(folder.clone()),
+        }
+    }
+}
+
 /// A checked request.
 #[derive(Clone, Debug)]
 pub struct RunRequest {
@@ -95,6 +107,10 @@ impl RunRequest {
     /// # Errors
     /// Wrong use, with the word and the right ones.
     pub fn new(args: &RunArgs) -> Result<Self> {
+        if args.lm.is_some() {
+            let message = format!("`--lm` is for tasks of speech, which `{}` is not", args.task);
+            return Err(Failure::wrong_use(message));
+        }
         let init = args.init.as_deref().map(ModelFile::read).transpose()?;
         let wanted = PlanRequest {
             task: args.task.clone(),
@@ -129,26 +145,19 @@ impl RunRequest {
                 plan.method
             ));
         }
-        let backend = backend(args)?;
-        slow_bf16(&backend);
         Ok(Self {
             folds,
             task,
             ablation,
             init,
             seeds: seeds(args.seed, args.seeds)?,
-            backend,
+            backend: backend(args)?,
             dtype: args.dtype.parse::<Dtype>()?,
             data: args.data.clone(),
             offline: args.offline,
             allow_different_data: args.allow_different_data,
             out: args.out.clone(),
-            earlier: match &args.resume {
-                _ if args.fresh => Earlier::Fresh,
-                None => Earlier::Reuse,
-                Some(None) => Earlier::Resume,
-                Some(Some(folder)) => Earlier::ResumeIn(folder.clone()),
-            },
+            earlier: Earlier::of(args),
             checkpoint_every: args.checkpoint_every,
             format: args.format,
             plan,
@@ -246,7 +255,7 @@ fn folds(text: &str, task: &TaskSpec) -> Result<Vec<Option<u8>>> {
     Ok(folds.into_iter().map(Some).collect())
 }
 
-fn seeds(first: u64, count: u32) -> Result<Vec<u64>> {
+pub(crate) fn seeds(first: u64, count: u32) -> Result<Vec<u64>> {
     let last = first.checked_add(u64::from(count) - 1);
     let last =
         last.ok_or_else(|| Failure::wrong_use(format!("{count} seeds from {first} go beyond the largest seed")))?;
@@ -254,22 +263,24 @@ fn seeds(first: u64, count: u32) -> Result<Vec<u64>> {
 }
 
 /// Says so where bf16 gains nothing.
-pub(crate) fn slow_bf16(backend: &Choice) {
+fn slow_bf16(backend: &Choice) {
     let on_processor = backend.name != Name::Cuda && backend.device.is_none();
     if backend.precision == Precision::Bf16 && on_processor && !bf16_is_fast() {
         terminal::talk("note: this processor has no AVX-512 BF16; its bf16 is slower than fp32");
     }
 }
 
-fn backend(args: &RunArgs) -> Result<Choice> {
+pub(crate) fn backend(args: &RunArgs) -> Result<Choice> {
     let unknown = || UnknownName::new("backend", &args.backend, Name::ALL.map(Name::as_str));
     let name = Name::parse(&args.backend).ok_or_else(unknown)?;
-    Ok(Choice {
+    let choice = Choice {
         name,
         device: args.device,
         threads: args.threads.map(|threads| threads as usize),
         precision: args.dtype.parse::<Dtype>()?.precision(),
-    })
+    };
+    slow_bf16(&choice);
+    Ok(choice)
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use step::PhaseLearner;
+pub(crate) use step::{RESTART_EVERY, batch_statistics};
 
 /// A record's curve has at most so many points per phase.
 const CURVE_POINTS: u64 = 48;
@@ -181,11 +182,23 @@ impl State {
         self.waited += spent.waited;
     }
 
-    /// Whether these weights were, for all that is known, trained on this data.
-    pub fn fits(&self, dataset: &Dataset) -> bool {
-        self.data
-            .as_ref()
-            .is_none_or(|data| *data == dataset.facts.manifest_sha256)
+    /// Whether these weights were, for all that is known, trained on data of this manifest.
+    pub fn fits(&self, manifest_sha256: &str) -> bool {
+        self.data.as_ref().is_none_or(|data| data == manifest_sha256)
+    }
+
+    /// The state at the start of the phase after the one at hand.
+    pub(crate) fn next_phase(&mut self) {
+        *self = Self {
+            phase: self.phase + 1,
+            step: 0,
+            loss: None,
+            since_point: (0.0, 0),
+            perplexity: Vec::new(),
+            seconds: 0.0,
+            waited: 0.0,
+            ..std::mem::take(self)
+        };
     }
 }
 
@@ -229,6 +242,7 @@ pub struct Trainer<'a, B: TrainBackend> {
     config: ModelConfig,
     phases: Vec<PhasePlan>,
     device: B::Device,
+    adamw: AdamWConfig,
     student: Trained<Student<B>>,
     teacher: Trained<Teacher<B>>,
     student_optimizer: AdamW<B>,
@@ -257,7 +271,8 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             Student::new(&config, &init.child("student")),
             Teacher::new(&config, &init.child("teacher")).expect("the plan names a registered quantizer"),
         );
-        let adamw = adamw(context.plan);
+        let pretrain = context.plan.pretrain.as_ref();
+        let adamw = adamw(pretrain.expect("a plan with phases says how they are trained"));
         let (mut student_optimizer, mut teacher_optimizer) = (AdamW::new(adamw), AdamW::new(adamw));
         let mut state = State {
             id: context.id.to_owned(),
@@ -287,6 +302,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             context,
             config,
             device: device.clone(),
+            adamw,
             student: Trained::new(student),
             teacher: Trained::new(teacher),
             student_optimizer,
@@ -318,8 +334,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         let steps = order.steps_per_epoch() * phase.length.epochs as u64;
         let mut picks = SeededPicks(seed.child("picks"));
         if self.state.step == 0 {
-            let adamw = adamw(self.context.plan);
-            (self.student_optimizer, self.teacher_optimizer) = (AdamW::new(adamw), AdamW::new(adamw));
+            (self.student_optimizer, self.teacher_optimizer) = (AdamW::new(self.adamw), AdamW::new(self.adamw));
             if matches!(phase.kind, PhaseKind::Tokenizer) {
                 self.restart_quantizer(&phase.name);
             }
@@ -403,18 +418,8 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             .progress
             .say(&summary(phase, &self.state, &labels.statistics()));
         self.labels = (phase.kind == PhaseKind::Tokenizer).then_some(labels);
-        self.state = State {
-            phase: self.state.phase + 1,
-            step: 0,
-            loss: None,
-            since_point: (0.0, 0),
-            perplexity: Vec::new(),
-            seconds: 0.0,
-            waited: 0.0,
-            ..std::mem::take(&mut self.state)
-        };
-        let adamw = adamw(self.context.plan);
-        (self.student_optimizer, self.teacher_optimizer) = (AdamW::new(adamw), AdamW::new(adamw));
+        self.state.next_phase();
+        (self.student_optimizer, self.teacher_optimizer) = (AdamW::new(self.adamw), AdamW::new(self.adamw));
         self.save()
     }
 
@@ -521,14 +526,13 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
     }
 }
 
-pub(crate) fn adamw(plan: &Plan) -> AdamWConfig {
-    let values = plan.pretrain.as_ref();
-    let of = |value: fn(&crate::plan::Pretrain) -> f64| values.map_or(0.0, value);
+/// The optimizer's constants.
+pub(crate) fn adamw(values: &Pretrain) -> AdamWConfig {
     AdamWConfig {
-        beta1: of(|values| values.beta1),
-        beta2: of(|values| values.beta2),
-        epsilon: of(|values| values.epsilon),
-        weight_decay: of(|values| values.weight_decay),
+        beta1: values.beta1,
+        beta2: values.beta2,
+        epsilon: values.epsilon,
+        weight_decay: values.weight_decay,
     }
 }
 

@@ -21,7 +21,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 
 /// A quantizer that restarts by usage does so after this many steps.
-const RESTART_EVERY: u64 = 100;
+pub(crate) const RESTART_EVERY: u64 = 100;
 
 /// What a step draws, handed out to its batches in order: the same for one batch as for several.
 struct Draws {
@@ -321,7 +321,7 @@ fn add_up<B: Backend>(
 impl<B: TrainBackend> Learner<B> for PhaseLearner<'_, '_, B> {
     type Input = Vec<f32>;
 
-    fn step(&mut self, input: Vec<f32>, rate: f64) -> StepLoss<B> {
+    fn step(&mut self, input: Vec<f32>, rate: f64) -> Result<StepLoss<B>, TrainError> {
         let samples = self.order.at(self.trainer.state.step);
         let pretrain = self.trainer.context.plan.pretrain.as_ref();
         let size = pretrain.map_or(samples.len(), |pretrain| pretrain.batch);
@@ -340,7 +340,7 @@ impl<B: TrainBackend> Learner<B> for PhaseLearner<'_, '_, B> {
         };
         self.trainer.state.step += 1;
         self.trainer.state.total_steps += 1;
-        loss
+        Ok(loss)
     }
 
     fn note(&mut self, numbers: StepNumbers) -> Result<(), TrainError> {
@@ -356,7 +356,7 @@ impl<B: TrainBackend> Learner<B> for PhaseLearner<'_, '_, B> {
 }
 
 /// Used codes and perplexity of each level in the codes [B, N, Q] of one step.
-fn batch_statistics<B: Backend>(codes: &Tensor<B, 3, Int>, count: usize) -> Vec<CodebookStatistics> {
+pub(crate) fn batch_statistics<B: Backend>(codes: &Tensor<B, 3, Int>, count: usize) -> Vec<CodebookStatistics> {
     let [_, _, levels] = codes.dims();
     let found: Vec<i64> = codes.to_data().iter::<i64>().collect();
     let mut counts = CodebookCounts::new(levels, count);
