@@ -188,7 +188,7 @@ mod tests {
         let noise = decode(include_bytes!("../media/noise.flac").to_vec(), "").unwrap();
         let mp3 = decode(include_bytes!("../media/noise.mp3").to_vec(), "").unwrap();
         let frames = (noise.samples.len() + 1_105).div_ceil(576);
-        assert!(mp3.samples.len() % 576 == 0 && (frames..frames + 3).contains(&(mp3.samples.len() / 576)));
+        assert!(mp3.samples.len().is_multiple_of(576) && (frames..frames + 3).contains(&(mp3.samples.len() / 576)));
         let alike = correlation(&noise.samples, &mp3.samples, 1_105);
         assert!(alike > 0.8, "{alike}");
     }
