@@ -111,15 +111,16 @@ impl Clip {
             width: region.width,
             height: region.height,
         };
-        let squares = numbers.flat_map(|number| {
-            let rgb = &self.rgb[number * picture..][..picture];
-            resizer.square_of(rgb, [self.width, self.height], part, side)
-        });
+        let mut rgb = Vec::with_capacity(3 * frames * side * side);
+        for number in numbers {
+            let whole = &self.rgb[number * picture..][..picture];
+            rgb.extend(resizer.square_of(whole, [self.width, self.height], part, side));
+        }
         Self {
             frames,
             width: side,
             height: side,
-            rgb: squares.collect(),
+            rgb,
         }
     }
 
@@ -144,22 +145,19 @@ impl Clip {
 
     /// The same with left and right exchanged.
     pub fn mirrored(&self) -> Self {
-        let row = |row: &[u8]| -> Vec<u8> { row.chunks_exact(3).rev().flatten().copied().collect() };
-        Self {
-            rgb: self.rgb.chunks_exact(3 * self.width).flat_map(row).collect(),
-            ..*self
+        let mut rgb = self.rgb.clone();
+        for row in rgb.chunks_exact_mut(3 * self.width) {
+            row.as_chunks_mut::<3>().0.reverse();
         }
+        Self { rgb, ..*self }
     }
 
     /// Values from 0 to 1, \[3, frames, height, width\].
     pub fn planes(&self) -> Vec<f32> {
-        let plane = |channel: usize| {
-            self.rgb
-                .iter()
-                .skip(channel)
-                .step_by(3)
-                .map(|&value| f32::from(value) / 255.0)
-        };
-        (0..3).flat_map(plane).collect()
+        let (pixels, _) = self.rgb.as_chunks::<3>();
+        let plane = |channel: usize| pixels.iter().map(move |pixel| f32::from(pixel[channel]) / 255.0);
+        let mut values = Vec::with_capacity(self.rgb.len());
+        (0..3).for_each(|channel| values.extend(plane(channel)));
+        values
     }
 }
