@@ -8,6 +8,7 @@ mod annotation;
 pub use annotation::{AnnotationInformation, annotation_information};
 
 use crate::record::{LabelChange, LabelStatistics};
+use std::collections::BTreeMap;
 
 /// The labels of one sample.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +55,7 @@ pub fn statistics<'a>(
         joint_entropy_bits: entropy_bits(tuples),
         class_information_bits: information(&by_class),
         place_information_bits: information(&by_place),
+        annotations: BTreeMap::new(),
         change: None,
     }
 }

@@ -222,15 +222,31 @@ pub struct LabelStatistics {
     /// Entropy of the tuples. At most the sum over levels; equal to it where levels are independent.
     #[serde(with = "finite")]
     pub joint_entropy_bits: f64,
-    /// Mutual information of each level's code with the sample's class, `[levels]`.
+    /// Mutual information of each level's code with the sample's class, `[levels]`; empty where samples have none.
     #[serde(with = "finite::list")]
     pub class_information_bits: Vec<f64>,
     /// Mutual information of each level's code with the token's place in its sample, `[levels]`.
     #[serde(with = "finite::list")]
     pub place_information_bits: Vec<f64>,
+    /// What codes tell of what is known of single tokens, by its name: `word`, `speaker`. Empty where nothing is known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, Annotation>,
     /// How the labels differ from those of the labelling before. None for the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<LabelChange>,
+}
+
+/// What codes tell of something that is known of single tokens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Annotation {
+    /// Tokens of which it is known.
+    pub tokens: u64,
+    /// Its entropy: the most that a code can tell.
+    #[serde(with = "finite")]
+    pub entropy_bits: f64,
+    /// Mutual information of each level's code with it, `[levels]`.
+    #[serde(with = "finite::list")]
+    pub information_bits: Vec<f64>,
 }
 
 /// How one labelling of the same tokens differs from the one before.

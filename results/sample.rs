@@ -122,6 +122,7 @@ fn phase(name: &str, counts: [u64; 4]) -> Phase {
             joint_entropy_bits: 2.5,
             class_information_bits: vec![0.25, 0.125],
             place_information_bits: vec![0.5, 0.75],
+            annotations: Default::default(),
             change: (name != "encoder-1").then(|| LabelChange {
                 since: "encoder-1".into(),
                 changed: vec![0.75, 0.875],

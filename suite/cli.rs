@@ -62,16 +62,16 @@ pub struct RunArgs {
     /// What to learn and judge on; `list tasks` shows all
     #[arg(long, value_name = "NAME")]
     pub task: String,
-    /// What makes the labels: rq or vq [default: rq; none for random-init]
+    /// What makes the labels: rq, vq or random [default: by the method]
     #[arg(long, value_name = "NAME")]
     pub quantizer: Option<String>,
-    /// What trains the encoder: bridle or bridle-joint; random-init and scratch pretrain nothing [default: bridle]
+    /// What trains the encoder: `list methods` shows all; random-init and scratch pretrain nothing [default: bridle]
     #[arg(long, value_name = "NAME")]
     pub method: Option<String>,
     /// Values to start from: smoke (about a minute), mini (learns for real) or paper [default: mini]
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
-    /// How the encoder is judged, separated by commas [default: linear-probe]
+    /// How the encoder is judged, separated by commas [default: linear-probe; for speech finetune]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub protocol: Vec<String>,
     /// The authors' code with its oddities [default: authors]
@@ -83,10 +83,13 @@ pub struct RunArgs {
     /// Start from these weights, written by `export` or `import`, and skip pretraining
     #[arg(long, value_name = "FILE")]
     pub init: Option<PathBuf>,
+    /// An n-gram model in ARPA form for the beam search (speech)
+    #[arg(long, value_name = "FILE")]
+    pub lm: Option<PathBuf>,
     /// Any value of the plan, by its name as printed by `check`; may be given again
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Only the first N samples of each class, taken from the folds in turn where there are folds
+    /// Only the first N samples of each class, taken from the folds in turn where there are folds; of speech, of each part
     #[arg(long, value_name = "N")]
     pub subset: Option<usize>,
     /// Test folds: `all`, or numbers separated by commas

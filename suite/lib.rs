@@ -6,9 +6,10 @@
 //! model, input, labels       from the plan to sizes, from samples to batches, from the tokenizer to codes
 //! model_file                 weights of an encoder with what they are, for exchange
 //! steps                      the one loop over optimizer steps
-//! train, masked              the phases of pretraining: BRIDLE's, and those of methods that hide frames
+//! train, masked, labeller    the phases of pretraining: BRIDLE's, and those of methods that hide frames
+//! speech                     the same for sequences of any length, and their transcripts
 //! protocol                   how a frozen encoder is judged
-//! checkpoint                 what a run needs to go on
+//! identity, checkpoint       a run's name, place and record; what it needs to go on
 //! bench                      the throughput of single step kinds
 //! estimate, machine          what a plan costs, and what there is
 //! schedule                   learning rates
@@ -23,8 +24,10 @@ pub mod command;
 pub mod error;
 pub mod estimate;
 pub mod exit;
+pub mod identity;
 pub mod input;
 pub mod interrupt;
+pub mod labeller;
 pub mod labels;
 pub mod machine;
 pub mod masked;
@@ -36,6 +39,7 @@ pub mod progress;
 pub mod protocol;
 pub mod request;
 pub mod schedule;
+pub mod speech;
 pub mod steps;
 pub mod terminal;
 pub mod train;

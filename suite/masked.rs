@@ -3,18 +3,18 @@
 
 use crate::checkpoint;
 use crate::input::{self, Drawn, Order};
+use crate::labeller::{Labeller, hidden_rows, with_noise};
 use crate::labels::{Labels, Wanted};
 use crate::metrics_log::MetricsLog;
 use crate::model;
-use crate::plan::{Mask, PhasePlan, Plan, Quantizer};
+use crate::plan::{Mask, PhasePlan, Quantizer};
 use crate::steps::{Learner, Spent, StepLoss, StepNumbers, Steps};
 use crate::train::{Context, State, TrainError, adamw, schedule, summary, together, under};
-use bridle::best_rq::{MaskedModel, RandomQuantizer, Standard, best_rq_loss};
-use bridle::birq::{BirqConfig, BirqLabels, birq_loss};
+use bridle::best_rq::{MaskedModel, Standard};
 use bridle::codebook::index_rows;
 use bridle::config::Geometry;
 use bridle::encoder::Vit;
-use bridle::frames::{Frames, spans};
+use bridle::frames::Frames;
 use bridle::init::Init;
 use bridle::optimizer::{AdamW, UniformRate};
 use bridle::patch::patches;
@@ -23,56 +23,13 @@ use bridle_backends::TrainBackend;
 use bridle_results::record::{Loss, Phase as PhaseRecord};
 use bridle_seed::Seed;
 use bridle_tasks::{DataError, Dataset};
+use burn::module::AutodiffModule;
+use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor, TensorData};
 use std::sync::{Mutex, PoisonError};
 
 /// Training samples over which tokens are measured, for labels of standardised tokens.
 const MEASURED: usize = 512;
-
-/// What makes the labels.
-enum Labeller<B: Backend> {
-    BestRq(Box<RandomQuantizer<B>>),
-    Birq(Box<BirqLabels<B>>, BirqConfig),
-}
-
-impl<B: TrainBackend> Labeller<B> {
-    fn new(plan: &Plan, quantizer: &Quantizer, standard: Standard<B>, init: &Init<B>) -> Self {
-        let Quantizer {
-            levels,
-            codes,
-            code_dim,
-            ..
-        } = *quantizer;
-        match &plan.birq {
-            None => Self::BestRq(Box::new(RandomQuantizer::new(standard, levels, codes, code_dim, init))),
-            Some(birq) => Self::Birq(
-                Box::new(BirqLabels::new(standard, plan.model.dim, codes, code_dim, init)),
-                BirqConfig {
-                    layers: birq.layers,
-                    tau: birq.tau,
-                    enhanced: birq.enhanced,
-                    anchor: birq.anchor,
-                },
-            ),
-        }
-    }
-
-    fn standard(&self) -> &Standard<B> {
-        match self {
-            Self::BestRq(quantizer) => &quantizer.standard,
-            Self::Birq(labels, _) => &labels.standard,
-        }
-    }
-
-    /// The labels of the input alone, [N, Q].
-    fn anchor(&self, rows: Tensor<B, 2>) -> Tensor<B, 2, Int> {
-        match self {
-            Self::BestRq(quantizer) => quantizer.labels(rows),
-            Self::Birq(labels, _) => labels.anchor(rows),
-        }
-    }
-}
 
 /// The model and its way through the phase.
 pub struct MaskedTrainer<'a, B: TrainBackend> {
@@ -109,11 +66,12 @@ impl<'a, B: TrainBackend> MaskedTrainer<'a, B> {
         let geometry = model::geometry(plan);
         let init = Init::<B>::new(context.seed.child("weights"), device);
         let standard = standard(context.dataset, context.train, &geometry, &init)?;
-        let labeller = Labeller::new(plan, quantizer, standard, &init.child("labels"));
+        let (birq, labels) = (plan.birq.as_ref(), init.child("labels"));
+        let labeller = Labeller::new(quantizer, birq, plan.model.dim, standard, &labels);
         let student = init.child("student");
         let encoder = Vit::new(&geometry, &model::encoder(plan), &student.child("encoder"));
         let mut model = MaskedModel::new(encoder, plan.model.dim, quantizer.levels * quantizer.codes, &student);
-        let mut optimizer = AdamW::new(adamw(plan));
+        let mut optimizer = AdamW::new(adamw(pretrain));
         let mut state = State {
             id: context.id.to_owned(),
             data: Some(context.dataset.facts.manifest_sha256.clone()),
@@ -123,7 +81,7 @@ impl<'a, B: TrainBackend> MaskedTrainer<'a, B> {
         if let Some((weights, saved)) = saved {
             model = weights::load(model, &under(&weights, "student."))?;
             let steps = saved.optimizer_steps[0];
-            optimizer = AdamW::load(adamw(plan), &under(&weights, "student_optimizer."), steps, device);
+            optimizer = AdamW::load(adamw(pretrain), &under(&weights, "student_optimizer."), steps, device);
             state = saved;
         }
         let seed = context.seed.child(&phase.name);
@@ -185,47 +143,6 @@ impl<'a, B: TrainBackend> MaskedTrainer<'a, B> {
         }
     }
 
-    /// Which tokens of a batch are hidden, [B * N].
-    fn hidden(&self, batch: usize) -> Vec<bool> {
-        let seed = self.seed.child("mask").indexed(self.state.step);
-        let (start, span) = (self.mask.start.unwrap_or(0.0), self.mask.span.unwrap_or(1));
-        let of = |sample: usize| {
-            let mut stream = seed.indexed(sample as u64).stream();
-            spans(self.geometry.tokens(), start, span, || stream.uniform_f64())
-        };
-        (0..batch).flat_map(of).collect()
-    }
-
-    /// Tokens as they are, and with noise in place of the hidden ones, whose rows are given.
-    fn frames(&self, x: Tensor<B, 5>, hidden: &[bool], rows: &[usize]) -> (Frames<B>, Frames<B>) {
-        let [batch, ..] = x.dims();
-        let (tokens, width) = (self.geometry.tokens(), self.geometry.patch_len());
-        let frames = Frames::whole(patches(x, &self.geometry).reshape([batch, tokens, width]));
-        let deviation = self.mask.noise.unwrap_or(0.0).sqrt() as f32;
-        let mut stream = self.seed.child("noise").indexed(self.state.step).stream();
-        let mut noise = vec![0.0; batch * tokens * width];
-        for &row in rows {
-            noise[row * width..][..width]
-                .iter_mut()
-                .for_each(|value| *value = deviation * stream.normal());
-        }
-        let noise = Tensor::<B, 2>::from_data(TensorData::new(noise, [batch * tokens, width]), &self.device);
-        let filling = self.labeller.standard().undo(noise).reshape([batch, tokens, width]);
-        let flags = TensorData::new(hidden.to_vec(), [batch, tokens, 1]);
-        let masked = frames.filled(Tensor::from_data(flags, &self.device), filling);
-        (frames, masked)
-    }
-
-    /// -ln(-ln U) for each hidden token and code, [M, K].
-    fn gumbel(&self, rows: usize) -> Tensor<B, 2> {
-        let codes = self.quantizer.codes;
-        let mut stream = self.seed.child("gumbel").indexed(self.state.step).stream();
-        // U lies strictly between 0 and 1
-        let mut draw = || -(-(f64::from(stream.uniform()) + 2f64.powi(-25)).ln()).ln() as f32;
-        let noise: Vec<f32> = (0..rows * codes).map(|_| draw()).collect();
-        Tensor::from_data(TensorData::new(noise, [rows, codes]), &self.device)
-    }
-
     /// Notes what the phase gave, and makes the checkpoint of its end.
     fn end(&mut self, steps: u64) -> Result<(), TrainError> {
         let context = self.context;
@@ -235,9 +152,13 @@ impl<'a, B: TrainBackend> MaskedTrainer<'a, B> {
             batch: self.order.batch(),
             starting: None,
         };
+        let (labeller, encoder) = (self.labeller.valid(), self.model.encoder.valid());
         let labels = Labels::collect(&wanted, self.quantizer.codes, context.progress, |samples| {
-            let x = input::batch::<B>(context.dataset, samples, &self.geometry, &self.device)?;
-            let codes = self.labeller.anchor(patches(x, &self.geometry));
+            let x = input::batch::<B::InnerBackend>(context.dataset, samples, &self.geometry, &self.device)?;
+            let frames = whole(x, &self.geometry);
+            let rows: Vec<usize> = (0..samples.len() * self.geometry.tokens()).collect();
+            let rows = index_rows(&rows, &self.device);
+            let codes = labeller.codes(&encoder, &frames, rows);
             let [rows, levels] = codes.dims();
             Ok(codes.reshape([samples.len(), rows / samples.len(), levels]))
         })?;
@@ -285,37 +206,28 @@ impl<'a, B: TrainBackend> MaskedTrainer<'a, B> {
 impl<B: TrainBackend> Learner<B> for MaskedTrainer<'_, B> {
     type Input = Vec<f32>;
 
-    fn step(&mut self, input: Vec<f32>, rate: f64) -> StepLoss<B> {
+    fn step(&mut self, input: Vec<f32>, rate: f64) -> Result<StepLoss<B>, TrainError> {
         let batch = input.len() / self.geometry.input_len();
-        let hidden = self.hidden(batch);
-        let rows: Vec<usize> = (0..hidden.len()).filter(|&row| hidden[row]).collect();
-        let x = input::on_device(input, batch, &self.geometry, &self.device);
-        let (frames, masked) = self.frames(x, &hidden, &rows);
-        let index = index_rows(&rows, &self.device);
-        let (loss, values) = match &self.labeller {
-            Labeller::BestRq(quantizer) => {
-                let loss = best_rq_loss(&self.model, quantizer, &frames, &masked, index);
-                (loss.clone(), vec![("loss", loss.inner())])
-            }
-            Labeller::Birq(labels, config) => {
-                let noise = self.gumbel(rows.len());
-                let found = birq_loss(&self.model, labels, config, &frames, &masked, index, noise);
-                let parts = vec![
-                    ("loss", found.total.clone().inner()),
-                    ("anchor", found.anchor.inner()),
-                    ("enhanced", found.enhanced.inner()),
-                ];
-                (found.total, parts)
-            }
-        };
+        let draws = |name: &str| self.seed.child(name).indexed(self.state.step);
+        let rows = hidden_rows(self.mask, &vec![self.geometry.tokens(); batch], &draws("mask"));
+        let rows = index_rows(&rows, &self.device);
+        let frames = whole(
+            input::on_device(input, batch, &self.geometry, &self.device),
+            &self.geometry,
+        );
+        let standard = self.labeller.standard();
+        let masked = with_noise(&frames, self.mask, rows.clone(), standard, &draws("noise"));
+        let (loss, values) = self
+            .labeller
+            .loss(&self.model, &frames, &masked, rows, &draws("gumbel"));
         let grads = loss.backward();
         self.model = self.optimizer.step(self.model.clone(), &grads, rate, &UniformRate);
         self.state.step += 1;
         self.state.total_steps += 1;
-        StepLoss {
+        Ok(StepLoss {
             values,
             codebooks: None,
-        }
+        })
     }
 
     fn note(&mut self, numbers: StepNumbers) -> Result<(), TrainError> {
@@ -327,6 +239,12 @@ impl<B: TrainBackend> Learner<B> for MaskedTrainer<'_, B> {
         self.state.spend(spent);
         self.write()
     }
+}
+
+/// The patches of inputs [B, C, T, H, W] as sequences of one length.
+fn whole<B: Backend>(x: Tensor<B, 5>, geometry: &Geometry) -> Frames<B> {
+    let [batch, ..] = x.dims();
+    Frames::whole(patches(x, geometry).reshape([batch, geometry.tokens(), geometry.patch_len()]))
 }
 
 /// Means and deviations of the numbers of a token, over the first training samples, as they are for judging.

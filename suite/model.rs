@@ -91,7 +91,8 @@ pub fn config(plan: &Plan) -> Option<ModelConfig> {
     })
 }
 
-fn codes(quantizer: &Quantizer) -> model::QuantizerConfig {
+/// The quantizer's values.
+pub(crate) fn codes(quantizer: &Quantizer) -> model::QuantizerConfig {
     model::QuantizerConfig {
         levels: quantizer.levels,
         codes: quantizer.codes,

@@ -6,14 +6,14 @@
 //! part of it.
 
 pub mod choice;
-mod flat;
-mod hash;
+pub(crate) mod flat;
+pub(crate) mod hash;
 pub mod preset;
 pub mod recipe;
 pub mod resolve;
 #[cfg(test)]
 mod tests;
-mod validate;
+pub(crate) mod validate;
 
 pub use choice::{
     AudioRows, ColdStartPosition, DecoderKind, Esc50Crop, FinetuneLoss, MaskKind, Method, Protocol, QuantizerKind,
@@ -551,9 +551,14 @@ impl Plan {
 
     /// `<method>` or `<method>-<quantizer>`: the row of a table and the folder of a record.
     pub fn label(&self) -> String {
-        match &self.quantizer {
-            Some(quantizer) => format!("{}-{}", self.method, quantizer.kind),
-            None => self.method.to_string(),
-        }
+        label(self.method, self.quantizer.as_ref())
+    }
+}
+
+/// The name of what makes the labels and what trains on them.
+pub(crate) fn label(method: Method, quantizer: Option<&Quantizer>) -> String {
+    match quantizer {
+        Some(quantizer) => format!("{method}-{}", quantizer.kind),
+        None => method.to_string(),
     }
 }

@@ -42,6 +42,18 @@ pub enum Earlier {
     Fresh,
 }
 
+impl Earlier {
+    /// As the command line has it.
+    pub(crate) fn of(args: &RunArgs) -> Self {
+        match &args.resume {
+            _ if args.fresh => Self::Fresh,
+            None => Self::Reuse,
+            Some(None) => Self::Resume,
+            Some(Some(folder)) => Self::ResumeIn(folder.clone()),
+        }
+    }
+}
+
 /// A checked request.
 #[derive(Clone, Debug)]
 pub struct RunRequest {
@@ -83,6 +95,10 @@ impl RunRequest {
     /// # Errors
     /// Wrong use, with the word and the right ones.
     pub fn new(args: &RunArgs) -> Result<Self> {
+        if args.lm.is_some() {
+            let message = format!("`--lm` is for tasks of speech, which `{}` is not", args.task);
+            return Err(Failure::wrong_use(message));
+        }
         let init = args.init.as_deref().map(ModelFile::read).transpose()?;
         let wanted = PlanRequest {
             task: args.task.clone(),
@@ -129,12 +145,7 @@ impl RunRequest {
             offline: args.offline,
             allow_different_data: args.allow_different_data,
             out: args.out.clone(),
-            earlier: match &args.resume {
-                _ if args.fresh => Earlier::Fresh,
-                None => Earlier::Reuse,
-                Some(None) => Earlier::Resume,
-                Some(Some(folder)) => Earlier::ResumeIn(folder.clone()),
-            },
+            earlier: Earlier::of(args),
             checkpoint_every: args.checkpoint_every,
             format: args.format,
             plan,
@@ -242,14 +253,14 @@ fn folds(text: &str, task: &TaskSpec) -> Result<Vec<Option<u8>>> {
     Ok(folds.into_iter().map(Some).collect())
 }
 
-fn seeds(first: u64, count: u32) -> Result<Vec<u64>> {
+pub(crate) fn seeds(first: u64, count: u32) -> Result<Vec<u64>> {
     let last = first.checked_add(u64::from(count) - 1);
     let last =
         last.ok_or_else(|| Failure::wrong_use(format!("{count} seeds from {first} go beyond the largest seed")))?;
     Ok((first..=last).collect())
 }
 
-fn backend(args: &RunArgs) -> Result<Choice> {
+pub(crate) fn backend(args: &RunArgs) -> Result<Choice> {
     let unknown = || UnknownName::new("backend", &args.backend, Name::ALL.map(Name::as_str));
     let name = Name::parse(&args.backend).ok_or_else(unknown)?;
     Ok(Choice {

@@ -26,7 +26,10 @@ pub trait Learner<B: TrainBackend> {
     type Input: Send;
 
     /// One optimizer step at this rate.
-    fn step(&mut self, input: Self::Input, rate: f64) -> StepLoss<B>;
+    ///
+    /// # Errors
+    /// If it has to look at further samples, and one cannot be read.
+    fn step(&mut self, input: Self::Input, rate: f64) -> Result<StepLoss<B>, TrainError>;
 
     /// Takes note of a step's numbers, which are finite, in the order of steps.
     ///
@@ -113,7 +116,7 @@ impl Steps<'_> {
             for step in self.range.clone() {
                 let rate = self.schedule.at(step as f64 / self.per_epoch as f64);
                 let input = clock.wait(|| inputs.next()).expect("inputs are made for every step")?;
-                pending.push((step, rate, learner.step(input, rate)));
+                pending.push((step, rate, learner.step(input, rate)?));
                 self.progress.advance(1);
                 let done = step + 1;
                 let signal = self.interrupt.requested();

@@ -6,7 +6,7 @@ use crate::input::{self, Drawn, Order};
 use crate::interrupt::{Interrupt, Signal};
 use crate::labels::{EarlierLabels, Labels, Wanted};
 use crate::metrics_log::{LogError, MetricsLog};
-use crate::plan::{ColdStartPosition, PhaseKind, PhasePlan, Plan, Roll};
+use crate::plan::{ColdStartPosition, PhaseKind, PhasePlan, Plan, Pretrain, Roll};
 use crate::progress::TerminalProgress;
 use crate::schedule::Schedule;
 use crate::steps::{LOG_EVERY, Learner, Spent, StepLoss, StepNumbers, Steps};
@@ -35,7 +35,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A quantizer that restarts by usage does so after this many steps.
-const RESTART_EVERY: u64 = 100;
+pub(crate) const RESTART_EVERY: u64 = 100;
 
 /// A record's curve has at most so many points per phase.
 const CURVE_POINTS: u64 = 48;
@@ -186,11 +186,23 @@ impl State {
         self.waited += spent.waited;
     }
 
-    /// Whether these weights were, for all that is known, trained on this data.
-    pub fn fits(&self, dataset: &Dataset) -> bool {
-        self.data
-            .as_ref()
-            .is_none_or(|data| *data == dataset.facts.manifest_sha256)
+    /// Whether these weights were, for all that is known, trained on data of this manifest.
+    pub fn fits(&self, manifest_sha256: &str) -> bool {
+        self.data.as_ref().is_none_or(|data| data == manifest_sha256)
+    }
+
+    /// The state at the start of the phase after the one at hand.
+    pub(crate) fn next_phase(&mut self) {
+        *self = Self {
+            phase: self.phase + 1,
+            step: 0,
+            loss: None,
+            since_point: (0.0, 0),
+            perplexity: Vec::new(),
+            seconds: 0.0,
+            waited: 0.0,
+            ..std::mem::take(self)
+        };
     }
 }
 
@@ -234,6 +246,7 @@ pub struct Trainer<'a, B: TrainBackend> {
     config: ModelConfig,
     phases: Vec<PhasePlan>,
     device: B::Device,
+    adamw: AdamWConfig,
     student: Student<B>,
     teacher: Teacher<B>,
     student_optimizer: AdamW<B>,
@@ -262,7 +275,8 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             Student::new(&config, &init.child("student")),
             Teacher::new(&config, &init.child("teacher")).expect("the plan names a registered quantizer"),
         );
-        let adamw = adamw(context.plan);
+        let pretrain = context.plan.pretrain.as_ref();
+        let adamw = adamw(pretrain.expect("a plan with phases says how they are trained"));
         let (mut student_optimizer, mut teacher_optimizer) = (AdamW::new(adamw), AdamW::new(adamw));
         let mut state = State {
             id: context.id.to_owned(),
@@ -292,6 +306,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             context,
             config,
             device: device.clone(),
+            adamw,
             student,
             teacher,
             student_optimizer,
@@ -323,8 +338,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         let steps = order.steps_per_epoch() * phase.length.epochs as u64;
         let mut picks = SeededPicks(seed.child("picks"));
         if self.state.step == 0 {
-            let adamw = adamw(self.context.plan);
-            (self.student_optimizer, self.teacher_optimizer) = (AdamW::new(adamw), AdamW::new(adamw));
+            (self.student_optimizer, self.teacher_optimizer) = (AdamW::new(self.adamw), AdamW::new(self.adamw));
             if matches!(phase.kind, PhaseKind::Tokenizer) {
                 self.restart_quantizer(&phase.name);
             }
@@ -417,18 +431,8 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             .progress
             .say(&summary(phase, &self.state, &labels.statistics()));
         self.labels = (phase.kind == PhaseKind::Tokenizer).then_some(labels);
-        self.state = State {
-            phase: self.state.phase + 1,
-            step: 0,
-            loss: None,
-            since_point: (0.0, 0),
-            perplexity: Vec::new(),
-            seconds: 0.0,
-            waited: 0.0,
-            ..std::mem::take(&mut self.state)
-        };
-        let adamw = adamw(self.context.plan);
-        (self.student_optimizer, self.teacher_optimizer) = (AdamW::new(adamw), AdamW::new(adamw));
+        self.state.next_phase();
+        (self.student_optimizer, self.teacher_optimizer) = (AdamW::new(self.adamw), AdamW::new(self.adamw));
         self.save()
     }
 
@@ -699,7 +703,7 @@ struct PhaseLearner<'t, 'a, B: TrainBackend> {
 impl<B: TrainBackend> Learner<B> for PhaseLearner<'_, '_, B> {
     type Input = Vec<f32>;
 
-    fn step(&mut self, input: Vec<f32>, rate: f64) -> StepLoss<B> {
+    fn step(&mut self, input: Vec<f32>, rate: f64) -> Result<StepLoss<B>, TrainError> {
         let trainer = &mut *self.trainer;
         let samples = self.order.at(trainer.state.step);
         let x = input::on_device(input, samples.len(), &trainer.config.geometry, &trainer.device);
@@ -719,7 +723,7 @@ impl<B: TrainBackend> Learner<B> for PhaseLearner<'_, '_, B> {
         };
         trainer.state.step += 1;
         trainer.state.total_steps += 1;
-        loss
+        Ok(loss)
     }
 
     fn note(&mut self, numbers: StepNumbers) -> Result<(), TrainError> {
@@ -735,14 +739,13 @@ impl<B: TrainBackend> Learner<B> for PhaseLearner<'_, '_, B> {
     }
 }
 
-pub(crate) fn adamw(plan: &Plan) -> AdamWConfig {
-    let values = plan.pretrain.as_ref();
-    let of = |value: fn(&crate::plan::Pretrain) -> f64| values.map_or(0.0, value);
+/// The optimizer's constants.
+pub(crate) fn adamw(values: &Pretrain) -> AdamWConfig {
     AdamWConfig {
-        beta1: of(|values| values.beta1),
-        beta2: of(|values| values.beta2),
-        epsilon: of(|values| values.epsilon),
-        weight_decay: of(|values| values.weight_decay),
+        beta1: values.beta1,
+        beta2: values.beta2,
+        epsilon: values.epsilon,
+        weight_decay: values.weight_decay,
     }
 }
 
@@ -765,7 +768,7 @@ pub fn under(weights: &Weights, part: &str) -> Weights {
 }
 
 /// Used codes and perplexity of each level in one batch of codes [B, N, Q].
-fn batch_statistics<B: Backend>(codes: &Tensor<B, 3, Int>, count: usize) -> Vec<CodebookStatistics> {
+pub(crate) fn batch_statistics<B: Backend>(codes: &Tensor<B, 3, Int>, count: usize) -> Vec<CodebookStatistics> {
     let [_, _, levels] = codes.dims();
     let found: Vec<i64> = codes.to_data().iter::<i64>().collect();
     let mut counts = CodebookCounts::new(levels, count);

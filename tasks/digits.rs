@@ -17,8 +17,8 @@ use crate::stamp::Remembered;
 use crate::{DataError, Missing, Progress, RESAMPLER_VERSION, Role, Span, SpeechRequest, SpeechSet, Utterance, store};
 
 const NAME: &str = "digits";
-const VERSION: u32 = 1;
-const ORIGINAL: &str = "https://github.com/Jakobovski/free-spoken-digit-dataset";
+pub(crate) const VERSION: u32 = 1;
+pub(crate) const ORIGINAL: &str = "https://github.com/Jakobovski/free-spoken-digit-dataset";
 /// The folder's name in `$BRIDLE_DATA`.
 const FOLDER: &str = "fsdd";
 

@@ -51,8 +51,9 @@ pub use own::open_task_file;
 pub use prefetch::{Prefetch, prefetch};
 pub use source::{TaskSource, remedy, sources};
 pub use speech::{
-    ALPHABET, Role, Span, SpeechInput, SpeechRequest, SpeechSet, Standard, UnknownSymbols, Utterance, decode_text,
-    encode_text, least_frames, normalise_text, open_speech_table,
+    ALPHABET, Role, Span, SpeechInput, SpeechRequest, SpeechSet, SpeechSpec, SpeechTask, Standard, UnknownSymbols,
+    Utterance, decode_text, encode_text, least_frames, normalise_text, open_speech_file, open_speech_table,
+    speech_tasks,
 };
 pub use task::{InputSpec, Limits, MainMetric, Modality, OpenRequest, Progress, Task, TaskSpec};
 pub use video::{

@@ -12,8 +12,8 @@ use crate::speech::{ENDINGS, FileList, part_by_speaker};
 use crate::{DataError, Missing, Progress, Role, Skipped, SpeechRequest, SpeechSet, Utterance, normalise_text};
 
 const NAME: &str = "librispeech";
-const VERSION: u32 = 1;
-const ORIGINAL: &str = "https://www.openslr.org/12";
+pub(crate) const VERSION: u32 = 1;
+pub(crate) const ORIGINAL: &str = "https://www.openslr.org/12";
 /// Names shown of listed utterances that are not there.
 const SHOWN: usize = 5;
 

@@ -8,6 +8,7 @@ mod files;
 mod open;
 mod standard;
 mod table;
+mod task;
 mod text;
 
 use std::borrow::Cow;
@@ -18,6 +19,7 @@ pub(crate) use self::files::{ENDINGS, FileList, part_by_speaker, read as read_so
 pub(crate) use self::open::{Listed, Listing};
 pub use self::standard::Standard;
 pub use self::table::open_speech_table;
+pub use self::task::{SpeechSpec, SpeechTask, open_speech_file, speech_tasks};
 pub use self::text::{ALPHABET, UnknownSymbols, decode_text, encode_text, least_frames, normalise_text};
 
 use crate::store::Rows;
@@ -34,6 +36,9 @@ pub struct SpeechInput {
     /// Frames of 10 ms that become one of the model's: an utterance must have one of those for each symbol, and one more
     /// between two equal symbols, or no alignment exists.
     pub stacked: usize,
+    /// Whether each mel band's mean over the utterance is taken away: what a microphone and a room add, and part of what a
+    /// speaker does.
+    pub centred: bool,
 }
 
 impl Default for SpeechInput {
@@ -43,6 +48,7 @@ impl Default for SpeechInput {
             mels: 80,
             sample_rate: 16_000,
             stacked: 2,
+            centred: false,
         }
     }
 }
@@ -155,6 +161,9 @@ impl SpeechSet {
     pub fn input(&self, index: usize) -> Result<Vec<f32>, DataError> {
         let mut values = self.energies(index)?.into_owned();
         self.standard.apply(&mut values);
+        if self.input.centred {
+            centre(&mut values, self.input.mels);
+        }
         Ok(values)
     }
 
@@ -223,6 +232,18 @@ impl Inputs {
     fn bad(&self, number: usize, reason: String) -> DataError {
         let path = self.sound.path(number);
         DataError::BadSample { path, reason }
+    }
+}
+
+/// Takes away each band's mean over the frames, `[frames, mels]`, in place.
+fn centre(values: &mut [f32], mels: usize) {
+    let frames = (values.len() / mels).max(1) as f64;
+    for band in 0..mels {
+        let places = (band..values.len()).step_by(mels);
+        let mean = places.clone().map(|place| f64::from(values[place])).sum::<f64>() / frames;
+        for place in places {
+            values[place] = (f64::from(values[place]) - mean) as f32;
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use super::runs::{self, Group, Labels};
 use super::{Cell, Heading, Table};
 use crate::record::{LabelChange, LabelStatistics, Phase, RunRecord};
 use crate::stats;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// A phase in a line: the joint entropy beside the sum over levels, and by level the information with class and place
 /// and the change since the labelling before, averaged over the seeds and folds of one plan. None where no record holds
@@ -22,6 +22,7 @@ pub fn label_table(records: &[RunRecord]) -> Option<Table> {
     let groups = runs::groups(&runs, |run| vec![run.task().to_string()]);
     let labels = Labels::of(&groups);
     let averaged = groups.iter().flat_map(Group::by_task).any(|(_, runs)| runs.len() > 1);
+    let known = known(&runs);
     let mut rows = Vec::new();
     for group in &groups {
         for (task, runs) in group.by_task() {
@@ -30,17 +31,23 @@ pub fn label_table(records: &[RunRecord]) -> Option<Table> {
                 let mut row = vec![Cell::new(format!("{task}{signs}"), task)];
                 row.extend(labels.cells(group));
                 row.push(Cell::word(name));
-                row.extend(phase_cells(&runs, name, averaged));
+                row.extend(phase_cells(&runs, name, &known, averaged));
                 rows.push(row);
             }
         }
     }
     let mut header = vec![Heading::word("task")];
     header.extend(labels.header());
-    header.extend(headings());
+    header.extend(headings(&known));
     header.extend(averaged.then(|| Heading::word("runs")));
     let mut notes = labels.notes(left_out);
     notes.extend(NOTES.map(str::to_owned));
+    if !known.is_empty() {
+        let names = known.join(", ");
+        notes.push(format!(
+            "{names}: mutual information of a code with what is known of its frame; first level first"
+        ));
+    }
     if averaged {
         notes.push("means over the runs, ±: sample standard deviation; by level the means alone".into());
     }
@@ -60,8 +67,19 @@ const NOTES: [&str; 4] = [
     "kept: mutual information of a token's code before and after, whatever codes are called",
 ];
 
-fn headings() -> [Heading; 9] {
-    [
+/// The names of what is known of single tokens in any of these runs.
+fn known<'a>(runs: &[&'a RunRecord]) -> Vec<&'a str> {
+    let phases = runs.iter().flat_map(|run| &run.phases);
+    let labels = phases.filter_map(|phase| phase.labels.as_ref());
+    let names: BTreeSet<&str> = labels
+        .flat_map(|labels| labels.annotations.keys())
+        .map(String::as_str)
+        .collect();
+    names.into_iter().collect()
+}
+
+fn headings(known: &[&str]) -> Vec<Heading> {
+    let mut headings = vec![
         Heading::word("phase"),
         Heading::word("tokens"),
         Heading::new("tuples", "joint_used"),
@@ -69,9 +87,17 @@ fn headings() -> [Heading; 9] {
         Heading::new("sum\n(bits)", "sum_entropy_bits"),
         Heading::new("class\n(bits)", "class_information_bits"),
         Heading::new("place\n(bits)", "place_information_bits"),
+    ];
+    headings.extend(
+        known
+            .iter()
+            .map(|name| Heading::new(&format!("{name}\n(bits)"), &format!("{name}_information_bits"))),
+    );
+    headings.extend([
         Heading::new("changed\n(%)", "changed"),
         Heading::new("kept\n(bits)", "kept_information_bits"),
-    ]
+    ]);
+    headings
 }
 
 /// The phases with codebooks of these runs, in order.
@@ -84,7 +110,7 @@ fn phases<'a>(runs: &[&'a RunRecord]) -> Vec<&'a str> {
     names.filter(|name| seen.insert(*name)).collect()
 }
 
-fn phase_cells(runs: &[&RunRecord], name: &str, averaged: bool) -> Vec<Cell> {
+fn phase_cells(runs: &[&RunRecord], name: &str, known: &[&str], averaged: bool) -> Vec<Cell> {
     let found = runs
         .iter()
         .filter_map(|run| run.phases.iter().find(|phase| phase.name == name));
@@ -102,13 +128,19 @@ fn phase_cells(runs: &[&RunRecord], name: &str, averaged: bool) -> Vec<Cell> {
         number(sums.collect(), 2),
         by_level(|labels| &labels.class_information_bits),
         by_level(|labels| &labels.place_information_bits),
+    ];
+    cells.extend(known.iter().map(|&name| {
+        let known = labels.iter().filter_map(|labels| labels.annotations.get(name));
+        list(known.map(|known| &known.information_bits[..]).collect(), 2, 1.0)
+    }));
+    cells.extend([
         list(change.iter().map(|change| &change.changed[..]).collect(), 0, 100.0),
         list(
             change.iter().map(|change| &change.kept_information_bits[..]).collect(),
             2,
             1.0,
         ),
-    ];
+    ]);
     cells.extend(averaged.then(|| Cell::new(found.len().to_string(), found.len())));
     cells
 }

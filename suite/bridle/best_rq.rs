@@ -13,7 +13,7 @@ use bridle_backends::Ops;
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{IndexingUpdateOp, Int, Tensor};
 use std::ops::Range;
 
 /// An encoder of sequences, layer by layer. F numbers of a frame, D width.
@@ -36,6 +36,17 @@ pub trait LayeredEncoder<B: Backend>: Module<B> {
     fn encode(&self, frames: &Frames<B>) -> Tensor<B, 3> {
         self.of_frames(self.pass(self.enter(frames), 0..self.layers(), frames))
     }
+}
+
+/// What the first `layers` layers make of frames given by their rows of [B * T]: [M, D].
+pub fn layer_features<B: Backend, E: LayeredEncoder<B>>(
+    encoder: &E,
+    layers: usize,
+    frames: &Frames<B>,
+    rows: Tensor<B, 1, Int>,
+) -> Tensor<B, 2> {
+    let hidden = encoder.of_frames(encoder.pass(encoder.enter(frames), 0..layers, frames));
+    frames.with(hidden).rows(rows)
 }
 
 /// A random projection A and a codebook C, both frozen.
@@ -65,6 +76,31 @@ impl<B: Backend> RandomBook<B> {
     /// The labels of rows [N, F]: [N, 1]; the first of equally near codes.
     pub fn labels(&self, rows: Tensor<B, 2>) -> Tensor<B, 2, Int> {
         self.distances(rows).argmin(1)
+    }
+
+    /// Another projection A [F, d] in place of the drawn one.
+    pub fn set_projection(&mut self, projection: Tensor<B, 2>) {
+        self.projection = Param::initialized(self.projection.id, projection).set_require_grad(false);
+    }
+
+    /// Moves each code to the centroid of its rows among [N, F], all of unit length (arXiv 2606.30671); a code without rows
+    /// stays.
+    pub fn move_to_centroids(&mut self, rows: Tensor<B, 2>) {
+        let projected = unit(rows.matmul(self.projection.val()));
+        let codes = self.codes.val();
+        let ([count, dim], [_, _]) = (codes.dims(), projected.dims());
+        let labels = unit_distances(projected.clone(), codes.clone()).argmin(1); // [N, 1]
+        let [n, _] = labels.dims();
+        let sums = Tensor::zeros([count, dim], &codes.device());
+        let sums = sums.select_assign(0, labels.reshape([n]), projected, IndexingUpdateOp::Add);
+        let has_rows = sums
+            .clone()
+            .powi_scalar(2)
+            .sum_dim(1)
+            .greater_elem(0.0)
+            .expand([count, dim]);
+        let moved = codes.mask_where(has_rows, unit(sums));
+        self.codes = Param::initialized(self.codes.id, moved).set_require_grad(false);
     }
 }
 

@@ -5,7 +5,7 @@
 //! gradients flow through it into the first k layers. With G the cross-entropy with the anchor label and F that with the
 //! enhanced one, on hidden frames and by one head, the loss is w1 F + w2 G.
 
-use crate::best_rq::{LayeredEncoder, MaskedModel, RandomBook, Standard, unit_distances};
+use crate::best_rq::{LayeredEncoder, MaskedModel, RandomBook, Standard, layer_features, unit_distances};
 use crate::frames::Frames;
 use crate::init::Init;
 use bridle_backends::Ops;
@@ -63,12 +63,21 @@ impl<B: Backend> BirqLabels<B> {
 impl<B: Ops> BirqLabels<B> {
     /// The enhanced label of features u [N, D], given Gumbel noise [N, K]: [N, K], each row of sum 1, with gradient.
     pub fn enhanced(&self, features: Tensor<B, 2>, noise: Tensor<B, 2>, tau: f64) -> Tensor<B, 2> {
+        softmax((self.distances(features) + noise).div_scalar(-tau), 1)
+    }
+
+    /// The likeliest code of the enhanced label of features u [N, D], without noise: [N, 1].
+    pub fn likeliest(&self, features: Tensor<B, 2>) -> Tensor<B, 2, Int> {
+        self.distances(features).argmin(1)
+    }
+
+    /// Squared distances of features u [N, D] to the codes: [N, K].
+    fn distances(&self, features: Tensor<B, 2>) -> Tensor<B, 2> {
         let [_, width] = features.dims();
         let device = features.device();
         let (ones, zeros) = (Tensor::ones([width], &device), Tensor::zeros([width], &device));
         let normed = B::norm_rows(features, ones, zeros, NORM_EPSILON);
-        let distances = unit_distances(normed.matmul(self.projection.val()), self.book.codes.val());
-        softmax((distances + noise).div_scalar(-tau), 1)
+        unit_distances(normed.matmul(self.projection.val()), self.book.codes.val())
     }
 }
 
@@ -99,10 +108,7 @@ pub fn birq_loss<B: Ops, E: LayeredEncoder<B>>(
     noise: Tensor<B, 2>,
 ) -> BirqLoss<B> {
     let codes = labels.anchor(frames.rows(rows.clone()));
-    let encoder = &model.encoder;
-    let hidden = encoder.of_frames(encoder.pass(encoder.enter(frames), 0..config.layers, frames));
-    let [batch, times, width] = hidden.dims();
-    let features = hidden.reshape([batch * times, width]).select(0, rows.clone());
+    let features = layer_features(&model.encoder, config.layers, frames, rows.clone());
     let label = labels.enhanced(features, noise, config.tau);
     let predicted = log_softmax(model.logits(masked, rows), 1);
     let anchor = predicted.clone().gather(1, codes.clone()).mean().neg();

@@ -153,15 +153,25 @@ impl<B: Ops> LayeredEncoder<B> for Conformer<B> {
 
     fn pass(&self, hidden: Tensor<B, 3>, layers: Range<usize>, frames: &Frames<B>) -> Tensor<B, 3> {
         let blocks = &self.blocks[layers];
-        blocks.iter().fold(hidden, |x, block| block.forward(x, frames))
+        let [_, times, dim] = hidden.dims();
+        // one for all blocks, which have heads of one width
+        let heads = blocks.first().map_or(1, |block| block.attention.heads);
+        let turns = Turns::new(times, dim / heads, &hidden.device());
+        blocks.iter().fold(hidden, |x, block| block.turned(x, frames, &turns))
     }
 }
 
 impl<B: Ops> ConformerBlock<B> {
     /// [B, T, D] to [B, T, D].
     pub fn forward(&self, x: Tensor<B, 3>, frames: &Frames<B>) -> Tensor<B, 3> {
+        let [_, times, dim] = x.dims();
+        let turns = Turns::new(times, dim / self.attention.heads, &x.device());
+        self.turned(x, frames, &turns)
+    }
+
+    fn turned(&self, x: Tensor<B, 3>, frames: &Frames<B>, turns: &Turns<B>) -> Tensor<B, 3> {
         let x = x.clone() + self.first.forward(x).mul_scalar(0.5);
-        let x = x.clone() + self.attention.forward(x, frames);
+        let x = x.clone() + self.attention.forward(x, frames, turns);
         let x = x.clone() + self.convolution.forward(x, frames);
         let x = x.clone() + self.second.forward(x).mul_scalar(0.5);
         self.norm.forward(x)
@@ -175,7 +185,7 @@ impl<B: Ops> FeedForward<B> {
 }
 
 impl<B: Ops> RotaryAttention<B> {
-    fn forward(&self, x: Tensor<B, 3>, frames: &Frames<B>) -> Tensor<B, 3> {
+    fn forward(&self, x: Tensor<B, 3>, frames: &Frames<B>, turns: &Turns<B>) -> Tensor<B, 3> {
         let [batch, times, dim] = x.dims();
         let head = dim / self.heads;
         let qkv = frame_linear(&self.qkv, self.norm.forward(x));
@@ -188,8 +198,7 @@ impl<B: Ops> RotaryAttention<B> {
                 .narrow(0, index, 1)
                 .reshape([batch, self.heads, times, head])
         };
-        let (cos, sin) = turns::<B>(times, head, &frames.x.device());
-        let turned = |part: Tensor<B, 4>| part.clone() * cos.clone() + swapped(part) * sin.clone();
+        let turned = |part: Tensor<B, 4>| part.clone() * turns.cos.clone() + swapped(part) * turns.sin.clone();
         let (q, k, v) = (turned(part(0)), turned(part(1)), part(2));
         let scores = q.matmul(k.swap_dims(2, 3)).mul_scalar((head as f64).powf(-0.5)); // [B, H, T, T]
         let scores = match &frames.scores {
@@ -203,16 +212,28 @@ impl<B: Ops> RotaryAttention<B> {
 
 /// Cosines and sines by which place t turns the pairs (j, j + h/2) of a head's h numbers: angle t / 10000^(2j/h), both
 /// [1, 1, T, h].
-fn turns<B: Backend>(times: usize, head: usize, device: &B::Device) -> (Tensor<B, 4>, Tensor<B, 4>) {
-    let half = head / 2;
-    let angle = |t: usize, j: usize| t as f64 / 10000f64.powf((j % half) as f64 / half as f64);
-    let table = |function: fn(f64) -> f64| {
-        let values: Vec<f32> = (0..times)
-            .flat_map(|t| (0..head).map(move |j| function(angle(t, j)) as f32))
-            .collect();
-        Tensor::from_data(TensorData::new(values, [1, 1, times, head]), device)
-    };
-    (table(f64::cos), table(f64::sin))
+struct Turns<B: Backend> {
+    cos: Tensor<B, 4>,
+    sin: Tensor<B, 4>,
+}
+
+impl<B: Backend> Turns<B> {
+    fn new(times: usize, head: usize, device: &B::Device) -> Self {
+        let half = head / 2;
+        let speed = |j: usize| 10000f64.powf(-(j as f64) / half as f64);
+        let speeds: Vec<f64> = (0..half).map(speed).collect();
+        let angles = (0..times).flat_map(|t| speeds.iter().map(move |speed| t as f64 * speed));
+        let pairs: Vec<(f64, f64)> = angles.map(f64::sin_cos).collect();
+        let table = |of: fn(&(f64, f64)) -> f64| {
+            let row = |row: &[(f64, f64)]| row.iter().chain(row).map(|pair| of(pair) as f32).collect::<Vec<_>>();
+            let values: Vec<f32> = pairs.chunks_exact(half).flat_map(row).collect();
+            Tensor::from_data(TensorData::new(values, [1, 1, times, head]), device)
+        };
+        Self {
+            cos: table(|pair| pair.1),
+            sin: table(|pair| pair.0),
+        }
+    }
 }
 
 /// (a, b) to (-b, a), halves of the last axis.

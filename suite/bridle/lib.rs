@@ -28,6 +28,7 @@ pub mod ctc;
 pub mod decoder;
 pub mod encoder;
 pub mod estimator;
+pub mod frame_tokenizer;
 pub mod frames;
 pub mod init;
 pub mod mask;

@@ -7,11 +7,13 @@ mod report;
 use crate::cli::{Format, RunArgs};
 use crate::error::{Failure, Result};
 use crate::request::{RUNS, RunRequest};
+use crate::speech::{self, request::SpeechRun};
 use crate::{estimate, machine, terminal};
-use bridle_backends::{BackendError, BackendState, State};
+use bridle_backends::{BackendError, BackendState, Choice, State};
 use bridle_results::record::RunRecord;
 use data::DataReport;
 use report::Report;
+pub(crate) use report::{plan_lines, stopper};
 use std::path::Path;
 use std::time::Duration;
 use sysinfo::Disks;
@@ -21,12 +23,15 @@ use sysinfo::Disks;
 /// # Errors
 /// Wrong use; data missing or not what it should be; a backend that cannot be opened; an output that cannot be written.
 pub fn perform(args: &RunArgs) -> Result<()> {
+    if let Some(task) = speech::request::task(&args.task)? {
+        return speech::check::perform(SpeechRun::new(args, task)?);
+    }
     let mut request = RunRequest::new(args)?;
     let data = DataReport::look(&request);
     if let Ok(found) = &data {
         request.plan = request.plan.with_variant(&found.facts.variant);
     }
-    let backend = backend_state(&request);
+    let backend = backend_state(&request.backend);
     let out = out_is_writable(&request.out);
     let copy = match &data {
         Ok(found) => found.verify(request.allow_different_data),
@@ -44,8 +49,8 @@ pub fn perform(args: &RunArgs) -> Result<()> {
 }
 
 /// The chosen backend's state; a failure if it cannot be opened.
-fn backend_state(request: &RunRequest) -> Result<BackendState> {
-    let name = request.backend.name.as_str();
+pub(crate) fn backend_state(choice: &Choice) -> Result<BackendState> {
+    let name = choice.name.as_str();
     let state = bridle_backends::list().into_iter().find(|backend| backend.name == name);
     let state = state.expect("the list of backends has every name");
     let how_to_get = state.how_to_get.clone().unwrap_or_default();
@@ -66,7 +71,7 @@ fn backend_state(request: &RunRequest) -> Result<BackendState> {
 }
 
 /// Whether records could be written to `out`, judged by the nearest folder that exists: nothing is created.
-fn out_is_writable(out: &Path) -> Result<()> {
+pub(crate) fn out_is_writable(out: &Path) -> Result<()> {
     let existing = nearest_existing(out);
     let failure = |why: &str| {
         Failure::wrong_use(format!(

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::plan::{Method, Protocol, QuantizerKind, preset};
 use crate::terminal;
 use bridle_backends::{BackendState, State};
-use bridle_tasks::{InputSpec, TaskSpec};
+use bridle_tasks::{InputSpec, SpeechInput, SpeechSpec, TaskSpec};
 use serde_json::{Value, json};
 
 /// Prints one list.
@@ -50,10 +50,12 @@ fn entries(what: Listing) -> Vec<Entry> {
         };
     }
     match what {
-        Listing::Tasks => bridle_tasks::tasks()
-            .iter()
-            .map(|task| task_entry(&task.spec()))
-            .collect(),
+        Listing::Tasks => {
+            let speech = bridle_tasks::speech_tasks().iter();
+            let speech = speech.map(|task| speech_entry(&task.spec()));
+            let others = bridle_tasks::tasks().iter().map(|task| task_entry(&task.spec()));
+            others.chain(speech).collect()
+        }
         Listing::Quantizers => QuantizerKind::all()
             .map(|kind| Entry::new(kind.word(), kind.about()))
             .collect(),
@@ -91,6 +93,22 @@ fn task_entry(task: &TaskSpec) -> Entry {
             "name": task.name, "version": task.version, "summary": task.summary, "input": task.input,
             "classes": task.classes.len(), "folds": task.folds, "source": task.source, "licence": task.licence,
             "citation": task.citation,
+        }),
+    }
+}
+
+fn speech_entry(task: &SpeechSpec) -> Entry {
+    let SpeechInput { mels, sample_rate, .. } = task.input;
+    Entry {
+        name: task.name.to_string(),
+        lines: vec![
+            task.summary.to_string(),
+            format!("transcripts; {mels} mels at {sample_rate} Hz, of any length"),
+            format!("from {} ({})", task.source, task.licence),
+        ],
+        json: json!({
+            "name": task.name, "version": task.version, "summary": task.summary, "input": task.input,
+            "source": task.source, "licence": task.licence, "citation": task.citation,
         }),
     }
 }

@@ -5,14 +5,16 @@ use crate::cli::{Format, RunArgs, TableFormat};
 use crate::command::table;
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
+use crate::identity::{Identity, taken_over, train_failure};
 use crate::interrupt::Interrupt;
 use crate::masked::MaskedTrainer;
+use crate::model;
 use crate::plan::Plan;
 use crate::progress::TerminalProgress;
 use crate::protocol::{self, FeatureCache, LEVEL, Outcome, Subject};
-use crate::request::{Earlier, RUNS, RunRequest};
-use crate::train::{self, Context, State, TrainError, Trainer};
-use crate::{machine, model};
+use crate::request::{Earlier, RunRequest};
+use crate::speech::{self, request::SpeechRun};
+use crate::train::{self, Context, State, Trainer};
 use bridle::encoder::Vit;
 use bridle::init::Init;
 use bridle::weights::{self, Weights};
@@ -34,6 +36,9 @@ use std::time::{Duration, Instant};
 /// # Errors
 /// Wrong use, missing data or devices, divergence, a stop by signal, or a disk that cannot be written.
 pub fn perform(args: &RunArgs) -> Result<Exit> {
+    if let Some(task) = speech::request::task(&args.task)? {
+        return speech::run::perform(SpeechRun::new(args, task)?);
+    }
     let mut request = RunRequest::new(args)?;
     store::writable(&request.out)?;
     let interrupt = Interrupt::listen().map_err(|error| Failure::fault("cannot listen for signals", error))?;
@@ -95,14 +100,10 @@ struct OneRun<'a> {
     dataset: &'a Dataset,
     interrupt: &'a Interrupt,
     progress: &'a TerminalProgress,
-    facts: &'a Facts,
-    seed: u64,
-    fold: Option<u8>,
+    identity: Identity<'a>,
     train: Vec<usize>,
     test: Vec<usize>,
     folder: PathBuf,
-    pretrain_hash: Option<String>,
-    started: Timestamp,
 }
 
 /// A pretrained encoder and how it came about.
@@ -124,23 +125,30 @@ impl<'a> OneRun<'a> {
         let (train, test) = runs.dataset.split(fold);
         let dtype = request.dtype.word();
         let pretrains = plan.method.pretrains();
+        let identity = Identity {
+            plan: plan.to_flat(),
+            task: plan.task.clone(),
+            label: plan.label(),
+            pretrain_hash: pretrains.then(|| plan.pretrain_hash(seed, fold, facts.name, dtype)),
+            facts,
+            dtype,
+            seed,
+            fold,
+            started: Timestamp::now(),
+        };
         let run = Self {
             request,
             plan,
             dataset: runs.dataset,
             interrupt: runs.interrupt,
             progress: runs.progress,
-            facts,
-            seed,
-            fold,
             train,
             test,
             folder: match &request.earlier {
                 Earlier::ResumeIn(folder) => folder.clone(),
-                _ => run_folder(plan, facts.name, dtype, seed, fold),
+                _ => identity.folder(),
             },
-            pretrain_hash: pretrains.then(|| plan.pretrain_hash(seed, fold, facts.name, dtype)),
-            started: Timestamp::now(),
+            identity,
         };
         if let Earlier::ResumeIn(folder) = &request.earlier {
             let stored = folder.join("plan.json");
@@ -157,7 +165,7 @@ impl<'a> OneRun<'a> {
     }
 
     fn perform<B: TrainBackend>(self, device: &B::Device) -> Result<RunRecord> {
-        let id = self.id();
+        let id = self.identity.id();
         self.progress.say(&format!("{}, {}", self.plan.label(), self.place()));
         if let Some(record) = self.complete()? {
             self.progress.say("already complete; --fresh runs it again");
@@ -165,8 +173,14 @@ impl<'a> OneRun<'a> {
         }
         let pretrained = self.pretrain::<B>(&id, device)?;
         let judged = self.judge::<B>(&pretrained.encoder, device)?;
-        let record = self.record(id, pretrained.phases, &judged);
-        let path = store::write(&self.request.out, &record, Some(&judged.predictions))?;
+        let Judged {
+            scores,
+            predictions,
+            seconds,
+        } = judged;
+        let facts = &self.dataset.facts;
+        let record = self.identity.record(id, facts, pretrained.phases, scores, seconds);
+        let path = store::write(&self.request.out, &record, Some(&predictions))?;
         self.progress.say(&format!("record: {}", path.display()));
         Ok(store::read(&path)?)
     }
@@ -176,41 +190,25 @@ impl<'a> OneRun<'a> {
         if !matches!(self.request.earlier, Earlier::Resume | Earlier::ResumeIn(_)) {
             return Ok(None);
         }
-        let stem = record_stem(
-            self.plan,
-            self.facts.name,
-            self.request.dtype.word(),
-            self.seed,
-            self.fold,
-        );
-        let path = self.request.out.join(stem);
+        let path = self.request.out.join(self.identity.record_path());
         Ok(if path.exists() { Some(store::read(&path)?) } else { None })
     }
 
-    fn id(&self) -> String {
-        let nanoseconds = self.started.as_nanosecond();
-        let text = format!(
-            "{nanoseconds} {} {} {:?} {}",
-            self.plan.plan_hash(),
-            self.seed,
-            self.fold,
-            std::process::id()
-        );
-        blake3::hash(text.as_bytes()).to_hex()[..16].to_owned()
-    }
-
     fn place(&self) -> String {
-        let fold = self.fold.map_or(String::new(), |fold| format!(", test fold {fold}"));
+        let fold = self
+            .identity
+            .fold
+            .map_or(String::new(), |fold| format!(", test fold {fold}"));
         let (train, test) = (self.train.len(), self.test.len());
         format!(
             "seed {}{fold}, {train} training and {test} test samples, on {}",
-            self.seed, self.facts.name
+            self.identity.seed, self.identity.facts.name
         )
     }
 
     fn pretrain<B: TrainBackend>(&self, id: &str, device: &B::Device) -> Result<Pretrained<B>> {
-        let seed = Seed::root(self.seed);
-        let Some(hash) = &self.pretrain_hash else {
+        let seed = Seed::root(self.identity.seed);
+        let Some(shared) = self.identity.shared_pretraining() else {
             let init = Init::<B>::new(seed.child("weights").child("student").child("encoder"), device);
             let encoder = Vit::new(&model::geometry(self.plan), &model::encoder(self.plan), &init);
             return Ok(Pretrained {
@@ -218,9 +216,6 @@ impl<'a> OneRun<'a> {
                 phases: Vec::new(),
             });
         };
-        let shared = PathBuf::from(RUNS)
-            .join("pretrained")
-            .join(format!("{hash}.safetensors"));
         let resumes = matches!(self.request.earlier, Earlier::Resume | Earlier::ResumeIn(_));
         if self.request.earlier == Earlier::Reuse
             && let Some(found) = self.reuse::<B>(&shared, device)?
@@ -232,7 +227,10 @@ impl<'a> OneRun<'a> {
         } else {
             None
         };
-        if saved.as_ref().is_some_and(|(_, state)| !state.fits(self.dataset)) {
+        if saved
+            .as_ref()
+            .is_some_and(|(_, state)| !state.fits(&self.dataset.facts.manifest_sha256))
+        {
             let message = format!(
                 "the data has changed since the checkpoints in `{}` were written",
                 self.folder.display()
@@ -311,7 +309,7 @@ impl<'a> OneRun<'a> {
                 return Ok(None);
             }
         };
-        if !state.fits(self.dataset) {
+        if !state.fits(&self.dataset.facts.manifest_sha256) {
             let note = format!(
                 "note: the pretraining of run {} saw other data; pretraining anew",
                 state.id
@@ -319,7 +317,7 @@ impl<'a> OneRun<'a> {
             self.progress.say(&note);
             return Ok(None);
         }
-        let init = Init::<B>::new(Seed::root(self.seed), device);
+        let init = Init::<B>::new(Seed::root(self.identity.seed), device);
         let encoder = Vit::new(&model::geometry(self.plan), &model::encoder(self.plan), &init);
         let encoder = weights::load(encoder, &train::under(&saved, "encoder."))
             .map_err(|error| Failure::fault(format!("cannot take over `{}`", path.display()), error))?;
@@ -327,13 +325,7 @@ impl<'a> OneRun<'a> {
             "takes over the pretraining of run {}; --fresh trains anew",
             state.id
         ));
-        let phases = state.done.into_iter();
-        let phases = phases
-            .map(|phase| record::Phase {
-                reused_from: Some(state.id.clone()),
-                ..phase
-            })
-            .collect();
+        let phases = taken_over(state.done, &state.id);
         Ok(Some(Pretrained {
             encoder: encoder.valid(),
             phases,
@@ -362,7 +354,7 @@ impl<'a> OneRun<'a> {
             train: &self.train,
             test: &self.test,
             encoder,
-            seed: Seed::root(self.seed),
+            seed: Seed::root(self.identity.seed),
             device,
             folder: &self.folder,
             resumes: matches!(self.request.earlier, Earlier::Resume | Earlier::ResumeIn(_)),
@@ -415,7 +407,7 @@ impl<'a> OneRun<'a> {
             classes: &self.dataset.classes,
             level: LEVEL,
             resamples: RESAMPLES,
-            seed: Seed::root(self.seed).child("interval").child(protocol),
+            seed: Seed::root(self.identity.seed).child("interval").child(protocol),
         };
         let judged = |&metric: &Metric| judge.score(metric, &found.scores);
         let scores: std::result::Result<Vec<Score>, MetricError> = judge.metrics().iter().map(judged).collect();
@@ -425,110 +417,5 @@ impl<'a> OneRun<'a> {
             first.details.extend(own);
         }
         Ok(scores)
-    }
-
-    fn record(&self, id: String, phases: Vec<record::Phase>, judged: &Judged) -> RunRecord {
-        let mut seconds = judged.seconds.clone();
-        seconds.extend(phases.iter().map(|phase| (phase.name.clone(), phase.seconds)));
-        let gpu = (self.facts.device != "cpu").then(|| self.facts.device.clone());
-        RunRecord {
-            schema: record::SCHEMA,
-            id,
-            plan: self.plan.to_flat(),
-            plan_hash: self.plan.plan_hash(),
-            pretrain_hash: self.pretrain_hash.clone(),
-            program: machine::program(),
-            machine: machine::machine(gpu),
-            backend: record::Backend {
-                name: self.facts.name.to_owned(),
-                device: self.facts.device.clone(),
-                library: self.facts.library.clone(),
-                dtype: self.request.dtype.word().to_owned(),
-                threads: self.facts.threads.unwrap_or_else(machine::cores) as u64,
-            },
-            seed: self.seed,
-            fold: self.fold,
-            data: data(self.dataset),
-            phases,
-            scores: judged.scores.clone(),
-            seconds,
-            peak_memory_bytes: record::PeakMemory {
-                host: machine::peak_memory_bytes(),
-                device: None,
-            },
-            started: self.started,
-            finished: Timestamp::now(),
-            predictions: None,
-        }
-    }
-}
-
-/// `esc50/bridle-rq/<plan hash>-flex-fp32-s0-f1`: where a run works, below `runs/`.
-fn run_folder(plan: &Plan, backend: &str, dtype: &str, seed: u64, fold: Option<u8>) -> PathBuf {
-    PathBuf::from(RUNS).join(record_stem(plan, backend, dtype, seed, fold).with_extension(""))
-}
-
-/// The same as a record's path below the folder of records.
-fn record_stem(plan: &Plan, backend: &str, dtype: &str, seed: u64, fold: Option<u8>) -> PathBuf {
-    let method = plan.method.word();
-    let method = match &plan.quantizer {
-        Some(quantizer) => format!("{method}-{}", quantizer.kind.word()),
-        None => method.to_owned(),
-    };
-    let fold = fold.map_or(String::new(), |fold| format!("-f{fold}"));
-    let name = format!("{}-{backend}-{dtype}-s{seed}{fold}.json", plan.plan_hash());
-    PathBuf::from(&plan.task).join(method).join(name)
-}
-
-/// What a record says about the data.
-fn data(dataset: &Dataset) -> record::Data {
-    let facts = &dataset.facts;
-    let one = |mean: f64, std: f64| record::MeanStd {
-        mean: vec![mean],
-        std: vec![std],
-    };
-    record::Data {
-        task: facts.task.clone(),
-        version: facts.version.to_string(),
-        variant: facts.variant.clone(),
-        source: facts.source.clone(),
-        manifest_sha256: Some(facts.manifest_sha256.clone()),
-        counts: facts
-            .counts
-            .iter()
-            .map(|(split, count)| (split.clone(), *count as u64))
-            .collect(),
-        subset: facts.subset.map(|subset| subset as u64),
-        skipped: facts
-            .skipped
-            .iter()
-            .map(|skipped| record::Skipped {
-                id: skipped.id.clone(),
-                reason: skipped.reason.clone(),
-            })
-            .collect(),
-        missing: (!facts.missing.is_none()).then(|| record::Missing {
-            count: facts.missing.count as u64,
-            first: facts.missing.first.clone(),
-        }),
-        splitting: facts.splitting.clone(),
-        input: record::InputStatistics {
-            measured: Some(one(facts.measured_mean, facts.measured_std)),
-            constants: one(facts.constant_mean, facts.constant_std),
-        },
-    }
-}
-
-/// The exit code of what stopped training.
-fn train_failure(error: impl Into<TrainError>) -> Failure {
-    match error.into() {
-        error @ TrainError::Diverged { .. } => {
-            Failure::new(Exit::Diverged, error).with_way_out("a smaller rate: --set pretrain.encoder.rate=3e-4")
-        }
-        error @ TrainError::Interrupted { signal, .. } => {
-            Failure::new(signal.exit(), error).with_way_out("the same command with --resume")
-        }
-        TrainError::Data(error) => error.into(),
-        error => Failure::new(Exit::Fault, error),
     }
 }

@@ -115,6 +115,8 @@ choices! {
         BestRq = "best-rq",
         /// the same, with labels that the encoder's own layers improve (arXiv 2509.15430)
         Birq = "birq",
+        /// two rounds: fixed random labels, then k-means labels from a layer of that encoder (speech)
+        Relabel = "relabel",
         /// no pretraining here: the weights given with --init, whatever made them
         Init = "init",
     }
@@ -129,7 +131,7 @@ impl Method {
 
     /// Whether it hides frames in its input, rather than leaving tokens out, and predicts their labels without a decoder.
     pub fn masks_frames(self) -> bool {
-        matches!(self, Self::BestRq | Self::Birq)
+        matches!(self, Self::BestRq | Self::Birq | Self::Relabel)
     }
 
     /// The quantizer that it has unless another is named.
@@ -140,7 +142,7 @@ impl Method {
     /// The protocols that can judge its encoder, the usual one first.
     pub fn protocols(self) -> &'static [Protocol] {
         match self {
-            Self::Bridle | Self::BridleJoint | Self::BestRq | Self::Birq | Self::Init => Protocol::ALL,
+            Self::Bridle | Self::BridleJoint | Self::BestRq | Self::Birq | Self::Relabel | Self::Init => Protocol::ALL,
             // fine-tuning random weights is the other control, by its own name
             Self::RandomInit => &[Protocol::LinearProbe, Protocol::Knn],
             Self::Scratch => &[Protocol::Finetune],

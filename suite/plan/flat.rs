@@ -1,6 +1,8 @@
 //! The plan as a flat map of dotted names, as printed, set, hashed, recorded and compared.
 
 use super::Plan;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 /// Dotted name to value, in the order of the plan's sections.
@@ -42,8 +44,7 @@ impl std::fmt::Display for Difference {
 impl Plan {
     /// The plan as a flat map.
     pub fn to_flat(&self) -> Flat {
-        let tree = serde_json::to_value(self).expect("a plan has only string keys and finite numbers");
-        flatten(&tree)
+        of(self)
     }
 
     /// Reads a plan back from its flat map.
@@ -51,12 +52,23 @@ impl Plan {
     /// # Errors
     /// If a value is missing, unknown or of the wrong kind.
     pub fn from_flat(flat: &Flat) -> Result<Self, PlanReadError> {
-        let plan: Self = serde_json::from_value(unflatten(flat))?;
-        let known = plan.to_flat();
-        match flat.keys().find(|key| !known.contains_key(*key)) {
-            Some(key) => Err(PlanReadError::UnknownKey(key.clone())),
-            None => Ok(plan),
-        }
+        read(flat)
+    }
+}
+
+/// A plan as a flat map. Panics if it has a number that is not finite.
+pub(crate) fn of(plan: &impl Serialize) -> Flat {
+    let tree = serde_json::to_value(plan).expect("a plan has only string keys and finite numbers");
+    flatten(&tree)
+}
+
+/// A plan from its flat map, every name of which it must know.
+pub(crate) fn read<P: Serialize + DeserializeOwned>(flat: &Flat) -> Result<P, PlanReadError> {
+    let plan: P = serde_json::from_value(unflatten(flat))?;
+    let known = of(&plan);
+    match flat.keys().find(|key| !known.contains_key(*key)) {
+        Some(key) => Err(PlanReadError::UnknownKey(key.clone())),
+        None => Ok(plan),
     }
 }
 
@@ -93,7 +105,7 @@ fn spell_number(number: &serde_json::Number) -> String {
 }
 
 /// Leaves of a tree of maps by dotted path. Lists are leaves.
-pub(super) fn flatten(tree: &Value) -> Flat {
+pub(crate) fn flatten(tree: &Value) -> Flat {
     fn walk(path: &str, value: &Value, flat: &mut Flat) {
         let Value::Object(members) = value else {
             let name = if path == QUANTIZER_KIND { QUANTIZER } else { path };
@@ -130,7 +142,7 @@ fn unflatten(flat: &Flat) -> Value {
 }
 
 /// Puts a value at a dotted path, making the maps on the way.
-pub(super) fn insert(tree: &mut Value, path: &str, value: Value) {
+pub(crate) fn insert(tree: &mut Value, path: &str, value: Value) {
     let mut place = tree;
     for part in path.split('.') {
         if !place.is_object() {
@@ -142,7 +154,7 @@ pub(super) fn insert(tree: &mut Value, path: &str, value: Value) {
 }
 
 /// Takes what lies at a dotted path out of the tree.
-pub(super) fn remove(tree: &mut Value, path: &str) -> Option<Value> {
+pub(crate) fn remove(tree: &mut Value, path: &str) -> Option<Value> {
     let (section, name) = path.rsplit_once('.').unwrap_or(("", path));
     let holder = section
         .split('.')
@@ -152,7 +164,7 @@ pub(super) fn remove(tree: &mut Value, path: &str) -> Option<Value> {
 }
 
 /// Lays `over` on `tree`: maps are merged, everything else is replaced.
-pub(super) fn merge(tree: &mut Value, over: Value) {
+pub(crate) fn merge(tree: &mut Value, over: Value) {
     match (tree, over) {
         (Value::Object(tree), Value::Object(over)) => {
             over.into_iter()

@@ -16,24 +16,38 @@ pub struct Preset {
 /// The preset of a run that names none.
 pub const DEFAULT: &str = "mini";
 
-/// One line per preset: `configs/<name>.toml`.
+/// One line per preset: `configs/<folder><name>.toml`.
 macro_rules! presets {
-    ($($name:literal),+ $(,)?) => {
-        /// All presets, from the quickest to the longest.
-        pub const PRESETS: &[Preset] =
-            &[$(Preset { name: $name, text: include_str!(concat!("../configs/", $name, ".toml")) }),+];
+    ($folder:literal: $($name:literal),+ $(,)?) => {
+        &[$(Preset { name: $name, text: include_str!(concat!("../configs/", $folder, $name, ".toml")) }),+]
     };
 }
 
-presets!["smoke", "mini", "paper"];
+/// All presets, from the quickest to the longest.
+pub const PRESETS: &[Preset] = presets!["": "smoke", "mini", "paper"];
+
+/// The same names for tasks of speech.
+pub const SPEECH_PRESETS: &[Preset] = presets!["speech/": "smoke", "mini", "paper"];
 
 /// Finds a preset by its name.
 ///
 /// # Errors
 /// If there is none of that name.
 pub fn find(name: &str) -> Result<&'static Preset, UnknownName> {
-    let known = || PRESETS.iter().map(|preset| preset.name);
-    PRESETS
+    find_in(PRESETS, name)
+}
+
+/// The same for tasks of speech.
+///
+/// # Errors
+/// If there is none of that name.
+pub fn find_speech(name: &str) -> Result<&'static Preset, UnknownName> {
+    find_in(SPEECH_PRESETS, name)
+}
+
+fn find_in(presets: &'static [Preset], name: &str) -> Result<&'static Preset, UnknownName> {
+    let known = || presets.iter().map(|preset| preset.name);
+    presets
         .iter()
         .find(|preset| preset.name == name)
         .ok_or_else(|| UnknownName::new("preset", name, known()))
@@ -65,6 +79,16 @@ impl Preset {
         sections.shift_remove("modality");
         sections.shift_remove("task");
         sections.shift_remove("method");
+        without_none(&mut tree);
         tree
+    }
+}
+
+/// TOML has no word for nothing: `"none"` stands for it, as on the command line.
+fn without_none(tree: &mut Value) {
+    match tree {
+        Value::Object(members) => members.values_mut().for_each(without_none),
+        Value::String(word) if word == "none" => *tree = Value::Null,
+        _ => {}
     }
 }

@@ -1,12 +1,14 @@
 //! From names and options to a plan with every value resolved.
 
 use super::choice::ChoiceError;
-use super::flat::{Difference, Flat, difference, flatten, insert, merge, remove};
+use super::flat::{self, Difference, Flat, difference, flatten, insert, merge, remove};
 use super::{FinetuneLoss, Method, Plan, Protocol, QuantizerKind, Recipe, preset, recipe};
 use crate::error::{Failure, UnknownName};
 use crate::exit::Exit;
 use crate::model_file::ModelCard;
-use bridle_tasks::{DataError, InputSpec, MainMetric, Task, TaskSpec};
+use bridle_tasks::{DataError, InputSpec, MainMetric, Task, TaskSpec, speech_tasks};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
@@ -96,6 +98,18 @@ pub enum PlanError {
         /// The quantizer.
         quantizer: QuantizerKind,
     },
+    /// A method that only tasks of speech have.
+    #[error("method `{method}` is for tasks of speech: {}", speech_names())]
+    SpeechAlone {
+        /// The method.
+        method: Method,
+    },
+    /// A protocol that judges classes, for a task of transcripts.
+    #[error("protocol `{0}` judges classes; transcripts are judged by finetune or linear-probe")]
+    ClassesAlone(Protocol),
+    /// A method or weights that tasks of speech do not have.
+    #[error("tasks of speech have no method `{0}`")]
+    NotForSpeech(Method),
     /// A plan value that cannot be set.
     #[error("`{0}` is a fact of the data and cannot be set")]
     Fact(String),
@@ -131,6 +145,11 @@ fn list(differences: &[Difference]) -> String {
         .join("; ")
 }
 
+fn speech_names() -> String {
+    let names = speech_tasks().iter().map(|task| task.spec().name);
+    names.collect::<Vec<_>>().join(", ")
+}
+
 impl From<PlanError> for Failure {
     fn from(error: PlanError) -> Self {
         let error = match error {
@@ -155,7 +174,7 @@ const PLAN_VALUE: &str = "plan value";
 /// Samples of several classes: each class is a question of its own.
 const BINARY: (&str, &str) = ("finetune.loss", "binary");
 /// Values that the data decides.
-const FACTS: [&str; 3] = ["data.kind", "data.version", "data.variant"];
+pub(crate) const FACTS: [&str; 3] = ["data.kind", "data.version", "data.variant"];
 /// Values that given weights decide.
 const FACTS_OF_WEIGHTS: [&str; 10] = [
     "init.name",
@@ -187,23 +206,13 @@ impl Plan {
         let (request, values) = split_names(request)?;
         let names = Names::parse(&request)?;
         let (tree, pruned) = names.tree(task, request.subset, request.init.as_ref());
-        let mut plan = Self::from_flat(&flatten(&tree)).expect("every preset is resolved by a test");
-        let mut flat = plan.to_flat();
-        for (key, text) in &values {
-            let current = flat.get(key).ok_or_else(|| no_such_value(key, &flat, &pruned))?;
-            if FACTS.contains(&key.as_str()) {
-                return Err(PlanError::Fact(key.clone()));
-            }
-            if plan.init.is_some() && FACTS_OF_WEIGHTS.contains(&key.as_str()) {
-                return Err(PlanError::FactOfWeights(key.clone()));
-            }
-            let wrong = |why: String| PlanError::Value { key: key.clone(), why };
-            let value = parse_like(current, text).map_err(wrong)?;
-            flat.insert(key.clone(), value);
-            plan = Self::from_flat(&flat).map_err(|error| wrong(tell(error)))?;
-            // written back, so that numbers have the plan's form: 1 becomes 1.0 where a fraction is possible
-            flat = plan.to_flat();
-        }
+        let plan: Self = flat::read(&flatten(&tree)).expect("every preset is resolved by a test");
+        let given = plan.init.is_some();
+        let plan = assign(plan, &values, &pruned, |key| match key {
+            key if FACTS.contains(&key) => Err(PlanError::Fact(key.to_owned())),
+            key if given && FACTS_OF_WEIGHTS.contains(&key) => Err(PlanError::FactOfWeights(key.to_owned())),
+            _ => Ok(()),
+        })?;
         plan.validate()?;
         request
             .init
@@ -245,8 +254,29 @@ impl Plan {
     }
 }
 
+/// The plan with these values, each read as one of the kind that it replaces; `settable` refuses facts.
+pub(crate) fn assign<P: Serialize + DeserializeOwned>(
+    mut plan: P,
+    values: &[(String, String)],
+    pruned: &Pruned,
+    settable: impl Fn(&str) -> Result<(), PlanError>,
+) -> Result<P, PlanError> {
+    let mut flat = flat::of(&plan);
+    for (key, text) in values {
+        let current = flat.get(key).ok_or_else(|| no_such_value(key, &flat, pruned))?;
+        settable(key)?;
+        let wrong = |why: String| PlanError::Value { key: key.clone(), why };
+        let value = parse_like(current, text).map_err(wrong)?;
+        flat.insert(key.clone(), value);
+        plan = flat::read(&flat).map_err(|error| wrong(tell(error)))?;
+        // written back, so that numbers have the plan's form: 1 becomes 1.0 where a fraction is possible
+        flat = flat::of(&plan);
+    }
+    Ok(plan)
+}
+
 /// Takes the assignments of the six names out of `--set`: they stand for their own options.
-fn split_names(request: &PlanRequest) -> Result<(PlanRequest, Vec<(String, String)>), PlanError> {
+pub(crate) fn split_names(request: &PlanRequest) -> Result<(PlanRequest, Vec<(String, String)>), PlanError> {
     let (mut request, mut values) = (request.clone(), Vec::new());
     for assignment in std::mem::take(&mut request.set) {
         let Some((key, text)) = assignment.split_once('=') else {
@@ -292,7 +322,7 @@ struct Names {
 }
 
 /// Sections left out of a plan, and the choice that left them out.
-type Pruned = Vec<(String, String, Value)>;
+pub(crate) type Pruned = Vec<(String, String, Value)>;
 
 impl Names {
     fn parse(request: &PlanRequest) -> Result<Self, PlanError> {
@@ -312,6 +342,9 @@ impl Names {
         let method: Method = or(&request.method, default.word()).parse()?;
         if (method == Method::Init) != request.init.is_some() {
             return Err(PlanError::InitMethod);
+        }
+        if method == Method::Relabel {
+            return Err(PlanError::SpeechAlone { method });
         }
         let fitting = method.protocols();
         if protocols.is_empty() {
@@ -346,7 +379,7 @@ impl Names {
             json!({"version": task.version, "subset": null, "variant": null}),
         );
         let mut values = self.preset.values(modality(&task.input), task.name, self.method.word());
-        values["quantizer"] = self.quantizer_values(values["quantizer"].take());
+        values["quantizer"] = quantizer_values(self.quantizer, values["quantizer"].take());
         merge(&mut tree, values);
         recipe::ODDITIES
             .iter()
@@ -362,22 +395,6 @@ impl Names {
         }
         let pruned = self.prune(&mut tree, task);
         (tree, pruned)
-    }
-
-    /// The preset's values for every quantizer, and over them those for this one (a section of its name).
-    fn quantizer_values(&self, preset: Value) -> Value {
-        let Value::Object(preset) = preset else {
-            return json!({"kind": self.quantizer});
-        };
-        let (sections, common): (Map<_, _>, Map<_, _>) = preset.into_iter().partition(|(_, value)| value.is_object());
-        let mut values = json!({"kind": self.quantizer});
-        merge(&mut values, Value::Object(common));
-        if !self.quantizer.has_levels() {
-            merge(&mut values, json!({"levels": 1}));
-        }
-        let own = sections.get(self.quantizer.word()).cloned();
-        own.into_iter().for_each(|own| merge(&mut values, own));
-        values
     }
 
     /// Leaves out what the method, the quantizer, the modality, the task and the protocols do not use.
@@ -397,7 +414,7 @@ impl Names {
                     &["pretrain.rounds", "pretrain.tokenizer"],
                 );
             }
-            Method::BestRq | Method::Birq => {
+            Method::BestRq | Method::Birq | Method::Relabel => {
                 let parts = ["model.decoder", "model.estimator", "cold_start", "joint", "mask.ratio"];
                 leave_out(format!("{method} has an encoder and a head alone"), &parts);
                 leave_out(
@@ -421,28 +438,8 @@ impl Names {
                 }
             }
         }
-        let residual = [
-            "quantizer.soft_codes",
-            "quantizer.soft_pick",
-            "quantizer.restart",
-            "quantizer.space",
-        ];
-        if !self.quantizer.has_levels() {
-            leave_out(
-                format!("quantizer `{}` has a single codebook", self.quantizer),
-                &residual,
-            );
-        }
-        if !self.quantizer.learns() {
-            let learning = [
-                "quantizer.decay",
-                "quantizer.commitment",
-                "quantizer.start",
-                "quantizer.kmeans_iterations",
-            ];
-            let why = format!("quantizer `{}` never learns", self.quantizer);
-            leave_out(why.clone(), &learning);
-            leave_out(why, &residual);
+        for (why, unused) in unused_by(self.quantizer) {
+            leave_out(why, unused);
         }
         if self.method != Method::Birq {
             leave_out(format!("{method} makes no labels by its layers"), &["birq"]);
@@ -489,6 +486,42 @@ impl Names {
     }
 }
 
+/// The preset's values for every quantizer, and over them those for this one (a section of its name).
+pub(crate) fn quantizer_values(kind: QuantizerKind, preset: Value) -> Value {
+    let Value::Object(preset) = preset else {
+        return json!({"kind": kind});
+    };
+    let (sections, common): (Map<_, _>, Map<_, _>) = preset.into_iter().partition(|(_, value)| value.is_object());
+    let mut values = json!({"kind": kind});
+    merge(&mut values, Value::Object(common));
+    if !kind.has_levels() {
+        merge(&mut values, json!({"levels": 1}));
+    }
+    let own = sections.get(kind.word()).cloned();
+    own.into_iter().for_each(|own| merge(&mut values, own));
+    values
+}
+
+/// What a quantizer of this kind does not use.
+pub(crate) fn unused_by(kind: QuantizerKind) -> Vec<(String, &'static [&'static str])> {
+    const RESIDUAL: [&str; 4] = [
+        "quantizer.soft_codes",
+        "quantizer.soft_pick",
+        "quantizer.restart",
+        "quantizer.space",
+    ];
+    const LEARNING: [&str; 4] = [
+        "quantizer.decay",
+        "quantizer.commitment",
+        "quantizer.start",
+        "quantizer.kmeans_iterations",
+    ];
+    let single = (!kind.has_levels()).then(|| (format!("quantizer `{kind}` has a single codebook"), &RESIDUAL[..]));
+    let fixed = || [&LEARNING[..], &RESIDUAL[..]].map(|unused| (format!("quantizer `{kind}` never learns"), unused));
+    let fixed = (!kind.learns()).then(fixed).into_iter().flatten();
+    single.into_iter().chain(fixed).collect()
+}
+
 /// `audio`, `image` or `video`.
 fn modality(input: &InputSpec) -> &'static str {
     match input {
@@ -508,7 +541,10 @@ fn find_task(word: &str) -> Result<&'static dyn Task, PlanError> {
         // like the built-in ones, it lives as long as the program
         return Ok(Box::leak(bridle_tasks::open_task_file(file)?));
     }
-    bridle_tasks::find(word).map_err(|unknown| UnknownName::new("task", word, unknown.known).into())
+    bridle_tasks::find(word).map_err(|unknown| {
+        let speech = speech_tasks().iter().map(|task| task.spec().name);
+        UnknownName::new("task", word, unknown.known.into_iter().chain(speech)).into()
+    })
 }
 
 /// A value that this plan left out, or a name that no plan has.

@@ -1,6 +1,8 @@
 //! What a plan's values must satisfy before any work starts.
 
-use super::{Birq, Decoder, DecoderKind, Finetune, Knn, Mask, MaskKind, Phase, Plan, PlanError, Probe, Quantizer};
+use super::{
+    Birq, Decoder, DecoderKind, Finetune, Knn, Mask, MaskKind, Phase, Plan, PlanError, Pretrain, Probe, Quantizer,
+};
 use crate::model_file::ModelCard;
 use bridle_tasks::InputSpec;
 
@@ -8,7 +10,7 @@ use bridle_tasks::InputSpec;
 const SWIN_GRID: [usize; 3] = [64, 8, 1];
 
 /// Fails with the value's name unless the condition holds.
-fn require(holds: bool, key: &str, why: impl FnOnce() -> String) -> Result<(), PlanError> {
+pub(crate) fn require(holds: bool, key: &str, why: impl FnOnce() -> String) -> Result<(), PlanError> {
     if holds {
         Ok(())
     } else {
@@ -139,19 +141,10 @@ impl Plan {
             self.validate_mask(mask)?;
         }
         if let Some(birq) = &self.birq {
-            self.validate_birq(birq)?;
+            birq.validate(self.model.depth, self.quantizer.as_ref())?;
         }
         if let Some(pretrain) = &self.pretrain {
-            at_least_one("pretrain.rounds", pretrain.rounds.unwrap_or(1))?;
-            at_least_one("pretrain.batch", pretrain.batch)?;
-            pretrain.encoder.validate("pretrain.encoder")?;
-            pretrain
-                .tokenizer
-                .map_or(Ok(()), |phase| phase.validate("pretrain.tokenizer"))?;
-            share("pretrain.beta1", pretrain.beta1)?;
-            share("pretrain.beta2", pretrain.beta2)?;
-            positive("pretrain.epsilon", pretrain.epsilon)?;
-            not_negative("pretrain.weight_decay", pretrain.weight_decay)?;
+            pretrain.validate()?;
         }
         if let Some(joint) = &self.joint {
             at_least_one("joint.every", joint.every)?;
@@ -185,16 +178,31 @@ impl Plan {
             )
         })
     }
+}
 
-    fn validate_birq(&self, birq: &Birq) -> Result<(), PlanError> {
-        let depth = self.model.depth;
-        require((1..=depth).contains(&birq.layers), "birq.layers", || {
-            format!("{} is not between 1 and model.depth, {depth}", birq.layers)
+impl Pretrain {
+    pub(crate) fn validate(&self) -> Result<(), PlanError> {
+        at_least_one("pretrain.rounds", self.rounds.unwrap_or(1))?;
+        at_least_one("pretrain.batch", self.batch)?;
+        self.encoder.validate("pretrain.encoder")?;
+        self.tokenizer
+            .map_or(Ok(()), |phase| phase.validate("pretrain.tokenizer"))?;
+        share("pretrain.beta1", self.beta1)?;
+        share("pretrain.beta2", self.beta2)?;
+        positive("pretrain.epsilon", self.epsilon)?;
+        not_negative("pretrain.weight_decay", self.weight_decay)
+    }
+}
+
+impl Birq {
+    pub(crate) fn validate(&self, depth: usize, quantizer: Option<&Quantizer>) -> Result<(), PlanError> {
+        require((1..=depth).contains(&self.layers), "birq.layers", || {
+            format!("{} is not between 1 and model.depth, {depth}", self.layers)
         })?;
-        positive("birq.tau", birq.tau)?;
-        not_negative("birq.enhanced", birq.enhanced)?;
-        not_negative("birq.anchor", birq.anchor)?;
-        let levels = self.quantizer.as_ref().map_or(1, |quantizer| quantizer.levels);
+        positive("birq.tau", self.tau)?;
+        not_negative("birq.enhanced", self.enhanced)?;
+        not_negative("birq.anchor", self.anchor)?;
+        let levels = quantizer.map_or(1, |quantizer| quantizer.levels);
         require(levels == 1, "quantizer.levels", || {
             format!("method `birq` has one codebook, not {levels}")
         })
@@ -202,7 +210,7 @@ impl Plan {
 }
 
 impl Quantizer {
-    fn validate(&self) -> Result<(), PlanError> {
+    pub(crate) fn validate(&self) -> Result<(), PlanError> {
         at_least_one("quantizer.levels", self.levels)?;
         require(self.kind.has_levels() || self.levels == 1, "quantizer.levels", || {
             format!("{} has one codebook, not {}", self.kind, self.levels)
@@ -222,7 +230,7 @@ impl Quantizer {
 }
 
 impl Phase {
-    fn validate(&self, section: &str) -> Result<(), PlanError> {
+    pub(crate) fn validate(&self, section: &str) -> Result<(), PlanError> {
         at_least_one(&format!("{section}.epochs"), self.epochs)?;
         positive(&format!("{section}.rate"), self.rate)?;
         let warmup = self.warmup_epochs;
@@ -309,21 +317,21 @@ fn transformer(section: &str, dim: usize, heads: usize) -> Result<(), PlanError>
     })
 }
 
-fn at_least_one(key: &str, value: usize) -> Result<(), PlanError> {
+pub(crate) fn at_least_one(key: &str, value: usize) -> Result<(), PlanError> {
     require(value >= 1, key, || "must be at least 1".to_owned())
 }
 
-fn positive(key: &str, value: f64) -> Result<(), PlanError> {
+pub(crate) fn positive(key: &str, value: f64) -> Result<(), PlanError> {
     require(value.is_finite() && value > 0.0, key, || {
         format!("{value} is not above 0")
     })
 }
 
-fn not_negative(key: &str, value: f64) -> Result<(), PlanError> {
+pub(crate) fn not_negative(key: &str, value: f64) -> Result<(), PlanError> {
     require(value.is_finite() && value >= 0.0, key, || format!("{value} is below 0"))
 }
 
-fn share(key: &str, value: f64) -> Result<(), PlanError> {
+pub(crate) fn share(key: &str, value: f64) -> Result<(), PlanError> {
     require((0.0..1.0).contains(&value), key, || {
         format!("{value} is not in 0 up to but without 1")
     })

@@ -323,15 +323,15 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
 impl<B: TrainBackend> Learner<B> for Training<'_, '_, B> {
     type Input = Augmented;
 
-    fn step(&mut self, input: Augmented, rate: f64) -> StepLoss<B> {
+    fn step(&mut self, input: Augmented, rate: f64) -> Result<StepLoss<B>, TrainError> {
         let loss = self.loss(input);
         let grads = loss.backward();
         self.model = self.optimizer.step(self.model.clone(), &grads, rate, &self.layers());
         self.state.step += 1;
-        StepLoss {
+        Ok(StepLoss {
             values: vec![("loss", loss.inner())],
             codebooks: None,
-        }
+        })
     }
 
     fn note(&mut self, numbers: StepNumbers) -> Result<(), TrainError> {

@@ -7,18 +7,22 @@ use super::{ENDINGS, FileList, Role, SpeechRequest, SpeechSet, Utterance, normal
 use crate::listed::ends_in;
 use crate::{DataError, Missing, Progress, Skipped};
 
-const NAME: &str = "speech-table";
-const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 /// Where neither splits nor speakers are named, every so manyth utterance is for testing.
 const EVERY: usize = 5;
 
-/// Opens the utterances of a table. `split` is train, dev (or val) or test. Without it speakers are kept apart, and without
+/// Opens the utterances of a table, under this name. `split` is train, dev (or val) or test. Without it speakers are kept apart, and without
 /// those every fifth utterance is for testing.
 ///
 /// # Errors
 /// About the table, by line; about its files or the cache.
-pub fn open_speech_table(csv: &Path, request: &SpeechRequest, progress: &dyn Progress) -> Result<SpeechSet, DataError> {
-    read(csv)?.open(request, progress)
+pub fn open_speech_table(
+    name: &'static str,
+    csv: &Path,
+    request: &SpeechRequest,
+    progress: &dyn Progress,
+) -> Result<SpeechSet, DataError> {
+    read(name, csv)?.open(request, progress)
 }
 
 /// The columns of a table.
@@ -29,7 +33,7 @@ struct Columns {
     speaker: Option<usize>,
 }
 
-fn read(csv: &Path) -> Result<FileList, DataError> {
+fn read(name: &'static str, csv: &Path) -> Result<FileList, DataError> {
     let bad = |line: u64, reason: String| DataError::BadRow {
         path: csv.to_owned(),
         line,
@@ -54,7 +58,7 @@ fn read(csv: &Path) -> Result<FileList, DataError> {
     };
     let root = csv.parent().unwrap_or(Path::new("")).to_owned();
     let mut list = FileList {
-        name: NAME,
+        name,
         version: VERSION,
         source: "one's own".to_owned(),
         root,

@@ -63,7 +63,7 @@ impl Own {
     fn open_as(&self, change: impl Fn(&mut SpeechRequest)) -> Result<SpeechSet, DataError> {
         let mut request = request(self.folder.path(), &self.path("cache"));
         change(&mut request);
-        open_speech_table(&self.path("table.csv"), &request, &())
+        open_speech_table("own", &self.path("table.csv"), &request, &())
     }
 
     /// The error without the folder's name.

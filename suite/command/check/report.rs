@@ -5,7 +5,7 @@ use super::{Needs, copy};
 use crate::error::{Failure, Result};
 use crate::estimate::PhaseCost;
 use crate::machine;
-use crate::plan::{PhasePlan, Plan, spell};
+use crate::plan::{Flat, PhasePlan, Plan, spell};
 use crate::progress::spell as spell_time;
 use crate::request::RunRequest;
 use bridle_backends::BackendState;
@@ -71,7 +71,7 @@ impl<'a> Report<'a> {
             .iter()
             .map(|(topic, facts)| format!("{topic:<9} {facts}\n"))
             .collect::<String>();
-        lines + &plan_lines(&self.request.plan)
+        lines + &plan_lines(&self.request.plan.to_flat())
     }
 
     /// The same as one JSON object; what would stop the run is under `problems`.
@@ -127,7 +127,7 @@ impl<'a> Report<'a> {
 }
 
 /// What stands where a fact would stand, if the run would stop there.
-fn stopper(failure: &Failure) -> String {
+pub(crate) fn stopper(failure: &Failure) -> String {
     format!("not ready: {}", failure.message())
 }
 
@@ -150,8 +150,7 @@ fn data_line(found: &DataReport) -> String {
 }
 
 /// The values of the plan, one a line, names and values in columns.
-pub(super) fn plan_lines(plan: &Plan) -> String {
-    let flat = plan.to_flat();
+pub(crate) fn plan_lines(flat: &Flat) -> String {
     let width = flat.keys().map(String::len).max().unwrap_or(0);
     flat.iter()
         .map(|(name, value)| format!("  {name:width$} = {}\n", spell(value)))

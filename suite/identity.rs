@@ -1,0 +1,186 @@
+//! One run of one plan: its name, where it works, and its record, whatever kind of task it is of.
+
+use crate::error::Failure;
+use crate::exit::Exit;
+use crate::machine;
+use crate::plan::Flat;
+use crate::plan::hash;
+use crate::request::RUNS;
+use crate::train::TrainError;
+use bridle_backends::Facts;
+use bridle_results::record::{self, RunRecord, Score, Timestamp};
+use bridle_tasks::DataFacts;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// What one run is.
+#[derive(Clone, Debug)]
+pub struct Identity<'a> {
+    /// The plan's flat map.
+    pub plan: Flat,
+    /// The plan's task.
+    pub task: String,
+    /// `<method>` or `<method>-<quantizer>`.
+    pub label: String,
+    /// Names the pretraining; none where nothing is pretrained.
+    pub pretrain_hash: Option<String>,
+    /// What computes.
+    pub facts: &'a Facts,
+    /// Number type.
+    pub dtype: &'static str,
+    /// Root seed.
+    pub seed: u64,
+    /// Test fold.
+    pub fold: Option<u8>,
+    /// When it began.
+    pub started: Timestamp,
+}
+
+impl Identity<'_> {
+    /// 12 hexadecimal digits over all that decides the numbers.
+    pub fn plan_hash(&self) -> String {
+        hash::plan_hash(self.plan.clone())
+    }
+
+    /// 16 hexadecimal digits that no other run has.
+    pub fn id(&self) -> String {
+        let text = format!(
+            "{} {} {} {:?} {}",
+            self.started.as_nanosecond(),
+            self.plan_hash(),
+            self.seed,
+            self.fold,
+            std::process::id()
+        );
+        blake3::hash(text.as_bytes()).to_hex()[..16].to_owned()
+    }
+
+    /// `esc50/bridle-rq/<plan hash>-flex-fp32-s0-f1.json`: the record's path below the folder of records.
+    pub fn record_path(&self) -> PathBuf {
+        let fold = self.fold.map_or(String::new(), |fold| format!("-f{fold}"));
+        let (backend, dtype, seed) = (self.facts.name, self.dtype, self.seed);
+        let name = format!("{}-{backend}-{dtype}-s{seed}{fold}.json", self.plan_hash());
+        PathBuf::from(&self.task).join(&self.label).join(name)
+    }
+
+    /// Where it works: the same below `runs/`.
+    pub fn folder(&self) -> PathBuf {
+        PathBuf::from(RUNS).join(self.record_path().with_extension(""))
+    }
+
+    /// Where its finished pretraining is kept for other runs.
+    pub fn shared_pretraining(&self) -> Option<PathBuf> {
+        let hash = self.pretrain_hash.as_ref()?;
+        Some(
+            PathBuf::from(RUNS)
+                .join("pretrained")
+                .join(format!("{hash}.safetensors")),
+        )
+    }
+
+    /// Its record.
+    pub fn record(
+        &self,
+        id: String,
+        data: &DataFacts,
+        phases: Vec<record::Phase>,
+        scores: Vec<Score>,
+        mut seconds: BTreeMap<String, f64>,
+    ) -> RunRecord {
+        seconds.extend(phases.iter().map(|phase| (phase.name.clone(), phase.seconds)));
+        let facts = self.facts;
+        let gpu = (facts.device != "cpu").then(|| facts.device.clone());
+        RunRecord {
+            schema: record::SCHEMA,
+            id,
+            plan: self.plan.clone(),
+            plan_hash: self.plan_hash(),
+            pretrain_hash: self.pretrain_hash.clone(),
+            program: machine::program(),
+            machine: machine::machine(gpu),
+            backend: record::Backend {
+                name: facts.name.to_owned(),
+                device: facts.device.clone(),
+                library: facts.library.clone(),
+                dtype: self.dtype.to_owned(),
+                threads: facts.threads.unwrap_or_else(machine::cores) as u64,
+            },
+            seed: self.seed,
+            fold: self.fold,
+            data: data_of(data),
+            phases,
+            scores,
+            seconds,
+            peak_memory_bytes: record::PeakMemory {
+                host: machine::peak_memory_bytes(),
+                device: None,
+            },
+            started: self.started,
+            finished: Timestamp::now(),
+            predictions: None,
+        }
+    }
+}
+
+/// The phases of a pretraining that run `id` made, as another run's.
+pub fn taken_over(phases: Vec<record::Phase>, id: &str) -> Vec<record::Phase> {
+    let phases = phases.into_iter();
+    phases
+        .map(|phase| record::Phase {
+            reused_from: Some(id.to_owned()),
+            ..phase
+        })
+        .collect()
+}
+
+/// What a record says about the data.
+fn data_of(facts: &DataFacts) -> record::Data {
+    let one = |mean: f64, std: f64| record::MeanStd {
+        mean: vec![mean],
+        std: vec![std],
+    };
+    record::Data {
+        task: facts.task.clone(),
+        version: facts.version.to_string(),
+        variant: facts.variant.clone(),
+        source: facts.source.clone(),
+        manifest_sha256: Some(facts.manifest_sha256.clone()),
+        counts: facts
+            .counts
+            .iter()
+            .map(|(split, count)| (split.clone(), *count as u64))
+            .collect(),
+        subset: facts.subset.map(|subset| subset as u64),
+        skipped: facts
+            .skipped
+            .iter()
+            .map(|skipped| record::Skipped {
+                id: skipped.id.clone(),
+                reason: skipped.reason.clone(),
+            })
+            .collect(),
+        missing: (!facts.missing.is_none()).then(|| record::Missing {
+            count: facts.missing.count as u64,
+            first: facts.missing.first.clone(),
+        }),
+        splitting: facts.splitting.clone(),
+        input: record::InputStatistics {
+            measured: Some(one(facts.measured_mean, facts.measured_std)),
+            constants: one(facts.constant_mean, facts.constant_std),
+        },
+    }
+}
+
+/// The exit code of what stopped training.
+pub fn train_failure(error: impl Into<TrainError>) -> Failure {
+    match error.into() {
+        error @ TrainError::Diverged { .. } => {
+            Failure::new(Exit::Diverged, error).with_way_out("a smaller rate: --set pretrain.encoder.rate=3e-4")
+        }
+        error @ TrainError::Interrupted { signal, .. } => {
+            Failure::new(signal.exit(), error).with_way_out("the same command with --resume")
+        }
+        TrainError::Data(error) => error.into(),
+        error => Failure::new(Exit::Fault, error),
+    }
+}

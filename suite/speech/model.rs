@@ -1,0 +1,35 @@
+//! From the plan's values to the models of speech.
+
+use super::plan::SpeechPlan;
+use crate::model;
+use bridle::best_rq::Standard;
+use bridle::conformer::ConformerConfig;
+use bridle::frame_tokenizer::FrameTeacher;
+use bridle::init::Init;
+use burn::tensor::backend::Backend;
+
+/// Sizes of the encoder (and of the tokenizer's body).
+pub fn encoder(plan: &SpeechPlan) -> ConformerConfig {
+    let sizes = &plan.model;
+    ConformerConfig {
+        inputs: plan.width(),
+        dim: sizes.dim,
+        depth: sizes.depth,
+        heads: sizes.heads,
+        ff_ratio: sizes.ff_ratio,
+        kernel: sizes.kernel,
+    }
+}
+
+/// Inputs are standardised as they are read, each mel band by itself, so that nothing is left to do.
+pub fn standard<B: Backend>(plan: &SpeechPlan, init: &Init<B>) -> Standard<B> {
+    Standard::none(plan.width(), init)
+}
+
+/// Tokenizer and estimator; None where the plan trains none.
+pub fn teacher<B: Backend>(plan: &SpeechPlan, init: &Init<B>) -> Option<FrameTeacher<B>> {
+    let depth = plan.model.estimator_depth?;
+    let quantizer = plan.quantizer.as_ref()?;
+    let (name, codes) = (quantizer.kind.word(), model::codes(quantizer));
+    FrameTeacher::new(&encoder(plan), depth, standard(plan, init), name, &codes, init)
+}

@@ -1,0 +1,524 @@
+//! Pretraining on speech: masked prediction of labels by spans of frames, one or two rounds of it, with a tokenizer phase
+//! between where labels are learnt.
+//!
+//! ```text
+//! best-rq  encoder-1                               labels: fixed random codes of the input
+//! birq     encoder-1                               the same, and codes of the encoder's first layers
+//! relabel  encoder-1, encoder-2 from new weights   random codes, then clusters of a layer of the first encoder
+//! bridle   encoder-1, tokenizer-1, encoder-2, ..   codes of the cold start, then of the trained tokenizer
+//! ```
+
+use super::batches::{Batches, Stacked};
+use super::labels::{EarlierFrameLabels, FrameLabels, padded, valid_rows};
+use super::plan::{Projection, SpeechPlan};
+use super::{model, refine};
+use crate::checkpoint;
+use crate::interrupt::Interrupt;
+use crate::labeller::{Labeller, hidden_rows, with_noise};
+use crate::metrics_log::MetricsLog;
+use crate::plan::{Method, PhaseKind, PhasePlan, Pretrain, Quantizer};
+use crate::progress::TerminalProgress;
+use crate::steps::{LOG_EVERY, Learner, Spent, StepLoss, StepNumbers, Steps};
+use crate::train::{RESTART_EVERY, State, TrainError, adamw, batch_statistics, schedule, summary, together, under};
+use bridle::best_rq::{LayeredEncoder, MaskedModel, layer_features};
+use bridle::codebook::{SeededPicks, index_rows};
+use bridle::conformer::Conformer;
+use bridle::frame_tokenizer::{FrameTeacher, frame_tokenizer_loss};
+use bridle::frames::Frames;
+use bridle::init::Init;
+use bridle::optimizer::{AdamW, UniformRate};
+use bridle::pretrain::prediction_loss;
+use bridle::quantizer::{AnyQuantizer, Mode, Quantizer as _};
+use bridle::tokenizer::Source;
+use bridle::weights::{self, Weights};
+use bridle_backends::TrainBackend;
+use bridle_results::record::{Loss, Phase as PhaseRecord};
+use bridle_seed::Seed;
+use bridle_tasks::{DataError, SpeechSet};
+use burn::module::AutodiffModule;
+use burn::tensor::Tensor;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// The checkpoint's name for the labels of an earlier phase.
+const EARLIER_LABELS: &str = "earlier_labels";
+
+/// What training needs besides the model.
+pub struct Context<'a> {
+    /// The plan.
+    pub plan: &'a SpeechPlan,
+    /// The data.
+    pub set: &'a SpeechSet,
+    /// Utterances to train on.
+    pub train: &'a [usize],
+    /// The run's root seed.
+    pub seed: Seed,
+    /// The run's id.
+    pub id: &'a str,
+    /// The run's folder, for checkpoints and the log.
+    pub folder: &'a Path,
+    /// Longest time between two checkpoints.
+    pub checkpoint_every: Duration,
+    /// Asks for a stop.
+    pub interrupt: &'a Interrupt,
+    /// Tells the user.
+    pub progress: &'a TerminalProgress,
+}
+
+/// Where the labels of a masked phase come from.
+enum Labels<B: TrainBackend> {
+    /// Made in each step.
+    InStep(Labeller<B>),
+    /// Made once for all frames.
+    Kept(FrameLabels),
+}
+
+/// The model and its way through the phases.
+pub struct SpeechTrainer<'a, B: TrainBackend> {
+    context: &'a Context<'a>,
+    pretrain: &'a Pretrain,
+    quantizer: &'a Quantizer,
+    phases: Vec<PhasePlan>,
+    init: Init<B>,
+    device: B::Device,
+    model: MaskedModel<B, Conformer<B>>,
+    optimizer: AdamW<B>,
+    /// Random codes (all but `bridle`).
+    labeller: Option<Labeller<B>>,
+    /// Tokenizer and estimator (`bridle`).
+    teacher: Option<FrameTeacher<B>>,
+    teacher_optimizer: AdamW<B>,
+    /// The first round's encoder, whose features are the second one's labels (`relabel`).
+    first: Option<Conformer<B>>,
+    state: State,
+    log: MetricsLog,
+    earlier: Option<EarlierFrameLabels>,
+}
+
+impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
+    /// A model with its first weights, or as a checkpoint left it. Panics if the plan pretrains nothing.
+    ///
+    /// # Errors
+    /// If an utterance cannot be read, the checkpoint does not fit, or the log cannot be opened.
+    pub fn new(
+        context: &'a Context<'a>,
+        saved: Option<(Weights, State)>,
+        device: &B::Device,
+    ) -> Result<Self, TrainError> {
+        let plan = context.plan;
+        let (Some(pretrain), Some(quantizer)) = (&plan.pretrain, &plan.quantizer) else {
+            unreachable!("a plan that pretrains has labels and their training")
+        };
+        let resumed = saved.as_ref().map(|(_, state)| state.total_steps);
+        let init = Init::<B>::new(context.seed.child("weights"), device);
+        let mut trainer = Self {
+            log: MetricsLog::open(&context.folder.join("metrics.jsonl"), resumed)?,
+            phases: plan.phases(),
+            model: fresh_model(plan, quantizer.levels * quantizer.codes, &init.child("student")),
+            labeller: labeller(context, quantizer, &init.child("labels"), device)?,
+            teacher: model::teacher(plan, &init.child("teacher")),
+            optimizer: AdamW::new(adamw(pretrain)),
+            teacher_optimizer: AdamW::new(adamw(pretrain)),
+            first: None,
+            state: State {
+                id: context.id.to_owned(),
+                data: Some(context.set.facts.manifest_sha256.clone()),
+                ..State::default()
+            },
+            earlier: None,
+            device: device.clone(),
+            context,
+            pretrain,
+            quantizer,
+            init,
+        };
+        if let Some((weights, state)) = saved {
+            trainer.take_up(weights, state)?;
+        }
+        Ok(trainer)
+    }
+
+    /// Goes on from a checkpoint.
+    fn take_up(&mut self, mut saved: Weights, state: State) -> Result<(), TrainError> {
+        let plan = self.context.plan;
+        let codes = saved.remove(EARLIER_LABELS);
+        let earlier = state.labelled.clone().zip(codes);
+        self.earlier = earlier.map(|(phase, codes)| EarlierFrameLabels { phase, codes });
+        if plan.method == Method::Relabel && state.phase > 0 {
+            let first = Conformer::new(&model::encoder(plan), &self.init);
+            self.first = Some(weights::load(first, &under(&saved, "first."))?);
+            self.model = self.second_model();
+        }
+        let student = self.model.clone();
+        self.model = weights::load(student, &under(&saved, "student."))?;
+        if let Some(teacher) = self.teacher.take() {
+            let mut teacher = weights::load(teacher, &under(&saved, "teacher."))?;
+            teacher.tokenizer.quantizer.set_started(state.started);
+            self.teacher = Some(teacher);
+        }
+        if let Some(Labeller::BestRq(random)) = &mut self.labeller {
+            **random = weights::load(random.as_ref().clone(), &under(&saved, "labels."))?;
+        }
+        let (adamw, [student, teacher]) = (adamw(self.pretrain), state.optimizer_steps);
+        let load = |part: &str, steps: u64| AdamW::load(adamw, &under(&saved, part), steps, &self.device);
+        self.optimizer = load("student_optimizer.", student);
+        self.teacher_optimizer = load("teacher_optimizer.", teacher);
+        self.state = state;
+        Ok(())
+    }
+
+    /// Goes through the phases that are left. Gives the encoder, all weights and the way they took.
+    ///
+    /// # Errors
+    /// If training diverges, is interrupted, cannot read an utterance, or cannot write.
+    pub fn run(mut self) -> Result<(Conformer<B>, Weights, State), TrainError> {
+        while self.state.phase < self.phases.len() {
+            self.phase()?;
+        }
+        let weights = self.weights();
+        Ok((self.model.encoder, weights, self.state))
+    }
+
+    fn phase(&mut self) -> Result<(), TrainError> {
+        let phase = self.phases[self.state.phase].clone();
+        let seed = self.context.seed.child(&phase.name);
+        if self.state.step == 0 && phase.kind == PhaseKind::Tokenizer {
+            self.restart_quantizer(&phase.name);
+        }
+        let mut picks = SeededPicks(seed.child("picks"));
+        let labels = match phase.kind {
+            PhaseKind::Tokenizer => None,
+            _ => Some(self.labels(&phase, &mut picks)?),
+        };
+        let batches = Batches::new(
+            self.context.set,
+            self.context.train,
+            self.pretrain.batch,
+            seed.child("order"),
+        );
+        let (per_epoch, batch) = (batches.steps_per_epoch(), batches.batch());
+        let steps = per_epoch * phase.length.epochs as u64;
+        let loop_over = Steps {
+            phase: &phase.name,
+            range: self.state.step..steps,
+            per_epoch,
+            schedule: schedule(&phase),
+            folder: self.context.folder,
+            checkpoint_every: self.context.checkpoint_every,
+            interrupt: self.context.interrupt,
+            progress: self.context.progress,
+        };
+        let (set, batches) = (self.context.set, Mutex::new(batches));
+        let inputs = move |step| -> Result<Stacked, DataError> {
+            // nothing that can panic runs under the lock
+            let utterances = batches.lock().unwrap_or_else(PoisonError::into_inner).at(step);
+            Stacked::read(set, utterances)
+        };
+        let mut learner = PhaseLearner {
+            phase: &phase,
+            seed: &seed,
+            per_epoch,
+            labels,
+            frozen: None,
+            picks,
+            trainer: self,
+        };
+        let spent = loop_over.run(&mut learner, inputs)?;
+        let (labels, picks) = (learner.labels, learner.picks);
+        self.state.spend(spent);
+        self.end_phase(&phase, steps, batch, labels, picks)
+    }
+
+    /// The labels of a masked phase.
+    fn labels(&mut self, phase: &PhasePlan, picks: &mut SeededPicks) -> Result<Labels<B>, TrainError> {
+        if let (Some(first), Some(values)) = (&self.first, &self.context.plan.relabel) {
+            let (first, seed) = (first.valid(), self.context.seed.child(&phase.name).child("clusters"));
+            let Context { plan, set, train, .. } = *self.context;
+            let means = refine::clusters(&first, values, set, plan, train, &seed, &self.device)?;
+            let codes = |frames: &Frames<B::InnerBackend>, rows| {
+                refine::nearest_mean(layer_features(&first, values.layer, frames, rows), means.clone())
+            };
+            return Ok(Labels::Kept(self.collect(values.clusters, codes)?));
+        }
+        match &self.labeller {
+            Some(labeller) => Ok(Labels::InStep(labeller.clone())),
+            None => Ok(Labels::Kept(self.tokenizer_labels(picks)?)),
+        }
+    }
+
+    /// The labels of the tokenizer: of the cold start before it was ever trained.
+    fn tokenizer_labels(&mut self, picks: &mut SeededPicks) -> Result<FrameLabels, TrainError> {
+        let teacher = self
+            .teacher
+            .as_ref()
+            .expect("labels that are not random are a tokenizer's");
+        let mut tokenizer = teacher.tokenizer.valid();
+        let source = if self.state.phase == 0 {
+            Source::ColdStart
+        } else {
+            Source::Network
+        };
+        let labels = self.collect(self.quantizer.codes, |frames, rows| {
+            tokenizer.codes(frames, rows, source, picks)
+        })?;
+        // codebooks may have started on the first batch
+        let own = self.teacher.as_mut().map(|teacher| &mut teacher.tokenizer.quantizer);
+        if let Some(own) = own {
+            let values = weights::collect(&tokenizer.quantizer);
+            *own = weights::load(own.clone(), &values).expect("a copy has the same parameters");
+            own.set_started(tokenizer.quantizer.is_started());
+        }
+        Ok(labels)
+    }
+
+    fn collect(
+        &self,
+        size: usize,
+        codes: impl FnMut(
+            &Frames<B::InnerBackend>,
+            Tensor<B::InnerBackend, 1, burn::tensor::Int>,
+        ) -> Tensor<B::InnerBackend, 2, burn::tensor::Int>,
+    ) -> Result<FrameLabels, DataError> {
+        let Context {
+            plan,
+            set,
+            train,
+            progress,
+            ..
+        } = *self.context;
+        FrameLabels::collect(set, plan, train, size, progress, &self.device, codes)
+    }
+
+    /// Codebooks as at the very beginning: a tokenizer phase starts them anew, as on patches.
+    fn restart_quantizer(&mut self, phase: &str) {
+        let init = Init::new(self.context.seed.child("weights").child(phase), &self.device);
+        let config = crate::model::codes(self.quantizer);
+        let quantizer = AnyQuantizer::new(self.quantizer.kind.word(), &config, &init);
+        if let (Some(teacher), Some(quantizer)) = (&mut self.teacher, quantizer) {
+            teacher.tokenizer.quantizer = quantizer;
+        }
+    }
+
+    /// Notes what the phase gave, and makes the checkpoint from which the next one starts.
+    fn end_phase(
+        &mut self,
+        phase: &PhasePlan,
+        steps: u64,
+        batch: usize,
+        labels: Option<Labels<B>>,
+        mut picks: SeededPicks,
+    ) -> Result<(), TrainError> {
+        let labels = match labels {
+            Some(Labels::Kept(labels)) => labels,
+            Some(Labels::InStep(labeller)) => {
+                let (labeller, encoder) = (labeller.valid(), self.model.encoder.valid());
+                self.collect(self.quantizer.codes, |frames, rows| {
+                    labeller.codes(&encoder, frames, rows)
+                })?
+            }
+            None => self.tokenizer_labels(&mut picks)?,
+        };
+        let Context { set, train, .. } = *self.context;
+        let (first, last) = self.state.loss.unwrap_or((f64::NAN, f64::NAN));
+        let seconds = self.state.seconds;
+        self.state.done.push(PhaseRecord {
+            name: phase.name.clone(),
+            epochs: phase.length.epochs as u64,
+            steps,
+            seconds,
+            input_wait_seconds: Some(self.state.waited),
+            samples_per_second: steps as f64 * batch as f64 / seconds,
+            loss: Loss { first, last },
+            codebooks: labels.statistics(),
+            labels: Some(labels.together(set, train, self.earlier.as_ref())),
+            curve: Some(std::mem::take(&mut self.state.curve)),
+            reused_from: None,
+        });
+        let told = summary(phase, &self.state, &labels.statistics());
+        self.context.progress.say(&told);
+        if phase.kind == PhaseKind::Masked {
+            self.state.labelled = Some(phase.name.clone());
+            self.earlier = Some(labels.keep(&phase.name, train));
+        }
+        self.state.next_phase();
+        if self.context.plan.method == Method::Relabel && self.state.phase == 1 {
+            self.first = Some(self.model.encoder.clone());
+            self.model = self.second_model();
+        }
+        let adamw = adamw(self.pretrain);
+        (self.optimizer, self.teacher_optimizer) = (AdamW::new(adamw), AdamW::new(adamw));
+        self.save()
+    }
+
+    /// The model of a second round that starts from new weights.
+    fn second_model(&self) -> MaskedModel<B, Conformer<B>> {
+        let clusters = self.context.plan.relabel.as_ref().map_or(1, |values| values.clusters);
+        fresh_model(self.context.plan, clusters, &self.init.child("second"))
+    }
+
+    fn weights(&self) -> Weights {
+        let teacher = self.teacher.as_ref().map(weights::collect);
+        let random = match &self.labeller {
+            Some(Labeller::BestRq(random)) => weights::collect(random.as_ref()),
+            _ => Weights::default(),
+        };
+        let parts = [
+            ("student.", weights::collect(&self.model)),
+            ("teacher.", teacher.unwrap_or_default()),
+            ("labels.", random),
+            ("first.", self.first.as_ref().map(weights::collect).unwrap_or_default()),
+            ("student_optimizer.", self.optimizer.save()),
+            ("teacher_optimizer.", self.teacher_optimizer.save()),
+        ];
+        let mut all = together(parts);
+        let earlier = self.earlier.as_ref();
+        all.extend(earlier.map(|earlier| (EARLIER_LABELS.to_owned(), earlier.codes.clone())));
+        all
+    }
+
+    fn save(&mut self) -> Result<(), TrainError> {
+        let quantizer = self.teacher.as_ref().map(|teacher| &teacher.tokenizer.quantizer);
+        self.state.started = quantizer.is_some_and(|quantizer| quantizer.is_started());
+        self.state.optimizer_steps = [self.optimizer.steps(), self.teacher_optimizer.steps()];
+        let steps = self.state.total_steps;
+        checkpoint::save(self.context.folder, steps, &self.weights(), &self.state)?;
+        Ok(())
+    }
+}
+
+fn fresh_model<B: TrainBackend>(plan: &SpeechPlan, logits: usize, init: &Init<B>) -> MaskedModel<B, Conformer<B>> {
+    let encoder = Conformer::new(&model::encoder(plan), &init.child("encoder"));
+    MaskedModel::new(encoder, plan.model.dim, logits, init)
+}
+
+/// Random codes, refined as the plan says; None where labels are learnt.
+fn labeller<B: TrainBackend>(
+    context: &Context<'_>,
+    quantizer: &Quantizer,
+    init: &Init<B>,
+    device: &B::Device,
+) -> Result<Option<Labeller<B>>, DataError> {
+    let Context { plan, set, train, .. } = *context;
+    if !plan.method.masks_frames() {
+        return Ok(None);
+    }
+    let (birq, standard) = (plan.birq.as_ref(), model::standard(plan, init));
+    let mut labeller = Labeller::new(quantizer, birq, plan.model.dim, standard, init);
+    let by_components = plan.refine.as_ref().map(|refine| refine.projection) == Some(Projection::Pca);
+    if let (Labeller::BestRq(random), true) = (&mut labeller, by_components) {
+        refine::project_by_components(random, set, plan, train, device)?;
+    }
+    Ok(Some(labeller))
+}
+
+/// The steps of one phase.
+struct PhaseLearner<'t, 'a, B: TrainBackend> {
+    phase: &'t PhasePlan,
+    seed: &'t Seed,
+    per_epoch: u64,
+    labels: Option<Labels<B>>,
+    /// The encoder that a tokenizer phase aims at; it does not move, so one copy serves all steps.
+    frozen: Option<Conformer<B::InnerBackend>>,
+    picks: SeededPicks,
+    trainer: &'t mut SpeechTrainer<'a, B>,
+}
+
+impl<B: TrainBackend> PhaseLearner<'_, '_, B> {
+    fn masked_step(&mut self, input: &Stacked, rate: f64) -> StepLoss<B> {
+        let trainer = &mut *self.trainer;
+        let plan = trainer.context.plan;
+        let mask = plan.mask.as_ref().expect("a plan that hides frames says which");
+        let draws = |name: &str| self.seed.child(name).indexed(trainer.state.step);
+        let hidden = hidden_rows(mask, &input.lengths, &draws("mask"));
+        let rows = index_rows(&hidden, &trainer.device);
+        let (frames, _) = padded(input, plan, &trainer.device);
+        let standard = model::standard(plan, &trainer.init);
+        let masked = with_noise(&frames, mask, rows.clone(), &standard, &draws("noise"));
+        let (loss, values) = match &self.labels {
+            Some(Labels::InStep(labeller)) => labeller.loss(&trainer.model, &frames, &masked, rows, &draws("gumbel")),
+            Some(Labels::Kept(labels)) => {
+                let codes = labels.rows(input, &hidden, &trainer.device);
+                let loss = prediction_loss(trainer.model.logits(&masked, rows), codes);
+                (loss.clone(), vec![("loss", loss.inner())])
+            }
+            None => unreachable!("a masked phase has labels"),
+        };
+        let grads = loss.backward();
+        let model = trainer.model.clone();
+        trainer.model = trainer.optimizer.step(model, &grads, rate, &UniformRate);
+        StepLoss {
+            values,
+            codebooks: None,
+        }
+    }
+
+    fn tokenizer_step(&mut self, input: &Stacked, rate: f64) -> StepLoss<B> {
+        let trainer = &mut *self.trainer;
+        let (frames, rows) = padded::<B>(input, trainer.context.plan, &trainer.device);
+        let encoder = self.frozen.get_or_insert_with(|| trainer.model.encoder.valid());
+        let (inner, _) = padded::<B::InnerBackend>(input, trainer.context.plan, &trainer.device);
+        let valid = index_rows(&valid_rows(&input.lengths), &trainer.device);
+        let target = inner.with(encoder.encode(&inner)).rows(valid);
+        let step = trainer.state.step;
+        let restarts = step > 0 && step.is_multiple_of(RESTART_EVERY);
+        let mut by_usage = SeededPicks(self.picks.0.child("by-usage").indexed(step));
+        let (mode, picks) = match restarts {
+            true => (Mode::Restart, &mut by_usage),
+            false => (Mode::Train, &mut self.picks),
+        };
+        let mut teacher = trainer.teacher.take().expect("a tokenizer phase has a tokenizer");
+        let found = frame_tokenizer_loss(&mut teacher, &frames, rows, Tensor::from_inner(target), mode, picks);
+        let loss = found.total();
+        let grads = loss.backward();
+        trainer.teacher = Some(trainer.teacher_optimizer.step(teacher, &grads, rate, &UniformRate));
+        let counted = step.is_multiple_of(LOG_EVERY as u64);
+        let codebooks = counted.then(|| batch_statistics(&found.quantized.codes, trainer.quantizer.codes));
+        let values = vec![
+            ("loss", loss.inner()),
+            ("estimation", found.estimation.inner()),
+            ("quantization", found.quantized.loss.inner()),
+        ];
+        StepLoss { values, codebooks }
+    }
+
+    /// Codes that follow their frames are moved after every so many steps.
+    fn move_codes(&mut self) -> Result<(), DataError> {
+        let trainer = &mut *self.trainer;
+        let Context { plan, set, train, .. } = *trainer.context;
+        let every = plan.refine.as_ref().and_then(|refine| refine.centroids_every);
+        let due = every.is_some_and(|every| trainer.state.step.is_multiple_of(every));
+        if let (Some(Labels::InStep(Labeller::BestRq(random))), true) = (&mut self.labels, due) {
+            refine::move_to_centroids(random, set, plan, train, &trainer.device)?;
+            trainer.labeller = Some(Labeller::BestRq(random.clone()));
+        }
+        Ok(())
+    }
+}
+
+impl<B: TrainBackend> Learner<B> for PhaseLearner<'_, '_, B> {
+    type Input = Stacked;
+
+    fn step(&mut self, input: Stacked, rate: f64) -> Result<StepLoss<B>, TrainError> {
+        let loss = match self.phase.kind {
+            PhaseKind::Tokenizer => self.tokenizer_step(&input, rate),
+            _ => self.masked_step(&input, rate),
+        };
+        self.trainer.state.step += 1;
+        self.trainer.state.total_steps += 1;
+        self.move_codes()?;
+        Ok(loss)
+    }
+
+    fn note(&mut self, numbers: StepNumbers) -> Result<(), TrainError> {
+        let trainer = &mut *self.trainer;
+        trainer
+            .state
+            .note(&mut trainer.log, self.phase, self.per_epoch, &numbers)
+    }
+
+    fn save(&mut self, spent: Spent) -> Result<(), TrainError> {
+        self.trainer.state.spend(spent);
+        self.trainer.save()
+    }
+}
