@@ -30,6 +30,9 @@ fn every_preset_resolves_for_every_task_method_and_quantizer() {
                     if *method == Method::Init {
                         continue; // needs weights
                     }
+                    if *method == Method::Relabel {
+                        continue; // for tasks of speech
+                    }
                     let request = PlanRequest {
                         task: task.spec().name.to_string(),
                         method: Some(method.to_string()),

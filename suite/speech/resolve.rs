@@ -149,3 +149,40 @@ impl Names {
         pruned
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
+    use super::*;
+    use bridle_tasks::speech_tasks;
+
+    #[test]
+    fn every_preset_resolves_for_every_task_and_method() {
+        for task in speech_tasks() {
+            for preset in preset::SPEECH_PRESETS {
+                for &method in Method::ALL {
+                    let request = PlanRequest {
+                        task: task.spec().name.to_owned(),
+                        method: Some(method.to_string()),
+                        preset: Some(preset.name.to_owned()),
+                        ..PlanRequest::default()
+                    };
+                    let plan = SpeechPlan::resolve(&task.spec(), &request, None);
+                    if matches!(method, Method::BridleJoint | Method::Init) {
+                        assert!(matches!(plan, Err(PlanError::NotForSpeech(_))));
+                        continue;
+                    }
+                    let plan = plan.unwrap();
+                    assert_eq!(SpeechPlan::from_flat(&plan.to_flat()).unwrap(), plan);
+                    assert_eq!(plan.pretrain.is_some(), method.pretrains());
+                    let phases = match method {
+                        Method::Bridle => 3,
+                        Method::Relabel => 2,
+                        method => usize::from(method.pretrains()),
+                    };
+                    assert_eq!(plan.phases().len(), phases, "{method}");
+                }
+            }
+        }
+    }
+}
