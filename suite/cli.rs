@@ -171,7 +171,7 @@ pub enum Listing {
 /// Arguments of `fetch`.
 #[derive(Debug, Args)]
 pub struct FetchArgs {
-    /// Whose data set: esc50, audioset or imagenet
+    /// Whose data set: esc50, audioset, audioset-20k or imagenet
     #[arg(value_name = "TASK")]
     pub task: String,
     /// Say what would be fetched, how big it is, from where and under which licence; change nothing

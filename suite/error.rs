@@ -132,10 +132,9 @@ impl From<DataError> for Failure {
                 Exit::Device,
                 Some("install FFmpeg (`apt-get install ffmpeg`, `dnf install ffmpeg-free`, `brew install ffmpeg`)"),
             ),
-            DataError::NoFolderGiven { .. } | DataError::NoFolder { .. } | DataError::NotTheTask { .. } => (
-                Exit::Data,
-                Some("--data DIR with the unpacked data set, or set BRIDLE_DATA to the folder that holds it"),
-            ),
+            DataError::NoFolderGiven { task, .. }
+            | DataError::NoFolder { task, .. }
+            | DataError::NotTheTask { task, .. } => (Exit::Data, Some(bridle_tasks::remedy(task))),
             DataError::NotFetched { .. } => (
                 Exit::Data,
                 Some("`bridle-bench fetch` with the task, which goes on from here, or --data DIR with a copy"),

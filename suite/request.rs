@@ -3,6 +3,7 @@
 use crate::cli::{Format, RunArgs};
 use crate::error::{Failure, Result, UnknownName};
 use crate::exit::Exit;
+use crate::machine;
 use crate::model_file::{ModelFile, ModelFileError};
 use crate::plan::choice::choices;
 use crate::plan::resolve::InitRequest;
@@ -174,8 +175,18 @@ impl RunRequest {
             allow_different: self.allow_different_data,
             cache: PathBuf::from(FEATURES),
             threads: self.backend.threads.unwrap_or(0),
-            limits: Limits::default(),
+            limits: limits(),
         }
+    }
+}
+
+/// The limits that there always are, but no more memory for videos than a quarter of what could be had.
+fn limits() -> Limits {
+    let limits = Limits::default();
+    let quarter = machine::available_memory_bytes().map_or(limits.videos, |bytes| bytes / 4);
+    Limits {
+        videos: limits.videos.min(quarter),
+        ..limits
     }
 }
 

@@ -31,6 +31,12 @@ const PUBLISHED: [(&str, usize); 2] = [(BALANCED, 22_160), (EVALUATION, 20_371)]
 const VARIANT: &str = "published-lists";
 const VERSION: u32 = 1;
 const ORIGINAL: &str = "https://research.google.com/audioset/download.html";
+/// What a folder must hold. The copy on the hub has clips, and neither the lists nor the class index, which say which of
+/// them are for what: so it is not taken by itself.
+pub(crate) const LAYOUT: &str = "--data DIR with class_labels_indices.csv, balanced_train_segments.csv, \
+                                 eval_segments.csv and, but for audioset-20k, unbalanced_train_segments.csv, all from \
+                                 https://research.google.com/audioset/download.html, and with the clips below it under their \
+                                 YouTube ids; `bridle-bench fetch audioset --to DIR`, or `audioset-20k`, brings a copy of these";
 /// Missing clips that are named.
 const NAMED: usize = 20;
 

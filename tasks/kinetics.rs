@@ -13,7 +13,7 @@ use crate::video::{Clips, VideoAugment};
 use crate::{DataError, Dataset, InputSpec, MainMetric, Missing, Modality, OpenRequest, Progress, Task, TaskSpec};
 
 const NAME: &str = "kinetics";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const CLASSES: usize = 400;
 const ORIGINAL: &str = "https://github.com/cvdfoundation/kinetics-dataset";
 /// Frames between neighbours of a clip, as the authors take them.
@@ -59,7 +59,7 @@ impl Task for Kinetics {
                 reason,
             });
         }
-        let clips = Clips::new(NAME, &request.input, STRIDE, VideoAugment::fine_tuning())?;
+        let clips = Clips::new(NAME, &request.input, STRIDE, VideoAugment::fine_tuning(), request.limits.videos)?;
         listing.open(Box::new(clips), request, progress)
     }
 }

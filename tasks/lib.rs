@@ -49,7 +49,7 @@ pub use librispeech::open_librispeech;
 pub use media::Views;
 pub use own::open_task_file;
 pub use prefetch::{Prefetch, prefetch};
-pub use source::{TaskSource, sources};
+pub use source::{TaskSource, remedy, sources};
 pub use speech::{
     ALPHABET, Role, Span, SpeechInput, SpeechRequest, SpeechSet, SpeechSpec, SpeechTask, Standard, UnknownSymbols,
     Utterance, decode_text, encode_text, least_frames, normalise_text, open_speech_file, open_speech_table,

@@ -48,7 +48,7 @@ pub fn open_task_file(path: &Path) -> Result<Box<dyn Task>, DataError> {
     let input = match file.measures() {
         false => unmeasured,
         true => {
-            let media = file.reading().media(name, &unmeasured)?;
+            let media = file.reading().media(name, &unmeasured, 0)?;
             file.input(Some(measure::statistics(
                 &listing,
                 &shelf,
@@ -96,7 +96,9 @@ impl Task for Own {
                 reason,
             });
         }
-        let media = self.reading.media(self.spec.name, &request.input)?;
+        let media = self
+            .reading
+            .media(self.spec.name, &request.input, request.limits.videos)?;
         // own data is never a known variant: a sample that cannot be used is skipped and named
         let request = OpenRequest {
             allow_different: true,
@@ -119,7 +121,7 @@ struct Reading {
 }
 
 impl Reading {
-    fn media(self, name: &'static str, input: &InputSpec) -> Result<Box<dyn Media>, DataError> {
+    fn media(self, name: &'static str, input: &InputSpec, keep: u64) -> Result<Box<dyn Media>, DataError> {
         Ok(match self.kind {
             Kind::Audio => Box::new(LogMel::new(name, input)?),
             Kind::Image => Box::new(Pictures::new(name, input, self.mirror)?),
@@ -128,7 +130,7 @@ impl Reading {
                     mirror: self.mirror,
                     ..VideoAugment::fine_tuning()
                 };
-                Box::new(Clips::new(name, input, self.stride, augment)?)
+                Box::new(Clips::new(name, input, self.stride, augment, keep)?)
             }
         })
     }

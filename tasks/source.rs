@@ -1,7 +1,7 @@
 //! Where the data sets of tasks lie on the hub. Revisions, hashes and sizes are pinned only where they were seen, and
 //! none was: the first fetch locks what it finds.
 
-use crate::Source;
+use crate::{Source, audioset};
 
 /// Where one task's data is to be had.
 #[derive(Clone, Copy, Debug)]
@@ -19,7 +19,15 @@ pub fn sources() -> &'static [TaskSource] {
     &SOURCES
 }
 
-const SOURCES: [TaskSource; 4] = [
+/// What helps somebody whose data for this task was not found, or is not what it should be.
+pub fn remedy(task: &str) -> &'static str {
+    match task {
+        "audioset" | "audioset-20k" => audioset::LAYOUT,
+        _ => "--data DIR with the unpacked data set, or set BRIDLE_DATA to the folder that holds it",
+    }
+}
+
+const SOURCES: [TaskSource; 5] = [
     TaskSource {
         task: "esc50",
         source: Some(Source {
@@ -37,6 +45,17 @@ const SOURCES: [TaskSource; 4] = [
             repository: "agkphysics/AudioSet",
             revision: None,
             files: &["data/*"],
+            licence: "segment lists and labels CC BY 4.0; each clip is its uploader's",
+            gated: false,
+        }),
+        elsewhere: "https://research.google.com/audioset/download.html",
+    },
+    TaskSource {
+        task: "audioset-20k",
+        source: Some(Source {
+            repository: "agkphysics/AudioSet",
+            revision: None,
+            files: &["data/bal_train/*", "data/eval/*"],
             licence: "segment lists and labels CC BY 4.0; each clip is its uploader's",
             gated: false,
         }),

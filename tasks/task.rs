@@ -154,6 +154,8 @@ pub struct Limits {
     /// Of all files of features in the cache together: those not used for longest are removed before new ones are
     /// written, but never one that a program has open, nor the one being written.
     pub cache: u64,
+    /// Of decoded videos in memory: what fits is decoded once, the rest at each use. That changes no number.
+    pub videos: u64,
 }
 
 impl Default for Limits {
@@ -161,6 +163,7 @@ impl Default for Limits {
         Self {
             rows: 8 << 30,
             cache: 64 << 30,
+            videos: 4 << 30,
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod clip;
 mod input;
+mod kept;
 mod probe;
 mod program;
 mod view;
@@ -18,7 +19,7 @@ pub use program::{Ffmpeg, VideoError};
 pub use view::{ClipView, Frames, Place, VideoAugment};
 
 /// Raised whenever a change here changes the numbers; part of the key of stored inputs.
-pub const CLIP_VERSION: u32 = 1;
+pub const CLIP_VERSION: u32 = 2;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -183,6 +183,8 @@ fn data_that_is_not_what_it_should_be_is_named() {
         "run --task esc50 --offline".to_owned(),
         "check --task esc50 --data nowhere".to_owned(),
         format!("run --task esc50 --data {}", absolute.display()),
+        "run --task audioset --offline".to_owned(),
+        format!("check --task audioset-20k --data {}", absolute.display()),
     ];
     let told: Vec<String> = lines.iter().map(|line| refusal(folder.path(), line)).collect();
     insta::assert_snapshot!(told.join("\n").replace(folder.path().to_str().unwrap(), "FOLDER"));

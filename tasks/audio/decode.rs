@@ -1,12 +1,15 @@
-//! Wav, flac and ogg files to mono waveforms, through symphonia; damage is an error, never a shorter clip.
+//! Wav, flac, ogg and mp3 files to mono waveforms, through symphonia; damage is an error, never a shorter clip, but for an
+//! mp3 file without a header that tells its length: nothing in it tells that its end is missing.
 
 use std::io::Cursor;
 
+use bytes::Bytes;
 use symphonia::core::codecs::audio::AudioDecoderOptions;
 use symphonia::core::errors::Error;
 use symphonia::core::formats::probe::Hint;
+use symphonia::core::formats::well_known::FORMAT_ID_MP3;
 use symphonia::core::formats::{FormatReader, Track, TrackType};
-use symphonia::core::io::MediaSourceStream;
+use symphonia::core::io::{MediaSource, MediaSourceStream, ReadOnlySource};
 
 /// Sound in memory: one channel, values from -1 to 1.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +24,7 @@ pub struct Waveform {
 #[derive(Debug, thiserror::Error)]
 pub enum AudioError {
     /// The container was not recognised, so this is no audio at all.
-    #[error("it is not a wav, flac or ogg file")]
+    #[error("it is not a wav, flac, ogg or mp3 file")]
     NotAudio,
     /// A container without an audio track that can be decoded.
     #[error("it holds no audio track that can be decoded")]
@@ -52,12 +55,12 @@ pub enum AudioError {
 
 /// Decodes a whole file; `extension` is only a hint, the content decides.
 pub fn decode(bytes: Vec<u8>, extension: &str) -> Result<Waveform, AudioError> {
-    let stream = MediaSourceStream::new(Box::new(Cursor::new(bytes)), Default::default());
-    let mut hint = Hint::new();
-    hint.with_extension(extension);
-    let mut format = symphonia::default::get_probe()
-        .probe(&hint, stream, Default::default(), Default::default())
-        .map_err(|_| AudioError::NotAudio)?;
+    let bytes = Bytes::from(bytes);
+    let mut format = open(Box::new(Cursor::new(bytes.clone())), extension)?;
+    if format.format_info().format == FORMAT_ID_MP3 {
+        // where it could go to and fro, the reader would guess a length that no header tells, and cut the sound there
+        format = open(Box::new(ReadOnlySource::new(Cursor::new(bytes))), extension)?;
+    }
     let track = format
         .default_track(TrackType::Audio)
         .ok_or(AudioError::NoTrack)?
@@ -73,6 +76,15 @@ pub fn decode(bytes: Vec<u8>, extension: &str) -> Result<Waveform, AudioError> {
         _ if !(1_000..=768_000).contains(&waveform.sample_rate) => Err(AudioError::Rate(waveform.sample_rate)),
         _ => Ok(waveform),
     }
+}
+
+fn open(source: Box<dyn MediaSource>, extension: &str) -> Result<Box<dyn FormatReader>, AudioError> {
+    let stream = MediaSourceStream::new(source, Default::default());
+    let mut hint = Hint::new();
+    hint.with_extension(extension);
+    symphonia::default::get_probe()
+        .probe(&hint, stream, Default::default(), Default::default())
+        .map_err(|_| AudioError::NotAudio)
 }
 
 fn decode_track(format: &mut dyn FormatReader, track: &Track) -> Result<Waveform, AudioError> {
@@ -153,6 +165,41 @@ mod tests {
         );
         let text = b"this is a shopping list, not a sound. ".repeat(40);
         assert!(matches!(decode(text, "wav"), Err(AudioError::NotAudio)));
+    }
+
+    /// The correlation of `a` with `b` begun `later` samples on.
+    fn correlation(a: &[f32], b: &[f32], later: usize) -> f32 {
+        let product = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+        let b = &b[later..];
+        let a = &a[..a.len().min(b.len())];
+        product(a, b) / (product(a, a) * product(&b[..a.len()], &b[..a.len()])).sqrt()
+    }
+
+    #[test]
+    fn mp3_sounds_like_what_it_was_made_of() {
+        // `ffmpeg -i tone.flac -c:a libmp3lame -b:a 32k tone.mp3`: what the encoder adds before and after is cut off
+        let tone = decode(include_bytes!("../media/tone.flac").to_vec(), "").unwrap();
+        let mp3 = decode(include_bytes!("../media/tone.mp3").to_vec(), "").unwrap();
+        assert_eq!((mp3.sample_rate, mp3.samples.len()), (16_000, tone.samples.len()));
+        let alike = correlation(&tone.samples, &mp3.samples, 0);
+        assert!(alike > 0.99, "{alike}");
+        // `ffmpeg -i noise.flac -c:a libmp3lame -q:a 6 -write_xing 0 -id3v2_version 0 noise.mp3`: without a header that
+        // tells its length all frames are kept, of 576 samples each, and the sound begins 1,105 later
+        let noise = decode(include_bytes!("../media/noise.flac").to_vec(), "").unwrap();
+        let mp3 = decode(include_bytes!("../media/noise.mp3").to_vec(), "").unwrap();
+        let frames = (noise.samples.len() + 1_105).div_ceil(576);
+        assert!(mp3.samples.len().is_multiple_of(576) && (frames..frames + 3).contains(&(mp3.samples.len() / 576)));
+        let alike = correlation(&noise.samples, &mp3.samples, 1_105);
+        assert!(alike > 0.8, "{alike}");
+    }
+
+    #[test]
+    fn an_mp3_that_tells_its_length_is_whole_or_an_error() {
+        let whole = include_bytes!("../media/tone.mp3");
+        for bytes in [whole.len() / 2, whole.len() - 200] {
+            let error = decode(whole[..bytes].to_vec(), "mp3").unwrap_err();
+            assert!(matches!(error, AudioError::CutOff { promised: 4_000, .. }), "{error}");
+        }
     }
 
     #[test]

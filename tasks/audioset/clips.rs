@@ -9,9 +9,9 @@ use crate::archive::{Table, Value};
 use crate::listed::{ends_in, names};
 use crate::shelf::Shelf;
 
-const ENDINGS: [&str; 6] = ["wav", "flac", "ogg", "oga", "wave", UNREAD];
-/// Not decoded: a clip that is there in no other form is named as one that cannot be used, not counted as missing.
-const UNREAD: &str = "mp3";
+const ENDINGS: [&str; 6] = ["wav", "flac", "ogg", "oga", "wave", LEAST];
+/// Taken only where a clip is there in no other form: its encoders leave out the highest tones.
+const LEAST: &str = "mp3";
 /// Shards: webdataset's, or tables with a column of files.
 const ARCHIVES: [&str; 3] = ["tar", "zip", "parquet"];
 /// The column of a table that says whose a clip is.
@@ -28,9 +28,9 @@ pub(super) struct Clips {
 }
 
 impl Clips {
-    /// Of several files for one id, the first by name is taken that can be decoded.
+    /// Of several files for one id, the first by name is taken that is no mp3.
     fn add(&mut self, id: &str, file: &str) {
-        let rank = |file: &str| (ends_in(file, &[UNREAD]), file.to_owned());
+        let rank = |file: &str| (ends_in(file, &[LEAST]), file.to_owned());
         let kept = self.by_id.entry(id.to_owned()).or_insert_with(|| file.to_owned());
         if rank(file) < rank(kept) {
             file.clone_into(kept);

@@ -107,24 +107,27 @@ fn lists_and_clips_come_together_and_what_is_missing_is_named() {
 }
 
 #[test]
-fn a_clip_that_is_there_in_a_form_that_is_not_decoded_is_named() {
+fn mp3_is_taken_where_there_is_nothing_else() {
     let fake = Fake::new();
-    std::fs::write(fake.path("balanced_train_segments/a.mp3"), "no name of a clip").unwrap();
-    std::fs::write(
-        fake.path("balanced_train_segments/--PJHxphWEs.mp3"),
-        "it is there as wav",
-    )
-    .unwrap();
-    std::fs::write(fake.path("balanced_train_segments/gone-gone-g.mp3"), b"ID3".repeat(100)).unwrap();
+    let plain = fake.open().unwrap();
+    let mp3 = include_bytes!("../media/tone.mp3");
+    for name in ["a.mp3", "--PJHxphWEs.mp3", "gone-gone-g.mp3"] {
+        std::fs::write(fake.path(&format!("balanced_train_segments/{name}")), mp3).unwrap();
+    }
     let data = fake.open().unwrap();
-    assert_eq!((data.samples.len(), data.facts.missing.count), (3, 0));
-    let skipped: Vec<_> = data
-        .facts
-        .skipped
-        .iter()
-        .map(|one| (one.id.as_str(), one.reason.as_str()))
-        .collect();
-    assert_eq!(skipped, [("gone-gone-g", "it is not a wav, flac or ogg file")]);
+    assert_eq!((data.samples.len(), data.facts.missing.count), (4, 0));
+    let of = |data: &Dataset, id: &str| {
+        let number = data.samples.iter().position(|sample| sample.id == id).unwrap();
+        data.input(number).unwrap().into_owned()
+    };
+    // that clip is there as wav too
+    assert_eq!(of(&data, "--PJHxphWEs"), of(&plain, "--PJHxphWEs"));
+    assert_ne!(of(&data, "gone-gone-g"), of(&data, "--PJHxphWEs"));
+
+    std::fs::write(fake.path("balanced_train_segments/gone-gone-g.mp3"), b"ID3".repeat(100)).unwrap();
+    let skipped = fake.open().unwrap().facts.skipped;
+    let skipped: Vec<_> = skipped.iter().map(|one| (one.id.as_str(), one.reason.as_str())).collect();
+    assert_eq!(skipped, [("gone-gone-g", "it is not a wav, flac, ogg or mp3 file")]);
 }
 
 #[test]

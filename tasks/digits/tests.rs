@@ -147,7 +147,7 @@ fn what_is_no_set_of_recordings_is_named() {
     }
     let found = error(&folder);
     assert!(
-        found.ends_with("it is not a wav, flac or ogg file") && found.contains("/7_bob_"),
+        found.ends_with("it is not a wav, flac, ogg or mp3 file") && found.contains("/7_bob_"),
         "{found}"
     );
 }

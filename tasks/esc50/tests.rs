@@ -238,12 +238,12 @@ fn a_clip_that_is_not_what_the_variant_says_is_named() {
         std::fs::write(fake.clip("4-100-A-40.wav"), content).unwrap();
         fake.error()
     };
-    insta::assert_snapshot!(with(b"not a sound, only a text. ".repeat(50)), @"ESC/audio/4-100-A-40.wav: it is not a wav, flac or ogg file");
+    insta::assert_snapshot!(with(b"not a sound, only a text. ".repeat(50)), @"ESC/audio/4-100-A-40.wav: it is not a wav, flac, ogg or mp3 file");
     insta::assert_snapshot!(with(wav_bytes(22_050, 1, &[0.1; SAMPLES])), @"ESC/audio/4-100-A-40.wav: its sample rate is 22050 Hz, not 16000");
     insta::assert_snapshot!(with(wav_bytes(16_000, 1, &[0.1; SAMPLES - 1])), @"ESC/audio/4-100-A-40.wav: it has 799 samples, not 800");
     let whole = wav_bytes(16_000, 1, &[0.1; SAMPLES]);
     insta::assert_snapshot!(with(whole[..whole.len() / 2].to_vec()), @"ESC/audio/4-100-A-40.wav: it is damaged after 391 samples: unexpected end of file");
-    insta::assert_snapshot!(with(Vec::new()), @"ESC/audio/4-100-A-40.wav: it is not a wav, flac or ogg file");
+    insta::assert_snapshot!(with(Vec::new()), @"ESC/audio/4-100-A-40.wav: it is not a wav, flac, ogg or mp3 file");
 }
 
 #[test]
@@ -294,7 +294,7 @@ fn different_data_skips_and_names_what_it_cannot_use() {
     std::fs::remove_file(fake.clip("1-100-A-1.wav")).unwrap();
     assert_eq!(fake.open_different().unwrap().samples.len(), 248);
     std::fs::write(fake.clip("1-100-A-2.wav"), wav_bytes(16_000, 1, &[0.0; 399])).unwrap();
-    insta::assert_snapshot!(fake.cleaned(fake.open_different()), @"3 of 250 samples in ESC cannot be used, more than 1 %; the first is 1-100-A-0: it is not a wav, flac or ogg file");
+    insta::assert_snapshot!(fake.cleaned(fake.open_different()), @"3 of 250 samples in ESC cannot be used, more than 1 %; the first is 1-100-A-0: it is not a wav, flac, ogg or mp3 file");
 }
 
 #[test]

@@ -35,13 +35,23 @@ impl Resizer {
     /// `region` of `picture` as a square of `side` pixels; nothing outside of it is looked at, as if it had been cut
     /// out. Panics if the region is empty or not within the picture, or `side` is 0.
     pub fn square(&mut self, picture: &Picture, region: Region, side: usize) -> Picture {
+        let rgb = self.square_of(&picture.rgb, [picture.width, picture.height], region, side);
+        Picture {
+            width: side,
+            height: side,
+            rgb,
+        }
+    }
+
+    /// The same of bytes that are no picture of their own, as those of a video's; `size` is \[width, height\].
+    pub fn square_of(&mut self, rgb: &[u8], size: [usize; 2], region: Region, side: usize) -> Vec<u8> {
         let Region {
             left,
             top,
             width,
             height,
         } = region;
-        let source = source(picture);
+        let source = source(rgb, size);
         let [left, top, wide, high] = [left, top, width, height].map(|n| n as u32);
         let cut = CroppedImage::new(&source, left, top, wide, high).expect("a region within the picture");
         self.resize(&cut, [0.0, width as f64], [0.0, height as f64], height, side)
@@ -61,13 +71,18 @@ impl Resizer {
                 (side as f64 * scale).min(pixels as f64 - before * scale),
             ]
         };
-        self.resize(
-            &source(picture),
+        let rgb = self.resize(
+            &source(&picture.rgb, [picture.width, picture.height]),
             along(picture.width),
             along(picture.height),
             picture.height,
             side,
-        )
+        );
+        Picture {
+            width: side,
+            height: side,
+            rgb,
+        }
     }
 
     /// Resizes \[first, length\] of each axis, seeing what lies around it. Rows are shortened first and rounded to bytes,
@@ -80,7 +95,7 @@ impl Resizer {
         [top, height]: [f64; 2],
         rows: usize,
         side: usize,
-    ) -> Picture {
+    ) -> Vec<u8> {
         // the bicubic kernel reaches two pixels of the target to either side
         let reach = 2.0 * (height / side as f64).max(1.0);
         let first = (top - reach).floor().max(0.0);
@@ -95,11 +110,7 @@ impl Resizer {
         self.0
             .resize(&narrow, &mut target, &down)
             .expect("a region within the rows");
-        Picture {
-            width: side,
-            height: side,
-            rgb: target.into_vec(),
-        }
+        target.into_vec()
     }
 }
 
@@ -108,14 +119,8 @@ fn bicubic() -> ResizeOptions {
     ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom))
 }
 
-fn source(picture: &Picture) -> ImageRef<'_> {
-    ImageRef::new(
-        picture.width as u32,
-        picture.height as u32,
-        &picture.rgb,
-        PixelType::U8x3,
-    )
-    .expect("three bytes for each pixel")
+fn source(rgb: &[u8], [width, height]: [usize; 2]) -> ImageRef<'_> {
+    ImageRef::new(width as u32, height as u32, rgb, PixelType::U8x3).expect("three bytes for each pixel")
 }
 
 /// A random region for training: a share of the area between the two of `scale`, an aspect between 3/4 and 4/3, at a

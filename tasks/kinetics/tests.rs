@@ -211,15 +211,20 @@ fn a_clip_is_that_of_its_own_file_and_broken_ones_are_named() {
     assert!(opened.augments());
     assert_eq!(view(0, 1), view(1, 1));
     assert_ne!(view(0, 1), view(0, 2));
-    // nothing kept: the same facts and inputs, decoded when they are wanted
+    // nothing kept: the same facts, inputs and views, decoded when they are wanted
     let limits = Limits {
         rows: 0,
+        videos: 0,
         ..Limits::default()
     };
     let streamed = Kinetics.open(&OpenRequest { limits, ..request }, &()).unwrap();
     assert!(streamed.streams() && !opened.streams());
     assert_eq!(streamed.facts, opened.facts);
     assert_eq!(streamed.input(1).unwrap(), opened.input(1).unwrap());
+    for seed in 0..8 {
+        let anew = streamed.view(0, Views::FineTuning, &Seed::root(seed)).unwrap();
+        assert!(*anew == view(0, seed), "seed {seed}");
+    }
 }
 
 #[test]

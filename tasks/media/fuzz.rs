@@ -131,6 +131,12 @@ fn ogg() {
 }
 
 #[test]
+fn mp3() {
+    let files = [&include_bytes!("tone.mp3")[..], include_bytes!("noise.mp3")];
+    hold("mp3", sound, 32 * 16, &files.map(<[u8]>::to_vec));
+}
+
+#[test]
 fn png() {
     hold("png", pictures, 3 * 16 * 16, &[png_bytes(&pattern(40, 30))]);
 }

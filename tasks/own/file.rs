@@ -20,7 +20,7 @@ impl Kind {
     /// Endings of its files.
     pub fn endings(self) -> &'static [&'static str] {
         match self {
-            Self::Audio => &["wav", "flac", "ogg", "oga", "wave"],
+            Self::Audio => &["wav", "flac", "ogg", "oga", "wave", "mp3"],
             Self::Image => &["jpg", "jpeg", "png"],
             Self::Video => &["mp4", "webm", "mkv", "avi", "mov", "m4v", "mpg"],
         }

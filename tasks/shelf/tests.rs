@@ -200,7 +200,7 @@ fn videos_are_the_same_from_every_form_and_leave_no_copies() {
         (format!("{class}.mp4"), std::fs::read(&videos[0]).unwrap())
     };
     let files = ["bottles_moving", "people_walking"].map(file).to_vec();
-    let media = || Clips::new("shelved", &VIDEO, 4, VideoAugment::fine_tuning());
+    let media = || Clips::new("shelved", &VIDEO, 4, VideoAugment::fine_tuning(), 1 << 30);
     if media().is_err() {
         eprintln!("needs ffmpeg");
         return;
@@ -230,7 +230,7 @@ fn a_bad_file_of_an_archive_is_named_with_it() {
     let (folder, mut files) = (tempfile::tempdir().unwrap(), sounds());
     files[2] = ("2.wav".to_owned(), b"not a sound, only a text. ".repeat(50));
     for (shelf, names) in forms(folder.path(), &files) {
-        let expected = format!("SET/{}: it is not a wav, flac or ogg file", names[2]);
+        let expected = format!("SET/{}: it is not a wav, flac, ogg or mp3 file", names[2]);
         assert_eq!(refusal(folder.path(), shelf, names), expected);
     }
 }

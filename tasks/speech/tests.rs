@@ -179,14 +179,14 @@ fn sounds_that_cannot_be_used_are_skipped_and_named_and_few_may_be() {
     let mut wave = noise(0, 1_000);
     wave[7_000] = f32::NAN;
     insta::assert_snapshot!(reason("b.wav", &wav_bytes(16_000, 1, &wave)), @"sample 7000 is NaN, not a finite number");
-    insta::assert_snapshot!(reason("b.wav", b"a shopping list"), @"it is not a wav, flac or ogg file");
+    insta::assert_snapshot!(reason("b.wav", b"a shopping list"), @"it is not a wav, flac, ogg or mp3 file");
     // THREE needs a blank between its last letters: six frames of 20 ms
     insta::assert_snapshot!(reason("b.wav", &wav_bytes(16_000, 1, &noise(1, 125))), @"it has 5 frames of 20 ms, and its transcript of 5 symbols needs 6");
     insta::assert_snapshot!(reason("b.wav", &wav_bytes(16_000, 1, &noise(1, 20))), @"the waveform has 320 samples, fewer than the 400 of one filterbank window");
     let own = Own::new(TABLE);
     own.write("b.wav", b"");
     own.write("c.wav", b"");
-    insta::assert_snapshot!(own.error(), @"2 of 5 samples in the folder cannot be used, more than 1 %; the first is b.wav: it is not a wav, flac or ogg file");
+    insta::assert_snapshot!(own.error(), @"2 of 5 samples in the folder cannot be used, more than 1 %; the first is b.wav: it is not a wav, flac, ogg or mp3 file");
 }
 
 #[test]

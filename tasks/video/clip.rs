@@ -5,6 +5,7 @@ use std::path::Path;
 use super::probe::VideoFacts;
 use super::program::{Ffmpeg, VideoError};
 use super::view::Frames;
+use crate::image::{self, Resizer};
 
 /// Pictures in time, all of one size.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,8 +40,8 @@ pub enum Framing {
     Whole,
     /// The whole, scaled until its short edge has this many pixels.
     ShortSide(usize),
-    /// A part, scaled to a square of this many pixels.
-    Square(Region, usize),
+    /// A part of it.
+    Cut(Region),
 }
 
 impl Framing {
@@ -57,11 +58,16 @@ impl Framing {
                 let (width, height) = (long(width), long(height));
                 (width, height, scale(width, height))
             }
-            Self::Square(Region { x, y, width, height }, side) => (
-                side,
-                side,
-                format!("crop={width}:{height}:{x}:{y}:exact=1,{}", scale(side, side)),
-            ),
+            // colours first, which the pixels outside have a share in: so a part is that of the whole, bit for bit
+            Self::Cut(part) => {
+                let whole = scale(width, height);
+                let Region { x, y, width, height } = part;
+                (
+                    width,
+                    height,
+                    format!("{whole},format=rgb24,crop={width}:{height}:{x}:{y}:exact=1"),
+                )
+            }
         }
     }
 }
@@ -95,6 +101,29 @@ impl Ffmpeg {
 }
 
 impl Clip {
+    /// `region` of each of these pictures, scaled to a square of `side` pixels, bicubic as [`Resizer::square`]. Panics
+    /// if there is no such picture, or the region reaches over the edge.
+    pub fn squares(&self, numbers: impl ExactSizeIterator<Item = usize>, region: Region, side: usize) -> Self {
+        let (mut resizer, picture, frames) = (Resizer::default(), 3 * self.width * self.height, numbers.len());
+        let part = image::Region {
+            left: region.x,
+            top: region.y,
+            width: region.width,
+            height: region.height,
+        };
+        let mut rgb = Vec::with_capacity(3 * frames * side * side);
+        for number in numbers {
+            let whole = &self.rgb[number * picture..][..picture];
+            rgb.extend(resizer.square_of(whole, [self.width, self.height], part, side));
+        }
+        Self {
+            frames,
+            width: side,
+            height: side,
+            rgb,
+        }
+    }
+
     /// The part of every picture within `region`. Panics if it reaches over the edge.
     pub fn crop(&self, region: Region) -> Self {
         let Region { x, y, width, height } = region;
@@ -116,22 +145,19 @@ impl Clip {
 
     /// The same with left and right exchanged.
     pub fn mirrored(&self) -> Self {
-        let row = |row: &[u8]| -> Vec<u8> { row.chunks_exact(3).rev().flatten().copied().collect() };
-        Self {
-            rgb: self.rgb.chunks_exact(3 * self.width).flat_map(row).collect(),
-            ..*self
+        let mut rgb = self.rgb.clone();
+        for row in rgb.chunks_exact_mut(3 * self.width) {
+            row.as_chunks_mut::<3>().0.reverse();
         }
+        Self { rgb, ..*self }
     }
 
     /// Values from 0 to 1, \[3, frames, height, width\].
     pub fn planes(&self) -> Vec<f32> {
-        let plane = |channel: usize| {
-            self.rgb
-                .iter()
-                .skip(channel)
-                .step_by(3)
-                .map(|&value| f32::from(value) / 255.0)
-        };
-        (0..3).flat_map(plane).collect()
+        let (pixels, _) = self.rgb.as_chunks::<3>();
+        let plane = |channel: usize| pixels.iter().map(move |pixel| f32::from(pixel[channel]) / 255.0);
+        let mut values = Vec::with_capacity(self.rgb.len());
+        (0..3).for_each(|channel| values.extend(plane(channel)));
+        values
     }
 }

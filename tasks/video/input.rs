@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 
 use bridle_seed::Stream;
 
-use super::{CLIP_VERSION, Clip, ClipView, Ffmpeg, VideoAugment, VideoError, VideoFacts};
+use super::kept::Kept;
+use super::{CLIP_VERSION, Clip, ClipView, Ffmpeg, Frames, Framing, Place, VideoAugment, VideoError, VideoFacts};
 use crate::media::{Media, Views};
 use crate::shelf::{OnDisk, Raw};
 use crate::synthetic_image::normalise_channels;
@@ -26,11 +27,19 @@ pub(crate) struct Clips {
     augment: VideoAugment,
     /// What was found of files: asking costs as much as decoding a clip. A file that changes is refused before it comes here.
     facts: Mutex<HashMap<PathBuf, VideoFacts>>,
+    /// What views for training are drawn of.
+    kept: Kept,
 }
 
 impl Clips {
-    /// For the input that `task` is asked for; its frames are `stride` apart.
-    pub fn new(task: &'static str, spec: &InputSpec, stride: usize, augment: VideoAugment) -> Result<Self, DataError> {
+    /// For the input that `task` is asked for; its frames are `stride` apart. Of whole videos, `keep` bytes stay in memory.
+    pub fn new(
+        task: &'static str,
+        spec: &InputSpec,
+        stride: usize,
+        augment: VideoAugment,
+        keep: u64,
+    ) -> Result<Self, DataError> {
         let wrong = |reason: &str| DataError::WrongInput {
             task,
             reason: reason.to_owned(),
@@ -73,6 +82,7 @@ impl Clips {
             std,
             augment,
             facts: Mutex::default(),
+            kept: Kept::new(keep),
         })
     }
 
@@ -88,9 +98,34 @@ impl Clips {
         Ok(views.iter().map(Clip::planes).collect())
     }
 
-    fn value(&self, file: Raw, choose: impl FnOnce(&VideoFacts) -> ClipView) -> Result<Vec<f32>, String> {
-        let mut one = self.values(file, |facts| vec![choose(facts)])?;
-        Ok(one.remove(0))
+    /// A view for training, of the kept video if it is kept.
+    fn clip(&self, file: &OnDisk, stream: &mut Stream) -> Result<Clip, VideoError> {
+        let facts = self.facts(file)?;
+        let view = ClipView::training(&facts, self.frames, self.stride, &self.augment, stream);
+        let whole = || self.whole(file, &facts);
+        // a copy goes after its use, and its name with it
+        let kept = if file.is_lent() {
+            None
+        } else {
+            self.kept.get(file.path(), &facts, whole)
+        };
+        match (kept, view.place) {
+            (Some(video), Place::Part { region, mirrored }) => Ok(video.part(view.frames, region, mirrored, self.side)),
+            _ => self.ffmpeg.view(file.path(), &facts, view, self.side),
+        }
+    }
+
+    /// Every picture of a file in its own size.
+    fn whole(&self, file: &OnDisk, facts: &VideoFacts) -> Result<Clip, VideoError> {
+        let frames = Frames {
+            start: 0,
+            count: usize::try_from(facts.frames).unwrap_or(usize::MAX),
+            stride: 1,
+        };
+        let mut video = self.ffmpeg.take(file.path(), facts, frames, Framing::Whole)?;
+        // what is read from a pipe takes up to twice its room
+        video.rgb.shrink_to_fit();
+        Ok(video)
     }
 
     fn facts(&self, file: &OnDisk) -> Result<VideoFacts, VideoError> {
@@ -113,7 +148,9 @@ impl Media for Clips {
     }
 
     fn view(&self, file: Raw) -> Result<Vec<f32>, String> {
-        self.value(file, |facts| ClipView::evaluation(facts, self.frames, self.stride))
+        let middle = |facts: &VideoFacts| vec![ClipView::evaluation(facts, self.frames, self.stride)];
+        let mut one = self.values(file, middle)?;
+        Ok(one.remove(0))
     }
 
     /// So many clips from the first frame to the last with three squares each; of one clip, the middle square alone.
@@ -134,8 +171,8 @@ impl Media for Clips {
 
     /// The same for either purpose.
     fn drawn(&self, file: Raw, _views: Views, stream: &mut Stream) -> Result<Vec<f32>, String> {
-        let choose = |facts: &VideoFacts| ClipView::training(facts, self.frames, self.stride, &self.augment, stream);
-        let mut values = self.value(file, choose)?;
+        let clip = self.clip(&file.on_disk()?, stream);
+        let mut values = clip.map_err(|error| error.to_string())?.planes();
         self.normalise(&mut values);
         Ok(values)
     }

@@ -317,6 +317,44 @@ fn real_files_give_the_frames_of_a_whole_decoding() {
     }
 }
 
+#[test]
+fn views_of_a_kept_video_are_those_of_its_file() {
+    let (Some(programs), Some(data)) = (programs(), outside_data("kinetics-mini")) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    // whole seconds and parts of one, a film of many frames, one with fewer than a clip, one of odd size
+    let odd = video(folder.path(), 9, "crop=31:15:1:1:exact=1", "odd.mkv");
+    let files = [
+        data.join("train/cars_driving/cars_driving_00.mp4"),
+        data.join("extra/flipping_a_pancake.mkv"),
+        data.join("extra/nasa_13013.mp4"),
+        odd,
+    ];
+    let root = Seed::root(21);
+    for (file, seed) in files.iter().flat_map(|file| (0..4).map(move |seed| (file, seed))) {
+        let facts = programs.probe(file).unwrap();
+        let frames = Frames {
+            start: 0,
+            count: facts.frames as usize,
+            stride: 1,
+        };
+        let whole = programs.take(file, &facts, frames, Framing::Whole).unwrap();
+        let stream = &mut root.indexed(seed).stream();
+        let view = ClipView::training(&facts, 16, 4, &VideoAugment::fine_tuning(), stream);
+        let Place::Part { region, mirrored } = view.place else {
+            panic!("{view:?}")
+        };
+        let of_file = programs.view(file, &facts, view, 48).unwrap();
+        assert!(
+            whole.part(view.frames, region, mirrored, 48) == of_file,
+            "{}: {view:?}",
+            file.display()
+        );
+        assert_eq!((of_file.frames, of_file.width, of_file.height), (16, 48, 48));
+    }
+}
+
 /// Mutations of small real and made files. Each is a process or two, so that CI runs few of them; `BRIDLE_FUZZ=1000`
 /// runs more.
 #[test]

@@ -36,6 +36,13 @@ impl Frames {
         }
     }
 
+    /// The numbers of all of them in a video of `total` frames, the last repeated in place of those beyond its end.
+    fn numbers(self, total: usize) -> impl ExactSizeIterator<Item = usize> {
+        let held = self.within(total as u64);
+        let number = move |index: usize| held.start as usize + index.min(held.count.max(1) - 1) * held.stride;
+        (0..self.count).map(number)
+    }
+
     /// Starts that keep `count` frames at `stride` within a video: 0 to this.
     fn last_start(total: u64, count: usize, stride: usize) -> u64 {
         (total - 1).saturating_sub(count.saturating_sub(1) as u64 * stride.max(1) as u64)
@@ -206,7 +213,9 @@ impl Ffmpeg {
                 Ok(scaled.square(half))
             }
             Place::Part { region, mirrored } => {
-                let clip = self.take(file, facts, view.frames, Framing::Square(region, side))?;
+                let part = self.take(file, facts, view.frames, Framing::Cut(region))?;
+                let [x, y] = [0, 0];
+                let clip = part.squares(0..part.frames, Region { x, y, ..region }, side);
                 Ok(if mirrored { clip.mirrored() } else { clip })
             }
         }
@@ -214,6 +223,12 @@ impl Ffmpeg {
 }
 
 impl Clip {
+    /// Of a whole video the part of a view for training, bit for bit as [`Ffmpeg::view`] makes it of the file.
+    pub fn part(&self, frames: Frames, region: Region, mirrored: bool, side: usize) -> Self {
+        let clip = self.squares(frames.numbers(self.frames), region, side);
+        if mirrored { clip.mirrored() } else { clip }
+    }
+
     /// The square as high or wide as the short edge, `half` halves along the long one.
     pub fn square(&self, half: usize) -> Self {
         let side = self.width.min(self.height);
