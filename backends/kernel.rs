@@ -6,6 +6,7 @@
 
 mod attention;
 mod autodiff;
+mod checkpoint;
 mod flex;
 mod lanes;
 #[cfg(feature = "tch")]
@@ -16,25 +17,72 @@ mod rows;
 mod sliced;
 mod team;
 
+pub use product::bf16_is_fast;
+
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 use std::cell::Cell;
+use std::thread::LocalKey;
 
 thread_local! {
     static PLAIN: Cell<bool> = const { Cell::new(false) };
+    static PRECISION: Cell<Precision> = const { Cell::new(Precision::F32) };
+    static CHECKPOINTS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Puts a cell's former value back when dropped, after a panic too.
+struct Before<T: Copy + 'static>(&'static LocalKey<Cell<T>>, T);
+
+impl<T: Copy> Before<T> {
+    fn set(cell: &'static LocalKey<Cell<T>>, value: T) -> Self {
+        Self(cell, cell.replace(value))
+    }
+}
+
+impl<T: Copy> Drop for Before<T> {
+    fn drop(&mut self) {
+        self.0.set(self.1);
+    }
+}
+
+/// Number type of the matrix products in linear layers and attention. All else is f32 whatever it says: weights, norms, losses,
+/// sums, quantizers and optimizers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// 32-bit floating point.
+    #[default]
+    F32,
+    /// Operands are rounded to bfloat16.
+    Bf16,
+}
+
+/// Does `work`, gradients included, with the products of this thread's linear layers and attention in `precision`.
+pub fn with_precision<T>(precision: Precision, work: impl FnOnce() -> T) -> T {
+    let _before = Before::set(&PRECISION, precision);
+    work()
+}
+
+/// Does `work` with transformer blocks of this thread that keep their input alone for the backward pass, and compute all else
+/// once more there: less memory, more time, the same gradients.
+pub fn with_checkpoints<T>(wanted: bool, work: impl FnOnce() -> T) -> T {
+    let _before = Before::set(&CHECKPOINTS, wanted);
+    work()
+}
+
+/// Whether a block is to be a checkpoint: [`Ops::block_rows`].
+pub fn checkpoints() -> bool {
+    CHECKPOINTS.get() && !is_plain()
+}
+
+/// The precision in force.
+fn precision() -> Precision {
+    PRECISION.get()
 }
 
 /// Does `work` with every operation of this thread in its plain form, and gradients by the plain chain: what a whole
 /// computation with the fast forms is held to.
 pub fn plainly<T>(work: impl FnOnce() -> T) -> T {
-    /// Puts the former state back, after a panic too.
-    struct Before(bool);
-    impl Drop for Before {
-        fn drop(&mut self) {
-            PLAIN.set(self.0);
-        }
-    }
-    let _before = Before(PLAIN.replace(true));
+    let _before = Before::set(&PLAIN, true);
     work()
 }
 
@@ -123,6 +171,12 @@ pub trait Ops: Backend {
         plain::mlp_rows_backward(rows, mlp, hidden, grad)
     }
 
+    /// A pre-norm transformer block on `rows` [B * T, D]: rows plus attention of their norm, then plus MLP of the norm of that.
+    /// With gradients it keeps the rows alone.
+    fn block_rows(rows: Tensor<Self, 2>, block: BlockTensors<Self>, sizes: BlockSizes) -> Tensor<Self, 2> {
+        checkpoint::block_rows(rows, &block, sizes)
+    }
+
     /// One AdamW update of a flattened parameter, all tensors of one length.
     fn adamw_step(state: AdamWState<Self>, grad: Tensor<Self, 1>, factors: &AdamWFactors) -> AdamWState<Self> {
         plain::adamw_step(state, grad, factors)
@@ -162,6 +216,32 @@ pub struct MlpTensors<B: Backend> {
     pub weight2: Tensor<B, 2>,
     /// Bias of the second layer [D].
     pub bias2: Tensor<B, 1>,
+}
+
+/// The parameters of a transformer block, or their gradients.
+#[derive(Clone, Debug)]
+pub struct BlockTensors<B: Backend> {
+    /// Scale and shift of the norm before attention, [D] each.
+    pub norm1: [Tensor<B, 1>; 2],
+    /// Weight and bias of queries, keys and values, [D, 3D] and [3D].
+    pub qkv: (Tensor<B, 2>, Tensor<B, 1>),
+    /// Weight and bias after attention, [D, D] and [D].
+    pub proj: (Tensor<B, 2>, Tensor<B, 1>),
+    /// Scale and shift of the norm before the MLP, [D] each.
+    pub norm2: [Tensor<B, 1>; 2],
+    /// The MLP.
+    pub mlp: MlpTensors<B>,
+}
+
+/// What a transformer block's parameters do not tell.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BlockSizes {
+    /// Tokens T of one item.
+    pub tokens: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Epsilon of both norms.
+    pub epsilon: f64,
 }
 
 /// A flattened parameter and its moments.

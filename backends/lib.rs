@@ -14,7 +14,7 @@ mod libtorch;
 
 use burn::tensor::backend::AutodiffBackend;
 
-pub use kernel::Ops;
+pub use kernel::{Ops, Precision};
 
 /// What the method needs of a backend: gradients, and this crate's fused operations with and without them.
 pub trait TrainBackend: AutodiffBackend<InnerBackend: Ops> + Ops {}
@@ -67,6 +67,8 @@ pub struct Choice {
     pub device: Option<usize>,
     /// Threads for processor backends; None takes every core.
     pub threads: Option<usize>,
+    /// Number type of matrix products.
+    pub precision: Precision,
 }
 
 /// What a run records about where it computed.
@@ -151,6 +153,10 @@ pub trait Job {
 /// # Errors
 /// If the backend is not compiled in, or its library or device cannot be opened.
 pub fn run<J: Job>(choice: &Choice, job: J) -> Result<J::Output, BackendError> {
+    kernel::with_precision(choice.precision, || open(choice, job))
+}
+
+fn open<J: Job>(choice: &Choice, job: J) -> Result<J::Output, BackendError> {
     match choice.name {
         Name::Flex => flex::run(choice, job),
         #[cfg(feature = "tch")]

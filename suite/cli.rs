@@ -89,7 +89,8 @@ pub struct RunArgs {
     /// Any value of the plan, by its name as printed by `check`; may be given again
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Only the first N samples of each class, taken from the folds in turn where there are folds; of speech, of each part
+    /// Only the first N samples of each class, taken from the folds in turn where there are folds; of speech, of each part; of
+    /// generated data any N
     #[arg(long, value_name = "N")]
     pub subset: Option<usize>,
     /// Test folds: `all`, or numbers separated by commas

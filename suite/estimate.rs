@@ -48,6 +48,11 @@ impl Trunk {
     fn kept(&self, tokens: f64) -> f64 {
         self.depth * (tokens * self.dim * (10.0 + 3.0 * self.mlp_ratio) + 3.0 * self.heads * tokens * tokens)
     }
+
+    /// The same where every block keeps its input alone, and one at a time is computed once more.
+    fn kept_by_checkpoints(&self, tokens: f64) -> f64 {
+        (self.depth * tokens).mul_add(self.dim, self.kept(tokens) / self.depth)
+    }
 }
 
 /// The networks of a plan with their token counts.
@@ -62,6 +67,8 @@ struct Networks {
     kept: f64,
     /// Share of the layers that the unmasked input goes through as well.
     unmasked: f64,
+    /// Whether blocks keep their input alone.
+    checkpoint: bool,
 }
 
 /// The cost of one phase.
@@ -84,9 +91,12 @@ pub fn encoder_parameters(plan: &Plan) -> u64 {
 /// Cost of every phase over `samples` training samples, in the order of [`Plan::phases`].
 pub fn phases(plan: &Plan, samples: usize) -> Vec<PhaseCost> {
     let networks = Networks::new(plan);
-    let batch = plan.pretrain.as_ref().map_or(1, |pretrain| pretrain.batch);
+    let (batch, in_step) = plan
+        .pretrain
+        .as_ref()
+        .map_or((1, 1), |pretrain| (pretrain.batch, pretrain.step_samples()));
     let cost = |phase: &crate::plan::PhasePlan| {
-        let batches = (samples / batch).max(1); // the last, incomplete batch is left out
+        let batches = (samples / in_step).max(1); // the last, incomplete step is left out
         PhaseCost {
             steps: (phase.length.epochs * batches) as u64,
             operations: networks.step(phase.kind) * (phase.length.epochs * samples) as f64,
@@ -194,6 +204,7 @@ impl Networks {
                 .birq
                 .as_ref()
                 .map_or(0.0, |birq| birq.layers as f64 / model.depth as f64),
+            checkpoint: plan.pretrain.as_ref().is_some_and(|pretrain| pretrain.checkpoint),
         }
     }
 
@@ -223,16 +234,20 @@ impl Networks {
 
     /// Bytes held at the peak of a step.
     fn memory(&self, kind: PhaseKind, batch: f64) -> f64 {
+        let kept = |trunk: &Trunk, tokens: f64| match self.checkpoint {
+            true => trunk.kept_by_checkpoints(tokens),
+            false => trunk.kept(tokens),
+        };
         let estimator = self.estimator.map_or(0.0, |trunk| trunk.parameters());
         let decoder_side = self.encoder.parameters() + self.decoder_parameters();
         let tokenizer_side = self.encoder.parameters() + estimator;
         let decoding = self.decoder.map_or(0.0, |(trunk, labels)| {
             // logits, their softmax and its gradient, for removed tokens
-            trunk.kept(self.tokens + 1.0) + 3.0 * (self.tokens - self.kept) * labels
+            kept(&trunk, self.tokens + 1.0) + 3.0 * (self.tokens - self.kept) * labels
         });
-        let encoder_step = self.encoder.kept(self.kept) + decoding;
+        let encoder_step = kept(&self.encoder, self.kept) + decoding;
         let tokenizer_step =
-            self.encoder.kept(self.tokens) + self.estimator.map_or(0.0, |trunk| trunk.kept(self.tokens));
+            kept(&self.encoder, self.tokens) + self.estimator.map_or(0.0, |trunk| kept(&trunk, self.tokens));
         let (held, activations) = match kind {
             PhaseKind::Encoder => (HELD_PER_TRAINED * decoder_side + tokenizer_side, encoder_step),
             PhaseKind::Tokenizer => (HELD_PER_TRAINED * tokenizer_side + decoder_side, tokenizer_step),
@@ -242,7 +257,7 @@ impl Networks {
             ),
             PhaseKind::Masked => (
                 HELD_PER_TRAINED * self.encoder.parameters(),
-                self.encoder.kept(self.tokens + 1.0) * (1.0 + self.unmasked),
+                kept(&self.encoder, self.tokens + 1.0) * (1.0 + self.unmasked),
             ),
         };
         PROCESS_BYTES + F32 * (held + batch * activations)

@@ -16,7 +16,7 @@ use bridle::config::Geometry;
 use bridle::encoder::Vit;
 use bridle::frames::Frames;
 use bridle::init::Init;
-use bridle::optimizer::{AdamW, UniformRate};
+use bridle::optimizer::{AdamW, Trained, UniformRate};
 use bridle::patch::patches;
 use bridle::weights::{self, Weights};
 use bridle_backends::TrainBackend;
@@ -41,7 +41,7 @@ pub struct MaskedTrainer<'a, B: TrainBackend> {
     device: B::Device,
     seed: Seed,
     order: Order<'a>,
-    model: MaskedModel<B, Vit<B>>,
+    model: Trained<MaskedModel<B, Vit<B>>>,
     labeller: Labeller<B>,
     optimizer: AdamW<B>,
     state: State,
@@ -95,7 +95,7 @@ impl<'a, B: TrainBackend> MaskedTrainer<'a, B> {
             quantizer,
             geometry,
             seed,
-            model,
+            model: Trained::new(model),
             labeller,
             optimizer,
             state,
@@ -127,7 +127,7 @@ impl<'a, B: TrainBackend> MaskedTrainer<'a, B> {
             self.end(steps)?;
         }
         let weights = self.weights();
-        Ok((self.model.encoder, weights, self.state))
+        Ok((self.model.into_inner().encoder, weights, self.state))
     }
 
     /// Makes the inputs of a step's samples, on any thread.
@@ -186,7 +186,7 @@ impl<'a, B: TrainBackend> MaskedTrainer<'a, B> {
 
     fn weights(&self) -> Weights {
         together([
-            ("student.", weights::collect(&self.model)),
+            ("student.", weights::collect(&*self.model)),
             ("student_optimizer.", self.optimizer.save()),
         ])
     }
@@ -221,7 +221,9 @@ impl<B: TrainBackend> Learner<B> for MaskedTrainer<'_, B> {
             .labeller
             .loss(&self.model, &frames, &masked, rows, &draws("gumbel"));
         let grads = loss.backward();
-        self.model = self.optimizer.step(self.model.clone(), &grads, rate, &UniformRate);
+        let optimizer = &mut self.optimizer;
+        self.model
+            .update(|model| optimizer.step(model, &grads, rate, &UniformRate));
         self.state.step += 1;
         self.state.total_steps += 1;
         Ok(StepLoss {

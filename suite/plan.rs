@@ -231,8 +231,15 @@ pub struct Pretrain {
     /// Encoder phases, with a tokenizer phase between each two (interleaving only).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rounds: Option<usize>,
-    /// Samples per optimizer step.
+    /// Samples of a batch; of an optimizer step, unless it takes several.
     pub batch: usize,
+    /// Batches of an optimizer step: their gradients are summed, so that memory is that of one. Plans do not name a single one.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub accumulate: usize,
+    /// Whether transformer blocks keep their input alone for the backward pass: less memory, more time. Plans name it where it is
+    /// so.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub checkpoint: bool,
     /// Whether the test samples' inputs are trained on too (never their classes). Scores are then of another kind.
     pub transductive: bool,
     /// One encoder phase, or the whole of joint training.
@@ -248,6 +255,27 @@ pub struct Pretrain {
     pub epsilon: f64,
     /// AdamW: decoupled weight decay of parameters with two or more axes.
     pub weight_decay: f64,
+}
+
+impl Pretrain {
+    /// Samples of an optimizer step.
+    pub const fn step_samples(&self) -> usize {
+        self.batch * self.accumulate
+    }
+}
+
+const fn one() -> usize {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands out references
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as above
+const fn is_one(count: &usize) -> bool {
+    *count == 1
 }
 
 /// Length and rate of one phase.

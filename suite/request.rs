@@ -9,7 +9,8 @@ use crate::plan::choice::choices;
 use crate::plan::resolve::InitRequest;
 use crate::plan::{Plan, PlanRequest, recipe};
 use crate::terminal;
-use bridle_backends::{Choice, Name};
+use bridle_backends::kernel::bf16_is_fast;
+use bridle_backends::{Choice, Name, Precision};
 use bridle_tasks::{Limits, OpenRequest, Task, TaskSpec};
 use std::path::PathBuf;
 
@@ -25,8 +26,20 @@ choices! {
     "dtype" Dtype {
         /// 32-bit floating point
         Fp32 = "fp32",
+        /// operands of linear layers and attention in bfloat16, all else in 32 bits
+        Bf16 = "bf16",
     }
-    known: ["bf16"]
+    known: ["fp16"]
+}
+
+impl Dtype {
+    /// What the backend is asked for.
+    pub const fn precision(self) -> Precision {
+        match self {
+            Self::Fp32 => Precision::F32,
+            Self::Bf16 => Precision::Bf16,
+        }
+    }
 }
 
 /// How to treat earlier work under `./runs`.
@@ -260,14 +273,25 @@ pub(crate) fn seeds(first: u64, count: u32) -> Result<Vec<u64>> {
     Ok((first..=last).collect())
 }
 
+/// Says so where bf16 gains nothing.
+fn slow_bf16(backend: &Choice) {
+    let on_processor = backend.name != Name::Cuda && backend.device.is_none();
+    if backend.precision == Precision::Bf16 && on_processor && !bf16_is_fast() {
+        terminal::talk("note: this processor has no AVX-512 BF16; its bf16 is slower than fp32");
+    }
+}
+
 pub(crate) fn backend(args: &RunArgs) -> Result<Choice> {
     let unknown = || UnknownName::new("backend", &args.backend, Name::ALL.map(Name::as_str));
     let name = Name::parse(&args.backend).ok_or_else(unknown)?;
-    Ok(Choice {
+    let choice = Choice {
         name,
         device: args.device,
         threads: args.threads.map(|threads| threads as usize),
-    })
+        precision: args.dtype.parse::<Dtype>()?.precision(),
+    };
+    slow_bf16(&choice);
+    Ok(choice)
 }
 
 #[cfg(test)]
@@ -337,8 +361,8 @@ mod tests {
             "error: unknown backend `tsch`; did you mean `tch`? (known: flex, tch, cuda)"
         );
         assert_eq!(
-            told("--dtype bf16"),
-            "error: dtype `bf16` is known but not available in this version; available: fp32"
+            told("--dtype fp16"),
+            "error: dtype `fp16` is known but not available in this version; available: fp32, bf16"
         );
     }
 }

@@ -1,6 +1,8 @@
 //! Pretraining: one loop for the optimizer steps of all phases. Phases follow each other; each starts from the weights of the last
 //! with a fresh optimizer and schedule.
 
+mod step;
+
 use crate::checkpoint::{self, CheckpointError};
 use crate::input::{self, Drawn, Order};
 use crate::interrupt::{Interrupt, Signal};
@@ -9,33 +11,27 @@ use crate::metrics_log::{LogError, MetricsLog};
 use crate::plan::{ColdStartPosition, PhaseKind, PhasePlan, Plan, Pretrain, Roll};
 use crate::progress::TerminalProgress;
 use crate::schedule::Schedule;
-use crate::steps::{LOG_EVERY, Learner, Spent, StepLoss, StepNumbers, Steps};
+use crate::steps::{LOG_EVERY, Spent, StepNumbers, Steps};
 use bridle::codebook::SeededPicks;
-use bridle::encoder::Vit;
 use bridle::init::Init;
-use bridle::mask::Mask;
-use bridle::optimizer::{AdamW, AdamWConfig, UniformRate};
-use bridle::pretrain::{ModelConfig, Student, Teacher, TokenizerLoss, encoder_loss, labels, tokenizer_loss};
-use bridle::quantizer::{AnyQuantizer, Mode, Quantizer};
-use bridle::swin::Dropout;
+use bridle::optimizer::{AdamW, AdamWConfig, Trained};
+use bridle::pretrain::{ModelConfig, Student, Teacher};
+use bridle::quantizer::{AnyQuantizer, Quantizer};
 use bridle::tokenizer::Source;
 use bridle::weights::{self, Weights, WeightsError};
 use bridle_backends::TrainBackend;
-use bridle_results::codebook::{CodebookCounts, CodebookStatistics};
+use bridle_results::codebook::CodebookStatistics;
 use bridle_results::record::{Curve, Loss, Phase as PhaseRecord};
 use bridle_seed::Seed;
 use bridle_tasks::{DataError, Dataset};
 use burn::module::AutodiffModule;
-use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-
-/// A quantizer that restarts by usage does so after this many steps.
-pub(crate) const RESTART_EVERY: u64 = 100;
+use step::PhaseLearner;
+pub(crate) use step::{RESTART_EVERY, batch_statistics};
 
 /// A record's curve has at most so many points per phase.
 const CURVE_POINTS: u64 = 48;
@@ -247,8 +243,8 @@ pub struct Trainer<'a, B: TrainBackend> {
     phases: Vec<PhasePlan>,
     device: B::Device,
     adamw: AdamWConfig,
-    student: Student<B>,
-    teacher: Teacher<B>,
+    student: Trained<Student<B>>,
+    teacher: Trained<Teacher<B>>,
     student_optimizer: AdamW<B>,
     teacher_optimizer: AdamW<B>,
     state: State,
@@ -307,8 +303,8 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             config,
             device: device.clone(),
             adamw,
-            student,
-            teacher,
+            student: Trained::new(student),
+            teacher: Trained::new(teacher),
             student_optimizer,
             teacher_optimizer,
             state,
@@ -327,13 +323,13 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             self.phase()?;
         }
         let weights = self.weights();
-        Ok((self.student, weights, self.state))
+        Ok((self.student.into_inner(), weights, self.state))
     }
 
     fn phase(&mut self) -> Result<(), TrainError> {
         let phase = self.phases[self.state.phase].clone();
         let seed = self.context.seed.child(&phase.name);
-        let batch = self.context.plan.pretrain.as_ref().map_or(1, |pretrain| pretrain.batch);
+        let batch = self.context.plan.pretrain.as_ref().map_or(1, Pretrain::step_samples);
         let mut order = Order::new(self.context.train, batch, seed.child("order"));
         let steps = order.steps_per_epoch() * phase.length.epochs as u64;
         let mut picks = SeededPicks(seed.child("picks"));
@@ -356,17 +352,8 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             interrupt: self.context.interrupt,
             progress: self.context.progress,
         };
-        let (inputs, batch, per_epoch) = (self.inputs(&seed, &order), order.batch(), order.steps_per_epoch());
-        let mut learner = PhaseLearner {
-            phase: &phase,
-            seed: &seed,
-            order,
-            per_epoch,
-            labels,
-            frozen_encoder: None,
-            picks,
-            trainer: self,
-        };
+        let (inputs, batch) = (self.inputs(&seed, &order), order.batch());
+        let mut learner = PhaseLearner::new(self, &phase, &seed, order, labels, picks);
         let spent = loop_over.run(&mut learner, inputs)?;
         let (labels, mut picks) = (learner.labels, learner.picks);
         self.state.spend(spent);
@@ -513,158 +500,10 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         self.teacher.tokenizer.quantizer = own;
     }
 
-    fn mask(&self, seed: &Seed, samples: usize) -> Mask {
-        let geometry = &self.config.geometry;
-        let [times, height, width] = geometry.grid();
-        let ratio = self
-            .context
-            .plan
-            .mask
-            .as_ref()
-            .and_then(|mask| mask.ratio)
-            .unwrap_or(0.0);
-        let mut stream = seed.child("mask").indexed(self.state.step).stream();
-        let mut noise = |count: usize| (0..count).map(|_| stream.uniform()).collect::<Vec<f32>>();
-        match self.context.plan.mask.as_ref().map(|mask| mask.kind) {
-            Some(crate::plan::MaskKind::Tube) => {
-                Mask::tube(&noise(samples * height * width), times, height * width, ratio)
-            }
-            _ => Mask::random(&noise(samples * geometry.tokens()), geometry.tokens(), ratio),
-        }
-    }
-
-    fn encoder_step(
-        &mut self,
-        x: Tensor<B, 5>,
-        seed: &Seed,
-        samples: &[usize],
-        labelled: Option<&Labels>,
-        rate: f64,
-        picks: &mut SeededPicks,
-    ) -> StepLoss<B> {
-        let mask = self.mask(seed, samples.len());
-        let codes = match labelled {
-            Some(labels) => labels.removed(samples, &mask, &self.device),
-            None => {
-                let source = self.source(PhaseKind::Encoder);
-                self.step_labels(x.clone(), source, &mask, picks)
-            }
-        };
-        let mut dropout = Dropout::Draw(Box::new(seed.child("dropout").indexed(self.state.step).stream()));
-        let loss = encoder_loss(&self.student, x, &mask.upload(&self.device), codes, &mut dropout);
-        let grads = loss.backward();
-        self.student = self
-            .student_optimizer
-            .step(self.student.clone(), &grads, rate, &UniformRate);
-        StepLoss {
-            values: vec![("loss", loss.inner())],
-            codebooks: None,
-        }
-    }
-
-    /// Labels of one step's removed tokens, without a graph.
-    fn step_labels(
-        &mut self,
-        x: Tensor<B, 5>,
-        source: Source,
-        mask: &Mask,
-        picks: &mut SeededPicks,
-    ) -> Tensor<B, 2, Int> {
-        let mut frozen = self.teacher.tokenizer.valid();
-        let starting = !frozen.quantizer.is_started();
-        let codes = labels(&mut frozen, x.inner(), source, &mask.upload(&self.device), picks);
-        if starting {
-            self.keep_codebooks(&frozen.quantizer);
-        }
-        Tensor::from_inner(codes)
-    }
-
-    /// The tokenizer's loss; from time to time hardly used codes are restarted.
-    fn teach(
-        &mut self,
-        x: Tensor<B, 5>,
-        target: Tensor<B::InnerBackend, 3>,
-        picks: &mut SeededPicks,
-    ) -> TokenizerLoss<B> {
-        let target = Tensor::from_inner(target);
-        let step = self.state.step;
-        if step > 0 && step.is_multiple_of(RESTART_EVERY) {
-            let mut picks = SeededPicks(picks.0.child("by-usage").indexed(step));
-            return tokenizer_loss(&mut self.teacher, x, target, Mode::Restart, &mut picks);
-        }
-        tokenizer_loss(&mut self.teacher, x, target, Mode::Train, picks)
-    }
-
-    fn tokenizer_step(
-        &mut self,
-        x: Tensor<B, 5>,
-        target: Tensor<B::InnerBackend, 3>,
-        rate: f64,
-        picks: &mut SeededPicks,
-    ) -> StepLoss<B> {
-        let found = self.teach(x, target, picks);
-        let loss = found.total();
-        let grads = loss.backward();
-        self.teacher = self
-            .teacher_optimizer
-            .step(self.teacher.clone(), &grads, rate, &UniformRate);
-        let codebooks = self
-            .state
-            .step
-            .is_multiple_of(LOG_EVERY as u64)
-            .then(|| batch_statistics(&found.quantized.codes, self.config.codes.codes));
-        let values = vec![
-            ("loss", loss.inner()),
-            ("estimation", found.estimation.inner()),
-            ("quantization", found.quantized.loss.inner()),
-        ];
-        StepLoss { values, codebooks }
-    }
-
-    /// Every step trains E and D; every n-th adds the weighted tokenizer loss to the same backward pass.
-    fn joint_step(&mut self, x: Tensor<B, 5>, seed: &Seed, rate: f64, picks: &mut SeededPicks) -> StepLoss<B> {
-        let (every, weight) = self
-            .context
-            .plan
-            .joint
-            .as_ref()
-            .map_or((1, 0.0), |joint| (joint.every, joint.weight));
-        let mask = self.mask(seed, x.dims()[0]);
-        let codes = self.step_labels(x.clone(), Source::Network, &mask, picks);
-        let mut dropout = Dropout::Draw(Box::new(seed.child("dropout").indexed(self.state.step).stream()));
-        let mut loss = encoder_loss(
-            &self.student,
-            x.clone(),
-            &mask.upload(&self.device),
-            codes,
-            &mut dropout,
-        );
-        let mut values = vec![("loss", loss.clone().inner())];
-        let mut codebooks = None;
-        let with_tokenizer = self.state.step.is_multiple_of(every as u64);
-        if with_tokenizer {
-            let target = self.student.encoder.valid().embed_patches(x.clone().inner());
-            let found = self.teach(x, target, picks);
-            values.push(("tokenizer", found.total().inner()));
-            codebooks = Some(batch_statistics(&found.quantized.codes, self.config.codes.codes));
-            loss = loss + found.total().mul_scalar(weight);
-        }
-        let grads = loss.backward();
-        self.student = self
-            .student_optimizer
-            .step(self.student.clone(), &grads, rate, &UniformRate);
-        if with_tokenizer {
-            self.teacher = self
-                .teacher_optimizer
-                .step(self.teacher.clone(), &grads, rate, &UniformRate);
-        }
-        StepLoss { values, codebooks }
-    }
-
     fn weights(&self) -> Weights {
         let parts = [
-            ("student.", weights::collect(&self.student)),
-            ("teacher.", weights::collect(&self.teacher)),
+            ("student.", weights::collect(&*self.student)),
+            ("teacher.", weights::collect(&*self.teacher)),
             ("student_optimizer.", self.student_optimizer.save()),
             ("teacher_optimizer.", self.teacher_optimizer.save()),
         ];
@@ -684,58 +523,6 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             &self.state,
         )?;
         Ok(())
-    }
-}
-
-/// The steps of one phase.
-struct PhaseLearner<'t, 'a, B: TrainBackend> {
-    phase: &'t PhasePlan,
-    seed: &'t Seed,
-    order: Order<'a>,
-    per_epoch: u64,
-    labels: Option<Labels>,
-    /// The encoder that a tokenizer phase aims at; it does not move, so one copy serves all steps.
-    frozen_encoder: Option<Vit<B::InnerBackend>>,
-    picks: SeededPicks,
-    trainer: &'t mut Trainer<'a, B>,
-}
-
-impl<B: TrainBackend> Learner<B> for PhaseLearner<'_, '_, B> {
-    type Input = Vec<f32>;
-
-    fn step(&mut self, input: Vec<f32>, rate: f64) -> Result<StepLoss<B>, TrainError> {
-        let trainer = &mut *self.trainer;
-        let samples = self.order.at(trainer.state.step);
-        let x = input::on_device(input, samples.len(), &trainer.config.geometry, &trainer.device);
-        let loss = match self.phase.kind {
-            PhaseKind::Encoder => {
-                trainer.encoder_step(x, self.seed, &samples, self.labels.as_ref(), rate, &mut self.picks)
-            }
-            PhaseKind::Tokenizer => {
-                let encoder = self
-                    .frozen_encoder
-                    .get_or_insert_with(|| trainer.student.encoder.valid());
-                let target = encoder.embed_patches(x.clone().inner());
-                trainer.tokenizer_step(x, target, rate, &mut self.picks)
-            }
-            PhaseKind::Joint => trainer.joint_step(x, self.seed, rate, &mut self.picks),
-            PhaseKind::Masked => unreachable!("methods that hide frames have a trainer of their own"),
-        };
-        trainer.state.step += 1;
-        trainer.state.total_steps += 1;
-        Ok(loss)
-    }
-
-    fn note(&mut self, numbers: StepNumbers) -> Result<(), TrainError> {
-        let trainer = &mut *self.trainer;
-        trainer
-            .state
-            .note(&mut trainer.log, self.phase, self.per_epoch, &numbers)
-    }
-
-    fn save(&mut self, spent: Spent) -> Result<(), TrainError> {
-        self.trainer.state.spend(spent);
-        self.trainer.save()
     }
 }
 
@@ -765,17 +552,6 @@ pub fn under(weights: &Weights, part: &str) -> Weights {
     let strip =
         |(name, values): (&String, &weights::Values)| Some((name.strip_prefix(part)?.to_owned(), values.clone()));
     weights.iter().filter_map(strip).collect()
-}
-
-/// Used codes and perplexity of each level in one batch of codes [B, N, Q].
-pub(crate) fn batch_statistics<B: Backend>(codes: &Tensor<B, 3, Int>, count: usize) -> Vec<CodebookStatistics> {
-    let [_, _, levels] = codes.dims();
-    let found: Vec<i64> = codes.to_data().iter::<i64>().collect();
-    let mut counts = CodebookCounts::new(levels, count);
-    counts
-        .add(&found)
-        .expect("a quantizer gives codes of its own codebooks");
-    counts.statistics()
 }
 
 /// One line on a phase that has ended.

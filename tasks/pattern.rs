@@ -103,10 +103,10 @@ pub(crate) fn dataset(
     ))
 }
 
-/// Classes in turn, so that any beginning of a split is balanced.
+/// Classes in turn, so that any beginning of a split is balanced. There are as many training samples as are asked for; the test
+/// samples stay the same few.
 fn samples(size: Size, subset: Option<usize>) -> Vec<Sample> {
     let part = |split, name: &'static str, per_class: usize| {
-        let per_class = subset.map_or(per_class, |n| n.min(per_class));
         (0..per_class * CLASSES).map(move |index| Sample {
             id: format!("{name}-{index:05}"),
             target: Target::Class(index % CLASSES),
@@ -114,8 +114,8 @@ fn samples(size: Size, subset: Option<usize>) -> Vec<Sample> {
             split,
         })
     };
-    part(Split::Train, "train", size.train)
-        .chain(part(Split::Test, "test", size.test))
+    part(Split::Train, "train", subset.unwrap_or(size.train))
+        .chain(part(Split::Test, "test", subset.unwrap_or(size.test).min(size.test)))
         .collect()
 }
 
@@ -140,6 +140,24 @@ mod tests {
             // 1,000 expected, standard deviation 28
             let even = seen.iter().flatten().all(|&count| count.abs_diff(1_000) < 140);
             assert!(even, "class {class}: {seen:?}");
+        }
+    }
+
+    #[test]
+    fn more_training_samples_begin_with_those_of_fewer() {
+        let size = Size { train: 5, test: 3 };
+        let ids = |subset| {
+            samples(size, subset)
+                .into_iter()
+                .map(|sample| (sample.split, sample.id))
+                .collect::<Vec<_>>()
+        };
+        let of = |split, subset| ids(subset).into_iter().filter(|id| id.0 == split).collect::<Vec<_>>();
+        for subset in [None, Some(1), Some(4), Some(7)] {
+            let (train, most) = (of(Split::Train, subset), of(Split::Train, Some(9)));
+            assert_eq!(train.len(), CLASSES * subset.unwrap_or(5));
+            assert_eq!(train, most[..train.len()]);
+            assert_eq!(of(Split::Test, subset).len(), CLASSES * subset.unwrap_or(3).min(3));
         }
     }
 

@@ -17,7 +17,7 @@ use bridle::pretrain::{Student, Teacher, encoder_loss, labels, tokenizer_loss};
 use bridle::quantizer::{AnyQuantizer, Mode};
 use bridle::swin::Dropout;
 use bridle::tokenizer::Source;
-use bridle_backends::{Choice, Facts, Job, Name, TrainBackend};
+use bridle_backends::{Choice, Facts, Job, Name, Precision, TrainBackend};
 use bridle_results::codebook::CodebookCounts;
 use bridle_seed::Seed;
 use burn::module::AutodiffModule;
@@ -224,6 +224,7 @@ fn train(name: Name, seed: u64, bug: Bug) -> Option<Run> {
         name,
         device: None,
         threads: None,
+        precision: Precision::F32,
     };
     match bridle_backends::run(&choice, Train { seed, bug }) {
         Ok(run) => Some(run),

@@ -49,6 +49,14 @@ fn every_task_is_checked_and_timed_under_the_keys_of_the_peer() {
     }
 }
 
+#[test]
+fn every_task_is_checked_in_bf16_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = report(folder.path(), "--dtype bf16");
+    assert_eq!(report["runtime"]["dtype"], "bf16");
+    assert_eq!(report["results"].as_object().unwrap().len(), 5);
+}
+
 /// The counts were printed by the peer for the same values.
 #[test]
 fn the_models_have_the_parameters_of_the_peers() {
@@ -105,7 +113,7 @@ fn unknown_names_and_values_that_make_no_model_are_wrong_use() {
         "--decoder local",
         "--quantizer residual",
         "--backend torch",
-        "--dtype bf16",
+        "--dtype fp16",
         "--decoder-dim 100",
         "--mask-ratio 1.5",
         "--decoder swin --input image-224",

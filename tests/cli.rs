@@ -159,7 +159,7 @@ fn unknown_names_and_bad_values_are_wrong_use() {
         "run --task esc50 --set model.dim=130",
         "run --task esc50 --folds 6",
         "run --task esc50 --folds one",
-        "run --task esc50 --dtype bf16",
+        "run --task esc50 --dtype fp16",
         "run --task esc50 --seeds 0",
         "run --task esc50 --resume --fresh",
         "run --quantizer rq",

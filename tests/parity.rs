@@ -20,7 +20,7 @@ mod quantizers;
 #[path = "parity_cases/steps.rs"]
 mod steps;
 
-use bridle_backends::{Choice, Facts, Job, TrainBackend};
+use bridle_backends::{Choice, Facts, Job, Precision, TrainBackend};
 use case::Case;
 use std::path::{Path, PathBuf};
 
@@ -171,6 +171,7 @@ fn every_case_on_every_backend() {
             name,
             device: None,
             threads: None,
+            precision: Precision::F32,
         };
         let job = Parity {
             folder: folder.clone(),

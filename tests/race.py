@@ -7,8 +7,12 @@
 
 Every round runs each contestant once for each size and task, one after another, so that a noisy minute meets all of them. A
 contestant's number is the median of its rounds' medians; a ratio is the peer's time over ours, above 1 where ours is
-faster. Beside it stands the span of the ratios of the rounds. Peak memory is that of the whole process, our check against
-the plain form included. The numbers of each round go to --out as JSON.
+faster. Beside it stands the span of the ratios of the rounds. Another table sets the fastest of ours against the fastest of
+the peer's, each of any number type, compiled or not. Peak memory is that of the whole process, our check against the plain
+form included. The numbers of each round go to --out as JSON.
+
+    --sizes small --contestants "tch fp32,tch bf16,eager fp32,compile bf16"      a shorter race
+
 """
 
 import argparse
@@ -34,7 +38,7 @@ CONTESTANTS = {
     "eager bf16": ("peer", ["--dtype", "bf16"]),
     "compile bf16": ("peer", ["--dtype", "bf16", "--compile"]),
 }
-DEFAULT = "tch fp32,flex fp32,eager fp32,compile fp32,eager bf16,compile bf16"
+DEFAULT = ",".join(CONTESTANTS)
 
 
 def run(arguments, options, contestant, size, task):
@@ -99,11 +103,31 @@ def tables(rows, names, sizes, tasks):
                 ratio = statistics.median(there) / statistics.median(here)
                 cells.append(f"{ratio:.2f} ({min(rounds):.2f}-{max(rounds):.2f})")
             lines.append(line([task] + cells))
+        if ours and peers:
+            lines += best(rows, ours, peers, size, tasks)
         lines += [f"\n{size}: peak memory of the process, MiB (most over rounds)", head(["task"] + names)]
         for task in tasks:
             peaks = [max(medians(rows, name, size, task, "peak_bytes")) for name in names]
             lines.append(line([task] + [f"{peak / 2**20:.0f}" for peak in peaks]))
     return "\n".join(lines)
+
+
+def best(rows, ours, peers, size, tasks):
+    """The fastest of ours against the fastest of the peer's, whatever the number type; each by its median over rounds."""
+    title = f"\n{size}: best of ours against best of the peer (least to most over rounds)"
+    lines = [title, head(["task", "ours", "peer", "times faster"])]
+    for task in tasks:
+        def fastest(names):
+            return min(names, key=lambda name: statistics.median(medians(rows, name, size, task)))
+
+        a, b = fastest(ours), fastest(peers)
+        here, there = medians(rows, a, size, task), medians(rows, b, size, task)
+        rounds = [y / x for x, y in zip(here, there)]
+        ratio = statistics.median(there) / statistics.median(here)
+        cell = f"{ratio:.2f} ({min(rounds):.2f}-{max(rounds):.2f})"
+        times = [f"{name} {statistics.median(t):.4f}" for name, t in ((a, here), (b, there))]
+        lines.append(line([task, *times, cell]))
+    return lines
 
 
 def line(cells):

@@ -19,7 +19,7 @@ use bridle::frames::{Frames, spans};
 use bridle::init::Init;
 use bridle::patch::patches;
 use bridle::position::AudioRows;
-use bridle_backends::{Choice, Facts, Job, Ops, TrainBackend};
+use bridle_backends::{Choice, Facts, Job, Ops, Precision, TrainBackend};
 use bridle_seed::Seed;
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -48,6 +48,7 @@ fn on_every_backend(check: &impl Check) {
             name,
             device: None,
             threads: None,
+            precision: Precision::F32,
         };
         if let Err(error) = bridle_backends::run(&choice, One(check)) {
             println!("{}: not run, {error}", name.as_str());

@@ -11,7 +11,7 @@ use bridle::init::Init;
 use bridle::pretrain::Teacher;
 use bridle::quantizer::{AnyQuantizer, Mode};
 use bridle::tokenizer::Source;
-use bridle_backends::{Choice, Facts, Job, TrainBackend};
+use bridle_backends::{Choice, Facts, Job, Precision, TrainBackend};
 use bridle_results::codebook::CodebookCounts;
 use bridle_seed::Seed;
 use burn::module::AutodiffModule;
@@ -91,6 +91,7 @@ fn labels_of_step_zero_are_the_same_everywhere() {
             name,
             device: None,
             threads: None,
+            precision: Precision::F32,
         };
         match bridle_backends::run(&choice, StepZero) {
             Ok(text) => insta::assert_snapshot!("step_zero", text),

@@ -1,6 +1,6 @@
 //! Fused operations with gradients: one graph node each, whose backward step is the inner backend's own.
 
-use super::{MlpTensors, Ops, is_plain, plain};
+use super::{BlockSizes, BlockTensors, MlpTensors, Ops, checkpoint, is_plain, plain};
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -184,6 +184,13 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Autodiff<B, C> {
                 OpsKind::UnTracked(prep) => prep.finish(float(output)),
             },
         )
+    }
+
+    fn block_rows(rows: Tensor<Self, 2>, block: BlockTensors<Self>, sizes: BlockSizes) -> Tensor<Self, 2> {
+        if is_plain() {
+            return checkpoint::block_rows(rows, &block, sizes);
+        }
+        checkpoint::block_node(rows, block, sizes)
     }
 
     fn mlp_rows(rows: Tensor<Self, 2>, mlp: MlpTensors<Self>) -> Tensor<Self, 2> {

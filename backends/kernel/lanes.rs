@@ -25,6 +25,7 @@ macro_rules! wide {
         }
     };
 }
+pub(super) use wide;
 
 const LANES: usize = 16;
 

@@ -1,9 +1,17 @@
 //! The readable form of every fused operation and of its gradient: the default, and what fast forms are held to.
 
-use super::{AdamWFactors, AdamWState, LinearGrads, MlpTensors, NormGrads};
+use super::{AdamWFactors, AdamWState, LinearGrads, MlpTensors, NormGrads, Precision, precision};
 use burn::tensor::activation::{gelu, softmax};
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor, TensorPrimitive};
+use burn::tensor::{DType, Int, Tensor, TensorPrimitive};
+
+/// A matrix product in the number type at hand, from f32 to f32.
+fn product<B: Backend, const D: usize>(lhs: Tensor<B, D>, rhs: Tensor<B, D>) -> Tensor<B, D> {
+    match precision() {
+        Precision::F32 => lhs.matmul(rhs),
+        Precision::Bf16 => lhs.cast(DType::BF16).matmul(rhs.cast(DType::BF16)).cast(DType::F32),
+    }
+}
 
 /// Queries, keys and values [B, H, T, D/H] of `qkv` [B, T, 3D].
 fn split<B: Backend>(qkv: Tensor<B, 3>, heads: usize) -> [Tensor<B, 4>; 3] {
@@ -24,13 +32,13 @@ fn join<B: Backend>(heads: Tensor<B, 4>) -> Tensor<B, 3> {
 fn mixing<B: Backend>(q: Tensor<B, 4>, k: Tensor<B, 4>) -> (Tensor<B, 4>, f64) {
     let [.., head] = q.dims();
     let factor = (head as f64).powf(-0.5);
-    (softmax(q.mul_scalar(factor).matmul(k.swap_dims(2, 3)), 3), factor)
+    (softmax(product(q.mul_scalar(factor), k.swap_dims(2, 3)), 3), factor)
 }
 
 /// See [`Ops::self_attention`](super::Ops::self_attention).
 pub fn self_attention<B: Backend>(qkv: Tensor<B, 3>, heads: usize) -> Tensor<B, 3> {
     let [q, k, v] = split(qkv, heads);
-    join(mixing(q, k).0.matmul(v))
+    join(product(mixing(q, k).0, v))
 }
 
 /// See [`Ops::self_attention_backward`](super::Ops::self_attention_backward).
@@ -39,18 +47,18 @@ pub fn self_attention_backward<B: Backend>(qkv: Tensor<B, 3>, grad: Tensor<B, 3>
     let [q, k, v] = split(qkv, heads);
     let (mix, factor) = mixing(q.clone(), k.clone());
     let grad = grad.reshape([batch, tokens, heads, width / heads]).swap_dims(1, 2); // [B, H, T, D/H]
-    let grad_v = mix.clone().swap_dims(2, 3).matmul(grad.clone());
-    let grad_mix = grad.matmul(v.swap_dims(2, 3)); // [B, H, T, T]
+    let grad_v = product(mix.clone().swap_dims(2, 3), grad.clone());
+    let grad_mix = product(grad, v.swap_dims(2, 3)); // [B, H, T, T]
     let mean = (mix.clone() * grad_mix.clone()).sum_dim(3); // [B, H, T, 1]
     let grad_scores = (mix * (grad_mix - mean)).mul_scalar(factor);
-    let grad_q = grad_scores.clone().matmul(k);
-    let grad_k = grad_scores.swap_dims(2, 3).matmul(q);
+    let grad_q = product(grad_scores.clone(), k);
+    let grad_k = product(grad_scores.swap_dims(2, 3), q);
     Tensor::cat(vec![join(grad_q), join(grad_k), join(grad_v)], 2)
 }
 
 /// See [`Ops::linear_rows`](super::Ops::linear_rows).
 pub fn linear_rows<B: Backend>(rows: Tensor<B, 2>, weight: Tensor<B, 2>, bias: Tensor<B, 1>) -> Tensor<B, 2> {
-    rows.matmul(weight) + bias.unsqueeze()
+    product(rows, weight) + bias.unsqueeze()
 }
 
 /// See [`Ops::linear_rows_backward`](super::Ops::linear_rows_backward).
@@ -61,8 +69,8 @@ pub fn linear_rows_backward<B: Backend>(
     wants_rows: bool,
 ) -> LinearGrads<B> {
     LinearGrads {
-        rows: wants_rows.then(|| grad.clone().matmul(weight.transpose())),
-        weight: rows.transpose().matmul(grad.clone()),
+        rows: wants_rows.then(|| product(grad.clone(), weight.transpose())),
+        weight: product(rows.transpose(), grad.clone()),
         bias: sum_rows(grad),
     }
 }
@@ -146,8 +154,11 @@ pub fn mlp_rows<B: Backend>(rows: Tensor<B, 2>, mlp: MlpTensors<B>) -> Tensor<B,
 
 /// See [`Ops::mlp_rows_with_hidden`](super::Ops::mlp_rows_with_hidden).
 pub fn mlp_rows_with_hidden<B: Backend>(rows: Tensor<B, 2>, mlp: MlpTensors<B>) -> (Tensor<B, 2>, Tensor<B, 2>) {
-    let hidden = rows.matmul(mlp.weight1) + mlp.bias1.unsqueeze();
-    (gelu(hidden.clone()).matmul(mlp.weight2) + mlp.bias2.unsqueeze(), hidden)
+    let hidden = product(rows, mlp.weight1) + mlp.bias1.unsqueeze();
+    (
+        product(gelu(hidden.clone()), mlp.weight2) + mlp.bias2.unsqueeze(),
+        hidden,
+    )
 }
 
 /// See [`Ops::mlp_rows_backward`](super::Ops::mlp_rows_backward).
@@ -157,18 +168,18 @@ pub fn mlp_rows_backward<B: Backend>(
     hidden: Tensor<B, 2>,
     grad: Tensor<B, 2>,
 ) -> (Tensor<B, 2>, MlpTensors<B>) {
-    let weight2 = gelu(hidden.clone()).transpose().matmul(grad.clone());
+    let weight2 = product(gelu(hidden.clone()).transpose(), grad.clone());
     let bias2 = sum_rows(grad.clone());
-    let grad_activated = grad.matmul(mlp.weight2.transpose()); // [N, M]
+    let grad_activated = product(grad, mlp.weight2.transpose()); // [N, M]
     let float = |tensor: Tensor<B, 2>| tensor.into_primitive().tensor();
     let grad_hidden: Tensor<B, 2> = Tensor::from_primitive(TensorPrimitive::Float(B::gelu_backward(
         float(hidden),
         float(grad_activated),
     )));
-    let weight1 = rows.transpose().matmul(grad_hidden.clone());
+    let weight1 = product(rows.transpose(), grad_hidden.clone());
     let bias1 = sum_rows(grad_hidden.clone());
     (
-        grad_hidden.matmul(mlp.weight1.transpose()),
+        product(grad_hidden, mlp.weight1.transpose()),
         MlpTensors {
             weight1,
             bias1,

@@ -1,4 +1,10 @@
-//! Matrix products over strided slices in the calling thread, on the `gemm` crate that burn-flex itself uses.
+//! Matrix products over strided slices in the calling thread: of f32 on the `gemm` crate that burn-flex itself uses, of
+//! operands rounded to bf16 in our own form.
+
+mod half;
+
+use super::Precision;
+use super::team::Team;
 
 /// A matrix inside a slice: element (i, j) is at `i * row_stride + j * column_stride`.
 #[derive(Clone, Copy)]
@@ -42,6 +48,63 @@ impl<'a> Matrix<'a> {
             ..self
         }
     }
+
+    /// Which of its lines lie in one piece.
+    const fn lines(&self) -> Lines {
+        if self.column_stride == 1 {
+            Lines::Rows(self.row_stride)
+        } else {
+            Lines::Columns(self.column_stride)
+        }
+    }
+}
+
+/// Whether this processor multiplies bf16 numbers faster than f32.
+pub fn bf16_is_fast() -> bool {
+    half::is_fast()
+}
+
+/// Lines whose elements lie one after another, and how far apart they start.
+enum Lines {
+    Rows(usize),
+    Columns(usize),
+}
+
+/// The right side of products, ready for their number type: whoever multiplies it several times makes it once.
+pub(super) struct Right<'a>(Side<'a>);
+
+enum Side<'a> {
+    /// As it is.
+    F32(Matrix<'a>),
+    /// Rounded and packed.
+    Bf16(half::Right),
+}
+
+impl<'a> Right<'a> {
+    /// Made in the calling thread.
+    pub(super) fn new(precision: Precision, matrix: Matrix<'a>) -> Self {
+        Self::made(precision, None, matrix)
+    }
+
+    /// Made by the threads of a team.
+    pub(super) fn shared(precision: Precision, team: Team, matrix: Matrix<'a>) -> Self {
+        Self::made(precision, Some(team), matrix)
+    }
+
+    fn made(precision: Precision, team: Option<Team>, matrix: Matrix<'a>) -> Self {
+        Self(match precision {
+            Precision::F32 => Side::F32(matrix),
+            Precision::Bf16 => Side::Bf16(half::Right::new(team, matrix)),
+        })
+    }
+
+    /// `out` = `factor` * `lhs` * this, plus what `out` held if `add`. Rows of `out` start `out_stride` apart.
+    pub(super) fn product(&self, out: &mut [f32], out_stride: usize, lhs: Matrix<'_>, factor: f32, add: bool) {
+        match &self.0 {
+            Side::F32(matrix) => product(out, out_stride, lhs, *matrix, factor, add),
+            Side::Bf16(right) => right.product(out, out_stride, lhs, factor, add),
+        }
+    }
 }
 
 /// One past the last element's index (0 for an empty matrix).
@@ -53,7 +116,7 @@ const fn last_index(rows: usize, columns: usize, row_stride: usize, column_strid
     }
 }
 
-/// `out` = `factor` * `lhs` * `rhs`, plus what `out` held if `add`. Rows of `out` start `out_stride` apart.
+/// In f32: `out` = `factor` * `lhs` * `rhs`, plus what `out` held if `add`. Rows of `out` start `out_stride` apart.
 pub(super) fn product(out: &mut [f32], out_stride: usize, lhs: Matrix<'_>, rhs: Matrix<'_>, factor: f32, add: bool) {
     let (m, n, k) = (lhs.rows, rhs.columns, lhs.columns);
     assert_eq!(k, rhs.rows, "inner widths of the product differ");

@@ -3,9 +3,10 @@
 //!
 //! Blocks have a fixed size and sums over blocks are taken in their order, so results do not depend on threads.
 
+use super::Precision;
 use super::lanes;
 use super::plain::SHORTEST;
-use super::product::{Matrix, product};
+use super::product::{Matrix, Right, product};
 use super::team::Team;
 
 /// Rows of one block.
@@ -72,52 +73,74 @@ pub(super) struct Linear<'a> {
     pub(super) weight: &'a [f32],
     /// [M].
     pub(super) bias: Option<&'a [f32]>,
+    /// Number type of the products.
+    pub(super) precision: Precision,
 }
 
 impl<'a> Linear<'a> {
-    const fn weight(&self) -> Matrix<'a> {
+    const fn matrix(&self) -> Matrix<'a> {
         Matrix::dense(self.weight, self.outputs)
     }
 
+    /// The weight, ready for [`Linear::block`].
+    fn ready(&self, team: Team) -> Right<'a> {
+        Right::shared(self.precision, team, self.matrix())
+    }
+
+    /// Its transpose, ready for [`Linear::block_backward`].
+    fn turned(&self, team: Team) -> Right<'a> {
+        Right::shared(self.precision, team, self.matrix().transpose())
+    }
+
     /// One block: `rows` [n, K] times the weight, plus the bias, into `out` [n, M].
-    fn block(&self, out: &mut [f32], rows: &[f32]) {
+    fn block(&self, weight: &Right<'_>, out: &mut [f32], rows: &[f32]) {
         if let Some(bias) = self.bias {
             for row in out.chunks_exact_mut(self.outputs) {
                 row.copy_from_slice(bias);
             }
         }
         let rows = Matrix::dense(rows, self.inputs);
-        product(out, self.outputs, rows, self.weight(), 1.0, self.bias.is_some());
+        weight.product(out, self.outputs, rows, 1.0, self.bias.is_some());
     }
 
     /// One block: `grad` [n, M] times the weight's transpose, into `out` [n, K].
-    fn block_backward(&self, out: &mut [f32], grad: &[f32]) {
-        let grad = Matrix::dense(grad, self.outputs);
-        product(out, self.inputs, grad, self.weight().transpose(), 1.0, false);
+    fn block_backward(&self, turned: &Right<'_>, out: &mut [f32], grad: &[f32]) {
+        turned.product(out, self.inputs, Matrix::dense(grad, self.outputs), 1.0, false);
     }
 
     /// The result of `rows` [N, K] into `out` [N, M].
     pub(super) fn forward(&self, team: Team, out: &mut [f32], rows: &[f32]) {
+        let weight = self.ready(team);
         let blocks = out.chunks_mut(BLOCK * self.outputs);
         let items = blocks.zip(rows.chunks(BLOCK * self.inputs)).collect();
-        team.share(items, |(out, rows)| self.block(out, rows));
+        team.share(items, |(out, rows)| self.block(&weight, out, rows));
     }
 
     /// The gradient of the rows into `out` [N, K], given that of the result, [N, M].
     pub(super) fn backward(&self, team: Team, out: &mut [f32], grad: &[f32]) {
+        let turned = self.turned(team);
         let blocks = out.chunks_mut(BLOCK * self.inputs);
         let items = blocks.zip(grad.chunks(BLOCK * self.outputs)).collect();
-        team.share(items, |(out, grad)| self.block_backward(out, grad));
+        team.share(items, |(out, grad)| self.block_backward(&turned, out, grad));
     }
 }
 
 /// The gradient of a linear layer's weight into `out` [K, M], from its `rows` [N, K] and its result's gradient [N, M].
-pub(super) fn weight_grad(team: Team, out: &mut [f32], rows: &[f32], inputs: usize, grad: &[f32], outputs: usize) {
+pub(super) fn weight_grad(
+    team: Team,
+    precision: Precision,
+    out: &mut [f32],
+    rows: &[f32],
+    inputs: usize,
+    grad: &[f32],
+    outputs: usize,
+) {
+    let grad = Right::shared(precision, team, Matrix::dense(grad, outputs));
     let items = out.chunks_mut(STRIP * outputs).enumerate().collect();
     team.share(items, |(strip, out)| {
         let (first, count) = (strip * STRIP, out.len() / outputs);
         let rows = Matrix::new(&rows[first..], rows.len() / inputs, count, inputs).transpose();
-        product(out, outputs, rows, Matrix::dense(grad, outputs), 1.0, false);
+        grad.product(out, outputs, rows, 1.0, false);
     });
 }
 
@@ -143,25 +166,27 @@ impl Mlp<'_> {
             .chunks_mut(BLOCK * inputs)
             .zip(rows.chunks(BLOCK * inputs))
             .collect();
+        let weights = [self.0.ready(team), second.ready(team)];
         team.share(items, |(out, rows)| {
             let mut hidden = vec![0.0; rows.len() / inputs * outputs];
-            self.first().block(&mut hidden, rows);
+            self.first().block(&weights[0], &mut hidden, rows);
             lanes::bias_gelu_in_place(&mut hidden, self.first_bias());
-            second.block(out, &hidden);
+            second.block(&weights[1], out, &hidden);
         });
     }
 
     /// The same, and what goes into the GELU into `hidden` [N, M].
     pub(super) fn forward_with_hidden(&self, team: Team, out: &mut [f32], hidden: &mut [f32], rows: &[f32]) {
         let Self(Linear { inputs, outputs, .. }, second) = *self;
+        let weights = [self.0.ready(team), second.ready(team)];
         let results = out.chunks_mut(BLOCK * inputs).zip(hidden.chunks_mut(BLOCK * outputs));
         team.share(
             results.zip(rows.chunks(BLOCK * inputs)).collect(),
             |((out, hidden), rows)| {
                 let mut activated = vec![0.0; hidden.len()];
-                self.first().block(hidden, rows);
+                self.first().block(&weights[0], hidden, rows);
                 lanes::bias_gelu(&mut activated, hidden, self.first_bias());
-                second.block(out, &activated);
+                second.block(&weights[1], out, &activated);
             },
         );
     }
@@ -177,13 +202,14 @@ impl Mlp<'_> {
     ) {
         let Self(first, second) = *self;
         let (width, wide) = (BLOCK * first.inputs, BLOCK * first.outputs);
+        let turned = [first.turned(team), second.turned(team)];
         let results = activated.chunks_mut(wide).zip(hidden_grad.chunks_mut(wide));
         let given = hidden.chunks(wide).zip(grad.chunks(width));
         let items = out.chunks_mut(width).zip(results).zip(given).collect();
         team.share(items, |((out, (activated, hidden_grad)), (hidden, grad))| {
-            second.block_backward(hidden_grad, grad);
+            second.block_backward(&turned[1], hidden_grad, grad);
             lanes::gelu_backward(activated, hidden_grad, hidden);
-            first.block_backward(out, hidden_grad);
+            first.block_backward(&turned[0], out, hidden_grad);
         });
     }
 }

@@ -5,7 +5,7 @@
 use super::attention::{self, Sizes};
 use super::rows::{self, Linear, Mlp};
 use super::team::Team;
-use super::{AdamWFactors, AdamWState, LinearGrads, MlpTensors, NormGrads, Ops};
+use super::{AdamWFactors, AdamWState, LinearGrads, MlpTensors, NormGrads, Ops, precision};
 use burn::tensor::{Int, Tensor, TensorData};
 
 /// A backend on the processor.
@@ -47,8 +47,12 @@ fn vector<B: Sliced>(values: &[f32]) -> Tensor<B, 1> {
 
 fn sizes<B: Sliced>(qkv: &Tensor<B, 3>, heads: usize) -> Sizes {
     let [_, tokens, width3] = qkv.dims();
-    let width = width3 / 3;
-    Sizes { tokens, width, heads }
+    Sizes {
+        tokens,
+        width: width3 / 3,
+        heads,
+        precision: precision(),
+    }
 }
 
 pub(super) fn self_attention<B: Sliced>(qkv: Tensor<B, 3>, heads: usize) -> Tensor<B, 3> {
@@ -74,6 +78,7 @@ pub(super) fn linear_rows<B: Sliced>(rows: Tensor<B, 2>, weight: Tensor<B, 2>, b
         outputs,
         weight: B::slice(&weight),
         bias: Some(B::slice(&bias)),
+        precision: precision(),
     };
     let mut out = B::room(count * outputs);
     layer.forward(B::TEAM, B::slice_mut(&mut out), B::slice(&rows));
@@ -94,9 +99,11 @@ pub(super) fn linear_rows_backward<B: Sliced>(
         outputs,
         weight: B::slice(&weight),
         bias: None,
+        precision: precision(),
     };
     let mut weight_grad = B::room(inputs * outputs);
-    rows::weight_grad(B::TEAM, B::slice_mut(&mut weight_grad), rows, inputs, grad, outputs);
+    let into = B::slice_mut(&mut weight_grad);
+    rows::weight_grad(B::TEAM, precision(), into, rows, inputs, grad, outputs);
     LinearGrads {
         rows: wants_rows.then(|| {
             let mut out = B::room(count * inputs);
@@ -198,6 +205,7 @@ impl<B: Sliced> MlpValues<B> {
             outputs,
             weight,
             bias: Some(bias),
+            precision: precision(),
         };
         Mlp(
             layer(self.width, self.hidden, weight1, bias1),
@@ -239,8 +247,8 @@ pub(super) fn mlp_rows_backward<B: Sliced>(
     let (activated, hidden_grad) = (B::slice(&activated), B::slice(&hidden_grad));
     let mut weights = [width * wide, wide * width].map(B::room);
     let [weight1, weight2] = &mut weights;
-    rows::weight_grad(team, B::slice_mut(weight1), rows, width, hidden_grad, wide);
-    rows::weight_grad(team, B::slice_mut(weight2), activated, wide, grad, width);
+    rows::weight_grad(team, precision(), B::slice_mut(weight1), rows, width, hidden_grad, wide);
+    rows::weight_grad(team, precision(), B::slice_mut(weight2), activated, wide, grad, width);
     let [weight1, weight2] = weights;
     let grads = MlpTensors {
         weight1: B::tensor(weight1, [width, wide]),

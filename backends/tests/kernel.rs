@@ -1,7 +1,7 @@
 //! Every fused operation equals its plain form: values on the backend itself, gradients through the graph.
 #![allow(clippy::unwrap_used)] // a failed unwrap fails the test
 
-use bridle_backends::kernel::{AdamWFactors, AdamWState, MlpTensors, Ops, plain, plainly};
+use bridle_backends::kernel::{AdamWFactors, AdamWState, BlockSizes, BlockTensors, MlpTensors, Ops, plain, plainly};
 use bridle_seed::Seed;
 use burn::backend::Autodiff;
 use burn::tensor::backend::Backend;
@@ -289,6 +289,61 @@ fn mlp<B: Ops>() {
     }
 }
 
+/// A block that keeps its input alone has the gradients of one that keeps everything.
+fn block<B: Ops>() {
+    for [batch, tokens, width, heads] in [[2, 5, 8, 2], [3, 129, 24, 3]] {
+        let leaf = |name, shape: [usize; 2]| {
+            let fan = (shape[0] as f32).sqrt().recip();
+            normal::<Autodiff<B>, 2>(name, shape, fan).require_grad()
+        };
+        let row = |name, length| normal::<Autodiff<B>, 1>(name, [length], 0.5).require_grad();
+        let rows = leaf("rows", [batch * tokens, width]);
+        let tensors = BlockTensors {
+            norm1: [row("scale1", width), row("shift1", width)],
+            qkv: (leaf("qkv", [width, 3 * width]), row("qkv bias", 3 * width)),
+            proj: (leaf("proj", [width, width]), row("proj bias", width)),
+            norm2: [row("scale2", width), row("shift2", width)],
+            mlp: MlpTensors {
+                weight1: leaf("weight1", [width, 4 * width]),
+                bias1: row("bias1", 4 * width),
+                weight2: leaf("weight2", [4 * width, width]),
+                bias2: row("bias2", width),
+            },
+        };
+        let sizes = BlockSizes {
+            tokens,
+            heads,
+            epsilon: EPSILON,
+        };
+        let pass = || {
+            let out = Ops::block_rows(rows.clone(), tensors.clone(), sizes);
+            let grads = (out.clone() * normal("weighting", [batch * tokens, width], 1.0))
+                .sum()
+                .backward();
+            let BlockTensors {
+                norm1,
+                qkv,
+                proj,
+                norm2,
+                mlp,
+            } = &tensors;
+            let wide = [&rows, &qkv.0, &proj.0, &mlp.weight1, &mlp.weight2].map(|leaf| leaf.grad(&grads).unwrap());
+            let flat = [
+                &norm1[0], &norm1[1], &qkv.1, &proj.1, &norm2[0], &norm2[1], &mlp.bias1, &mlp.bias2,
+            ];
+            (out.inner(), wide, flat.map(|leaf| leaf.grad(&grads).unwrap()))
+        };
+        let ((out, wide, flat), (plain_out, plain_wide, plain_flat)) = (pass(), plainly(pass));
+        assert_close(out, plain_out, "block");
+        for (index, (found, expected)) in wide.into_iter().zip(plain_wide).enumerate() {
+            assert_close(found, expected, &format!("block, gradient of matrix {index}"));
+        }
+        for (index, (found, expected)) in flat.into_iter().zip(plain_flat).enumerate() {
+            assert_close(found, expected, &format!("block, gradient of vector {index}"));
+        }
+    }
+}
+
 /// The default backward forms, which backends that override nothing use, against the backend's own.
 fn default_gradients<B: Ops>() {
     let (qkv, grad) = (normal::<B, 3>("qkv", [2, 7, 18], 1.5), normal("grad", [2, 7, 6], 1.5));
@@ -396,6 +451,38 @@ fn adamw<B: Ops>() {
     }
 }
 
+/// Weights that nobody else holds are written over, where they lie.
+#[cfg(feature = "tch")]
+#[test]
+fn adamw_copies_no_weights_without_need() {
+    type Row = Tensor<burn_tch::LibTorch, 1>;
+    let address = |row: &Row| row.clone().into_primitive().tensor().tensor.data_ptr() as usize;
+    let factors = AdamWFactors {
+        beta1: 0.9,
+        beta2: 0.95,
+        epsilon: 1e-8,
+        keep: 0.99,
+        rate: 0.1,
+        root: 0.7,
+    };
+    let state = || AdamWState {
+        weights: normal::<burn_tch::LibTorch, 1>("weights", [100], 1.0),
+        first: normal("first", [100], 1.0),
+        second: normal("second", [100], 1.0).abs(),
+    };
+    let (alone, shared) = (state(), state());
+    let before = [&alone, &shared].map(|state| address(&state.weights));
+    let held = shared.weights.clone();
+    let after = [alone, shared].map(|state| Ops::adamw_step(state, normal("grad", [100], 1.0), &factors));
+    assert_eq!(address(&after[0].weights), before[0]);
+    assert_ne!(address(&after[1].weights), before[1]);
+    assert_close(
+        held,
+        normal("weights", [100], 1.0),
+        "the weights somebody else still holds",
+    );
+}
+
 macro_rules! on {
     ($backend:ident: $type:ty) => {
         mod $backend {
@@ -410,6 +497,10 @@ macro_rules! on {
             #[test]
             fn mlp_equals_its_plain_form() {
                 super::mlp::<$type>();
+            }
+            #[test]
+            fn a_checkpoint_has_the_gradients_of_the_chain() {
+                super::block::<$type>();
             }
             #[test]
             fn linear_equals_its_plain_form() {

@@ -171,6 +171,7 @@ impl Setup {
             DecoderKind::Global => config::DecoderKind::Global,
             DecoderKind::Swin => config::DecoderKind::Swin,
         };
+        let dtype: Dtype = args.dtype.parse()?;
         let video = input == Input::Video16x224;
         let setup = Self {
             size,
@@ -193,6 +194,7 @@ impl Setup {
                 },
             },
             batch: args.batch as usize,
+            dtype,
             mask_ratio: args.mask_ratio.unwrap_or(if video { 0.9 } else { 0.8 }),
             vectors: args.vectors as usize,
             kinds: kinds(&args.tasks)?,
@@ -202,8 +204,8 @@ impl Setup {
                 name,
                 device: args.device,
                 threads: args.threads.map(|threads| threads as usize),
+                precision: dtype.precision(),
             },
-            dtype: args.dtype.parse()?,
         };
         setup.validate()
     }

@@ -1,15 +1,17 @@
 //! The work of each kind, by the same functions that training calls. Model, inputs and vectors are drawn from one seed.
 
 use super::setup::{Kind, Setup};
+use crate::request::Dtype;
 use bridle::codebook::SeededPicks;
 use bridle::encoder::Vit;
 use bridle::init::Init;
 use bridle::mask::Mask;
-use bridle::optimizer::{AdamW, AdamWConfig, UniformRate};
+use bridle::optimizer::{AdamW, AdamWConfig, Trained, UniformRate};
 use bridle::pretrain::{self, Student, Teacher, TokenizerLoss};
 use bridle::quantizer::{AnyQuantizer, Mode, Quantizer};
 use bridle::swin::Dropout;
 use bridle::tokenizer::{Source, Tokenizer};
+use bridle::weights;
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
 use burn::module::{AutodiffModule, Module};
@@ -37,9 +39,9 @@ pub struct Workload<'a, B: TrainBackend> {
     /// What the quantize task quantizes, [1, M, d].
     pub vectors: Tensor<B::InnerBackend, 3>,
     /// What an encoder step trains.
-    pub student: Student<B>,
+    pub student: Trained<Student<B>>,
     /// What a tokenizer step trains.
-    pub teacher: Teacher<B>,
+    pub teacher: Trained<Teacher<B>>,
     /// The encoder as a tokenizer step has it.
     pub frozen_encoder: Vit<B::InnerBackend>,
     /// The tokenizer as an encoder step has it.
@@ -76,24 +78,36 @@ impl<'a, B: TrainBackend> Workload<'a, B> {
         let mut picks = SeededPicks(seed.child("picks"));
         let mut quantizer = teacher.tokenizer.quantizer.valid();
         quantizer.forward(vectors.clone(), Mode::Eval, &mut picks);
-        teacher
-            .tokenizer
-            .quantize(Tensor::clone(&x), Source::Network, Mode::Eval, &mut picks);
+        // without a graph, which would be the most that most tasks ever hold
+        let mut frozen_tokenizer = teacher.tokenizer.valid();
+        frozen_tokenizer.quantize(x.clone().inner(), Source::Network, Mode::Eval, &mut picks);
+        let mut books = weights::load(
+            teacher.tokenizer.quantizer,
+            &weights::collect(&frozen_tokenizer.quantizer),
+        )
+        .expect("a copy has the same parameters");
+        books.set_started(true);
+        teacher.tokenizer.quantizer = books;
         Self {
             setup,
             device: device.clone(),
             frozen_encoder: student.encoder.valid(),
-            frozen_tokenizer: teacher.tokenizer.valid(),
+            frozen_tokenizer,
             seed,
             x,
             vectors,
-            student,
-            teacher,
+            student: Trained::new(student),
+            teacher: Trained::new(teacher),
             quantizer,
             student_optimizer: AdamW::new(ADAMW),
             teacher_optimizer: AdamW::new(ADAMW),
             steps: 0,
         }
+    }
+
+    /// Number type of the computation.
+    pub const fn dtype(&self) -> Dtype {
+        self.setup.dtype
     }
 
     /// The same with at most so many samples.
@@ -166,16 +180,16 @@ impl<'a, B: TrainBackend> Workload<'a, B> {
 
     /// The optimizer's part of an encoder step.
     pub fn update_student(&mut self, grads: &B::Gradients) {
-        self.student = self
-            .student_optimizer
-            .step(self.student.clone(), grads, RATE, &UniformRate);
+        let optimizer = &mut self.student_optimizer;
+        self.student
+            .update(|student| optimizer.step(student, grads, RATE, &UniformRate));
     }
 
     /// The optimizer's part of a tokenizer step.
     pub fn update_teacher(&mut self, grads: &B::Gradients) {
-        self.teacher = self
-            .teacher_optimizer
-            .step(self.teacher.clone(), grads, RATE, &UniformRate);
+        let optimizer = &mut self.teacher_optimizer;
+        self.teacher
+            .update(|teacher| optimizer.step(teacher, grads, RATE, &UniformRate));
     }
 
     /// The codes of all tokens, [B, N, Q].

@@ -8,7 +8,7 @@ use bridle::config::QuantizerConfig;
 use bridle::init::Init;
 use bridle::quantizer::{AnyQuantizer, Mode, Quantizer};
 use bridle_backends::Ops;
-use bridle_backends::{Choice, Facts, Job, Name, TrainBackend};
+use bridle_backends::{Choice, Facts, Job, Name, Precision, TrainBackend};
 use bridle_seed::Seed;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
@@ -214,6 +214,7 @@ fn main() {
         name,
         device: None,
         threads: None,
+        precision: Precision::F32,
     };
     bridle_backends::run(&choice, Quantizers).expect("the backend can be opened");
 }

@@ -3,10 +3,11 @@
 use crate::weights::{Path, Values, Weights};
 use bridle_backends::Ops;
 use bridle_backends::kernel::{AdamWFactors, AdamWState};
-use burn::module::{AutodiffModule, ModuleMapper, Param};
+use burn::module::{AutodiffModule, Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Tensor, TensorData};
 use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
 
 /// AdamW's constants.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,6 +20,45 @@ pub struct AdamWConfig {
     pub epsilon: f64,
     /// Decoupled weight decay of parameters with more than one axis.
     pub weight_decay: f64,
+}
+
+/// A module in training. An optimizer gets it alone, so that weights are written over: of a module that is held elsewhere too,
+/// every weight would be copied first.
+#[derive(Clone, Debug)]
+pub struct Trained<M>(Option<M>);
+
+impl<M> Trained<M> {
+    /// Before its first step.
+    pub const fn new(module: M) -> Self {
+        Self(Some(module))
+    }
+
+    /// Hands the module to `step`, and takes what it gives.
+    pub fn update(&mut self, step: impl FnOnce(M) -> M) {
+        self.0 = self.0.take().map(step);
+    }
+
+    /// The module as its last step left it.
+    pub fn into_inner(self) -> M {
+        self.0.expect(GONE)
+    }
+}
+
+/// Nobody can see a module that is not there but after a panic in a step.
+const GONE: &str = "a step gives its module back";
+
+impl<M> Deref for Trained<M> {
+    type Target = M;
+
+    fn deref(&self) -> &M {
+        self.0.as_ref().expect(GONE)
+    }
+}
+
+impl<M> DerefMut for Trained<M> {
+    fn deref_mut(&mut self) -> &mut M {
+        self.0.as_mut().expect(GONE)
+    }
 }
 
 /// Moments of one parameter, flattened.
@@ -72,6 +112,27 @@ impl<B: AutodiffBackend<InnerBackend: Ops>> AdamW<B> {
         rate: f64,
         groups: &dyn ParameterGroups,
     ) -> M {
+        self.update(module, Source::Graph(grads), rate, groups)
+    }
+
+    /// The same, by the sums of several graphs' gradients.
+    pub fn step_by_sums<M: AutodiffModule<B>>(
+        &mut self,
+        module: M,
+        sums: &GradientSums<B>,
+        rate: f64,
+        groups: &dyn ParameterGroups,
+    ) -> M {
+        self.update(module, Source::Sums(sums), rate, groups)
+    }
+
+    fn update<M: AutodiffModule<B>>(
+        &mut self,
+        module: M,
+        grads: Source<'_, B>,
+        rate: f64,
+        groups: &dyn ParameterGroups,
+    ) -> M {
         self.steps += 1;
         module.map(&mut Update {
             optimizer: self,
@@ -122,9 +183,65 @@ impl<B: AutodiffBackend<InnerBackend: Ops>> AdamW<B> {
     }
 }
 
+/// Where an update's gradients come from.
+enum Source<'a, B: AutodiffBackend> {
+    Graph(&'a B::Gradients),
+    Sums(&'a GradientSums<B>),
+}
+
+/// Gradients of several batches, summed by the parameter's name.
+#[derive(Clone, Debug)]
+pub struct GradientSums<B: AutodiffBackend>(BTreeMap<String, Tensor<B::InnerBackend, 1>>);
+
+impl<B: AutodiffBackend> Default for GradientSums<B> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<B: AutodiffBackend> GradientSums<B> {
+    /// Adds the gradients of `module`'s parameters. Names of modules that are added to one sum must differ.
+    pub fn add<M: Module<B>>(&mut self, module: &M, grads: &B::Gradients) {
+        module.visit(&mut Add {
+            sums: self,
+            grads,
+            path: Path::default(),
+        });
+    }
+}
+
+struct Add<'a, B: AutodiffBackend> {
+    sums: &'a mut GradientSums<B>,
+    grads: &'a B::Gradients,
+    path: Path,
+}
+
+impl<B: AutodiffBackend> ModuleVisitor<B> for Add<'_, B> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        let Some(grad) = param.val().grad(self.grads) else {
+            return;
+        };
+        let (name, length) = (self.path.name(), grad.shape().num_elements());
+        let grad = grad.reshape([length]);
+        let sum = match self.sums.0.remove(&name) {
+            Some(sum) => sum + grad,
+            None => grad,
+        };
+        self.sums.0.insert(name, sum);
+    }
+}
+
 struct Update<'a, B: AutodiffBackend> {
     optimizer: &'a mut AdamW<B>,
-    grads: &'a B::Gradients,
+    grads: Source<'a, B>,
     rate: f64,
     groups: &'a dyn ParameterGroups,
     path: Path,
@@ -141,10 +258,15 @@ impl<B: AutodiffBackend<InnerBackend: Ops>> ModuleMapper<B> for Update<'_, B> {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
         let (id, tensor, mapper) = param.consume();
-        let Some(grad) = tensor.grad(self.grads) else {
+        let (name, shape) = (self.path.name(), tensor.shape());
+        let length = shape.num_elements();
+        let grad = match &self.grads {
+            Source::Graph(grads) => tensor.grad(grads).map(|grad| grad.reshape([length])),
+            Source::Sums(sums) => sums.0.get(&name).cloned(),
+        };
+        let Some(grad) = grad else {
             return Param::from_mapped_value(id, tensor, mapper);
         };
-        let name = self.path.name();
         let AdamWConfig {
             beta1,
             beta2,
@@ -157,10 +279,7 @@ impl<B: AutodiffBackend<InnerBackend: Ops>> ModuleMapper<B> for Update<'_, B> {
         } else {
             0.0
         };
-        let shape = tensor.shape();
-        let length = shape.num_elements();
         let weights = tensor.inner().reshape([length]);
-        let grad = grad.reshape([length]);
         let moments = self.optimizer.moments.remove(&name);
         let moments = moments.unwrap_or_else(|| Moments {
             first: grad.zeros_like(),

@@ -3,7 +3,7 @@
 use crate::config::StackConfig;
 use crate::init::Init;
 use bridle_backends::Ops;
-use bridle_backends::kernel::MlpTensors;
+use bridle_backends::kernel::{BlockSizes, BlockTensors, MlpTensors, checkpoints};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::Tensor;
@@ -61,6 +61,12 @@ pub fn linear<B: Ops>(layer: &Linear<B>, rows: Tensor<B, 2>) -> Tensor<B, 2> {
     }
 }
 
+/// Weight and bias of a layer that is made with one.
+fn parameters<B: Backend>(layer: &Linear<B>) -> (Tensor<B, 2>, Tensor<B, 1>) {
+    let bias = layer.bias.as_ref().expect("the layer is made with a bias");
+    (layer.weight.val(), bias.val())
+}
+
 /// The bias of queries, keys and values.
 #[derive(Module, Debug)]
 pub struct QueryValueBias<B: Backend> {
@@ -68,6 +74,14 @@ pub struct QueryValueBias<B: Backend> {
     pub query: Param<Tensor<B, 1>>,
     /// Bias of the values [D].
     pub value: Param<Tensor<B, 1>>,
+}
+
+impl<B: Backend> QueryValueBias<B> {
+    /// With zeros for the keys, [3D].
+    fn whole(&self) -> Tensor<B, 1> {
+        let key = self.query.val().zeros_like();
+        Tensor::cat(vec![self.query.val(), key, self.value.val()], 0)
+    }
 }
 
 /// Multi-head self-attention over all tokens.
@@ -102,10 +116,7 @@ impl<B: Ops> Attention<B> {
         let qkv = each_row(x, |rows| {
             let qkv = linear(&self.qkv, rows);
             match &self.query_value_bias {
-                Some(bias) => {
-                    let key = bias.query.val().zeros_like();
-                    qkv + Tensor::cat(vec![bias.query.val(), key, bias.value.val()], 0).unsqueeze()
-                }
+                Some(bias) => qkv + bias.whole().unsqueeze(),
                 None => qkv,
             }
         });
@@ -135,20 +146,17 @@ impl<B: Backend> Mlp<B> {
 impl<B: Ops> Mlp<B> {
     /// [N, D] to [N, D].
     pub fn rows(&self, rows: Tensor<B, 2>) -> Tensor<B, 2> {
-        let parameters = |linear: &Linear<B>| {
-            let bias = linear.bias.as_ref().expect("both layers are made with a bias");
-            (linear.weight.val(), bias.val())
-        };
+        B::mlp_rows(rows, self.tensors())
+    }
+
+    fn tensors(&self) -> MlpTensors<B> {
         let ((weight1, bias1), (weight2, bias2)) = (parameters(&self.fc1), parameters(&self.fc2));
-        B::mlp_rows(
-            rows,
-            MlpTensors {
-                weight1,
-                bias1,
-                weight2,
-                bias2,
-            },
-        )
+        MlpTensors {
+            weight1,
+            bias1,
+            weight2,
+            bias2,
+        }
     }
 }
 
@@ -198,8 +206,33 @@ pub struct BranchFactors<B: Backend> {
 impl<B: Ops> Block<B> {
     /// [B, T, D] to [B, T, D].
     pub fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
+        if checkpoints() {
+            return self.checkpoint(x);
+        }
         let x = x.clone() + self.attn.forward(self.norm1.forward(x));
         x.clone() + self.mlp(x)
+    }
+
+    /// The same as one operation, which keeps its input alone.
+    fn checkpoint(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
+        let [_, tokens, _] = x.dims();
+        let norm = |norm: &Norm<B>| [norm.weight.val(), norm.bias.val()];
+        let block = BlockTensors {
+            norm1: norm(&self.norm1),
+            qkv: match &self.attn.query_value_bias {
+                Some(bias) => (self.attn.qkv.weight.val(), bias.whole()),
+                None => parameters(&self.attn.qkv),
+            },
+            proj: parameters(&self.attn.proj),
+            norm2: norm(&self.norm2),
+            mlp: self.mlp.tensors(),
+        };
+        let sizes = BlockSizes {
+            tokens,
+            heads: self.attn.heads,
+            epsilon: NORM_EPSILON,
+        };
+        each_row(x, |rows| B::block_rows(rows, block, sizes))
     }
 
     /// The same with stochastic depth.

@@ -9,7 +9,7 @@ use crate::{model, terminal};
 use bridle::encoder::Vit;
 use bridle::init::Init;
 use bridle::weights::{self, Weights};
-use bridle_backends::{Choice, Facts, Job, Name, TrainBackend};
+use bridle_backends::{Choice, Facts, Job, Name, Precision, TrainBackend};
 use bridle_baselines::import;
 use bridle_seed::Seed;
 
@@ -42,6 +42,7 @@ pub fn perform(args: &ImportArgs) -> Result<()> {
         name: Name::Flex,
         device: None,
         threads: None,
+        precision: Precision::F32,
     };
     let template = bridle_backends::run(&flex, Template { plan: &plan })?;
     let release = match args.release {

@@ -9,7 +9,7 @@ use crate::identity::{Identity, taken_over, train_failure};
 use crate::interrupt::Interrupt;
 use crate::masked::MaskedTrainer;
 use crate::model;
-use crate::plan::Plan;
+use crate::plan::{Plan, Pretrain};
 use crate::progress::TerminalProgress;
 use crate::protocol::{self, FeatureCache, LEVEL, Outcome, Subject};
 use crate::request::{Earlier, RunRequest};
@@ -18,6 +18,7 @@ use crate::train::{self, Context, State, Trainer};
 use bridle::encoder::Vit;
 use bridle::init::Init;
 use bridle::weights::{self, Weights};
+use bridle_backends::kernel::with_checkpoints;
 use bridle_backends::{Facts, Job, TrainBackend};
 use bridle_results::metric::{Metric, MetricError};
 use bridle_results::predictions::{Predictions, ProtocolScores};
@@ -238,11 +239,9 @@ impl<'a> OneRun<'a> {
             return Err(Failure::wrong_use(message).with_way_out("start anew, without --resume"));
         }
         self.begin_folder(saved.as_ref().map(|(_, state)| state), resumes)?;
-        let transductive = self
-            .plan
-            .pretrain
-            .as_ref()
-            .is_some_and(|pretrain| pretrain.transductive);
+        let says = |value: fn(&Pretrain) -> bool| self.plan.pretrain.as_ref().is_some_and(value);
+        let transductive = says(|pretrain| pretrain.transductive);
+        let keeps_little = says(|pretrain| pretrain.checkpoint);
         let seen: Vec<usize> = if transductive {
             self.train.iter().chain(&self.test).copied().collect()
         } else {
@@ -262,12 +261,13 @@ impl<'a> OneRun<'a> {
         let (encoder, weights, state) = match model::config(self.plan) {
             Some(config) => {
                 let trainer = Trainer::<B>::new(&context, config, saved, device).map_err(train_failure)?;
-                let (student, weights, state) = trainer.run().map_err(train_failure)?;
+                let (student, weights, state) =
+                    with_checkpoints(keeps_little, || trainer.run()).map_err(train_failure)?;
                 (student.encoder, weights, state)
             }
             None => {
                 let trainer = MaskedTrainer::<B>::new(&context, saved, device).map_err(train_failure)?;
-                trainer.run().map_err(train_failure)?
+                with_checkpoints(keeps_little, || trainer.run()).map_err(train_failure)?
             }
         };
         checkpoint::write_file(&shared, &train::under(&weights, "student."), &state).map_err(train_failure)?;

@@ -383,12 +383,12 @@ mod tests {
 
     #[test]
     fn known_words_are_told_from_unknown_ones() {
-        let later = "bf16"
+        let later = "fp16"
             .parse::<crate::request::Dtype>()
             .map_err(|error| error.to_string());
         assert_eq!(
             later,
-            Err("dtype `bf16` is known but not available in this version; available: fp32".to_owned())
+            Err("dtype `fp16` is known but not available in this version; available: fp32, bf16".to_owned())
         );
         assert_eq!(
             "author".parse::<Recipe>().map_err(|error| error.to_string()),

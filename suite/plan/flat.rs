@@ -12,6 +12,17 @@ pub type Flat = Map<String, Value>;
 const QUANTIZER: &str = "quantizer";
 const QUANTIZER_KIND: &str = "quantizer.kind";
 
+/// A value of the section of pretraining that plans do not write while it is as it always was: so plans from before it was there
+/// keep their form and hashes.
+pub(super) fn unwritten(flat: &Flat, key: &str) -> Option<Value> {
+    let value = match key {
+        "pretrain.accumulate" => Value::from(1),
+        "pretrain.checkpoint" => Value::from(false),
+        _ => return None,
+    };
+    flat.contains_key("pretrain.batch").then_some(value)
+}
+
 /// A map that is no plan of this version.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanReadError {
@@ -66,7 +77,8 @@ pub(crate) fn of(plan: &impl Serialize) -> Flat {
 pub(crate) fn read<P: Serialize + DeserializeOwned>(flat: &Flat) -> Result<P, PlanReadError> {
     let plan: P = serde_json::from_value(unflatten(flat))?;
     let known = of(&plan);
-    match flat.keys().find(|key| !known.contains_key(*key)) {
+    let unknown = |key: &&String| !known.contains_key(*key) && unwritten(&known, key).is_none();
+    match flat.keys().find(unknown) {
         Some(key) => Err(PlanReadError::UnknownKey(key.clone())),
         None => Ok(plan),
     }

@@ -263,10 +263,11 @@ pub(crate) fn assign<P: Serialize + DeserializeOwned>(
 ) -> Result<P, PlanError> {
     let mut flat = flat::of(&plan);
     for (key, text) in values {
-        let current = flat.get(key).ok_or_else(|| no_such_value(key, &flat, pruned))?;
+        let current = flat.get(key).cloned().or_else(|| flat::unwritten(&flat, key));
+        let current = current.ok_or_else(|| no_such_value(key, &flat, pruned))?;
         settable(key)?;
         let wrong = |why: String| PlanError::Value { key: key.clone(), why };
-        let value = parse_like(current, text).map_err(wrong)?;
+        let value = parse_like(&current, text).map_err(wrong)?;
         flat.insert(key.clone(), value);
         plan = flat::read(&flat).map_err(|error| wrong(tell(error)))?;
         // written back, so that numbers have the plan's form: 1 becomes 1.0 where a fraction is possible

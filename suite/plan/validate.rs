@@ -145,6 +145,10 @@ impl Plan {
         }
         if let Some(pretrain) = &self.pretrain {
             pretrain.validate()?;
+            let one = pretrain.accumulate == 1 || !self.method.masks_frames();
+            require(one, "pretrain.accumulate", || {
+                format!("method `{}` takes one batch a step", self.method)
+            })?;
         }
         if let Some(joint) = &self.joint {
             at_least_one("joint.every", joint.every)?;
@@ -184,6 +188,7 @@ impl Pretrain {
     pub(crate) fn validate(&self) -> Result<(), PlanError> {
         at_least_one("pretrain.rounds", self.rounds.unwrap_or(1))?;
         at_least_one("pretrain.batch", self.batch)?;
+        at_least_one("pretrain.accumulate", self.accumulate)?;
         self.encoder.validate("pretrain.encoder")?;
         self.tokenizer
             .map_or(Ok(()), |phase| phase.validate("pretrain.tokenizer"))?;

@@ -17,7 +17,7 @@ use bridle::classifier::{Classifier, Dropped, binary_cross_entropy, branch_facto
 use bridle::encoder::Vit;
 use bridle::init::Init;
 use bridle::mask::{Mask, MaskRows};
-use bridle::optimizer::{AdamW, AdamWConfig, ParameterGroups};
+use bridle::optimizer::{AdamW, AdamWConfig, ParameterGroups, Trained};
 use bridle::transformer::BranchFactors;
 use bridle::weights;
 use bridle_backends::TrainBackend;
@@ -79,7 +79,7 @@ struct Training<'a, 'b, B: TrainBackend> {
     values: &'a Finetune,
     seed: Seed,
     folder: PathBuf,
-    model: Classifier<B>,
+    model: Trained<Classifier<B>>,
     optimizer: AdamW<B>,
     state: State,
     log: MetricsLog,
@@ -144,7 +144,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
             values,
             seed,
             folder,
-            model,
+            model: Trained::new(model),
             optimizer,
             state,
             log,
@@ -326,7 +326,8 @@ impl<B: TrainBackend> Learner<B> for Training<'_, '_, B> {
     fn step(&mut self, input: Augmented, rate: f64) -> Result<StepLoss<B>, TrainError> {
         let loss = self.loss(input);
         let grads = loss.backward();
-        self.model = self.optimizer.step(self.model.clone(), &grads, rate, &self.layers());
+        let (layers, optimizer) = (self.layers(), &mut self.optimizer);
+        self.model.update(|model| optimizer.step(model, &grads, rate, &layers));
         self.state.step += 1;
         Ok(StepLoss {
             values: vec![("loss", loss.inner())],
@@ -345,7 +346,7 @@ impl<B: TrainBackend> Learner<B> for Training<'_, '_, B> {
         self.state.seconds += spent.seconds;
         self.state.optimizer_steps = self.optimizer.steps();
         let weights = together([
-            ("model.", weights::collect(&self.model)),
+            ("model.", weights::collect(&*self.model)),
             ("optimizer.", self.optimizer.save()),
         ]);
         checkpoint::save(&self.folder, self.state.step, &weights, &self.state)?;

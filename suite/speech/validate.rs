@@ -17,6 +17,9 @@ impl SpeechPlan {
         }
         if let Some(pretrain) = &self.pretrain {
             pretrain.validate()?;
+            let message = || "speech takes one batch a step, and keeps what its blocks compute".to_owned();
+            require(pretrain.accumulate == 1, "pretrain.accumulate", message)?;
+            require(!pretrain.checkpoint, "pretrain.checkpoint", message)?;
         }
         if let Some(birq) = &self.birq {
             birq.validate(self.model.depth, self.quantizer.as_ref())?;

@@ -1,0 +1,195 @@
+//! A transformer block that keeps its input alone for the backward pass, and computes the rest once more there.
+
+use super::{BlockSizes, BlockTensors, MlpTensors, Ops};
+use burn::backend::Autodiff;
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{self, Backward, OpsKind};
+use burn::tensor::ops::FloatTensor;
+use burn::tensor::{Tensor, TensorPrimitive};
+
+/// Queries, keys and values of `rows` [B * T, D], before them the norm's result and after them what attention gives.
+struct Mixed<B: Ops> {
+    normed: Tensor<B, 2>,
+    /// [B, T, 3D].
+    qkv: Tensor<B, 3>,
+    /// [B * T, D].
+    mixed: Tensor<B, 2>,
+}
+
+fn mix<B: Ops>(rows: Tensor<B, 2>, block: &BlockTensors<B>, sizes: BlockSizes) -> Mixed<B> {
+    let [count, dim] = rows.dims();
+    let [scale, shift] = block.norm1.clone();
+    let normed = B::norm_rows(rows, scale, shift, sizes.epsilon);
+    let (weight, bias) = block.qkv.clone();
+    let qkv = B::linear_rows(normed.clone(), weight, bias);
+    let qkv = qkv.reshape([count / sizes.tokens, sizes.tokens, 3 * dim]);
+    let mixed = B::self_attention(qkv.clone(), sizes.heads).reshape([count, dim]);
+    Mixed { normed, qkv, mixed }
+}
+
+/// The residual stream after attention, and its norm.
+fn attended<B: Ops>(
+    rows: Tensor<B, 2>,
+    mixed: Tensor<B, 2>,
+    block: &BlockTensors<B>,
+    epsilon: f64,
+) -> (Tensor<B, 2>, Tensor<B, 2>) {
+    let (weight, bias) = block.proj.clone();
+    let stream = rows + B::linear_rows(mixed, weight, bias);
+    let [scale, shift] = block.norm2.clone();
+    (stream.clone(), B::norm_rows(stream, scale, shift, epsilon))
+}
+
+/// See [`Ops::block_rows`].
+pub(super) fn block_rows<B: Ops>(rows: Tensor<B, 2>, block: &BlockTensors<B>, sizes: BlockSizes) -> Tensor<B, 2> {
+    let mixed = mix(rows.clone(), block, sizes).mixed;
+    let (stream, normed) = attended(rows, mixed, block, sizes.epsilon);
+    stream + B::mlp_rows(normed, block.mlp.clone())
+}
+
+/// Gradients of the rows and of the parameters, given that of the result.
+fn backward<B: Ops>(
+    rows: Tensor<B, 2>,
+    block: BlockTensors<B>,
+    sizes: BlockSizes,
+    grad: Tensor<B, 2>,
+) -> (Tensor<B, 2>, BlockTensors<B>) {
+    let epsilon = sizes.epsilon;
+    let Mixed { normed, qkv, mixed } = mix(rows.clone(), &block, sizes);
+    let (stream, normed2) = attended(rows.clone(), mixed.clone(), &block, epsilon);
+    let hidden = B::linear_rows(normed2.clone(), block.mlp.weight1.clone(), block.mlp.bias1.clone());
+    let (grad2, mlp) = B::mlp_rows_backward(normed2, block.mlp, hidden, grad.clone());
+    let [scale, _] = block.norm2;
+    let norm2 = B::norm_rows_backward(stream, scale, grad2, epsilon);
+    let grad = grad + norm2.rows;
+    let proj = B::linear_rows_backward(mixed, block.proj.0, grad.clone(), true);
+    let ([batch, tokens, _], [_, dim]) = (qkv.dims(), rows.dims());
+    let wanted = "the gradient of the rows was asked for";
+    let grad_mixed = proj.rows.expect(wanted).reshape([batch, tokens, dim]);
+    let grad_qkv = B::self_attention_backward(qkv, grad_mixed, sizes.heads).reshape([batch * tokens, 3 * dim]);
+    let qkv = B::linear_rows_backward(normed, block.qkv.0, grad_qkv, true);
+    let [scale, _] = block.norm1;
+    let norm1 = B::norm_rows_backward(rows, scale, qkv.rows.expect(wanted), epsilon);
+    let grads = BlockTensors {
+        norm1: [norm1.scale, norm1.shift],
+        qkv: (qkv.weight, qkv.bias),
+        proj: (proj.weight, proj.bias),
+        norm2: [norm2.scale, norm2.shift],
+        mlp,
+    };
+    (grad + norm1.rows, grads)
+}
+
+fn wrap<B: Ops, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
+    Tensor::from_primitive(TensorPrimitive::Float(primitive))
+}
+
+fn float<B: Ops, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
+    tensor.into_primitive().tensor()
+}
+
+/// A block's parameters.
+const PARAMETERS: usize = 12;
+
+impl<B: Ops> BlockTensors<B> {
+    /// In the order of [`BlockTensors::from_floats`].
+    fn floats(self) -> [FloatTensor<B>; PARAMETERS] {
+        let Self {
+            norm1: [scale1, shift1],
+            qkv,
+            proj,
+            norm2: [scale2, shift2],
+            mlp,
+        } = self;
+        [
+            float(scale1),
+            float(shift1),
+            float(qkv.0),
+            float(qkv.1),
+            float(proj.0),
+            float(proj.1),
+            float(scale2),
+            float(shift2),
+            float(mlp.weight1),
+            float(mlp.bias1),
+            float(mlp.weight2),
+            float(mlp.bias2),
+        ]
+    }
+
+    fn from_floats(floats: [FloatTensor<B>; PARAMETERS]) -> Self {
+        let [
+            scale1,
+            shift1,
+            qkv,
+            qkv_bias,
+            proj,
+            proj_bias,
+            scale2,
+            shift2,
+            fc1,
+            bias1,
+            fc2,
+            bias2,
+        ] = floats;
+        Self {
+            norm1: [wrap(scale1), wrap(shift1)],
+            qkv: (wrap(qkv), wrap(qkv_bias)),
+            proj: (wrap(proj), wrap(proj_bias)),
+            norm2: [wrap(scale2), wrap(shift2)],
+            mlp: MlpTensors {
+                weight1: wrap(fc1),
+                bias1: wrap(bias1),
+                weight2: wrap(fc2),
+                bias2: wrap(bias2),
+            },
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Block;
+
+impl<B: Ops> Backward<B, { PARAMETERS + 1 }> for Block {
+    /// Rows, parameters, sizes.
+    type State = (FloatTensor<B>, BlockTensors<B>, BlockSizes);
+
+    fn backward(
+        self,
+        ops: ops::Ops<Self::State, { PARAMETERS + 1 }>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let grad = grads.consume::<B>(&ops.node);
+        let (rows, block, sizes) = ops.state;
+        let (rows, block) = backward::<B>(wrap(rows), block, sizes, wrap(grad));
+        let found = std::iter::once(float(rows)).chain(block.floats());
+        for (parent, grad) in ops.parents.into_iter().zip(found) {
+            if let Some(parent) = parent {
+                grads.register::<B>(parent.id, grad);
+            }
+        }
+    }
+}
+
+/// [`block_rows`] as one node of the graph.
+pub(super) fn block_node<B: Ops, C: CheckpointStrategy>(
+    rows: Tensor<Autodiff<B, C>, 2>,
+    block: BlockTensors<Autodiff<B, C>>,
+    sizes: BlockSizes,
+) -> Tensor<Autodiff<B, C>, 2> {
+    let (rows, parameters) = (float(rows), block.floats());
+    let [a, b, c, d, e, f, g, h, i, j, k, l] = parameters.each_ref().map(|parameter| parameter.node.clone());
+    let nodes = [rows.node, a, b, c, d, e, f, g, h, i, j, k, l];
+    let block = BlockTensors::from_floats(parameters.map(|parameter| parameter.primitive));
+    let output = float(block_rows::<B>(wrap(rows.primitive.clone()), &block, sizes));
+    let prepared = Backward::<B, { PARAMETERS + 1 }>::prepare::<C>(Block, nodes)
+        .compute_bound()
+        .stateful();
+    wrap(match prepared {
+        OpsKind::Tracked(prepared) => prepared.finish((rows.primitive, block, sizes), output),
+        OpsKind::UnTracked(prepared) => prepared.finish(output),
+    })
+}
