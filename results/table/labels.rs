@@ -91,7 +91,7 @@ fn headings(known: &[&str]) -> Vec<Heading> {
     headings.extend(
         known
             .iter()
-            .map(|name| Heading::new(&format!("{name}\n(bits)"), &format!("{name}_information_bits"))),
+            .map(|name| Heading::new(format!("{name}\n(bits)"), format!("{name}_information_bits"))),
     );
     headings.extend([
         Heading::new("changed\n(%)", "changed"),

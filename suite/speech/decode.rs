@@ -9,7 +9,7 @@ use bridle_ctc::{Frames, LanguageModel, Ngrams, NoModel, Search, SymbolModel, We
 
 /// What was recognised in each utterance, by the likeliest symbol of each frame.
 pub fn greedily(found: &Recognised) -> Vec<String> {
-    each(found, |frames| greedy(frames))
+    each(found, greedy)
 }
 
 /// What was recognised in each utterance, by beam search; None where the plan wants none.
@@ -40,7 +40,7 @@ fn searched<M: LanguageModel>(found: &Recognised, width: usize, model: &M, weigh
 }
 
 fn each(found: &Recognised, symbols: impl Fn(&Frames) -> Vec<usize>) -> Vec<String> {
-    let count = found.symbols.len();
+    let count = found.symbols.count();
     let of = |values: &Vec<f32>| {
         let frames = Frames::new(values, count, BLANK).expect("a softmax gives probabilities");
         found.symbols.decode(&symbols(&frames))

@@ -26,7 +26,7 @@ use bridle::conformer::Conformer;
 use bridle::frame_tokenizer::{FrameTeacher, frame_tokenizer_loss};
 use bridle::frames::Frames;
 use bridle::init::Init;
-use bridle::optimizer::{AdamW, UniformRate};
+use bridle::optimizer::{AdamW, Trained, UniformRate};
 use bridle::pretrain::prediction_loss;
 use bridle::quantizer::{AnyQuantizer, Mode, Quantizer as _};
 use bridle::tokenizer::Source;
@@ -82,7 +82,7 @@ pub struct SpeechTrainer<'a, B: TrainBackend> {
     phases: Vec<PhasePlan>,
     init: Init<B>,
     device: B::Device,
-    model: MaskedModel<B, Conformer<B>>,
+    model: Trained<MaskedModel<B, Conformer<B>>>,
     optimizer: AdamW<B>,
     /// Random codes (all but `bridle`).
     labeller: Option<Labeller<B>>,
@@ -115,7 +115,11 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
         let mut trainer = Self {
             log: MetricsLog::open(&context.folder.join("metrics.jsonl"), resumed)?,
             phases: plan.phases(),
-            model: fresh_model(plan, quantizer.levels * quantizer.codes, &init.child("student")),
+            model: Trained::new(fresh_model(
+                plan,
+                quantizer.levels * quantizer.codes,
+                &init.child("student"),
+            )),
             labeller: labeller(context, quantizer, &init.child("labels"), device)?,
             teacher: model::teacher(plan, &init.child("teacher")),
             optimizer: AdamW::new(adamw(pretrain)),
@@ -148,10 +152,10 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
         if plan.method == Method::Relabel && state.phase > 0 {
             let first = Conformer::new(&model::encoder(plan), &self.init);
             self.first = Some(weights::load(first, &under(&saved, "first."))?);
-            self.model = self.second_model();
+            self.model = Trained::new(self.second_model());
         }
-        let student = self.model.clone();
-        self.model = weights::load(student, &under(&saved, "student."))?;
+        let student = weights::load((*self.model).clone(), &under(&saved, "student."))?;
+        self.model = Trained::new(student);
         if let Some(teacher) = self.teacher.take() {
             let mut teacher = weights::load(teacher, &under(&saved, "teacher."))?;
             teacher.tokenizer.quantizer.set_started(state.started);
@@ -177,7 +181,7 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
             self.phase()?;
         }
         let weights = self.weights();
-        Ok((self.model.encoder, weights, self.state))
+        Ok((self.model.into_inner().encoder, weights, self.state))
     }
 
     fn phase(&mut self) -> Result<(), TrainError> {
@@ -344,7 +348,7 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
         self.state.next_phase();
         if self.context.plan.method == Method::Relabel && self.state.phase == 1 {
             self.first = Some(self.model.encoder.clone());
-            self.model = self.second_model();
+            self.model = Trained::new(self.second_model());
         }
         let adamw = adamw(self.pretrain);
         (self.optimizer, self.teacher_optimizer) = (AdamW::new(adamw), AdamW::new(adamw));
@@ -364,7 +368,7 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
             _ => Weights::default(),
         };
         let parts = [
-            ("student.", weights::collect(&self.model)),
+            ("student.", weights::collect(&*self.model)),
             ("teacher.", teacher.unwrap_or_default()),
             ("labels.", random),
             ("first.", self.first.as_ref().map(weights::collect).unwrap_or_default()),
@@ -445,8 +449,10 @@ impl<B: TrainBackend> PhaseLearner<'_, '_, B> {
             None => unreachable!("a masked phase has labels"),
         };
         let grads = loss.backward();
-        let model = trainer.model.clone();
-        trainer.model = trainer.optimizer.step(model, &grads, rate, &UniformRate);
+        let optimizer = &mut trainer.optimizer;
+        trainer
+            .model
+            .update(|model| optimizer.step(model, &grads, rate, &UniformRate));
         StepLoss {
             values,
             codebooks: None,

@@ -20,7 +20,7 @@ use bridle::best_rq::LayeredEncoder;
 use bridle::conformer::Conformer;
 use bridle::ctc::ctc_loss_mean;
 use bridle::init::Init;
-use bridle::optimizer::{AdamW, AdamWConfig, UniformRate};
+use bridle::optimizer::{AdamW, AdamWConfig, Trained, UniformRate};
 use bridle::transformer::linear;
 use bridle::weights;
 use bridle_backends::{Ops, TrainBackend};
@@ -132,7 +132,7 @@ struct Training<'a, 'b, B: TrainBackend> {
     /// Training utterances with transcripts.
     drawn: Vec<usize>,
     too_short: usize,
-    model: Recogniser<B>,
+    model: Trained<Recogniser<B>>,
     optimizer: AdamW<B>,
     state: State,
     log: MetricsLog,
@@ -148,7 +148,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
         let encoder = Conformer::new(&model::encoder(subject.plan), &init);
         let mut model = Recogniser {
             encoder: weights::load(encoder, &weights::collect(subject.encoder))?,
-            head: init.linear("head", subject.plan.model.dim, symbols.len(), true),
+            head: init.linear("head", subject.plan.model.dim, symbols.count(), true),
         };
         if protocol == Protocol::LinearProbe {
             model.encoder = model.encoder.no_grad();
@@ -186,7 +186,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
             symbols,
             drawn,
             too_short,
-            model,
+            model: Trained::new(model),
             optimizer,
             state,
             log,
@@ -259,7 +259,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
             let log_p = log_softmax(linear(&model.head, hidden), 1);
             let mut values = log_p.into_data().iter::<f32>().collect::<Vec<_>>().into_iter();
             for (&place, frames) in places.iter().zip(&input.lengths) {
-                found[place] = values.by_ref().take(frames * self.symbols.len()).collect();
+                found[place] = values.by_ref().take(frames * self.symbols.count()).collect();
             }
             progress.advance(places.len() as u64);
         }
@@ -303,7 +303,9 @@ impl<B: TrainBackend> Learner<B> for Training<'_, '_, B> {
             .loss(&input)
             .expect("utterances too short for their transcript are left out");
         let grads = loss.backward();
-        self.model = self.optimizer.step(self.model.clone(), &grads, rate, &UniformRate);
+        let optimizer = &mut self.optimizer;
+        self.model
+            .update(|model| optimizer.step(model, &grads, rate, &UniformRate));
         self.state.step += 1;
         Ok(StepLoss {
             values: vec![("loss", loss.inner())],
@@ -321,7 +323,7 @@ impl<B: TrainBackend> Learner<B> for Training<'_, '_, B> {
     fn save(&mut self, _spent: Spent) -> Result<(), TrainError> {
         self.state.optimizer_steps = self.optimizer.steps();
         let weights = together([
-            ("model.", weights::collect(&self.model)),
+            ("model.", weights::collect(&*self.model)),
             ("optimizer.", self.optimizer.save()),
         ]);
         checkpoint::save(&self.folder, self.state.step, &weights, &self.state)?;

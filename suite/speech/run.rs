@@ -401,7 +401,7 @@ fn details(found: &Recognised, set: &SpeechSet, test: &[usize]) -> Map<String, s
         "train_too_short": found.too_short,
         "test_too_short": test.iter().filter(too_fast).count(),
         "test_with_unknown_symbols": test.iter().filter(unknown).count(),
-        "symbols": found.symbols.len(),
+        "symbols": found.symbols.count(),
         "steps": found.steps,
         "loss_first": first,
         "loss_last": last,

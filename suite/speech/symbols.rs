@@ -29,7 +29,7 @@ impl Inventory {
     }
 
     /// How many symbols there are, the blank among them.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         1 + match self {
             Self::Characters => ALPHABET.len(),
             Self::Words(words) => words.len(),
@@ -91,7 +91,7 @@ mod tests {
     fn transcripts_come_back_from_their_symbols() {
         let words = Inventory::Words(["ONE", "SIX", "TWO"].map(str::to_owned).to_vec());
         for (inventory, count) in [(Inventory::Characters, 29), (words.clone(), 4)] {
-            assert_eq!(inventory.len(), count);
+            assert_eq!(inventory.count(), count);
             let symbols = inventory.encode("TWO ONE ONE").unwrap();
             assert!(symbols.iter().all(|&symbol| symbol != BLANK && symbol < count));
             assert_eq!(inventory.decode(&symbols), "TWO ONE ONE");

@@ -26,7 +26,10 @@ pub(super) fn pair_up(pairs: &mut [u32], values: &[f32]) -> usize {
                     _mm512_loadu_ps(values.as_ptr()),
                     _mm512_loadu_ps(values[VECTOR..].as_ptr()),
                 );
-                _mm512_storeu_si512(pairs.as_mut_ptr().cast(), transmute(_mm512_cvtne2ps_pbh(high, low)));
+                _mm512_storeu_si512(
+                    pairs.as_mut_ptr().cast(),
+                    transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low)),
+                );
             }
         }
         values.len() * VECTOR
