@@ -131,6 +131,17 @@ fn finish(folder: &Path, line: &str) -> RunRecord {
     store::read(&folder.join(path.unwrap_or_else(|| panic!("{line}: no record in {told}")))).unwrap()
 }
 
+/// Steps in the log of pretraining, wherever it lies below `folder`.
+fn logged(folder: &Path) -> usize {
+    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    let lines = |path: PathBuf| match path.file_name().and_then(|name| name.to_str()) {
+        _ if path.is_dir() => logged(&path),
+        Some("metrics.jsonl") => fs::read_to_string(path).map_or(0, |text| text.lines().count()),
+        _ => 0,
+    };
+    entries.flatten().map(|entry| lines(entry.path())).sum()
+}
+
 fn error_rate(record: &RunRecord, protocol: &str) -> f64 {
     record.score(protocol, "wer").unwrap().value.unwrap()
 }
@@ -222,17 +233,21 @@ fn a_run_that_is_killed_and_resumed_ends_in_the_same_record() {
         "--method relabel --set relabel.clusters=8 --set refine.projection=pca",
         "--quantizer rq",
     ] {
-        let options = format!("{method} {PRETRAINED}");
+        // 24 steps of relabel, 30 of rq
+        let options = format!("{method} {PRETRAINED} --set pretrain.encoder.epochs=2");
         let unbroken = Tones::new(48, 8).record(&options);
         let tones = Tones::new(48, 8);
         let line = format!("run {SHORT} {options} --checkpoint-every 0 --resume");
         // every start gets some steps further before it is killed
-        for milliseconds in [400, 700, 1_000] {
+        for steps in [2, 9, 14] {
             let mut command = Command::new(env!("CARGO_BIN_EXE_bridle-bench"));
             command.args(line.split_whitespace()).current_dir(tones.path());
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
             let mut child = command.spawn().unwrap();
-            std::thread::sleep(std::time::Duration::from_millis(milliseconds));
+            while logged(&tones.path().join("runs")) < steps {
+                assert_eq!(child.try_wait().unwrap(), None, "{method}: over before step {steps}");
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
             child.kill().unwrap();
             child.wait().unwrap();
         }
