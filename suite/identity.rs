@@ -1,17 +1,22 @@
 //! One run of one plan: its name, where it works, and its record, whatever kind of task it is of.
 
-use crate::error::Failure;
+use crate::checkpoint;
+use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::machine;
-use crate::plan::Flat;
-use crate::plan::hash;
+use crate::plan::{Flat, hash, resolve};
+use crate::progress::TerminalProgress;
 use crate::request::RUNS;
-use crate::train::TrainError;
+use crate::train::{State, TrainError};
 use bridle_backends::Facts;
 use bridle_results::record::{self, RunRecord, Score, Timestamp};
+use bridle_results::store;
 use bridle_tasks::DataFacts;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// The file of a run's folder that holds its plan.
+const PLAN: &str = "plan.json";
 
 /// What one run is.
 #[derive(Clone, Debug)]
@@ -120,6 +125,42 @@ impl Identity<'_> {
             predictions: None,
         }
     }
+}
+
+/// Fails if the run in this folder has another plan.
+///
+/// # Errors
+/// If there is no run, its plan cannot be read, or a value that decides something differs.
+pub fn require_same(plan: &Flat, folder: &Path) -> Result<()> {
+    let text = std::fs::read(folder.join(PLAN)).map_err(|_| {
+        let way_out = "name a folder below runs/ that holds plan.json, or give --resume alone";
+        Failure::wrong_use(format!("`{}` is no folder of a run", folder.display())).with_way_out(way_out)
+    })?;
+    let stored: Flat = serde_json::from_slice(&text)
+        .map_err(|error| Failure::new(Exit::WrongUse, error).with_way_out("start the run anew, without --resume"))?;
+    Ok(resolve::require_same(plan, &stored, folder)?)
+}
+
+/// Makes a run's folder, says where the run goes on, and stores its plan.
+///
+/// # Errors
+/// If the folder cannot be made or written.
+pub fn begin_folder(
+    folder: &Path,
+    plan: &Flat,
+    saved: Option<&State>,
+    resumes: bool,
+    progress: &TerminalProgress,
+) -> Result<()> {
+    match saved {
+        Some(state) => progress.say(&format!("goes on after step {}", state.total_steps)),
+        None if resumes => progress.say("no checkpoint of this run yet: starts from the beginning"),
+        None => checkpoint::clear(folder),
+    }
+    let wrong = |error: std::io::Error| Failure::fault(format!("cannot create `{}`", folder.display()), error);
+    std::fs::create_dir_all(folder).map_err(wrong)?;
+    let text = serde_json::to_vec_pretty(plan).expect("a map of JSON values is JSON");
+    Ok(store::replace(&folder.join(PLAN), &text)?)
 }
 
 /// The phases of a pretraining that run `id` made, as another run's.

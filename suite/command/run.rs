@@ -1,11 +1,11 @@
 //! `run`: pretrain, evaluate, write records, print the tables.
 
 use crate::checkpoint;
-use crate::cli::{Format, RunArgs, TableFormat};
+use crate::cli::RunArgs;
 use crate::command::table;
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
-use crate::identity::{Identity, taken_over, train_failure};
+use crate::identity::{Identity, begin_folder, require_same, taken_over, train_failure};
 use crate::interrupt::Interrupt;
 use crate::masked::MaskedTrainer;
 use crate::model;
@@ -59,11 +59,7 @@ pub fn perform(args: &RunArgs) -> Result<Exit> {
         progress: &progress,
     };
     let records = bridle_backends::run(&request.backend, job)??;
-    let format = match request.format {
-        Format::Terminal => TableFormat::Terminal,
-        Format::Json => TableFormat::Json,
-    };
-    table::print(&records, format)?;
+    table::print(&records, request.format.into())?;
     Ok(Exit::Done)
 }
 
@@ -152,15 +148,7 @@ impl<'a> OneRun<'a> {
             identity,
         };
         if let Earlier::ResumeIn(folder) = &request.earlier {
-            let stored = folder.join("plan.json");
-            let text = std::fs::read(&stored).map_err(|_| {
-                let way_out = "name a folder below runs/ that holds plan.json, or give --resume alone";
-                Failure::wrong_use(format!("`{}` is no folder of a run", folder.display())).with_way_out(way_out)
-            })?;
-            let stored = serde_json::from_slice(&text).map_err(|error| {
-                Failure::new(Exit::WrongUse, error).with_way_out("start the run anew, without --resume")
-            })?;
-            plan.require_same(&stored, folder)?;
+            require_same(&run.identity.plan, folder)?;
         }
         Ok(run)
     }
@@ -238,7 +226,8 @@ impl<'a> OneRun<'a> {
             );
             return Err(Failure::wrong_use(message).with_way_out("start anew, without --resume"));
         }
-        self.begin_folder(saved.as_ref().map(|(_, state)| state), resumes)?;
+        let state = saved.as_ref().map(|(_, state)| state);
+        begin_folder(&self.folder, &self.identity.plan, state, resumes, self.progress)?;
         let says = |value: fn(&Pretrain) -> bool| self.plan.pretrain.as_ref().is_some_and(value);
         let transductive = says(|pretrain| pretrain.transductive);
         let keeps_little = says(|pretrain| pretrain.checkpoint);
@@ -330,21 +319,6 @@ impl<'a> OneRun<'a> {
             encoder: encoder.valid(),
             phases,
         }))
-    }
-
-    /// Makes the run's folder, says where it goes on, and stores the plan.
-    fn begin_folder(&self, saved: Option<&State>, resumes: bool) -> Result<()> {
-        match saved {
-            Some(state) => self.progress.say(&format!("goes on after step {}", state.total_steps)),
-            None if resumes => self
-                .progress
-                .say("no checkpoint of this run yet: starts from the beginning"),
-            None => checkpoint::clear(&self.folder),
-        }
-        let wrong = |error: std::io::Error| Failure::fault(format!("cannot create `{}`", self.folder.display()), error);
-        std::fs::create_dir_all(&self.folder).map_err(wrong)?;
-        let text = serde_json::to_vec_pretty(&self.plan.to_flat()).expect("a map of JSON values is JSON");
-        Ok(store::replace(&self.folder.join("plan.json"), &text)?)
     }
 
     fn judge<B: TrainBackend>(&self, encoder: &Vit<B::InnerBackend>, device: &B::Device) -> Result<Judged> {

@@ -1,6 +1,6 @@
 //! `table`: comparison tables from records.
 
-use crate::cli::{Published, TableArgs, TableFormat};
+use crate::cli::{Format, Published, TableArgs, TableFormat};
 use crate::error::{Result, UnknownName};
 use crate::request::RECORDS;
 use crate::terminal;
@@ -67,6 +67,15 @@ fn chosen(names: &[String]) -> Result<Vec<Kind>> {
     let is_chosen = |name: &str| names.is_empty() || names.iter().any(|chosen| chosen == name);
     let all = Kind::ALL.into_iter().filter(|(name, _)| is_chosen(name));
     Ok(all.map(|(_, kind)| kind).collect())
+}
+
+impl From<Format> for TableFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Terminal => Self::Terminal,
+            Format::Json => Self::Json,
+        }
+    }
 }
 
 impl From<TableFormat> for table::Format {

@@ -231,26 +231,26 @@ impl Plan {
         }
     }
 
-    /// Checks that an earlier run, stored in `folder` with the flat map of its plan, had the same values as this plan.
-    ///
-    /// # Errors
-    /// Lists the values that differ. The names of preset and recipe decide nothing and may differ.
-    pub fn require_same(&self, stored: &Flat, folder: &Path) -> Result<(), PlanError> {
-        let mut differences = difference(stored, &self.to_flat());
-        differences.retain(|difference| !super::hash::NAMES.contains(&difference.key.as_str()));
-        match differences.is_empty() {
-            true => Ok(()),
-            false => Err(PlanError::Changed {
-                folder: folder.to_owned(),
-                differences,
-            }),
-        }
-    }
-
     /// The same plan on the variant of the data that was found.
     pub fn with_variant(mut self, variant: &str) -> Self {
         self.data.variant = Some(variant.to_owned());
         self
+    }
+}
+
+/// Checks that an earlier run, stored in `folder` with the flat map of its plan, had the same values as this plan.
+///
+/// # Errors
+/// Lists the values that differ. Names decide nothing and may differ.
+pub(crate) fn require_same(plan: &Flat, stored: &Flat, folder: &Path) -> Result<(), PlanError> {
+    let mut differences = difference(stored, plan);
+    differences.retain(|difference| !super::hash::NAMES.contains(&difference.key.as_str()));
+    match differences.is_empty() {
+        true => Ok(()),
+        false => Err(PlanError::Changed {
+            folder: folder.to_owned(),
+            differences,
+        }),
     }
 }
 

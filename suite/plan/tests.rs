@@ -241,12 +241,15 @@ fn a_changed_plan_is_told_by_its_values() {
     let (stored, folder) = (plan(&[]).to_flat(), std::path::Path::new("runs/a"));
     let mut renamed = plan(&[]);
     renamed.preset = "mine".to_owned();
-    assert!(renamed.require_same(&stored, folder).is_ok());
+    assert!(resolve::require_same(&renamed.to_flat(), &stored, folder).is_ok());
     assert_eq!(
-        plan(&["pretrain.batch=8", "mask.ratio=0.75"])
-            .require_same(&stored, folder)
-            .unwrap_err()
-            .to_string(),
+        resolve::require_same(
+            &plan(&["pretrain.batch=8", "mask.ratio=0.75"]).to_flat(),
+            &stored,
+            folder
+        )
+        .unwrap_err()
+        .to_string(),
         "the run in runs/a has another plan (its value against the one asked for): mask.ratio: 0.8 against 0.75; \
          pretrain.batch: 16 against 8"
     );

@@ -7,13 +7,11 @@ use super::recognise::{Recognised, Subject, recognise};
 use super::request::SpeechRun;
 use super::{batches, model};
 use crate::checkpoint;
-use crate::cli::{Format, TableFormat};
 use crate::command::table;
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
-use crate::identity::{Identity, taken_over, train_failure};
+use crate::identity::{Identity, begin_folder, require_same, taken_over, train_failure};
 use crate::interrupt::Interrupt;
-use crate::plan::{difference, hash};
 use crate::progress::TerminalProgress;
 use crate::protocol::LEVEL;
 use crate::request::Earlier;
@@ -65,11 +63,7 @@ pub fn perform(mut request: SpeechRun) -> Result<Exit> {
         progress: &progress,
     };
     let records = bridle_backends::run(&request.backend, job)??;
-    let format = match request.format {
-        Format::Terminal => TableFormat::Terminal,
-        Format::Json => TableFormat::Json,
-    };
-    table::print(&records, format)?;
+    table::print(&records, request.format.into())?;
     Ok(Exit::Done)
 }
 
@@ -140,7 +134,7 @@ impl<'a> OneRun<'a> {
         };
         let folder = match &request.earlier {
             Earlier::ResumeIn(folder) => {
-                require_same(plan, folder)?;
+                require_same(&identity.plan, folder)?;
                 folder.clone()
             }
             _ => identity.folder(),
@@ -228,7 +222,8 @@ impl<'a> OneRun<'a> {
             let message = format!("the data has changed since the checkpoints in `{folder}` were written");
             return Err(Failure::wrong_use(message).with_way_out("start anew, without --resume"));
         }
-        self.begin_folder(saved.as_ref().map(|(_, state)| state))?;
+        let state = saved.as_ref().map(|(_, state)| state);
+        begin_folder(&self.folder, &self.identity.plan, state, self.resumes, progress)?;
         let transductive = self
             .plan
             .pretrain
@@ -289,20 +284,6 @@ impl<'a> OneRun<'a> {
             encoder: encoder.valid(),
             phases: taken_over(state.done, &state.id),
         }))
-    }
-
-    /// Makes the run's folder, says where it goes on, and stores the plan.
-    fn begin_folder(&self, saved: Option<&State>) -> Result<()> {
-        let progress = self.runs.progress;
-        match saved {
-            Some(state) => progress.say(&format!("goes on after step {}", state.total_steps)),
-            None if self.resumes => progress.say("no checkpoint of this run yet: starts from the beginning"),
-            None => checkpoint::clear(&self.folder),
-        }
-        let wrong = |error: std::io::Error| Failure::fault(format!("cannot create `{}`", self.folder.display()), error);
-        std::fs::create_dir_all(&self.folder).map_err(wrong)?;
-        let text = serde_json::to_vec_pretty(&self.plan.to_flat()).expect("a map of JSON values is JSON");
-        Ok(store::replace(&self.folder.join("plan.json"), &text)?)
     }
 
     fn judge<B: TrainBackend>(&self, encoder: &Conformer<B::InnerBackend>, device: &B::Device) -> Result<Judged> {
@@ -410,25 +391,5 @@ fn details(found: &Recognised, set: &SpeechSet, test: &[usize]) -> Map<String, s
     match values {
         serde_json::Value::Object(values) => values,
         _ => Map::new(),
-    }
-}
-
-/// Fails if the run in this folder has another plan.
-fn require_same(plan: &SpeechPlan, folder: &Path) -> Result<()> {
-    let text = std::fs::read(folder.join("plan.json")).map_err(|_| {
-        let way_out = "name a folder below runs/ that holds plan.json, or give --resume alone";
-        Failure::wrong_use(format!("`{}` is no folder of a run", folder.display())).with_way_out(way_out)
-    })?;
-    let stored = serde_json::from_slice(&text)
-        .map_err(|error| Failure::new(Exit::WrongUse, error).with_way_out("start the run anew, without --resume"))?;
-    let mut differences = difference(&stored, &plan.to_flat());
-    differences.retain(|difference| !hash::NAMES.contains(&difference.key.as_str()));
-    match differences.is_empty() {
-        true => Ok(()),
-        false => Err(crate::plan::PlanError::Changed {
-            folder: folder.to_owned(),
-            differences,
-        }
-        .into()),
     }
 }
