@@ -6,6 +6,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test stops at what it cannot read")]
 
+use bridle::weights::{Weights, from_safetensors};
 use bridle_results::record::RunRecord;
 use bridle_results::store;
 use bridle_seed::Seed;
@@ -255,6 +256,36 @@ fn a_run_that_is_killed_and_resumed_ends_in_the_same_record() {
         let differences = resumed.differences(&unbroken).unwrap();
         assert!(differences.is_empty(), "{method}: {differences:?}");
     }
+}
+
+/// The head learns, at whatever rate, and the encoder stays what it was.
+#[test]
+fn the_encoder_rests_while_the_head_learns_alone() {
+    let tones = Tones::new(16, 8);
+    let weights = |options: &str| {
+        let line = format!("run {SHORT} --method scratch --set finetune.epochs=3 --checkpoint-every 0 {options}");
+        let record = finish(tones.path(), &line);
+        let run = format!("runs/tones/scratch/{}-flex-fp32-s0/finetune", record.plan_hash);
+        let files = fs::read_dir(tones.path().join(run)).unwrap();
+        let newest = files.map(|entry| entry.unwrap().path()).max().unwrap();
+        from_safetensors(&fs::read(newest).unwrap()).unwrap().0
+    };
+    let part = |weights: &Weights, name: &str| {
+        weights
+            .iter()
+            .filter(|(key, _)| key.starts_with(name))
+            .map(|(_, values)| values.clone())
+            .collect::<Vec<_>>()
+    };
+    let (slow, quick) = (
+        weights("--set finetune.head_epochs=3"),
+        weights("--set finetune.head_epochs=3 --set finetune.rate=2e-3"),
+    );
+    assert!(!part(&slow, "model.encoder.").is_empty());
+    assert_eq!(part(&slow, "model.encoder."), part(&quick, "model.encoder."));
+    assert_ne!(part(&slow, "model.head."), part(&quick, "model.head."));
+    let both = weights("--set finetune.head_epochs=1");
+    assert_ne!(part(&slow, "model.encoder."), part(&both, "model.encoder."));
 }
 
 #[test]

@@ -67,6 +67,7 @@ mod tests {
             symbols: super::super::plan::Symbols::Characters,
             utterances: None,
             epochs: 1,
+            head_epochs: None,
             rate: 1.0,
             warmup_epochs: 0.0,
             batch: 1,

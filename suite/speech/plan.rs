@@ -125,6 +125,9 @@ pub struct CtcTraining {
     pub utterances: Option<usize>,
     /// Passes over them.
     pub epochs: usize,
+    /// The first of these passes, in which the head learns alone (`finetune`; wav2vec 2.0, section 4.3, arXiv 2006.11477).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head_epochs: Option<usize>,
     /// Learning rate after the warm-up; a cosine leads from there to 0.
     pub rate: f64,
     /// Length of the linear warm-up, in epochs.

@@ -125,7 +125,10 @@ struct State {
 struct Training<'a, 'b, B: TrainBackend> {
     subject: &'a Subject<'b, B>,
     values: &'a CtcTraining,
+    protocol: Protocol,
     phase: &'static str,
+    /// Steps in which the head learns alone.
+    frozen_steps: u64,
     seed: Seed,
     folder: PathBuf,
     symbols: Inventory,
@@ -150,9 +153,6 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
             encoder: weights::load(encoder, &weights::collect(subject.encoder))?,
             head: init.linear("head", subject.plan.model.dim, symbols.count(), true),
         };
-        if protocol == Protocol::LinearProbe {
-            model.encoder = model.encoder.no_grad();
-        }
         let mut optimizer = AdamW::new(adamw(values));
         let data = subject.set.facts.manifest_sha256.clone();
         let folder = subject.folder.join(phase);
@@ -180,7 +180,9 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
         Ok(Self {
             subject,
             values,
+            protocol,
             phase,
+            frozen_steps: 0,
             seed,
             folder,
             symbols,
@@ -199,6 +201,10 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
         let batches = Batches::new(set, &self.drawn, values.batch, seed);
         let per_epoch = batches.steps_per_epoch();
         let steps = per_epoch * values.epochs as u64;
+        self.frozen_steps = match self.protocol {
+            Protocol::Finetune => per_epoch * values.head_epochs.unwrap_or(0) as u64,
+            Protocol::LinearProbe | Protocol::Knn => steps,
+        };
         let loop_over = Steps {
             phase: self.phase,
             range: self.state.step..steps,
@@ -227,8 +233,14 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
 
     /// The loss of one batch; None if every text is too long for its sound, which drawing has left out.
     fn loss(&self, input: &Stacked) -> Option<Tensor<B, 1>> {
-        let (frames, _) = padded::<B>(input, self.subject.plan, self.subject.device);
-        let hidden = self.model.encoder.encode(&frames);
+        let Subject { plan, device, .. } = *self.subject;
+        let hidden = if self.state.step < self.frozen_steps {
+            let (frames, _) = padded::<B::InnerBackend>(input, plan, device);
+            Tensor::from_inner(self.model.encoder.valid().encode(&frames))
+        } else {
+            let (frames, _) = padded::<B>(input, plan, device);
+            self.model.encoder.encode(&frames)
+        };
         let texts: Option<Vec<Vec<usize>>> = input
             .utterances
             .iter()

@@ -102,6 +102,11 @@ impl CtcTraining {
             warmup_epochs: self.warmup_epochs,
         };
         length.validate(section)?;
+        require(
+            self.head_epochs.unwrap_or(0) <= self.epochs,
+            &key("head_epochs"),
+            || format!("more than {section}.epochs, {}", self.epochs),
+        )?;
         at_least_one(&key("batch"), self.batch)?;
         at_least_one(&key("utterances"), self.utterances.unwrap_or(1))?;
         share(&key("beta1"), self.beta1)?;
