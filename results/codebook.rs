@@ -130,8 +130,13 @@ pub enum CodebookError {
 impl CodebookCounts {
     /// Nothing counted yet: `levels` codebooks of `codes` codes each.
     pub fn new(levels: usize, codes: usize) -> Self {
+        Self::of_sizes(&vec![codes; levels])
+    }
+
+    /// Nothing counted yet: codebooks of so many codes.
+    pub fn of_sizes(codes: &[usize]) -> Self {
         Self {
-            levels: vec![vec![0; codes]; levels],
+            levels: codes.iter().map(|&codes| vec![0; codes]).collect(),
         }
     }
 

@@ -50,6 +50,15 @@ impl<B: Backend> Labeller<B> {
         }
     }
 
+    /// Books that give a label to each frame.
+    pub fn levels(&self) -> usize {
+        match self {
+            Self::BestRq(quantizer) => quantizer.books.len(),
+            // the anchor label and the enhanced one
+            Self::Birq(..) => 2,
+        }
+    }
+
     /// What brings frames to mean 0 and deviation 1.
     pub fn standard(&self) -> &Standard<B> {
         match self {

@@ -14,6 +14,7 @@ use bridle::codebook::{index_rows, unit};
 use bridle::config::{Geometry, StackConfig};
 use bridle::conformer::{Conformer, ConformerConfig};
 use bridle::ctc::{ctc_loss_mean, ctc_losses};
+use bridle::distilled::DistilledBook;
 use bridle::encoder::Vit;
 use bridle::frames::{Frames, spans};
 use bridle::init::Init;
@@ -132,6 +133,35 @@ impl Check for BestRqLabels {
 #[test]
 fn labels_are_those_of_best_rq() {
     on_every_backend(&BestRqLabels);
+}
+
+struct Distilled;
+
+impl Check for Distilled {
+    fn on<B: TrainBackend>(&self, device: &B::Device) {
+        let case = case("distilled_book");
+        let (batch, times, dim) = (case.size("batch"), case.size("frames"), case.size("code_dim"));
+        let book = DistilledBook::<B> {
+            codes: Param::from_tensor(case.tensor("codebook", device)).set_require_grad(true),
+        };
+        let projected: Tensor<B, 3> = case.tensor("projected", device);
+        let rows = projected.clone().reshape([batch * times, dim]);
+        let labels: Vec<i64> = book.labels(rows).into_data().iter::<i64>().collect();
+        case.check_ints("labels", &labels);
+        let visible: Tensor<B, 2> = case.tensor("visible", device);
+        let visible = visible.unsqueeze_dim(2);
+        let loss = book.loss(projected, case.tensor("features", device), visible);
+        let grads = loss.backward();
+        case.check_values("loss", &values(loss.inner()));
+        let grad = book.codes.val().grad(&grads).unwrap();
+        case.check::<B::InnerBackend, 2>("grad_codebook", grad);
+        finish(case);
+    }
+}
+
+#[test]
+fn the_second_book_learns_how_frames_are_alike() {
+    on_every_backend(&Distilled);
 }
 
 /// Anchor labels are not looked at here.

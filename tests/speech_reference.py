@@ -379,10 +379,63 @@ def ctc():
     case.write()
 
 
+def distillation(codebook, projected, features, visible):
+    """Loss of each sequence by loops over pairs of visible frames, and the labels."""
+    losses, labels = [], []
+    for x, h, shown in zip(projected, features, visible):
+        nearest = square_distances(unit(x), unit(codebook)).argmin(-1)
+        labels.append(nearest)
+        times = [t for t in range(len(x)) if shown[t] > 0]
+        total = torch.zeros((), dtype=torch.float64)
+        for t, s in itertools.product(times, times):
+            in_layer = F.cosine_similarity(h[t], h[s], dim=0)
+            in_codes = F.cosine_similarity(codebook[nearest[t]], codebook[nearest[s]], dim=0)
+            total = total + (in_layer - in_codes).abs()
+        losses.append(total / len(times))
+    return torch.stack(losses), torch.stack(labels)
+
+
+def distilled_book():
+    normal = draws(6)
+    batch, time, codes, dim, width = 2, 9, 12, 6, 10
+    projected, features, codebook = normal(batch, time, dim), normal(batch, time, width), normal(codes, dim)
+    visible = torch.tensor([[1, 1, 0, 0, 1, 1, 1, 1, 1], [1, 0, 1, 1, 1, 1, 0, 0, 0]], dtype=torch.float64)
+    codebook.requires_grad_(True)
+    losses, labels = distillation(codebook, projected, features, visible)
+    loss = losses.mean()
+    (grad,) = torch.autograd.grad(loss, codebook)
+    step = 1e-6
+    with torch.no_grad():
+        for code, column in itertools.product(range(codes), range(dim)):
+            moved = [codebook.clone(), codebook.clone()]
+            moved[0][code, column] += step
+            moved[1][code, column] -= step
+            up, down = (distillation(book, projected, features, visible)[0].mean() for book in moved)
+            assert abs((up - down) / (2 * step) - grad[code, column]) < 1e-6, (code, column)
+    apart = square_distances(unit(projected), unit(codebook.detach()))
+    assert margin(apart) > 1e-4, margin(apart)
+    case = Case(
+        "distilled_book",
+        {"batch": batch, "frames": time, "codes": codes, "code_dim": dim, "width": width},
+        [
+            "hard assignment: each frame stands for its nearest code, both at unit length",
+            "a sequence's sum over all pairs of visible frames, each with itself too, is divided by their number; then the mean",
+        ],
+    )
+    case.add("projected", projected, "input", "frames after the projection [B, T, d]")
+    case.add("features", features, "input", "a layer's features [B, T, D]")
+    case.add("visible", visible, "input", "1 for frames that count [B, T]")
+    case.add("codebook", codebook, "random", "[K, d]")
+    case.add("labels", labels, "expected", "nearest codes [B, T]")
+    case.add("loss", loss, "expected", "")
+    case.add("grad_codebook", grad, "expected", "d loss / d codebook [K, d]")
+    case.write()
+
+
 def main():
     OUT.mkdir(exist_ok=True)
     torch.set_num_threads(1)
-    for make in (best_rq, gumbel_label, birq_step, ctc):
+    for make in (best_rq, gumbel_label, birq_step, ctc, distilled_book):
         make()
         print(make.__name__)
 

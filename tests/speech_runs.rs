@@ -230,17 +230,21 @@ fn words_and_letters_are_learnt_and_a_language_model_is_heeded() {
 
 #[test]
 fn a_run_that_is_killed_and_resumed_ends_in_the_same_record() {
-    for method in [
-        "--method relabel --set relabel.clusters=8 --set refine.projection=pca",
-        "--quantizer rq",
+    // 24 steps of relabel, 30 of rq, 12 of best-rq, whose second book learns from the fourth on
+    for (method, kills) in [
+        (
+            "--method relabel --set relabel.clusters=8 --set refine.projection=pca",
+            [2, 9, 14],
+        ),
+        ("--quantizer rq", [2, 9, 14]),
+        ("--method best-rq --set refine.distilled_codes=12", [2, 5, 8]),
     ] {
-        // 24 steps of relabel, 30 of rq
         let options = format!("{method} {PRETRAINED} --set pretrain.encoder.epochs=2");
         let unbroken = Tones::new(48, 8).record(&options);
         let tones = Tones::new(48, 8);
         let line = format!("run {SHORT} {options} --checkpoint-every 0 --resume");
         // every start gets some steps further before it is killed
-        for steps in [2, 9, 14] {
+        for steps in kills {
             let mut command = Command::new(env!("CARGO_BIN_EXE_bridle-bench"));
             command.args(line.split_whitespace()).current_dir(tones.path());
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -304,6 +308,23 @@ fn codes_that_follow_their_frames_and_several_books_train() {
             .collect::<Vec<_>>()
     };
     assert_ne!(codes(&record), codes(&plain), "moved codes give other labels");
+    let second = |from: f64| {
+        let options = format!("--set refine.distilled_codes=12 --set refine.distilled_from={from:?} {PRETRAINED}");
+        tones.record(&format!("--method best-rq {options}"))
+    };
+    let (learnt, drawn) = (second(0.3), second(0.99));
+    let sizes: Vec<usize> = learnt.phases[0].codebooks.iter().map(|level| level.codes).collect();
+    assert_eq!(sizes, [16, 12]);
+    assert_eq!(
+        codes(&learnt)[0].to_bits(),
+        codes(&drawn)[0].to_bits(),
+        "the first book stays as it is"
+    );
+    assert_ne!(
+        codes(&learnt)[1].to_bits(),
+        codes(&drawn)[1].to_bits(),
+        "the second one learns"
+    );
 }
 
 #[test]

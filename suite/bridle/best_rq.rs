@@ -164,6 +164,11 @@ impl<B: Backend> RandomQuantizer<B> {
         }
     }
 
+    /// Rows [N, F] as the first book sees them: [N, d].
+    pub fn projected(&self, rows: Tensor<B, 2>) -> Tensor<B, 2> {
+        self.standard.apply(rows).matmul(self.books[0].projection.val())
+    }
+
     /// The labels of rows [N, F]: [N, Q].
     pub fn labels(&self, rows: Tensor<B, 2>) -> Tensor<B, 2, Int> {
         let rows = self.standard.apply(rows);

@@ -1,6 +1,6 @@
 //! Batches of sequences of different lengths: padded, with masks that keep the padding out of everything.
 
-use burn::tensor::backend::Backend;
+use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 
 /// Added to the score of a key that must not be seen: its weight is then exactly 0 in 32-bit numbers.
@@ -66,6 +66,17 @@ impl<B: Backend> Frames<B> {
     pub fn filled(&self, hidden: Tensor<B, 3, Bool>, filling: Tensor<B, 3>) -> Self {
         let hidden = hidden.expand(self.x.dims());
         self.with(self.x.clone().mask_where(hidden, filling))
+    }
+}
+
+impl<B: AutodiffBackend> Frames<B> {
+    /// The same frames without a graph.
+    pub fn inner(&self) -> Frames<B::InnerBackend> {
+        Frames {
+            x: self.x.clone().inner(),
+            valid: self.valid.clone().inner(),
+            scores: self.scores.clone().map(Tensor::inner),
+        }
     }
 }
 

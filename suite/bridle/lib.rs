@@ -14,7 +14,8 @@
 //! * [`pretrain`]: losses and steps of both phases and of joint training
 //! * [`classifier`]: the encoder with a head, for fine-tuning
 //! * [`best_rq`], [`birq`]: the methods of fixed random labels and of labels that the encoder improves itself, over
-//!   [`frames`] of sequences of different lengths, with the [`conformer`]; [`ctc`]: the loss of transcripts
+//!   [`frames`] of sequences of different lengths, with the [`conformer`]; [`distilled`]: a second book whose codes learn;
+//!   [`ctc`]: the loss of transcripts
 //! * [`optimizer`]: AdamW over named parameters
 //! * [`weights`]: parameters by name, for checkpoints and exchange
 
@@ -26,6 +27,7 @@ pub mod config;
 pub mod conformer;
 pub mod ctc;
 pub mod decoder;
+pub mod distilled;
 pub mod encoder;
 pub mod estimator;
 pub mod frame_tokenizer;

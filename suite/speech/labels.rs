@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 pub struct FrameLabels {
     codes: HashMap<usize, Vec<u16>>,
     levels: usize,
-    /// Codes in each codebook, K.
+    /// Codes in the greatest codebook.
     size: usize,
     counts: CodebookCounts,
 }
@@ -50,7 +50,8 @@ pub fn valid_rows(lengths: &[usize]) -> Vec<usize> {
 }
 
 impl FrameLabels {
-    /// Takes the codes [M, Q], below `size`, that `codes` gives for the valid frames of so many utterances at a time.
+    /// Takes the codes [M, Q] of Q books of these sizes that `codes` gives for the valid frames of so many utterances at a
+    /// time.
     ///
     /// # Errors
     /// If an utterance cannot be read any more.
@@ -58,7 +59,7 @@ impl FrameLabels {
         set: &SpeechSet,
         plan: &SpeechPlan,
         utterances: &[usize],
-        size: usize,
+        sizes: &[usize],
         progress: &TerminalProgress,
         device: &B::Device,
         mut codes: impl FnMut(&Frames<B>, Tensor<B, 1, Int>) -> Tensor<B, 2, Int>,
@@ -68,27 +69,25 @@ impl FrameLabels {
         let mut sorted = utterances.to_vec();
         sorted.sort_by_key(|&index| length(set, index));
         progress.start("labels", sorted.len() as u64);
-        let (mut found, mut counts, mut levels) = (HashMap::with_capacity(sorted.len()), None, 1);
+        let (mut found, mut counts) = (HashMap::with_capacity(sorted.len()), CodebookCounts::of_sizes(sizes));
         for utterances in sorted.chunks(batch) {
             let input = Stacked::read(set, utterances.to_vec())?;
             let (frames, rows) = padded(&input, plan, device);
             let given = codes(&frames, rows);
-            [_, levels] = given.dims();
             let given: Vec<i64> = given.into_data().iter::<i64>().collect();
-            let counts = counts.get_or_insert_with(|| CodebookCounts::new(levels, size));
             counts.add(&given).expect("labels are codes of their own codebooks");
             let mut given = given.into_iter().map(|code| code as u16);
             for (&index, length) in input.utterances.iter().zip(&input.lengths) {
-                found.insert(index, given.by_ref().take(length * levels).collect());
+                found.insert(index, given.by_ref().take(length * sizes.len()).collect());
             }
             progress.advance(utterances.len() as u64);
         }
         progress.finish();
         Ok(Self {
             codes: found,
-            levels,
-            size,
-            counts: counts.unwrap_or_else(|| CodebookCounts::new(1, 1)),
+            levels: sizes.len(),
+            size: sizes.iter().copied().max().unwrap_or(1),
+            counts,
         })
     }
 

@@ -92,6 +92,14 @@ pub struct Refine {
     pub projection: Projection,
     /// After every so many steps each code moves to the centroid of its frames; none: never.
     pub centroids_every: Option<u64>,
+    /// Codes of a second book that learns from the encoder (`best-rq`); none: no such book.
+    pub distilled_codes: Option<usize>,
+    /// Layers below the features that it learns from.
+    pub distilled_layer: usize,
+    /// The share of training after which it begins to learn.
+    pub distilled_from: f64,
+    /// Weight of its loss.
+    pub distilled_weight: f64,
 }
 
 choices! {

@@ -23,6 +23,7 @@ use crate::train::{RESTART_EVERY, State, TrainError, adamw, batch_statistics, sc
 use bridle::best_rq::{LayeredEncoder, MaskedModel, layer_features};
 use bridle::codebook::{SeededPicks, index_rows};
 use bridle::conformer::Conformer;
+use bridle::distilled::{DistilledBook, two_books_loss};
 use bridle::frame_tokenizer::{FrameTeacher, frame_tokenizer_loss};
 use bridle::frames::Frames;
 use bridle::init::Init;
@@ -36,7 +37,7 @@ use bridle_results::record::{Loss, Phase as PhaseRecord};
 use bridle_seed::Seed;
 use bridle_tasks::{DataError, SpeechSet};
 use burn::module::AutodiffModule;
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -86,8 +87,11 @@ pub struct SpeechTrainer<'a, B: TrainBackend> {
     optimizer: AdamW<B>,
     /// Random codes (all but `bridle`).
     labeller: Option<Labeller<B>>,
+    /// A book that learns from the encoder (`best-rq` with `refine.distilled_codes`).
+    second_book: Option<DistilledBook<B>>,
     /// Tokenizer and estimator (`bridle`).
     teacher: Option<FrameTeacher<B>>,
+    /// Of the teacher, or of the second book.
     teacher_optimizer: AdamW<B>,
     /// The first round's encoder, whose features are the second one's labels (`relabel`).
     first: Option<Conformer<B>>,
@@ -112,14 +116,17 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
         };
         let resumed = saved.as_ref().map(|(_, state)| state.total_steps);
         let init = Init::<B>::new(context.seed.child("weights"), device);
+        let distilled = plan.refine.as_ref().and_then(|refine| refine.distilled_codes);
         let mut trainer = Self {
             log: MetricsLog::open(&context.folder.join("metrics.jsonl"), resumed)?,
             phases: plan.phases(),
             model: Trained::new(fresh_model(
                 plan,
-                quantizer.levels * quantizer.codes,
+                quantizer.levels * quantizer.codes + distilled.unwrap_or(0),
                 &init.child("student"),
             )),
+            second_book: distilled
+                .map(|codes| DistilledBook::new(codes, quantizer.code_dim, &init.child("second-book"))),
             labeller: labeller(context, quantizer, &init.child("labels"), device)?,
             teacher: model::teacher(plan, &init.child("teacher")),
             optimizer: AdamW::new(adamw(pretrain)),
@@ -163,6 +170,9 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
         }
         if let Some(Labeller::BestRq(random)) = &mut self.labeller {
             **random = weights::load(random.as_ref().clone(), &under(&saved, "labels."))?;
+        }
+        if let Some(book) = self.second_book.take() {
+            self.second_book = Some(weights::load(book, &under(&saved, "second_book."))?);
         }
         let (adamw, [student, teacher]) = (adamw(self.pretrain), state.optimizer_steps);
         let load = |part: &str, steps: u64| AdamW::load(adamw, &under(&saved, part), steps, &self.device);
@@ -243,7 +253,7 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
             let codes = |frames: &Frames<B::InnerBackend>, rows| {
                 refine::nearest_mean(layer_features(&first, values.layer, frames, rows), means.clone())
             };
-            return Ok(Labels::Kept(self.collect(values.clusters, codes)?));
+            return Ok(Labels::Kept(self.collect(&[values.clusters], codes)?));
         }
         match &self.labeller {
             Some(labeller) => Ok(Labels::InStep(labeller.clone())),
@@ -263,9 +273,8 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
         } else {
             Source::Network
         };
-        let labels = self.collect(self.quantizer.codes, |frames, rows| {
-            tokenizer.codes(frames, rows, source, picks)
-        })?;
+        let sizes = vec![self.quantizer.codes; self.quantizer.levels];
+        let labels = self.collect(&sizes, |frames, rows| tokenizer.codes(frames, rows, source, picks))?;
         // codebooks may have started on the first batch
         let own = self.teacher.as_mut().map(|teacher| &mut teacher.tokenizer.quantizer);
         if let Some(own) = own {
@@ -276,9 +285,10 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
         Ok(labels)
     }
 
+    /// Codes of all training utterances from books of these sizes.
     fn collect(
         &self,
-        size: usize,
+        sizes: &[usize],
         codes: impl FnMut(
             &Frames<B::InnerBackend>,
             Tensor<B::InnerBackend, 1, burn::tensor::Int>,
@@ -291,7 +301,7 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
             progress,
             ..
         } = *self.context;
-        FrameLabels::collect(set, plan, train, size, progress, &self.device, codes)
+        FrameLabels::collect(set, plan, train, sizes, progress, &self.device, codes)
     }
 
     /// Codebooks as at the very beginning: a tokenizer phase starts them anew, as on patches.
@@ -317,8 +327,18 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
             Some(Labels::Kept(labels)) => labels,
             Some(Labels::InStep(labeller)) => {
                 let (labeller, encoder) = (labeller.valid(), self.model.encoder.valid());
-                self.collect(self.quantizer.codes, |frames, rows| {
-                    labeller.codes(&encoder, frames, rows)
+                let second = self.second_book.as_ref().map(|book| book.valid());
+                let mut sizes = vec![self.quantizer.codes; labeller.levels()];
+                sizes.extend(second.as_ref().map(|book| book.codes.dims()[0]));
+                self.collect(&sizes, |frames, rows| {
+                    let codes = labeller.codes(&encoder, frames, rows.clone());
+                    match (&labeller, &second) {
+                        (Labeller::BestRq(random), Some(book)) => {
+                            let second = book.labels(random.projected(frames.rows(rows)));
+                            Tensor::cat(vec![codes, second], 1)
+                        }
+                        _ => codes,
+                    }
                 })?
             }
             None => self.tokenizer_labels(&mut picks)?,
@@ -371,6 +391,10 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
             ("student.", weights::collect(&*self.model)),
             ("teacher.", teacher.unwrap_or_default()),
             ("labels.", random),
+            (
+                "second_book.",
+                self.second_book.as_ref().map(weights::collect).unwrap_or_default(),
+            ),
             ("first.", self.first.as_ref().map(weights::collect).unwrap_or_default()),
             ("student_optimizer.", self.optimizer.save()),
             ("teacher_optimizer.", self.teacher_optimizer.save()),
@@ -439,8 +463,14 @@ impl<B: TrainBackend> PhaseLearner<'_, '_, B> {
         let (frames, _) = padded(input, plan, &trainer.device);
         let standard = model::standard(plan, &trainer.init);
         let masked = with_noise(&frames, mask, rows.clone(), &standard, &draws("noise"));
-        let (loss, values) = match &self.labels {
-            Some(Labels::InStep(labeller)) => labeller.loss(&trainer.model, &frames, &masked, rows, &draws("gumbel")),
+        let (loss, mut values) = match &self.labels {
+            Some(Labels::InStep(labeller)) => match (labeller, &trainer.second_book) {
+                (Labeller::BestRq(random), Some(second)) => {
+                    let loss = two_books_loss(&*trainer.model, random, second, &frames, &masked, rows);
+                    (loss.clone(), vec![("loss", loss.inner())])
+                }
+                _ => labeller.loss(&trainer.model, &frames, &masked, rows, &draws("gumbel")),
+            },
             Some(Labels::Kept(labels)) => {
                 let codes = labels.rows(input, &hidden, &trainer.device);
                 let loss = prediction_loss(trainer.model.logits(&masked, rows), codes);
@@ -449,6 +479,11 @@ impl<B: TrainBackend> PhaseLearner<'_, '_, B> {
             None => unreachable!("a masked phase has labels"),
         };
         let grads = loss.backward();
+        values.extend(
+            self.distil(input, &hidden, &frames, &masked, rate)
+                .map(|loss| ("distillation", loss)),
+        );
+        let trainer = &mut *self.trainer;
         let optimizer = &mut trainer.optimizer;
         trainer
             .model
@@ -457,6 +492,48 @@ impl<B: TrainBackend> PhaseLearner<'_, '_, B> {
             values,
             codebooks: None,
         }
+    }
+
+    /// Moves the second book's codes towards how alike the visible frames are in the middle of the encoder. Gives the loss;
+    /// None where there is no such book, or training has not come so far.
+    fn distil(
+        &mut self,
+        input: &Stacked,
+        hidden: &[usize],
+        frames: &Frames<B>,
+        masked: &Frames<B>,
+        rate: f64,
+    ) -> Option<Tensor<B::InnerBackend, 1>> {
+        let trainer = &mut *self.trainer;
+        let refine = trainer.context.plan.refine.as_ref()?;
+        let steps = self.per_epoch * self.phase.length.epochs as u64;
+        let Some(Labels::InStep(Labeller::BestRq(random))) = &self.labels else {
+            return None;
+        };
+        if (trainer.state.step as f64) < refine.distilled_from * steps as f64 {
+            return None;
+        }
+        let book = trainer.second_book.take()?;
+        let [batch, times, width] = frames.x.dims();
+        let mut visible = vec![0.0f32; batch * times];
+        valid_rows(&input.lengths)
+            .into_iter()
+            .for_each(|row| visible[row] = 1.0);
+        hidden.iter().for_each(|&row| visible[row] = 0.0);
+        let visible = Tensor::from_data(TensorData::new(visible, [batch, times, 1]), &trainer.device);
+        let projected = random.projected(frames.x.clone().reshape([batch * times, width]));
+        let [_, dim] = projected.dims();
+        let (encoder, masked) = (trainer.model.encoder.valid(), masked.inner());
+        let features = encoder.of_frames(encoder.pass(encoder.enter(&masked), 0..refine.distilled_layer, &masked));
+        let loss = book.loss(
+            projected.reshape([batch, times, dim]),
+            Tensor::from_inner(features),
+            visible,
+        );
+        let grads = loss.clone().mul_scalar(refine.distilled_weight).backward();
+        let optimizer = &mut trainer.teacher_optimizer;
+        trainer.second_book = Some(optimizer.step(book, &grads, rate, &UniformRate));
+        Some(loss.inner())
     }
 
     fn tokenizer_step(&mut self, input: &Stacked, rate: f64) -> StepLoss<B> {

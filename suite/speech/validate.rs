@@ -25,7 +25,7 @@ impl SpeechPlan {
             birq.validate(self.model.depth, self.quantizer.as_ref())?;
         }
         if let Some(refine) = &self.refine {
-            refine.validate()?;
+            refine.validate(self.method, self.model.depth)?;
         }
         self.validate_relabel()?;
         let trainings = [("probe", &self.probe), ("finetune", &self.finetune)];
@@ -86,10 +86,25 @@ fn validate_mask(mask: &Mask) -> Result<(), PlanError> {
 }
 
 impl Refine {
-    fn validate(&self) -> Result<(), PlanError> {
+    fn validate(&self, method: Method, depth: usize) -> Result<(), PlanError> {
         require(self.centroids_every != Some(0), "refine.centroids_every", || {
             "must be at least 1, or none".to_owned()
-        })
+        })?;
+        let codes = "refine.distilled_codes";
+        require(self.distilled_codes.is_none_or(|codes| codes >= 2), codes, || {
+            "must be at least 2, or none".to_owned()
+        })?;
+        require(
+            self.distilled_codes.is_none() || method == Method::BestRq,
+            codes,
+            || format!("method `{method}` has no place for a second book; `best-rq` has"),
+        )?;
+        let layer = self.distilled_layer;
+        require((1..=depth).contains(&layer), "refine.distilled_layer", || {
+            format!("{layer} is not between 1 and model.depth, {depth}")
+        })?;
+        share("refine.distilled_from", self.distilled_from)?;
+        not_negative("refine.distilled_weight", self.distilled_weight)
     }
 }
 
