@@ -47,7 +47,7 @@ impl Dtype {
 pub enum Earlier {
     /// Take over a finished pretraining with the same hash, start everything else anew.
     Reuse,
-    /// Go on from the newest valid checkpoint of the same plan, backend, seed and fold.
+    /// Go on from the newest valid checkpoint of the same plan, backend, seed and fold; without one as `Reuse` does.
     Resume,
     /// Go on in this folder, whose plan must be the same.
     ResumeIn(PathBuf),
@@ -63,6 +63,15 @@ impl Earlier {
             None => Self::Reuse,
             Some(None) => Self::Resume,
             Some(Some(folder)) => Self::ResumeIn(folder.clone()),
+        }
+    }
+
+    /// Whether a finished pretraining with the same hash may be taken over: with `--resume` where no checkpoint was `found`.
+    pub(crate) const fn may_take_over(&self, found: bool) -> bool {
+        match self {
+            Self::Reuse => true,
+            Self::Resume => !found,
+            Self::ResumeIn(_) | Self::Fresh => false,
         }
     }
 }

@@ -220,6 +220,10 @@ fn a_polite_stop_leaves_a_checkpoint_and_the_documented_code() {
     let again = run(folder, "--resume");
     assert!(again.status.success());
     assert_eq!(outcome(folder).0.id, record.id);
+    // a run without a checkpoint of its own starts from the pretraining that is there
+    let other = run(folder, "--resume --protocol linear-probe,knn");
+    let told = String::from_utf8_lossy(&other.stderr);
+    assert!(other.status.success() && told.contains("takes over"), "{told}");
 }
 
 #[test]

@@ -24,6 +24,9 @@ impl<'a> Group<'a> {
     }
 }
 
+/// Stands for a value that a plan has no place for, such as the recipe of speech.
+const NOT_PLANNED: &str = "-";
+
 /// What tells groups of one method apart.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Setting {
@@ -34,7 +37,7 @@ struct Setting {
 
 impl Setting {
     fn of(record: &RunRecord) -> Self {
-        let word = |key| record.plan_word(key).unwrap_or("-").to_string();
+        let word = |key| record.plan_word(key).unwrap_or(NOT_PLANNED).to_string();
         Self {
             preset: word("preset"),
             recipe: word("recipe"),
@@ -216,7 +219,7 @@ impl Labels {
         for (i, (name, value)) in first.setting.values().into_iter().enumerate() {
             if groups.iter().any(|group| group.setting.values()[i].1 != value) {
                 labels.varying.push(i);
-            } else {
+            } else if value != NOT_PLANNED {
                 shared.push(format!("{name} {value}"));
             }
         }

@@ -206,16 +206,16 @@ impl<'a> OneRun<'a> {
             });
         };
         let resumes = matches!(self.request.earlier, Earlier::Resume | Earlier::ResumeIn(_));
-        if self.request.earlier == Earlier::Reuse
-            && let Some(found) = self.reuse::<B>(&shared, device)?
-        {
-            return Ok(found);
-        }
         let saved = if resumes {
             checkpoint::newest::<State>(&self.folder).map_err(train_failure)?
         } else {
             None
         };
+        if self.request.earlier.may_take_over(saved.is_some())
+            && let Some(found) = self.reuse::<B>(&shared, device)?
+        {
+            return Ok(found);
+        }
         if saved
             .as_ref()
             .is_some_and(|(_, state)| !state.fits(&self.dataset.facts.manifest_sha256))

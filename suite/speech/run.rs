@@ -205,15 +205,15 @@ impl<'a> OneRun<'a> {
                 phases: Vec::new(),
             });
         };
-        if request.earlier == Earlier::Reuse
-            && let Some(found) = self.reuse::<B>(&shared, device)?
-        {
-            return Ok(found);
-        }
         let saved = match self.resumes {
             true => checkpoint::newest::<State>(&self.folder).map_err(train_failure)?,
             false => None,
         };
+        if request.earlier.may_take_over(saved.is_some())
+            && let Some(found) = self.reuse::<B>(&shared, device)?
+        {
+            return Ok(found);
+        }
         if saved
             .as_ref()
             .is_some_and(|(_, state)| !state.fits(&set.facts.manifest_sha256))
