@@ -190,19 +190,12 @@ fn percentiles(sorted: &[f64], level: f64) -> (f64, f64) {
     (quantile(sorted, 0.5 - level / 2.0), quantile(sorted, 0.5 + level / 2.0))
 }
 
-/// Percentiles corrected for the median bias of the resampled values (Efron 1981): where more than half of them exceed
-/// the estimate, the estimate is taken to exceed the truth as often. Panics as [`percentiles`] does.
-fn corrected_percentiles(sorted: &[f64], level: f64, estimate: f64) -> (f64, f64) {
-    let (below, not_above) = (
-        sorted.partition_point(|&value| value < estimate),
-        sorted.partition_point(|&value| value <= estimate),
-    );
-    // half a resample from the ends, so that the correction stays finite
-    let ends = 0.5 / sorted.len() as f64;
-    let share = (below + not_above) as f64 / (2.0 * sorted.len() as f64);
-    let bias = normal_quantile(share.clamp(ends, 1.0 - ends));
-    let end = |z: f64| quantile(sorted, Normal::standard().cdf(2.0 * bias + z));
-    (end(-two_sided(level)), end(two_sided(level)))
+/// The same about the estimate: the ends' distances from the mean of the resampled values, laid at the estimate. For a
+/// statistic that resampling shifts by more than it says of the estimate itself. Panics as [`percentiles`] does.
+fn centred_percentiles(sorted: &[f64], level: f64, estimate: f64) -> (f64, f64) {
+    let (low, high) = percentiles(sorted, level);
+    let shift = estimate - sorted.iter().sum::<f64>() / sorted.len() as f64;
+    (low + shift, high + shift)
 }
 
 /// McNemar's exact test (1947), two-sided: how likely at least so uneven a split of the samples on which two systems

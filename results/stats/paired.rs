@@ -3,7 +3,7 @@
 //! The unit is always the sample. What several seeds of one method say of a sample hangs together, so that a sample is
 //! drawn, or exchanged, in all seeds at once. Folds hold different samples and are each drawn from on their own.
 
-use super::{Interval, corrected_percentiles, mean, percentiles, resample};
+use super::{Interval, centred_percentiles, mean, percentiles, resample};
 use crate::metric::{ClassOrder, Metric, MetricError, Ranking, ranks, single_labels};
 use bridle_seed::{Seed, Stream};
 use std::collections::BTreeMap;
@@ -138,9 +138,10 @@ impl Paired {
 /// Bootstrap interval of any metric of one run over its test samples, drawn as in [`Paired::bootstrap`]. None where the
 /// metric is undefined, also in a resample only. Panics if `resamples` is 0 or `level` does not lie between 0 and 1.
 ///
-/// The percentiles of ranking metrics are corrected for bias (Efron 1981): a sample that is drawn twice supports its own
-/// rank, so that average precision comes out too high in resamples. In a difference of two systems most of that cancels,
-/// and correcting it would cost more coverage than it gives.
+/// The percentiles of ranking metrics are laid about the estimate: a sample that is drawn twice supports its own rank, so that
+/// average precision comes out too high in resamples, the more so the rarer a class is. Where that shift exceeds the spread,
+/// corrections for median bias (Efron 1981) fall together into one end: of simulated data with 16 positives of 400 they held
+/// the truth in 76 of 100 cases, these in 97. In a difference of two systems most of the shift cancels.
 ///
 /// # Errors
 /// As [`Metric::of`].
@@ -159,15 +160,15 @@ pub fn bootstrap_metric(
     let interval = |(estimate, values): (f64, Vec<f64>)| {
         let folds = std::slice::from_ref(&fold);
         // a share of right samples has no bias to correct
-        let (correction, (low, high)) = match metric.first_classes() {
+        let (form, (low, high)) = match metric.first_classes() {
             Some(_) => ("", percentiles(&values, level)),
-            None => ("bias-corrected-", corrected_percentiles(&values, level, estimate)),
+            None => ("centred-", centred_percentiles(&values, level, estimate)),
         };
         Interval {
-            low,
-            high,
+            low: if metric == Metric::DPrime { low } else { low.max(0.0) },
+            high: if metric == Metric::DPrime { high } else { high.min(1.0) },
             level,
-            method: format!("{correction}{}", method(folds)),
+            method: format!("{form}{}", method(folds)),
             n: fold.samples as u64,
         }
     };

@@ -176,6 +176,44 @@ fn the_interval_of_average_precision_covers_it() {
     }
 }
 
+/// Ten classes of some 16 positives among 400 samples, told apart poorly: the case in which resampling shifts average
+/// precision by more than its spread.
+#[test]
+fn the_interval_of_average_precision_covers_it_for_rare_classes() {
+    let simulate = |simulation: usize| {
+        let mut stream = stream("rare", simulation);
+        let (mut targets, mut scores) = (vec![Vec::new(); 400], Vec::new());
+        for targets in &mut targets {
+            for class in 0..10u32 {
+                let positive = stream.uniform_f64() < 0.04;
+                if positive {
+                    targets.push(class);
+                }
+                scores.push(stream.normal() + if positive { 0.3 } else { 0.0 });
+            }
+        }
+        let seed = Seed::root(stream.bits());
+        let interval = bootstrap_metric(Metric::Map, &scores, &targets, 10, 200, 0.95, &seed);
+        let estimate = Metric::Map.of(&scores, &targets, 10).unwrap().unwrap();
+        (estimate, interval.unwrap().unwrap())
+    };
+    let found: Vec<(f64, Interval)> = (0..300).map(simulate).collect();
+    let truth = found.iter().map(|(estimate, _)| estimate).sum::<f64>() / found.len() as f64;
+    let covered = found
+        .iter()
+        .filter(|(_, interval)| interval.low <= truth && truth <= interval.high);
+    let share = covered.count() as f64 / found.len() as f64;
+    assert!(
+        (0.93..=0.99).contains(&share),
+        "{share} of the intervals hold the truth"
+    );
+    assert!(
+        found
+            .iter()
+            .all(|(estimate, interval)| interval.low < *estimate && *estimate < interval.high)
+    );
+}
+
 /// Shares of p-values up to some levels, over data sets without a difference.
 fn p_values(law: &str, mut p: impl FnMut(&mut Stream) -> f64) -> Vec<(f64, f64, f64)> {
     let found: Vec<f64> = (0..SIMULATIONS)
