@@ -129,6 +129,15 @@ impl Metric {
         Self::named(name).is_some_and(|metric| metric.unit().is_some())
     }
 
+    /// The least and the greatest value that it can have.
+    pub(crate) const fn range(self) -> (f64, f64) {
+        match self {
+            Self::DPrime => (f64::NEG_INFINITY, f64::INFINITY),
+            Self::Wer | Self::Cer => (0.0, f64::INFINITY),
+            Self::Top1 | Self::Top5 | Self::Map | Self::MapAllClasses | Self::Auc => (0.0, 1.0),
+        }
+    }
+
     /// The first classes that count as right. None for metrics that rank samples, not classes.
     pub(crate) fn first_classes(self) -> Option<usize> {
         match self {

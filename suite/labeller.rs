@@ -2,10 +2,14 @@
 //! itself: what all methods share that hide frames.
 
 use crate::plan::{Birq, Mask, Quantizer};
-use bridle::best_rq::{LayeredEncoder, MaskedModel, RandomQuantizer, Standard, best_rq_loss, layer_features};
+use bridle::best_rq::{
+    LayeredEncoder, MaskedModel, RandomBook, RandomQuantizer, Standard, best_rq_loss, layer_features,
+};
 use bridle::birq::{BirqConfig, BirqLabels, birq_loss};
+use bridle::distilled::{DistilledBook, two_books_loss};
 use bridle::frames::{Frames, spans};
 use bridle::init::Init;
+use bridle::optimizer::Trained;
 use bridle_backends::{Ops, TrainBackend};
 use bridle_seed::Seed;
 use burn::module::AutodiffModule;
@@ -17,6 +21,8 @@ use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
 pub enum Labeller<B: Backend> {
     /// Fixed random codes of the input.
     BestRq(Box<RandomQuantizer<B>>),
+    /// The same, and a book that learns from the encoder.
+    Distilled(Box<RandomQuantizer<B>>, Trained<DistilledBook<B>>),
     /// The same, and codes of the encoder's first layers.
     Birq(Box<BirqLabels<B>>, BirqConfig),
 }
@@ -28,17 +34,29 @@ pub type NamedLoss<B> = (
 );
 
 impl<B: Backend> Labeller<B> {
-    /// For an encoder of width `dim`.
-    pub fn new(quantizer: &Quantizer, birq: Option<&Birq>, dim: usize, standard: Standard<B>, init: &Init<B>) -> Self {
+    /// For an encoder of width `dim`; with a second book of `distilled` codes where there is no BiRQ.
+    pub fn new(
+        quantizer: &Quantizer,
+        birq: Option<&Birq>,
+        distilled: Option<usize>,
+        dim: usize,
+        standard: Standard<B>,
+        init: &Init<B>,
+    ) -> Self {
         let Quantizer {
             levels,
             codes,
             code_dim,
             ..
         } = *quantizer;
-        match birq {
-            None => Self::BestRq(Box::new(RandomQuantizer::new(standard, levels, codes, code_dim, init))),
-            Some(birq) => Self::Birq(
+        let random = |standard| Box::new(RandomQuantizer::new(standard, levels, codes, code_dim, init));
+        match (birq, distilled) {
+            (None, None) => Self::BestRq(random(standard)),
+            (None, Some(distilled)) => {
+                let book = DistilledBook::new(distilled, code_dim, &init.child("distilled"));
+                Self::Distilled(random(standard), Trained::new(book))
+            }
+            (Some(birq), _) => Self::Birq(
                 Box::new(BirqLabels::new(standard, dim, codes, code_dim, init)),
                 BirqConfig {
                     layers: birq.layers,
@@ -50,26 +68,39 @@ impl<B: Backend> Labeller<B> {
         }
     }
 
-    /// Books that give a label to each frame.
-    pub fn levels(&self) -> usize {
+    /// Codes in each of the books that label a frame.
+    pub fn sizes(&self) -> Vec<usize> {
+        let own = |book: &RandomBook<B>| book.codes.dims()[0];
         match self {
-            Self::BestRq(quantizer) => quantizer.books.len(),
+            Self::BestRq(quantizer) => quantizer.books.iter().map(own).collect(),
+            Self::Distilled(quantizer, second) => {
+                let own = quantizer.books.iter().map(own);
+                own.chain([second.codes.dims()[0]]).collect()
+            }
             // the anchor label and the enhanced one
-            Self::Birq(..) => 2,
+            Self::Birq(labels, _) => vec![own(&labels.book); 2],
+        }
+    }
+
+    /// The fixed random books, of BEST-RQ alone.
+    pub fn random_mut(&mut self) -> Option<&mut RandomQuantizer<B>> {
+        match self {
+            Self::BestRq(quantizer) | Self::Distilled(quantizer, _) => Some(quantizer),
+            Self::Birq(..) => None,
         }
     }
 
     /// What brings frames to mean 0 and deviation 1.
     pub fn standard(&self) -> &Standard<B> {
         match self {
-            Self::BestRq(quantizer) => &quantizer.standard,
+            Self::BestRq(quantizer) | Self::Distilled(quantizer, _) => &quantizer.standard,
             Self::Birq(labels, _) => &labels.standard,
         }
     }
 }
 
 impl<B: Ops> Labeller<B> {
-    /// The labels of frames given by their rows of [B * T], [M, Q]: BEST-RQ's of each book; BiRQ's anchor label, then the
+    /// The labels of frames given by their rows of [B * T], [M, Q]: BEST-RQ's of each book, the one that learns last; BiRQ's anchor label, then the
     /// likeliest code of its enhanced label.
     pub fn codes<E: LayeredEncoder<B>>(
         &self,
@@ -79,6 +110,11 @@ impl<B: Ops> Labeller<B> {
     ) -> Tensor<B, 2, Int> {
         match self {
             Self::BestRq(quantizer) => quantizer.labels(frames.rows(rows)),
+            Self::Distilled(quantizer, second) => {
+                let rows = frames.rows(rows);
+                let labels = quantizer.labels(rows.clone());
+                Tensor::cat(vec![labels, second.labels(quantizer.projected(rows))], 1)
+            }
             Self::Birq(labels, config) => {
                 let features = layer_features(encoder, config.layers, frames, rows.clone());
                 Tensor::cat(vec![labels.anchor(frames.rows(rows)), labels.likeliest(features)], 1)
@@ -92,6 +128,9 @@ impl<B: TrainBackend> Labeller<B> {
     pub fn valid(&self) -> Labeller<B::InnerBackend> {
         match self {
             Self::BestRq(quantizer) => Labeller::BestRq(Box::new(quantizer.valid())),
+            Self::Distilled(quantizer, second) => {
+                Labeller::Distilled(Box::new(quantizer.valid()), Trained::new(second.valid()))
+            }
             Self::Birq(labels, config) => Labeller::Birq(Box::new(labels.valid()), *config),
         }
     }
@@ -109,6 +148,10 @@ impl<B: TrainBackend> Labeller<B> {
         match self {
             Self::BestRq(quantizer) => {
                 let loss = best_rq_loss(model, quantizer, frames, masked, rows);
+                (loss.clone(), vec![("loss", loss.inner())])
+            }
+            Self::Distilled(quantizer, second) => {
+                let loss = two_books_loss(model, quantizer, second, frames, masked, rows);
                 (loss.clone(), vec![("loss", loss.inner())])
             }
             Self::Birq(labels, config) => {

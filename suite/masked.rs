@@ -67,7 +67,7 @@ impl<'a, B: TrainBackend> MaskedTrainer<'a, B> {
         let init = Init::<B>::new(context.seed.child("weights"), device);
         let standard = standard(context.dataset, context.train, &geometry, &init)?;
         let (birq, labels) = (plan.birq.as_ref(), init.child("labels"));
-        let labeller = Labeller::new(quantizer, birq, plan.model.dim, standard, &labels);
+        let labeller = Labeller::new(quantizer, birq, None, plan.model.dim, standard, &labels);
         let student = init.child("student");
         let encoder = Vit::new(&geometry, &model::encoder(plan), &student.child("encoder"));
         let mut model = MaskedModel::new(encoder, plan.model.dim, quantizer.levels * quantizer.codes, &student);

@@ -23,7 +23,6 @@ use crate::train::{RESTART_EVERY, State, TrainError, adamw, batch_statistics, sc
 use bridle::best_rq::{LayeredEncoder, MaskedModel, layer_features};
 use bridle::codebook::{SeededPicks, index_rows};
 use bridle::conformer::Conformer;
-use bridle::distilled::{DistilledBook, two_books_loss};
 use bridle::frame_tokenizer::{FrameTeacher, frame_tokenizer_loss};
 use bridle::frames::Frames;
 use bridle::init::Init;
@@ -67,10 +66,13 @@ pub struct Context<'a> {
     pub progress: &'a TerminalProgress,
 }
 
+/// Labels are made in a step by methods that have a labeller.
+const LABELLER: &str = "labels that are made in a step have a labeller";
+
 /// Where the labels of a masked phase come from.
-enum Labels<B: TrainBackend> {
-    /// Made in each step.
-    InStep(Labeller<B>),
+enum Labels {
+    /// Made by the trainer's labeller in each step.
+    InStep,
     /// Made once for all frames.
     Kept(FrameLabels),
 }
@@ -87,11 +89,9 @@ pub struct SpeechTrainer<'a, B: TrainBackend> {
     optimizer: AdamW<B>,
     /// Random codes (all but `bridle`).
     labeller: Option<Labeller<B>>,
-    /// A book that learns from the encoder (`best-rq` with `refine.distilled_codes`).
-    second_book: Option<DistilledBook<B>>,
     /// Tokenizer and estimator (`bridle`).
     teacher: Option<FrameTeacher<B>>,
-    /// Of the teacher, or of the second book.
+    /// Of the teacher, or of the book that learns from the encoder.
     teacher_optimizer: AdamW<B>,
     /// The first round's encoder, whose features are the second one's labels (`relabel`).
     first: Option<Conformer<B>>,
@@ -116,18 +116,17 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
         };
         let resumed = saved.as_ref().map(|(_, state)| state.total_steps);
         let init = Init::<B>::new(context.seed.child("weights"), device);
-        let distilled = plan.refine.as_ref().and_then(|refine| refine.distilled_codes);
+        let labeller = labeller(context, quantizer, &init.child("labels"), device)?;
+        // BiRQ's labels share their logits
+        let logits = match &labeller {
+            Some(labeller @ (Labeller::BestRq(_) | Labeller::Distilled(..))) => labeller.sizes().iter().sum(),
+            _ => quantizer.levels * quantizer.codes,
+        };
         let mut trainer = Self {
             log: MetricsLog::open(&context.folder.join("metrics.jsonl"), resumed)?,
             phases: plan.phases(),
-            model: Trained::new(fresh_model(
-                plan,
-                quantizer.levels * quantizer.codes + distilled.unwrap_or(0),
-                &init.child("student"),
-            )),
-            second_book: distilled
-                .map(|codes| DistilledBook::new(codes, quantizer.code_dim, &init.child("second-book"))),
-            labeller: labeller(context, quantizer, &init.child("labels"), device)?,
+            model: Trained::new(fresh_model(plan, logits, &init.child("student"))),
+            labeller,
             teacher: model::teacher(plan, &init.child("teacher")),
             optimizer: AdamW::new(adamw(pretrain)),
             teacher_optimizer: AdamW::new(adamw(pretrain)),
@@ -168,11 +167,11 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
             teacher.tokenizer.quantizer.set_started(state.started);
             self.teacher = Some(teacher);
         }
-        if let Some(Labeller::BestRq(random)) = &mut self.labeller {
-            **random = weights::load(random.as_ref().clone(), &under(&saved, "labels."))?;
+        if let Some(random) = self.labeller.as_mut().and_then(Labeller::random_mut) {
+            *random = weights::load(random.clone(), &under(&saved, "labels."))?;
         }
-        if let Some(book) = self.second_book.take() {
-            self.second_book = Some(weights::load(book, &under(&saved, "second_book."))?);
+        if let Some(Labeller::Distilled(_, book)) = &mut self.labeller {
+            *book = Trained::new(weights::load((**book).clone(), &under(&saved, "second_book."))?);
         }
         let (adamw, [student, teacher]) = (adamw(self.pretrain), state.optimizer_steps);
         let load = |part: &str, steps: u64| AdamW::load(adamw, &under(&saved, part), steps, &self.device);
@@ -245,7 +244,7 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
     }
 
     /// The labels of a masked phase.
-    fn labels(&mut self, phase: &PhasePlan, picks: &mut SeededPicks) -> Result<Labels<B>, TrainError> {
+    fn labels(&mut self, phase: &PhasePlan, picks: &mut SeededPicks) -> Result<Labels, TrainError> {
         if let (Some(first), Some(values)) = (&self.first, &self.context.plan.relabel) {
             let (first, seed) = (first.valid(), self.context.seed.child(&phase.name).child("clusters"));
             let Context { plan, set, train, .. } = *self.context;
@@ -256,7 +255,7 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
             return Ok(Labels::Kept(self.collect(&[values.clusters], codes)?));
         }
         match &self.labeller {
-            Some(labeller) => Ok(Labels::InStep(labeller.clone())),
+            Some(_) => Ok(Labels::InStep),
             None => Ok(Labels::Kept(self.tokenizer_labels(picks)?)),
         }
     }
@@ -320,26 +319,15 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
         phase: &PhasePlan,
         steps: u64,
         batch: usize,
-        labels: Option<Labels<B>>,
+        labels: Option<Labels>,
         mut picks: SeededPicks,
     ) -> Result<(), TrainError> {
         let labels = match labels {
             Some(Labels::Kept(labels)) => labels,
-            Some(Labels::InStep(labeller)) => {
-                let (labeller, encoder) = (labeller.valid(), self.model.encoder.valid());
-                let second = self.second_book.as_ref().map(|book| book.valid());
-                let mut sizes = vec![self.quantizer.codes; labeller.levels()];
-                sizes.extend(second.as_ref().map(|book| book.codes.dims()[0]));
-                self.collect(&sizes, |frames, rows| {
-                    let codes = labeller.codes(&encoder, frames, rows.clone());
-                    match (&labeller, &second) {
-                        (Labeller::BestRq(random), Some(book)) => {
-                            let second = book.labels(random.projected(frames.rows(rows)));
-                            Tensor::cat(vec![codes, second], 1)
-                        }
-                        _ => codes,
-                    }
-                })?
+            Some(Labels::InStep) => {
+                let labeller = self.labeller.as_ref().expect(LABELLER).valid();
+                let encoder = self.model.encoder.valid();
+                self.collect(&labeller.sizes(), |frames, rows| labeller.codes(&encoder, frames, rows))?
             }
             None => self.tokenizer_labels(&mut picks)?,
         };
@@ -383,18 +371,16 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
 
     fn weights(&self) -> Weights {
         let teacher = self.teacher.as_ref().map(weights::collect);
-        let random = match &self.labeller {
-            Some(Labeller::BestRq(random)) => weights::collect(random.as_ref()),
-            _ => Weights::default(),
+        let (random, second) = match &self.labeller {
+            Some(Labeller::BestRq(random)) => (weights::collect(random.as_ref()), Weights::default()),
+            Some(Labeller::Distilled(random, book)) => (weights::collect(random.as_ref()), weights::collect(&**book)),
+            Some(Labeller::Birq(..)) | None => (Weights::default(), Weights::default()),
         };
         let parts = [
             ("student.", weights::collect(&*self.model)),
             ("teacher.", teacher.unwrap_or_default()),
             ("labels.", random),
-            (
-                "second_book.",
-                self.second_book.as_ref().map(weights::collect).unwrap_or_default(),
-            ),
+            ("second_book.", second),
             ("first.", self.first.as_ref().map(weights::collect).unwrap_or_default()),
             ("student_optimizer.", self.optimizer.save()),
             ("teacher_optimizer.", self.teacher_optimizer.save()),
@@ -432,9 +418,10 @@ fn labeller<B: TrainBackend>(
         return Ok(None);
     }
     let (birq, standard) = (plan.birq.as_ref(), model::standard(plan, init));
-    let mut labeller = Labeller::new(quantizer, birq, plan.model.dim, standard, init);
+    let distilled = plan.refine.as_ref().and_then(|refine| refine.distilled_codes);
+    let mut labeller = Labeller::new(quantizer, birq, distilled, plan.model.dim, standard, init);
     let by_components = plan.refine.as_ref().map(|refine| refine.projection) == Some(Projection::Pca);
-    if let (Labeller::BestRq(random), true) = (&mut labeller, by_components) {
+    if let (Some(random), true) = (labeller.random_mut(), by_components) {
         refine::project_by_components(random, set, plan, train, device)?;
     }
     Ok(Some(labeller))
@@ -445,7 +432,7 @@ struct PhaseLearner<'t, 'a, B: TrainBackend> {
     phase: &'t PhasePlan,
     seed: &'t Seed,
     per_epoch: u64,
-    labels: Option<Labels<B>>,
+    labels: Option<Labels>,
     /// The encoder that a tokenizer phase aims at; it does not move, so one copy serves all steps.
     frozen: Option<Conformer<B::InnerBackend>>,
     picks: SeededPicks,
@@ -464,13 +451,10 @@ impl<B: TrainBackend> PhaseLearner<'_, '_, B> {
         let standard = model::standard(plan, &trainer.init);
         let masked = with_noise(&frames, mask, rows.clone(), &standard, &draws("noise"));
         let (loss, mut values) = match &self.labels {
-            Some(Labels::InStep(labeller)) => match (labeller, &trainer.second_book) {
-                (Labeller::BestRq(random), Some(second)) => {
-                    let loss = two_books_loss(&*trainer.model, random, second, &frames, &masked, rows);
-                    (loss.clone(), vec![("loss", loss.inner())])
-                }
-                _ => labeller.loss(&trainer.model, &frames, &masked, rows, &draws("gumbel")),
-            },
+            Some(Labels::InStep) => {
+                let labeller = trainer.labeller.as_ref().expect(LABELLER);
+                labeller.loss(&trainer.model, &frames, &masked, rows, &draws("gumbel"))
+            }
             Some(Labels::Kept(labels)) => {
                 let codes = labels.rows(input, &hidden, &trainer.device);
                 let loss = prediction_loss(trainer.model.logits(&masked, rows), codes);
@@ -507,13 +491,12 @@ impl<B: TrainBackend> PhaseLearner<'_, '_, B> {
         let trainer = &mut *self.trainer;
         let refine = trainer.context.plan.refine.as_ref()?;
         let steps = self.per_epoch * self.phase.length.epochs as u64;
-        let Some(Labels::InStep(Labeller::BestRq(random))) = &self.labels else {
+        let Some(Labeller::Distilled(random, book)) = &mut trainer.labeller else {
             return None;
         };
         if (trainer.state.step as f64) < refine.distilled_from * steps as f64 {
             return None;
         }
-        let book = trainer.second_book.take()?;
         let [batch, times, width] = frames.x.dims();
         let mut visible = vec![0.0f32; batch * times];
         valid_rows(&input.lengths)
@@ -532,7 +515,7 @@ impl<B: TrainBackend> PhaseLearner<'_, '_, B> {
         );
         let grads = loss.clone().mul_scalar(refine.distilled_weight).backward();
         let optimizer = &mut trainer.teacher_optimizer;
-        trainer.second_book = Some(optimizer.step(book, &grads, rate, &UniformRate));
+        book.update(|book| optimizer.step(book, &grads, rate, &UniformRate));
         Some(loss.inner())
     }
 
@@ -570,10 +553,10 @@ impl<B: TrainBackend> PhaseLearner<'_, '_, B> {
         let trainer = &mut *self.trainer;
         let Context { plan, set, train, .. } = *trainer.context;
         let every = plan.refine.as_ref().and_then(|refine| refine.centroids_every);
-        let due = every.is_some_and(|every| trainer.state.step.is_multiple_of(every));
-        if let (Some(Labels::InStep(Labeller::BestRq(random))), true) = (&mut self.labels, due) {
+        let due = matches!(self.labels, Some(Labels::InStep))
+            && every.is_some_and(|every| trainer.state.step.is_multiple_of(every));
+        if let (Some(random), true) = (trainer.labeller.as_mut().and_then(Labeller::random_mut), due) {
             refine::move_to_centroids(random, set, plan, train, &trainer.device)?;
-            trainer.labeller = Some(Labeller::BestRq(random.clone()));
         }
         Ok(())
     }
