@@ -76,6 +76,8 @@ pub(super) struct Right<'a>(Side<'a>);
 enum Side<'a> {
     /// As it is.
     F32(Matrix<'a>),
+    /// Copied so that its rows lie in one piece: this many columns.
+    Turned(Vec<f32>, usize),
     /// Rounded and packed.
     Bf16(half::Right),
 }
@@ -93,7 +95,10 @@ impl<'a> Right<'a> {
 
     fn made(precision: Precision, team: Option<Team>, matrix: Matrix<'a>) -> Self {
         Self(match precision {
-            Precision::F32 => Side::F32(matrix),
+            Precision::F32 => match matrix.lines() {
+                Lines::Rows(_) => Side::F32(matrix),
+                Lines::Columns(_) => Side::Turned(turned(team, matrix), matrix.columns),
+            },
             Precision::Bf16 => Side::Bf16(half::Right::new(team, matrix)),
         })
     }
@@ -102,7 +107,48 @@ impl<'a> Right<'a> {
     pub(super) fn product(&self, out: &mut [f32], out_stride: usize, lhs: Matrix<'_>, factor: f32, add: bool) {
         match &self.0 {
             Side::F32(matrix) => product(out, out_stride, lhs, *matrix, factor, add),
+            Side::Turned(data, columns) => {
+                product(out, out_stride, lhs, Matrix::dense(data, *columns), factor, add);
+            }
             Side::Bf16(right) => right.product(out, out_stride, lhs, factor, add),
+        }
+    }
+}
+
+/// Rows and columns of a square that is turned in the nearest cache.
+const SQUARE: usize = 16;
+
+/// The elements, row by row, of a matrix that lies column by column.
+fn turned(team: Option<Team>, matrix: Matrix<'_>) -> Vec<f32> {
+    let mut turned = vec![0.0; matrix.rows * matrix.columns];
+    let strips = turned.chunks_mut(SQUARE * matrix.columns).enumerate();
+    match team {
+        Some(team) => team.share(strips.collect(), |(number, strip)| {
+            turn_strip(strip, matrix, number * SQUARE);
+        }),
+        None => strips.for_each(|(number, strip)| turn_strip(strip, matrix, number * SQUARE)),
+    }
+    turned
+}
+
+/// Up to [`SQUARE`] rows, from `first` on.
+fn turn_strip(strip: &mut [f32], matrix: Matrix<'_>, first: usize) {
+    let Matrix {
+        data,
+        columns,
+        column_stride,
+        ..
+    } = matrix;
+    let height = strip.len() / columns;
+    let mut square = [[0.0; SQUARE]; SQUARE];
+    for start in (0..columns).step_by(SQUARE) {
+        let width = SQUARE.min(columns - start);
+        for (column, square) in square[..width].iter_mut().enumerate() {
+            square[..height].copy_from_slice(&data[(start + column) * column_stride + first..][..height]);
+        }
+        for (row, out) in strip.chunks_exact_mut(columns).enumerate() {
+            let out = &mut out[start..start + width];
+            out.iter_mut().zip(&square).for_each(|(out, square)| *out = square[row]);
         }
     }
 }
@@ -117,7 +163,7 @@ const fn last_index(rows: usize, columns: usize, row_stride: usize, column_strid
 }
 
 /// In f32: `out` = `factor` * `lhs` * `rhs`, plus what `out` held if `add`. Rows of `out` start `out_stride` apart.
-pub(super) fn product(out: &mut [f32], out_stride: usize, lhs: Matrix<'_>, rhs: Matrix<'_>, factor: f32, add: bool) {
+fn product(out: &mut [f32], out_stride: usize, lhs: Matrix<'_>, rhs: Matrix<'_>, factor: f32, add: bool) {
     let (m, n, k) = (lhs.rows, rhs.columns, lhs.columns);
     assert_eq!(k, rhs.rows, "inner widths of the product differ");
     assert!(

@@ -6,17 +6,34 @@
 use super::Precision;
 use super::lanes;
 use super::plain::SHORTEST;
-use super::product::{Matrix, Right, product};
+use super::product::{Matrix, Right};
 use super::team::Team;
 
 /// Rows of one block.
 const BLOCK: usize = 128;
 
-/// Rows of a weight's gradient that are computed together.
-const STRIP: usize = 96;
+/// About so many rows are multiplied by a layer's weight at a time: more, and what goes between the two layers of an MLP
+/// leaves a core's cache; fewer, and packing the weight for each block is felt.
+const WIDE_BLOCK: usize = 160;
+
+/// About so many rows of a weight's gradient are computed together.
+const STRIP: usize = 192;
 
 /// Elements of one block of a flat array.
 const FLAT_BLOCK: usize = 1 << 14;
+
+/// Cuts so many rows into an even number of about equal parts, no fewer than `fewest`, so that threads end together: the
+/// rows of a part. It depends on nothing else.
+const fn part(rows: usize, about: usize, fewest: usize) -> usize {
+    let even = 2 * ((rows + about) / (2 * about));
+    let rows = rows.div_ceil(if even < fewest { fewest } else { even });
+    if rows == 0 { 1 } else { rows }
+}
+
+/// The rows of a block.
+const fn block_of(rows: usize) -> usize {
+    part(rows, WIDE_BLOCK, 4)
+}
 
 /// Layer normalisation of `rows` [N, D] into `out`.
 pub(super) fn norm(team: Team, out: &mut [f32], rows: &[f32], scale: &[f32], shift: &[f32], epsilon: f32) {
@@ -111,16 +128,18 @@ impl<'a> Linear<'a> {
     /// The result of `rows` [N, K] into `out` [N, M].
     pub(super) fn forward(&self, team: Team, out: &mut [f32], rows: &[f32]) {
         let weight = self.ready(team);
-        let blocks = out.chunks_mut(BLOCK * self.outputs);
-        let items = blocks.zip(rows.chunks(BLOCK * self.inputs)).collect();
+        let block = block_of(rows.len() / self.inputs);
+        let blocks = out.chunks_mut(block * self.outputs);
+        let items = blocks.zip(rows.chunks(block * self.inputs)).collect();
         team.share(items, |(out, rows)| self.block(&weight, out, rows));
     }
 
     /// The gradient of the rows into `out` [N, K], given that of the result, [N, M].
     pub(super) fn backward(&self, team: Team, out: &mut [f32], grad: &[f32]) {
         let turned = self.turned(team);
-        let blocks = out.chunks_mut(BLOCK * self.inputs);
-        let items = blocks.zip(grad.chunks(BLOCK * self.outputs)).collect();
+        let block = block_of(grad.len() / self.outputs);
+        let blocks = out.chunks_mut(block * self.inputs);
+        let items = blocks.zip(grad.chunks(block * self.outputs)).collect();
         team.share(items, |(out, grad)| self.block_backward(&turned, out, grad));
     }
 }
@@ -136,9 +155,10 @@ pub(super) fn weight_grad(
     outputs: usize,
 ) {
     let grad = Right::shared(precision, team, Matrix::dense(grad, outputs));
-    let items = out.chunks_mut(STRIP * outputs).enumerate().collect();
-    team.share(items, |(strip, out)| {
-        let (first, count) = (strip * STRIP, out.len() / outputs);
+    let strip = part(inputs, STRIP, 2);
+    let items = out.chunks_mut(strip * outputs).enumerate().collect();
+    team.share(items, |(number, out)| {
+        let (first, count) = (number * strip, out.len() / outputs);
         let rows = Matrix::new(&rows[first..], rows.len() / inputs, count, inputs).transpose();
         grad.product(out, outputs, rows, 1.0, false);
     });
@@ -162,9 +182,10 @@ impl Mlp<'_> {
     /// The result of `rows` [N, D] into `out` [N, D].
     pub(super) fn forward(&self, team: Team, out: &mut [f32], rows: &[f32]) {
         let Self(Linear { inputs, outputs, .. }, second) = *self;
+        let block = block_of(rows.len() / inputs);
         let items = out
-            .chunks_mut(BLOCK * inputs)
-            .zip(rows.chunks(BLOCK * inputs))
+            .chunks_mut(block * inputs)
+            .zip(rows.chunks(block * inputs))
             .collect();
         let weights = [self.0.ready(team), second.ready(team)];
         team.share(items, |(out, rows)| {
@@ -179,9 +200,10 @@ impl Mlp<'_> {
     pub(super) fn forward_with_hidden(&self, team: Team, out: &mut [f32], hidden: &mut [f32], rows: &[f32]) {
         let Self(Linear { inputs, outputs, .. }, second) = *self;
         let weights = [self.0.ready(team), second.ready(team)];
-        let results = out.chunks_mut(BLOCK * inputs).zip(hidden.chunks_mut(BLOCK * outputs));
+        let block = block_of(rows.len() / inputs);
+        let results = out.chunks_mut(block * inputs).zip(hidden.chunks_mut(block * outputs));
         team.share(
-            results.zip(rows.chunks(BLOCK * inputs)).collect(),
+            results.zip(rows.chunks(block * inputs)).collect(),
             |((out, hidden), rows)| {
                 let mut activated = vec![0.0; hidden.len()];
                 self.first().block(&weights[0], hidden, rows);
@@ -201,7 +223,8 @@ impl Mlp<'_> {
         grad: &[f32],
     ) {
         let Self(first, second) = *self;
-        let (width, wide) = (BLOCK * first.inputs, BLOCK * first.outputs);
+        let block = block_of(grad.len() / first.inputs);
+        let (width, wide) = (block * first.inputs, block * first.outputs);
         let turned = [first.turned(team), second.turned(team)];
         let results = activated.chunks_mut(wide).zip(hidden_grad.chunks_mut(wide));
         let given = hidden.chunks(wide).zip(grad.chunks(width));
@@ -221,12 +244,12 @@ pub(super) fn nearest(team: Team, codes: &mut [i64], rows: &[f32], vectors: &[f3
         .chunks_exact(width)
         .map(|vector| -0.5 * lanes::square_sum(vector))
         .collect();
+    let turned = Right::shared(Precision::F32, team, Matrix::dense(vectors, width).transpose());
     // |n|² is the same for every code, so that n·w - |w|²/2 is left
     let items = codes.chunks_mut(BLOCK).zip(rows.chunks(BLOCK * width)).collect();
     team.share(items, |(codes, rows)| {
         let mut scores = half_norms.repeat(codes.len());
-        let (rows, vectors) = (Matrix::dense(rows, width), Matrix::dense(vectors, width).transpose());
-        product(&mut scores, half_norms.len(), rows, vectors, 1.0, true);
+        turned.product(&mut scores, half_norms.len(), Matrix::dense(rows, width), 1.0, true);
         lanes::first_of_the_largest(codes, &scores, half_norms.len());
     });
 }
@@ -239,6 +262,10 @@ pub(super) fn residual(team: Team, codes: &mut [i64], rows: &[f32], books: &[&[f
         vectors.map(|vector| -0.5 * lanes::square_sum(vector)).collect()
     };
     let half_norms: Vec<Vec<f32>> = books.iter().map(half_norms).collect();
+    let turned: Vec<Right<'_>> = books
+        .iter()
+        .map(|book| Right::shared(Precision::F32, team, Matrix::dense(book, width).transpose()))
+        .collect();
     let levels = books.len();
     let items = codes
         .chunks_mut(BLOCK * levels)
@@ -257,15 +284,8 @@ pub(super) fn residual(team: Team, codes: &mut [i64], rows: &[f32], books: &[&[f
                 };
                 scores.extend(half_norms.iter().map(|half| half * length));
             }
-            let vectors = Matrix::dense(book, width).transpose();
-            product(
-                &mut scores,
-                half_norms.len(),
-                Matrix::dense(&left, width),
-                vectors,
-                1.0,
-                true,
-            );
+            let rows = Matrix::dense(&left, width);
+            turned[level].product(&mut scores, half_norms.len(), rows, 1.0, true);
             lanes::first_of_the_largest(&mut found, &scores, half_norms.len());
             for ((row, codes), &code) in left
                 .chunks_exact_mut(width)
@@ -294,4 +314,21 @@ pub(super) fn adamw(
     team.share(items.collect(), |((weights, (first, second)), grad)| {
         lanes::adamw(weights, first, second, grad, factors);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_even_in_number_and_in_size() {
+        for (rows, expected) in [(0, 1), (1, 1), (8, 2), (416, 104), (2056, 172), (8192, 158)] {
+            assert_eq!(block_of(rows), expected, "{rows}");
+        }
+        for rows in [192, 256, 384, 768, 1024, 1536] {
+            let strip = part(rows, STRIP, 2);
+            let strips = rows.div_ceil(strip);
+            assert!(strips.is_multiple_of(2) && strips * strip - rows < strips, "{rows}");
+        }
+    }
 }

@@ -42,8 +42,6 @@ pub struct Workload<'a, B: TrainBackend> {
     pub student: Trained<Student<B>>,
     /// What a tokenizer step trains.
     pub teacher: Trained<Teacher<B>>,
-    /// The encoder as a tokenizer step has it.
-    pub frozen_encoder: Vit<B::InnerBackend>,
     /// The tokenizer as an encoder step has it.
     pub frozen_tokenizer: Tokenizer<B::InnerBackend>,
     /// Started on `vectors`.
@@ -91,7 +89,6 @@ impl<'a, B: TrainBackend> Workload<'a, B> {
         Self {
             setup,
             device: device.clone(),
-            frozen_encoder: student.encoder.valid(),
             frozen_tokenizer,
             seed,
             x,
@@ -169,7 +166,7 @@ impl<'a, B: TrainBackend> Workload<'a, B> {
 
     /// What the estimator must recover, [B, N, D].
     pub fn target(&self) -> Tensor<B, 3> {
-        Tensor::from_inner(self.frozen_encoder.embed_patches(self.x.clone().inner()))
+        Tensor::from_inner(self.frozen_encoder().embed_patches(self.x.clone().inner()))
     }
 
     /// The losses of a tokenizer step; codebooks move.
@@ -200,7 +197,12 @@ impl<'a, B: TrainBackend> Workload<'a, B> {
 
     /// Mean patch tokens, [B, D].
     pub fn features(&self) -> Tensor<B::InnerBackend, 2> {
-        self.frozen_encoder.features(self.x.clone().inner())
+        self.frozen_encoder().features(self.x.clone().inner())
+    }
+
+    /// The encoder as a tokenizer step has it. Nobody holds it beside the student, whose update would then need a copy.
+    fn frozen_encoder(&self) -> Vit<B::InnerBackend> {
+        self.student.encoder.valid()
     }
 
     /// The codes of the vectors, [1, M, Q].
