@@ -204,6 +204,19 @@ fn every_method_goes_from_sound_to_words() {
     );
     let told = String::from_utf8_lossy(&compared.stdout);
     assert!(compared.status.success() && told.contains("wer"), "{told}");
+    // model files hold the encoders of the other tasks
+    let records = store::find(&[tones.path().join("results/records/tones/birq-random")]).unwrap();
+    let (code, told) = {
+        let output = bench(
+            tones.path(),
+            &format!("export {} --to x.safetensors", records[0].0.display()),
+        );
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    };
+    assert!(code == Some(2) && told.contains("encoder of speech"), "{told}");
 }
 
 #[test]

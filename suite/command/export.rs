@@ -44,8 +44,15 @@ pub fn perform(args: &ExportArgs) -> Result<()> {
     Ok(())
 }
 
+/// What only the plan of a Conformer has: the encoder of speech.
+const OF_SPEECH: &str = "model.kernel";
+
 /// Where a run leaves what it pretrained.
 fn pretrained(record: &RunRecord, path: &Path) -> Result<PathBuf> {
+    if record.plan.contains_key(OF_SPEECH) {
+        let message = format!("`{}` is of an encoder of speech; model files hold ViTs", path.display());
+        return Err(Failure::wrong_use(message).with_way_out("the record of a task of sounds, images or videos"));
+    }
     let hash = record.pretrain_hash.as_ref().ok_or_else(|| {
         let message = format!(
             "`{}` is of method {}, which pretrains nothing",

@@ -98,7 +98,7 @@ pub struct Refine {
     pub distilled_layer: usize,
     /// The share of training after which it begins to learn.
     pub distilled_from: f64,
-    /// Weight of its loss.
+    /// Weight of its loss. It alone moves the book, and AdamW divides a gradient by its own size, so that this hardly matters.
     pub distilled_weight: f64,
 }
 
