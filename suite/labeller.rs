@@ -100,8 +100,8 @@ impl<B: Backend> Labeller<B> {
 }
 
 impl<B: Ops> Labeller<B> {
-    /// The labels of frames given by their rows of [B * T], [M, Q]: BEST-RQ's of each book, the one that learns last; BiRQ's anchor label, then the
-    /// likeliest code of its enhanced label.
+    /// The labels of frames given by their rows of [B * T], [M, Q]: BEST-RQ's of each book, the one that learns last; BiRQ's
+    /// anchor label, then the likeliest code of its enhanced label.
     pub fn codes<E: LayeredEncoder<B>>(
         &self,
         encoder: &E,
