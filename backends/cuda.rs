@@ -44,7 +44,10 @@ pub(crate) fn probe(number: usize) -> Result<(), String> {
                 .unwrap_or_default();
             Err(format!(
                 "no CUDA device {number} ({})",
-                text.lines().next().unwrap_or("the driver did not answer")
+                text.lines()
+                    .map(str::trim)
+                    .find(|line| !line.is_empty())
+                    .unwrap_or("the driver did not answer")
             ))
         }
     }

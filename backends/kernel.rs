@@ -7,6 +7,8 @@
 mod attention;
 mod autodiff;
 mod checkpoint;
+#[cfg(any(feature = "cuda", feature = "gpu-tests"))]
+mod cube;
 mod flex;
 mod lanes;
 #[cfg(feature = "tch")]
@@ -289,6 +291,3 @@ impl AdamWFactors {
         .map(|factor| factor as f32)
     }
 }
-
-#[cfg(feature = "cuda")]
-impl Ops for burn_cuda::Cuda {}

@@ -216,8 +216,9 @@ fn how_to_get(name: Name) -> String {
                       --features tch`"
                 .to_owned()
         }
-        Name::Cuda => "build with `cargo build --release --features cuda` and run where an NVIDIA driver and the CUDA \
-                       run-time libraries (libcuda, libnvrtc) can be loaded"
+        Name::Cuda => "build with `cargo build --release --features cuda` and run where an NVIDIA driver and CUDA's \
+                       libraries (libcuda, libnvrtc) can be loaded and its headers lie in /usr/local/cuda/include or \
+                       $CUDA_PATH/include: kernels are compiled on first use"
             .to_owned(),
     }
 }

@@ -1,0 +1,372 @@
+//! The kernels where there is no NVIDIA device. On a Vulkan device, which may be a processor's, they run as they are, through
+//! burn and its fusion. What tensor cores do is held to account by the CUDA source of the kernels, compiled for the processor
+//! with `emulated/cuda.h`.
+#![allow(clippy::unwrap_used)] // a failed unwrap fails the test
+
+use super::LAUNCHED;
+use super::attention::{self, Pass, Sizes};
+use crate::kernel::{Ops, plain};
+use bridle_seed::Seed;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData, bf16};
+use burn_cubecl::cubecl::Compiler;
+use burn_cubecl::cubecl::prelude::*;
+use cubecl_cpp::cuda::{CudaDialect, mma::CudaWmmaCompiler};
+use cubecl_cpp::shared::{CompilationOptions, CppCompiler, CppSupportedFeatures};
+use std::path::Path;
+use std::process::Command;
+
+/// The backend under test: kernels of ours on a Vulkan device.
+type Gpu = burn_wgpu::Wgpu;
+/// Where the plain forms are computed.
+type Host = burn_flex::Flex;
+
+/// Largest difference over the largest value, of sums in f32.
+const SUMS: f32 = 1e-5;
+/// The same where operands were rounded to bf16.
+const ROUNDED: f32 = 0.01;
+
+/// Bytes of an operand in half precision.
+const BF16: usize = 2;
+
+/// Batch, tokens, heads, elements of a head: fewer tokens than a tile, a tile and more, heads that are no multiple of a fragment.
+const ATTENTIONS: [[usize; 4]; 5] = [
+    [2, 1, 1, 8],
+    [1, 7, 3, 4],
+    [2, 70, 2, 64],
+    [3, 33, 2, 5],
+    [1, 130, 1, 24],
+];
+
+/// Rows, width.
+const ROWS: [[usize; 2]; 5] = [[1, 1], [1, 9], [300, 7], [129, 768], [64, 33]];
+
+fn values(name: &str, count: usize) -> Vec<f32> {
+    let mut stream = Seed::root(7).child(name).stream();
+    (0..count).map(|_| stream.normal()).collect()
+}
+
+fn normal<B: Backend, const D: usize>(name: &str, shape: [usize; D]) -> Tensor<B, D> {
+    let data = TensorData::new(values(name, shape.iter().product()), shape);
+    Tensor::from_data(data, &Default::default())
+}
+
+fn host<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
+    tensor.into_data().iter::<f32>().collect()
+}
+
+#[track_caller]
+fn close(found: &[f32], expected: &[f32], most: f32, what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let largest = expected
+        .iter()
+        .fold(1e-3_f32, |largest, value| largest.max(value.abs()));
+    for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
+        let difference = (found - expected).abs() / largest;
+        assert!(
+            difference <= most,
+            "{what}, element {index}: {found} instead of {expected}"
+        ); // NaN is not close
+    }
+}
+
+/// Does `work`, which must launch the kernels called `name` so many times.
+#[track_caller]
+fn launching<T>(name: &'static str, times: usize, work: impl FnOnce() -> T) -> T {
+    let launched = || *LAUNCHED.lock().unwrap().get(name).unwrap_or(&0);
+    let before = launched();
+    let made = work();
+    assert_eq!(launched() - before, times, "launches of {name}");
+    made
+}
+
+#[test]
+fn attention_equals_its_plain_form() {
+    for [batch, tokens, heads, head] in ATTENTIONS {
+        let what = format!("attention {batch} {tokens} {heads} {head}");
+        let shape = [batch, tokens, 3 * heads * head];
+        let found = launching("attention", 1, || {
+            host(Gpu::self_attention(normal("qkv", shape), heads))
+        });
+        close(
+            &found,
+            &host(plain::self_attention::<Host>(normal("qkv", shape), heads)),
+            SUMS,
+            &what,
+        );
+
+        let grad_shape = [batch, tokens, heads * head];
+        let found = launching("attention backward", 1, || {
+            host(Gpu::self_attention_backward(
+                normal("qkv", shape),
+                normal("grad", grad_shape),
+                heads,
+            ))
+        });
+        let (qkv, grad) = (normal::<Host, 3>("qkv", shape), normal("grad", grad_shape));
+        close(
+            &found,
+            &host(plain::self_attention_backward(qkv, grad, heads)),
+            SUMS,
+            &format!("{what}, gradient"),
+        );
+    }
+
+    // an input that lies otherwise than it is read
+    let turned: Tensor<Gpu, 3> = normal::<Gpu, 3>("qkv", [2, 48, 40]).swap_dims(1, 2);
+    let expected = plain::self_attention(normal::<Host, 3>("qkv", [2, 48, 40]).swap_dims(1, 2), 2);
+    close(&host(Gpu::self_attention(turned, 2)), &host(expected), SUMS, "strided");
+}
+
+#[test]
+fn norm_equals_its_plain_form() {
+    for shape @ [count, width] in ROWS {
+        let what = format!("norm {count} {width}");
+        let (scale, shift) = (|| normal::<Gpu, 1>("scale", [width]), || normal("shift", [width]));
+        let found = launching("norm", 1, || {
+            host(Gpu::norm_rows(normal("rows", shape), scale(), shift(), 1e-6))
+        });
+        let (rows, scale) = (normal::<Host, 2>("rows", shape), normal::<Host, 1>("scale", [width]));
+        let expected = plain::norm_rows(rows.clone(), scale.clone(), normal("shift", [width]), 1e-6);
+        close(&found, &host(expected), SUMS, &what);
+
+        let found = launching("norm backward", 1, || {
+            let grads = Gpu::norm_rows_backward(
+                normal("rows", shape),
+                normal("scale", [width]),
+                normal("grad", shape),
+                1e-6,
+            );
+            [host(grads.rows), host(grads.scale), host(grads.shift)]
+        });
+        let expected = plain::norm_rows_backward(rows, scale, normal("grad", shape), 1e-6);
+        let expected = [host(expected.rows), host(expected.scale), host(expected.shift)];
+        for ((found, expected), part) in found.iter().zip(&expected).zip(["rows", "scale", "shift"]) {
+            close(found, expected, SUMS, &format!("{what}, gradient of {part}"));
+        }
+    }
+}
+
+#[test]
+fn codes_are_those_of_the_plain_form() {
+    for [count, codes, width] in [[1, 1, 1], [300, 7, 5], [129, 256, 64], [513, 33, 16], [40, 1030, 8]] {
+        let names = ["first", "second", "third"];
+        for unit in [true, false] {
+            let found: Vec<i64> = launching("residual codes", 1, || {
+                let books = names
+                    .map(|name| normal::<Gpu, 2>(name, [codes, width]).mul_scalar(0.5))
+                    .to_vec();
+                Gpu::residual_codes(normal("rows", [count, width]), books, unit)
+                    .into_data()
+                    .iter()
+                    .collect()
+            });
+            let books = names
+                .map(|name| normal::<Host, 2>(name, [codes, width]).mul_scalar(0.5))
+                .to_vec();
+            let expected: Vec<i64> = plain::residual_codes(normal("rows", [count, width]), books, unit)
+                .into_data()
+                .iter()
+                .collect();
+            let other = found
+                .iter()
+                .zip(&expected)
+                .filter(|(found, expected)| found != expected)
+                .count();
+            // two codes may lie equally far but for rounding, and every later code of that row is then another too
+            assert!(
+                other <= found.len() / 300,
+                "{other} of {} codes, {count} {codes} {width} {unit}",
+                found.len()
+            );
+        }
+    }
+}
+
+#[test]
+fn of_equal_codes_the_first_is_taken() {
+    let vectors = || normal::<Gpu, 2>("vectors", [20, 8]);
+    let twice = Tensor::cat(vec![vectors(), vectors()], 0);
+    let found: Vec<i64> = Gpu::nearest_codes(vectors(), twice).into_data().iter().collect();
+    assert_eq!(found, (0..20).collect::<Vec<i64>>());
+}
+
+/// A kernel's CUDA source, its entry called `name`, its shared memory the emulation's.
+fn source(name: &str, units: usize, build: impl FnOnce(&mut KernelBuilder)) -> String {
+    type Cuda = CppCompiler<CudaDialect<CudaWmmaCompiler>>;
+    let mut builder = KernelBuilder::default();
+    let settings = KernelSettings::default()
+        .cube_dim(CubeDim::new_1d(units as u32))
+        .address_type(AddressType::U32)
+        .kernel_name(name);
+    settings.address_type.register(&mut builder.scope);
+    build(&mut builder);
+    let address = settings.address_type.unsigned_type();
+    let kernel = builder.build(settings);
+    // scalars are handed over as they are, as on NVIDIA devices of compute capability 7.0 and above
+    let features = CppSupportedFeatures {
+        grid_constants: true,
+        ..Default::default()
+    };
+    let options = CompilationOptions {
+        supports_features: features,
+        ..Default::default()
+    };
+    let kernel = Cuda::default()
+        .compile(kernel, &options, ExecutionMode::Unchecked, address)
+        .unwrap();
+    let text = kernel.to_string().replace("info_st", &format!("scalars_of_{name}"));
+    let lines = text
+        .lines()
+        .filter(|line| !line.starts_with("#include") && !line.starts_with("typedef"));
+    let lines = lines.map(|line| {
+        let shared = line.trim_start().starts_with("extern __shared__");
+        if shared {
+            "unsigned char *dynamic_shared_mem = shared_by_a_cube;"
+        } else {
+            line
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn array(builder: &mut KernelBuilder, written: bool) -> <Array<f32> as CubeType>::ExpandType {
+    let argument = ArrayCompilationArg { inplace: None };
+    if written {
+        <Array<f32> as LaunchArg>::expand_output(&argument, builder)
+    } else {
+        <Array<f32> as LaunchArg>::expand(&argument, builder)
+    }
+}
+
+type Scalars = (
+    <u32 as CubeType>::ExpandType,
+    <u32 as CubeType>::ExpandType,
+    <f32 as CubeType>::ExpandType,
+);
+
+/// Tokens, heads, factor.
+fn scalars(builder: &mut KernelBuilder) -> Scalars {
+    let whole = |builder: &mut KernelBuilder| <u32 as LaunchArg>::expand(&Default::default(), builder);
+    (
+        whole(builder),
+        whole(builder),
+        <f32 as LaunchArg>::expand(&Default::default(), builder),
+    )
+}
+
+/// The kernels of attention, as [`Ops::self_attention_backward`] would launch them, and a program that launches them.
+fn attention_program([batch, tokens, heads, head]: [usize; 4]) -> String {
+    let sizes = |pass| attention::sizes(head, BF16, 227 * 1024, pass).unwrap();
+    let (of_rows, of_queries, of_keys) = (sizes(Pass::Forward), sizes(Pass::Queries), sizes(Pass::Keys));
+    let attend = |name, backward| {
+        source(name, of_rows.units(), |b| {
+            let (qkv, grad, out) = (array(b, false), array(b, false), array(b, true));
+            let (tokens, heads, factor) = scalars(b);
+            let (scope, operand) = (&mut b.scope, attention::operand(BF16));
+            attention::attend::expand::<bf16>(scope, qkv, grad, out, tokens, heads, factor, backward, of_rows, operand);
+        })
+    };
+    let grade = |name, keys, sizes: Sizes| {
+        source(name, sizes.units(), |b| {
+            let (qkv, grad, state, out) = (array(b, false), array(b, false), array(b, false), array(b, true));
+            let (tokens, heads, factor) = scalars(b);
+            let (scope, operand) = (&mut b.scope, attention::operand(BF16));
+            attention::grade::expand::<bf16>(
+                scope, qkv, grad, state, out, tokens, heads, factor, keys, sizes, operand,
+            );
+        })
+    };
+    let kernels = [
+        attend("forward", false),
+        attend("prepare", true),
+        grade("queries", false, of_queries),
+        grade("keys", true, of_keys),
+    ];
+    for kernel in &kernels {
+        assert!(
+            kernel.contains("nvcuda::wmma::mma_sync"),
+            "no tensor cores in\n{kernel}"
+        );
+    }
+    let launch = |name: &str, sizes: Sizes, arguments: &str| {
+        format!(
+            "{{ scalars_of_{name} scalars{{}}; scalars.scalars_float[0] = {factor:e}; scalars.scalars_uint32[0] = {tokens}; \
+             scalars.scalars_uint32[1] = {heads}; launch({{{tiles}, {heads}, {batch}}}, {units}, \
+             [&] {{ {name}({arguments}, scalars); }}); }}\n",
+            factor = (head as f32).powf(-0.5),
+            tiles = tokens.div_ceil(sizes.rows),
+            units = sizes.units(),
+        )
+    };
+    let launches = [
+        launch("forward", of_rows, "qkv.data(), grad.data(), out.data()"),
+        launch("prepare", of_rows, "qkv.data(), grad.data(), state.data()"),
+        launch(
+            "queries",
+            of_queries,
+            "qkv.data(), grad.data(), state.data(), of_qkv.data()",
+        ),
+        launch("keys", of_keys, "qkv.data(), grad.data(), state.data(), of_qkv.data()"),
+    ]
+    .concat();
+    let elements = batch * tokens * heads * head;
+    format!(
+        "#include \"cuda.h\"\n{}\nint main() {{\n\
+         auto qkv = floats(\"qkv\", {wide}), grad = floats(\"grad\", {elements}), out = floats(\"out\", {elements});\n\
+         auto state = floats(\"state\", {states}), of_qkv = floats(\"of_qkv\", {wide});\n\
+         {launches}write(\"out\", out);\nwrite(\"of_qkv\", of_qkv);\n}}\n",
+        kernels.join("\n"),
+        wide = 3 * elements,
+        states = 2 * batch * heads * tokens,
+    )
+}
+
+fn write(path: &Path, values: &[f32]) {
+    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    std::fs::write(path, bytes).unwrap();
+}
+
+fn read(path: &Path) -> Vec<f32> {
+    let bytes = std::fs::read(path).unwrap();
+    bytes
+        .chunks_exact(4)
+        .map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()))
+        .collect()
+}
+
+#[test]
+fn tensor_cores_come_to_the_plain_form_of_rounded_operands() {
+    let header = Path::new(env!("CARGO_MANIFEST_DIR")).join("kernel/cube/emulated");
+    for sizes @ [batch, tokens, heads, head] in [[2, 70, 2, 64], [1, 130, 2, 24], [1, 9, 1, 16]] {
+        let what = format!("tensor cores {batch} {tokens} {heads} {head}");
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("program.cpp"), attention_program(sizes)).unwrap();
+        let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
+        let made = Command::new(&compiler)
+            .args(["-std=c++20", "-O1", "-w", "-pthread", "-I"])
+            .arg(&header)
+            .args(["program.cpp", "-o", "program"])
+            .current_dir(folder.path())
+            .output()
+            .unwrap_or_else(|error| panic!("{compiler}, a compiler for C++20, does not start: {error}"));
+        assert!(
+            made.status.success(),
+            "{what}: {}",
+            String::from_utf8_lossy(&made.stderr)
+        );
+
+        let (shape, grad_shape) = ([batch, tokens, 3 * heads * head], [batch, tokens, heads * head]);
+        write(&at("qkv"), &values("qkv", shape.iter().product()));
+        write(&at("grad"), &values("grad", grad_shape.iter().product()));
+        let ran = Command::new(at("program")).current_dir(folder.path()).output().unwrap();
+        assert!(ran.status.success(), "{what}: {}", String::from_utf8_lossy(&ran.stderr));
+
+        let (qkv, grad) = (normal::<Host, 3>("qkv", shape), normal::<Host, 3>("grad", grad_shape));
+        let expected = host(plain::self_attention(qkv.clone(), heads));
+        close(&read(&at("out")), &expected, ROUNDED, &what);
+        let expected = host(plain::self_attention_backward(qkv, grad, heads));
+        close(&read(&at("of_qkv")), &expected, ROUNDED, &format!("{what}, gradient"));
+    }
+}
