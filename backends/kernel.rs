@@ -133,6 +133,20 @@ pub trait Ops: Backend {
         plain::residual_codes(rows, books, unit_lookup)
     }
 
+    /// Cross-entropy of `logits` [N, K] against one code each, [N, 1], averaged over rows: [1].
+    fn cross_entropy_rows(logits: Tensor<Self, 2>, codes: Tensor<Self, 2, Int>) -> Tensor<Self, 1> {
+        plain::cross_entropy_rows(logits, codes)
+    }
+
+    /// Gradient of [`Ops::cross_entropy_rows`] at `logits` [N, K], given that of its result, [1].
+    fn cross_entropy_rows_backward(
+        logits: Tensor<Self, 2>,
+        codes: Tensor<Self, 2, Int>,
+        grad: Tensor<Self, 1>,
+    ) -> Tensor<Self, 2> {
+        plain::cross_entropy_rows_backward(logits, codes, grad)
+    }
+
     /// Layer normalisation over the last axis of `rows` [N, D] with scale and shift [D].
     fn norm_rows(
         rows: Tensor<Self, 2>,

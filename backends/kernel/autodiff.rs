@@ -7,7 +7,7 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{self, Backward, OpsKind};
 use burn::tensor::backend::Backend;
-use burn::tensor::ops::FloatTensor;
+use burn::tensor::ops::{FloatTensor, IntTensor};
 use burn::tensor::{Int, Tensor, TensorPrimitive};
 
 fn wrap<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
@@ -55,6 +55,22 @@ impl<B: Ops> Backward<B, 3> for LinearRows {
                 grads.register::<B>(parent.id, grad);
             }
         }
+    }
+}
+
+#[derive(Debug)]
+struct CrossEntropyRows;
+
+impl<B: Ops> Backward<B, 1> for CrossEntropyRows {
+    /// Logits, codes.
+    type State = (FloatTensor<B>, IntTensor<B>);
+
+    fn backward(self, ops: ops::Ops<Self::State, 1>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let (logits, codes) = ops.state;
+        ops::unary::<B, _>(ops.parents, ops.node, grads, |grad| {
+            let codes = Tensor::from_primitive(codes);
+            float(B::cross_entropy_rows_backward(wrap(logits), codes, wrap(grad)))
+        });
     }
 }
 
@@ -156,6 +172,23 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Autodiff<B, C> {
     fn residual_codes(rows: Tensor<Self, 2>, books: Vec<Tensor<Self, 2>>, unit_lookup: bool) -> Tensor<Self, 2, Int> {
         let books = books.into_iter().map(Tensor::inner).collect();
         Tensor::from_inner(B::residual_codes(rows.inner(), books, unit_lookup))
+    }
+
+    fn cross_entropy_rows(logits: Tensor<Self, 2>, codes: Tensor<Self, 2, Int>) -> Tensor<Self, 1> {
+        if is_plain() {
+            return plain::cross_entropy_rows(logits, codes);
+        }
+        let (logits, codes) = (float(logits), codes.inner());
+        let output = float(B::cross_entropy_rows(wrap(logits.primitive.clone()), codes.clone()));
+        wrap(
+            match Backward::<B, 1>::prepare::<C>(CrossEntropyRows, [logits.node])
+                .compute_bound()
+                .stateful()
+            {
+                OpsKind::Tracked(prep) => prep.finish((logits.primitive, codes.into_primitive()), output),
+                OpsKind::UnTracked(prep) => prep.finish(output),
+            },
+        )
     }
 
     fn norm_rows(

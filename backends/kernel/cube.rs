@@ -1,11 +1,13 @@
 //! The fused operations on GPUs: kernels in CubeCL for any of its runtimes, NVIDIA's with tensor cores.
 //!
 //! burn's fusion already joins elementwise chains to each other, to reductions and to matrix products; what it cannot join is
-//! written here: attention, the search for codes, norms. Each kernel is one custom operation of the fusion's stream.
+//! written here: attention, the search for codes, norms, cross-entropy. Each kernel is one custom operation of the fusion's stream.
 
 mod attention;
 mod codes;
+mod cross_entropy;
 mod norm;
+mod row;
 #[cfg(all(test, feature = "gpu-tests"))]
 mod tests;
 mod tile;
@@ -57,7 +59,13 @@ where
             .tensors
             .inputs
             .iter()
-            .map(|input| into_contiguous(handles.get_float_tensor::<Inner<R, BT>>(input)))
+            .map(|input| {
+                into_contiguous(if input.dtype.is_float() {
+                    handles.get_float_tensor::<Inner<R, BT>>(input)
+                } else {
+                    handles.get_int_tensor::<Inner<R, BT>>(input)
+                })
+            })
             .collect();
         let (client, device) = (&inputs[0].client, &inputs[0].device);
         let outputs: Vec<CubeTensor<R>> = self
@@ -313,6 +321,63 @@ impl<R: CubeRuntime, BT: BoolElement> Ops for Fusion<CubeBackend<R, f32, i32, BT
         Tensor::from_primitive(found)
     }
 
+    fn cross_entropy_rows(logits: Tensor<Self, 2>, codes: Tensor<Self, 2, Int>) -> Tensor<Self, 1> {
+        if !applies(&logits) || codes.dtype() != DType::I32 {
+            return plain::cross_entropy_rows(logits, codes);
+        }
+        let [count, width] = logits.dims();
+        let outputs = [(Shape::new([count]), DType::F32)];
+        let inputs = vec![native(logits), codes.into_primitive()];
+        let [losses] = submit::<R, BT, 1>("cross-entropy", inputs, outputs, move |inputs, outputs| {
+            let cubes = CubeCount::Static(count.div_ceil(row::ROWS) as u32, 1, 1);
+            // SAFETY: the kernel stays within tensors of these sizes
+            unsafe {
+                cross_entropy::losses::launch_unchecked::<R>(
+                    &inputs[0].client,
+                    cubes,
+                    units(tile::UNITS),
+                    array(&inputs[0]),
+                    array(&inputs[1]),
+                    array(&outputs[0]),
+                    count as u32,
+                    width,
+                );
+            }
+        });
+        wrap::<R, BT, 1>(losses).mean()
+    }
+
+    fn cross_entropy_rows_backward(
+        logits: Tensor<Self, 2>,
+        codes: Tensor<Self, 2, Int>,
+        grad: Tensor<Self, 1>,
+    ) -> Tensor<Self, 2> {
+        if !applies(&logits) || codes.dtype() != DType::I32 {
+            return plain::cross_entropy_rows_backward(logits, codes, grad);
+        }
+        let [count, width] = logits.dims();
+        let outputs = [(Shape::new([count, width]), DType::F32)];
+        let inputs = vec![native(logits), codes.into_primitive(), native(grad)];
+        let [out] = submit::<R, BT, 1>("cross-entropy backward", inputs, outputs, move |inputs, outputs| {
+            let cubes = CubeCount::Static(count.div_ceil(row::ROWS) as u32, 1, 1);
+            // SAFETY: the kernel stays within tensors of these sizes
+            unsafe {
+                cross_entropy::losses_backward::launch_unchecked::<R>(
+                    &inputs[0].client,
+                    cubes,
+                    units(tile::UNITS),
+                    array(&inputs[0]),
+                    array(&inputs[1]),
+                    array(&inputs[2]),
+                    array(&outputs[0]),
+                    count as u32,
+                    width,
+                );
+            }
+        });
+        wrap(out)
+    }
+
     fn norm_rows(
         rows: Tensor<Self, 2>,
         scale: Tensor<Self, 1>,
@@ -326,7 +391,7 @@ impl<R: CubeRuntime, BT: BoolElement> Ops for Fusion<CubeBackend<R, f32, i32, BT
         let outputs = [(Shape::new([count, width]), DType::F32)];
         let inputs = vec![native(rows), native(scale), native(shift)];
         let [out] = submit::<R, BT, 1>("norm", inputs, outputs, move |inputs, outputs| {
-            let cubes = CubeCount::Static(count.div_ceil(norm::ROWS) as u32, 1, 1);
+            let cubes = CubeCount::Static(count.div_ceil(row::ROWS) as u32, 1, 1);
             // SAFETY: the kernel stays within tensors of these sizes
             unsafe {
                 norm::norm::launch_unchecked::<R>(

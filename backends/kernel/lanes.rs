@@ -1,9 +1,10 @@
-//! Loops over f32 slices that compilers turn into vector code, compiled twice: for AVX2 with fused multiply-add, and for
-//! any processor.
+//! Loops over f32 slices that compilers turn into vector code, compiled three times: for AVX-512, for AVX2 with fused
+//! multiply-add, and for any processor.
 //!
-//! Every sum runs over fixed lanes, so a processor always gives the same bits.
+//! Every sum runs over fixed lanes, so a processor always gives the same bits, and AVX-512 those of AVX2.
 
-/// Defines a function that runs its body compiled for AVX2 and FMA where the processor has them; `FMA` tells the body.
+/// Defines a function that runs its body compiled for the widest vectors that the processor has; `FMA` tells the body whether
+/// it multiplies and adds in one.
 macro_rules! wide {
     ($(#[$meta:meta])* fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block) => {
         $(#[$meta])*
@@ -14,6 +15,14 @@ macro_rules! wide {
 
             #[cfg(target_arch = "x86_64")]
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,fma")]
+                fn avx512($($argument: $type),*) $(-> $result)? {
+                    body::<true>($($argument),*)
+                }
+                if $crate::kernel::lanes::has_avx512() {
+                    // SAFETY: the processor has just been found to have all of them
+                    return unsafe { avx512($($argument),*) };
+                }
                 #[target_feature(enable = "avx2,fma")]
                 fn avx2($($argument: $type),*) $(-> $result)? {
                     body::<true>($($argument),*)
@@ -26,6 +35,15 @@ macro_rules! wide {
     };
 }
 pub(super) use wide;
+
+/// AVX-512 as every processor that has 512-bit vectors of bytes and words has it.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn has_avx512() -> bool {
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512bw")
+}
 
 const LANES: usize = 16;
 
@@ -104,18 +122,26 @@ fn sum_lanes<const N: usize>(rows: [&[f32]; N], value: impl Fn([f32; N]) -> f32)
     lanes.iter().sum::<f32>() + rest
 }
 
+/// The largest of a row.
+#[inline(always)]
+fn largest(row: &[f32]) -> f32 {
+    let mut tops = [f32::NEG_INFINITY; LANES];
+    let (blocks, rest) = row.as_chunks::<LANES>();
+    for block in blocks {
+        for (top, &value) in tops.iter_mut().zip(block) {
+            *top = if value > *top { value } else { *top };
+        }
+    }
+    tops.iter()
+        .chain(rest)
+        .fold(f32::NEG_INFINITY, |top, &value| top.max(value))
+}
+
 wide! {
     /// Softmax of every `columns` values of `scores`, in place.
     fn softmax_rows(scores: &mut [f32], columns: usize) {
         for row in scores.chunks_exact_mut(columns) {
-            let mut tops = [f32::NEG_INFINITY; LANES];
-            let (blocks, rest) = row.as_chunks::<LANES>();
-            for block in blocks {
-                for (top, &value) in tops.iter_mut().zip(block) {
-                    *top = if value > *top { value } else { *top };
-                }
-            }
-            let top = tops.iter().chain(rest).fold(f32::NEG_INFINITY, |top, &value| top.max(value));
+            let top = largest(row);
             for value in row.iter_mut() {
                 *value = exp::<FMA>(*value - top);
             }
@@ -136,6 +162,35 @@ wide! {
             for (grad, mix) in grad.iter_mut().zip(mix) {
                 *grad = *mix * (*grad - mean) * factor;
             }
+        }
+    }
+}
+
+wide! {
+    /// Of each row of `columns` logits the cross-entropy against its code.
+    fn cross_entropy_rows(losses: &mut [f32], logits: &[f32], codes: &[i64], columns: usize) {
+        for ((loss, row), &code) in losses.iter_mut().zip(logits.chunks_exact(columns)).zip(codes) {
+            let top = largest(row);
+            let sum = sum_lanes([row], |[value]| exp::<FMA>(value - top));
+            *loss = top + sum.ln() - row[code as usize];
+        }
+    }
+}
+
+wide! {
+    /// Gradients of such cross-entropies, times `factor`.
+    fn cross_entropy_rows_backward(out: &mut [f32], logits: &[f32], codes: &[i64], columns: usize, factor: f32) {
+        let rows = out.chunks_exact_mut(columns).zip(logits.chunks_exact(columns));
+        for ((out, row), &code) in rows.zip(codes) {
+            let top = largest(row);
+            for (out, value) in out.iter_mut().zip(row) {
+                *out = exp::<FMA>(*value - top);
+            }
+            let factor_here = factor / sum_lanes([&*out], |[value]| value);
+            for out in out.iter_mut() {
+                *out *= factor_here;
+            }
+            out[code as usize] -= factor;
         }
     }
 }

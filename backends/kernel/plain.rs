@@ -1,9 +1,9 @@
 //! The readable form of every fused operation and of its gradient: the default, and what fast forms are held to.
 
 use super::{AdamWFactors, AdamWState, LinearGrads, MlpTensors, NormGrads, Precision, precision};
-use burn::tensor::activation::{gelu, softmax};
+use burn::tensor::activation::{gelu, log_softmax, softmax};
 use burn::tensor::backend::Backend;
-use burn::tensor::{DType, Int, Tensor, TensorPrimitive};
+use burn::tensor::{DType, IndexingUpdateOp, Int, Tensor, TensorPrimitive};
 
 /// A matrix product in the number type at hand, from f32 to f32.
 fn product<B: Backend, const D: usize>(lhs: Tensor<B, D>, rhs: Tensor<B, D>) -> Tensor<B, D> {
@@ -101,6 +101,22 @@ pub fn residual_codes<B: Backend>(
         codes.push(found);
     }
     Tensor::cat(codes, 1)
+}
+
+/// See [`Ops::cross_entropy_rows`](super::Ops::cross_entropy_rows).
+pub fn cross_entropy_rows<B: Backend>(logits: Tensor<B, 2>, codes: Tensor<B, 2, Int>) -> Tensor<B, 1> {
+    log_softmax(logits, 1).gather(1, codes).mean().neg()
+}
+
+/// See [`Ops::cross_entropy_rows_backward`](super::Ops::cross_entropy_rows_backward).
+pub fn cross_entropy_rows_backward<B: Backend>(
+    logits: Tensor<B, 2>,
+    codes: Tensor<B, 2, Int>,
+    grad: Tensor<B, 1>,
+) -> Tensor<B, 2> {
+    let ([rows, _], device) = (logits.dims(), logits.device());
+    let less_one = Tensor::full([rows, 1], -1.0, &device);
+    softmax(logits, 1).scatter(1, codes, less_one, IndexingUpdateOp::Add) * grad.div_scalar(rows as f64).unsqueeze()
 }
 
 /// A row shorter than this is divided by this.

@@ -69,6 +69,32 @@ pub(super) fn norm_backward(
     sums
 }
 
+/// Cross-entropy of `logits` [N, K] against `codes` [N], averaged over rows.
+pub(super) fn cross_entropy(team: Team, logits: &[f32], codes: &[i64]) -> f32 {
+    let columns = logits.len() / codes.len();
+    let mut losses = vec![0.0; codes.len()];
+    let given = logits.chunks(BLOCK * columns).zip(codes.chunks(BLOCK));
+    team.share(
+        losses.chunks_mut(BLOCK).zip(given).collect(),
+        |(losses, (logits, codes))| {
+            lanes::cross_entropy_rows(losses, logits, codes, columns);
+        },
+    );
+    (losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / codes.len() as f64) as f32
+}
+
+/// Gradient of [`cross_entropy`] times `grad`, into `out` [N, K].
+pub(super) fn cross_entropy_backward(team: Team, out: &mut [f32], logits: &[f32], codes: &[i64], grad: f32) {
+    let (columns, factor) = (logits.len() / codes.len(), grad / codes.len() as f32);
+    let given = logits.chunks(BLOCK * columns).zip(codes.chunks(BLOCK));
+    team.share(
+        out.chunks_mut(BLOCK * columns).zip(given).collect(),
+        |(out, (logits, codes))| {
+            lanes::cross_entropy_rows_backward(out, logits, codes, columns, factor);
+        },
+    );
+}
+
 /// Sum of the rows of [N, `width`].
 pub(super) fn sum_rows(team: Team, rows: &[f32], width: usize) -> Vec<f32> {
     let mut partial = vec![vec![0.0; width]; rows.len().div_ceil(BLOCK * width)];

@@ -137,6 +137,28 @@ pub(super) fn residual_codes<B: Sliced>(
     Tensor::from_data(TensorData::new(codes, [count, books.len()]), &device)
 }
 
+/// Codes [N, 1] as numbers: whole numbers are few, and always on the processor here.
+fn numbers<B: Sliced>(codes: Tensor<B, 2, Int>) -> Vec<i64> {
+    codes.into_data().iter().collect()
+}
+
+pub(super) fn cross_entropy_rows<B: Sliced>(logits: Tensor<B, 2>, codes: Tensor<B, 2, Int>) -> Tensor<B, 1> {
+    let (logits, codes) = (B::read(logits), numbers(codes));
+    vector(&[rows::cross_entropy(B::TEAM, B::slice(&logits), &codes)])
+}
+
+pub(super) fn cross_entropy_rows_backward<B: Sliced>(
+    logits: Tensor<B, 2>,
+    codes: Tensor<B, 2, Int>,
+    grad: Tensor<B, 1>,
+) -> Tensor<B, 2> {
+    let (shape, codes, grad) = (logits.dims(), numbers(codes), B::read(grad));
+    let (logits, mut out) = (B::read(logits), B::room(shape.iter().product()));
+    let (given, into) = (B::slice(&logits), B::slice_mut(&mut out));
+    rows::cross_entropy_backward(B::TEAM, into, given, &codes, B::slice(&grad)[0]);
+    B::tensor(out, shape)
+}
+
 pub(super) fn norm_rows<B: Sliced>(
     rows: Tensor<B, 2>,
     scale: Tensor<B, 1>,
@@ -282,6 +304,10 @@ macro_rules! ops_on_slices {
             fn residual_codes(
                 rows: Tensor<Self, 2>, books: Vec<Tensor<Self, 2>>, unit_lookup: bool,
             ) -> Tensor<Self, 2, Int>;
+            fn cross_entropy_rows(logits: Tensor<Self, 2>, codes: Tensor<Self, 2, Int>) -> Tensor<Self, 1>;
+            fn cross_entropy_rows_backward(
+                logits: Tensor<Self, 2>, codes: Tensor<Self, 2, Int>, grad: Tensor<Self, 1>,
+            ) -> Tensor<Self, 2>;
             fn norm_rows_backward(
                 rows: Tensor<Self, 2>, scale: Tensor<Self, 1>, grad: Tensor<Self, 2>, epsilon: f64,
             ) -> NormGrads<Self>;

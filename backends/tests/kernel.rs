@@ -5,7 +5,7 @@ use bridle_backends::kernel::{AdamWFactors, AdamWState, BlockSizes, BlockTensors
 use bridle_seed::Seed;
 use burn::backend::Autodiff;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Int, Tensor, TensorData};
 
 /// Largest difference allowed, relative to the largest value.
 const TOLERANCE: f32 = 1e-5;
@@ -116,6 +116,25 @@ fn norm<B: Ops>() {
                 [rows, scale.clone(), shift.clone()],
                 |[rows, scale, shift]| Ops::norm_rows(rows, flat(scale), flat(shift), EPSILON),
                 |[rows, scale, shift]| plain::norm_rows(rows, flat(scale), flat(shift), EPSILON),
+                &what,
+            );
+        }
+    }
+}
+
+fn cross_entropy<B: Ops>() {
+    for [count, width] in ROWS {
+        let what = format!("cross-entropy {count} {width}");
+        let logits = normal::<B, 2>("logits", [count, width], 4.0);
+        let mut stream = Seed::root(5).child("codes").stream();
+        let codes: Vec<i64> = (0..count).map(|_| stream.below(width) as i64).collect();
+        let codes: Tensor<B, 2, Int> = Tensor::from_data(TensorData::new(codes, [count, 1]), &Default::default());
+        for logits in [logits.clone(), strided(logits)] {
+            let codes = || Tensor::from_inner(codes.clone());
+            compare(
+                [logits],
+                |[logits]| Ops::cross_entropy_rows(logits, codes()).unsqueeze(),
+                |[logits]| plain::cross_entropy_rows(logits, codes()).unsqueeze(),
                 &what,
             );
         }
@@ -358,6 +377,15 @@ fn default_gradients<B: Ops>() {
     assert_close(found.scale, expected.scale, "norm scale");
     assert_close(found.shift, expected.shift, "norm shift");
 
+    let codes = || Tensor::<B, 2, Int>::from_data([[3], [0], [5], [5], [1], [2], [0], [4], [3]], &Default::default());
+    let weight = || normal::<B, 1>("grad", [1], 1.0);
+    let expected = plain::cross_entropy_rows_backward(rows.clone(), codes(), weight());
+    assert_close(
+        B::cross_entropy_rows_backward(rows.clone(), codes(), weight()),
+        expected,
+        "cross-entropy",
+    );
+
     let mlp = MlpTensors {
         weight1: normal("weight1", [6, 5], 1.0),
         bias1: normal("bias1", [5], 1.0),
@@ -493,6 +521,10 @@ macro_rules! on {
             #[test]
             fn norm_equals_its_plain_form() {
                 super::norm::<$type>();
+            }
+            #[test]
+            fn cross_entropy_equals_its_plain_form() {
+                super::cross_entropy::<$type>();
             }
             #[test]
             fn mlp_equals_its_plain_form() {

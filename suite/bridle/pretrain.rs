@@ -15,7 +15,6 @@ use crate::swin::Dropout;
 use crate::tokenizer::{Source, Tokenizer};
 use bridle_backends::Ops;
 use burn::module::Module;
-use burn::tensor::activation::log_softmax;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 
@@ -97,13 +96,10 @@ impl<B: Backend> Teacher<B> {
 }
 
 /// Cross-entropy of logits [n, Q * K] against codes [n, Q]: one softmax per codebook, averaged over all, [1].
-pub fn prediction_loss<B: Backend>(logits: Tensor<B, 2>, codes: Tensor<B, 2, Int>) -> Tensor<B, 1> {
+pub fn prediction_loss<B: Ops>(logits: Tensor<B, 2>, codes: Tensor<B, 2, Int>) -> Tensor<B, 1> {
     let ([rows, width], [_, levels]) = (logits.dims(), codes.dims());
-    let log_probabilities = log_softmax(logits.reshape([rows * levels, width / levels]), 1);
-    log_probabilities
-        .gather(1, codes.reshape([rows * levels, 1]))
-        .mean()
-        .neg()
+    let logits = logits.reshape([rows * levels, width / levels]);
+    B::cross_entropy_rows(logits, codes.reshape([rows * levels, 1]))
 }
 
 /// mean(1 - cosine(estimate, target)) over tokens [B, N, D], [1].

@@ -1,30 +1,12 @@
-//! Layer normalisation in one kernel each way: 8 rows to a cube, 32 units to a row.
+//! Layer normalisation in one kernel each way.
 
+use super::row::{self, ROWS, SHARERS};
 use super::tile::UNITS;
 use burn_cubecl::cubecl;
 use cubecl::prelude::*;
 
-/// Rows of a cube at a time.
-pub(super) const ROWS: usize = 8;
-/// Units of a row.
-const SHARERS: usize = UNITS / ROWS;
 /// Rows whose gradients of scale and shift one cube adds up.
 pub(super) const STRIP: usize = 64;
-
-/// The sum over a row of what each of its units holds. The cube is synchronized before and after.
-#[cube]
-fn of_row(value: f32, parts: &mut SharedMemory<f32>) -> f32 {
-    sync_cube();
-    parts[UNIT_POS as usize] = value;
-    sync_cube();
-    let start = UNIT_POS as usize / SHARERS * SHARERS;
-    let mut sum = 0.0f32;
-    #[unroll]
-    for sharer in 0..SHARERS {
-        sum += parts[start + sharer];
-    }
-    sum
-}
 
 /// Mean of a row of `rows` [N, D], and the factor that gives it variance 1.
 #[cube]
@@ -45,7 +27,7 @@ fn moments(
             column += SHARERS;
         }
     }
-    let mean = of_row(sum, parts) / comptime!(width as f32);
+    let mean = row::sum(sum, parts) / comptime!(width as f32);
     let mut square = 0.0f32;
     if within {
         let mut column = share;
@@ -55,7 +37,7 @@ fn moments(
             column += SHARERS;
         }
     }
-    let variance = of_row(square, parts) / comptime!(width as f32);
+    let variance = row::sum(square, parts) / comptime!(width as f32);
     (mean, 1.0f32 / (variance + epsilon).sqrt())
 }
 
@@ -70,10 +52,10 @@ pub(super) fn norm(
     epsilon: f32,
     #[comptime] width: usize,
 ) {
-    let mut parts = SharedMemory::<f32>::new(UNITS);
-    let row = CUBE_POS_X as usize * ROWS + UNIT_POS as usize / SHARERS;
-    let within = row < count as usize;
-    let base = row * width;
+    let mut parts = row::parts();
+    let at = CUBE_POS_X as usize * ROWS + UNIT_POS as usize / SHARERS;
+    let within = at < count as usize;
+    let base = at * width;
     let (mean, factor) = moments(rows, &mut parts, base, within, epsilon, width);
     if within {
         let mut column = UNIT_POS as usize % SHARERS;
@@ -98,15 +80,15 @@ pub(super) fn norm_backward(
 ) {
     let unit = UNIT_POS as usize;
     let first = CUBE_POS_X as usize * STRIP;
-    let mut parts = SharedMemory::<f32>::new(UNITS);
+    let mut parts = row::parts();
     let mut means = SharedMemory::<f32>::new(STRIP);
     let mut factors = SharedMemory::<f32>::new(STRIP);
 
     for turn in 0..comptime!(STRIP / ROWS) {
         let in_strip = turn * ROWS + unit / SHARERS;
-        let row = first + in_strip;
-        let within = row < count as usize;
-        let base = row * width;
+        let at = first + in_strip;
+        let within = at < count as usize;
+        let base = at * width;
         let (mean, factor) = moments(rows, &mut parts, base, within, epsilon, width);
         // the row's gradient is factor * (g - mean of g - x * mean of g x), g the scaled gradient and x the standard row
         let mut plain = 0.0f32;
@@ -120,8 +102,8 @@ pub(super) fn norm_backward(
                 column += SHARERS;
             }
         }
-        let plain = of_row(plain, &mut parts) / comptime!(width as f32);
-        let weighted = of_row(weighted, &mut parts) / comptime!(width as f32);
+        let plain = row::sum(plain, &mut parts) / comptime!(width as f32);
+        let weighted = row::sum(weighted, &mut parts) / comptime!(width as f32);
         if within {
             let mut column = unit % SHARERS;
             while column < width {

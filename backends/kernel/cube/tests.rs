@@ -8,7 +8,7 @@ use super::attention::{self, Pass, Sizes};
 use crate::kernel::{Ops, plain};
 use bridle_seed::Seed;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorData, bf16};
+use burn::tensor::{Int, Tensor, TensorData, bf16};
 use burn_cubecl::cubecl::Compiler;
 use burn_cubecl::cubecl::prelude::*;
 use cubecl_cpp::cuda::{CudaDialect, mma::CudaWmmaCompiler};
@@ -144,6 +144,35 @@ fn norm_equals_its_plain_form() {
         for ((found, expected), part) in found.iter().zip(&expected).zip(["rows", "scale", "shift"]) {
             close(found, expected, SUMS, &format!("{what}, gradient of {part}"));
         }
+    }
+}
+
+#[test]
+fn cross_entropy_equals_its_plain_form() {
+    for shape @ [count, width] in ROWS {
+        let what = format!("cross-entropy {count} {width}");
+        let mut stream = Seed::root(7).child("codes").stream();
+        let codes: Vec<i32> = (0..count).map(|_| stream.below(width) as i32).collect();
+        let codes = TensorData::new(codes, [count, 1]);
+        let on_gpu = || Tensor::<Gpu, 2, Int>::from_data(codes.clone(), &Default::default());
+        let on_host = || Tensor::<Host, 2, Int>::from_data(codes.clone(), &Default::default());
+
+        let found = launching("cross-entropy", 1, || {
+            host(Gpu::cross_entropy_rows(normal("logits", shape), on_gpu()))
+        });
+        let expected = plain::cross_entropy_rows::<Host>(normal("logits", shape), on_host());
+        close(&found, &host(expected), SUMS, &what);
+
+        let found = launching("cross-entropy backward", 1, || {
+            host(Gpu::cross_entropy_rows_backward(
+                normal("logits", shape),
+                on_gpu(),
+                normal("grad", [1]),
+            ))
+        });
+        let expected =
+            plain::cross_entropy_rows_backward::<Host>(normal("logits", shape), on_host(), normal("grad", [1]));
+        close(&found, &host(expected), SUMS, &format!("{what}, gradient"));
     }
 }
 
