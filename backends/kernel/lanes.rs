@@ -172,7 +172,7 @@ wide! {
         for ((loss, row), &code) in losses.iter_mut().zip(logits.chunks_exact(columns)).zip(codes) {
             let top = largest(row);
             let sum = sum_lanes([row], |[value]| exp::<FMA>(value - top));
-            *loss = top + sum.ln() - row[code as usize];
+            *loss = (top - row[code as usize]) + sum.ln();
         }
     }
 }

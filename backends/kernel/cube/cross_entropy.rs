@@ -52,7 +52,7 @@ pub(super) fn losses(
     let within = at < count as usize;
     let (top, total) = softmax_of(logits, &mut parts, at * width, within, width);
     if within && share == 0 {
-        losses[at] = top + total.ln() - logits[at * width + codes[at] as usize];
+        losses[at] = (top - logits[at * width + codes[at] as usize]) + total.ln();
     }
 }
 
