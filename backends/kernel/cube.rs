@@ -174,6 +174,11 @@ fn tiles<R: CubeRuntime>(device: &R::Device, head: usize, pass: Pass) -> Option<
     attention::sizes(head, if half { 2 } else { 4 }, shared, pass)
 }
 
+/// Cubes that take so many rows each, for all rows.
+fn row_of_cubes(rows: usize, each: usize) -> CubeCount {
+    CubeCount::Static(rows.div_ceil(each) as u32, 1, 1)
+}
+
 /// Cubes of a pass: tiles of tokens, heads, batch.
 fn cubes(sizes: Sizes, [batch, tokens, heads]: [usize; 3]) -> CubeCount {
     CubeCount::Static(tokens.div_ceil(sizes.rows) as u32, heads as u32, batch as u32)
@@ -301,7 +306,7 @@ impl<R: CubeRuntime, BT: BoolElement> Ops for Fusion<CubeBackend<R, f32, i32, BT
         ];
         let inputs = vec![native(rows), native(books), native(halves)];
         let [_, found] = submit::<R, BT, 2>("residual codes", inputs, outputs, move |inputs, outputs| {
-            let cubes = CubeCount::Static(count.div_ceil(codes::ROWS) as u32, 1, 1);
+            let cubes = row_of_cubes(count, codes::ROWS);
             // SAFETY: the kernel stays within tensors of these sizes
             unsafe {
                 codes::residual_codes::launch_unchecked::<R>(
@@ -329,7 +334,7 @@ impl<R: CubeRuntime, BT: BoolElement> Ops for Fusion<CubeBackend<R, f32, i32, BT
         let outputs = [(Shape::new([count]), DType::F32)];
         let inputs = vec![native(logits), codes.into_primitive()];
         let [losses] = submit::<R, BT, 1>("cross-entropy", inputs, outputs, move |inputs, outputs| {
-            let cubes = CubeCount::Static(count.div_ceil(row::ROWS) as u32, 1, 1);
+            let cubes = row_of_cubes(count, row::ROWS);
             // SAFETY: the kernel stays within tensors of these sizes
             unsafe {
                 cross_entropy::losses::launch_unchecked::<R>(
@@ -359,7 +364,7 @@ impl<R: CubeRuntime, BT: BoolElement> Ops for Fusion<CubeBackend<R, f32, i32, BT
         let outputs = [(Shape::new([count, width]), DType::F32)];
         let inputs = vec![native(logits), codes.into_primitive(), native(grad)];
         let [out] = submit::<R, BT, 1>("cross-entropy backward", inputs, outputs, move |inputs, outputs| {
-            let cubes = CubeCount::Static(count.div_ceil(row::ROWS) as u32, 1, 1);
+            let cubes = row_of_cubes(count, row::ROWS);
             // SAFETY: the kernel stays within tensors of these sizes
             unsafe {
                 cross_entropy::losses_backward::launch_unchecked::<R>(
@@ -391,7 +396,7 @@ impl<R: CubeRuntime, BT: BoolElement> Ops for Fusion<CubeBackend<R, f32, i32, BT
         let outputs = [(Shape::new([count, width]), DType::F32)];
         let inputs = vec![native(rows), native(scale), native(shift)];
         let [out] = submit::<R, BT, 1>("norm", inputs, outputs, move |inputs, outputs| {
-            let cubes = CubeCount::Static(count.div_ceil(row::ROWS) as u32, 1, 1);
+            let cubes = row_of_cubes(count, row::ROWS);
             // SAFETY: the kernel stays within tensors of these sizes
             unsafe {
                 norm::norm::launch_unchecked::<R>(
@@ -428,7 +433,7 @@ impl<R: CubeRuntime, BT: BoolElement> Ops for Fusion<CubeBackend<R, f32, i32, BT
         ];
         let inputs = vec![native(rows), native(scale), native(grad)];
         let [of_rows, sums] = submit::<R, BT, 2>("norm backward", inputs, outputs, move |inputs, outputs| {
-            let cubes = CubeCount::Static(strips as u32, 1, 1);
+            let cubes = row_of_cubes(count, norm::STRIP);
             // SAFETY: the kernel stays within tensors of these sizes
             unsafe {
                 norm::norm_backward::launch_unchecked::<R>(
