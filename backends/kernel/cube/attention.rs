@@ -121,6 +121,42 @@ pub(super) fn operand(bytes: usize) -> StorageType {
     .into()
 }
 
+/// What a cube works on: cubes are (tiles, heads, batch). Places are those of elements, of a head's first token.
+#[derive(CubeType)]
+struct Place {
+    /// Tokens T.
+    tokens: usize,
+    /// Width D.
+    width: usize,
+    /// The first token of the tile.
+    first: usize,
+    /// In queries, [B, T, 3D]; keys are D on, values 2D.
+    of_qkv: usize,
+    /// In results and their gradients, [B, T, D].
+    of_result: usize,
+    /// In logarithms of sums of exponentials, the first half of [2, B, H, T].
+    of_logs: usize,
+    /// In inner products of results and their gradients, the second half.
+    of_inners: usize,
+}
+
+#[cube]
+fn place(tokens: u32, heads: u32, #[comptime] sizes: Sizes) -> Place {
+    let (tokens, heads) = (tokens as usize, heads as usize);
+    let (item, head) = (CUBE_POS_Z as usize, CUBE_POS_Y as usize);
+    let width = heads * sizes.head;
+    let of_logs = (item * heads + head) * tokens;
+    Place {
+        tokens,
+        width,
+        first: CUBE_POS_X as usize * sizes.rows,
+        of_qkv: item * tokens * 3 * width + head * sizes.head,
+        of_result: item * tokens * width + head * sizes.head,
+        of_logs,
+        of_inners: CUBE_COUNT_Z as usize * heads * tokens + of_logs,
+    }
+}
+
 /// Rows `first..` of one head, times `factor`, with zeros beyond the last token and beyond the head's elements.
 #[cube]
 fn load<E: Float>(
@@ -199,11 +235,8 @@ pub(super) fn attend<E: Float>(
     #[comptime] sizes: Sizes,
     #[define(E)] _operand: StorageType,
 ) {
-    let (tokens, heads) = (tokens as usize, heads as usize);
-    let (item, head) = (CUBE_POS_Z as usize, CUBE_POS_Y as usize);
-    let first = CUBE_POS_X as usize * sizes.rows;
-    let width = heads * sizes.head;
-    let base = item * tokens * 3 * width + head * sizes.head;
+    let place = place(tokens, heads, sizes);
+    let (tokens, width, first, base) = (place.tokens, place.width, place.first, place.of_qkv);
 
     let mut q = room::<E>(sizes.rows, sizes.padded, sizes.bytes);
     let mut k = room::<E>(sizes.others, sizes.padded, sizes.bytes);
@@ -300,7 +333,7 @@ pub(super) fn attend<E: Float>(
     if comptime!(backward) {
         let mut inner = 0.0f32;
         if first + row < tokens {
-            let at = (item * tokens + first + row) * width + head * sizes.head;
+            let at = place.of_result + (first + row) * width;
             for step in 0..comptime!(sizes.padded / sharers) {
                 let column = step * sharers + share;
                 if column < sizes.head {
@@ -316,14 +349,13 @@ pub(super) fn attend<E: Float>(
             for sharer in 0..sharers {
                 all += sums[row * sharers + sharer];
             }
-            let at = (item * heads + head) * tokens + first + row;
-            out[at] = top + total.ln();
-            out[CUBE_COUNT_Z as usize * heads * tokens + at] = all;
+            out[place.of_logs + first + row] = top + total.ln();
+            out[place.of_inners + first + row] = all;
         }
     } else {
         largest[unit] = 1.0f32 / total;
         sync_cube();
-        let at = item * tokens * width + head * sizes.head;
+        let at = place.of_result;
         for turn in 0..comptime!((sizes.rows * sizes.padded).div_ceil(sizes.units())) {
             let index = turn * comptime!(sizes.units()) + unit;
             let (row, column) = (index / sizes.padded, index % sizes.padded);
@@ -353,14 +385,9 @@ pub(super) fn grade<E: Float>(
     #[comptime] sizes: Sizes,
     #[define(E)] _operand: StorageType,
 ) {
-    let (tokens, heads) = (tokens as usize, heads as usize);
-    let (item, head) = (CUBE_POS_Z as usize, CUBE_POS_Y as usize);
-    let first = CUBE_POS_X as usize * sizes.rows;
-    let width = heads * sizes.head;
-    let base = item * tokens * 3 * width + head * sizes.head;
-    let of_grad = item * tokens * width + head * sizes.head;
-    let logs = (item * heads + head) * tokens;
-    let inners = CUBE_COUNT_Z as usize * heads * tokens + logs;
+    let place = place(tokens, heads, sizes);
+    let (tokens, width, first, base) = (place.tokens, place.width, place.first, place.of_qkv);
+    let (of_grad, logs, inners) = (place.of_result, place.of_logs, place.of_inners);
 
     // q and g of a tile of queries, or its k and v
     let mut one = room::<E>(sizes.rows, sizes.padded, sizes.bytes);
