@@ -15,8 +15,10 @@ pub(crate) fn run<J: Job>(choice: &Choice, job: J) -> Result<J::Output, BackendE
     let facts = Facts {
         name: "cuda",
         device: format!("cuda:{number}"),
-        library: "burn-cuda 0.21.0".to_owned(),
+        // CubeCL has no product for tensor cores that keeps f32, and autotuning prefers those that it has
+        library: "burn-cuda 0.21.0, fp32 products as TF32 where tuned so".to_owned(),
         threads: None,
+        tf32: true,
     };
     Ok(job.run::<Autodiff<Cuda>>(CudaDevice::new(number), facts))
 }

@@ -32,6 +32,7 @@ pub(crate) fn run<J: Job>(choice: &Choice, job: J) -> Result<J::Output, BackendE
         device: "cpu".to_owned(),
         library: "burn-flex 0.21.0".to_owned(),
         threads: Some(rayon::current_num_threads()),
+        tf32: false,
     };
     Ok(job.run::<Autodiff<Flex>>(FlexDevice, facts))
 }

@@ -7,7 +7,7 @@
 mod attention;
 mod autodiff;
 mod checkpoint;
-#[cfg(any(feature = "cuda", feature = "gpu-tests"))]
+#[cfg(feature = "cube")]
 mod cube;
 mod flex;
 mod lanes;
@@ -21,8 +21,8 @@ mod team;
 
 pub use product::bf16_is_fast;
 
-use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{Int, Tensor, TensorData};
 use std::cell::Cell;
 use std::thread::LocalKey;
 
@@ -51,10 +51,10 @@ impl<T: Copy> Drop for Before<T> {
 /// sums, quantizers and optimizers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
-    /// 32-bit floating point.
+    /// 32-bit floating point; on GPUs whose products are of TF32 ([`Facts::tf32`](crate::Facts::tf32)), these.
     #[default]
     F32,
-    /// Operands are rounded to bfloat16.
+    /// Operands are rounded to bfloat16; so are results on GPUs, but for those of attention.
     Bf16,
 }
 
@@ -133,6 +133,21 @@ pub trait Ops: Backend {
         plain::residual_codes(rows, books, unit_lookup)
     }
 
+    /// How often each code below `count` is among `codes` [N]: [count]. Exact, and without a gradient.
+    fn code_counts(codes: Tensor<Self, 1, Int>, count: usize) -> Tensor<Self, 1> {
+        plain::code_counts(codes, count)
+    }
+
+    /// The selected of `rows` [N, D]: [M, D].
+    fn select_rows(rows: Tensor<Self, 2>, selection: Selection<Self>) -> Tensor<Self, 2> {
+        plain::select_rows(rows, selection)
+    }
+
+    /// Gradient of [`Ops::select_rows`] at the rows [N, D], given that of its result, [M, D].
+    fn select_rows_backward(grad: Tensor<Self, 2>, selection: Selection<Self>) -> Tensor<Self, 2> {
+        plain::select_rows_backward(grad, selection)
+    }
+
     /// Cross-entropy of `logits` [N, K] against one code each, [N, 1], averaged over rows: [1].
     fn cross_entropy_rows(logits: Tensor<Self, 2>, codes: Tensor<Self, 2, Int>) -> Tensor<Self, 1> {
         plain::cross_entropy_rows(logits, codes)
@@ -196,6 +211,48 @@ pub trait Ops: Backend {
     /// One AdamW update of a flattened parameter, all tensors of one length.
     fn adamw_step(state: AdamWState<Self>, grad: Tensor<Self, 1>, factors: &AdamWFactors) -> AdamWState<Self> {
         plain::adamw_step(state, grad, factors)
+    }
+}
+
+/// M of N rows in some order, none of them twice.
+///
+/// A selection knows its inverse, so that its gradient is a selection too: each row of it is read from one place, where adding
+/// into rows by number, the gradient of any selection, goes row after row on GPUs.
+#[derive(Clone, Debug)]
+pub struct Selection<B: Backend> {
+    /// The numbers of the selected rows, [M].
+    pub rows: Tensor<B, 1, Int>,
+    /// For each of the N rows its place among the selected, or M where it is not among them: [N].
+    pub places: Tensor<B, 1, Int>,
+}
+
+impl<B: Backend> Selection<B> {
+    /// These of `count` rows.
+    ///
+    /// # Panics
+    /// If a row is named twice, or is not among them.
+    pub fn new(rows: &[usize], count: usize, device: &B::Device) -> Self {
+        let mut places = vec![rows.len() as i64; count];
+        for (place, &row) in rows.iter().enumerate() {
+            assert_eq!(places[row], rows.len() as i64, "row {row} is selected twice");
+            places[row] = place as i64;
+        }
+        let numbers = rows.iter().map(|&row| row as i64).collect();
+        let upload = |numbers: Vec<i64>| Tensor::from_data(TensorData::from(&numbers[..]), device);
+        Self {
+            rows: upload(numbers),
+            places: upload(places),
+        }
+    }
+}
+
+impl<B: AutodiffBackend> Selection<B> {
+    /// The same for the backend without gradients.
+    fn inner(self) -> Selection<B::InnerBackend> {
+        Selection {
+            rows: self.rows.inner(),
+            places: self.places.inner(),
+        }
     }
 }
 

@@ -82,6 +82,8 @@ pub struct Facts {
     pub library: String,
     /// Threads in use (None on a GPU).
     pub threads: Option<usize>,
+    /// Whether matrix products in fp32 may round their operands to TF32, 10 bits of fraction.
+    pub tf32: bool,
 }
 
 /// Whether a backend can be used, and if not, what to do.

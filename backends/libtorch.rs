@@ -33,6 +33,8 @@ pub(crate) fn run<J: Job>(choice: &Choice, job: J) -> Result<J::Output, BackendE
         },
         library: "burn-tch 0.21.0, LibTorch 2.9.0".to_owned(),
         threads: on_cpu.then(|| tch::get_num_threads().max(1) as usize),
+        // LibTorch's default: in convolutions alone
+        tf32: false,
     };
     Ok(job.run::<Autodiff<LibTorch>>(device, facts))
 }

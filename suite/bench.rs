@@ -40,7 +40,7 @@ impl Job for Bench<'_> {
         for &kind in &setup.kinds {
             let times = setup.warmup + setup.repeats;
             self.progress.start_at(kind.word(), 0, times as u64 + 1);
-            check(&work, kind)?;
+            check(&work, kind, facts.tf32)?;
             let seconds = (0..times).map(|_| {
                 self.progress.advance(1);
                 timed::<B>(&device, || work.perform(kind))

@@ -226,10 +226,7 @@ impl<B: TrainBackend> Learner<B> for MaskedTrainer<'_, B> {
             .update(|model| optimizer.step(model, &grads, rate, &UniformRate));
         self.state.step += 1;
         self.state.total_steps += 1;
-        Ok(StepLoss {
-            values,
-            codebooks: None,
-        })
+        Ok(StepLoss { values, codes: None })
     }
 
     fn note(&mut self, numbers: StepNumbers) -> Result<(), TrainError> {

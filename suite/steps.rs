@@ -7,9 +7,10 @@ use crate::progress::TerminalProgress;
 use crate::schedule::Schedule;
 use crate::train::TrainError;
 use bridle_backends::TrainBackend;
-use bridle_results::codebook::CodebookStatistics;
+use bridle_results::codebook::{CodebookCounts, CodebookStatistics};
 use bridle_tasks::{DataError, Progress, prefetch};
-use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor};
 use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -49,8 +50,8 @@ pub trait Learner<B: TrainBackend> {
 pub struct StepLoss<B: TrainBackend> {
     /// The loss first, then its parts, by their names in the log.
     pub values: Vec<(&'static str, Tensor<B::InnerBackend, 1>)>,
-    /// How its batch used the codes, where that was counted.
-    pub codebooks: Option<Vec<CodebookStatistics>>,
+    /// The codes [B, N, Q] of its batch, where their use is to be counted, and how many a codebook has.
+    pub codes: Option<(Tensor<B::InnerBackend, 3, Int>, usize)>,
 }
 
 /// One step's numbers.
@@ -62,7 +63,7 @@ pub struct StepNumbers {
     pub rate: f64,
     /// As in [`StepLoss`].
     pub values: Vec<(&'static str, f32)>,
-    /// As in [`StepLoss`].
+    /// How its batch used the codes, level by level, where that was counted.
     pub codebooks: Option<Vec<CodebookStatistics>>,
 }
 
@@ -151,7 +152,7 @@ impl Steps<'_> {
         learner: &mut L,
         pending: &mut Vec<(u64, f64, StepLoss<B>)>,
     ) -> Result<(), TrainError> {
-        for (step, rate, StepLoss { values, codebooks }) in pending.drain(..) {
+        for (step, rate, StepLoss { values, codes }) in pending.drain(..) {
             let (names, tensors): (Vec<_>, Vec<_>) = values.into_iter().unzip();
             let values: Vec<f32> = Tensor::cat(tensors, 0).into_data().iter::<f32>().collect();
             if let Some(&loss) = values.iter().find(|value| !value.is_finite()) {
@@ -168,11 +169,22 @@ impl Steps<'_> {
                 step,
                 rate,
                 values: names.into_iter().zip(values).collect(),
-                codebooks,
+                codebooks: codes.map(|(codes, count)| batch_statistics(codes, count)),
             })?;
         }
         Ok(())
     }
+}
+
+/// Used codes and perplexity of each level in the codes [B, N, Q] of one step.
+fn batch_statistics<B: Backend>(codes: Tensor<B, 3, Int>, count: usize) -> Vec<CodebookStatistics> {
+    let [_, _, levels] = codes.dims();
+    let found: Vec<i64> = codes.into_data().iter::<i64>().collect();
+    let mut counts = CodebookCounts::new(levels, count);
+    counts
+        .add(&found)
+        .expect("a quantizer gives codes of its own codebooks");
+    counts.statistics()
 }
 
 /// Time since its start, and how much of it was spent waiting.

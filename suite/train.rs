@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use step::PhaseLearner;
-pub(crate) use step::{RESTART_EVERY, batch_statistics};
+pub(crate) use step::RESTART_EVERY;
 
 /// A record's curve has at most so many points per phase.
 const CURVE_POINTS: u64 = 48;

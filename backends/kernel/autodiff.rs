@@ -1,7 +1,8 @@
 //! Fused operations with gradients: one graph node each, whose backward step is the inner backend's own.
 
-use super::{BlockSizes, BlockTensors, MlpTensors, Ops, checkpoint, is_plain, plain};
+use super::{BlockSizes, BlockTensors, MlpTensors, Ops, Selection, checkpoint, is_plain, plain};
 use burn::backend::Autodiff;
+use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
@@ -10,12 +11,25 @@ use burn::tensor::backend::Backend;
 use burn::tensor::ops::{FloatTensor, IntTensor};
 use burn::tensor::{Int, Tensor, TensorPrimitive};
 
-fn wrap<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
+pub(super) fn wrap<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
     Tensor::from_primitive(TensorPrimitive::Float(primitive))
 }
 
-fn float<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
+pub(super) fn float<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
     tensor.into_primitive().tensor()
+}
+
+/// Hands each parent that has gradients its own.
+pub(super) fn register<B: Backend, const N: usize>(
+    parents: [Option<NodeId>; N],
+    found: [Option<FloatTensor<B>>; N],
+    grads: &mut Gradients,
+) {
+    for (parent, grad) in parents.into_iter().zip(found) {
+        if let (Some(parent), Some(grad)) = (parent, grad) {
+            grads.register::<B>(parent, grad);
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -42,19 +56,29 @@ impl<B: Ops> Backward<B, 3> for LinearRows {
 
     fn backward(self, ops: ops::Ops<Self::State, 3>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
+        let parents = ops.parents.map(|parent| parent.map(|node| node.id));
         let (rows, weight) = ops.state;
-        let wants_rows = ops.parents[0].is_some();
+        let wants_rows = parents[0].is_some();
         let found = B::linear_rows_backward(wrap(rows), wrap(weight), wrap(grad), wants_rows);
         let found = [
             found.rows.map(float),
             Some(float(found.weight)),
             Some(float(found.bias)),
         ];
-        for (parent, grad) in ops.parents.into_iter().zip(found) {
-            if let (Some(parent), Some(grad)) = (parent, grad) {
-                grads.register::<B>(parent.id, grad);
-            }
-        }
+        register::<B, 3>(parents, found, grads);
+    }
+}
+
+#[derive(Debug)]
+struct SelectRows;
+
+impl<B: Ops> Backward<B, 1> for SelectRows {
+    type State = Selection<B>;
+
+    fn backward(self, ops: ops::Ops<Self::State, 1>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        ops::unary::<B, _>(ops.parents, ops.node, grads, |grad| {
+            float(B::select_rows_backward(wrap(grad), ops.state))
+        });
     }
 }
 
@@ -83,17 +107,11 @@ impl<B: Ops> Backward<B, 3> for NormRows {
 
     fn backward(self, ops: ops::Ops<Self::State, 3>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
+        let parents = ops.parents.map(|parent| parent.map(|node| node.id));
         let (rows, scale, epsilon) = ops.state;
         let found = B::norm_rows_backward(wrap(rows), wrap(scale), wrap(grad), epsilon);
-        for (parent, grad) in ops
-            .parents
-            .into_iter()
-            .zip([float(found.rows), float(found.scale), float(found.shift)])
-        {
-            if let Some(parent) = parent {
-                grads.register::<B>(parent.id, grad);
-            }
-        }
+        let found = [float(found.rows), float(found.scale), float(found.shift)];
+        register::<B, 3>(parents, found.map(Some), grads);
     }
 }
 
@@ -106,6 +124,7 @@ impl<B: Ops> Backward<B, 5> for MlpRows {
 
     fn backward(self, ops: ops::Ops<Self::State, 5>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
+        let parents = ops.parents.map(|parent| parent.map(|node| node.id));
         let (rows, mlp, hidden) = ops.state;
         let (rows, mlp) = B::mlp_rows_backward(wrap(rows), mlp, wrap(hidden), wrap(grad));
         let found = [
@@ -115,11 +134,7 @@ impl<B: Ops> Backward<B, 5> for MlpRows {
             float(mlp.weight2),
             float(mlp.bias2),
         ];
-        for (parent, grad) in ops.parents.into_iter().zip(found) {
-            if let Some(parent) = parent {
-                grads.register::<B>(parent.id, grad);
-            }
-        }
+        register::<B, 5>(parents, found.map(Some), grads);
     }
 }
 
@@ -172,6 +187,27 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Autodiff<B, C> {
     fn residual_codes(rows: Tensor<Self, 2>, books: Vec<Tensor<Self, 2>>, unit_lookup: bool) -> Tensor<Self, 2, Int> {
         let books = books.into_iter().map(Tensor::inner).collect();
         Tensor::from_inner(B::residual_codes(rows.inner(), books, unit_lookup))
+    }
+
+    fn code_counts(codes: Tensor<Self, 1, Int>, count: usize) -> Tensor<Self, 1> {
+        Tensor::from_inner(B::code_counts(codes.inner(), count))
+    }
+
+    fn select_rows(rows: Tensor<Self, 2>, selection: Selection<Self>) -> Tensor<Self, 2> {
+        if is_plain() {
+            return plain::select_rows(rows, selection);
+        }
+        let (rows, selection) = (float(rows), selection.inner());
+        let output = float(B::select_rows(wrap(rows.primitive), selection.clone()));
+        wrap(
+            match Backward::<B, 1>::prepare::<C>(SelectRows, [rows.node])
+                .compute_bound()
+                .stateful()
+            {
+                OpsKind::Tracked(prep) => prep.finish(selection, output),
+                OpsKind::UnTracked(prep) => prep.finish(output),
+            },
+        )
     }
 
     fn cross_entropy_rows(logits: Tensor<Self, 2>, codes: Tensor<Self, 2, Int>) -> Tensor<Self, 1> {

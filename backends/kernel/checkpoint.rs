@@ -1,13 +1,14 @@
 //! A transformer block that keeps its input alone for the backward pass, and computes the rest once more there.
 
+use super::autodiff::{float, register, wrap};
 use super::{BlockSizes, BlockTensors, MlpTensors, Ops};
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{self, Backward, OpsKind};
+use burn::tensor::Tensor;
 use burn::tensor::ops::FloatTensor;
-use burn::tensor::{Tensor, TensorPrimitive};
 
 /// Queries, keys and values of `rows` [B * T, D], before them the norm's result and after them what attention gives.
 struct Mixed<B: Ops> {
@@ -80,14 +81,6 @@ fn backward<B: Ops>(
         mlp,
     };
     (grad + norm1.rows, grads)
-}
-
-fn wrap<B: Ops, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
-    Tensor::from_primitive(TensorPrimitive::Float(primitive))
-}
-
-fn float<B: Ops, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
-    tensor.into_primitive().tensor()
 }
 
 /// A block's parameters.
@@ -163,14 +156,12 @@ impl<B: Ops> Backward<B, { PARAMETERS + 1 }> for Block {
         _checkpointer: &mut Checkpointer,
     ) {
         let grad = grads.consume::<B>(&ops.node);
+        let parents = ops.parents.map(|parent| parent.map(|node| node.id));
         let (rows, block, sizes) = ops.state;
         let (rows, block) = backward::<B>(wrap(rows), block, sizes, wrap(grad));
-        let found = std::iter::once(float(rows)).chain(block.floats());
-        for (parent, grad) in ops.parents.into_iter().zip(found) {
-            if let Some(parent) = parent {
-                grads.register::<B>(parent.id, grad);
-            }
-        }
+        let [a, b, c, d, e, f, g, h, i, j, k, l] = block.floats();
+        let found = [float(rows), a, b, c, d, e, f, g, h, i, j, k, l];
+        register::<B, { PARAMETERS + 1 }>(parents, found.map(Some), grads);
     }
 }
 

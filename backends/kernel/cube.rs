@@ -98,7 +98,7 @@ fn note(name: &str) {
     *launched.entry(name.to_owned()).or_default() += 1;
 }
 
-/// Puts a launch into the stream: its outputs, of the given shapes and types.
+/// Puts a launch into the stream. Gives its outputs, which are of these shapes and types.
 fn submit<R, BT, const N: usize>(
     name: &'static str,
     inputs: Vec<FusionTensor<FusionCubeRuntime<R>>>,
@@ -143,10 +143,14 @@ fn array<R: CubeRuntime>(tensor: &CubeTensor<R>) -> ArrayArg<R> {
     unsafe { ArrayArg::from_raw_parts(tensor.handle.clone(), length) }
 }
 
-/// Whether kernels of ours take the tensor.
+/// Whether kernels of ours take the tensor: they count elements in 32 bits.
 fn applies<R: CubeRuntime, BT: BoolElement, const D: usize>(tensor: &Tensor<Fused<R, BT>, D>) -> bool {
-    tensor.dtype() == DType::F32 && tensor.shape().num_elements() > 0 && !is_plain()
+    let count = tensor.shape().num_elements();
+    tensor.dtype() == DType::F32 && count > 0 && u32::try_from(count).is_ok() && !is_plain()
 }
+
+/// Most cubes of a launch in its second and third direction.
+const MOST_CUBES: usize = 65_535;
 
 /// A cube of so many units.
 fn units(count: usize) -> CubeDim {
@@ -167,7 +171,16 @@ fn tiles<R: CubeRuntime>(device: &R::Device, head: usize, pass: Pass) -> Option<
         n: tile::FRAGMENT as u32,
         k: tile::FRAGMENT as u32,
     };
-    if half && !properties.features.matmul.cmma.contains(&cores) {
+    // CubeCL offers bf16 from compute capability 7.0 on; CUDA has it, and TF32, from 8.0 on
+    let tf32 = ElemType::Float(FloatKind::TF32).into();
+    let recent = MmaConfig {
+        a_type: tf32,
+        b_type: tf32,
+        k: tile::FRAGMENT as u32 / 2,
+        ..cores
+    };
+    let offered = &properties.features.matmul.cmma;
+    if half && !(offered.contains(&cores) && offered.contains(&recent)) {
         return None;
     }
     let shared = properties.hardware.max_shared_memory_size;
@@ -188,7 +201,8 @@ impl<R: CubeRuntime, BT: BoolElement> Ops for Fusion<CubeBackend<R, f32, i32, BT
     fn self_attention(qkv: Tensor<Self, 3>, heads: usize) -> Tensor<Self, 3> {
         let [batch, tokens, width3] = qkv.dims();
         let (width, head) = (width3 / 3, width3 / 3 / heads);
-        let sizes = tiles::<R>(&qkv.device(), head, Pass::Forward).filter(|_| applies(&qkv));
+        let fits = applies(&qkv) && batch.max(heads) <= MOST_CUBES;
+        let sizes = tiles::<R>(&qkv.device(), head, Pass::Forward).filter(|_| fits);
         let Some(sizes) = sizes else {
             return plain::self_attention(qkv, heads);
         };
@@ -224,7 +238,8 @@ impl<R: CubeRuntime, BT: BoolElement> Ops for Fusion<CubeBackend<R, f32, i32, BT
         let [batch, tokens, width3] = qkv.dims();
         let head = width3 / 3 / heads;
         let device = qkv.device();
-        let fit = |pass| tiles::<R>(&device, head, pass).filter(|_| applies(&qkv) && applies(&grad));
+        let fits = applies(&qkv) && applies(&grad) && batch.max(heads) <= MOST_CUBES;
+        let fit = |pass| tiles::<R>(&device, head, pass).filter(|_| fits);
         let (Some(of_rows), Some(of_queries), Some(of_keys)) =
             (fit(Pass::Forward), fit(Pass::Queries), fit(Pass::Keys))
         else {
@@ -287,7 +302,9 @@ impl<R: CubeRuntime, BT: BoolElement> Ops for Fusion<CubeBackend<R, f32, i32, BT
 
     fn residual_codes(rows: Tensor<Self, 2>, books: Vec<Tensor<Self, 2>>, unit_lookup: bool) -> Tensor<Self, 2, Int> {
         let [count, width] = rows.dims();
-        let alike = books.windows(2).all(|pair| pair[0].dims() == pair[1].dims());
+        let alike = books
+            .iter()
+            .all(|book| book.dims() == [books[0].dims()[0], width] && applies(book));
         if books.is_empty() || !alike || !applies(&rows) {
             return plain::residual_codes(rows, books, unit_lookup);
         }
@@ -324,6 +341,16 @@ impl<R: CubeRuntime, BT: BoolElement> Ops for Fusion<CubeBackend<R, f32, i32, BT
             }
         });
         Tensor::from_primitive(found)
+    }
+
+    /// By membership, [N, K], and a sum of its columns: burn's scatter into one axis is a single unit's work.
+    fn code_counts(codes: Tensor<Self, 1, Int>, count: usize) -> Tensor<Self, 1> {
+        if is_plain() {
+            return plain::code_counts(codes, count);
+        }
+        let every = Tensor::<Self, 1, Int>::arange(0..count as i64, &codes.device());
+        let members = codes.unsqueeze_dim::<2>(1).equal(every.unsqueeze_dim(0)).float();
+        members.sum_dim(0).reshape([count])
     }
 
     fn cross_entropy_rows(logits: Tensor<Self, 2>, codes: Tensor<Self, 2, Int>) -> Tensor<Self, 1> {
@@ -389,7 +416,7 @@ impl<R: CubeRuntime, BT: BoolElement> Ops for Fusion<CubeBackend<R, f32, i32, BT
         shift: Tensor<Self, 1>,
         epsilon: f64,
     ) -> Tensor<Self, 2> {
-        if !applies(&rows) {
+        if ![&scale, &shift].into_iter().all(applies) || !applies(&rows) {
             return plain::norm_rows(rows, scale, shift, epsilon);
         }
         let [count, width] = rows.dims();
@@ -422,7 +449,7 @@ impl<R: CubeRuntime, BT: BoolElement> Ops for Fusion<CubeBackend<R, f32, i32, BT
         grad: Tensor<Self, 2>,
         epsilon: f64,
     ) -> NormGrads<Self> {
-        if !applies(&rows) {
+        if !applies(&rows) || !applies(&scale) || !applies(&grad) {
             return plain::norm_rows_backward(rows, scale, grad, epsilon);
         }
         let [count, width] = rows.dims();

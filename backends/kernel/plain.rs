@@ -1,6 +1,6 @@
 //! The readable form of every fused operation and of its gradient: the default, and what fast forms are held to.
 
-use super::{AdamWFactors, AdamWState, LinearGrads, MlpTensors, NormGrads, Precision, precision};
+use super::{AdamWFactors, AdamWState, LinearGrads, MlpTensors, NormGrads, Precision, Selection, precision};
 use burn::tensor::activation::{gelu, log_softmax, softmax};
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, IndexingUpdateOp, Int, Tensor, TensorPrimitive};
@@ -101,6 +101,26 @@ pub fn residual_codes<B: Backend>(
         codes.push(found);
     }
     Tensor::cat(codes, 1)
+}
+
+/// See [`Ops::code_counts`](super::Ops::code_counts).
+pub fn code_counts<B: Backend>(codes: Tensor<B, 1, Int>, count: usize) -> Tensor<B, 1> {
+    let device = codes.device();
+    let ones = Tensor::ones(codes.dims(), &device);
+    Tensor::zeros([count], &device).scatter(0, codes, ones, IndexingUpdateOp::Add)
+}
+
+/// See [`Ops::select_rows`](super::Ops::select_rows).
+pub fn select_rows<B: Backend>(rows: Tensor<B, 2>, selection: Selection<B>) -> Tensor<B, 2> {
+    rows.select(0, selection.rows)
+}
+
+/// See [`Ops::select_rows_backward`](super::Ops::select_rows_backward).
+pub fn select_rows_backward<B: Backend>(grad: Tensor<B, 2>, selection: Selection<B>) -> Tensor<B, 2> {
+    let [_, width] = grad.dims();
+    // the place of rows that were not selected
+    let none = Tensor::zeros([1, width], &grad.device());
+    Tensor::cat(vec![grad, none], 0).select(0, selection.places)
 }
 
 /// See [`Ops::cross_entropy_rows`](super::Ops::cross_entropy_rows).

@@ -1,7 +1,9 @@
 //! Every fused operation equals its plain form: values on the backend itself, gradients through the graph.
 #![allow(clippy::unwrap_used)] // a failed unwrap fails the test
 
-use bridle_backends::kernel::{AdamWFactors, AdamWState, BlockSizes, BlockTensors, MlpTensors, Ops, plain, plainly};
+use bridle_backends::kernel::{
+    AdamWFactors, AdamWState, BlockSizes, BlockTensors, MlpTensors, Ops, Selection, plain, plainly,
+};
 use bridle_seed::Seed;
 use burn::backend::Autodiff;
 use burn::tensor::backend::Backend;
@@ -139,6 +141,42 @@ fn cross_entropy<B: Ops>() {
             );
         }
     }
+}
+
+/// Every third row from the end, and all of them turned round.
+fn selection<B: Ops>() {
+    for [count, width] in ROWS {
+        let some: Vec<usize> = (0..count).rev().step_by(3).collect();
+        let turned: Vec<usize> = (0..count).rev().collect();
+        for chosen in [some, turned] {
+            let what = format!("{} of {count} rows of {width}", chosen.len());
+            let rows = normal::<B, 2>("rows", [count, width], 1.0);
+            compare(
+                [rows.clone()],
+                |[rows]| Ops::select_rows(rows, Selection::new(&chosen, count, &Default::default())),
+                |[rows]| plain::select_rows(rows, Selection::new(&chosen, count, &Default::default())),
+                &what,
+            );
+            let selection = Selection::new(&chosen, count, &Default::default());
+            let found = B::select_rows(rows.clone(), selection).into_data();
+            let rows = rows.into_data().to_vec::<f32>().unwrap();
+            let expected = chosen.iter().flat_map(|row| &rows[row * width..][..width]);
+            assert!(found.iter::<f32>().eq(expected.copied()), "{what}");
+        }
+    }
+}
+
+fn counts<B: Ops>() {
+    let codes: Vec<i64> = vec![3, 0, 3, 3, 6, 0];
+    let codes: Tensor<B, 1, Int> = Tensor::from_data(TensorData::from(&codes[..]), &Default::default());
+    let found = B::code_counts(codes, 8).into_data();
+    assert_eq!(found.to_vec::<f32>().unwrap(), [2.0, 0.0, 0.0, 3.0, 0.0, 0.0, 1.0, 0.0]);
+}
+
+#[test]
+#[should_panic(expected = "row 1 is selected twice")]
+fn a_row_is_selected_once() {
+    Selection::<burn_flex::Flex>::new(&[1, 0, 1], 3, &Default::default());
 }
 
 fn linear<B: Ops>() {
@@ -525,6 +563,14 @@ macro_rules! on {
             #[test]
             fn cross_entropy_equals_its_plain_form() {
                 super::cross_entropy::<$type>();
+            }
+            #[test]
+            fn selected_rows_and_their_gradients_are_those_of_the_plain_form() {
+                super::selection::<$type>();
+            }
+            #[test]
+            fn codes_are_counted() {
+                super::counts::<$type>();
             }
             #[test]
             fn mlp_equals_its_plain_form() {

@@ -55,7 +55,7 @@ impl<B: Ops> Classifier<B> {
     pub fn features(&self, x: Tensor<B, 5>, dropped: &Dropped<B>) -> Tensor<B, 2> {
         let tokens = self.encoder.tokens(x);
         let tokens = match &dropped.tokens {
-            Some(mask) => self.encoder.select(tokens, mask.kept_rows.clone(), mask.batch),
+            Some(mask) => self.encoder.select(tokens, mask.kept.clone(), mask.batch),
             None => tokens,
         };
         let mut y = self.encoder.with_cls(tokens);

@@ -5,7 +5,7 @@ use crate::init::Init;
 use bridle_backends::Ops;
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
-use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
+use burn::tensor::{Int, Tensor, TensorData};
 
 /// The random picks of a quantizer. Recorded picks can stand in for drawn ones.
 pub trait Picks {
@@ -108,14 +108,6 @@ impl<B: Backend> Codebook<B> {
         hot.sum_dim(1).reshape([rows, count])
     }
 
-    /// How many rows each code got in codes [M, S]: [K]. A sum of ones is exact in any order.
-    pub fn counts(&self, codes: Tensor<B, 2, Int>) -> Tensor<B, 1> {
-        let usage = self.usage.val().detach();
-        let codes = codes.flatten::<1>(0, 1);
-        let ones = Tensor::ones(codes.dims(), &codes.device());
-        usage.zeros_like().scatter(0, codes, ones, IndexingUpdateOp::Add)
-    }
-
     /// The sum of each code's rows, [K, d].
     ///
     /// A matrix product, not a scatter: the order of summation is then fixed on every backend.
@@ -193,6 +185,12 @@ impl<B: Backend> Codebook<B> {
 }
 
 impl<B: Ops> Codebook<B> {
+    /// How many rows each code got in codes [M, S]: [K]. A sum of ones is exact in any order.
+    pub fn counts(&self, codes: Tensor<B, 2, Int>) -> Tensor<B, 1> {
+        let [count] = self.usage.val().dims();
+        B::code_counts(codes.flatten(0, 1), count)
+    }
+
     /// The codes of rows [M, d]: [M, S] for S codes per level. One code is the nearest (the lowest index on ties).
     pub fn assign(&self, rows: Tensor<B, 2>, soft_codes: usize, pick: SoftPick) -> Tensor<B, 2, Int> {
         if soft_codes == 1 {

@@ -79,15 +79,11 @@ impl<B: Ops> Decoder<B> {
         } else {
             (None, y)
         };
-        // one row for every kept token of the batch, and a last one for the mask token
-        let rows = Tensor::cat(
-            vec![
-                kept.reshape([batch * mask.kept, dim]),
-                self.mask_token.val().reshape([1, dim]),
-            ],
-            0,
-        );
-        let tokens = rows.select(0, mask.sources.clone()).reshape([batch, mask.tokens, dim]);
+        let [_, seen, _] = kept.dims();
+        let removed = batch * (mask.tokens - seen);
+        let mask_tokens = self.mask_token.val().reshape([1, dim]).expand([removed, dim]);
+        let rows = Tensor::cat(vec![kept.reshape([batch * seen, dim]), mask_tokens], 0);
+        let tokens = B::select_rows(rows, mask.restored.clone()).reshape([batch, mask.tokens, dim]);
         (cls, tokens + self.positions.clone().unsqueeze())
     }
 
@@ -122,10 +118,9 @@ impl<B: Ops> Decoder<B> {
     pub fn removed_logits(&self, encoded: Tensor<B, 3>, mask: &MaskRows<B>, dropout: &mut Dropout) -> Tensor<B, 2> {
         let hidden = self.hidden(encoded, mask, dropout);
         let [batch, tokens, dim] = hidden.dims();
-        self.predict(
-            hidden
-                .reshape([batch * tokens, dim])
-                .select(0, mask.removed_rows.clone()),
-        )
+        self.predict(B::select_rows(
+            hidden.reshape([batch * tokens, dim]),
+            mask.removed.clone(),
+        ))
     }
 }

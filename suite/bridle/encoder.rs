@@ -9,6 +9,7 @@ use crate::patch::PatchEmbed;
 use crate::position;
 use crate::transformer::{Block, NORM_EPSILON, Norm};
 use bridle_backends::Ops;
+use bridle_backends::kernel::Selection;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -109,22 +110,14 @@ impl<B: Ops> Vit<B> {
 
     /// Only the kept tokens: [B, C, T, H, W] to [B, 1 + kept, D] (video: [B, kept, D]).
     pub fn embed_kept(&self, x: Tensor<B, 5>, mask: &MaskRows<B>) -> Tensor<B, 3> {
-        self.transform(self.select(self.tokens(x), mask.kept_rows.clone(), mask.batch))
+        self.transform(self.select(self.tokens(x), mask.kept.clone(), mask.batch))
     }
 
     /// Rows of flattened tokens [B, N, D], equally many per sample: [B, n, D].
-    pub fn select(
-        &self,
-        tokens: Tensor<B, 3>,
-        rows: burn::tensor::Tensor<B, 1, burn::tensor::Int>,
-        batch: usize,
-    ) -> Tensor<B, 3> {
+    pub fn select(&self, tokens: Tensor<B, 3>, selection: Selection<B>, batch: usize) -> Tensor<B, 3> {
         let [samples, count, dim] = tokens.dims();
-        let picked = rows.dims()[0] / batch;
-        tokens
-            .reshape([samples * count, dim])
-            .select(0, rows)
-            .reshape([batch, picked, dim])
+        let picked = selection.rows.dims()[0] / batch;
+        B::select_rows(tokens.reshape([samples * count, dim]), selection).reshape([batch, picked, dim])
     }
 
     /// Linear-probe features: the mean of the patch tokens, cls left out, [B, D].

@@ -1,7 +1,7 @@
 //! Which tokens the encoder sees. A mask is drawn on the host; true (1) means removed, false (0) kept.
 
+use bridle_backends::kernel::Selection;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor, TensorData};
 
 /// The masks of one batch: for each sample an order of all N tokens, the first `kept` of which the encoder sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,33 +134,30 @@ impl Mask {
     /// The index tables on the device, made once per batch.
     pub fn upload<B: Backend>(&self, device: &B::Device) -> MaskRows<B> {
         let (tokens, kept) = (self.tokens, self.kept);
-        let rows = |wanted: std::ops::Range<usize>| -> Vec<i64> {
+        let rows = |wanted: std::ops::Range<usize>| -> Vec<usize> {
             let samples = self.order.chunks_exact(tokens).enumerate();
             samples
-                .flat_map(|(sample, order)| {
-                    order[wanted.clone()]
-                        .iter()
-                        .map(move |token| (sample * tokens + token) as i64)
-                })
+                .flat_map(|(sample, order)| order[wanted.clone()].iter().map(move |token| sample * tokens + token))
                 .collect()
         };
-        let mask_token = (self.batch() * kept) as i64;
+        let all_kept = self.batch() * kept;
         let restore = self.restore();
-        let sources = restore.iter().enumerate().map(|(index, &place)| {
+        let places = restore.iter().enumerate().map(|(row, &place)| {
+            let sample = row / tokens;
             if place < kept {
-                (index / tokens * kept + place) as i64
+                sample * kept + place
             } else {
-                mask_token
+                all_kept + sample * self.removed() + place - kept
             }
         });
-        let upload = |rows: Vec<i64>| Tensor::from_data(TensorData::new(rows.clone(), [rows.len()]), device);
+        let places: Vec<usize> = places.collect();
+        let select = |rows: &[usize]| Selection::new(rows, self.order.len(), device);
         MaskRows {
             batch: self.batch(),
             tokens,
-            kept,
-            kept_rows: upload(rows(0..kept)),
-            removed_rows: upload(rows(kept..tokens)),
-            sources: upload(sources.collect()),
+            kept: select(&rows(0..kept)),
+            removed: select(&rows(kept..tokens)),
+            restored: select(&places),
         }
     }
 }
@@ -172,12 +169,10 @@ pub struct MaskRows<B: Backend> {
     pub batch: usize,
     /// Tokens N per sample.
     pub tokens: usize,
-    /// Kept tokens per sample.
-    pub kept: usize,
-    /// Rows of the kept tokens among B * N, [B * kept].
-    pub kept_rows: Tensor<B, 1, Int>,
-    /// Rows of the removed tokens among B * N, [B * R].
-    pub removed_rows: Tensor<B, 1, Int>,
-    /// For each of the B * N tokens its row among [kept tokens of the batch; mask token].
-    pub sources: Tensor<B, 1, Int>,
+    /// The B * kept kept tokens among B * N.
+    pub kept: Selection<B>,
+    /// The B * R removed tokens among B * N.
+    pub removed: Selection<B>,
+    /// The B * N tokens in their places, from [kept tokens of the batch; removed tokens of the batch].
+    pub restored: Selection<B>,
 }

@@ -114,7 +114,7 @@ pub fn removed_codes<B: Backend>(codes: Tensor<B, 3, Int>, mask: &MaskRows<B>) -
     let [batch, tokens, levels] = codes.dims();
     codes
         .reshape([batch * tokens, levels])
-        .select(0, mask.removed_rows.clone())
+        .select(0, mask.removed.rows.clone())
 }
 
 /// Labels of all tokens [B, N, Q] from the frozen tokenizer. The first call of a phase may start its codebooks.
@@ -129,7 +129,7 @@ pub fn labels<B: Ops>(
 ) -> Tensor<B, 2, Int> {
     use crate::quantizer::Quantizer;
     if tokenizer.vit.geometry().is_video() {
-        let latents = tokenizer.latents(x, source, Some(mask.removed_rows.clone()));
+        let latents = tokenizer.latents(x, source, Some(mask.removed.clone()));
         let codes = tokenizer.quantizer.codes(latents, picks);
         let [batch, removed, levels] = codes.dims();
         return codes.reshape([batch * removed, levels]);

@@ -8,6 +8,7 @@ use crate::init::Init;
 use crate::quantizer::{AnyQuantizer, Mode, Quantized, Quantizer};
 use crate::transformer::{each_row, linear};
 use bridle_backends::Ops;
+use bridle_backends::kernel::Selection;
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::backend::Backend;
@@ -61,14 +62,14 @@ impl<B: Backend> Tokenizer<B> {
 impl<B: Ops> Tokenizer<B> {
     /// Latents of inputs [B, C, T, H, W]: [B, N, d], or [B, n, d] where `only` picks n rows per sample of the flattened
     /// tokens (the video model's tokenizer sees the removed tokens only).
-    pub fn latents(&self, x: Tensor<B, 5>, source: Source, only: Option<Tensor<B, 1, Int>>) -> Tensor<B, 3> {
+    pub fn latents(&self, x: Tensor<B, 5>, source: Source, only: Option<Selection<B>>) -> Tensor<B, 3> {
         let [batch, ..] = x.dims();
         let tokens = match source {
             Source::ColdStartContent => self.vit.patch_embed.forward(x, self.vit.geometry()),
             _ => self.vit.tokens(x),
         };
         let tokens = match only {
-            Some(rows) => self.vit.select(tokens, rows, batch),
+            Some(selection) => self.vit.select(tokens, selection, batch),
             None => tokens,
         };
         match source {

@@ -19,7 +19,7 @@ use crate::metrics_log::MetricsLog;
 use crate::plan::{Method, PhaseKind, PhasePlan, Pretrain, Quantizer};
 use crate::progress::TerminalProgress;
 use crate::steps::{LOG_EVERY, Learner, Spent, StepLoss, StepNumbers, Steps};
-use crate::train::{RESTART_EVERY, State, TrainError, adamw, batch_statistics, schedule, summary, together, under};
+use crate::train::{RESTART_EVERY, State, TrainError, adamw, schedule, summary, together, under};
 use bridle::best_rq::{LayeredEncoder, MaskedModel, layer_features};
 use bridle::codebook::{SeededPicks, index_rows};
 use bridle::conformer::Conformer;
@@ -472,10 +472,7 @@ impl<B: TrainBackend> PhaseLearner<'_, '_, B> {
         trainer
             .model
             .update(|model| optimizer.step(model, &grads, rate, &UniformRate));
-        StepLoss {
-            values,
-            codebooks: None,
-        }
+        StepLoss { values, codes: None }
     }
 
     /// Moves the second book's codes towards how alike the visible frames are in the middle of the encoder. Gives the loss;
@@ -539,13 +536,13 @@ impl<B: TrainBackend> PhaseLearner<'_, '_, B> {
         let grads = loss.backward();
         trainer.teacher = Some(trainer.teacher_optimizer.step(teacher, &grads, rate, &UniformRate));
         let counted = step.is_multiple_of(LOG_EVERY as u64);
-        let codebooks = counted.then(|| batch_statistics(&found.quantized.codes, trainer.quantizer.codes));
+        let codes = counted.then(|| (found.quantized.codes.inner(), trainer.quantizer.codes));
         let values = vec![
             ("loss", loss.inner()),
             ("estimation", found.estimation.inner()),
             ("quantization", found.quantized.loss.inner()),
         ];
-        StepLoss { values, codebooks }
+        StepLoss { values, codes }
     }
 
     /// Codes that follow their frames are moved after every so many steps.

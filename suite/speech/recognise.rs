@@ -321,7 +321,7 @@ impl<B: TrainBackend> Learner<B> for Training<'_, '_, B> {
         self.state.step += 1;
         Ok(StepLoss {
             values: vec![("loss", loss.inner())],
-            codebooks: None,
+            codes: None,
         })
     }
 

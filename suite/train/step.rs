@@ -14,7 +14,6 @@ use bridle::quantizer::{Mode, Quantizer};
 use bridle::swin::Dropout;
 use bridle::tokenizer::Source;
 use bridle_backends::TrainBackend;
-use bridle_results::codebook::{CodebookCounts, CodebookStatistics};
 use bridle_seed::Seed;
 use burn::module::AutodiffModule;
 use burn::tensor::backend::Backend;
@@ -297,7 +296,7 @@ impl<'t, 'a, B: TrainBackend> PhaseLearner<'t, 'a, B> {
         let count = self.trainer.config.codes.codes;
         StepLoss {
             values,
-            codebooks: (!codes.is_empty()).then(|| batch_statistics(&Tensor::cat(codes, 0), count)),
+            codes: (!codes.is_empty()).then(|| (Tensor::cat(codes, 0).inner(), count)),
         }
     }
 }
@@ -335,7 +334,7 @@ impl<B: TrainBackend> Learner<B> for PhaseLearner<'_, '_, B> {
             let count = self.trainer.config.codes.codes;
             StepLoss {
                 values: batch.values,
-                codebooks: batch.codes.map(|codes| batch_statistics(&codes, count)),
+                codes: batch.codes.map(|codes| (codes.inner(), count)),
             }
         };
         self.trainer.state.step += 1;
@@ -353,15 +352,4 @@ impl<B: TrainBackend> Learner<B> for PhaseLearner<'_, '_, B> {
         self.trainer.state.spend(spent);
         self.trainer.save()
     }
-}
-
-/// Used codes and perplexity of each level in the codes [B, N, Q] of one step.
-pub(crate) fn batch_statistics<B: Backend>(codes: &Tensor<B, 3, Int>, count: usize) -> Vec<CodebookStatistics> {
-    let [_, _, levels] = codes.dims();
-    let found: Vec<i64> = codes.to_data().iter::<i64>().collect();
-    let mut counts = CodebookCounts::new(levels, count);
-    counts
-        .add(&found)
-        .expect("a quantizer gives codes of its own codebooks");
-    counts.statistics()
 }

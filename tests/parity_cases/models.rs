@@ -281,7 +281,7 @@ pub fn mae<B: TrainBackend>(case: &Case, device: &B::Device) {
     let removed = student
         .decoder
         .removed_logits(encoded.clone(), &rows, &mut dropout.clone());
-    let expected = pred.select(0, rows.removed_rows.clone());
+    let expected = pred.select(0, rows.removed.rows.clone());
     let worst = (removed - expected).abs().max().into_scalar();
     if !(burn::tensor::ElementConversion::elem::<f32>(worst) <= 1e-5) {
         case.fail(format!("logits of the removed tokens differ by {worst:?}"));

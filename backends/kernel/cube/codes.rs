@@ -33,7 +33,7 @@ pub(super) struct Search {
 }
 
 /// Codes [N, Q] of `rows` [N, d] by `books` [Q, K, d], whose codes' half squared lengths are `halves` [Q, K]. `left` [N, d]
-/// ends as what the last book left. The nearest code is the one with the largest inner product less its half; where rows are
+/// is what the books left so far, which nobody wants of the last. The nearest code is the one with the largest inner product less its half; where rows are
 /// looked up at unit length, their length is a factor on the halves instead.
 #[cube(launch_unchecked)]
 pub(super) fn residual_codes(
@@ -182,15 +182,17 @@ pub(super) fn residual_codes(
             }
         }
         sync_cube();
-        let mut index = unit;
-        while index < ROWS * search.width {
-            let row = index / search.width;
-            if first + row < count {
-                let code = places[row * SIDE] as usize;
-                left[first * search.width + index] -=
-                    books[(book * search.codes + code) * search.width + index % search.width];
+        if book + 1 < search.books {
+            let mut index = unit;
+            while index < ROWS * search.width {
+                let row = index / search.width;
+                if first + row < count {
+                    let code = places[row * SIDE] as usize;
+                    left[first * search.width + index] -=
+                        books[(book * search.codes + code) * search.width + index % search.width];
+                }
+                index += UNITS;
             }
-            index += UNITS;
         }
     }
 }

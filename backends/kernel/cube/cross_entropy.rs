@@ -4,7 +4,7 @@ use super::row::{self, ROWS, SHARERS};
 use burn_cubecl::cubecl;
 use cubecl::prelude::*;
 
-/// Smaller than any logit.
+/// Below any finite logit.
 const LOWEST: f32 = -3e38;
 
 /// The largest logit of a row of `logits` [N, K], and the sum of exponentials of logits less it.

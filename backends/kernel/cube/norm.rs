@@ -66,7 +66,7 @@ pub(super) fn norm(
     }
 }
 
-/// Gradients of the rows [N, D], and for each strip of 64 rows of the scale and the shift, `sums` [strips, 2, D].
+/// Gradients of the rows [N, D], and for each [`STRIP`] of rows of the scale and the shift, `sums` [strips, 2, D].
 #[cube(launch_unchecked)]
 pub(super) fn norm_backward(
     rows: &Array<f32>,

@@ -5,19 +5,25 @@
 
 use super::LAUNCHED;
 use super::attention::{self, Pass, Sizes};
-use crate::kernel::{Ops, plain};
+use crate::kernel::{Ops, Selection, plain};
+#[cfg(feature = "cuda")]
+use crate::kernel::{Precision, with_precision};
 use bridle_seed::Seed;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor, TensorData, bf16};
+use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData, bf16};
 use burn_cubecl::cubecl::Compiler;
 use burn_cubecl::cubecl::prelude::*;
 use cubecl_cpp::cuda::{CudaDialect, mma::CudaWmmaCompiler};
 use cubecl_cpp::shared::{CompilationOptions, CppCompiler, CppSupportedFeatures};
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The backend under test: kernels of ours on a Vulkan device.
+/// The backend under test: kernels of ours on a Vulkan device, or with the feature `cuda` on NVIDIA's.
+#[cfg(not(feature = "cuda"))]
 type Gpu = burn_wgpu::Wgpu;
+#[cfg(feature = "cuda")]
+type Gpu = burn_cuda::Cuda;
 /// Where the plain forms are computed.
 type Host = burn_flex::Flex;
 
@@ -70,9 +76,17 @@ fn close(found: &[f32], expected: &[f32], most: f32, what: &str) {
     }
 }
 
+/// Launches are counted for all threads together.
+static COUNTING: Mutex<()> = Mutex::new(());
+
+fn counting() -> MutexGuard<'static, ()> {
+    COUNTING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Does `work`, which must launch the kernels called `name` so many times.
 #[track_caller]
 fn launching<T>(name: &'static str, times: usize, work: impl FnOnce() -> T) -> T {
+    let _alone = counting();
     let launched = || *LAUNCHED.lock().unwrap().get(name).unwrap_or(&0);
     let before = launched();
     let made = work();
@@ -216,8 +230,51 @@ fn codes_are_those_of_the_plain_form() {
 fn of_equal_codes_the_first_is_taken() {
     let vectors = || normal::<Gpu, 2>("vectors", [20, 8]);
     let twice = Tensor::cat(vec![vectors(), vectors()], 0);
+    let _alone = counting();
     let found: Vec<i64> = Gpu::nearest_codes(vectors(), twice).into_data().iter().collect();
     assert_eq!(found, (0..20).collect::<Vec<i64>>());
+}
+
+/// The gradient is read from the places of a selection, and counts come without adding into them.
+#[test]
+fn selections_and_counts_are_those_of_the_plain_form() {
+    let chosen = [4, 0, 7, 2];
+    let found = Gpu::select_rows_backward(normal("grad", [4, 5]), Selection::new(&chosen, 9, &Default::default()));
+    let zeros = Tensor::<Host, 2>::zeros([9, 5], &Default::default());
+    let numbers = TensorData::from(&chosen.map(|row: usize| row as i64)[..]);
+    let numbers = Tensor::<Host, 1, Int>::from_data(numbers, &Default::default());
+    let expected = zeros.select_assign(0, numbers, normal("grad", [4, 5]), IndexingUpdateOp::Add);
+    assert_eq!(host(found), host(expected));
+
+    let mut stream = Seed::root(7).child("codes").stream();
+    let codes: Vec<i64> = (0..5000).map(|_| stream.below(256) as i64).collect();
+    let codes = TensorData::from(&codes[..]);
+    let found = Gpu::code_counts(Tensor::from_data(codes.clone(), &Default::default()), 260);
+    let expected = plain::code_counts::<Host>(Tensor::from_data(codes, &Default::default()), 260);
+    assert_eq!(host(found), host(expected));
+}
+
+/// On a device with tensor cores, what the emulation below holds to account.
+#[cfg(feature = "cuda")]
+#[test]
+fn attention_in_bf16_equals_its_plain_form() {
+    for [batch, tokens, heads, head] in ATTENTIONS {
+        let what = format!("attention in bf16 {batch} {tokens} {heads} {head}");
+        let (shape, grad_shape) = ([batch, tokens, 3 * heads * head], [batch, tokens, heads * head]);
+        let (found, found_grad) = with_precision(Precision::Bf16, || {
+            let qkv = || normal::<Gpu, 3>("qkv", shape);
+            (
+                launching("attention", 1, || host(Gpu::self_attention(qkv(), heads))),
+                launching("attention backward", 1, || {
+                    host(Gpu::self_attention_backward(qkv(), normal("grad", grad_shape), heads))
+                }),
+            )
+        });
+        let qkv = || normal::<Host, 3>("qkv", shape);
+        close(&found, &host(plain::self_attention(qkv(), heads)), ROUNDED, &what);
+        let expected = plain::self_attention_backward(qkv(), normal("grad", grad_shape), heads);
+        close(&found_grad, &host(expected), ROUNDED, &format!("{what}, gradient"));
+    }
 }
 
 /// A kernel's CUDA source, its entry called `name`, its shared memory the emulation's.
