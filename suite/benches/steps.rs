@@ -37,7 +37,7 @@ impl Job for Steps<'_> {
         attention::<B>(&device, &mut time);
         let mut work = Workload::<B>::new(self.0, &device);
         for &kind in Kind::ALL {
-            check(&work, kind).expect("every kind computes what its plain form computes");
+            check(&work, kind, facts.tf32).expect("every kind computes what its plain form computes");
             time(kind.word(), self.0.items(kind), &mut || work.perform(kind));
         }
         masks(&mut time);
