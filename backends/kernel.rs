@@ -248,7 +248,7 @@ impl<B: Backend> Selection<B> {
 
 impl<B: AutodiffBackend> Selection<B> {
     /// The same for the backend without gradients.
-    fn inner(self) -> Selection<B::InnerBackend> {
+    pub fn inner(self) -> Selection<B::InnerBackend> {
         Selection {
             rows: self.rows.inner(),
             places: self.places.inner(),

@@ -117,7 +117,10 @@ pub fn select_rows<B: Backend>(rows: Tensor<B, 2>, selection: Selection<B>) -> T
 
 /// See [`Ops::select_rows_backward`](super::Ops::select_rows_backward).
 pub fn select_rows_backward<B: Backend>(grad: Tensor<B, 2>, selection: Selection<B>) -> Tensor<B, 2> {
-    let [_, width] = grad.dims();
+    let [selected, width] = grad.dims();
+    if selection.places.dims() == [selected] {
+        return grad.select(0, selection.places);
+    }
     // the place of rows that were not selected
     let none = Tensor::zeros([1, width], &grad.device());
     Tensor::cat(vec![grad, none], 0).select(0, selection.places)

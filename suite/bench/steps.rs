@@ -5,7 +5,7 @@ use crate::request::Dtype;
 use bridle::codebook::SeededPicks;
 use bridle::encoder::Vit;
 use bridle::init::Init;
-use bridle::mask::Mask;
+use bridle::mask::{Mask, MaskRows};
 use bridle::optimizer::{AdamW, AdamWConfig, Trained, UniformRate};
 use bridle::pretrain::{self, Student, Teacher, TokenizerLoss};
 use bridle::quantizer::{AnyQuantizer, Mode, Quantizer};
@@ -138,30 +138,37 @@ impl<'a, B: TrainBackend> Workload<'a, B> {
     }
 
     /// The mask of the next step.
-    pub fn mask(&self) -> Mask {
+    pub fn mask(&self) -> MaskRows<B> {
         let (geometry, ratio) = (&self.setup.model.geometry, self.setup.mask_ratio);
         let [batch, ..] = self.x.dims();
         let [times, height, width] = geometry.grid();
         let mut stream = self.seed.child("mask").indexed(self.steps).stream();
         let mut noise = |count: usize| (0..count).map(|_| stream.uniform()).collect::<Vec<f32>>();
-        if geometry.is_video() {
-            return Mask::tube(&noise(batch * height * width), times, height * width, ratio);
-        }
-        Mask::random(&noise(batch * geometry.tokens()), geometry.tokens(), ratio)
+        let mask = if geometry.is_video() {
+            Mask::tube(&noise(batch * height * width), times, height * width, ratio)
+        } else {
+            Mask::random(&noise(batch * geometry.tokens()), geometry.tokens(), ratio)
+        };
+        mask.upload(&self.device)
     }
 
     /// The codes of a mask's removed tokens, [B * R, Q].
-    pub fn labels(&mut self, mask: &Mask) -> Tensor<B, 2, Int> {
-        let (x, rows, mut picks) = (self.x.clone().inner(), mask.upload(&self.device), self.picks());
-        let codes = pretrain::labels(&mut self.frozen_tokenizer, x, Source::Network, &rows, &mut picks);
+    pub fn labels(&mut self, mask: &MaskRows<B>) -> Tensor<B, 2, Int> {
+        let (x, mut picks) = (self.x.clone().inner(), self.picks());
+        let codes = pretrain::labels(
+            &mut self.frozen_tokenizer,
+            x,
+            Source::Network,
+            &mask.inner(),
+            &mut picks,
+        );
         Tensor::from_inner(codes)
     }
 
     /// The loss of an encoder step.
-    pub fn encoder_loss(&self, mask: &Mask, codes: Tensor<B, 2, Int>) -> Tensor<B, 1> {
+    pub fn encoder_loss(&self, mask: &MaskRows<B>, codes: Tensor<B, 2, Int>) -> Tensor<B, 1> {
         let mut dropout = Dropout::Draw(Box::new(self.seed.child("dropout").indexed(self.steps).stream()));
-        let rows = mask.upload(&self.device);
-        pretrain::encoder_loss(&self.student, self.x.clone(), &rows, codes, &mut dropout)
+        pretrain::encoder_loss(&self.student, self.x.clone(), mask, codes, &mut dropout)
     }
 
     /// What the estimator must recover, [B, N, D].

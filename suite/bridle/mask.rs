@@ -1,7 +1,7 @@
 //! Which tokens the encoder sees. A mask is drawn on the host; true (1) means removed, false (0) kept.
 
 use bridle_backends::kernel::Selection;
-use burn::tensor::backend::Backend;
+use burn::tensor::backend::{AutodiffBackend, Backend};
 
 /// The masks of one batch: for each sample an order of all N tokens, the first `kept` of which the encoder sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,4 +175,17 @@ pub struct MaskRows<B: Backend> {
     pub removed: Selection<B>,
     /// The B * N tokens in their places, from [kept tokens of the batch; removed tokens of the batch].
     pub restored: Selection<B>,
+}
+
+impl<B: AutodiffBackend> MaskRows<B> {
+    /// The same tables for the backend without gradients.
+    pub fn inner(&self) -> MaskRows<B::InnerBackend> {
+        MaskRows {
+            batch: self.batch,
+            tokens: self.tokens,
+            kept: self.kept.clone().inner(),
+            removed: self.removed.clone().inner(),
+            restored: self.restored.clone().inner(),
+        }
+    }
 }

@@ -7,7 +7,7 @@ use crate::plan::{MaskKind, PhaseKind, PhasePlan};
 use crate::steps::{LOG_EVERY, Learner, Spent, StepLoss, StepNumbers};
 use bridle::codebook::SeededPicks;
 use bridle::encoder::Vit;
-use bridle::mask::Mask;
+use bridle::mask::{Mask, MaskRows};
 use bridle::optimizer::{GradientSums, UniformRate};
 use bridle::pretrain::{TokenizerLoss, encoder_loss, labels, tokenizer_loss};
 use bridle::quantizer::{Mode, Quantizer};
@@ -87,14 +87,14 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         picks: &mut SeededPicks,
     ) -> Batch<B> {
         let mask = self.mask(&draws.noise(samples.len()));
+        let rows = mask.upload(&self.device);
         let codes = match labelled {
             Some(labels) => labels.removed(samples, &mask, &self.device),
             None => {
                 let source = self.source(PhaseKind::Encoder);
-                self.step_labels(x.clone(), source, &mask, picks)
+                self.step_labels(x.clone(), source, &rows, picks)
             }
         };
-        let rows = mask.upload(&self.device);
         let loss = encoder_loss(&self.student, x, &rows, codes, &mut draws.dropout);
         Batch {
             values: vec![("loss", loss.clone().inner())],
@@ -108,12 +108,12 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         &mut self,
         x: Tensor<B, 5>,
         source: Source,
-        mask: &Mask,
+        mask: &MaskRows<B>,
         picks: &mut SeededPicks,
     ) -> Tensor<B, 2, Int> {
         let mut frozen = self.teacher.tokenizer.valid();
         let starting = !frozen.quantizer.is_started();
-        let codes = labels(&mut frozen, x.inner(), source, &mask.upload(&self.device), picks);
+        let codes = labels(&mut frozen, x.inner(), source, &mask.inner(), picks);
         if starting {
             self.keep_codebooks(&frozen.quantizer);
         }
@@ -159,8 +159,8 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
     /// Every step trains E and D; every n-th adds the weighted tokenizer loss to the same backward pass.
     fn joint_batch(&mut self, x: Tensor<B, 5>, draws: &mut Draws, picks: &mut SeededPicks) -> Batch<B> {
         let mask = self.mask(&draws.noise(x.dims()[0]));
-        let codes = self.step_labels(x.clone(), Source::Network, &mask, picks);
         let rows = mask.upload(&self.device);
+        let codes = self.step_labels(x.clone(), Source::Network, &rows, picks);
         let loss = encoder_loss(&self.student, x.clone(), &rows, codes, &mut draws.dropout);
         let mut batch = Batch {
             values: vec![("loss", loss.clone().inner())],
