@@ -97,7 +97,9 @@ fn hold(ending: &str, media: fn() -> Box<dyn Media>, values: usize, whole: &[Vec
         slowest = slowest.max(begun.elapsed());
         assert!(slowest < TIME, "{ending} {number}: {slowest:?}");
     }
-    let more = peak_memory().zip(before).map(|(after, before)| after - before);
+    let more = peak_memory()
+        .zip(before)
+        .map(|(after, before): (u64, u64)| after.saturating_sub(before));
     println!(
         "{ending}: {refused} of {inputs} refused, slowest {slowest:.1?}, {:?} MiB more, {:.1?} in all",
         more.map(|bytes| bytes >> 20),
