@@ -69,49 +69,57 @@ impl Labels {
             let x = input::batch(wanted.dataset, samples, &geometry, device)?;
             tokenizer.codes(x, source, picks);
         }
-        let [size] = tokenizer.quantizer.codebooks()[0].usage.dims();
-        Self::collect(wanted, size, progress, |samples| {
+        let books = tokenizer.quantizer.codebooks();
+        let (levels, [size]) = (books.len(), books[0].usage.dims());
+        Self::collect(wanted, [levels, size], progress, |samples| {
             let x = input::batch(wanted.dataset, samples, &geometry, device)?;
             Ok(tokenizer.codes(x, source, picks))
         })
     }
 
-    /// Takes the codes [n, N, Q], below `size`, that `codes` gives for so many samples at a time.
+    /// Takes the codes [n, N, Q], of Q codebooks of K codes, that `codes` gives for so many samples at a time.
     ///
     /// # Errors
     /// Those of `codes`.
     pub fn collect<B: Backend>(
         wanted: &Wanted<'_>,
-        size: usize,
+        [levels, size]: [usize; 2],
         progress: &TerminalProgress,
         mut codes: impl FnMut(&[usize]) -> Result<Tensor<B, 3, Int>, DataError>,
     ) -> Result<Self, DataError> {
         progress.start("labels", wanted.samples.len() as u64);
-        let mut found = HashMap::with_capacity(wanted.samples.len());
-        let mut counts: Option<CodebookCounts> = None;
-        let mut levels = 1;
+        let mut labels = Self {
+            codes: HashMap::with_capacity(wanted.samples.len()),
+            levels,
+            size,
+            counts: CodebookCounts::new(levels, size),
+        };
+        // a batch is read back when the next one was asked for, so that a device has work meanwhile
+        let mut asked = None;
         for samples in wanted.samples.chunks(wanted.batch) {
-            let batch = codes(samples)?;
-            let [_, tokens, width] = batch.dims();
-            levels = width;
-            let batch: Vec<i64> = batch.into_data().iter::<i64>().collect();
-            let counts = counts.get_or_insert_with(|| CodebookCounts::new(levels, size));
-            counts
-                .add(&batch)
-                .expect("a quantizer gives codes of its own codebooks");
-            for (sample, codes) in samples.iter().zip(batch.chunks_exact(tokens * levels)) {
-                found.insert(*sample, codes.iter().map(|&code| code as u16).collect());
+            if let Some((samples, batch)) = asked.replace((samples, codes(samples)?)) {
+                labels.take(samples, batch);
+                progress.advance(samples.len() as u64);
             }
-            progress.advance(samples.len() as u64);
+        }
+        if let Some((samples, batch)) = asked {
+            labels.take(samples, batch);
         }
         progress.finish();
-        let counts = counts.unwrap_or_else(|| CodebookCounts::new(1, 1));
-        Ok(Self {
-            codes: found,
-            levels,
-            size: counts.level(0).len(),
-            counts,
-        })
+        Ok(labels)
+    }
+
+    /// Reads back the codes [n, N, Q] of so many samples.
+    fn take<B: Backend>(&mut self, samples: &[usize], batch: Tensor<B, 3, Int>) {
+        let [_, tokens, levels] = batch.dims();
+        let batch: Vec<i64> = batch.into_data().iter::<i64>().collect();
+        self.counts
+            .add(&batch)
+            .expect("a quantizer gives codes of its own codebooks");
+        for (sample, codes) in samples.iter().zip(batch.chunks_exact(tokens * levels)) {
+            self.codes
+                .insert(*sample, codes.iter().map(|&code| code as u16).collect());
+        }
     }
 
     /// The codes of a batch's removed tokens, [B * R, Q], in the mask's order.

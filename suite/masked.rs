@@ -153,7 +153,8 @@ impl<'a, B: TrainBackend> MaskedTrainer<'a, B> {
             starting: None,
         };
         let (labeller, encoder) = (self.labeller.valid(), self.model.encoder.valid());
-        let labels = Labels::collect(&wanted, self.quantizer.codes, context.progress, |samples| {
+        let books = [labeller.sizes().len(), self.quantizer.codes];
+        let labels = Labels::collect(&wanted, books, context.progress, |samples| {
             let x = input::batch::<B::InnerBackend>(context.dataset, samples, &self.geometry, &self.device)?;
             let frames = whole(x, &self.geometry);
             let rows: Vec<usize> = (0..samples.len() * self.geometry.tokens()).collect();

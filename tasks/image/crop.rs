@@ -4,8 +4,9 @@
 //! of random aspect is resized (Szegedy et al. 2015, section 6), drawn as torchvision's `RandomResizedCrop` does.
 
 use bridle_seed::Stream;
-use fast_image_resize::images::{CroppedImage, Image, ImageRef};
-use fast_image_resize::{FilterType, IntoImageView, PixelType, ResizeAlg, ResizeOptions};
+use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ImageView, ResizeAlg, ResizeOptions};
 
 use super::Picture;
 
@@ -53,7 +54,7 @@ impl Resizer {
         } = region;
         let source = source(rgb, size);
         let [left, top, wide, high] = [left, top, width, height].map(|n| n as u32);
-        let cut = CroppedImage::new(&source, left, top, wide, high).expect("a region within the picture");
+        let cut = TypedCroppedImage::new(source, left, top, wide, high).expect("a region within the picture");
         self.resize(&cut, [0.0, width as f64], [0.0, height as f64], height, side)
     }
 
@@ -87,10 +88,11 @@ impl Resizer {
 
     /// Resizes \[first, length\] of each axis, seeing what lies around it. Rows are shortened first and rounded to bytes,
     /// as Pillow does before its version 13; the other order, which the library takes when given both axes at once,
-    /// clips other overshoots and makes bytes at sharp edges differ by 10.
+    /// clips other overshoots and makes bytes at sharp edges differ by 10. Typed views, since the library's others
+    /// are compiled for every type of pixel there is, which took two thirds of this crate's time.
     fn resize(
         &mut self,
-        source: &impl IntoImageView,
+        source: &impl ImageView<Pixel = U8x3>,
         [left, width]: [f64; 2],
         [top, height]: [f64; 2],
         rows: usize,
@@ -100,17 +102,19 @@ impl Resizer {
         let reach = 2.0 * (height / side as f64).max(1.0);
         let first = (top - reach).floor().max(0.0);
         let last = (top + height + reach).ceil().min(rows as f64);
-        let mut narrow = Image::new(side as u32, (last - first) as u32, PixelType::U8x3);
+        let mut narrow = TypedImage::<U8x3>::new(side as u32, (last - first) as u32);
         let across = bicubic().crop(left, first, width, last - first);
         self.0
-            .resize(source, &mut narrow, &across)
+            .resize_typed(source, &mut narrow, &across)
             .expect("a region within the picture");
-        let mut target = Image::new(side as u32, side as u32, PixelType::U8x3);
+        let mut rgb = vec![0; side * side * 3];
+        let mut target =
+            TypedImage::from_buffer(side as u32, side as u32, &mut rgb).expect("three bytes for each pixel");
         let down = bicubic().crop(0.0, top - first, side as f64, height);
         self.0
-            .resize(&narrow, &mut target, &down)
+            .resize_typed(&narrow, &mut target, &down)
             .expect("a region within the rows");
-        target.into_vec()
+        rgb
     }
 }
 
@@ -119,8 +123,8 @@ fn bicubic() -> ResizeOptions {
     ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom))
 }
 
-fn source(rgb: &[u8], [width, height]: [usize; 2]) -> ImageRef<'_> {
-    ImageRef::new(width as u32, height as u32, rgb, PixelType::U8x3).expect("three bytes for each pixel")
+fn source(rgb: &[u8], [width, height]: [usize; 2]) -> TypedImageRef<'_, U8x3> {
+    TypedImageRef::from_buffer(width as u32, height as u32, rgb).expect("three bytes for each pixel")
 }
 
 /// A random region for training: a share of the area between the two of `scale`, an aspect between 3/4 and 4/3, at a
