@@ -12,7 +12,7 @@ the peer's, each of any number type, compiled or not. Peak memory is that of the
 form included. The numbers of each round go to --out as JSON.
 
     --sizes small --contestants "tch fp32,tch bf16,eager fp32,compile bf16"      a shorter race
-
+    --threads 1,2                                        both in each round, and how much faster the second is
 """
 
 import argparse
@@ -41,12 +41,12 @@ CONTESTANTS = {
 DEFAULT = ",".join(CONTESTANTS)
 
 
-def run(arguments, options, contestant, size, task):
+def run(arguments, options, contestant, size, task, threads):
     """One process: seconds (median, least, most) and peak memory in bytes."""
     whose, own = CONTESTANTS[contestant]
     command = [options.python, options.peer] if whose == "peer" else [options.program, "bench", "--format", "json"]
-    command += arguments + own + ["--size", size, "--tasks", task]
-    environment = dict(os.environ, OMP_NUM_THREADS=str(options.threads), MKL_NUM_THREADS=str(options.threads))
+    command += arguments + own + ["--size", size, "--tasks", task, "--threads", threads]
+    environment = dict(os.environ, OMP_NUM_THREADS=threads, MKL_NUM_THREADS=threads)
     with tempfile.TemporaryFile() as talk:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=talk, env=environment)
         text = process.stdout.read()
@@ -61,7 +61,7 @@ def run(arguments, options, contestant, size, task):
     # Linux counts in kibibytes, macOS in bytes
     unit = 1 if sys.platform == "darwin" else 1024
     return {
-        "contestant": contestant, "size": size, "task": task, "config": report["config"], "load": os.getloadavg()[0],
+        "contestant": contestant, "size": size, "task": task, "threads": threads, "config": report["config"], "load": os.getloadavg()[0],
         "median_s": row["median_s"], "min_s": row["min_s"], "max_s": row["max_s"], "peak_bytes": usage.ru_maxrss * unit,
     }  # fmt: skip
 
@@ -70,7 +70,8 @@ def same_work(rows):
     """Stops if two contestants of a size did not do the same work."""
     counted = {"encoder_parameters", "tokenizer_parameters"}
     for size in {row["size"] for row in rows}:
-        configs = [{k: v for k, v in row["config"].items() if k not in counted} for row in rows if row["size"] == size]
+        found = [row["config"] for row in rows if row["size"] == size]
+        configs = [{k: v for k, v in config.items() if k not in counted} for config in found]
         for config in configs:
             different = [key for key in configs[0] if config.get(key) != configs[0][key]]
             if different:
@@ -82,39 +83,58 @@ def medians(rows, contestant, size, task, key="median_s"):
     return [row[key] for row in found]
 
 
-def tables(rows, names, sizes, tasks):
-    same_work(rows)
+def spread(here, there):
+    """How many times faster `here` is than `there`, by the medians over rounds, and the span over rounds."""
+    rounds = [y / x for x, y in zip(here, there)]
+    return f"{statistics.median(there) / statistics.median(here):.2f} ({min(rounds):.2f}-{max(rounds):.2f})"
+
+
+def tables(rows, names, sizes, tasks, threads):
     lines = []
-    ours = [name for name in names if CONTESTANTS[name][0] == "ours"]
-    peers = [name for name in names if CONTESTANTS[name][0] == "peer"]
     for size in sizes:
-        lines += [f"\n{size}: seconds (least to most over the rounds' medians)", head(["task"] + names)]
-        for task in tasks:
-            times = [medians(rows, name, size, task) for name in names]
-            lines.append(line([task] + [f"{statistics.median(t):.4f} ({min(t):.4f}-{max(t):.4f})" for t in times]))
-        lines += [f"\n{size}: times faster than the peer (least to most over rounds)"]
-        pairs = [(a, b) for a in ours for b in peers]
-        lines.append(head(["task"] + [f"{a} / {b}" for a, b in pairs]))
-        for task in tasks:
-            cells = []
-            for a, b in pairs:
-                here, there = medians(rows, a, size, task), medians(rows, b, size, task)
-                rounds = [y / x for x, y in zip(here, there)]
-                ratio = statistics.median(there) / statistics.median(here)
-                cells.append(f"{ratio:.2f} ({min(rounds):.2f}-{max(rounds):.2f})")
-            lines.append(line([task] + cells))
-        if ours and peers:
-            lines += best(rows, ours, peers, size, tasks)
-        lines += [f"\n{size}: peak memory of the process, MiB (most over rounds)", head(["task"] + names)]
-        for task in tasks:
-            peaks = [max(medians(rows, name, size, task, "peak_bytes")) for name in names]
-            lines.append(line([task] + [f"{peak / 2**20:.0f}" for peak in peaks]))
+        for count in threads:
+            told = f"{size}, {count} thread" + ("" if count == "1" else "s")
+            lines += comparison([row for row in rows if row["threads"] == count], told, names, size, tasks)
+        if len(threads) > 1:
+            lines += scaling(rows, names, size, tasks, threads[0], threads[-1])
     return "\n".join(lines)
 
 
-def best(rows, ours, peers, size, tasks):
+def comparison(rows, told, names, size, tasks):
+    same_work(rows)
+    ours = [name for name in names if CONTESTANTS[name][0] == "ours"]
+    peers = [name for name in names if CONTESTANTS[name][0] == "peer"]
+    lines = [f"\n{told}: seconds (least to most over the rounds' medians)", head(["task"] + names)]
+    for task in tasks:
+        times = [medians(rows, name, size, task) for name in names]
+        lines.append(line([task] + [f"{statistics.median(t):.4f} ({min(t):.4f}-{max(t):.4f})" for t in times]))
+    lines += [f"\n{told}: times faster than the peer (least to most over rounds)"]
+    pairs = [(a, b) for a in ours for b in peers]
+    lines.append(head(["task"] + [f"{a} / {b}" for a, b in pairs]))
+    for task in tasks:
+        both = [(medians(rows, a, size, task), medians(rows, b, size, task)) for a, b in pairs]
+        lines.append(line([task] + [spread(here, there) for here, there in both]))
+    if ours and peers:
+        lines += best(rows, told, ours, peers, size, tasks)
+    lines += [f"\n{told}: peak memory of the process, MiB (most over rounds)", head(["task"] + names)]
+    for task in tasks:
+        peaks = [max(medians(rows, name, size, task, "peak_bytes")) for name in names]
+        lines.append(line([task] + [f"{peak / 2**20:.0f}" for peak in peaks]))
+    return lines
+
+
+def scaling(rows, names, size, tasks, few, many):
+    """How many times faster each contestant is with more threads."""
+    lines = [f"\n{size}: times faster with {many} threads than with {few} (least to most over rounds)", head(["task"] + names)]
+    for task in tasks:
+        both = [[medians([r for r in rows if r["threads"] == count], name, size, task) for count in (many, few)] for name in names]
+        lines.append(line([task] + [spread(here, there) for here, there in both]))
+    return lines
+
+
+def best(rows, told, ours, peers, size, tasks):
     """The fastest of ours against the fastest of the peer's, whatever the number type; each by its median over rounds."""
-    title = f"\n{size}: best of ours against best of the peer (least to most over rounds)"
+    title = f"\n{told}: best of ours against best of the peer (least to most over rounds)"
     lines = [title, head(["task", "ours", "peer", "times faster"])]
     for task in tasks:
         def fastest(names):
@@ -122,11 +142,8 @@ def best(rows, ours, peers, size, tasks):
 
         a, b = fastest(ours), fastest(peers)
         here, there = medians(rows, a, size, task), medians(rows, b, size, task)
-        rounds = [y / x for x, y in zip(here, there)]
-        ratio = statistics.median(there) / statistics.median(here)
-        cell = f"{ratio:.2f} ({min(rounds):.2f}-{max(rounds):.2f})"
         times = [f"{name} {statistics.median(t):.4f}" for name, t in ((a, here), (b, there))]
-        lines.append(line([task, *times, cell]))
+        lines.append(line([task, *times, spread(here, there)]))
     return lines
 
 
@@ -148,31 +165,31 @@ def main():
     parser.add_argument("--tasks", default=",".join(TASKS))
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--input", default="audio-512")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", default="2", help="or several numbers, separated by commas")
     parser.add_argument("--warmup", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=pathlib.Path, help="every round's numbers, as JSON")
     options = parser.parse_args()
-    names, sizes, tasks = (text.split(",") for text in (options.contestants, options.sizes, options.tasks))
+    chosen = (options.contestants, options.sizes, options.tasks, options.threads)
+    names, sizes, tasks, threads = (text.split(",") for text in chosen)
     for name in names:
         if name not in CONTESTANTS:
             sys.exit(f"unknown contestant {name}; known: {', '.join(CONTESTANTS)}")
-    passed = ("batch", "input", "threads", "warmup", "repeats")
+    passed = ("batch", "input", "warmup", "repeats")
     arguments = [word for key in passed for word in (f"--{key}", str(getattr(options, key)))]
     rows = []
+    every = [(size, task, count, name) for size in sizes for task in tasks for count in threads for name in names]
     for number in range(options.rounds):
-        for size in sizes:
-            for task in tasks:
-                for name in names:
-                    row = run(arguments, options, name, size, task)
-                    rows.append({"round": number, **row})
-                    told = f"round {number + 1} of {options.rounds}, {size} {task}, {name}: {row['median_s']:.4f} s"
-                    print(told, file=sys.stderr, flush=True)
+        for size, task, count, name in every:
+            row = run(arguments, options, name, size, task, count)
+            rows.append({"round": number, **row})
+            told = f"round {number + 1} of {options.rounds}, {size} {task}, {name}, threads {count}: {row['median_s']:.4f} s"
+            print(told, file=sys.stderr, flush=True)
         # a race that is broken off leaves what it has
         if options.out:
             options.out.write_text(json.dumps(rows, indent=1))
-    print(tables(rows, names, sizes, tasks))
+    print(tables(rows, names, sizes, tasks, threads))
 
 
 if __name__ == "__main__":
