@@ -57,7 +57,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether a backend may be opened, or weights read; the others read registries and records alone.
+    /// Whether a backend may be opened, weights read or data fetched; the others take registries and records alone.
     pub fn needs_backend(&self) -> bool {
         match self {
             Self::List(args) => args.what == Listing::Backends,

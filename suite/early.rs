@@ -9,7 +9,6 @@ use bridle_bench::cli::Cli;
 use clap::Parser;
 use libc::{c_char, c_int};
 use std::ffi::{CStr, OsString};
-use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
 
 #[used]
@@ -30,11 +29,10 @@ extern "C" fn before_initializers(count: c_int, arguments: *const *const c_char,
         libc::environ = environment;
         libc::signal(libc::SIGPIPE, libc::SIG_IGN);
     }
-    if Cli::try_parse_from(&arguments).is_ok_and(|cli| cli.command.needs_backend()) {
-        return;
-    }
-    let exit = crate::answer(&Cli::parse_from(arguments));
-    let _ = std::io::stdout().flush();
-    // SAFETY: nothing is left to run at exit: libraries that were not started need no end.
-    unsafe { libc::_exit(c_int::from(exit.code())) }
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) if cli.command.needs_backend() => return,
+        parsed => parsed.unwrap_or_else(|error| error.exit()),
+    };
+    // libraries that were not started are not ended either
+    std::process::exit(i32::from(crate::answer(&cli).code()))
 }

@@ -97,9 +97,10 @@ impl Labels {
         // a batch is read back when the next one was asked for, so that a device has work meanwhile
         let mut asked = None;
         for samples in wanted.samples.chunks(wanted.batch) {
-            if let Some((samples, batch)) = asked.replace((samples, codes(samples)?)) {
+            let before = asked.replace((samples, codes(samples)?));
+            progress.advance(samples.len() as u64);
+            if let Some((samples, batch)) = before {
                 labels.take(samples, batch);
-                progress.advance(samples.len() as u64);
             }
         }
         if let Some((samples, batch)) = asked {

@@ -61,7 +61,8 @@ def run(arguments, options, contestant, size, task, threads):
     # Linux counts in kibibytes, macOS in bytes
     unit = 1 if sys.platform == "darwin" else 1024
     return {
-        "contestant": contestant, "size": size, "task": task, "threads": threads, "config": report["config"], "load": os.getloadavg()[0],
+        "contestant": contestant, "size": size, "task": task, "threads": threads,
+        "config": report["config"], "load": os.getloadavg()[0],
         "median_s": row["median_s"], "min_s": row["min_s"], "max_s": row["max_s"], "peak_bytes": usage.ru_maxrss * unit,
     }  # fmt: skip
 
@@ -125,10 +126,12 @@ def comparison(rows, told, names, size, tasks):
 
 def scaling(rows, names, size, tasks, few, many):
     """How many times faster each contestant is with more threads."""
-    lines = [f"\n{size}: times faster with {many} threads than with {few} (least to most over rounds)", head(["task"] + names)]
+    title = f"\n{size}: times faster with {many} threads than with {few} (least to most over rounds)"
+    lines = [title, head(["task"] + names)]
+    here, there = ([row for row in rows if row["threads"] == count] for count in (many, few))
     for task in tasks:
-        both = [[medians([r for r in rows if r["threads"] == count], name, size, task) for count in (many, few)] for name in names]
-        lines.append(line([task] + [spread(here, there) for here, there in both]))
+        both = [[medians(found, name, size, task) for found in (here, there)] for name in names]
+        lines.append(line([task] + [spread(*pair) for pair in both]))
     return lines
 
 

@@ -97,9 +97,10 @@ fn hold(ending: &str, media: fn() -> Box<dyn Media>, values: usize, whole: &[Vec
         slowest = slowest.max(begun.elapsed());
         assert!(slowest < TIME, "{ending} {number}: {slowest:?}");
     }
+    // the system's count may fall by some pages
     let more = peak_memory()
         .zip(before)
-        .map(|(after, before): (u64, u64)| after.saturating_sub(before));
+        .map(|(after, before)| after.saturating_sub(before));
     println!(
         "{ending}: {refused} of {inputs} refused, slowest {slowest:.1?}, {:?} MiB more, {:.1?} in all",
         more.map(|bytes| bytes >> 20),
