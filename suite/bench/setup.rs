@@ -22,7 +22,6 @@ choices! {
         /// 12 blocks of width 768, the published sizes
         Base = "base",
     }
-    known: []
 }
 
 choices! {
@@ -37,7 +36,6 @@ choices! {
         /// 16 frames of 224 by 224 pixels, 1568 tokens
         Video16x224 = "video-16x224",
     }
-    known: []
 }
 
 choices! {
@@ -54,7 +52,6 @@ choices! {
         /// codes of given vectors
         Quantize = "quantize",
     }
-    known: []
 }
 
 impl Kind {

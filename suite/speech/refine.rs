@@ -3,7 +3,7 @@
 
 use super::batches::Stacked;
 use super::labels::padded;
-use super::plan::{Relabel, SpeechPlan};
+use crate::plan::{Plan, Relabel};
 use bridle::best_rq::{LayeredEncoder, RandomQuantizer, layer_features};
 use bridle::codebook::{Similarity, kmeans};
 use bridle::frames::Frames;
@@ -23,7 +23,7 @@ const ROUNDS: usize = 100;
 /// What `of` makes of the frames of the first training utterances, [n, D], batch by batch.
 fn measured<B: Ops>(
     set: &SpeechSet,
-    plan: &SpeechPlan,
+    plan: &Plan,
     train: &[usize],
     device: &B::Device,
     of: impl Fn(&Frames<B>, Tensor<B, 1, Int>) -> Tensor<B, 2>,
@@ -44,7 +44,7 @@ fn measured<B: Ops>(
 pub fn project_by_components<B: Ops>(
     quantizer: &mut RandomQuantizer<B>,
     set: &SpeechSet,
-    plan: &SpeechPlan,
+    plan: &Plan,
     train: &[usize],
     device: &B::Device,
 ) -> Result<(), DataError> {
@@ -131,7 +131,7 @@ fn orthonormalise(vectors: &mut [Vec<f64>]) {
 pub fn move_to_centroids<B: Ops>(
     quantizer: &mut RandomQuantizer<B>,
     set: &SpeechSet,
-    plan: &SpeechPlan,
+    plan: &Plan,
     train: &[usize],
     device: &B::Device,
 ) -> Result<(), DataError> {
@@ -154,7 +154,7 @@ pub fn clusters<B: Ops, E: LayeredEncoder<B>>(
     encoder: &E,
     values: &Relabel,
     set: &SpeechSet,
-    plan: &SpeechPlan,
+    plan: &Plan,
     train: &[usize],
     seed: &Seed,
     device: &B::Device,
