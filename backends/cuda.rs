@@ -1,4 +1,5 @@
-//! burn-cuda: NVIDIA devices. Its libraries are loaded at run time, so it is probed before the first tensor.
+//! burn-cuda: NVIDIA devices. Its libraries are loaded at run time, so it is probed before the
+//! first tensor.
 
 use crate::backend::{BackendError, Choice, Facts, Job, Name};
 use burn::backend::Autodiff;

@@ -1,4 +1,5 @@
-//! burn-flex: pure Rust on the processor, with vectors of the width found at run time and rayon's threads.
+//! burn-flex: pure Rust on the processor, with vectors of the width found at run time and rayon's
+//! threads.
 
 use crate::backend::{BackendError, Choice, Facts, Job};
 use burn::backend::Autodiff;

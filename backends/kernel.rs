@@ -1,9 +1,9 @@
 //! Operations that backends can compute faster than a chain of small ones.
 //!
-//! [`Ops`] has the plain form of each as default body, forward and backward. A backend overrides what
-//! it computes faster; tests compare values and gradients of every override with the plain form. With
-//! gradients, each operation is one node of the graph that keeps its inputs and computes its gradients
-//! through the same trait.
+//! [`Ops`] has the plain form of each as default body, forward and backward. A backend overrides
+//! what it computes faster; tests compare values and gradients of every override with the plain
+//! form. With gradients, each operation is one node of the graph that keeps its inputs and computes
+//! its gradients through the same trait.
 
 mod autodiff;
 mod checkpoint;

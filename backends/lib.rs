@@ -1,8 +1,8 @@
 //! Backends: chooses one of burn's by name at run time, and adds fused operations to each.
 //!
-//! The method is written once over [`TrainBackend`]. The program names a backend; [`run`] opens it and
-//! calls the job with that type. Each backend that is compiled in is one more copy of the generic code, so
-//! `tch` and `cuda` are features of the build; `flex` (pure Rust) is always there.
+//! The method is written once over [`TrainBackend`]. The program names a backend; [`run`] opens it
+//! and calls the job with that type. Each backend that is compiled in is one more copy of the
+//! generic code, so `tch` and `cuda` are features of the build; `flex` (pure Rust) is always there.
 
 mod backend;
 #[cfg(feature = "cuda")]

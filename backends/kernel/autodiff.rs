@@ -1,4 +1,5 @@
-//! Fused operations with gradients: one graph node each, whose backward step is the inner backend's.
+//! Fused operations with gradients: one graph node each, whose backward step is the inner
+//! backend's.
 
 use super::graph::{float, node, register, wrap};
 use super::mode::is_plain;

@@ -1,4 +1,5 @@
-//! A transformer block as one node that keeps only its input, and computes the rest again for gradients.
+//! A transformer block as one node that keeps only its input, and computes the rest again for
+//! gradients.
 //!
 //! burn locks its graph during a backward pass, so that no second one can run within. The backward
 //! pass of the block is therefore put together from those of the fused operations.

@@ -1,7 +1,8 @@
-//! The fused operations on GPUs: kernels in CubeCL for all its runtimes, on NVIDIA's with tensor cores.
+//! The fused operations on GPUs: kernels in CubeCL for all its runtimes, on NVIDIA's with tensor
+//! cores.
 //!
-//! burn's fusion joins elementwise chains with each other, with reductions and with matrix products. Here
-//! is what it cannot join: attention, the search for codes, norms, cross-entropy.
+//! burn's fusion joins elementwise chains with each other, with reductions and with matrix
+//! products. Here is what it cannot join: attention, the search for codes, norms, cross-entropy.
 
 mod attention;
 mod codes;
@@ -29,7 +30,8 @@ use launch::{applies, array, cubes_of_rows, native, submit, units, wrap};
 /// Limit of cubes in the second and third direction of a launch.
 const MOST_CUBES: usize = 65_535;
 
-/// Tiles for a pass of attention over heads of `head` elements; None if this device has no kernel for them.
+/// Tiles for a pass of attention over heads of `head` elements; None if this device has no kernel
+/// for them.
 fn tiles<R: CubeRuntime>(device: &R::Device, head: usize, pass: Pass) -> Option<AttentionTiles> {
     let client = R::client(device);
     let properties = client.properties();
@@ -79,7 +81,8 @@ impl<R: CubeRuntime, BT: BoolElement> Ops for Fusion<CubeBackend<R, f32, i32, BT
             vec![native(qkv)],
             [(shape, DType::F32)],
             move |inputs, outputs| {
-                // SAFETY: the kernel stays within tensors of these sizes; the forward pass does not read the gradient
+                // SAFETY: the kernel stays within tensors of these sizes; the forward pass does not
+                // read the gradient
                 unsafe {
                     attention::attend::launch_unchecked::<R>(
                         &inputs[0].client,
@@ -210,7 +213,8 @@ impl<R: CubeRuntime, BT: BoolElement> Ops for Fusion<CubeBackend<R, f32, i32, BT
         Tensor::from_primitive(found)
     }
 
-    /// As column sums of a membership matrix, [N, K]: burn scatters into one axis with a single unit.
+    /// As column sums of a membership matrix, [N, K]: burn scatters into one axis with a single
+    /// unit.
     fn code_counts(codes: Tensor<Self, 1, Int>, count: usize) -> Tensor<Self, 1> {
         if is_plain() {
             return plain::code_counts(codes, count);

@@ -27,7 +27,8 @@ pub trait Ops: Backend {
         plain::linear_rows(rows, weight, bias)
     }
 
-    /// Gradients of [`Ops::linear_rows`], from that of its result, [N, M]; of the rows only if wanted.
+    /// Gradients of [`Ops::linear_rows`], from that of its result, [N, M]; of the rows only if
+    /// wanted.
     fn linear_rows_backward(
         rows: Tensor<Self, 2>,
         weight: Tensor<Self, 2>,
@@ -43,9 +44,9 @@ pub trait Ops: Backend {
         plain::nearest_codes(rows, vectors)
     }
 
-    /// Codes of `rows` [N, d] in a chain of Q codebooks [K, d], each of which quantizes the residual of
-    /// those before: [N, Q]. With `unit_lookup` the residual is scaled to unit length for the lookup
-    /// only. No gradient.
+    /// Codes of `rows` [N, d] in a chain of Q codebooks [K, d], each of which quantizes the
+    /// residual of those before: [N, Q]. With `unit_lookup` the residual is scaled to unit length
+    /// for the lookup only. No gradient.
     fn residual_codes(rows: Tensor<Self, 2>, books: Vec<Tensor<Self, 2>>, unit_lookup: bool) -> Tensor<Self, 2, Int> {
         plain::residual_codes(rows, books, unit_lookup)
     }
@@ -109,8 +110,8 @@ pub trait Ops: Backend {
         plain::mlp_rows_with_hidden(rows, mlp)
     }
 
-    /// Gradients of [`Ops::mlp_rows`], from the input of its GELU, [N, M], and the gradient of its result,
-    /// [N, D].
+    /// Gradients of [`Ops::mlp_rows`], from the input of its GELU, [N, M], and the gradient of its
+    /// result, [N, D].
     fn mlp_rows_backward(
         rows: Tensor<Self, 2>,
         mlp: MlpTensors<Self>,
@@ -120,8 +121,8 @@ pub trait Ops: Backend {
         plain::mlp_rows_backward(rows, mlp, hidden, grad)
     }
 
-    /// A pre-norm transformer block on `rows` [B * T, D]: rows plus attention of their norm, then plus
-    /// the MLP of the norm of that. With gradients it keeps only the rows.
+    /// A pre-norm transformer block on `rows` [B * T, D]: rows plus attention of their norm, then
+    /// plus the MLP of the norm of that. With gradients it keeps only the rows.
     fn block_rows(rows: Tensor<Self, 2>, block: BlockTensors<Self>, sizes: BlockSizes) -> Tensor<Self, 2> {
         block_chain(rows, &block, sizes)
     }

@@ -1,4 +1,5 @@
-//! The readable form of every fused operation and of its gradient: the default, and what fast forms are held to.
+//! The readable form of every fused operation and of its gradient: the default, and what fast forms
+//! are held to.
 
 use super::mode::{Precision, precision};
 use super::tensors::{AdamWFactors, AdamWState, LinearGrads, MlpTensors, NormGrads, Selection};

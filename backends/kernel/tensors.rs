@@ -1,4 +1,5 @@
-//! Arguments and results of the fused operations: selections, gradients, parameters, optimizer state.
+//! Arguments and results of the fused operations: selections, gradients, parameters, optimizer
+//! state.
 
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Int, Tensor, TensorData};

@@ -1,7 +1,7 @@
 //! Matrix products of bf16 numbers with sums in f32, in the calling thread.
 //!
-//! Operands are rounded and packed in pairs along the inner dimension, as the dot products of AVX-512
-//! BF16 take them. Other processors compute the same in f32, more slowly.
+//! Operands are rounded and packed in pairs along the inner dimension, as the dot products of
+//! AVX-512 BF16 take them. Other processors compute the same in f32, more slowly.
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -12,8 +12,8 @@ use super::simd::wide;
 use super::threads::Threads;
 use tile::{PANEL, Tile, VECTOR, any_tile};
 
-/// A left operand: elements 2p and 2p + 1 of row i are at `i * row_stride + p * pair_stride`, the first in
-/// the low half.
+/// A left operand: elements 2p and 2p + 1 of row i are at `i * row_stride + p * pair_stride`, the
+/// first in the low half.
 struct PackedLeft {
     pairs: Vec<u32>,
     row_stride: usize,
@@ -90,7 +90,8 @@ impl Packed {
         Self { pairs, columns, inner }
     }
 
-    /// `out` = `factor` * `lhs` * this, added to `out` if `add`. Rows of `out` start `out_stride` apart.
+    /// `out` = `factor` * `lhs` * this, added to `out` if `add`. Rows of `out` start `out_stride`
+    /// apart.
     pub(super) fn product(&self, out: &mut [f32], out_stride: usize, lhs: Matrix<'_>, factor: f32, add: bool) {
         self.product_by(fast_tile(), out, out_stride, lhs, factor, add);
     }

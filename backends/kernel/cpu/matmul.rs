@@ -1,5 +1,5 @@
-//! Matrix products over strided slices in the calling thread: in f32 by the `gemm` crate, which burn-flex
-//! uses too, in bf16 by our own code.
+//! Matrix products over strided slices in the calling thread: in f32 by the `gemm` crate, which
+//! burn-flex uses too, in bf16 by our own code.
 
 use super::bf16;
 use super::matrix::{Contiguous, Matrix, elements};
@@ -37,7 +37,8 @@ impl<'a> RightOperand<'a> {
         })
     }
 
-    /// `out` = `factor` * `lhs` * this, added to `out` if `add`. Rows of `out` start `out_stride` apart.
+    /// `out` = `factor` * `lhs` * this, added to `out` if `add`. Rows of `out` start `out_stride`
+    /// apart.
     pub(super) fn product(&self, out: &mut [f32], out_stride: usize, lhs: Matrix<'_>, factor: f32, add: bool) {
         match &self.0 {
             Prepared::F32(matrix) => product(out, out_stride, lhs, *matrix, factor, add),
@@ -86,7 +87,8 @@ fn transpose_strip(strip: &mut [f32], matrix: Matrix<'_>, first: usize) {
     }
 }
 
-/// In f32: `out` = `factor` * `lhs` * `rhs`, added to `out` if `add`. Rows of `out` start `out_stride` apart.
+/// In f32: `out` = `factor` * `lhs` * `rhs`, added to `out` if `add`. Rows of `out` start
+/// `out_stride` apart.
 fn product(out: &mut [f32], out_stride: usize, lhs: Matrix<'_>, rhs: Matrix<'_>, factor: f32, add: bool) {
     let (m, n, k) = (lhs.rows, rhs.columns, lhs.columns);
     assert_eq!(k, rhs.rows, "inner widths of the product differ");
@@ -94,8 +96,9 @@ fn product(out: &mut [f32], out_stride: usize, lhs: Matrix<'_>, rhs: Matrix<'_>,
         n <= out_stride && elements(m, n, out_stride) <= out.len(),
         "the product ends after its slice"
     );
-    // SAFETY: the assertions here and in `Matrix::new` keep every index inside the three slices. `out` is
-    // borrowed mutably, so it overlaps neither operand. A slice is shorter than isize::MAX, so no stride wraps.
+    // SAFETY: the assertions here and in `Matrix::new` keep every index inside the three slices.
+    // `out` is borrowed mutably, so it overlaps neither operand. A slice is shorter than
+    // isize::MAX, so no stride wraps.
     unsafe {
         gemm::gemm(
             m,

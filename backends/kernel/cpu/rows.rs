@@ -1,8 +1,8 @@
-//! Operations on rows of slices: linear layer, norm, MLP, cross-entropy, nearest codes and the AdamW update,
-//! in blocks that stay in a core's cache.
+//! Operations on rows of slices: linear layer, norm, MLP, cross-entropy, nearest codes and the
+//! AdamW update, in blocks that stay in a core's cache.
 //!
-//! Block sizes depend only on the number of rows, and sums over blocks are in order, so results do not
-//! depend on threads.
+//! Block sizes depend only on the number of rows, and sums over blocks are in order, so results do
+//! not depend on threads.
 
 use super::matmul::RightOperand;
 use super::matrix::Matrix;
@@ -14,8 +14,9 @@ use crate::kernel::plain::SHORTEST;
 /// Rows of a block.
 const BLOCK: usize = 128;
 
-/// About so many rows are multiplied by a layer's weight at a time. With more, the hidden rows of an MLP
-/// leave a core's cache; with fewer, packing the weight for each block takes noticeable time.
+/// About so many rows are multiplied by a layer's weight at a time. With more, the hidden rows of
+/// an MLP leave a core's cache; with fewer, packing the weight for each block takes noticeable
+/// time.
 const WIDE_BLOCK: usize = 160;
 
 /// About so many rows of a weight's gradient are computed at a time.
@@ -24,8 +25,8 @@ const STRIP: usize = 192;
 /// Elements of a block of a flat array.
 const FLAT_BLOCK: usize = 1 << 14;
 
-/// The rows of a part, if `rows` are divided into an even number of about equal parts, at least `fewest`, so
-/// that threads finish together.
+/// The rows of a part, if `rows` are divided into an even number of about equal parts, at least
+/// `fewest`, so that threads finish together.
 const fn part(rows: usize, about: usize, fewest: usize) -> usize {
     let even = 2 * ((rows + about) / (2 * about));
     let rows = rows.div_ceil(if even < fewest { fewest } else { even });
@@ -170,8 +171,8 @@ impl<'a> Linear<'a> {
     }
 }
 
-/// The gradient of a linear layer's weight into `out` [K, M], from its `rows` [N, K] and the gradient of its
-/// result, [N, M].
+/// The gradient of a linear layer's weight into `out` [K, M], from its `rows` [N, K] and the
+/// gradient of its result, [N, M].
 pub(super) fn weight_grad(
     threads: Threads,
     precision: Precision,
@@ -240,8 +241,8 @@ impl Mlp<'_> {
         );
     }
 
-    /// The gradient of the rows into `out` [N, D]. The result of the GELU into `activated` and the gradient of
-    /// its input into `hidden_grad`, both [N, M].
+    /// The gradient of the rows into `out` [N, D]. The result of the GELU into `activated` and the
+    /// gradient of its input into `hidden_grad`, both [N, M].
     pub(super) fn backward(
         &self,
         threads: Threads,
@@ -264,7 +265,8 @@ impl Mlp<'_> {
     }
 }
 
-/// The index of the nearest of `vectors` [K, d] to each of `rows` [N, d] into `codes` [N], the lowest on ties.
+/// The index of the nearest of `vectors` [K, d] to each of `rows` [N, d] into `codes` [N], the
+/// lowest on ties.
 pub(super) fn nearest(threads: Threads, codes: &mut [i64], rows: &[f32], vectors: &[f32], width: usize) {
     let half_norms = half_norms(vectors, width);
     let book = RightOperand::on_threads(Precision::F32, threads, Matrix::dense(vectors, width).transpose());
@@ -283,8 +285,9 @@ fn half_norms(vectors: &[f32], width: usize) -> Vec<f32> {
     vectors.map(|vector| -0.5 * simd::square_sum(vector)).collect()
 }
 
-/// Codes [N, Q] of a chain of `books` [K, d]: see [`Ops::residual_codes`](crate::Ops::residual_codes). The
-/// residuals of a block of rows stay in a core's cache through all levels.
+/// Codes [N, Q] of a chain of `books` [K, d]: see
+/// [`Ops::residual_codes`](crate::Ops::residual_codes). The residuals of a block of rows stay in a
+/// core's cache through all levels.
 pub(super) fn residual(
     threads: Threads,
     codes: &mut [i64],
@@ -307,7 +310,8 @@ pub(super) fn residual(
         let (mut left, mut found) = (rows.to_vec(), vec![0; codes.len() / levels]);
         let mut scores = Vec::new();
         for (level, (book, half_norms)) in books.iter().zip(&half_norms).enumerate() {
-            // at unit length all scores would be divided by the row's length: the largest is the same
+            // at unit length all scores would be divided by the row's length: the largest is the
+            // same
             scores.clear();
             for row in left.chunks_exact(width) {
                 let length = if unit_lookup {

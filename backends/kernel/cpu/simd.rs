@@ -1,11 +1,11 @@
-//! Loops over f32 slices that the compiler vectorizes, compiled three times: for AVX-512, for AVX2 with
-//! fused multiply-add, and for any processor.
+//! Loops over f32 slices that the compiler vectorizes, compiled three times: for AVX-512, for AVX2
+//! with fused multiply-add, and for any processor.
 //!
-//! Every sum runs over fixed lanes, so a processor always computes the same bits, and AVX-512 and AVX2
-//! compute equal ones.
+//! Every sum runs over fixed lanes, so a processor always computes the same bits, and AVX-512 and
+//! AVX2 compute equal ones.
 
-/// Defines a function that runs its body compiled for the widest vectors of the processor. `FMA` tells the
-/// body whether multiply-add is fused.
+/// Defines a function that runs its body compiled for the widest vectors of the processor. `FMA`
+/// tells the body whether multiply-add is fused.
 macro_rules! wide {
     ($(#[$meta:meta])* fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block) => {
         $(#[$meta])*
@@ -82,8 +82,8 @@ fn exp<const FMA: bool>(x: f32) -> f32 {
 
 /// The normal distribution function, (1 + erf(x / sqrt 2)) / 2, within 3e-7.
 ///
-/// erf is an odd rational function of its argument clamped to [-4, 4], with the coefficients of Eigen's
-/// `erf` for floats.
+/// erf is an odd rational function of its argument clamped to [-4, 4], with the coefficients of
+/// Eigen's `erf` for floats.
 #[inline(always)]
 #[allow(clippy::excessive_precision)] // digits as published
 fn normal_cdf<const FMA: bool>(x: f32) -> f32 {
@@ -276,7 +276,8 @@ wide! {
 }
 
 wide! {
-    /// Stores the exact GELU of `hidden` in `activated` and replaces the gradient of that by `hidden`'s.
+    /// Stores the exact GELU of `hidden` in `activated` and replaces the gradient of that by
+    /// `hidden`'s.
     fn gelu_backward(activated: &mut [f32], grad: &mut [f32], hidden: &[f32]) {
         /// 1 / sqrt(2 pi).
         const DENSITY: f32 = 0.398_942_3;
@@ -301,7 +302,8 @@ wide! {
 }
 
 wide! {
-    /// One AdamW update in place; `factors` are beta1, 1 - beta1, beta2, 1 - beta2, epsilon, keep, rate, root.
+    /// One AdamW update in place; `factors` are beta1, 1 - beta1, beta2, 1 - beta2, epsilon, keep,
+    /// rate, root.
     fn adamw(weights: &mut [f32], first: &mut [f32], second: &mut [f32], grad: &[f32], factors: [f32; 8]) {
         let [beta1, rest1, beta2, rest2, epsilon, keep, rate, root] = factors;
         for (((weight, first), second), grad) in weights.iter_mut().zip(first).zip(second).zip(grad) {

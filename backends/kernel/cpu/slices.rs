@@ -1,4 +1,5 @@
-//! The fused operations on backends whose tensors can be read as f32 slices: from tensors to slices and back.
+//! The fused operations on backends whose tensors can be read as f32 slices: from tensors to slices
+//! and back.
 
 use super::attention::{self, AttentionSizes};
 use super::rows::{self, Linear, Mlp};
@@ -16,7 +17,8 @@ pub(super) trait Sliced: Backend {
     type Values;
     const THREADS: Threads;
 
-    /// Whether the form on slices applies: f32 on the processor, not empty, and no plain form requested.
+    /// Whether the form on slices applies: f32 on the processor, not empty, and no plain form
+    /// requested.
     fn applies<const D: usize>(tensor: &Tensor<Self, D>) -> bool;
     /// The elements of a tensor, copied only if they are not contiguous.
     fn read<const D: usize>(tensor: Tensor<Self, D>) -> Self::Values;

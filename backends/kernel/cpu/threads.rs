@@ -1,6 +1,7 @@
 //! Runs blocks of work on threads: rayon's, or those of the OpenMP library that LibTorch uses.
 //!
-//! OpenMP's threads spin after each operation of LibTorch, and would take the cores from any others.
+//! OpenMP's threads spin after each operation of LibTorch, and would take the cores from any
+//! others.
 
 use rayon::prelude::*;
 
@@ -30,7 +31,8 @@ mod openmp {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::{Mutex, PoisonError};
 
-    /// `GOMP_parallel`: calls a function with its argument on each thread, and returns when all have.
+    /// `GOMP_parallel`: calls a function with its argument on each thread, and returns when all
+    /// have.
     type Parallel = unsafe extern "C" fn(extern "C" fn(*mut c_void), *mut c_void, c_uint, c_uint);
 
     #[cfg(target_os = "linux")]
@@ -49,7 +51,8 @@ mod openmp {
     fn parallel() -> Option<Parallel> {
         static FOUND: std::sync::OnceLock<Option<Parallel>> = std::sync::OnceLock::new();
         *FOUND.get_or_init(|| {
-            // SAFETY: a null handle searches the libraries of the program; the name ends in a zero byte
+            // SAFETY: a null handle searches the libraries of the program; the name ends in a zero
+            // byte
             let found = unsafe { dlsym(std::ptr::null_mut(), c"GOMP_parallel".as_ptr()) };
             // SAFETY: the function has this signature in every version of GNU's library
             (!found.is_null()).then(|| unsafe { std::mem::transmute::<*mut c_void, Parallel>(found) })
@@ -64,7 +67,8 @@ mod openmp {
 
     /// Works on items until none is left. A panic cannot leave it and ends the program.
     extern "C" fn work_through<T: Send>(queue: *mut c_void) {
-        // SAFETY: `for_each` passes a pointer to a `Queue<T>` that outlives the call and can be shared
+        // SAFETY: `for_each` passes a pointer to a `Queue<T>` that outlives the call and can be
+        // shared
         let queue = unsafe { &*queue.cast::<Queue<'_, T>>() };
         while let Some(item) = queue.items.get(queue.next.fetch_add(1, Ordering::Relaxed)) {
             let item = item.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -82,7 +86,8 @@ mod openmp {
             next: AtomicUsize::new(0),
             work,
         };
-        // SAFETY: `work_through` gets its queue, and `parallel` returns only when all threads have left it
+        // SAFETY: `work_through` gets its queue, and `parallel` returns only when all threads have
+        // left it
         unsafe { parallel(work_through::<T>, (&raw mut queue).cast(), threads as c_uint, 0) };
     }
 }

@@ -1,9 +1,9 @@
-//! Self-attention that never stores the matrix of scores or its gradient (Dao et al., FlashAttention, arXiv
-//! 2205.14135; FlashAttention-2, arXiv 2307.08691): a cube holds a tile of queries (or of keys) and iterates
-//! over the tiles of the other side.
+//! Self-attention that never stores the matrix of scores or its gradient (Dao et al.,
+//! FlashAttention, arXiv 2205.14135; FlashAttention-2, arXiv 2307.08691): a cube holds a tile of
+//! queries (or of keys) and iterates over the tiles of the other side.
 //!
-//! Kernels read fused queries, keys and values, [B, T, 3D], and write results, [B, T, D] or [B, T, 3D],
-//! without a permuted copy. E is the type of the operands of products; all else is f32.
+//! Kernels read fused queries, keys and values, [B, T, 3D], and write results, [B, T, D] or [B, T,
+//! 3D], without a permuted copy. E is the type of the operands of products; all else is f32.
 
 use super::tile::{FRAGMENT, PLANE, ProductForm, UNITS, allocate, area, on_tensor_cores, product, stride, sync_rows};
 use burn_cubecl::cubecl;
@@ -82,8 +82,8 @@ pub(super) enum Pass {
     Keys,
 }
 
-/// The largest tiles with which two cubes fit into `shared` bytes, or else one; None if not even the smallest
-/// fit.
+/// The largest tiles with which two cubes fit into `shared` bytes, or else one; None if not even
+/// the smallest fit.
 pub(super) fn tiles(head: usize, bytes: usize, shared: usize, pass: Pass) -> Option<AttentionTiles> {
     let padded = head.next_multiple_of(FRAGMENT);
     let needed = |[rows, others]: [usize; 2]| {
@@ -159,7 +159,8 @@ fn offsets(tokens: u32, heads: u32, #[comptime] sizes: AttentionTiles) -> CubeOf
     }
 }
 
-/// Loads rows `first..` of one head, times `factor`; zeros after the last token and after the head's elements.
+/// Loads rows `first..` of one head, times `factor`; zeros after the last token and after the
+/// head's elements.
 #[cube]
 fn load<E: Float>(
     from: &Array<f32>,
@@ -223,9 +224,9 @@ fn zeros(#[comptime] sizes: AttentionTiles) -> SharedMemory<f32> {
 
 /// Attention of one tile of queries: cubes (tiles, heads, batch).
 ///
-/// Forward, `out` [B, T, D] is the result. Backward, `out` [2, B, H, T] is what [`gradients`] needs: for each
-/// query the logarithm of the sum of its exponentials, and the inner product of its result with `grad`
-/// [B, T, D].
+/// Forward, `out` [B, T, D] is the result. Backward, `out` [2, B, H, T] is what [`gradients`]
+/// needs: for each query the logarithm of the sum of its exponentials, and the inner product of its
+/// result with `grad` [B, T, D].
 #[cube(launch_unchecked)]
 pub(super) fn attend<E: Float>(
     qkv: &Array<f32>,
@@ -370,12 +371,13 @@ pub(super) fn attend<E: Float>(
     }
 }
 
-/// Gradients, in `out` [B, T, 3D], of one tile of queries, or of one of keys and values: cubes (tiles, heads,
-/// batch). `state` [2, B, H, T] comes from [`attend`], `grad` [B, T, D] is the gradient of the result.
+/// Gradients, in `out` [B, T, 3D], of one tile of queries, or of one of keys and values: cubes
+/// (tiles, heads, batch). `state` [2, B, H, T] comes from [`attend`], `grad` [B, T, D] is the
+/// gradient of the result.
 ///
-/// For a tile of queries q with gradients g and all keys k and values v: weights W = exp(q kᵀ - logarithm),
-/// gradients of scores S = W (g vᵀ - inner product), and S k. For a tile of k and v and all q and g the
-/// transposes: Wᵀ g and Sᵀ q.
+/// For a tile of queries q with gradients g and all keys k and values v: weights W = exp(q kᵀ -
+/// logarithm), gradients of scores S = W (g vᵀ - inner product), and S k. For a tile of k and v and
+/// all q and g the transposes: Wᵀ g and Sᵀ q.
 #[cube(launch_unchecked)]
 pub(super) fn gradients<E: Float>(
     qkv: &Array<f32>,

@@ -1,7 +1,7 @@
 //! The codes of residual quantization in one kernel.
 //!
-//! A cube takes a tile of rows through all codebooks and keeps only the best of each tile of scores, so no
-//! matrix of distances is stored.
+//! A cube takes a tile of rows through all codebooks and keeps only the best of each tile of
+//! scores, so no matrix of distances is stored.
 
 use super::tile::UNITS;
 use crate::kernel::plain::SHORTEST;
@@ -18,7 +18,8 @@ const DEPTH: usize = 16;
 const SIDE: usize = 16;
 /// Rows, and codes, of one unit.
 const EACH: usize = ROWS / SIDE;
-/// Elements from one row of a tile to the next: one extra, so that a column's elements are in different banks.
+/// Elements from one row of a tile to the next: one extra, so that a column's elements are in
+/// different banks.
 const STRIDE: usize = DEPTH + 1;
 
 /// Sizes of a search, known when its kernel is compiled.
@@ -34,11 +35,12 @@ pub(super) struct CodeSearch {
     pub unit_lookup: bool,
 }
 
-/// Codes [N, Q] of `rows` [N, d] in `books` [Q, K, d], whose vectors have half squared lengths `halves` [Q, K].
+/// Codes [N, Q] of `rows` [N, d] in `books` [Q, K, d], whose vectors have half squared lengths
+/// `halves` [Q, K].
 ///
-/// `left` [N, d] holds the residuals; those of the last book are not computed. The nearest code has the
-/// largest inner product minus its half. At unit length, the halves are multiplied by a row's length
-/// instead of dividing the row.
+/// `left` [N, d] holds the residuals; those of the last book are not computed. The nearest code has
+/// the largest inner product minus its half. At unit length, the halves are multiplied by a row's
+/// length instead of dividing the row.
 #[cube(launch_unchecked)]
 pub(super) fn residual_codes(
     rows: &Array<f32>,

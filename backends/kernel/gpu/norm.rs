@@ -66,7 +66,8 @@ pub(super) fn norm(
     }
 }
 
-/// Gradients of the rows [N, D]; for each [`STRIP`] of rows those of scale and shift, `sums` [strips, 2, D].
+/// Gradients of the rows [N, D]; for each [`STRIP`] of rows those of scale and shift, `sums`
+/// [strips, 2, D].
 #[cube(launch_unchecked)]
 pub(super) fn norm_backward(
     rows: &Array<f32>,
@@ -90,7 +91,8 @@ pub(super) fn norm_backward(
         let within = at < count as usize;
         let base = at * width;
         let (mean, factor) = moments(rows, &mut parts, base, within, epsilon, width);
-        // the row's gradient is factor * (g - mean(g) - x mean(g x)), g the scaled gradient, x the standardized row
+        // the row's gradient is factor * (g - mean(g) - x mean(g x)), g the scaled gradient, x the
+        // standardized row
         let mut plain = 0.0f32;
         let mut weighted = 0.0f32;
         if within {

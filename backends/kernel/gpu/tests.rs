@@ -1,7 +1,8 @@
 //! GPU kernels equal their plain forms, without an NVIDIA device.
 //!
-//! On a Vulkan device, which may be the processor, they run through burn and its fusion. Tensor cores are
-//! tested by the CUDA source of the kernels, compiled for the processor with `emulated/cuda.h`.
+//! On a Vulkan device, which may be the processor, they run through burn and its fusion. Tensor
+//! cores are tested by the CUDA source of the kernels, compiled for the processor with
+//! `emulated/cuda.h`.
 #![allow(clippy::unwrap_used)] // a failed unwrap fails the test
 
 use super::attention::{self, AttentionTiles, Pass};
@@ -36,8 +37,8 @@ const ROUNDED: f32 = 0.01;
 /// Bytes of an operand in half precision.
 const BF16: usize = 2;
 
-/// Batch, tokens, heads, elements of a head. Fewer tokens than a tile, more than one tile, heads that are not a
-/// multiple of a fragment.
+/// Batch, tokens, heads, elements of a head. Fewer tokens than a tile, more than one tile, heads
+/// that are not a multiple of a fragment.
 const ATTENTIONS: [[usize; 4]; 5] = [
     [2, 1, 1, 8],
     [1, 7, 3, 4],
@@ -218,7 +219,8 @@ fn codes_equal_those_of_the_plain_form() {
                 .zip(&expected)
                 .filter(|(found, expected)| found != expected)
                 .count();
-            // two codes may be equally near but for rounding, and every later code of that row then differs too
+            // two codes may be equally near but for rounding, and every later code of that row then
+            // differs too
             assert!(
                 different <= found.len() / 300,
                 "{different} of {} codes, {count} {codes} {width} {unit}",
@@ -342,7 +344,8 @@ fn scalars(builder: &mut KernelBuilder) -> Scalars {
     )
 }
 
-/// The attention kernels, and a program that launches them as [`Ops::self_attention_backward`] does.
+/// The attention kernels, and a program that launches them as [`Ops::self_attention_backward`]
+/// does.
 fn attention_program([batch, tokens, heads, head]: [usize; 4]) -> String {
     let sizes = |pass| attention::tiles(head, BF16, 227 * 1024, pass).unwrap();
     let (of_rows, of_queries, of_keys) = (sizes(Pass::Forward), sizes(Pass::Queries), sizes(Pass::Keys));

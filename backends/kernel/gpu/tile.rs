@@ -1,5 +1,5 @@
-//! Tiles of matrices in the shared memory of a cube, and their products: on tensor cores if operands are in
-//! half precision, by multiply-adds of each unit otherwise.
+//! Tiles of matrices in the shared memory of a cube, and their products: on tensor cores if
+//! operands are in half precision, by multiply-adds of each unit otherwise.
 
 use burn_cubecl::cubecl;
 use cubecl::cmma;
@@ -13,7 +13,8 @@ pub(super) const PLANE: usize = 32;
 const SIDE: usize = 16;
 /// Rows, columns and depth of a tensor core's fragment.
 pub(super) const FRAGMENT: usize = 16;
-/// Unused bytes after each row of a tile: a column's elements are in different banks, fragments stay aligned.
+/// Unused bytes after each row of a tile: a column's elements are in different banks, fragments
+/// stay aligned.
 const GAP: usize = 16;
 /// Of fragments, in bytes.
 const ALIGNMENT: usize = 32;
@@ -38,8 +39,8 @@ pub(super) fn allocate<E: Float>(
     SharedMemory::<E>::new_aligned(comptime!(area(rows, columns, bytes)), ALIGNMENT)
 }
 
-/// The form of a product of tiles C = A B, [M, K] by [K, N], when its kernel is compiled. Sides are multiples
-/// of 16.
+/// The form of a product of tiles C = A B, [M, K] by [K, N], when its kernel is compiled. Sides are
+/// multiples of 16.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ProductForm {
     /// Rows of C.
@@ -52,7 +53,8 @@ pub(super) struct ProductForm {
     pub transposed: bool,
     /// The product is added to C.
     pub add: bool,
-    /// Bytes of an element of A and B. With 2 bytes tensor cores multiply: each plane computes 16 rows of C.
+    /// Bytes of an element of A and B. With 2 bytes tensor cores multiply: each plane computes 16
+    /// rows of C.
     pub bytes: usize,
 }
 

@@ -66,7 +66,8 @@ pub(super) fn interleave(pairs: &mut [u32], low: &[f32], high: &[f32]) -> usize 
     unsafe { body(pairs, low, high) }
 }
 
-/// Calls the function for a number of vectors and rows, each compiled so that its sums stay in registers.
+/// Calls the function for a number of vectors and rows, each compiled so that its sums stay in
+/// registers.
 macro_rules! of_size {
     ($out:ident, $out_stride:ident, $tile:ident: $($vectors:literal x $($rows:literal)*;)+) => {
         match ($tile.columns.div_ceil(VECTOR), $tile.rows) {

@@ -1,6 +1,7 @@
-// Emulates on the processor what the attention kernels use of CUDA: one thread per unit of a cube, cubes in
-// sequence. A tensor core's fragment is a whole matrix in each lane of a plane. Lanes wait for each other
-// before one of them stores, since on the device the whole plane loads, multiplies and stores.
+// Emulates on the processor what the attention kernels use of CUDA: one thread per unit of a cube,
+// cubes in sequence. A tensor core's fragment is a whole matrix in each lane of a plane. Lanes wait
+// for each other before one of them stores, since on the device the whole plane loads, multiplies
+// and stores.
 
 #include <barrier>
 #include <cmath>
