@@ -15,8 +15,8 @@ use crate::progress::TerminalProgress;
 use crate::protocol::LEVEL;
 use crate::request::{Earlier, RunRequest};
 use crate::train::{self, State};
-use bridle::conformer::Conformer;
 use bridle::init::Init;
+use bridle::speech::conformer::Conformer;
 use bridle::weights::{self, Weights};
 use bridle_backends::{Facts, Job, TrainBackend};
 use bridle_results::metric::{ErrorRate, Unit};
@@ -24,7 +24,7 @@ use bridle_results::predictions::{ProtocolTexts, Transcripts};
 use bridle_results::record::{self, RunRecord, Score, Timestamp};
 use bridle_results::{stats, store};
 use bridle_seed::Seed;
-use bridle_tasks::{Role, SpeechSet, SpeechTask, least_frames};
+use bridle_tasks::{Role, SpeechSet, SpeechTask, min_frames};
 use burn::module::AutodiffModule;
 use serde_json::{Map, json};
 use std::collections::BTreeMap;
@@ -372,7 +372,7 @@ impl<'a> OneRun<'a> {
 fn details(found: &Recognised, set: &SpeechSet, test: &[usize]) -> Map<String, serde_json::Value> {
     let too_fast = |index: &&usize| {
         let text = &set.utterances[**index].text;
-        let needed = found.symbols.frames_needed(text).unwrap_or_else(|| least_frames(text));
+        let needed = found.symbols.frames_needed(text).unwrap_or_else(|| min_frames(text));
         needed > batches::length(set, **index)
     };
     let unknown = |index: &&usize| found.symbols.encode(&set.utterances[**index].text).is_none();
