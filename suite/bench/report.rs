@@ -213,10 +213,7 @@ impl Config {
             dim: model.encoder.dim,
             depth: model.encoder.depth,
             heads: model.encoder.heads,
-            decoder: match model.decoder.kind {
-                bridle::config::DecoderKind::Global => "global".to_owned(),
-                bridle::config::DecoderKind::Swin => "swin".to_owned(),
-            },
+            decoder: model.decoder.kind.word().to_owned(),
             decoder_dim: decoder.dim,
             decoder_depth: decoder.depth,
             decoder_heads: decoder.heads,

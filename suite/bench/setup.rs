@@ -3,10 +3,10 @@
 use crate::cli::BenchArgs;
 use crate::error::{Failure, Result, UnknownName};
 use crate::plan::QuantizerKind;
-use crate::plan::choice::{DecoderKind, choices};
+use crate::plan::choice::choices;
 use crate::quantizers::ModelConfig;
 use crate::request::Dtype;
-use bridle::config::{self, AudioRows, DecoderConfig, Geometry, StackConfig};
+use bridle::config::{AudioRows, DecoderConfig, DecoderKind, Geometry, StackConfig};
 use bridle::mask::kept_tokens;
 use bridle::rq::RqConfig;
 use bridle::swin::WINDOW;
@@ -24,7 +24,6 @@ choices! {
         /// 12 blocks of width 768, the published sizes
         Base = "base",
     }
-    known: []
 }
 
 choices! {
@@ -39,7 +38,6 @@ choices! {
         /// 16 frames of 224 by 224 pixels, 1568 tokens
         Video16x224 = "video-16x224",
     }
-    known: []
 }
 
 choices! {
@@ -56,7 +54,6 @@ choices! {
         /// codes of given vectors
         Quantize = "quantize",
     }
-    known: []
 }
 
 impl Kind {
@@ -169,10 +166,6 @@ impl Setup {
             heads: args.decoder_heads.map_or(decoder.heads, |heads| heads as usize),
             ..decoder
         };
-        let kind = match args.decoder.parse()? {
-            DecoderKind::Global => config::DecoderKind::Global,
-            DecoderKind::Swin => config::DecoderKind::Swin,
-        };
         let dtype: Dtype = args.dtype.parse()?;
         let [codebooks, codebook_size, code_dim] = [args.levels, args.codes, args.code_dim].map(|size| size as usize);
         let video = input == Input::Video16x224;
@@ -182,7 +175,10 @@ impl Setup {
             model: ModelConfig {
                 geometry: input.geometry(),
                 encoder: size.encoder(),
-                decoder: DecoderConfig { kind, stack: decoder },
+                decoder: DecoderConfig {
+                    kind: args.decoder.parse()?,
+                    stack: decoder,
+                },
                 estimator: size.estimator(),
                 quantizer: match quantizer.word() {
                     "random" => RandomConfig {
@@ -235,7 +231,7 @@ impl Setup {
             )
         } else if kept == 0 || kept == tokens {
             format!("--mask-ratio {} leaves {kept} of {tokens} tokens", self.mask_ratio)
-        } else if decoder.kind == config::DecoderKind::Swin
+        } else if decoder.kind == DecoderKind::Swin
             && (self.model.geometry.is_video() || !rows.is_multiple_of(WINDOW) || !columns.is_multiple_of(WINDOW))
         {
             format!(

@@ -2,26 +2,29 @@
 
 use crate::init::Init;
 use bridle_backends::Ops;
+use bridle_choice::choices;
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 
-/// How codebooks start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// k-means on the first batch (cosine).
-    Kmeans,
-    /// The values drawn at construction: uniform in [0, 1) for rq, unit vectors for vq.
-    Random,
+choices! {
+    /// Where the first code vectors come from.
+    "codebook start" Start {
+        /// k-means on the first batch
+        Kmeans = "kmeans",
+        /// uniform random vectors
+        Uniform = "uniform",
+    }
 }
 
-/// Which codes are taken when a level takes several.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SoftPick {
-    /// The farthest first: what the authors' top-k computes.
-    Farthest,
-    /// The nearest first.
-    Nearest,
+choices! {
+    /// Which codes are chosen when there are several per level. The authors' top-k takes the farthest.
+    "soft pick" SoftPick {
+        /// the farthest codes
+        Farthest = "farthest",
+        /// the nearest codes
+        Nearest = "nearest",
+    }
 }
 
 /// How codebooks learn.

@@ -10,28 +10,31 @@ use crate::init::Init;
 use crate::loss::mse;
 use crate::quantizer::{Mode, Quantized, Quantizer, QuantizerInfo, QuantizerValues};
 use bridle_backends::Ops;
+use bridle_choice::choices;
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 
-/// When unused codes are replaced by vectors of the batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Restart {
-    /// Never.
-    Off,
-    /// Once, in the first forward, for codes that this batch did not use (the authors' code).
-    FirstForward,
-    /// Where [`Mode::Restart`] asks for it: codes whose usage average is below a tenth of the even share.
-    ByUsage,
+choices! {
+    /// When unused codes take new vectors. The authors' code does so in the first forward.
+    "restart" Restart {
+        /// never
+        Off = "off",
+        /// in the first forward only, judged on that batch
+        FirstForward = "first-forward",
+        /// every 100 steps, codes whose average usage is below a tenth of the even share
+        ByUsage = "by-usage",
+    }
 }
 
-/// The space of a residual quantizer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Space {
-    /// Unit length for lookup and average, while residual and loss are as they are (the authors' code).
-    UnitLookup,
-    /// One space for lookup, average, residual and loss; latents are standardised once, before the first level.
-    Raw,
+choices! {
+    /// The space in which residuals are quantized.
+    "quantizer space" Space {
+        /// unit length for lookup and EMA, raw residual carried on
+        UnitLookup = "unit-lookup",
+        /// one space for lookup, EMA, residual and loss; latents are standardised once
+        Raw = "raw",
+    }
 }
 
 /// The values of a residual quantizer.

@@ -110,7 +110,6 @@ choices! {
         /// the leading principal components of the training frames
         Pca = "pca",
     }
-    known: []
 }
 
 /// HuBERT's second iteration: k-means over the features of a layer.
@@ -168,7 +167,6 @@ choices! {
         /// the words of the training transcripts
         Words = "words",
     }
-    known: []
 }
 
 /// From log-probabilities to words.
