@@ -4,10 +4,10 @@ use crate::exit::Exit;
 use crate::interrupt::Signal;
 use crate::terminal;
 use bridle_backends::BackendError;
-use bridle_choice::ChoiceError;
-pub use bridle_choice::UnknownName;
 use bridle_results::store::StoreError;
 use bridle_tasks::DataError;
+use bridle_values::ChoiceError;
+pub use bridle_values::UnknownName;
 use std::fmt;
 
 /// A command's failure. Libraries return typed errors; here they get an exit code and, where one is known, a way out.

@@ -1,12 +1,8 @@
 //! From the plan's values to the model's sizes.
 
-use crate::plan::{AudioRows, Plan, Quantizer, Restart, SoftPick, Space, Start};
-use crate::quantizers::{ModelConfig, QuantizerConfig};
-use bridle::codebook::Learning;
+use crate::plan::{AudioRows, Plan};
+use crate::quantizers::ModelConfig;
 use bridle::config as model;
-use bridle::rq::RqConfig;
-use bridle_baselines::random::RandomConfig;
-use bridle_baselines::vq::VqConfig;
 use bridle_tasks::InputSpec;
 
 /// What the plan's input looks like to the model.
@@ -82,55 +78,8 @@ pub fn config(plan: &Plan) -> Option<ModelConfig> {
             stack: stack(decoder.dim, decoder.depth, decoder.heads),
         },
         estimator: stack(estimator.dim, estimator.depth, estimator.heads),
-        quantizer: quantizer_config(quantizer),
+        quantizer: quantizer.clone(),
     })
-}
-
-/// The quantizer's values.
-pub(crate) fn quantizer_config(quantizer: &Quantizer) -> QuantizerConfig {
-    let Quantizer {
-        levels: codebooks,
-        codes: codebook_size,
-        code_dim,
-        ..
-    } = *quantizer;
-    let decay = quantizer.decay.unwrap_or(1.0);
-    let commitment = quantizer.commitment.unwrap_or(0.0);
-    let kmeans_iterations = quantizer.kmeans_iterations.unwrap_or(0);
-    let start = quantizer.start.unwrap_or(Start::Uniform);
-    match quantizer.kind.word() {
-        "random" => RandomConfig {
-            codebooks,
-            codebook_size,
-            code_dim,
-        }
-        .into(),
-        "vq" => VqConfig {
-            codebook_size,
-            code_dim,
-            decay,
-            commitment,
-            start,
-            kmeans_iterations,
-            learning: Learning::Ema,
-        }
-        .into(),
-        _ => RqConfig {
-            codebooks,
-            codebook_size,
-            code_dim,
-            decay,
-            commitment,
-            start,
-            kmeans_iterations,
-            soft_codes: quantizer.soft_codes.unwrap_or(1),
-            soft_pick: quantizer.soft_pick.unwrap_or(SoftPick::Farthest),
-            restart: quantizer.restart.unwrap_or(Restart::Off),
-            space: quantizer.space.unwrap_or(Space::UnitLookup),
-            learning: Learning::Ema,
-        }
-        .into(),
-    }
 }
 
 #[cfg(test)]

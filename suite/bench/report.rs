@@ -219,7 +219,7 @@ impl Config {
             decoder_heads: decoder.heads,
             estimator_dim: model.estimator.dim,
             estimator_depth: model.estimator.depth,
-            quantizer: quantizer.info().name.to_owned(),
+            quantizer: quantizer.kind().to_string(),
             codes: quantizer.codebook_size(),
             code_dim: quantizer.code_dim(),
             levels: quantizer.codebooks(),

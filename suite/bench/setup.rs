@@ -4,15 +4,12 @@ use crate::cli::BenchArgs;
 use crate::error::{Failure, Result, UnknownName};
 use crate::plan::QuantizerKind;
 use crate::plan::choice::choices;
-use crate::quantizers::ModelConfig;
+use crate::quantizers::{ModelConfig, QuantizerConfig};
 use crate::request::Dtype;
 use bridle::config::{AudioRows, DecoderConfig, DecoderKind, Geometry, StackConfig};
 use bridle::mask::kept_tokens;
-use bridle::rq::RqConfig;
 use bridle::swin::WINDOW;
 use bridle_backends::{Choice, Name};
-use bridle_baselines::random::RandomConfig;
-use bridle_baselines::vq::VqConfig;
 
 choices! {
     /// Sizes of encoder, decoder and estimator.
@@ -167,7 +164,7 @@ impl Setup {
             ..decoder
         };
         let dtype: Dtype = args.dtype.parse()?;
-        let [codebooks, codebook_size, code_dim] = [args.levels, args.codes, args.code_dim].map(|size| size as usize);
+        let [levels, codes, code_dim] = [args.levels, args.codes, args.code_dim].map(|size| size as usize);
         let video = input == Input::Video16x224;
         let setup = Self {
             size,
@@ -180,27 +177,7 @@ impl Setup {
                     stack: decoder,
                 },
                 estimator: size.estimator(),
-                quantizer: match quantizer.word() {
-                    "random" => RandomConfig {
-                        codebooks,
-                        codebook_size,
-                        code_dim,
-                    }
-                    .into(),
-                    "vq" => VqConfig {
-                        codebook_size,
-                        code_dim,
-                        ..VqConfig::default()
-                    }
-                    .into(),
-                    _ => RqConfig {
-                        codebooks,
-                        codebook_size,
-                        code_dim,
-                        ..RqConfig::default()
-                    }
-                    .into(),
-                },
+                quantizer: QuantizerConfig::sized(quantizer, levels, codes, code_dim).map_err(Failure::wrong_use)?,
             },
             batch: args.batch as usize,
             dtype,

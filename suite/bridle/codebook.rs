@@ -2,7 +2,8 @@
 
 use crate::init::Init;
 use bridle_backends::Ops;
-use bridle_choice::choices;
+use bridle_values::check::{Checked, at_least_one, not_negative, require, share};
+use bridle_values::choices;
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
@@ -37,6 +38,21 @@ pub enum Learning {
     SmoothedEma,
     /// Gradient of the codebook loss.
     Gradient,
+}
+
+/// Checks number and length of a codebook's vectors.
+pub fn check_codes(codes: usize, dim: usize) -> Checked {
+    require(codes >= 2, "quantizer.codes", || {
+        format!("{codes} codes tell nothing apart")
+    })?;
+    at_least_one("quantizer.code_dim", dim)
+}
+
+/// Checks the values of codebooks that learn.
+pub fn check_learning(decay: f64, commitment: f64, kmeans_iterations: usize) -> Checked {
+    at_least_one("quantizer.kmeans_iterations", kmeans_iterations)?;
+    share("quantizer.decay", decay)?;
+    not_negative("quantizer.commitment", commitment)
 }
 
 /// The random picks of a quantizer. Recorded picks can stand in for drawn ones.

@@ -1,6 +1,6 @@
 //! Sizes of the model's parts, and the geometry of its input.
 
-use bridle_choice::choices;
+use bridle_values::choices;
 
 /// What the input looks like and how it is cut into patches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

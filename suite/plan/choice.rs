@@ -1,13 +1,11 @@
 //! Values of the plan that are words, except for those that the model crate declares beside what they configure.
 
-use crate::quantizers::QUANTIZERS;
+pub use crate::quantizers::QuantizerKind;
 pub use bridle::codebook::{SoftPick, Start};
 pub use bridle::config::{AudioRows, DecoderKind};
-use bridle::quantizer::QuantizerInfo;
 pub use bridle::rq::{Restart, Space};
-pub use bridle_choice::ChoiceError;
-use bridle_choice::UnknownName;
-pub(crate) use bridle_choice::{as_words, choices};
+pub use bridle_values::ChoiceError;
+pub(crate) use bridle_values::choices;
 
 choices! {
     /// What trains the encoder.
@@ -57,60 +55,6 @@ impl Method {
         }
     }
 }
-
-/// What makes the labels: an entry of the method's own list, which is the only place that names quantizers.
-#[derive(Clone, Copy, Debug)]
-pub struct QuantizerKind(&'static QuantizerInfo);
-
-impl QuantizerKind {
-    /// All quantizers, in the order of the method's list.
-    pub fn all() -> impl Iterator<Item = Self> {
-        QUANTIZERS.iter().map(Self)
-    }
-
-    /// The word for it, in plans, records and options.
-    pub fn word(self) -> &'static str {
-        self.0.name
-    }
-
-    /// What it is, in a line.
-    pub fn about(self) -> &'static str {
-        self.0.summary
-    }
-
-    /// Whether it takes several codebooks.
-    pub fn has_levels(self) -> bool {
-        self.0.several_codebooks
-    }
-
-    /// Whether its codebooks learn.
-    pub fn learns(self) -> bool {
-        self.0.learns
-    }
-}
-
-impl PartialEq for QuantizerKind {
-    fn eq(&self, other: &Self) -> bool {
-        self.word() == other.word()
-    }
-}
-
-impl std::fmt::Display for QuantizerKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.word())
-    }
-}
-
-impl std::str::FromStr for QuantizerKind {
-    type Err = ChoiceError;
-
-    fn from_str(word: &str) -> Result<Self, ChoiceError> {
-        let unknown = || UnknownName::new("quantizer", word, Self::all().map(Self::word));
-        Ok(Self::all().find(|kind| kind.word() == word).ok_or_else(unknown)?)
-    }
-}
-
-as_words!(QuantizerKind);
 
 choices! {
     /// How a trained encoder is judged.

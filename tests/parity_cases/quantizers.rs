@@ -38,6 +38,7 @@ fn vq_config(case: &Case, learning: Learning) -> VqConfig {
         start: Start::Uniform,
         kmeans_iterations: case.size_or("kmeans_iters", 10),
         learning,
+        ..VqConfig::default()
     }
 }
 

@@ -1,4 +1,5 @@
-//! Plan values that are words: one macro declares an enum with its words, their reading and their writing.
+//! What all values of a plan share: checks of single values ([`check`]), and the macro [`choices!`] for values that are
+//! words. It declares an enum with its words, their reading and their writing:
 //!
 //! ```text
 //! choices! {
@@ -13,6 +14,7 @@
 //!
 //! Each word is written once. The compiler points at every `match` that a new word must be added to.
 
+pub mod check;
 mod unknown;
 
 pub use unknown::{UnknownName, closest};
