@@ -112,6 +112,9 @@ macro_rules! quantizers {
             fn codebooks(&self) -> &[Codebook<B>] {
                 match self { $(Self::$variant(quantizer) => Quantizer::codebooks(quantizer)),+ }
             }
+            fn sizes(&self) -> [usize; 2] {
+                match self { $(Self::$variant(quantizer) => quantizer.sizes()),+ }
+            }
             fn is_started(&self) -> bool {
                 match self { $(Self::$variant(quantizer) => quantizer.is_started()),+ }
             }

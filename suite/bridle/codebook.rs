@@ -40,10 +40,13 @@ pub enum Learning {
     Gradient,
 }
 
+/// Labels are stored in 16 bits.
+pub const MOST_CODES: usize = 1 << 16;
+
 /// Checks number and length of a codebook's vectors.
 pub fn check_codes(codes: usize, dim: usize) -> Checked {
-    require(codes >= 2, "quantizer.codes", || {
-        format!("{codes} codes tell nothing apart")
+    require((2..=MOST_CODES).contains(&codes), "quantizer.codes", || {
+        format!("{codes} is not between 2 and {MOST_CODES}")
     })?;
     at_least_one("quantizer.code_dim", dim)
 }

@@ -91,6 +91,12 @@ pub trait Quantizer<B: Backend>: Module<B> {
     /// The codebooks, level by level; empty where codes are computed without any.
     fn codebooks(&self) -> &[Codebook<B>];
 
+    /// Number of codebooks Q and codes of each K.
+    fn sizes(&self) -> [usize; 2] {
+        let books = self.codebooks();
+        [books.len(), books[0].usage.dims()[0]]
+    }
+
     /// Whether the codebooks have started (from data, or from saved ones).
     fn is_started(&self) -> bool;
 
