@@ -11,7 +11,7 @@ use bridle_tasks::{DataError, InputSpec, MainMetric, Task, TaskSpec, speech_task
 use bridle_values::check::Impossible;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// What the user asked for, as words. Empty and absent mean the defaults.
