@@ -2,6 +2,7 @@
 //! about 1.5.
 
 use crate::plan::{PhaseKind, Plan, Taught};
+use bridle::quantizer::QuantizerValues;
 use bridle_results::record::RunRecord;
 use bridle_tasks::InputSpec;
 
@@ -183,7 +184,7 @@ impl Networks {
         let labels = plan
             .quantizer
             .as_ref()
-            .map_or(0, |quantizer| quantizer.levels * quantizer.codes);
+            .map_or(0, |quantizer| quantizer.codebooks() * quantizer.codebook_size());
         let decoder = model.decoder.as_ref();
         let estimator = model.estimator.as_ref();
         Self {

@@ -19,7 +19,7 @@ mod task;
 #[cfg(test)]
 mod tests;
 
-pub use choice::{AudioRows, DecoderKind, QuantizerKind, Recipe, Restart, SoftPick, Space, Start};
+pub use choice::{AudioRows, DecoderKind, QuantizerKind, Recipe};
 pub use flat::{Difference, Flat, PlanReadError, difference, display_value};
 pub use method::{Method, Takes};
 pub use phase::{PhaseKind, PhasePlan};
@@ -41,7 +41,7 @@ impl Plan {
     /// `<method>` or `<method>-<quantizer>`: the row of a table and the folder of a record.
     pub fn label(&self) -> String {
         match &self.quantizer {
-            Some(quantizer) => format!("{}-{}", self.method, quantizer.kind),
+            Some(quantizer) => format!("{}-{}", self.method, quantizer.kind()),
             None => self.method.to_string(),
         }
     }

@@ -1,10 +1,10 @@
 //! The methods: what trains the encoder. Each has one entry, which says what data it takes, what makes its labels, which
 //! values of the plan it uses, and how its encoder may be judged.
 
-use super::choice::{ChoiceError, QuantizerKind, as_words};
+use super::choice::QuantizerKind;
 use super::phase::PhaseKind;
 use super::registry::Protocol;
-use crate::error::UnknownName;
+use bridle_values::{UnknownName, as_words};
 
 /// The data that a method takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -273,12 +273,12 @@ impl std::fmt::Display for Method {
 }
 
 impl std::str::FromStr for Method {
-    type Err = ChoiceError;
+    type Err = UnknownName;
 
-    fn from_str(word: &str) -> Result<Self, ChoiceError> {
+    fn from_str(word: &str) -> Result<Self, UnknownName> {
         let words = Self::ALL.iter().map(|method| method.word());
         let found = Self::ALL.iter().find(|method| method.word() == word);
-        Ok(*found.ok_or_else(|| UnknownName::new("method", word, words))?)
+        found.copied().ok_or_else(|| UnknownName::new("method", word, words))
     }
 }
 

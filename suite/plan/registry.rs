@@ -1,13 +1,15 @@
 //! What a plan consists of: the list of protocols and that of sections. A line in one of them makes the plan's field, the
 //! place in the hashes, the checks and the defaults; each line's type says the rest in a file of its own.
 
+use super::choice::Recipe;
 use super::choice::choices;
 use super::method::{Method, Takes};
 use super::sections::{
     Augment, Birq, ColdStart, Data, Decoding, Encoder, Esc50, Finetune, Init, Joint, Judging, Knn, Mask, Position,
-    Pretrain, Probe, Quantizer, Refine, Relabel, Section, SectionInfo, Taught, Test, check_some,
+    Pretrain, Probe, Refine, Relabel, Section, SectionInfo, Taught, Test, check_some,
 };
-use super::{PlanError, choice::Recipe};
+use crate::quantizers::QuantizerConfig;
+use bridle_values::check::Checked;
 use serde::{Deserialize, Serialize};
 
 /// Declares the plan and the protocols.
@@ -30,7 +32,7 @@ macro_rules! plan {
             /// How the encoder is judged, in the order given.
             pub protocols: Vec<Protocol>,
             /// What makes the labels; none where nothing is pretrained.
-            pub quantizer: Option<Quantizer>,
+            pub quantizer: Option<QuantizerConfig>,
             /// The weights that are started from, where they were given.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub init: Option<Init>,
@@ -67,7 +69,7 @@ macro_rules! plan {
 
         /// All sections, in the order in which plans are printed.
         pub(super) const SECTIONS: &[SectionInfo] = &[
-            SectionInfo::of::<Quantizer>("quantizer"),
+            SectionInfo::of::<QuantizerConfig>("quantizer"),
             SectionInfo::of::<Init>("init"),
             SectionInfo::of::<Data>("data"),
             SectionInfo::of::<Encoder>("model"),
@@ -81,7 +83,7 @@ macro_rules! plan {
             ///
             /// # Errors
             /// Names the first value that is impossible, and what it must satisfy.
-            pub(super) fn validate(&self) -> Result<(), PlanError> {
+            pub(super) fn validate(&self) -> Checked {
                 self.data.check(self)?;
                 self.model.check(self)?;
                 check_some(self.quantizer.as_ref(), self)?;

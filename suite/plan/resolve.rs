@@ -3,12 +3,14 @@
 use super::choice::ChoiceError;
 use super::flat::{self, Difference, Flat, difference, flatten, insert, override_with, remove};
 use super::registry::SECTIONS;
-use super::sections::{Choices, FactOf, FinetuneLoss, Sizes, Taught, quantizer_values, section_of};
+use super::sections::{Choices, FactOf, FinetuneLoss, Sizes, Taught, section_of};
 use super::{AnyTask, AudioRows, Method, Plan, Protocol, QuantizerKind, Recipe, Takes, TaskFacts};
 use super::{hash, method, preset, recipe};
 use crate::error::{Failure, UnknownName};
 use crate::exit::Exit;
+use crate::quantizers::QuantizerConfig;
 use bridle_tasks::{DataError, InputSpec, speech_tasks};
+use bridle_values::check::Impossible;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -136,7 +138,10 @@ pub enum PlanError {
     /// Weights and another method, or the method without weights.
     #[error("method `init` is that of weights given with --init, and --init has no other method")]
     InitMethod,
-    /// A plan value of the wrong kind or out of its range.
+    /// A plan value out of its range.
+    #[error(transparent)]
+    Impossible(#[from] Impossible),
+    /// A plan value of the wrong kind.
     #[error("`{key}`: {why}")]
     Value {
         /// Dotted name.
@@ -353,7 +358,7 @@ impl Names {
         let defaults = SECTIONS.iter().map(|section| section.defaults);
         let (modality, method) = (task.input.modality(), self.method.word());
         let mut values = self.preset.values(modality, task.name, method, defaults);
-        values["quantizer"] = quantizer_values(self.quantizer, values["quantizer"].take());
+        values["quantizer"] = QuantizerConfig::section(self.quantizer, values["quantizer"].take());
         override_with(&mut tree, values);
         for oddity in recipe::ODDITIES {
             let value = self.recipe.map(|recipe| oddity.value(recipe));

@@ -5,7 +5,6 @@
 
 mod augment;
 mod birq;
-mod check;
 mod cold_start;
 mod ctc;
 mod data;
@@ -41,8 +40,6 @@ pub use model::{ConformerSizes, Decoder, Encoder, Estimator, Sizes, VitSizes};
 pub use position::Position;
 pub use pretrain::{Phase, Pretrain};
 pub use probe::Probe;
-pub use quantizer::Quantizer;
-pub(crate) use quantizer::values as quantizer_values;
 pub use refine::{Projection, Refine};
 pub use relabel::Relabel;
 pub use test::Test;
@@ -51,7 +48,8 @@ use super::method::{Method, Takes};
 use super::registry::{Protocol, SECTIONS};
 use super::resolve::{InitRequest, LmRequest};
 use super::task::TaskFacts;
-use super::{Plan, PlanError, QuantizerKind};
+use super::{Plan, QuantizerKind};
+use bridle_values::check::Checked;
 use serde_json::Value;
 
 /// What a section decides, and so which hashes its values enter.
@@ -121,7 +119,7 @@ impl std::fmt::Display for FactOf {
 }
 
 /// Part of a section that a plan does not use: the value's name within the section, and why.
-type LeftOut = (&'static str, String);
+type LeftOut = (String, String);
 
 /// What every section says of itself. Names of values are those within the section.
 pub trait Section {
@@ -162,7 +160,7 @@ pub trait Section {
     ///
     /// # Errors
     /// Names the first value that is impossible, and what it must satisfy.
-    fn check(&self, plan: &Plan) -> Result<(), PlanError>;
+    fn check(&self, plan: &Plan) -> Checked;
 }
 
 /// What is asked of the sections that are values of one protocol.
@@ -209,6 +207,6 @@ pub(super) fn section_of(key: &str) -> Option<(&'static SectionInfo, &str)> {
 }
 
 /// Checks a section that may be absent.
-pub(super) fn check_some<S: Section>(section: Option<&S>, plan: &Plan) -> Result<(), PlanError> {
+pub(super) fn check_some<S: Section>(section: Option<&S>, plan: &Plan) -> Checked {
     section.map_or(Ok(()), |section| section.check(plan))
 }

@@ -138,7 +138,7 @@ fn every_value_can_be_set_to_itself() {
 #[test]
 fn names_come_from_set_as_from_options() {
     let plan = plan(&["quantizer=vq", "preset=smoke", "protocols=linear-probe,linear-probe"]);
-    assert_eq!(plan.quantizer.as_ref().unwrap().kind.word(), "vq");
+    assert_eq!(plan.quantizer.as_ref().unwrap().kind().word(), "vq");
     assert_eq!((plan.preset.as_str(), plan.protocols.len()), ("smoke", 1));
     assert_eq!(plan.label(), "bridle-vq");
 }

@@ -1,6 +1,5 @@
 //! From the plan's values to the models of speech.
 
-use crate::model;
 use crate::plan::Plan;
 use crate::quantizers::FrameTeacher;
 use bridle::init::Init;
@@ -31,12 +30,11 @@ pub fn standard<B: Backend>(plan: &Plan, init: &Init<B>) -> Standardizer<B> {
 pub fn teacher<B: Ops>(plan: &Plan, init: &Init<B>) -> Option<FrameTeacher<B>> {
     let depth = plan.conformer().estimator_depth?;
     let quantizer = plan.quantizer.as_ref()?;
-    let quantizer = model::quantizer_config(quantizer);
     Some(FrameTeacher::new(
         &encoder(plan),
         depth,
         standard(plan, init),
-        &quantizer,
+        quantizer,
         init,
     ))
 }

@@ -1,9 +1,9 @@
 //! Augmentation of the waveform (audio).
 
-use super::check::Checked;
 use super::{Choices, Section, Stage};
 use crate::plan::Plan;
 use crate::plan::choice::choices;
+use bridle_values::check::Checked;
 use serde::{Deserialize, Serialize};
 
 /// Augmentation of the waveform.

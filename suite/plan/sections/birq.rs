@@ -1,8 +1,10 @@
 //! Labels that the encoder's first layers make (`birq`).
 
-use super::check::{Checked, layer, not_negative, positive, require};
+use super::model::layer;
 use super::{Section, Stage};
 use crate::plan::Plan;
+use bridle::quantizer::QuantizerValues;
+use bridle_values::check::{Checked, not_negative, positive, require};
 use serde::{Deserialize, Serialize};
 
 /// BiRQ: the encoder's first layers make labels of their own.
@@ -26,7 +28,7 @@ impl Section for Birq {
         positive("birq.tau", self.tau)?;
         not_negative("birq.enhanced", self.enhanced)?;
         not_negative("birq.anchor", self.anchor)?;
-        let levels = plan.quantizer.as_ref().map_or(1, |quantizer| quantizer.levels);
+        let levels = plan.quantizer.as_ref().map_or(1, QuantizerValues::codebooks);
         require(levels == 1, "quantizer.levels", || {
             format!("method `birq` has one codebook, not {levels}")
         })

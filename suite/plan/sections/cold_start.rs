@@ -1,9 +1,9 @@
 //! Labels before the tokenizer was ever trained.
 
-use super::check::Checked;
 use super::{Section, Stage};
 use crate::plan::Plan;
 use crate::plan::choice::choices;
+use bridle_values::check::Checked;
 use serde::{Deserialize, Serialize};
 
 /// The cold start.

@@ -1,8 +1,8 @@
 //! Values of training with transcripts, by connectionist temporal classification.
 
 use super::Phase;
-use super::check::{Checked, at_least_one, not_negative, positive, require, share};
 use crate::plan::choice::choices;
+use bridle_values::check::{Checked, at_least_one, not_negative, positive, require, share};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;

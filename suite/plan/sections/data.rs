@@ -1,9 +1,9 @@
 //! The task's data as the model sees it.
 
-use super::check::{Checked, at_least_one};
 use super::{Choices, FactOf, Section, Stage};
 use crate::plan::Plan;
 use bridle_tasks::{InputSpec, Modality, SpeechInput};
+use bridle_values::check::{Checked, at_least_one};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;

@@ -1,8 +1,8 @@
 //! From log-probabilities to words (speech).
 
-use super::check::{Checked, require};
 use super::{Choices, FactOf, Section, Stage};
 use crate::plan::{LmRequest, Plan};
+use bridle_values::check::{Checked, require};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 

@@ -1,11 +1,11 @@
 //! What holds for ESC-50 alone: its clips are shorter than those that the authors' weights were trained on.
 
-use super::check::Checked;
 use super::{Choices, Input, Section, Stage};
 use crate::plan::Plan;
 use crate::plan::choice::choices;
 use bridle::position::crop_rows;
 use bridle_tasks::InputSpec;
+use bridle_values::check::Checked;
 use serde::{Deserialize, Serialize};
 
 /// What holds for ESC-50 alone.

@@ -1,9 +1,9 @@
 //! Values of fine-tuning on classes; those on transcripts are [`super::CtcTraining`].
 
-use super::check::{Checked, at_least_one, not_negative, positive, require, share};
 use super::{Choices, Judging, LeftOut, Phase, Section, Stage, Taught};
 use crate::plan::choice::choices;
 use crate::plan::{Plan, Takes};
+use bridle_values::check::{Checked, at_least_one, not_negative, positive, require, share};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -90,7 +90,8 @@ impl Section for Taught<Finetune> {
     const STAGE: Stage = Stage::Judging;
 
     fn left_out(choices: &Choices<'_>) -> Vec<LeftOut> {
-        let every = |why: String, values: &[&'static str]| values.iter().map(|&value| (value, why.clone())).collect();
+        let every =
+            |why: String, values: &[&str]| values.iter().map(|&value| (value.to_owned(), why.clone())).collect();
         match choices.not_audio() {
             None => {
                 let why = format!("task `{}` is audio, mixed by itself", choices.task.name);

@@ -1,10 +1,10 @@
 //! Weights to start from in place of pretraining (`--init`).
 
-use super::check::{Checked, require};
 use super::{Choices, FactOf, Input, Section, Stage};
 use crate::plan::Plan;
 use crate::plan::resolve::InitRequest;
 use bridle_tasks::InputSpec;
+use bridle_values::check::{Checked, require};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 

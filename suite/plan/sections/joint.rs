@@ -1,8 +1,8 @@
 //! The joint step of encoder and tokenizer (`bridle-joint`).
 
-use super::check::{Checked, at_least_one, not_negative};
 use super::{Section, Stage};
 use crate::plan::Plan;
+use bridle_values::check::{Checked, at_least_one, not_negative};
 use serde::{Deserialize, Serialize};
 
 /// Joint training: every step trains the encoder, some the tokenizer too.

@@ -1,8 +1,8 @@
 //! Values of nearest neighbours.
 
-use super::check::{Checked, at_least_one, held_out, positive, require};
 use super::{Judging, Section, Stage};
 use crate::plan::{Plan, Takes};
+use bridle_values::check::{Checked, at_least_one, held_out, positive, require};
 use serde::{Deserialize, Serialize};
 
 /// Nearest neighbours among frozen, mean-pooled features, by cosine.

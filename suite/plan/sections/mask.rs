@@ -1,9 +1,9 @@
 //! Which tokens the encoder does not see.
 
-use super::check::{Checked, at_least_one, not_negative, require, share};
 use super::{Section, Stage};
 use crate::plan::Plan;
 use crate::plan::choice::choices;
+use bridle_values::check::{Checked, at_least_one, not_negative, require, share};
 use serde::{Deserialize, Serialize};
 
 /// Which tokens the encoder does not see.

@@ -1,9 +1,9 @@
 //! Sizes of encoder, decoder and estimator.
 
-use super::check::{Checked, at_least_one, require};
 use super::{Choices, FactOf, Input, Section, Stage};
 use crate::plan::{DecoderKind, Plan};
 use bridle_tasks::InputSpec;
+use bridle_values::check::{Checked, at_least_one, require};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
@@ -222,6 +222,13 @@ fn transformer(section: &str, dim: usize, heads: usize) -> Checked {
     })?;
     require(dim.is_multiple_of(4), &format!("{section}.dim"), || {
         format!("{dim} is no multiple of 4")
+    })
+}
+
+/// One of the encoder's layers, counted from 1.
+pub(super) fn layer(key: &str, layer: usize, depth: usize) -> Checked {
+    require((1..=depth).contains(&layer), key, || {
+        format!("{layer} is not between 1 and model.depth, {depth}")
     })
 }
 

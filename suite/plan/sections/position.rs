@@ -1,8 +1,8 @@
 //! The position table (audio).
 
-use super::check::Checked;
 use super::{Choices, FactOf, Section, Stage};
 use crate::plan::{AudioRows, Plan};
+use bridle_values::check::Checked;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 

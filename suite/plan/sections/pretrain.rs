@@ -1,8 +1,8 @@
 //! Lengths, rates and the optimizer of pretraining.
 
-use super::check::{Checked, at_least_one, not_negative, positive, require, share};
 use super::{Section, Stage};
 use crate::plan::{Method, Plan};
+use bridle_values::check::{Checked, at_least_one, not_negative, positive, require, share};
 use serde::{Deserialize, Serialize};
 
 /// Pretraining.

@@ -1,8 +1,8 @@
 //! Values of the linear probe on classes; those on transcripts are [`super::CtcTraining`].
 
-use super::check::{Checked, at_least_one, held_out, not_negative, positive, require};
 use super::{Judging, Section, Stage, Taught};
 use crate::plan::{Plan, Takes};
+use bridle_values::check::{Checked, at_least_one, held_out, not_negative, positive, require};
 use serde::{Deserialize, Serialize};
 
 /// The linear probe: multinomial regression on frozen, mean-pooled features.

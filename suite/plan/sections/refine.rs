@@ -1,9 +1,10 @@
 //! Refinements of random labels (`best-rq` and `relabel` on speech; arXiv 2606.30671).
 
-use super::check::{Checked, layer, not_negative, require, share};
+use super::model::layer;
 use super::{Section, Stage};
 use crate::plan::choice::choices;
 use crate::plan::{Method, Plan};
+use bridle_values::check::{Checked, not_negative, require, share};
 use serde::{Deserialize, Serialize};
 
 /// Refinements of the random quantizer (arXiv 2606.30671).

@@ -1,8 +1,9 @@
 //! Labels from a layer of a first pretraining (`relabel`).
 
-use super::check::{Checked, at_least_one, layer, require};
+use super::model::layer;
 use super::{Section, Stage};
 use crate::plan::Plan;
+use bridle_values::check::{Checked, at_least_one, require};
 use serde::{Deserialize, Serialize};
 
 /// HuBERT's second iteration: k-means over the features of a layer.

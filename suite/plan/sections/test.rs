@@ -1,8 +1,8 @@
 //! How test samples are looked at (video).
 
-use super::check::{Checked, at_least_one};
 use super::{Choices, Section, Stage};
 use crate::plan::Plan;
+use bridle_values::check::{Checked, at_least_one};
 use serde::{Deserialize, Serialize};
 
 /// How test samples are looked at: features, or class probabilities after fine-tuning, are averaged over views.
