@@ -239,9 +239,11 @@ impl QuantizerConfig {
         left_out
     }
 
-    /// A quantizer of this kind with these sizes, as far as it has them, and defaults otherwise. Fails with the first
-    /// size that is impossible.
-    pub(crate) fn sized(kind: QuantizerKind, levels: usize, codes: usize, code_dim: usize) -> Result<Self, String> {
+    /// A quantizer of this kind with these sizes, as far as it has them, and defaults otherwise.
+    ///
+    /// # Errors
+    /// Names the first size that is impossible.
+    pub fn sized(kind: QuantizerKind, levels: usize, codes: usize, code_dim: usize) -> Result<Self, String> {
         let section = Self::section(
             kind,
             serde_json::json!({"levels": levels, "codes": codes, "code_dim": code_dim}),
