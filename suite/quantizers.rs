@@ -4,6 +4,8 @@
 //! everything of it: its name, the values of the plan's section `quantizer` with their defaults and checks, and how it
 //! quantizes. Nothing else names a quantizer, except for methods that make their labels by one kind only.
 
+pub mod fsq;
+
 use bridle::codebook::{Codebook, Picks};
 use bridle::init::Init;
 use bridle::quantizer::{Mode, Quantized, Quantizer, QuantizerInfo, QuantizerValues};
@@ -129,6 +131,7 @@ quantizers! {
     rq::{ResidualQuantizer, RqConfig},
     vq::{VectorQuantizer, VqConfig},
     random::{RandomProjectionQuantizer, RandomConfig},
+    fsq::{FiniteScalarQuantizer, FsqConfig},
 }
 
 /// The model's parts with any quantizer of the registry.
