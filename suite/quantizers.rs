@@ -1,8 +1,9 @@
 //! The registry of quantizers: one line for each.
 //!
-//! BRIDLE's own lives in the crate `bridle`, those it is compared with in `baselines/`. A quantizer's file says
-//! everything of it: its name, the values of the plan's section `quantizer` with their defaults and checks, and how it
-//! quantizes. Nothing else names a quantizer, except for methods that make their labels by one kind only.
+//! BRIDLE's own lives in the crate `bridle`, those it is compared with in `baselines/`, further
+//! ones in `quantizers/`. A quantizer's file has its name, the values of the plan's section
+//! `quantizer` with defaults and checks, and the module. Nothing else names a quantizer, except for
+//! methods that make their labels with one kind only.
 
 pub mod fsq;
 
@@ -30,7 +31,8 @@ macro_rules! quantizers {
             $($variant($module::$variant<B>),)+
         }
 
-        /// The plan's section `quantizer`: a kind, and the values that quantizers of this kind have.
+        /// The plan's section `quantizer`: a kind, and the values that quantizers of this kind
+        /// have.
         #[derive(Clone, Debug, PartialEq)]
         pub enum QuantizerConfig {
             $($variant($module::$config),)+
@@ -200,9 +202,9 @@ impl QuantizerConfig {
         QuantizerKind(self.info())
     }
 
-    /// The section for this kind: its defaults, over them the preset's values for all quantizers as far as this one has
-    /// them, and over those the preset's section of the kind's name. The values of other kinds are in the section too,
-    /// to be left out with a reason ([`Self::left_out`]).
+    /// The section for this kind: its defaults, over them the preset's values for all quantizers as
+    /// far as this one has them, and over those the preset's section of the kind's name. The values
+    /// of other kinds are in the section too, to be left out with a reason ([`Self::left_out`]).
     pub(crate) fn section(kind: QuantizerKind, preset: Value) -> Value {
         let Value::Object(mut preset) = preset else {
             return Self::section(kind, Value::Object(Map::new()));

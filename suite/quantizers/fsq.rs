@@ -1,9 +1,11 @@
-//! Finite scalar quantization (Mentzer et al. 2023, arXiv 2309.15505): each of a latent's d numbers is bounded and
-//! rounded to one of a few levels by itself. No codebook is learnt or started, and there is no loss of its own.
+//! Finite scalar quantization (Mentzer et al. 2023, arXiv 2309.15505): each of a latent's d numbers
+//! is bounded and rounded to one of a few levels by itself. No codebook is learnt or started, and
+//! there is no loss of its own.
 //!
-//! With L levels, z is bounded to tanh(z + s) h - o, where h = (L - 1)(1 - 0.001) / 2, o is 0 for odd L and 1/2 for even
-//! L, and s = tan(o / h). Rounding yields the integers from -floor(L/2) on; divided by floor(L/2) they are the quantized
-//! number. The code of a latent is the mixed-radix number of its d integers, the first one fastest.
+//! With L levels, z is bounded to tanh(z + s) h - o, where h = (L - 1)(1 - 0.001) / 2, o is 0 for
+//! odd L and 1/2 for even L, and s = tan(o / h). Rounding yields the integers from -floor(L/2) on;
+//! divided by floor(L/2) they are the quantized number. The code of a latent is the mixed-radix
+//! number of its d integers, the first one fastest.
 
 use bridle::codebook::{Codebook, MOST_CODES, Picks};
 use bridle::init::Init;
