@@ -70,12 +70,12 @@ impl<'a, B: TrainBackend> MaskedTrainer<'a, B> {
         let init = Init::<B>::new(context.seed.child("weights"), device);
         let standard = standard(context.dataset, context.train, &geometry, &init)?;
         let (birq, labels) = (plan.birq.as_ref(), init.child("labels"));
-        let labeller = Labeller::new(&quantizer, birq, None, plan.model.dim, standard, &labels);
+        let labeller = Labeller::new(&quantizer, birq, None, plan.model.dim(), standard, &labels);
         let student = init.child("student");
         let encoder = Vit::new(&geometry, &model::encoder(plan), &student.child("encoder"));
         let mut model = MaskedModel::new(
             encoder,
-            plan.model.dim,
+            plan.model.dim(),
             quantizer.codebooks * quantizer.codebook_size,
             &student,
         );
@@ -147,7 +147,7 @@ impl<'a, B: TrainBackend> MaskedTrainer<'a, B> {
         move |step| {
             // nothing that can panic runs under the lock
             let samples = order.lock().unwrap_or_else(PoisonError::into_inner).at(step);
-            input::pretraining(dataset, &plan.data.input, &samples, drawn, &seed.indexed(step))
+            input::pretraining(dataset, plan.fixed_input(), &samples, drawn, &seed.indexed(step))
         }
     }
 

@@ -9,7 +9,7 @@ use super::{Outcome, Subject};
 use crate::checkpoint;
 use crate::input::{self, Order};
 use crate::metrics_log::{LogError, MetricsLog};
-use crate::plan::{Finetune, FinetuneLoss, Roll, Sampler};
+use crate::plan::{Finetune, FinetuneLoss, Roll, Sampler, Taught};
 use crate::schedule::{LayerDecay, Schedule};
 use crate::steps::{Learner, Spent, StepLoss, StepNumbers, Steps};
 use crate::train::{TrainError, together, under};
@@ -56,6 +56,7 @@ pub fn judge<B: TrainBackend>(subject: &Subject<'_, B>) -> Result<Outcome, Train
         .plan
         .finetune
         .as_ref()
+        .and_then(Taught::classes)
         .expect("a plan with fine-tuning has its values");
     let mut training = Training::<B>::new(subject, values)?;
     training.run()?;
@@ -207,7 +208,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
         let augment = Augment {
             values: self.values,
             dataset,
-            input: &plan.data.input,
+            input: plan.fixed_input(),
             train: self.subject.train,
             rolls: plan
                 .augment

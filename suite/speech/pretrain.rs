@@ -10,13 +10,12 @@
 
 use super::batches::{Batches, Stacked};
 use super::labels::{EarlierFrameLabels, FrameLabels, padded, valid_rows};
-use super::plan::{Projection, SpeechPlan};
 use super::{model, refine};
 use crate::checkpoint;
 use crate::interrupt::Interrupt;
 use crate::labeller::{Labeller, RANDOM_LABELS, hidden_rows, with_noise};
 use crate::metrics_log::MetricsLog;
-use crate::plan::{Method, PhaseKind, PhasePlan, Pretrain};
+use crate::plan::{Method, PhaseKind, PhasePlan, Plan, Pretrain, Projection};
 use crate::progress::TerminalProgress;
 use crate::quantizers::{AnyQuantizer, FrameTeacher, QuantizerConfig};
 use crate::steps::{LOG_EVERY, Learner, Spent, StepLoss, StepNumbers, Steps};
@@ -50,7 +49,7 @@ const EARLIER_LABELS: &str = "earlier_labels";
 /// What training needs besides the model.
 pub struct Context<'a> {
     /// The plan.
-    pub plan: &'a SpeechPlan,
+    pub plan: &'a Plan,
     /// The data.
     pub set: &'a SpeechSet,
     /// Utterances to train on.
@@ -402,9 +401,9 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
     }
 }
 
-fn fresh_model<B: TrainBackend>(plan: &SpeechPlan, logits: usize, init: &Init<B>) -> MaskedModel<B, Conformer<B>> {
+fn fresh_model<B: TrainBackend>(plan: &Plan, logits: usize, init: &Init<B>) -> MaskedModel<B, Conformer<B>> {
     let encoder = Conformer::new(&model::encoder(plan), &init.child("encoder"));
-    MaskedModel::new(encoder, plan.model.dim, logits, init)
+    MaskedModel::new(encoder, plan.model.dim(), logits, init)
 }
 
 /// Random codes, refined as the plan says; None where labels are learnt.
@@ -421,7 +420,7 @@ fn labeller<B: TrainBackend>(
     let (birq, standard) = (plan.birq.as_ref(), model::standard(plan, init));
     let distilled = plan.refine.as_ref().and_then(|refine| refine.distilled_codes);
     let quantizer = RandomConfig::try_from(quantizer).expect(RANDOM_LABELS);
-    let mut labeller = Labeller::new(&quantizer, birq, distilled, plan.model.dim, standard, init);
+    let mut labeller = Labeller::new(&quantizer, birq, distilled, plan.model.dim(), standard, init);
     let by_components = plan.refine.as_ref().map(|refine| refine.projection) == Some(Projection::Pca);
     if let (Some(random), true) = (labeller.random_mut(), by_components) {
         refine::project_by_components(random, set, plan, train, device)?;

@@ -6,12 +6,11 @@ use super::augment::augment;
 use super::batches::{Batches, Stacked, length};
 use super::labels::padded;
 use super::model;
-use super::plan::{CtcTraining, SpeechPlan};
 use super::symbols::Inventory;
 use crate::checkpoint;
 use crate::interrupt::Interrupt;
 use crate::metrics_log::{LogError, MetricsLog};
-use crate::plan::Protocol;
+use crate::plan::{CtcTraining, Plan, Protocol};
 use crate::progress::TerminalProgress;
 use crate::schedule::Schedule;
 use crate::steps::{Learner, Spent, StepLoss, StepNumbers, Steps};
@@ -49,7 +48,7 @@ pub struct Recogniser<B: Backend> {
 /// An encoder to be judged, and all that judging needs.
 pub struct Subject<'a, B: TrainBackend> {
     /// The plan, with the protocols' values.
-    pub plan: &'a SpeechPlan,
+    pub plan: &'a Plan,
     /// The data.
     pub set: &'a SpeechSet,
     /// Training utterances.
@@ -151,7 +150,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
         let encoder = Conformer::new(&model::encoder(subject.plan), &init);
         let mut model = Recogniser {
             encoder: weights::load(encoder, &weights::collect(subject.encoder))?,
-            head: init.linear("head", subject.plan.model.dim, symbols.count(), true),
+            head: init.linear("head", subject.plan.model.dim(), symbols.count(), true),
         };
         let mut optimizer = AdamW::new(adamw(values));
         let data = subject.set.facts.manifest_sha256.clone();
