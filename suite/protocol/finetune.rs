@@ -18,7 +18,7 @@ use bridle::encoder::Vit;
 use bridle::init::Init;
 use bridle::loss::{binary_cross_entropy, soft_cross_entropy};
 use bridle::mask::{Mask, MaskRows};
-use bridle::optimizer::{AdamW, AdamWConfig, ParameterGroups, Trained};
+use bridle::optimizer::{AdamW, ParameterGroups, Trained};
 use bridle::transformer::BranchFactors;
 use bridle::weights;
 use bridle_backends::TrainBackend;
@@ -109,7 +109,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
         let mut encoder = weights::load(encoder, &weights::collect(subject.encoder))?;
         encoder.set_positions(Tensor::from_inner(subject.encoder.positions()));
         let mut model = Classifier::new(encoder, subject.classes(), &init);
-        let mut optimizer = AdamW::new(adamw(values));
+        let mut optimizer = AdamW::new(values.adamw);
         let data = Some(subject.dataset.facts.manifest_sha256.clone());
         let mut state = State {
             data: data.clone(),
@@ -126,7 +126,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
         {
             model = weights::load(model, &under(&saved, "model."))?;
             optimizer = AdamW::load(
-                adamw(values),
+                values.adamw,
                 &under(&saved, "optimizer."),
                 found.optimizer_steps,
                 subject.device,
@@ -353,14 +353,5 @@ impl<B: TrainBackend> Learner<B> for Training<'_, '_, B> {
         ]);
         checkpoint::save(&self.folder, self.state.step, &weights, &self.state)?;
         Ok(())
-    }
-}
-
-fn adamw(values: &Finetune) -> AdamWConfig {
-    AdamWConfig {
-        beta1: values.beta1,
-        beta2: values.beta2,
-        epsilon: values.epsilon,
-        weight_decay: values.weight_decay,
     }
 }
