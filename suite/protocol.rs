@@ -18,7 +18,7 @@ use crate::interrupt::Interrupt;
 use crate::plan;
 use crate::progress::TerminalProgress;
 use crate::train::TrainError;
-use bridle::best_rq::LayeredEncoder;
+use bridle::layered::LayeredEncoder;
 use bridle_backends::TrainBackend;
 use bridle_ctc::Ngrams;
 use bridle_results::predictions::{Outputs, PredictionsError};

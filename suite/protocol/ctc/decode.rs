@@ -4,7 +4,7 @@
 use super::Recognised;
 use super::symbols::Inventory;
 use crate::speech::plan::Decoding;
-use bridle::ctc::BLANK;
+use bridle::speech::ctc::BLANK;
 use bridle_ctc::{Frames, LanguageModel, Ngrams, NoModel, Search, SymbolModel, Weights, WordModel, greedy};
 
 impl Recognised<'_> {
