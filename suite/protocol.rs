@@ -15,7 +15,7 @@ mod score;
 mod training;
 
 use crate::interrupt::Interrupt;
-use crate::plan;
+use crate::plan::{self, Plan};
 use crate::progress::TerminalProgress;
 use crate::train::TrainError;
 use bridle::layered::LayeredEncoder;
@@ -100,8 +100,6 @@ impl Outcome {
 
 /// A kind of data to evaluate encoders on.
 pub trait Examples: Sync + Sized {
-    /// The plan of a run on such data.
-    type Plan;
     /// What reads such data.
     type Encoder<B: TrainBackend>: LayeredEncoder<B> + AutodiffModule<B, InnerModule: LayeredEncoder<B::InnerBackend>>;
 
@@ -136,7 +134,7 @@ pub type Frozen<B, D> = <<D as Examples>::Encoder<B> as AutodiffModule<B>>::Inne
 /// An encoder to be evaluated, and all that protocols need for it.
 pub struct Subject<'a, B: TrainBackend, D: Examples> {
     /// The plan, with the protocols' values.
-    pub plan: &'a D::Plan,
+    pub plan: &'a Plan,
     pub data: &'a D,
     /// Indices of the training samples.
     pub train: &'a [usize],

@@ -376,7 +376,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         move |step| {
             // nothing that can panic runs under the lock
             let samples = order.lock().unwrap_or_else(PoisonError::into_inner).at(step);
-            input::pretraining(dataset, &plan.data.input, &samples, drawn, &seed.indexed(step))
+            input::pretraining(dataset, plan.fixed_input(), &samples, drawn, &seed.indexed(step))
         }
     }
 

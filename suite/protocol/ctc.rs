@@ -6,12 +6,11 @@ mod symbols;
 
 use super::training::{Length, Training};
 use super::{Outcome, Predicted, Prediction, Subject};
-use crate::plan::Protocol;
+use crate::plan::{CtcTraining, Protocol};
 use crate::schedule::Schedule;
 use crate::speech::augment::augment;
 use crate::speech::batches::{Batches, Stacked, length};
 use crate::speech::labels::padded;
-use crate::speech::plan::CtcTraining;
 use crate::train::TrainError;
 use bridle::frames::Frames;
 use bridle::init::Init;
@@ -21,7 +20,7 @@ use bridle::speech::conformer::Conformer;
 use bridle::speech::ctc::ctc_loss_mean;
 use bridle::transformer::linear;
 use bridle_backends::{Ops, TrainBackend};
-use bridle_tasks::{DataError, Progress, SpeechSet, least_frames};
+use bridle_tasks::{DataError, Progress, SpeechSet, min_frames};
 use burn::module::{AutodiffModule, Module, ModuleDisplay};
 use burn::nn::Linear;
 use burn::tensor::activation::log_softmax;
@@ -102,7 +101,7 @@ where
         name: name.to_owned(),
         values: Predicted::Texts(found.greedily()),
     };
-    let beam = found.by_beam(&subject.plan.decoding, subject.lm);
+    let beam = found.by_beam(subject.plan.decoding.as_ref(), subject.lm);
     let beam = beam.map(|texts| Prediction {
         name: format!("{name}-beam"),
         values: Predicted::Texts(texts),
@@ -135,7 +134,7 @@ where
     let init = Init::<B>::new(seed.child("weights"), subject.device);
     let model = Recogniser {
         encoder: subject.trainable(),
-        head: (recipe.head)(&init, subject.plan.model.dim, symbols.count()),
+        head: (recipe.head)(&init, subject.plan.model.dim(), symbols.count()),
     };
     let adamw = AdamWConfig {
         beta1: values.beta1,
@@ -264,7 +263,7 @@ fn details<B: TrainBackend>(
     let text = |index: usize| &data.utterances[index].text;
     let too_short = |index: &&usize| {
         let needed = symbols.frames_needed(text(**index));
-        needed.unwrap_or_else(|| least_frames(text(**index))) > length(data, **index)
+        needed.unwrap_or_else(|| min_frames(text(**index))) > length(data, **index)
     };
     let unknown = |index: &&usize| symbols.encode(text(**index)).is_none();
     let details = [

@@ -8,7 +8,7 @@ use super::augment::{Augment, Augmented};
 use super::training::{Length, Training};
 use super::{Outcome, Protocol, Subject, ctc};
 use crate::input::{self, Order};
-use crate::plan::{self, Finetune, FinetuneLoss, Roll, Sampler};
+use crate::plan::{self, Finetune, FinetuneLoss, Roll, Sampler, Taught};
 use crate::schedule::{LayerDecay, Schedule};
 use crate::train::TrainError;
 use bridle::classifier::{Classifier, Dropped, branch_factor, drop_rates};
@@ -34,7 +34,7 @@ pub struct Finetuning;
 
 impl<B: TrainBackend> Protocol<B> for Finetuning {
     fn classes(&self, subject: &Subject<'_, B, Dataset>) -> Result<Outcome, TrainError> {
-        let values = subject.plan.finetune.as_ref();
+        let values = subject.plan.finetune.as_ref().and_then(Taught::classes);
         let values = values.expect("a plan with fine-tuning has its values");
         let run = Run {
             subject,
@@ -57,7 +57,7 @@ impl<B: TrainBackend> Protocol<B> for Finetuning {
     }
 
     fn transcripts(&self, subject: &Subject<'_, B, SpeechSet>) -> Result<Outcome, TrainError> {
-        let values = subject.plan.finetune.as_ref();
+        let values = subject.plan.ctc(plan::Protocol::Finetune);
         let recipe = ctc::Recipe {
             protocol: plan::Protocol::Finetune,
             values: values.expect("as above"),
@@ -141,7 +141,7 @@ impl<'a, B: TrainBackend> Run<'a, '_, B> {
         let augment = Augment {
             values: self.values,
             dataset,
-            input: &plan.data.input,
+            input: plan.fixed_input(),
             train: self.subject.train,
             rolls: plan
                 .augment

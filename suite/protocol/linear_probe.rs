@@ -10,7 +10,7 @@ use super::features::{Choice, Features, has_several, quality};
 use super::hold_out::HoldOut;
 use super::scale::Scale;
 use super::{Outcome, Protocol, Subject};
-use crate::plan::{self, Probe};
+use crate::plan::{self, Probe, Taught};
 use crate::train::TrainError;
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
@@ -24,7 +24,7 @@ pub struct LinearProbe;
 
 impl<B: TrainBackend> Protocol<B> for LinearProbe {
     fn classes(&self, subject: &Subject<'_, B, Dataset>) -> Result<Outcome, TrainError> {
-        let probe = subject.plan.probe.as_ref();
+        let probe = subject.plan.probe.as_ref().and_then(Taught::classes);
         let probe = probe.expect("a plan with the linear probe has its values");
         let what = format!("linear-probe: {} epochs, {} rates", probe.epochs, probe.rates.len());
         subject.progress.say(&what);
@@ -41,7 +41,7 @@ impl<B: TrainBackend> Protocol<B> for LinearProbe {
     }
 
     fn transcripts(&self, subject: &Subject<'_, B, SpeechSet>) -> Result<Outcome, TrainError> {
-        let values = subject.plan.probe.as_ref();
+        let values = subject.plan.ctc(plan::Protocol::LinearProbe);
         let recipe = ctc::Recipe {
             protocol: plan::Protocol::LinearProbe,
             values: values.expect("as above"),

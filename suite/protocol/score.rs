@@ -4,8 +4,7 @@ use super::features::{class_numbers, targets};
 use super::{Examples, Outcome, Predicted, Prediction, Subject, find};
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
-use crate::plan::{Plan, Protocol};
-use crate::speech::plan::SpeechPlan;
+use crate::plan::Protocol;
 use crate::train::TrainError;
 use bridle::encoder::Vit;
 use bridle::speech::conformer::Conformer;
@@ -24,7 +23,6 @@ const RESAMPLES: usize = 1000;
 const LEVEL: f64 = 0.95;
 
 impl Examples for Dataset {
-    type Plan = Plan;
     type Encoder<B: TrainBackend> = Vit<B>;
 
     fn manifest_sha256(&self) -> &str {
@@ -70,7 +68,6 @@ fn class_lists(dataset: &Dataset, samples: &[usize]) -> Vec<Vec<u32>> {
 }
 
 impl Examples for SpeechSet {
-    type Plan = SpeechPlan;
     type Encoder<B: TrainBackend> = Conformer<B>;
 
     fn manifest_sha256(&self) -> &str {

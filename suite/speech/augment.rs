@@ -2,7 +2,7 @@
 //! left out (Park et al. 2019; Jaitly and Hinton 2013).
 
 use super::batches::Stacked;
-use super::plan::CtcTraining;
+use crate::plan::CtcTraining;
 use bridle::mask::spans;
 use bridle_seed::Seed;
 
@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn what_is_left_out_is_zero_and_nothing_else_changes() {
         let values = CtcTraining {
-            symbols: super::super::plan::Symbols::Characters,
+            symbols: crate::plan::Symbols::Characters,
             utterances: None,
             epochs: 1,
             head_epochs: None,

@@ -1,18 +1,17 @@
 //! `run` on a task of speech: pretrain, recognise, write records, print the tables.
 
 use super::model;
-use super::plan::SpeechPlan;
 use super::pretrain::{Context, SpeechTrainer};
-use super::request::SpeechRun;
 use crate::checkpoint;
 use crate::command::table;
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::identity::{Identity, begin_folder, require_same, taken_over, train_failure};
 use crate::interrupt::Interrupt;
+use crate::plan::Plan;
 use crate::progress::TerminalProgress;
 use crate::protocol::{self, Examples, FeatureCache, Outcome, Subject};
-use crate::request::Earlier;
+use crate::request::{Earlier, RunRequest};
 use crate::train::{self, State};
 use bridle::init::Init;
 use bridle::speech::conformer::Conformer;
@@ -21,7 +20,7 @@ use bridle_backends::{Facts, Job, TrainBackend};
 use bridle_results::record::{self, RunRecord, Timestamp};
 use bridle_results::store;
 use bridle_seed::Seed;
-use bridle_tasks::{Role, SpeechSet};
+use bridle_tasks::{Role, SpeechSet, SpeechTask};
 use burn::module::AutodiffModule;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -31,11 +30,11 @@ use std::time::{Duration, Instant};
 ///
 /// # Errors
 /// As [`crate::command::run::perform`].
-pub fn perform(mut request: SpeechRun) -> Result<Exit> {
+pub fn perform(mut request: RunRequest, task: &dyn SpeechTask) -> Result<Exit> {
     store::writable(&request.out)?;
     let interrupt = Interrupt::listen().map_err(|error| Failure::fault("cannot listen for signals", error))?;
     let progress = TerminalProgress::default();
-    let set = request.task.open(&request.open_request(), &progress)?;
+    let set = task.open(&request.speech_request(), &progress)?;
     request.plan = request.plan.with_variant(&set.facts.variant);
     for skipped in &set.facts.skipped {
         progress.say(&format!("left out: {}: {}", skipped.id, skipped.reason));
@@ -69,7 +68,7 @@ pub fn judged_on(set: &SpeechSet) -> Vec<usize> {
 
 /// All seeds, on one backend.
 struct Runs<'a> {
-    request: &'a SpeechRun,
+    request: &'a RunRequest,
     set: &'a SpeechSet,
     train: &'a [usize],
     test: &'a [usize],
@@ -89,7 +88,7 @@ impl Job for Runs<'_> {
 /// One seed.
 struct OneRun<'a> {
     runs: &'a Runs<'a>,
-    plan: &'a SpeechPlan,
+    plan: &'a Plan,
     identity: Identity<'a>,
     folder: PathBuf,
     resumes: bool,
@@ -109,7 +108,7 @@ impl<'a> OneRun<'a> {
             plan: plan.to_flat(),
             task: plan.task.clone(),
             label: plan.label(),
-            pretrain_hash: (plan.method.pretrains()).then(|| plan.pretrain_hash(seed, facts.name, dtype)),
+            pretrain_hash: (plan.method.pretrains()).then(|| plan.pretrain_hash(seed, None, facts.name, dtype)),
             facts,
             dtype,
             seed,

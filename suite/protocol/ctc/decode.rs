@@ -3,7 +3,7 @@
 
 use super::Recognised;
 use super::symbols::Inventory;
-use crate::speech::plan::Decoding;
+use crate::plan::Decoding;
 use bridle::speech::ctc::BLANK;
 use bridle_ctc::{Frames, LanguageModel, Ngrams, NoModel, Search, SymbolModel, Weights, WordModel, greedy};
 
@@ -14,10 +14,8 @@ impl Recognised<'_> {
     }
 
     /// The transcript of each utterance, by beam search; None where the plan has none.
-    pub(super) fn by_beam(&self, values: &Decoding, lm: Option<&Ngrams>) -> Option<Vec<String>> {
-        if values.beam == 0 {
-            return None;
-        }
+    pub(super) fn by_beam(&self, values: Option<&Decoding>, lm: Option<&Ngrams>) -> Option<Vec<String>> {
+        let values = values.filter(|values| values.beam > 0)?;
         let weights = Weights {
             model: if lm.is_some() { values.lm_weight } else { 0.0 },
             unit: values.word_bonus,
