@@ -527,13 +527,8 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
 }
 
 /// The optimizer's constants.
-pub(crate) fn adamw(values: &Pretrain) -> AdamWConfig {
-    AdamWConfig {
-        beta1: values.beta1,
-        beta2: values.beta2,
-        epsilon: values.epsilon,
-        weight_decay: values.weight_decay,
-    }
+pub(crate) const fn adamw(values: &Pretrain) -> AdamWConfig {
+    values.adamw
 }
 
 /// The weights of several parts, each name behind that of its part: the inverse of [`under`].

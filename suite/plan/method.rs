@@ -61,7 +61,6 @@ pub struct MethodInfo {
 /// Declares the enum of the methods from their entries.
 macro_rules! methods {
     ($($variant:ident: $entry:ident,)+) => {
-        /// What trains the encoder.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Method { $($variant,)+ }
 

@@ -15,7 +15,7 @@ use crate::train::TrainError;
 use bridle::frames::Frames;
 use bridle::init::Init;
 use bridle::layered::LayeredEncoder;
-use bridle::optimizer::{AdamWConfig, UniformRate};
+use bridle::optimizer::UniformRate;
 use bridle::speech::conformer::Conformer;
 use bridle::speech::ctc::ctc_loss_mean;
 use bridle::transformer::linear;
@@ -136,13 +136,7 @@ where
         encoder: subject.trainable(),
         head: (recipe.head)(&init, subject.plan.model.dim(), symbols.count()),
     };
-    let adamw = AdamWConfig {
-        beta1: values.beta1,
-        beta2: values.beta2,
-        epsilon: values.epsilon,
-        weight_decay: values.weight_decay,
-    };
-    let mut training = Training::open(subject, name, model, adamw)?;
+    let mut training = Training::open(subject, name, model, values.adamw)?;
     let batches = Batches::new(set, drawn, values.batch, seed.child("order"));
     let length = Length {
         steps_per_epoch: batches.steps_per_epoch(),

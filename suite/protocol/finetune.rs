@@ -15,7 +15,7 @@ use bridle::classifier::{Classifier, Dropped, branch_factor, drop_rates};
 use bridle::init::Init;
 use bridle::loss::{binary_cross_entropy, soft_cross_entropy};
 use bridle::mask::{Mask, MaskRows};
-use bridle::optimizer::{AdamWConfig, ParameterGroups};
+use bridle::optimizer::ParameterGroups;
 use bridle::transformer::BranchFactors;
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
@@ -93,13 +93,7 @@ impl<'a, B: TrainBackend> Run<'a, '_, B> {
         let (subject, values) = (self.subject, self.values);
         let init = Init::<B>::new(self.seed.child("weights"), subject.device);
         let model = Classifier::new(subject.trainable(), subject.classes(), &init);
-        let adamw = AdamWConfig {
-            beta1: values.beta1,
-            beta2: values.beta2,
-            epsilon: values.epsilon,
-            weight_decay: values.weight_decay,
-        };
-        let mut training = Training::open(subject, PHASE, model, adamw)?;
+        let mut training = Training::open(subject, PHASE, model, values.adamw)?;
         let order = self.order();
         let length = Length {
             steps_per_epoch: order.steps_per_epoch(),
