@@ -14,9 +14,8 @@
 //! report    records and tables -> one page with plots
 //! ```
 
-pub mod codebook;
+pub mod codes;
 pub mod compare;
-pub mod labels;
 pub mod metric;
 pub mod predictions;
 pub mod published;
@@ -30,4 +29,4 @@ pub mod table;
 mod finite;
 
 #[cfg(test)]
-mod sample;
+mod fixtures;

@@ -1,21 +1,22 @@
 //! The record of one run, fold and seed: what was asked for, on what it ran, and every number that came out.
 
-use crate::codebook::CodebookStatistics;
+use crate::codes::CodebookStatistics;
+use crate::codes::labels::LabelStatistics;
 use crate::finite;
 use crate::stats::{self, Interval};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-mod compare;
-mod judged;
+mod differences;
 mod read;
+mod score;
 mod write;
 
 pub use jiff::Timestamp;
-pub use judged::{Judge, PerClass};
 pub use read::RecordError;
 pub(crate) use read::parse;
+pub use score::{PerClass, Scoring};
 
 /// The newest schema version, the one that is written.
 pub const SCHEMA: u32 = 2;
@@ -209,58 +210,6 @@ pub struct Phase {
     pub curve: Option<Curve>,
     /// Id of the run whose pretraining was taken over instead of trained again.
     pub reused_from: Option<String>,
-}
-
-/// What the labels of a data set's tokens say together, over all levels of the quantizer. Information is that of the
-/// empirical distribution, in bits, without a correction for small samples.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LabelStatistics {
-    /// Tokens that were labelled.
-    pub tokens: u64,
-    /// Different tuples of codes, one code of each level.
-    pub joint_used: u64,
-    /// Entropy of the tuples. At most the sum over levels; equal to it where levels are independent.
-    #[serde(with = "finite")]
-    pub joint_entropy_bits: f64,
-    /// Mutual information of each level's code with the sample's class, `[levels]`; empty where samples have none.
-    #[serde(with = "finite::list")]
-    pub class_information_bits: Vec<f64>,
-    /// Mutual information of each level's code with the token's place in its sample, `[levels]`.
-    #[serde(with = "finite::list")]
-    pub place_information_bits: Vec<f64>,
-    /// What codes tell of what is known of single tokens, by its name: `word`, `speaker`. Empty where nothing is known.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub annotations: BTreeMap<String, Annotation>,
-    /// How the labels differ from those of the labelling before. None for the first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub change: Option<LabelChange>,
-}
-
-/// What codes tell of something that is known of single tokens.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Annotation {
-    /// Tokens of which it is known.
-    pub tokens: u64,
-    /// Its entropy: the most that a code can tell.
-    #[serde(with = "finite")]
-    pub entropy_bits: f64,
-    /// Mutual information of each level's code with it, `[levels]`.
-    #[serde(with = "finite::list")]
-    pub information_bits: Vec<f64>,
-}
-
-/// How one labelling of the same tokens differs from the one before.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LabelChange {
-    /// The phase after which the earlier labelling was made.
-    pub since: String,
-    /// Share of tokens whose code differs, `[levels]`. Codebooks that were started anew have new names for their codes,
-    /// so that this is near 1 even where the same tokens stay together.
-    #[serde(with = "finite::list")]
-    pub changed: Vec<f64>,
-    /// Mutual information of a token's code before and after, `[levels]`: what stays, whatever codes are called.
-    #[serde(with = "finite::list")]
-    pub kept_information_bits: Vec<f64>,
 }
 
 /// Numbers over the steps of a phase, thinned out evenly to at most some dozens of points.

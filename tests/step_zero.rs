@@ -12,7 +12,7 @@ use bridle::pretrain::Teacher;
 use bridle::quantizer::{AnyQuantizer, Mode};
 use bridle::tokenizer::Source;
 use bridle_backends::{Choice, Facts, Job, Precision, TrainBackend};
-use bridle_results::codebook::CodebookCounts;
+use bridle_results::codes::CodebookCounts;
 use bridle_seed::Seed;
 use burn::module::AutodiffModule;
 use burn::tensor::ElementConversion;

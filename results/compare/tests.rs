@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use super::*;
+use crate::fixtures::{other, record};
 use crate::predictions::{Predictions, ProtocolScores};
 use crate::record::Score;
-use crate::sample::{other, record};
 use crate::table::{Format, comparison_sentences, comparison_table};
 use std::error::Error;
 

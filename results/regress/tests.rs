@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use super::*;
+use crate::fixtures::{other, record};
 use crate::record::RunRecord;
-use crate::sample::{other, record};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! The use of codes: perplexity over steps for each level, and how often each code was chosen.
 
 use super::panel::{Axis, Caption, Panel, legend, number};
-use crate::codebook::CodebookStatistics;
+use crate::codes::CodebookStatistics;
 use crate::record::{Curve, Phase, RunRecord};
 use crate::table::html::escaped;
 use crate::table::{Series, run_words};

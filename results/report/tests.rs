@@ -2,10 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use super::*;
-use crate::codebook::CodebookStatistics;
+use crate::codes::CodebookStatistics;
+use crate::fixtures::{backend, other, record};
 use crate::published::{self, Shown};
 use crate::record::{Curve, PerClass, Phase};
-use crate::sample::{backend, other, record};
 use crate::table::{ablation_tables, backend_table, codebook_table, main_table};
 use quick_xml::events::Event;
 use quick_xml::{Reader, XmlVersion};

@@ -3,7 +3,7 @@
 use super::mark;
 use super::runs::{self, Group, Labels};
 use super::{Cell, Heading, Table};
-use crate::codebook::CodebookStatistics;
+use crate::codes::CodebookStatistics;
 use crate::record::RunRecord;
 use crate::stats;
 use std::collections::BTreeSet;

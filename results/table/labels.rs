@@ -3,7 +3,8 @@
 use super::mark;
 use super::runs::{self, Group, Labels};
 use super::{Cell, Heading, Table};
-use crate::record::{LabelChange, LabelStatistics, Phase, RunRecord};
+use crate::codes::labels::{LabelChange, LabelStatistics};
+use crate::record::{Phase, RunRecord};
 use crate::stats;
 use std::collections::{BTreeSet, HashSet};
 

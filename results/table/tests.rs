@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use super::*;
+use crate::fixtures::{backend, other, proportion, record};
 use crate::record::Skipped;
-use crate::sample::{backend, other, proportion, record};
 use proptest::prelude::*;
 
 fn on(mut record: RunRecord, name: &str) -> RunRecord {

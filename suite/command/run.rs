@@ -22,7 +22,7 @@ use bridle_backends::kernel::with_checkpoints;
 use bridle_backends::{Facts, Job, TrainBackend};
 use bridle_results::metric::{Metric, MetricError};
 use bridle_results::predictions::{Predictions, ProtocolScores};
-use bridle_results::record::{self, Judge, RunRecord, Score, Timestamp};
+use bridle_results::record::{self, RunRecord, Score, Scoring, Timestamp};
 use bridle_results::store;
 use bridle_seed::Seed;
 use bridle_tasks::Dataset;
@@ -375,7 +375,7 @@ impl<'a> OneRun<'a> {
 
     /// Every metric that the targets allow, with its interval; the protocol's own words go to the first.
     fn scores(&self, protocol: &str, found: &Outcome, targets: &[Vec<u32>]) -> Result<Vec<Score>> {
-        let judge = Judge {
+        let judge = Scoring {
             protocol,
             targets,
             classes: &self.dataset.classes,

@@ -1,7 +1,9 @@
 //! `table`: comparison tables from records.
 
+use super::splice;
 use crate::cli::{Format, Published, TableArgs, TableFormat};
 use crate::error::{Result, UnknownName};
+use crate::exit::Exit;
 use crate::request::RECORDS;
 use crate::terminal;
 use bridle_results::published::{self, Shown};
@@ -10,18 +12,32 @@ use bridle_results::table::{self, Kind, Table};
 use bridle_results::{report, store};
 use std::path::PathBuf;
 
-/// Reads the records and prints their tables.
+/// Reads the records and prints their tables, or fills those of Markdown files.
 ///
 /// # Errors
-/// If a table has no such name, a path holds no record, a file is no record, or stdout cannot be written.
-pub fn perform(args: &TableArgs) -> Result<()> {
-    let kinds = chosen(&args.only)?;
-    let paths = if args.paths.is_empty() {
-        vec![PathBuf::from(RECORDS)]
+/// If a table has no such name, a path holds no record, a file is no record, or stdout cannot be written;
+/// with `--splice` as in [`splice::perform`].
+pub fn perform(args: &TableArgs) -> Result<Exit> {
+    if args.splice.is_empty() {
+        terminal::print(&text(args)?).map(|()| Exit::Done)
     } else {
-        args.paths.clone()
+        splice::perform(&args.splice, args.check)
+    }
+}
+
+/// The tables as text.
+///
+/// # Errors
+/// If a table has no such name, a path holds no record, or a file is no record.
+pub fn text(args: &TableArgs) -> Result<String> {
+    let kinds = chosen(&args.only)?;
+    let default = [PathBuf::from(RECORDS)];
+    let paths = if args.paths.is_empty() {
+        &default[..]
+    } else {
+        &args.paths
     };
-    let records: Vec<RunRecord> = store::find(&paths)?.into_iter().map(|(_, record)| record).collect();
+    let records: Vec<RunRecord> = store::find(paths)?.into_iter().map(|(_, record)| record).collect();
     let mut tables = measured(&records, &kinds);
     if kinds.contains(&Kind::Scores) {
         tables.extend(published::tables(&records, args.published.into()));
@@ -29,10 +45,10 @@ pub fn perform(args: &TableArgs) -> Result<()> {
     if tables.is_empty() {
         terminal::talk("the records hold nothing for these tables");
     }
-    match args.format {
-        TableFormat::Html => terminal::print(&report::page(&records, &tables)),
-        format => terminal::print(&table::render(&tables, format.into())),
-    }
+    Ok(match args.format {
+        TableFormat::Html => report::page(&records, &tables),
+        format => table::render(&tables, format.into()),
+    })
 }
 
 /// Prints all tables of what these records measured.

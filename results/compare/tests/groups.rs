@@ -1,7 +1,7 @@
 //! Which groups of runs are paired, what is left out, and what filters keep.
 
 use super::*;
-use crate::sample::backend;
+use crate::fixtures::backend;
 
 /// The same run under another plan: method and quantizer, backend, protocol.
 fn group(quantizer: Option<&str>, on: &str, protocol: &str, hash: &str, top1: usize) -> Run {

@@ -2,10 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use super::*;
+use crate::fixtures::{other, record};
 use crate::record::RunRecord;
 use crate::regress::{self, Bands, Baseline, Run};
 use crate::report;
-use crate::sample::{other, record};
 use crate::table::{Format, main_table};
 
 const N: usize = 80;
@@ -35,8 +35,8 @@ fn scores(targets: &[Vec<u32>], classes: usize, noise: f32) -> Vec<f32> {
     targets.iter().enumerate().flat_map(of_sample).collect()
 }
 
-fn judge<'a>(targets: &'a [Vec<u32>], classes: &'a [String]) -> Judge<'a> {
-    Judge {
+fn judge<'a>(targets: &'a [Vec<u32>], classes: &'a [String]) -> Scoring<'a> {
+    Scoring {
         protocol: "finetune",
         targets,
         classes,

@@ -21,7 +21,7 @@ pub struct PerClass {
 
 /// What the scores of a protocol are judged with.
 #[derive(Clone, Debug)]
-pub struct Judge<'a> {
+pub struct Scoring<'a> {
     /// Name of the protocol.
     pub protocol: &'a str,
     /// Classes of each test sample, `[N]`: one in single-label tasks, any number in others.
@@ -36,7 +36,7 @@ pub struct Judge<'a> {
     pub seed: Seed,
 }
 
-impl Judge<'_> {
+impl Scoring<'_> {
     /// The metrics that these targets allow, the headline first: top-1, and top-5 where there are more than 5 classes,
     /// for samples of one class each; else mean average precision, also over all classes, AUC and d'.
     pub fn metrics(&self) -> &'static [Metric] {
