@@ -2,15 +2,17 @@
 //! itself: what all methods share that hide frames.
 
 use crate::plan::{Birq, Mask, Quantizer};
-use bridle::best_rq::{
-    LayeredEncoder, MaskedModel, RandomBook, RandomQuantizer, Standard, best_rq_loss, layer_features,
-};
-use bridle::birq::{BirqConfig, BirqLabels, birq_loss};
-use bridle::distilled::{DistilledBook, two_books_loss};
-use bridle::frames::{Frames, spans};
+use bridle::frames::Frames;
 use bridle::init::Init;
+use bridle::layered::{LayeredEncoder, layer_features};
+use bridle::mask::spans;
 use bridle::optimizer::Trained;
+use bridle::standardizer::Standardizer;
 use bridle_backends::{Ops, TrainBackend};
+use bridle_baselines::best_rq::{MaskedModel, best_rq_loss};
+use bridle_baselines::birq::{BirqConfig, BirqLabels, birq_loss};
+use bridle_baselines::distilled::{DistilledBook, two_books_loss};
+use bridle_baselines::random::{RandomBook, RandomQuantizer};
 use bridle_seed::Seed;
 use burn::module::AutodiffModule;
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -40,7 +42,7 @@ impl<B: Backend> Labeller<B> {
         birq: Option<&Birq>,
         distilled: Option<usize>,
         dim: usize,
-        standard: Standard<B>,
+        standard: Standardizer<B>,
         init: &Init<B>,
     ) -> Self {
         let Quantizer {
@@ -91,7 +93,7 @@ impl<B: Backend> Labeller<B> {
     }
 
     /// What brings frames to mean 0 and deviation 1.
-    pub fn standard(&self) -> &Standard<B> {
+    pub fn standard(&self) -> &Standardizer<B> {
         match self {
             Self::BestRq(quantizer) | Self::Distilled(quantizer, _) => &quantizer.standard,
             Self::Birq(labels, _) => &labels.standard,
@@ -187,7 +189,7 @@ pub fn with_noise<B: Backend>(
     frames: &Frames<B>,
     mask: &Mask,
     rows: Tensor<B, 1, Int>,
-    standard: &Standard<B>,
+    standard: &Standardizer<B>,
     seed: &Seed,
 ) -> Frames<B> {
     let ([batch, times, width], [count]) = (frames.x.dims(), rows.dims());

@@ -2,10 +2,11 @@
 
 use crate::input;
 use crate::progress::TerminalProgress;
+use crate::quantizers::Tokenizer;
 use bridle::codebook::Picks;
 use bridle::mask::Mask;
 use bridle::quantizer::Quantizer;
-use bridle::tokenizer::{Source, Tokenizer};
+use bridle::tokenizer::Source;
 use bridle::weights::Values;
 use bridle_backends::Ops;
 use bridle_results::codes::labels::{self, LabelChange, LabelStatistics, SampleLabels};

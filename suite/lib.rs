@@ -13,6 +13,7 @@
 //! bench                      the throughput of single step kinds
 //! estimate, machine          what a plan costs, and what there is
 //! schedule                   learning rates
+//! quantizers                 the registry of quantizers
 //! progress, metrics_log      what the user sees of training, and what stays of it
 //! interrupt, error, exit     how a run ends
 //! ```
@@ -37,6 +38,7 @@ pub mod model_file;
 pub mod plan;
 pub mod progress;
 pub mod protocol;
+pub mod quantizers;
 pub mod request;
 pub mod schedule;
 pub mod speech;

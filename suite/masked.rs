@@ -10,7 +10,6 @@ use crate::model;
 use crate::plan::{Mask, PhasePlan, Quantizer};
 use crate::steps::{Learner, Spent, StepLoss, StepNumbers, Steps};
 use crate::train::{Context, State, TrainError, adamw, schedule, summary, together, under};
-use bridle::best_rq::{MaskedModel, Standard};
 use bridle::codebook::index_rows;
 use bridle::config::Geometry;
 use bridle::encoder::Vit;
@@ -18,8 +17,10 @@ use bridle::frames::Frames;
 use bridle::init::Init;
 use bridle::optimizer::{AdamW, Trained, UniformRate};
 use bridle::patch::patches;
+use bridle::standardizer::Standardizer;
 use bridle::weights::{self, Weights};
 use bridle_backends::TrainBackend;
+use bridle_baselines::best_rq::MaskedModel;
 use bridle_results::record::{Loss, Phase as PhaseRecord};
 use bridle_seed::Seed;
 use bridle_tasks::{DataError, Dataset};
@@ -244,7 +245,7 @@ impl<B: TrainBackend> Learner<B> for MaskedTrainer<'_, B> {
 /// The patches of inputs [B, C, T, H, W] as sequences of one length.
 fn whole<B: Backend>(x: Tensor<B, 5>, geometry: &Geometry) -> Frames<B> {
     let [batch, ..] = x.dims();
-    Frames::whole(patches(x, geometry).reshape([batch, geometry.tokens(), geometry.patch_len()]))
+    Frames::unpadded(patches(x, geometry).reshape([batch, geometry.tokens(), geometry.patch_len()]))
 }
 
 /// Means and deviations of the numbers of a token, over the first training samples, as they are for judging.
@@ -253,7 +254,7 @@ fn standard<B: Backend>(
     train: &[usize],
     geometry: &Geometry,
     init: &Init<B>,
-) -> Result<Standard<B>, DataError> {
+) -> Result<Standardizer<B>, DataError> {
     let width = geometry.patch_len();
     let (mut sums, mut squares, mut count) = (vec![0f64; width], vec![0f64; width], 0usize);
     let samples = &train[..train.len().min(MEASURED)];
@@ -272,5 +273,5 @@ fn standard<B: Backend>(
     let mean: Vec<f32> = sums.iter().map(|sum| (sum / n) as f32).collect();
     let deviation = |(sum, square): (&f64, &f64)| (square / n - (sum / n).powi(2)).max(0.0).sqrt() as f32;
     let deviation: Vec<f32> = sums.iter().zip(&squares).map(deviation).collect();
-    Ok(Standard::new(&mean, &deviation, init))
+    Ok(Standardizer::new(&mean, &deviation, init))
 }

@@ -10,13 +10,14 @@ use crate::labels::{EarlierLabels, Labels, Wanted};
 use crate::metrics_log::{LogError, MetricsLog};
 use crate::plan::{ColdStartPosition, PhaseKind, PhasePlan, Plan, Pretrain, Roll};
 use crate::progress::TerminalProgress;
+use crate::quantizers::{AnyQuantizer, ModelConfig, Teacher};
 use crate::schedule::Schedule;
 use crate::steps::{LOG_EVERY, Spent, StepNumbers, Steps};
 use bridle::codebook::SeededPicks;
 use bridle::init::Init;
 use bridle::optimizer::{AdamW, AdamWConfig, Trained};
-use bridle::pretrain::{ModelConfig, Student, Teacher};
-use bridle::quantizer::{AnyQuantizer, Quantizer};
+use bridle::pretrain::Student;
+use bridle::quantizer::Quantizer;
 use bridle::tokenizer::Source;
 use bridle::weights::{self, Weights, WeightsError};
 use bridle_backends::TrainBackend;
@@ -269,7 +270,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         let init = Init::<B>::new(context.seed.child("weights"), device);
         let (mut student, mut teacher) = (
             Student::new(&config, &init.child("student")),
-            Teacher::new(&config, &init.child("teacher")).expect("the plan names a registered quantizer"),
+            Teacher::new(&config, &init.child("teacher")),
         );
         let pretrain = context.plan.pretrain.as_ref();
         let adamw = adamw(pretrain.expect("a plan with phases says how they are trained"));
@@ -426,8 +427,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
     /// Codebooks as at the very beginning: a tokenizer phase starts them anew (the authors' loader drops them).
     fn restart_quantizer(&mut self, phase: &str) {
         let init = Init::new(self.context.seed.child("weights").child(phase), &self.device);
-        let quantizer = AnyQuantizer::new(&self.config.quantizer, &self.config.codes, &init);
-        self.teacher.tokenizer.quantizer = quantizer.expect("the plan names a registered quantizer");
+        self.teacher.tokenizer.quantizer = AnyQuantizer::new(&self.config.quantizer, &init);
     }
 
     /// The labels of an encoder phase. Video has none here, since its labels depend on each step's mask; neither have

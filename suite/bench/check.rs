@@ -5,7 +5,7 @@ use super::steps::Workload;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::request::Dtype;
-use bridle::pretrain::estimation_loss;
+use bridle::loss::estimation_loss;
 use bridle::quantizer::Quantizer;
 use bridle::tokenizer::Source;
 use bridle::weights::{self, Path, Values, Weights};

@@ -3,7 +3,7 @@
 
 use super::batches::Stacked;
 use super::plan::CtcTraining;
-use bridle::frames::spans;
+use bridle::mask::spans;
 use bridle_seed::Seed;
 
 /// Changes every utterance of a batch in its own way; frames are stacks of `mels` bands.

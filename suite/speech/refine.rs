@@ -4,10 +4,11 @@
 use super::batches::Stacked;
 use super::labels::padded;
 use super::plan::{Relabel, SpeechPlan};
-use bridle::best_rq::{LayeredEncoder, RandomQuantizer, layer_features};
 use bridle::codebook::{Similarity, kmeans};
 use bridle::frames::Frames;
+use bridle::layered::{LayeredEncoder, layer_features};
 use bridle_backends::Ops;
+use bridle_baselines::random::RandomQuantizer;
 use bridle_seed::Seed;
 use bridle_tasks::{DataError, SpeechSet};
 use burn::tensor::backend::Backend;

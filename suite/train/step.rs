@@ -10,7 +10,7 @@ use bridle::encoder::Vit;
 use bridle::mask::{Mask, MaskRows};
 use bridle::optimizer::{GradientSums, UniformRate};
 use bridle::pretrain::{TokenizerLoss, encoder_loss, labels, tokenizer_loss};
-use bridle::quantizer::{Mode, Quantizer};
+use bridle::quantizer::{Mode, Quantizer, QuantizerValues};
 use bridle::swin::Dropout;
 use bridle::tokenizer::Source;
 use bridle_backends::TrainBackend;
@@ -293,7 +293,7 @@ impl<'t, 'a, B: TrainBackend> PhaseLearner<'t, 'a, B> {
             codes.extend(batch.codes);
         }
         self.trainer.update_by_sums(trained, &sums, rate);
-        let count = self.trainer.config.codes.codes;
+        let count = self.trainer.config.quantizer.codebook_size();
         StepLoss {
             values,
             codes: (!codes.is_empty()).then(|| (Tensor::cat(codes, 0).inner(), count)),
@@ -331,7 +331,7 @@ impl<B: TrainBackend> Learner<B> for PhaseLearner<'_, '_, B> {
             let batch = self.batch(input, &samples, &mut draws);
             let trained = self.trainer.trains(self.phase.kind);
             self.trainer.update(trained, &batch.loss.backward(), rate);
-            let count = self.trainer.config.codes.codes;
+            let count = self.trainer.config.quantizer.codebook_size();
             StepLoss {
                 values: batch.values,
                 codes: batch.codes.map(|codes| (codes.inner(), count)),
