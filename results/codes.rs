@@ -1,4 +1,4 @@
-//! How a quantizer uses its codes, and what the labels made of them say.
+//! How a quantizer uses its codes, and what the labels made from them say.
 
 mod codebook;
 pub mod labels;

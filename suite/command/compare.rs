@@ -4,7 +4,7 @@ use crate::cli::{CompareArgs, TableFormat};
 use crate::error::{Failure, Result, UnknownName};
 use crate::exit::Exit;
 use crate::terminal;
-use bridle_results::compare::{self, CompareError, Compared, Comparison, Filter, Run};
+use bridle_results::compare::{self, CompareError, Compared, Comparison, Filter, ScoredRun};
 use bridle_results::table::{self, Table};
 use bridle_seed::Seed;
 
@@ -27,7 +27,7 @@ pub fn perform(args: &CompareArgs) -> Result<()> {
 /// # Errors
 /// If records or their predictions are missing, or they cannot be compared.
 pub fn text(args: &CompareArgs) -> Result<(String, Vec<String>)> {
-    let read = |path, only: &[Filter]| Run::read(path, &[&args.both[..], only].concat());
+    let read = |path, only: &[Filter]| ScoredRun::read(path, &[&args.both[..], only].concat());
     let (a, b) = (read(&args.a, &args.only_a)?, read(&args.b, &args.only_b)?);
     let seed = Seed::root(args.seed).child("compare");
     let Compared { comparisons, left_out } = compare::compare(&a, &b, args.resamples as usize, &seed)?;

@@ -8,7 +8,7 @@ use crate::request::RECORDS;
 use crate::terminal;
 use bridle_results::published::{self, Shown};
 use bridle_results::record::RunRecord;
-use bridle_results::table::{self, Kind, Table};
+use bridle_results::table::{self, Table, TableKind};
 use bridle_results::{report, store};
 use std::path::PathBuf;
 
@@ -39,7 +39,7 @@ pub fn text(args: &TableArgs) -> Result<String> {
     };
     let records: Vec<RunRecord> = store::find(paths)?.into_iter().map(|(_, record)| record).collect();
     let mut tables = measured(&records, &kinds);
-    if kinds.contains(&Kind::Scores) {
+    if kinds.contains(&TableKind::Scores) {
         tables.extend(published::tables(&records, args.published.into()));
     }
     if tables.is_empty() {
@@ -56,11 +56,11 @@ pub fn text(args: &TableArgs) -> Result<String> {
 /// # Errors
 /// If stdout cannot be written.
 pub fn print(records: &[RunRecord], format: TableFormat) -> Result<()> {
-    let tables = measured(records, &Kind::ALL.map(|(_, kind)| kind));
+    let tables = measured(records, &TableKind::ALL.map(|(_, kind)| kind));
     terminal::print(&table::render(&tables, format.into()))
 }
 
-fn measured(records: &[RunRecord], kinds: &[Kind]) -> Vec<Table> {
+fn measured(records: &[RunRecord], kinds: &[TableKind]) -> Vec<Table> {
     kinds.iter().flat_map(|kind| kind.of(records)).collect()
 }
 
@@ -75,13 +75,13 @@ impl From<Published> for Shown {
 }
 
 /// The tables of these names, each once, in the order of printing; all without a name.
-fn chosen(names: &[String]) -> Result<Vec<Kind>> {
-    let known = Kind::ALL.map(|(name, _)| name);
+fn chosen(names: &[String]) -> Result<Vec<TableKind>> {
+    let known = TableKind::ALL.map(|(name, _)| name);
     if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
         return Err(UnknownName::new("table", name, known).into());
     }
     let is_chosen = |name: &str| names.is_empty() || names.iter().any(|chosen| chosen == name);
-    let all = Kind::ALL.into_iter().filter(|(name, _)| is_chosen(name));
+    let all = TableKind::ALL.into_iter().filter(|(name, _)| is_chosen(name));
     Ok(all.map(|(_, kind)| kind).collect())
 }
 

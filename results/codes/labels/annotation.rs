@@ -1,10 +1,10 @@
-//! What codes tell of anything that is known of each token: the digit that is being said, the phone, the speaker.
+//! Information of codes about annotations of single tokens: a spoken digit, a phone, the speaker.
 
 use super::{Annotation, Contingency, entropy_bits};
 
-/// The information of the codes of samples, each `[tokens, levels]` beside `[tokens]` annotations. A token without one is
-/// left out, of which there may be many, such as pauses. Samples may have different numbers of tokens. Panics if a sample
-/// has other than one annotation, or none, for each of its tokens.
+/// Computes the information of codes, `[tokens, levels]` per sample, about annotations, `[tokens]`
+/// per sample. Tokens without an annotation, such as pauses, are left out. Samples may differ in
+/// length. Panics unless codes and annotations of a sample have the same number of tokens.
 pub fn annotation<'a>(
     samples: impl IntoIterator<Item = (&'a [u16], &'a [Option<usize>])>,
     levels: usize,
@@ -38,7 +38,8 @@ mod tests {
 
     const CODES: usize = 8;
 
-    /// Tokens of two levels; level 1 is the annotation, level 2 is drawn. Every third token has none.
+    /// Tokens of two levels; level 1 is the annotation, level 2 is drawn. Every third token has
+    /// none.
     fn drawn(samples: usize) -> Vec<(Vec<u16>, Vec<Option<usize>>)> {
         let mut stream = Seed::root(6).stream();
         let sample = |number: usize| {

@@ -8,6 +8,18 @@ use proptest::prelude::*;
 use serde_json::json;
 use std::collections::BTreeMap;
 
+impl Format {
+    /// Every format with its name.
+    pub(crate) const ALL: [(&'static str, Self); 6] = [
+        ("terminal", Self::Terminal),
+        ("markdown", Self::Markdown),
+        ("latex", Self::Latex),
+        ("csv", Self::Csv),
+        ("html", Self::Html),
+        ("json", Self::Json),
+    ];
+}
+
 /// The tables of two runs of rq, on two backends, and the control.
 fn tables() -> Vec<Table> {
     let mut tch = record(0, 170);
