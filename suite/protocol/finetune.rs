@@ -9,7 +9,7 @@ use super::{Outcome, Subject};
 use crate::checkpoint;
 use crate::input::{self, Order};
 use crate::metrics_log::{LogError, MetricsLog};
-use crate::plan::{Finetune, FinetuneLoss, Roll, Sampler};
+use crate::plan::{Finetune, FinetuneLoss, Roll, Sampler, Taught};
 use crate::schedule::{LayerDecay, Schedule};
 use crate::steps::{Learner, Spent, StepLoss, StepNumbers, Steps};
 use crate::train::{TrainError, together, under};
@@ -18,7 +18,7 @@ use bridle::encoder::Vit;
 use bridle::init::Init;
 use bridle::loss::{binary_cross_entropy, soft_cross_entropy};
 use bridle::mask::{Mask, MaskRows};
-use bridle::optimizer::{AdamW, AdamWConfig, ParameterGroups, Trained};
+use bridle::optimizer::{AdamW, ParameterGroups, Trained};
 use bridle::transformer::BranchFactors;
 use bridle::weights;
 use bridle_backends::TrainBackend;
@@ -56,6 +56,7 @@ pub fn judge<B: TrainBackend>(subject: &Subject<'_, B>) -> Result<Outcome, Train
         .plan
         .finetune
         .as_ref()
+        .and_then(Taught::classes)
         .expect("a plan with fine-tuning has its values");
     let mut training = Training::<B>::new(subject, values)?;
     training.run()?;
@@ -108,7 +109,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
         let mut encoder = weights::load(encoder, &weights::collect(subject.encoder))?;
         encoder.set_positions(Tensor::from_inner(subject.encoder.positions()));
         let mut model = Classifier::new(encoder, subject.classes(), &init);
-        let mut optimizer = AdamW::new(adamw(values));
+        let mut optimizer = AdamW::new(values.adamw);
         let data = Some(subject.dataset.facts.manifest_sha256.clone());
         let mut state = State {
             data: data.clone(),
@@ -125,7 +126,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
         {
             model = weights::load(model, &under(&saved, "model."))?;
             optimizer = AdamW::load(
-                adamw(values),
+                values.adamw,
                 &under(&saved, "optimizer."),
                 found.optimizer_steps,
                 subject.device,
@@ -207,7 +208,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
         let augment = Augment {
             values: self.values,
             dataset,
-            input: &plan.data.input,
+            input: plan.fixed_input(),
             train: self.subject.train,
             rolls: plan
                 .augment
@@ -352,14 +353,5 @@ impl<B: TrainBackend> Learner<B> for Training<'_, '_, B> {
         ]);
         checkpoint::save(&self.folder, self.state.step, &weights, &self.state)?;
         Ok(())
-    }
-}
-
-fn adamw(values: &Finetune) -> AdamWConfig {
-    AdamWConfig {
-        beta1: values.beta1,
-        beta2: values.beta2,
-        epsilon: values.epsilon,
-        weight_decay: values.weight_decay,
     }
 }

@@ -6,19 +6,18 @@ use super::augment::augment;
 use super::batches::{Batches, Stacked, length};
 use super::labels::padded;
 use super::model;
-use super::plan::{CtcTraining, SpeechPlan};
 use super::symbols::Inventory;
 use crate::checkpoint;
 use crate::interrupt::Interrupt;
 use crate::metrics_log::{LogError, MetricsLog};
-use crate::plan::Protocol;
+use crate::plan::{CtcTraining, Plan, Protocol};
 use crate::progress::TerminalProgress;
 use crate::schedule::Schedule;
 use crate::steps::{Learner, Spent, StepLoss, StepNumbers, Steps};
 use crate::train::{TrainError, together, under};
 use bridle::init::Init;
 use bridle::layered::LayeredEncoder;
-use bridle::optimizer::{AdamW, AdamWConfig, Trained, UniformRate};
+use bridle::optimizer::{AdamW, Trained, UniformRate};
 use bridle::speech::conformer::Conformer;
 use bridle::speech::ctc::ctc_loss_mean;
 use bridle::transformer::linear;
@@ -49,7 +48,7 @@ pub struct Recogniser<B: Backend> {
 /// An encoder to be judged, and all that judging needs.
 pub struct Subject<'a, B: TrainBackend> {
     /// The plan, with the protocols' values.
-    pub plan: &'a SpeechPlan,
+    pub plan: &'a Plan,
     /// The data.
     pub set: &'a SpeechSet,
     /// Training utterances.
@@ -151,9 +150,9 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
         let encoder = Conformer::new(&model::encoder(subject.plan), &init);
         let mut model = Recogniser {
             encoder: weights::load(encoder, &weights::collect(subject.encoder))?,
-            head: init.linear("head", subject.plan.model.dim, symbols.count(), true),
+            head: init.linear("head", subject.plan.model.dim(), symbols.count(), true),
         };
-        let mut optimizer = AdamW::new(adamw(values));
+        let mut optimizer = AdamW::new(values.adamw);
         let data = subject.set.facts.manifest_sha256.clone();
         let folder = subject.folder.join(phase);
         let mut state = State {
@@ -167,7 +166,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
         if let Some((saved, found)) = saved.filter(|(_, found)| found.data == state.data) {
             model = weights::load(model, &under(&saved, "model."))?;
             let moments = under(&saved, "optimizer.");
-            optimizer = AdamW::load(adamw(values), &moments, found.optimizer_steps, subject.device);
+            optimizer = AdamW::load(values.adamw, &moments, found.optimizer_steps, subject.device);
             state = found;
             let told = format!("{phase}: goes on after step {}", state.step);
             subject.progress.say(&told);
@@ -340,14 +339,5 @@ impl<B: TrainBackend> Learner<B> for Training<'_, '_, B> {
         ]);
         checkpoint::save(&self.folder, self.state.step, &weights, &self.state)?;
         Ok(())
-    }
-}
-
-fn adamw(values: &CtcTraining) -> AdamWConfig {
-    AdamWConfig {
-        beta1: values.beta1,
-        beta2: values.beta2,
-        epsilon: values.epsilon,
-        weight_decay: values.weight_decay,
     }
 }

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::progress::TerminalProgress;
 use crate::request::RunRequest;
-use bridle_tasks::{CopyReport, DataError, DataFacts};
+use bridle_tasks::{Census, DataError, DataFacts, Task};
 
 /// What was found of the data set.
 pub(super) struct DataReport {
@@ -14,21 +14,21 @@ pub(super) struct DataReport {
     /// Training samples of the first fold.
     pub training: usize,
     /// Counts, sizes, and statistics of a fixed sample of the inputs.
-    pub copy: CopyReport,
+    pub copy: Census,
     /// What of that is not as it is known of the variant.
     pub differences: Vec<String>,
 }
 
 impl DataReport {
     /// Opens the data set as `run` would, but for fetching it, with its features in a folder that is gone afterwards.
-    pub fn look(request: &RunRequest) -> Result<Self> {
+    pub fn look(request: &RunRequest, task: &dyn Task) -> Result<Self> {
         let mut open = request.open_request();
         let scratch = std::env::temp_dir().join(format!("bridle-bench-check-{}", std::process::id()));
         open.cache = scratch.clone();
         open.offline = true;
         let look = || {
-            let dataset = request.task.open(&open, &TerminalProgress::default())?;
-            let copy = CopyReport::measure(&dataset, &open.input)?;
+            let dataset = task.open(&open, &TerminalProgress::default())?;
+            let copy = Census::measure(&dataset, &open.input)?;
             Ok::<_, DataError>(Self {
                 all: dataset.samples.len(),
                 training: dataset.split(request.folds[0]).0.len(),
