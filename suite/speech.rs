@@ -4,18 +4,14 @@
 //! batches, labels              utterances to padded batches, and the codes of all their frames
 //! model, pretrain, refine      the phases of pretraining, and labels that are better than random
 //! augment                      what differs between two looks at an utterance in training with transcripts
-//! symbols, recognise, decode   transcripts learnt by connectionist temporal classification, and recognised
 //! run, check                   the commands
 //! ```
 
 pub mod augment;
 pub mod batches;
 pub mod check;
-pub mod decode;
 pub mod labels;
 pub mod model;
 pub mod pretrain;
-pub mod recognise;
 pub mod refine;
 pub mod run;
-pub mod symbols;

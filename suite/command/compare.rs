@@ -16,7 +16,7 @@ pub fn perform(args: &CompareArgs) -> Result<()> {
     let (text, left_out) = text(args)?;
     terminal::print(&text)?;
     for line in left_out {
-        terminal::talk(&format!("left out: {line}"));
+        terminal::log(&format!("left out: {line}"));
     }
     Ok(())
 }

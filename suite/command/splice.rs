@@ -38,7 +38,7 @@ pub fn perform(files: &[PathBuf], check: bool) -> Result<Exit> {
         let filled = fill(file, &page)?;
         if !check && filled.page != page {
             store::replace(file, filled.page.as_bytes())?;
-            terminal::talk(&format!("{}: written", file.display()));
+            terminal::log(&format!("{}: written", file.display()));
         }
         outdated.extend(filled.outdated);
     }

@@ -1,10 +1,9 @@
 //! `table`: comparison tables from records.
 
 use super::splice;
-use crate::cli::{Format, Published, TableArgs, TableFormat};
+use crate::cli::{Format, Published, RECORDS, TableArgs, TableFormat};
 use crate::error::{Result, UnknownName};
 use crate::exit::Exit;
-use crate::request::RECORDS;
 use crate::terminal;
 use bridle_results::published::{self, Shown};
 use bridle_results::record::RunRecord;
@@ -43,7 +42,7 @@ pub fn text(args: &TableArgs) -> Result<String> {
         tables.extend(published::tables(&records, args.published.into()));
     }
     if tables.is_empty() {
-        terminal::talk("the records hold nothing for these tables");
+        terminal::log("the records hold nothing for these tables");
     }
     Ok(match args.format {
         TableFormat::Html => report::page(&records, &tables),
