@@ -21,7 +21,7 @@ use bridle::quantizer::Quantizer;
 use bridle::tokenizer::Source;
 use bridle::weights::{self, Weights, WeightsError};
 use bridle_backends::TrainBackend;
-use bridle_results::codebook::CodebookStatistics;
+use bridle_results::codes::CodebookStatistics;
 use bridle_results::record::{Curve, Loss, Phase as PhaseRecord};
 use bridle_seed::Seed;
 use bridle_tasks::{DataError, Dataset};

@@ -7,9 +7,8 @@ use bridle::codebook::index_rows;
 use bridle::frames::Frames;
 use bridle::weights::Values;
 use bridle_backends::Ops;
-use bridle_results::codebook::{CodebookCounts, CodebookStatistics};
-use bridle_results::labels::{self, SampleLabels};
-use bridle_results::record::{Annotation, LabelChange, LabelStatistics};
+use bridle_results::codes::labels::{self, Annotation, LabelChange, LabelStatistics, SampleLabels};
+use bridle_results::codes::{CodebookCounts, CodebookStatistics};
 use bridle_tasks::{DataError, Progress, SpeechSet};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
@@ -170,12 +169,7 @@ impl FrameLabels {
         let known: Vec<Vec<Option<usize>>> = utterances.iter().map(of).collect();
         let pairs = utterances.iter().zip(&known);
         let pairs = pairs.map(|(index, known)| (&self.codes[index][..], &known[..]));
-        let found = labels::annotation_information(pairs, self.levels, self.size);
-        Annotation {
-            tokens: found.tokens,
-            entropy_bits: found.entropy_bits,
-            information_bits: found.information_bits,
-        }
+        labels::annotation(pairs, self.levels, self.size)
     }
 
     fn change(&self, utterances: &[usize], earlier: &EarlierFrameLabels) -> LabelChange {
