@@ -51,17 +51,43 @@ pub enum Drawn {
     Views,
 }
 
-/// The inputs of one step of pretraining on the host, row-major; `seed` is the step's.
+/// Inputs of one shape on the host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FixedBatch {
+    /// The samples, by their numbers in the data set.
+    pub samples: Vec<usize>,
+    /// Their inputs, one after the other, row-major.
+    pub values: Vec<f32>,
+}
+
+impl FixedBatch {
+    /// Batches of at most `size` samples, in order.
+    pub fn split(mut self, size: usize) -> Vec<Self> {
+        let row = self.values.len() / self.samples.len().max(1);
+        let mut batches = Vec::new();
+        while self.samples.len() > size {
+            let rest = Self {
+                samples: self.samples.split_off(size),
+                values: self.values.split_off(size * row),
+            };
+            batches.push(std::mem::replace(&mut self, rest));
+        }
+        batches.push(self);
+        batches
+    }
+}
+
+/// The inputs of one step of pretraining; `seed` is the step's.
 ///
 /// # Errors
 /// As those of [`batch`].
 pub fn pretraining(
     dataset: &Dataset,
     input: &InputSpec,
-    samples: &[usize],
+    samples: Vec<usize>,
     drawn: Drawn,
     seed: &Seed,
-) -> Result<Vec<f32>, DataError> {
+) -> Result<FixedBatch, DataError> {
     let mut values = Vec::with_capacity(samples.len() * dataset.shape().iter().product::<usize>());
     for (place, &sample) in samples.iter().enumerate() {
         let (start, seed) = (values.len(), seed.indexed(place as u64));
@@ -73,7 +99,7 @@ pub fn pretraining(
             roll(&mut values[start..], input, &mut seed.stream());
         }
     }
-    Ok(values)
+    Ok(FixedBatch { samples, values })
 }
 
 /// Row-major inputs as one tensor [B, C, T, H, W].

@@ -2,6 +2,7 @@
 //! itself: what all methods share that hide frames.
 
 use crate::plan::{Birq, Mask, Quantizer};
+use crate::train::steps::BatchLoss;
 use bridle::best_rq::{
     LayeredEncoder, MaskedModel, RandomBook, RandomQuantizer, Standard, best_rq_loss, layer_features,
 };
@@ -9,11 +10,10 @@ use bridle::birq::{BirqConfig, BirqLabels, birq_loss};
 use bridle::distilled::{DistilledBook, two_books_loss};
 use bridle::frames::{Frames, spans};
 use bridle::init::Init;
-use bridle::optimizer::Trained;
 use bridle_backends::{Ops, TrainBackend};
 use bridle_seed::Seed;
 use burn::module::AutodiffModule;
-use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::backend::Backend;
 use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
 
 /// What makes the labels.
@@ -21,42 +21,22 @@ use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
 pub enum Labeller<B: Backend> {
     /// Fixed random codes of the input.
     BestRq(Box<RandomQuantizer<B>>),
-    /// The same, and a book that learns from the encoder.
-    Distilled(Box<RandomQuantizer<B>>, Trained<DistilledBook<B>>),
     /// The same, and codes of the encoder's first layers.
     Birq(Box<BirqLabels<B>>, BirqConfig),
 }
 
-/// A loss, and its parts without a graph, by their names in the log.
-pub type NamedLoss<B> = (
-    Tensor<B, 1>,
-    Vec<(&'static str, Tensor<<B as AutodiffBackend>::InnerBackend, 1>)>,
-);
-
 impl<B: Backend> Labeller<B> {
-    /// For an encoder of width `dim`; with a second book of `distilled` codes where there is no BiRQ.
-    pub fn new(
-        quantizer: &Quantizer,
-        birq: Option<&Birq>,
-        distilled: Option<usize>,
-        dim: usize,
-        standard: Standard<B>,
-        init: &Init<B>,
-    ) -> Self {
+    /// For an encoder of width `dim`.
+    pub fn new(quantizer: &Quantizer, birq: Option<&Birq>, dim: usize, standard: Standard<B>, init: &Init<B>) -> Self {
         let Quantizer {
             levels,
             codes,
             code_dim,
             ..
         } = *quantizer;
-        let random = |standard| Box::new(RandomQuantizer::new(standard, levels, codes, code_dim, init));
-        match (birq, distilled) {
-            (None, None) => Self::BestRq(random(standard)),
-            (None, Some(distilled)) => {
-                let book = DistilledBook::new(distilled, code_dim, &init.child("distilled"));
-                Self::Distilled(random(standard), Trained::new(book))
-            }
-            (Some(birq), _) => Self::Birq(
+        match birq {
+            None => Self::BestRq(Box::new(RandomQuantizer::new(standard, levels, codes, code_dim, init))),
+            Some(birq) => Self::Birq(
                 Box::new(BirqLabels::new(standard, dim, codes, code_dim, init)),
                 BirqConfig {
                     layers: birq.layers,
@@ -73,10 +53,6 @@ impl<B: Backend> Labeller<B> {
         let own = |book: &RandomBook<B>| book.codes.dims()[0];
         match self {
             Self::BestRq(quantizer) => quantizer.books.iter().map(own).collect(),
-            Self::Distilled(quantizer, second) => {
-                let own = quantizer.books.iter().map(own);
-                own.chain([second.codes.dims()[0]]).collect()
-            }
             // the anchor label and the enhanced one
             Self::Birq(labels, _) => vec![own(&labels.book); 2],
         }
@@ -85,7 +61,7 @@ impl<B: Backend> Labeller<B> {
     /// The fixed random books, of BEST-RQ alone.
     pub fn random_mut(&mut self) -> Option<&mut RandomQuantizer<B>> {
         match self {
-            Self::BestRq(quantizer) | Self::Distilled(quantizer, _) => Some(quantizer),
+            Self::BestRq(quantizer) => Some(quantizer),
             Self::Birq(..) => None,
         }
     }
@@ -93,27 +69,30 @@ impl<B: Backend> Labeller<B> {
     /// What brings frames to mean 0 and deviation 1.
     pub fn standard(&self) -> &Standard<B> {
         match self {
-            Self::BestRq(quantizer) | Self::Distilled(quantizer, _) => &quantizer.standard,
+            Self::BestRq(quantizer) => &quantizer.standard,
             Self::Birq(labels, _) => &labels.standard,
         }
     }
 }
 
 impl<B: Ops> Labeller<B> {
-    /// The labels of frames given by their rows of [B * T], [M, Q]: BEST-RQ's of each book, the one that learns last; BiRQ's
-    /// anchor label, then the likeliest code of its enhanced label.
+    /// The labels of frames given by their rows of [B * T], [M, Q]: BEST-RQ's of each book, the `second` one that learns
+    /// last; BiRQ's anchor label, then the likeliest code of its enhanced label.
     pub fn codes<E: LayeredEncoder<B>>(
         &self,
+        second: Option<&DistilledBook<B>>,
         encoder: &E,
         frames: &Frames<B>,
         rows: Tensor<B, 1, Int>,
     ) -> Tensor<B, 2, Int> {
         match self {
-            Self::BestRq(quantizer) => quantizer.labels(frames.rows(rows)),
-            Self::Distilled(quantizer, second) => {
+            Self::BestRq(quantizer) => {
                 let rows = frames.rows(rows);
                 let labels = quantizer.labels(rows.clone());
-                Tensor::cat(vec![labels, second.labels(quantizer.projected(rows))], 1)
+                match second {
+                    Some(second) => Tensor::cat(vec![labels, second.labels(quantizer.projected(rows))], 1),
+                    None => labels,
+                }
             }
             Self::Birq(labels, config) => {
                 let features = layer_features(encoder, config.layers, frames, rows.clone());
@@ -128,9 +107,6 @@ impl<B: TrainBackend> Labeller<B> {
     pub fn valid(&self) -> Labeller<B::InnerBackend> {
         match self {
             Self::BestRq(quantizer) => Labeller::BestRq(Box::new(quantizer.valid())),
-            Self::Distilled(quantizer, second) => {
-                Labeller::Distilled(Box::new(quantizer.valid()), Trained::new(second.valid()))
-            }
             Self::Birq(labels, config) => Labeller::Birq(Box::new(labels.valid()), *config),
         }
     }
@@ -139,31 +115,26 @@ impl<B: TrainBackend> Labeller<B> {
     /// [B * T] name; `gumbel` is where BiRQ's noise is drawn.
     pub fn loss<E: LayeredEncoder<B>>(
         &self,
+        second: Option<&DistilledBook<B>>,
         model: &MaskedModel<B, E>,
         frames: &Frames<B>,
         masked: &Frames<B>,
         rows: Tensor<B, 1, Int>,
         gumbel: &Seed,
-    ) -> NamedLoss<B> {
+    ) -> BatchLoss<B> {
         match self {
-            Self::BestRq(quantizer) => {
-                let loss = best_rq_loss(model, quantizer, frames, masked, rows);
-                (loss.clone(), vec![("loss", loss.inner())])
-            }
-            Self::Distilled(quantizer, second) => {
-                let loss = two_books_loss(model, quantizer, second, frames, masked, rows);
-                (loss.clone(), vec![("loss", loss.inner())])
-            }
+            Self::BestRq(quantizer) => BatchLoss::new(match second {
+                Some(second) => two_books_loss(model, quantizer, second, frames, masked, rows),
+                None => best_rq_loss(model, quantizer, frames, masked, rows),
+            }),
             Self::Birq(labels, config) => {
                 let [codes, _] = labels.book.codes.val().dims();
                 let noise = gumbel_noise(rows.dims()[0], codes, gumbel, &frames.x.device());
                 let found = birq_loss(model, labels, config, frames, masked, rows, noise);
-                let parts = vec![
-                    ("loss", found.total.clone().inner()),
-                    ("anchor", found.anchor.inner()),
-                    ("enhanced", found.enhanced.inner()),
-                ];
-                (found.total, parts)
+                let mut loss = BatchLoss::new(found.total);
+                loss.values.push(("anchor", found.anchor.inner()));
+                loss.values.push(("enhanced", found.enhanced.inner()));
+                loss
             }
         }
     }

@@ -5,14 +5,13 @@
 //! command                    one file for each command
 //! model, input, labels       from the plan to sizes, from samples to batches, from the tokenizer to codes
 //! model_file                 weights of an encoder with what they are, for exchange
-//! steps                      the one loop over optimizer steps
-//! train, masked, labeller    the phases of pretraining: BRIDLE's, and those of methods that hide frames
+//! train                      the one loop over optimizer steps, rates, and the phases of pretraining
+//! masked, labeller           those of methods that hide frames
 //! speech                     the same for sequences of any length, and their transcripts
 //! protocol                   how a frozen encoder is judged
 //! identity, checkpoint       a run's name, place and record; what it needs to go on
 //! bench                      the throughput of single step kinds
 //! estimate, machine          what a plan costs, and what there is
-//! schedule                   learning rates
 //! progress, metrics_log      what the user sees of training, and what stays of it
 //! interrupt, error, exit     how a run ends
 //! ```
@@ -38,8 +37,6 @@ pub mod plan;
 pub mod progress;
 pub mod protocol;
 pub mod request;
-pub mod schedule;
 pub mod speech;
-pub mod steps;
 pub mod terminal;
 pub mod train;

@@ -2,23 +2,23 @@
 //! (BiRQ): one phase, one model, spans of tokens with noise in their place.
 
 use crate::checkpoint;
-use crate::input::{self, Drawn, Order};
+use crate::input::{self, Drawn, FixedBatch, Order};
 use crate::labeller::{Labeller, hidden_rows, with_noise};
 use crate::labels::{Labels, Wanted};
 use crate::metrics_log::MetricsLog;
 use crate::model;
 use crate::plan::{Mask, PhasePlan, Quantizer};
-use crate::steps::{Learner, Spent, StepLoss, StepNumbers, Steps};
-use crate::train::{Context, State, TrainError, adamw, schedule, summary, together, under};
+use crate::train::steps::{BatchLoss, Learner, Spent, StepNumbers, Steps};
+use crate::train::{Context, State, TrainError, adamw, schedule, summary};
 use bridle::best_rq::{MaskedModel, Standard};
 use bridle::codebook::index_rows;
 use bridle::config::Geometry;
 use bridle::encoder::Vit;
 use bridle::frames::Frames;
 use bridle::init::Init;
-use bridle::optimizer::{AdamW, Trained, UniformRate};
+use bridle::optimizer::{Trainable, Trained};
 use bridle::patch::patches;
-use bridle::weights::{self, Weights};
+use bridle::weights::{self, Weights, strip_prefix, with_prefix};
 use bridle_backends::TrainBackend;
 use bridle_results::record::{Loss, Phase as PhaseRecord};
 use bridle_seed::Seed;
@@ -41,9 +41,8 @@ pub struct MaskedTrainer<'a, B: TrainBackend> {
     device: B::Device,
     seed: Seed,
     order: Order<'a>,
-    model: Trained<MaskedModel<B, Vit<B>>>,
+    model: Trained<B, MaskedModel<B, Vit<B>>>,
     labeller: Labeller<B>,
-    optimizer: AdamW<B>,
     state: State,
     log: MetricsLog,
 }
@@ -67,11 +66,11 @@ impl<'a, B: TrainBackend> MaskedTrainer<'a, B> {
         let init = Init::<B>::new(context.seed.child("weights"), device);
         let standard = standard(context.dataset, context.train, &geometry, &init)?;
         let (birq, labels) = (plan.birq.as_ref(), init.child("labels"));
-        let labeller = Labeller::new(quantizer, birq, None, plan.model.dim, standard, &labels);
+        let labeller = Labeller::new(quantizer, birq, plan.model.dim, standard, &labels);
         let student = init.child("student");
         let encoder = Vit::new(&geometry, &model::encoder(plan), &student.child("encoder"));
-        let mut model = MaskedModel::new(encoder, plan.model.dim, quantizer.levels * quantizer.codes, &student);
-        let mut optimizer = AdamW::new(adamw(pretrain));
+        let model = MaskedModel::new(encoder, plan.model.dim, quantizer.levels * quantizer.codes, &student);
+        let mut model = Trained::new(model, adamw(pretrain));
         let mut state = State {
             id: context.id.to_owned(),
             data: Some(context.dataset.facts.manifest_sha256.clone()),
@@ -79,9 +78,9 @@ impl<'a, B: TrainBackend> MaskedTrainer<'a, B> {
         };
         let resumed = saved.as_ref().map(|(_, state)| state.total_steps);
         if let Some((weights, saved)) = saved {
-            model = weights::load(model, &under(&weights, "student."))?;
-            let steps = saved.optimizer_steps[0];
-            optimizer = AdamW::load(adamw(pretrain), &under(&weights, "student_optimizer."), steps, device);
+            *model = weights::load((*model).clone(), &strip_prefix(&weights, "student."))?;
+            let moments = strip_prefix(&weights, "student_optimizer.");
+            model.load_optimizer(&moments, saved.optimizer_steps[0], device);
             state = saved;
         }
         let seed = context.seed.child(&phase.name);
@@ -95,9 +94,8 @@ impl<'a, B: TrainBackend> MaskedTrainer<'a, B> {
             quantizer,
             geometry,
             seed,
-            model: Trained::new(model),
+            model,
             labeller,
-            optimizer,
             state,
         })
     }
@@ -131,7 +129,7 @@ impl<'a, B: TrainBackend> MaskedTrainer<'a, B> {
     }
 
     /// Makes the inputs of a step's samples, on any thread.
-    fn inputs(&self) -> impl Fn(u64) -> Result<Vec<f32>, DataError> + Send + Sync + use<'a, B> {
+    fn inputs(&self) -> impl Fn(u64) -> Result<FixedBatch, DataError> + Send + Sync + use<'a, B> {
         let Context { plan, dataset, .. } = *self.context;
         let drawn = self.context.drawn();
         let seed = self.seed.child(if drawn == Drawn::Rolls { "roll" } else { "views" });
@@ -139,7 +137,7 @@ impl<'a, B: TrainBackend> MaskedTrainer<'a, B> {
         move |step| {
             // nothing that can panic runs under the lock
             let samples = order.lock().unwrap_or_else(PoisonError::into_inner).at(step);
-            input::pretraining(dataset, &plan.data.input, &samples, drawn, &seed.indexed(step))
+            input::pretraining(dataset, &plan.data.input, samples, drawn, &seed.indexed(step))
         }
     }
 
@@ -159,7 +157,7 @@ impl<'a, B: TrainBackend> MaskedTrainer<'a, B> {
             let frames = whole(x, &self.geometry);
             let rows: Vec<usize> = (0..samples.len() * self.geometry.tokens()).collect();
             let rows = index_rows(&rows, &self.device);
-            let codes = labeller.codes(&encoder, &frames, rows);
+            let codes = labeller.codes(None, &encoder, &frames, rows);
             let [rows, levels] = codes.dims();
             Ok(codes.reshape([samples.len(), rows / samples.len(), levels]))
         })?;
@@ -186,14 +184,13 @@ impl<'a, B: TrainBackend> MaskedTrainer<'a, B> {
     }
 
     fn weights(&self) -> Weights {
-        together([
-            ("student.", weights::collect(&*self.model)),
-            ("student_optimizer.", self.optimizer.save()),
-        ])
+        let mut all = with_prefix("student.", weights::collect(&*self.model));
+        all.extend(with_prefix("student_optimizer.", self.model.optimizer().save()));
+        all
     }
 
     fn write(&mut self) -> Result<(), TrainError> {
-        self.state.optimizer_steps = [self.optimizer.steps(), 0];
+        self.state.optimizer_steps = [self.model.optimizer().steps(), 0];
         checkpoint::save(
             self.context.folder,
             self.state.total_steps,
@@ -205,34 +202,36 @@ impl<'a, B: TrainBackend> MaskedTrainer<'a, B> {
 }
 
 impl<B: TrainBackend> Learner<B> for MaskedTrainer<'_, B> {
-    type Input = Vec<f32>;
+    type Input = FixedBatch;
 
-    fn step(&mut self, input: Vec<f32>, rate: f64) -> Result<StepLoss<B>, TrainError> {
-        let batch = input.len() / self.geometry.input_len();
+    fn loss(&mut self, input: FixedBatch) -> BatchLoss<B> {
+        let batch = input.samples.len();
         let draws = |name: &str| self.seed.child(name).indexed(self.state.step);
         let rows = hidden_rows(self.mask, &vec![self.geometry.tokens(); batch], &draws("mask"));
         let rows = index_rows(&rows, &self.device);
         let frames = whole(
-            input::on_device(input, batch, &self.geometry, &self.device),
+            input::on_device(input.values, batch, &self.geometry, &self.device),
             &self.geometry,
         );
         let standard = self.labeller.standard();
         let masked = with_noise(&frames, self.mask, rows.clone(), standard, &draws("noise"));
-        let (loss, values) = self
-            .labeller
-            .loss(&self.model, &frames, &masked, rows, &draws("gumbel"));
-        let grads = loss.backward();
-        let optimizer = &mut self.optimizer;
-        self.model
-            .update(|model| optimizer.step(model, &grads, rate, &UniformRate));
-        self.state.step += 1;
-        self.state.total_steps += 1;
-        Ok(StepLoss { values, codes: None })
+        self.labeller
+            .loss(None, &self.model, &frames, &masked, rows, &draws("gumbel"))
     }
 
-    fn note(&mut self, numbers: StepNumbers) -> Result<(), TrainError> {
+    fn trained(&mut self) -> Vec<&mut dyn Trainable<B>> {
+        vec![&mut self.model]
+    }
+
+    fn finish_step(&mut self) -> Result<(), TrainError> {
+        self.state.step += 1;
+        self.state.total_steps += 1;
+        Ok(())
+    }
+
+    fn log_step(&mut self, numbers: StepNumbers) -> Result<(), TrainError> {
         let per_epoch = self.order.steps_per_epoch();
-        self.state.note(&mut self.log, &self.phase, per_epoch, &numbers)
+        self.state.log_step(&mut self.log, &self.phase, per_epoch, &numbers)
     }
 
     fn save(&mut self, spent: Spent) -> Result<(), TrainError> {

@@ -1,40 +1,42 @@
 //! Pretraining: one loop for the optimizer steps of all phases. Phases follow each other; each starts from the weights of the last
 //! with a fresh optimizer and schedule.
 
+pub mod error;
+pub mod schedule;
+mod state;
 mod step;
+pub mod steps;
 
-use crate::checkpoint::{self, CheckpointError};
-use crate::input::{self, Drawn, Order};
-use crate::interrupt::{Interrupt, Signal};
+pub use error::TrainError;
+pub use state::State;
+
+use crate::checkpoint;
+use crate::input::{self, Drawn, FixedBatch, Order};
+use crate::interrupt::Interrupt;
 use crate::labels::{EarlierLabels, Labels, Wanted};
-use crate::metrics_log::{LogError, MetricsLog};
+use crate::metrics_log::MetricsLog;
 use crate::plan::{ColdStartPosition, PhaseKind, PhasePlan, Plan, Pretrain, Roll};
 use crate::progress::TerminalProgress;
-use crate::schedule::Schedule;
-use crate::steps::{LOG_EVERY, Spent, StepNumbers, Steps};
 use bridle::codebook::SeededPicks;
 use bridle::init::Init;
-use bridle::optimizer::{AdamW, AdamWConfig, Trained};
+use bridle::optimizer::{AdamWConfig, Trained};
 use bridle::pretrain::{ModelConfig, Student, Teacher};
 use bridle::quantizer::{AnyQuantizer, Quantizer};
 use bridle::tokenizer::Source;
-use bridle::weights::{self, Weights, WeightsError};
+use bridle::weights::{self, Weights, strip_prefix, with_prefix};
 use bridle_backends::TrainBackend;
 use bridle_results::codebook::CodebookStatistics;
-use bridle_results::record::{Curve, Loss, Phase as PhaseRecord};
+use bridle_results::record::{Loss, Phase as PhaseRecord};
 use bridle_seed::Seed;
 use bridle_tasks::{DataError, Dataset};
 use burn::module::AutodiffModule;
-use serde::{Deserialize, Serialize};
-use serde_json::json;
-use std::path::{Path, PathBuf};
+use schedule::Schedule;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use step::PhaseLearner;
 pub(crate) use step::RESTART_EVERY;
-
-/// A record's curve has at most so many points per phase.
-const CURVE_POINTS: u64 = 48;
+use steps::Steps;
 
 /// The checkpoint's name for the labels of an earlier phase.
 const EARLIER_LABELS: &str = "earlier_labels";
@@ -47,158 +49,6 @@ pub(crate) fn schedule(phase: &PhasePlan) -> Schedule {
         least: 0.0,
         warmup_epochs: length.warmup_epochs,
         epochs: length.epochs as f64,
-    }
-}
-
-/// Why pretraining stopped early.
-#[derive(Debug, thiserror::Error)]
-pub enum TrainError {
-    /// A loss that is no number.
-    #[error(
-        "training diverged: the loss of {phase} is {loss} at its step {step}{}",
-        .last_good.as_ref().map_or(String::new(), |path| format!("; last good checkpoint: {}", path.display()))
-    )]
-    Diverged {
-        /// The phase.
-        phase: String,
-        /// The step within the phase, from 0.
-        step: u64,
-        /// The loss.
-        loss: f32,
-        /// The newest checkpoint, if one was written.
-        last_good: Option<PathBuf>,
-    },
-    /// A signal asked for a stop; a checkpoint was written.
-    #[error("stopped by {} at step {step} of {phase}; a checkpoint was written", .signal.name())]
-    Interrupted {
-        /// The signal.
-        signal: Signal,
-        /// The phase.
-        phase: String,
-        /// Its next step.
-        step: u64,
-    },
-    /// A checkpoint could not be written or read.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    /// The log could not be written.
-    #[error(transparent)]
-    Log(#[from] LogError),
-    /// A sample cannot be read any more.
-    #[error(transparent)]
-    Data(#[from] DataError),
-    /// Saved weights do not fit the model.
-    #[error("the saved weights do not fit this plan's model")]
-    Weights(#[from] WeightsError),
-}
-
-/// Everything of a run's progress that is no tensor.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct State {
-    /// Id of the run that made these weights.
-    pub id: String,
-    /// What they were trained on: the hash of the data's manifest. Absent in what older versions wrote.
-    #[serde(default)]
-    pub data: Option<String>,
-    /// Index of the phase at hand; the number of phases when all are done.
-    pub phase: usize,
-    /// Steps done in it.
-    pub step: u64,
-    /// Steps done in all phases.
-    pub total_steps: u64,
-    /// Whether the quantizer's codebooks have started.
-    pub(crate) started: bool,
-    /// Steps that the student's and the teacher's optimizer took in the phase at hand.
-    pub(crate) optimizer_steps: [u64; 2],
-    /// First and last loss of the phase at hand.
-    pub(crate) loss: Option<(f64, f64)>,
-    /// The curve of the phase at hand.
-    pub(crate) curve: Curve,
-    /// Sum and number of the losses since the curve's last point.
-    pub(crate) since_point: (f64, u64),
-    /// Perplexity of each level in the last batch that was counted.
-    pub(crate) perplexity: Vec<f64>,
-    /// The encoder phase whose labels are kept for comparison.
-    pub(crate) labelled: Option<String>,
-    /// Seconds of training in the phase at hand.
-    pub(crate) seconds: f64,
-    /// Of these, seconds of waiting for inputs.
-    #[serde(default)]
-    pub(crate) waited: f64,
-    /// The finished phases.
-    pub done: Vec<PhaseRecord>,
-}
-
-impl State {
-    /// Follows the loss and the use of codes; at every so many steps, and at the last, a point of the curve is made.
-    pub(crate) fn trace(&mut self, step: u64, steps: u64, loss: f64, codebooks: Option<&[CodebookStatistics]>) {
-        if let Some(codebooks) = codebooks {
-            self.perplexity = codebooks.iter().map(|level| level.perplexity).collect();
-        }
-        self.since_point = (self.since_point.0 + loss, self.since_point.1 + 1);
-        let every = LOG_EVERY as u64 * steps.div_ceil(LOG_EVERY as u64 * CURVE_POINTS);
-        if step.is_multiple_of(every) || step + 1 == steps {
-            let (sum, count) = std::mem::take(&mut self.since_point);
-            self.curve.steps.push(step);
-            self.curve.loss.push(sum / count as f64);
-            self.curve.perplexity.resize(self.perplexity.len(), Vec::new());
-            let levels = self.curve.perplexity.iter_mut().zip(&self.perplexity);
-            levels.for_each(|(points, &level)| points.push(level));
-        }
-    }
-
-    /// Follows a step of `phase` and writes its line to the log.
-    pub(crate) fn note(
-        &mut self,
-        log: &mut MetricsLog,
-        phase: &PhasePlan,
-        per_epoch: u64,
-        numbers: &StepNumbers,
-    ) -> Result<(), TrainError> {
-        let StepNumbers {
-            step,
-            rate,
-            values,
-            codebooks,
-        } = numbers;
-        let steps = per_epoch * phase.length.epochs as u64;
-        let loss = f64::from(values[0].1);
-        self.loss = Some((self.loss.map_or(loss, |(first, _)| first), loss));
-        self.trace(*step, steps, loss, codebooks.as_deref());
-        let epoch = *step as f64 / per_epoch as f64;
-        let mut line = json!({"phase": phase.name, "phase_step": step, "epoch": epoch, "rate": rate});
-        values.iter().for_each(|(name, value)| line[*name] = json!(value));
-        if let Some(codebooks) = codebooks {
-            let level = |level: &CodebookStatistics| json!({"used": level.used, "perplexity": level.perplexity});
-            line["codebooks"] = codebooks.iter().map(level).collect();
-        }
-        let before_phase = self.total_steps - self.step;
-        Ok(log.append(before_phase + step + 1, &line)?)
-    }
-
-    /// Adds what training took.
-    pub(crate) fn spend(&mut self, spent: Spent) {
-        self.seconds += spent.seconds;
-        self.waited += spent.waited;
-    }
-
-    /// Whether these weights were, for all that is known, trained on data of this manifest.
-    pub fn fits(&self, manifest_sha256: &str) -> bool {
-        self.data.as_ref().is_none_or(|data| data == manifest_sha256)
-    }
-
-    /// The state at the start of the phase after the one at hand.
-    pub(crate) fn next_phase(&mut self) {
-        *self = Self {
-            phase: self.phase + 1,
-            step: 0,
-            loss: None,
-            since_point: (0.0, 0),
-            perplexity: Vec::new(),
-            seconds: 0.0,
-            waited: 0.0,
-            ..std::mem::take(self)
-        };
     }
 }
 
@@ -242,11 +92,8 @@ pub struct Trainer<'a, B: TrainBackend> {
     config: ModelConfig,
     phases: Vec<PhasePlan>,
     device: B::Device,
-    adamw: AdamWConfig,
-    student: Trained<Student<B>>,
-    teacher: Trained<Teacher<B>>,
-    student_optimizer: AdamW<B>,
-    teacher_optimizer: AdamW<B>,
+    student: Trained<B, Student<B>>,
+    teacher: Trained<B, Teacher<B>>,
     state: State,
     log: MetricsLog,
     /// Labels of a tokenizer phase that has just ended: those of the next encoder phase.
@@ -267,13 +114,11 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         device: &B::Device,
     ) -> Result<Self, TrainError> {
         let init = Init::<B>::new(context.seed.child("weights"), device);
-        let (mut student, mut teacher) = (
-            Student::new(&config, &init.child("student")),
-            Teacher::new(&config, &init.child("teacher")).expect("the plan names a registered quantizer"),
-        );
+        let teacher = Teacher::new(&config, &init.child("teacher"));
         let pretrain = context.plan.pretrain.as_ref();
         let adamw = adamw(pretrain.expect("a plan with phases says how they are trained"));
-        let (mut student_optimizer, mut teacher_optimizer) = (AdamW::new(adamw), AdamW::new(adamw));
+        let mut student = Trained::new(Student::new(&config, &init.child("student")), adamw);
+        let mut teacher = Trained::new(teacher.expect("the plan names a registered quantizer"), adamw);
         let mut state = State {
             id: context.id.to_owned(),
             data: Some(context.dataset.facts.manifest_sha256.clone()),
@@ -288,12 +133,12 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
                 .clone()
                 .zip(codes)
                 .map(|(phase, codes)| EarlierLabels { phase, codes });
-            student = weights::load(student, &under(&weights, "student."))?;
-            teacher = weights::load(teacher, &under(&weights, "teacher."))?;
+            *student = weights::load((*student).clone(), &strip_prefix(&weights, "student."))?;
+            *teacher = weights::load((*teacher).clone(), &strip_prefix(&weights, "teacher."))?;
             teacher.tokenizer.quantizer.set_started(saved.started);
-            let load = |part: &str, steps: u64| AdamW::load(adamw, &under(&weights, part), steps, device);
-            student_optimizer = load("student_optimizer.", saved.optimizer_steps[0]);
-            teacher_optimizer = load("teacher_optimizer.", saved.optimizer_steps[1]);
+            let [student_steps, teacher_steps] = saved.optimizer_steps;
+            student.load_optimizer(&strip_prefix(&weights, "student_optimizer."), student_steps, device);
+            teacher.load_optimizer(&strip_prefix(&weights, "teacher_optimizer."), teacher_steps, device);
             state = saved;
         }
         let log = MetricsLog::open(&context.folder.join("metrics.jsonl"), resumed)?;
@@ -302,11 +147,8 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             context,
             config,
             device: device.clone(),
-            adamw,
-            student: Trained::new(student),
-            teacher: Trained::new(teacher),
-            student_optimizer,
-            teacher_optimizer,
+            student,
+            teacher,
             state,
             log,
             labels: None,
@@ -334,7 +176,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         let steps = order.steps_per_epoch() * phase.length.epochs as u64;
         let mut picks = SeededPicks(seed.child("picks"));
         if self.state.step == 0 {
-            (self.student_optimizer, self.teacher_optimizer) = (AdamW::new(self.adamw), AdamW::new(self.adamw));
+            self.restart_optimizers();
             if matches!(phase.kind, PhaseKind::Tokenizer) {
                 self.restart_quantizer(&phase.name);
             }
@@ -365,7 +207,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         &self,
         phase_seed: &Seed,
         order: &Order<'a>,
-    ) -> impl Fn(u64) -> Result<Vec<f32>, DataError> + Send + Sync + use<'a, B> {
+    ) -> impl Fn(u64) -> Result<FixedBatch, DataError> + Send + Sync + use<'a, B> {
         let Context { plan, dataset, .. } = *self.context;
         let (order, drawn) = (Mutex::new(order.clone()), self.context.drawn());
         let seed = match drawn {
@@ -375,7 +217,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         move |step| {
             // nothing that can panic runs under the lock
             let samples = order.lock().unwrap_or_else(PoisonError::into_inner).at(step);
-            input::pretraining(dataset, &plan.data.input, &samples, drawn, &seed.indexed(step))
+            input::pretraining(dataset, &plan.data.input, samples, drawn, &seed.indexed(step))
         }
     }
 
@@ -419,8 +261,13 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
             .say(&summary(phase, &self.state, &labels.statistics()));
         self.labels = (phase.kind == PhaseKind::Tokenizer).then_some(labels);
         self.state.next_phase();
-        (self.student_optimizer, self.teacher_optimizer) = (AdamW::new(self.adamw), AdamW::new(self.adamw));
+        self.restart_optimizers();
         self.save()
+    }
+
+    fn restart_optimizers(&mut self) {
+        self.student.restart_optimizer();
+        self.teacher.restart_optimizer();
     }
 
     /// Codebooks as at the very beginning: a tokenizer phase starts them anew (the authors' loader drops them).
@@ -504,10 +351,11 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         let parts = [
             ("student.", weights::collect(&*self.student)),
             ("teacher.", weights::collect(&*self.teacher)),
-            ("student_optimizer.", self.student_optimizer.save()),
-            ("teacher_optimizer.", self.teacher_optimizer.save()),
+            ("student_optimizer.", self.student.optimizer().save()),
+            ("teacher_optimizer.", self.teacher.optimizer().save()),
         ];
-        let mut all = together(parts);
+        let parts = parts.into_iter();
+        let mut all: Weights = parts.flat_map(|(name, weights)| with_prefix(name, weights)).collect();
         let earlier = self.earlier.as_ref();
         all.extend(earlier.map(|earlier| (EARLIER_LABELS.to_owned(), earlier.codes.clone())));
         all
@@ -515,7 +363,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
 
     fn save(&mut self) -> Result<(), TrainError> {
         self.state.started = self.teacher.tokenizer.quantizer.is_started();
-        self.state.optimizer_steps = [self.student_optimizer.steps(), self.teacher_optimizer.steps()];
+        self.state.optimizer_steps = [self.student.optimizer().steps(), self.teacher.optimizer().steps()];
         checkpoint::save(
             self.context.folder,
             self.state.total_steps,
@@ -534,24 +382,6 @@ pub(crate) fn adamw(values: &Pretrain) -> AdamWConfig {
         epsilon: values.epsilon,
         weight_decay: values.weight_decay,
     }
-}
-
-/// The weights of several parts, each name behind that of its part: the inverse of [`under`].
-pub fn together<const N: usize>(parts: [(&str, Weights); N]) -> Weights {
-    let named = |(part, weights): (&str, Weights)| -> Vec<_> {
-        let weights = weights.into_iter();
-        weights
-            .map(|(name, values)| (format!("{part}{name}"), values))
-            .collect()
-    };
-    parts.into_iter().flat_map(named).collect()
-}
-
-/// The weights whose names start with `part`, without it.
-pub fn under(weights: &Weights, part: &str) -> Weights {
-    let strip =
-        |(name, values): (&String, &weights::Values)| Some((name.strip_prefix(part)?.to_owned(), values.clone()));
-    weights.iter().filter_map(strip).collect()
 }
 
 /// One line on a phase that has ended.

@@ -14,7 +14,7 @@ use crate::progress::TerminalProgress;
 use crate::protocol::{self, FeatureCache, LEVEL, Outcome, Subject};
 use crate::request::{Earlier, RunRequest};
 use crate::speech::{self, request::SpeechRun};
-use crate::train::{self, Context, State, Trainer};
+use crate::train::{Context, State, Trainer};
 use bridle::encoder::Vit;
 use bridle::init::Init;
 use bridle::weights::{self, Weights};
@@ -259,7 +259,7 @@ impl<'a> OneRun<'a> {
                 with_checkpoints(keeps_little, || trainer.run()).map_err(train_failure)?
             }
         };
-        checkpoint::write_file(&shared, &train::under(&weights, "student."), &state).map_err(train_failure)?;
+        checkpoint::write_file(&shared, &weights::strip_prefix(&weights, "student."), &state).map_err(train_failure)?;
         Ok(Pretrained {
             encoder: encoder.valid(),
             phases: state.done,
@@ -308,7 +308,7 @@ impl<'a> OneRun<'a> {
         }
         let init = Init::<B>::new(Seed::root(self.identity.seed), device);
         let encoder = Vit::new(&model::geometry(self.plan), &model::encoder(self.plan), &init);
-        let encoder = weights::load(encoder, &train::under(&saved, "encoder."))
+        let encoder = weights::load(encoder, &weights::strip_prefix(&saved, "encoder."))
             .map_err(|error| Failure::fault(format!("cannot take over `{}`", path.display()), error))?;
         self.progress.say(&format!(
             "takes over the pretraining of run {}; --fresh trains anew",

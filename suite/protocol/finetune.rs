@@ -10,16 +10,16 @@ use crate::checkpoint;
 use crate::input::{self, Order};
 use crate::metrics_log::{LogError, MetricsLog};
 use crate::plan::{Finetune, FinetuneLoss, Roll, Sampler};
-use crate::schedule::{LayerDecay, Schedule};
-use crate::steps::{Learner, Spent, StepLoss, StepNumbers, Steps};
-use crate::train::{TrainError, together, under};
+use crate::train::TrainError;
+use crate::train::schedule::{LayerDecay, Schedule};
+use crate::train::steps::{BatchLoss, Learner, Spent, StepNumbers, Steps};
 use bridle::classifier::{Classifier, Dropped, binary_cross_entropy, branch_factor, drop_rates, soft_cross_entropy};
 use bridle::encoder::Vit;
 use bridle::init::Init;
 use bridle::mask::{Mask, MaskRows};
-use bridle::optimizer::{AdamW, AdamWConfig, ParameterGroups, Trained};
+use bridle::optimizer::{AdamWConfig, ParameterGroups, Trainable, Trained};
 use bridle::transformer::BranchFactors;
-use bridle::weights;
+use bridle::weights::{self, strip_prefix, with_prefix};
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
 use bridle_tasks::{DataError, Progress, sampling_weights};
@@ -79,8 +79,7 @@ struct Training<'a, 'b, B: TrainBackend> {
     values: &'a Finetune,
     seed: Seed,
     folder: PathBuf,
-    model: Trained<Classifier<B>>,
-    optimizer: AdamW<B>,
+    model: Trained<B, Classifier<B>, Layers>,
     state: State,
     log: MetricsLog,
 }
@@ -106,8 +105,12 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
         let encoder = Vit::new(subject.encoder.geometry(), &crate::model::encoder(subject.plan), &init);
         let mut encoder = weights::load(encoder, &weights::collect(subject.encoder))?;
         encoder.set_positions(Tensor::from_inner(subject.encoder.positions()));
-        let mut model = Classifier::new(encoder, subject.classes(), &init);
-        let mut optimizer = AdamW::new(adamw(values));
+        let layers = Layers(LayerDecay {
+            decay: values.layer_decay,
+            blocks: encoder.blocks.len(),
+        });
+        let model = Classifier::new(encoder, subject.classes(), &init);
+        let mut model = Trained::with_groups(model, adamw(values), layers);
         let data = Some(subject.dataset.facts.manifest_sha256.clone());
         let mut state = State {
             data: data.clone(),
@@ -122,13 +125,9 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
         if let Some((saved, found)) = saved
             && fits(&found)
         {
-            model = weights::load(model, &under(&saved, "model."))?;
-            optimizer = AdamW::load(
-                adamw(values),
-                &under(&saved, "optimizer."),
-                found.optimizer_steps,
-                subject.device,
-            );
+            *model = weights::load((*model).clone(), &strip_prefix(&saved, "model."))?;
+            let moments = strip_prefix(&saved, "optimizer.");
+            model.load_optimizer(&moments, found.optimizer_steps, subject.device);
             state = found;
             subject
                 .progress
@@ -144,8 +143,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
             values,
             seed,
             folder,
-            model: Trained::new(model),
-            optimizer,
+            model,
             state,
             log,
         })
@@ -171,17 +169,10 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
             interrupt: self.subject.interrupt,
             progress: self.subject.progress,
         };
-        let batches = self.batches(order);
-        let spent = loop_over.run(self, batches)?;
+        let inputs = self.inputs(order);
+        let spent = loop_over.run(self, inputs)?;
         self.state.seconds += spent.seconds;
         Ok(())
-    }
-
-    fn layers(&self) -> Layers {
-        Layers(LayerDecay {
-            decay: self.values.layer_decay,
-            blocks: self.model.encoder.blocks.len(),
-        })
     }
 
     /// The training samples in their order: every one once an epoch, or drawn by weight.
@@ -201,7 +192,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
     }
 
     /// Makes the augmented inputs and targets of a step's samples, on any thread.
-    fn batches(&self, order: Order<'a>) -> impl Fn(u64) -> Result<Augmented, DataError> + Send + Sync + use<'a, B> {
+    fn inputs(&self, order: Order<'a>) -> impl Fn(u64) -> Result<Augmented, DataError> + Send + Sync + use<'a, B> {
         let (plan, dataset) = (self.subject.plan, self.subject.dataset);
         let augment = Augment {
             values: self.values,
@@ -228,7 +219,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
     }
 
     /// The loss of one augmented batch.
-    fn loss(&self, batch: Augmented) -> Tensor<B, 1> {
+    fn batch_loss(&self, batch: Augmented) -> Tensor<B, 1> {
         let subject = self.subject;
         let samples = batch.targets.len() / subject.classes();
         let x = input::on_device(batch.values, samples, subject.encoder.geometry(), subject.device);
@@ -323,19 +314,20 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
 impl<B: TrainBackend> Learner<B> for Training<'_, '_, B> {
     type Input = Augmented;
 
-    fn step(&mut self, input: Augmented, rate: f64) -> Result<StepLoss<B>, TrainError> {
-        let loss = self.loss(input);
-        let grads = loss.backward();
-        let (layers, optimizer) = (self.layers(), &mut self.optimizer);
-        self.model.update(|model| optimizer.step(model, &grads, rate, &layers));
-        self.state.step += 1;
-        Ok(StepLoss {
-            values: vec![("loss", loss.inner())],
-            codes: None,
-        })
+    fn loss(&mut self, batch: Augmented) -> BatchLoss<B> {
+        BatchLoss::new(self.batch_loss(batch))
     }
 
-    fn note(&mut self, numbers: StepNumbers) -> Result<(), TrainError> {
+    fn trained(&mut self) -> Vec<&mut dyn Trainable<B>> {
+        vec![&mut self.model]
+    }
+
+    fn finish_step(&mut self) -> Result<(), TrainError> {
+        self.state.step += 1;
+        Ok(())
+    }
+
+    fn log_step(&mut self, numbers: StepNumbers) -> Result<(), TrainError> {
         let loss = f64::from(numbers.values[0].1);
         self.state.loss = Some((self.state.loss.map_or(loss, |(first, _)| first), loss));
         let line = json!({"phase": PHASE, "loss": loss, "rate": numbers.rate});
@@ -344,11 +336,9 @@ impl<B: TrainBackend> Learner<B> for Training<'_, '_, B> {
 
     fn save(&mut self, spent: Spent) -> Result<(), TrainError> {
         self.state.seconds += spent.seconds;
-        self.state.optimizer_steps = self.optimizer.steps();
-        let weights = together([
-            ("model.", weights::collect(&*self.model)),
-            ("optimizer.", self.optimizer.save()),
-        ]);
+        self.state.optimizer_steps = self.model.optimizer().steps();
+        let mut weights = with_prefix("model.", weights::collect(&*self.model));
+        weights.extend(with_prefix("optimizer.", self.model.optimizer().save()));
         checkpoint::save(&self.folder, self.state.step, &weights, &self.state)?;
         Ok(())
     }

@@ -18,19 +18,20 @@ use crate::labeller::{Labeller, hidden_rows, with_noise};
 use crate::metrics_log::MetricsLog;
 use crate::plan::{Method, PhaseKind, PhasePlan, Pretrain, Quantizer};
 use crate::progress::TerminalProgress;
-use crate::steps::{LOG_EVERY, Learner, Spent, StepLoss, StepNumbers, Steps};
-use crate::train::{RESTART_EVERY, State, TrainError, adamw, schedule, summary, together, under};
+use crate::train::steps::{BatchLoss, LOG_EVERY, Learner, Spent, StepNumbers, Steps};
+use crate::train::{RESTART_EVERY, State, TrainError, adamw, schedule, summary};
 use bridle::best_rq::{LayeredEncoder, MaskedModel, layer_features};
 use bridle::codebook::{SeededPicks, index_rows};
 use bridle::conformer::Conformer;
+use bridle::distilled::DistilledBook;
 use bridle::frame_tokenizer::{FrameTeacher, frame_tokenizer_loss};
 use bridle::frames::Frames;
 use bridle::init::Init;
-use bridle::optimizer::{AdamW, Trained, UniformRate};
+use bridle::optimizer::{Trainable, Trained};
 use bridle::pretrain::prediction_loss;
 use bridle::quantizer::{AnyQuantizer, Mode, Quantizer as _};
 use bridle::tokenizer::Source;
-use bridle::weights::{self, Weights};
+use bridle::weights::{self, Weights, strip_prefix, with_prefix};
 use bridle_backends::TrainBackend;
 use bridle_results::record::{Loss, Phase as PhaseRecord};
 use bridle_seed::Seed;
@@ -85,14 +86,13 @@ pub struct SpeechTrainer<'a, B: TrainBackend> {
     phases: Vec<PhasePlan>,
     init: Init<B>,
     device: B::Device,
-    model: Trained<MaskedModel<B, Conformer<B>>>,
-    optimizer: AdamW<B>,
+    model: Trained<B, MaskedModel<B, Conformer<B>>>,
     /// Random codes (all but `bridle`).
     labeller: Option<Labeller<B>>,
     /// Tokenizer and estimator (`bridle`).
-    teacher: Option<FrameTeacher<B>>,
-    /// Of the teacher, or of the book that learns from the encoder.
-    teacher_optimizer: AdamW<B>,
+    teacher: Option<Trained<B, FrameTeacher<B>>>,
+    /// The book that learns from the encoder.
+    second: Option<Trained<B, DistilledBook<B>>>,
     /// The first round's encoder, whose features are the second one's labels (`relabel`).
     first: Option<Conformer<B>>,
     state: State,
@@ -117,19 +117,22 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
         let resumed = saved.as_ref().map(|(_, state)| state.total_steps);
         let init = Init::<B>::new(context.seed.child("weights"), device);
         let labeller = labeller(context, quantizer, &init.child("labels"), device)?;
+        let distilled = plan.refine.as_ref().and_then(|refine| refine.distilled_codes);
+        let second = distilled.filter(|_| plan.method == Method::BestRq).map(|codes| {
+            let init = init.child("labels").child("distilled");
+            Trained::new(DistilledBook::new(codes, quantizer.code_dim, &init), adamw(pretrain))
+        });
         // BiRQ's labels share their logits
-        let logits = match &labeller {
-            Some(labeller @ (Labeller::BestRq(_) | Labeller::Distilled(..))) => labeller.sizes().iter().sum(),
-            _ => quantizer.levels * quantizer.codes,
-        };
+        let logits = quantizer.levels * quantizer.codes + distilled.filter(|_| second.is_some()).unwrap_or(0);
+        let model = fresh_model(plan, logits, &init.child("student"));
+        let teacher = model::teacher(plan, &init.child("teacher"));
         let mut trainer = Self {
             log: MetricsLog::open(&context.folder.join("metrics.jsonl"), resumed)?,
             phases: plan.phases(),
-            model: Trained::new(fresh_model(plan, logits, &init.child("student"))),
+            model: Trained::new(model, adamw(pretrain)),
             labeller,
-            teacher: model::teacher(plan, &init.child("teacher")),
-            optimizer: AdamW::new(adamw(pretrain)),
-            teacher_optimizer: AdamW::new(adamw(pretrain)),
+            teacher: teacher.map(|teacher| Trained::new(teacher, adamw(pretrain))),
+            second,
             first: None,
             state: State {
                 id: context.id.to_owned(),
@@ -157,26 +160,26 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
         self.earlier = earlier.map(|(phase, codes)| EarlierFrameLabels { phase, codes });
         if plan.method == Method::Relabel && state.phase > 0 {
             let first = Conformer::new(&model::encoder(plan), &self.init);
-            self.first = Some(weights::load(first, &under(&saved, "first."))?);
-            self.model = Trained::new(self.second_model());
+            self.first = Some(weights::load(first, &strip_prefix(&saved, "first."))?);
+            *self.model = self.second_model();
         }
-        let student = weights::load((*self.model).clone(), &under(&saved, "student."))?;
-        self.model = Trained::new(student);
-        if let Some(teacher) = self.teacher.take() {
-            let mut teacher = weights::load(teacher, &under(&saved, "teacher."))?;
-            teacher.tokenizer.quantizer.set_started(state.started);
-            self.teacher = Some(teacher);
+        let ([student, teacher], device) = (state.optimizer_steps, &self.device);
+        *self.model = weights::load((*self.model).clone(), &strip_prefix(&saved, "student."))?;
+        let moments = strip_prefix(&saved, "student_optimizer.");
+        self.model.load_optimizer(&moments, student, device);
+        let moments = strip_prefix(&saved, "teacher_optimizer.");
+        if let Some(own) = &mut self.teacher {
+            **own = weights::load((**own).clone(), &strip_prefix(&saved, "teacher."))?;
+            own.tokenizer.quantizer.set_started(state.started);
+            own.load_optimizer(&moments, teacher, device);
         }
         if let Some(random) = self.labeller.as_mut().and_then(Labeller::random_mut) {
-            *random = weights::load(random.clone(), &under(&saved, "labels."))?;
+            *random = weights::load(random.clone(), &strip_prefix(&saved, "labels."))?;
         }
-        if let Some(Labeller::Distilled(_, book)) = &mut self.labeller {
-            *book = Trained::new(weights::load((**book).clone(), &under(&saved, "second_book."))?);
+        if let Some(book) = &mut self.second {
+            **book = weights::load((**book).clone(), &strip_prefix(&saved, "second_book."))?;
+            book.load_optimizer(&moments, teacher, device);
         }
-        let (adamw, [student, teacher]) = (adamw(self.pretrain), state.optimizer_steps);
-        let load = |part: &str, steps: u64| AdamW::load(adamw, &under(&saved, part), steps, &self.device);
-        self.optimizer = load("student_optimizer.", student);
-        self.teacher_optimizer = load("teacher_optimizer.", teacher);
         self.state = state;
         Ok(())
     }
@@ -326,8 +329,15 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
             Some(Labels::Kept(labels)) => labels,
             Some(Labels::InStep) => {
                 let labeller = self.labeller.as_ref().expect(LABELLER).valid();
-                let encoder = self.model.encoder.valid();
-                self.collect(&labeller.sizes(), |frames, rows| labeller.codes(&encoder, frames, rows))?
+                let (second, encoder) = (
+                    self.second.as_ref().map(|book| book.valid()),
+                    self.model.encoder.valid(),
+                );
+                let mut sizes = labeller.sizes();
+                sizes.extend(second.as_ref().map(|book| book.codes.dims()[0]));
+                self.collect(&sizes, |frames, rows| {
+                    labeller.codes(second.as_ref(), &encoder, frames, rows)
+                })?
             }
             None => self.tokenizer_labels(&mut picks)?,
         };
@@ -356,10 +366,11 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
         self.state.next_phase();
         if self.context.plan.method == Method::Relabel && self.state.phase == 1 {
             self.first = Some(self.model.encoder.clone());
-            self.model = Trained::new(self.second_model());
+            *self.model = self.second_model();
         }
-        let adamw = adamw(self.pretrain);
-        (self.optimizer, self.teacher_optimizer) = (AdamW::new(adamw), AdamW::new(adamw));
+        self.model.restart_optimizer();
+        self.teacher.as_mut().map(Trained::restart_optimizer);
+        self.second.as_mut().map(Trained::restart_optimizer);
         self.save()
     }
 
@@ -370,22 +381,30 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
     }
 
     fn weights(&self) -> Weights {
-        let teacher = self.teacher.as_ref().map(weights::collect);
-        let (random, second) = match &self.labeller {
-            Some(Labeller::BestRq(random)) => (weights::collect(random.as_ref()), Weights::default()),
-            Some(Labeller::Distilled(random, book)) => (weights::collect(random.as_ref()), weights::collect(&**book)),
-            Some(Labeller::Birq(..)) | None => (Weights::default(), Weights::default()),
+        let random = match &self.labeller {
+            Some(Labeller::BestRq(random)) => weights::collect(random.as_ref()),
+            Some(Labeller::Birq(..)) | None => Weights::default(),
         };
+        let (teacher, second) = (self.teacher.as_ref(), self.second.as_ref());
+        let moments = teacher.map(|teacher| teacher.optimizer().save());
+        let moments = moments.or_else(|| second.map(|book| book.optimizer().save()));
         let parts = [
             ("student.", weights::collect(&*self.model)),
-            ("teacher.", teacher.unwrap_or_default()),
+            (
+                "teacher.",
+                teacher.map(|teacher| weights::collect(&**teacher)).unwrap_or_default(),
+            ),
             ("labels.", random),
-            ("second_book.", second),
+            (
+                "second_book.",
+                second.map(|book| weights::collect(&**book)).unwrap_or_default(),
+            ),
             ("first.", self.first.as_ref().map(weights::collect).unwrap_or_default()),
-            ("student_optimizer.", self.optimizer.save()),
-            ("teacher_optimizer.", self.teacher_optimizer.save()),
+            ("student_optimizer.", self.model.optimizer().save()),
+            ("teacher_optimizer.", moments.unwrap_or_default()),
         ];
-        let mut all = together(parts);
+        let parts = parts.into_iter();
+        let mut all: Weights = parts.flat_map(|(name, weights)| with_prefix(name, weights)).collect();
         let earlier = self.earlier.as_ref();
         all.extend(earlier.map(|earlier| (EARLIER_LABELS.to_owned(), earlier.codes.clone())));
         all
@@ -394,7 +413,10 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
     fn save(&mut self) -> Result<(), TrainError> {
         let quantizer = self.teacher.as_ref().map(|teacher| &teacher.tokenizer.quantizer);
         self.state.started = quantizer.is_some_and(|quantizer| quantizer.is_started());
-        self.state.optimizer_steps = [self.optimizer.steps(), self.teacher_optimizer.steps()];
+        let steps = |teacher: &Trained<B, FrameTeacher<B>>| teacher.optimizer().steps();
+        let teacher = self.teacher.as_ref().map(steps);
+        let teacher = teacher.or_else(|| self.second.as_ref().map(|book| book.optimizer().steps()));
+        self.state.optimizer_steps = [self.model.optimizer().steps(), teacher.unwrap_or(0)];
         let steps = self.state.total_steps;
         checkpoint::save(self.context.folder, steps, &self.weights(), &self.state)?;
         Ok(())
@@ -418,8 +440,7 @@ fn labeller<B: TrainBackend>(
         return Ok(None);
     }
     let (birq, standard) = (plan.birq.as_ref(), model::standard(plan, init));
-    let distilled = plan.refine.as_ref().and_then(|refine| refine.distilled_codes);
-    let mut labeller = Labeller::new(quantizer, birq, distilled, plan.model.dim, standard, init);
+    let mut labeller = Labeller::new(quantizer, birq, plan.model.dim, standard, init);
     let by_components = plan.refine.as_ref().map(|refine| refine.projection) == Some(Projection::Pca);
     if let (Some(random), true) = (labeller.random_mut(), by_components) {
         refine::project_by_components(random, set, plan, train, device)?;
@@ -440,8 +461,8 @@ struct PhaseLearner<'t, 'a, B: TrainBackend> {
 }
 
 impl<B: TrainBackend> PhaseLearner<'_, '_, B> {
-    fn masked_step(&mut self, input: &Stacked, rate: f64) -> StepLoss<B> {
-        let trainer = &mut *self.trainer;
+    fn masked_loss(&mut self, input: &Stacked) -> BatchLoss<B> {
+        let trainer = &*self.trainer;
         let plan = trainer.context.plan;
         let mask = plan.mask.as_ref().expect("a plan that hides frames says which");
         let draws = |name: &str| self.seed.child(name).indexed(trainer.state.step);
@@ -450,45 +471,38 @@ impl<B: TrainBackend> PhaseLearner<'_, '_, B> {
         let (frames, _) = padded(input, plan, &trainer.device);
         let standard = model::standard(plan, &trainer.init);
         let masked = with_noise(&frames, mask, rows.clone(), &standard, &draws("noise"));
-        let (loss, mut values) = match &self.labels {
+        let mut loss = match &self.labels {
             Some(Labels::InStep) => {
                 let labeller = trainer.labeller.as_ref().expect(LABELLER);
-                labeller.loss(&trainer.model, &frames, &masked, rows, &draws("gumbel"))
+                let second = trainer.second.as_deref();
+                labeller.loss(second, &trainer.model, &frames, &masked, rows, &draws("gumbel"))
             }
             Some(Labels::Kept(labels)) => {
                 let codes = labels.rows(input, &hidden, &trainer.device);
-                let loss = prediction_loss(trainer.model.logits(&masked, rows), codes);
-                (loss.clone(), vec![("loss", loss.inner())])
+                BatchLoss::new(prediction_loss(trainer.model.logits(&masked, rows), codes))
             }
             None => unreachable!("a masked phase has labels"),
         };
-        let grads = loss.backward();
-        values.extend(
-            self.distil(input, &hidden, &frames, &masked, rate)
-                .map(|loss| ("distillation", loss)),
-        );
-        let trainer = &mut *self.trainer;
-        let optimizer = &mut trainer.optimizer;
-        trainer
-            .model
-            .update(|model| optimizer.step(model, &grads, rate, &UniformRate));
-        StepLoss { values, codes: None }
+        if let Some((distillation, weight)) = self.distillation(input, &hidden, &frames, &masked) {
+            loss.values.push(("distillation", distillation.clone().inner()));
+            loss.loss = loss.loss + distillation.mul_scalar(weight);
+        }
+        loss
     }
 
-    /// Moves the second book's codes towards how alike the visible frames are in the middle of the encoder. Gives the loss;
-    /// None where there is no such book, or training has not come so far.
-    fn distil(
-        &mut self,
+    /// The loss that moves the second book's codes towards how alike the visible frames are in the middle of the encoder,
+    /// and its weight; None where there is no such book, or training has not come so far.
+    fn distillation(
+        &self,
         input: &Stacked,
         hidden: &[usize],
         frames: &Frames<B>,
         masked: &Frames<B>,
-        rate: f64,
-    ) -> Option<Tensor<B::InnerBackend, 1>> {
-        let trainer = &mut *self.trainer;
+    ) -> Option<(Tensor<B, 1>, f64)> {
+        let trainer = &*self.trainer;
         let refine = trainer.context.plan.refine.as_ref()?;
         let steps = self.per_epoch * self.phase.length.epochs as u64;
-        let Some(Labeller::Distilled(random, book)) = &mut trainer.labeller else {
+        let (Some(Labeller::BestRq(random)), Some(book)) = (&trainer.labeller, &trainer.second) else {
             return None;
         };
         if (trainer.state.step as f64) < refine.distilled_from * steps as f64 {
@@ -510,13 +524,10 @@ impl<B: TrainBackend> PhaseLearner<'_, '_, B> {
             Tensor::from_inner(features),
             visible,
         );
-        let grads = loss.clone().mul_scalar(refine.distilled_weight).backward();
-        let optimizer = &mut trainer.teacher_optimizer;
-        book.update(|book| optimizer.step(book, &grads, rate, &UniformRate));
-        Some(loss.inner())
+        Some((loss, refine.distilled_weight))
     }
 
-    fn tokenizer_step(&mut self, input: &Stacked, rate: f64) -> StepLoss<B> {
+    fn tokenizer_loss(&mut self, input: &Stacked) -> BatchLoss<B> {
         let trainer = &mut *self.trainer;
         let (frames, rows) = padded::<B>(input, trainer.context.plan, &trainer.device);
         let encoder = self.frozen.get_or_insert_with(|| trainer.model.encoder.valid());
@@ -530,19 +541,20 @@ impl<B: TrainBackend> PhaseLearner<'_, '_, B> {
             true => (Mode::Restart, &mut by_usage),
             false => (Mode::Train, &mut self.picks),
         };
-        let mut teacher = trainer.teacher.take().expect("a tokenizer phase has a tokenizer");
-        let found = frame_tokenizer_loss(&mut teacher, &frames, rows, Tensor::from_inner(target), mode, picks);
+        let teacher = trainer.teacher.as_mut().expect("a tokenizer phase has a tokenizer");
+        let found = frame_tokenizer_loss(teacher, &frames, rows, Tensor::from_inner(target), mode, picks);
         let loss = found.total();
-        let grads = loss.backward();
-        trainer.teacher = Some(trainer.teacher_optimizer.step(teacher, &grads, rate, &UniformRate));
         let counted = step.is_multiple_of(LOG_EVERY as u64);
         let codes = counted.then(|| (found.quantized.codes.inner(), trainer.quantizer.codes));
-        let values = vec![
-            ("loss", loss.inner()),
-            ("estimation", found.estimation.inner()),
-            ("quantization", found.quantized.loss.inner()),
-        ];
-        StepLoss { values, codes }
+        BatchLoss {
+            values: vec![
+                ("loss", loss.clone().inner()),
+                ("estimation", found.estimation.inner()),
+                ("quantization", found.quantized.loss.inner()),
+            ],
+            loss,
+            codes,
+        }
     }
 
     /// Codes that follow their frames are moved after every so many steps.
@@ -562,22 +574,36 @@ impl<B: TrainBackend> PhaseLearner<'_, '_, B> {
 impl<B: TrainBackend> Learner<B> for PhaseLearner<'_, '_, B> {
     type Input = Stacked;
 
-    fn step(&mut self, input: Stacked, rate: f64) -> Result<StepLoss<B>, TrainError> {
-        let loss = match self.phase.kind {
-            PhaseKind::Tokenizer => self.tokenizer_step(&input, rate),
-            _ => self.masked_step(&input, rate),
-        };
-        self.trainer.state.step += 1;
-        self.trainer.state.total_steps += 1;
-        self.move_codes()?;
-        Ok(loss)
+    fn loss(&mut self, batch: Stacked) -> BatchLoss<B> {
+        match self.phase.kind {
+            PhaseKind::Tokenizer => self.tokenizer_loss(&batch),
+            _ => self.masked_loss(&batch),
+        }
     }
 
-    fn note(&mut self, numbers: StepNumbers) -> Result<(), TrainError> {
+    fn trained(&mut self) -> Vec<&mut dyn Trainable<B>> {
+        let trainer = &mut *self.trainer;
+        let mut trained: Vec<&mut dyn Trainable<B>> = vec![&mut trainer.model];
+        if let Some(teacher) = &mut trainer.teacher {
+            trained.push(teacher);
+        }
+        if let Some(second) = &mut trainer.second {
+            trained.push(second);
+        }
+        trained
+    }
+
+    fn finish_step(&mut self) -> Result<(), TrainError> {
+        self.trainer.state.step += 1;
+        self.trainer.state.total_steps += 1;
+        Ok(self.move_codes()?)
+    }
+
+    fn log_step(&mut self, numbers: StepNumbers) -> Result<(), TrainError> {
         let trainer = &mut *self.trainer;
         trainer
             .state
-            .note(&mut trainer.log, self.phase, self.per_epoch, &numbers)
+            .log_step(&mut trainer.log, self.phase, self.per_epoch, &numbers)
     }
 
     fn save(&mut self, spent: Spent) -> Result<(), TrainError> {

@@ -13,16 +13,16 @@ use crate::interrupt::Interrupt;
 use crate::metrics_log::{LogError, MetricsLog};
 use crate::plan::Protocol;
 use crate::progress::TerminalProgress;
-use crate::schedule::Schedule;
-use crate::steps::{Learner, Spent, StepLoss, StepNumbers, Steps};
-use crate::train::{TrainError, together, under};
+use crate::train::TrainError;
+use crate::train::schedule::Schedule;
+use crate::train::steps::{BatchLoss, Learner, Spent, StepNumbers, Steps};
 use bridle::best_rq::LayeredEncoder;
 use bridle::conformer::Conformer;
 use bridle::ctc::ctc_loss_mean;
 use bridle::init::Init;
-use bridle::optimizer::{AdamW, AdamWConfig, Trained, UniformRate};
+use bridle::optimizer::{AdamWConfig, Trainable, Trained};
 use bridle::transformer::linear;
-use bridle::weights;
+use bridle::weights::{self, strip_prefix, with_prefix};
 use bridle_backends::{Ops, TrainBackend};
 use bridle_seed::Seed;
 use bridle_tasks::{DataError, Progress, SpeechSet};
@@ -135,8 +135,7 @@ struct Training<'a, 'b, B: TrainBackend> {
     /// Training utterances with transcripts.
     drawn: Vec<usize>,
     too_short: usize,
-    model: Trained<Recogniser<B>>,
-    optimizer: AdamW<B>,
+    model: Trained<B, Recogniser<B>>,
     state: State,
     log: MetricsLog,
 }
@@ -149,11 +148,11 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
         let (drawn, too_short) = with_transcripts(subject, values, &symbols);
         let init = Init::<B>::new(seed.child("weights"), subject.device);
         let encoder = Conformer::new(&model::encoder(subject.plan), &init);
-        let mut model = Recogniser {
+        let model = Recogniser {
             encoder: weights::load(encoder, &weights::collect(subject.encoder))?,
             head: init.linear("head", subject.plan.model.dim, symbols.count(), true),
         };
-        let mut optimizer = AdamW::new(adamw(values));
+        let mut model = Trained::new(model, adamw(values));
         let data = subject.set.facts.manifest_sha256.clone();
         let folder = subject.folder.join(phase);
         let mut state = State {
@@ -165,9 +164,9 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
             false => None,
         };
         if let Some((saved, found)) = saved.filter(|(_, found)| found.data == state.data) {
-            model = weights::load(model, &under(&saved, "model."))?;
-            let moments = under(&saved, "optimizer.");
-            optimizer = AdamW::load(adamw(values), &moments, found.optimizer_steps, subject.device);
+            *model = weights::load((*model).clone(), &strip_prefix(&saved, "model."))?;
+            let moments = strip_prefix(&saved, "optimizer.");
+            model.load_optimizer(&moments, found.optimizer_steps, subject.device);
             state = found;
             let told = format!("{phase}: goes on after step {}", state.step);
             subject.progress.say(&told);
@@ -188,8 +187,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
             symbols,
             drawn,
             too_short,
-            model: Trained::new(model),
-            optimizer,
+            model,
             state,
             log,
         })
@@ -232,7 +230,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
     }
 
     /// The loss of one batch; None if every text is too long for its sound, which drawing has left out.
-    fn loss(&self, input: &Stacked) -> Option<Tensor<B, 1>> {
+    fn batch_loss(&self, input: &Stacked) -> Option<Tensor<B, 1>> {
         let Subject { plan, device, .. } = *self.subject;
         let hidden = if self.state.step < self.frozen_steps {
             let (frames, _) = padded::<B::InnerBackend>(input, plan, device);
@@ -310,22 +308,21 @@ fn logits<B: Ops>(head: &Linear<B>, hidden: Tensor<B, 3>) -> Tensor<B, 3> {
 impl<B: TrainBackend> Learner<B> for Training<'_, '_, B> {
     type Input = Stacked;
 
-    fn step(&mut self, input: Stacked, rate: f64) -> Result<StepLoss<B>, TrainError> {
-        let loss = self
-            .loss(&input)
-            .expect("utterances too short for their transcript are left out");
-        let grads = loss.backward();
-        let optimizer = &mut self.optimizer;
-        self.model
-            .update(|model| optimizer.step(model, &grads, rate, &UniformRate));
-        self.state.step += 1;
-        Ok(StepLoss {
-            values: vec![("loss", loss.inner())],
-            codes: None,
-        })
+    fn loss(&mut self, batch: Stacked) -> BatchLoss<B> {
+        let loss = self.batch_loss(&batch);
+        BatchLoss::new(loss.expect("utterances too short for their transcript are left out"))
     }
 
-    fn note(&mut self, numbers: StepNumbers) -> Result<(), TrainError> {
+    fn trained(&mut self) -> Vec<&mut dyn Trainable<B>> {
+        vec![&mut self.model]
+    }
+
+    fn finish_step(&mut self) -> Result<(), TrainError> {
+        self.state.step += 1;
+        Ok(())
+    }
+
+    fn log_step(&mut self, numbers: StepNumbers) -> Result<(), TrainError> {
         let loss = f64::from(numbers.values[0].1);
         self.state.loss = Some((self.state.loss.map_or(loss, |(first, _)| first), loss));
         let line = json!({"phase": self.phase, "loss": loss, "rate": numbers.rate});
@@ -333,11 +330,9 @@ impl<B: TrainBackend> Learner<B> for Training<'_, '_, B> {
     }
 
     fn save(&mut self, _spent: Spent) -> Result<(), TrainError> {
-        self.state.optimizer_steps = self.optimizer.steps();
-        let weights = together([
-            ("model.", weights::collect(&*self.model)),
-            ("optimizer.", self.optimizer.save()),
-        ]);
+        self.state.optimizer_steps = self.model.optimizer().steps();
+        let mut weights = with_prefix("model.", weights::collect(&*self.model));
+        weights.extend(with_prefix("optimizer.", self.model.optimizer().save()));
         checkpoint::save(&self.folder, self.state.step, &weights, &self.state)?;
         Ok(())
     }

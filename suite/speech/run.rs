@@ -15,7 +15,7 @@ use crate::interrupt::Interrupt;
 use crate::progress::TerminalProgress;
 use crate::protocol::LEVEL;
 use crate::request::Earlier;
-use crate::train::{self, State};
+use crate::train::State;
 use bridle::conformer::Conformer;
 use bridle::init::Init;
 use bridle::weights::{self, Weights};
@@ -246,7 +246,7 @@ impl<'a> OneRun<'a> {
         };
         let trainer = SpeechTrainer::<B>::new(&context, saved, device).map_err(train_failure)?;
         let (encoder, weights, state) = trainer.run().map_err(train_failure)?;
-        checkpoint::write_file(&shared, &train::under(&weights, "student."), &state).map_err(train_failure)?;
+        checkpoint::write_file(&shared, &weights::strip_prefix(&weights, "student."), &state).map_err(train_failure)?;
         Ok(Pretrained {
             encoder: encoder.valid(),
             phases: state.done,
@@ -276,7 +276,7 @@ impl<'a> OneRun<'a> {
         }
         let init = Init::<B>::new(Seed::root(self.identity.seed), device);
         let encoder = Conformer::new(&model::encoder(self.plan), &init);
-        let encoder = weights::load(encoder, &train::under(&saved, "encoder."))
+        let encoder = weights::load(encoder, &weights::strip_prefix(&saved, "encoder."))
             .map_err(|error| Failure::fault(format!("cannot take over `{}`", path.display()), error))?;
         let told = format!("takes over the pretraining of run {}; --fresh trains anew", state.id);
         progress.say(&told);

@@ -1,14 +1,14 @@
 //! One optimizer step of a phase: what is drawn for it, the losses of its batches, and the update.
 
+use super::steps::{BatchLoss, LOG_EVERY, Learner, Spent, StepNumbers};
 use super::{TrainError, Trainer};
-use crate::input::{self, Order};
+use crate::input::{self, FixedBatch, Order};
 use crate::labels::Labels;
 use crate::plan::{MaskKind, PhaseKind, PhasePlan};
-use crate::steps::{LOG_EVERY, Learner, Spent, StepLoss, StepNumbers};
 use bridle::codebook::SeededPicks;
 use bridle::encoder::Vit;
 use bridle::mask::{Mask, MaskRows};
-use bridle::optimizer::{GradientSums, UniformRate};
+use bridle::optimizer::Trainable;
 use bridle::pretrain::{TokenizerLoss, encoder_loss, labels, tokenizer_loss};
 use bridle::quantizer::{Mode, Quantizer};
 use bridle::swin::Dropout;
@@ -16,7 +16,6 @@ use bridle::tokenizer::Source;
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
 use burn::module::AutodiffModule;
-use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 
 /// A quantizer that restarts by usage does so after this many steps.
@@ -36,15 +35,6 @@ impl Draws {
         let rest = self.noise.split_off(samples * self.per_sample);
         std::mem::replace(&mut self.noise, rest)
     }
-}
-
-/// What one batch gave.
-struct Batch<B: TrainBackend> {
-    loss: Tensor<B, 1>,
-    /// As in [`StepLoss`].
-    values: Vec<(&'static str, Tensor<B::InnerBackend, 1>)>,
-    /// The codes that its tokenizer loss is about, [B, N, Q].
-    codes: Option<Tensor<B, 3, Int>>,
 }
 
 impl<'a, B: TrainBackend> Trainer<'a, B> {
@@ -85,7 +75,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         labelled: Option<&Labels>,
         draws: &mut Draws,
         picks: &mut SeededPicks,
-    ) -> Batch<B> {
+    ) -> BatchLoss<B> {
         let mask = self.mask(&draws.noise(samples.len()));
         let rows = mask.upload(&self.device);
         let codes = match labelled {
@@ -95,12 +85,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
                 self.step_labels(x.clone(), source, &rows, picks)
             }
         };
-        let loss = encoder_loss(&self.student, x, &rows, codes, &mut draws.dropout);
-        Batch {
-            values: vec![("loss", loss.clone().inner())],
-            loss,
-            codes: None,
-        }
+        BatchLoss::new(encoder_loss(&self.student, x, &rows, codes, &mut draws.dropout))
     }
 
     /// Labels of a batch's removed tokens, without a graph.
@@ -141,83 +126,40 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         x: Tensor<B, 5>,
         target: Tensor<B::InnerBackend, 3>,
         picks: &mut SeededPicks,
-    ) -> Batch<B> {
+    ) -> BatchLoss<B> {
         let found = self.teach(x, target, picks);
         let loss = found.total();
         let counted = self.state.step.is_multiple_of(LOG_EVERY as u64);
-        Batch {
+        BatchLoss {
             values: vec![
                 ("loss", loss.clone().inner()),
                 ("estimation", found.estimation.inner()),
                 ("quantization", found.quantized.loss.inner()),
             ],
             loss,
-            codes: counted.then_some(found.quantized.codes),
+            codes: counted.then(|| (found.quantized.codes.inner(), self.config.codes.codes)),
         }
     }
 
     /// Every step trains E and D; every n-th adds the weighted tokenizer loss to the same backward pass.
-    fn joint_batch(&mut self, x: Tensor<B, 5>, draws: &mut Draws, picks: &mut SeededPicks) -> Batch<B> {
+    fn joint_batch(&mut self, x: Tensor<B, 5>, draws: &mut Draws, picks: &mut SeededPicks) -> BatchLoss<B> {
         let mask = self.mask(&draws.noise(x.dims()[0]));
         let rows = mask.upload(&self.device);
         let codes = self.step_labels(x.clone(), Source::Network, &rows, picks);
         let loss = encoder_loss(&self.student, x.clone(), &rows, codes, &mut draws.dropout);
-        let mut batch = Batch {
-            values: vec![("loss", loss.clone().inner())],
-            loss,
-            codes: None,
-        };
-        if self.trains(PhaseKind::Joint)[1] {
+        let mut batch = BatchLoss::new(loss);
+        let joint = self.context.plan.joint.as_ref();
+        let every = joint.map_or(1, |joint| joint.every as u64);
+        if self.state.step.is_multiple_of(every) {
             let target = self.student.encoder.valid().embed_patches(x.clone().inner());
             let found = self.teach(x, target, picks);
             let joint = self.context.plan.joint.as_ref();
             let weight = joint.map_or(0.0, |joint| joint.weight);
             batch.values.push(("tokenizer", found.total().inner()));
             batch.loss = batch.loss + found.total().mul_scalar(weight);
-            batch.codes = Some(found.quantized.codes);
+            batch.codes = Some((found.quantized.codes.inner(), self.config.codes.codes));
         }
         batch
-    }
-
-    /// Whether the step at hand trains the student, and whether the teacher.
-    fn trains(&self, kind: PhaseKind) -> [bool; 2] {
-        match kind {
-            PhaseKind::Encoder | PhaseKind::Masked => [true, false],
-            PhaseKind::Tokenizer => [false, true],
-            PhaseKind::Joint => {
-                let joint = self.context.plan.joint.as_ref();
-                let every = joint.map_or(1, |joint| joint.every as u64);
-                [true, self.state.step.is_multiple_of(every)]
-            }
-        }
-    }
-
-    fn update(&mut self, trained: [bool; 2], grads: &B::Gradients, rate: f64) {
-        let [student, teacher] = trained;
-        if student {
-            let optimizer = &mut self.student_optimizer;
-            self.student
-                .update(|student| optimizer.step(student, grads, rate, &UniformRate));
-        }
-        if teacher {
-            let optimizer = &mut self.teacher_optimizer;
-            self.teacher
-                .update(|teacher| optimizer.step(teacher, grads, rate, &UniformRate));
-        }
-    }
-
-    fn update_by_sums(&mut self, trained: [bool; 2], sums: &GradientSums<B>, rate: f64) {
-        let [student, teacher] = trained;
-        if student {
-            let optimizer = &mut self.student_optimizer;
-            self.student
-                .update(|student| optimizer.step_by_sums(student, sums, rate, &UniformRate));
-        }
-        if teacher {
-            let optimizer = &mut self.teacher_optimizer;
-            self.teacher
-                .update(|teacher| optimizer.step_by_sums(teacher, sums, rate, &UniformRate));
-        }
     }
 }
 
@@ -230,11 +172,13 @@ pub(super) struct PhaseLearner<'t, 'a, B: TrainBackend> {
     /// The encoder that a tokenizer phase aims at; it does not move, so one copy serves all steps.
     frozen_encoder: Option<Vit<B::InnerBackend>>,
     pub(super) picks: SeededPicks,
+    /// Those of the step at hand.
+    draws: Draws,
     trainer: &'t mut Trainer<'a, B>,
 }
 
 impl<'t, 'a, B: TrainBackend> PhaseLearner<'t, 'a, B> {
-    pub(super) const fn new(
+    pub(super) fn new(
         trainer: &'t mut Trainer<'a, B>,
         phase: &'t PhasePlan,
         seed: &'t Seed,
@@ -249,16 +193,37 @@ impl<'t, 'a, B: TrainBackend> PhaseLearner<'t, 'a, B> {
             labels,
             frozen_encoder: None,
             picks,
+            draws: Draws {
+                noise: Vec::new(),
+                per_sample: 0,
+                dropout: Dropout::Off,
+            },
             trainer,
         }
     }
+}
 
-    /// The loss of one of the step's batches.
-    fn batch(&mut self, input: Vec<f32>, samples: &[usize], draws: &mut Draws) -> Batch<B> {
-        let trainer = &mut *self.trainer;
-        let x = input::on_device(input, samples.len(), &trainer.config.geometry, &trainer.device);
+impl<B: TrainBackend> Learner<B> for PhaseLearner<'_, '_, B> {
+    type Input = FixedBatch;
+
+    fn batches(&mut self, input: FixedBatch) -> Vec<(FixedBatch, f64)> {
+        let pretrain = self.trainer.context.plan.pretrain.as_ref();
+        let count = input.samples.len();
+        self.draws = self.trainer.draws(self.seed, count);
+        let size = pretrain.map_or(count, |pretrain| pretrain.batch);
+        let share = |batch: FixedBatch| {
+            let share = batch.samples.len() as f64 / count as f64;
+            (batch, share)
+        };
+        input.split(size).into_iter().map(share).collect()
+    }
+
+    fn loss(&mut self, batch: FixedBatch) -> BatchLoss<B> {
+        let (trainer, draws) = (&mut *self.trainer, &mut self.draws);
+        let FixedBatch { samples, values } = batch;
+        let x = input::on_device(values, samples.len(), &trainer.config.geometry, &trainer.device);
         match self.phase.kind {
-            PhaseKind::Encoder => trainer.encoder_batch(x, samples, self.labels.as_ref(), draws, &mut self.picks),
+            PhaseKind::Encoder => trainer.encoder_batch(x, &samples, self.labels.as_ref(), draws, &mut self.picks),
             PhaseKind::Tokenizer => {
                 let encoder = self
                     .frozen_encoder
@@ -271,81 +236,22 @@ impl<'t, 'a, B: TrainBackend> PhaseLearner<'t, 'a, B> {
         }
     }
 
-    /// The batches of a step one after another, each weighted by its share of the samples; the gradients of each are
-    /// summed, and its graph is gone before the next.
-    fn accumulate(&mut self, mut input: Vec<f32>, samples: &[usize], size: usize, rate: f64) -> StepLoss<B> {
-        let trained = self.trainer.trains(self.phase.kind);
-        let mut draws = self.trainer.draws(self.seed, samples.len());
-        let (row, mut sums) = (input.len() / samples.len(), GradientSums::default());
-        let (mut values, mut codes) = (Vec::new(), Vec::new());
-        for samples_of in samples.chunks(size) {
-            let rest = input.split_off(samples_of.len() * row);
-            let batch = self.batch(std::mem::replace(&mut input, rest), samples_of, &mut draws);
-            let share = samples_of.len() as f64 / samples.len() as f64;
-            let grads = batch.loss.mul_scalar(share).backward();
-            if trained[0] {
-                sums.add(&*self.trainer.student, &grads);
-            }
-            if trained[1] {
-                sums.add(&*self.trainer.teacher, &grads);
-            }
-            add_up(&mut values, batch.values, share);
-            codes.extend(batch.codes);
-        }
-        self.trainer.update_by_sums(trained, &sums, rate);
-        let count = self.trainer.config.codes.codes;
-        StepLoss {
-            values,
-            codes: (!codes.is_empty()).then(|| (Tensor::cat(codes, 0).inner(), count)),
-        }
+    fn trained(&mut self) -> Vec<&mut dyn Trainable<B>> {
+        vec![&mut self.trainer.student, &mut self.trainer.teacher]
     }
-}
 
-/// Adds a batch's values, weighted by its share.
-fn add_up<B: Backend>(
-    sums: &mut Vec<(&'static str, Tensor<B, 1>)>,
-    values: Vec<(&'static str, Tensor<B, 1>)>,
-    share: f64,
-) {
-    let values = values.into_iter().map(|(name, value)| (name, value.mul_scalar(share)));
-    if sums.is_empty() {
-        sums.extend(values);
-    } else {
-        for ((_, sum), (_, value)) in sums.iter_mut().zip(values) {
-            *sum = sum.clone() + value;
-        }
-    }
-}
-
-impl<B: TrainBackend> Learner<B> for PhaseLearner<'_, '_, B> {
-    type Input = Vec<f32>;
-
-    fn step(&mut self, input: Vec<f32>, rate: f64) -> Result<StepLoss<B>, TrainError> {
-        let samples = self.order.at(self.trainer.state.step);
-        let pretrain = self.trainer.context.plan.pretrain.as_ref();
-        let size = pretrain.map_or(samples.len(), |pretrain| pretrain.batch);
-        let loss = if samples.len() > size {
-            self.accumulate(input, &samples, size, rate)
-        } else {
-            let mut draws = self.trainer.draws(self.seed, samples.len());
-            let batch = self.batch(input, &samples, &mut draws);
-            let trained = self.trainer.trains(self.phase.kind);
-            self.trainer.update(trained, &batch.loss.backward(), rate);
-            let count = self.trainer.config.codes.codes;
-            StepLoss {
-                values: batch.values,
-                codes: batch.codes.map(|codes| (codes.inner(), count)),
-            }
-        };
+    fn finish_step(&mut self) -> Result<(), TrainError> {
         self.trainer.state.step += 1;
         self.trainer.state.total_steps += 1;
-        Ok(loss)
+        Ok(())
     }
 
-    fn note(&mut self, numbers: StepNumbers) -> Result<(), TrainError> {
+    fn log_step(&mut self, numbers: StepNumbers) -> Result<(), TrainError> {
         let trainer = &mut *self.trainer;
         let per_epoch = self.order.steps_per_epoch();
-        trainer.state.note(&mut trainer.log, self.phase, per_epoch, &numbers)
+        trainer
+            .state
+            .log_step(&mut trainer.log, self.phase, per_epoch, &numbers)
     }
 
     fn save(&mut self, spent: Spent) -> Result<(), TrainError> {
