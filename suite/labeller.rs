@@ -1,20 +1,20 @@
 //! Labels of hidden frames that come from the input (BEST-RQ) or also from the encoder's own layers (BiRQ), and the hiding
 //! itself: what all methods share that hide frames.
 
-use crate::plan::{Birq, Mask, Quantizer};
+use crate::plan::{Birq, Quantizer};
 use crate::train::steps::BatchLoss;
 use bridle::best_rq::{
     LayeredEncoder, MaskedModel, RandomBook, RandomQuantizer, Standard, best_rq_loss, layer_features,
 };
 use bridle::birq::{BirqConfig, BirqLabels, birq_loss};
 use bridle::distilled::{DistilledBook, two_books_loss};
-use bridle::frames::{Frames, spans};
+use bridle::frames::Frames;
 use bridle::init::Init;
 use bridle_backends::{Ops, TrainBackend};
 use bridle_seed::Seed;
 use burn::module::AutodiffModule;
 use burn::tensor::backend::Backend;
-use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
+use burn::tensor::{Int, Tensor, TensorData};
 
 /// What makes the labels.
 #[derive(Clone, Debug)]
@@ -138,38 +138,6 @@ impl<B: TrainBackend> Labeller<B> {
             }
         }
     }
-}
-
-/// Which frames of sequences of these lengths are hidden: their rows of [B * T], T being the greatest length.
-pub fn hidden_rows(mask: &Mask, lengths: &[usize], seed: &Seed) -> Vec<usize> {
-    let times = lengths.iter().copied().max().unwrap_or(0);
-    let (start, span) = (mask.start.unwrap_or(0.0), mask.span.unwrap_or(1));
-    let of = |(sample, &length): (usize, &usize)| {
-        let mut stream = seed.indexed(sample as u64).stream();
-        let hidden = spans(length, start, span, || stream.uniform_f64());
-        let rows = hidden.into_iter().enumerate().filter(|(_, hidden)| *hidden);
-        rows.map(move |(frame, _)| sample * times + frame).collect::<Vec<_>>()
-    };
-    lengths.iter().enumerate().flat_map(of).collect()
-}
-
-/// The frames with noise, of the mask's variance over that of the data, in place of those that `rows` of [B * T] name.
-pub fn with_noise<B: Backend>(
-    frames: &Frames<B>,
-    mask: &Mask,
-    rows: Tensor<B, 1, Int>,
-    standard: &Standard<B>,
-    seed: &Seed,
-) -> Frames<B> {
-    let ([batch, times, width], [count]) = (frames.x.dims(), rows.dims());
-    let deviation = mask.noise.unwrap_or(0.0).sqrt() as f32;
-    let mut stream = seed.stream();
-    let noise: Vec<f32> = (0..count * width).map(|_| deviation * stream.normal()).collect();
-    let noise = Tensor::from_data(TensorData::new(noise, [count, width]), &frames.x.device());
-    let change = standard.undo(noise) - frames.rows(rows.clone());
-    let x = frames.x.clone().reshape([batch * times, width]);
-    let x = x.select_assign(0, rows, change, IndexingUpdateOp::Add);
-    frames.with(x.reshape([batch, times, width]))
 }
 
 /// -ln(-ln U) for each hidden frame and code, [M, K].

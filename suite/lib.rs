@@ -3,10 +3,9 @@
 //! ```text
 //! cli -> request -> plan     what was asked for, with every value resolved
 //! command                    one file for each command
-//! model, input, labels       from the plan to sizes, from samples to batches, from the tokenizer to codes
+//! model, data                from the plan to sizes, from samples to batches
 //! model_file                 weights of an encoder with what they are, for exchange
 //! train                      the one loop over optimizer steps, rates, and the phases of pretraining
-//! masked, labeller           those of methods that hide frames
 //! speech                     the same for sequences of any length, and their transcripts
 //! protocol                   how a frozen encoder is judged
 //! identity, checkpoint       a run's name, place and record; what it needs to go on
@@ -20,16 +19,14 @@ pub mod bench;
 pub mod checkpoint;
 pub mod cli;
 pub mod command;
+pub mod data;
 pub mod error;
 pub mod estimate;
 pub mod exit;
 pub mod identity;
-pub mod input;
 pub mod interrupt;
 pub mod labeller;
-pub mod labels;
 pub mod machine;
-pub mod masked;
 pub mod metrics_log;
 pub mod model;
 pub mod model_file;

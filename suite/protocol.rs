@@ -10,7 +10,7 @@ pub mod knn;
 pub mod linear_probe;
 mod scale;
 
-use crate::input;
+use crate::data::fixed;
 use crate::interrupt::Interrupt;
 use crate::plan::{Plan, Protocol};
 use crate::progress::TerminalProgress;
@@ -84,7 +84,7 @@ impl<B: TrainBackend> Subject<'_, B> {
             self.progress.start("features of test views", self.test.len() as u64);
             let mut values = Vec::with_capacity(self.test.len() * self.encoder.dim());
             for &sample in self.test {
-                let x = input::test_views(self.dataset, sample, clips, self.encoder.geometry(), self.device)?;
+                let x = fixed::test_views(self.dataset, sample, clips, self.encoder.geometry(), self.device)?;
                 values.extend(self.encoder.features(x).mean_dim(0).into_data().iter::<f32>());
                 self.progress.advance(1);
             }
@@ -240,7 +240,7 @@ pub fn features<B: Ops>(
     progress.start("features", samples.len() as u64);
     let mut values = Vec::with_capacity(samples.len() * encoder.dim());
     for samples in samples.chunks(batch) {
-        let x = input::batch(dataset, samples, encoder.geometry(), device)?;
+        let x = fixed::batch(dataset, samples, encoder.geometry(), device)?;
         values.extend(encoder.features(x).into_data().iter::<f32>());
         progress.advance(samples.len() as u64);
     }

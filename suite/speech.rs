@@ -10,7 +10,6 @@
 //! ```
 
 pub mod augment;
-pub mod batches;
 pub mod check;
 pub mod decode;
 pub mod labels;

@@ -1,6 +1,6 @@
 //! AdamW (arXiv 1711.05101) over named parameters, with a rate and a decay of each parameter's own.
 
-use crate::weights::{Path, Values, Weights};
+use crate::weights::{self, Path, Values, Weights, WeightsError};
 use bridle_backends::Ops;
 use bridle_backends::kernel::{AdamWFactors, AdamWState};
 use burn::module::{AutodiffModule, Module, ModuleMapper, ModuleVisitor, Param};
@@ -27,17 +27,61 @@ pub struct AdamWConfig {
 #[derive(Clone, Debug)]
 pub struct Trained<B: AutodiffBackend, M, G = UniformRate> {
     module: Option<M>,
-    optimizer: AdamW<B>,
+    /// Its optimizer.
+    pub optimizer: AdamW<B>,
     groups: G,
 }
 
-/// What an optimizer step needs of a module, whatever its type.
+/// A module in training, whatever its type: its updates, and what a checkpoint keeps of it.
 pub trait Trainable<B: AutodiffBackend> {
     /// Moves the gradients of its parameters from a backward pass into `sums`.
     fn take_gradients(&self, grads: &mut B::Gradients, sums: &mut Gradients<B>);
 
     /// Moves the parameters that have a gradient; without any gradient there is no step.
     fn update(&mut self, grads: Gradients<B>, rate: f64);
+
+    /// The module's weights.
+    fn weights(&self) -> Weights;
+
+    /// Takes saved weights.
+    ///
+    /// # Errors
+    /// If they do not fit.
+    fn load_weights(&mut self, saved: &Weights) -> Result<(), WeightsError>;
+
+    /// Its optimizer; None for a module that only a checkpoint needs.
+    fn optimizer(&mut self) -> Option<&mut AdamW<B>>;
+}
+
+/// A module beside those that are trained: no gradient moves it, but a checkpoint keeps it.
+#[derive(Clone, Debug)]
+pub struct Frozen<M>(pub M);
+
+impl<B: AutodiffBackend, M: Module<B>> Trainable<B> for Frozen<M> {
+    fn take_gradients(&self, _: &mut B::Gradients, _: &mut Gradients<B>) {}
+
+    fn update(&mut self, _: Gradients<B>, _: f64) {}
+
+    fn weights(&self) -> Weights {
+        weights::collect(&self.0)
+    }
+
+    fn load_weights(&mut self, saved: &Weights) -> Result<(), WeightsError> {
+        self.0 = weights::load(self.0.clone(), saved)?;
+        Ok(())
+    }
+
+    fn optimizer(&mut self) -> Option<&mut AdamW<B>> {
+        None
+    }
+}
+
+impl<M> Deref for Frozen<M> {
+    type Target = M;
+
+    fn deref(&self) -> &M {
+        &self.0
+    }
 }
 
 impl<B: AutodiffBackend<InnerBackend: Ops>, M> Trained<B, M> {
@@ -57,21 +101,6 @@ impl<B: AutodiffBackend<InnerBackend: Ops>, M, G> Trained<B, M, G> {
         }
     }
 
-    /// The optimizer.
-    pub const fn optimizer(&self) -> &AdamW<B> {
-        &self.optimizer
-    }
-
-    /// Drops the moments: the next step is the first one again.
-    pub fn restart_optimizer(&mut self) {
-        self.optimizer = AdamW::new(self.optimizer.config);
-    }
-
-    /// Takes saved moments after `steps` steps.
-    pub fn load_optimizer(&mut self, saved: &Weights, steps: u64, device: &B::Device) {
-        self.optimizer = AdamW::load(self.optimizer.config, saved, steps, device);
-    }
-
     /// The module as its last step left it.
     pub fn into_inner(self) -> M {
         self.module.expect(GONE)
@@ -88,6 +117,19 @@ impl<B: AutodiffBackend<InnerBackend: Ops>, M: AutodiffModule<B>, G: ParameterGr
     fn update(&mut self, grads: Gradients<B>, rate: f64) {
         let module = self.module.take().expect(GONE);
         self.module = Some(self.optimizer.update(module, grads, rate, &self.groups));
+    }
+
+    fn weights(&self) -> Weights {
+        weights::collect(&**self)
+    }
+
+    fn load_weights(&mut self, saved: &Weights) -> Result<(), WeightsError> {
+        **self = weights::load((**self).clone(), saved)?;
+        Ok(())
+    }
+
+    fn optimizer(&mut self) -> Option<&mut AdamW<B>> {
+        Some(&mut self.optimizer)
     }
 }
 
@@ -201,8 +243,13 @@ impl<B: AutodiffBackend<InnerBackend: Ops>> AdamW<B> {
         Weights::from_iter(named)
     }
 
-    /// Takes up saved moments after `steps` steps. Names that are no moments are left out.
-    pub fn load(config: AdamWConfig, saved: &Weights, steps: u64, device: &B::Device) -> Self {
+    /// Drops the moments: the next step is the first one again.
+    pub fn restart(&mut self) {
+        (self.moments, self.steps) = (BTreeMap::new(), 0);
+    }
+
+    /// Takes saved moments after `steps` steps. Names that are no moments are left out.
+    pub fn load(&mut self, saved: &Weights, steps: u64, device: &B::Device) {
         let tensor =
             |values: &Values| Tensor::from_data(TensorData::new(values.data.clone(), [values.data.len()]), device);
         let moments = saved.iter().filter_map(|(name, first)| {
@@ -216,11 +263,7 @@ impl<B: AutodiffBackend<InnerBackend: Ops>> AdamW<B> {
                 },
             ))
         });
-        Self {
-            config,
-            moments: moments.collect(),
-            steps,
-        }
+        (self.moments, self.steps) = (moments.collect(), steps);
     }
 }
 

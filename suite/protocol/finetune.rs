@@ -7,7 +7,7 @@
 use super::augment::{Augment, Augmented};
 use super::{Outcome, Subject};
 use crate::checkpoint;
-use crate::input::{self, Order};
+use crate::data::{Order, fixed};
 use crate::metrics_log::{LogError, MetricsLog};
 use crate::plan::{Finetune, FinetuneLoss, Roll, Sampler};
 use crate::train::TrainError;
@@ -29,7 +29,6 @@ use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 
 /// The name of its steps, told and logged.
 const PHASE: &str = "finetune";
@@ -127,7 +126,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
         {
             *model = weights::load((*model).clone(), &strip_prefix(&saved, "model."))?;
             let moments = strip_prefix(&saved, "optimizer.");
-            model.load_optimizer(&moments, found.optimizer_steps, subject.device);
+            model.optimizer.load(&moments, found.optimizer_steps, subject.device);
             state = found;
             subject
                 .progress
@@ -176,14 +175,14 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
     }
 
     /// The training samples in their order: every one once an epoch, or drawn by weight.
-    fn order(&self) -> Order<'a> {
+    fn order(&self) -> Order {
         let seed = self.seed.child("order");
         let train = self.subject.train;
         match self.values.sampler {
-            Sampler::Shuffle => Order::new(train, self.values.batch, seed),
+            Sampler::Shuffle => Order::shuffled(train, self.values.batch, seed),
             Sampler::Weighted => Order::weighted(
                 train,
-                sampling_weights(self.subject.dataset, train),
+                &sampling_weights(self.subject.dataset, train),
                 self.values.epoch_samples.unwrap_or(train.len()),
                 self.values.batch,
                 seed,
@@ -192,7 +191,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
     }
 
     /// Makes the augmented inputs and targets of a step's samples, on any thread.
-    fn inputs(&self, order: Order<'a>) -> impl Fn(u64) -> Result<Augmented, DataError> + Send + Sync + use<'a, B> {
+    fn inputs(&self, order: Order) -> impl Fn(u64) -> Result<Augmented, DataError> + Send + Sync + use<'a, B> {
         let (plan, dataset) = (self.subject.plan, self.subject.dataset);
         let augment = Augment {
             values: self.values,
@@ -204,12 +203,10 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
                 .as_ref()
                 .is_some_and(|augment| augment.roll == Roll::Uniform),
         };
-        let (seed, order) = (self.seed.child("augment"), Mutex::new(order));
+        let seed = self.seed.child("augment");
         move |step| {
-            // nothing that can panic runs under the lock
-            let samples = order.lock().unwrap_or_else(PoisonError::into_inner).at(step);
             let (mut values, mut targets) = (Vec::new(), Vec::new());
-            for (place, &sample) in samples.iter().enumerate() {
+            for (place, sample) in order.at(step).into_iter().enumerate() {
                 let drawn = augment.sample(sample, &seed.indexed(step).indexed(place as u64))?;
                 values.extend(drawn.values);
                 targets.extend(drawn.targets);
@@ -222,7 +219,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
     fn batch_loss(&self, batch: Augmented) -> Tensor<B, 1> {
         let subject = self.subject;
         let samples = batch.targets.len() / subject.classes();
-        let x = input::on_device(batch.values, samples, subject.encoder.geometry(), subject.device);
+        let x = fixed::on_device(batch.values, samples, subject.encoder.geometry(), subject.device);
         let targets = TensorData::new(batch.targets, [samples, subject.classes()]);
         let targets: Tensor<B, 2> = Tensor::from_data(targets, subject.device);
         let logits = self.model.logits(x, &self.dropped(samples));
@@ -283,7 +280,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
         let clips = subject.plan.test_clips();
         if clips > 1 {
             for &sample in subject.test {
-                let x = input::test_views(
+                let x = fixed::test_views(
                     subject.dataset,
                     sample,
                     clips,
@@ -302,7 +299,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
             return Ok(scores);
         }
         for samples in subject.test.chunks(self.values.batch) {
-            let x = input::batch(subject.dataset, samples, subject.encoder.geometry(), subject.device)?;
+            let x = fixed::batch(subject.dataset, samples, subject.encoder.geometry(), subject.device)?;
             scores.extend(model.logits(x, &Dropped::default()).into_data().iter::<f32>());
             subject.progress.advance(samples.len() as u64);
         }
@@ -336,9 +333,9 @@ impl<B: TrainBackend> Learner<B> for Training<'_, '_, B> {
 
     fn save(&mut self, spent: Spent) -> Result<(), TrainError> {
         self.state.seconds += spent.seconds;
-        self.state.optimizer_steps = self.model.optimizer().steps();
+        self.state.optimizer_steps = self.model.optimizer.steps();
         let mut weights = with_prefix("model.", weights::collect(&*self.model));
-        weights.extend(with_prefix("optimizer.", self.model.optimizer().save()));
+        weights.extend(with_prefix("optimizer.", self.model.optimizer.save()));
         checkpoint::save(&self.folder, self.state.step, &weights, &self.state)?;
         Ok(())
     }

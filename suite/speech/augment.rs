@@ -1,7 +1,7 @@
 //! Training with transcripts looks at an utterance in another way each time: its mel axis warped, bands and spans of frames
 //! left out (Park et al. 2019; Jaitly and Hinton 2013).
 
-use super::batches::Stacked;
+use crate::data::UtteranceBatch as Stacked;
 use super::plan::CtcTraining;
 use bridle::frames::spans;
 use bridle_seed::Seed;

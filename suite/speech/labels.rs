@@ -1,6 +1,7 @@
 //! The codes of all training frames of a data set of speech, and what they say.
 
-use super::batches::{Stacked, length};
+use crate::data::utterances::{UtteranceBatch as Stacked, length};
+use crate::data::valid_rows;
 use super::plan::SpeechPlan;
 use crate::progress::TerminalProgress;
 use bridle::codebook::index_rows;
@@ -39,14 +40,6 @@ pub struct EarlierFrameLabels {
 pub fn padded<B: Backend>(input: &Stacked, plan: &SpeechPlan, device: &B::Device) -> (Frames<B>, Tensor<B, 1, Int>) {
     let frames = Frames::new(&input.values, &input.lengths, plan.width(), plan.model.window, device);
     (frames, index_rows(&valid_rows(&input.lengths), device))
-}
-
-/// The rows of [B * T] that are no padding, T being the greatest length.
-pub fn valid_rows(lengths: &[usize]) -> Vec<usize> {
-    let times = lengths.iter().copied().max().unwrap_or(0);
-    let rows = lengths.iter().enumerate();
-    rows.flat_map(|(sample, &length)| sample * times..sample * times + length)
-        .collect()
 }
 
 impl FrameLabels {

@@ -8,18 +8,23 @@
 //! bridle   encoder-1, tokenizer-1, encoder-2, ..   codes of the cold start, then of the trained tokenizer
 //! ```
 
-use super::batches::{Batches, Stacked};
-use super::labels::{EarlierFrameLabels, FrameLabels, padded, valid_rows};
+use crate::data::utterances::UtteranceBatch as Stacked;
+use crate::data::{TrainingData as _, Utterances, valid_rows};
+use super::labels::{EarlierFrameLabels, FrameLabels, padded};
 use super::plan::{Projection, SpeechPlan};
 use super::{model, refine};
 use crate::checkpoint;
 use crate::interrupt::Interrupt;
-use crate::labeller::{Labeller, hidden_rows, with_noise};
+use crate::labeller::Labeller;
+use crate::train::method::masked::{hidden_rows, with_noise};
+use crate::train::schedule::Schedule;
 use crate::metrics_log::MetricsLog;
 use crate::plan::{Method, PhaseKind, PhasePlan, Pretrain, Quantizer};
 use crate::progress::TerminalProgress;
 use crate::train::steps::{BatchLoss, LOG_EVERY, Learner, Spent, StepNumbers, Steps};
-use crate::train::{RESTART_EVERY, State, TrainError, adamw, schedule, summary};
+use crate::train::method::bridle::RESTART_EVERY;
+use crate::train::phases::summary;
+use crate::train::{State, TrainError, adamw};
 use bridle::best_rq::{LayeredEncoder, MaskedModel, layer_features};
 use bridle::codebook::{SeededPicks, index_rows};
 use bridle::conformer::Conformer;
@@ -39,7 +44,6 @@ use bridle_tasks::{DataError, SpeechSet};
 use burn::module::AutodiffModule;
 use burn::tensor::{Tensor, TensorData};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// The checkpoint's name for the labels of an earlier phase.
@@ -163,22 +167,23 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
             self.first = Some(weights::load(first, &strip_prefix(&saved, "first."))?);
             *self.model = self.second_model();
         }
-        let ([student, teacher], device) = (state.optimizer_steps, &self.device);
+        let steps = |place: usize| state.optimizer_steps.get(place).copied().unwrap_or(0);
+        let (student, teacher, device) = (steps(0), steps(1), &self.device);
         *self.model = weights::load((*self.model).clone(), &strip_prefix(&saved, "student."))?;
         let moments = strip_prefix(&saved, "student_optimizer.");
-        self.model.load_optimizer(&moments, student, device);
+        self.model.optimizer.load(&moments, student, device);
         let moments = strip_prefix(&saved, "teacher_optimizer.");
         if let Some(own) = &mut self.teacher {
             **own = weights::load((**own).clone(), &strip_prefix(&saved, "teacher."))?;
             own.tokenizer.quantizer.set_started(state.started);
-            own.load_optimizer(&moments, teacher, device);
+            own.optimizer.load(&moments, teacher, device);
         }
         if let Some(random) = self.labeller.as_mut().and_then(Labeller::random_mut) {
             *random = weights::load(random.clone(), &strip_prefix(&saved, "labels."))?;
         }
         if let Some(book) = &mut self.second {
             **book = weights::load((**book).clone(), &strip_prefix(&saved, "second_book."))?;
-            book.load_optimizer(&moments, teacher, device);
+            book.optimizer.load(&moments, teacher, device);
         }
         self.state = state;
         Ok(())
@@ -207,30 +212,25 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
             PhaseKind::Tokenizer => None,
             _ => Some(self.labels(&phase, &mut picks)?),
         };
-        let batches = Batches::new(
-            self.context.set,
+        let order = Utterances::new(self.context.set, self.context.plan).order(
             self.context.train,
             self.pretrain.batch,
             seed.child("order"),
         );
-        let (per_epoch, batch) = (batches.steps_per_epoch(), batches.batch());
+        let (per_epoch, batch) = (order.steps_per_epoch(), order.batch());
         let steps = per_epoch * phase.length.epochs as u64;
         let loop_over = Steps {
             phase: &phase.name,
             range: self.state.step..steps,
             per_epoch,
-            schedule: schedule(&phase),
+            schedule: Schedule::of(&phase.length),
             folder: self.context.folder,
             checkpoint_every: self.context.checkpoint_every,
             interrupt: self.context.interrupt,
             progress: self.context.progress,
         };
-        let (set, batches) = (self.context.set, Mutex::new(batches));
-        let inputs = move |step| -> Result<Stacked, DataError> {
-            // nothing that can panic runs under the lock
-            let utterances = batches.lock().unwrap_or_else(PoisonError::into_inner).at(step);
-            Stacked::read(set, utterances)
-        };
+        let set = self.context.set;
+        let inputs = move |step| Stacked::read(set, order.at(step));
         let mut learner = PhaseLearner {
             phase: &phase,
             seed: &seed,
@@ -368,9 +368,9 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
             self.first = Some(self.model.encoder.clone());
             *self.model = self.second_model();
         }
-        self.model.restart_optimizer();
-        self.teacher.as_mut().map(Trained::restart_optimizer);
-        self.second.as_mut().map(Trained::restart_optimizer);
+        self.model.optimizer.restart();
+        self.teacher.as_mut().map(|teacher| teacher.optimizer.restart());
+        self.second.as_mut().map(|book| book.optimizer.restart());
         self.save()
     }
 
@@ -386,8 +386,8 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
             Some(Labeller::Birq(..)) | None => Weights::default(),
         };
         let (teacher, second) = (self.teacher.as_ref(), self.second.as_ref());
-        let moments = teacher.map(|teacher| teacher.optimizer().save());
-        let moments = moments.or_else(|| second.map(|book| book.optimizer().save()));
+        let moments = teacher.map(|teacher| teacher.optimizer.save());
+        let moments = moments.or_else(|| second.map(|book| book.optimizer.save()));
         let parts = [
             ("student.", weights::collect(&*self.model)),
             (
@@ -400,7 +400,7 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
                 second.map(|book| weights::collect(&**book)).unwrap_or_default(),
             ),
             ("first.", self.first.as_ref().map(weights::collect).unwrap_or_default()),
-            ("student_optimizer.", self.model.optimizer().save()),
+            ("student_optimizer.", self.model.optimizer.save()),
             ("teacher_optimizer.", moments.unwrap_or_default()),
         ];
         let parts = parts.into_iter();
@@ -413,10 +413,10 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
     fn save(&mut self) -> Result<(), TrainError> {
         let quantizer = self.teacher.as_ref().map(|teacher| &teacher.tokenizer.quantizer);
         self.state.started = quantizer.is_some_and(|quantizer| quantizer.is_started());
-        let steps = |teacher: &Trained<B, FrameTeacher<B>>| teacher.optimizer().steps();
+        let steps = |teacher: &Trained<B, FrameTeacher<B>>| teacher.optimizer.steps();
         let teacher = self.teacher.as_ref().map(steps);
-        let teacher = teacher.or_else(|| self.second.as_ref().map(|book| book.optimizer().steps()));
-        self.state.optimizer_steps = [self.model.optimizer().steps(), teacher.unwrap_or(0)];
+        let teacher = teacher.or_else(|| self.second.as_ref().map(|book| book.optimizer.steps()));
+        self.state.optimizer_steps = vec![self.model.optimizer.steps(), teacher.unwrap_or(0)];
         let steps = self.state.total_steps;
         checkpoint::save(self.context.folder, steps, &self.weights(), &self.state)?;
         Ok(())

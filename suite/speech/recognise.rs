@@ -3,7 +3,8 @@
 //! once, with the weights of the last step.
 
 use super::augment::augment;
-use super::batches::{Batches, Stacked, length};
+use crate::data::utterances::{UtteranceBatch as Stacked, length};
+use crate::data::{TrainingData as _, Utterances};
 use super::labels::padded;
 use super::model;
 use super::plan::{CtcTraining, SpeechPlan};
@@ -34,7 +35,6 @@ use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Encoder and linear layer.
@@ -166,7 +166,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
         if let Some((saved, found)) = saved.filter(|(_, found)| found.data == state.data) {
             *model = weights::load((*model).clone(), &strip_prefix(&saved, "model."))?;
             let moments = strip_prefix(&saved, "optimizer.");
-            model.load_optimizer(&moments, found.optimizer_steps, subject.device);
+            model.optimizer.load(&moments, found.optimizer_steps, subject.device);
             state = found;
             let told = format!("{phase}: goes on after step {}", state.step);
             subject.progress.say(&told);
@@ -196,8 +196,8 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
     fn run(&mut self) -> Result<(), TrainError> {
         let values = self.values;
         let (set, seed) = (self.subject.set, self.seed.child("order"));
-        let batches = Batches::new(set, &self.drawn, values.batch, seed);
-        let per_epoch = batches.steps_per_epoch();
+        let order = Utterances::new(set, self.subject.plan).order(&self.drawn, values.batch, seed);
+        let per_epoch = order.steps_per_epoch();
         let steps = per_epoch * values.epochs as u64;
         self.frozen_steps = match self.protocol {
             Protocol::Finetune => per_epoch * values.head_epochs.unwrap_or(0) as u64,
@@ -218,11 +218,9 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
             interrupt: self.subject.interrupt,
             progress: self.subject.progress,
         };
-        let (batches, seed) = (Mutex::new(batches), self.seed.child("augment"));
+        let seed = self.seed.child("augment");
         loop_over.run(self, move |step| {
-            // nothing that can panic runs under the lock
-            let utterances = batches.lock().unwrap_or_else(PoisonError::into_inner).at(step);
-            let mut input = Stacked::read(set, utterances)?;
+            let mut input = Stacked::read(set, order.at(step))?;
             augment(&mut input, values, set.input_spec().mels, &seed.indexed(step));
             Ok(input)
         })?;
@@ -330,9 +328,9 @@ impl<B: TrainBackend> Learner<B> for Training<'_, '_, B> {
     }
 
     fn save(&mut self, _spent: Spent) -> Result<(), TrainError> {
-        self.state.optimizer_steps = self.model.optimizer().steps();
+        self.state.optimizer_steps = self.model.optimizer.steps();
         let mut weights = with_prefix("model.", weights::collect(&*self.model));
-        weights.extend(with_prefix("optimizer.", self.model.optimizer().save()));
+        weights.extend(with_prefix("optimizer.", self.model.optimizer.save()));
         checkpoint::save(&self.folder, self.state.step, &weights, &self.state)?;
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Labels made better than random ones: a projection from the principal components of the frames, codes moved to the
 //! centroids of their frames (arXiv 2606.30671), and clusters of an encoder's own features (HuBERT's second iteration).
 
-use super::batches::Stacked;
+use crate::data::UtteranceBatch as Stacked;
 use super::labels::padded;
 use super::plan::{Relabel, SpeechPlan};
 use bridle::best_rq::{LayeredEncoder, RandomQuantizer, layer_features};

@@ -5,7 +5,8 @@ use super::plan::SpeechPlan;
 use super::pretrain::{Context, SpeechTrainer};
 use super::recognise::{Recognised, Subject, recognise};
 use super::request::SpeechRun;
-use super::{batches, model};
+use super::model;
+use crate::data::utterances;
 use crate::checkpoint;
 use crate::command::table;
 use crate::error::{Failure, Result};
@@ -373,7 +374,7 @@ fn details(found: &Recognised, set: &SpeechSet, test: &[usize]) -> Map<String, s
     let too_fast = |index: &&usize| {
         let text = &set.utterances[**index].text;
         let needed = found.symbols.frames_needed(text).unwrap_or_else(|| least_frames(text));
-        needed > batches::length(set, **index)
+        needed > utterances::length(set, **index)
     };
     let unknown = |index: &&usize| found.symbols.encode(&set.utterances[**index].text).is_none();
     let (first, last) = found.loss;

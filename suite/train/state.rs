@@ -28,8 +28,8 @@ pub struct State {
     pub total_steps: u64,
     /// Whether the quantizer's codebooks have started.
     pub(crate) started: bool,
-    /// Steps that the student's and the teacher's optimizer took in the phase at hand.
-    pub(crate) optimizer_steps: [u64; 2],
+    /// Steps that each optimizer took in the phase at hand: the student's first.
+    pub(crate) optimizer_steps: Vec<u64>,
     /// First and last loss of the phase at hand.
     pub(crate) loss: Option<(f64, f64)>,
     /// The curve of the phase at hand.

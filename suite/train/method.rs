@@ -1,0 +1,163 @@
+//! What a pretraining method is to the driver of phases: its model, its labels, its loss.
+
+pub mod best_rq;
+pub mod birq;
+pub mod bridle;
+pub mod masked;
+
+use super::labels::{LabelRequest, Labels};
+use super::steps::BatchLoss;
+use super::{Context, TrainError, adamw};
+use crate::data::TrainingData;
+use crate::plan::PhasePlan;
+use ::bridle::codebook::SeededPicks;
+use ::bridle::init::Init;
+use ::bridle::optimizer::{AdamWConfig, Trainable};
+use ::bridle::quantizer::AnyQuantizer;
+use bridle_backends::TrainBackend;
+use bridle_seed::Seed;
+
+/// A method of pretraining on data of kind `D`. The driver in [`super::phases`] calls it, for each phase:
+/// `begin_phase`, `make_labels` if it `keeps_labels`, then for each step `begin_step`, `loss` of each batch,
+/// `finish_step`; at the end `make_labels` for their statistics, and `end_phase`.
+pub trait Method<B: TrainBackend, D: TrainingData>: Sized {
+    /// First weights; for phase `phase`, if a checkpoint is to be loaded that was written in it.
+    ///
+    /// # Errors
+    /// If a sample cannot be read.
+    fn new(start: &Start<'_, B, D>, phase: usize) -> Result<Self, TrainError>;
+
+    /// All that is trained or kept in checkpoints.
+    fn parts(&mut self) -> Vec<Part<'_, B>>;
+
+    /// The quantizer that learns, whose start a checkpoint notes.
+    fn quantizer(&mut self) -> Option<&mut AnyQuantizer<B>> {
+        None
+    }
+
+    /// Prepares a phase before its first step; not called when a run resumes within it.
+    fn begin_phase(&mut self, _phase: &Phase<'_, D>) {}
+
+    /// Whether a phase trains on labels that are made before it, once for all its steps.
+    fn keeps_labels(&self, _phase: &Phase<'_, D>) -> bool {
+        false
+    }
+
+    /// The labels of all training samples, as this phase's.
+    ///
+    /// # Errors
+    /// If a sample cannot be read any more.
+    fn make_labels(&mut self, phase: &Phase<'_, D>) -> Result<Labels, TrainError>;
+
+    /// Draws what all batches of step `step` share; they have so many samples.
+    fn begin_step(&mut self, _phase: &Phase<'_, D>, _step: u64, _samples: usize) {}
+
+    /// The loss of one batch of step `step`, given the labels that were made before the phase, if any.
+    fn loss(&mut self, phase: &Phase<'_, D>, step: u64, batch: D::Batch, labels: Option<&Labels>) -> BatchLoss<B>;
+
+    /// Does what is due after so many steps of the phase.
+    ///
+    /// # Errors
+    /// If a sample cannot be read any more.
+    fn finish_step(&mut self, _phase: &Phase<'_, D>, _done: u64) -> Result<(), TrainError> {
+        Ok(())
+    }
+
+    /// Ends a phase, after its labels were counted.
+    fn end_phase(&mut self, _phase: &Phase<'_, D>) {}
+
+    /// What pretraining is for.
+    fn into_encoder(self) -> D::Encoder<B>;
+}
+
+/// What a method is made from.
+pub struct Start<'a, B: TrainBackend, D> {
+    /// Plan, data, seed.
+    pub context: &'a Context<'a, D>,
+    /// Where first weights are drawn.
+    pub init: Init<B>,
+}
+
+impl<B: TrainBackend, D> Start<'_, B, D> {
+    /// The optimizer's constants.
+    pub fn adamw(&self) -> AdamWConfig {
+        adamw(self.context.pretrain())
+    }
+}
+
+/// A part of a method's model, by its name in checkpoints.
+pub struct Part<'m, B: TrainBackend> {
+    /// Before the names of its weights.
+    pub name: &'static str,
+    /// Before the names of its optimizer's moments.
+    pub optimizer: &'static str,
+    /// The part.
+    pub module: &'m mut dyn Trainable<B>,
+}
+
+impl<'m, B: TrainBackend> Part<'m, B> {
+    /// What mainly learns: the encoder and what predicts labels.
+    pub fn student(module: &'m mut dyn Trainable<B>) -> Self {
+        Self {
+            name: "student.",
+            optimizer: "student_optimizer.",
+            module,
+        }
+    }
+
+    /// What makes labels and learns too.
+    pub fn teacher(name: &'static str, module: &'m mut dyn Trainable<B>) -> Self {
+        Self {
+            name,
+            optimizer: "teacher_optimizer.",
+            module,
+        }
+    }
+
+    /// What no gradient moves.
+    pub fn frozen(name: &'static str, module: &'m mut dyn Trainable<B>) -> Self {
+        Self {
+            name,
+            optimizer: "",
+            module,
+        }
+    }
+}
+
+/// One phase on its way.
+pub struct Phase<'a, D> {
+    /// Plan, data, seed.
+    pub context: &'a Context<'a, D>,
+    /// Its name, kind, length.
+    pub plan: PhasePlan,
+    /// Its place among all phases, from 0.
+    pub index: usize,
+    /// Its seed.
+    pub seed: Seed,
+    /// All its steps.
+    pub steps: u64,
+    /// The samples of its first step.
+    pub first: Vec<usize>,
+}
+
+impl<D: TrainingData> Phase<'_, D> {
+    /// What picks first codes and restarted ones.
+    pub fn picks(&self) -> SeededPicks {
+        SeededPicks(self.seed.child("picks"))
+    }
+
+    /// Where step `step` draws what `name` says.
+    pub fn draws(&self, name: &str, step: u64) -> Seed {
+        self.seed.child(name).indexed(step)
+    }
+
+    /// All training samples, to be labelled.
+    pub fn label_request(&self) -> LabelRequest<'_, D> {
+        LabelRequest {
+            data: self.context.data,
+            samples: self.context.train,
+            batch: self.context.pretrain().batch,
+            progress: self.context.progress,
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! BRIDLE over patches: encoder and tokenizer phases in turn (`bridle`), or both in the same steps
+//! (`bridle-joint`).
+
+use super::{Method, Part, Phase, Start};
+use crate::data::{Fixed, FixedBatch, TrainingData as _};
+use crate::model;
+use crate::plan::{ColdStartPosition, MaskKind, PhaseKind};
+use crate::train::TrainError;
+use crate::train::labels::Labels;
+use crate::train::steps::{BatchLoss, LOG_EVERY};
+use bridle::codebook::SeededPicks;
+use bridle::encoder::Vit;
+use bridle::init::Init;
+use bridle::mask::{Mask, MaskRows};
+use bridle::optimizer::Trained;
+use bridle::pretrain::{ModelConfig, Student, Teacher, TokenizerLoss, encoder_loss, labels, tokenizer_loss};
+use bridle::quantizer::{AnyQuantizer, Mode, Quantizer};
+use bridle::swin::Dropout;
+use bridle::tokenizer::Source;
+use bridle::weights;
+use bridle_backends::TrainBackend;
+use bridle_seed::Seed;
+use burn::module::AutodiffModule;
+use burn::tensor::{Int, Tensor};
+
+/// A quantizer that restarts by usage does so after this many steps.
+pub(crate) const RESTART_EVERY: u64 = 100;
+
+/// Encoder and decoder, tokenizer and estimator.
+pub struct Bridle<B: TrainBackend> {
+    config: ModelConfig,
+    student: Trained<B, Student<B>>,
+    teacher: Trained<B, Teacher<B>>,
+    /// The encoder that a tokenizer phase aims at; it does not move, so one copy serves all steps.
+    frozen_encoder: Option<Vit<B::InnerBackend>>,
+    draws: Draws,
+    device: B::Device,
+}
+
+/// What a step draws, handed out to its batches in order: the same for one batch as for several.
+struct Draws {
+    /// Of each sample that is left, the noise that its mask comes from.
+    noise: Vec<f32>,
+    /// Numbers of a sample.
+    per_sample: usize,
+    dropout: Dropout,
+}
+
+impl Draws {
+    fn noise(&mut self, samples: usize) -> Vec<f32> {
+        let rest = self.noise.split_off(samples * self.per_sample);
+        std::mem::replace(&mut self.noise, rest)
+    }
+}
+
+impl<'d, B: TrainBackend> Method<B, Fixed<'d>> for Bridle<B> {
+    fn new(start: &Start<'_, B, Fixed<'d>>, _phase: usize) -> Result<Self, TrainError> {
+        let config = model::config(start.context.plan).expect("a plan of BRIDLE has all sizes");
+        let student = Student::new(&config, &start.init.child("student"));
+        let teacher = Teacher::new(&config, &start.init.child("teacher"));
+        let teacher = teacher.expect("the plan names a registered quantizer");
+        Ok(Self {
+            config,
+            student: Trained::new(student, start.adamw()),
+            teacher: Trained::new(teacher, start.adamw()),
+            frozen_encoder: None,
+            draws: Draws {
+                noise: Vec::new(),
+                per_sample: 0,
+                dropout: Dropout::Off,
+            },
+            device: start.init.device.clone(),
+        })
+    }
+
+    fn parts(&mut self) -> Vec<Part<'_, B>> {
+        vec![
+            Part::student(&mut self.student),
+            Part::teacher("teacher.", &mut self.teacher),
+        ]
+    }
+
+    fn quantizer(&mut self) -> Option<&mut AnyQuantizer<B>> {
+        Some(&mut self.teacher.tokenizer.quantizer)
+    }
+
+    fn begin_phase(&mut self, phase: &Phase<'_, Fixed<'d>>) {
+        if phase.plan.kind == PhaseKind::Tokenizer {
+            self.teacher.tokenizer.quantizer = fresh_quantizer(phase, &self.config, &self.device);
+        }
+    }
+
+    /// Not where labels depend on each step: on its mask (video), or on views that it draws.
+    fn keeps_labels(&self, phase: &Phase<'_, Fixed<'d>>) -> bool {
+        let fixed = !self.config.geometry.is_video() && !phase.context.data.varies();
+        phase.plan.kind == PhaseKind::Encoder && fixed
+    }
+
+    fn make_labels(&mut self, phase: &Phase<'_, Fixed<'d>>) -> Result<Labels, TrainError> {
+        let (data, source, mut picks) = (phase.context.data, source(phase), phase.picks());
+        let mut tokenizer = self.teacher.tokenizer.valid();
+        if !tokenizer.quantizer.is_started() {
+            // codebooks start on the batch that is trained on first
+            let x = data.inputs(data.read(phase.first.clone())?, &self.device);
+            tokenizer.codes(x, source, &mut picks);
+        }
+        let books = tokenizer.quantizer.codebooks().iter();
+        let sizes: Vec<usize> = books.map(|book| book.usage.dims()[0]).collect();
+        let labels = Labels::collect(&phase.label_request(), &sizes, |batch| {
+            let codes = tokenizer.codes(data.inputs(batch, &self.device), source, &mut picks);
+            let [samples, tokens, levels] = codes.dims();
+            codes.reshape([samples * tokens, levels])
+        })?;
+        take_codebooks(&mut self.teacher.tokenizer.quantizer, &tokenizer.quantizer);
+        Ok(labels)
+    }
+
+    fn begin_step(&mut self, phase: &Phase<'_, Fixed<'d>>, step: u64, samples: usize) {
+        let geometry = &self.config.geometry;
+        let [_, height, width] = geometry.grid();
+        let per_sample = match phase.context.plan.mask.as_ref().map(|mask| mask.kind) {
+            Some(MaskKind::Tube) => height * width,
+            _ => geometry.tokens(),
+        };
+        let mut stream = phase.draws("mask", step).stream();
+        self.draws = Draws {
+            noise: (0..samples * per_sample).map(|_| stream.uniform()).collect(),
+            per_sample,
+            dropout: Dropout::Draw(Box::new(phase.draws("dropout", step).stream())),
+        };
+    }
+
+    fn loss(
+        &mut self,
+        phase: &Phase<'_, Fixed<'d>>,
+        step: u64,
+        batch: FixedBatch,
+        labels: Option<&Labels>,
+    ) -> BatchLoss<B> {
+        match phase.plan.kind {
+            PhaseKind::Tokenizer => self.tokenizer_loss(phase, step, batch),
+            PhaseKind::Joint => self.joint_loss(phase, step, batch),
+            PhaseKind::Encoder | PhaseKind::Masked => self.encoder_loss(phase, batch, labels),
+        }
+    }
+
+    fn end_phase(&mut self, _phase: &Phase<'_, Fixed<'d>>) {
+        self.frozen_encoder = None;
+    }
+
+    fn into_encoder(self) -> Vit<B> {
+        self.student.into_inner().encoder
+    }
+}
+
+impl<B: TrainBackend> Bridle<B> {
+    fn mask(&mut self, phase: &Phase<'_, Fixed<'_>>, samples: usize) -> Mask {
+        let noise = self.draws.noise(samples);
+        let geometry = &self.config.geometry;
+        let [times, height, width] = geometry.grid();
+        let mask = phase.context.plan.mask.as_ref();
+        let ratio = mask.and_then(|mask| mask.ratio).unwrap_or(0.0);
+        match mask.map(|mask| mask.kind) {
+            Some(MaskKind::Tube) => Mask::tube(&noise, times, height * width, ratio),
+            _ => Mask::random(&noise, geometry.tokens(), ratio),
+        }
+    }
+
+    fn encoder_loss(
+        &mut self,
+        phase: &Phase<'_, Fixed<'_>>,
+        batch: FixedBatch,
+        labels: Option<&Labels>,
+    ) -> BatchLoss<B> {
+        let mask = self.mask(phase, batch.samples.len());
+        let rows = mask.upload(&self.device);
+        let made = labels.map(|labels| labels.of(&batch.samples, mask.removed_tokens(), &self.device));
+        let x = phase.context.data.inputs(batch, &self.device);
+        let codes = made.unwrap_or_else(|| self.step_labels(phase, x.clone(), &rows));
+        BatchLoss::new(encoder_loss(&self.student, x, &rows, codes, &mut self.draws.dropout))
+    }
+
+    /// Labels of a batch's removed tokens, without a graph.
+    fn step_labels(
+        &mut self,
+        phase: &Phase<'_, Fixed<'_>>,
+        x: Tensor<B, 5>,
+        mask: &MaskRows<B>,
+    ) -> Tensor<B, 2, Int> {
+        let mut frozen = self.teacher.tokenizer.valid();
+        let starting = !frozen.quantizer.is_started();
+        let codes = labels(&mut frozen, x.inner(), source(phase), &mask.inner(), &mut phase.picks());
+        if starting {
+            take_codebooks(&mut self.teacher.tokenizer.quantizer, &frozen.quantizer);
+        }
+        Tensor::from_inner(codes)
+    }
+
+    fn tokenizer_loss(&mut self, phase: &Phase<'_, Fixed<'_>>, step: u64, batch: FixedBatch) -> BatchLoss<B> {
+        let x: Tensor<B, 5> = phase.context.data.inputs(batch, &self.device);
+        let encoder = self.frozen_encoder.get_or_insert_with(|| self.student.encoder.valid());
+        let target = encoder.embed_patches(x.clone().inner());
+        let found = self.teach(phase, step, x, target);
+        tokenizer_batch(found, step, self.config.codes.codes)
+    }
+
+    /// Every step trains E and D; every n-th adds the weighted tokenizer loss to the same backward pass.
+    fn joint_loss(&mut self, phase: &Phase<'_, Fixed<'_>>, step: u64, batch: FixedBatch) -> BatchLoss<B> {
+        let rows = self.mask(phase, batch.samples.len()).upload(&self.device);
+        let x = phase.context.data.inputs(batch, &self.device);
+        let codes = self.step_labels(phase, x.clone(), &rows);
+        let loss = encoder_loss(&self.student, x.clone(), &rows, codes, &mut self.draws.dropout);
+        let mut batch = BatchLoss::new(loss);
+        let joint = phase.context.plan.joint.as_ref().expect("a joint phase has its values");
+        if step.is_multiple_of(joint.every as u64) {
+            let target = self.student.encoder.valid().embed_patches(x.clone().inner());
+            let found = self.teach(phase, step, x, target);
+            batch.values.push(("tokenizer", found.total().inner()));
+            batch.loss = batch.loss + found.total().mul_scalar(joint.weight);
+            batch.codes = Some((found.quantized.codes.inner(), self.config.codes.codes));
+        }
+        batch
+    }
+
+    /// The tokenizer's loss, which moves codebooks: once for each batch.
+    fn teach(
+        &mut self,
+        phase: &Phase<'_, Fixed<'_>>,
+        step: u64,
+        x: Tensor<B, 5>,
+        target: Tensor<B::InnerBackend, 3>,
+    ) -> TokenizerLoss<B> {
+        let (mode, mut picks) = mode(phase.picks(), step);
+        tokenizer_loss(&mut self.teacher, x, Tensor::from_inner(target), mode, &mut picks)
+    }
+}
+
+/// The first encoder phase has labels from the cold start: the tokenizer was never trained then.
+fn source(phase: &Phase<'_, Fixed<'_>>) -> Source {
+    let cold_start = phase.context.plan.cold_start.as_ref();
+    match (phase.plan.kind, phase.index) {
+        (PhaseKind::Encoder, 0) => match cold_start.map(|start| start.position) {
+            Some(ColdStartPosition::Out) => Source::ColdStartContent,
+            _ => Source::ColdStart,
+        },
+        _ => Source::Network,
+    }
+}
+
+/// Codebooks as at the very beginning: a tokenizer phase starts them anew (the authors' loader drops them).
+fn fresh_quantizer<B: TrainBackend, D>(
+    phase: &Phase<'_, D>,
+    config: &ModelConfig,
+    device: &B::Device,
+) -> AnyQuantizer<B> {
+    let seed: Seed = phase.context.seed.child("weights").child(&phase.plan.name);
+    let quantizer = AnyQuantizer::new(&config.quantizer, &config.codes, &Init::new(seed, device));
+    quantizer.expect("the plan names a registered quantizer")
+}
+
+/// Takes the codebooks that a frozen copy of the tokenizer has started.
+fn take_codebooks<B: TrainBackend>(own: &mut AnyQuantizer<B>, copy: &AnyQuantizer<B::InnerBackend>) {
+    *own = weights::load(own.clone(), &weights::collect(copy)).expect("a copy has the same parameters");
+    own.set_started(copy.is_started());
+}
+
+/// From time to time hardly used codes are restarted, by picks of the step's own.
+fn mode(picks: SeededPicks, step: u64) -> (Mode, SeededPicks) {
+    if step > 0 && step.is_multiple_of(RESTART_EVERY) {
+        return (Mode::Restart, SeededPicks(picks.0.child("by-usage").indexed(step)));
+    }
+    (Mode::Train, picks)
+}
+
+/// The loss of a tokenizer phase; the use of codes is counted as often as losses are read back.
+fn tokenizer_batch<B: TrainBackend>(found: TokenizerLoss<B>, step: u64, codebook_size: usize) -> BatchLoss<B> {
+    let mut batch = BatchLoss::new(found.total());
+    batch.values.push(("estimation", found.estimation.inner()));
+    batch.values.push(("quantization", found.quantized.loss.inner()));
+    let counted = step.is_multiple_of(LOG_EVERY as u64);
+    batch.codes = counted.then(|| (found.quantized.codes.inner(), codebook_size));
+    batch
+}

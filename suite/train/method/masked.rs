@@ -1,0 +1,163 @@
+//! What methods share that hide spans of frames and predict their labels: the model, the noise in place of
+//! hidden frames, labels of all frames.
+
+use super::{Phase, Start};
+use crate::data::{Batch as _, TrainingData, valid_rows};
+use crate::plan::Mask;
+use crate::train::TrainError;
+use crate::train::labels::Labels;
+use bridle::best_rq::{MaskedModel, Standard};
+use bridle::codebook::index_rows;
+use bridle::frames::{Frames, spans};
+use bridle::init::Init;
+use bridle::optimizer::Trained;
+use bridle_backends::{Ops, TrainBackend};
+use bridle_seed::Seed;
+use bridle_tasks::DataError;
+use burn::tensor::backend::Backend;
+use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
+
+/// Training samples whose frames are measured, the first ones.
+const MEASURED: usize = 512;
+/// Samples at a time.
+const BATCH: usize = 16;
+
+/// An encoder of this data and its head, in training.
+pub type Student<B, D> = Trained<B, MaskedModel<B, <D as TrainingData>::Encoder<B>>>;
+
+/// First weights of an encoder with a head of so many logits.
+pub fn student<B: TrainBackend, D: TrainingData>(start: &Start<'_, B, D>, logits: usize) -> Student<B, D> {
+    Trained::new(model(start.context.data, start.context.plan.model.dim, logits, &start.init.child("student")), start.adamw())
+}
+
+/// First weights of an encoder of width `dim` with a head of so many logits.
+pub fn model<B: TrainBackend, D: TrainingData>(
+    data: &D,
+    dim: usize,
+    logits: usize,
+    init: &Init<B>,
+) -> MaskedModel<B, D::Encoder<B>> {
+    MaskedModel::new(data.encoder(&init.child("encoder")), dim, logits, init)
+}
+
+/// One batch, with noise in place of the hidden frames.
+pub struct Hidden<B: Backend> {
+    /// The samples, by their numbers in the data set.
+    pub samples: Vec<usize>,
+    /// Frames of each.
+    pub lengths: Vec<usize>,
+    /// The hidden frames, by their rows of [B * T], T being the greatest length.
+    pub hidden: Vec<usize>,
+    /// The same on the device.
+    pub rows: Tensor<B, 1, Int>,
+    /// The frames as they are.
+    pub frames: Frames<B>,
+    /// The frames with noise.
+    pub masked: Frames<B>,
+}
+
+impl<B: Backend> Hidden<B> {
+    /// Hides spans of a batch's frames; `standard` says how the data varies, and so how strong noise is.
+    pub fn new<D: TrainingData>(
+        phase: &Phase<'_, D>,
+        step: u64,
+        batch: D::Batch,
+        standard: &Standard<B>,
+        device: &B::Device,
+    ) -> Self {
+        let data = phase.context.data;
+        let mask = phase.context.plan.mask.as_ref();
+        let mask = mask.expect("a plan that hides frames says which");
+        let (samples, lengths) = (batch.samples().to_vec(), data.lengths(&batch));
+        let hidden = hidden_rows(mask, &lengths, &phase.draws("mask", step));
+        let rows = index_rows(&hidden, device);
+        let frames = data.frames(batch, device);
+        let masked = with_noise(&frames, mask, rows.clone(), standard, &phase.draws("noise", step));
+        Self {
+            samples,
+            lengths,
+            hidden,
+            rows,
+            frames,
+            masked,
+        }
+    }
+
+    /// The hidden frames' labels among those of all samples: [M, Q].
+    pub fn labels(&self, labels: &Labels, device: &B::Device) -> Tensor<B, 2, Int> {
+        let times = self.lengths.iter().copied().max().unwrap_or(1);
+        let frames = self.hidden.iter().map(|row| (row / times, row % times));
+        labels.of(&self.samples, frames, device)
+    }
+}
+
+/// The labels of all training frames, from books of these sizes; `codes` gives those of frames by their
+/// rows of [B * T], [M, Q].
+///
+/// # Errors
+/// If a sample cannot be read any more.
+pub fn frame_labels<B: Ops, D: TrainingData>(
+    phase: &Phase<'_, D>,
+    sizes: &[usize],
+    device: &B::Device,
+    mut codes: impl FnMut(&Frames<B>, Tensor<B, 1, Int>) -> Tensor<B, 2, Int>,
+) -> Result<Labels, TrainError> {
+    let data = phase.context.data;
+    let labels = Labels::collect(&phase.label_request(), sizes, |batch| {
+        let rows = index_rows(&valid_rows(&data.lengths(&batch)), device);
+        codes(&data.frames(batch, device), rows)
+    })?;
+    Ok(labels)
+}
+
+/// What `of` makes of the frames of the first training samples, [n, D], batch by batch.
+///
+/// # Errors
+/// If a sample cannot be read any more.
+pub fn measure<B: Backend, D: TrainingData>(
+    data: &D,
+    train: &[usize],
+    device: &B::Device,
+    of: impl Fn(&Frames<B>, Tensor<B, 1, Int>) -> Tensor<B, 2>,
+) -> Result<Vec<Tensor<B, 2>>, DataError> {
+    let batches = train[..train.len().min(MEASURED)].chunks(BATCH);
+    let measure = |samples: &[usize]| {
+        let batch = data.read(samples.to_vec())?;
+        let rows = index_rows(&valid_rows(&data.lengths(&batch)), device);
+        Ok(of(&data.frames(batch, device), rows))
+    };
+    batches.map(measure).collect()
+}
+
+/// Which frames of sequences of these lengths are hidden: their rows of [B * T], T being the greatest length.
+pub(crate) fn hidden_rows(mask: &Mask, lengths: &[usize], seed: &Seed) -> Vec<usize> {
+    let times = lengths.iter().copied().max().unwrap_or(0);
+    let (start, span) = (mask.start.unwrap_or(0.0), mask.span.unwrap_or(1));
+    let of = |(sample, &length): (usize, &usize)| {
+        let mut stream = seed.indexed(sample as u64).stream();
+        let hidden = spans(length, start, span, || stream.uniform_f64());
+        let rows = hidden.into_iter().enumerate().filter(|(_, hidden)| *hidden);
+        rows.map(move |(frame, _)| sample * times + frame).collect::<Vec<_>>()
+    };
+    lengths.iter().enumerate().flat_map(of).collect()
+}
+
+/// The frames with noise, of the mask's variance over that of the data, in place of those that `rows` of
+/// [B * T] name.
+pub(crate) fn with_noise<B: Backend>(
+    frames: &Frames<B>,
+    mask: &Mask,
+    rows: Tensor<B, 1, Int>,
+    standard: &Standard<B>,
+    seed: &Seed,
+) -> Frames<B> {
+    let ([batch, times, width], [count]) = (frames.x.dims(), rows.dims());
+    let deviation = mask.noise.unwrap_or(0.0).sqrt() as f32;
+    let mut stream = seed.stream();
+    let noise: Vec<f32> = (0..count * width).map(|_| deviation * stream.normal()).collect();
+    let noise = Tensor::from_data(TensorData::new(noise, [count, width]), &frames.x.device());
+    let change = standard.undo(noise) - frames.rows(rows.clone());
+    let x = frames.x.clone().reshape([batch * times, width]);
+    let x = x.select_assign(0, rows, change, IndexingUpdateOp::Add);
+    frames.with(x.reshape([batch, times, width]))
+}
