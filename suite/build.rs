@@ -1,46 +1,66 @@
-//! Bakes the commit into the program, so that a record can say which source made it.
+//! Stores the commit in the program, so that a record can say which source made it.
 
 use std::path::Path;
 use std::process::Command;
 
-/// What decides the program's numbers; a change there asks git again.
-const SOURCES: [&str; 6] = ["suite", "backends", "tasks", "baselines", "Cargo.toml", "Cargo.lock"];
+/// Folders of data only. A change in any other tracked file marks the commit as dirty.
+pub const DATA: [&str; 5] = [
+    "results/records",
+    "results/ablations",
+    "results/small-sets",
+    "results/gates",
+    "runs",
+];
+
+/// Sources of the program, which is built again when one changes.
+const PROGRAM: [&str; 7] = [
+    "suite",
+    "backends",
+    "tasks",
+    "baselines",
+    "results",
+    "Cargo.toml",
+    "Cargo.lock",
+];
 
 fn main() {
-    let commit = git(&["rev-parse", "HEAD"]).unwrap_or_else(|| "unknown".to_owned());
-    // records are written by the program itself, and runs/ holds its work files: neither makes the source another one
-    let changed = [
+    let root = Path::new(".");
+    let commit = git(root, &["rev-parse", "HEAD"]).unwrap_or_else(|| "unknown".to_owned());
+    println!("cargo::rustc-env=BRIDLE_COMMIT={commit}");
+    let mark = if is_dirty(root) { "-dirty" } else { "" };
+    println!("cargo::rustc-env=BRIDLE_DIRTY_MARK={mark}");
+
+    // HEAD moves with a checkout, its log with a commit, the index with staging
+    let moving = ["HEAD", "logs/HEAD", "index"].map(|name| git(root, &["rev-parse", "--git-path", name]));
+    let sources = git(root, &without_data(&["ls-files", "--"], &PROGRAM)).unwrap_or_default();
+    let watched = moving.iter().flatten().map(String::as_str).chain(sources.lines());
+    println!("cargo::rerun-if-changed=suite/build.rs");
+    watched
+        .filter(|path| Path::new(path).exists())
+        .for_each(|path| println!("cargo::rerun-if-changed={path}"));
+}
+
+/// Whether a tracked file outside [`DATA`] differs from the commit.
+pub fn is_dirty(root: &Path) -> bool {
+    let status = [
         "--no-optional-locks",
         "status",
         "--porcelain",
         "--untracked-files=no",
         "--",
     ];
-    let outside = [".", ":(exclude)results", ":(exclude)runs"];
-    let dirty = git(&[&changed[..], &outside[..]].concat()).is_some_and(|changes| !changes.is_empty());
-    println!("cargo::rustc-env=BRIDLE_COMMIT={commit}");
-    println!(
-        "cargo::rustc-env=BRIDLE_DIRTY_MARK={}",
-        if dirty { "-dirty" } else { "" }
-    );
-    SOURCES
-        .iter()
-        .for_each(|path| println!("cargo::rerun-if-changed={path}"));
-    // HEAD moves with a checkout, its log with a commit, the index with staging
-    let moving = ["HEAD", "logs/HEAD", "index"]
-        .iter()
-        .filter_map(|name| git(&["rev-parse", "--git-path", name]));
-    moving
-        .filter(|path| Path::new(path).exists())
-        .for_each(|path| println!("cargo::rerun-if-changed={path}"));
+    git(root, &without_data(&status, &["."])).is_some_and(|changes| !changes.is_empty())
 }
 
-/// The output of a git command, if there is a git and a repository.
-fn git(arguments: &[&str]) -> Option<String> {
-    let output = Command::new("git")
-        .args(arguments)
-        .output()
-        .ok()
-        .filter(|output| output.status.success())?;
-    Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
+/// A git command on `paths` outside [`DATA`].
+fn without_data(command: &[&str], paths: &[&str]) -> Vec<String> {
+    let paths = command.iter().chain(paths).map(|&word| word.to_owned());
+    paths.chain(DATA.map(|folder| format!(":(exclude){folder}"))).collect()
+}
+
+/// The output of a git command; None without git or a repository.
+fn git(root: &Path, arguments: &[impl AsRef<std::ffi::OsStr>]) -> Option<String> {
+    let output = Command::new("git").args(arguments).current_dir(root).output().ok()?;
+    let output = output.status.success().then_some(output.stdout)?;
+    Some(String::from_utf8(output).ok()?.trim().to_owned())
 }

@@ -56,17 +56,6 @@ pub enum Command {
     Completions(CompletionsArgs),
 }
 
-impl Command {
-    /// Whether a backend may be opened, weights read or data fetched; the others take registries and records alone.
-    pub fn needs_backend(&self) -> bool {
-        match self {
-            Self::List(args) => args.what == Listing::Backends,
-            Self::Table(_) | Self::Regress(_) | Self::Compare(_) | Self::Completions(_) => false,
-            Self::Run(_) | Self::Check(_) | Self::Fetch(_) | Self::Export(_) | Self::Import(_) | Self::Bench(_) => true,
-        }
-    }
-}
-
 /// Options of `run` and `check`.
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {

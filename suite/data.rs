@@ -8,9 +8,10 @@ pub use fixed::{Fixed, FixedBatch};
 pub use order::Order;
 pub use utterances::{UtteranceBatch, Utterances};
 
-use bridle::best_rq::{LayeredEncoder, Standard};
 use bridle::frames::Frames;
 use bridle::init::Init;
+use bridle::layered::LayeredEncoder;
+use bridle::standardizer::Standardizer;
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
 use bridle_tasks::DataError;
@@ -81,7 +82,7 @@ pub trait TrainingData: Sync {
     ///
     /// # Errors
     /// As [`read`](Self::read).
-    fn standard<B: Backend>(&self, samples: &[usize], init: &Init<B>) -> Result<Standard<B>, DataError>;
+    fn standard<B: Backend>(&self, samples: &[usize], init: &Init<B>) -> Result<Standardizer<B>, DataError>;
 
     /// The classes of a sample; None where samples have none.
     fn classes(&self, _sample: usize) -> Option<&[usize]> {

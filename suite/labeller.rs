@@ -3,14 +3,15 @@
 
 use crate::plan::{Birq, Quantizer};
 use crate::train::steps::BatchLoss;
-use bridle::best_rq::{
-    LayeredEncoder, MaskedModel, RandomBook, RandomQuantizer, Standard, best_rq_loss, layer_features,
-};
-use bridle::birq::{BirqConfig, BirqLabels, birq_loss};
-use bridle::distilled::{DistilledBook, two_books_loss};
 use bridle::frames::Frames;
 use bridle::init::Init;
+use bridle::layered::{LayeredEncoder, layer_features};
+use bridle::standardizer::Standardizer;
 use bridle_backends::{Ops, TrainBackend};
+use bridle_baselines::best_rq::{MaskedModel, best_rq_loss};
+use bridle_baselines::birq::{BirqConfig, BirqLabels, birq_loss};
+use bridle_baselines::distilled::{DistilledBook, two_books_loss};
+use bridle_baselines::random::{RandomBook, RandomQuantizer};
 use bridle_seed::Seed;
 use burn::module::AutodiffModule;
 use burn::tensor::backend::Backend;
@@ -27,7 +28,13 @@ pub enum Labeller<B: Backend> {
 
 impl<B: Backend> Labeller<B> {
     /// For an encoder of width `dim`.
-    pub fn new(quantizer: &Quantizer, birq: Option<&Birq>, dim: usize, standard: Standard<B>, init: &Init<B>) -> Self {
+    pub fn new(
+        quantizer: &Quantizer,
+        birq: Option<&Birq>,
+        dim: usize,
+        standard: Standardizer<B>,
+        init: &Init<B>,
+    ) -> Self {
         let Quantizer {
             levels,
             codes,
@@ -67,7 +74,7 @@ impl<B: Backend> Labeller<B> {
     }
 
     /// What brings frames to mean 0 and deviation 1.
-    pub fn standard(&self) -> &Standard<B> {
+    pub fn standard(&self) -> &Standardizer<B> {
         match self {
             Self::BestRq(quantizer) => &quantizer.standard,
             Self::Birq(labels, _) => &labels.standard,

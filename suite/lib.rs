@@ -11,6 +11,7 @@
 //! identity, checkpoint       a run's name, place and record; what it needs to go on
 //! bench                      the throughput of single step kinds
 //! estimate, machine          what a plan costs, and what there is
+//! quantizers                 the registry of quantizers
 //! progress, metrics_log      what the user sees of training, and what stays of it
 //! interrupt, error, exit     how a run ends
 //! ```
@@ -33,6 +34,7 @@ pub mod model_file;
 pub mod plan;
 pub mod progress;
 pub mod protocol;
+pub mod quantizers;
 pub mod request;
 pub mod speech;
 pub mod terminal;

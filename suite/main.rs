@@ -1,20 +1,12 @@
-//! The program: reads the command line, performs the command, tells what went wrong, and exits with the documented code.
-
-#[cfg(all(feature = "tch", target_os = "linux", target_env = "gnu"))]
-mod early;
+//! The program: reads the command line, runs the command, reports errors and exits with a documented code.
 
 use bridle_bench::cli::Cli;
-use bridle_bench::exit::Exit;
 use bridle_bench::{command, terminal};
 use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    answer(&Cli::parse()).into()
-}
-
-/// Performs the command; whatever ends it early is told on stderr.
-fn answer(cli: &Cli) -> Exit {
+    let cli = Cli::parse();
     terminal::report_panics();
-    command::perform(cli).unwrap_or_else(|failure| failure.report())
+    command::perform(&cli).unwrap_or_else(|failure| failure.report()).into()
 }

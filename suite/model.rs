@@ -1,8 +1,12 @@
 //! From the plan's values to the model's sizes.
 
 use crate::plan::{AudioRows, DecoderKind, Plan, Quantizer, Restart, SoftPick, Space, Start};
+use crate::quantizers::{ModelConfig, QuantizerConfig};
+use bridle::codebook::{self, Learning};
 use bridle::config as model;
-use bridle::pretrain::ModelConfig;
+use bridle::rq::{self, RqConfig};
+use bridle_baselines::random::RandomConfig;
+use bridle_baselines::vq::VqConfig;
 use bridle_tasks::InputSpec;
 
 /// What the plan's input looks like to the model.
@@ -15,8 +19,8 @@ pub fn geometry(plan: &Plan) -> model::Geometry {
                 .as_ref()
                 .map_or(AudioRows::Scrambled, |position| position.audio_rows);
             let rows = match rows {
-                AudioRows::Scrambled => bridle::position::AudioRows::Scrambled,
-                AudioRows::TokenOrder => bridle::position::AudioRows::TokenOrder,
+                AudioRows::Scrambled => bridle::config::AudioRows::Scrambled,
+                AudioRows::TokenOrder => bridle::config::AudioRows::TokenOrder,
             };
             model::Geometry::Audio {
                 frames,
@@ -86,39 +90,67 @@ pub fn config(plan: &Plan) -> Option<ModelConfig> {
             stack: stack(decoder.dim, decoder.depth, decoder.heads),
         },
         estimator: stack(estimator.dim, estimator.depth, estimator.heads),
-        quantizer: quantizer.kind.word().to_owned(),
-        codes: codes(quantizer),
+        quantizer: quantizer_config(quantizer),
     })
 }
 
 /// The quantizer's values.
-pub(crate) fn codes(quantizer: &Quantizer) -> model::QuantizerConfig {
-    model::QuantizerConfig {
-        levels: quantizer.levels,
-        codes: quantizer.codes,
-        dim: quantizer.code_dim,
-        decay: quantizer.decay.unwrap_or(1.0),
-        commitment: quantizer.commitment.unwrap_or(0.0),
-        start: match quantizer.start {
-            Some(Start::Kmeans) => model::Start::Kmeans,
-            None | Some(Start::Uniform) => model::Start::Random,
-        },
-        kmeans_iterations: quantizer.kmeans_iterations.unwrap_or(0),
-        soft_codes: quantizer.soft_codes.unwrap_or(1),
-        soft_pick: match quantizer.soft_pick {
-            None | Some(SoftPick::Farthest) => model::SoftPick::Farthest,
-            Some(SoftPick::Nearest) => model::SoftPick::Nearest,
-        },
-        restart: match quantizer.restart {
-            Some(Restart::FirstForward) => model::Restart::FirstForward,
-            Some(Restart::ByUsage) => model::Restart::ByUsage,
-            None => model::Restart::Off,
-        },
-        space: match quantizer.space {
-            None | Some(Space::UnitLookup) => model::Space::UnitLookup,
-            Some(Space::Raw) => model::Space::Raw,
-        },
-        learning: model::Learning::Ema,
+pub(crate) fn quantizer_config(quantizer: &Quantizer) -> QuantizerConfig {
+    let Quantizer {
+        levels: codebooks,
+        codes: codebook_size,
+        code_dim,
+        ..
+    } = *quantizer;
+    let decay = quantizer.decay.unwrap_or(1.0);
+    let commitment = quantizer.commitment.unwrap_or(0.0);
+    let kmeans_iterations = quantizer.kmeans_iterations.unwrap_or(0);
+    let start = match quantizer.start {
+        Some(Start::Kmeans) => codebook::Start::Kmeans,
+        None | Some(Start::Uniform) => codebook::Start::Random,
+    };
+    match quantizer.kind.word() {
+        "random" => RandomConfig {
+            codebooks,
+            codebook_size,
+            code_dim,
+        }
+        .into(),
+        "vq" => VqConfig {
+            codebook_size,
+            code_dim,
+            decay,
+            commitment,
+            start,
+            kmeans_iterations,
+            learning: Learning::Ema,
+        }
+        .into(),
+        _ => RqConfig {
+            codebooks,
+            codebook_size,
+            code_dim,
+            decay,
+            commitment,
+            start,
+            kmeans_iterations,
+            soft_codes: quantizer.soft_codes.unwrap_or(1),
+            soft_pick: match quantizer.soft_pick {
+                None | Some(SoftPick::Farthest) => codebook::SoftPick::Farthest,
+                Some(SoftPick::Nearest) => codebook::SoftPick::Nearest,
+            },
+            restart: match quantizer.restart {
+                Some(Restart::FirstForward) => rq::Restart::FirstForward,
+                Some(Restart::ByUsage) => rq::Restart::ByUsage,
+                None => rq::Restart::Off,
+            },
+            space: match quantizer.space {
+                None | Some(Space::UnitLookup) => rq::Space::UnitLookup,
+                Some(Space::Raw) => rq::Space::Raw,
+            },
+            learning: Learning::Ema,
+        }
+        .into(),
     }
 }
 
@@ -129,9 +161,10 @@ mod tests {
     use crate::model_file::ModelCard;
     use crate::plan::PlanRequest;
     use crate::plan::resolve::InitRequest;
+    use crate::quantizers::AnyQuantizer;
     use bridle::codebook::SeededPicks;
     use bridle::init::Init;
-    use bridle::quantizer::{AnyQuantizer, Mode, Quantizer as _};
+    use bridle::quantizer::{Mode, Quantizer as _};
     use bridle_seed::Seed;
     use burn::tensor::{Tensor, TensorData};
     use burn_flex::Flex;
@@ -149,7 +182,7 @@ mod tests {
     fn quantizer(set: &[&str]) -> AnyQuantizer<Flex> {
         let config = config(&plan(set)).unwrap();
         let init = Init::new(Seed::root(0), &Default::default());
-        AnyQuantizer::new(&config.quantizer, &config.codes, &init).unwrap()
+        AnyQuantizer::new(&config.quantizer, &init)
     }
 
     /// Latents around `centres` places, [4, 64, 32].
@@ -290,7 +323,7 @@ mod tests {
                 frames: 1024,
                 mels: 128,
                 patch: 16,
-                rows: bridle::position::AudioRows::Scrambled,
+                rows: bridle::config::AudioRows::Scrambled,
             };
             let dim = on_longer_sounds(&[]).model.dim;
             let cls = std::iter::repeat_n(0.0, dim);

@@ -72,9 +72,7 @@ pub fn pretrain<B: TrainBackend>(
     device: &B::Device,
 ) -> Result<Pretrained<Vit<B>>, TrainError> {
     match context.plan.method {
-        Method::Bridle | Method::BridleJoint => {
-            phases::run::<B, _, method::bridle::Bridle<B>>(context, saved, device)
-        }
+        Method::Bridle | Method::BridleJoint => phases::run::<B, _, method::bridle::Bridle<B>>(context, saved, device),
         Method::Birq => phases::run::<B, _, method::birq::Birq<B, _>>(context, saved, device),
         _ => phases::run::<B, _, method::best_rq::BestRq<B, _>>(context, saved, device),
     }

@@ -14,7 +14,8 @@ use bridle::init::Init;
 use bridle::mask::Mask;
 use bridle::optimizer::{AdamW, AdamWConfig, UniformRate};
 use bridle::pretrain::{Student, Teacher, encoder_loss, labels, tokenizer_loss};
-use bridle::quantizer::{AnyQuantizer, Mode};
+use bridle::quantizer::Mode;
+use bridle::rq::{ResidualQuantizer, RqConfig};
 use bridle::swin::Dropout;
 use bridle::tokenizer::Source;
 use bridle_backends::{Choice, Facts, Job, Name, Precision, TrainBackend};
@@ -56,16 +57,6 @@ struct Train {
     bug: Bug,
 }
 
-fn levels<B: burn::tensor::backend::Backend>(
-    quantizer: &mut AnyQuantizer<B>,
-) -> &mut Vec<bridle::codebook::Codebook<B>> {
-    match quantizer {
-        AnyQuantizer::ResidualQuantizer(quantizer) => &mut quantizer.levels,
-        AnyQuantizer::VectorQuantizer(quantizer) => &mut quantizer.levels,
-        AnyQuantizer::RandomProjectionQuantizer(quantizer) => &mut quantizer.levels,
-    }
-}
-
 impl Job for Train {
     type Output = Run;
 
@@ -73,7 +64,7 @@ impl Job for Train {
         let (config, data, seed) = (small::config(), small::spectrograms(), Seed::root(self.seed));
         let init = Init::<B>::new(seed.child("weights"), &device);
         let mut student = Student::new(&config, &init.child("student"));
-        let mut teacher = Teacher::new(&config, &init.child("teacher")).unwrap();
+        let mut teacher = Teacher::<B, ResidualQuantizer<B>>::new(&config, &init.child("teacher"));
         let adamw = AdamWConfig {
             beta1: 0.9,
             beta2: 0.95,
@@ -97,7 +88,7 @@ impl Job for Train {
             &mut picks,
         );
         if self.bug == Bug::LevelsSwapped {
-            levels(&mut frozen.quantizer).swap(0, 1);
+            frozen.quantizer.levels.swap(0, 1);
         }
         let codes = frozen
             .quantize(
@@ -142,12 +133,15 @@ impl Job for Train {
         for step in 0..TOKENIZER_STEPS {
             let x = small::batch::<B>(&data, &pick("tokenizer", step), &device);
             let target = Tensor::from_inner(encoder.embed_patches(x.clone().inner()));
-            let before: Vec<_> = levels(&mut teacher.tokenizer.quantizer)
+            let before: Vec<_> = teacher
+                .tokenizer
+                .quantizer
+                .levels
                 .iter()
                 .map(|book| book.vectors.val().detach())
                 .collect();
             let loss = tokenizer_loss(&mut teacher, x, target, Mode::Train, &mut picks).total();
-            let books = levels(&mut teacher.tokenizer.quantizer);
+            let books = &mut teacher.tokenizer.quantizer.levels;
             if self.bug == Bug::LevelsSwapped && step == 0 {
                 books.swap(0, 1);
             }
@@ -176,9 +170,10 @@ impl Job for Train {
             &config,
             &mut numbers,
         );
-        let norms = levels(&mut tokenizer.quantizer).iter().map(|book| {
+        let norms = tokenizer.quantizer.levels.iter().map(|book| {
             let vectors: Vec<f32> = book.vectors.val().into_data().iter::<f32>().collect();
-            f64::from(vectors.iter().map(|x| x * x).sum::<f32>()).sqrt() / (config.codes.codes as f64).sqrt()
+            f64::from(vectors.iter().map(|x| x * x).sum::<f32>()).sqrt()
+                / (config.quantizer.codebook_size as f64).sqrt()
         });
         norms.enumerate().for_each(|(level, norm)| {
             numbers.insert(format!("code norm, level {}", level + 1), norm);
@@ -204,10 +199,10 @@ fn tail_mean(losses: &[f64]) -> f64 {
 fn note_statistics(
     when: &str,
     codes: &[i64],
-    config: &bridle::pretrain::ModelConfig,
+    config: &bridle::config::ModelConfig<RqConfig>,
     numbers: &mut BTreeMap<String, f64>,
 ) {
-    let mut counts = CodebookCounts::new(config.codes.levels, config.codes.codes);
+    let mut counts = CodebookCounts::new(config.quantizer.codebooks, config.quantizer.codebook_size);
     counts.add(codes).unwrap();
     for (level, found) in counts.statistics().iter().enumerate() {
         numbers.insert(format!("{when} perplexity, level {}", level + 1), found.perplexity);

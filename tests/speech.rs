@@ -8,19 +8,22 @@
 #[allow(dead_code)] // the parity tests use what is left over here
 mod case;
 
-use bridle::best_rq::{LayeredEncoder, MaskedModel, RandomBook, RandomQuantizer, Standard, best_rq_loss};
-use bridle::birq::{BirqConfig, BirqLabels, birq_loss};
 use bridle::codebook::{index_rows, unit};
-use bridle::config::{Geometry, StackConfig};
-use bridle::conformer::{Conformer, ConformerConfig};
-use bridle::ctc::{ctc_loss_mean, ctc_losses};
-use bridle::distilled::DistilledBook;
+use bridle::config::{AudioRows, Geometry, StackConfig};
 use bridle::encoder::Vit;
-use bridle::frames::{Frames, spans};
+use bridle::frames::Frames;
 use bridle::init::Init;
+use bridle::layered::LayeredEncoder;
+use bridle::mask::spans;
 use bridle::patch::patches;
-use bridle::position::AudioRows;
+use bridle::speech::conformer::{Conformer, ConformerConfig};
+use bridle::speech::ctc::{ctc_loss_mean, ctc_losses};
+use bridle::standardizer::Standardizer;
 use bridle_backends::{Choice, Facts, Job, Ops, Precision, TrainBackend};
+use bridle_baselines::best_rq::{MaskedModel, best_rq_loss};
+use bridle_baselines::birq::{BirqConfig, BirqLabels, birq_loss};
+use bridle_baselines::distilled::DistilledBook;
+use bridle_baselines::random::{RandomBook, RandomQuantizer};
 use bridle_seed::Seed;
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -173,7 +176,7 @@ fn enhancing<B: TrainBackend>(case: &Case, device: &B::Device, projection: &str)
     };
     let [width, _] = anchor.dims();
     BirqLabels {
-        standard: Standard::none(width, &Init::new(Seed::root(0), device)),
+        standard: Standardizer::none(width, &Init::new(Seed::root(0), device)),
         book: book(anchor, codes),
         projection: Param::from_tensor(case.tensor(projection, device)).set_require_grad(false),
     }
@@ -531,7 +534,7 @@ impl Check for Learns {
     fn on<B: TrainBackend>(&self, device: &B::Device) {
         let init = Init::<B>::new(Seed::root(11), device);
         let (codes, width) = (32, CONFORMER.inputs);
-        let quantizer = RandomQuantizer::new(Standard::none(width, &init), 2, codes, 8, &init.child("labels"));
+        let quantizer = RandomQuantizer::new(Standardizer::none(width, &init), 2, codes, 8, &init.child("labels"));
         let encoder = Conformer::new(&CONFORMER, &init.child("encoder"));
         let model = MaskedModel::new(encoder, CONFORMER.dim, 2 * codes, &init);
         let lengths = [20, 31];
@@ -600,7 +603,7 @@ impl Check for Patches {
         let vit = Vit::<B>::new(&geometry, &config, &Init::new(Seed::root(5), device));
         let x = Tensor::from_data(TensorData::new(normal("vit", 3 * 64 * 32), [3, 1, 1, 64, 32]), device);
         let rows = patches(x.clone(), &geometry).reshape([3, 8, 256]);
-        let frames = Frames::whole(rows);
+        let frames = Frames::unpadded(rows);
         let whole = values(vit.encode(&frames));
         assert_close(&whole, &values(vit.embed_patches(x)), "layered and whole");
         let parts = vit.pass(vit.pass(vit.enter(&frames), 0..2, &frames), 2..3, &frames);
@@ -618,7 +621,7 @@ struct Standards;
 impl Check for Standards {
     fn on<B: TrainBackend>(&self, device: &B::Device) {
         let init = Init::<B>::new(Seed::root(0), device);
-        let standard = Standard::new(&[1.0, -2.0, 3.0], &[2.0, 0.5, 0.0], &init);
+        let standard = Standardizer::new(&[1.0, -2.0, 3.0], &[2.0, 0.5, 0.0], &init);
         let rows = Tensor::<B, 2>::from_data(TensorData::new(vec![3.0f32, -2.0, 4.0], [1, 3]), device);
         let found = standard.apply(rows.clone());
         assert_close(&values(found.clone()), &[1.0, 0.0, 1.0], "standardised");

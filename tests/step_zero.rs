@@ -9,7 +9,8 @@ mod small;
 use bridle::codebook::{SeededPicks, unit};
 use bridle::init::Init;
 use bridle::pretrain::Teacher;
-use bridle::quantizer::{AnyQuantizer, Mode};
+use bridle::quantizer::{Mode, Quantizer};
+use bridle::rq::ResidualQuantizer;
 use bridle::tokenizer::Source;
 use bridle_backends::{Choice, Facts, Job, Precision, TrainBackend};
 use bridle_results::codebook::CodebookCounts;
@@ -31,20 +32,18 @@ impl Job for StepZero {
     fn run<B: TrainBackend>(self, device: B::Device, facts: Facts) -> String {
         let config = small::config();
         let seed = Seed::root(SEED);
-        let teacher = Teacher::<B>::new(&config, &Init::new(seed.child("weights"), &device)).unwrap();
+        let teacher = Teacher::<B, ResidualQuantizer<B>>::new(&config, &Init::new(seed.child("weights"), &device));
         let mut tokenizer = teacher.tokenizer.valid();
         let data = small::spectrograms();
         let x = small::batch(&data, &[0, 1, 2, 3, 4, 5, 6, 7], &device);
         // codebooks as drawn, normalised, without k-means: nothing that could turn a rounding error into another start
-        let AnyQuantizer::ResidualQuantizer(quantizer) = &mut tokenizer.quantizer else {
-            unreachable!("rq")
-        };
+        let quantizer = &mut tokenizer.quantizer;
         quantizer.levels.iter_mut().for_each(|book| {
             let centred = book.vectors.val() - 0.5;
             book.set_vectors(unit(centred));
         });
         let books = quantizer.levels.clone();
-        bridle::quantizer::Quantizer::set_started(&mut tokenizer.quantizer, true);
+        quantizer.set_started(true);
         let latents = tokenizer.latents(x.clone(), Source::ColdStart, None);
         let [batch, tokens, dim] = latents.dims();
         let mut residual = latents.reshape([batch * tokens, dim]);
@@ -65,7 +64,7 @@ impl Job for StepZero {
         let codes = tokenizer.quantize(x, Source::ColdStart, Mode::Eval, &mut picks).codes;
         let [_, _, levels] = codes.dims();
         let codes: Vec<i64> = codes.into_data().iter::<i64>().collect();
-        let mut counts = CodebookCounts::new(levels, config.codes.codes);
+        let mut counts = CodebookCounts::new(levels, config.quantizer.codebook_size);
         counts.add(&codes).unwrap();
         let mut text = String::new();
         for (sample, codes) in codes.chunks_exact(tokens * levels).enumerate() {

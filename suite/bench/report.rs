@@ -2,6 +2,7 @@
 
 use super::setup::{Kind, Setup};
 use crate::machine;
+use bridle::quantizer::QuantizerValues;
 use bridle_backends::Facts;
 use bridle_results::table::{Cell, Heading, Table};
 use serde::Serialize;
@@ -205,7 +206,7 @@ impl Report {
 impl Config {
     /// The values of a setup, but for what only the model tells.
     pub fn new(setup: &Setup) -> Self {
-        let (model, codes) = (&setup.model, &setup.model.codes);
+        let (model, quantizer) = (&setup.model, &setup.model.quantizer);
         let decoder = &model.decoder.stack;
         Self {
             size: setup.size.word().to_owned(),
@@ -221,10 +222,10 @@ impl Config {
             decoder_heads: decoder.heads,
             estimator_dim: model.estimator.dim,
             estimator_depth: model.estimator.depth,
-            quantizer: model.quantizer.clone(),
-            codes: codes.codes,
-            code_dim: codes.dim,
-            levels: codes.levels,
+            quantizer: quantizer.info().name.to_owned(),
+            codes: quantizer.codebook_size(),
+            code_dim: quantizer.code_dim(),
+            levels: quantizer.codebooks(),
             input: setup.input.word().to_owned(),
             tokens: model.geometry.tokens(),
             batch: setup.batch,

@@ -4,13 +4,15 @@ use crate::cli::BenchArgs;
 use crate::error::{Failure, Result, UnknownName};
 use crate::plan::QuantizerKind;
 use crate::plan::choice::{DecoderKind, choices};
+use crate::quantizers::ModelConfig;
 use crate::request::Dtype;
-use bridle::config::{self, DecoderConfig, Geometry, QuantizerConfig, StackConfig};
+use bridle::config::{self, AudioRows, DecoderConfig, Geometry, StackConfig};
 use bridle::mask::kept_tokens;
-use bridle::position::AudioRows;
-use bridle::pretrain::ModelConfig;
+use bridle::rq::RqConfig;
 use bridle::swin::WINDOW;
 use bridle_backends::{Choice, Name};
+use bridle_baselines::random::RandomConfig;
+use bridle_baselines::vq::VqConfig;
 
 choices! {
     /// Sizes of encoder, decoder and estimator.
@@ -172,6 +174,7 @@ impl Setup {
             DecoderKind::Swin => config::DecoderKind::Swin,
         };
         let dtype: Dtype = args.dtype.parse()?;
+        let [codebooks, codebook_size, code_dim] = [args.levels, args.codes, args.code_dim].map(|size| size as usize);
         let video = input == Input::Video16x224;
         let setup = Self {
             size,
@@ -181,16 +184,26 @@ impl Setup {
                 encoder: size.encoder(),
                 decoder: DecoderConfig { kind, stack: decoder },
                 estimator: size.estimator(),
-                quantizer: quantizer.word().to_owned(),
-                codes: QuantizerConfig {
-                    levels: if quantizer.has_levels() {
-                        args.levels as usize
-                    } else {
-                        1
-                    },
-                    codes: args.codes as usize,
-                    dim: args.code_dim as usize,
-                    ..QuantizerConfig::default()
+                quantizer: match quantizer.word() {
+                    "random" => RandomConfig {
+                        codebooks,
+                        codebook_size,
+                        code_dim,
+                    }
+                    .into(),
+                    "vq" => VqConfig {
+                        codebook_size,
+                        code_dim,
+                        ..VqConfig::default()
+                    }
+                    .into(),
+                    _ => RqConfig {
+                        codebooks,
+                        codebook_size,
+                        code_dim,
+                        ..RqConfig::default()
+                    }
+                    .into(),
                 },
             },
             batch: args.batch as usize,

@@ -1,16 +1,17 @@
 //! The work of each kind, by the same functions that training calls. Model, inputs and vectors are drawn from one seed.
 
 use super::setup::{Kind, Setup};
+use crate::quantizers::{AnyQuantizer, Teacher, Tokenizer};
 use crate::request::Dtype;
 use bridle::codebook::SeededPicks;
 use bridle::encoder::Vit;
 use bridle::init::Init;
 use bridle::mask::{Mask, MaskRows};
 use bridle::optimizer::{AdamWConfig, Gradients, Trainable, Trained};
-use bridle::pretrain::{self, Student, Teacher, TokenizerLoss};
-use bridle::quantizer::{AnyQuantizer, Mode, Quantizer};
+use bridle::pretrain::{self, Student, TokenizerLoss};
+use bridle::quantizer::{Mode, Quantizer, QuantizerValues};
 use bridle::swin::Dropout;
-use bridle::tokenizer::{Source, Tokenizer};
+use bridle::tokenizer::Source;
 use bridle::weights;
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
@@ -64,12 +65,11 @@ impl<'a, B: TrainBackend> Workload<'a, B> {
             TensorData::new(x, [setup.batch, channels, times, rows, columns]),
             device,
         );
-        let shape = [1, setup.vectors, config.codes.dim];
-        let vectors = TensorData::new(draw("vectors", setup.vectors * config.codes.dim), shape);
+        let shape = [1, setup.vectors, config.quantizer.code_dim()];
+        let vectors = TensorData::new(draw("vectors", shape.iter().product()), shape);
         let init = Init::<B>::new(seed.child("weights"), device);
         let student = Student::new(config, &init.child("student"));
-        let teacher = Teacher::new(config, &init.child("teacher"));
-        let mut teacher: Teacher<B> = teacher.expect("the setup names a registered quantizer");
+        let mut teacher = Teacher::<B>::new(config, &init.child("teacher"));
         let vectors = Tensor::from_data(vectors, device);
         let mut picks = SeededPicks(seed.child("picks"));
         let mut quantizer = teacher.tokenizer.quantizer.valid();

@@ -3,10 +3,10 @@
 //! `cargo bench --bench quantizer`; with `--features tch` and `BRIDLE_BACKEND=tch` on LibTorch. Every part is held to
 //! loops on the host before it is timed.
 
-use bridle::codebook::{Codebook, SeededPicks, Similarity, kmeans};
-use bridle::config::QuantizerConfig;
+use bridle::codebook::{Codebook, Learning, SeededPicks, Similarity, SoftPick, kmeans};
 use bridle::init::Init;
-use bridle::quantizer::{AnyQuantizer, Mode, Quantizer};
+use bridle::quantizer::{Mode, Quantizer};
+use bridle::rq::{ResidualQuantizer, RqConfig};
 use bridle_backends::Ops;
 use bridle_backends::{Choice, Facts, Job, Name, Precision, TrainBackend};
 use bridle_seed::Seed;
@@ -76,13 +76,13 @@ impl<B: Ops> Bench<'_, B> {
     fn book(&self) -> (Codebook<B>, Vec<f32>) {
         let codes = unit_rows("codes", CODES);
         let init = Init::new(Seed::root(0), &self.device);
-        (Codebook::new(&config(1), codes.clone(), &init), codes)
+        (Codebook::new(CODES, codes.clone(), Learning::Ema, &init), codes)
     }
 
     fn nearest(&mut self) {
         let (book, codes) = self.book();
         let rows = self.on_device.clone();
-        let assign = || book.assign(rows.clone(), 1, config(1).soft_pick);
+        let assign = || book.assign(rows.clone(), 1, SoftPick::Nearest);
         let found: Vec<i64> = assign().into_data().iter().collect();
         for (row, &code) in self.rows.chunks(DIM).zip(&found) {
             let distance = |code: usize| distance(row, &codes[code * DIM..(code + 1) * DIM]);
@@ -97,7 +97,13 @@ impl<B: Ops> Bench<'_, B> {
 
     fn residual(&mut self) {
         let init = Init::new(Seed::root(0), &self.device);
-        let mut quantizer = AnyQuantizer::<B>::new("rq", &config(4), &init).expect("rq is registered");
+        let config = RqConfig {
+            codebooks: 4,
+            codebook_size: CODES,
+            code_dim: DIM,
+            ..RqConfig::default()
+        };
+        let mut quantizer = ResidualQuantizer::<B>::new(&config, &init);
         let rows = self.on_device.clone().unsqueeze::<3>();
         let mut picks = SeededPicks(Seed::root(1));
         let whole = quantizer.forward(rows.clone(), Mode::Eval, &mut picks);
@@ -139,7 +145,7 @@ impl<B: Ops> Bench<'_, B> {
     fn average(&mut self) {
         let (mut book, vectors) = self.book();
         let rows = self.on_device.clone();
-        let codes = book.assign(rows.clone(), 1, config(1).soft_pick);
+        let codes = book.assign(rows.clone(), 1, SoftPick::Nearest);
         let step = |book: &mut Codebook<B>| {
             let counts = book.counts(codes.clone());
             book.track_usage(counts.clone(), 0.99);
@@ -160,15 +166,6 @@ impl<B: Ops> Bench<'_, B> {
         step(&mut book);
         assert_near(&values(book.vectors.val()), &sums, "moved codes");
         self.time("average of a codebook", || step(&mut book));
-    }
-}
-
-fn config(levels: usize) -> QuantizerConfig {
-    QuantizerConfig {
-        levels,
-        codes: CODES,
-        dim: DIM,
-        ..QuantizerConfig::default()
     }
 }
 

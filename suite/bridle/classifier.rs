@@ -8,7 +8,6 @@ use crate::transformer::{BranchFactors, NORM_EPSILON, Norm};
 use bridle_backends::Ops;
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::activation::log_softmax;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
@@ -87,17 +86,4 @@ pub fn branch_factor<B: Backend>(kept: &[bool], rate: f64, device: &B::Device) -
     let factor = |&kept: &bool| if kept { (1.0 / (1.0 - rate)) as f32 } else { 0.0 };
     let factors: Vec<f32> = kept.iter().map(factor).collect();
     Tensor::from_data(TensorData::new(factors, [kept.len(), 1, 1]), device)
-}
-
-/// Cross-entropy with soft targets: the mean over samples of -sum(target * log softmax). Both are [B, C].
-pub fn soft_cross_entropy<B: Backend>(logits: Tensor<B, 2>, targets: Tensor<B, 2>) -> Tensor<B, 1> {
-    let [batch, _] = logits.dims();
-    (log_softmax(logits, 1) * targets).sum().div_scalar(-(batch as f64))
-}
-
-/// Binary cross-entropy of every class by itself, with logits: the mean over B * C of
-/// max(x, 0) - x * target + ln(1 + exp(-|x|)). Both are [B, C].
-pub fn binary_cross_entropy<B: Backend>(logits: Tensor<B, 2>, targets: Tensor<B, 2>) -> Tensor<B, 1> {
-    let overflow_free = logits.clone().abs().neg().exp().log1p();
-    (logits.clone().clamp_min(0.0) - logits * targets + overflow_free).mean()
 }

@@ -1,11 +1,40 @@
 //! One codebook: nearest codes, k-means start, moving averages, restart of unused codes.
 
-use crate::config::{Learning, QuantizerConfig, SoftPick};
 use crate::init::Init;
 use bridle_backends::Ops;
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
+
+/// How codebooks start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// k-means on the first batch (cosine).
+    Kmeans,
+    /// The values drawn at construction: uniform in [0, 1) for rq, unit vectors for vq.
+    Random,
+}
+
+/// Which codes are taken when a level takes several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SoftPick {
+    /// The farthest first: what the authors' top-k computes.
+    Farthest,
+    /// The nearest first.
+    Nearest,
+}
+
+/// How codebooks learn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Learning {
+    /// Moving average towards the unit mean of the assigned vectors (audio, image).
+    #[default]
+    Ema,
+    /// Moving averages of sums and counts with Laplace smoothing (the authors' video quantizer).
+    SmoothedEma,
+    /// Gradient of the codebook loss.
+    Gradient,
+}
 
 /// The random picks of a quantizer. Recorded picks can stand in for drawn ones.
 pub trait Picks {
@@ -48,13 +77,13 @@ pub struct Codebook<B: Backend> {
 }
 
 impl<B: Backend> Codebook<B> {
-    /// A codebook with the given vectors, row-major [K, d].
-    pub fn new(config: &QuantizerConfig, vectors: Vec<f32>, init: &Init<B>) -> Self {
-        let (codes, dim) = (config.codes, config.dim);
-        let smoothed = config.learning == Learning::SmoothedEma;
+    /// A codebook of `codes` vectors, row-major [K, d].
+    pub fn new(codes: usize, vectors: Vec<f32>, learning: Learning, init: &Init<B>) -> Self {
+        let dim = vectors.len() / codes;
+        let smoothed = learning == Learning::SmoothedEma;
         let parameter = init.param([codes, dim], vectors.clone());
         Self {
-            vectors: parameter.set_require_grad(config.learning == Learning::Gradient),
+            vectors: parameter.set_require_grad(learning == Learning::Gradient),
             usage: init.frozen([codes], vec![if smoothed { 1.0 } else { 0.0 }; codes]),
             sums: smoothed.then(|| init.frozen([codes, dim], vectors)),
         }

@@ -1,7 +1,5 @@
 //! Sizes of the model's parts, and the geometry of its input.
 
-use crate::position::AudioRows;
-
 /// What the input looks like and how it is cut into patches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Geometry {
@@ -84,6 +82,16 @@ impl Geometry {
     }
 }
 
+/// Which token a row of the audio table belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AudioRows {
+    /// Row k encodes (k mod T, k div T) though token k is (k div F, k mod F): the authors' table, one-to-one but
+    /// scrambled, because their grid has its axes swapped.
+    Scrambled,
+    /// Row k encodes the place of token k.
+    TokenOrder,
+}
+
 /// A stack of pre-norm transformer blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StackConfig {
@@ -115,101 +123,14 @@ pub struct DecoderConfig {
     pub stack: StackConfig,
 }
 
-/// How codebooks start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// k-means on the first batch (cosine).
-    Kmeans,
-    /// The values drawn at construction: uniform in [0, 1) for rq, unit vectors for vq.
-    Random,
-}
-
-/// Which codes are taken when a level takes several.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SoftPick {
-    /// The farthest first: what the authors' top-k computes.
-    Farthest,
-    /// The nearest first.
-    Nearest,
-}
-
-/// When unused codes are replaced by vectors of the batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Restart {
-    /// Never.
-    Off,
-    /// Once, in the first forward, for codes that this batch did not use (the authors' code).
-    FirstForward,
-    /// Where [`crate::quantizer::Mode::Restart`] asks for it: codes whose usage average is below a tenth of the even
-    /// share.
-    ByUsage,
-}
-
-/// The space of a residual quantizer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Space {
-    /// Unit length for lookup and average, while residual and loss are as they are (the authors' code).
-    UnitLookup,
-    /// One space for lookup, average, residual and loss; latents are standardised once, before the first level.
-    Raw,
-}
-
-/// How codebooks learn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Learning {
-    /// Moving average towards the unit mean of the assigned vectors (audio, image).
-    Ema,
-    /// Moving averages of sums and counts with Laplace smoothing (the authors' video quantizer).
-    SmoothedEma,
-    /// Gradient of the codebook loss.
-    Gradient,
-}
-
-/// A quantizer's values.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct QuantizerConfig {
-    /// Codebooks Q.
-    pub levels: usize,
-    /// Codes per codebook K.
-    pub codes: usize,
-    /// Code dimension d.
-    pub dim: usize,
-    /// Decay of the moving averages.
-    pub decay: f64,
-    /// Weight of the commitment loss.
-    pub commitment: f64,
-    /// How codebooks start.
-    pub start: Start,
-    /// Iterations of k-means.
-    pub kmeans_iterations: usize,
-    /// Codes taken per level.
-    pub soft_codes: usize,
-    /// Which, when several.
-    pub soft_pick: SoftPick,
-    /// Restart of unused codes.
-    pub restart: Restart,
-    /// The space of lookup, average, residual and loss.
-    pub space: Space,
-    /// How codebooks learn.
-    pub learning: Learning,
-}
-
-impl Default for QuantizerConfig {
-    /// The authors' residual quantizer.
-    fn default() -> Self {
-        Self {
-            levels: 4,
-            codes: 256,
-            dim: 256,
-            decay: 0.99,
-            commitment: 0.25,
-            start: Start::Kmeans,
-            kmeans_iterations: 10,
-            soft_codes: 1,
-            soft_pick: SoftPick::Farthest,
-            restart: Restart::FirstForward,
-            space: Space::UnitLookup,
-            learning: Learning::Ema,
-        }
-    }
+/// Sizes of every part, with the values of the quantizer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelConfig<C> {
+    /// The input.
+    pub geometry: Geometry,
+    /// Encoder, and tokenizer body.
+    pub encoder: StackConfig,
+    pub decoder: DecoderConfig,
+    pub estimator: StackConfig,
+    pub quantizer: C,
 }

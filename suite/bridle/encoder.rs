@@ -1,9 +1,9 @@
 //! The encoder E: a ViT over patch tokens. The tokenizer's body is the same network, over all tokens.
 
-use crate::best_rq::{LayeredEncoder, frame_linear};
 use crate::config::{Geometry, StackConfig};
 use crate::frames::Frames;
 use crate::init::Init;
+use crate::layered::{LayeredEncoder, frame_linear};
 use crate::mask::MaskRows;
 use crate::patch::PatchEmbed;
 use crate::position;

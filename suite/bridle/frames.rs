@@ -44,8 +44,8 @@ impl<B: Backend> Frames<B> {
         }
     }
 
-    /// Sequences of one length, [B, T, F], without padding.
-    pub fn whole(x: Tensor<B, 3>) -> Self {
+    /// Sequences of one length, [B, T, F].
+    pub fn unpadded(x: Tensor<B, 3>) -> Self {
         let [batch, times, _] = x.dims();
         let valid = Tensor::ones([batch, times, 1], &x.device());
         Self { x, valid, scores: None }
@@ -93,19 +93,4 @@ fn scores<B: Backend>(lengths: &[usize], times: usize, window: Option<usize>, de
         }
     }
     Tensor::from_data(TensorData::new(scores, [lengths.len(), 1, times, times]), device)
-}
-
-/// Where spans of frames are hidden: every frame starts a span of `span` frames with probability `start`, cut off at its
-/// sequence's end. If none does, one is put at a random place, so that every sequence has a loss. Draws are uniform
-/// numbers in [0, 1), one for each frame and one more for each sequence. Row-major flags of `length` frames.
-pub fn spans(length: usize, start: f64, span: usize, mut uniform: impl FnMut() -> f64) -> Vec<bool> {
-    let mut hidden = vec![false; length];
-    let mut hide = |from: usize| hidden[from..(from + span).min(length)].fill(true);
-    let starts: Vec<usize> = (0..length).filter(|_| uniform() < start).collect();
-    let place = (uniform() * length as f64) as usize;
-    starts.iter().for_each(|&from| hide(from));
-    if starts.is_empty() && length > 0 {
-        hide(place.min(length - 1));
-    }
-    hidden
 }

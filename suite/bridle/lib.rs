@@ -10,35 +10,33 @@
 //! * [`mask`]: which tokens the encoder sees
 //! * [`transformer`], [`swin`]: blocks with global and with local attention
 //! * [`encoder`], [`decoder`]: the student
-//! * [`tokenizer`], [`quantizer`], [`codebook`], [`estimator`]: the teacher
-//! * [`pretrain`]: losses and steps of both phases and of joint training
+//! * [`tokenizer`], [`quantizer`], [`rq`], [`codebook`], [`estimator`]: the teacher
+//! * [`loss`], [`pretrain`]: losses, and the steps of both phases and of joint training
 //! * [`classifier`]: the encoder with a head, for fine-tuning
-//! * [`best_rq`], [`birq`]: the methods of fixed random labels and of labels that the encoder improves itself, over
-//!   [`frames`] of sequences of different lengths, with the [`conformer`]; [`distilled`]: a second book whose codes learn;
-//!   [`ctc`]: the loss of transcripts
+//! * [`layered`], [`frames`], [`standardizer`]: encoders of sequences, and batches of them
+//! * [`speech`]: the same method over frames of speech
 //! * [`optimizer`]: AdamW over named parameters
 //! * [`weights`]: parameters by name, for checkpoints and exchange
 
-pub mod best_rq;
-pub mod birq;
 pub mod classifier;
 pub mod codebook;
 pub mod config;
-pub mod conformer;
-pub mod ctc;
 pub mod decoder;
-pub mod distilled;
 pub mod encoder;
 pub mod estimator;
-pub mod frame_tokenizer;
 pub mod frames;
 pub mod init;
+pub mod layered;
+pub mod loss;
 pub mod mask;
 pub mod optimizer;
 pub mod patch;
 pub mod position;
 pub mod pretrain;
 pub mod quantizer;
+pub mod rq;
+pub mod speech;
+pub mod standardizer;
 pub mod swin;
 pub mod tokenizer;
 pub mod transformer;

@@ -1,16 +1,6 @@
 //! Fixed sine-cosine position tables, computed in f64 (authors' code; parity case `pos_embed`).
 
-use crate::config::Geometry;
-
-/// Which token a row of the audio table belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AudioRows {
-    /// Row k encodes (k mod T, k div T) though token k is (k div F, k mod F): the authors' table, one-to-one but
-    /// scrambled, because their grid has its axes swapped.
-    Scrambled,
-    /// Row k encodes the place of token k.
-    TokenOrder,
-}
+use crate::config::{AudioRows, Geometry};
 
 /// [sin(p w_0).. sin(p w_h), cos(p w_0)..] with w_j = 10000^(-j/h), h = dim / 2.
 fn sincos_1d(dim: usize, place: usize) -> impl Iterator<Item = f64> {

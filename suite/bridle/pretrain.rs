@@ -3,37 +3,21 @@
 //! Encoder phase: T frozen, labels of all tokens; E sees the kept tokens, D predicts the codes of the removed ones.
 //! Tokenizer phase: E frozen and unmasked; T, its quantizer and TE learn to recover E's output.
 
-use crate::codebook::{Picks, unit};
-use crate::config::{DecoderConfig, Geometry, QuantizerConfig, StackConfig};
+use crate::codebook::Picks;
+use crate::config::ModelConfig;
 use crate::decoder::Decoder;
 use crate::encoder::Vit;
 use crate::estimator::Estimator;
 use crate::init::Init;
+use crate::loss::{estimation_loss, prediction_loss};
 use crate::mask::MaskRows;
-use crate::quantizer::{Mode, Quantized};
+use crate::quantizer::{Mode, Quantized, Quantizer, QuantizerValues};
 use crate::swin::Dropout;
 use crate::tokenizer::{Source, Tokenizer};
 use bridle_backends::Ops;
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
-
-/// Sizes of every part.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ModelConfig {
-    /// The input.
-    pub geometry: Geometry,
-    /// Encoder, and tokenizer body.
-    pub encoder: StackConfig,
-    /// Decoder.
-    pub decoder: DecoderConfig,
-    /// Estimator.
-    pub estimator: StackConfig,
-    /// The quantizer's name.
-    pub quantizer: String,
-    /// The quantizer's values.
-    pub codes: QuantizerConfig,
-}
 
 /// E and D: what an encoder phase trains.
 #[derive(Module, Debug)]
@@ -46,67 +30,35 @@ pub struct Student<B: Backend> {
 
 impl<B: Backend> Student<B> {
     /// First weights.
-    pub fn new(config: &ModelConfig, init: &Init<B>) -> Self {
-        let logits = config.codes.levels * config.codes.codes;
-        let decoder = &config.decoder;
+    pub fn new(config: &ModelConfig<impl QuantizerValues>, init: &Init<B>) -> Self {
+        let (geometry, dim) = (&config.geometry, config.encoder.dim);
+        let logits = config.quantizer.codebooks() * config.quantizer.codebook_size();
         Self {
-            encoder: Vit::new(&config.geometry, &config.encoder, &init.child("encoder")),
-            decoder: Decoder::new(
-                &config.geometry,
-                config.encoder.dim,
-                decoder,
-                logits,
-                &init.child("decoder"),
-            ),
+            encoder: Vit::new(geometry, &config.encoder, &init.child("encoder")),
+            decoder: Decoder::new(geometry, dim, &config.decoder, logits, &init.child("decoder")),
         }
     }
 }
 
 /// T with its quantizer, and TE: what a tokenizer phase trains.
 #[derive(Module, Debug)]
-pub struct Teacher<B: Backend> {
+pub struct Teacher<B: Backend, Q> {
     /// The tokenizer T.
-    pub tokenizer: Tokenizer<B>,
+    pub tokenizer: Tokenizer<B, Q>,
     /// The estimator TE.
     pub estimator: Estimator<B>,
 }
 
-impl<B: Backend> Teacher<B> {
-    /// First weights; None if there is no quantizer of the configured name.
-    pub fn new(config: &ModelConfig, init: &Init<B>) -> Option<Self> {
-        let (geometry, codes) = (&config.geometry, &config.codes);
-        let estimator = &config.estimator;
-        Some(Self {
-            tokenizer: Tokenizer::new(
-                geometry,
-                &config.encoder,
-                &config.quantizer,
-                codes,
-                &init.child("tokenizer"),
-            )?,
-            estimator: Estimator::new(
-                geometry,
-                codes.dim,
-                estimator,
-                config.encoder.dim,
-                &init.child("estimator"),
-            ),
-        })
+impl<B: Ops, Q: Quantizer<B>> Teacher<B, Q> {
+    /// First weights.
+    pub fn new(config: &ModelConfig<Q::Config>, init: &Init<B>) -> Self {
+        let (geometry, code_dim) = (&config.geometry, config.quantizer.code_dim());
+        let (dim, estimator) = (config.encoder.dim, init.child("estimator"));
+        Self {
+            tokenizer: Tokenizer::new(geometry, &config.encoder, &config.quantizer, &init.child("tokenizer")),
+            estimator: Estimator::new(geometry, code_dim, &config.estimator, dim, &estimator),
+        }
     }
-}
-
-/// Cross-entropy of logits [n, Q * K] against codes [n, Q]: one softmax per codebook, averaged over all, [1].
-pub fn prediction_loss<B: Ops>(logits: Tensor<B, 2>, codes: Tensor<B, 2, Int>) -> Tensor<B, 1> {
-    let ([rows, width], [_, levels]) = (logits.dims(), codes.dims());
-    let logits = logits.reshape([rows * levels, width / levels]);
-    B::cross_entropy_rows(logits, codes.reshape([rows * levels, 1]))
-}
-
-/// mean(1 - cosine(estimate, target)) over tokens [B, N, D], [1].
-pub fn estimation_loss<B: Backend>(estimate: Tensor<B, 3>, target: Tensor<B, 3>) -> Tensor<B, 1> {
-    let [batch, tokens, dim] = estimate.dims();
-    let rows = |x: Tensor<B, 3>| unit(x.reshape([batch * tokens, dim]));
-    (rows(estimate) * rows(target)).sum_dim(1).mean().neg().add_scalar(1.0)
 }
 
 /// The codes of the removed tokens, [B * R, Q], from codes of all tokens [B, N, Q].
@@ -120,14 +72,13 @@ pub fn removed_codes<B: Backend>(codes: Tensor<B, 3, Int>, mask: &MaskRows<B>) -
 /// Labels of all tokens [B, N, Q] from the frozen tokenizer. The first call of a phase may start its codebooks.
 ///
 /// Video labels cover the removed tokens only, [B, R, Q]: its tokenizer sees nothing else (authors' code).
-pub fn labels<B: Ops>(
-    tokenizer: &mut Tokenizer<B>,
+pub fn labels<B: Ops, Q: Quantizer<B>>(
+    tokenizer: &mut Tokenizer<B, Q>,
     x: Tensor<B, 5>,
     source: Source,
     mask: &MaskRows<B>,
     picks: &mut dyn Picks,
 ) -> Tensor<B, 2, Int> {
-    use crate::quantizer::Quantizer;
     if tokenizer.vit.geometry().is_video() {
         let latents = tokenizer.latents(x, source, Some(mask.removed.clone()));
         let codes = tokenizer.quantizer.codes(latents, picks);
@@ -166,8 +117,8 @@ impl<B: Backend> TokenizerLoss<B> {
 }
 
 /// Tokenizer phase: the loss of one batch, given the frozen encoder's patch tokens `target` [B, N, D]; codebooks move.
-pub fn tokenizer_loss<B: Ops>(
-    teacher: &mut Teacher<B>,
+pub fn tokenizer_loss<B: Ops, Q: Quantizer<B>>(
+    teacher: &mut Teacher<B, Q>,
     x: Tensor<B, 5>,
     target: Tensor<B, 3>,
     mode: Mode,

@@ -1,14 +1,13 @@
-//! What makes the labels: a quantizer gives each latent its codes, the vectors they stand for, and a loss.
+//! What makes the labels: a quantizer maps each latent to its codes, to the vectors they stand for, and to a loss.
 //!
-//! A new quantizer is a file in `quantizer/` and a line in the list below.
+//! BRIDLE's own is [`crate::rq`]. Tokenizers are generic over the quantizer, so that others live outside this crate.
 
 use crate::codebook::{Codebook, Picks};
-use crate::config::QuantizerConfig;
 use crate::init::Init;
-use bridle_backends::Ops;
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
+use std::fmt::Debug;
 
 /// The result of quantizing latents.
 #[derive(Clone, Debug)]
@@ -39,29 +38,6 @@ impl Mode {
     }
 }
 
-/// The contract of every quantizer.
-pub trait Quantizer<B: Backend> {
-    /// Quantizes latents [B, N, d]. The first call may also start the codebooks from this batch.
-    fn forward(&mut self, latents: Tensor<B, 3>, mode: Mode, picks: &mut dyn Picks) -> Quantized<B>;
-
-    /// The codes alone, [B, N, Q], as `forward` in evaluation gives them: what labels are made of.
-    fn codes(&mut self, latents: Tensor<B, 3>, picks: &mut dyn Picks) -> Tensor<B, 3, Int> {
-        self.forward(latents, Mode::Eval, picks).codes
-    }
-
-    /// The vectors of codes [B, N, Q]: [B, N, d], equal to what `forward` in evaluation gave with these codes.
-    fn decode(&self, codes: Tensor<B, 3, Int>) -> Tensor<B, 3>;
-
-    /// The codebooks, level by level.
-    fn codebooks(&self) -> &[Codebook<B>];
-
-    /// Whether the codebooks have started (from data, or by taking up saved ones).
-    fn is_started(&self) -> bool;
-
-    /// Says that the codebooks are saved ones, so that the next forward does not start them anew.
-    fn set_started(&mut self, started: bool);
-}
-
 /// What a quantizer is, without its weights.
 #[derive(Clone, Copy, Debug)]
 pub struct QuantizerInfo {
@@ -69,66 +45,52 @@ pub struct QuantizerInfo {
     pub name: &'static str,
     /// One line on what it is.
     pub summary: &'static str,
-    /// Whether it takes more than one level.
-    pub several_levels: bool,
+    /// Whether it takes more than one codebook.
+    pub several_codebooks: bool,
     /// Whether its codebooks learn.
     pub learns: bool,
 }
 
-/// One line per quantizer: module, variant, type. The list makes the modules, the enum and the registry.
-macro_rules! quantizers {
-    ($($module:ident :: $variant:ident),+ $(,)?) => {
-        $(pub mod $module;)+
+/// A quantizer's values, as far as the rest of the model depends on them.
+pub trait QuantizerValues: Clone + Debug + PartialEq {
+    /// What kind of quantizer the values belong to.
+    fn info(&self) -> &'static QuantizerInfo;
 
-        /// Any quantizer.
-        #[derive(Module, Debug)]
-        pub enum AnyQuantizer<B: Backend> {
-            $(#[doc = "See the module of the same name."] $variant($module::$variant<B>),)+
-        }
+    /// Codes per token, Q.
+    fn codebooks(&self) -> usize;
 
-        /// Every quantizer, in the order of the list.
-        pub const QUANTIZERS: &[QuantizerInfo] = &[$($module::INFO),+];
+    /// Values that a code can have, K.
+    fn codebook_size(&self) -> usize;
 
-        impl<B: Backend> AnyQuantizer<B> {
-            /// The quantizer called `name`, with first codebooks; None if there is no such quantizer.
-            pub fn new(name: &str, config: &QuantizerConfig, init: &Init<B>) -> Option<Self> {
-                $(if name == $module::INFO.name {
-                    return Some(Self::$variant($module::$variant::new(config, init)));
-                })+
-                None
-            }
-        }
-
-        impl<B: Ops> Quantizer<B> for AnyQuantizer<B> {
-            fn forward(&mut self, latents: Tensor<B, 3>, mode: Mode, picks: &mut dyn Picks) -> Quantized<B> {
-                match self { $(Self::$variant(quantizer) => quantizer.forward(latents, mode, picks)),+ }
-            }
-            fn codes(&mut self, latents: Tensor<B, 3>, picks: &mut dyn Picks) -> Tensor<B, 3, Int> {
-                match self { $(Self::$variant(quantizer) => quantizer.codes(latents, picks)),+ }
-            }
-            fn decode(&self, codes: Tensor<B, 3, Int>) -> Tensor<B, 3> {
-                match self { $(Self::$variant(quantizer) => quantizer.decode(codes)),+ }
-            }
-            fn codebooks(&self) -> &[Codebook<B>] {
-                match self { $(Self::$variant(quantizer) => quantizer.codebooks()),+ }
-            }
-            fn is_started(&self) -> bool {
-                match self { $(Self::$variant(quantizer) => quantizer.is_started()),+ }
-            }
-            fn set_started(&mut self, started: bool) {
-                match self { $(Self::$variant(quantizer) => quantizer.set_started(started)),+ }
-            }
-        }
-    };
+    /// Length of a latent, d.
+    fn code_dim(&self) -> usize;
 }
 
-quantizers! {
-    rq::ResidualQuantizer,
-    vq::VectorQuantizer,
-    random::RandomProjectionQuantizer,
-}
+/// The contract of every quantizer.
+pub trait Quantizer<B: Backend>: Module<B> {
+    /// What the quantizer is built from.
+    type Config: QuantizerValues;
 
-/// mean((a - b)²) over all elements, [1].
-pub(crate) fn mse<B: Backend>(a: Tensor<B, 2>, b: Tensor<B, 2>) -> Tensor<B, 1> {
-    (a - b).powi_scalar(2).mean()
+    /// Draws the first codebooks.
+    fn new(config: &Self::Config, init: &Init<B>) -> Self;
+
+    /// Quantizes latents [B, N, d]. The first call may also start the codebooks from this batch.
+    fn forward(&mut self, latents: Tensor<B, 3>, mode: Mode, picks: &mut dyn Picks) -> Quantized<B>;
+
+    /// Only the codes, [B, N, Q], as `forward` in evaluation returns them: what labels are made of.
+    fn codes(&mut self, latents: Tensor<B, 3>, picks: &mut dyn Picks) -> Tensor<B, 3, Int> {
+        self.forward(latents, Mode::Eval, picks).codes
+    }
+
+    /// The vectors of codes [B, N, Q]: [B, N, d], equal to what `forward` in evaluation returned with these codes.
+    fn decode(&self, codes: Tensor<B, 3, Int>) -> Tensor<B, 3>;
+
+    /// The codebooks, level by level; empty where codes are computed without any.
+    fn codebooks(&self) -> &[Codebook<B>];
+
+    /// Whether the codebooks have started (from data, or from saved ones).
+    fn is_started(&self) -> bool;
+
+    /// Marks the codebooks as saved ones, so that the next forward does not start them anew.
+    fn set_started(&mut self, started: bool);
 }

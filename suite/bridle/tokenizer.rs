@@ -2,10 +2,10 @@
 //! trained (cold start) a frozen bias-free linear map of patch embedding plus position feeds the quantizer instead.
 
 use crate::codebook::Picks;
-use crate::config::{Geometry, QuantizerConfig, StackConfig};
+use crate::config::{Geometry, StackConfig};
 use crate::encoder::Vit;
 use crate::init::Init;
-use crate::quantizer::{AnyQuantizer, Mode, Quantized, Quantizer};
+use crate::quantizer::{Mode, Quantized, Quantizer, QuantizerValues};
 use crate::transformer::{each_row, linear};
 use bridle_backends::Ops;
 use bridle_backends::kernel::Selection;
@@ -25,9 +25,9 @@ pub enum Source {
     Network,
 }
 
-/// The tokenizer.
+/// The tokenizer, with a quantizer of type Q.
 #[derive(Module, Debug)]
-pub struct Tokenizer<B: Backend> {
+pub struct Tokenizer<B: Backend, Q> {
     /// The network's body; its patch embedding also serves the cold start.
     pub vit: Vit<B>,
     /// [D, d], frozen in use.
@@ -37,29 +37,22 @@ pub struct Tokenizer<B: Backend> {
     /// [D, d].
     pub project2: Linear<B>,
     /// Latents to codes.
-    pub quantizer: AnyQuantizer<B>,
+    pub quantizer: Q,
 }
 
-impl<B: Backend> Tokenizer<B> {
-    /// First weights; None if there is no quantizer of that name.
-    pub fn new(
-        geometry: &Geometry,
-        stack: &StackConfig,
-        quantizer: &str,
-        config: &QuantizerConfig,
-        init: &Init<B>,
-    ) -> Option<Self> {
-        Some(Self {
+impl<B: Ops, Q: Quantizer<B>> Tokenizer<B, Q> {
+    /// First weights.
+    pub fn new(geometry: &Geometry, stack: &StackConfig, quantizer: &Q::Config, init: &Init<B>) -> Self {
+        let code_dim = quantizer.code_dim();
+        Self {
             vit: Vit::new(geometry, stack, &init.child("vit")),
-            cold_start: init.linear("cold_start", stack.dim, config.dim, false),
+            cold_start: init.linear("cold_start", stack.dim, code_dim, false),
             project1: init.linear("project1", stack.dim, stack.dim, true),
-            project2: init.linear("project2", stack.dim, config.dim, true),
-            quantizer: AnyQuantizer::new(quantizer, config, &init.child("quantizer"))?,
-        })
+            project2: init.linear("project2", stack.dim, code_dim, true),
+            quantizer: Q::new(quantizer, &init.child("quantizer")),
+        }
     }
-}
 
-impl<B: Ops> Tokenizer<B> {
     /// Latents of inputs [B, C, T, H, W]: [B, N, d], or [B, n, d] where `only` picks n rows per sample of the flattened
     /// tokens (the video model's tokenizer sees the removed tokens only).
     pub fn latents(&self, x: Tensor<B, 5>, source: Source, only: Option<Selection<B>>) -> Tensor<B, 3> {

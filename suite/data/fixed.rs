@@ -3,12 +3,12 @@
 use super::{Batch, Order, TrainingData};
 use crate::plan::{Plan, Roll};
 use crate::protocol::augment::roll;
-use bridle::best_rq::Standard;
 use bridle::config::{Geometry, StackConfig};
 use bridle::encoder::Vit;
 use bridle::frames::Frames;
 use bridle::init::Init;
 use bridle::patch::patches;
+use bridle::standardizer::Standardizer;
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
 use bridle_tasks::{DataError, Dataset, InputSpec, Views};
@@ -41,7 +41,10 @@ enum Variation {
 impl<'a> Fixed<'a> {
     /// This data set, cut into patches and augmented as the plan says.
     pub fn new(dataset: &'a Dataset, plan: &Plan) -> Self {
-        let rolls = plan.augment.as_ref().is_some_and(|augment| augment.roll == Roll::Uniform);
+        let rolls = plan
+            .augment
+            .as_ref()
+            .is_some_and(|augment| augment.roll == Roll::Uniform);
         Self {
             dataset,
             input: plan.data.input.clone(),
@@ -122,7 +125,7 @@ impl TrainingData for Fixed<'_> {
     fn frames<B: Backend>(&self, batch: FixedBatch, device: &B::Device) -> Frames<B> {
         let (count, tokens) = (batch.samples.len(), self.geometry.tokens());
         let patches = patches(self.inputs(batch, device), &self.geometry);
-        Frames::whole(patches.reshape([count, tokens, self.geometry.patch_len()]))
+        Frames::unpadded(patches.reshape([count, tokens, self.geometry.patch_len()]))
     }
 
     fn encoder<B: TrainBackend>(&self, init: &Init<B>) -> Vit<B> {
@@ -130,7 +133,7 @@ impl TrainingData for Fixed<'_> {
     }
 
     /// Measured over the first samples.
-    fn standard<B: Backend>(&self, samples: &[usize], init: &Init<B>) -> Result<Standard<B>, DataError> {
+    fn standard<B: Backend>(&self, samples: &[usize], init: &Init<B>) -> Result<Standardizer<B>, DataError> {
         let width = self.geometry.patch_len();
         let (mut sums, mut squares, mut count) = (vec![0f64; width], vec![0f64; width], 0usize);
         for batch in samples[..samples.len().min(MEASURED)].chunks(16) {
@@ -148,7 +151,7 @@ impl TrainingData for Fixed<'_> {
         let mean: Vec<f32> = sums.iter().map(|sum| (sum / n) as f32).collect();
         let deviation = |(sum, square): (&f64, &f64)| (square / n - (sum / n).powi(2)).max(0.0).sqrt() as f32;
         let deviation: Vec<f32> = sums.iter().zip(&squares).map(deviation).collect();
-        Ok(Standard::new(&mean, &deviation, init))
+        Ok(Standardizer::new(&mean, &deviation, init))
     }
 
     fn classes(&self, sample: usize) -> Option<&[usize]> {

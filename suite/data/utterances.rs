@@ -3,11 +3,11 @@
 use super::{Annotation, Batch, Order, TrainingData, valid_rows};
 use crate::speech::model;
 use crate::speech::plan::SpeechPlan;
-use bridle::best_rq::Standard;
 use bridle::codebook::index_rows;
-use bridle::conformer::{Conformer, ConformerConfig};
 use bridle::frames::Frames;
 use bridle::init::Init;
+use bridle::speech::conformer::{Conformer, ConformerConfig};
+use bridle::standardizer::Standardizer;
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
 use bridle_tasks::{DataError, SpeechSet};
@@ -139,8 +139,8 @@ impl TrainingData for Utterances<'_> {
     }
 
     /// Each mel band is standardised as utterances are read, so that nothing is left to do.
-    fn standard<B: Backend>(&self, _samples: &[usize], init: &Init<B>) -> Result<Standard<B>, DataError> {
-        Ok(Standard::none(self.encoder.inputs, init))
+    fn standard<B: Backend>(&self, _samples: &[usize], init: &Init<B>) -> Result<Standardizer<B>, DataError> {
+        Ok(Standardizer::none(self.encoder.inputs, init))
     }
 
     /// The word that is said and who says it, where the data knows.

@@ -4,7 +4,8 @@
 
 use crate::error::{Failure, UnknownName};
 use crate::exit::Exit;
-use bridle::quantizer::{QUANTIZERS, QuantizerInfo};
+use crate::quantizers::QUANTIZERS;
+use bridle::quantizer::QuantizerInfo;
 
 /// A name that is not among the working values of a list.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -172,7 +173,7 @@ impl QuantizerKind {
 
     /// Whether it takes several codebooks.
     pub fn has_levels(self) -> bool {
-        self.0.several_levels
+        self.0.several_codebooks
     }
 
     /// Whether its codebooks learn.

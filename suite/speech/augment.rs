@@ -1,9 +1,9 @@
 //! Training with transcripts looks at an utterance in another way each time: its mel axis warped, bands and spans of frames
 //! left out (Park et al. 2019; Jaitly and Hinton 2013).
 
-use crate::data::UtteranceBatch as Stacked;
 use super::plan::CtcTraining;
-use bridle::frames::spans;
+use crate::data::UtteranceBatch as Stacked;
+use bridle::mask::spans;
 use bridle_seed::Seed;
 
 /// Changes every utterance of a batch in its own way; frames are stacks of `mels` bands.

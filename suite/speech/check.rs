@@ -2,10 +2,10 @@
 
 use super::request::SpeechRun;
 use super::run::judged_on;
-use crate::data::utterances::length;
-use crate::data::{TrainingData as _, Utterances};
 use crate::cli::Format;
 use crate::command::check::{backend_state, out_is_writable, plan_lines, stopper};
+use crate::data::utterances::length;
+use crate::data::{TrainingData as _, Utterances};
 use crate::error::Result;
 use crate::progress::TerminalProgress;
 use crate::terminal;

@@ -4,7 +4,7 @@
 use super::plan::Decoding;
 use super::recognise::Recognised;
 use super::symbols::Inventory;
-use bridle::ctc::BLANK;
+use bridle::speech::ctc::BLANK;
 use bridle_ctc::{Frames, LanguageModel, Ngrams, NoModel, Search, SymbolModel, Weights, WordModel, greedy};
 
 /// What was recognised in each utterance, by the likeliest symbol of each frame.

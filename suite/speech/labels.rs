@@ -1,8 +1,8 @@
 //! The codes of all training frames of a data set of speech, and what they say.
 
+use super::plan::SpeechPlan;
 use crate::data::utterances::{UtteranceBatch as Stacked, length};
 use crate::data::valid_rows;
-use super::plan::SpeechPlan;
 use crate::progress::TerminalProgress;
 use bridle::codebook::index_rows;
 use bridle::frames::Frames;

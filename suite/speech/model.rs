@@ -2,10 +2,11 @@
 
 use super::plan::SpeechPlan;
 use crate::model;
-use bridle::best_rq::Standard;
-use bridle::conformer::ConformerConfig;
-use bridle::frame_tokenizer::FrameTeacher;
+use crate::quantizers::FrameTeacher;
 use bridle::init::Init;
+use bridle::speech::conformer::ConformerConfig;
+use bridle::standardizer::Standardizer;
+use bridle_backends::Ops;
 use burn::tensor::backend::Backend;
 
 /// Sizes of the encoder (and of the tokenizer's body).
@@ -22,14 +23,20 @@ pub fn encoder(plan: &SpeechPlan) -> ConformerConfig {
 }
 
 /// Inputs are standardised as they are read, each mel band by itself, so that nothing is left to do.
-pub fn standard<B: Backend>(plan: &SpeechPlan, init: &Init<B>) -> Standard<B> {
-    Standard::none(plan.width(), init)
+pub fn standard<B: Backend>(plan: &SpeechPlan, init: &Init<B>) -> Standardizer<B> {
+    Standardizer::none(plan.width(), init)
 }
 
 /// Tokenizer and estimator; None where the plan trains none.
-pub fn teacher<B: Backend>(plan: &SpeechPlan, init: &Init<B>) -> Option<FrameTeacher<B>> {
+pub fn teacher<B: Ops>(plan: &SpeechPlan, init: &Init<B>) -> Option<FrameTeacher<B>> {
     let depth = plan.model.estimator_depth?;
     let quantizer = plan.quantizer.as_ref()?;
-    let (name, codes) = (quantizer.kind.word(), model::codes(quantizer));
-    FrameTeacher::new(&encoder(plan), depth, standard(plan, init), name, &codes, init)
+    let quantizer = model::quantizer_config(quantizer);
+    Some(FrameTeacher::new(
+        &encoder(plan),
+        depth,
+        standard(plan, init),
+        &quantizer,
+        init,
+    ))
 }

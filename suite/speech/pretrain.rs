@@ -8,36 +8,38 @@
 //! bridle   encoder-1, tokenizer-1, encoder-2, ..   codes of the cold start, then of the trained tokenizer
 //! ```
 
-use crate::data::utterances::UtteranceBatch as Stacked;
-use crate::data::{TrainingData as _, Utterances, valid_rows};
 use super::labels::{EarlierFrameLabels, FrameLabels, padded};
 use super::plan::{Projection, SpeechPlan};
 use super::{model, refine};
 use crate::checkpoint;
+use crate::data::utterances::UtteranceBatch as Stacked;
+use crate::data::{TrainingData as _, Utterances, valid_rows};
 use crate::interrupt::Interrupt;
 use crate::labeller::Labeller;
-use crate::train::method::masked::{hidden_rows, with_noise};
-use crate::train::schedule::Schedule;
 use crate::metrics_log::MetricsLog;
 use crate::plan::{Method, PhaseKind, PhasePlan, Pretrain, Quantizer};
 use crate::progress::TerminalProgress;
-use crate::train::steps::{BatchLoss, LOG_EVERY, Learner, Spent, StepNumbers, Steps};
+use crate::quantizers::{AnyQuantizer, FrameTeacher};
 use crate::train::method::bridle::RESTART_EVERY;
+use crate::train::method::masked::{hidden_rows, with_noise};
 use crate::train::phases::summary;
+use crate::train::schedule::Schedule;
+use crate::train::steps::{BatchLoss, LOG_EVERY, Learner, Spent, StepNumbers, Steps};
 use crate::train::{State, TrainError, adamw};
-use bridle::best_rq::{LayeredEncoder, MaskedModel, layer_features};
 use bridle::codebook::{SeededPicks, index_rows};
-use bridle::conformer::Conformer;
-use bridle::distilled::DistilledBook;
-use bridle::frame_tokenizer::{FrameTeacher, frame_tokenizer_loss};
 use bridle::frames::Frames;
 use bridle::init::Init;
+use bridle::layered::{LayeredEncoder, layer_features};
+use bridle::loss::prediction_loss;
 use bridle::optimizer::{Trainable, Trained};
-use bridle::pretrain::prediction_loss;
-use bridle::quantizer::{AnyQuantizer, Mode, Quantizer as _};
+use bridle::quantizer::{Mode, Quantizer as _};
+use bridle::speech::conformer::Conformer;
+use bridle::speech::tokenizer::frame_tokenizer_loss;
 use bridle::tokenizer::Source;
 use bridle::weights::{self, Weights, strip_prefix, with_prefix};
 use bridle_backends::TrainBackend;
+use bridle_baselines::best_rq::MaskedModel;
+use bridle_baselines::distilled::DistilledBook;
 use bridle_results::record::{Loss, Phase as PhaseRecord};
 use bridle_seed::Seed;
 use bridle_tasks::{DataError, SpeechSet};
@@ -309,10 +311,8 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
     /// Codebooks as at the very beginning: a tokenizer phase starts them anew, as on patches.
     fn restart_quantizer(&mut self, phase: &str) {
         let init = Init::new(self.context.seed.child("weights").child(phase), &self.device);
-        let config = crate::model::codes(self.quantizer);
-        let quantizer = AnyQuantizer::new(self.quantizer.kind.word(), &config, &init);
-        if let (Some(teacher), Some(quantizer)) = (&mut self.teacher, quantizer) {
-            teacher.tokenizer.quantizer = quantizer;
+        if let Some(teacher) = &mut self.teacher {
+            teacher.tokenizer.quantizer = AnyQuantizer::new(&crate::model::quantizer_config(self.quantizer), &init);
         }
     }
 

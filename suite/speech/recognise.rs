@@ -3,13 +3,13 @@
 //! once, with the weights of the last step.
 
 use super::augment::augment;
-use crate::data::utterances::{UtteranceBatch as Stacked, length};
-use crate::data::{TrainingData as _, Utterances};
 use super::labels::padded;
 use super::model;
 use super::plan::{CtcTraining, SpeechPlan};
 use super::symbols::Inventory;
 use crate::checkpoint;
+use crate::data::utterances::{UtteranceBatch as Stacked, length};
+use crate::data::{TrainingData as _, Utterances};
 use crate::interrupt::Interrupt;
 use crate::metrics_log::{LogError, MetricsLog};
 use crate::plan::Protocol;
@@ -17,11 +17,11 @@ use crate::progress::TerminalProgress;
 use crate::train::TrainError;
 use crate::train::schedule::Schedule;
 use crate::train::steps::{BatchLoss, Learner, Spent, StepNumbers, Steps};
-use bridle::best_rq::LayeredEncoder;
-use bridle::conformer::Conformer;
-use bridle::ctc::ctc_loss_mean;
 use bridle::init::Init;
+use bridle::layered::LayeredEncoder;
 use bridle::optimizer::{AdamWConfig, Trainable, Trained};
+use bridle::speech::conformer::Conformer;
+use bridle::speech::ctc::ctc_loss_mean;
 use bridle::transformer::linear;
 use bridle::weights::{self, strip_prefix, with_prefix};
 use bridle_backends::{Ops, TrainBackend};

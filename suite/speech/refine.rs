@@ -1,13 +1,14 @@
 //! Labels made better than random ones: a projection from the principal components of the frames, codes moved to the
 //! centroids of their frames (arXiv 2606.30671), and clusters of an encoder's own features (HuBERT's second iteration).
 
-use crate::data::UtteranceBatch as Stacked;
 use super::labels::padded;
 use super::plan::{Relabel, SpeechPlan};
-use bridle::best_rq::{LayeredEncoder, RandomQuantizer, layer_features};
+use crate::data::UtteranceBatch as Stacked;
 use bridle::codebook::{Similarity, kmeans};
 use bridle::frames::Frames;
+use bridle::layered::{LayeredEncoder, layer_features};
 use bridle_backends::Ops;
+use bridle_baselines::random::RandomQuantizer;
 use bridle_seed::Seed;
 use bridle_tasks::{DataError, SpeechSet};
 use burn::tensor::backend::Backend;

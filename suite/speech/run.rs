@@ -1,14 +1,14 @@
 //! `run` on a task of speech: pretrain, recognise, write records, print the tables.
 
 use super::decode;
+use super::model;
 use super::plan::SpeechPlan;
 use super::pretrain::{Context, SpeechTrainer};
 use super::recognise::{Recognised, Subject, recognise};
 use super::request::SpeechRun;
-use super::model;
-use crate::data::utterances;
 use crate::checkpoint;
 use crate::command::table;
+use crate::data::utterances;
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::identity::{Identity, begin_folder, require_same, taken_over, train_failure};
@@ -17,8 +17,8 @@ use crate::progress::TerminalProgress;
 use crate::protocol::LEVEL;
 use crate::request::Earlier;
 use crate::train::State;
-use bridle::conformer::Conformer;
 use bridle::init::Init;
+use bridle::speech::conformer::Conformer;
 use bridle::weights::{self, Weights};
 use bridle_backends::{Facts, Job, TrainBackend};
 use bridle_results::metric::{ErrorRate, Unit};

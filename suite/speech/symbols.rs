@@ -2,7 +2,7 @@
 //! blank.
 
 use super::plan::Symbols;
-use bridle::ctc::{BLANK, least_frames};
+use bridle::speech::ctc::{BLANK, least_frames};
 use bridle_tasks::{ALPHABET, SpeechSet};
 use std::collections::BTreeSet;
 

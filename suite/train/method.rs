@@ -10,10 +10,10 @@ use super::steps::BatchLoss;
 use super::{Context, TrainError, adamw};
 use crate::data::TrainingData;
 use crate::plan::PhasePlan;
+use crate::quantizers::AnyQuantizer;
 use ::bridle::codebook::SeededPicks;
 use ::bridle::init::Init;
 use ::bridle::optimizer::{AdamWConfig, Trainable};
-use ::bridle::quantizer::AnyQuantizer;
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
 

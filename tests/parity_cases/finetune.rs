@@ -2,10 +2,11 @@
 
 use super::case::Case;
 use super::models::{check_gradients, geometry, input, mask, stack};
-use bridle::classifier::{Classifier, Dropped, binary_cross_entropy, branch_factor, drop_rates, soft_cross_entropy};
+use bridle::classifier::{Classifier, Dropped, branch_factor, drop_rates};
 use bridle::config::Geometry;
 use bridle::encoder::Vit;
 use bridle::init::Init;
+use bridle::loss::{binary_cross_entropy, soft_cross_entropy};
 use bridle::position::crop_rows;
 use bridle::transformer::BranchFactors;
 use bridle::weights::{Weights, collect, load};

@@ -1,22 +1,24 @@
 //! Model cases: position tables, ViT, masked encoder and decoder (global, Swin), tokenizer, the video model.
 
 use super::case::Case;
-use bridle::codebook::SeededPicks;
-use bridle::config::{
-    DecoderConfig, DecoderKind, Geometry, Learning, QuantizerConfig, Restart, SoftPick, StackConfig, Start,
-};
+use bridle::codebook::{SeededPicks, Start};
+use bridle::config::{AudioRows, DecoderConfig, DecoderKind, Geometry, StackConfig};
 use bridle::decoder::Blocks;
 use bridle::encoder::Vit;
 use bridle::init::Init;
+use bridle::loss::estimation_loss;
 use bridle::mask::{Mask, kept_tokens};
-use bridle::position::{self, AudioRows};
-use bridle::pretrain::{ModelConfig, Student, Teacher, encoder_loss, estimation_loss, labels};
+use bridle::position;
+use bridle::pretrain::{Student, encoder_loss, labels};
 use bridle::quantizer::{Mode, Quantizer};
+use bridle::rq::{Restart, RqConfig};
 use bridle::swin::{self, Dropout};
 use bridle::tokenizer::Source;
 use bridle::weights::{Values, Weights, collect, load};
 use bridle_backends::TrainBackend;
 use bridle_baselines::import::{Release, authors_name, import, to_authors};
+use bridle_baselines::vq::VqConfig;
+use bridle_bench::quantizers::{ModelConfig, Teacher};
 use bridle_seed::Seed;
 use burn::module::{AutodiffModule, Module};
 use burn::tensor::Tensor;
@@ -69,18 +71,9 @@ pub fn model_config(case: &Case) -> ModelConfig {
         heads: case.size_or("estimator_heads", decoder.heads),
         mlp_ratio: 4,
     };
-    let levels = case.size_or("codebook_set", 1);
-    let codes = QuantizerConfig {
-        levels,
-        codes: case.size_or("code_num", case.size_or("num_tokens", levels) / levels),
-        dim: case.size_or("code_dim", 4),
-        start: Start::Random,
-        restart: Restart::Off,
-        soft_codes: 1,
-        soft_pick: SoftPick::Farthest,
-        learning: Learning::Ema,
-        ..QuantizerConfig::default()
-    };
+    let codebooks = case.size_or("codebook_set", 1);
+    let codebook_size = case.size_or("code_num", case.size_or("num_tokens", codebooks) / codebooks);
+    let (code_dim, start) = (case.size_or("code_dim", 4), Start::Random);
     let kind = if swin { DecoderKind::Swin } else { DecoderKind::Global };
     ModelConfig {
         geometry: geometry(case),
@@ -88,12 +81,24 @@ pub fn model_config(case: &Case) -> ModelConfig {
         decoder: DecoderConfig { kind, stack: decoder },
         estimator,
         quantizer: if case.config["codebook_type"] == "vq" {
-            "vq"
+            VqConfig {
+                codebook_size,
+                code_dim,
+                start,
+                ..VqConfig::default()
+            }
+            .into()
         } else {
-            "rq"
-        }
-        .to_owned(),
-        codes,
+            RqConfig {
+                codebooks,
+                codebook_size,
+                code_dim,
+                start,
+                restart: Restart::Off,
+                ..RqConfig::default()
+            }
+            .into()
+        },
     }
 }
 
@@ -325,7 +330,7 @@ fn dropout(case: &Case, config: &ModelConfig) -> Dropout {
 
 pub fn tokenizer<B: TrainBackend>(case: &Case, device: &B::Device) {
     let config = model_config(case);
-    let teacher = Teacher::<B>::new(&config, &Init::new(Seed::root(0), device)).unwrap();
+    let teacher = Teacher::<B>::new(&config, &Init::new(Seed::root(0), device));
     let missing = unfilled(&teacher, case, "", &config.geometry);
     assert!(missing.is_empty(), "{}: no weights for {missing:?}", case.name);
     let mut teacher = fill(teacher, case, "", &config.geometry).valid();
@@ -361,13 +366,7 @@ pub fn video<B: TrainBackend>(case: &Case, device: &B::Device) {
     let missing = unfilled(&student, case, "encoder_decoder.", &geometry);
     assert!(missing.is_empty(), "no weights for {missing:?}");
     let student = fill(student, case, "encoder_decoder.", &geometry);
-    let mut teacher = fill(
-        Teacher::<B>::new(&config, &init).unwrap(),
-        case,
-        "tokenizer.",
-        &geometry,
-    )
-    .valid();
+    let mut teacher = fill(Teacher::<B>::new(&config, &init), case, "tokenizer.", &geometry).valid();
     teacher.tokenizer.quantizer.set_started(true);
 
     let x = input::<B>(case, "x", device);

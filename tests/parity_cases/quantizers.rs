@@ -1,14 +1,13 @@
 //! Quantizer cases: look-up, training steps, k-means, restart, several codes per level, gradient-trained codebooks.
 
 use super::case::Case;
-use bridle::codebook::{Codebook, Picks, Similarity, kmeans, unit};
-use bridle::config::{Learning, QuantizerConfig, Restart, SoftPick, Space, Start};
+use bridle::codebook::{Codebook, Learning, Picks, Similarity, SoftPick, Start, kmeans, unit};
 use bridle::init::Init;
-use bridle::quantizer::rq::ResidualQuantizer;
-use bridle::quantizer::vq::VectorQuantizer;
 use bridle::quantizer::{Mode, Quantizer};
+use bridle::rq::{ResidualQuantizer, Restart, RqConfig, Space};
 use bridle::weights::Values;
 use bridle_backends::{Ops, TrainBackend};
+use bridle_baselines::vq::{VectorQuantizer, VqConfig};
 use bridle_seed::Seed;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
@@ -30,11 +29,23 @@ impl Picks for Recorded {
     }
 }
 
-fn config(case: &Case, learning: Learning) -> QuantizerConfig {
-    QuantizerConfig {
-        levels: case.size_or("codebook_set", 1),
-        codes: case.size("code_num"),
-        dim: case.size("code_dim"),
+fn vq_config(case: &Case, learning: Learning) -> VqConfig {
+    VqConfig {
+        codebook_size: case.size("code_num"),
+        code_dim: case.size("code_dim"),
+        decay: case.config["decay"].as_f64().unwrap_or(0.99),
+        commitment: case.config["commitment_loss_weight"].as_f64().unwrap_or(0.25),
+        start: Start::Random,
+        kmeans_iterations: case.size_or("kmeans_iters", 10),
+        learning,
+    }
+}
+
+fn config(case: &Case, learning: Learning) -> RqConfig {
+    RqConfig {
+        codebooks: case.size_or("codebook_set", 1),
+        codebook_size: case.size("code_num"),
+        code_dim: case.size("code_dim"),
         decay: case.config["decay"].as_f64().unwrap_or(0.99),
         commitment: case.config["commitment_loss_weight"].as_f64().unwrap_or(0.25),
         start: Start::Random,
@@ -65,7 +76,7 @@ fn fill<B: Backend>(books: &mut [Codebook<B>], case: &Case, name: impl Fn(usize)
     }
 }
 
-fn rq<B: Ops>(case: &Case, config: QuantizerConfig, suffix: &str, device: &B::Device) -> ResidualQuantizer<B> {
+fn rq<B: Ops>(case: &Case, config: RqConfig, suffix: &str, device: &B::Device) -> ResidualQuantizer<B> {
     let mut quantizer = ResidualQuantizer::new(&config, &init(device));
     fill(
         &mut quantizer.levels,
@@ -77,7 +88,7 @@ fn rq<B: Ops>(case: &Case, config: QuantizerConfig, suffix: &str, device: &B::De
     quantizer
 }
 
-fn vq<B: Ops>(case: &Case, config: QuantizerConfig, name: &str, device: &B::Device) -> VectorQuantizer<B> {
+fn vq<B: Ops>(case: &Case, config: VqConfig, name: &str, device: &B::Device) -> VectorQuantizer<B> {
     let mut quantizer = VectorQuantizer::new(&config, &init(device));
     fill(&mut quantizer.levels, case, |_| name.to_owned(), device);
     quantizer.set_started(true);
@@ -158,7 +169,7 @@ pub fn rq_restart<B: TrainBackend>(case: &Case, device: &B::Device) {
     } else {
         Mode::Eval
     };
-    let config = QuantizerConfig {
+    let config = RqConfig {
         restart: Restart::FirstForward,
         ..config(case, Learning::Ema)
     };
@@ -180,12 +191,12 @@ pub fn rq_restart<B: TrainBackend>(case: &Case, device: &B::Device) {
 }
 
 pub fn rq_kmeans<B: TrainBackend>(case: &Case, device: &B::Device) {
-    let config = QuantizerConfig {
+    let config = RqConfig {
         start: Start::Kmeans,
         ..config(case, Learning::Ema)
     };
     let mut quantizer = ResidualQuantizer::<B>::new(&config, &init(device));
-    let permutations: Vec<_> = (0..config.levels)
+    let permutations: Vec<_> = (0..config.codebooks)
         .map(|level| case.indices(&format!("perm.{level}")))
         .collect();
     let mut picks = Recorded {
@@ -205,7 +216,7 @@ pub fn rq_kmeans<B: TrainBackend>(case: &Case, device: &B::Device) {
     for (level, book) in quantizer.levels.iter().enumerate() {
         let samples = unit(residual.clone());
         case.check(&format!("kmeans_samples.{level}"), samples.clone());
-        let first = &permutations[level][..config.codes];
+        let first = &permutations[level][..config.codebook_size];
         let run = |iterations| kmeans(samples.clone(), first, iterations, Similarity::Cosine);
         let (means, bins) = run(config.kmeans_iterations);
         case.check(&format!("kmeans_means.{level}"), means);
@@ -304,7 +315,7 @@ pub fn video_rq_train_steps<B: TrainBackend>(case: &Case, device: &B::Device) {
 }
 
 pub fn vq_eval<B: TrainBackend>(case: &Case, device: &B::Device) {
-    let mut quantizer = vq::<B>(case, config(case, Learning::Ema), "codebook", device);
+    let mut quantizer = vq::<B>(case, vq_config(case, Learning::Ema), "codebook", device);
     let z = case.tensor::<B, 3>("z", device).require_grad();
     let found = quantizer.forward(z.clone(), Mode::Eval, &mut Recorded::default());
     case.check("z_q", found.values.clone());
@@ -323,7 +334,7 @@ pub fn vq_eval<B: TrainBackend>(case: &Case, device: &B::Device) {
 }
 
 pub fn vq_train_steps<B: TrainBackend>(case: &Case, device: &B::Device) {
-    let mut quantizer = vq::<B>(case, config(case, Learning::Ema), "codebook.init", device);
+    let mut quantizer = vq::<B>(case, vq_config(case, Learning::Ema), "codebook.init", device);
     for step in 0..case.count("step", ".z") {
         let name = |what: &str| format!("step{step}.{what}");
         let z = case.tensor::<B, 3>(&name("z"), device).require_grad();
@@ -338,9 +349,9 @@ pub fn vq_train_steps<B: TrainBackend>(case: &Case, device: &B::Device) {
 }
 
 pub fn vq_kmeans<B: TrainBackend>(case: &Case, device: &B::Device) {
-    let config = QuantizerConfig {
+    let config = VqConfig {
         start: Start::Kmeans,
-        ..config(case, Learning::Ema)
+        ..vq_config(case, Learning::Ema)
     };
     let mut quantizer = VectorQuantizer::<B>::new(&config, &init(device));
     let permutation = case.indices("perm");
@@ -349,7 +360,7 @@ pub fn vq_kmeans<B: TrainBackend>(case: &Case, device: &B::Device) {
     let samples = unit(z.clone().reshape([batch * tokens, dim]));
     let (means, bins) = kmeans(
         samples,
-        &permutation[..config.codes],
+        &permutation[..config.codebook_size],
         config.kmeans_iterations,
         Similarity::Cosine,
     );
@@ -371,7 +382,7 @@ pub fn vq_kmeans<B: TrainBackend>(case: &Case, device: &B::Device) {
 }
 
 pub fn vq_noema<B: TrainBackend>(case: &Case, device: &B::Device) {
-    let mut quantizer = vq::<B>(case, config(case, Learning::Gradient), "codebook", device);
+    let mut quantizer = vq::<B>(case, vq_config(case, Learning::Gradient), "codebook", device);
     let z = case.tensor::<B, 3>("z", device).require_grad();
     let found = quantizer.forward(z.clone(), Mode::Train, &mut Recorded::default());
     case.check("z_q", found.values);

@@ -5,13 +5,14 @@ use super::models::{check_gradients, fill, input, mask, model_config, unfilled};
 use bridle::codebook::SeededPicks;
 use bridle::init::Init;
 use bridle::optimizer::{AdamW, AdamWConfig, ParameterGroups, UniformRate};
-use bridle::pretrain::{Student, Teacher, encoder_loss, removed_codes, tokenizer_loss};
-use bridle::quantizer::{AnyQuantizer, Mode, Quantizer};
+use bridle::pretrain::{Student, encoder_loss, removed_codes, tokenizer_loss};
+use bridle::quantizer::{Mode, Quantizer};
 use bridle::swin::Dropout;
 use bridle::tokenizer::Source;
 use bridle::weights::collect;
 use bridle_backends::TrainBackend;
 use bridle_baselines::import::{Release, authors_name, to_authors};
+use bridle_bench::quantizers::{AnyQuantizer, Teacher};
 use bridle_seed::Seed;
 use burn::module::{AutodiffModule, Module};
 use burn::tensor::Tensor;
@@ -22,7 +23,7 @@ pub fn steps<B: TrainBackend>(case: &Case, device: &B::Device) {
     let config = model_config(case);
     let geometry = config.geometry;
     let init = Init::<B>::new(Seed::root(0), device);
-    let (mut student, teacher) = (Student::new(&config, &init), Teacher::new(&config, &init).unwrap());
+    let (mut student, teacher) = (Student::new(&config, &init), Teacher::new(&config, &init));
     for missing in [
         unfilled(&student, case, PREFIXES[0], &geometry),
         unfilled(&teacher, case, PREFIXES[1], &geometry),

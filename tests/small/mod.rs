@@ -1,10 +1,8 @@
 //! A small model on made-up spectrograms, for tests that need real training in seconds.
 
-use bridle::config::{
-    DecoderConfig, DecoderKind, Geometry, Learning, QuantizerConfig, Restart, SoftPick, Space, StackConfig, Start,
-};
-use bridle::position::AudioRows;
-use bridle::pretrain::ModelConfig;
+use bridle::codebook::{Learning, SoftPick, Start};
+use bridle::config::{AudioRows, DecoderConfig, DecoderKind, Geometry, ModelConfig, StackConfig};
+use bridle::rq::{Restart, RqConfig, Space};
 use bridle_seed::Seed;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
@@ -13,7 +11,7 @@ use burn::tensor::{Tensor, TensorData};
 pub const SAMPLES: usize = 64;
 
 /// 64 x 32 spectrograms, 32 tokens, three levels of 32 codes.
-pub fn config() -> ModelConfig {
+pub fn config() -> ModelConfig<RqConfig> {
     let stack = |dim, depth| StackConfig {
         dim,
         depth,
@@ -33,11 +31,10 @@ pub fn config() -> ModelConfig {
             stack: stack(16, 1),
         },
         estimator: stack(32, 1),
-        quantizer: "rq".to_owned(),
-        codes: QuantizerConfig {
-            levels: 3,
-            codes: 32,
-            dim: 8,
+        quantizer: RqConfig {
+            codebooks: 3,
+            codebook_size: 32,
+            code_dim: 8,
             decay: 0.99,
             commitment: 0.25,
             start: Start::Kmeans,

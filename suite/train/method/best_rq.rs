@@ -7,9 +7,10 @@ use crate::data::TrainingData;
 use crate::train::TrainError;
 use crate::train::labels::Labels;
 use crate::train::steps::BatchLoss;
-use bridle::best_rq::{RandomQuantizer, best_rq_loss};
 use bridle::optimizer::Frozen;
 use bridle_backends::TrainBackend;
+use bridle_baselines::best_rq::best_rq_loss;
+use bridle_baselines::random::RandomQuantizer;
 use burn::module::AutodiffModule;
 
 /// Encoder and head, and the random books.
@@ -22,7 +23,11 @@ pub struct BestRq<B: TrainBackend, D: TrainingData> {
 impl<B: TrainBackend, D: TrainingData> Method<B, D> for BestRq<B, D> {
     fn new(start: &Start<'_, B, D>, _phase: usize) -> Result<Self, TrainError> {
         let context = start.context;
-        let values = context.plan.quantizer.as_ref().expect("a plan that pretrains has labels");
+        let values = context
+            .plan
+            .quantizer
+            .as_ref()
+            .expect("a plan that pretrains has labels");
         let init = start.init.child("labels");
         let standard = context.data.standard(context.train, &init)?;
         let quantizer = RandomQuantizer::new(standard, values.levels, values.codes, values.code_dim, &init);

@@ -5,6 +5,7 @@ use super::{Method, Part, Phase, Start};
 use crate::data::{Fixed, FixedBatch, TrainingData as _};
 use crate::model;
 use crate::plan::{ColdStartPosition, MaskKind, PhaseKind};
+use crate::quantizers::{AnyQuantizer, ModelConfig, Teacher};
 use crate::train::TrainError;
 use crate::train::labels::Labels;
 use crate::train::steps::{BatchLoss, LOG_EVERY};
@@ -13,8 +14,8 @@ use bridle::encoder::Vit;
 use bridle::init::Init;
 use bridle::mask::{Mask, MaskRows};
 use bridle::optimizer::Trained;
-use bridle::pretrain::{ModelConfig, Student, Teacher, TokenizerLoss, encoder_loss, labels, tokenizer_loss};
-use bridle::quantizer::{AnyQuantizer, Mode, Quantizer};
+use bridle::pretrain::{Student, TokenizerLoss, encoder_loss, labels, tokenizer_loss};
+use bridle::quantizer::{Mode, Quantizer, QuantizerValues};
 use bridle::swin::Dropout;
 use bridle::tokenizer::Source;
 use bridle::weights;
@@ -58,7 +59,6 @@ impl<'d, B: TrainBackend> Method<B, Fixed<'d>> for Bridle<B> {
         let config = model::config(start.context.plan).expect("a plan of BRIDLE has all sizes");
         let student = Student::new(&config, &start.init.child("student"));
         let teacher = Teacher::new(&config, &start.init.child("teacher"));
-        let teacher = teacher.expect("the plan names a registered quantizer");
         Ok(Self {
             config,
             student: Trained::new(student, start.adamw()),
@@ -104,8 +104,8 @@ impl<'d, B: TrainBackend> Method<B, Fixed<'d>> for Bridle<B> {
             let x = data.inputs(data.read(phase.first.clone())?, &self.device);
             tokenizer.codes(x, source, &mut picks);
         }
-        let books = tokenizer.quantizer.codebooks().iter();
-        let sizes: Vec<usize> = books.map(|book| book.usage.dims()[0]).collect();
+        let values = &self.config.quantizer;
+        let sizes = vec![values.codebook_size(); values.codebooks()];
         let labels = Labels::collect(&phase.label_request(), &sizes, |batch| {
             let codes = tokenizer.codes(data.inputs(batch, &self.device), source, &mut picks);
             let [samples, tokens, levels] = codes.dims();
@@ -181,12 +181,7 @@ impl<B: TrainBackend> Bridle<B> {
     }
 
     /// Labels of a batch's removed tokens, without a graph.
-    fn step_labels(
-        &mut self,
-        phase: &Phase<'_, Fixed<'_>>,
-        x: Tensor<B, 5>,
-        mask: &MaskRows<B>,
-    ) -> Tensor<B, 2, Int> {
+    fn step_labels(&mut self, phase: &Phase<'_, Fixed<'_>>, x: Tensor<B, 5>, mask: &MaskRows<B>) -> Tensor<B, 2, Int> {
         let mut frozen = self.teacher.tokenizer.valid();
         let starting = !frozen.quantizer.is_started();
         let codes = labels(&mut frozen, x.inner(), source(phase), &mask.inner(), &mut phase.picks());
@@ -201,7 +196,7 @@ impl<B: TrainBackend> Bridle<B> {
         let encoder = self.frozen_encoder.get_or_insert_with(|| self.student.encoder.valid());
         let target = encoder.embed_patches(x.clone().inner());
         let found = self.teach(phase, step, x, target);
-        tokenizer_batch(found, step, self.config.codes.codes)
+        tokenizer_batch(found, step, self.config.quantizer.codebook_size())
     }
 
     /// Every step trains E and D; every n-th adds the weighted tokenizer loss to the same backward pass.
@@ -217,7 +212,7 @@ impl<B: TrainBackend> Bridle<B> {
             let found = self.teach(phase, step, x, target);
             batch.values.push(("tokenizer", found.total().inner()));
             batch.loss = batch.loss + found.total().mul_scalar(joint.weight);
-            batch.codes = Some((found.quantized.codes.inner(), self.config.codes.codes));
+            batch.codes = Some((found.quantized.codes.inner(), self.config.quantizer.codebook_size()));
         }
         batch
     }
@@ -254,8 +249,7 @@ fn fresh_quantizer<B: TrainBackend, D>(
     device: &B::Device,
 ) -> AnyQuantizer<B> {
     let seed: Seed = phase.context.seed.child("weights").child(&phase.plan.name);
-    let quantizer = AnyQuantizer::new(&config.quantizer, &config.codes, &Init::new(seed, device));
-    quantizer.expect("the plan names a registered quantizer")
+    AnyQuantizer::new(&config.quantizer, &Init::new(seed, device))
 }
 
 /// Takes the codebooks that a frozen copy of the tokenizer has started.

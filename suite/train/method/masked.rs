@@ -6,12 +6,14 @@ use crate::data::{Batch as _, TrainingData, valid_rows};
 use crate::plan::Mask;
 use crate::train::TrainError;
 use crate::train::labels::Labels;
-use bridle::best_rq::{MaskedModel, Standard};
 use bridle::codebook::index_rows;
-use bridle::frames::{Frames, spans};
+use bridle::frames::Frames;
 use bridle::init::Init;
+use bridle::mask::spans;
 use bridle::optimizer::Trained;
+use bridle::standardizer::Standardizer;
 use bridle_backends::{Ops, TrainBackend};
+use bridle_baselines::best_rq::MaskedModel;
 use bridle_seed::Seed;
 use bridle_tasks::DataError;
 use burn::tensor::backend::Backend;
@@ -27,7 +29,15 @@ pub type Student<B, D> = Trained<B, MaskedModel<B, <D as TrainingData>::Encoder<
 
 /// First weights of an encoder with a head of so many logits.
 pub fn student<B: TrainBackend, D: TrainingData>(start: &Start<'_, B, D>, logits: usize) -> Student<B, D> {
-    Trained::new(model(start.context.data, start.context.plan.model.dim, logits, &start.init.child("student")), start.adamw())
+    Trained::new(
+        model(
+            start.context.data,
+            start.context.plan.model.dim,
+            logits,
+            &start.init.child("student"),
+        ),
+        start.adamw(),
+    )
 }
 
 /// First weights of an encoder of width `dim` with a head of so many logits.
@@ -62,7 +72,7 @@ impl<B: Backend> Hidden<B> {
         phase: &Phase<'_, D>,
         step: u64,
         batch: D::Batch,
-        standard: &Standard<B>,
+        standard: &Standardizer<B>,
         device: &B::Device,
     ) -> Self {
         let data = phase.context.data;
@@ -148,7 +158,7 @@ pub(crate) fn with_noise<B: Backend>(
     frames: &Frames<B>,
     mask: &Mask,
     rows: Tensor<B, 1, Int>,
-    standard: &Standard<B>,
+    standard: &Standardizer<B>,
     seed: &Seed,
 ) -> Frames<B> {
     let ([batch, times, width], [count]) = (frames.x.dims(), rows.dims());

@@ -1,22 +1,111 @@
 //! Residual quantization: Q levels, each quantizes what the levels before left over (paper section 3; authors' code).
 //!
-//! In the authors' space, at each level the residual is normalised for the look-up and the codebook's average, while the code is subtracted
-//! from the residual as it is, and the loss compares the two as they are. In training the codes are chosen with the
-//! old codebook, then the codebook moves, then the vectors are read from the new one. In the raw space, latents are
-//! standardised before the first level, and nothing is normalised after that.
+//! In the authors' space, each level normalises the residual for the look-up and the codebook's average, but subtracts
+//! the code from the residual as it is, and the loss compares the two as they are. In training the codes are chosen
+//! with the old codebook, then the codebook moves, then the vectors are read from the new one. In the raw space,
+//! latents are standardised before the first level, and nothing is normalised after that.
 
-use super::{Mode, Quantized, Quantizer, QuantizerInfo, mse};
-use crate::codebook::{Codebook, Picks, Similarity, index_rows, kmeans, unit};
-use crate::config::{Learning, QuantizerConfig, Restart, Space, Start};
+use crate::codebook::{Codebook, Learning, Picks, Similarity, SoftPick, Start, index_rows, kmeans, unit};
 use crate::init::Init;
+use crate::loss::mse;
+use crate::quantizer::{Mode, Quantized, Quantizer, QuantizerInfo, QuantizerValues};
 use bridle_backends::Ops;
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 
+/// When unused codes are replaced by vectors of the batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restart {
+    /// Never.
+    Off,
+    /// Once, in the first forward, for codes that this batch did not use (the authors' code).
+    FirstForward,
+    /// Where [`Mode::Restart`] asks for it: codes whose usage average is below a tenth of the even share.
+    ByUsage,
+}
+
+/// The space of a residual quantizer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Space {
+    /// Unit length for lookup and average, while residual and loss are as they are (the authors' code).
+    UnitLookup,
+    /// One space for lookup, average, residual and loss; latents are standardised once, before the first level.
+    Raw,
+}
+
+/// The values of a residual quantizer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RqConfig {
+    /// Levels Q.
+    pub codebooks: usize,
+    /// Codes per level K.
+    pub codebook_size: usize,
+    /// Length of a code vector d.
+    pub code_dim: usize,
+    /// Decay of the moving averages.
+    pub decay: f64,
+    /// Weight of the commitment loss.
+    pub commitment: f64,
+    pub start: Start,
+    /// Iterations of k-means.
+    pub kmeans_iterations: usize,
+    /// Codes taken per level.
+    pub soft_codes: usize,
+    /// Which codes are taken, when a level takes several.
+    pub soft_pick: SoftPick,
+    /// When unused codes take new vectors.
+    pub restart: Restart,
+    /// The space of lookup, average, residual and loss.
+    pub space: Space,
+    pub learning: Learning,
+}
+
+impl Default for RqConfig {
+    /// The authors' values.
+    fn default() -> Self {
+        Self {
+            codebooks: 4,
+            codebook_size: 256,
+            code_dim: 256,
+            decay: 0.99,
+            commitment: 0.25,
+            start: Start::Kmeans,
+            kmeans_iterations: 10,
+            soft_codes: 1,
+            soft_pick: SoftPick::Farthest,
+            restart: Restart::FirstForward,
+            space: Space::UnitLookup,
+            learning: Learning::Ema,
+        }
+    }
+}
+
 /// The registry's entry.
-pub const INFO: QuantizerInfo =
-    QuantizerInfo { name: "rq", summary: "residual quantization, Q codebooks of K codes", several_levels: true, learns: true };
+pub const INFO: QuantizerInfo = QuantizerInfo {
+    name: "rq",
+    summary: "residual quantization, Q codebooks of K codes",
+    several_codebooks: true,
+    learns: true,
+};
+
+impl QuantizerValues for RqConfig {
+    fn info(&self) -> &'static QuantizerInfo {
+        &INFO
+    }
+
+    fn codebooks(&self) -> usize {
+        self.codebooks
+    }
+
+    fn codebook_size(&self) -> usize {
+        self.codebook_size
+    }
+
+    fn code_dim(&self) -> usize {
+        self.code_dim
+    }
+}
 
 /// A code used less than this share of the even usage is restarted (by-usage).
 const RARE: f64 = 0.1;
@@ -35,18 +124,7 @@ pub struct ResidualQuantizer<B: Backend> {
     pub levels: Vec<Codebook<B>>,
     started: bool,
     #[module(skip)]
-    config: QuantizerConfig,
-}
-
-impl<B: Backend> ResidualQuantizer<B> {
-    /// Codebooks uniform in [0, 1), as the authors' (k-means replaces them where it is asked for).
-    pub fn new(config: &QuantizerConfig, init: &Init<B>) -> Self {
-        let book = |level: usize| {
-            let values = init.indexed(level).uniform_values("codebook", config.codes * config.dim);
-            Codebook::new(config, values, init)
-        };
-        Self { levels: (0..config.levels).map(book).collect(), started: false, config: *config }
-    }
+    config: RqConfig,
 }
 
 impl<B: Ops> ResidualQuantizer<B> {
@@ -62,10 +140,14 @@ impl<B: Ops> ResidualQuantizer<B> {
         let (first, device) = (!self.started, residual.device());
         let book = &mut self.levels[level];
         let raw = config.space == Space::Raw;
-        let rows = if raw { residual.clone().detach() } else { unit(residual.clone().detach()) };
+        let rows = if raw {
+            residual.clone().detach()
+        } else {
+            unit(residual.clone().detach())
+        };
         let [samples, _] = rows.dims();
         if first && config.start == Start::Kmeans {
-            let means = picks.initial_means(level, samples, config.codes);
+            let means = picks.initial_means(level, samples, config.codebook_size);
             let similarity = if raw { Similarity::Euclidean } else { Similarity::Cosine };
             let (means, bins) = kmeans(rows.clone(), &means, config.kmeans_iterations, similarity);
             book.set_vectors(means);
@@ -86,7 +168,7 @@ impl<B: Ops> ResidualQuantizer<B> {
             }
         }
         let mut candidates = || {
-            let picked = index_rows(&picks.restart(level, samples, config.codes), &device);
+            let picked = index_rows(&picks.restart(level, samples, config.codebook_size), &device);
             rows.clone().select(0, picked)
         };
         match config.restart {
@@ -104,7 +186,11 @@ impl<B: Backend> ResidualQuantizer<B> {
     fn rows(&self, latents: Tensor<B, 3>) -> Tensor<B, 2> {
         let [batch, tokens, dim] = latents.dims();
         let z = latents.reshape([batch * tokens, dim]);
-        if self.config.space == Space::Raw { standardised(z) } else { z }
+        if self.config.space == Space::Raw {
+            standardised(z)
+        } else {
+            z
+        }
     }
 
     /// A level's loss: the codebook's towards the residual, and the residual's towards the codebook.
@@ -128,6 +214,23 @@ fn joined<B: Backend>(codes: Vec<Tensor<B, 2, Int>>, batch: usize, tokens: usize
 }
 
 impl<B: Ops> Quantizer<B> for ResidualQuantizer<B> {
+    type Config = RqConfig;
+
+    /// Codebooks uniform in [0, 1), as the authors' (k-means replaces them where it is asked for).
+    fn new(config: &RqConfig, init: &Init<B>) -> Self {
+        let book = |level: usize| {
+            let values = init
+                .indexed(level)
+                .uniform_values("codebook", config.codebook_size * config.code_dim);
+            Codebook::new(config.codebook_size, values, config.learning, init)
+        };
+        Self {
+            levels: (0..config.codebooks).map(book).collect(),
+            started: false,
+            config: *config,
+        }
+    }
+
     fn forward(&mut self, latents: Tensor<B, 3>, mode: Mode, picks: &mut dyn Picks) -> Quantized<B> {
         let [batch, tokens, dim] = latents.dims();
         let z = self.rows(latents);
@@ -180,10 +283,14 @@ impl<B: Ops> Quantizer<B> for ResidualQuantizer<B> {
         let [batch, tokens, width] = codes.dims();
         let picks = width / self.levels.len();
         let codes = codes.reshape([batch * tokens, width]);
-        let vectors = self.levels.iter().enumerate().map(|(level, book)| {
-            book.lookup(codes.clone().narrow(1, level * picks, picks))
-        });
-        let sum = vectors.reduce(|sum, vectors| sum + vectors).expect("a quantizer has at least one level");
+        let vectors = self
+            .levels
+            .iter()
+            .enumerate()
+            .map(|(level, book)| book.lookup(codes.clone().narrow(1, level * picks, picks)));
+        let sum = vectors
+            .reduce(|sum, vectors| sum + vectors)
+            .expect("a quantizer has at least one level");
         let [_, dim] = sum.dims();
         sum.reshape([batch, tokens, dim])
     }

@@ -4,9 +4,9 @@
 //! 2021), so that there is no longest sequence. The convolution's norm is a layer norm: a batch norm would let padding and
 //! other sequences in.
 
-use crate::best_rq::{LayeredEncoder, frame_linear};
 use crate::frames::Frames;
 use crate::init::Init;
+use crate::layered::{LayeredEncoder, frame_linear};
 use crate::transformer::{NORM_EPSILON, Norm};
 use bridle_backends::Ops;
 use burn::module::{Module, Param};

@@ -3,14 +3,15 @@
 //!
 //! The paper has audio, image and video only; this is its method carried over, not a published form of it.
 
-use crate::best_rq::{LayeredEncoder, Standard, frame_linear};
 use crate::codebook::Picks;
-use crate::config::QuantizerConfig;
-use crate::conformer::{Conformer, ConformerConfig};
 use crate::frames::Frames;
 use crate::init::Init;
-use crate::pretrain::{TokenizerLoss, estimation_loss};
-use crate::quantizer::{AnyQuantizer, Mode, Quantizer};
+use crate::layered::{LayeredEncoder, frame_linear};
+use crate::loss::estimation_loss;
+use crate::pretrain::TokenizerLoss;
+use crate::quantizer::{Mode, Quantizer, QuantizerValues};
+use crate::speech::conformer::{Conformer, ConformerConfig};
+use crate::standardizer::Standardizer;
 use crate::tokenizer::Source;
 use crate::transformer::linear;
 use bridle_backends::Ops;
@@ -21,11 +22,11 @@ use burn::tensor::{IndexingUpdateOp, Int, Tensor};
 
 /// Frames to codes. F numbers of a frame, D width, d length of a code vector.
 #[derive(Module, Debug)]
-pub struct FrameTokenizer<B: Backend> {
+pub struct FrameTokenizer<B: Backend, Q> {
     /// The network's body.
     pub body: Conformer<B>,
     /// Before the cold start.
-    pub standard: Standard<B>,
+    pub standard: Standardizer<B>,
     /// [F, d], frozen in use.
     pub cold_start: Linear<B>,
     /// [D, D].
@@ -33,30 +34,23 @@ pub struct FrameTokenizer<B: Backend> {
     /// [D, d].
     pub project2: Linear<B>,
     /// Latents to codes.
-    pub quantizer: AnyQuantizer<B>,
+    pub quantizer: Q,
 }
 
-impl<B: Backend> FrameTokenizer<B> {
-    /// First weights; None if there is no quantizer of that name.
-    pub fn new(
-        body: &ConformerConfig,
-        standard: Standard<B>,
-        quantizer: &str,
-        config: &QuantizerConfig,
-        init: &Init<B>,
-    ) -> Option<Self> {
-        Some(Self {
+impl<B: Ops, Q: Quantizer<B>> FrameTokenizer<B, Q> {
+    /// First weights.
+    pub fn new(body: &ConformerConfig, standard: Standardizer<B>, quantizer: &Q::Config, init: &Init<B>) -> Self {
+        let code_dim = quantizer.code_dim();
+        Self {
             body: Conformer::new(body, &init.child("body")),
             standard,
-            cold_start: init.linear("cold_start", body.inputs, config.dim, false),
+            cold_start: init.linear("cold_start", body.inputs, code_dim, false),
             project1: init.linear("project1", body.dim, body.dim, true),
-            project2: init.linear("project2", body.dim, config.dim, true),
-            quantizer: AnyQuantizer::new(quantizer, config, &init.child("quantizer"))?,
-        })
+            project2: init.linear("project2", body.dim, code_dim, true),
+            quantizer: Q::new(quantizer, &init.child("quantizer")),
+        }
     }
-}
 
-impl<B: Ops> FrameTokenizer<B> {
     /// Latents of the frames whose rows of [B * T] are given, as one sequence: [1, M, d].
     pub fn latents(&self, frames: &Frames<B>, rows: Tensor<B, 1, Int>, source: Source) -> Tensor<B, 3> {
         let latents = match source {
@@ -95,42 +89,41 @@ pub struct FrameEstimator<B: Backend> {
 
 /// T with its quantizer, and TE: what a tokenizer phase trains.
 #[derive(Module, Debug)]
-pub struct FrameTeacher<B: Backend> {
+pub struct FrameTeacher<B: Backend, Q> {
     /// The tokenizer T.
-    pub tokenizer: FrameTokenizer<B>,
+    pub tokenizer: FrameTokenizer<B, Q>,
     /// The estimator TE.
     pub estimator: FrameEstimator<B>,
 }
 
-impl<B: Backend> FrameTeacher<B> {
-    /// First weights, with an estimator of `depth` blocks; None if there is no quantizer of that name.
+impl<B: Ops, Q: Quantizer<B>> FrameTeacher<B, Q> {
+    /// First weights, with an estimator of `depth` blocks.
     pub fn new(
         body: &ConformerConfig,
         depth: usize,
-        standard: Standard<B>,
-        quantizer: &str,
-        config: &QuantizerConfig,
+        standard: Standardizer<B>,
+        quantizer: &Q::Config,
         init: &Init<B>,
-    ) -> Option<Self> {
+    ) -> Self {
         let estimator = ConformerConfig {
-            inputs: config.dim,
+            inputs: quantizer.code_dim(),
             depth,
             ..*body
         };
-        Some(Self {
-            tokenizer: FrameTokenizer::new(body, standard, quantizer, config, &init.child("tokenizer"))?,
+        Self {
+            tokenizer: FrameTokenizer::new(body, standard, quantizer, &init.child("tokenizer")),
             estimator: FrameEstimator {
                 body: Conformer::new(&estimator, &init.child("estimator")),
                 pred: init.child("estimator").linear("pred", body.dim, body.dim, true),
             },
-        })
+        }
     }
 }
 
 /// Tokenizer phase: the loss of one batch, given what the frozen encoder makes of its valid frames, `target` [M, D], and
 /// those frames' rows of [B * T]; codebooks move.
-pub fn frame_tokenizer_loss<B: Ops>(
-    teacher: &mut FrameTeacher<B>,
+pub fn frame_tokenizer_loss<B: Ops, Q: Quantizer<B>>(
+    teacher: &mut FrameTeacher<B, Q>,
     frames: &Frames<B>,
     rows: Tensor<B, 1, Int>,
     target: Tensor<B, 2>,

@@ -5,9 +5,12 @@
 //! gradients flow through it into the first k layers. With G the cross-entropy with the anchor label and F that with the
 //! enhanced one, on hidden frames and by one head, the loss is w1 F + w2 G.
 
-use crate::best_rq::{LayeredEncoder, MaskedModel, RandomBook, Standard, layer_features, unit_distances};
-use crate::frames::Frames;
-use crate::init::Init;
+use crate::best_rq::MaskedModel;
+use crate::random::{RandomBook, unit_distances};
+use bridle::frames::Frames;
+use bridle::init::Init;
+use bridle::layered::{LayeredEncoder, layer_features};
+use bridle::standardizer::Standardizer;
 use bridle_backends::Ops;
 use burn::module::{Module, Param};
 use burn::tensor::activation::{log_softmax, softmax};
@@ -34,7 +37,7 @@ pub struct BirqConfig {
 #[derive(Module, Debug)]
 pub struct BirqLabels<B: Backend> {
     /// Before the anchor label's projection.
-    pub standard: Standard<B>,
+    pub standard: Standardizer<B>,
     /// A and C of the anchor label.
     pub book: RandomBook<B>,
     /// The second projection [D, d].
@@ -43,7 +46,7 @@ pub struct BirqLabels<B: Backend> {
 
 impl<B: Backend> BirqLabels<B> {
     /// For an encoder of width `width`.
-    pub fn new(standard: Standard<B>, width: usize, codes: usize, dim: usize, init: &Init<B>) -> Self {
+    pub fn new(standard: Standardizer<B>, width: usize, codes: usize, dim: usize, init: &Init<B>) -> Self {
         let [inputs] = standard.mean.dims();
         let bound = (6.0 / (width + dim) as f32).sqrt();
         let projection = init.uniform("enhanced", [width, dim], bound);

@@ -3,18 +3,71 @@
 //! In training the vectors are read from the codebook before it moves, and the straight-through gradient passes
 //! through the normalisation of the latents.
 
-use super::{Mode, Quantized, Quantizer, QuantizerInfo, mse};
-use crate::codebook::{Codebook, Picks, Similarity, kmeans, unit};
-use crate::config::{Learning, QuantizerConfig, Start};
-use crate::init::Init;
+use bridle::codebook::{Codebook, Learning, Picks, Similarity, SoftPick, Start, kmeans, unit};
+use bridle::init::Init;
+use bridle::loss::mse;
+use bridle::quantizer::{Mode, Quantized, Quantizer, QuantizerInfo, QuantizerValues};
 use bridle_backends::Ops;
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 
+/// The values of a single codebook.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct VqConfig {
+    /// Codes K.
+    pub codebook_size: usize,
+    /// Length of a code vector d.
+    pub code_dim: usize,
+    /// Decay of the moving averages.
+    pub decay: f64,
+    /// Weight of the commitment loss.
+    pub commitment: f64,
+    pub start: Start,
+    /// Iterations of k-means.
+    pub kmeans_iterations: usize,
+    pub learning: Learning,
+}
+
+impl Default for VqConfig {
+    fn default() -> Self {
+        Self {
+            codebook_size: 256,
+            code_dim: 256,
+            decay: 0.99,
+            commitment: 0.25,
+            start: Start::Kmeans,
+            kmeans_iterations: 10,
+            learning: Learning::Ema,
+        }
+    }
+}
+
 /// The registry's entry.
-pub const INFO: QuantizerInfo =
-    QuantizerInfo { name: "vq", summary: "one codebook of K unit-norm codes (the BEATs form)", several_levels: false, learns: true };
+pub const INFO: QuantizerInfo = QuantizerInfo {
+    name: "vq",
+    summary: "one codebook of K unit-norm codes (the BEATs form)",
+    several_codebooks: false,
+    learns: true,
+};
+
+impl QuantizerValues for VqConfig {
+    fn info(&self) -> &'static QuantizerInfo {
+        &INFO
+    }
+
+    fn codebooks(&self) -> usize {
+        1
+    }
+
+    fn codebook_size(&self) -> usize {
+        self.codebook_size
+    }
+
+    fn code_dim(&self) -> usize {
+        self.code_dim
+    }
+}
 
 /// One codebook on the unit sphere.
 #[derive(Module, Debug)]
@@ -23,18 +76,23 @@ pub struct VectorQuantizer<B: Backend> {
     pub levels: Vec<Codebook<B>>,
     started: bool,
     #[module(skip)]
-    config: QuantizerConfig,
-}
-
-impl<B: Backend> VectorQuantizer<B> {
-    /// Random unit vectors.
-    pub fn new(config: &QuantizerConfig, init: &Init<B>) -> Self {
-        let values = init.unit_rows("codebook", config.codes, config.dim);
-        Self { levels: vec![Codebook::new(config, values, init)], started: false, config: *config }
-    }
+    config: VqConfig,
 }
 
 impl<B: Ops> Quantizer<B> for VectorQuantizer<B> {
+    type Config = VqConfig;
+
+    /// Random unit vectors.
+    fn new(config: &VqConfig, init: &Init<B>) -> Self {
+        let values = init.unit_rows("codebook", config.codebook_size, config.code_dim);
+        let book = Codebook::new(config.codebook_size, values, config.learning, init);
+        Self {
+            levels: vec![book],
+            started: false,
+            config: *config,
+        }
+    }
+
     fn forward(&mut self, latents: Tensor<B, 3>, mode: Mode, picks: &mut dyn Picks) -> Quantized<B> {
         let config = self.config;
         let [batch, tokens, dim] = latents.dims();
@@ -42,11 +100,11 @@ impl<B: Ops> Quantizer<B> for VectorQuantizer<B> {
         let rows = z.clone().detach();
         let book = &mut self.levels[0];
         if !self.started && config.start == Start::Kmeans {
-            let means = picks.initial_means(0, batch * tokens, config.codes);
+            let means = picks.initial_means(0, batch * tokens, config.codebook_size);
             book.set_vectors(kmeans(rows.clone(), &means, config.kmeans_iterations, Similarity::Cosine).0);
         }
         self.started = true;
-        let codes = book.assign(rows.clone(), 1, config.soft_pick);
+        let codes = book.assign(rows.clone(), 1, SoftPick::Nearest);
         let vectors = book.lookup(codes.clone());
         if config.learning != Learning::Gradient {
             let counts = book.counts(codes.clone());
@@ -58,8 +116,8 @@ impl<B: Ops> Quantizer<B> for VectorQuantizer<B> {
                 book.set_vectors(moved);
             }
         }
-        let loss = mse(vectors.clone(), rows.clone())
-            + mse(vectors.clone().detach(), z.clone()).mul_scalar(config.commitment);
+        let loss =
+            mse(vectors.clone(), rows.clone()) + mse(vectors.clone().detach(), z.clone()).mul_scalar(config.commitment);
         let values = z + (vectors - rows).detach();
         Quantized {
             codes: codes.reshape([batch, tokens, 1]),

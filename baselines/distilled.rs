@@ -11,11 +11,13 @@
 //! moves the codes and nothing else. (The paper's other form weighs all codes in place of the nearest one; its table 4 finds no
 //! difference.) Codes are compared at unit length, as the other books' are.
 
-use crate::best_rq::{LayeredEncoder, MaskedModel, RandomQuantizer, unit_distances};
-use crate::codebook::unit;
-use crate::frames::Frames;
-use crate::init::Init;
-use crate::pretrain::prediction_loss;
+use crate::best_rq::MaskedModel;
+use crate::random::{RandomQuantizer, unit_distances};
+use bridle::codebook::unit;
+use bridle::frames::Frames;
+use bridle::init::Init;
+use bridle::layered::LayeredEncoder;
+use bridle::loss::prediction_loss;
 use bridle_backends::Ops;
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
