@@ -134,7 +134,7 @@ impl From<DataError> for Failure {
             ),
             DataError::NoFolderGiven { task, .. }
             | DataError::NoFolder { task, .. }
-            | DataError::NotTheTask { task, .. } => (Exit::Data, Some(bridle_tasks::remedy(task))),
+            | DataError::NotTheTask { task, .. } => (Exit::Data, Some(bridle_tasks::data_hint(task))),
             DataError::NotFetched { .. } => (
                 Exit::Data,
                 Some("`bridle-bench fetch` with the task, which goes on from here, or --data DIR with a copy"),

@@ -13,9 +13,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use self::segments::{Index, Segment, Segments};
-use crate::audio::LogMel;
-use crate::listed::{Entry, Listing, locate};
-use crate::shelf::Shelf;
+use crate::data::listing::{Entry, Listing};
+use crate::files::folder::locate;
+use crate::files::tree::Tree;
+use crate::media::audio::LogMel;
 use crate::{
     DataError, Dataset, InputSpec, MainMetric, Missing, Modality, OpenRequest, Progress, Split, Target, Task, TaskSpec,
 };
@@ -97,8 +98,8 @@ fn open(
 ) -> Result<Dataset, DataError> {
     let log_mel = LogMel::new(task, &request.input)?;
     let folder = locate(task, request.data.as_deref(), ORIGINAL)?;
-    let (shelf, listing) = listing(task, &folder, training, request.allow_different)?;
-    listing.open_from(Arc::new(shelf), Box::new(log_mel), request, progress)
+    let (tree, listing) = listing(task, &folder, training, request.allow_different)?;
+    listing.open_from(Arc::new(tree), Box::new(log_mel), request, progress)
 }
 
 fn listing(
@@ -106,7 +107,7 @@ fn listing(
     folder: &Path,
     training: &[&'static str],
     allow_different: bool,
-) -> Result<(Shelf, Listing), DataError> {
+) -> Result<(Tree, Listing), DataError> {
     let lists = training.iter().copied().chain([EVALUATION]);
     if let Some(missing) = [CLASS_INDEX]
         .into_iter()
@@ -147,7 +148,7 @@ fn listing(
         missing,
         splitting: None,
     };
-    Ok((clips.shelf, listing))
+    Ok((clips.tree, listing))
 }
 
 /// What keeps the lists from being the published ones.

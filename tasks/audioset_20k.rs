@@ -9,7 +9,10 @@ pub struct AudioSet20k;
 
 impl Task for AudioSet20k {
     fn spec(&self) -> TaskSpec {
-        audioset::spec(NAME, "sounds from YouTube, 22k balanced clips of 10 s, 527 classes, several per clip")
+        audioset::spec(
+            NAME,
+            "sounds from YouTube, 22k balanced clips of 10 s, 527 classes, several per clip",
+        )
     }
 
     fn open(&self, request: &OpenRequest, progress: &dyn Progress) -> Result<Dataset, DataError> {

@@ -11,10 +11,10 @@ use std::sync::OnceLock;
 
 use bridle_seed::{Seed, Stream};
 
-use crate::listed::{ends_in, locate, names};
-use crate::speech::{Listed, Listing, Sound, read_sound};
-use crate::stamp::Remembered;
-use crate::{DataError, Missing, Progress, RESAMPLER_VERSION, Role, Span, SpeechRequest, SpeechSet, Utterance, store};
+use crate::data::speech::{Listed, Listing, Sound, read_sound};
+use crate::files::folder::{ends_in, locate, names};
+use crate::files::hashes::KnownHashes;
+use crate::{DataError, Missing, Progress, RESAMPLER_VERSION, Role, Span, SpeechRequest, SpeechSet, Utterance, cache};
 
 const NAME: &str = "digits";
 pub(crate) const VERSION: u32 = 1;
@@ -79,12 +79,12 @@ pub fn open_digits(
         },
         None => sizes,
     };
-    let pool = store::pool(request.threads)?;
-    let remembered = Remembered::read(&root, &request.cache.join(NAME));
+    let pool = cache::pool(request.threads)?;
+    let remembered = KnownHashes::read(&root, &request.cache.join(NAME));
     let (manifest, _) = remembered.manifest(takes.files.clone(), &pool, progress)?;
     let made = takes.utterances(sizes);
     let parameters = format!("{VERSION} {FEWEST} {MOST} {GAPS:?} {NOISE} {SAMPLE_RATE} {sizes:?}");
-    let manifest = crate::variant::sha256(format!("{parameters}\n{}", manifest.text()).as_bytes());
+    let manifest = crate::files::manifest::sha256(format!("{parameters}\n{}", manifest.text()).as_bytes());
     let sound = Digits {
         root: root.clone(),
         waves: takes.files.iter().map(|_| OnceLock::new()).collect(),

@@ -4,21 +4,21 @@
 //! at 16 kHz, the esc10 part as flac and the rest as Vorbis, all of whose files are pinned by size and sha256. In that
 //! last one the codec coincides with the esc10 flag.
 
-mod form;
-mod layout;
+mod known;
+mod packaging;
 mod table;
 
 use std::path::Path;
 
-use self::layout::{CLASSES, Clip, Found, TABLE, VARIANTS, Variant, find, subset};
-use crate::audio::LogMel;
-use crate::copy::Sizes;
-use crate::dataset::{Inputs, counts};
+use self::known::{CLASSES, Clip, Found, TABLE, VARIANTS, Variant, find, subset};
+use crate::cache::{self, Outcome, Prepared, Row, Work};
+use crate::data::census::FileSizes;
+use crate::data::dataset::{Inputs, counts};
+use crate::files::hashes::Stamp;
+use crate::files::locate::{Wanted, obtain};
+use crate::files::manifest::{DIFFERENT, Listed, sha256};
 use crate::media::Media;
-use crate::obtain::{Wanted, obtain};
-use crate::stamp::Stamp;
-use crate::store::{self, Outcome, Prepared, Row, Work};
-use crate::variant::{DIFFERENT, Listed, sha256};
+use crate::media::audio::LogMel;
 
 use crate::{
     DataError, DataFacts, Dataset, FBANK_VERSION, InputSpec, MainMetric, Missing, Modality, OpenRequest, Progress,
@@ -72,7 +72,7 @@ fn open(
     progress: &dyn Progress,
 ) -> Result<Dataset, DataError> {
     let log_mel = LogMel::new(NAME, &request.input)?;
-    let pool = store::pool(request.threads)?;
+    let pool = cache::pool(request.threads)?;
     let mut found = find(place, variants, request, &pool, progress)?;
     if let Some(n) = request.subset {
         found.clips = subset(found.clips, n);
@@ -86,7 +86,7 @@ fn open(
         keep: true,
         limit: request.limits.cache,
     };
-    let prepared = store::open_or_compute(&work, &pool, progress, |index| {
+    let prepared = cache::open_or_compute(&work, &pool, progress, |index| {
         match compute(&found, &found.clips[index], &log_mel) {
             Err(DataError::BadSample { reason, .. }) if request.allow_different => Ok(Outcome::Skipped(reason)),
             outcome => outcome.map(Outcome::Row),
@@ -105,10 +105,10 @@ fn key(found: &Found, input: &InputSpec) -> String {
         let file = clip.file.as_deref().unwrap_or_default();
         let content = found
             .manifest
-            .get(found.shelf.holder(file))
+            .get(found.tree.holder(file))
             .map_or("", |file| &file.sha256);
         let within = found
-            .shelf
+            .tree
             .within(file)
             .map_or_else(String::new, |member| format!("/{member}"));
         text.push_str(&format!("{content}{within} {}\n", clip.row.stem));
@@ -118,7 +118,7 @@ fn key(found: &Found, input: &InputSpec) -> String {
 
 /// Reads, checks and transforms one clip.
 fn compute(found: &Found, clip: &Clip, input: &LogMel) -> Result<Row, DataError> {
-    let root = found.shelf.root();
+    let root = found.tree.root();
     let Some(file) = &clip.file else {
         let path = root.join("audio").join(&clip.row.stem);
         return Err(DataError::BadSample {
@@ -131,7 +131,7 @@ fn compute(found: &Found, clip: &Clip, input: &LogMel) -> Result<Row, DataError>
         path: path.clone(),
         reason,
     };
-    let content = found.shelf.read(file)?;
+    let content = found.tree.read(file)?;
     if !unchanged(found, file, &content) {
         return Err(bad("it was changed while it was being read".to_owned()));
     }
@@ -154,9 +154,9 @@ fn compute(found: &Found, clip: &Clip, input: &LogMel) -> Result<Row, DataError>
 
 /// Whether a clip, or the archive that it lies in, is what was hashed.
 fn unchanged(found: &Found, file: &str, content: &[u8]) -> bool {
-    let holder = found.shelf.holder(file);
+    let holder = found.tree.holder(file);
     match found.stamps.get(holder) {
-        Some(stamp) => Stamp::of(&found.shelf.root().join(holder)).is_ok_and(|now| now == *stamp),
+        Some(stamp) => Stamp::of(&found.tree.root().join(holder)).is_ok_and(|now| now == *stamp),
         None => found
             .manifest
             .get(file)
@@ -245,9 +245,9 @@ fn dataset(found: Found, prepared: Prepared, request: &OpenRequest) -> Dataset {
         .filter_map(|index| found.clips[index].file.as_ref());
     let size = |file: &String| match found.manifest.get(file) {
         Some(listed) => Some(listed.bytes),
-        None => found.shelf.size(file),
+        None => found.tree.size(file),
     };
-    let bytes = kept.map(size).collect::<Option<Vec<u64>>>().and_then(Sizes::of);
+    let bytes = kept.map(size).collect::<Option<Vec<u64>>>().and_then(FileSizes::of);
     Dataset::new(facts, samples, found.classes, request.input.shape(), Inputs::Rows(rows)).with_bytes(bytes)
 }
 

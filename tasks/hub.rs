@@ -29,7 +29,7 @@ const MAIN: &str = "main";
 
 /// Where a data set lies on the hub: plain data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Source {
+pub struct HubSource {
     /// `owner/name` of the data set's repository.
     pub repository: &'static str,
     /// The commit, where it was seen; without one the first fetch takes what `main` is then, and locks it.
@@ -154,7 +154,7 @@ struct Place {
 }
 
 impl Place {
-    fn new(source: &Source, request: &FetchRequest) -> Self {
+    fn new(source: &HubSource, request: &FetchRequest) -> Self {
         // the layout of the hub's own programs
         let name = hf_hub::Repo::dataset(source.repository.to_owned()).folder_name();
         let repository = request.to.is_none().then(|| request.cache.join(name));
@@ -182,7 +182,7 @@ impl Place {
 ///
 /// # Errors
 /// As [`fetch`], but for what goes wrong with the files themselves.
-pub fn plan(source: &Source, request: &FetchRequest) -> Result<FetchPlan, FetchError> {
+pub fn plan_fetch(source: &HubSource, request: &FetchRequest) -> Result<FetchPlan, FetchError> {
     let place = Place::new(source, request);
     let locked = LockFile::read(&place.lock_file())?;
     let (listing, endpoint) = match (&locked, request.offline) {
@@ -213,7 +213,7 @@ pub fn plan(source: &Source, request: &FetchRequest) -> Result<FetchPlan, FetchE
 /// # Errors
 /// If the hub cannot be reached, refuses, or has not what it lists; if the revision moved since the first fetch; if the
 /// disk cannot be used. What was fetched until then stays, and the next fetch goes on from it.
-pub fn fetch(source: &Source, request: &FetchRequest, progress: &dyn Progress) -> Result<PathBuf, FetchError> {
+pub fn fetch(source: &HubSource, request: &FetchRequest, progress: &dyn Progress) -> Result<PathBuf, FetchError> {
     let place = Place::new(source, request);
     let lock_file = place.lock_file();
     if request.offline {
@@ -222,7 +222,7 @@ pub fn fetch(source: &Source, request: &FetchRequest, progress: &dyn Progress) -
         return verified(source, &place, &locked.listing(), progress);
     }
     std::fs::create_dir_all(&place.state).map_err(FetchError::disk(&place.state))?;
-    let _alone = lock::keep_alone(&place.state, progress)?;
+    let _alone = lock::exclusive(&place.state, progress)?;
     let locked = LockFile::read(&lock_file)?;
     let (mut listing, _) = listed(source, request, &place, locked.as_ref())?;
     if locked.is_none() {
@@ -254,7 +254,7 @@ fn point(refs: &Path, revision: &str) -> Result<(), FetchError> {
 }
 
 /// The revision to ask for: a commit or a branch.
-fn wanted<'a>(source: &'a Source, request: &'a FetchRequest) -> &'a str {
+fn wanted<'a>(source: &'a HubSource, request: &'a FetchRequest) -> &'a str {
     request.revision.as_deref().or(source.revision).unwrap_or(MAIN)
 }
 
@@ -263,7 +263,7 @@ fn wanted<'a>(source: &'a Source, request: &'a FetchRequest) -> &'a str {
 ///
 /// # Errors
 /// If there is a lock file and it cannot be used.
-pub fn fetched(source: &Source, request: &FetchRequest) -> Result<Option<PathBuf>, FetchError> {
+pub fn fetched(source: &HubSource, request: &FetchRequest) -> Result<Option<PathBuf>, FetchError> {
     let place = Place::new(source, request);
     let Some(locked) = LockFile::read(&place.lock_file())?.filter(|locked| locked.complete) else {
         return Ok(None);
@@ -277,7 +277,7 @@ pub fn fetched(source: &Source, request: &FetchRequest) -> Result<Option<PathBuf
 
 /// The listing, with the lock file's hashes where there is one, from the first of the hub and its mirrors that answers.
 fn listed(
-    source: &Source,
+    source: &HubSource,
     request: &FetchRequest,
     place: &Place,
     locked: Option<&LockFile>,
@@ -318,7 +318,7 @@ fn listed(
 
 /// Brings or verifies every file, some at a time, and gives their hashes. The first error stops all.
 fn bring_all(
-    source: &Source,
+    source: &HubSource,
     request: &FetchRequest,
     place: &Place,
     listing: &Listing,
@@ -361,18 +361,23 @@ fn bring_all(
 
 /// Where a file grows until it is whole: named after its content, so that no other file's bytes are ever gone on from.
 fn part(place: &Place, file: &Listed) -> PathBuf {
-    let name = format!("{}-{}", file.oid, crate::variant::sha256(file.name.as_bytes()));
+    let name = format!("{}-{}", file.oid, crate::files::manifest::sha256(file.name.as_bytes()));
     let oid_is_safe = is_hex(&file.oid, 40) || is_hex(&file.oid, 64);
     let name = if oid_is_safe {
         name
     } else {
-        crate::variant::sha256(name.as_bytes())
+        crate::files::manifest::sha256(name.as_bytes())
     };
     place.state.join("parts").join(name)
 }
 
 /// Verifies without the network.
-fn verified(source: &Source, place: &Place, listing: &Listing, progress: &dyn Progress) -> Result<PathBuf, FetchError> {
+fn verified(
+    source: &HubSource,
+    place: &Place,
+    listing: &Listing,
+    progress: &dyn Progress,
+) -> Result<PathBuf, FetchError> {
     let to = place.files(&listing.revision);
     progress.start("verifying files", listing.files.iter().map(|file| file.size).sum());
     let wrong = listing.files.iter().find(|file| {
@@ -390,7 +395,7 @@ fn verified(source: &Source, place: &Place, listing: &Listing, progress: &dyn Pr
     }
 }
 
-fn offline(source: &Source, path: &Path, reason: &str) -> FetchError {
+fn offline(source: &HubSource, path: &Path, reason: &str) -> FetchError {
     FetchError::Offline {
         repository: source.repository.to_owned(),
         path: path.to_owned(),

@@ -9,11 +9,11 @@ mod packed;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::image::Pictures;
-use crate::image::folder;
-use crate::listed::{Entry, Listing};
-use crate::obtain::{Wanted, obtain};
-use crate::shelf::Shelf;
+use crate::data::listing::{Entry, Listing};
+use crate::files::locate::{Wanted, obtain};
+use crate::files::tree::Tree;
+use crate::media::image::Pictures;
+use crate::media::image::folder;
 use crate::{
     DataError, Dataset, InputSpec, MainMetric, Missing, Modality, OpenRequest, Progress, Split, Target, Task, TaskSpec,
 };
@@ -67,7 +67,7 @@ fn classes() -> Vec<String> {
 struct Contents {
     /// What the full set is called in this form.
     form: &'static str,
-    shelf: Shelf,
+    tree: Tree,
     lists: Vec<String>,
     entries: Vec<Entry>,
     classes: Vec<String>,
@@ -88,14 +88,14 @@ fn open(root: &Path, request: &OpenRequest, progress: &dyn Progress) -> Result<D
         version: VERSION,
         source: ORIGINAL.to_owned(),
         variant,
-        root: found.shelf.root().to_owned(),
+        root: found.tree.root().to_owned(),
         lists: found.lists,
         entries: found.entries,
         classes: found.classes,
         missing: Missing::default(),
         splitting: None,
     };
-    listing.open_from(Arc::new(found.shelf), Box::new(pictures), request, progress)
+    listing.open_from(Arc::new(found.tree), Box::new(pictures), request, progress)
 }
 
 fn from_folder(root: &Path) -> Result<Contents, DataError> {
@@ -109,7 +109,7 @@ fn from_folder(root: &Path) -> Result<Contents, DataError> {
     };
     Ok(Contents {
         form: "ilsvrc2012",
-        shelf: Shelf::folder(root),
+        tree: Tree::folder(root),
         lists: Vec::new(),
         entries: found.files.into_iter().map(entry).collect(),
         classes: found.classes,

@@ -8,8 +8,9 @@ mod list;
 
 use std::path::Path;
 
-use crate::listed::{Listing, locate};
-use crate::video::{Clips, VideoAugment};
+use crate::data::listing::Listing;
+use crate::files::folder::locate;
+use crate::media::video::{Clips, VideoAugment};
 use crate::{DataError, Dataset, InputSpec, MainMetric, Missing, Modality, OpenRequest, Progress, Task, TaskSpec};
 
 const NAME: &str = "kinetics";
@@ -59,7 +60,13 @@ impl Task for Kinetics {
                 reason,
             });
         }
-        let clips = Clips::new(NAME, &request.input, STRIDE, VideoAugment::fine_tuning(), request.limits.videos)?;
+        let clips = Clips::new(
+            NAME,
+            &request.input,
+            STRIDE,
+            VideoAugment::fine_tuning(),
+            request.limits.videos,
+        )?;
         listing.open(Box::new(clips), request, progress)
     }
 }

@@ -6,81 +6,72 @@
 //!
 //! A new task is one file with a type that implements [`Task`], and one line in the list below.
 
-mod alone;
-mod archive;
-mod audio;
-mod copy;
-mod dataset;
+mod audioset;
+mod audioset_20k;
+mod cache;
+mod data;
 mod digits;
 mod error;
-mod hub;
-mod image;
-mod librispeech;
-mod listed;
-mod media;
-mod obtain;
-mod own;
-mod pattern;
-mod prefetch;
-mod shelf;
-mod source;
-mod speech;
-mod stamp;
-mod store;
-mod task;
-mod variant;
-mod video;
-
+mod esc50;
+mod files;
 #[cfg(test)]
-mod support;
+mod fixtures;
+mod hub;
+mod imagenet;
+mod input;
+mod kinetics;
+mod librispeech;
+mod media;
+mod own;
+mod progress;
+mod request;
+mod sources;
+mod speech_task;
+mod synthetic;
+mod task;
 
-pub use archive::{ArchiveError, Collection, Parts, Table, Value, panic_is_caught};
-pub use audio::{AudioError, FBANK_VERSION, Fbank, RESAMPLER_VERSION, TooShort, Waveform, decode, resample};
-pub use copy::{CopyReport, Measured, Sizes};
-pub use dataset::{DataFacts, Dataset, Missing, Sample, Skipped, Split, Target, sampling_weights};
+pub use data::census::{Census, FileSizes, InputStatistics};
+pub use data::dataset::{DataFacts, Dataset, Missing, Sample, Skipped, Split, Target, sampling_weights};
+pub use data::prefetch::{Prefetch, prefetch};
+pub use data::speech::{
+    ALPHABET, BandStandardizer, Role, Span, SpeechInput, SpeechRequest, SpeechSet, UnknownSymbols, Utterance,
+    decode_text, encode_text, min_frames, normalise_text,
+};
 pub use digits::{DIGITS, DigitSizes, open_digits};
 pub use error::{DataError, UnknownTask};
-pub use hub::{FetchError, FetchPlan, FetchRequest, PlannedFile, Source, fetch, fetched, plan};
-pub use image::{
-    Erasing, ImageAugment, ImageError, MOST_PIXELS, Picture, RandAugment, Region as ImageRegion, Resizer,
-    decode as decode_image, random_region, to_input,
-};
+pub use files::archive::{ArchiveError, panic_is_caught};
+pub use hub::{FetchError, FetchPlan, FetchRequest, HubSource, PlannedFile, fetch, fetched, plan_fetch};
+pub use input::{InputSpec, Modality};
 pub use librispeech::open_librispeech;
 pub use media::Views;
+pub use media::audio::{AudioError, FBANK_VERSION, Fbank, RESAMPLER_VERSION, TooShort, Waveform, decode, resample};
+pub use media::image::{
+    Erasing, ImageAugment, ImageError, MOST_PIXELS, Picture, RandAugment, Region, Resizer, decode as decode_image,
+    random_region, to_input,
+};
+pub use media::video::{
+    CLIP_VERSION, Clip, ClipView, Ffmpeg, Frames, Framing, Place, VideoAugment, VideoError, VideoFacts,
+};
 pub use own::open_task_file;
-pub use prefetch::{Prefetch, prefetch};
-pub use source::{TaskSource, remedy, sources};
-pub use speech::{
-    ALPHABET, Role, Span, SpeechInput, SpeechRequest, SpeechSet, SpeechSpec, SpeechTask, Standard, UnknownSymbols,
-    Utterance, decode_text, encode_text, least_frames, normalise_text, open_speech_file, open_speech_table,
-    speech_tasks,
-};
-pub use task::{InputSpec, Limits, MainMetric, Modality, OpenRequest, Progress, Task, TaskSpec};
-pub use video::{
-    CLIP_VERSION, Clip, ClipView, Ffmpeg, Frames, Framing, Place, Region, VideoAugment, VideoError, VideoFacts,
-};
+pub use own::speech::open_speech_table;
+pub use progress::Progress;
+pub use request::{Limits, OpenRequest};
+pub use sources::{TaskSource, data_hint, sources};
+pub use speech_task::{SpeechSpec, SpeechTask, open_speech_file, speech_tasks};
+pub use task::{MainMetric, Task, TaskSpec};
 
-/// Declares each task's file and puts its type on the list, in the order in which `tasks()` shows them.
-macro_rules! tasks {
-    ($($file:ident: $task:ident,)*) => {
-        $(mod $file;)*
-
-        /// Every task, in a fixed order.
-        pub fn tasks() -> &'static [&'static dyn Task] {
-            &[$(&$file::$task),*]
-        }
-    };
-}
-
-tasks! {
-    audioset: AudioSet,
-    audioset_20k: AudioSet20k,
-    esc50: Esc50,
-    imagenet: Imagenet,
-    kinetics: Kinetics,
-    synthetic: Synthetic,
-    synthetic_image: SyntheticImage,
-    synthetic_video: SyntheticVideo,
+/// Every task, in a fixed order.
+pub fn tasks() -> &'static [&'static dyn Task] {
+    &[
+        &audioset::AudioSet,
+        &audioset_20k::AudioSet20k,
+        &esc50::Esc50,
+        &imagenet::Imagenet,
+        &kinetics::Kinetics,
+        &synthetic::Synthetic,
+        &synthetic::SyntheticImage,
+        &synthetic::SyntheticVideo,
+    ]
 }
 
 /// The task called `name`; the error lists all and suggests the nearest.

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::listed::{ends_in, locate, names};
-use crate::speech::{ENDINGS, FileList, part_by_speaker};
+use crate::data::speech::{ENDINGS, FileList, part_by_speaker};
+use crate::files::folder::{ends_in, locate, names};
 use crate::{DataError, Missing, Progress, Role, Skipped, SpeechRequest, SpeechSet, Utterance, normalise_text};
 
 const NAME: &str = "librispeech";

@@ -1,12 +1,16 @@
 //! Kinds of media as model inputs, and files that are decoded whenever they are wanted.
 
+pub(crate) mod audio;
+pub(crate) mod image;
+pub(crate) mod video;
+
 use std::sync::Arc;
 
 use bridle_seed::Stream;
 
 use crate::DataError;
-use crate::shelf::{Raw, Shelf};
-use crate::stamp::Stamp;
+use crate::files::hashes::Stamp;
+use crate::files::tree::{Raw, Tree};
 
 /// What a training view is drawn for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,16 +44,24 @@ pub(crate) trait Media: Send + Sync {
     fn drawn(&self, file: Raw, views: Views, stream: &mut Stream) -> Result<Vec<f32>, String>;
 }
 
+/// (x - mean) / std per channel in place; channels are the outermost axis.
+pub(crate) fn normalise_channels(values: &mut [f32], mean: [f64; 3], std: [f64; 3]) {
+    let length = values.len() / 3;
+    for ((channel, mean), std) in values.chunks_exact_mut(length).zip(mean).zip(std) {
+        channel.iter_mut().for_each(|x| *x = (*x - mean as f32) / std as f32);
+    }
+}
+
 /// The files of a data set's samples.
 pub(crate) struct Files {
     media: Box<dyn Media>,
-    shelf: Arc<Shelf>,
+    tree: Arc<Tree>,
     files: Vec<Option<MediaFile>>,
 }
 
 /// One file, as it was when it was hashed.
 pub(crate) struct MediaFile {
-    /// As the shelf names it.
+    /// As the tree names it.
     pub name: String,
     /// Size and time of change, of its archive if it lies in one.
     pub stamp: Stamp,
@@ -59,8 +71,8 @@ pub(crate) struct MediaFile {
 
 impl Files {
     /// One file per sample, in order; `None` where it is not there.
-    pub fn new(media: Box<dyn Media>, shelf: Arc<Shelf>, files: Vec<Option<MediaFile>>) -> Self {
-        Self { media, shelf, files }
+    pub fn new(media: Box<dyn Media>, tree: Arc<Tree>, files: Vec<Option<MediaFile>>) -> Self {
+        Self { media, tree, files }
     }
 
     /// How they are read.
@@ -113,7 +125,7 @@ impl Files {
     fn bad(&self, index: usize, reason: String) -> DataError {
         let name = self.files[index].as_ref().map_or("", |file| &file.name);
         DataError::BadSample {
-            path: self.shelf.root().join(name),
+            path: self.tree.root().join(name),
             reason,
         }
     }
@@ -121,9 +133,9 @@ impl Files {
     /// What a file holds that is still the one that was hashed.
     fn unchanged(&self, index: usize) -> Result<Raw, String> {
         let file = self.files[index].as_ref().ok_or("there is no such file")?;
-        let holder = self.shelf.holder(&file.name);
-        match Stamp::of(&self.shelf.root().join(holder)) {
-            Ok(stamp) if stamp == file.stamp => self.shelf.raw(&file.name),
+        let holder = self.tree.holder(&file.name);
+        match Stamp::of(&self.tree.root().join(holder)) {
+            Ok(stamp) if stamp == file.stamp => self.tree.raw(&file.name),
             Ok(_) if holder != file.name => Err("its archive was changed since the data was opened".to_owned()),
             Ok(_) => Err("it was changed since the data was opened".to_owned()),
             Err(error) => Err(format!("it cannot be read: {error}")),

@@ -3,18 +3,20 @@
 mod archived;
 mod file;
 mod measure;
+pub(crate) mod speech;
 mod table;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use self::file::{Kind, TaskFile};
-use crate::audio::LogMel;
-use crate::image::Pictures;
-use crate::listed::{Entry, Listing, class_folders};
+use crate::data::listing::{Entry, Listing};
+use crate::files::folder::class_folders;
+use crate::files::tree::Tree;
 use crate::media::Media;
-use crate::shelf::Shelf;
-use crate::video::{Clips, VideoAugment};
+use crate::media::audio::LogMel;
+use crate::media::image::Pictures;
+use crate::media::video::{Clips, VideoAugment};
 use crate::{DataError, Dataset, InputSpec, Missing, OpenRequest, Progress, Split, Target, Task, TaskSpec};
 
 const VERSION: u32 = 1;
@@ -34,14 +36,14 @@ const SPLITS: [(&str, Split); 4] = [
 struct Own {
     spec: TaskSpec,
     reading: Reading,
-    shelf: Arc<Shelf>,
+    tree: Arc<Tree>,
     listing: Listing,
 }
 
 /// Reads a task file and its lists; `auto` statistics are measured here, on a fixed sample of the training data.
 pub fn open_task_file(path: &Path) -> Result<Box<dyn Task>, DataError> {
     let file = file::read(path)?;
-    let (shelf, listing) = listing(&file)?;
+    let (tree, listing) = listing(&file)?;
     // a description lives as long as the program, as those of the built-in tasks do; a run opens one task file
     let name: &'static str = String::leak(file.name.clone());
     let unmeasured = file.input(None);
@@ -49,12 +51,7 @@ pub fn open_task_file(path: &Path) -> Result<Box<dyn Task>, DataError> {
         false => unmeasured,
         true => {
             let media = file.reading().media(name, &unmeasured, 0)?;
-            file.input(Some(measure::statistics(
-                &listing,
-                &shelf,
-                media.as_ref(),
-                &unmeasured,
-            )?))
+            file.input(Some(measure::statistics(&listing, &tree, media.as_ref(), &unmeasured)?))
         }
     };
     let spec = TaskSpec {
@@ -78,7 +75,7 @@ pub fn open_task_file(path: &Path) -> Result<Box<dyn Task>, DataError> {
     Ok(Box::new(Own {
         spec,
         reading: file.reading(),
-        shelf,
+        tree,
         listing,
     }))
 }
@@ -106,7 +103,7 @@ impl Task for Own {
         };
         self.listing
             .clone()
-            .open_from(Arc::clone(&self.shelf), media, &request, progress)
+            .open_from(Arc::clone(&self.tree), media, &request, progress)
     }
 }
 
@@ -137,7 +134,7 @@ impl Reading {
 }
 
 /// The samples that a task file tells of, and where they lie.
-fn listing(file: &TaskFile) -> Result<(Arc<Shelf>, Listing), DataError> {
+fn listing(file: &TaskFile) -> Result<(Arc<Tree>, Listing), DataError> {
     let found = match (&file.folder, &file.csv) {
         (Some(folder), _) if folder.is_file() => archived::read(folder, file.kind)?,
         (Some(folder), _) => from_folder(folder, file.kind)?,
@@ -145,7 +142,7 @@ fn listing(file: &TaskFile) -> Result<(Arc<Shelf>, Listing), DataError> {
         (None, None) => unreachable!("a task file that was read has one of them"),
     };
     let Found {
-        shelf,
+        tree,
         lists,
         mut entries,
         classes,
@@ -168,19 +165,19 @@ fn listing(file: &TaskFile) -> Result<(Arc<Shelf>, Listing), DataError> {
         version: VERSION,
         source: SOURCE.to_owned(),
         variant: None,
-        root: shelf.root().to_owned(),
+        root: tree.root().to_owned(),
         lists,
         entries,
         classes,
         missing: Missing::default(),
         splitting,
     };
-    Ok((Arc::new(shelf), listing))
+    Ok((Arc::new(tree), listing))
 }
 
 /// What a folder, archive or table holds.
 struct Found {
-    shelf: Shelf,
+    tree: Tree,
     lists: Vec<String>,
     entries: Vec<Entry>,
     classes: Vec<String>,
@@ -203,14 +200,14 @@ fn from_folder(folder: &Path, kind: Kind) -> Result<Found, DataError> {
         let found = class_folders(folder, under, kind.endings())?.into_iter();
         files.extend(found.map(|(class, files)| (split, class, named(files))));
     }
-    of_classes(Shelf::folder(folder), folder, files, both)
+    of_classes(Tree::folder(folder), folder, files, both)
 }
 
 /// A split's class, and its files as (id, name).
 type ClassFiles = (Split, String, Vec<(String, String)>);
 
 /// Samples whose classes are their folders' names.
-fn of_classes(shelf: Shelf, place: &Path, files: Vec<ClassFiles>, split: bool) -> Result<Found, DataError> {
+fn of_classes(tree: Tree, place: &Path, files: Vec<ClassFiles>, split: bool) -> Result<Found, DataError> {
     let classes: std::collections::BTreeSet<String> = files.iter().map(|(_, class, _)| class.clone()).collect();
     let classes: Vec<String> = classes.into_iter().collect();
     if classes.len() < 2 {
@@ -238,7 +235,7 @@ fn of_classes(shelf: Shelf, place: &Path, files: Vec<ClassFiles>, split: bool) -
     };
     let entries = files.into_iter().flat_map(of_class).collect();
     Ok(Found {
-        shelf,
+        tree,
         lists: Vec::new(),
         entries,
         classes,

@@ -5,7 +5,7 @@ use crate::error::{Failure, Result, UnknownName};
 use crate::exit::Exit;
 use crate::progress::TerminalProgress;
 use crate::terminal;
-use bridle_tasks::{FetchError, FetchPlan, FetchRequest, Source, TaskSource};
+use bridle_tasks::{FetchError, FetchPlan, FetchRequest, HubSource, TaskSource};
 use serde_json::json;
 
 /// Fetches, or with `--dry-run` says what a fetch would do.
@@ -20,7 +20,7 @@ pub fn perform(args: &FetchArgs) -> Result<()> {
         offline: args.offline,
         ..FetchRequest::from_environment()
     };
-    let plan = bridle_tasks::plan(&source, &request)?;
+    let plan = bridle_tasks::plan_fetch(&source, &request)?;
     if args.dry_run {
         return match args.format {
             Format::Terminal => terminal::print(&text(&plan)),
@@ -36,7 +36,7 @@ pub fn perform(args: &FetchArgs) -> Result<()> {
     }
 }
 
-fn source(task: &str) -> Result<Source> {
+fn source(task: &str) -> Result<HubSource> {
     let known = || bridle_tasks::sources().iter().map(|known| known.task);
     match bridle_tasks::sources().iter().find(|known| known.task == task) {
         Some(TaskSource {

@@ -26,7 +26,7 @@ use bridle_results::predictions::{ProtocolTexts, Transcripts};
 use bridle_results::record::{self, RunRecord, Score, Timestamp};
 use bridle_results::{stats, store};
 use bridle_seed::Seed;
-use bridle_tasks::{Role, SpeechSet, least_frames};
+use bridle_tasks::{Role, SpeechSet, min_frames};
 use burn::module::AutodiffModule;
 use serde_json::{Map, json};
 use std::collections::BTreeMap;
@@ -373,7 +373,7 @@ impl<'a> OneRun<'a> {
 fn details(found: &Recognised, set: &SpeechSet, test: &[usize]) -> Map<String, serde_json::Value> {
     let too_fast = |index: &&usize| {
         let text = &set.utterances[**index].text;
-        let needed = found.symbols.frames_needed(text).unwrap_or_else(|| least_frames(text));
+        let needed = found.symbols.frames_needed(text).unwrap_or_else(|| min_frames(text));
         needed > utterances::length(set, **index)
     };
     let unknown = |index: &&usize| found.symbols.encode(&set.utterances[**index].text).is_none();

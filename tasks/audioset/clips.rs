@@ -5,9 +5,9 @@ use std::path::Path;
 
 use super::segments::ID;
 use crate::DataError;
-use crate::archive::{Table, Value};
-use crate::listed::{ends_in, names};
-use crate::shelf::Shelf;
+use crate::files::archive::{Table, Value};
+use crate::files::folder::{ends_in, names};
+use crate::files::tree::Tree;
 
 const ENDINGS: [&str; 6] = ["wav", "flac", "ogg", "oga", "wave", LEAST];
 /// Taken only where a clip is there in no other form: its encoders leave out the highest tones.
@@ -22,7 +22,7 @@ const DEPTH: usize = 4;
 /// What a copy has.
 pub(super) struct Clips {
     /// Where they lie.
-    pub shelf: Shelf,
+    pub tree: Tree,
     /// The file of each clip by id.
     pub by_id: BTreeMap<String, String>,
 }
@@ -49,11 +49,14 @@ impl Clips {
 pub(super) fn find(folder: &Path) -> Result<Clips, DataError> {
     let files = below(folder)?;
     let archives: Vec<String> = files.iter().filter(|file| ends_in(file, &ARCHIVES)).cloned().collect();
-    let shelf = Shelf::open(folder, archives.clone())?;
-    let mut clips = Clips { shelf, by_id: BTreeMap::new() };
+    let tree = Tree::open(folder, archives.clone())?;
+    let mut clips = Clips {
+        tree,
+        by_id: BTreeMap::new(),
+    };
     files.iter().for_each(|file| clips.add_named(file));
     for archive in &archives {
-        let members: Vec<String> = clips.shelf.members(archive).collect();
+        let members: Vec<String> = clips.tree.members(archive).collect();
         match told_ids(&folder.join(archive))? {
             Some(ids) => ids.iter().zip(&members).for_each(|(id, file)| clips.add(id, file)),
             None => members.iter().for_each(|file| clips.add_named(file)),
@@ -80,7 +83,13 @@ fn told_ids(path: &Path) -> Result<Option<Vec<String>>, DataError> {
         Value::Text(id) => Ok(id),
         _ => Err(bad(row)),
     };
-    table.column(ID_COLUMN)?.into_iter().enumerate().map(id).collect::<Result<_, _>>().map(Some)
+    table
+        .column(ID_COLUMN)?
+        .into_iter()
+        .enumerate()
+        .map(id)
+        .collect::<Result<_, _>>()
+        .map(Some)
 }
 
 /// Every file below a folder, relative to it.
@@ -89,7 +98,11 @@ fn below(folder: &Path) -> Result<Vec<String>, DataError> {
     let mut open = vec![(String::new(), DEPTH)];
     while let Some((within, depth)) = open.pop() {
         for (name, is_folder) in names(&folder.join(&within))? {
-            let path = if within.is_empty() { name } else { format!("{within}/{name}") };
+            let path = if within.is_empty() {
+                name
+            } else {
+                format!("{within}/{name}")
+            };
             match (is_folder, depth) {
                 (true, 0) => {}
                 (true, depth) => open.push((path, depth - 1)),
@@ -104,10 +117,13 @@ fn below(folder: &Path) -> Result<Vec<String>, DataError> {
 /// `<id>_30.000`). An id may itself begin with Y and hold underscores, so that there can be two.
 fn ids(name: &str) -> impl Iterator<Item = &str> {
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-    [Some(stem), stem.strip_prefix('Y')].into_iter().flatten().filter_map(|stem| {
-        let (id, rest) = stem.split_at_checked(ID)?;
-        (rest.is_empty() || rest.starts_with(['_', '.', '-', ' '])).then_some(id)
-    })
+    [Some(stem), stem.strip_prefix('Y')]
+        .into_iter()
+        .flatten()
+        .filter_map(|stem| {
+            let (id, rest) = stem.split_at_checked(ID)?;
+            (rest.is_empty() || rest.starts_with(['_', '.', '-', ' '])).then_some(id)
+        })
 }
 
 #[cfg(test)]

@@ -39,12 +39,25 @@ pub(super) struct Index {
 impl Index {
     /// Reads the index.
     pub fn read(path: &Path) -> Result<Self, DataError> {
-        let bad = |line: u64, reason: String| DataError::BadRow { path: path.to_owned(), line, reason };
-        let bytes = std::fs::read(path).map_err(|source| DataError::Unreadable { path: path.to_owned(), source })?;
-        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes.as_slice());
-        let mut index = Self { names: Vec::new(), numbers: BTreeMap::new() };
+        let bad = |line: u64, reason: String| DataError::BadRow {
+            path: path.to_owned(),
+            line,
+            reason,
+        };
+        let bytes = std::fs::read(path).map_err(|source| DataError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        let mut reader = csv::ReaderBuilder::new()
+            .trim(csv::Trim::All)
+            .from_reader(bytes.as_slice());
+        let mut index = Self {
+            names: Vec::new(),
+            numbers: BTreeMap::new(),
+        };
         for record in reader.records() {
-            let record = record.map_err(|error| bad(error.position().map_or(1, csv::Position::line), error.to_string()))?;
+            let record =
+                record.map_err(|error| bad(error.position().map_or(1, csv::Position::line), error.to_string()))?;
             let line = record.position().map_or(1, csv::Position::line);
             let (Some(number), Some(mid), Some(name)) = (record.get(0), record.get(1), record.get(2)) else {
                 return Err(bad(line, "it is not a number, a machine id and a name".to_owned()));
@@ -69,13 +82,27 @@ impl Index {
 
 /// Reads a list. Its labels stand in quotes after a comma and a space, which is not what csv readers expect.
 pub(super) fn read(path: &Path, index: &Index) -> Result<Segments, DataError> {
-    let bytes = std::fs::read(path).map_err(|source| DataError::Unreadable { path: path.to_owned(), source })?;
-    let mut segments = Segments { rows: Vec::new(), announced: None };
+    let bytes = std::fs::read(path).map_err(|source| DataError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    let mut segments = Segments {
+        rows: Vec::new(),
+        announced: None,
+    };
     for (line, bytes) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
-        let bad = |reason: String| DataError::BadRow { path: path.to_owned(), line, reason };
-        let text = std::str::from_utf8(bytes).map_err(|_| bad("it is not UTF-8 text".to_owned()))?.trim();
+        let bad = |reason: String| DataError::BadRow {
+            path: path.to_owned(),
+            line,
+            reason,
+        };
+        let text = std::str::from_utf8(bytes)
+            .map_err(|_| bad("it is not UTF-8 text".to_owned()))?
+            .trim();
         if let Some(comment) = text.strip_prefix('#') {
-            let announced = comment.split(',').find_map(|part| part.trim().strip_prefix("num_segs=")?.parse().ok());
+            let announced = comment
+                .split(',')
+                .find_map(|part| part.trim().strip_prefix("num_segs=")?.parse().ok());
             segments.announced = segments.announced.or(announced);
         } else if !text.is_empty() {
             let (id, classes) = segment(text, index).map_err(bad)?;
@@ -95,15 +122,25 @@ fn segment(text: &str, index: &Index) -> Result<(String, Vec<usize>), String> {
     if id.len() != ID || !id.bytes().all(of_id) {
         return Err(format!("'{id}' is not a YouTube id of {ID} characters"));
     }
-    let seconds = |text: &str| text.parse::<f64>().ok().filter(|value| value.is_finite() && *value >= 0.0);
+    let seconds = |text: &str| {
+        text.parse::<f64>()
+            .ok()
+            .filter(|value| value.is_finite() && *value >= 0.0)
+    };
     if !matches!((seconds(start), seconds(end)), (Some(start), Some(end)) if start < end) {
         return Err(format!("'{start}' to '{end}' is no stretch of time in seconds"));
     }
-    let unquoted = labels.strip_prefix('"').map_or(Some(labels), |rest| rest.strip_suffix('"'));
+    let unquoted = labels
+        .strip_prefix('"')
+        .map_or(Some(labels), |rest| rest.strip_suffix('"'));
     let labels = unquoted.ok_or_else(|| format!("the quotes of {labels} do not close"))?;
     let number = |label: &str| {
         let label = label.trim();
-        index.numbers.get(label).copied().ok_or_else(|| format!("the label '{label}' is not in the index of classes"))
+        index
+            .numbers
+            .get(label)
+            .copied()
+            .ok_or_else(|| format!("the label '{label}' is not in the index of classes"))
     };
     let mut classes: Vec<usize> = labels.split(',').map(number).collect::<Result<_, _>>()?;
     classes.sort_unstable();

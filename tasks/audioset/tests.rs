@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use bridle_seed::Seed;
 
 use super::*;
+use crate::fixtures::archives::{Column, Files, parquet_of, tar_of};
+use crate::fixtures::{fuzz_inputs, mutated, wav_bytes};
 use crate::sampling_weights;
-use crate::support::packed::{Column, Files, parquet_of, tar_of};
-use crate::support::{fuzz_inputs, mutated, wav_bytes};
 
 const INDEX: &str =
     "index,mid,display_name\n0,/m/09x0r,\"Speech\"\n1,/m/05zppz,\"Male speech, man speaking\"\n2,/t/dd00088,\"Gush\"\n";
@@ -126,7 +126,10 @@ fn mp3_is_taken_where_there_is_nothing_else() {
 
     std::fs::write(fake.path("balanced_train_segments/gone-gone-g.mp3"), b"ID3".repeat(100)).unwrap();
     let skipped = fake.open().unwrap().facts.skipped;
-    let skipped: Vec<_> = skipped.iter().map(|one| (one.id.as_str(), one.reason.as_str())).collect();
+    let skipped: Vec<_> = skipped
+        .iter()
+        .map(|one| (one.id.as_str(), one.reason.as_str()))
+        .collect();
     assert_eq!(skipped, [("gone-gone-g", "it is not a wav, flac, ogg or mp3 file")]);
 }
 

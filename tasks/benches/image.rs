@@ -7,10 +7,10 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 
 use bridle_seed::Seed;
-use bridle_tasks::{ImageRegion as Region, Picture, Resizer, decode_image, random_region};
+use bridle_tasks::{Picture, Region, Resizer, decode_image, random_region};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
-#[path = "../image/crop/tests/plain.rs"]
+#[path = "../media/image/crop/tests/plain.rs"]
 mod plain;
 
 const SIDE: usize = 224;

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
 use super::*;
-use crate::support::{outside_data, wav_bytes};
+use crate::fixtures::{outside_data, wav_bytes};
 use crate::{Limits, SpeechInput};
 use std::collections::BTreeSet;
 

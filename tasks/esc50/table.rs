@@ -22,19 +22,34 @@ pub(super) struct Row {
 
 /// Reads the table. Columns may come in any order; others are ignored.
 pub(super) fn read(path: &Path) -> Result<Vec<Row>, DataError> {
-    let bytes = std::fs::read(path).map_err(|source| DataError::Unreadable { path: path.to_owned(), source })?;
+    let bytes = std::fs::read(path).map_err(|source| DataError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
     parse(path, &bytes)
 }
 
 /// The rows of a table that was read; `path` is for messages.
 pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Row>, DataError> {
-    let bad = |line: u64, reason: String| DataError::BadRow { path: path.to_owned(), line, reason };
+    let bad = |line: u64, reason: String| DataError::BadRow {
+        path: path.to_owned(),
+        line,
+        reason,
+    };
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(bytes);
     let headers = reader.headers().map_err(|error| bad(1, error.to_string()))?.clone();
     let column = |name: &str| {
-        headers.iter().position(|header| header == name).ok_or_else(|| bad(1, format!("there is no column '{name}'")))
+        headers
+            .iter()
+            .position(|header| header == name)
+            .ok_or_else(|| bad(1, format!("there is no column '{name}'")))
     };
-    let columns = [column("filename")?, column("fold")?, column("target")?, column("category")?];
+    let columns = [
+        column("filename")?,
+        column("fold")?,
+        column("target")?,
+        column("category")?,
+    ];
     let (mut rows, mut seen) = (Vec::new(), BTreeSet::new());
     for record in reader.into_records() {
         let record = record.map_err(|error| bad(error.position().map_or(0, csv::Position::line), error.to_string()))?;
@@ -57,12 +72,24 @@ pub(super) fn row([filename, fold, target, category]: [&str; 4], line: u64) -> R
     if stem.is_empty() || filename.contains(['/', '\\']) {
         return Err(format!("'{filename}' is not the name of a clip"));
     }
-    let fold = fold.parse().ok().filter(|&fold| fold > 0).ok_or(format!("the fold '{fold}' is not a number from 1"))?;
-    let target = target.parse().map_err(|_| format!("the target '{target}' is not a class number"))?;
+    let fold = fold
+        .parse()
+        .ok()
+        .filter(|&fold| fold > 0)
+        .ok_or(format!("the fold '{fold}' is not a number from 1"))?;
+    let target = target
+        .parse()
+        .map_err(|_| format!("the target '{target}' is not a class number"))?;
     if category.is_empty() {
         return Err("the category is empty".to_owned());
     }
-    Ok(Row { stem: stem.to_owned(), fold, target, category: category.to_owned(), line })
+    Ok(Row {
+        stem: stem.to_owned(),
+        fold,
+        target,
+        category: category.to_owned(),
+        line,
+    })
 }
 
 /// The class names by number; the first line that contradicts an earlier one, or a number without a name, is an error.
@@ -72,20 +99,31 @@ pub(super) fn classes(path: &Path, rows: &[Row]) -> Result<Vec<String>, DataErro
         let name = *names.entry(row.target).or_insert(&row.category);
         if name != row.category {
             let reason = format!("target {} is '{}' here and '{name}' before", row.target, row.category);
-            return Err(DataError::BadRow { path: path.to_owned(), line: row.line, reason });
+            return Err(DataError::BadRow {
+                path: path.to_owned(),
+                line: row.line,
+                reason,
+            });
         }
     }
     if let Some(gap) = (0..names.len()).find(|target| !names.contains_key(target)) {
         let last = rows.iter().max_by_key(|row| row.target).map_or(0, |row| row.line);
         let reason = format!("targets must be numbered from 0 without gaps, and no row has target {gap}");
-        return Err(DataError::BadRow { path: path.to_owned(), line: last, reason });
+        return Err(DataError::BadRow {
+            path: path.to_owned(),
+            line: last,
+            reason,
+        });
     }
     Ok(names.into_values().map(str::to_owned).collect())
 }
 
 /// The files of the audio folder by stem: (stem, file name). Hidden files are not looked at.
 pub(super) fn files(folder: &Path) -> Result<BTreeMap<String, String>, DataError> {
-    let unreadable = |source| DataError::Unreadable { path: folder.to_owned(), source };
+    let unreadable = |source| DataError::Unreadable {
+        path: folder.to_owned(),
+        source,
+    };
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         names.push(entry.map_err(unreadable)?.file_name().to_string_lossy().into_owned());
@@ -101,7 +139,10 @@ pub(super) fn by_stem(folder: &Path, names: Vec<String>) -> Result<BTreeMap<Stri
         let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem).to_owned();
         if let Some(other) = files.insert(stem, name.clone()) {
             let not_in = format!("meta/esc50.csv a second time, beside {other}");
-            return Err(DataError::UnlistedFile { path: folder.join(name), not_in });
+            return Err(DataError::UnlistedFile {
+                path: folder.join(name),
+                not_in,
+            });
         }
     }
     Ok(files)

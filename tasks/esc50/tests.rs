@@ -6,9 +6,9 @@ mod packed;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::form::Form;
+use super::packaging::Form;
 use super::*;
-use crate::support::{outside_data, wav_bytes};
+use crate::fixtures::{outside_data, wav_bytes};
 use crate::{Fbank, Limits, resample};
 
 const SAMPLES: usize = 800;
@@ -249,7 +249,7 @@ fn a_clip_that_is_not_what_the_variant_says_is_named() {
 #[test]
 fn a_pinned_variant_names_an_altered_or_cut_file() {
     let fake = Fake::new();
-    let pool = store::pool(1).unwrap();
+    let pool = cache::pool(1).unwrap();
     let manifest = find(fake.0.path(), &[TINY], &fake.request(), &pool, &())
         .map_err(|e| e.to_string())
         .unwrap()
@@ -326,7 +326,7 @@ fn an_input_that_is_no_sound_is_refused() {
 fn known_manifests_are_well_formed() {
     for variant in VARIANTS {
         let Some(text) = variant.manifest else { continue };
-        let manifest = crate::variant::Manifest::parse(text);
+        let manifest = crate::files::manifest::Manifest::parse(text);
         assert_eq!(manifest.text(), text);
         assert_eq!(text.lines().count(), variant.clips + 1);
         assert!(manifest.get(TABLE).is_some() && manifest.get("audio/1-100032-A-0.flac").is_some());
@@ -344,15 +344,15 @@ fn a_missing_clip_is_named_as_its_variant_names_it() {
     };
     let [pinned, original, ..] = &VARIANTS;
     assert_eq!(
-        layout::expected_file(pinned, &row("1-100032-A-0")),
+        known::expected_file(pinned, &row("1-100032-A-0")),
         "audio/1-100032-A-0.flac"
     );
     assert_eq!(
-        layout::expected_file(pinned, &row("1-100038-A-14")),
+        known::expected_file(pinned, &row("1-100038-A-14")),
         "audio/1-100038-A-14.ogg"
     );
     assert_eq!(
-        layout::expected_file(original, &row("1-100038-A-14")),
+        known::expected_file(original, &row("1-100038-A-14")),
         "audio/1-100038-A-14.wav"
     );
 }

@@ -9,7 +9,7 @@ use ureq::http::header::RETRY_AFTER;
 use ureq::http::{HeaderMap, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
 
-use super::{FetchError, FetchRequest, Source};
+use super::{FetchError, FetchRequest, HubSource};
 
 /// What no address can have as it is.
 const NEVER: &AsciiSet = &CONTROLS
@@ -84,7 +84,7 @@ pub(super) fn same_server(a: &str, b: &str) -> bool {
 }
 
 /// What an answer that is not what was asked for says.
-pub(super) fn refusal(status: u16, headers: &HeaderMap, url: &str, source: &Source) -> FetchError {
+pub(super) fn refusal(status: u16, headers: &HeaderMap, url: &str, source: &HubSource) -> FetchError {
     let url = url.to_owned();
     match (status, retry_after(headers)) {
         (401 | 403, _) => FetchError::Refused {

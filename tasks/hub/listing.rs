@@ -12,8 +12,8 @@ use ureq::Agent;
 use ureq::http::header::{AUTHORIZATION, LINK};
 
 use super::client::{agent, bad_answer, joined, refusal, same_server, text, unreachable};
-use super::{FetchError, FetchRequest, Source};
-use crate::archive::objection;
+use super::{FetchError, FetchRequest, HubSource};
+use crate::files::archive::objection;
 
 const MOST_REDIRECTS: u32 = 8;
 /// A thousand files each; more of them are a circle.
@@ -74,7 +74,7 @@ struct Pointed {
 
 /// Who asks which hub.
 struct Asker<'a> {
-    source: &'a Source,
+    source: &'a HubSource,
     endpoint: &'a str,
     token: Option<&'a str>,
     agent: Agent,
@@ -84,7 +84,7 @@ struct Asker<'a> {
 
 /// Asks `endpoint` once; pauses and further tries are the caller's.
 pub(super) fn list(
-    source: &Source,
+    source: &HubSource,
     revision: &str,
     endpoint: &str,
     request: &FetchRequest,

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::FetchError;
 use super::listing::{Listed, Listing};
-use crate::{Progress, alone};
+use crate::Progress;
+use crate::files;
 
 /// What the first fetch saw.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,8 +114,8 @@ impl LockFile {
 }
 
 /// Keeps other processes from the same data set while it lives; `None` where the file system has no locks.
-pub(super) fn keep_alone(folder: &Path, progress: &dyn Progress) -> Result<Option<File>, FetchError> {
+pub(super) fn exclusive(folder: &Path, progress: &dyn Progress) -> Result<Option<File>, FetchError> {
     let path = folder.join("lock");
-    let locked = alone::keep_alone(&path, "waiting for another program that fetches the same", progress);
+    let locked = files::lock::exclusive(&path, "waiting for another program that fetches the same", progress);
     locked.map_err(FetchError::disk(&path))
 }

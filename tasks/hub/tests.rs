@@ -13,7 +13,7 @@ use self::server::{Fault, Hub, REPOSITORY, Stored};
 use super::*;
 
 const FILES: usize = 200;
-const SOURCE: Source = Source {
+const SOURCE: HubSource = HubSource {
     repository: REPOSITORY,
     revision: None,
     files: &["data/*.bin"],
@@ -73,7 +73,7 @@ fn a_fetch_brings_every_file_once_and_keeps_to_what_it_saw() {
     let (hub, cache) = (Hub::new(files(FILES)), tempfile::tempdir().unwrap());
     hub.state.lock().unwrap().token = Some("secret".to_owned());
     let request = request(&hub, cache.path());
-    let before = plan(&SOURCE, &request).unwrap();
+    let before = plan_fetch(&SOURCE, &request).unwrap();
     assert_eq!((before.files.len(), before.bytes()), (FILES, before.missing_bytes()));
     assert_eq!(
         (
@@ -85,7 +85,7 @@ fn a_fetch_brings_every_file_once_and_keeps_to_what_it_saw() {
     let to = fetch(&SOURCE, &request, &()).unwrap();
     assert_eq!((&to, whole(&hub, &to)), (&snapshot(&hub, cache.path()), FILES));
     assert_eq!(fetched(&SOURCE, &request).unwrap().as_ref(), Some(&to));
-    assert_eq!(plan(&SOURCE, &request).unwrap().missing_bytes(), 0);
+    assert_eq!(plan_fetch(&SOURCE, &request).unwrap().missing_bytes(), 0);
     // a second fetch verifies and transfers nothing
     hub.misbehave(Fault::None, 0, 1);
     fetch(&SOURCE, &request, &()).unwrap();
@@ -229,10 +229,10 @@ fn a_listing_that_is_not_to_be_had_is_the_right_error() {
     hub.state.lock().unwrap().listing = None;
     hub.state.lock().unwrap().token = Some("another".to_owned());
     assert!(matches!(
-        plan(&SOURCE, &request),
+        plan_fetch(&SOURCE, &request),
         Err(FetchError::Refused { status: 401, .. })
     ));
-    let nothing = Source {
+    let nothing = HubSource {
         files: &["*.wav"],
         ..SOURCE
     };
@@ -266,7 +266,7 @@ fn a_moved_revision_is_refused_and_the_locked_one_stays_to_be_had() {
         matches!(&error, FetchError::Moved { now, .. } if *now == "e".repeat(40)),
         "{error}"
     );
-    assert!(plan(&SOURCE, &request).is_err());
+    assert!(plan_fetch(&SOURCE, &request).is_err());
     request.offline = true;
     assert_eq!(fetch(&SOURCE, &request, &()).unwrap(), to);
     request.offline = false;

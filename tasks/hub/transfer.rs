@@ -15,7 +15,7 @@ use ureq::{Agent, Body};
 use super::client::{agent, bad_answer, below, joined, refusal, same_server, text, unreachable};
 use super::listing::{Listed, is_hex};
 use super::verify::{right_at, verify};
-use super::{FetchError, FetchRequest, Source};
+use super::{FetchError, FetchRequest, HubSource};
 use crate::Progress;
 
 /// Tries in a row that bring nothing before a fetch gives up.
@@ -33,7 +33,7 @@ const PIECE: usize = 64 << 10;
 
 /// Gets files of one repository at one commit.
 pub(super) struct Transfer<'a> {
-    pub source: &'a Source,
+    pub source: &'a HubSource,
     pub revision: &'a str,
     pub request: &'a FetchRequest,
     agent: Agent,
@@ -48,7 +48,7 @@ struct Answer {
 }
 
 impl<'a> Transfer<'a> {
-    pub fn new(source: &'a Source, revision: &'a str, request: &'a FetchRequest) -> Self {
+    pub fn new(source: &'a HubSource, revision: &'a str, request: &'a FetchRequest) -> Self {
         Self {
             source,
             revision,

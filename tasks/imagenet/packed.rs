@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::{Contents, NAME, classes};
-use crate::archive::{Table, Value};
-use crate::listed::{Entry, ends_in, names};
-use crate::shelf::Shelf;
+use crate::data::listing::Entry;
+use crate::files::archive::{Table, Value};
+use crate::files::folder::{ends_in, names};
+use crate::files::tree::Tree;
 use crate::{DataError, Split, Target};
 
 const TRAIN: &str = "ILSVRC2012_img_train.tar";
@@ -42,9 +43,9 @@ pub(super) fn find(folder: &Path) -> Result<Option<Contents>, DataError> {
 /// A tar of one tar for each class, named by its WordNet id, and a flat one whose classes are told beside it.
 fn tars(folder: &Path) -> Result<Contents, DataError> {
     let judged = judged::read(folder)?;
-    let shelf = Shelf::open(folder, vec![TRAIN.to_owned(), VAL.to_owned()])?;
+    let tree = Tree::open(folder, vec![TRAIN.to_owned(), VAL.to_owned()])?;
     let mut pictures = Vec::new();
-    for file in shelf.members(TRAIN) {
+    for file in tree.members(TRAIN) {
         let bad = |reason: &str| DataError::BadSample {
             path: folder.join(&file),
             reason: reason.to_owned(),
@@ -56,7 +57,7 @@ fn tars(folder: &Path) -> Result<Contents, DataError> {
         let (class, name) = (class.to_owned(), name.to_owned());
         pictures.push((Split::Train, class, name, file));
     }
-    for file in shelf.members(VAL) {
+    for file in tree.members(VAL) {
         let name = &file[VAL.len() + 1..];
         let plain = name.rsplit('/').next().unwrap_or(name).to_owned();
         let class = judged.class(&plain).ok_or_else(|| DataError::UnlistedFile {
@@ -78,7 +79,7 @@ fn tars(folder: &Path) -> Result<Contents, DataError> {
     let entries = pictures.into_iter().map(entry).collect();
     Ok(Contents {
         form: "ilsvrc2012-tars",
-        shelf,
+        tree,
         lists: judged.lists,
         entries,
         classes,
@@ -129,12 +130,12 @@ fn parquet(folder: &Path, shards: Vec<(String, Split)>) -> Result<Contents, Data
         }
     }
     let classes = classes();
-    let shelf = Shelf::open(folder, shards.iter().map(|(name, _)| name.clone()).collect())?;
+    let tree = Tree::open(folder, shards.iter().map(|(name, _)| name.clone()).collect())?;
     let mut entries = Vec::new();
     for (shard, split) in &shards {
         let path = folder.join(shard);
         let labels = Table::open(&path)?.column("label")?;
-        for (row, (file, label)) in shelf.members(shard).zip(labels).enumerate() {
+        for (row, (file, label)) in tree.members(shard).zip(labels).enumerate() {
             let number = match label {
                 Value::Integer(number) => usize::try_from(number).ok().filter(|&number| number < classes.len()),
                 _ => None,
@@ -157,7 +158,7 @@ fn parquet(folder: &Path, shards: Vec<(String, Split)>) -> Result<Contents, Data
     }
     Ok(Contents {
         form: "ilsvrc2012-parquet",
-        shelf,
+        tree,
         lists: Vec::new(),
         entries,
         classes,

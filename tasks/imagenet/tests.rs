@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use bridle_seed::Seed;
 
 use super::*;
-use crate::image::tests::{pattern, png_bytes};
-use crate::image::{Picture, Resizer, to_input};
-use crate::support::outside_data;
-use crate::variant::DIFFERENT;
+use crate::files::manifest::DIFFERENT;
+use crate::fixtures::outside_data;
+use crate::media::image::tests::{pattern, png_bytes};
+use crate::media::image::{Picture, Resizer, to_input};
 use crate::{DataFacts, Limits, Views};
 
 const MEAN: [f64; 3] = [0.485, 0.456, 0.406];
@@ -172,7 +172,7 @@ fn what_is_not_the_full_set_is_named() {
 fn a_thousand_classes_with_wrong_counts_are_not_the_full_set() {
     let found = Contents {
         form: "tiny",
-        shelf: Shelf::folder(Path::new("SET")),
+        tree: Tree::folder(Path::new("SET")),
         lists: Vec::new(),
         entries: Vec::new(),
         classes: classes(),

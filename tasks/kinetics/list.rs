@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::NAME;
-use crate::listed::{Entry, class_folders, ends_in};
+use crate::data::listing::Entry;
+use crate::files::folder::{class_folders, ends_in};
 use crate::{DataError, Split, Target};
 
 /// The lists of the two splits.
@@ -34,36 +35,74 @@ pub(super) fn from_lists(folder: &Path) -> Result<Found, DataError> {
     let splits = [Split::Train, Split::Test];
     let lines = [read(&folder.join(LISTS[0]))?, read(&folder.join(LISTS[1]))?];
     let labels = folder.join(LABELS);
-    let named = if labels.exists() { Some(read_labels(&labels)?) } else { None };
+    let named = if labels.exists() {
+        Some(read_labels(&labels)?)
+    } else {
+        None
+    };
     let classes = classes(folder, &lines, named)?;
-    let number: BTreeMap<&str, usize> = classes.iter().enumerate().map(|(n, (label, _))| (label.as_str(), n)).collect();
+    let number: BTreeMap<&str, usize> = classes
+        .iter()
+        .enumerate()
+        .map(|(n, (label, _))| (label.as_str(), n))
+        .collect();
     let (mut entries, mut seen) = (Vec::new(), BTreeSet::new());
     for ((list, split), lines) in LISTS.iter().zip(splits).zip(&lines) {
-        for Line { path, label, number: line } in lines {
-            let bad = |reason| DataError::BadRow { path: folder.join(list), line: *line, reason };
+        for Line {
+            path,
+            label,
+            number: line,
+        } in lines
+        {
+            let bad = |reason| DataError::BadRow {
+                path: folder.join(list),
+                line: *line,
+                reason,
+            };
             let id = within(folder, path).map_err(bad)?;
             if !seen.insert(id.clone()) {
                 return Err(bad(format!("'{path}' is listed a second time")));
             }
-            let target = number.get(label.as_str()).ok_or_else(|| bad(format!("there is no class {label} in {LABELS}")))?;
+            let target = number
+                .get(label.as_str())
+                .ok_or_else(|| bad(format!("there is no class {label} in {LABELS}")))?;
             let file = folder.join(&id).is_file().then(|| id.clone());
-            entries.push(Entry { id, file, target: Target::Class(*target), split, fold: None });
+            entries.push(Entry {
+                id,
+                file,
+                target: Target::Class(*target),
+                split,
+                fold: None,
+            });
         }
     }
-    let lists = LISTS.iter().map(|&name| name.to_owned()).chain(labels.exists().then(|| LABELS.to_owned()));
-    Ok(Found { entries, classes: classes.into_iter().map(|(_, name)| name).collect(), lists: lists.collect() })
+    let lists = LISTS
+        .iter()
+        .map(|&name| name.to_owned())
+        .chain(labels.exists().then(|| LABELS.to_owned()));
+    Ok(Found {
+        entries,
+        classes: classes.into_iter().map(|(_, name)| name).collect(),
+        lists: lists.collect(),
+    })
 }
 
 /// Reads the folders `train` and `val`; the classes are those of train.
 pub(super) fn from_folders(folder: &Path) -> Result<Found, DataError> {
-    let [train, test] = [class_folders(folder, "train", &ENDINGS)?, class_folders(folder, "val", &ENDINGS)?];
+    let [train, test] = [
+        class_folders(folder, "train", &ENDINGS)?,
+        class_folders(folder, "val", &ENDINGS)?,
+    ];
     let classes: Vec<String> = train.iter().map(|(class, _)| class.clone()).collect();
     let mut entries = Vec::new();
     for (split, folders) in [(Split::Train, train), (Split::Test, test)] {
         for (class, files) in folders {
             let Ok(target) = classes.binary_search(&class) else {
                 let not_in = format!("the classes of {}", folder.join("train").display());
-                return Err(DataError::UnlistedFile { path: folder.join("val").join(class), not_in });
+                return Err(DataError::UnlistedFile {
+                    path: folder.join("val").join(class),
+                    not_in,
+                });
             };
             let target = Target::Class(target);
             entries.extend(files.into_iter().map(|file| Entry {
@@ -77,14 +116,26 @@ pub(super) fn from_folders(folder: &Path) -> Result<Found, DataError> {
     }
     if classes.is_empty() {
         let missing = "video in its folder train";
-        return Err(DataError::NotTheTask { task: NAME, path: folder.to_owned(), missing });
+        return Err(DataError::NotTheTask {
+            task: NAME,
+            path: folder.to_owned(),
+            missing,
+        });
     }
-    Ok(Found { entries, classes, lists: Vec::new() })
+    Ok(Found {
+        entries,
+        classes,
+        lists: Vec::new(),
+    })
 }
 
 /// The lines of a list, but for a first line of column names.
 fn read(path: &Path) -> Result<Vec<Line>, DataError> {
-    let bad = |number: u64, reason: String| DataError::BadRow { path: path.to_owned(), line: number, reason };
+    let bad = |number: u64, reason: String| DataError::BadRow {
+        path: path.to_owned(),
+        line: number,
+        reason,
+    };
     let mut lines = Vec::new();
     for (number, line) in (1..).zip(text(path)?.lines()) {
         let line = line.trim();
@@ -100,7 +151,10 @@ fn read(path: &Path) -> Result<Vec<Line>, DataError> {
             continue; // column names
         }
         if path.is_empty() || label.is_empty() {
-            return Err(bad(number, "it is not a path and a label with a space or comma between".to_owned()));
+            return Err(bad(
+                number,
+                "it is not a path and a label with a space or comma between".to_owned(),
+            ));
         }
         lines.push(Line { path, label, number });
     }
@@ -117,25 +171,43 @@ fn split(line: &str) -> (String, String) {
     let parts = |(path, label): (&str, &str)| (trim(path), trim(label));
     let of_video = |(path, _): &(String, String)| ends_in(path, &ENDINGS);
     let separators = line.match_indices([',', ' ', '\t']).map(|(at, _)| at);
-    let mut splits = separators.map(|at| parts((&line[..at], &line[at + 1..]))).filter(|(path, _)| !path.is_empty());
+    let mut splits = separators
+        .map(|at| parts((&line[..at], &line[at + 1..])))
+        .filter(|(path, _)| !path.is_empty());
     let found = splits.find(of_video);
-    found.or_else(|| line.rsplit_once([',', ' ', '\t']).map(parts)).unwrap_or_default()
+    found
+        .or_else(|| line.rsplit_once([',', ' ', '\t']).map(parts))
+        .unwrap_or_default()
 }
 
 fn text(path: &Path) -> Result<String, DataError> {
-    let bytes = std::fs::read(path).map_err(|source| DataError::Unreadable { path: path.to_owned(), source })?;
+    let bytes = std::fs::read(path).map_err(|source| DataError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
     String::from_utf8(bytes).map_err(|error| {
         let sound = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = 1 + sound.iter().filter(|&&byte| byte == b'\n').count() as u64;
-        DataError::BadRow { path: path.to_owned(), line, reason: "it is not UTF-8 text".to_owned() }
+        DataError::BadRow {
+            path: path.to_owned(),
+            line,
+            reason: "it is not UTF-8 text".to_owned(),
+        }
     })
 }
 
 /// Class names by label. A first line without a number is a header.
 fn read_labels(path: &Path) -> Result<BTreeMap<usize, String>, DataError> {
-    let bad = |line: u64, reason: String| DataError::BadRow { path: path.to_owned(), line, reason };
+    let bad = |line: u64, reason: String| DataError::BadRow {
+        path: path.to_owned(),
+        line,
+        reason,
+    };
     let mut names = BTreeMap::new();
-    for (number, line) in (1..).zip(text(path)?.lines()).filter(|(_, line)| !line.trim().is_empty()) {
+    for (number, line) in (1..)
+        .zip(text(path)?.lines())
+        .filter(|(_, line)| !line.trim().is_empty())
+    {
         let (label, name) = line.split_once(',').unwrap_or((line, ""));
         let name = name.trim().trim_matches('"');
         match label.trim().parse::<usize>() {
@@ -145,7 +217,12 @@ fn read_labels(path: &Path) -> Result<BTreeMap<usize, String>, DataError> {
                 }
             }
             Err(_) if number == 1 => {}
-            _ => return Err(bad(number, "it is not a class number and a name with a comma between".to_owned())),
+            _ => {
+                return Err(bad(
+                    number,
+                    "it is not a class number and a name with a comma between".to_owned(),
+                ));
+            }
         }
     }
     Ok(names)
@@ -161,17 +238,30 @@ fn classes(
     let labels: BTreeSet<&str> = lines.iter().flatten().map(|line| line.label.as_str()).collect();
     let numbers: Option<BTreeSet<usize>> = labels.iter().map(|label| label.parse().ok()).collect();
     let Some(numbers) = numbers else {
-        return Ok(labels.into_iter().map(|label| (label.to_owned(), label.to_owned())).collect());
+        return Ok(labels
+            .into_iter()
+            .map(|label| (label.to_owned(), label.to_owned()))
+            .collect());
     };
     let (list, names) = match named {
         Some(names) => (LABELS, names),
-        None => (LISTS[0], numbers.into_iter().map(|number| (number, number.to_string())).collect()),
+        None => (
+            LISTS[0],
+            numbers.into_iter().map(|number| (number, number.to_string())).collect(),
+        ),
     };
     if let Some(gap) = (0..names.len()).find(|number| !names.contains_key(number)) {
         let reason = format!("classes must be numbered from 0 without gaps, and {gap} is not there");
-        return Err(DataError::BadRow { path: folder.join(list), line: 1, reason });
+        return Err(DataError::BadRow {
+            path: folder.join(list),
+            line: 1,
+            reason,
+        });
     }
-    Ok(names.into_iter().map(|(number, name)| (number.to_string(), name)).collect())
+    Ok(names
+        .into_iter()
+        .map(|(number, name)| (number.to_string(), name))
+        .collect())
 }
 
 /// The path relative to the folder, with forward slashes; lists of others are often absolute.
@@ -180,12 +270,19 @@ fn within(folder: &Path, path: &str) -> Result<String, String> {
     let relative = match listed.strip_prefix(folder) {
         Ok(relative) => relative,
         Err(_) if listed.is_relative() => listed,
-        Err(_) => return Err(format!("'{path}' does not lie in the data folder; link it there, and list the link")),
+        Err(_) => {
+            return Err(format!(
+                "'{path}' does not lie in the data folder; link it there, and list the link"
+            ));
+        }
     };
     use std::path::Component;
-    let parts = relative.components().filter(|part| *part != Component::CurDir).map(|part| match part {
-        Component::Normal(name) => Ok(name.to_string_lossy()),
-        _ => Err(format!("'{path}' leads out of the data folder")),
-    });
+    let parts = relative
+        .components()
+        .filter(|part| *part != Component::CurDir)
+        .map(|part| match part {
+            Component::Normal(name) => Ok(name.to_string_lossy()),
+            _ => Err(format!("'{path}' leads out of the data folder")),
+        });
     Ok(parts.collect::<Result<Vec<_>, _>>()?.join("/"))
 }

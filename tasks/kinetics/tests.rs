@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use bridle_seed::Seed;
 
 use super::*;
-use crate::support::outside_data;
+use crate::fixtures::outside_data;
 use crate::{Limits, Split, Views};
 
 /// A folder with these files; those named .mp4 are empty.
@@ -25,7 +25,8 @@ fn found(files: &[(&str, &str)]) -> Result<Vec<(String, usize, Split, bool)>, St
     let folder = folder(files);
     let listing =
         listing(folder.path()).map_err(|error| error.to_string().replace(&folder.path().display().to_string(), "K"))?;
-    let entry = |entry: crate::listed::Entry| (entry.id, entry.target.classes()[0], entry.split, entry.file.is_some());
+    let entry =
+        |entry: crate::data::listing::Entry| (entry.id, entry.target.classes()[0], entry.split, entry.file.is_some());
     Ok(listing.entries.into_iter().map(entry).collect())
 }
 
@@ -138,7 +139,7 @@ fn lists_are_different_data_until_that_is_allowed() {
 
 #[test]
 fn the_small_real_set_is_what_is_known_of_it() {
-    let (Some(data), Some(programs)) = (outside_data("kinetics-mini"), crate::video::programs()) else {
+    let (Some(data), Some(programs)) = (outside_data("kinetics-mini"), crate::media::video::programs()) else {
         return;
     };
     let cache = tempfile::tempdir().unwrap();
@@ -163,7 +164,7 @@ fn the_small_real_set_is_what_is_known_of_it() {
 
 #[test]
 fn a_clip_is_that_of_its_own_file_and_broken_ones_are_named() {
-    let (Some(data), Some(_)) = (outside_data("kinetics-mini"), crate::video::programs()) else {
+    let (Some(data), Some(_)) = (outside_data("kinetics-mini"), crate::media::video::programs()) else {
         return;
     };
     let copy = tempfile::tempdir().unwrap();
@@ -232,9 +233,9 @@ fn fuzzed_lists_are_lists_or_errors_that_name_the_file() {
     let folder = folder(&[("val.csv", "val/v.webm 1"), ("labels.csv", "0,a\n1,b\n")]);
     let train = "train/a b/x, y.mp4 1\ntrain/z.mkv 0\n\"train/q.avi\",1\n";
     let (mut refused, root) = (0, Seed::root(14));
-    let inputs = crate::support::fuzz_inputs(1_000);
+    let inputs = crate::fixtures::fuzz_inputs(1_000);
     for number in 0..inputs {
-        let damaged = crate::support::mutated(train.as_bytes(), &mut root.indexed(number).stream());
+        let damaged = crate::fixtures::mutated(train.as_bytes(), &mut root.indexed(number).stream());
         std::fs::write(folder.path().join("train.csv"), damaged).unwrap();
         if let Err(error) = listing(folder.path()) {
             assert!(error.to_string().contains("train.csv"), "{error}");

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
 use super::*;
-use crate::support::{outside_data, wav_bytes};
+use crate::fixtures::{outside_data, wav_bytes};
 use crate::{Limits, SpeechInput};
 use bridle_seed::Seed;
 
@@ -55,7 +55,7 @@ fn all_utterances_of_the_small_real_set_are_read() {
         let input = set.input(index).unwrap();
         assert_eq!(input.len(), set.frames(index) * 80);
         assert!(input.iter().all(|x| x.is_finite()));
-        assert!(set.frames(index) / 2 >= crate::least_frames(&set.utterances[index].text));
+        assert!(set.frames(index) / 2 >= crate::min_frames(&set.utterances[index].text));
     }
 }
 

@@ -12,10 +12,10 @@ use bridle_seed::Seed;
 
 use super::*;
 use crate::InputSpec;
-use crate::audio::LogMel;
-use crate::image::Pictures;
-use crate::image::tests::{pattern, png_bytes};
-use crate::support::{fuzz_inputs, mutated, peak_memory, wav_bytes};
+use crate::fixtures::{fuzz_inputs, mutated, peak_memory, wav_bytes};
+use crate::media::audio::LogMel;
+use crate::media::image::Pictures;
+use crate::media::image::tests::{pattern, png_bytes};
 
 /// For one input, unoptimised and on a busy machine.
 const TIME: Duration = Duration::from_secs(20);
@@ -65,7 +65,7 @@ fn read(media: Box<dyn Media>, root: &Path, name: &str) -> Result<usize, DataErr
         stamp,
         bytes: Some(stamp.bytes),
     };
-    let files = Files::new(media, Arc::new(Shelf::folder(root)), vec![Some(file)]);
+    let files = Files::new(media, Arc::new(Tree::folder(root)), vec![Some(file)]);
     let values = files.input(0)?;
     let drawn = files.drawn(0, Views::FineTuning, &mut Seed::root(2).stream())?;
     assert_eq!(values.len(), drawn.len());

@@ -4,9 +4,9 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::audio::LogMel;
-use crate::listed::{Entry, Listing};
-use crate::support::{peak_memory, wav_bytes};
+use crate::data::listing::{Entry, Listing};
+use crate::fixtures::{peak_memory, wav_bytes};
+use crate::media::audio::LogMel;
 use crate::{Dataset, InputSpec, Limits, Missing, OpenRequest, Split, Target, prefetch};
 
 /// How many samples and which folder, for the process that the test measures.

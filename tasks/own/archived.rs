@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::file::Kind;
 use super::{ClassFiles, Found, SPLITS, of_classes};
-use crate::listed::ends_in;
-use crate::shelf::Shelf;
+use crate::files::folder::ends_in;
+use crate::files::tree::Tree;
 use crate::{DataError, Split};
 
 /// `<split>/<class>/<file>`, or `<class>/<file>`; a folder around all of it is passed over. Samples are called as those
@@ -14,8 +14,8 @@ use crate::{DataError, Split};
 pub(super) fn read(archive: &Path, kind: Kind) -> Result<Found, DataError> {
     let name = archive.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let root = archive.parent().unwrap_or(Path::new(""));
-    let shelf = Shelf::open(root, vec![name.clone()])?;
-    let members: Vec<String> = shelf.members(&name).collect();
+    let tree = Tree::open(root, vec![name.clone()])?;
+    let members: Vec<String> = tree.members(&name).collect();
     let hidden = |member: &str| member.split('/').any(|part| part.starts_with('.'));
     let within = members.iter().map(|member| &member[name.len() + 1..]);
     let mut within: Vec<&str> = within.filter(|member| !hidden(member)).collect();
@@ -41,7 +41,7 @@ pub(super) fn read(archive: &Path, kind: Kind) -> Result<Found, DataError> {
     let mut files: Vec<ClassFiles> = classes.into_iter().map(of_class).collect();
     files.sort_by_key(|(split, ..)| *split);
     let both = !splits.is_empty();
-    of_classes(shelf, archive, files, both)
+    of_classes(tree, archive, files, both)
 }
 
 /// Bytes of the folder that everything lies in, if there is one around the folders of classes.

@@ -123,7 +123,7 @@ pub(super) struct TaskFile {
 }
 
 /// Means and standard deviations per channel.
-pub(super) type Measured = ([f64; 3], [f64; 3]);
+pub(super) type ChannelStatistics = ([f64; 3], [f64; 3]);
 
 /// Reads and checks a task file.
 pub(super) fn read(path: &Path) -> Result<TaskFile, DataError> {
@@ -315,7 +315,7 @@ impl TaskFile {
     }
 
     /// The input; without measured values `auto` is 0 and 1.
-    pub fn input(&self, measured: Option<Measured>) -> InputSpec {
+    pub fn input(&self, measured: Option<ChannelStatistics>) -> InputSpec {
         let Settings {
             frames,
             mels,

@@ -2,11 +2,11 @@
 
 use rayon::prelude::*;
 
-use super::file::Measured;
-use crate::listed::Listing;
+use super::file::ChannelStatistics;
+use crate::data::listing::Listing;
+use crate::files::tree::Tree;
 use crate::media::Media;
-use crate::shelf::Shelf;
-use crate::{DataError, InputSpec, Split, store};
+use crate::{DataError, InputSpec, Split, cache};
 
 /// Training samples that are read, spread evenly over the list.
 const SAMPLES: usize = 256;
@@ -18,10 +18,10 @@ type Sums = (usize, Vec<(f64, f64)>);
 /// Samples that cannot be read are left out here, and named when the data is opened.
 pub(super) fn statistics(
     listing: &Listing,
-    shelf: &Shelf,
+    tree: &Tree,
     media: &dyn Media,
     input: &InputSpec,
-) -> Result<Measured, DataError> {
+) -> Result<ChannelStatistics, DataError> {
     let channels = if matches!(input, InputSpec::Audio { .. }) { 1 } else { 3 };
     let training: Vec<usize> = (0..listing.entries.len())
         .filter(|&index| listing.entries[index].split == Split::Train)
@@ -31,7 +31,7 @@ pub(super) fn statistics(
         .map(|number| training[number * training.len() / count])
         .collect();
     let sums = |&index: &usize| {
-        let values = listing.view(shelf, media, index)?;
+        let values = listing.view(tree, media, index)?;
         let sums = |values: &[f32]| {
             values
                 .iter()
@@ -46,7 +46,7 @@ pub(super) fn statistics(
                 .collect::<Vec<_>>(),
         ))
     };
-    let found: Vec<Result<Sums, String>> = store::pool(0)?.install(|| chosen.par_iter().map(sums).collect());
+    let found: Vec<Result<Sums, String>> = cache::pool(0)?.install(|| chosen.par_iter().map(sums).collect());
     let first_error = found.iter().find_map(|found| found.as_ref().err().cloned());
     let found: Vec<_> = found.into_iter().flatten().collect();
     if found.is_empty() {

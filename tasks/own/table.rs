@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
 use super::Found;
-use crate::listed::Entry;
-use crate::shelf::Shelf;
+use crate::data::listing::Entry;
+use crate::files::tree::Tree;
 use crate::{DataError, Split, Target};
 
 /// Separates several labels of one sample.
@@ -100,7 +100,7 @@ fn found(csv: &Path, root: &Path, lines: Vec<Line>, split: bool) -> Result<Found
         .map(|(number, class)| (class.as_str(), number))
         .collect();
     let several = lines.iter().any(|line| line.labels.len() > 1);
-    let Place { shelf, below, lists } = place(csv, root)?;
+    let Place { tree, below, lists } = place(csv, root)?;
     let name = |id: &str| below.join(id).to_string_lossy().into_owned();
     let entry = |Line {
                      id,
@@ -116,7 +116,7 @@ fn found(csv: &Path, root: &Path, lines: Vec<Line>, split: bool) -> Result<Found
         } else {
             Target::Class(numbers[0])
         };
-        let file = Some(name(&id)).filter(|file| shelf.has(file));
+        let file = Some(name(&id)).filter(|file| tree.has(file));
         Entry {
             id,
             file,
@@ -127,7 +127,7 @@ fn found(csv: &Path, root: &Path, lines: Vec<Line>, split: bool) -> Result<Found
     };
     let entries = lines.into_iter().map(entry).collect();
     Ok(Found {
-        shelf,
+        tree,
         lists,
         entries,
         classes,
@@ -137,8 +137,8 @@ fn found(csv: &Path, root: &Path, lines: Vec<Line>, split: bool) -> Result<Found
 
 /// Where the files of a table lie.
 struct Place {
-    shelf: Shelf,
-    /// What paths are relative to, within the shelf.
+    tree: Tree,
+    /// What paths are relative to, within the tree.
     below: PathBuf,
     /// The table, if it is one of the data set's files.
     lists: Vec<String>,
@@ -158,9 +158,9 @@ fn place(csv: &Path, root: &Path) -> Result<Place, String> {
         None => (root, PathBuf::new()),
     };
     let archive = root.is_file().then(|| below.to_string_lossy().into_owned());
-    let shelf = Shelf::open(base, archive.into_iter().collect()).map_err(|error| error.to_string())?;
+    let tree = Tree::open(base, archive.into_iter().collect()).map_err(|error| error.to_string())?;
     let lists = list.into_iter().collect();
-    Ok(Place { shelf, below, lists })
+    Ok(Place { tree, below, lists })
 }
 
 /// Both parts must have samples; folds are numbered from 1 without gaps.

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use bridle_seed::Seed;
 
 use super::*;
-use crate::support::{fuzz_inputs, mutated, outside_data, wav_bytes};
-use crate::{CopyReport, Limits, MainMetric, Modality, Views};
+use crate::fixtures::{fuzz_inputs, mutated, outside_data, wav_bytes};
+use crate::{Census, Limits, MainMetric, Modality, Views};
 
 /// A folder with these files; those named .wav hold a tone.
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -266,7 +266,7 @@ fn digits_work_through_a_table_of_their_names() {
         (names.len(), data.facts.counts["train"], data.facts.counts["test"]),
         (3_000, 30, 30)
     );
-    let report = CopyReport::measure(&data, &spec.input).unwrap();
+    let report = Census::measure(&data, &spec.input).unwrap();
     insta::assert_json_snapshot!(report, {
         ".input.mean" => insta::rounded_redaction(3),
         ".input.std" => insta::rounded_redaction(3),
@@ -315,7 +315,7 @@ fn pictures_open_with_measured_statistics_and_views_that_are_mirrored_only_if_th
         open(&task, &folder.path().join("cache"), Some(3))
     };
     let (spec, mirrored) = with("");
-    let report = CopyReport::measure(&mirrored, &spec.input).unwrap();
+    let report = Census::measure(&mirrored, &spec.input).unwrap();
     insta::assert_json_snapshot!(report, {
         ".input.mean[]" => insta::rounded_redaction(4),
         ".input.std[]" => insta::rounded_redaction(4),

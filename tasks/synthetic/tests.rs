@@ -3,8 +3,10 @@
 
 use bridle_seed::Seed;
 
-use super::*;
-use crate::tasks;
+use super::Synthetic;
+use super::pattern::{self, PAUSE, SYMBOLS};
+use super::sound::{GENERATOR, PLACE, SILENT, SLOT};
+use crate::{Dataset, InputSpec, OpenRequest, Task, tasks};
 
 const CLASSES: usize = pattern::CLASSES;
 

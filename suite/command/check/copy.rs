@@ -1,7 +1,7 @@
 //! The copy of the data as `check` measured it, in lines for people.
 
 use super::data::DataReport;
-use bridle_tasks::CopyReport;
+use bridle_tasks::Census;
 use std::collections::BTreeMap;
 
 /// Differences that are printed; a copy with other files differs in all of its classes.
@@ -57,7 +57,7 @@ fn spread(split: &str, classes: &BTreeMap<String, usize>) -> String {
     }
 }
 
-fn compared(copy: &CopyReport, differences: &[String]) -> String {
+fn compared(copy: &Census, differences: &[String]) -> String {
     let variant = &copy.variant;
     match (copy.known(), copy.subset) {
         (None, _) => format!("with nothing: no statistics of variant {variant} are known"),

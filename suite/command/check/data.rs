@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::progress::TerminalProgress;
 use crate::request::RunRequest;
-use bridle_tasks::{CopyReport, DataError, DataFacts};
+use bridle_tasks::{Census, DataError, DataFacts};
 
 /// What was found of the data set.
 pub(super) struct DataReport {
@@ -14,7 +14,7 @@ pub(super) struct DataReport {
     /// Training samples of the first fold.
     pub training: usize,
     /// Counts, sizes, and statistics of a fixed sample of the inputs.
-    pub copy: CopyReport,
+    pub copy: Census,
     /// What of that is not as it is known of the variant.
     pub differences: Vec<String>,
 }
@@ -28,7 +28,7 @@ impl DataReport {
         open.offline = true;
         let look = || {
             let dataset = request.task.open(&open, &TerminalProgress::default())?;
-            let copy = CopyReport::measure(&dataset, &open.input)?;
+            let copy = Census::measure(&dataset, &open.input)?;
             Ok::<_, DataError>(Self {
                 all: dataset.samples.len(),
                 training: dataset.split(request.folds[0]).0.len(),

@@ -3,7 +3,7 @@
 use ::zip::CompressionMethod;
 
 use super::*;
-use crate::support::packed::{Column, Files, parquet_of, tar_of, zip_of};
+use crate::fixtures::archives::{Column, Files, parquet_of, tar_of, zip_of};
 
 /// The forms that are not a folder, named as those of a tiny set.
 const PACKED: [Variant; 3] = [

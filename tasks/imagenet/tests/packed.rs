@@ -1,7 +1,7 @@
 //! ImageNet as tars and as tables: the same as its folder, and what is missing beside them is named.
 
 use super::*;
-use crate::support::packed::{Column, Files, parquet_of, tar_of};
+use crate::fixtures::archives::{Column, Files, parquet_of, tar_of};
 
 const CLASSES: [&str; 2] = ["n01440764", "n01443537"];
 /// The number of each in the order of the ids.

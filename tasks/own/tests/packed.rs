@@ -1,7 +1,7 @@
 //! Own data in archives: the same samples as unpacked.
 
 use super::*;
-use crate::support::packed::{Files, tar_of, zip_of};
+use crate::fixtures::archives::{Files, tar_of, zip_of};
 
 #[test]
 fn packed_samples_are_those_of_the_folder() {

@@ -1,0 +1,387 @@
+//! Computed model inputs: made once in parallel, kept on disk, verified and memory-mapped when read again.
+//!
+//! One file per key: the rows as little-endian float32, then a JSON footer (row count, skipped rows, statistics, blake3
+//! of the rows), then the footer's own blake3, its length and a mark. A file is written under another name and renamed
+//! when whole, so that a file under its key is complete unless the disk damaged it, and damage is found by the hashes
+//! and leads to a new computation. Programs that want to write take turns through a lock on the folder; the system
+//! frees a dead program's lock. Of inputs that are too many to be kept, a file of the same form keeps the footer alone.
+
+mod footer;
+mod limit;
+mod ragged;
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+use rayon::ThreadPool;
+use rayon::prelude::*;
+
+use self::footer::{Footer, hash_start};
+pub(crate) use self::ragged::open_or_compute as open_or_compute_ragged;
+use crate::files::lock;
+use crate::{DataError, Progress};
+
+const EXTENSION: &str = "features";
+const SURVEY: &str = "survey";
+
+/// One sample's input and what it adds to the statistics.
+pub(crate) struct Row {
+    /// The normalised input.
+    pub values: Vec<f32>,
+    /// Sum of the input before normalisation.
+    pub sum: f64,
+    /// Sum of its squares.
+    pub squares: f64,
+}
+
+impl Row {
+    /// Measures `values`, then normalises them with `normalise`.
+    pub fn measured(mut values: Vec<f32>, normalise: impl FnOnce(&mut [f32])) -> Self {
+        let (sum, squares) = values.iter().fold((0.0, 0.0), |(sum, squares), &x| {
+            let x = f64::from(x);
+            (sum + x, squares + x * x)
+        });
+        normalise(&mut values);
+        Self { values, sum, squares }
+    }
+}
+
+/// What a computation says about one sample.
+pub(crate) enum Outcome {
+    /// Its input.
+    Row(Row),
+    /// It cannot be used, for this reason.
+    Skipped(String),
+}
+
+/// Inputs one after the other.
+pub(crate) enum Rows {
+    /// In a verified file of the cache.
+    Mapped {
+        /// The whole file.
+        map: Mmap,
+        /// Bytes of it that are rows.
+        bytes: usize,
+        /// Held open because it is locked: the file is in use.
+        _file: File,
+    },
+    /// In memory.
+    Memory(Vec<f32>),
+}
+
+impl Rows {
+    /// Every value of every row.
+    pub fn values(&self) -> &[f32] {
+        match self {
+            Self::Mapped { map, bytes, .. } => bytemuck::cast_slice(&map[..*bytes]),
+            Self::Memory(values) => values,
+        }
+    }
+}
+
+/// Inputs with what was learned while computing them.
+pub(crate) struct Prepared {
+    /// The inputs of the samples that were not skipped.
+    pub rows: Rows,
+    /// (number of the sample, reason) in order.
+    pub skipped: Vec<(usize, String)>,
+    /// Mean before normalisation.
+    pub mean: f64,
+    /// Standard deviation before normalisation.
+    pub std: f64,
+}
+
+/// What is to be computed, and under which name it is kept.
+pub(crate) struct Work<'a> {
+    /// The folder of one task within the cache.
+    pub folder: &'a Path,
+    /// Names all that decides the numbers.
+    pub key: &'a str,
+    /// Shown as progress.
+    pub what: &'a str,
+    /// Number of samples.
+    pub samples: usize,
+    /// Values in one row.
+    pub row: usize,
+    /// Whether the rows are kept; else every sample is computed once, and only what was learned is.
+    pub keep: bool,
+    /// Bytes that all files of features beside the folder and in it may take.
+    pub limit: u64,
+}
+
+impl Work<'_> {
+    fn path(&self) -> PathBuf {
+        let extension = if self.keep { EXTENSION } else { SURVEY };
+        self.folder.join(format!("{}.{extension}", self.key))
+    }
+
+    /// Values in one row of the file.
+    fn kept_row(&self) -> usize {
+        if self.keep { self.row } else { 0 }
+    }
+}
+
+/// Whether rows are of one length.
+#[derive(Clone, Copy)]
+enum Lengths {
+    /// A row is as long as [`Work::row`].
+    Equal,
+    /// A row is some multiple of [`Work::row`]; all together take about so many bytes.
+    Ragged { bytes: u64 },
+}
+
+/// A pool of `threads` threads, 0 for one per core.
+pub(crate) fn pool(threads: usize) -> Result<ThreadPool, DataError> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .map_err(|source| DataError::Threads { threads, source })
+}
+
+/// Computes everything in memory; `compute` must not skip.
+pub(crate) fn in_memory(
+    work: &Work,
+    pool: &ThreadPool,
+    progress: &dyn Progress,
+    compute: impl Fn(usize) -> Result<Outcome, DataError> + Sync,
+) -> Result<Prepared, DataError> {
+    let mut values = Vec::with_capacity(work.samples * work.row);
+    let footer = compute_all(work, Lengths::Equal, pool, progress, compute, |row| {
+        values.extend_from_slice(row);
+        Ok(())
+    })?;
+    Ok(Prepared {
+        rows: Rows::Memory(values),
+        skipped: footer.skipped,
+        mean: footer.mean,
+        std: footer.std,
+    })
+}
+
+/// The inputs kept under the work's key; computed first if there are none, or none that are whole.
+pub(crate) fn open_or_compute(
+    work: &Work,
+    pool: &ThreadPool,
+    progress: &dyn Progress,
+    compute: impl Fn(usize) -> Result<Outcome, DataError> + Sync,
+) -> Result<Prepared, DataError> {
+    Ok(kept(work, Lengths::Equal, pool, progress, compute)?.0)
+}
+
+/// The same for rows of any lengths, with the footer that tells them.
+fn kept(
+    work: &Work,
+    lengths: Lengths,
+    pool: &ThreadPool,
+    progress: &dyn Progress,
+    compute: impl Fn(usize) -> Result<Outcome, DataError> + Sync,
+) -> Result<(Prepared, Option<Vec<usize>>), DataError> {
+    let path = work.path();
+    let open = |path: &Path, work: &Work, pool: &ThreadPool| open(path, work, lengths, pool);
+    if let Some(found) = open(&path, work, pool) {
+        return Ok(found);
+    }
+    let cache_error = |path: &Path| {
+        let path = path.to_owned();
+        move |source| DataError::Cache { path, source }
+    };
+    std::fs::create_dir_all(work.folder).map_err(cache_error(work.folder))?;
+    let lock = lock(work.folder, progress)?;
+    // another program may have finished the same work while this one waited
+    if let Some(found) = open(&path, work, pool) {
+        return Ok(found);
+    }
+    if lock.is_some() {
+        remove_left_overs(work.folder);
+    }
+    if let Some(cache) = work.folder.parent().filter(|_| work.keep) {
+        let bytes = match lengths {
+            Lengths::Equal => (work.samples * work.row * size_of::<f32>()) as u64,
+            Lengths::Ragged { bytes } => bytes,
+        };
+        limit::make_room(cache, bytes, work.limit);
+    }
+    let part = Part(work.folder.join(format!("{}.{}.part", work.key, std::process::id())));
+    write(&part.0, work, lengths, pool, progress, compute)?;
+    std::fs::rename(&part.0, &path).map_err(cache_error(&path))?;
+    let damaged = || {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            "what was just written does not read back the same",
+        )
+    };
+    open(&path, work, pool).ok_or_else(|| cache_error(&path)(damaged()))
+}
+
+/// A file being written; removed if it is dropped before it was renamed.
+struct Part(PathBuf);
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // after the rename there is nothing to remove; after a failure nothing more can be done
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Takes the folder's lock, waiting for another program; `None` where the file system has no locks.
+fn lock(folder: &Path, progress: &dyn Progress) -> Result<Option<File>, DataError> {
+    let path = folder.join("lock");
+    let locked = lock::exclusive(&path, "waiting for another program that computes features", progress);
+    locked.map_err(|source| DataError::Cache { path, source })
+}
+
+/// Removes what killed programs left; the caller holds the lock, so nobody is writing.
+fn remove_left_overs(folder: &Path) {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    for path in entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|e| e == "part"))
+    {
+        // only tidiness: a file that cannot be removed does no harm
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+fn write(
+    path: &Path,
+    work: &Work,
+    lengths: Lengths,
+    pool: &ThreadPool,
+    progress: &dyn Progress,
+    compute: impl Fn(usize) -> Result<Outcome, DataError> + Sync,
+) -> Result<(), DataError> {
+    let error = |source| DataError::Cache {
+        path: path.to_owned(),
+        source,
+    };
+    let mut file = BufWriter::new(File::create(path).map_err(error)?);
+    let mut hasher = blake3::Hasher::new();
+    let mut footer = compute_all(work, lengths, pool, progress, compute, |row| {
+        let bytes = bytemuck::cast_slice(if work.keep { row } else { &[] });
+        hasher.update(bytes);
+        file.write_all(bytes).map_err(error)
+    })?;
+    footer.blake3 = hasher.finalize().to_hex().to_string();
+    let mut finish = || {
+        footer.write(&mut file)?;
+        file.flush()?;
+        file.get_ref().sync_all()
+    };
+    finish().map_err(error)
+}
+
+/// Computes all rows in parallel and hands them on in order, never holding more than a few per thread.
+fn compute_all(
+    work: &Work,
+    lengths: Lengths,
+    pool: &ThreadPool,
+    progress: &dyn Progress,
+    compute: impl Fn(usize) -> Result<Outcome, DataError> + Sync,
+    mut take: impl FnMut(&[f32]) -> Result<(), DataError>,
+) -> Result<Footer, DataError> {
+    let mut totals = Totals::default();
+    let batch = 8 * pool.current_num_threads();
+    let step = |index| {
+        let outcome = compute(index);
+        progress.advance(1);
+        outcome
+    };
+    progress.start(work.what, work.samples as u64);
+    let outcome = (0..work.samples).step_by(batch).try_for_each(|first| {
+        let range: Range<usize> = first..work.samples.min(first + batch);
+        let outcomes: Vec<Result<Outcome, DataError>> = pool.install(|| range.into_par_iter().map(step).collect());
+        // in order, so that of several errors the same one is always reported and sums are always rounded alike
+        (first..).zip(outcomes).try_for_each(|(index, outcome)| match outcome? {
+            Outcome::Skipped(reason) => {
+                totals.skipped.push((index, reason));
+                Ok(())
+            }
+            Outcome::Row(row) => {
+                match lengths {
+                    Lengths::Equal => assert_eq!(row.values.len(), work.row, "a row of another length"),
+                    Lengths::Ragged { .. } => totals.ragged(row.values.len(), work.row),
+                }
+                totals.values += row.values.len();
+                totals.sum += row.sum;
+                totals.squares += row.squares;
+                take(&row.values)
+            }
+        })
+    });
+    progress.finish();
+    outcome.map(|()| totals.footer(work))
+}
+
+/// What is gathered over all rows.
+#[derive(Default)]
+struct Totals {
+    skipped: Vec<(usize, String)>,
+    values: usize,
+    lengths: Option<Vec<usize>>,
+    sum: f64,
+    squares: f64,
+}
+
+impl Totals {
+    fn ragged(&mut self, values: usize, row: usize) {
+        assert_eq!(values % row, 0, "a row that is no multiple of its frames");
+        self.lengths.get_or_insert_default().push(values / row);
+    }
+
+    /// The footer, but for the hash of the rows.
+    fn footer(self, work: &Work) -> Footer {
+        let rows = work.samples - self.skipped.len();
+        let n = self.values.max(1) as f64;
+        let mean = self.sum / n;
+        let std = (self.squares / n - mean * mean).max(0.0).sqrt();
+        let (key, blake3) = (work.key.to_owned(), String::new());
+        Footer {
+            key,
+            rows,
+            row: work.kept_row(),
+            lengths: self.lengths,
+            skipped: self.skipped,
+            mean,
+            std,
+            blake3,
+        }
+    }
+}
+
+/// The file's content if it is whole and belongs to this work; anything else is as good as absent.
+fn open(path: &Path, work: &Work, lengths: Lengths, pool: &ThreadPool) -> Option<(Prepared, Option<Vec<usize>>)> {
+    let mut file = File::open(path).ok()?;
+    let footer = Footer::read(&mut file)?;
+    let bytes = footer.bytes()?;
+    let fits =
+        footer.key == work.key && footer.row == work.kept_row() && footer.rows + footer.skipped.len() == work.samples;
+    // of no rows the lengths are not told
+    let is_ragged = matches!(lengths, Lengths::Ragged { .. }) && footer.rows > 0;
+    if !fits
+        || footer.lengths.is_some() != is_ragged
+        || pool.install(|| hash_start(&mut file, bytes)).ok()? != footer.blake3
+    {
+        return None;
+    }
+    // SAFETY: files under a key are never written again, only replaced by a rename, which leaves this mapping alone
+    let map = unsafe { Mmap::map(&file) }.ok()?;
+    limit::mark_used(&file);
+    let rows = Rows::Mapped {
+        map,
+        bytes,
+        _file: file,
+    };
+    let prepared = Prepared {
+        rows,
+        skipped: footer.skipped,
+        mean: footer.mean,
+        std: footer.std,
+    };
+    Some((prepared, footer.lengths))
+}
+
+#[cfg(test)]
+mod tests;

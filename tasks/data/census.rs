@@ -1,0 +1,214 @@
+//! What a copy of a data set is, measured: counts, sizes, classes and the statistics of its inputs, and whether that is
+//! what is known of its variant.
+//!
+//! Files of pinned variants are held to their hashes when the data is opened. Beyond those this finds what hashes cannot:
+//! a decoder or a resampler that gives other numbers for the same files.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{DataError, Dataset, InputSpec, Split};
+
+/// Samples whose inputs are measured, spread evenly over the data.
+const SAMPLES: usize = 256;
+/// How far apart statistics of the same inputs may lie: rounding of other processors stays far below, a changed
+/// resampler or an exchanged mean does not.
+const TOLERANCE: f64 = 1e-3;
+/// Reports on the variants that were seen, made by this module.
+const KNOWN: [&str; 1] = [include_str!("../esc50/16k-flac-ogg.json")];
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Census {
+    /// The task's name.
+    pub task: String,
+    /// The variant that the data was opened as.
+    pub variant: String,
+    /// The subset asked for, if any.
+    pub subset: Option<usize>,
+    /// Samples per split or fold, and in it per class.
+    pub samples: BTreeMap<String, BTreeMap<String, usize>>,
+    /// Samples left out because they could not be used.
+    pub skipped: usize,
+    /// Samples left out because this copy lacks them.
+    pub missing: usize,
+    /// Bytes of the samples' files, where there are files whose sizes are known: a parquet file does not tell them.
+    pub bytes: Option<FileSizes>,
+    /// What an input is.
+    pub input: InputSpec,
+    /// Statistics of the normalised inputs for judging.
+    pub measured: InputStatistics,
+}
+
+/// The sizes of several files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileSizes {
+    /// Of the smallest.
+    pub least: u64,
+    /// Of that in the middle, of two the larger.
+    pub median: u64,
+    /// Of the largest.
+    pub most: u64,
+    /// Of all together.
+    pub total: u64,
+}
+
+impl FileSizes {
+    /// Those of files with so many bytes each; `None` of no files.
+    pub(crate) fn of(mut bytes: Vec<u64>) -> Option<Self> {
+        bytes.sort_unstable();
+        Some(Self {
+            least: *bytes.first()?,
+            median: bytes[bytes.len() / 2],
+            most: *bytes.last()?,
+            total: bytes.iter().sum(),
+        })
+    }
+}
+
+/// Statistics over a fixed sample of the data.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InputStatistics {
+    /// Inputs measured.
+    pub samples: usize,
+    /// Their mean.
+    pub mean: f64,
+    /// Their standard deviation.
+    pub std: f64,
+}
+
+impl Census {
+    /// Measures data that was opened with `input`.
+    pub fn measure(dataset: &Dataset, input: &InputSpec) -> Result<Self, DataError> {
+        let facts = &dataset.facts;
+        Ok(Self {
+            task: facts.task.clone(),
+            variant: facts.variant.clone(),
+            subset: facts.subset,
+            samples: histogram(dataset),
+            skipped: facts.skipped.len(),
+            missing: facts.missing.count,
+            bytes: dataset.bytes(),
+            input: input.clone(),
+            measured: statistics(dataset)?,
+        })
+    }
+
+    /// What is known of the variant, if it was ever seen whole.
+    pub fn known(&self) -> Option<Self> {
+        let reports = KNOWN
+            .iter()
+            .map(|text| serde_json::from_str(text).expect("a test reads every report"));
+        reports
+            .into_iter()
+            .find(|known: &Self| (&known.task, &known.variant) == (&self.task, &self.variant))
+    }
+
+    /// What differs from what is known of the variant: an error, or, if that is allowed, named. Nothing does where nothing
+    /// is known, or only a subset was opened.
+    pub fn verify(&self, allow_different: bool) -> Result<Vec<String>, DataError> {
+        let known = self.known().filter(|_| self.subset.is_none());
+        let differences = known.map_or_else(Vec::new, |known| self.differences(&known));
+        match differences.first() {
+            Some(difference) if !allow_different => Err(DataError::Differs {
+                task: self.task.clone(),
+                variant: self.variant.clone(),
+                difference: difference.clone(),
+            }),
+            _ => Ok(differences),
+        }
+    }
+
+    fn differences(&self, known: &Self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut compare = |what: &str, here: String, there: String| {
+            if here != there {
+                found.push(format!("{what} {here}, not {there}"));
+            }
+        };
+        let count = |of: &BTreeMap<String, usize>, class: &str| of.get(class).copied().unwrap_or(0).to_string();
+        let none = BTreeMap::new();
+        for split in merged(&self.samples, &known.samples) {
+            let (here, there) = (
+                self.samples.get(split).unwrap_or(&none),
+                known.samples.get(split).unwrap_or(&none),
+            );
+            for class in merged(here, there) {
+                let what = format!("the number of samples of class {class} in {split} is");
+                compare(&what, count(here, class), count(there, class));
+            }
+        }
+        compare(
+            "samples left out are",
+            self.skipped.to_string(),
+            known.skipped.to_string(),
+        );
+        compare(
+            "samples missing are",
+            self.missing.to_string(),
+            known.missing.to_string(),
+        );
+        let total = |report: &Self| report.bytes.map_or(0, |bytes| bytes.total).to_string();
+        compare("the bytes of all files are", total(self), total(known));
+        if self.input == known.input {
+            let (here, there) = (&self.measured, &known.measured);
+            for (what, here, there) in [
+                ("mean", here.mean, there.mean),
+                ("standard deviation", here.std, there.std),
+            ] {
+                if (here - there).abs() > TOLERANCE {
+                    found.push(format!(
+                        "the {what} of the normalised inputs is {here:.4}, not {there:.4}"
+                    ));
+                }
+            }
+        }
+        found
+    }
+}
+
+/// The keys of either, each once.
+fn merged<'a, V>(one: &'a BTreeMap<String, V>, other: &'a BTreeMap<String, V>) -> Vec<&'a String> {
+    let only_other = other.keys().filter(|key| !one.contains_key(*key));
+    one.keys().chain(only_other).collect()
+}
+
+/// Samples per split or fold and class; one of several classes counts in each.
+fn histogram(dataset: &Dataset) -> BTreeMap<String, BTreeMap<String, usize>> {
+    let mut histogram: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
+    for sample in &dataset.samples {
+        let split = match (sample.fold, sample.split) {
+            (Some(fold), _) => format!("fold-{fold}"),
+            (None, Split::Train) => "train".to_owned(),
+            (None, Split::Test) => "test".to_owned(),
+        };
+        let counts = histogram.entry(split).or_default();
+        for &class in sample.target.classes() {
+            *counts.entry(dataset.classes[class].clone()).or_default() += 1;
+        }
+    }
+    histogram
+}
+
+fn statistics(dataset: &Dataset) -> Result<InputStatistics, DataError> {
+    let all = dataset.samples.len();
+    let samples = all.min(SAMPLES);
+    let (mut values, mut sum, mut squares) = (0, 0.0, 0.0);
+    for number in 0..samples {
+        let input = dataset.input(number * all / samples)?;
+        values += input.len();
+        for &value in input.iter() {
+            sum += f64::from(value);
+            squares += f64::from(value) * f64::from(value);
+        }
+    }
+    let n = values.max(1) as f64;
+    let mean = sum / n;
+    let std = (squares / n - mean * mean).max(0.0).sqrt();
+    Ok(InputStatistics { samples, mean, std })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,98 @@
+//! Zip files, stored and deflated: the directory at the end gives where each member lies; the checksum of every member
+//! is held to what is read.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use ::zip::ZipArchive;
+use ::zip::result::ZipError;
+
+use super::file::SharedFile;
+use super::{ArchiveError, LARGEST, Members, check_names};
+
+/// Deflate makes at most 1,032 bytes out of one; a directory that promises more lies.
+const DEFLATE_LIMIT: u64 = 1_032;
+/// Set aside before the first byte is seen; more only as bytes come.
+const FIRST_PIECE: u64 = 1 << 20;
+
+struct Member {
+    name: String,
+    number: usize,
+    size: u64,
+}
+
+pub(super) struct Zip {
+    path: PathBuf,
+    archive: ZipArchive<SharedFile>,
+    members: Vec<Member>,
+}
+
+impl Zip {
+    pub fn open(path: &Path) -> Result<Self, ArchiveError> {
+        let damaged = |error: ZipError| ArchiveError::damaged(path, format!("it is no whole zip file: {error}"));
+        let archive = ZipArchive::new(SharedFile::open(path)?).map_err(damaged)?;
+        let mut members = Vec::new();
+        for number in 0..archive.len() {
+            let entry = archive.by_index_data(number).map_err(damaged)?;
+            let name = entry.name().map_err(damaged)?.into_owned();
+            let refused = |reason: &str| Err(ArchiveError::member(path, &name, reason));
+            if entry.is_dir() {
+                continue;
+            }
+            if entry.is_symlink() {
+                return refused("it is a link");
+            }
+            if entry.encrypted() {
+                return refused("it is encrypted");
+            }
+            let size = entry.size();
+            if size / DEFLATE_LIMIT > entry.compressed_size() {
+                return refused("its size is more than its bytes can hold");
+            }
+            members.push(Member { name, number, size });
+        }
+        check_names(path, members.iter().map(|member| member.name.as_str()))?;
+        Ok(Self {
+            path: path.to_owned(),
+            archive,
+            members,
+        })
+    }
+}
+
+impl Members for Zip {
+    fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    fn name(&self, index: usize) -> &str {
+        &self.members[index].name
+    }
+
+    fn size(&self, index: usize) -> Option<u64> {
+        Some(self.members[index].size)
+    }
+
+    fn read(&self, index: usize) -> Result<Vec<u8>, ArchiveError> {
+        let member = &self.members[index];
+        let failed = |reason: String| ArchiveError::member(&self.path, &member.name, reason);
+        if member.size > LARGEST {
+            return Err(failed(format!("it has {} bytes, more than any sample", member.size)));
+        }
+        // a clone shares the directory and has its own position
+        let mut archive = self.archive.clone();
+        let entry = archive
+            .by_index(member.number)
+            .map_err(|error| failed(error.to_string()))?;
+        let mut bytes = Vec::with_capacity(member.size.min(FIRST_PIECE) as usize);
+        let read = entry.take(member.size + 1).read_to_end(&mut bytes);
+        read.map_err(|error| failed(format!("it is damaged: {error}")))?;
+        match bytes.len() as u64 == member.size {
+            true => Ok(bytes),
+            false => Err(failed(format!(
+                "it has not the {} bytes that the directory says",
+                member.size
+            ))),
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! sha256 of files, remembered by size and time of change, so that a second opening hashes only what changed.
+//!
+//! What is remembered is believed: a file with other content and the same size and time of change, which only a program
+//! that sets times back can make, is taken for what it was. Files of pinned variants are therefore always hashed. A
+//! file that was written within the last two seconds is not remembered, because on some file systems a second write
+//! would leave the time as it is.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rayon::ThreadPool;
+use rayon::prelude::*;
+
+use crate::files::manifest::{Listed, Manifest, hash_file};
+use crate::{DataError, Progress};
+
+/// The coarsest times that a file system in use has.
+const COARSEST: Duration = Duration::from_secs(2);
+const EXTENSION: &str = "hashes";
+
+/// What of a file changes when it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    /// Its size.
+    pub bytes: u64,
+    /// Nanoseconds since 1970.
+    modified: i128,
+}
+
+impl Stamp {
+    /// That of the file at `path`, through links.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        let metadata = std::fs::metadata(path)?;
+        Ok(Self {
+            bytes: metadata.len(),
+            modified: nanoseconds(metadata.modified()?),
+        })
+    }
+}
+
+fn nanoseconds(time: SystemTime) -> i128 {
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => since.as_nanos() as i128,
+        Err(before) => -(before.duration().as_nanos() as i128),
+    }
+}
+
+/// Hashes of one folder's files, kept in a file of the cache.
+pub(crate) struct KnownHashes {
+    folder: PathBuf,
+    path: PathBuf,
+    known: BTreeMap<String, (Stamp, String)>,
+}
+
+impl KnownHashes {
+    /// What `cache` remembers of `folder`; nothing if it is damaged.
+    pub fn read(folder: &Path, cache: &Path) -> Self {
+        let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        let name = &blake3::hash(whole.as_os_str().as_encoded_bytes()).to_hex()[..32];
+        let path = cache.join(format!("{name}.{EXTENSION}"));
+        let known = std::fs::read_to_string(&path).ok().and_then(|text| parse(&text));
+        Self {
+            folder: folder.to_owned(),
+            path,
+            known: known.unwrap_or_default(),
+        }
+    }
+
+    /// The manifest of the files `names`, with the stamp of each in the manifest's order.
+    pub fn manifest(
+        mut self,
+        mut names: Vec<String>,
+        pool: &ThreadPool,
+        progress: &dyn Progress,
+    ) -> Result<(Manifest, Vec<Stamp>), DataError> {
+        names.sort();
+        let begun = SystemTime::now();
+        progress.start("verifying files", names.len() as u64);
+        let look = |name: String| {
+            let looked = self.look(name);
+            progress.advance(1);
+            looked
+        };
+        let looked: Vec<Result<Looked, DataError>> = pool.install(|| names.into_par_iter().map(look).collect());
+        progress.finish();
+        let looked: Vec<Looked> = looked.into_iter().collect::<Result<_, _>>()?;
+        if looked.iter().any(|file| !file.remembered) {
+            self.remember(&looked, begun);
+        }
+        let (listed, stamps) = looked.into_iter().map(|file| (file.listed, file.stamp)).unzip();
+        Ok((Manifest::of(listed), stamps))
+    }
+
+    fn look(&self, name: String) -> Result<Looked, DataError> {
+        let path = self.folder.join(&name);
+        let unreadable = |source| DataError::Unreadable {
+            path: path.clone(),
+            source,
+        };
+        let stamp = Stamp::of(&path).map_err(unreadable)?;
+        let known = self.known.get(&name).filter(|(known, _)| *known == stamp);
+        let remembered = known.is_some();
+        let (bytes, sha256) = match known {
+            Some((_, sha256)) => (stamp.bytes, sha256.clone()),
+            None => hash_file(&path).map_err(unreadable)?,
+        };
+        let listed = Listed { name, bytes, sha256 };
+        Ok(Looked {
+            listed,
+            stamp,
+            remembered,
+        })
+    }
+
+    /// Keeps what was found beside what was known. A second program that does the same leaves one of the two.
+    fn remember(&mut self, looked: &[Looked], begun: SystemTime) {
+        let latest = nanoseconds(begun - COARSEST);
+        for Looked { listed, stamp, .. } in looked {
+            let settled = stamp.modified <= latest && stamp.bytes == listed.bytes;
+            if settled && !listed.name.contains(['\n', '\r']) {
+                self.known.insert(listed.name.clone(), (*stamp, listed.sha256.clone()));
+            } else {
+                self.known.remove(&listed.name);
+            }
+        }
+        let part = self.path.with_extension(format!("{}.part", std::process::id()));
+        let write = || {
+            std::fs::create_dir_all(self.path.parent().unwrap_or(Path::new("")))?;
+            std::fs::write(&part, text(&self.known))?;
+            std::fs::rename(&part, &self.path)
+        };
+        // only speed: where nothing can be kept, the next opening hashes again
+        if write().is_err() {
+            let _ = std::fs::remove_file(&part);
+        }
+    }
+}
+
+/// One file that was looked at.
+struct Looked {
+    listed: Listed,
+    stamp: Stamp,
+    remembered: bool,
+}
+
+/// A line `<sha256> <bytes> <time of change> <name>` per file, and last the blake3 of those before.
+fn text(known: &BTreeMap<String, (Stamp, String)>) -> String {
+    let line = |(name, (stamp, sha256)): (&String, &(Stamp, String))| {
+        format!("{sha256} {} {} {name}\n", stamp.bytes, stamp.modified)
+    };
+    let mut text: String = known.iter().map(line).collect();
+    let hash = blake3::hash(text.as_bytes()).to_hex();
+    text.push_str(hash.as_str());
+    text
+}
+
+fn parse(text: &str) -> Option<BTreeMap<String, (Stamp, String)>> {
+    let (lines, hash) = text.split_at_checked(text.len().checked_sub(64)?)?;
+    if blake3::hash(lines.as_bytes()).to_hex().as_str() != hash {
+        return None;
+    }
+    let parse_line = |line: &str| {
+        let mut parts = line.splitn(4, ' ');
+        let sha256 = parts.next()?.to_owned();
+        let (bytes, modified) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        Some((parts.next()?.to_owned(), (Stamp { bytes, modified }, sha256)))
+    };
+    lines.lines().map(parse_line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
+
+    use std::fs::File;
+
+    use super::*;
+    use crate::cache::pool;
+
+    /// A folder with the files a, b and c, written some time ago.
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a", "b", "c"] {
+            write(&folder.path().join(name), name, 100);
+        }
+        folder
+    }
+
+    fn write(path: &Path, content: &str, seconds_ago: u64) {
+        std::fs::write(path, content).unwrap();
+        let file = File::options().write(true).open(path).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(seconds_ago))
+            .unwrap();
+    }
+
+    fn manifest(folder: &Path, cache: &Path, names: &[&str]) -> Manifest {
+        let names = names.iter().map(|name| name.to_string()).collect();
+        let remembered = KnownHashes::read(folder, cache);
+        remembered.manifest(names, &pool(2).unwrap(), &()).unwrap().0
+    }
+
+    /// What the cache remembers, by name.
+    fn names(folder: &Path, cache: &Path) -> Vec<String> {
+        KnownHashes::read(folder, cache).known.into_keys().collect()
+    }
+
+    #[test]
+    fn what_is_remembered_is_what_hashing_gives() {
+        let (folder, cache) = (folder(), tempfile::tempdir().unwrap());
+        let all = ["b", "a", "c"].map(str::to_owned).to_vec();
+        let hashed = Manifest::of_files(folder.path(), all, &pool(1).unwrap(), &()).unwrap();
+        let open = || manifest(folder.path(), cache.path(), &["b", "a", "c"]);
+        assert_eq!(open(), hashed);
+        assert_eq!(names(folder.path(), cache.path()), ["a", "b", "c"]);
+        assert_eq!(open(), hashed);
+        // a part of the folder neither loses nor gains the rest
+        manifest(folder.path(), cache.path(), &["b"]);
+        assert_eq!(names(folder.path(), cache.path()), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_change_of_size_or_time_is_hashed_again_and_only_such_a_change() {
+        let (folder, cache) = (folder(), tempfile::tempdir().unwrap());
+        let open = || manifest(folder.path(), cache.path(), &["a", "b", "c"]);
+        let first = open();
+        let (b, time) = (folder.path().join("b"), || {
+            std::fs::metadata(folder.path().join("b")).unwrap().modified()
+        });
+        let before = time().unwrap();
+        write(&b, "B", 50);
+        let second = open();
+        assert_ne!(second.get("b"), first.get("b"));
+        assert_eq!(second.get("a"), first.get("a"));
+        // the one change that is believed not to be one, as the first lines of this file say
+        std::fs::write(&b, "b").unwrap();
+        File::options()
+            .write(true)
+            .open(&b)
+            .unwrap()
+            .set_modified(before)
+            .unwrap();
+        assert_eq!(open(), first);
+        std::fs::write(&b, "x").unwrap();
+        File::options()
+            .write(true)
+            .open(&b)
+            .unwrap()
+            .set_modified(before)
+            .unwrap();
+        assert_eq!(open(), first, "the file was hashed though nothing said that it changed");
+    }
+
+    #[test]
+    fn a_file_of_this_moment_is_not_remembered() {
+        let (folder, cache) = (folder(), tempfile::tempdir().unwrap());
+        std::fs::write(folder.path().join("c"), "new").unwrap();
+        manifest(folder.path(), cache.path(), &["a", "c"]);
+        assert_eq!(names(folder.path(), cache.path()), ["a"]);
+    }
+
+    #[test]
+    fn a_damaged_memory_is_none() {
+        let (folder, cache) = (folder(), tempfile::tempdir().unwrap());
+        let open = || manifest(folder.path(), cache.path(), &["a", "b", "c"]);
+        let (expected, path) = (open(), KnownHashes::read(folder.path(), cache.path()).path);
+        let whole = std::fs::read(&path).unwrap();
+        for at in (0..whole.len()).step_by(5) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0x01;
+            std::fs::write(&path, bytes).unwrap();
+            assert!(names(folder.path(), cache.path()).is_empty(), "byte {at}");
+        }
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(open(), expected);
+        assert_eq!(std::fs::read(&path).unwrap(), whole);
+    }
+}

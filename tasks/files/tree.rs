@@ -1,0 +1,202 @@
+//! A data set's files wherever they lie: in its folder, or in archives there, which are then hashed as whole files.
+//!
+//! A file in an archive is called as if the archive were a folder: `shards/0.tar/clip.flac`.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::DataError;
+use crate::files::archive::Archive;
+
+/// What a sample is made of, before it is decoded.
+pub(crate) enum Raw {
+    /// A file of its own.
+    File(PathBuf),
+    /// A file of an archive.
+    Member {
+        /// As the archive has it.
+        name: String,
+        /// Its content.
+        content: Vec<u8>,
+    },
+}
+
+impl Raw {
+    /// The content, and the ending of its name.
+    pub fn read(self) -> Result<(Vec<u8>, String), String> {
+        match self {
+            Self::File(path) => {
+                let content = std::fs::read(&path).map_err(|error| format!("it cannot be read: {error}"))?;
+                Ok((content, ending(&path)))
+            }
+            Self::Member { name, content } => {
+                let ending = ending(Path::new(&name));
+                Ok((content, ending))
+            }
+        }
+    }
+
+    /// As a file on disk, for programs that read nothing else.
+    pub fn on_disk(self) -> Result<OnDisk, String> {
+        match self {
+            Self::File(path) => Ok(OnDisk { path, lent: false }),
+            Self::Member { name, content } => lend(&ending(Path::new(&name)), &content)
+                .map_err(|error| format!("it cannot be copied out of its archive: {error}")),
+        }
+    }
+}
+
+fn ending(path: &Path) -> String {
+    path.extension().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// A file that is there as long as this is.
+pub(crate) struct OnDisk {
+    path: PathBuf,
+    /// Whether it is a copy, which goes when this does.
+    lent: bool,
+}
+
+impl OnDisk {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it is a copy of what lies in an archive.
+    pub fn is_lent(&self) -> bool {
+        self.lent
+    }
+}
+
+impl Drop for OnDisk {
+    fn drop(&mut self) {
+        if self.lent {
+            // what stays in the system's temporary folder is harmless
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Copies `content` into the system's temporary folder.
+fn lend(ending: &str, content: &[u8]) -> std::io::Result<OnDisk> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let (path, mut file): (PathBuf, File) = loop {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("bridle-bench-{}-{number}.{ending}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        // never through a link that somebody else has put there, nor over what a killed program left
+        match OpenOptions::new().write(true).create_new(true).open(&path) {
+            Ok(file) => break (path, file),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    };
+    let copy = OnDisk { path, lent: true };
+    file.write_all(content)?;
+    Ok(copy)
+}
+
+/// A folder and the archives in it that are read.
+pub(crate) struct Tree {
+    root: PathBuf,
+    archives: BTreeMap<String, Archive>,
+}
+
+impl Tree {
+    /// Plain files alone.
+    pub fn folder(root: &Path) -> Self {
+        let (root, archives) = (root.to_owned(), BTreeMap::new());
+        Self { root, archives }
+    }
+
+    /// The folder `root` with these of its archives, which are named relative to it.
+    pub fn open(root: &Path, archives: Vec<String>) -> Result<Self, DataError> {
+        let open = |name: String| Ok((name.clone(), Archive::open(&root.join(name))?));
+        let archives = archives.into_iter().map(open).collect::<Result<_, DataError>>()?;
+        let root = root.to_owned();
+        Ok(Self { root, archives })
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The names of the archives.
+    pub fn archives(&self) -> impl Iterator<Item = &String> {
+        self.archives.keys()
+    }
+
+    /// The files of the archive `name` by number, in its own order.
+    pub fn members<'a>(&'a self, name: &'a str) -> impl Iterator<Item = String> + 'a {
+        let archive = self.archives.get(name);
+        let numbers = 0..archive.map_or(0, Archive::len);
+        numbers.filter_map(move |number| Some(format!("{name}/{}", archive?.name(number))))
+    }
+
+    /// The file of the folder that holds `file`: itself, or its archive.
+    pub fn holder<'a>(&self, file: &'a str) -> &'a str {
+        self.split(file).map_or(file, |(archive, _)| archive)
+    }
+
+    /// What `file` is called in its archive, if it lies in one.
+    pub fn within<'a>(&self, file: &'a str) -> Option<&'a str> {
+        self.split(file).map(|(_, member)| member)
+    }
+
+    /// Whether there is such a file.
+    pub fn has(&self, file: &str) -> bool {
+        match self.split(file) {
+            Some((archive, member)) => self.archives[archive].find(member).is_some(),
+            None => self.root.join(file).is_file(),
+        }
+    }
+
+    /// Bytes of a file of an archive, where the archive says.
+    pub fn size(&self, file: &str) -> Option<u64> {
+        let (archive, member) = self.split(file)?;
+        let archive = &self.archives[archive];
+        archive.size(archive.find(member)?)
+    }
+
+    /// What `file` holds, or where it lies.
+    pub fn raw(&self, file: &str) -> Result<Raw, String> {
+        let Some((archive, member)) = self.split(file) else {
+            return Ok(Raw::File(self.root.join(file)));
+        };
+        let archive = &self.archives[archive];
+        let number = archive.find(member).ok_or("the archive has no such file")?;
+        let content = archive.read(number).map_err(|error| error.reason())?;
+        let name = member.to_owned();
+        Ok(Raw::Member { name, content })
+    }
+
+    /// The content of `file`.
+    pub fn read(&self, file: &str) -> Result<Vec<u8>, DataError> {
+        let content = self.raw(file).and_then(Raw::read);
+        content
+            .map(|(content, _)| content)
+            .map_err(|reason| DataError::BadSample {
+                path: self.root.join(file),
+                reason,
+            })
+    }
+
+    /// Archive and member.
+    fn split<'a>(&self, file: &'a str) -> Option<(&'a str, &'a str)> {
+        // a data set of plain files asks this of every one
+        if self.archives.is_empty() {
+            return None;
+        }
+        let slashes = file.match_indices('/').map(|(at, _)| at);
+        let mut parts = slashes.map(|at| (&file[..at], &file[at + 1..]));
+        parts.find(|(archive, _)| self.archives.contains_key(*archive))
+    }
+}
+
+#[cfg(test)]
+mod tests;

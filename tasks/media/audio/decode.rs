@@ -1,0 +1,216 @@
+//! Wav, flac, ogg and mp3 files to mono waveforms, through symphonia; damage is an error, never a shorter clip, but for an
+//! mp3 file without a header that tells its length: nothing in it tells that its end is missing.
+
+use std::io::Cursor;
+
+use bytes::Bytes;
+use symphonia::core::codecs::audio::AudioDecoderOptions;
+use symphonia::core::errors::Error;
+use symphonia::core::formats::probe::Hint;
+use symphonia::core::formats::well_known::FORMAT_ID_MP3;
+use symphonia::core::formats::{FormatReader, Track, TrackType};
+use symphonia::core::io::{MediaSource, MediaSourceStream, ReadOnlySource};
+
+/// Sound in memory: one channel, values from -1 to 1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Waveform {
+    /// Samples per second.
+    pub sample_rate: u32,
+    /// One value per sample; several channels were averaged.
+    pub samples: Vec<f32>,
+}
+
+/// Why bytes are not a whole piece of sound.
+#[derive(Debug, thiserror::Error)]
+pub enum AudioError {
+    /// The container was not recognised, so this is no audio at all.
+    #[error("it is not a wav, flac, ogg or mp3 file")]
+    NotAudio,
+    /// A container without an audio track that can be decoded.
+    #[error("it holds no audio track that can be decoded")]
+    NoTrack,
+    /// The stream breaks off or is altered.
+    #[error("it is damaged after {decoded} samples: {reason}")]
+    Damaged {
+        /// Samples decoded before the damage.
+        decoded: usize,
+        /// The decoder's words.
+        reason: String,
+    },
+    /// The header promises more samples than the file holds.
+    #[error("it is cut off: its header promises {promised} samples, it holds {decoded}")]
+    CutOff {
+        /// Samples according to the header.
+        promised: u64,
+        /// Samples found.
+        decoded: usize,
+    },
+    /// A header that no recorder writes.
+    #[error("its sample rate of {0} Hz is not between 1,000 and 768,000")]
+    Rate(u32),
+    /// A header with nothing behind it.
+    #[error("it holds no samples")]
+    Empty,
+}
+
+/// Decodes a whole file; `extension` is only a hint, the content decides.
+pub fn decode(bytes: Vec<u8>, extension: &str) -> Result<Waveform, AudioError> {
+    let bytes = Bytes::from(bytes);
+    let mut format = open(Box::new(Cursor::new(bytes.clone())), extension)?;
+    if format.format_info().format == FORMAT_ID_MP3 {
+        // where it could go to and fro, the reader would guess a length that no header tells, and cut the sound there
+        format = open(Box::new(ReadOnlySource::new(Cursor::new(bytes))), extension)?;
+    }
+    let track = format
+        .default_track(TrackType::Audio)
+        .ok_or(AudioError::NoTrack)?
+        .clone();
+    let waveform = decode_track(format.as_mut(), &track)?;
+    match track.num_frames {
+        Some(promised) if promised > waveform.samples.len() as u64 => Err(AudioError::CutOff {
+            promised,
+            decoded: waveform.samples.len(),
+        }),
+        _ if waveform.samples.is_empty() => Err(AudioError::Empty),
+        // the resampler's tables grow with the rate
+        _ if !(1_000..=768_000).contains(&waveform.sample_rate) => Err(AudioError::Rate(waveform.sample_rate)),
+        _ => Ok(waveform),
+    }
+}
+
+fn open(source: Box<dyn MediaSource>, extension: &str) -> Result<Box<dyn FormatReader>, AudioError> {
+    let stream = MediaSourceStream::new(source, Default::default());
+    let mut hint = Hint::new();
+    hint.with_extension(extension);
+    symphonia::default::get_probe()
+        .probe(&hint, stream, Default::default(), Default::default())
+        .map_err(|_| AudioError::NotAudio)
+}
+
+fn decode_track(format: &mut dyn FormatReader, track: &Track) -> Result<Waveform, AudioError> {
+    let params = track
+        .codec_params
+        .as_ref()
+        .and_then(|params| params.audio())
+        .ok_or(AudioError::NoTrack)?;
+    let mut decoder = symphonia::default::get_codecs()
+        .make_audio_decoder(params, &AudioDecoderOptions::default().verify(true))
+        .map_err(|_| AudioError::NoTrack)?;
+    let mut waveform = Waveform {
+        sample_rate: 0,
+        samples: Vec::new(),
+    };
+    let mut interleaved: Vec<f32> = Vec::new();
+    let damaged = |error: Error, decoded: usize| AudioError::Damaged {
+        decoded,
+        reason: error.to_string().to_lowercase(),
+    };
+    while let Some(packet) = format
+        .next_packet()
+        .map_err(|error| damaged(error, waveform.samples.len()))?
+    {
+        if packet.track_id != track.id {
+            continue;
+        }
+        let buffer = decoder
+            .decode(&packet)
+            .map_err(|error| damaged(error, waveform.samples.len()))?;
+        waveform.sample_rate = buffer.spec().rate();
+        let channels = buffer.spec().channels().count();
+        buffer.copy_to_vec_interleaved(&mut interleaved);
+        let scale = 1.0 / channels as f32;
+        waveform.samples.extend(
+            interleaved
+                .chunks_exact(channels)
+                .map(|frame| frame.iter().sum::<f32>() * scale),
+        );
+    }
+    if decoder.finalize().verify_ok == Some(false) {
+        let reason = "the checksum of its samples is wrong".to_owned();
+        return Err(AudioError::Damaged {
+            decoded: waveform.samples.len(),
+            reason,
+        });
+    }
+    Ok(waveform)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
+
+    use super::*;
+    use crate::fixtures::wav_bytes;
+
+    #[test]
+    fn a_wav_file_is_read_back_and_channels_are_averaged() {
+        let wave = [0.0, 0.5, -0.25, 0.125];
+        let mono = decode(wav_bytes(8_000, 1, &wave), "wav").unwrap();
+        assert_eq!(
+            mono,
+            Waveform {
+                sample_rate: 8_000,
+                samples: wave.to_vec()
+            }
+        );
+        let stereo = decode(wav_bytes(8_000, 2, &wave), "wav").unwrap();
+        assert_eq!(stereo.samples, [0.25, -0.0625]);
+    }
+
+    #[test]
+    fn the_content_decides_not_the_extension() {
+        assert_eq!(
+            decode(wav_bytes(8_000, 1, &[0.5; 64]), "flac").unwrap().samples.len(),
+            64
+        );
+        let text = b"this is a shopping list, not a sound. ".repeat(40);
+        assert!(matches!(decode(text, "wav"), Err(AudioError::NotAudio)));
+    }
+
+    /// The correlation of `a` with `b` begun `later` samples on.
+    fn correlation(a: &[f32], b: &[f32], later: usize) -> f32 {
+        let product = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+        let b = &b[later..];
+        let a = &a[..a.len().min(b.len())];
+        product(a, b) / (product(a, a) * product(&b[..a.len()], &b[..a.len()])).sqrt()
+    }
+
+    #[test]
+    fn mp3_sounds_like_what_it_was_made_of() {
+        // `ffmpeg -i tone.flac -c:a libmp3lame -b:a 32k tone.mp3`: what the encoder adds before and after is cut off
+        let tone = decode(include_bytes!("../tone.flac").to_vec(), "").unwrap();
+        let mp3 = decode(include_bytes!("../tone.mp3").to_vec(), "").unwrap();
+        assert_eq!((mp3.sample_rate, mp3.samples.len()), (16_000, tone.samples.len()));
+        let alike = correlation(&tone.samples, &mp3.samples, 0);
+        assert!(alike > 0.99, "{alike}");
+        // `ffmpeg -i noise.flac -c:a libmp3lame -q:a 6 -write_xing 0 -id3v2_version 0 noise.mp3`: without a header that
+        // tells its length all frames are kept, of 576 samples each, and the sound begins 1,105 later
+        let noise = decode(include_bytes!("../noise.flac").to_vec(), "").unwrap();
+        let mp3 = decode(include_bytes!("../noise.mp3").to_vec(), "").unwrap();
+        let frames = (noise.samples.len() + 1_105).div_ceil(576);
+        assert!(mp3.samples.len().is_multiple_of(576) && (frames..frames + 3).contains(&(mp3.samples.len() / 576)));
+        let alike = correlation(&noise.samples, &mp3.samples, 1_105);
+        assert!(alike > 0.8, "{alike}");
+    }
+
+    #[test]
+    fn an_mp3_that_tells_its_length_is_whole_or_an_error() {
+        let whole = include_bytes!("../tone.mp3");
+        for bytes in [whole.len() / 2, whole.len() - 200] {
+            let error = decode(whole[..bytes].to_vec(), "mp3").unwrap_err();
+            assert!(matches!(error, AudioError::CutOff { promised: 4_000, .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn cut_files_are_errors() {
+        let mut bytes = wav_bytes(8_000, 1, &[0.25; 4_000]);
+        bytes.truncate(bytes.len() / 2);
+        let error = decode(bytes, "wav").unwrap_err();
+        assert!(
+            matches!(error, AudioError::CutOff { .. } | AudioError::Damaged { .. }),
+            "{error}"
+        );
+        assert!(decode(Vec::new(), "wav").is_err());
+    }
+}

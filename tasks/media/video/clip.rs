@@ -1,0 +1,154 @@
+//! A clip in memory, and how it is cut from a file.
+
+use std::path::Path;
+
+use super::probe::VideoFacts;
+use super::program::{Ffmpeg, VideoError};
+use super::view::Frames;
+use crate::media::image::{Region, Resizer};
+
+/// Pictures in time, all of one size.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clip {
+    /// Number of pictures.
+    pub frames: usize,
+    /// Pixels across.
+    pub width: usize,
+    /// Pixels down.
+    pub height: usize,
+    /// \[frames, height, width, 3\].
+    pub rgb: Vec<u8>,
+}
+
+/// What pictures are made of a video's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// The whole, in its own size.
+    Whole,
+    /// The whole, scaled until its short edge has this many pixels.
+    ShortSide(usize),
+    /// A part of it.
+    Cut(Region),
+}
+
+impl Framing {
+    /// The size of the pictures, and the filters that make them.
+    fn of(self, facts: &VideoFacts) -> (usize, usize, String) {
+        // bicubic, and the same on every processor
+        let scale =
+            |width, height| format!("scale={width}:{height}:flags=bicubic+accurate_rnd+full_chroma_int+bitexact");
+        let (width, height) = (facts.width, facts.height);
+        match self {
+            Self::Whole => (width, height, scale(width, height)),
+            Self::ShortSide(side) => {
+                let long = |edge: usize| ((edge * side) as f64 / width.min(height) as f64).round() as usize;
+                let (width, height) = (long(width), long(height));
+                (width, height, scale(width, height))
+            }
+            // colours first, which the pixels outside have a share in: so a part is that of the whole, bit for bit
+            Self::Cut(part) => {
+                let whole = scale(width, height);
+                let Region {
+                    left,
+                    top,
+                    width,
+                    height,
+                } = part;
+                (
+                    width,
+                    height,
+                    format!("{whole},format=rgb24,crop={width}:{height}:{left}:{top}:exact=1"),
+                )
+            }
+        }
+    }
+}
+
+impl Ffmpeg {
+    /// Decodes the frames of a clip, in one run of `ffmpeg` that ends with the last of them.
+    pub fn take(&self, file: &Path, facts: &VideoFacts, frames: Frames, framing: Framing) -> Result<Clip, VideoError> {
+        let Frames { start, count, stride } = frames.within(facts.frames);
+        let last = start + (count.max(1) as u64 - 1) * stride as u64;
+        let (width, height, filters) = framing.of(facts);
+        let filters = format!("select='between(n,{start},{last})*not(mod(n-{start},{stride}))',{filters}");
+        let picture = 3 * width * height;
+        let mut rgb = self.decode(file, facts.stream, &filters, count, (count * picture) as u64)?;
+        if rgb.len() != count * picture {
+            return Err(VideoError::CutOff {
+                expected: count,
+                decoded: rgb.len() / picture,
+            });
+        }
+        rgb.reserve_exact((frames.count - count) * picture);
+        for _ in count..frames.count {
+            rgb.extend_from_within(rgb.len() - picture..);
+        }
+        Ok(Clip {
+            frames: frames.count,
+            width,
+            height,
+            rgb,
+        })
+    }
+}
+
+impl Clip {
+    /// `region` of each of these pictures, scaled to a square of `side` pixels, bicubic as [`Resizer::square`]. Panics
+    /// if there is no such picture, or the region reaches over the edge.
+    pub fn squares(&self, numbers: impl ExactSizeIterator<Item = usize>, region: Region, side: usize) -> Self {
+        let (mut resizer, picture, frames) = (Resizer::default(), 3 * self.width * self.height, numbers.len());
+        let mut rgb = Vec::with_capacity(3 * frames * side * side);
+        for number in numbers {
+            let whole = &self.rgb[number * picture..][..picture];
+            rgb.extend(resizer.square_of(whole, [self.width, self.height], region, side));
+        }
+        Self {
+            frames,
+            width: side,
+            height: side,
+            rgb,
+        }
+    }
+
+    /// The part of every picture within `region`. Panics if it reaches over the edge.
+    pub fn crop(&self, region: Region) -> Self {
+        let Region {
+            left,
+            top,
+            width,
+            height,
+        } = region;
+        assert!(
+            left + width <= self.width && top + height <= self.height,
+            "{region:?} is not within the picture"
+        );
+        let rows = (0..self.frames).flat_map(|frame| (top..top + height).map(move |row| frame * self.height + row));
+        let rgb = rows
+            .flat_map(|row| self.rgb[3 * (row * self.width + left)..][..3 * width].iter().copied())
+            .collect();
+        Self {
+            frames: self.frames,
+            width,
+            height,
+            rgb,
+        }
+    }
+
+    /// The same with left and right exchanged.
+    pub fn mirrored(&self) -> Self {
+        let mut rgb = self.rgb.clone();
+        for row in rgb.chunks_exact_mut(3 * self.width) {
+            row.as_chunks_mut::<3>().0.reverse();
+        }
+        Self { rgb, ..*self }
+    }
+
+    /// Values from 0 to 1, \[3, frames, height, width\].
+    pub fn planes(&self) -> Vec<f32> {
+        let (pixels, _) = self.rgb.as_chunks::<3>();
+        let plane = |channel: usize| pixels.iter().map(move |pixel| f32::from(pixel[channel]) / 255.0);
+        let mut values = Vec::with_capacity(self.rgb.len());
+        (0..3).for_each(|channel| values.extend(plane(channel)));
+        values
+    }
+}

@@ -1,0 +1,179 @@
+//! Video files as model inputs.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use bridle_seed::Stream;
+
+use super::kept::Kept;
+use super::{CLIP_VERSION, Clip, ClipView, Ffmpeg, Frames, Framing, Place, VideoAugment, VideoError, VideoFacts};
+use crate::files::tree::{OnDisk, Raw};
+use crate::media::normalise_channels;
+use crate::media::{Media, Views};
+use crate::{DataError, InputSpec};
+
+/// The largest edge of an input, and the most frames: beyond it is a slip of the hand.
+const MOST: usize = 4_096;
+
+/// How files become inputs.
+pub(crate) struct Clips {
+    ffmpeg: Ffmpeg,
+    frames: usize,
+    stride: usize,
+    side: usize,
+    mean: [f64; 3],
+    std: [f64; 3],
+    augment: VideoAugment,
+    /// What was found of files: asking costs as much as decoding a clip. A file that changes is refused before it comes here.
+    facts: Mutex<HashMap<PathBuf, VideoFacts>>,
+    /// What views for training are drawn of.
+    kept: Kept,
+}
+
+impl Clips {
+    /// For the input that `task` is asked for; its frames are `stride` apart. Of whole videos, `keep` bytes stay in memory.
+    pub fn new(
+        task: &'static str,
+        spec: &InputSpec,
+        stride: usize,
+        augment: VideoAugment,
+        keep: u64,
+    ) -> Result<Self, DataError> {
+        let wrong = |reason: &str| DataError::WrongInput {
+            task,
+            reason: reason.to_owned(),
+        };
+        let InputSpec::Video {
+            frames,
+            side,
+            mean,
+            std,
+        } = *spec
+        else {
+            return Err(wrong("its samples are videos"));
+        };
+        if !(1..=MOST).contains(&frames) || !(1..=MOST).contains(&side) || stride == 0 {
+            return Err(wrong(
+                "it needs frames, a side and a stride of at least 1, frames and side of at most 4,096",
+            ));
+        }
+        if !mean.iter().chain(&std).all(|value| value.is_finite()) || std.iter().any(|&std| std <= 0.0) {
+            return Err(wrong(
+                "the normalisation needs finite means and standard deviations above zero",
+            ));
+        }
+        let ffmpeg = Ffmpeg::find().map_err(|error| match error {
+            VideoError::Missing { program, source } => DataError::MissingProgram {
+                program,
+                reason: source.to_string(),
+            },
+            other => DataError::MissingProgram {
+                program: "ffmpeg".to_owned(),
+                reason: other.to_string(),
+            },
+        })?;
+        Ok(Self {
+            ffmpeg,
+            frames,
+            stride,
+            side,
+            mean,
+            std,
+            augment,
+            facts: Mutex::default(),
+            kept: Kept::new(keep),
+        })
+    }
+
+    /// The views that `choose` takes of a file, before their normalisation.
+    fn values(&self, file: Raw, choose: impl FnOnce(&VideoFacts) -> Vec<ClipView>) -> Result<Vec<Vec<f32>>, String> {
+        // FFmpeg moves to and fro in a file, and the index of many lies at their end
+        let file = file.on_disk()?;
+        let views = || {
+            let facts = self.facts(&file)?;
+            self.ffmpeg.views(file.path(), &facts, &choose(&facts), self.side)
+        };
+        let views = views().map_err(|error: VideoError| error.to_string())?;
+        Ok(views.iter().map(Clip::planes).collect())
+    }
+
+    /// A view for training, of the kept video if it is kept.
+    fn clip(&self, file: &OnDisk, stream: &mut Stream) -> Result<Clip, VideoError> {
+        let facts = self.facts(file)?;
+        let view = ClipView::training(&facts, self.frames, self.stride, &self.augment, stream);
+        let whole = || self.whole(file, &facts);
+        // a copy goes after its use, and its name with it
+        let kept = if file.is_lent() {
+            None
+        } else {
+            self.kept.get(file.path(), &facts, whole)
+        };
+        match (kept, view.place) {
+            (Some(video), Place::Part { region, mirrored }) => Ok(video.part(view.frames, region, mirrored, self.side)),
+            _ => self.ffmpeg.view(file.path(), &facts, view, self.side),
+        }
+    }
+
+    /// Every picture of a file in its own size.
+    fn whole(&self, file: &OnDisk, facts: &VideoFacts) -> Result<Clip, VideoError> {
+        let frames = Frames {
+            start: 0,
+            count: usize::try_from(facts.frames).unwrap_or(usize::MAX),
+            stride: 1,
+        };
+        let mut video = self.ffmpeg.take(file.path(), facts, frames, Framing::Whole)?;
+        // what is read from a pipe takes up to twice its room
+        video.rgb.shrink_to_fit();
+        Ok(video)
+    }
+
+    fn facts(&self, file: &OnDisk) -> Result<VideoFacts, VideoError> {
+        // nothing that can panic runs under the lock
+        let known = || self.facts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(facts) = known().get(file.path()) {
+            return Ok(facts.clone());
+        }
+        let facts = self.ffmpeg.probe(file.path())?;
+        if !file.is_lent() {
+            known().insert(file.path().to_owned(), facts.clone());
+        }
+        Ok(facts)
+    }
+}
+
+impl Media for Clips {
+    fn key(&self) -> String {
+        format!("clips {CLIP_VERSION} stride {}", self.stride)
+    }
+
+    fn view(&self, file: Raw) -> Result<Vec<f32>, String> {
+        let middle = |facts: &VideoFacts| vec![ClipView::evaluation(facts, self.frames, self.stride)];
+        let mut one = self.values(file, middle)?;
+        Ok(one.remove(0))
+    }
+
+    /// So many clips from the first frame to the last with three squares each; of one clip, the middle square alone.
+    fn test_views(&self, file: Raw, clips: usize) -> Result<Vec<Vec<f32>>, String> {
+        match clips {
+            0 | 1 => Ok(vec![self.view(file)?]),
+            _ => self.values(file, |facts| ClipView::test(facts, self.frames, self.stride, clips)),
+        }
+    }
+
+    fn normalise(&self, values: &mut [f32]) {
+        normalise_channels(values, self.mean, self.std);
+    }
+
+    fn augments(&self) -> bool {
+        true
+    }
+
+    /// The same for either purpose.
+    fn drawn(&self, file: Raw, _views: Views, stream: &mut Stream) -> Result<Vec<f32>, String> {
+        let clip = self.clip(&file.on_disk()?, stream);
+        let mut values = clip.map_err(|error| error.to_string())?.planes();
+        self.normalise(&mut values);
+        Ok(values)
+    }
+}

@@ -1,0 +1,95 @@
+//! Where the data sets of tasks lie on the hub. Revisions, hashes and sizes are pinned only where they were seen, and
+//! none was: the first fetch locks what it finds.
+
+use crate::{HubSource, audioset};
+
+/// Where one task's data is to be had.
+#[derive(Clone, Copy, Debug)]
+pub struct TaskSource {
+    /// The task's name.
+    pub task: &'static str,
+    /// Its place on the hub, if it has one.
+    pub source: Option<HubSource>,
+    /// How to get it otherwise.
+    pub elsewhere: &'static str,
+}
+
+/// Every data set that lies outside, in the order of `tasks()`.
+pub fn sources() -> &'static [TaskSource] {
+    &SOURCES
+}
+
+/// What helps somebody whose data for this task was not found, or is not what it should be.
+pub fn data_hint(task: &str) -> &'static str {
+    match task {
+        "audioset" | "audioset-20k" => audioset::LAYOUT,
+        _ => "--data DIR with the unpacked data set, or set BRIDLE_DATA to the folder that holds it",
+    }
+}
+
+const SOURCES: [TaskSource; 5] = [
+    TaskSource {
+        task: "esc50",
+        source: Some(HubSource {
+            repository: "ashraq/esc50",
+            revision: None,
+            files: &["data/*.parquet"],
+            licence: "CC BY-NC 3.0; the ESC-10 part CC BY 3.0",
+            gated: false,
+        }),
+        elsewhere: "https://github.com/karoldvl/ESC-50/archive/master.zip",
+    },
+    TaskSource {
+        task: "audioset",
+        source: Some(HubSource {
+            repository: "agkphysics/AudioSet",
+            revision: None,
+            files: &["data/*"],
+            licence: "segment lists and labels CC BY 4.0; each clip is its uploader's",
+            gated: false,
+        }),
+        elsewhere: "https://research.google.com/audioset/download.html",
+    },
+    TaskSource {
+        task: "audioset-20k",
+        source: Some(HubSource {
+            repository: "agkphysics/AudioSet",
+            revision: None,
+            files: &["data/bal_train/*", "data/eval/*"],
+            licence: "segment lists and labels CC BY 4.0; each clip is its uploader's",
+            gated: false,
+        }),
+        elsewhere: "https://research.google.com/audioset/download.html",
+    },
+    TaskSource {
+        task: "imagenet",
+        source: Some(HubSource {
+            repository: "ILSVRC/imagenet-1k",
+            revision: None,
+            files: &["data/*"],
+            licence: "ImageNet terms: non-commercial research and education only",
+            gated: true,
+        }),
+        elsewhere: "https://image-net.org/download.php",
+    },
+    TaskSource {
+        task: "kinetics",
+        source: None,
+        elsewhere: "--data DIR: its videos are their uploaders', and there is no official copy on a hub",
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_task_is_there_once_and_nothing_is_pinned_that_was_not_seen() {
+        let tasks: std::collections::BTreeSet<_> = sources().iter().map(|known| known.task).collect();
+        assert_eq!(tasks.len(), sources().len());
+        for source in sources().iter().filter_map(|known| known.source) {
+            assert_eq!(source.repository.split('/').filter(|part| !part.is_empty()).count(), 2);
+            assert!(source.revision.is_none() && !source.files.is_empty() && !source.licence.is_empty());
+        }
+    }
+}
