@@ -31,7 +31,7 @@ impl<B: TrainBackend, E> TrainedEncoder<B> for E where
 }
 
 /// Samples of one kind, in batches. A sample is a sequence of frames: patches, or stacks of mel bands.
-pub trait TrainingData: Sync {
+pub trait TrainingData: Sync + Sized {
     /// Inputs of some samples on the host.
     type Batch: Batch;
     /// The encoder of such inputs.

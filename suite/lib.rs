@@ -26,7 +26,6 @@ pub mod estimate;
 pub mod exit;
 pub mod identity;
 pub mod interrupt;
-pub mod labeller;
 pub mod machine;
 pub mod metrics_log;
 pub mod model;

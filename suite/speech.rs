@@ -12,12 +12,9 @@
 pub mod augment;
 pub mod check;
 pub mod decode;
-pub mod labels;
 pub mod model;
 pub mod plan;
-pub mod pretrain;
 pub mod recognise;
-pub mod refine;
 pub mod request;
 pub mod resolve;
 pub mod run;

@@ -16,17 +16,14 @@ mod state;
 pub mod steps;
 
 pub use error::TrainError;
+pub use method::registry::pretrain;
 pub use phases::Pretrained;
 pub use state::State;
 
-use crate::data::Fixed;
 use crate::interrupt::Interrupt;
-use crate::plan::{Method, Plan, Pretrain};
+use crate::plan::{Plan, Pretrain, Quantizer};
 use crate::progress::TerminalProgress;
-use bridle::encoder::Vit;
 use bridle::optimizer::AdamWConfig;
-use bridle::weights::Weights;
-use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
 use std::path::Path;
 use std::time::Duration;
@@ -53,28 +50,17 @@ pub struct Context<'a, D> {
     pub progress: &'a TerminalProgress,
 }
 
-impl<D> Context<'_, D> {
+impl<'a, D> Context<'a, D> {
     /// Lengths, rates, optimizer. Panics if the plan pretrains nothing.
-    pub fn pretrain(&self) -> &Pretrain {
+    pub fn pretrain(&self) -> &'a Pretrain {
         let pretrain = self.plan.pretrain.as_ref();
         pretrain.expect("a plan that pretrains says how")
     }
-}
 
-/// Pretrains on inputs of one shape by the plan's method, from the start or from a checkpoint.
-///
-/// # Errors
-/// If training diverges, is interrupted, cannot read a sample, or cannot write; if the checkpoint does not
-/// fit.
-pub fn pretrain<B: TrainBackend>(
-    context: &Context<'_, Fixed<'_>>,
-    saved: Option<(Weights, State)>,
-    device: &B::Device,
-) -> Result<Pretrained<Vit<B>>, TrainError> {
-    match context.plan.method {
-        Method::Bridle | Method::BridleJoint => phases::run::<B, _, method::bridle::Bridle<B>>(context, saved, device),
-        Method::Birq => phases::run::<B, _, method::birq::Birq<B, _>>(context, saved, device),
-        _ => phases::run::<B, _, method::best_rq::BestRq<B, _>>(context, saved, device),
+    /// What makes the labels. Panics if the plan pretrains nothing.
+    pub fn quantizer(&self) -> &'a Quantizer {
+        let quantizer = self.plan.quantizer.as_ref();
+        quantizer.expect("a plan that pretrains has labels")
     }
 }
 

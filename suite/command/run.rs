@@ -245,7 +245,7 @@ impl<'a> OneRun<'a> {
             interrupt: self.interrupt,
             progress: self.progress,
         };
-        let trained = train::pretrain::<B>(&context, saved, device).map_err(train_failure)?;
+        let trained = train::pretrain::<B, _>(&context, saved, device).map_err(train_failure)?;
         let (encoder, weights, state) = trained;
         checkpoint::write_file(&shared, &weights::strip_prefix(&weights, "student."), &state).map_err(train_failure)?;
         Ok(Pretrained {

@@ -47,7 +47,7 @@ impl<'a> Fixed<'a> {
             .is_some_and(|augment| augment.roll == Roll::Uniform);
         Self {
             dataset,
-            input: plan.data.input.clone(),
+            input: plan.fixed_input().clone(),
             geometry: crate::model::geometry(plan),
             encoder: crate::model::encoder(plan),
             variation: match (dataset.augments(), rolls) {

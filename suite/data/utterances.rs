@@ -1,9 +1,8 @@
 //! Utterances: sequences of any length, padded to the longest of their batch.
 
-use super::{Annotation, Batch, Order, TrainingData, valid_rows};
+use super::{Annotation, Batch, Order, TrainingData};
+use crate::plan::Plan;
 use crate::speech::model;
-use crate::speech::plan::SpeechPlan;
-use bridle::codebook::index_rows;
 use bridle::frames::Frames;
 use bridle::init::Init;
 use bridle::speech::conformer::{Conformer, ConformerConfig};
@@ -12,7 +11,6 @@ use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
 use bridle_tasks::{DataError, SpeechSet};
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor};
 use std::collections::BTreeSet;
 
 /// A data set of speech as a plan's model sees it.
@@ -37,18 +35,17 @@ pub struct UtteranceBatch {
 
 impl<'a> Utterances<'a> {
     /// This data set, in the frames of the plan's model.
-    pub fn new(set: &'a SpeechSet, plan: &SpeechPlan) -> Self {
+    pub fn new(set: &'a SpeechSet, plan: &Plan) -> Self {
         Self {
             set,
             encoder: model::encoder(plan),
-            window: plan.model.window,
+            window: plan.conformer().window,
         }
     }
 
-    /// A batch as padded frames on the device, and the rows of [B * T] that are no padding.
-    pub fn padded<B: Backend>(&self, batch: UtteranceBatch, device: &B::Device) -> (Frames<B>, Tensor<B, 1, Int>) {
-        let rows = index_rows(&valid_rows(&batch.lengths), device);
-        (self.frames(batch, device), rows)
+    /// Sizes of the encoder.
+    pub const fn sizes(&self) -> &ConformerConfig {
+        &self.encoder
     }
 }
 

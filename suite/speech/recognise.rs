@@ -3,13 +3,13 @@
 //! once, with the weights of the last step.
 
 use super::augment::augment;
-use super::labels::padded;
 use super::model;
 use super::plan::{CtcTraining, SpeechPlan};
 use super::symbols::Inventory;
 use crate::checkpoint;
 use crate::data::utterances::{UtteranceBatch as Stacked, length};
-use crate::data::{TrainingData as _, Utterances};
+use crate::data::{TrainingData as _, Utterances, valid_rows};
+use bridle::codebook::index_rows;
 use crate::interrupt::Interrupt;
 use crate::metrics_log::{LogError, MetricsLog};
 use crate::plan::Protocol;
@@ -229,13 +229,11 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
 
     /// The loss of one batch; None if every text is too long for its sound, which drawing has left out.
     fn batch_loss(&self, input: &Stacked) -> Option<Tensor<B, 1>> {
-        let Subject { plan, device, .. } = *self.subject;
-        let hidden = if self.state.step < self.frozen_steps {
-            let (frames, _) = padded::<B::InnerBackend>(input, plan, device);
-            Tensor::from_inner(self.model.encoder.valid().encode(&frames))
-        } else {
-            let (frames, _) = padded::<B>(input, plan, device);
-            self.model.encoder.encode(&frames)
+        let data = Utterances::new(self.subject.set, self.subject.plan);
+        let frames = data.frames::<B>(input.clone(), self.subject.device);
+        let hidden = match self.state.step < self.frozen_steps {
+            true => Tensor::from_inner(self.model.encoder.valid().encode(&frames.inner())),
+            false => self.model.encoder.encode(&frames),
         };
         let texts: Option<Vec<Vec<usize>>> = input
             .utterances
@@ -262,11 +260,13 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
         progress.start(&format!("{}: test", self.phase), test.len() as u64);
         for places in places.chunks(self.values.batch) {
             let input = Stacked::read(set, places.iter().map(|&place| test[place]).collect())?;
-            let (frames, rows) = padded::<B::InnerBackend>(&input, plan, device);
+            let rows = index_rows(&valid_rows(&input.lengths), device);
+            let lengths = input.lengths.clone();
+            let frames = Utterances::new(set, plan).frames::<B::InnerBackend>(input, device);
             let hidden = frames.with(model.encoder.encode(&frames)).rows(rows);
             let log_p = log_softmax(linear(&model.head, hidden), 1);
             let mut values = log_p.into_data().iter::<f32>().collect::<Vec<_>>().into_iter();
-            for (&place, frames) in places.iter().zip(&input.lengths) {
+            for (&place, frames) in places.iter().zip(&lengths) {
                 found[place] = values.by_ref().take(frames * self.symbols.count()).collect();
             }
             progress.advance(places.len() as u64);

@@ -3,12 +3,11 @@
 use super::decode;
 use super::model;
 use super::plan::SpeechPlan;
-use super::pretrain::{Context, SpeechTrainer};
 use super::recognise::{Recognised, Subject, recognise};
 use super::request::SpeechRun;
 use crate::checkpoint;
 use crate::command::table;
-use crate::data::utterances;
+use crate::data::{Utterances, utterances};
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::identity::{Identity, begin_folder, require_same, taken_over, train_failure};
@@ -16,7 +15,7 @@ use crate::interrupt::Interrupt;
 use crate::progress::TerminalProgress;
 use crate::protocol::LEVEL;
 use crate::request::Earlier;
-use crate::train::State;
+use crate::train::{self, Context, State};
 use bridle::init::Init;
 use bridle::speech::conformer::Conformer;
 use bridle::weights::{self, Weights};
@@ -236,7 +235,7 @@ impl<'a> OneRun<'a> {
         };
         let context = Context {
             plan: self.plan,
-            set,
+            data: &Utterances::new(set, self.plan),
             train: &seen,
             seed,
             id,
@@ -245,8 +244,8 @@ impl<'a> OneRun<'a> {
             interrupt,
             progress,
         };
-        let trainer = SpeechTrainer::<B>::new(&context, saved, device).map_err(train_failure)?;
-        let (encoder, weights, state) = trainer.run().map_err(train_failure)?;
+        let trained = train::pretrain::<B, _>(&context, saved, device).map_err(train_failure)?;
+        let (encoder, weights, state) = trained;
         checkpoint::write_file(&shared, &weights::strip_prefix(&weights, "student."), &state).map_err(train_failure)?;
         Ok(Pretrained {
             encoder: encoder.valid(),

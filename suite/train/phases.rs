@@ -295,7 +295,7 @@ impl<B: TrainBackend, D: TrainingData, M: Method<B, D>> Learner<B> for PhaseLear
 }
 
 /// One line on a phase that has ended.
-pub(crate) fn summary(phase: &PhasePlan, state: &State, codebooks: &[CodebookStatistics]) -> String {
+fn summary(phase: &PhasePlan, state: &State, codebooks: &[CodebookStatistics]) -> String {
     let (first, last) = state.loss.unwrap_or((f64::NAN, f64::NAN));
     let used: Vec<String> = codebooks
         .iter()

@@ -3,6 +3,8 @@
 use super::masked::{Hidden, Student, frame_labels, student};
 use super::{Method, Part, Phase, Start};
 use crate::data::TrainingData;
+use crate::plan::PhaseKind;
+use crate::plan::method::{JudgedBy, LabelsFrom, MethodInfo, Takes};
 use crate::train::TrainError;
 use crate::train::labels::Labels;
 use crate::train::steps::BatchLoss;
@@ -13,6 +15,17 @@ use bridle_seed::Seed;
 use burn::module::AutodiffModule;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
+
+/// What is known of it.
+pub const INFO: MethodInfo = MethodInfo {
+    name: "birq",
+    about: "the same, with labels that the encoder's own layers improve (arXiv 2509.15430)",
+    takes: Takes::Any,
+    labels: LabelsFrom::Own(&["random"]),
+    phase: Some(PhaseKind::Masked),
+    uses: &["quantizer", "mask", "pretrain", "birq"],
+    judged_by: JudgedBy::Any,
+};
 
 /// Encoder and head, and what makes both labels.
 pub struct Birq<B: TrainBackend, D: TrainingData> {
@@ -25,14 +38,13 @@ pub struct Birq<B: TrainBackend, D: TrainingData> {
 impl<B: TrainBackend, D: TrainingData> Method<B, D> for Birq<B, D> {
     fn new(start: &Start<'_, B, D>, _phase: usize) -> Result<Self, TrainError> {
         let (context, plan) = (start.context, start.context.plan);
-        let (Some(quantizer), Some(values)) = (&plan.quantizer, &plan.birq) else {
-            unreachable!("a plan of BiRQ has its values")
-        };
+        let quantizer = context.quantizer();
+        let values = plan.birq.as_ref().expect("a plan of BiRQ has its values");
         let init = start.init.child("labels");
         let standard = context.data.standard(context.train, &init)?;
         Ok(Self {
             student: student(start, quantizer.levels * quantizer.codes),
-            labels: BirqLabels::new(standard, plan.model.dim, quantizer.codes, quantizer.code_dim, &init),
+            labels: BirqLabels::new(standard, plan.model.dim(), quantizer.codes, quantizer.code_dim, &init),
             config: BirqConfig {
                 layers: values.layers,
                 tau: values.tau,

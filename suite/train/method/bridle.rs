@@ -2,10 +2,11 @@
 //! (`bridle-joint`).
 
 use super::{Method, Part, Phase, Start};
-use crate::data::{Fixed, FixedBatch, TrainingData as _};
+use crate::data::{Fixed, FixedBatch, TrainingData};
 use crate::model;
+use crate::plan::method::{JudgedBy, LabelsFrom, MethodInfo, Takes};
 use crate::plan::{ColdStartPosition, MaskKind, PhaseKind};
-use crate::quantizers::{AnyQuantizer, ModelConfig, Teacher};
+use crate::quantizers::{AnyQuantizer, ModelConfig, QuantizerConfig, Teacher};
 use crate::train::TrainError;
 use crate::train::labels::Labels;
 use crate::train::steps::{BatchLoss, LOG_EVERY};
@@ -24,8 +25,60 @@ use bridle_seed::Seed;
 use burn::module::AutodiffModule;
 use burn::tensor::{Int, Tensor};
 
+/// What is known of the phases in turn.
+pub const BRIDLE: MethodInfo = MethodInfo {
+    name: "bridle",
+    about: "encoder and tokenizer phases in turn, each trained on what the other learnt",
+    takes: Takes::Any,
+    labels: LabelsFrom::Tokenizer("rq"),
+    phase: Some(PhaseKind::Encoder),
+    uses: &[
+        "quantizer",
+        "mask",
+        "mask.ratio",
+        "pretrain",
+        "pretrain.rounds",
+        "pretrain.tokenizer",
+        "model.decoder",
+        "model.estimator",
+        "model.estimator_depth",
+        "cold_start",
+    ],
+    judged_by: JudgedBy::Any,
+};
+
+/// What is known of the joint steps.
+pub const BRIDLE_JOINT: MethodInfo = MethodInfo {
+    name: "bridle-joint",
+    about: "encoder and tokenizer trained in the same steps",
+    takes: Takes::Fixed,
+    labels: LabelsFrom::Tokenizer("rq"),
+    phase: Some(PhaseKind::Joint),
+    uses: &[
+        "quantizer",
+        "mask",
+        "mask.ratio",
+        "pretrain",
+        "model.decoder",
+        "model.estimator",
+        "cold_start",
+        "joint",
+    ],
+    judged_by: JudgedBy::Any,
+};
+
 /// A quantizer that restarts by usage does so after this many steps.
-pub(crate) const RESTART_EVERY: u64 = 100;
+const RESTART_EVERY: u64 = 100;
+
+/// Data that BRIDLE has a form for.
+pub trait HasBridle: TrainingData {
+    /// The form.
+    type Bridle<B: TrainBackend>: Method<B, Self>;
+}
+
+impl HasBridle for Fixed<'_> {
+    type Bridle<B: TrainBackend> = Bridle<B>;
+}
 
 /// Encoder and decoder, tokenizer and estimator.
 pub struct Bridle<B: TrainBackend> {
@@ -86,7 +139,7 @@ impl<'d, B: TrainBackend> Method<B, Fixed<'d>> for Bridle<B> {
 
     fn begin_phase(&mut self, phase: &Phase<'_, Fixed<'d>>) {
         if phase.plan.kind == PhaseKind::Tokenizer {
-            self.teacher.tokenizer.quantizer = fresh_quantizer(phase, &self.config, &self.device);
+            self.teacher.tokenizer.quantizer = fresh_quantizer(phase, &self.config.quantizer, &self.device);
         }
     }
 
@@ -243,23 +296,23 @@ fn source(phase: &Phase<'_, Fixed<'_>>) -> Source {
 }
 
 /// Codebooks as at the very beginning: a tokenizer phase starts them anew (the authors' loader drops them).
-fn fresh_quantizer<B: TrainBackend, D>(
+pub(super) fn fresh_quantizer<B: TrainBackend, D>(
     phase: &Phase<'_, D>,
-    config: &ModelConfig,
+    values: &QuantizerConfig,
     device: &B::Device,
 ) -> AnyQuantizer<B> {
     let seed: Seed = phase.context.seed.child("weights").child(&phase.plan.name);
-    AnyQuantizer::new(&config.quantizer, &Init::new(seed, device))
+    AnyQuantizer::new(values, &Init::new(seed, device))
 }
 
 /// Takes the codebooks that a frozen copy of the tokenizer has started.
-fn take_codebooks<B: TrainBackend>(own: &mut AnyQuantizer<B>, copy: &AnyQuantizer<B::InnerBackend>) {
+pub(super) fn take_codebooks<B: TrainBackend>(own: &mut AnyQuantizer<B>, copy: &AnyQuantizer<B::InnerBackend>) {
     *own = weights::load(own.clone(), &weights::collect(copy)).expect("a copy has the same parameters");
     own.set_started(copy.is_started());
 }
 
 /// From time to time hardly used codes are restarted, by picks of the step's own.
-fn mode(picks: SeededPicks, step: u64) -> (Mode, SeededPicks) {
+pub(super) fn mode(picks: SeededPicks, step: u64) -> (Mode, SeededPicks) {
     if step > 0 && step.is_multiple_of(RESTART_EVERY) {
         return (Mode::Restart, SeededPicks(picks.0.child("by-usage").indexed(step)));
     }
@@ -267,7 +320,7 @@ fn mode(picks: SeededPicks, step: u64) -> (Mode, SeededPicks) {
 }
 
 /// The loss of a tokenizer phase; the use of codes is counted as often as losses are read back.
-fn tokenizer_batch<B: TrainBackend>(found: TokenizerLoss<B>, step: u64, codebook_size: usize) -> BatchLoss<B> {
+pub(super) fn tokenizer_batch<B: TrainBackend>(found: TokenizerLoss<B>, step: u64, codebook_size: usize) -> BatchLoss<B> {
     let mut batch = BatchLoss::new(found.total());
     batch.values.push(("estimation", found.estimation.inner()));
     batch.values.push(("quantization", found.quantized.loss.inner()));

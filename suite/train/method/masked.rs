@@ -4,11 +4,13 @@
 use super::{Phase, Start};
 use crate::data::{Batch as _, TrainingData, valid_rows};
 use crate::plan::Mask;
-use crate::train::TrainError;
+use crate::train::{Context, TrainError};
 use crate::train::labels::Labels;
+use crate::train::steps::BatchLoss;
 use bridle::codebook::index_rows;
 use bridle::frames::Frames;
 use bridle::init::Init;
+use bridle::loss::prediction_loss;
 use bridle::mask::spans;
 use bridle::optimizer::Trained;
 use bridle::standardizer::Standardizer;
@@ -29,25 +31,18 @@ pub type Student<B, D> = Trained<B, MaskedModel<B, <D as TrainingData>::Encoder<
 
 /// First weights of an encoder with a head of so many logits.
 pub fn student<B: TrainBackend, D: TrainingData>(start: &Start<'_, B, D>, logits: usize) -> Student<B, D> {
-    Trained::new(
-        model(
-            start.context.data,
-            start.context.plan.model.dim,
-            logits,
-            &start.init.child("student"),
-        ),
-        start.adamw(),
-    )
+    let model = model(start.context, logits, &start.init.child("student"));
+    Trained::new(model, start.adamw())
 }
 
-/// First weights of an encoder of width `dim` with a head of so many logits.
+/// The same without an optimizer.
 pub fn model<B: TrainBackend, D: TrainingData>(
-    data: &D,
-    dim: usize,
+    context: &Context<'_, D>,
     logits: usize,
     init: &Init<B>,
 ) -> MaskedModel<B, D::Encoder<B>> {
-    MaskedModel::new(data.encoder(&init.child("encoder")), dim, logits, init)
+    let encoder = context.data.encoder(&init.child("encoder"));
+    MaskedModel::new(encoder, context.plan.model.dim(), logits, init)
 }
 
 /// One batch, with noise in place of the hidden frames.
@@ -101,6 +96,21 @@ impl<B: Backend> Hidden<B> {
     }
 }
 
+/// The loss of one batch against labels that were made before the phase.
+pub fn kept_labels_loss<B: TrainBackend, D: TrainingData>(
+    model: &MaskedModel<B, D::Encoder<B>>,
+    standard: &Standardizer<B>,
+    phase: &Phase<'_, D>,
+    step: u64,
+    batch: D::Batch,
+    labels: &Labels,
+) -> BatchLoss<B> {
+    let device = standard.mean.device();
+    let hidden = Hidden::new(phase, step, batch, standard, &device);
+    let codes = hidden.labels(labels, &device);
+    BatchLoss::new(prediction_loss(model.logits(&hidden.masked, hidden.rows), codes))
+}
+
 /// The labels of all training frames, from books of these sizes; `codes` gives those of frames by their
 /// rows of [B * T], [M, Q].
 ///
@@ -140,7 +150,7 @@ pub fn measure<B: Backend, D: TrainingData>(
 }
 
 /// Which frames of sequences of these lengths are hidden: their rows of [B * T], T being the greatest length.
-pub(crate) fn hidden_rows(mask: &Mask, lengths: &[usize], seed: &Seed) -> Vec<usize> {
+fn hidden_rows(mask: &Mask, lengths: &[usize], seed: &Seed) -> Vec<usize> {
     let times = lengths.iter().copied().max().unwrap_or(0);
     let (start, span) = (mask.start.unwrap_or(0.0), mask.span.unwrap_or(1));
     let of = |(sample, &length): (usize, &usize)| {
@@ -154,7 +164,7 @@ pub(crate) fn hidden_rows(mask: &Mask, lengths: &[usize], seed: &Seed) -> Vec<us
 
 /// The frames with noise, of the mask's variance over that of the data, in place of those that `rows` of
 /// [B * T] name.
-pub(crate) fn with_noise<B: Backend>(
+fn with_noise<B: Backend>(
     frames: &Frames<B>,
     mask: &Mask,
     rows: Tensor<B, 1, Int>,
