@@ -7,24 +7,39 @@
 //! [`crate::distilled`]). A frame's label is argmin over n of || unit(C_n) - unit(x A) ||; frames are standardized
 //! before, because otherwise most codes are never used.
 
-use bridle::codebook::{Codebook, Learning, Picks, SoftPick, unit};
+use bridle::codebook::{Codebook, Learning, Picks, SoftPick, check_codes, unit};
 use bridle::init::Init;
 use bridle::quantizer::{Mode, Quantized, Quantizer, QuantizerInfo, QuantizerValues};
 use bridle::standardizer::Standardizer;
 use bridle_backends::Ops;
+use bridle_values::check::{Checked, at_least_one};
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{IndexingUpdateOp, Int, Tensor};
+use serde::{Deserialize, Serialize};
 
 /// The values of a random quantizer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RandomConfig {
     /// Projections, each with its own codebook, Q.
+    #[serde(rename = "levels")]
     pub codebooks: usize,
     /// Codes per codebook K.
+    #[serde(rename = "codes")]
     pub codebook_size: usize,
     /// Length of a code vector d.
     pub code_dim: usize,
+}
+
+impl Default for RandomConfig {
+    /// The values of BEST-RQ's paper.
+    fn default() -> Self {
+        Self {
+            codebooks: 1,
+            codebook_size: 8192,
+            code_dim: 16,
+        }
+    }
 }
 
 /// The registry's entry.
@@ -32,12 +47,16 @@ pub const INFO: QuantizerInfo = QuantizerInfo {
     name: "random",
     summary: "Q fixed random projections with K random codes each (BEST-RQ's), which never learn",
     several_codebooks: true,
-    learns: false,
 };
 
 impl QuantizerValues for RandomConfig {
     fn info(&self) -> &'static QuantizerInfo {
         &INFO
+    }
+
+    fn check(&self) -> Checked {
+        at_least_one("quantizer.levels", self.codebooks)?;
+        check_codes(self.codebook_size, self.code_dim)
     }
 
     fn codebooks(&self) -> usize {

@@ -1,6 +1,7 @@
 //! What a plan will cost: parameters, arithmetic, memory, disk. Closed formulas, good to a factor of about 1.5.
 
 use crate::plan::{PhaseKind, Plan};
+use bridle::quantizer::QuantizerValues;
 use bridle_results::record::RunRecord;
 use bridle_tasks::InputSpec;
 
@@ -179,7 +180,7 @@ impl Networks {
             encoder: Trunk::new(model.dim, model.depth, model.heads, model.mlp_ratio),
             decoder: pretraining.map(|parts| {
                 let decoder = parts.decoder;
-                let labels = (parts.quantizer.levels * parts.quantizer.codes) as f64;
+                let labels = (parts.quantizer.codebooks() * parts.quantizer.codebook_size()) as f64;
                 (
                     Trunk::new(decoder.dim, decoder.depth, decoder.heads, model.mlp_ratio),
                     labels,

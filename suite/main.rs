@@ -1,4 +1,5 @@
-//! The program: reads the command line, runs the command, reports errors and exits with a documented code.
+//! The program: reads the command line, runs the command, reports errors and exits with a
+//! documented code.
 
 use bridle_bench::cli::Cli;
 use bridle_bench::{command, terminal};

@@ -1,12 +1,8 @@
 //! From the plan's values to the model's sizes.
 
-use crate::plan::{AudioRows, DecoderKind, Plan, Quantizer, Restart, SoftPick, Space, Start};
-use crate::quantizers::{ModelConfig, QuantizerConfig};
-use bridle::codebook::{self, Learning};
+use crate::plan::{AudioRows, Plan};
+use crate::quantizers::ModelConfig;
 use bridle::config as model;
-use bridle::rq::{self, RqConfig};
-use bridle_baselines::random::RandomConfig;
-use bridle_baselines::vq::VqConfig;
 use bridle_tasks::InputSpec;
 
 /// What the plan's input looks like to the model.
@@ -18,10 +14,6 @@ pub fn geometry(plan: &Plan) -> model::Geometry {
                 .position
                 .as_ref()
                 .map_or(AudioRows::Scrambled, |position| position.audio_rows);
-            let rows = match rows {
-                AudioRows::Scrambled => bridle::config::AudioRows::Scrambled,
-                AudioRows::TokenOrder => bridle::config::AudioRows::TokenOrder,
-            };
             model::Geometry::Audio {
                 frames,
                 mels,
@@ -72,10 +64,6 @@ pub fn config(plan: &Plan) -> Option<ModelConfig> {
     let (decoder, estimator) = (plan.model.decoder.as_ref()?, plan.model.estimator.as_ref()?);
     let quantizer = plan.quantizer.as_ref()?;
     let mlp_ratio = plan.model.mlp_ratio;
-    let kind = match decoder.kind {
-        DecoderKind::Global => model::DecoderKind::Global,
-        DecoderKind::Swin => model::DecoderKind::Swin,
-    };
     let stack = |dim, depth, heads| model::StackConfig {
         dim,
         depth,
@@ -86,72 +74,12 @@ pub fn config(plan: &Plan) -> Option<ModelConfig> {
         geometry: geometry(plan),
         encoder: encoder(plan),
         decoder: model::DecoderConfig {
-            kind,
+            kind: decoder.kind,
             stack: stack(decoder.dim, decoder.depth, decoder.heads),
         },
         estimator: stack(estimator.dim, estimator.depth, estimator.heads),
-        quantizer: quantizer_config(quantizer),
+        quantizer: quantizer.clone(),
     })
-}
-
-/// The quantizer's values.
-pub(crate) fn quantizer_config(quantizer: &Quantizer) -> QuantizerConfig {
-    let Quantizer {
-        levels: codebooks,
-        codes: codebook_size,
-        code_dim,
-        ..
-    } = *quantizer;
-    let decay = quantizer.decay.unwrap_or(1.0);
-    let commitment = quantizer.commitment.unwrap_or(0.0);
-    let kmeans_iterations = quantizer.kmeans_iterations.unwrap_or(0);
-    let start = match quantizer.start {
-        Some(Start::Kmeans) => codebook::Start::Kmeans,
-        None | Some(Start::Uniform) => codebook::Start::Random,
-    };
-    match quantizer.kind.word() {
-        "random" => RandomConfig {
-            codebooks,
-            codebook_size,
-            code_dim,
-        }
-        .into(),
-        "vq" => VqConfig {
-            codebook_size,
-            code_dim,
-            decay,
-            commitment,
-            start,
-            kmeans_iterations,
-            learning: Learning::Ema,
-        }
-        .into(),
-        _ => RqConfig {
-            codebooks,
-            codebook_size,
-            code_dim,
-            decay,
-            commitment,
-            start,
-            kmeans_iterations,
-            soft_codes: quantizer.soft_codes.unwrap_or(1),
-            soft_pick: match quantizer.soft_pick {
-                None | Some(SoftPick::Farthest) => codebook::SoftPick::Farthest,
-                Some(SoftPick::Nearest) => codebook::SoftPick::Nearest,
-            },
-            restart: match quantizer.restart {
-                Some(Restart::FirstForward) => rq::Restart::FirstForward,
-                Some(Restart::ByUsage) => rq::Restart::ByUsage,
-                None => rq::Restart::Off,
-            },
-            space: match quantizer.space {
-                None | Some(Space::UnitLookup) => rq::Space::UnitLookup,
-                Some(Space::Raw) => rq::Space::Raw,
-            },
-            learning: Learning::Ema,
-        }
-        .into(),
-    }
 }
 
 #[cfg(test)]

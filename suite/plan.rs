@@ -22,6 +22,7 @@ pub use choice::{
 pub use flat::{Difference, Flat, PlanReadError, difference, spell};
 pub use resolve::{PlanError, PlanRequest};
 
+use crate::quantizers::QuantizerConfig;
 use bridle::position::crop_rows;
 use bridle_tasks::InputSpec;
 use serde::{Deserialize, Serialize};
@@ -40,7 +41,7 @@ pub struct Plan {
     /// How the encoder is judged, in the order given.
     pub protocols: Vec<Protocol>,
     /// What makes the labels; absent where nothing is pretrained.
-    pub quantizer: Option<Quantizer>,
+    pub quantizer: Option<QuantizerConfig>,
     /// The weights that are started from, where they were given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init: Option<Init>,
@@ -160,43 +161,6 @@ pub struct Estimator {
     pub depth: usize,
     /// Attention heads.
     pub heads: usize,
-}
-
-/// What makes the labels.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Quantizer {
-    /// Residual or single codebook; printed as plain `quantizer`.
-    pub kind: QuantizerKind,
-    /// Codebooks (Q).
-    pub levels: usize,
-    /// Codes per codebook (K).
-    pub codes: usize,
-    /// Length of a code vector.
-    pub code_dim: usize,
-    /// How much of a code vector one EMA step keeps (where codebooks learn).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub decay: Option<f64>,
-    /// Weight of the commitment loss (where codebooks learn).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub commitment: Option<f64>,
-    /// Where the first code vectors come from (where codebooks learn).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub start: Option<Start>,
-    /// Iterations of the k-means start (where codebooks learn).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub kmeans_iterations: Option<usize>,
-    /// Codes chosen per level (rq).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub soft_codes: Option<usize>,
-    /// Which codes are chosen when there are several per level (rq).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub soft_pick: Option<SoftPick>,
-    /// When unused codes take new vectors (rq).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub restart: Option<Restart>,
-    /// The space of lookup, EMA, residual and loss (rq).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub space: Option<Space>,
 }
 
 /// The position table.
@@ -432,7 +396,7 @@ pub struct Finetune {
 #[derive(Clone, Copy, Debug)]
 pub struct Pretraining<'a> {
     /// What makes the labels.
-    pub quantizer: &'a Quantizer,
+    pub quantizer: &'a QuantizerConfig,
     /// The decoder.
     pub decoder: &'a Decoder,
     /// The estimator.
@@ -584,9 +548,9 @@ impl Plan {
 }
 
 /// The name of what makes the labels and what trains on them.
-pub(crate) fn label(method: Method, quantizer: Option<&Quantizer>) -> String {
+pub(crate) fn label(method: Method, quantizer: Option<&QuantizerConfig>) -> String {
     match quantizer {
-        Some(quantizer) => format!("{method}-{}", quantizer.kind),
+        Some(quantizer) => format!("{method}-{}", quantizer.kind()),
         None => method.to_string(),
     }
 }

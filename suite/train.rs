@@ -21,8 +21,9 @@ pub use phases::Pretrained;
 pub use state::State;
 
 use crate::interrupt::Interrupt;
-use crate::plan::{Plan, Pretrain, Quantizer};
+use crate::plan::{Plan, Pretrain};
 use crate::progress::TerminalProgress;
+use crate::quantizers::QuantizerConfig;
 use bridle::optimizer::AdamWConfig;
 use bridle_seed::Seed;
 use std::path::Path;
@@ -58,7 +59,7 @@ impl<'a, D> Context<'a, D> {
     }
 
     /// What makes the labels. Panics if the plan pretrains nothing.
-    pub fn quantizer(&self) -> &'a Quantizer {
+    pub fn quantizer(&self) -> &'a QuantizerConfig {
         let quantizer = self.plan.quantizer.as_ref();
         quantizer.expect("a plan that pretrains has labels")
     }

@@ -2,26 +2,30 @@
 
 use crate::init::Init;
 use bridle_backends::Ops;
+use bridle_values::check::{Checked, at_least_one, not_negative, require, share};
+use bridle_values::choices;
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 
-/// How codebooks start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// k-means on the first batch (cosine).
-    Kmeans,
-    /// The values drawn at construction: uniform in [0, 1) for rq, unit vectors for vq.
-    Random,
+choices! {
+    /// Where the first code vectors come from.
+    "codebook start" Start {
+        /// k-means on the first batch
+        Kmeans = "kmeans",
+        /// uniform random vectors
+        Uniform = "uniform",
+    }
 }
 
-/// Which codes are taken when a level takes several.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SoftPick {
-    /// The farthest first: what the authors' top-k computes.
-    Farthest,
-    /// The nearest first.
-    Nearest,
+choices! {
+    /// Which codes are chosen when there are several per level. The authors' top-k takes the farthest.
+    "soft pick" SoftPick {
+        /// the farthest codes
+        Farthest = "farthest",
+        /// the nearest codes
+        Nearest = "nearest",
+    }
 }
 
 /// How codebooks learn.
@@ -34,6 +38,24 @@ pub enum Learning {
     SmoothedEma,
     /// Gradient of the codebook loss.
     Gradient,
+}
+
+/// Labels are stored in 16 bits.
+pub const MOST_CODES: usize = 1 << 16;
+
+/// Checks number and length of a codebook's vectors.
+pub fn check_codes(codes: usize, dim: usize) -> Checked {
+    require((2..=MOST_CODES).contains(&codes), "quantizer.codes", || {
+        format!("{codes} is not between 2 and {MOST_CODES}")
+    })?;
+    at_least_one("quantizer.code_dim", dim)
+}
+
+/// Checks the values of codebooks that learn.
+pub fn check_learning(decay: f64, commitment: f64, kmeans_iterations: usize) -> Checked {
+    at_least_one("quantizer.kmeans_iterations", kmeans_iterations)?;
+    share("quantizer.decay", decay)?;
+    not_negative("quantizer.commitment", commitment)
 }
 
 /// The random picks of a quantizer. Recorded picks can stand in for drawn ones.

@@ -1,5 +1,7 @@
 //! Sizes of the model's parts, and the geometry of its input.
 
+use bridle_values::choices;
+
 /// What the input looks like and how it is cut into patches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Geometry {
@@ -82,14 +84,15 @@ impl Geometry {
     }
 }
 
-/// Which token a row of the audio table belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AudioRows {
-    /// Row k encodes (k mod T, k div T) though token k is (k div F, k mod F): the authors' table, one-to-one but
-    /// scrambled, because their grid has its axes swapped.
-    Scrambled,
-    /// Row k encodes the place of token k.
-    TokenOrder,
+choices! {
+    /// Order of the position table's rows over the tokens of a spectrogram. Row k of the authors' table encodes
+    /// (k mod T, k div T) though token k is (k div F, k mod F), because their grid has its axes swapped.
+    "order of rows" AudioRows {
+        /// the table of a (mel, time) grid read by tokens in (time, mel) order
+        Scrambled = "scrambled",
+        /// each token gets the row of its own place
+        TokenOrder = "token-order",
+    }
 }
 
 /// A stack of pre-norm transformer blocks.
@@ -105,13 +108,14 @@ pub struct StackConfig {
     pub mlp_ratio: usize,
 }
 
-/// How the decoder's blocks attend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DecoderKind {
-    /// Every token to every token.
-    Global,
-    /// Shifted windows of 4 x 4 tokens (Swin v2), cls dropped first.
-    Swin,
+choices! {
+    /// The decoder's attention. Swin v2 drops the cls token first.
+    "decoder" DecoderKind {
+        /// every token sees every token
+        Global = "global",
+        /// shifted windows of 4 x 4 tokens
+        Swin = "swin",
+    }
 }
 
 /// The decoder.

@@ -1,9 +1,12 @@
 //! What makes the labels: a quantizer maps each latent to its codes, to the vectors they stand for, and to a loss.
 //!
-//! BRIDLE's own is [`crate::rq`]. Tokenizers are generic over the quantizer, so that others live outside this crate.
+//! BRIDLE's own is [`crate::rq`]. Tokenizers are generic over the quantizer, so that others live outside this crate. A
+//! quantizer's file holds its values as the plan has them (with their defaults and checks), its entry in the registry,
+//! and the module itself.
 
 use crate::codebook::{Codebook, Picks};
 use crate::init::Init;
+use bridle_values::check::Checked;
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
@@ -38,23 +41,23 @@ impl Mode {
     }
 }
 
-/// What a quantizer is, without its weights.
+/// A quantizer's entry in the registry.
 #[derive(Clone, Copy, Debug)]
 pub struct QuantizerInfo {
     /// The name on the command line.
     pub name: &'static str,
     /// One line on what it is.
     pub summary: &'static str,
-    /// Whether it takes more than one codebook.
+    /// Whether it takes several codebooks, so that presets may ask for them.
     pub several_codebooks: bool,
-    /// Whether its codebooks learn.
-    pub learns: bool,
 }
 
-/// A quantizer's values, as far as the rest of the model depends on them.
+/// A quantizer's values: the section `quantizer` of plans with this quantizer.
 pub trait QuantizerValues: Clone + Debug + PartialEq {
-    /// What kind of quantizer the values belong to.
     fn info(&self) -> &'static QuantizerInfo;
+
+    /// Fails with the name of the first value that is impossible, and what it must satisfy.
+    fn check(&self) -> Checked;
 
     /// Codes per token, Q.
     fn codebooks(&self) -> usize;
@@ -87,6 +90,12 @@ pub trait Quantizer<B: Backend>: Module<B> {
 
     /// The codebooks, level by level; empty where codes are computed without any.
     fn codebooks(&self) -> &[Codebook<B>];
+
+    /// Number of codebooks Q and codes of each K.
+    fn sizes(&self) -> [usize; 2] {
+        let books = self.codebooks();
+        [books.len(), books[0].usage.dims()[0]]
+    }
 
     /// Whether the codebooks have started (from data, or from saved ones).
     fn is_started(&self) -> bool;

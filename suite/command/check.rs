@@ -9,7 +9,7 @@ use crate::error::{Failure, Result};
 use crate::request::{RUNS, RunRequest};
 use crate::speech::{self, request::SpeechRun};
 use crate::{estimate, machine, terminal};
-use bridle_backends::{BackendError, BackendState, Choice, State};
+use bridle_backends::{Availability, BackendError, BackendState, Choice};
 use bridle_results::record::RunRecord;
 use data::DataReport;
 use report::Report;
@@ -54,14 +54,14 @@ pub(crate) fn backend_state(choice: &Choice) -> Result<BackendState> {
     let state = bridle_backends::list().into_iter().find(|backend| backend.name == name);
     let state = state.expect("the list of backends has every name");
     let how_to_get = state.how_to_get.clone().unwrap_or_default();
-    match &state.state {
-        State::Ready => Ok(state),
-        State::NotCompiled => Err(BackendError::NotCompiled {
+    match &state.availability {
+        Availability::Ready => Ok(state),
+        Availability::NotCompiled => Err(BackendError::NotCompiled {
             name: state.name,
             how_to_get,
         }
         .into()),
-        State::Unavailable(reason) => Err(BackendError::Unavailable {
+        Availability::Unavailable(reason) => Err(BackendError::Unavailable {
             name: state.name,
             reason: reason.clone(),
             how_to_get,

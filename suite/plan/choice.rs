@@ -1,105 +1,11 @@
-//! Values of the plan that are names: each list has the names that work and the names that are only known yet.
-//!
-//! To add a value, move or add its line in the list; the compiler then points at every place that must answer it.
+//! Values of the plan that are words, except for those that the model crate declares beside what they configure.
 
-use crate::error::{Failure, UnknownName};
-use crate::exit::Exit;
-use crate::quantizers::QUANTIZERS;
-use bridle::quantizer::QuantizerInfo;
-
-/// A name that is not among the working values of a list.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ChoiceError {
-    /// The word is in no list.
-    #[error(transparent)]
-    Unknown(#[from] UnknownName),
-    /// The word is right but nothing stands behind it in this version.
-    #[error("{kind} `{name}` is known but not available in this version; available: {}", available.join(", "))]
-    NotAvailable {
-        /// What it is a value of.
-        kind: &'static str,
-        /// The word.
-        name: String,
-        /// The words that work.
-        available: Vec<&'static str>,
-    },
-}
-
-impl From<ChoiceError> for Failure {
-    fn from(error: ChoiceError) -> Self {
-        Failure::new(Exit::WrongUse, error)
-    }
-}
-
-/// Lets a list's values be written and read as their words.
-macro_rules! as_words {
-    ($name:ident) => {
-        impl serde::Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-                serializer.serialize_str(self.word())
-            }
-        }
-
-        impl<'de> serde::Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-                let word = <String as serde::Deserialize>::deserialize(deserializer)?;
-                word.parse().map_err(<D::Error as serde::de::Error>::custom)
-            }
-        }
-    };
-}
-pub(crate) use as_words;
-
-/// Declares the enum of a list of names, its words, and its reading and writing.
-macro_rules! choices {
-    ($(#[$about:meta])* $kind:literal $name:ident { $($(#[doc = $doc:literal])* $variant:ident = $word:literal,)+ }
-     known: [$($later:literal),*]) => {
-        $(#[$about])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name { $($(#[doc = $doc])* $variant,)+ }
-
-        impl $name {
-            /// All working values, in the order of the list.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
-
-            /// The word for it, in plans, records and options.
-            pub fn word(self) -> &'static str {
-                match self { $(Self::$variant => $word),+ }
-            }
-
-            /// What it means, in a line.
-            pub fn about(self) -> &'static str {
-                match self { $(Self::$variant => concat!($($doc),*).trim_ascii()),+ }
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.pad(self.word())
-            }
-        }
-
-        impl std::str::FromStr for $name {
-            type Err = $crate::plan::choice::ChoiceError;
-
-            fn from_str(word: &str) -> std::result::Result<Self, $crate::plan::choice::ChoiceError> {
-                let later: &[&str] = &[$($later),*];
-                match word {
-                    $($word => Ok(Self::$variant),)+
-                    _ if later.contains(&word) => Err($crate::plan::choice::ChoiceError::NotAvailable {
-                        kind: $kind,
-                        name: word.to_owned(),
-                        available: vec![$($word),+],
-                    }),
-                    _ => Err($crate::error::UnknownName::new($kind, word, [$($word),+]).into()),
-                }
-            }
-        }
-
-        $crate::plan::choice::as_words!($name);
-    };
-}
-pub(crate) use choices;
+pub use crate::quantizers::QuantizerKind;
+pub use bridle::codebook::{SoftPick, Start};
+pub use bridle::config::{AudioRows, DecoderKind};
+pub use bridle::rq::{Restart, Space};
+pub use bridle_values::ChoiceError;
+pub(crate) use bridle_values::choices;
 
 choices! {
     /// What trains the encoder.
@@ -121,7 +27,6 @@ choices! {
         /// no pretraining here: the weights given with --init, whatever made them
         Init = "init",
     }
-    known: []
 }
 
 impl Method {
@@ -151,60 +56,6 @@ impl Method {
     }
 }
 
-/// What makes the labels: an entry of the method's own list, which is the only place that names quantizers.
-#[derive(Clone, Copy, Debug)]
-pub struct QuantizerKind(&'static QuantizerInfo);
-
-impl QuantizerKind {
-    /// All quantizers, in the order of the method's list.
-    pub fn all() -> impl Iterator<Item = Self> {
-        QUANTIZERS.iter().map(Self)
-    }
-
-    /// The word for it, in plans, records and options.
-    pub fn word(self) -> &'static str {
-        self.0.name
-    }
-
-    /// What it is, in a line.
-    pub fn about(self) -> &'static str {
-        self.0.summary
-    }
-
-    /// Whether it takes several codebooks.
-    pub fn has_levels(self) -> bool {
-        self.0.several_codebooks
-    }
-
-    /// Whether its codebooks learn.
-    pub fn learns(self) -> bool {
-        self.0.learns
-    }
-}
-
-impl PartialEq for QuantizerKind {
-    fn eq(&self, other: &Self) -> bool {
-        self.word() == other.word()
-    }
-}
-
-impl std::fmt::Display for QuantizerKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.word())
-    }
-}
-
-impl std::str::FromStr for QuantizerKind {
-    type Err = ChoiceError;
-
-    fn from_str(word: &str) -> Result<Self, ChoiceError> {
-        let unknown = || UnknownName::new("quantizer", word, Self::all().map(Self::word));
-        Ok(Self::all().find(|kind| kind.word() == word).ok_or_else(unknown)?)
-    }
-}
-
-as_words!(QuantizerKind);
-
 choices! {
     /// How a trained encoder is judged.
     "protocol" Protocol {
@@ -215,7 +66,6 @@ choices! {
         /// the whole encoder and a head, trained on the classes
         Finetune = "finetune",
     }
-    known: []
 }
 
 choices! {
@@ -226,18 +76,6 @@ choices! {
         /// the same with each plain slip mended; none of the changes is assumed to help
         Corrected = "corrected",
     }
-    known: []
-}
-
-choices! {
-    /// The decoder's attention.
-    "decoder" DecoderKind {
-        /// every token sees every token
-        Global = "global",
-        /// shifted windows of 4 x 4 tokens
-        Swin = "swin",
-    }
-    known: []
 }
 
 choices! {
@@ -250,62 +88,6 @@ choices! {
         /// spans of tokens in their order, with noise in their place
         Span = "span",
     }
-    known: []
-}
-
-choices! {
-    /// Where the first code vectors come from.
-    "codebook start" Start {
-        /// k-means on the first batch
-        Kmeans = "kmeans",
-        /// uniform random vectors
-        Uniform = "uniform",
-    }
-    known: []
-}
-
-choices! {
-    /// Which codes are chosen when there are several per level.
-    "soft pick" SoftPick {
-        /// the farthest codes
-        Farthest = "farthest",
-        /// the nearest codes
-        Nearest = "nearest",
-    }
-    known: []
-}
-
-choices! {
-    /// When unused codes take new vectors.
-    "restart" Restart {
-        /// in the first forward only, judged on that batch
-        FirstForward = "first-forward",
-        /// every 100 steps, codes whose average usage is below a tenth of the even share
-        ByUsage = "by-usage",
-    }
-    known: []
-}
-
-choices! {
-    /// The space in which residuals are quantized.
-    "quantizer space" Space {
-        /// unit length for lookup and EMA, raw residual carried on
-        UnitLookup = "unit-lookup",
-        /// one space for lookup, EMA, residual and loss; latents are standardised once
-        Raw = "raw",
-    }
-    known: []
-}
-
-choices! {
-    /// Order of the position table's rows over the tokens of a spectrogram.
-    "order of rows" AudioRows {
-        /// the table of a (mel, time) grid read by tokens in (time, mel) order
-        Scrambled = "scrambled",
-        /// each token gets the row of its own place
-        TokenOrder = "token-order",
-    }
-    known: []
 }
 
 choices! {
@@ -316,7 +98,6 @@ choices! {
         /// labels from content alone
         Out = "out",
     }
-    known: []
 }
 
 choices! {
@@ -327,7 +108,6 @@ choices! {
         /// by any number of frames, anew at every step
         Uniform = "uniform",
     }
-    known: []
 }
 
 choices! {
@@ -338,7 +118,6 @@ choices! {
         /// token j takes the row of token j + 128, which is 16 whole time steps later
         ByTime = "by-time",
     }
-    known: []
 }
 
 choices! {
@@ -349,7 +128,6 @@ choices! {
         /// each class by itself, for samples of several classes
         Binary = "binary",
     }
-    known: []
 }
 
 choices! {
@@ -360,7 +138,6 @@ choices! {
         /// drawn with replacement, samples of rare classes more often
         Weighted = "weighted",
     }
-    known: []
 }
 
 #[cfg(test)]

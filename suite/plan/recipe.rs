@@ -50,10 +50,7 @@ impl Oddity {
 /// values that the plan holds already, has no section for, or has no use for.
 pub fn changes(plan: &Plan) -> impl Iterator<Item = String> {
     let flat = plan.to_flat();
-    let single = plan
-        .quantizer
-        .as_ref()
-        .is_some_and(|quantizer| quantizer.soft_codes == Some(1));
+    let single = flat.get("quantizer.soft_codes") == Some(&1.into());
     let whole = plan.position_crop().is_none();
     let idle = move |key: &str| match key {
         "quantizer.soft_pick" => single,

@@ -6,10 +6,12 @@ use super::{FinetuneLoss, Method, Plan, Protocol, QuantizerKind, Recipe, preset,
 use crate::error::{Failure, UnknownName};
 use crate::exit::Exit;
 use crate::model_file::ModelCard;
+use crate::quantizers::QuantizerConfig;
 use bridle_tasks::{DataError, InputSpec, MainMetric, Task, TaskSpec, speech_tasks};
+use bridle_values::check::Impossible;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// What the user asked for, as words. Empty and absent mean the defaults.
@@ -119,7 +121,10 @@ pub enum PlanError {
     /// Weights and another method, or the method without weights.
     #[error("method `init` is that of weights given with --init, and --init has no other method")]
     InitMethod,
-    /// A plan value of the wrong kind or out of its range.
+    /// A plan value out of its range.
+    #[error(transparent)]
+    Impossible(#[from] Impossible),
+    /// A plan value of the wrong kind.
     #[error("`{key}`: {why}")]
     Value {
         /// Dotted name.
@@ -358,7 +363,7 @@ impl Names {
             method,
             quantizer: {
                 let quantizer: QuantizerKind = or(&request.quantizer, method.usual_quantizer()).parse()?;
-                if method.masks_frames() && quantizer.learns() {
+                if method.masks_frames() && quantizer.word() != method.usual_quantizer() {
                     return Err(PlanError::LearningLabels { method, quantizer });
                 }
                 quantizer
@@ -380,7 +385,7 @@ impl Names {
             json!({"version": task.version, "subset": null, "variant": null}),
         );
         let mut values = self.preset.values(modality(&task.input), task.name, self.method.word());
-        values["quantizer"] = quantizer_values(self.quantizer, values["quantizer"].take());
+        values["quantizer"] = QuantizerConfig::section(self.quantizer, values["quantizer"].take());
         merge(&mut tree, values);
         recipe::ODDITIES
             .iter()
@@ -439,8 +444,8 @@ impl Names {
                 }
             }
         }
-        for (why, unused) in unused_by(self.quantizer) {
-            leave_out(why, unused);
+        for (value, why) in QuantizerConfig::left_out(self.quantizer) {
+            leave_out(why, &[&format!("quantizer.{value}")]);
         }
         if self.method != Method::Birq {
             leave_out(format!("{method} makes no labels by its layers"), &["birq"]);
@@ -485,42 +490,6 @@ impl Names {
         }
         pruned
     }
-}
-
-/// The preset's values for every quantizer, and over them those for this one (a section of its name).
-pub(crate) fn quantizer_values(kind: QuantizerKind, preset: Value) -> Value {
-    let Value::Object(preset) = preset else {
-        return json!({"kind": kind});
-    };
-    let (sections, common): (Map<_, _>, Map<_, _>) = preset.into_iter().partition(|(_, value)| value.is_object());
-    let mut values = json!({"kind": kind});
-    merge(&mut values, Value::Object(common));
-    if !kind.has_levels() {
-        merge(&mut values, json!({"levels": 1}));
-    }
-    let own = sections.get(kind.word()).cloned();
-    own.into_iter().for_each(|own| merge(&mut values, own));
-    values
-}
-
-/// What a quantizer of this kind does not use.
-pub(crate) fn unused_by(kind: QuantizerKind) -> Vec<(String, &'static [&'static str])> {
-    const RESIDUAL: [&str; 4] = [
-        "quantizer.soft_codes",
-        "quantizer.soft_pick",
-        "quantizer.restart",
-        "quantizer.space",
-    ];
-    const LEARNING: [&str; 4] = [
-        "quantizer.decay",
-        "quantizer.commitment",
-        "quantizer.start",
-        "quantizer.kmeans_iterations",
-    ];
-    let single = (!kind.has_levels()).then(|| (format!("quantizer `{kind}` has a single codebook"), &RESIDUAL[..]));
-    let fixed = || [&LEARNING[..], &RESIDUAL[..]].map(|unused| (format!("quantizer `{kind}` never learns"), unused));
-    let fixed = (!kind.learns()).then(fixed).into_iter().flatten();
-    single.into_iter().chain(fixed).collect()
 }
 
 /// `audio`, `image` or `video`.

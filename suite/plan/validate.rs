@@ -1,24 +1,18 @@
 //! What a plan's values must satisfy before any work starts.
 
-use super::{
-    Birq, Decoder, DecoderKind, Finetune, Knn, Mask, MaskKind, Phase, Plan, PlanError, Pretrain, Probe, Quantizer,
-};
+use super::{Birq, Decoder, DecoderKind, Finetune, Knn, Mask, MaskKind, Phase, Plan, PlanError, Pretrain, Probe};
 use crate::model_file::ModelCard;
+use crate::quantizers::QuantizerConfig;
+use bridle::quantizer::QuantizerValues;
 use bridle_tasks::InputSpec;
+use bridle_values::check;
 
 /// The only grid of tokens (time x mel) that the Swin decoder is made for.
 const SWIN_GRID: [usize; 3] = [64, 8, 1];
 
 /// Fails with the value's name unless the condition holds.
 pub(crate) fn require(holds: bool, key: &str, why: impl FnOnce() -> String) -> Result<(), PlanError> {
-    if holds {
-        Ok(())
-    } else {
-        Err(PlanError::Value {
-            key: key.to_owned(),
-            why: why(),
-        })
-    }
+    Ok(check::require(holds, key, why)?)
 }
 
 impl Plan {
@@ -41,7 +35,7 @@ impl Plan {
             transformer("model.estimator", estimator.dim, estimator.heads)?;
         }
         if let Some(quantizer) = &self.quantizer {
-            quantizer.validate()?;
+            quantizer.check()?;
         }
         self.validate_pretraining()?;
         at_least_one("test.clips", self.test_clips())?;
@@ -200,37 +194,17 @@ impl Pretrain {
 }
 
 impl Birq {
-    pub(crate) fn validate(&self, depth: usize, quantizer: Option<&Quantizer>) -> Result<(), PlanError> {
+    pub(crate) fn validate(&self, depth: usize, quantizer: Option<&QuantizerConfig>) -> Result<(), PlanError> {
         require((1..=depth).contains(&self.layers), "birq.layers", || {
             format!("{} is not between 1 and model.depth, {depth}", self.layers)
         })?;
         positive("birq.tau", self.tau)?;
         not_negative("birq.enhanced", self.enhanced)?;
         not_negative("birq.anchor", self.anchor)?;
-        let levels = quantizer.map_or(1, |quantizer| quantizer.levels);
+        let levels = quantizer.map_or(1, QuantizerValues::codebooks);
         require(levels == 1, "quantizer.levels", || {
             format!("method `birq` has one codebook, not {levels}")
         })
-    }
-}
-
-impl Quantizer {
-    pub(crate) fn validate(&self) -> Result<(), PlanError> {
-        at_least_one("quantizer.levels", self.levels)?;
-        require(self.kind.has_levels() || self.levels == 1, "quantizer.levels", || {
-            format!("{} has one codebook, not {}", self.kind, self.levels)
-        })?;
-        require(self.codes >= 2, "quantizer.codes", || {
-            format!("{} codes tell nothing apart", self.codes)
-        })?;
-        at_least_one("quantizer.code_dim", self.code_dim)?;
-        at_least_one("quantizer.kmeans_iterations", self.kmeans_iterations.unwrap_or(1))?;
-        let soft = self.soft_codes.unwrap_or(1);
-        require((1..=self.codes).contains(&soft), "quantizer.soft_codes", || {
-            format!("{soft} is not between 1 and quantizer.codes, {}", self.codes)
-        })?;
-        share("quantizer.decay", self.decay.unwrap_or(0.0))?;
-        not_negative("quantizer.commitment", self.commitment.unwrap_or(0.0))
     }
 }
 

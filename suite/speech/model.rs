@@ -1,7 +1,6 @@
 //! From the plan's values to the models of speech.
 
 use super::plan::SpeechPlan;
-use crate::model;
 use crate::quantizers::FrameTeacher;
 use bridle::init::Init;
 use bridle::speech::conformer::ConformerConfig;
@@ -31,12 +30,11 @@ pub fn standard<B: Backend>(plan: &SpeechPlan, init: &Init<B>) -> Standardizer<B
 pub fn teacher<B: Ops>(plan: &SpeechPlan, init: &Init<B>) -> Option<FrameTeacher<B>> {
     let depth = plan.model.estimator_depth?;
     let quantizer = plan.quantizer.as_ref()?;
-    let quantizer = model::quantizer_config(quantizer);
     Some(FrameTeacher::new(
         &encoder(plan),
         depth,
         standard(plan, init),
-        &quantizer,
+        quantizer,
         init,
     ))
 }

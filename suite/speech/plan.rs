@@ -1,9 +1,8 @@
 //! Every value of a run on speech, resolved before work starts, as [`crate::plan::Plan`] is for inputs of one shape.
 
 use crate::plan::flat::{self, Flat, PlanReadError};
-use crate::plan::{
-    Birq, Mask, Method, Phase, PhaseKind, PhasePlan, Pretrain, Protocol, Quantizer, choice::choices, hash,
-};
+use crate::plan::{Birq, Mask, Method, Phase, PhaseKind, PhasePlan, Pretrain, Protocol, choice::choices, hash};
+use crate::quantizers::QuantizerConfig;
 use bridle_tasks::SpeechInput;
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +18,7 @@ pub struct SpeechPlan {
     /// How the encoder is judged, in the order given.
     pub protocols: Vec<Protocol>,
     /// What makes the labels; absent where nothing is pretrained.
-    pub quantizer: Option<Quantizer>,
+    pub quantizer: Option<QuantizerConfig>,
     /// What the model sees.
     pub data: SpeechData,
     /// Encoder and estimator.
@@ -110,7 +109,6 @@ choices! {
         /// the leading principal components of the training frames
         Pca = "pca",
     }
-    known: []
 }
 
 /// HuBERT's second iteration: k-means over the features of a layer.
@@ -168,7 +166,6 @@ choices! {
         /// the words of the training transcripts
         Words = "words",
     }
-    known: []
 }
 
 /// From log-probabilities to words.

@@ -228,19 +228,17 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
     }
 
     /// The loss of one batch; None if every text is too long for its sound, which drawing has left out.
-    fn batch_loss(&self, input: &Stacked) -> Option<Tensor<B, 1>> {
-        let data = Utterances::new(self.subject.set, self.subject.plan);
-        let frames = data.frames::<B>(input.clone(), self.subject.device);
+    fn batch_loss(&self, input: Stacked) -> Option<Tensor<B, 1>> {
+        let Subject { set, plan, device, .. } = *self.subject;
+        let text = |&index: &usize| self.symbols.encode(&set.utterances[index].text);
+        let texts: Option<Vec<Vec<usize>>> = input.utterances.iter().map(text).collect();
+        let lengths = input.lengths.clone();
+        let frames = Utterances::new(set, plan).frames::<B>(input, device);
         let hidden = match self.state.step < self.frozen_steps {
             true => Tensor::from_inner(self.model.encoder.valid().encode(&frames.inner())),
             false => self.model.encoder.encode(&frames),
         };
-        let texts: Option<Vec<Vec<usize>>> = input
-            .utterances
-            .iter()
-            .map(|&index| self.symbols.encode(&self.subject.set.utterances[index].text))
-            .collect();
-        ctc_loss_mean(logits(&self.model.head, hidden), &input.lengths, &texts?)
+        ctc_loss_mean(logits(&self.model.head, hidden), &lengths, &texts?)
     }
 
     /// Log-probabilities [T, C] of the test utterances, in order.
@@ -307,7 +305,7 @@ impl<B: TrainBackend> Learner<B> for Training<'_, '_, B> {
     type Input = Stacked;
 
     fn loss(&mut self, batch: Stacked) -> BatchLoss<B> {
-        let loss = self.batch_loss(&batch);
+        let loss = self.batch_loss(batch);
         BatchLoss::new(loss.expect("utterances too short for their transcript are left out"))
     }
 

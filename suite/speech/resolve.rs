@@ -2,8 +2,9 @@
 
 use super::plan::SpeechPlan;
 use crate::plan::flat::{self, flatten, insert, merge, remove};
-use crate::plan::resolve::{FACTS, PlanError, PlanRequest, Pruned, assign, quantizer_values, split_names, unused_by};
+use crate::plan::resolve::{FACTS, PlanError, PlanRequest, Pruned, assign, split_names};
 use crate::plan::{Method, Protocol, QuantizerKind, preset};
+use crate::quantizers::QuantizerConfig;
 use bridle_tasks::SpeechSpec;
 use serde_json::{Value, json};
 
@@ -75,7 +76,7 @@ impl Names {
             }
         }
         let quantizer: QuantizerKind = or(&request.quantizer, method.usual_quantizer()).parse()?;
-        if method.masks_frames() && quantizer.learns() {
+        if method.masks_frames() && quantizer.word() != method.usual_quantizer() {
             return Err(PlanError::LearningLabels { method, quantizer });
         }
         Ok(Self {
@@ -95,7 +96,7 @@ impl Names {
         let own = json!({"kind": "speech", "version": spec.version, "subset": subset, "variant": null});
         merge(&mut tree["data"], own);
         let mut values = self.preset.values("speech", spec.name, self.method.word());
-        values["quantizer"] = quantizer_values(self.quantizer, values["quantizer"].take());
+        values["quantizer"] = QuantizerConfig::section(self.quantizer, values["quantizer"].take());
         merge(&mut tree, values);
         if let Some(lm) = lm {
             insert(&mut tree, FACTS_OF_LM[0], json!(lm.name));
@@ -135,8 +136,8 @@ impl Names {
         if !matches!(self.method, Method::BestRq | Method::Relabel) {
             leave_out(&format!("{method} has labels of its own"), &["refine"]);
         }
-        for (why, unused) in unused_by(self.quantizer) {
-            leave_out(&why, unused);
+        for (value, why) in QuantizerConfig::left_out(self.quantizer) {
+            leave_out(&why, &[&format!("quantizer.{value}")]);
         }
         for (protocol, section) in [(Protocol::LinearProbe, "probe"), (Protocol::Finetune, "finetune")] {
             if !self.protocols.contains(&protocol) {

@@ -4,13 +4,14 @@ use super::plan::{CtcTraining, Decoding, Refine, SpeechPlan};
 use crate::plan::resolve::PlanError;
 use crate::plan::validate::{at_least_one, not_negative, positive, require, share};
 use crate::plan::{Mask, MaskKind, Method, Phase};
+use bridle::quantizer::QuantizerValues;
 
 impl SpeechPlan {
     /// Checks all values.
     pub(super) fn validate(&self) -> Result<(), PlanError> {
         self.validate_model()?;
         if let Some(quantizer) = &self.quantizer {
-            quantizer.validate()?;
+            quantizer.check()?;
         }
         if let Some(mask) = &self.mask {
             validate_mask(mask)?;

@@ -1,7 +1,7 @@
 //! BEST-RQ: masked prediction of random labels of the input. On request the labels follow the data, and a
 //! second book learns from the encoder (arXiv 2606.30671).
 
-use super::masked::{Hidden, Student, frame_labels, student};
+use super::masked::{Hidden, Student, frame_labels, random_labels, student};
 use super::{Method, Part, Phase, Start, refine};
 use crate::data::{TrainingData, valid_rows};
 use crate::plan::method::{JudgedBy, LabelsFrom, MethodInfo, Takes};
@@ -14,7 +14,7 @@ use bridle::optimizer::{Frozen, Trained};
 use bridle_backends::TrainBackend;
 use bridle_baselines::best_rq::best_rq_loss;
 use bridle_baselines::distilled::{DistilledBook, two_books_loss};
-use bridle_baselines::random::RandomQuantizer;
+use bridle_baselines::random::{RandomConfig, RandomQuantizer};
 use burn::module::AutodiffModule;
 use burn::tensor::{Tensor, TensorData};
 
@@ -41,11 +41,14 @@ pub struct BestRq<B: TrainBackend, D: TrainingData> {
 impl<B: TrainBackend, D: TrainingData> Method<B, D> for BestRq<B, D> {
     fn new(start: &Start<'_, B, D>, _phase: usize) -> Result<Self, TrainError> {
         let (context, device) = (start.context, &start.init.device);
-        let values = context.quantizer();
-        let (size, dim) = (values.codes, values.code_dim);
+        let RandomConfig {
+            codebooks,
+            codebook_size: size,
+            code_dim: dim,
+        } = random_labels(context);
         let init = start.init.child("labels");
         let standard = context.data.standard(context.train, &init)?;
-        let mut quantizer = RandomQuantizer::new(standard, values.levels, size, dim, &init);
+        let mut quantizer = RandomQuantizer::new(standard, codebooks, size, dim, &init);
         let refine = context.plan.refine.as_ref();
         if refine.is_some_and(|refine| refine.projection == Projection::Pca) {
             refine::project_by_components(&mut quantizer, context.data, context.train, device)?;
@@ -53,7 +56,7 @@ impl<B: TrainBackend, D: TrainingData> Method<B, D> for BestRq<B, D> {
         let distilled = refine.and_then(|refine| refine.distilled_codes);
         let second = distilled.map(|codes| DistilledBook::new(codes, dim, &init.child("distilled")));
         Ok(Self {
-            student: student(start, values.levels * size + distilled.unwrap_or(0)),
+            student: student(start, codebooks * size + distilled.unwrap_or(0)),
             quantizer: Frozen(quantizer),
             second: second.map(|second| Trained::new(second, start.adamw())),
             device: device.clone(),

@@ -1,6 +1,6 @@
 //! BiRQ: BEST-RQ's labels, and labels that the encoder's own layers make of the input.
 
-use super::masked::{Hidden, Student, frame_labels, student};
+use super::masked::{Hidden, Student, frame_labels, random_labels, student};
 use super::{Method, Part, Phase, Start};
 use crate::data::TrainingData;
 use crate::plan::PhaseKind;
@@ -11,6 +11,7 @@ use crate::train::steps::BatchLoss;
 use bridle::layered::layer_features;
 use bridle_backends::TrainBackend;
 use bridle_baselines::birq::{BirqConfig, BirqLabels, birq_loss};
+use bridle_baselines::random::RandomConfig;
 use bridle_seed::Seed;
 use burn::module::AutodiffModule;
 use burn::tensor::backend::Backend;
@@ -38,13 +39,17 @@ pub struct Birq<B: TrainBackend, D: TrainingData> {
 impl<B: TrainBackend, D: TrainingData> Method<B, D> for Birq<B, D> {
     fn new(start: &Start<'_, B, D>, _phase: usize) -> Result<Self, TrainError> {
         let (context, plan) = (start.context, start.context.plan);
-        let quantizer = context.quantizer();
+        let RandomConfig {
+            codebooks,
+            codebook_size,
+            code_dim,
+        } = random_labels(context);
         let values = plan.birq.as_ref().expect("a plan of BiRQ has its values");
         let init = start.init.child("labels");
         let standard = context.data.standard(context.train, &init)?;
         Ok(Self {
-            student: student(start, quantizer.levels * quantizer.codes),
-            labels: BirqLabels::new(standard, plan.model.dim(), quantizer.codes, quantizer.code_dim, &init),
+            student: student(start, codebooks * codebook_size),
+            labels: BirqLabels::new(standard, plan.model.dim(), codebook_size, code_dim, &init),
             config: BirqConfig {
                 layers: values.layers,
                 tau: values.tau,

@@ -157,9 +157,8 @@ impl<'d, B: TrainBackend> Method<B, Fixed<'d>> for Bridle<B> {
             let x = data.inputs(data.read(phase.first.clone())?, &self.device);
             tokenizer.codes(x, source, &mut picks);
         }
-        let values = &self.config.quantizer;
-        let sizes = vec![values.codebook_size(); values.codebooks()];
-        let labels = Labels::collect(&phase.label_request(), &sizes, |batch| {
+        let [codebooks, size] = tokenizer.quantizer.sizes();
+        let labels = Labels::collect(&phase.label_request(), &vec![size; codebooks], |batch| {
             let codes = tokenizer.codes(data.inputs(batch, &self.device), source, &mut picks);
             let [samples, tokens, levels] = codes.dims();
             codes.reshape([samples * tokens, levels])

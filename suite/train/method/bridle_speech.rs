@@ -6,7 +6,6 @@ use super::bridle::{HasBridle, fresh_quantizer, mode, take_codebooks, tokenizer_
 use super::masked::{Student, frame_labels, kept_labels_loss, student};
 use super::{Method, Part, Phase, Start};
 use crate::data::{TrainingData as _, UtteranceBatch, Utterances, valid_rows};
-use crate::model::quantizer_config;
 use crate::plan::PhaseKind;
 use crate::quantizers::{AnyQuantizer, FrameTeacher, QuantizerConfig};
 use crate::train::TrainError;
@@ -42,7 +41,7 @@ pub struct BridleSpeech<'d, B: TrainBackend> {
 impl<'d, B: TrainBackend> Method<B, Utterances<'d>> for BridleSpeech<'d, B> {
     fn new(start: &Start<'_, B, Utterances<'d>>, _phase: usize) -> Result<Self, TrainError> {
         let (context, init) = (start.context, start.init.child("teacher"));
-        let values = quantizer_config(context.quantizer());
+        let values = context.quantizer().clone();
         let depth = context.plan.conformer().estimator_depth;
         let depth = depth.expect("a plan of BRIDLE has an estimator");
         let standard = context.data.standard(context.train, &init)?;

@@ -16,6 +16,7 @@ use bridle::optimizer::Trained;
 use bridle::standardizer::Standardizer;
 use bridle_backends::{Ops, TrainBackend};
 use bridle_baselines::best_rq::MaskedModel;
+use bridle_baselines::random::RandomConfig;
 use bridle_seed::Seed;
 use bridle_tasks::DataError;
 use burn::tensor::backend::Backend;
@@ -43,6 +44,12 @@ pub fn model<B: TrainBackend, D: TrainingData>(
 ) -> MaskedModel<B, D::Encoder<B>> {
     let encoder = context.data.encoder(&init.child("encoder"));
     MaskedModel::new(encoder, context.plan.model.dim(), logits, init)
+}
+
+/// The values of the books that label frames. Panics if the plan has another quantizer, which it refuses.
+pub fn random_labels<D>(context: &Context<'_, D>) -> RandomConfig {
+    let values = RandomConfig::try_from(context.quantizer());
+    values.expect("a method that hides frames labels them by random codes")
 }
 
 /// One batch, with noise in place of the hidden frames.

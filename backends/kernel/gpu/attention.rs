@@ -1,37 +1,38 @@
-//! Self-attention that never stores the matrix of scores, nor its gradient (Dao et al., FlashAttention, arXiv 2205.14135;
-//! FlashAttention-2, arXiv 2307.08691): a cube holds a tile of queries (or of keys) and goes over the tiles of the other side.
+//! Self-attention that never stores the matrix of scores or its gradient (Dao et al.,
+//! FlashAttention, arXiv 2205.14135; FlashAttention-2, arXiv 2307.08691): a cube holds a tile of
+//! queries (or of keys) and iterates over the tiles of the other side.
 //!
-//! Fused queries, keys and values are read where they lie, [B, T, 3D], and results written so, [B, T, D] or [B, T, 3D]: there
-//! is no permuted copy of either. E is the type of the products' operands; sums, exponentials and norms are f32.
+//! Kernels read fused queries, keys and values, [B, T, 3D], and write results, [B, T, D] or [B, T,
+//! 3D], without a permuted copy. E is the type of the operands of products; all else is f32.
 
-use super::tile::{FRAGMENT, Form, PLANE, UNITS, area, on_tensor_cores, product, room, stride, sync_rows};
+use super::tile::{FRAGMENT, PLANE, ProductForm, UNITS, allocate, area, on_tensor_cores, product, stride, sync_rows};
 use burn_cubecl::cubecl;
 use cubecl::ir::{ElemType, FloatKind, StorageType};
 use cubecl::prelude::*;
 
-/// Stands for minus infinity: exp of it is 0, and it survives a subtraction.
+/// Instead of minus infinity: its exp is 0, and differences stay finite.
 const LOWEST: f32 = -1e30;
 
-/// Bytes of a sum.
+/// Bytes of an f32.
 const F32: usize = size_of::<f32>();
 
-/// What is known of an attention when its kernels are compiled.
+/// Tiles of an attention, known when its kernels are compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Sizes {
+pub(super) struct AttentionTiles {
     /// Rows of the tile that a cube holds.
     pub rows: usize,
     /// Rows of the tiles of the other side.
     pub others: usize,
     /// Elements of a head, D / H.
     pub head: usize,
-    /// The same, filled with zeros to a multiple of a fragment.
+    /// The same, padded with zeros to a multiple of a fragment.
     pub padded: usize,
     /// Bytes of an operand.
     pub bytes: usize,
 }
 
-impl Sizes {
-    /// Units of a cube: where tensor cores multiply, a plane for each 16 rows.
+impl AttentionTiles {
+    /// Units of a cube: if tensor cores multiply, a plane for each 16 rows.
     pub const fn units(self) -> usize {
         if on_tensor_cores(self.bytes) {
             self.rows / FRAGMENT * PLANE
@@ -40,37 +41,37 @@ impl Sizes {
         }
     }
 
-    /// Units that share a row of the tile; each takes every so-many-th element of it.
+    /// Units that share a row of the tile, each with every n-th element.
     const fn sharers(self) -> usize {
         self.units() / self.rows
     }
 
-    /// Rows held by rows of the other side, over the elements of a head.
-    const fn scores(self) -> Form {
-        Form {
+    /// Rows of the tile by rows of the other side, summed over the elements of a head.
+    const fn scores(self) -> ProductForm {
+        ProductForm {
             m: self.rows,
             n: self.others,
             k: self.padded,
-            turned: true,
+            transposed: true,
             add: false,
             bytes: self.bytes,
         }
     }
 
-    /// What such weights make of the other side's rows, added to one row for each that is held.
-    const fn mixed(self) -> Form {
-        Form {
+    /// Such weights times the other side's rows, added to a row for each of the tile.
+    const fn mixed(self) -> ProductForm {
+        ProductForm {
             m: self.rows,
             n: self.padded,
             k: self.others,
-            turned: false,
+            transposed: false,
             add: true,
             bytes: self.bytes,
         }
     }
 }
 
-/// Which kernel tiles are to fit.
+/// The kernel for which tiles are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pass {
     /// Results, or what the backward pass needs of them.
@@ -81,8 +82,9 @@ pub(super) enum Pass {
     Keys,
 }
 
-/// The largest tiles of which two cubes find room in `shared` bytes, or one; None if even the smallest are too large.
-pub(super) fn sizes(head: usize, bytes: usize, shared: usize, pass: Pass) -> Option<Sizes> {
+/// The largest tiles with which two cubes fit into `shared` bytes, or else one; None if not even
+/// the smallest fit.
+pub(super) fn tiles(head: usize, bytes: usize, shared: usize, pass: Pass) -> Option<AttentionTiles> {
     let padded = head.next_multiple_of(FRAGMENT);
     let needed = |[rows, others]: [usize; 2]| {
         let tall = |rows: usize, bytes: usize| bytes * area(rows, padded, bytes);
@@ -102,7 +104,7 @@ pub(super) fn sizes(head: usize, bytes: usize, shared: usize, pass: Pass) -> Opt
     };
     let fits = |limit: usize| choices.iter().find(|&&tiles| needed(tiles) <= limit);
     let &[rows, others] = fits(shared / 2).or_else(|| fits(shared))?;
-    Some(Sizes {
+    Some(AttentionTiles {
         rows,
         others,
         head,
@@ -111,7 +113,7 @@ pub(super) fn sizes(head: usize, bytes: usize, shared: usize, pass: Pass) -> Opt
     })
 }
 
-/// The number type of operands of so many bytes.
+/// The number type of operands of `bytes`.
 pub(super) fn operand(bytes: usize) -> StorageType {
     ElemType::Float(if on_tensor_cores(bytes) {
         FloatKind::BF16
@@ -121,16 +123,16 @@ pub(super) fn operand(bytes: usize) -> StorageType {
     .into()
 }
 
-/// What a cube works on: cubes are (tiles, heads, batch). Places are those of elements, of a head's first token.
+/// Where a cube works: cubes are (tiles, heads, batch). Offsets are those of a head's first token.
 #[derive(CubeType)]
-struct Place {
+struct CubeOffsets {
     /// Tokens T.
     tokens: usize,
     /// Width D.
     width: usize,
     /// The first token of the tile.
     first: usize,
-    /// In queries, [B, T, 3D]; keys are D on, values 2D.
+    /// In queries, [B, T, 3D]; keys follow D later, values 2D.
     of_qkv: usize,
     /// In results and their gradients, [B, T, D].
     of_result: usize,
@@ -141,12 +143,12 @@ struct Place {
 }
 
 #[cube]
-fn place(tokens: u32, heads: u32, #[comptime] sizes: Sizes) -> Place {
+fn offsets(tokens: u32, heads: u32, #[comptime] sizes: AttentionTiles) -> CubeOffsets {
     let (tokens, heads) = (tokens as usize, heads as usize);
     let (item, head) = (CUBE_POS_Z as usize, CUBE_POS_Y as usize);
     let width = heads * sizes.head;
     let of_logs = (item * heads + head) * tokens;
-    Place {
+    CubeOffsets {
         tokens,
         width,
         first: CUBE_POS_X as usize * sizes.rows,
@@ -157,7 +159,8 @@ fn place(tokens: u32, heads: u32, #[comptime] sizes: Sizes) -> Place {
     }
 }
 
-/// Rows `first..` of one head, times `factor`, with zeros beyond the last token and beyond the head's elements.
+/// Loads rows `first..` of one head, times `factor`; zeros after the last token and after the
+/// head's elements.
 #[cube]
 fn load<E: Float>(
     from: &Array<f32>,
@@ -168,7 +171,7 @@ fn load<E: Float>(
     tokens: usize,
     factor: f32,
     #[comptime] rows: usize,
-    #[comptime] sizes: Sizes,
+    #[comptime] sizes: AttentionTiles,
 ) {
     for turn in 0..comptime!((rows * sizes.padded).div_ceil(sizes.units())) {
         let index = turn * comptime!(sizes.units()) + UNIT_POS as usize;
@@ -183,7 +186,7 @@ fn load<E: Float>(
     }
 }
 
-/// Writes the rows held that are tokens, times `factor`.
+/// Writes the rows of the tile that are tokens, times `factor`.
 #[cube]
 fn save(
     from: &SharedMemory<f32>,
@@ -193,7 +196,7 @@ fn save(
     first: usize,
     tokens: usize,
     factor: f32,
-    #[comptime] sizes: Sizes,
+    #[comptime] sizes: AttentionTiles,
 ) {
     for turn in 0..comptime!((sizes.rows * sizes.padded).div_ceil(sizes.units())) {
         let index = turn * comptime!(sizes.units()) + UNIT_POS as usize;
@@ -205,10 +208,10 @@ fn save(
     }
 }
 
-/// A tile of zeros for each row held.
+/// A tile of zeros, a row for each of the tile.
 #[cube]
-fn zeros(#[comptime] sizes: Sizes) -> SharedMemory<f32> {
-    let mut sums = room::<f32>(sizes.rows, sizes.padded, F32);
+fn zeros(#[comptime] sizes: AttentionTiles) -> SharedMemory<f32> {
+    let mut sums = allocate::<f32>(sizes.rows, sizes.padded, F32);
     let length = comptime!(area(sizes.rows, sizes.padded, F32));
     for turn in 0..comptime!(length.div_ceil(sizes.units())) {
         let index = turn * comptime!(sizes.units()) + UNIT_POS as usize;
@@ -221,8 +224,9 @@ fn zeros(#[comptime] sizes: Sizes) -> SharedMemory<f32> {
 
 /// Attention of one tile of queries: cubes (tiles, heads, batch).
 ///
-/// Forward, `out` [B, T, D] is the result. Backward, `out` [2, B, H, T] is, for each query, the logarithm of the sum of its
-/// exponentials, and the inner product of its result with `grad` [B, T, D]: what [`grade`] needs.
+/// Forward, `out` [B, T, D] is the result. Backward, `out` [2, B, H, T] is what [`gradients`]
+/// needs: for each query the logarithm of the sum of its exponentials, and the inner product of its
+/// result with `grad` [B, T, D].
 #[cube(launch_unchecked)]
 pub(super) fn attend<E: Float>(
     qkv: &Array<f32>,
@@ -232,17 +236,17 @@ pub(super) fn attend<E: Float>(
     heads: u32,
     factor: f32,
     #[comptime] backward: bool,
-    #[comptime] sizes: Sizes,
+    #[comptime] sizes: AttentionTiles,
     #[define(E)] _operand: StorageType,
 ) {
-    let place = place(tokens, heads, sizes);
-    let (tokens, width, first, base) = (place.tokens, place.width, place.first, place.of_qkv);
+    let offsets = offsets(tokens, heads, sizes);
+    let (tokens, width, first, base) = (offsets.tokens, offsets.width, offsets.first, offsets.of_qkv);
 
-    let mut q = room::<E>(sizes.rows, sizes.padded, sizes.bytes);
-    let mut k = room::<E>(sizes.others, sizes.padded, sizes.bytes);
-    let mut v = room::<E>(sizes.others, sizes.padded, sizes.bytes);
-    let mut weights = room::<E>(sizes.rows, sizes.others, sizes.bytes);
-    let mut scores = room::<f32>(sizes.rows, sizes.others, F32);
+    let mut q = allocate::<E>(sizes.rows, sizes.padded, sizes.bytes);
+    let mut k = allocate::<E>(sizes.others, sizes.padded, sizes.bytes);
+    let mut v = allocate::<E>(sizes.others, sizes.padded, sizes.bytes);
+    let mut weights = allocate::<E>(sizes.rows, sizes.others, sizes.bytes);
+    let mut scores = allocate::<f32>(sizes.rows, sizes.others, F32);
     let mut mixed = zeros(sizes);
     let mut largest = SharedMemory::<f32>::new(comptime!(sizes.units()));
     let mut sums = SharedMemory::<f32>::new(comptime!(sizes.units()));
@@ -255,12 +259,12 @@ pub(super) fn attend<E: Float>(
     let of_mixed = row * comptime!(stride(sizes.padded, F32));
 
     load::<E>(qkv, &mut q, base, 3 * width, first, tokens, factor, sizes.rows, sizes);
-    let mut top = f32::new(LOWEST); // of the row so far: the largest score
-    let mut total = 0.0f32; // and the sum of exponentials of scores less it
+    let mut top = f32::new(LOWEST); // the row's largest score so far
+    let mut total = 0.0f32; // and the sum of exp(score - top)
 
     for turn in 0..1 + (tokens - 1) / sizes.others {
         let start = turn * sizes.others;
-        sync_cube(); // nobody reads the keys and values of before
+        sync_cube(); // the previous keys and values have been read
         load::<E>(
             qkv,
             &mut k,
@@ -333,7 +337,7 @@ pub(super) fn attend<E: Float>(
     if comptime!(backward) {
         let mut inner = 0.0f32;
         if first + row < tokens {
-            let at = place.of_result + (first + row) * width;
+            let at = offsets.of_result + (first + row) * width;
             for step in 0..comptime!(sizes.padded / sharers) {
                 let column = step * sharers + share;
                 if column < sizes.head {
@@ -349,13 +353,13 @@ pub(super) fn attend<E: Float>(
             for sharer in 0..sharers {
                 all += sums[row * sharers + sharer];
             }
-            out[place.of_logs + first + row] = top + total.ln();
-            out[place.of_inners + first + row] = all;
+            out[offsets.of_logs + first + row] = top + total.ln();
+            out[offsets.of_inners + first + row] = all;
         }
     } else {
         largest[unit] = 1.0f32 / total;
         sync_cube();
-        let at = place.of_result;
+        let at = offsets.of_result;
         for turn in 0..comptime!((sizes.rows * sizes.padded).div_ceil(sizes.units())) {
             let index = turn * comptime!(sizes.units()) + unit;
             let (row, column) = (index / sizes.padded, index % sizes.padded);
@@ -367,13 +371,15 @@ pub(super) fn attend<E: Float>(
     }
 }
 
-/// Gradients, in `out` [B, T, 3D], of one tile of queries, or of one of keys and values: cubes (tiles, heads, batch). `state`
-/// [2, B, H, T] is what [`attend`] left, `grad` [B, T, D] the result's gradient.
+/// Gradients, in `out` [B, T, 3D], of one tile of queries, or of one of keys and values: cubes
+/// (tiles, heads, batch). `state` [2, B, H, T] comes from [`attend`], `grad` [B, T, D] is the
+/// gradient of the result.
 ///
-/// Of a tile of queries q with gradients g, for all keys k and values v: weights W = exp(q kᵀ - logarithm), gradients of scores
-/// S = W (g vᵀ - inner product), and S k. Of a tile of k and v, for all q and g, the same turned: Wᵀ g and Sᵀ q.
+/// For a tile of queries q with gradients g and all keys k and values v: weights W = exp(q kᵀ -
+/// logarithm), gradients of scores S = W (g vᵀ - inner product), and S k. For a tile of k and v and
+/// all q and g the transposes: Wᵀ g and Sᵀ q.
 #[cube(launch_unchecked)]
-pub(super) fn grade<E: Float>(
+pub(super) fn gradients<E: Float>(
     qkv: &Array<f32>,
     grad: &Array<f32>,
     state: &Array<f32>,
@@ -382,22 +388,22 @@ pub(super) fn grade<E: Float>(
     heads: u32,
     factor: f32,
     #[comptime] keys: bool,
-    #[comptime] sizes: Sizes,
+    #[comptime] sizes: AttentionTiles,
     #[define(E)] _operand: StorageType,
 ) {
-    let place = place(tokens, heads, sizes);
-    let (tokens, width, first, base) = (place.tokens, place.width, place.first, place.of_qkv);
-    let (of_grad, logs, inners) = (place.of_result, place.of_logs, place.of_inners);
+    let offsets = offsets(tokens, heads, sizes);
+    let (tokens, width, first, base) = (offsets.tokens, offsets.width, offsets.first, offsets.of_qkv);
+    let (of_grad, logs, inners) = (offsets.of_result, offsets.of_logs, offsets.of_inners);
 
     // q and g of a tile of queries, or its k and v
-    let mut one = room::<E>(sizes.rows, sizes.padded, sizes.bytes);
-    let mut two = room::<E>(sizes.rows, sizes.padded, sizes.bytes);
+    let mut one = allocate::<E>(sizes.rows, sizes.padded, sizes.bytes);
+    let mut two = allocate::<E>(sizes.rows, sizes.padded, sizes.bytes);
     // and those of the other side
-    let mut other_one = room::<E>(sizes.others, sizes.padded, sizes.bytes);
-    let mut other_two = room::<E>(sizes.others, sizes.padded, sizes.bytes);
-    let mut operand = room::<E>(sizes.rows, sizes.others, sizes.bytes);
-    let mut scores = room::<f32>(sizes.rows, sizes.others, F32);
-    let mut grads = room::<f32>(sizes.rows, sizes.others, F32);
+    let mut other_one = allocate::<E>(sizes.others, sizes.padded, sizes.bytes);
+    let mut other_two = allocate::<E>(sizes.others, sizes.padded, sizes.bytes);
+    let mut operand = allocate::<E>(sizes.rows, sizes.others, sizes.bytes);
+    let mut scores = allocate::<f32>(sizes.rows, sizes.others, F32);
+    let mut grads = allocate::<f32>(sizes.rows, sizes.others, F32);
     let mut of_one = zeros(sizes);
     let mut of_two = if comptime!(keys) {
         zeros(sizes)
@@ -440,7 +446,7 @@ pub(super) fn grade<E: Float>(
 
     for turn in 0..1 + (tokens - 1) / sizes.others {
         let start = turn * sizes.others;
-        sync_cube(); // nobody reads the other side's rows of before
+        sync_cube(); // the other side's previous rows have been read
         if comptime!(keys) {
             load::<E>(
                 qkv,

@@ -1,10 +1,11 @@
-//! Loops over f32 slices that compilers turn into vector code, compiled three times: for AVX-512, for AVX2 with fused
-//! multiply-add, and for any processor.
+//! Loops over f32 slices that the compiler vectorizes, compiled three times: for AVX-512, for AVX2
+//! with fused multiply-add, and for any processor.
 //!
-//! Every sum runs over fixed lanes, so a processor always gives the same bits, and AVX-512 those of AVX2.
+//! Every sum runs over fixed lanes, so a processor always computes the same bits, and AVX-512 and
+//! AVX2 compute equal ones.
 
-/// Defines a function that runs its body compiled for the widest vectors that the processor has; `FMA` tells the body whether
-/// it multiplies and adds in one.
+/// Defines a function that runs its body compiled for the widest vectors of the processor. `FMA`
+/// tells the body whether multiply-add is fused.
 macro_rules! wide {
     ($(#[$meta:meta])* fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block) => {
         $(#[$meta])*
@@ -19,15 +20,15 @@ macro_rules! wide {
                 fn avx512($($argument: $type),*) $(-> $result)? {
                     body::<true>($($argument),*)
                 }
-                if $crate::kernel::lanes::has_avx512() {
-                    // SAFETY: the processor has just been found to have all of them
+                if $crate::kernel::cpu::simd::has_avx512() {
+                    // SAFETY: the processor has all of them
                     return unsafe { avx512($($argument),*) };
                 }
                 #[target_feature(enable = "avx2,fma")]
                 fn avx2($($argument: $type),*) $(-> $result)? {
                     body::<true>($($argument),*)
                 }
-                // SAFETY: the processor has just been found to have both
+                // SAFETY: the processor has both
                 return unsafe { avx2($($argument),*) };
             }
             body::<false>($($argument),*)
@@ -36,7 +37,7 @@ macro_rules! wide {
 }
 pub(super) use wide;
 
-/// AVX-512 as every processor that has 512-bit vectors of bytes and words has it.
+/// AVX-512 with vectors of bytes and words.
 #[cfg(target_arch = "x86_64")]
 pub(super) fn has_avx512() -> bool {
     is_x86_feature_detected!("avx512f")
@@ -47,22 +48,22 @@ pub(super) fn has_avx512() -> bool {
 
 const LANES: usize = 16;
 
-/// Candidates for the largest that are followed side by side.
+/// Candidates for the largest value that are tracked in parallel.
 const TOPS: usize = 32;
 
-/// a * b + c, rounded once where the processor can.
+/// a * b + c, rounded once if the processor can.
 #[inline(always)]
 fn fused<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FMA { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// e^x within 2 units in the last place; below -87 as at -87, above 88 as at 88. NaN stays NaN.
+/// e^x within 2 units in the last place, x clamped to [-87, 88]. NaN stays NaN.
 ///
 /// The polynomial is that of Cephes' `expf` (S. Moshier).
 #[inline(always)]
 #[allow(clippy::excessive_precision)] // digits as published
 fn exp<const FMA: bool>(x: f32) -> f32 {
-    /// 1.5 * 2^23: adding it rounds to a whole number, which is then in the low bits.
+    /// 1.5 * 2^23: adding it rounds to an integer, which is then in the low bits.
     const ROUNDER: f32 = 12_582_912.0;
     let x = if x < -87.0 { -87.0 } else { x };
     let x = if x > 88.0 { 88.0 } else { x };
@@ -81,7 +82,8 @@ fn exp<const FMA: bool>(x: f32) -> f32 {
 
 /// The normal distribution function, (1 + erf(x / sqrt 2)) / 2, within 3e-7.
 ///
-/// erf is an odd rational function of its argument, cut off at 4, with the coefficients of Eigen's `erf` for floats.
+/// erf is an odd rational function of its argument clamped to [-4, 4], with the coefficients of
+/// Eigen's `erf` for floats.
 #[inline(always)]
 #[allow(clippy::excessive_precision)] // digits as published
 fn normal_cdf<const FMA: bool>(x: f32) -> f32 {
@@ -104,7 +106,7 @@ fn normal_cdf<const FMA: bool>(x: f32) -> f32 {
     fused::<FMA>(0.5 * z, p / q, 0.5)
 }
 
-/// The sum of `value` over slices of one length.
+/// The sum of `value` over slices of equal length.
 #[inline(always)]
 fn sum_lanes<const N: usize>(rows: [&[f32]; N], value: impl Fn([f32; N]) -> f32) -> f32 {
     let length = rows[0].len();
@@ -122,7 +124,6 @@ fn sum_lanes<const N: usize>(rows: [&[f32]; N], value: impl Fn([f32; N]) -> f32)
     lanes.iter().sum::<f32>() + rest
 }
 
-/// The largest of a row.
 #[inline(always)]
 fn largest(row: &[f32]) -> f32 {
     let mut tops = [f32::NEG_INFINITY; LANES];
@@ -138,7 +139,7 @@ fn largest(row: &[f32]) -> f32 {
 }
 
 wide! {
-    /// Softmax of every `columns` values of `scores`, in place.
+    /// Softmax of each row of `columns` values, in place.
     fn softmax_rows(scores: &mut [f32], columns: usize) {
         for row in scores.chunks_exact_mut(columns) {
             let top = largest(row);
@@ -154,7 +155,7 @@ wide! {
 }
 
 wide! {
-    /// Turns the gradient of softmax's result into that of its scores times `factor`, in place.
+    /// Replaces the gradient of softmax's result by that of its scores times `factor`.
     fn softmax_rows_backward(grad: &mut [f32], mix: &[f32], columns: usize, factor: f32) {
         for (grad, mix) in grad.chunks_exact_mut(columns).zip(mix.chunks_exact(columns)) {
             let mix = &mix[..grad.len()];
@@ -167,7 +168,7 @@ wide! {
 }
 
 wide! {
-    /// Of each row of `columns` logits the cross-entropy against its code.
+    /// Cross-entropy of each row of `columns` logits against its code.
     fn cross_entropy_rows(losses: &mut [f32], logits: &[f32], codes: &[i64], columns: usize) {
         for ((loss, row), &code) in losses.iter_mut().zip(logits.chunks_exact(columns)).zip(codes) {
             let top = largest(row);
@@ -178,7 +179,7 @@ wide! {
 }
 
 wide! {
-    /// Gradients of such cross-entropies, times `factor`.
+    /// Gradients of [`cross_entropy_rows`], times `factor`.
     fn cross_entropy_rows_backward(out: &mut [f32], logits: &[f32], codes: &[i64], columns: usize, factor: f32) {
         let rows = out.chunks_exact_mut(columns).zip(logits.chunks_exact(columns));
         for ((out, row), &code) in rows.zip(codes) {
@@ -195,7 +196,7 @@ wide! {
     }
 }
 
-/// Mean, and one over the root of the variance plus `epsilon`.
+/// Mean, and 1 / sqrt(variance + `epsilon`).
 #[inline(always)]
 fn moments(row: &[f32], epsilon: f32) -> (f32, f32) {
     let count = row.len() as f32;
@@ -205,7 +206,7 @@ fn moments(row: &[f32], epsilon: f32) -> (f32, f32) {
 }
 
 wide! {
-    /// Layer normalisation of every row of `rows` into `out`, with a scale and a shift of a row's length.
+    /// Layer normalization of each of `rows` into `out`, with scale and shift of a row's length.
     fn norm_rows(out: &mut [f32], rows: &[f32], scale: &[f32], shift: &[f32], epsilon: f32) {
         let columns = scale.len();
         for (out, row) in out.chunks_exact_mut(columns).zip(rows.chunks_exact(columns)) {
@@ -218,7 +219,7 @@ wide! {
 }
 
 wide! {
-    /// Gradients of layer normalisation: `out` of the rows; `scale_grad` and `shift_grad` gain those of these rows.
+    /// Gradients of [`norm_rows`]: of the rows into `out`, of scale and shift added to theirs.
     fn norm_rows_backward(
         out: &mut [f32],
         scale_grad: &mut [f32],
@@ -250,7 +251,7 @@ wide! {
 }
 
 wide! {
-    /// Adds `bias` to every row of `hidden` and puts the exact GELU of that into `activated`.
+    /// Adds `bias` to each row of `hidden` and stores its exact GELU in `activated`.
     fn bias_gelu(activated: &mut [f32], hidden: &mut [f32], bias: &[f32]) {
         let rows = hidden.chunks_exact_mut(bias.len());
         for (activated, hidden) in activated.chunks_exact_mut(bias.len()).zip(rows) {
@@ -263,7 +264,7 @@ wide! {
 }
 
 wide! {
-    /// Adds `bias` to every row of `hidden` and takes the exact GELU in place.
+    /// Adds `bias` to each row of `hidden` and applies the exact GELU in place.
     fn bias_gelu_in_place(hidden: &mut [f32], bias: &[f32]) {
         for hidden in hidden.chunks_exact_mut(bias.len()) {
             for (hidden, bias) in hidden.iter_mut().zip(bias) {
@@ -275,7 +276,8 @@ wide! {
 }
 
 wide! {
-    /// Puts the exact GELU of `hidden` into `activated` and turns the gradient of that into `hidden`'s, in place.
+    /// Stores the exact GELU of `hidden` in `activated` and replaces the gradient of that by
+    /// `hidden`'s.
     fn gelu_backward(activated: &mut [f32], grad: &mut [f32], hidden: &[f32]) {
         /// 1 / sqrt(2 pi).
         const DENSITY: f32 = 0.398_942_3;
@@ -289,7 +291,7 @@ wide! {
 }
 
 wide! {
-    /// Adds every row of `rows` to `sums`.
+    /// Adds each of `rows` to `sums`.
     fn add_rows(sums: &mut [f32], rows: &[f32]) {
         for row in rows.chunks_exact(sums.len()) {
             for (sum, value) in sums.iter_mut().zip(row) {
@@ -300,7 +302,8 @@ wide! {
 }
 
 wide! {
-    /// One AdamW update in place; `factors` are beta1, 1 - beta1, beta2, 1 - beta2, epsilon, keep, rate, root.
+    /// One AdamW update in place; `factors` are beta1, 1 - beta1, beta2, 1 - beta2, epsilon, keep,
+    /// rate, root.
     fn adamw(weights: &mut [f32], first: &mut [f32], second: &mut [f32], grad: &[f32], factors: [f32; 8]) {
         let [beta1, rest1, beta2, rest2, epsilon, keep, rate, root] = factors;
         for (((weight, first), second), grad) in weights.iter_mut().zip(first).zip(second).zip(grad) {
@@ -312,15 +315,14 @@ wide! {
 }
 
 wide! {
-    /// The sum of squares.
     fn square_sum(row: &[f32]) -> f32 {
         sum_lanes([row], |[value]| value * value)
     }
 }
 
 wide! {
-    /// For every `columns` values of `scores` the place of the largest, the first if there are several.
-    fn first_of_the_largest(places: &mut [i64], scores: &[f32], columns: usize) {
+    /// The index of the largest of each `columns` values of `scores`, the first on ties.
+    fn first_largest(places: &mut [i64], scores: &[f32], columns: usize) {
         for (place, row) in places.iter_mut().zip(scores.chunks_exact(columns)) {
             let (mut tops, mut at) = ([f32::NEG_INFINITY; TOPS], [0_u32; TOPS]);
             let (blocks, rest) = row.as_chunks::<TOPS>();
@@ -342,7 +344,7 @@ wide! {
                     (best, found) = (value, blocks.len() * TOPS + offset);
                 }
             }
-            // all that is no number is the first
+            // 0 if all are NaN
             *place = if found < columns { found as i64 } else { 0 };
         }
     }

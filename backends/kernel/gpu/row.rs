@@ -1,4 +1,4 @@
-//! Sums and maxima over rows of a matrix, 8 rows to a cube and 32 units to a row.
+//! Sums and maxima over rows of a matrix: 8 rows to a cube, 32 units to a row.
 
 use super::tile::UNITS;
 use burn_cubecl::cubecl;
@@ -6,16 +6,16 @@ use cubecl::prelude::*;
 
 /// Rows of a cube at a time.
 pub(super) const ROWS: usize = 8;
-/// Units of a row; each takes every 32nd element of it.
+/// Units of a row; each takes every 32nd element.
 pub(super) const SHARERS: usize = UNITS / ROWS;
 
-/// Where the units of a row leave what they hold for each other.
+/// Shared memory for one value of each unit.
 #[cube]
 pub(super) fn parts() -> SharedMemory<f32> {
     SharedMemory::<f32>::new(UNITS)
 }
 
-/// The sum over a row of what each of its units holds. The cube is synchronized before and after.
+/// The sum of the values of a row's units. Synchronizes the cube.
 #[cube]
 pub(super) fn sum(value: f32, parts: &mut SharedMemory<f32>) -> f32 {
     sync_cube();
@@ -30,7 +30,7 @@ pub(super) fn sum(value: f32, parts: &mut SharedMemory<f32>) -> f32 {
     sum
 }
 
-/// The largest of what the units of a row hold. The cube is synchronized before and after.
+/// The largest of the values of a row's units. Synchronizes the cube.
 #[cube]
 pub(super) fn largest(value: f32, parts: &mut SharedMemory<f32>) -> f32 {
     sync_cube();

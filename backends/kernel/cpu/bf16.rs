@@ -1,21 +1,20 @@
-//! Matrix products of bf16 numbers with sums in f32, in the calling thread. Operands are rounded and packed in pairs along
-//! the inner width, as the dot products of AVX-512 BF16 take them; other processors compute the same in f32, more slowly.
+//! Matrix products of bf16 numbers with sums in f32, in the calling thread.
+//!
+//! Operands are rounded and packed in pairs along the inner dimension, as the dot products of
+//! AVX-512 BF16 take them. Other processors compute the same in f32, more slowly.
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod tile;
 
-use super::super::lanes::wide;
-use super::super::team::Team;
-use super::{Lines, Matrix};
+use super::matrix::{Contiguous, Matrix};
+use super::simd::wide;
+use super::threads::Threads;
+use tile::{PANEL, Tile, VECTOR, any_tile};
 
-/// Columns of one vector.
-const VECTOR: usize = 16;
-
-/// Columns of one panel of a right side; the last panel may have fewer vectors.
-const PANEL: usize = 4 * VECTOR;
-
-/// A left side: inner places 2p and 2p + 1 of row i at `i * row_stride + p * pair_stride`, the first in the low half.
-struct Left {
+/// A left operand: elements 2p and 2p + 1 of row i are at `i * row_stride + p * pair_stride`, the
+/// first in the low half.
+struct PackedLeft {
     pairs: Vec<u32>,
     row_stride: usize,
     pair_stride: usize,
@@ -23,14 +22,14 @@ struct Left {
     inner: usize,
 }
 
-/// A right side: one panel of columns after another, in each the pairs of one inner place after those of the one before.
-pub(super) struct Right {
+/// A right operand: one panel of columns after another. A panel holds its pairs row by row.
+pub(super) struct Packed {
     pairs: Vec<u32>,
     columns: usize,
     inner: usize,
 }
 
-impl Left {
+impl PackedLeft {
     fn new(matrix: Matrix<'_>) -> Self {
         let Matrix {
             data,
@@ -40,14 +39,14 @@ impl Left {
         } = matrix;
         let count = inner.div_ceil(2);
         let mut pairs = vec![0; rows * count];
-        let (row_stride, pair_stride) = match matrix.lines() {
-            Lines::Rows(stride) => {
+        let (row_stride, pair_stride) = match matrix.contiguous() {
+            Contiguous::Rows(stride) => {
                 for (row, pairs) in pairs.chunks_exact_mut(count).enumerate() {
                     pair_up(pairs, &data[row * stride..][..inner]);
                 }
                 (count, 1)
             }
-            Lines::Columns(stride) => {
+            Contiguous::Columns(stride) => {
                 for (place, pairs) in pairs.chunks_exact_mut(rows).enumerate() {
                     let high = inner_line(data, 2 * place + 1, inner, stride, 0..rows);
                     interleave(pairs, &data[2 * place * stride..][..rows], high);
@@ -65,7 +64,7 @@ impl Left {
     }
 }
 
-/// The columns of inner place `place`, none after an odd inner width's last.
+/// Columns of inner row `place`; empty one row past the end, which an odd inner dimension asks for.
 fn inner_line(data: &[f32], place: usize, inner: usize, stride: usize, columns: std::ops::Range<usize>) -> &[f32] {
     if place < inner {
         &data[place * stride..][columns]
@@ -74,25 +73,25 @@ fn inner_line(data: &[f32], place: usize, inner: usize, stride: usize, columns: 
     }
 }
 
-impl Right {
-    /// Packs a matrix; by the threads of a team, if one is given.
-    pub(super) fn new(team: Option<Team>, matrix: Matrix<'_>) -> Self {
+impl Packed {
+    /// Packs a matrix, on `threads` if there are any.
+    pub(super) fn new(threads: Option<Threads>, matrix: Matrix<'_>) -> Self {
         let Matrix {
             rows: inner, columns, ..
         } = matrix;
         let count = inner.div_ceil(2);
         let mut pairs = vec![0; count * columns.next_multiple_of(VECTOR)];
         let panels = pairs.chunks_mut(count * PANEL).enumerate();
-        match team {
-            Some(team) => team.share(panels.collect(), |(number, panel)| {
-                pack(panel, matrix, number * PANEL);
-            }),
-            None => panels.for_each(|(number, panel)| pack(panel, matrix, number * PANEL)),
+        let pack = |(number, panel): (usize, &mut [u32])| pack(panel, matrix, number * PANEL);
+        match threads {
+            Some(threads) => threads.for_each(panels.collect(), pack),
+            None => panels.for_each(pack),
         }
         Self { pairs, columns, inner }
     }
 
-    /// As [`super::Right::product`].
+    /// `out` = `factor` * `lhs` * this, added to `out` if `add`. Rows of `out` start `out_stride`
+    /// apart.
     pub(super) fn product(&self, out: &mut [f32], out_stride: usize, lhs: Matrix<'_>, factor: f32, add: bool) {
         self.product_by(fast_tile(), out, out_stride, lhs, factor, add);
     }
@@ -106,8 +105,8 @@ impl Right {
         factor: f32,
         add: bool,
     ) {
-        let left = Left::new(lhs);
-        assert_eq!(left.inner, self.inner, "inner widths of the product differ");
+        let left = PackedLeft::new(lhs);
+        assert_eq!(left.inner, self.inner, "inner dimensions of the product differ");
         let count = self.inner.div_ceil(2);
         for (number, panel) in self.pairs.chunks(count * PANEL).enumerate() {
             let first = number * PANEL;
@@ -135,34 +134,34 @@ impl Right {
     }
 }
 
-/// Packs the columns of a right side from `first` on into their panel.
+/// Packs the columns of a right operand from `first` on into their panel.
 fn pack(panel: &mut [u32], matrix: Matrix<'_>, first: usize) {
     let Matrix { data, rows: inner, .. } = matrix;
     let count = inner.div_ceil(2);
     let width = panel.len() / count;
     let columns = width.min(matrix.columns - first);
-    match matrix.lines() {
-        Lines::Rows(stride) => {
+    match matrix.contiguous() {
+        Contiguous::Rows(stride) => {
             for (place, pairs) in panel.chunks_exact_mut(width).enumerate() {
                 let line = |place| inner_line(data, place, inner, stride, first..first + columns);
                 interleave(&mut pairs[..columns], line(2 * place), line(2 * place + 1));
             }
         }
-        Lines::Columns(stride) => {
+        Contiguous::Columns(stride) => {
             let mut lines = vec![0; VECTOR * count];
             for start in (0..columns).step_by(VECTOR) {
-                let there = VECTOR.min(columns - start);
-                for (column, line) in lines.chunks_exact_mut(count).take(there).enumerate() {
+                let used = VECTOR.min(columns - start);
+                for (column, line) in lines.chunks_exact_mut(count).take(used).enumerate() {
                     pair_up(line, &data[(first + start + column) * stride..][..inner]);
                 }
-                lines[there * count..].fill(0);
-                turn(&mut panel[start..], width, &lines, count);
+                lines[used * count..].fill(0);
+                transpose(&mut panel[start..], width, &lines, count);
             }
         }
     }
 }
 
-/// The upper half of the nearest bf16, the even one of two; what is no number stays none.
+/// The nearest bf16, to even on ties; NaN stays NaN.
 #[inline(always)]
 fn round(value: f32) -> u32 {
     let bits = value.to_bits();
@@ -171,7 +170,7 @@ fn round(value: f32) -> u32 {
     (if value.is_nan() { quiet } else { rounded }) >> 16
 }
 
-/// Neighbours in pairs.
+/// Pairs of neighbours.
 fn pair_up(pairs: &mut [u32], values: &[f32]) {
     #[cfg(target_arch = "x86_64")]
     let done = avx512::pair_up(pairs, values);
@@ -180,7 +179,7 @@ fn pair_up(pairs: &mut [u32], values: &[f32]) {
     any_pair_up(&mut pairs[done..], &values[2 * done..]);
 }
 
-/// Pairs of two lines; of `low` with zeros where `high` is empty.
+/// Pairs of an element of `low` and one of `high`, or zero if `high` is empty.
 fn interleave(pairs: &mut [u32], low: &[f32], high: &[f32]) {
     if high.is_empty() {
         return any_interleave(pairs, low, high);
@@ -218,8 +217,8 @@ wide! {
 }
 
 wide! {
-    /// A vector's `lines` of `count` pairs into columns of a panel whose rows are `width` long.
-    fn turn(panel: &mut [u32], width: usize, lines: &[u32], count: usize) {
+    /// Transposes a vector's `lines` of `count` pairs into columns of a panel with rows of `width`.
+    fn transpose(panel: &mut [u32], width: usize, lines: &[u32], count: usize) {
         let lines: [&[u32]; VECTOR] = std::array::from_fn(|line| &lines[line * count..][..count]);
         for (place, out) in panel.chunks_mut(width).take(count).enumerate() {
             for (value, line) in out[..VECTOR].iter_mut().zip(&lines) {
@@ -229,70 +228,29 @@ wide! {
     }
 }
 
-/// A part of the result: up to 12 rows by one panel's columns.
-pub(super) struct Tile<'a> {
-    /// From the first row's first pair on.
-    left: &'a [u32],
-    row_stride: usize,
-    pair_stride: usize,
-    rows: usize,
-    panel: &'a [u32],
-    /// Pairs along the inner width.
-    count: usize,
-    columns: usize,
-    factor: f32,
-    add: bool,
-}
-
-/// Computes one tile into `out`, whose rows start so far apart.
+/// Computes one tile into `out`, whose rows start `out_stride` apart.
 type Compute = fn(out: &mut [f32], out_stride: usize, tile: &Tile<'_>);
 
-/// What is fastest on this processor.
+/// The fastest on this processor.
 fn fast_tile() -> Compute {
     #[cfg(target_arch = "x86_64")]
-    if avx512::is_there() {
+    if avx512::is_available() {
         return avx512::tile;
     }
     any_tile
 }
 
-/// Whether this processor has instructions for it.
-pub(super) fn is_fast() -> bool {
+/// Whether this processor multiplies bf16 numbers faster than f32.
+pub fn is_fast() -> bool {
     #[cfg(target_arch = "x86_64")]
-    return avx512::is_there();
+    return avx512::is_available();
     #[cfg(not(target_arch = "x86_64"))]
     false
 }
 
-/// A bf16 number from the upper half of its bits.
-#[inline(always)]
-fn value(upper: u32) -> f32 {
-    f32::from_bits(upper << 16)
-}
-
-wide! {
-    /// A tile on any processor.
-    fn any_tile(out: &mut [f32], out_stride: usize, tile: &Tile<'_>) {
-        let width = tile.panel.len() / tile.count;
-        for row in 0..tile.rows {
-            let mut sums = [0.0; PANEL];
-            for (place, columns) in tile.panel.chunks_exact(width).enumerate() {
-                let pair = tile.left[row * tile.row_stride + place * tile.pair_stride];
-                let (low, high) = (value(pair), value(pair >> 16));
-                for (sum, column) in sums.iter_mut().zip(columns) {
-                    *sum += value(*column) * low + value(*column >> 16) * high;
-                }
-            }
-            let out = &mut out[row * out_stride..][..tile.columns];
-            for (out, sum) in out.iter_mut().zip(sums) {
-                *out = sum * tile.factor + if tile.add { *out } else { 0.0 };
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::tile::value;
     use super::*;
     use bridle_seed::Seed;
 
@@ -301,22 +259,25 @@ mod tests {
         (0..count).map(|_| stream.normal()).collect()
     }
 
-    /// Holds a product to sums in f64 over rounded operands.
-    fn hold(compute: Compute, [m, n, k]: [usize; 3], [left_turned, right_turned]: [bool; 2], add: bool) {
+    /// Compares a product with sums in f64 over rounded operands.
+    fn check(compute: Compute, [m, n, k]: [usize; 3], [left_transposed, right_transposed]: [bool; 2], add: bool) {
         let (a, b, before) = (drawn("a", m * k), drawn("b", k * n), drawn("out", m * (n + 3)));
-        let side = |data, rows, columns, turned| match turned {
-            true => Matrix::dense(data, rows).transpose(),
-            false => Matrix::dense(data, columns),
+        let side = |data, rows, columns, transposed| {
+            if transposed {
+                Matrix::dense(data, rows).transpose()
+            } else {
+                Matrix::dense(data, columns)
+            }
         };
-        let (lhs, rhs) = (side(&a, m, k, left_turned), side(&b, k, n, right_turned));
+        let (lhs, rhs) = (side(&a, m, k, left_transposed), side(&b, k, n, right_transposed));
         let mut out = before.clone();
-        Right::new(None, rhs).product_by(compute, &mut out, n + 3, lhs, 0.5, add);
+        Packed::new(None, rhs).product_by(compute, &mut out, n + 3, lhs, 0.5, add);
         let at =
             |side: Matrix<'_>, i, j| f64::from(value(round(side.data[i * side.row_stride + j * side.column_stride])));
         for (index, (&out, &before)) in out.iter().zip(&before).enumerate() {
             let (i, j) = (index / (n + 3), index % (n + 3));
             if j >= n {
-                assert_eq!(out, before, "{m} {n} {k}: written beside the result");
+                assert_eq!(out, before, "{m} {n} {k}: written outside the result");
                 continue;
             }
             let sum: f64 = (0..k).map(|p| at(lhs, i, p) * at(rhs, p, j)).sum();
@@ -330,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn products_are_those_of_the_rounded_operands() {
+    fn products_equal_those_of_rounded_operands() {
         for compute in [any_tile as Compute, fast_tile()] {
             for shape in [
                 [1, 1, 1],
@@ -340,9 +301,9 @@ mod tests {
                 [25, 129, 70],
                 [6, 100, 257],
             ] {
-                for turned in [[false, false], [false, true], [true, false], [true, true]] {
-                    hold(compute, shape, turned, false);
-                    hold(compute, shape, turned, true);
+                for transposed in [[false, false], [false, true], [true, false], [true, true]] {
+                    check(compute, shape, transposed, false);
+                    check(compute, shape, transposed, true);
                 }
             }
         }
@@ -365,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn rounding_goes_to_the_nearest_and_of_two_to_the_even_one() {
+    fn rounding_is_to_nearest_even() {
         let cases = [
             (1.0, 1.0),
             (1.0 + 0.00390625, 1.0), // halfway to the next, 1 + 2^-7

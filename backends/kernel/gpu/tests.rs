@@ -1,10 +1,12 @@
-//! The kernels where there is no NVIDIA device. On a Vulkan device, which may be a processor's, they run as they are, through
-//! burn and its fusion. What tensor cores do is held to account by the CUDA source of the kernels, compiled for the processor
-//! with `emulated/cuda.h`.
+//! GPU kernels equal their plain forms, without an NVIDIA device.
+//!
+//! On a Vulkan device, which may be the processor, they run through burn and its fusion. Tensor
+//! cores are tested by the CUDA source of the kernels, compiled for the processor with
+//! `emulated/cuda.h`.
 #![allow(clippy::unwrap_used)] // a failed unwrap fails the test
 
-use super::LAUNCHED;
-use super::attention::{self, Pass, Sizes};
+use super::attention::{self, AttentionTiles, Pass};
+use super::launch::LAUNCHED;
 use crate::kernel::{Ops, Selection, plain};
 #[cfg(feature = "cuda")]
 use crate::kernel::{Precision, with_precision};
@@ -19,23 +21,24 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The backend under test: kernels of ours on a Vulkan device, or with the feature `cuda` on NVIDIA's.
+/// The backend under test: a Vulkan device, or with the feature `cuda` NVIDIA's.
 #[cfg(not(feature = "cuda"))]
 type Gpu = burn_wgpu::Wgpu;
 #[cfg(feature = "cuda")]
 type Gpu = burn_cuda::Cuda;
-/// Where the plain forms are computed.
+/// The backend of the plain forms.
 type Host = burn_flex::Flex;
 
-/// Largest difference over the largest value, of sums in f32.
+/// Largest difference relative to the largest value, of sums in f32.
 const SUMS: f32 = 1e-5;
-/// The same where operands were rounded to bf16.
+/// The same if operands were rounded to bf16.
 const ROUNDED: f32 = 0.01;
 
 /// Bytes of an operand in half precision.
 const BF16: usize = 2;
 
-/// Batch, tokens, heads, elements of a head: fewer tokens than a tile, a tile and more, heads that are no multiple of a fragment.
+/// Batch, tokens, heads, elements of a head. Fewer tokens than a tile, more than one tile, heads
+/// that are not a multiple of a fragment.
 const ATTENTIONS: [[usize; 4]; 5] = [
     [2, 1, 1, 8],
     [1, 7, 3, 4],
@@ -76,17 +79,17 @@ fn close(found: &[f32], expected: &[f32], most: f32, what: &str) {
     }
 }
 
-/// Launches are counted for all threads together.
+/// Held while launches are counted, which all threads share.
 static COUNTING: Mutex<()> = Mutex::new(());
 
 fn counting() -> MutexGuard<'static, ()> {
     COUNTING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Does `work`, which must launch the kernels called `name` so many times.
+/// Runs `work`, which must launch the operation `name` so many times.
 #[track_caller]
 fn launching<T>(name: &'static str, times: usize, work: impl FnOnce() -> T) -> T {
-    let _alone = counting();
+    let _guard = counting();
     let launched = || *LAUNCHED.lock().unwrap().get(name).unwrap_or(&0);
     let before = launched();
     let made = work();
@@ -126,7 +129,7 @@ fn attention_equals_its_plain_form() {
         );
     }
 
-    // an input that lies otherwise than it is read
+    // an input that is not contiguous
     let turned: Tensor<Gpu, 3> = normal::<Gpu, 3>("qkv", [2, 48, 40]).swap_dims(1, 2);
     let expected = plain::self_attention(normal::<Host, 3>("qkv", [2, 48, 40]).swap_dims(1, 2), 2);
     close(&host(Gpu::self_attention(turned, 2)), &host(expected), SUMS, "strided");
@@ -191,7 +194,7 @@ fn cross_entropy_equals_its_plain_form() {
 }
 
 #[test]
-fn codes_are_those_of_the_plain_form() {
+fn codes_equal_those_of_the_plain_form() {
     for [count, codes, width] in [[1, 1, 1], [300, 7, 5], [129, 256, 64], [513, 33, 16], [40, 1030, 8]] {
         let names = ["first", "second", "third"];
         for unit in [true, false] {
@@ -211,15 +214,16 @@ fn codes_are_those_of_the_plain_form() {
                 .into_data()
                 .iter()
                 .collect();
-            let other = found
+            let different = found
                 .iter()
                 .zip(&expected)
                 .filter(|(found, expected)| found != expected)
                 .count();
-            // two codes may lie equally far but for rounding, and every later code of that row is then another too
+            // two codes may be equally near but for rounding, and every later code of that row then
+            // differs too
             assert!(
-                other <= found.len() / 300,
-                "{other} of {} codes, {count} {codes} {width} {unit}",
+                different <= found.len() / 300,
+                "{different} of {} codes, {count} {codes} {width} {unit}",
                 found.len()
             );
         }
@@ -227,17 +231,16 @@ fn codes_are_those_of_the_plain_form() {
 }
 
 #[test]
-fn of_equal_codes_the_first_is_taken() {
+fn the_first_of_equal_codes_is_chosen() {
     let vectors = || normal::<Gpu, 2>("vectors", [20, 8]);
     let twice = Tensor::cat(vec![vectors(), vectors()], 0);
-    let _alone = counting();
+    let _guard = counting();
     let found: Vec<i64> = Gpu::nearest_codes(vectors(), twice).into_data().iter().collect();
     assert_eq!(found, (0..20).collect::<Vec<i64>>());
 }
 
-/// The gradient is read from the places of a selection, and counts come without adding into them.
 #[test]
-fn selections_and_counts_are_those_of_the_plain_form() {
+fn selections_and_counts_equal_those_of_the_plain_form() {
     let chosen = [4, 0, 7, 2];
     let found = Gpu::select_rows_backward(normal("grad", [4, 5]), Selection::new(&chosen, 9, &Default::default()));
     let zeros = Tensor::<Host, 2>::zeros([9, 5], &Default::default());
@@ -254,7 +257,7 @@ fn selections_and_counts_are_those_of_the_plain_form() {
     assert_eq!(host(found), host(expected));
 }
 
-/// On a device with tensor cores, what the emulation below holds to account.
+/// On a device with tensor cores: what the emulation below tests elsewhere.
 #[cfg(feature = "cuda")]
 #[test]
 fn attention_in_bf16_equals_its_plain_form() {
@@ -277,7 +280,7 @@ fn attention_in_bf16_equals_its_plain_form() {
     }
 }
 
-/// A kernel's CUDA source, its entry called `name`, its shared memory the emulation's.
+/// A kernel's CUDA source, its entry point called `name`, with the emulation's shared memory.
 fn source(name: &str, units: usize, build: impl FnOnce(&mut KernelBuilder)) -> String {
     type Cuda = CppCompiler<CudaDialect<CudaWmmaCompiler>>;
     let mut builder = KernelBuilder::default();
@@ -289,7 +292,7 @@ fn source(name: &str, units: usize, build: impl FnOnce(&mut KernelBuilder)) -> S
     build(&mut builder);
     let address = settings.address_type.unsigned_type();
     let kernel = builder.build(settings);
-    // scalars are handed over as they are, as on NVIDIA devices of compute capability 7.0 and above
+    // scalars are passed by value, as on NVIDIA devices of compute capability 7.0 and above
     let features = CppSupportedFeatures {
         grid_constants: true,
         ..Default::default()
@@ -341,9 +344,10 @@ fn scalars(builder: &mut KernelBuilder) -> Scalars {
     )
 }
 
-/// The kernels of attention, as [`Ops::self_attention_backward`] would launch them, and a program that launches them.
+/// The attention kernels, and a program that launches them as [`Ops::self_attention_backward`]
+/// does.
 fn attention_program([batch, tokens, heads, head]: [usize; 4]) -> String {
-    let sizes = |pass| attention::sizes(head, BF16, 227 * 1024, pass).unwrap();
+    let sizes = |pass| attention::tiles(head, BF16, 227 * 1024, pass).unwrap();
     let (of_rows, of_queries, of_keys) = (sizes(Pass::Forward), sizes(Pass::Queries), sizes(Pass::Keys));
     let attend = |name, backward| {
         source(name, of_rows.units(), |b| {
@@ -353,12 +357,12 @@ fn attention_program([batch, tokens, heads, head]: [usize; 4]) -> String {
             attention::attend::expand::<bf16>(scope, qkv, grad, out, tokens, heads, factor, backward, of_rows, operand);
         })
     };
-    let grade = |name, keys, sizes: Sizes| {
+    let gradients = |name, keys, sizes: AttentionTiles| {
         source(name, sizes.units(), |b| {
             let (qkv, grad, state, out) = (array(b, false), array(b, false), array(b, false), array(b, true));
             let (tokens, heads, factor) = scalars(b);
             let (scope, operand) = (&mut b.scope, attention::operand(BF16));
-            attention::grade::expand::<bf16>(
+            attention::gradients::expand::<bf16>(
                 scope, qkv, grad, state, out, tokens, heads, factor, keys, sizes, operand,
             );
         })
@@ -366,8 +370,8 @@ fn attention_program([batch, tokens, heads, head]: [usize; 4]) -> String {
     let kernels = [
         attend("forward", false),
         attend("prepare", true),
-        grade("queries", false, of_queries),
-        grade("keys", true, of_keys),
+        gradients("queries", false, of_queries),
+        gradients("keys", true, of_keys),
     ];
     for kernel in &kernels {
         assert!(
@@ -375,7 +379,7 @@ fn attention_program([batch, tokens, heads, head]: [usize; 4]) -> String {
             "no tensor cores in\n{kernel}"
         );
     }
-    let launch = |name: &str, sizes: Sizes, arguments: &str| {
+    let launch = |name: &str, sizes: AttentionTiles, arguments: &str| {
         format!(
             "{{ scalars_of_{name} scalars{{}}; scalars.scalars_float[0] = {factor:e}; scalars.scalars_uint32[0] = {tokens}; \
              scalars.scalars_uint32[1] = {heads}; launch({{{tiles}, {heads}, {batch}}}, {units}, \
@@ -422,8 +426,8 @@ fn read(path: &Path) -> Vec<f32> {
 }
 
 #[test]
-fn tensor_cores_come_to_the_plain_form_of_rounded_operands() {
-    let header = Path::new(env!("CARGO_MANIFEST_DIR")).join("kernel/cube/emulated");
+fn attention_on_tensor_cores_equals_its_plain_form() {
+    let header = Path::new(env!("CARGO_MANIFEST_DIR")).join("kernel/gpu/emulated");
     for sizes @ [batch, tokens, heads, head] in [[2, 70, 2, 64], [1, 130, 2, 24], [1, 9, 1, 16]] {
         let what = format!("tensor cores {batch} {tokens} {heads} {head}");
         let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,7 @@
-//! The codes of residual quantization in one kernel: a cube takes a tile of rows through all the books, and keeps of each
-//! tile of scores the best alone, so that no matrix of distances is ever stored.
+//! The codes of residual quantization in one kernel.
+//!
+//! A cube takes a tile of rows through all codebooks and keeps only the best of each tile of
+//! scores, so no matrix of distances is stored.
 
 use super::tile::UNITS;
 use crate::kernel::plain::SHORTEST;
@@ -8,33 +10,37 @@ use cubecl::prelude::*;
 
 /// Rows of a cube.
 pub(super) const ROWS: usize = 64;
-/// Codes looked at together.
+/// Codes of a tile.
 const CODES: usize = 64;
-/// Dimensions of both that are at hand together.
+/// Dimensions of a tile of rows or codes.
 const DEPTH: usize = 16;
-/// Units stand in a square; each takes every 16th row and code.
+/// Units along each side of a tile; each takes every 16th row and code.
 const SIDE: usize = 16;
 /// Rows, and codes, of one unit.
 const EACH: usize = ROWS / SIDE;
-/// Elements from one row at hand to the next: one more than there are, so that a column's lie in different banks.
+/// Elements from one row of a tile to the next: one extra, so that a column's elements are in
+/// different banks.
 const STRIDE: usize = DEPTH + 1;
 
-/// What is known of a search when its kernel is compiled.
+/// Sizes of a search, known when its kernel is compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Search {
-    /// Dimensions d.
+pub(super) struct CodeSearch {
+    /// d.
     pub width: usize,
-    /// Codes K of a book.
+    /// Codes K of a codebook.
     pub codes: usize,
-    /// Books Q.
+    /// Codebooks Q.
     pub books: usize,
-    /// What is left is looked up at unit length.
-    pub unit: bool,
+    /// Residuals are scaled to unit length for the lookup.
+    pub unit_lookup: bool,
 }
 
-/// Codes [N, Q] of `rows` [N, d] by `books` [Q, K, d], whose codes' half squared lengths are `halves` [Q, K]. `left` [N, d]
-/// is what the books left so far, which nobody wants of the last. The nearest code is the one with the largest inner product less its half; where rows are
-/// looked up at unit length, their length is a factor on the halves instead.
+/// Codes [N, Q] of `rows` [N, d] in `books` [Q, K, d], whose vectors have half squared lengths
+/// `halves` [Q, K].
+///
+/// `left` [N, d] holds the residuals; those of the last book are not computed. The nearest code has
+/// the largest inner product minus its half. At unit length, the halves are multiplied by a row's
+/// length instead of dividing the row.
 #[cube(launch_unchecked)]
 pub(super) fn residual_codes(
     rows: &Array<f32>,
@@ -43,7 +49,7 @@ pub(super) fn residual_codes(
     left: &mut Array<f32>,
     found: &mut Array<i32>,
     count: u32,
-    #[comptime] search: Search,
+    #[comptime] search: CodeSearch,
 ) {
     let unit = UNIT_POS as usize;
     let (down, across) = (unit / SIDE, unit % SIDE);
@@ -56,7 +62,7 @@ pub(super) fn residual_codes(
     let mut parts = SharedMemory::<f32>::new(comptime!(ROWS * SIDE));
     let mut places = SharedMemory::<u32>::new(comptime!(ROWS * SIDE));
 
-    // a unit's share of a row, where 4 units share one
+    // 4 units share a row
     let (row_shared, share) = (unit / EACH, unit % EACH);
     let mut index = unit;
     while index < ROWS * search.width {
@@ -69,7 +75,7 @@ pub(super) fn residual_codes(
     for book in 0..search.books {
         sync_storage();
         sync_cube();
-        if comptime!(search.unit) {
+        if comptime!(search.unit_lookup) {
             let mut square = 0.0f32;
             if first + row_shared < count {
                 let mut column = share;
@@ -107,7 +113,7 @@ pub(super) fn residual_codes(
                 sums[i] = 0.0f32;
             }
             for part in 0..comptime!(search.width.div_ceil(DEPTH)) {
-                sync_cube(); // nobody reads what was at hand before
+                sync_cube(); // the previous tile has been read
                 #[unroll]
                 for turn in 0..comptime!(ROWS * DEPTH / UNITS) {
                     let index = turn * UNITS + unit;

@@ -1,6 +1,6 @@
-//! Packing and tiles of bf16 products with the instructions of AVX-512 BF16.
+//! Packing and tiles of bf16 products by the instructions of AVX-512 BF16.
 
-use super::{Tile, VECTOR};
+use super::tile::{Tile, VECTOR};
 use std::arch::x86_64::{
     __m512bh, __m512i, __mmask16, _mm512_cvtne2ps_pbh, _mm512_dpbf16_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
     _mm512_loadu_si512, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_mul_ps, _mm512_permutexvar_epi16,
@@ -8,13 +8,13 @@ use std::arch::x86_64::{
 };
 use std::mem::transmute;
 
-pub(super) fn is_there() -> bool {
+pub(super) fn is_available() -> bool {
     is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512bf16")
 }
 
-/// Whole vectors of neighbours in pairs; gives how many pairs were made: none on other processors.
+/// Pairs of neighbours, whole vectors only. Returns how many pairs: none on other processors.
 pub(super) fn pair_up(pairs: &mut [u32], values: &[f32]) -> usize {
     #[target_feature(enable = "avx512f,avx512bf16")]
     fn body(pairs: &mut [u32], values: &[f32]) -> usize {
@@ -34,19 +34,19 @@ pub(super) fn pair_up(pairs: &mut [u32], values: &[f32]) -> usize {
         }
         values.len() * VECTOR
     }
-    if !is_there() {
+    if !is_available() {
         return 0;
     }
-    // SAFETY: the processor has just been found to have the instructions
+    // SAFETY: the processor has the instructions
     unsafe { body(pairs, values) }
 }
 
-/// Whole vectors of two lines in pairs; gives how many pairs were made: none on other processors.
+/// Pairs of two lines, whole vectors only. Returns how many pairs: none on other processors.
 pub(super) fn interleave(pairs: &mut [u32], low: &[f32], high: &[f32]) -> usize {
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
     fn body(pairs: &mut [u32], low: &[f32], high: &[f32]) -> usize {
         let zipped: [i16; 2 * VECTOR] = std::array::from_fn(|place| (place / 2 + place % 2 * VECTOR) as i16);
-        // SAFETY: both are 512 bits of anything
+        // SAFETY: both are 512 bits, all of them valid
         let zipped = unsafe { transmute::<[i16; 2 * VECTOR], __m512i>(zipped) };
         let (low, high) = (low.as_chunks::<VECTOR>().0, high.as_chunks::<VECTOR>().0);
         for ((pairs, low), high) in pairs.as_chunks_mut::<VECTOR>().0.iter_mut().zip(low).zip(high) {
@@ -59,18 +59,19 @@ pub(super) fn interleave(pairs: &mut [u32], low: &[f32], high: &[f32]) -> usize 
         }
         low.len() * VECTOR
     }
-    if !is_there() {
+    if !is_available() {
         return 0;
     }
-    // SAFETY: the processor has just been found to have the instructions
+    // SAFETY: the processor has the instructions
     unsafe { body(pairs, low, high) }
 }
 
-/// Calls the tile of so many vectors and rows, each compiled for itself so that its sums stay in registers.
+/// Calls the function for a number of vectors and rows, each compiled so that its sums stay in
+/// registers.
 macro_rules! of_size {
     ($out:ident, $out_stride:ident, $tile:ident: $($vectors:literal x $($rows:literal)*;)+) => {
         match ($tile.columns.div_ceil(VECTOR), $tile.rows) {
-            // SAFETY: `fast_tile` gives this function only where the processor has the instructions
+            // SAFETY: `fast_tile` returns this function only if the processor has the instructions
             $($(($vectors, $rows) => unsafe { sized::<$rows, $vectors>($out, $out_stride, $tile) },)*)+
             (vectors, rows) => unreachable!("no tile has {rows} rows of {vectors} vectors"),
         }
@@ -97,7 +98,7 @@ fn sized<const ROWS: usize, const VECTORS: usize>(out: &mut [f32], out_stride: u
     let mut sums = [[_mm512_setzero_ps(); VECTORS]; ROWS];
     let (left, panel) = (tile.left.as_ptr(), tile.panel.as_ptr());
     for place in 0..tile.count {
-        // SAFETY: every index is below those asserted; both types are 512 bits of anything
+        // SAFETY: every index is below those asserted; both types are 512 bits, all of them valid
         let columns: [__m512bh; VECTORS] = std::array::from_fn(|vector| unsafe {
             transmute(_mm512_loadu_si512(
                 panel.add((place * VECTORS + vector) * VECTOR).cast(),
@@ -106,7 +107,7 @@ fn sized<const ROWS: usize, const VECTORS: usize>(out: &mut [f32], out_stride: u
         for (row, sums) in sums.iter_mut().enumerate() {
             // SAFETY: as above
             let pair = unsafe { *left.add(row * tile.row_stride + place * tile.pair_stride) };
-            // SAFETY: both types are 512 bits of anything
+            // SAFETY: both types are 512 bits, all of them valid
             let pair: __m512bh = unsafe { transmute(_mm512_set1_epi32(pair.cast_signed())) };
             for (sum, column) in sums.iter_mut().zip(columns) {
                 *sum = _mm512_dpbf16_ps(*sum, pair, column);
@@ -116,9 +117,9 @@ fn sized<const ROWS: usize, const VECTORS: usize>(out: &mut [f32], out_stride: u
     let factor = _mm512_set1_ps(tile.factor);
     for (row, sums) in sums.into_iter().enumerate() {
         for (vector, sum) in sums.into_iter().enumerate() {
-            let there = VECTOR.min(tile.columns - vector * VECTOR);
-            let mask: __mmask16 = u16::MAX >> (VECTOR - there);
-            // SAFETY: the row's columns lie inside `out`, and the mask leaves out what lies beyond them
+            let used = VECTOR.min(tile.columns - vector * VECTOR);
+            let mask: __mmask16 = u16::MAX >> (VECTOR - used);
+            // SAFETY: the row's columns are inside `out`, and the mask excludes what is beyond them
             unsafe {
                 let at = out.as_mut_ptr().add(row * out_stride + vector * VECTOR);
                 let value = if tile.add {

@@ -1,4 +1,4 @@
-//! Cross-entropy of rows of logits against a code each, without a matrix of probabilities.
+//! Cross-entropy of rows of logits against one code each, without a matrix of probabilities.
 
 use super::row::{self, ROWS, SHARERS};
 use burn_cubecl::cubecl;
@@ -7,7 +7,7 @@ use cubecl::prelude::*;
 /// Below any finite logit.
 const LOWEST: f32 = -3e38;
 
-/// The largest logit of a row of `logits` [N, K], and the sum of exponentials of logits less it.
+/// The largest logit t of a row of `logits` [N, K], and the sum of exp(logit - t).
 #[cube]
 fn softmax_of(
     logits: &Array<f32>,
@@ -37,7 +37,7 @@ fn softmax_of(
     (top, row::sum(total, parts))
 }
 
-/// Of each row of `logits` [N, K] the loss against its code of `codes` [N], into `losses` [N].
+/// The loss of each row of `logits` [N, K] against its code in `codes` [N], into `losses` [N].
 #[cube(launch_unchecked)]
 pub(super) fn losses(
     logits: &Array<f32>,

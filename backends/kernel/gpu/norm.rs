@@ -1,14 +1,14 @@
-//! Layer normalisation in one kernel each way.
+//! Layer normalization, one kernel forward and one backward.
 
 use super::row::{self, ROWS, SHARERS};
 use super::tile::UNITS;
 use burn_cubecl::cubecl;
 use cubecl::prelude::*;
 
-/// Rows whose gradients of scale and shift one cube adds up.
+/// Rows over which one cube sums the gradients of scale and shift.
 pub(super) const STRIP: usize = 64;
 
-/// Mean of a row of `rows` [N, D], and the factor that gives it variance 1.
+/// Mean of a row of `rows` [N, D], and the factor that makes its variance 1.
 #[cube]
 fn moments(
     rows: &Array<f32>,
@@ -41,7 +41,7 @@ fn moments(
     (mean, 1.0f32 / (variance + epsilon).sqrt())
 }
 
-/// `rows` [N, D] with mean 0 and variance 1, times `scale` plus `shift` [D].
+/// `rows` [N, D] with mean 0 and variance 1, times `scale` [D] plus `shift` [D].
 #[cube(launch_unchecked)]
 pub(super) fn norm(
     rows: &Array<f32>,
@@ -66,7 +66,8 @@ pub(super) fn norm(
     }
 }
 
-/// Gradients of the rows [N, D], and for each [`STRIP`] of rows of the scale and the shift, `sums` [strips, 2, D].
+/// Gradients of the rows [N, D]; for each [`STRIP`] of rows those of scale and shift, `sums`
+/// [strips, 2, D].
 #[cube(launch_unchecked)]
 pub(super) fn norm_backward(
     rows: &Array<f32>,
@@ -90,7 +91,8 @@ pub(super) fn norm_backward(
         let within = at < count as usize;
         let base = at * width;
         let (mean, factor) = moments(rows, &mut parts, base, within, epsilon, width);
-        // the row's gradient is factor * (g - mean of g - x * mean of g x), g the scaled gradient and x the standard row
+        // the row's gradient is factor * (g - mean(g) - x mean(g x)), g the scaled gradient, x the
+        // standardized row
         let mut plain = 0.0f32;
         let mut weighted = 0.0f32;
         if within {

@@ -1,6 +1,7 @@
-// As much of CUDA as the kernels of attention use, on the processor: a thread for each unit of a cube, cubes one after another.
-// The fragments of tensor cores are whole matrices, of which each lane of a plane holds one; lanes wait for each other before
-// one of them stores, since on the device loads, products and stores are the plane's.
+// Emulates on the processor what the attention kernels use of CUDA: one thread per unit of a cube,
+// cubes in sequence. A tensor core's fragment is a whole matrix in each lane of a plane. Lanes wait
+// for each other before one of them stores, since on the device the whole plane loads, multiplies
+// and stores.
 
 #include <barrier>
 #include <cmath>
@@ -43,7 +44,7 @@ using std::exp;
 using std::log;
 using std::sqrt;
 
-// The nearest number of 8 significant bits, the even one of two.
+// The nearest number of 8 significant bits, to even on ties.
 struct __nv_bfloat16 {
     std::uint16_t bits;
     __nv_bfloat16() = default;
@@ -75,17 +76,17 @@ template <class Use, int M, int N, int K, class T, class Layout = void> struct f
     float at[SIDE][SIDE];
 };
 
-// What the device demands of a fragment's address and stride, in elements of `bytes`.
-inline void demand(const void *from, unsigned stride, unsigned bytes) {
+// Checks a fragment's address and stride, in elements of `bytes`, as the device requires.
+inline void check_alignment(const void *from, unsigned stride, unsigned bytes) {
     if (reinterpret_cast<std::uintptr_t>(from) % 32 != 0 || stride * bytes % 16 != 0) {
-        std::fprintf(stderr, "a fragment that is not aligned\n");
+        std::fprintf(stderr, "a fragment is not aligned\n");
         std::abort();
     }
 }
 
 template <class Use, class T, class Layout>
 void load_matrix_sync(fragment<Use, SIDE, SIDE, SIDE, T, Layout> &to, const T *from, unsigned stride) {
-    demand(from, stride, sizeof(T));
+    check_alignment(from, stride, sizeof(T));
     for (int i = 0; i < SIDE; i++)
         for (int j = 0; j < SIDE; j++)
             to.at[i][j] = std::is_same_v<Layout, row_major> ? float(from[i * stride + j]) : float(from[j * stride + i]);
@@ -93,7 +94,7 @@ void load_matrix_sync(fragment<Use, SIDE, SIDE, SIDE, T, Layout> &to, const T *f
 
 inline void load_matrix_sync(fragment<accumulator, SIDE, SIDE, SIDE, float> &to, const float *from, unsigned stride,
                              layout_t layout) {
-    demand(from, stride, sizeof(float));
+    check_alignment(from, stride, sizeof(float));
     for (int i = 0; i < SIDE; i++)
         for (int j = 0; j < SIDE; j++)
             to.at[i][j] = layout == mem_row_major ? from[i * stride + j] : from[j * stride + i];
@@ -116,7 +117,7 @@ template <class A, class B, class C> void mma_sync(C &d, const A &a, const B &b,
 
 inline void store_matrix_sync(float *to, const fragment<accumulator, SIDE, SIDE, SIDE, float> &from, unsigned stride,
                               layout_t layout) {
-    demand(to, stride, sizeof(float));
+    check_alignment(to, stride, sizeof(float));
     __syncwarp();
     if (threadIdx.x % PLANE == 0)
         for (int i = 0; i < SIDE; i++)
@@ -125,7 +126,7 @@ inline void store_matrix_sync(float *to, const fragment<accumulator, SIDE, SIDE,
 }
 } // namespace nvcuda::wmma
 
-// Runs a kernel in every cube of a grid. Shared memory starts as NaNs.
+// Runs a kernel in every cube of a grid. Shared memory starts with NaNs.
 template <class Kernel> void launch(Place grid, unsigned units, Kernel kernel) {
     gridDim = grid;
     blockDim = {units, 1, 1};
@@ -150,7 +151,7 @@ template <class Kernel> void launch(Place grid, unsigned units, Kernel kernel) {
             }
 }
 
-// The floats of a file, or NaNs where it is to be written.
+// The floats of a file, or NaNs if it does not exist yet.
 inline std::vector<float> floats(const char *path, std::size_t count) {
     std::vector<float> values(count, NAN);
     std::FILE *file = std::fopen(path, "rb");

@@ -1,36 +1,37 @@
-//! Tiles of matrices in the memory that the units of a cube share, and products of them: on tensor cores where operands are
-//! of half precision, by each unit's own multiply-adds otherwise.
+//! Tiles of matrices in the shared memory of a cube, and their products: on tensor cores if
+//! operands are in half precision, by multiply-adds of each unit otherwise.
 
 use burn_cubecl::cubecl;
 use cubecl::cmma;
 use cubecl::prelude::*;
 
-/// Units of a cube, where tensor cores do not ask for another number.
+/// Units of a cube, unless tensor cores require another number.
 pub(super) const UNITS: usize = 256;
-/// Units of a plane: lanes that work on a tensor core's fragment together.
+/// Units of a plane, which share a tensor core's fragment.
 pub(super) const PLANE: usize = 32;
 /// Units along each side of a product by multiply-adds.
 const SIDE: usize = 16;
 /// Rows, columns and depth of a tensor core's fragment.
 pub(super) const FRAGMENT: usize = 16;
-/// Bytes left empty after each row of a tile, so that a column's elements lie in different banks. Fragments stay aligned.
+/// Unused bytes after each row of a tile: a column's elements are in different banks, fragments
+/// stay aligned.
 const GAP: usize = 16;
-/// Where fragments start, in bytes.
+/// Of fragments, in bytes.
 const ALIGNMENT: usize = 32;
 
-/// Elements, of so many bytes, from one row of a tile of `columns` to the next.
+/// Elements of `bytes` from one row of a tile of `columns` to the next.
 pub(super) const fn stride(columns: usize, bytes: usize) -> usize {
     columns + GAP / bytes
 }
 
-/// Elements of a tile.
+/// Elements of a tile, with the unused ones.
 pub(super) const fn area(rows: usize, columns: usize, bytes: usize) -> usize {
     rows * stride(columns, bytes)
 }
 
-/// Room for a tile of elements of so many bytes.
+/// Shared memory for a tile of elements of `bytes`.
 #[cube]
-pub(super) fn room<E: Float>(
+pub(super) fn allocate<E: Float>(
     #[comptime] rows: usize,
     #[comptime] columns: usize,
     #[comptime] bytes: usize,
@@ -38,9 +39,10 @@ pub(super) fn room<E: Float>(
     SharedMemory::<E>::new_aligned(comptime!(area(rows, columns, bytes)), ALIGNMENT)
 }
 
-/// What a product of tiles C = A B, [M, K] by [K, N], is known to be when its kernel is compiled. Sides are multiples of 16.
+/// The form of a product of tiles C = A B, [M, K] by [K, N], when its kernel is compiled. Sides are
+/// multiples of 16.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Form {
+pub(super) struct ProductForm {
     /// Rows of C.
     pub m: usize,
     /// Columns of C.
@@ -48,20 +50,21 @@ pub(super) struct Form {
     /// Terms of each sum.
     pub k: usize,
     /// B is stored as [N, K].
-    pub turned: bool,
-    /// The product is added to what C holds.
+    pub transposed: bool,
+    /// The product is added to C.
     pub add: bool,
-    /// Bytes of an element of A and B. Those of 2 bytes are multiplied on tensor cores: each plane makes 16 rows of C.
+    /// Bytes of an element of A and B. With 2 bytes tensor cores multiply: each plane computes 16
+    /// rows of C.
     pub bytes: usize,
 }
 
-impl Form {
+impl ProductForm {
     const fn stride_a(self) -> usize {
         stride(self.k, self.bytes)
     }
 
     const fn stride_b(self) -> usize {
-        stride(if self.turned { self.k } else { self.n }, self.bytes)
+        stride(if self.transposed { self.k } else { self.n }, self.bytes)
     }
 
     const fn stride_c(self) -> usize {
@@ -69,12 +72,12 @@ impl Form {
     }
 }
 
-/// Whether operands of so many bytes go to tensor cores.
+/// Whether tensor cores multiply operands of `bytes`.
 pub(super) const fn on_tensor_cores(bytes: usize) -> bool {
     bytes == 2
 }
 
-/// Units that share rows of a product see what the others wrote of them: on tensor cores those of a plane.
+/// Synchronizes the units that share rows of a product: on tensor cores those of a plane.
 #[cube]
 pub(super) fn sync_rows(#[comptime] bytes: usize) {
     if comptime!(on_tensor_cores(bytes)) {
@@ -84,13 +87,13 @@ pub(super) fn sync_rows(#[comptime] bytes: usize) {
     }
 }
 
-/// C = A B, or C += A B. Rows are to be synchronized before and after.
+/// C = A B, or C += A B. The caller synchronizes rows before and after.
 #[cube]
 pub(super) fn product<E: Float>(
     a: &SharedMemory<E>,
     b: &SharedMemory<E>,
     c: &mut SharedMemory<f32>,
-    #[comptime] form: Form,
+    #[comptime] form: ProductForm,
 ) {
     if comptime!(on_tensor_cores(form.bytes)) {
         by_fragments::<E>(a, b, c, form);
@@ -99,9 +102,14 @@ pub(super) fn product<E: Float>(
     }
 }
 
-/// Each plane makes 16 rows of C. A fragment of A is loaded once for all columns.
+/// Each plane computes 16 rows of C. A fragment of A is loaded once for all columns.
 #[cube]
-fn by_fragments<E: Float>(a: &SharedMemory<E>, b: &SharedMemory<E>, c: &mut SharedMemory<f32>, #[comptime] form: Form) {
+fn by_fragments<E: Float>(
+    a: &SharedMemory<E>,
+    b: &SharedMemory<E>,
+    c: &mut SharedMemory<f32>,
+    #[comptime] form: ProductForm,
+) {
     let row = UNIT_POS as usize / PLANE * FRAGMENT;
     let of_c = row * comptime!(form.stride_c());
     let across = comptime!(form.n / FRAGMENT);
@@ -144,7 +152,7 @@ fn by_fragments<E: Float>(a: &SharedMemory<E>, b: &SharedMemory<E>, c: &mut Shar
         );
         #[unroll]
         for column in 0..across {
-            let right = if comptime!(form.turned) {
+            let right = if comptime!(form.transposed) {
                 let at = column * FRAGMENT * comptime!(form.stride_b()) + step * FRAGMENT;
                 cmma::Matrix::<E>::from_slice(
                     cmma::MatrixIdent::B,
@@ -182,9 +190,14 @@ fn by_fragments<E: Float>(a: &SharedMemory<E>, b: &SharedMemory<E>, c: &mut Shar
     }
 }
 
-/// Units stand in a square of 16 x 16; each takes every 16th row and column of C, sums in its registers.
+/// 16 x 16 units; each takes every 16th row and column of C, with sums in registers.
 #[cube]
-fn by_units<E: Float>(a: &SharedMemory<E>, b: &SharedMemory<E>, c: &mut SharedMemory<f32>, #[comptime] form: Form) {
+fn by_units<E: Float>(
+    a: &SharedMemory<E>,
+    b: &SharedMemory<E>,
+    c: &mut SharedMemory<f32>,
+    #[comptime] form: ProductForm,
+) {
     let (down, across) = (UNIT_POS as usize / SIDE, UNIT_POS as usize % SIDE);
     let stride_a = comptime!(form.stride_a());
     let stride_b = comptime!(form.stride_b());
@@ -207,7 +220,7 @@ fn by_units<E: Float>(a: &SharedMemory<E>, b: &SharedMemory<E>, c: &mut SharedMe
         #[unroll]
         for j in 0..columns {
             let column = j * SIDE + across;
-            let right = if comptime!(form.turned) {
+            let right = if comptime!(form.transposed) {
                 f32::cast_from(b[column * stride_b + depth])
             } else {
                 f32::cast_from(b[depth * stride_b + column])

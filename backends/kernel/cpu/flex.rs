@@ -1,14 +1,15 @@
 //! The fused operations on flex.
 
-use super::sliced::{self, Sliced, ops_on_slices};
-use super::team::Team;
-use super::{AdamWFactors, AdamWState, LinearGrads, MlpTensors, NormGrads, Ops, is_plain, plain};
-use burn::tensor::{DType, Int, Tensor, TensorData, TensorPrimitive};
+use super::slices::Sliced;
+use super::threads::Threads;
+use crate::kernel::mode::is_plain;
+use crate::kernel::plain;
+use burn::tensor::{DType, Tensor, TensorData, TensorPrimitive};
 use burn_flex::{Flex, FlexTensor};
 
 impl Sliced for Flex {
     type Values = FlexTensor;
-    const TEAM: Team = Team::Rayon;
+    const THREADS: Threads = Threads::Rayon;
 
     fn applies<const D: usize>(tensor: &Tensor<Self, D>) -> bool {
         tensor.dtype() == DType::F32 && tensor.shape().num_elements() > 0 && !is_plain()
@@ -18,26 +19,21 @@ impl Sliced for Flex {
         tensor.into_primitive().tensor().to_contiguous()
     }
 
-    /// Writing to it makes a copy first where somebody else holds the elements too.
+    /// [`Sliced::slice_mut`] copies the elements if the tensor is shared.
     fn own<const D: usize>(tensor: Tensor<Self, D>) -> FlexTensor {
         Self::read(tensor)
     }
 
-    fn room(count: usize) -> FlexTensor {
+    fn allocate(count: usize) -> FlexTensor {
         FlexTensor::from_data(TensorData::new(vec![0.0_f32; count], [count]))
     }
 
     fn slice(values: &FlexTensor) -> &[f32] {
-        values
-            .as_slice()
-            .expect("a contiguous tensor whose type has been checked")
+        values.as_slice().expect("a contiguous f32 tensor")
     }
 
     fn slice_mut(values: &mut FlexTensor) -> &mut [f32] {
-        let (start, end) = values
-            .layout()
-            .contiguous_offsets()
-            .expect("a tensor just made contiguous");
+        let (start, end) = values.layout().contiguous_offsets().expect("a contiguous tensor");
         &mut values.storage_mut()[start..end]
     }
 
@@ -46,7 +42,7 @@ impl Sliced for Flex {
         flat.reshape(shape)
     }
 
-    fn norm_otherwise(
+    fn other_norm_rows(
         rows: Tensor<Self, 2>,
         scale: Tensor<Self, 1>,
         shift: Tensor<Self, 1>,
@@ -55,5 +51,3 @@ impl Sliced for Flex {
         plain::norm_rows(rows, scale, shift, epsilon)
     }
 }
-
-ops_on_slices!(Flex);

@@ -1,9 +1,11 @@
-//! The fused operations on LibTorch: on its processor in our own form, on its threads.
+//! The fused operations on LibTorch: on the processor by our forms on slices, on LibTorch's
+//! threads.
 
-use super::sliced::{self, Sliced, ops_on_slices};
-use super::team::Team;
-use super::{AdamWFactors, AdamWState, LinearGrads, MlpTensors, NormGrads, Ops, is_plain, plain};
-use burn::tensor::{DType, Int, Tensor, TensorPrimitive};
+use super::slices::Sliced;
+use super::threads::Threads;
+use crate::kernel::mode::is_plain;
+use crate::kernel::plain;
+use burn::tensor::{DType, Tensor, TensorPrimitive};
 use burn_tch::{LibTorch, LibTorchDevice, TchTensor};
 
 fn native<const D: usize>(tensor: Tensor<LibTorch, D>) -> tch::Tensor {
@@ -14,19 +16,22 @@ fn wrap<const D: usize>(tensor: tch::Tensor) -> Tensor<LibTorch, D> {
     Tensor::from_primitive(TensorPrimitive::Float(TchTensor::new(tensor)))
 }
 
-/// The address of the elements, once it is sure that they are f32 in main memory, one after another.
+/// The address of the elements.
+///
+/// # Panics
+/// If they are not contiguous f32 in main memory.
 fn address(tensor: &tch::Tensor) -> *mut f32 {
     let in_memory = tensor.device() == tch::Device::Cpu && tensor.kind() == tch::Kind::Float;
     assert!(
         in_memory && tensor.is_contiguous(),
-        "a tensor that `applies` was not asked about"
+        "a tensor to which `applies` does not apply"
     );
     tensor.data_ptr().cast()
 }
 
 impl Sliced for LibTorch {
     type Values = tch::Tensor;
-    const TEAM: Team = Team::OpenMp;
+    const THREADS: Threads = Threads::OpenMp;
 
     fn applies<const D: usize>(tensor: &Tensor<Self, D>) -> bool {
         let fits = tensor.dtype() == DType::F32 && tensor.shape().num_elements() > 0;
@@ -45,18 +50,19 @@ impl Sliced for LibTorch {
         tensor.tensor.contiguous().detach_copy()
     }
 
-    fn room(count: usize) -> tch::Tensor {
+    fn allocate(count: usize) -> tch::Tensor {
         tch::Tensor::empty([count as i64], (tch::Kind::Float, tch::Device::Cpu))
     }
 
     fn slice(values: &tch::Tensor) -> &[f32] {
-        // SAFETY: so many f32 lie there, for as long as the tensor is held; nobody writes to what several hold
+        // SAFETY: the tensor has so many f32 for as long as it is borrowed; a shared one is never
+        // written to
         unsafe { std::slice::from_raw_parts(address(values), values.numel()) }
     }
 
     fn slice_mut(values: &mut tch::Tensor) -> &mut [f32] {
-        // SAFETY: so many f32 lie there, for as long as the tensor is borrowed, and nobody else holds what `own` or
-        // `room` gave
+        // SAFETY: the tensor has so many f32 for as long as it is borrowed, and what `own` or
+        // `allocate` returned is not shared
         unsafe { std::slice::from_raw_parts_mut(address(values), values.numel()) }
     }
 
@@ -64,8 +70,8 @@ impl Sliced for LibTorch {
         wrap(values.view(shape.map(|size| size as i64).as_slice()))
     }
 
-    /// LibTorch's own, on NVIDIA devices.
-    fn norm_otherwise(
+    /// LibTorch's, on NVIDIA devices.
+    fn other_norm_rows(
         rows: Tensor<Self, 2>,
         scale: Tensor<Self, 1>,
         shift: Tensor<Self, 1>,
@@ -80,5 +86,3 @@ impl Sliced for LibTorch {
         wrap(out)
     }
 }
-
-ops_on_slices!(LibTorch);
