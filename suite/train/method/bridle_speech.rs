@@ -14,7 +14,7 @@ use crate::train::steps::BatchLoss;
 use bridle::codebook::index_rows;
 use bridle::layered::LayeredEncoder as _;
 use bridle::optimizer::Trained;
-use bridle::quantizer::QuantizerValues;
+use bridle::quantizer::{Quantizer as _, QuantizerValues};
 use bridle::speech::conformer::Conformer;
 use bridle::speech::tokenizer::frame_tokenizer_loss;
 use bridle::standardizer::Standardizer;
@@ -85,8 +85,8 @@ impl<'d, B: TrainBackend> Method<B, Utterances<'d>> for BridleSpeech<'d, B> {
             0 => Source::ColdStart,
             _ => Source::Network,
         };
-        let sizes = vec![self.values.codebook_size(); self.values.codebooks()];
-        let labels = frame_labels(phase, &sizes, &self.device, |frames, rows| {
+        let [codebooks, size] = tokenizer.quantizer.sizes();
+        let labels = frame_labels(phase, &vec![size; codebooks], &self.device, |frames, rows| {
             tokenizer.codes(frames, rows, source, &mut picks)
         })?;
         take_codebooks(&mut self.teacher.tokenizer.quantizer, &tokenizer.quantizer);
