@@ -1,14 +1,14 @@
 //! From the plan's values to the model's sizes.
 
-use crate::plan::{AudioRows, Plan};
+use crate::plan::{AudioRows, Plan, VitSizes};
 use crate::quantizers::ModelConfig;
 use bridle::config as model;
 use bridle_tasks::InputSpec;
 
 /// What the plan's input looks like to the model.
 pub fn geometry(plan: &Plan) -> model::Geometry {
-    let patch = plan.model.patch;
-    match plan.data.input {
+    let VitSizes { patch, tubelet, .. } = *plan.vit();
+    match *plan.fixed_input() {
         InputSpec::Audio { frames, mels, .. } => {
             let rows = plan
                 .position
@@ -26,7 +26,7 @@ pub fn geometry(plan: &Plan) -> model::Geometry {
             frames,
             side,
             patch,
-            tubelet: plan.model.tubelet.unwrap_or(1),
+            tubelet: tubelet.unwrap_or(1),
         },
     }
 }
@@ -43,14 +43,14 @@ pub fn cropped_positions(plan: &Plan) -> Option<Vec<f32>> {
         },
         other => other,
     };
-    let dim = plan.model.dim;
+    let dim = plan.model.dim();
     let table = bridle::position::table(&longer, dim);
     Some(table[crop.first * dim..(crop.first + crop.tokens) * dim].to_vec())
 }
 
 /// Sizes of the encoder (and of the tokenizer's body).
 pub fn encoder(plan: &Plan) -> model::StackConfig {
-    let sizes = &plan.model;
+    let sizes = plan.vit();
     model::StackConfig {
         dim: sizes.dim,
         depth: sizes.depth,
@@ -61,9 +61,10 @@ pub fn encoder(plan: &Plan) -> model::StackConfig {
 
 /// Sizes of every part; None where the plan pretrains nothing.
 pub fn config(plan: &Plan) -> Option<ModelConfig> {
-    let (decoder, estimator) = (plan.model.decoder.as_ref()?, plan.model.estimator.as_ref()?);
+    let sizes = plan.vit();
+    let (decoder, estimator) = (sizes.decoder.as_ref()?, sizes.estimator.as_ref()?);
     let quantizer = plan.quantizer.as_ref()?;
-    let mlp_ratio = plan.model.mlp_ratio;
+    let mlp_ratio = sizes.mlp_ratio;
     let stack = |dim, depth, heads| model::StackConfig {
         dim,
         depth,
@@ -87,8 +88,8 @@ mod tests {
     #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
     use super::*;
     use crate::model_file::ModelCard;
+    use crate::plan::InitRequest;
     use crate::plan::PlanRequest;
-    use crate::plan::resolve::InitRequest;
     use crate::quantizers::AnyQuantizer;
     use bridle::codebook::SeededPicks;
     use bridle::init::Init;
@@ -222,6 +223,16 @@ mod tests {
         assert_ne!(row(&scrambled, 3)[..32], row(&scrambled, 11)[..32]);
     }
 
+    fn init(name: &str, card: &ModelCard) -> InitRequest {
+        InitRequest {
+            name: name.to_owned(),
+            sha256: "0".repeat(64),
+            input: card.input.clone(),
+            sizes: card.model.clone(),
+            audio_rows: card.audio_rows,
+        }
+    }
+
     /// Weights trained on twice ESC-50's length, as the authors have them from AudioSet.
     fn on_longer_sounds(set: &[&str]) -> Plan {
         let longer = Plan::resolve(&PlanRequest {
@@ -229,11 +240,7 @@ mod tests {
             preset: Some("smoke".to_owned()),
             ..PlanRequest::default()
         });
-        let init = InitRequest {
-            name: "longer.safetensors".to_owned(),
-            sha256: "0".repeat(64),
-            card: ModelCard::of(&longer.unwrap(), None),
-        };
+        let init = init("longer.safetensors", &ModelCard::of(&longer.unwrap(), None));
         Plan::resolve(&PlanRequest {
             task: "esc50".to_owned(),
             preset: Some("smoke".to_owned()),
@@ -253,7 +260,7 @@ mod tests {
                 patch: 16,
                 rows: bridle::config::AudioRows::Scrambled,
             };
-            let dim = on_longer_sounds(&[]).model.dim;
+            let dim = on_longer_sounds(&[]).model.dim();
             let cls = std::iter::repeat_n(0.0, dim);
             let rows: Vec<f32> = cls.chain(bridle::position::table(&geometry, dim)).collect();
             move |row: usize| rows[row * dim..(row + 1) * dim].to_vec()
@@ -275,11 +282,7 @@ mod tests {
         let refusal = |task: &str, set: &str| {
             let request = PlanRequest {
                 task: task.to_owned(),
-                init: Some(InitRequest {
-                    name: "short.safetensors".to_owned(),
-                    sha256: "0".repeat(64),
-                    card: card.clone(),
-                }),
+                init: Some(init("short.safetensors", &card)),
                 set: [set]
                     .iter()
                     .filter(|set| !set.is_empty())

@@ -27,6 +27,10 @@ pub fn perform(args: &ImportArgs) -> Result<()> {
         set: args.set.clone(),
         ..PlanRequest::default()
     })?;
+    if plan.is_speech() {
+        let message = format!("`{}` is a task of speech; model files hold ViTs", plan.task);
+        return Err(Failure::wrong_use(message).with_way_out("a task of sounds, images or videos"));
+    }
     let unreadable = |error: anyhow::Error| {
         let failure = Failure::new(
             Exit::Data,

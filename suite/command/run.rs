@@ -9,11 +9,11 @@ use crate::exit::Exit;
 use crate::identity::{Identity, begin_folder, require_same, taken_over, train_failure};
 use crate::interrupt::Interrupt;
 use crate::model;
-use crate::plan::Plan;
+use crate::plan::{AnyTask, Plan};
 use crate::progress::TerminalProgress;
 use crate::protocol::{self, FeatureCache, LEVEL, Outcome, Subject};
 use crate::request::{Earlier, RunRequest};
-use crate::speech::{self, request::SpeechRun};
+use crate::speech;
 use crate::train::{self, Context, State};
 use bridle::encoder::Vit;
 use bridle::init::Init;
@@ -36,14 +36,15 @@ use std::time::{Duration, Instant};
 /// # Errors
 /// Wrong use, missing data or devices, divergence, a stop by signal, or a disk that cannot be written.
 pub fn perform(args: &RunArgs) -> Result<Exit> {
-    if let Some(task) = speech::request::task(&args.task)? {
-        return speech::run::perform(SpeechRun::new(args, task)?);
-    }
     let mut request = RunRequest::new(args)?;
+    let task = match request.task {
+        AnyTask::Fixed(task) => task,
+        AnyTask::Speech(task) => return speech::run::perform(request, task),
+    };
     store::writable(&request.out)?;
     let interrupt = Interrupt::listen().map_err(|error| Failure::fault("cannot listen for signals", error))?;
     let progress = TerminalProgress::default();
-    let dataset = request.task.open(&request.open_request(), &progress)?;
+    let dataset = task.open(&request.open_request(), &progress)?;
     let variant = &dataset.facts.variant;
     request.plan = request.plan.with_variant(variant);
     request.ablation = request

@@ -1,6 +1,6 @@
 //! The recipe: one plan value per oddity of the authors' code, so that the effect of each can be measured alone.
 
-use super::{Plan, Recipe, spell};
+use super::{Plan, Recipe, display_value};
 use serde_json::Value;
 
 /// One oddity: where it stands in the plan and what each recipe makes of it.
@@ -59,6 +59,6 @@ pub fn changes(plan: &Plan) -> impl Iterator<Item = String> {
     };
     ODDITIES.iter().filter_map(move |oddity| {
         let (now, corrected) = (flat.get(oddity.key)?, oddity.value(Recipe::Corrected));
-        (*now != corrected && !idle(oddity.key)).then(|| format!("{}={}", oddity.key, spell(&corrected)))
+        (*now != corrected && !idle(oddity.key)).then(|| format!("{}={}", oddity.key, display_value(&corrected)))
     })
 }

@@ -9,7 +9,7 @@ use super::{Outcome, Subject};
 use crate::checkpoint;
 use crate::data::{Order, fixed};
 use crate::metrics_log::{LogError, MetricsLog};
-use crate::plan::{Finetune, FinetuneLoss, Roll, Sampler};
+use crate::plan::{Finetune, FinetuneLoss, Roll, Sampler, Taught};
 use crate::train::TrainError;
 use crate::train::schedule::{LayerDecay, Schedule};
 use crate::train::steps::{BatchLoss, Learner, Spent, StepNumbers, Steps};
@@ -55,6 +55,7 @@ pub fn judge<B: TrainBackend>(subject: &Subject<'_, B>) -> Result<Outcome, Train
         .plan
         .finetune
         .as_ref()
+        .and_then(Taught::classes)
         .expect("a plan with fine-tuning has its values");
     let mut training = Training::<B>::new(subject, values)?;
     training.run()?;
@@ -197,7 +198,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
         let augment = Augment {
             values: self.values,
             dataset,
-            input: &plan.data.input,
+            input: plan.fixed_input(),
             train: self.subject.train,
             rolls: plan
                 .augment

@@ -8,7 +8,7 @@
 use super::hold_out::HoldOut;
 use super::scale::Scale;
 use super::{Features, Outcome, Subject, best_choice, has_several, quality, quality_name};
-use crate::plan::Probe;
+use crate::plan::{Probe, Taught};
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
 use bridle_tasks::DataError;
@@ -26,6 +26,7 @@ pub fn judge<B: TrainBackend>(subject: &Subject<'_, B>) -> Result<Outcome, DataE
         .plan
         .probe
         .as_ref()
+        .and_then(Taught::classes)
         .expect("a plan with the linear probe has its values");
     let what = format!("linear-probe: {} epochs, {} rates", probe.epochs, probe.rates.len());
     subject.progress.say(&what);

@@ -1,16 +1,11 @@
 //! From the plan's values to the models of speech.
 
-use super::plan::SpeechPlan;
-use crate::quantizers::FrameTeacher;
-use bridle::init::Init;
+use crate::plan::Plan;
 use bridle::speech::conformer::ConformerConfig;
-use bridle::standardizer::Standardizer;
-use bridle_backends::Ops;
-use burn::tensor::backend::Backend;
 
-/// Sizes of the encoder (and of the tokenizer's body).
-pub fn encoder(plan: &SpeechPlan) -> ConformerConfig {
-    let sizes = &plan.model;
+/// Sizes of the encoder, and of the tokenizer's body.
+pub fn encoder(plan: &Plan) -> ConformerConfig {
+    let sizes = plan.conformer();
     ConformerConfig {
         inputs: plan.width(),
         dim: sizes.dim,
@@ -19,22 +14,4 @@ pub fn encoder(plan: &SpeechPlan) -> ConformerConfig {
         ff_ratio: sizes.ff_ratio,
         kernel: sizes.kernel,
     }
-}
-
-/// Inputs are standardised as they are read, each mel band by itself, so that nothing is left to do.
-pub fn standard<B: Backend>(plan: &SpeechPlan, init: &Init<B>) -> Standardizer<B> {
-    Standardizer::none(plan.width(), init)
-}
-
-/// Tokenizer and estimator; None where the plan trains none.
-pub fn teacher<B: Ops>(plan: &SpeechPlan, init: &Init<B>) -> Option<FrameTeacher<B>> {
-    let depth = plan.model.estimator_depth?;
-    let quantizer = plan.quantizer.as_ref()?;
-    Some(FrameTeacher::new(
-        &encoder(plan),
-        depth,
-        standard(plan, init),
-        quantizer,
-        init,
-    ))
 }

@@ -4,19 +4,18 @@
 
 use super::augment::augment;
 use super::model;
-use super::plan::{CtcTraining, SpeechPlan};
 use super::symbols::Inventory;
 use crate::checkpoint;
-use crate::data::utterances::{UtteranceBatch as Stacked, length};
-use crate::data::{TrainingData as _, Utterances, valid_rows};
-use bridle::codebook::index_rows;
+use crate::data::utterances::length;
+use crate::data::{TrainingData as _, UtteranceBatch, Utterances, valid_rows};
 use crate::interrupt::Interrupt;
 use crate::metrics_log::{LogError, MetricsLog};
-use crate::plan::Protocol;
+use crate::plan::{CtcTraining, Plan, Protocol};
 use crate::progress::TerminalProgress;
 use crate::train::TrainError;
 use crate::train::schedule::Schedule;
 use crate::train::steps::{BatchLoss, Learner, Spent, StepNumbers, Steps};
+use bridle::codebook::index_rows;
 use bridle::init::Init;
 use bridle::layered::LayeredEncoder;
 use bridle::optimizer::{AdamWConfig, Trainable, Trained};
@@ -49,7 +48,7 @@ pub struct Recogniser<B: Backend> {
 /// An encoder to be judged, and all that judging needs.
 pub struct Subject<'a, B: TrainBackend> {
     /// The plan, with the protocols' values.
-    pub plan: &'a SpeechPlan,
+    pub plan: &'a Plan,
     /// The data.
     pub set: &'a SpeechSet,
     /// Training utterances.
@@ -150,7 +149,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
         let encoder = Conformer::new(&model::encoder(subject.plan), &init);
         let model = Recogniser {
             encoder: weights::load(encoder, &weights::collect(subject.encoder))?,
-            head: init.linear("head", subject.plan.model.dim, symbols.count(), true),
+            head: init.linear("head", subject.plan.model.dim(), symbols.count(), true),
         };
         let mut model = Trained::new(model, adamw(values));
         let data = subject.set.facts.manifest_sha256.clone();
@@ -220,7 +219,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
         };
         let seed = self.seed.child("augment");
         loop_over.run(self, move |step| {
-            let mut input = Stacked::read(set, order.at(step))?;
+            let mut input = UtteranceBatch::read(set, order.at(step))?;
             augment(&mut input, values, set.input_spec().mels, &seed.indexed(step));
             Ok(input)
         })?;
@@ -228,7 +227,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
     }
 
     /// The loss of one batch; None if every text is too long for its sound, which drawing has left out.
-    fn batch_loss(&self, input: Stacked) -> Option<Tensor<B, 1>> {
+    fn batch_loss(&self, input: UtteranceBatch) -> Option<Tensor<B, 1>> {
         let Subject { set, plan, device, .. } = *self.subject;
         let text = |&index: &usize| self.symbols.encode(&set.utterances[index].text);
         let texts: Option<Vec<Vec<usize>>> = input.utterances.iter().map(text).collect();
@@ -257,7 +256,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
         let mut found = vec![Vec::new(); test.len()];
         progress.start(&format!("{}: test", self.phase), test.len() as u64);
         for places in places.chunks(self.values.batch) {
-            let input = Stacked::read(set, places.iter().map(|&place| test[place]).collect())?;
+            let input = UtteranceBatch::read(set, places.iter().map(|&place| test[place]).collect())?;
             let rows = index_rows(&valid_rows(&input.lengths), device);
             let lengths = input.lengths.clone();
             let frames = Utterances::new(set, plan).frames::<B::InnerBackend>(input, device);
@@ -302,9 +301,9 @@ fn logits<B: Ops>(head: &Linear<B>, hidden: Tensor<B, 3>) -> Tensor<B, 3> {
 }
 
 impl<B: TrainBackend> Learner<B> for Training<'_, '_, B> {
-    type Input = Stacked;
+    type Input = UtteranceBatch;
 
-    fn loss(&mut self, batch: Stacked) -> BatchLoss<B> {
+    fn loss(&mut self, batch: UtteranceBatch) -> BatchLoss<B> {
         let loss = self.batch_loss(batch);
         BatchLoss::new(loss.expect("utterances too short for their transcript are left out"))
     }

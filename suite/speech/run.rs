@@ -2,9 +2,7 @@
 
 use super::decode;
 use super::model;
-use super::plan::SpeechPlan;
 use super::recognise::{Recognised, Subject, recognise};
-use super::request::SpeechRun;
 use crate::checkpoint;
 use crate::command::table;
 use crate::data::{Utterances, utterances};
@@ -12,9 +10,10 @@ use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::identity::{Identity, begin_folder, require_same, taken_over, train_failure};
 use crate::interrupt::Interrupt;
+use crate::plan::Plan;
 use crate::progress::TerminalProgress;
 use crate::protocol::LEVEL;
-use crate::request::Earlier;
+use crate::request::{Earlier, RunRequest};
 use crate::train::{self, Context, State};
 use bridle::init::Init;
 use bridle::speech::conformer::Conformer;
@@ -25,7 +24,7 @@ use bridle_results::predictions::{ProtocolTexts, Transcripts};
 use bridle_results::record::{self, RunRecord, Score, Timestamp};
 use bridle_results::{stats, store};
 use bridle_seed::Seed;
-use bridle_tasks::{Role, SpeechSet, min_frames};
+use bridle_tasks::{Role, SpeechSet, SpeechTask, min_frames};
 use burn::module::AutodiffModule;
 use serde_json::{Map, json};
 use std::collections::BTreeMap;
@@ -39,11 +38,11 @@ const RESAMPLES: usize = 1000;
 ///
 /// # Errors
 /// As [`crate::command::run::perform`].
-pub fn perform(mut request: SpeechRun) -> Result<Exit> {
+pub fn perform(mut request: RunRequest, task: &dyn SpeechTask) -> Result<Exit> {
     store::writable(&request.out)?;
     let interrupt = Interrupt::listen().map_err(|error| Failure::fault("cannot listen for signals", error))?;
     let progress = TerminalProgress::default();
-    let set = request.task.open(&request.open_request(), &progress)?;
+    let set = task.open(&request.speech_request(), &progress)?;
     request.plan = request.plan.with_variant(&set.facts.variant);
     for skipped in &set.facts.skipped {
         progress.say(&format!("left out: {}: {}", skipped.id, skipped.reason));
@@ -77,7 +76,7 @@ pub fn judged_on(set: &SpeechSet) -> Vec<usize> {
 
 /// All seeds, on one backend.
 struct Runs<'a> {
-    request: &'a SpeechRun,
+    request: &'a RunRequest,
     set: &'a SpeechSet,
     train: &'a [usize],
     test: &'a [usize],
@@ -97,7 +96,7 @@ impl Job for Runs<'_> {
 /// One seed.
 struct OneRun<'a> {
     runs: &'a Runs<'a>,
-    plan: &'a SpeechPlan,
+    plan: &'a Plan,
     identity: Identity<'a>,
     folder: PathBuf,
     resumes: bool,
@@ -125,7 +124,7 @@ impl<'a> OneRun<'a> {
             plan: plan.to_flat(),
             task: plan.task.clone(),
             label: plan.label(),
-            pretrain_hash: (plan.method.pretrains()).then(|| plan.pretrain_hash(seed, facts.name, dtype)),
+            pretrain_hash: (plan.method.pretrains()).then(|| plan.pretrain_hash(seed, None, facts.name, dtype)),
             facts,
             dtype,
             seed,
@@ -316,7 +315,8 @@ impl<'a> OneRun<'a> {
             let details = details(&found, set, test);
             let greedy = decode::greedily(&found);
             self.add(&mut judged, protocol.word(), greedy, details.clone())?;
-            let beam = decode::by_beam(&found, &self.plan.decoding, request.lm.as_ref());
+            let decoding = self.plan.decoding.as_ref();
+            let beam = decoding.and_then(|values| decode::by_beam(&found, values, request.lm.as_ref()));
             if let Some(texts) = beam {
                 self.add(&mut judged, &format!("{protocol}-beam"), texts, details)?;
             }

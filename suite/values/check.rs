@@ -44,3 +44,10 @@ pub fn share(key: &str, value: f64) -> Checked {
         format!("{value} is not in 0 up to but without 1")
     })
 }
+
+/// Above 0 and below 1.
+pub fn held_out(key: &str, share: f64) -> Checked {
+    require(share > 0.0 && share < 1.0, key, || {
+        format!("{share} is not a share between 0 and 1")
+    })
+}

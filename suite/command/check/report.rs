@@ -5,7 +5,7 @@ use super::{Needs, copy};
 use crate::error::{Failure, Result};
 use crate::estimate::PhaseCost;
 use crate::machine;
-use crate::plan::{Flat, PhasePlan, Plan, spell};
+use crate::plan::{Flat, PhasePlan, Plan, Taught, display_value};
 use crate::progress::spell as spell_time;
 use crate::request::RunRequest;
 use bridle_backends::BackendState;
@@ -153,7 +153,7 @@ fn data_line(found: &DataReport) -> String {
 pub(crate) fn plan_lines(flat: &Flat) -> String {
     let width = flat.keys().map(String::len).max().unwrap_or(0);
     flat.iter()
-        .map(|(name, value)| format!("  {name:width$} = {}\n", spell(value)))
+        .map(|(name, value)| format!("  {name:width$} = {}\n", display_value(value)))
         .collect()
 }
 
@@ -170,6 +170,7 @@ impl Needs {
         training.extend(
             plan.finetune
                 .as_ref()
+                .and_then(Taught::classes)
                 .zip(self.finetune)
                 .map(|(values, cost)| format!("finetune: {} epochs, {} steps", values.epochs, cost.steps)),
         );

@@ -131,7 +131,9 @@ impl<B: TrainBackend, D: TrainingData> BestRq<B, D> {
     fn distillation(&self, second: &DistilledBook<B>, refine: &Refine, batch: &Hidden<B>) -> Tensor<B, 1> {
         let [samples, times, width] = batch.frames.x.dims();
         let mut visible = vec![0.0f32; samples * times];
-        valid_rows(&batch.lengths).into_iter().for_each(|row| visible[row] = 1.0);
+        valid_rows(&batch.lengths)
+            .into_iter()
+            .for_each(|row| visible[row] = 1.0);
         batch.hidden.iter().for_each(|&row| visible[row] = 0.0);
         let visible = Tensor::from_data(TensorData::new(visible, [samples, times, 1]), &self.device);
         let rows = batch.frames.x.clone().reshape([samples * times, width]);

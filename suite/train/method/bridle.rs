@@ -319,7 +319,11 @@ pub(super) fn mode(picks: SeededPicks, step: u64) -> (Mode, SeededPicks) {
 }
 
 /// The loss of a tokenizer phase; the use of codes is counted as often as losses are read back.
-pub(super) fn tokenizer_batch<B: TrainBackend>(found: TokenizerLoss<B>, step: u64, codebook_size: usize) -> BatchLoss<B> {
+pub(super) fn tokenizer_batch<B: TrainBackend>(
+    found: TokenizerLoss<B>,
+    step: u64,
+    codebook_size: usize,
+) -> BatchLoss<B> {
     let mut batch = BatchLoss::new(found.total());
     batch.values.push(("estimation", found.estimation.inner()));
     batch.values.push(("quantization", found.quantized.loss.inner()));

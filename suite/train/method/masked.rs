@@ -4,9 +4,9 @@
 use super::{Phase, Start};
 use crate::data::{Batch as _, TrainingData, valid_rows};
 use crate::plan::Mask;
-use crate::train::{Context, TrainError};
 use crate::train::labels::Labels;
 use crate::train::steps::BatchLoss;
+use crate::train::{Context, TrainError};
 use bridle::codebook::index_rows;
 use bridle::frames::Frames;
 use bridle::init::Init;

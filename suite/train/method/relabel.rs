@@ -80,7 +80,7 @@ impl<B: TrainBackend, D: TrainingData> Method<B, D> for Relabel<B, D> {
             Some(labels) => {
                 let BestRq { student, quantizer, .. } = &self.round;
                 kept_labels_loss(student, &quantizer.standard, phase, step, batch, labels)
-            },
+            }
             None => self.round.loss(phase, step, batch, None),
         }
     }
@@ -106,7 +106,11 @@ impl<B: TrainBackend, D: TrainingData> Method<B, D> for Relabel<B, D> {
 }
 
 fn values<'a, D>(context: &Context<'a, D>) -> &'a Values {
-    context.plan.relabel.as_ref().expect("a plan of relabelling has its values")
+    context
+        .plan
+        .relabel
+        .as_ref()
+        .expect("a plan of relabelling has its values")
 }
 
 /// The second round's model, which starts from new weights.
