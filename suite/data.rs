@@ -90,13 +90,13 @@ pub trait TrainingData: Sync + Sized {
     }
 
     /// What is known of single frames over these samples.
-    fn annotations(&self, _samples: &[usize]) -> Vec<Annotation<'_>> {
+    fn annotations(&self, _samples: &[usize]) -> Vec<FrameAnnotation<'_>> {
         Vec::new()
     }
 }
 
 /// Something that is known of single frames.
-pub struct Annotation<'a> {
+pub struct FrameAnnotation<'a> {
     /// `word`, `speaker`.
     pub name: &'static str,
     /// Its value in each frame of a sample, by number; None where it is not known.

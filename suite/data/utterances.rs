@@ -1,6 +1,6 @@
 //! Utterances: sequences of any length, padded to the longest of their batch.
 
-use super::{Annotation, Batch, Order, TrainingData};
+use super::{Batch, FrameAnnotation, Order, TrainingData};
 use crate::plan::Plan;
 use crate::speech::model;
 use bridle::frames::Frames;
@@ -141,20 +141,20 @@ impl TrainingData for Utterances<'_> {
     }
 
     /// The word that is said and who says it, where the data knows.
-    fn annotations(&self, samples: &[usize]) -> Vec<Annotation<'_>> {
+    fn annotations(&self, samples: &[usize]) -> Vec<FrameAnnotation<'_>> {
         let known = || samples.iter().map(|&index| &self.set.utterances[index]);
         let words: BTreeSet<&str> = known().flat_map(|known| &known.spans).map(|span| &*span.word).collect();
         let speakers: BTreeSet<&str> = known().filter_map(|known| known.speaker.as_deref()).collect();
         let words: Vec<&str> = words.into_iter().collect();
         let mut found = Vec::new();
         if !words.is_empty() {
-            found.push(Annotation {
+            found.push(FrameAnnotation {
                 name: "word",
                 of: Box::new(move |index| self.set.words_by_frame(index, &words)),
             });
         }
         if speakers.len() > 1 {
-            found.push(Annotation {
+            found.push(FrameAnnotation {
                 name: "speaker",
                 of: Box::new(move |index| {
                     let speaker = self.set.utterances[index].speaker.as_deref();
@@ -164,5 +164,37 @@ impl TrainingData for Utterances<'_> {
             });
         }
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_split_batch_put_together_is_the_batch() {
+        let whole = UtteranceBatch {
+            utterances: vec![4, 2, 7],
+            lengths: vec![3, 1, 2],
+            values: (0..12).map(|value| value as f32).collect(),
+        };
+        for size in 1..=4 {
+            let parts = whole.clone().split(size);
+            assert!(parts.iter().all(|part| part.utterances.len() <= size));
+            assert!(
+                parts
+                    .iter()
+                    .all(|part| part.values.len() == 2 * part.lengths.iter().sum::<usize>())
+            );
+            let of = |part: &UtteranceBatch| (part.utterances.clone(), part.lengths.clone(), part.values.clone());
+            let (utterances, (lengths, values)): (Vec<_>, (Vec<_>, Vec<_>)) = parts
+                .iter()
+                .map(of)
+                .map(|(utterances, lengths, values)| (utterances, (lengths, values)))
+                .unzip();
+            assert_eq!(utterances.concat(), whole.utterances);
+            assert_eq!(lengths.concat(), whole.lengths);
+            assert_eq!(values.concat(), whole.values);
+        }
     }
 }

@@ -27,15 +27,15 @@ use bridle_seed::Seed;
 /// A method of pretraining on data of kind `D`. The driver in [`super::phases`] calls it, for each phase:
 /// `begin_phase`, `make_labels` if it `keeps_labels`, then for each step `begin_step`, `loss` of each batch,
 /// `finish_step`; at the end `make_labels` for their statistics, and `end_phase`.
-pub trait Method<B: TrainBackend, D: TrainingData>: Sized {
+pub trait PretrainingMethod<B: TrainBackend, D: TrainingData>: Sized {
     /// First weights; for phase `phase`, if a checkpoint is to be loaded that was written in it.
     ///
     /// # Errors
     /// If a sample cannot be read.
-    fn new(start: &Start<'_, B, D>, phase: usize) -> Result<Self, TrainError>;
+    fn new(setup: &MethodSetup<'_, B, D>, phase: usize) -> Result<Self, TrainError>;
 
     /// All that is trained or kept in checkpoints.
-    fn parts(&mut self) -> Vec<Part<'_, B>>;
+    fn parts(&mut self) -> Vec<ModelPart<'_, B>>;
 
     /// The quantizer that learns, whose start a checkpoint notes.
     fn quantizer(&mut self) -> Option<&mut AnyQuantizer<B>> {
@@ -43,10 +43,10 @@ pub trait Method<B: TrainBackend, D: TrainingData>: Sized {
     }
 
     /// Prepares a phase before its first step; not called when a run resumes within it.
-    fn begin_phase(&mut self, _phase: &Phase<'_, D>) {}
+    fn begin_phase(&mut self, _phase: &PhaseRun<'_, D>) {}
 
     /// Whether a phase trains on labels that are made before it, once for all its steps.
-    fn keeps_labels(&self, _phase: &Phase<'_, D>) -> bool {
+    fn keeps_labels(&self, _phase: &PhaseRun<'_, D>) -> bool {
         false
     }
 
@@ -54,38 +54,38 @@ pub trait Method<B: TrainBackend, D: TrainingData>: Sized {
     ///
     /// # Errors
     /// If a sample cannot be read any more.
-    fn make_labels(&mut self, phase: &Phase<'_, D>) -> Result<Labels, TrainError>;
+    fn make_labels(&mut self, phase: &PhaseRun<'_, D>) -> Result<Labels, TrainError>;
 
     /// Draws what all batches of step `step` share; they have so many samples.
-    fn begin_step(&mut self, _phase: &Phase<'_, D>, _step: u64, _samples: usize) {}
+    fn begin_step(&mut self, _phase: &PhaseRun<'_, D>, _step: u64, _samples: usize) {}
 
     /// The loss of one batch of step `step`, given the labels that were made before the phase, if any.
-    fn loss(&mut self, phase: &Phase<'_, D>, step: u64, batch: D::Batch, labels: Option<&Labels>) -> BatchLoss<B>;
+    fn loss(&mut self, phase: &PhaseRun<'_, D>, step: u64, batch: D::Batch, labels: Option<&Labels>) -> BatchLoss<B>;
 
     /// Does what is due after so many steps of the phase.
     ///
     /// # Errors
     /// If a sample cannot be read any more.
-    fn finish_step(&mut self, _phase: &Phase<'_, D>, _done: u64) -> Result<(), TrainError> {
+    fn finish_step(&mut self, _phase: &PhaseRun<'_, D>, _done: u64) -> Result<(), TrainError> {
         Ok(())
     }
 
     /// Ends a phase, after its labels were counted.
-    fn end_phase(&mut self, _phase: &Phase<'_, D>) {}
+    fn end_phase(&mut self, _phase: &PhaseRun<'_, D>) {}
 
     /// What pretraining is for.
     fn into_encoder(self) -> D::Encoder<B>;
 }
 
 /// What a method is made from.
-pub struct Start<'a, B: TrainBackend, D> {
+pub struct MethodSetup<'a, B: TrainBackend, D> {
     /// Plan, data, seed.
     pub context: &'a Context<'a, D>,
     /// Where first weights are drawn.
     pub init: Init<B>,
 }
 
-impl<B: TrainBackend, D> Start<'_, B, D> {
+impl<B: TrainBackend, D> MethodSetup<'_, B, D> {
     /// The optimizer's constants.
     pub fn adamw(&self) -> AdamWConfig {
         adamw(self.context.pretrain())
@@ -93,22 +93,24 @@ impl<B: TrainBackend, D> Start<'_, B, D> {
 }
 
 /// A part of a method's model, by its name in checkpoints.
-pub struct Part<'m, B: TrainBackend> {
+pub struct ModelPart<'m, B: TrainBackend> {
     /// Before the names of its weights.
     pub name: &'static str,
     /// Before the names of its optimizer's moments.
     pub optimizer: &'static str,
-    /// The part.
     pub module: &'m mut dyn Trainable<B>,
+    /// Whether a checkpoint may lack it, as older ones do, since the seed draws the same again.
+    pub redrawn: bool,
 }
 
-impl<'m, B: TrainBackend> Part<'m, B> {
+impl<'m, B: TrainBackend> ModelPart<'m, B> {
     /// What mainly learns: the encoder and what predicts labels.
     pub fn student(module: &'m mut dyn Trainable<B>) -> Self {
         Self {
             name: "student.",
             optimizer: "student_optimizer.",
             module,
+            redrawn: false,
         }
     }
 
@@ -118,6 +120,7 @@ impl<'m, B: TrainBackend> Part<'m, B> {
             name,
             optimizer: "teacher_optimizer.",
             module,
+            redrawn: false,
         }
     }
 
@@ -127,12 +130,21 @@ impl<'m, B: TrainBackend> Part<'m, B> {
             name,
             optimizer: "",
             module,
+            redrawn: false,
+        }
+    }
+
+    /// The same, for what the seed draws.
+    pub fn redrawn(name: &'static str, module: &'m mut dyn Trainable<B>) -> Self {
+        Self {
+            redrawn: true,
+            ..Self::frozen(name, module)
         }
     }
 }
 
 /// One phase on its way.
-pub struct Phase<'a, D> {
+pub struct PhaseRun<'a, D> {
     /// Plan, data, seed.
     pub context: &'a Context<'a, D>,
     /// Its name, kind, length.
@@ -147,7 +159,7 @@ pub struct Phase<'a, D> {
     pub first: Vec<usize>,
 }
 
-impl<D: TrainingData> Phase<'_, D> {
+impl<D: TrainingData> PhaseRun<'_, D> {
     /// What picks first codes and restarted ones.
     pub fn picks(&self) -> SeededPicks {
         SeededPicks(self.seed.child("picks"))

@@ -3,7 +3,7 @@
 //! Each phase starts from the weights of the last, with fresh optimizers and a schedule of its own.
 
 use super::labels::{EarlierLabels, Labels};
-use super::method::{Method, Phase, Start};
+use super::method::{MethodSetup, PhaseRun, PretrainingMethod};
 use super::schedule::Schedule;
 use super::steps::{BatchLoss, Learner, Spent, StepNumbers, Steps};
 use super::{Context, State, TrainError};
@@ -32,7 +32,7 @@ pub type Pretrained<E> = (E, Weights, State);
 /// # Errors
 /// If training diverges, is interrupted, cannot read a sample, or cannot write; if the checkpoint does not
 /// fit.
-pub fn run<B: TrainBackend, D: TrainingData, M: Method<B, D>>(
+pub fn run<B: TrainBackend, D: TrainingData, M: PretrainingMethod<B, D>>(
     context: &Context<'_, D>,
     saved: Option<(Weights, State)>,
     device: &B::Device,
@@ -60,20 +60,20 @@ struct Driver<'a, B, D, M> {
     backend: std::marker::PhantomData<B>,
 }
 
-impl<'a, B: TrainBackend, D: TrainingData, M: Method<B, D>> Driver<'a, B, D, M> {
+impl<'a, B: TrainBackend, D: TrainingData, M: PretrainingMethod<B, D>> Driver<'a, B, D, M> {
     fn new(
         context: &'a Context<'a, D>,
         saved: Option<(Weights, State)>,
         device: &B::Device,
     ) -> Result<Self, TrainError> {
-        let start = Start {
+        let setup = MethodSetup {
             context,
             init: Init::<B>::new(context.seed.child("weights"), device),
         };
         let steps = saved.as_ref().map(|(_, state)| state.total_steps);
         let phase = saved.as_ref().map_or(0, |(_, state)| state.phase);
         let mut driver = Self {
-            method: M::new(&start, phase)?,
+            method: M::new(&setup, phase)?,
             log: MetricsLog::open(&context.folder.join("metrics.jsonl"), steps)?,
             phases: context.plan.phases(),
             context,
@@ -100,8 +100,7 @@ impl<'a, B: TrainBackend, D: TrainingData, M: Method<B, D>> Driver<'a, B, D, M> 
         for part in self.method.parts() {
             let own = strip_prefix(&saved, part.name);
             let Some(optimizer) = part.module.optimizer() else {
-                // older checkpoints lack what is drawn from the seed and never changes
-                if !own.is_empty() {
+                if !(own.is_empty() && part.redrawn) {
                     part.module.load_weights(&own)?;
                 }
                 continue;
@@ -125,7 +124,7 @@ impl<'a, B: TrainBackend, D: TrainingData, M: Method<B, D>> Driver<'a, B, D, M> 
             .data
             .order(context.train, context.pretrain().step_samples(), seed.child("order"));
         let (per_epoch, batch) = (order.steps_per_epoch(), order.batch());
-        let phase = Phase {
+        let phase = PhaseRun {
             context,
             steps: per_epoch * plan.length.epochs as u64,
             first: order.at(0),
@@ -169,7 +168,7 @@ impl<'a, B: TrainBackend, D: TrainingData, M: Method<B, D>> Driver<'a, B, D, M> 
     }
 
     /// Records what the phase gave, and writes the checkpoint from which the next one starts.
-    fn end_phase(&mut self, phase: &Phase<'_, D>, batch: usize, labels: Option<Labels>) -> Result<(), TrainError> {
+    fn end_phase(&mut self, phase: &PhaseRun<'_, D>, batch: usize, labels: Option<Labels>) -> Result<(), TrainError> {
         let labels = match labels {
             Some(labels) => labels,
             None => self.method.make_labels(phase)?,
@@ -242,13 +241,13 @@ impl<'a, B: TrainBackend, D: TrainingData, M: Method<B, D>> Driver<'a, B, D, M> 
 
 /// The steps of one phase.
 struct PhaseLearner<'p, 'a, B, D, M> {
-    phase: &'p Phase<'a, D>,
+    phase: &'p PhaseRun<'a, D>,
     per_epoch: u64,
     labels: Option<Labels>,
     driver: &'p mut Driver<'a, B, D, M>,
 }
 
-impl<B: TrainBackend, D: TrainingData, M: Method<B, D>> Learner<B> for PhaseLearner<'_, '_, B, D, M> {
+impl<B: TrainBackend, D: TrainingData, M: PretrainingMethod<B, D>> Learner<B> for PhaseLearner<'_, '_, B, D, M> {
     type Input = D::Batch;
 
     fn batches(&mut self, input: D::Batch) -> Vec<(D::Batch, f64)> {

@@ -1,8 +1,8 @@
 //! BEST-RQ: masked prediction of random labels of the input. On request the labels follow the data, and a
 //! second book learns from the encoder (arXiv 2606.30671).
 
-use super::masked::{Hidden, Student, frame_labels, random_labels, student};
-use super::{Method, Part, Phase, Start, refine};
+use super::masked::{Hidden, MaskedStudent, frame_labels, random_labels, student};
+use super::{MethodSetup, ModelPart, PhaseRun, PretrainingMethod, refine};
 use crate::data::{TrainingData, valid_rows};
 use crate::plan::method::{JudgedBy, LabelsFrom, MethodInfo, Takes};
 use crate::plan::{PhaseKind, Projection, Refine};
@@ -30,23 +30,23 @@ pub const INFO: MethodInfo = MethodInfo {
 };
 
 /// Encoder and head, and the books that make labels.
-pub struct BestRq<B: TrainBackend, D: TrainingData> {
-    pub(super) student: Student<B, D>,
+pub struct BestRqMethod<B: TrainBackend, D: TrainingData> {
+    pub(super) student: MaskedStudent<B, D>,
     pub(super) quantizer: Frozen<RandomQuantizer<B>>,
     /// The book that learns from the encoder.
     second: Option<Trained<B, DistilledBook<B>>>,
     pub(super) device: B::Device,
 }
 
-impl<B: TrainBackend, D: TrainingData> Method<B, D> for BestRq<B, D> {
-    fn new(start: &Start<'_, B, D>, _phase: usize) -> Result<Self, TrainError> {
-        let (context, device) = (start.context, &start.init.device);
+impl<B: TrainBackend, D: TrainingData> PretrainingMethod<B, D> for BestRqMethod<B, D> {
+    fn new(setup: &MethodSetup<'_, B, D>, _phase: usize) -> Result<Self, TrainError> {
+        let (context, device) = (setup.context, &setup.init.device);
         let RandomConfig {
             codebooks,
             codebook_size: size,
             code_dim: dim,
         } = random_labels(context);
-        let init = start.init.child("labels");
+        let init = setup.init.child("labels");
         let standard = context.data.standard(context.train, &init)?;
         let mut quantizer = RandomQuantizer::new(standard, codebooks, size, dim, &init);
         let refine = context.plan.refine.as_ref();
@@ -56,26 +56,26 @@ impl<B: TrainBackend, D: TrainingData> Method<B, D> for BestRq<B, D> {
         let distilled = refine.and_then(|refine| refine.distilled_codes);
         let second = distilled.map(|codes| DistilledBook::new(codes, dim, &init.child("distilled")));
         Ok(Self {
-            student: student(start, codebooks * size + distilled.unwrap_or(0)),
+            student: student(setup, codebooks * size + distilled.unwrap_or(0)),
             quantizer: Frozen(quantizer),
-            second: second.map(|second| Trained::new(second, start.adamw())),
+            second: second.map(|second| Trained::new(second, setup.adamw())),
             device: device.clone(),
         })
     }
 
-    fn parts(&mut self) -> Vec<Part<'_, B>> {
+    fn parts(&mut self) -> Vec<ModelPart<'_, B>> {
         let mut parts = vec![
-            Part::student(&mut self.student),
-            Part::frozen("labels.", &mut self.quantizer),
+            ModelPart::student(&mut self.student),
+            ModelPart::redrawn("labels.", &mut self.quantizer),
         ];
         if let Some(second) = &mut self.second {
-            parts.push(Part::teacher("second_book.", second));
+            parts.push(ModelPart::teacher("second_book.", second));
         }
         parts
     }
 
     /// Those of each random book, then those of the book that learns.
-    fn make_labels(&mut self, phase: &Phase<'_, D>) -> Result<Labels, TrainError> {
+    fn make_labels(&mut self, phase: &PhaseRun<'_, D>) -> Result<Labels, TrainError> {
         let quantizer = self.quantizer.valid();
         let second = self.second.as_ref().map(|second| second.valid());
         let sizes = quantizer.books.iter().map(|book| book.codes.dims()[0]);
@@ -90,7 +90,7 @@ impl<B: TrainBackend, D: TrainingData> Method<B, D> for BestRq<B, D> {
         })
     }
 
-    fn loss(&mut self, phase: &Phase<'_, D>, step: u64, batch: D::Batch, _labels: Option<&Labels>) -> BatchLoss<B> {
+    fn loss(&mut self, phase: &PhaseRun<'_, D>, step: u64, batch: D::Batch, _labels: Option<&Labels>) -> BatchLoss<B> {
         let hidden = Hidden::new(phase, step, batch, &self.quantizer.standard, &self.device);
         let Hidden {
             rows, frames, masked, ..
@@ -110,7 +110,7 @@ impl<B: TrainBackend, D: TrainingData> Method<B, D> for BestRq<B, D> {
     }
 
     /// Codes that follow their frames move after every so many steps.
-    fn finish_step(&mut self, phase: &Phase<'_, D>, done: u64) -> Result<(), TrainError> {
+    fn finish_step(&mut self, phase: &PhaseRun<'_, D>, done: u64) -> Result<(), TrainError> {
         let context = phase.context;
         let refine = context.plan.refine.as_ref();
         let every = refine.and_then(|refine| refine.centroids_every);
@@ -125,7 +125,7 @@ impl<B: TrainBackend, D: TrainingData> Method<B, D> for BestRq<B, D> {
     }
 }
 
-impl<B: TrainBackend, D: TrainingData> BestRq<B, D> {
+impl<B: TrainBackend, D: TrainingData> BestRqMethod<B, D> {
     /// The loss that moves the second book's codes, and nothing else, towards how alike the visible frames
     /// are in the middle of the encoder.
     fn distillation(&self, second: &DistilledBook<B>, refine: &Refine, batch: &Hidden<B>) -> Tensor<B, 1> {

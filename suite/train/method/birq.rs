@@ -1,7 +1,7 @@
 //! BiRQ: BEST-RQ's labels, and labels that the encoder's own layers make of the input.
 
-use super::masked::{Hidden, Student, frame_labels, random_labels, student};
-use super::{Method, Part, Phase, Start};
+use super::masked::{Hidden, MaskedStudent, frame_labels, random_labels, student};
+use super::{MethodSetup, ModelPart, PhaseRun, PretrainingMethod};
 use crate::data::TrainingData;
 use crate::plan::PhaseKind;
 use crate::plan::method::{JudgedBy, LabelsFrom, MethodInfo, Takes};
@@ -29,26 +29,26 @@ pub const INFO: MethodInfo = MethodInfo {
 };
 
 /// Encoder and head, and what makes both labels.
-pub struct Birq<B: TrainBackend, D: TrainingData> {
-    student: Student<B, D>,
+pub struct BirqMethod<B: TrainBackend, D: TrainingData> {
+    student: MaskedStudent<B, D>,
     labels: BirqLabels<B>,
     config: BirqConfig,
     device: B::Device,
 }
 
-impl<B: TrainBackend, D: TrainingData> Method<B, D> for Birq<B, D> {
-    fn new(start: &Start<'_, B, D>, _phase: usize) -> Result<Self, TrainError> {
-        let (context, plan) = (start.context, start.context.plan);
+impl<B: TrainBackend, D: TrainingData> PretrainingMethod<B, D> for BirqMethod<B, D> {
+    fn new(setup: &MethodSetup<'_, B, D>, _phase: usize) -> Result<Self, TrainError> {
+        let (context, plan) = (setup.context, setup.context.plan);
         let RandomConfig {
             codebooks,
             codebook_size,
             code_dim,
         } = random_labels(context);
         let values = plan.birq.as_ref().expect("a plan of BiRQ has its values");
-        let init = start.init.child("labels");
+        let init = setup.init.child("labels");
         let standard = context.data.standard(context.train, &init)?;
         Ok(Self {
-            student: student(start, codebooks * codebook_size),
+            student: student(setup, codebooks * codebook_size),
             labels: BirqLabels::new(standard, plan.model.dim(), codebook_size, code_dim, &init),
             config: BirqConfig {
                 layers: values.layers,
@@ -56,17 +56,17 @@ impl<B: TrainBackend, D: TrainingData> Method<B, D> for Birq<B, D> {
                 enhanced: values.enhanced,
                 anchor: values.anchor,
             },
-            device: start.init.device.clone(),
+            device: setup.init.device.clone(),
         })
     }
 
     /// The labels' books are drawn from the seed again.
-    fn parts(&mut self) -> Vec<Part<'_, B>> {
-        vec![Part::student(&mut self.student)]
+    fn parts(&mut self) -> Vec<ModelPart<'_, B>> {
+        vec![ModelPart::student(&mut self.student)]
     }
 
     /// The anchor label, then the likeliest code of the enhanced one.
-    fn make_labels(&mut self, phase: &Phase<'_, D>) -> Result<Labels, TrainError> {
+    fn make_labels(&mut self, phase: &PhaseRun<'_, D>) -> Result<Labels, TrainError> {
         let (labels, encoder) = (self.labels.valid(), self.student.encoder.valid());
         let [codes, _] = labels.book.codes.dims();
         frame_labels(phase, &[codes; 2], &self.device, |frames, rows| {
@@ -75,7 +75,7 @@ impl<B: TrainBackend, D: TrainingData> Method<B, D> for Birq<B, D> {
         })
     }
 
-    fn loss(&mut self, phase: &Phase<'_, D>, step: u64, batch: D::Batch, _labels: Option<&Labels>) -> BatchLoss<B> {
+    fn loss(&mut self, phase: &PhaseRun<'_, D>, step: u64, batch: D::Batch, _labels: Option<&Labels>) -> BatchLoss<B> {
         let hidden = Hidden::new(phase, step, batch, &self.labels.standard, &self.device);
         let Hidden {
             rows, frames, masked, ..

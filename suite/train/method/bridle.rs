@@ -1,7 +1,7 @@
 //! BRIDLE over patches: encoder and tokenizer phases in turn (`bridle`), or both in the same steps
 //! (`bridle-joint`).
 
-use super::{Method, Part, Phase, Start};
+use super::{MethodSetup, ModelPart, PhaseRun, PretrainingMethod};
 use crate::data::{Fixed, FixedBatch, TrainingData};
 use crate::model;
 use crate::plan::method::{JudgedBy, LabelsFrom, MethodInfo, Takes};
@@ -73,15 +73,15 @@ const RESTART_EVERY: u64 = 100;
 /// Data that BRIDLE has a form for.
 pub trait HasBridle: TrainingData {
     /// The form.
-    type Bridle<B: TrainBackend>: Method<B, Self>;
+    type Bridle<B: TrainBackend>: PretrainingMethod<B, Self>;
 }
 
 impl HasBridle for Fixed<'_> {
-    type Bridle<B: TrainBackend> = Bridle<B>;
+    type Bridle<B: TrainBackend> = BridlePatches<B>;
 }
 
 /// Encoder and decoder, tokenizer and estimator.
-pub struct Bridle<B: TrainBackend> {
+pub struct BridlePatches<B: TrainBackend> {
     config: ModelConfig,
     student: Trained<B, Student<B>>,
     teacher: Trained<B, Teacher<B>>,
@@ -107,29 +107,29 @@ impl Draws {
     }
 }
 
-impl<'d, B: TrainBackend> Method<B, Fixed<'d>> for Bridle<B> {
-    fn new(start: &Start<'_, B, Fixed<'d>>, _phase: usize) -> Result<Self, TrainError> {
-        let config = model::config(start.context.plan).expect("a plan of BRIDLE has all sizes");
-        let student = Student::new(&config, &start.init.child("student"));
-        let teacher = Teacher::new(&config, &start.init.child("teacher"));
+impl<'d, B: TrainBackend> PretrainingMethod<B, Fixed<'d>> for BridlePatches<B> {
+    fn new(setup: &MethodSetup<'_, B, Fixed<'d>>, _phase: usize) -> Result<Self, TrainError> {
+        let config = model::config(setup.context.plan).expect("a plan of BRIDLE has all sizes");
+        let student = Student::new(&config, &setup.init.child("student"));
+        let teacher = Teacher::new(&config, &setup.init.child("teacher"));
         Ok(Self {
             config,
-            student: Trained::new(student, start.adamw()),
-            teacher: Trained::new(teacher, start.adamw()),
+            student: Trained::new(student, setup.adamw()),
+            teacher: Trained::new(teacher, setup.adamw()),
             frozen_encoder: None,
             draws: Draws {
                 noise: Vec::new(),
                 per_sample: 0,
                 dropout: Dropout::Off,
             },
-            device: start.init.device.clone(),
+            device: setup.init.device.clone(),
         })
     }
 
-    fn parts(&mut self) -> Vec<Part<'_, B>> {
+    fn parts(&mut self) -> Vec<ModelPart<'_, B>> {
         vec![
-            Part::student(&mut self.student),
-            Part::teacher("teacher.", &mut self.teacher),
+            ModelPart::student(&mut self.student),
+            ModelPart::teacher("teacher.", &mut self.teacher),
         ]
     }
 
@@ -137,19 +137,19 @@ impl<'d, B: TrainBackend> Method<B, Fixed<'d>> for Bridle<B> {
         Some(&mut self.teacher.tokenizer.quantizer)
     }
 
-    fn begin_phase(&mut self, phase: &Phase<'_, Fixed<'d>>) {
+    fn begin_phase(&mut self, phase: &PhaseRun<'_, Fixed<'d>>) {
         if phase.plan.kind == PhaseKind::Tokenizer {
             self.teacher.tokenizer.quantizer = fresh_quantizer(phase, &self.config.quantizer, &self.device);
         }
     }
 
     /// Not where labels depend on each step: on its mask (video), or on views that it draws.
-    fn keeps_labels(&self, phase: &Phase<'_, Fixed<'d>>) -> bool {
+    fn keeps_labels(&self, phase: &PhaseRun<'_, Fixed<'d>>) -> bool {
         let fixed = !self.config.geometry.is_video() && !phase.context.data.varies();
         phase.plan.kind == PhaseKind::Encoder && fixed
     }
 
-    fn make_labels(&mut self, phase: &Phase<'_, Fixed<'d>>) -> Result<Labels, TrainError> {
+    fn make_labels(&mut self, phase: &PhaseRun<'_, Fixed<'d>>) -> Result<Labels, TrainError> {
         let (data, source, mut picks) = (phase.context.data, source(phase), phase.picks());
         let mut tokenizer = self.teacher.tokenizer.valid();
         if !tokenizer.quantizer.is_started() {
@@ -167,7 +167,7 @@ impl<'d, B: TrainBackend> Method<B, Fixed<'d>> for Bridle<B> {
         Ok(labels)
     }
 
-    fn begin_step(&mut self, phase: &Phase<'_, Fixed<'d>>, step: u64, samples: usize) {
+    fn begin_step(&mut self, phase: &PhaseRun<'_, Fixed<'d>>, step: u64, samples: usize) {
         let geometry = &self.config.geometry;
         let [_, height, width] = geometry.grid();
         let per_sample = match phase.context.plan.mask.as_ref().map(|mask| mask.kind) {
@@ -184,7 +184,7 @@ impl<'d, B: TrainBackend> Method<B, Fixed<'d>> for Bridle<B> {
 
     fn loss(
         &mut self,
-        phase: &Phase<'_, Fixed<'d>>,
+        phase: &PhaseRun<'_, Fixed<'d>>,
         step: u64,
         batch: FixedBatch,
         labels: Option<&Labels>,
@@ -196,7 +196,7 @@ impl<'d, B: TrainBackend> Method<B, Fixed<'d>> for Bridle<B> {
         }
     }
 
-    fn end_phase(&mut self, _phase: &Phase<'_, Fixed<'d>>) {
+    fn end_phase(&mut self, _phase: &PhaseRun<'_, Fixed<'d>>) {
         self.frozen_encoder = None;
     }
 
@@ -205,8 +205,8 @@ impl<'d, B: TrainBackend> Method<B, Fixed<'d>> for Bridle<B> {
     }
 }
 
-impl<B: TrainBackend> Bridle<B> {
-    fn mask(&mut self, phase: &Phase<'_, Fixed<'_>>, samples: usize) -> Mask {
+impl<B: TrainBackend> BridlePatches<B> {
+    fn mask(&mut self, phase: &PhaseRun<'_, Fixed<'_>>, samples: usize) -> Mask {
         let noise = self.draws.noise(samples);
         let geometry = &self.config.geometry;
         let [times, height, width] = geometry.grid();
@@ -220,7 +220,7 @@ impl<B: TrainBackend> Bridle<B> {
 
     fn encoder_loss(
         &mut self,
-        phase: &Phase<'_, Fixed<'_>>,
+        phase: &PhaseRun<'_, Fixed<'_>>,
         batch: FixedBatch,
         labels: Option<&Labels>,
     ) -> BatchLoss<B> {
@@ -233,7 +233,12 @@ impl<B: TrainBackend> Bridle<B> {
     }
 
     /// Labels of a batch's removed tokens, without a graph.
-    fn step_labels(&mut self, phase: &Phase<'_, Fixed<'_>>, x: Tensor<B, 5>, mask: &MaskRows<B>) -> Tensor<B, 2, Int> {
+    fn step_labels(
+        &mut self,
+        phase: &PhaseRun<'_, Fixed<'_>>,
+        x: Tensor<B, 5>,
+        mask: &MaskRows<B>,
+    ) -> Tensor<B, 2, Int> {
         let mut frozen = self.teacher.tokenizer.valid();
         let starting = !frozen.quantizer.is_started();
         let codes = labels(&mut frozen, x.inner(), source(phase), &mask.inner(), &mut phase.picks());
@@ -243,7 +248,7 @@ impl<B: TrainBackend> Bridle<B> {
         Tensor::from_inner(codes)
     }
 
-    fn tokenizer_loss(&mut self, phase: &Phase<'_, Fixed<'_>>, step: u64, batch: FixedBatch) -> BatchLoss<B> {
+    fn tokenizer_loss(&mut self, phase: &PhaseRun<'_, Fixed<'_>>, step: u64, batch: FixedBatch) -> BatchLoss<B> {
         let x: Tensor<B, 5> = phase.context.data.inputs(batch, &self.device);
         let encoder = self.frozen_encoder.get_or_insert_with(|| self.student.encoder.valid());
         let target = encoder.embed_patches(x.clone().inner());
@@ -252,7 +257,7 @@ impl<B: TrainBackend> Bridle<B> {
     }
 
     /// Every step trains E and D; every n-th adds the weighted tokenizer loss to the same backward pass.
-    fn joint_loss(&mut self, phase: &Phase<'_, Fixed<'_>>, step: u64, batch: FixedBatch) -> BatchLoss<B> {
+    fn joint_loss(&mut self, phase: &PhaseRun<'_, Fixed<'_>>, step: u64, batch: FixedBatch) -> BatchLoss<B> {
         let rows = self.mask(phase, batch.samples.len()).upload(&self.device);
         let x = phase.context.data.inputs(batch, &self.device);
         let codes = self.step_labels(phase, x.clone(), &rows);
@@ -272,7 +277,7 @@ impl<B: TrainBackend> Bridle<B> {
     /// The tokenizer's loss, which moves codebooks: once for each batch.
     fn teach(
         &mut self,
-        phase: &Phase<'_, Fixed<'_>>,
+        phase: &PhaseRun<'_, Fixed<'_>>,
         step: u64,
         x: Tensor<B, 5>,
         target: Tensor<B::InnerBackend, 3>,
@@ -283,7 +288,7 @@ impl<B: TrainBackend> Bridle<B> {
 }
 
 /// The first encoder phase has labels from the cold start: the tokenizer was never trained then.
-fn source(phase: &Phase<'_, Fixed<'_>>) -> Source {
+fn source(phase: &PhaseRun<'_, Fixed<'_>>) -> Source {
     let cold_start = phase.context.plan.cold_start.as_ref();
     match (phase.plan.kind, phase.index) {
         (PhaseKind::Encoder, 0) => match cold_start.map(|start| start.position) {
@@ -296,7 +301,7 @@ fn source(phase: &Phase<'_, Fixed<'_>>) -> Source {
 
 /// Codebooks as at the very beginning: a tokenizer phase starts them anew (the authors' loader drops them).
 pub(super) fn fresh_quantizer<B: TrainBackend, D>(
-    phase: &Phase<'_, D>,
+    phase: &PhaseRun<'_, D>,
     values: &QuantizerConfig,
     device: &B::Device,
 ) -> AnyQuantizer<B> {

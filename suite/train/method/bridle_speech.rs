@@ -3,8 +3,8 @@
 //! The paper has audio, image and video only; this is its method carried over, not a published form of it.
 
 use super::bridle::{HasBridle, fresh_quantizer, mode, take_codebooks, tokenizer_batch};
-use super::masked::{Student, frame_labels, kept_labels_loss, student};
-use super::{Method, Part, Phase, Start};
+use super::masked::{MaskedStudent, frame_labels, kept_labels_loss, student};
+use super::{MethodSetup, ModelPart, PhaseRun, PretrainingMethod};
 use crate::data::{TrainingData as _, UtteranceBatch, Utterances, valid_rows};
 use crate::plan::PhaseKind;
 use crate::quantizers::{AnyQuantizer, FrameTeacher, QuantizerConfig};
@@ -30,7 +30,7 @@ impl<'d> HasBridle for Utterances<'d> {
 /// Encoder and head, tokenizer and estimator.
 pub struct BridleSpeech<'d, B: TrainBackend> {
     values: QuantizerConfig,
-    student: Student<B, Utterances<'d>>,
+    student: MaskedStudent<B, Utterances<'d>>,
     teacher: Trained<B, FrameTeacher<B>>,
     standard: Standardizer<B>,
     /// The encoder that a tokenizer phase aims at; it does not move, so one copy serves all steps.
@@ -38,28 +38,28 @@ pub struct BridleSpeech<'d, B: TrainBackend> {
     device: B::Device,
 }
 
-impl<'d, B: TrainBackend> Method<B, Utterances<'d>> for BridleSpeech<'d, B> {
-    fn new(start: &Start<'_, B, Utterances<'d>>, _phase: usize) -> Result<Self, TrainError> {
-        let (context, init) = (start.context, start.init.child("teacher"));
+impl<'d, B: TrainBackend> PretrainingMethod<B, Utterances<'d>> for BridleSpeech<'d, B> {
+    fn new(setup: &MethodSetup<'_, B, Utterances<'d>>, _phase: usize) -> Result<Self, TrainError> {
+        let (context, init) = (setup.context, setup.init.child("teacher"));
         let values = context.quantizer().clone();
         let depth = context.plan.conformer().estimator_depth;
         let depth = depth.expect("a plan of BRIDLE has an estimator");
         let standard = context.data.standard(context.train, &init)?;
         let teacher = FrameTeacher::new(context.data.sizes(), depth, standard.clone(), &values, &init);
         Ok(Self {
-            student: student(start, values.codebooks() * values.codebook_size()),
-            teacher: Trained::new(teacher, start.adamw()),
+            student: student(setup, values.codebooks() * values.codebook_size()),
+            teacher: Trained::new(teacher, setup.adamw()),
             standard,
             frozen_encoder: None,
-            device: start.init.device.clone(),
+            device: setup.init.device.clone(),
             values,
         })
     }
 
-    fn parts(&mut self) -> Vec<Part<'_, B>> {
+    fn parts(&mut self) -> Vec<ModelPart<'_, B>> {
         vec![
-            Part::student(&mut self.student),
-            Part::teacher("teacher.", &mut self.teacher),
+            ModelPart::student(&mut self.student),
+            ModelPart::teacher("teacher.", &mut self.teacher),
         ]
     }
 
@@ -67,18 +67,18 @@ impl<'d, B: TrainBackend> Method<B, Utterances<'d>> for BridleSpeech<'d, B> {
         Some(&mut self.teacher.tokenizer.quantizer)
     }
 
-    fn begin_phase(&mut self, phase: &Phase<'_, Utterances<'d>>) {
+    fn begin_phase(&mut self, phase: &PhaseRun<'_, Utterances<'d>>) {
         if phase.plan.kind == PhaseKind::Tokenizer {
             self.teacher.tokenizer.quantizer = fresh_quantizer(phase, &self.values, &self.device);
         }
     }
 
-    fn keeps_labels(&self, phase: &Phase<'_, Utterances<'d>>) -> bool {
+    fn keeps_labels(&self, phase: &PhaseRun<'_, Utterances<'d>>) -> bool {
         phase.plan.kind != PhaseKind::Tokenizer
     }
 
     /// Of the cold start before the tokenizer was ever trained. Codebooks may start on the first batch.
-    fn make_labels(&mut self, phase: &Phase<'_, Utterances<'d>>) -> Result<Labels, TrainError> {
+    fn make_labels(&mut self, phase: &PhaseRun<'_, Utterances<'d>>) -> Result<Labels, TrainError> {
         let mut tokenizer = self.teacher.tokenizer.valid();
         let mut picks = phase.picks();
         let source = match phase.index {
@@ -95,7 +95,7 @@ impl<'d, B: TrainBackend> Method<B, Utterances<'d>> for BridleSpeech<'d, B> {
 
     fn loss(
         &mut self,
-        phase: &Phase<'_, Utterances<'d>>,
+        phase: &PhaseRun<'_, Utterances<'d>>,
         step: u64,
         batch: UtteranceBatch,
         labels: Option<&Labels>,
@@ -106,7 +106,7 @@ impl<'d, B: TrainBackend> Method<B, Utterances<'d>> for BridleSpeech<'d, B> {
         }
     }
 
-    fn end_phase(&mut self, _phase: &Phase<'_, Utterances<'d>>) {
+    fn end_phase(&mut self, _phase: &PhaseRun<'_, Utterances<'d>>) {
         self.frozen_encoder = None;
     }
 
@@ -116,7 +116,12 @@ impl<'d, B: TrainBackend> Method<B, Utterances<'d>> for BridleSpeech<'d, B> {
 }
 
 impl<B: TrainBackend> BridleSpeech<'_, B> {
-    fn tokenizer_loss(&mut self, phase: &Phase<'_, Utterances<'_>>, step: u64, batch: UtteranceBatch) -> BatchLoss<B> {
+    fn tokenizer_loss(
+        &mut self,
+        phase: &PhaseRun<'_, Utterances<'_>>,
+        step: u64,
+        batch: UtteranceBatch,
+    ) -> BatchLoss<B> {
         let valid = valid_rows(&batch.lengths);
         let rows: Tensor<B, 1, Int> = index_rows(&valid, &self.device);
         let frames = phase.context.data.frames::<B>(batch, &self.device);

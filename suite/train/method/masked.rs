@@ -1,7 +1,7 @@
 //! What methods share that hide spans of frames and predict their labels: the model, the noise in place of
 //! hidden frames, labels of all frames.
 
-use super::{Phase, Start};
+use super::{MethodSetup, PhaseRun};
 use crate::data::{Batch as _, TrainingData, valid_rows};
 use crate::plan::Mask;
 use crate::train::labels::Labels;
@@ -28,12 +28,12 @@ const MEASURED: usize = 512;
 const BATCH: usize = 16;
 
 /// An encoder of this data and its head, in training.
-pub type Student<B, D> = Trained<B, MaskedModel<B, <D as TrainingData>::Encoder<B>>>;
+pub type MaskedStudent<B, D> = Trained<B, MaskedModel<B, <D as TrainingData>::Encoder<B>>>;
 
 /// First weights of an encoder with a head of so many logits.
-pub fn student<B: TrainBackend, D: TrainingData>(start: &Start<'_, B, D>, logits: usize) -> Student<B, D> {
-    let model = model(start.context, logits, &start.init.child("student"));
-    Trained::new(model, start.adamw())
+pub fn student<B: TrainBackend, D: TrainingData>(setup: &MethodSetup<'_, B, D>, logits: usize) -> MaskedStudent<B, D> {
+    let model = model(setup.context, logits, &setup.init.child("student"));
+    Trained::new(model, setup.adamw())
 }
 
 /// The same without an optimizer.
@@ -71,7 +71,7 @@ pub struct Hidden<B: Backend> {
 impl<B: Backend> Hidden<B> {
     /// Hides spans of a batch's frames; `standard` says how the data varies, and so how strong noise is.
     pub fn new<D: TrainingData>(
-        phase: &Phase<'_, D>,
+        phase: &PhaseRun<'_, D>,
         step: u64,
         batch: D::Batch,
         standard: &Standardizer<B>,
@@ -107,7 +107,7 @@ impl<B: Backend> Hidden<B> {
 pub fn kept_labels_loss<B: TrainBackend, D: TrainingData>(
     model: &MaskedModel<B, D::Encoder<B>>,
     standard: &Standardizer<B>,
-    phase: &Phase<'_, D>,
+    phase: &PhaseRun<'_, D>,
     step: u64,
     batch: D::Batch,
     labels: &Labels,
@@ -124,7 +124,7 @@ pub fn kept_labels_loss<B: TrainBackend, D: TrainingData>(
 /// # Errors
 /// If a sample cannot be read any more.
 pub fn frame_labels<B: Ops, D: TrainingData>(
-    phase: &Phase<'_, D>,
+    phase: &PhaseRun<'_, D>,
     sizes: &[usize],
     device: &B::Device,
     mut codes: impl FnMut(&Frames<B>, Tensor<B, 1, Int>) -> Tensor<B, 2, Int>,

@@ -47,8 +47,8 @@ methods! {
     BridleJoint: bridle::BRIDLE_JOINT, D::Bridle<B>;
     RandomInit: untrained::RANDOM_INIT;
     Scratch: untrained::SCRATCH;
-    BestRq: best_rq::INFO, best_rq::BestRq<B, D>;
-    Birq: birq::INFO, birq::Birq<B, D>;
-    Relabel: relabel::INFO, relabel::Relabel<B, D>;
+    BestRq: best_rq::INFO, best_rq::BestRqMethod<B, D>;
+    Birq: birq::INFO, birq::BirqMethod<B, D>;
+    Relabel: relabel::INFO, relabel::RelabelMethod<B, D>;
     Init: untrained::INIT;
 }

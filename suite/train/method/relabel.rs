@@ -1,12 +1,12 @@
 //! Relabelling, HuBERT's second iteration (arXiv 2106.07447): a round of random labels, then one of clusters
 //! of that encoder's features, from new weights.
 
-use super::best_rq::BestRq;
+use super::best_rq::BestRqMethod;
 use super::masked::{frame_labels, kept_labels_loss, measure, model};
-use super::{Method, Part, Phase, Start};
+use super::{MethodSetup, ModelPart, PhaseRun, PretrainingMethod};
 use crate::data::TrainingData;
 use crate::plan::method::{JudgedBy, LabelsFrom, MethodInfo, Takes};
-use crate::plan::{PhaseKind, Relabel as Values};
+use crate::plan::{PhaseKind, Relabel};
 use crate::train::labels::Labels;
 use crate::train::steps::BatchLoss;
 use crate::train::{Context, TrainError};
@@ -34,37 +34,37 @@ pub const INFO: MethodInfo = MethodInfo {
 };
 
 /// The model of the round at hand, and the encoder of the first one.
-pub struct Relabel<B: TrainBackend, D: TrainingData> {
-    round: BestRq<B, D>,
+pub struct RelabelMethod<B: TrainBackend, D: TrainingData> {
+    round: BestRqMethod<B, D>,
     first: Option<Frozen<D::Encoder<B>>>,
 }
 
-impl<B: TrainBackend, D: TrainingData> Method<B, D> for Relabel<B, D> {
-    fn new(start: &Start<'_, B, D>, phase: usize) -> Result<Self, TrainError> {
+impl<B: TrainBackend, D: TrainingData> PretrainingMethod<B, D> for RelabelMethod<B, D> {
+    fn new(setup: &MethodSetup<'_, B, D>, phase: usize) -> Result<Self, TrainError> {
         let mut method = Self {
-            round: BestRq::new(start, phase)?,
+            round: BestRqMethod::new(setup, phase)?,
             first: None,
         };
         if phase > 0 {
-            method.first = Some(Frozen(start.context.data.encoder(&start.init)));
-            *method.round.student = second_model(start.context, &start.init);
+            method.first = Some(Frozen(setup.context.data.encoder(&setup.init)));
+            *method.round.student = second_model(setup.context, &setup.init);
         }
         Ok(method)
     }
 
-    fn parts(&mut self) -> Vec<Part<'_, B>> {
+    fn parts(&mut self) -> Vec<ModelPart<'_, B>> {
         let mut parts = self.round.parts();
         if let Some(first) = &mut self.first {
-            parts.push(Part::frozen("first.", first));
+            parts.push(ModelPart::frozen("first.", first));
         }
         parts
     }
 
-    fn keeps_labels(&self, _phase: &Phase<'_, D>) -> bool {
+    fn keeps_labels(&self, _phase: &PhaseRun<'_, D>) -> bool {
         self.first.is_some()
     }
 
-    fn make_labels(&mut self, phase: &Phase<'_, D>) -> Result<Labels, TrainError> {
+    fn make_labels(&mut self, phase: &PhaseRun<'_, D>) -> Result<Labels, TrainError> {
         let Some(first) = &self.first else {
             return self.round.make_labels(phase);
         };
@@ -75,24 +75,24 @@ impl<B: TrainBackend, D: TrainingData> Method<B, D> for Relabel<B, D> {
         })
     }
 
-    fn loss(&mut self, phase: &Phase<'_, D>, step: u64, batch: D::Batch, labels: Option<&Labels>) -> BatchLoss<B> {
+    fn loss(&mut self, phase: &PhaseRun<'_, D>, step: u64, batch: D::Batch, labels: Option<&Labels>) -> BatchLoss<B> {
         match labels {
             Some(labels) => {
-                let BestRq { student, quantizer, .. } = &self.round;
+                let BestRqMethod { student, quantizer, .. } = &self.round;
                 kept_labels_loss(student, &quantizer.standard, phase, step, batch, labels)
             }
             None => self.round.loss(phase, step, batch, None),
         }
     }
 
-    fn finish_step(&mut self, phase: &Phase<'_, D>, done: u64) -> Result<(), TrainError> {
+    fn finish_step(&mut self, phase: &PhaseRun<'_, D>, done: u64) -> Result<(), TrainError> {
         match self.first {
             Some(_) => Ok(()),
             None => self.round.finish_step(phase, done),
         }
     }
 
-    fn end_phase(&mut self, phase: &Phase<'_, D>) {
+    fn end_phase(&mut self, phase: &PhaseRun<'_, D>) {
         if phase.index == 0 {
             let init = Init::new(phase.context.seed.child("weights"), &self.round.device);
             self.first = Some(Frozen(self.round.student.encoder.clone()));
@@ -105,7 +105,7 @@ impl<B: TrainBackend, D: TrainingData> Method<B, D> for Relabel<B, D> {
     }
 }
 
-fn values<'a, D>(context: &Context<'a, D>) -> &'a Values {
+fn values<'a, D>(context: &Context<'a, D>) -> &'a Relabel {
     context
         .plan
         .relabel
@@ -124,8 +124,8 @@ fn second_model<B: TrainBackend, D: TrainingData>(
 /// Means [K, D] of the features of a layer of this encoder, by k-means from frames that the seed draws.
 fn clusters<B: Ops, D: TrainingData, E: LayeredEncoder<B>>(
     encoder: &E,
-    values: &Values,
-    phase: &Phase<'_, D>,
+    values: &Relabel,
+    phase: &PhaseRun<'_, D>,
     device: &B::Device,
 ) -> Result<Tensor<B, 2>, DataError> {
     let Context { data, train, .. } = *phase.context;
