@@ -178,15 +178,16 @@ pub fn checkpoint_bytes(plan: &Plan) -> u64 {
 
 impl Networks {
     fn new(plan: &Plan) -> Self {
-        let model = plan.vit();
+        let vit = plan.vit();
+        let model = &vit.sizes;
         let area = (model.patch * model.patch) as f64;
         let trunk = |dim, depth, heads| Trunk::new(dim, depth, heads, model.mlp_ratio);
         let labels = plan
             .quantizer
             .as_ref()
             .map_or(0, |quantizer| quantizer.codebooks() * quantizer.codebook_size());
-        let decoder = model.decoder.as_ref();
-        let estimator = model.estimator.as_ref();
+        let decoder = vit.decoder.as_ref();
+        let estimator = vit.estimator.as_ref();
         Self {
             encoder: trunk(model.dim, model.depth, model.heads),
             decoder: decoder.map(|decoder| (trunk(decoder.dim, decoder.depth, decoder.heads), labels as f64)),

@@ -1,13 +1,13 @@
 //! From the plan's values to the model's sizes.
 
-use crate::plan::{AudioRows, Plan, VitSizes};
+use crate::plan::{AudioRows, Plan, Sizes};
 use crate::quantizers::ModelConfig;
 use bridle::config as model;
 use bridle_tasks::InputSpec;
 
 /// What the plan's input looks like to the model.
 pub fn geometry(plan: &Plan) -> model::Geometry {
-    let VitSizes { patch, tubelet, .. } = *plan.vit();
+    let Sizes { patch, tubelet, .. } = plan.vit().sizes;
     match *plan.fixed_input() {
         InputSpec::Audio { frames, mels, .. } => {
             let rows = plan
@@ -50,7 +50,7 @@ pub fn cropped_positions(plan: &Plan) -> Option<Vec<f32>> {
 
 /// Sizes of the encoder (and of the tokenizer's body).
 pub fn encoder(plan: &Plan) -> model::StackConfig {
-    let sizes = plan.vit();
+    let sizes = &plan.vit().sizes;
     model::StackConfig {
         dim: sizes.dim,
         depth: sizes.depth,
@@ -61,10 +61,10 @@ pub fn encoder(plan: &Plan) -> model::StackConfig {
 
 /// Sizes of every part; None where the plan pretrains nothing.
 pub fn config(plan: &Plan) -> Option<ModelConfig> {
-    let sizes = plan.vit();
-    let (decoder, estimator) = (sizes.decoder.as_ref()?, sizes.estimator.as_ref()?);
+    let vit = plan.vit();
+    let (decoder, estimator) = (vit.decoder.as_ref()?, vit.estimator.as_ref()?);
     let quantizer = plan.quantizer.as_ref()?;
-    let mlp_ratio = sizes.mlp_ratio;
+    let mlp_ratio = vit.sizes.mlp_ratio;
     let stack = |dim, depth, heads| model::StackConfig {
         dim,
         depth,

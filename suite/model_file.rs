@@ -101,18 +101,10 @@ pub enum ModelFileError {
 impl ModelCard {
     /// The card of an encoder as this plan makes it. Panics for speech, whose encoders have no model files.
     pub fn of(plan: &Plan, origin: Option<Origin>) -> Self {
-        let model = plan.vit();
         Self {
             format: FORMAT,
             input: plan.fixed_input().clone(),
-            model: Sizes {
-                patch: model.patch,
-                tubelet: model.tubelet,
-                dim: model.dim,
-                depth: model.depth,
-                heads: model.heads,
-                mlp_ratio: model.mlp_ratio,
-            },
+            model: plan.vit().sizes.clone(),
             audio_rows: plan.position.as_ref().map(|position| position.audio_rows),
             origin,
         }

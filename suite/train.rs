@@ -24,7 +24,6 @@ use crate::interrupt::Interrupt;
 use crate::plan::{Plan, Pretrain};
 use crate::progress::TerminalProgress;
 use crate::quantizers::QuantizerConfig;
-use bridle::optimizer::AdamWConfig;
 use bridle_seed::Seed;
 use std::path::Path;
 use std::time::Duration;
@@ -62,15 +61,5 @@ impl<'a, D> Context<'a, D> {
     pub fn quantizer(&self) -> &'a QuantizerConfig {
         let quantizer = self.plan.quantizer.as_ref();
         quantizer.expect("a plan that pretrains has labels")
-    }
-}
-
-/// The optimizer's constants.
-pub(crate) const fn adamw(values: &Pretrain) -> AdamWConfig {
-    AdamWConfig {
-        beta1: values.beta1,
-        beta2: values.beta2,
-        epsilon: values.epsilon,
-        weight_decay: values.weight_decay,
     }
 }

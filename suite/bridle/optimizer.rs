@@ -3,14 +3,16 @@
 use crate::weights::{self, Path, Values, Weights, WeightsError};
 use bridle_backends::Ops;
 use bridle_backends::kernel::{AdamWFactors, AdamWState};
+use bridle_values::check::{Checked, not_negative, positive, share};
 use burn::module::{AutodiffModule, Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Tensor, TensorData};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 
-/// AdamW's constants.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// AdamW's constants, as they stand in a plan's sections.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AdamWConfig {
     /// Decay of the first moment.
     pub beta1: f64,
@@ -20,6 +22,20 @@ pub struct AdamWConfig {
     pub epsilon: f64,
     /// Decoupled weight decay of parameters with more than one axis.
     pub weight_decay: f64,
+}
+
+impl AdamWConfig {
+    /// Checks the constants of this section of a plan.
+    ///
+    /// # Errors
+    /// Names the first constant that is impossible.
+    pub fn check(&self, section: &str) -> Checked {
+        let key = |name: &str| format!("{section}.{name}");
+        share(&key("beta1"), self.beta1)?;
+        share(&key("beta2"), self.beta2)?;
+        positive(&key("epsilon"), self.epsilon)?;
+        not_negative(&key("weight_decay"), self.weight_decay)
+    }
 }
 
 /// A module in training, with its optimizer. An update has the module to itself, so that weights are

@@ -37,7 +37,6 @@ pub enum PlanReadError {
 /// A value in which two plans differ; `None` where a plan does not have it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
-    /// Dotted name.
     pub key: String,
     /// The first plan's value.
     pub first: Option<Value>,

@@ -42,9 +42,7 @@ pub struct PlanRequest {
 /// Weights that were given, and what their file says of them.
 #[derive(Clone, Debug)]
 pub struct InitRequest {
-    /// The file's name, without its folder.
     pub name: String,
-    /// SHA-256 of the file.
     pub sha256: String,
     /// The inputs that the weights were trained on.
     pub input: InputSpec,
@@ -57,9 +55,7 @@ pub struct InitRequest {
 /// A language model's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LmRequest {
-    /// The file's name, without its folder.
     pub name: String,
-    /// SHA-256 of the file.
     pub sha256: String,
 }
 
@@ -91,7 +87,6 @@ pub enum PlanError {
     /// A plan value that this plan does not have.
     #[error("`{key}` means nothing here: {why}")]
     Unused {
-        /// Dotted name.
         key: String,
         /// Which choice left it out.
         why: String,
@@ -101,26 +96,13 @@ pub enum PlanError {
         "protocol `{protocol}` does not fit method `{method}`, which is judged by {}",
         .method.protocols().map(Protocol::word).collect::<Vec<_>>().join(" or ")
     )]
-    Protocol {
-        /// The method.
-        method: Method,
-        /// The protocol.
-        protocol: Protocol,
-    },
+    Protocol { method: Method, protocol: Protocol },
     /// A quantizer that cannot make a method's labels.
     #[error("method `{method}` makes its labels with `--quantizer {}`, not `{quantizer}`", .method.usual_quantizer())]
-    Quantizer {
-        /// The method.
-        method: Method,
-        /// The quantizer.
-        quantizer: QuantizerKind,
-    },
+    Quantizer { method: Method, quantizer: QuantizerKind },
     /// A method that only tasks of speech have.
     #[error("method `{method}` is for tasks of speech: {}", speech_names())]
-    OnlyForSpeech {
-        /// The method.
-        method: Method,
-    },
+    OnlyForSpeech { method: Method },
     /// A protocol that judges classes, for a task of transcripts.
     #[error("protocol `{0}` judges classes; transcripts are judged by finetune or linear-probe")]
     OnlyForClasses(Protocol),
@@ -130,7 +112,6 @@ pub enum PlanError {
     /// A plan value that cannot be set.
     #[error("`{key}` is a fact of {of} and cannot be set")]
     Fact {
-        /// Dotted name.
         key: String,
         /// What fixes it.
         of: FactOf,
@@ -144,7 +125,6 @@ pub enum PlanError {
     /// A plan value of the wrong kind.
     #[error("`{key}`: {why}")]
     Value {
-        /// Dotted name.
         key: String,
         /// What is wrong, and what would be right.
         why: String,

@@ -64,15 +64,11 @@ pub enum Stage {
 /// The choices that decide which sections a plan has.
 #[derive(Clone, Copy)]
 pub struct Choices<'a> {
-    /// What trains the encoder.
     pub method: Method,
-    /// What makes the labels.
     pub quantizer: QuantizerKind,
-    /// How the encoder is judged.
     pub protocols: &'a [Protocol],
     /// What the task says of itself.
     pub task: &'a TaskFacts,
-    /// Weights to start from.
     pub init: Option<&'a InitRequest>,
     /// A language model for decoding.
     pub lm: Option<&'a LmRequest>,
@@ -100,11 +96,8 @@ impl Choices<'_> {
 /// What fixes a value, so that it cannot be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FactOf {
-    /// The data set.
     Data,
-    /// The weights to start from.
     Weights,
-    /// The language model.
     LanguageModel,
 }
 

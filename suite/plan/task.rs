@@ -18,7 +18,6 @@ pub enum AnyTask {
 /// What a plan takes from its task.
 #[derive(Clone, Debug)]
 pub struct TaskFacts {
-    /// The task's name.
     pub name: &'static str,
     /// Raised whenever the task's numbers change.
     pub version: u32,

@@ -18,7 +18,7 @@ use bridle::encoder::Vit;
 use bridle::init::Init;
 use bridle::loss::{binary_cross_entropy, soft_cross_entropy};
 use bridle::mask::{Mask, MaskRows};
-use bridle::optimizer::{AdamWConfig, ParameterGroups, Trainable, Trained};
+use bridle::optimizer::{ParameterGroups, Trainable, Trained};
 use bridle::transformer::BranchFactors;
 use bridle::weights::{self, strip_prefix, with_prefix};
 use bridle_backends::TrainBackend;
@@ -111,7 +111,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
             blocks: encoder.blocks.len(),
         });
         let model = Classifier::new(encoder, subject.classes(), &init);
-        let mut model = Trained::with_groups(model, adamw(values), layers);
+        let mut model = Trained::with_groups(model, values.adamw, layers);
         let data = Some(subject.dataset.facts.manifest_sha256.clone());
         let mut state = State {
             data: data.clone(),
@@ -340,14 +340,5 @@ impl<B: TrainBackend> Learner<B> for Training<'_, '_, B> {
         weights.extend(with_prefix("optimizer.", self.model.optimizer.save()));
         checkpoint::save(&self.folder, self.state.step, &weights, &self.state)?;
         Ok(())
-    }
-}
-
-fn adamw(values: &Finetune) -> AdamWConfig {
-    AdamWConfig {
-        beta1: values.beta1,
-        beta2: values.beta2,
-        epsilon: values.epsilon,
-        weight_decay: values.weight_decay,
     }
 }

@@ -49,6 +49,7 @@ fn warp(frame: &mut [f32], factor: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bridle::optimizer::AdamWConfig;
 
     #[test]
     fn warping_moves_a_peak_by_the_factor_and_by_one_changes_nothing() {
@@ -71,10 +72,12 @@ mod tests {
             rate: 1.0,
             warmup_epochs: 0.0,
             batch: 1,
-            beta1: 0.9,
-            beta2: 0.9,
-            epsilon: 1e-8,
-            weight_decay: 0.0,
+            adamw: AdamWConfig {
+                beta1: 0.9,
+                beta2: 0.9,
+                epsilon: 1e-8,
+                weight_decay: 0.0,
+            },
             mask_start: 0.05,
             mask_span: 3,
             mel_mask: 4,

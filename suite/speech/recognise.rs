@@ -18,7 +18,7 @@ use crate::train::steps::{BatchLoss, Learner, Spent, StepNumbers, Steps};
 use bridle::codebook::index_rows;
 use bridle::init::Init;
 use bridle::layered::LayeredEncoder;
-use bridle::optimizer::{AdamWConfig, Trainable, Trained};
+use bridle::optimizer::{Trainable, Trained};
 use bridle::speech::conformer::Conformer;
 use bridle::speech::ctc::ctc_loss_mean;
 use bridle::transformer::linear;
@@ -151,7 +151,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
             encoder: weights::load(encoder, &weights::collect(subject.encoder))?,
             head: init.linear("head", subject.plan.model.dim(), symbols.count(), true),
         };
-        let mut model = Trained::new(model, adamw(values));
+        let mut model = Trained::new(model, values.adamw);
         let data = subject.set.facts.manifest_sha256.clone();
         let folder = subject.folder.join(phase);
         let mut state = State {
@@ -330,14 +330,5 @@ impl<B: TrainBackend> Learner<B> for Training<'_, '_, B> {
         weights.extend(with_prefix("optimizer.", self.model.optimizer.save()));
         checkpoint::save(&self.folder, self.state.step, &weights, &self.state)?;
         Ok(())
-    }
-}
-
-fn adamw(values: &CtcTraining) -> AdamWConfig {
-    AdamWConfig {
-        beta1: values.beta1,
-        beta2: values.beta2,
-        epsilon: values.epsilon,
-        weight_decay: values.weight_decay,
     }
 }

@@ -14,7 +14,7 @@ pub mod untrained;
 
 use super::labels::{LabelRequest, Labels};
 use super::steps::BatchLoss;
-use super::{Context, TrainError, adamw};
+use super::{Context, TrainError};
 use crate::data::TrainingData;
 use crate::plan::PhasePlan;
 use crate::quantizers::AnyQuantizer;
@@ -88,7 +88,7 @@ pub struct MethodSetup<'a, B: TrainBackend, D> {
 impl<B: TrainBackend, D> MethodSetup<'_, B, D> {
     /// The optimizer's constants.
     pub fn adamw(&self) -> AdamWConfig {
-        adamw(self.context.pretrain())
+        self.context.pretrain().adamw
     }
 }
 

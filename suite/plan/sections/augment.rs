@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 /// Augmentation of the waveform.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Augment {
-    /// Rolling the waveform in time.
     pub roll: Roll,
 }
 

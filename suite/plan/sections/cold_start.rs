@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 /// The cold start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ColdStart {
-    /// Whether the labels see the tokens' positions.
     pub position: ColdStartPosition,
 }
 

@@ -2,7 +2,8 @@
 
 use super::Phase;
 use crate::plan::choice::choices;
-use bridle_values::check::{Checked, at_least_one, not_negative, positive, require, share};
+use bridle::optimizer::AdamWConfig;
+use bridle_values::check::{Checked, at_least_one, require, share};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -11,14 +12,11 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Taught<C> {
-    /// Each sample has classes.
     Classes(C),
-    /// Each utterance has a transcript.
     Transcripts(CtcTraining),
 }
 
 impl<C> Taught<C> {
-    /// The values for classes.
     pub const fn classes(&self) -> Option<&C> {
         match self {
             Self::Classes(values) => Some(values),
@@ -26,7 +24,6 @@ impl<C> Taught<C> {
         }
     }
 
-    /// The values for transcripts.
     pub const fn transcripts(&self) -> Option<&CtcTraining> {
         match self {
             Self::Classes(_) => None,
@@ -51,11 +48,9 @@ impl<'de, C: serde::de::DeserializeOwned> Deserialize<'de> for Taught<C> {
 /// Training with transcripts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CtcTraining {
-    /// What a symbol is.
     pub symbols: Symbols,
     /// So many training utterances have transcripts, drawn by the seed; none: all.
     pub utterances: Option<usize>,
-    /// Passes over them.
     pub epochs: usize,
     /// The first of these passes, in which the head learns alone (`finetune`; wav2vec 2.0, section 4.3, arXiv 2006.11477).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,16 +59,9 @@ pub struct CtcTraining {
     pub rate: f64,
     /// Length of the linear warm-up, in epochs.
     pub warmup_epochs: f64,
-    /// Utterances per optimizer step.
     pub batch: usize,
-    /// AdamW: decay of the first moment.
-    pub beta1: f64,
-    /// AdamW: decay of the second moment.
-    pub beta2: f64,
-    /// AdamW: added to the root of the second moment.
-    pub epsilon: f64,
-    /// AdamW: decoupled weight decay of parameters with two or more axes.
-    pub weight_decay: f64,
+    #[serde(flatten)]
+    pub adamw: AdamWConfig,
     /// Probability that a frame starts a span of zeros in training.
     pub mask_start: f64,
     /// Frames of such a span.
@@ -110,10 +98,7 @@ impl CtcTraining {
         )?;
         at_least_one(&key("batch"), self.batch)?;
         at_least_one(&key("utterances"), self.utterances.unwrap_or(1))?;
-        share(&key("beta1"), self.beta1)?;
-        share(&key("beta2"), self.beta2)?;
-        positive(&key("epsilon"), self.epsilon)?;
-        not_negative(&key("weight_decay"), self.weight_decay)?;
+        self.adamw.check(section)?;
         share(&key("mask_start"), self.mask_start)?;
         at_least_one(&key("mask_span"), self.mask_span)?;
         share(&key("warp"), self.warp)

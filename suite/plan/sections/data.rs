@@ -11,7 +11,6 @@ use serde_json::Value;
 /// The task's data as the model sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Data {
-    /// Shape, sample rate and normalisation of one input.
     #[serde(flatten)]
     pub input: Input,
     /// The task's version; it changes when the task's numbers do.

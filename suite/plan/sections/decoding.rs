@@ -18,7 +18,6 @@ pub struct Decoding {
     /// The language model's file name: a name, not part of the hash.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lm: Option<String>,
-    /// SHA-256 of the language model's file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lm_sha256: Option<String>,
 }

@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 /// What holds for ESC-50 alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Esc50 {
-    /// Which rows of a longer position table a shorter clip takes.
     pub position_crop: Esc50Crop,
 }
 
@@ -40,13 +39,11 @@ impl Section for Esc50 {
 /// Rows of a longer sound's position table: those of tokens `first` and after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PositionCrop {
-    /// Frames of the longer sound.
     pub frames: usize,
     /// The longer sound's token whose row the first token takes.
     pub first: usize,
     /// Tokens of this plan's inputs.
     pub tokens: usize,
-    /// Tokens of the longer sound.
     pub of: usize,
 }
 
@@ -60,7 +57,7 @@ impl PositionCrop {
 impl Plan {
     /// Which rows of a longer position table the tokens take, where weights were given that were trained on longer sounds.
     pub fn position_crop(&self) -> Option<PositionCrop> {
-        let (longer, patch) = (self.init.as_ref()?.frames?, self.model.vit()?.patch);
+        let (longer, patch) = (self.init.as_ref()?.frames?, self.model.vit()?.sizes.patch);
         let Input::Fixed(InputSpec::Audio { frames, mels, .. }) = self.data.input else {
             return None;
         };

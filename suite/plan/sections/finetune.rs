@@ -3,6 +3,7 @@
 use super::{Choices, Judging, LeftOut, Phase, Section, Stage, Taught};
 use crate::plan::choice::choices;
 use crate::plan::{Plan, Takes};
+use bridle::optimizer::AdamWConfig;
 use bridle_values::check::{Checked, at_least_one, not_negative, positive, require, share};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -10,7 +11,6 @@ use serde_json::{Value, json};
 /// Fine-tuning of the whole encoder with a linear head.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finetune {
-    /// Passes over the training samples.
     pub epochs: usize,
     /// Learning rate of the head after the warm-up.
     pub rate: f64,
@@ -18,25 +18,17 @@ pub struct Finetune {
     pub least_rate: f64,
     /// Length of the linear warm-up, in epochs.
     pub warmup_epochs: f64,
-    /// Samples per optimizer step.
     pub batch: usize,
     /// Factor on the rate from one layer to the next below.
     pub layer_decay: f64,
-    /// AdamW: decay of the first moment.
-    pub beta1: f64,
-    /// AdamW: decay of the second moment.
-    pub beta2: f64,
-    /// AdamW: added to the root of the second moment.
-    pub epsilon: f64,
-    /// AdamW: decoupled weight decay of parameters with two or more axes, the class token left out.
-    pub weight_decay: f64,
+    /// Weight decay leaves the class token out.
+    #[serde(flatten)]
+    pub adamw: AdamWConfig,
     /// Stochastic depth: rate of the last block; earlier ones have less, the first none.
     pub drop_path: f64,
-    /// Cross-entropy over all classes, or of each class by itself.
     pub loss: FinetuneLoss,
     /// Share of every target that is spread over all classes.
     pub label_smoothing: f64,
-    /// Which training samples an epoch shows.
     pub sampler: Sampler,
     /// How many samples an epoch draws; absent: as many as there are.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,10 +126,7 @@ impl Finetune {
         length.check("finetune")?;
         not_negative("finetune.least_rate", self.least_rate)?;
         at_least_one("finetune.batch", self.batch)?;
-        share("finetune.beta1", self.beta1)?;
-        share("finetune.beta2", self.beta2)?;
-        positive("finetune.epsilon", self.epsilon)?;
-        not_negative("finetune.weight_decay", self.weight_decay)?;
+        self.adamw.check("finetune")?;
         share("finetune.drop_path", self.drop_path)?;
         share("finetune.label_smoothing", self.label_smoothing)?;
         positive("finetune.mixup_alpha", self.mixup_alpha)?;

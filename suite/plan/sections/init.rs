@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 pub struct Init {
     /// Their file's name, without its folder: a name, not part of the hash.
     pub name: String,
-    /// SHA-256 of the file.
     pub sha256: String,
     /// Frames of the inputs that they were trained on (audio); of more, this plan's inputs take their rows of positions.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 pub struct Joint {
     /// Every so many steps the tokenizer's loss is added.
     pub every: usize,
-    /// Weight of the tokenizer's loss.
     pub weight: f64,
 }
 

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 /// Which tokens the encoder does not see.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Mask {
-    /// Single tokens, or whole tubes over time.
     pub kind: MaskKind,
     /// Share of tokens removed (random, tube).
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -24,23 +24,10 @@ pub enum Encoder {
 /// Sizes of the networks of inputs of one shape.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VitSizes {
-    /// Side of a square patch, in frames and mels or in pixels.
-    pub patch: usize,
-    /// Frames per token (video).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tubelet: Option<usize>,
-    /// Width of encoder and tokenizer.
-    pub dim: usize,
-    /// Blocks of encoder and tokenizer.
-    pub depth: usize,
-    /// Attention heads of encoder, tokenizer and estimator.
-    pub heads: usize,
-    /// Hidden width of a block's MLP over its width.
-    pub mlp_ratio: usize,
-    /// The decoder.
+    #[serde(flatten)]
+    pub sizes: Sizes,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decoder: Option<Decoder>,
-    /// The estimator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimator: Option<Estimator>,
 }
@@ -48,24 +35,17 @@ pub struct VitSizes {
 /// The decoder: predicts the labels of the removed tokens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Decoder {
-    /// Global attention, or local attention in shifted windows.
     pub kind: DecoderKind,
-    /// Width.
     pub dim: usize,
-    /// Blocks.
     pub depth: usize,
-    /// Attention heads.
     pub heads: usize,
 }
 
 /// The estimator: recovers the encoder's output from the quantized vectors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Estimator {
-    /// Width.
     pub dim: usize,
-    /// Blocks.
     pub depth: usize,
-    /// Attention heads.
     pub heads: usize,
 }
 
@@ -76,7 +56,6 @@ pub struct ConformerSizes {
     pub dim: usize,
     /// Blocks of encoder and tokenizer.
     pub depth: usize,
-    /// Attention heads.
     pub heads: usize,
     /// Hidden width of a feed-forward over the width.
     pub ff_ratio: usize,
@@ -98,11 +77,8 @@ pub struct Sizes {
     /// Frames per token (video).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tubelet: Option<usize>,
-    /// Width.
     pub dim: usize,
-    /// Blocks.
     pub depth: usize,
-    /// Attention heads.
     pub heads: usize,
     /// Hidden width of a block's MLP over its width.
     pub mlp_ratio: usize,
@@ -122,23 +98,20 @@ impl<'de> Deserialize<'de> for Encoder {
 }
 
 impl Encoder {
-    /// Width.
     pub const fn dim(&self) -> usize {
         match self {
-            Self::Vit(sizes) => sizes.dim,
+            Self::Vit(vit) => vit.sizes.dim,
             Self::Conformer(sizes) => sizes.dim,
         }
     }
 
-    /// Blocks.
     pub const fn depth(&self) -> usize {
         match self {
-            Self::Vit(sizes) => sizes.depth,
+            Self::Vit(vit) => vit.sizes.depth,
             Self::Conformer(sizes) => sizes.depth,
         }
     }
 
-    /// The sizes of a ViT.
     pub const fn vit(&self) -> Option<&VitSizes> {
         match self {
             Self::Vit(sizes) => Some(sizes),
@@ -169,10 +142,11 @@ impl Section for Encoder {
 
 impl VitSizes {
     fn check(&self, plan: &Plan) -> Checked {
-        self.check_patches(plan.fixed_input())?;
-        at_least_one("model.depth", self.depth)?;
-        at_least_one("model.mlp_ratio", self.mlp_ratio)?;
-        transformer("model", self.dim, self.heads)?;
+        let sizes = &self.sizes;
+        sizes.check_patches(plan.fixed_input())?;
+        at_least_one("model.depth", sizes.depth)?;
+        at_least_one("model.mlp_ratio", sizes.mlp_ratio)?;
+        transformer("model", sizes.dim, sizes.heads)?;
         if let Some(decoder) = &self.decoder {
             at_least_one("model.decoder.depth", decoder.depth)?;
             transformer("model.decoder", decoder.dim, decoder.heads)?;
@@ -189,7 +163,9 @@ impl VitSizes {
         }
         Ok(())
     }
+}
 
+impl Sizes {
     /// Patches cover an input without a rest.
     fn check_patches(&self, input: &InputSpec) -> Checked {
         let patch = self.patch;
@@ -267,10 +243,10 @@ impl Plan {
     /// The grid of tokens of one input: time, height (or mel), width. Audio has (frames, mels, 1) over the patch. An utterance
     /// has none.
     pub fn grid(&self) -> [usize; 3] {
-        let (Input::Fixed(input), Encoder::Vit(VitSizes { patch, tubelet, .. })) = (&self.data.input, &self.model)
-        else {
+        let (Input::Fixed(input), Encoder::Vit(vit)) = (&self.data.input, &self.model) else {
             return [0, 0, 0];
         };
+        let Sizes { patch, tubelet, .. } = vit.sizes;
         match *input {
             InputSpec::Audio { frames, mels, .. } => [frames / patch, mels / patch, 1],
             InputSpec::Image { side, .. } => [1, side / patch, side / patch],

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 /// The position table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Position {
-    /// Order of the rows over the tokens of a spectrogram.
     pub audio_rows: AudioRows,
 }
 

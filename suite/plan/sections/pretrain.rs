@@ -2,7 +2,8 @@
 
 use super::{Section, Stage};
 use crate::plan::{Method, Plan};
-use bridle_values::check::{Checked, at_least_one, not_negative, positive, require, share};
+use bridle::optimizer::AdamWConfig;
+use bridle_values::check::{Checked, at_least_one, positive, require};
 use serde::{Deserialize, Serialize};
 
 /// Pretraining.
@@ -27,14 +28,8 @@ pub struct Pretrain {
     /// One tokenizer phase (interleaving only).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokenizer: Option<Phase>,
-    /// AdamW: decay of the first moment.
-    pub beta1: f64,
-    /// AdamW: decay of the second moment.
-    pub beta2: f64,
-    /// AdamW: added to the root of the second moment.
-    pub epsilon: f64,
-    /// AdamW: decoupled weight decay of parameters with two or more axes.
-    pub weight_decay: f64,
+    #[serde(flatten)]
+    pub adamw: AdamWConfig,
 }
 
 impl Pretrain {
@@ -61,7 +56,6 @@ const fn is_one(count: &usize) -> bool {
 /// Length and rate of one phase.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Phase {
-    /// Passes over the training samples.
     pub epochs: usize,
     /// Learning rate after the warm-up; a cosine leads from there to 0.
     pub rate: f64,
@@ -80,10 +74,7 @@ impl Section for Pretrain {
         self.encoder.check("pretrain.encoder")?;
         self.tokenizer
             .map_or(Ok(()), |phase| phase.check("pretrain.tokenizer"))?;
-        share("pretrain.beta1", self.beta1)?;
-        share("pretrain.beta2", self.beta2)?;
-        positive("pretrain.epsilon", self.epsilon)?;
-        not_negative("pretrain.weight_decay", self.weight_decay)?;
+        self.adamw.check("pretrain")?;
         let (method, speech) = (plan.method, plan.is_speech());
         let one = self.accumulate == 1 || !(speech || method.masks_frames());
         require(one, "pretrain.accumulate", || {

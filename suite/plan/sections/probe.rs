@@ -8,13 +8,10 @@ use serde::{Deserialize, Serialize};
 /// The linear probe: multinomial regression on frozen, mean-pooled features.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Probe {
-    /// Passes over the training features.
     pub epochs: usize,
     /// Closed list of learning rates; one is chosen on held-out training samples, never on the test samples.
     pub rates: Vec<f64>,
-    /// Samples per optimizer step.
     pub batch: usize,
-    /// Decoupled weight decay.
     pub weight_decay: f64,
     /// Share of the training samples held out to choose the rate.
     pub holdout: f64,

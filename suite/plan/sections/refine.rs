@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 /// Refinements of the random quantizer (arXiv 2606.30671).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Refine {
-    /// Where the projection comes from.
     pub projection: Projection,
     /// After every so many steps each code moves to the centroid of its frames; none: never.
     pub centroids_every: Option<u64>,

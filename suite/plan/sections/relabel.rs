@@ -13,7 +13,6 @@ pub struct Relabel {
     pub layer: usize,
     /// Clusters, which are the codes of the labels.
     pub clusters: usize,
-    /// Iterations of k-means.
     pub iterations: usize,
 }
 

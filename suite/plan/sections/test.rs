@@ -25,7 +25,6 @@ impl Section for Test {
 }
 
 impl Plan {
-    /// Clips of a test sample.
     pub fn test_clips(&self) -> usize {
         self.test.as_ref().map_or(1, |test| test.clips)
     }
