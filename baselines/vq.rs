@@ -1,7 +1,8 @@
-//! The single-codebook baseline, in the form of BEATs (arXiv 2212.09058): unit latents, unit codes, moving average.
+//! The single-codebook baseline in the form of BEATs (arXiv 2212.09058): unit latents, unit codes,
+//! moving average.
 //!
-//! In training the vectors are read from the codebook before it moves, and the straight-through gradient passes
-//! through the normalisation of the latents.
+//! In training the vectors are read from the codebook before it moves, and the straight-through
+//! gradient passes through the normalisation of the latents.
 
 use bridle::codebook::{
     Codebook, Learning, Picks, Similarity, SoftPick, Start, check_codes, check_learning, kmeans, unit,

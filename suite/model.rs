@@ -31,7 +31,8 @@ pub fn geometry(plan: &Plan) -> model::Geometry {
     }
 }
 
-/// The position table [N, D] where it is not that of the plan's own geometry: rows of a longer sound's table.
+/// The position table [N, D] where it is not that of the plan's own geometry: rows of a longer
+/// sound's table.
 pub fn cropped_positions(plan: &Plan) -> Option<Vec<f32>> {
     let crop = plan.position_crop()?;
     let longer = match geometry(plan) {
@@ -190,7 +191,8 @@ mod tests {
         assert_eq!(first(one), first(two));
     }
 
-    /// Codebooks that start on few places, then see many: only a restart by usage brings the dead codes back.
+    /// Codebooks that start on few places, then see many: only a restart by usage brings the dead
+    /// codes back.
     #[test]
     fn a_restart_by_usage_brings_codes_back() {
         let after = |set: &[&str], mode: Mode| {

@@ -1,8 +1,11 @@
 //! The registry of quantizers: one line for each.
 //!
-//! BRIDLE's own lives in the crate `bridle`, those it is compared with in `baselines/`. A quantizer's file says
-//! everything of it: its name, the values of the plan's section `quantizer` with their defaults and checks, and how it
-//! quantizes. Nothing else names a quantizer, except for methods that make their labels by one kind only.
+//! BRIDLE's own lives in the crate `bridle`, those it is compared with in `baselines/`, further
+//! ones in `quantizers/`. A quantizer's file has its name, the values of the plan's section
+//! `quantizer` with defaults and checks, and the module. Nothing else names a quantizer, except for
+//! methods that make their labels with one kind only.
+
+pub mod fsq;
 
 use bridle::codebook::{Codebook, Picks};
 use bridle::init::Init;
@@ -28,7 +31,8 @@ macro_rules! quantizers {
             $($variant($module::$variant<B>),)+
         }
 
-        /// The plan's section `quantizer`: a kind, and the values that quantizers of this kind have.
+        /// The plan's section `quantizer`: a kind, and the values that quantizers of this kind
+        /// have.
         #[derive(Clone, Debug, PartialEq)]
         pub enum QuantizerConfig {
             $($variant($module::$config),)+
@@ -129,6 +133,7 @@ quantizers! {
     rq::{ResidualQuantizer, RqConfig},
     vq::{VectorQuantizer, VqConfig},
     random::{RandomProjectionQuantizer, RandomConfig},
+    fsq::{FiniteScalarQuantizer, FsqConfig},
 }
 
 /// The model's parts with any quantizer of the registry.
@@ -197,9 +202,9 @@ impl QuantizerConfig {
         QuantizerKind(self.info())
     }
 
-    /// The section for this kind: its defaults, over them the preset's values for all quantizers as far as this one has
-    /// them, and over those the preset's section of the kind's name. The values of other kinds are in the section too,
-    /// to be left out with a reason ([`Self::left_out`]).
+    /// The section for this kind: its defaults, over them the preset's values for all quantizers as
+    /// far as this one has them, and over those the preset's section of the kind's name. The values
+    /// of other kinds are in the section too, to be left out with a reason ([`Self::left_out`]).
     pub(crate) fn section(kind: QuantizerKind, preset: Value) -> Value {
         let Value::Object(mut preset) = preset else {
             return Self::section(kind, Value::Object(Map::new()));
@@ -239,9 +244,11 @@ impl QuantizerConfig {
         left_out
     }
 
-    /// A quantizer of this kind with these sizes, as far as it has them, and defaults otherwise. Fails with the first
-    /// size that is impossible.
-    pub(crate) fn sized(kind: QuantizerKind, levels: usize, codes: usize, code_dim: usize) -> Result<Self, String> {
+    /// A quantizer of this kind with these sizes, as far as it has them, and defaults otherwise.
+    ///
+    /// # Errors
+    /// Names the first size that is impossible.
+    pub fn sized(kind: QuantizerKind, levels: usize, codes: usize, code_dim: usize) -> Result<Self, String> {
         let section = Self::section(
             kind,
             serde_json::json!({"levels": levels, "codes": codes, "code_dim": code_dim}),

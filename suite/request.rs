@@ -15,8 +15,6 @@ use bridle_tasks::{Limits, OpenRequest, SpeechRequest};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
-/// Where records lie unless `--out` or a path says otherwise.
-pub const RECORDS: &str = "results/records";
 /// Where checkpoints and logs lie.
 pub const RUNS: &str = "runs";
 /// Where computed features are kept.
@@ -150,7 +148,7 @@ impl RunRequest {
             unseen(file, &plan, &folds)?;
         }
         if !plan.method.pretrains() && args.quantizer.is_some() {
-            terminal::talk(&format!(
+            terminal::log(&format!(
                 "note: method {} makes no labels; --quantizer is not used",
                 plan.method
             ));
@@ -338,7 +336,7 @@ fn seeds(first: u64, count: u32) -> Result<Vec<u64>> {
 fn slow_bf16(backend: &Choice) {
     let on_processor = backend.name != Name::Cuda && backend.device.is_none();
     if backend.precision == Precision::Bf16 && on_processor && !bf16_is_fast() {
-        terminal::talk("note: this processor has no AVX-512 BF16; its bf16 is slower than fp32");
+        terminal::log("note: this processor has no AVX-512 BF16; its bf16 is slower than fp32");
     }
 }
 

@@ -7,13 +7,10 @@ use bridle_values::choices;
 pub enum Geometry {
     /// One channel of `frames` (time) by `mels` (frequency); tokens are time-major.
     Audio {
-        /// Time frames.
         frames: usize,
-        /// Mel bins.
         mels: usize,
         /// Side of a square patch.
         patch: usize,
-        /// Order of the position table's rows.
         rows: AudioRows,
     },
     /// Three channels, `side` by `side`; tokens are row-major.
@@ -25,7 +22,6 @@ pub enum Geometry {
     },
     /// Three channels, `frames` of `side` by `side`; tokens are time-major, then row-major.
     Video {
-        /// Frames.
         frames: usize,
         /// Pixels per side.
         side: usize,
@@ -78,15 +74,17 @@ impl Geometry {
         c * t * h * w
     }
 
-    /// Video follows VideoMAE: no cls token, no key bias, a 1-D position table, no bias between encoder and decoder.
+    /// Video follows VideoMAE: no cls token, no key bias, a 1-D position table, no bias between
+    /// encoder and decoder.
     pub const fn is_video(&self) -> bool {
         matches!(self, Self::Video { .. })
     }
 }
 
 choices! {
-    /// Order of the position table's rows over the tokens of a spectrogram. Row k of the authors' table encodes
-    /// (k mod T, k div T) though token k is (k div F, k mod F), because their grid has its axes swapped.
+    /// Order of the position table's rows over the tokens of a spectrogram. Row k of the authors'
+    /// table encodes (k mod T, k div T) though token k is (k div F, k mod F), because their grid
+    /// has its axes swapped.
     "order of rows" AudioRows {
         /// the table of a (mel, time) grid read by tokens in (time, mel) order
         Scrambled = "scrambled",
@@ -100,9 +98,7 @@ choices! {
 pub struct StackConfig {
     /// Width D.
     pub dim: usize,
-    /// Blocks.
     pub depth: usize,
-    /// Attention heads.
     pub heads: usize,
     /// Hidden width of the MLP over D.
     pub mlp_ratio: usize,
@@ -118,12 +114,9 @@ choices! {
     }
 }
 
-/// The decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecoderConfig {
-    /// Kind of attention.
     pub kind: DecoderKind,
-    /// Blocks.
     pub stack: StackConfig,
 }
 

@@ -117,7 +117,6 @@ impl<B: AutodiffBackend<InnerBackend: Ops>, M, G> Trained<B, M, G> {
         }
     }
 
-    /// The module as its last step left it.
     pub fn into_inner(self) -> M {
         self.module.expect(GONE)
     }
@@ -173,7 +172,7 @@ struct Moments<B: AutodiffBackend> {
     second: Tensor<B::InnerBackend, 1>,
 }
 
-/// The optimizer: moments of every parameter that ever had a gradient, by name.
+/// The optimizer, with moments of every parameter that ever had a gradient, by name.
 #[derive(Clone, Debug)]
 pub struct AdamW<B: AutodiffBackend> {
     config: AdamWConfig,
@@ -181,7 +180,7 @@ pub struct AdamW<B: AutodiffBackend> {
     steps: u64,
 }
 
-/// What a parameter's name and rank say about its update.
+/// How an update depends on a parameter's name and number of axes.
 pub trait ParameterGroups {
     /// Factor on the learning rate.
     fn rate_scale(&self, _name: &str) -> f64 {
@@ -200,7 +199,6 @@ pub struct UniformRate;
 impl ParameterGroups for UniformRate {}
 
 impl<B: AutodiffBackend<InnerBackend: Ops>> AdamW<B> {
-    /// No moments yet.
     pub fn new(config: AdamWConfig) -> Self {
         Self {
             config,
@@ -242,7 +240,6 @@ impl<B: AutodiffBackend<InnerBackend: Ops>> AdamW<B> {
         })
     }
 
-    /// Steps taken.
     pub const fn steps(&self) -> u64 {
         self.steps
     }

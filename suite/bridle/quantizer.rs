@@ -1,8 +1,9 @@
-//! What makes the labels: a quantizer maps each latent to its codes, to the vectors they stand for, and to a loss.
+//! What makes the labels: a quantizer maps each latent to its codes, to the vectors they stand for,
+//! and to a loss.
 //!
-//! BRIDLE's own is [`crate::rq`]. Tokenizers are generic over the quantizer, so that others live outside this crate. A
-//! quantizer's file holds its values as the plan has them (with their defaults and checks), its entry in the registry,
-//! and the module itself.
+//! BRIDLE's own is [`crate::rq`]. Tokenizers are generic over the quantizer, so that others live
+//! outside this crate. A quantizer's file holds its values as the plan has them (with their
+//! defaults and checks), its entry in the registry, and the module itself.
 
 use crate::codebook::{Codebook, Picks};
 use crate::init::Init;
@@ -28,9 +29,10 @@ pub struct Quantized<B: Backend> {
 pub enum Mode {
     /// Codebooks move.
     Train,
-    /// Codebooks move, and hardly used codes take vectors of the batch where the quantizer restarts by usage.
+    /// Codebooks move, and a quantizer that restarts by usage gives rarely used codes new vectors
+    /// from the batch.
     Restart,
-    /// Codebooks stay (but for a start that is still due).
+    /// Codebooks stay, except for a start that is still due.
     Eval,
 }
 
@@ -80,12 +82,13 @@ pub trait Quantizer<B: Backend>: Module<B> {
     /// Quantizes latents [B, N, d]. The first call may also start the codebooks from this batch.
     fn forward(&mut self, latents: Tensor<B, 3>, mode: Mode, picks: &mut dyn Picks) -> Quantized<B>;
 
-    /// Only the codes, [B, N, Q], as `forward` in evaluation returns them: what labels are made of.
+    /// Only the codes, [B, N, Q], as `forward` in evaluation returns them. Labels are made of them.
     fn codes(&mut self, latents: Tensor<B, 3>, picks: &mut dyn Picks) -> Tensor<B, 3, Int> {
         self.forward(latents, Mode::Eval, picks).codes
     }
 
-    /// The vectors of codes [B, N, Q]: [B, N, d], equal to what `forward` in evaluation returned with these codes.
+    /// The vectors of codes [B, N, Q]: [B, N, d], equal to what `forward` in evaluation returned
+    /// with these codes.
     fn decode(&self, codes: Tensor<B, 3, Int>) -> Tensor<B, 3>;
 
     /// The codebooks, level by level; empty where codes are computed without any.

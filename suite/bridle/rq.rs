@@ -1,9 +1,11 @@
-//! Residual quantization: Q levels, each quantizes what the levels before left over (paper section 3; authors' code).
+//! Residual quantization: Q levels, each quantizes what the levels before left over (paper section
+//! 3; authors' code).
 //!
-//! In the authors' space, each level normalises the residual for the look-up and the codebook's average, but subtracts
-//! the code from the residual as it is, and the loss compares the two as they are. In training the codes are chosen
-//! with the old codebook, then the codebook moves, then the vectors are read from the new one. In the raw space,
-//! latents are standardised before the first level, and nothing is normalised after that.
+//! In the authors' space, each level normalises the residual for the look-up and the codebook's
+//! average, but subtracts the code from the residual as it is, and the loss compares the two as
+//! they are. In training the codes are chosen with the old codebook, then the codebook moves, then
+//! the vectors are read from the new one. In the raw space, latents are standardised before the
+//! first level, and nothing is normalised after that.
 
 use crate::codebook::{
     Codebook, Learning, Picks, Similarity, SoftPick, Start, check_codes, check_learning, index_rows, kmeans, unit,
@@ -213,7 +215,8 @@ impl<B: Backend> ResidualQuantizer<B> {
         }
     }
 
-    /// A level's loss: the codebook's towards the residual, and the residual's towards the codebook.
+    /// A level's loss: the codebook's towards the residual, and the residual's towards the
+    /// codebook.
     fn loss(&self, residual: Tensor<B, 2>, vectors: Tensor<B, 2>) -> Tensor<B, 1> {
         let commitment = mse(residual.clone(), vectors.clone().detach());
         let codebook = if self.config.learning == Learning::Gradient {

@@ -36,7 +36,7 @@ pub fn perform(args: &ExportArgs) -> Result<()> {
     let weights = bridle::weights::strip_prefix(&weights, "encoder.");
     model_file::write(&args.to, &card, &weights).map_err(|error| Failure::new(Exit::Fault, error))?;
     let parameters: usize = weights.values().map(|values| values.data.len()).sum();
-    terminal::talk(&format!(
+    terminal::log(&format!(
         "{}: {} tensors, {parameters} parameters; `--init` takes it",
         args.to.display(),
         weights.len()

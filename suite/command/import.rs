@@ -65,7 +65,7 @@ pub fn perform(args: &ImportArgs) -> Result<()> {
     let weights = bridle::weights::strip_prefix(&weights, "encoder.");
     model_file::write(&args.to, &ModelCard::of(&plan, None), &weights)
         .map_err(|error| Failure::new(Exit::Fault, error))?;
-    terminal::talk(&format!(
+    terminal::log(&format!(
         "{}: {} tensors; `--init` takes it",
         args.to.display(),
         weights.len()

@@ -5,84 +5,72 @@
 //! weights of the last step: no epoch is chosen on them.
 
 use super::augment::{Augment, Augmented};
-use super::{Outcome, Subject};
-use crate::checkpoint;
+use super::training::{Length, Training};
+use super::{Outcome, Protocol, Subject, ctc};
 use crate::data::{Order, fixed};
-use crate::metrics_log::{LogError, MetricsLog};
-use crate::plan::{Finetune, FinetuneLoss, Roll, Sampler, Taught};
+use crate::plan::{self, Finetune, FinetuneLoss, Roll, Sampler, Taught};
 use crate::train::TrainError;
 use crate::train::schedule::{LayerDecay, Schedule};
-use crate::train::steps::{BatchLoss, Learner, Spent, StepNumbers, Steps};
 use bridle::classifier::{Classifier, Dropped, branch_factor, drop_rates};
-use bridle::encoder::Vit;
 use bridle::init::Init;
 use bridle::loss::{binary_cross_entropy, soft_cross_entropy};
 use bridle::mask::{Mask, MaskRows};
-use bridle::optimizer::{ParameterGroups, Trainable, Trained};
+use bridle::optimizer::{ParameterGroups, Trained};
 use bridle::transformer::BranchFactors;
-use bridle::weights::{self, strip_prefix, with_prefix};
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
-use bridle_tasks::{DataError, Progress, sampling_weights};
+use bridle_tasks::{DataError, Dataset, Progress, SpeechSet, sampling_weights};
 use burn::module::AutodiffModule;
 use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{Tensor, TensorData};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
-use std::path::PathBuf;
 
-/// The name of its steps, told and logged.
+/// The name of its steps, in messages and in the log.
 const PHASE: &str = "finetune";
 
-/// What a checkpoint holds beside the tensors.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct State {
-    /// What was trained on: the hash of the data's manifest. Absent in what older versions wrote.
-    #[serde(default)]
-    data: Option<String>,
-    step: u64,
-    optimizer_steps: u64,
-    loss: Option<(f64, f64)>,
-    seconds: f64,
+/// On speech: the whole encoder and a linear CTC layer.
+pub struct Finetuning;
+
+impl<B: TrainBackend> Protocol<B> for Finetuning {
+    fn classes(&self, subject: &Subject<'_, B, Dataset>) -> Result<Outcome, TrainError> {
+        let values = subject.plan.finetune.as_ref().and_then(Taught::classes);
+        let values = values.expect("a plan with fine-tuning has its values");
+        let run = Run {
+            subject,
+            values,
+            seed: subject.seed.child(PHASE),
+        };
+        let training = run.train()?;
+        let scores = run.scores(&training.model.valid())?;
+        let (first, last) = training.loss();
+        let details = [
+            ("train_n", json!(subject.train.len())),
+            ("steps", json!(training.steps())),
+            ("loss_first", json!(first)),
+            ("loss_last", json!(last)),
+            ("weights", json!("those of the last step")),
+            ("pooling", json!("mean of patch tokens, then a norm of its own")),
+        ];
+        let details = details.map(|(name, value)| (name.to_owned(), value));
+        Ok(Outcome::of_scores(PHASE, scores, Map::from_iter(details)))
+    }
+
+    fn transcripts(&self, subject: &Subject<'_, B, SpeechSet>) -> Result<Outcome, TrainError> {
+        let values = subject.plan.ctc(plan::Protocol::Finetune);
+        let recipe = ctc::Recipe {
+            protocol: plan::Protocol::Finetune,
+            values: values.expect("as above"),
+            frozen: false,
+            head: ctc::linear_head::<B>,
+        };
+        ctc::evaluate(&recipe, subject)
+    }
 }
 
-/// Fine-tunes the encoder and judges it.
-///
-/// # Errors
-/// If training diverges, is interrupted, or cannot write.
-pub fn judge<B: TrainBackend>(subject: &Subject<'_, B>) -> Result<Outcome, TrainError> {
-    let values = subject
-        .plan
-        .finetune
-        .as_ref()
-        .and_then(Taught::classes)
-        .expect("a plan with fine-tuning has its values");
-    let mut training = Training::<B>::new(subject, values)?;
-    training.run()?;
-    let scores = training.scores()?;
-    let (first, last) = training.state.loss.unwrap_or((f64::NAN, f64::NAN));
-    let mut details = Map::new();
-    details.insert("train_n".to_owned(), json!(subject.train.len()));
-    details.insert("steps".to_owned(), json!(training.state.step));
-    details.insert("loss_first".to_owned(), json!(first));
-    details.insert("loss_last".to_owned(), json!(last));
-    details.insert("weights".to_owned(), json!("those of the last step"));
-    details.insert(
-        "pooling".to_owned(),
-        json!("mean of patch tokens, then a norm of its own"),
-    );
-    Ok(Outcome { scores, details })
-}
-
-/// The model and its way.
-struct Training<'a, 'b, B: TrainBackend> {
-    subject: &'a Subject<'b, B>,
+struct Run<'a, 'b, B: TrainBackend> {
+    subject: &'a Subject<'b, B, Dataset>,
     values: &'a Finetune,
     seed: Seed,
-    folder: PathBuf,
-    model: Trained<B, Classifier<B>, Layers>,
-    state: State,
-    log: MetricsLog,
 }
 
 /// Layer-wise rates; no decay of the class token and of 1-D parameters.
@@ -99,81 +87,30 @@ impl ParameterGroups for Layers {
     }
 }
 
-impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
-    fn new(subject: &'a Subject<'b, B>, values: &'a Finetune) -> Result<Self, TrainError> {
-        let seed = subject.seed.child("finetune");
-        let init = Init::<B>::new(seed.child("weights"), subject.device);
-        let encoder = Vit::new(subject.encoder.geometry(), &crate::model::encoder(subject.plan), &init);
-        let mut encoder = weights::load(encoder, &weights::collect(subject.encoder))?;
-        encoder.set_positions(Tensor::from_inner(subject.encoder.positions()));
+impl<'a, B: TrainBackend> Run<'a, '_, B> {
+    fn train(&self) -> Result<Training<B, Classifier<B>, Layers>, TrainError> {
+        let (subject, values) = (self.subject, self.values);
+        let init = Init::<B>::new(self.seed.child("weights"), subject.device);
+        let model = Classifier::new(subject.trainable(), subject.classes(), &init);
         let layers = Layers(LayerDecay {
             decay: values.layer_decay,
-            blocks: encoder.blocks.len(),
+            blocks: subject.encoder.blocks.len(),
         });
-        let model = Classifier::new(encoder, subject.classes(), &init);
-        let mut model = Trained::with_groups(model, values.adamw, layers);
-        let data = Some(subject.dataset.facts.manifest_sha256.clone());
-        let mut state = State {
-            data: data.clone(),
-            ..State::default()
-        };
-        let folder = subject.folder.join("finetune");
-        let saved = match subject.resumes {
-            true => checkpoint::newest::<State>(&folder)?,
-            false => None,
-        };
-        let fits = |found: &State| found.data.is_none() || found.data == data;
-        if let Some((saved, found)) = saved
-            && fits(&found)
-        {
-            *model = weights::load((*model).clone(), &strip_prefix(&saved, "model."))?;
-            let moments = strip_prefix(&saved, "optimizer.");
-            model.optimizer.load(&moments, found.optimizer_steps, subject.device);
-            state = found;
-            subject
-                .progress
-                .say(&format!("finetune: goes on after step {}", state.step));
-        } else {
-            checkpoint::clear(&folder);
-        }
-        std::fs::create_dir_all(subject.folder).map_err(|source| LogError::folder(subject.folder, source))?;
-        let resumed = (state.step > 0).then_some(state.step);
-        let log = MetricsLog::open(&subject.folder.join("finetune.jsonl"), resumed)?;
-        Ok(Self {
-            subject,
-            values,
-            seed,
-            folder,
-            model,
-            state,
-            log,
-        })
-    }
-
-    fn run(&mut self) -> Result<(), TrainError> {
-        let values = self.values;
+        let model = Trained::with_groups(model, values.adamw, layers);
+        let mut training = Training::open(subject, PHASE, model)?;
         let order = self.order();
-        let steps = order.steps_per_epoch() * values.epochs as u64;
-        let schedule = Schedule {
-            rate: values.rate,
-            least: values.least_rate,
-            warmup_epochs: values.warmup_epochs,
-            epochs: values.epochs as f64,
+        let length = Length {
+            steps_per_epoch: order.steps_per_epoch(),
+            schedule: Schedule {
+                rate: values.rate,
+                least: values.least_rate,
+                warmup_epochs: values.warmup_epochs,
+                epochs: values.epochs as f64,
+            },
         };
-        let loop_over = Steps {
-            phase: PHASE,
-            range: self.state.step..steps,
-            per_epoch: order.steps_per_epoch(),
-            schedule,
-            folder: &self.folder.clone(),
-            checkpoint_every: self.subject.checkpoint_every,
-            interrupt: self.subject.interrupt,
-            progress: self.subject.progress,
-        };
-        let inputs = self.inputs(order);
-        let spent = loop_over.run(self, inputs)?;
-        self.state.seconds += spent.seconds;
-        Ok(())
+        let loss = |model: &Classifier<B>, batch, step| self.loss(model, batch, step);
+        training.run(subject, &length, self.inputs(order), loss)?;
+        Ok(training)
     }
 
     /// The training samples in their order: every one once an epoch, or drawn by weight.
@@ -184,7 +121,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
             Sampler::Shuffle => Order::shuffled(train, self.values.batch, seed),
             Sampler::Weighted => Order::weighted(
                 train,
-                &sampling_weights(self.subject.dataset, train),
+                &sampling_weights(self.subject.data, train),
                 self.values.epoch_samples.unwrap_or(train.len()),
                 self.values.batch,
                 seed,
@@ -194,7 +131,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
 
     /// Makes the augmented inputs and targets of a step's samples, on any thread.
     fn inputs(&self, order: Order) -> impl Fn(u64) -> Result<Augmented, DataError> + Send + Sync + use<'a, B> {
-        let (plan, dataset) = (self.subject.plan, self.subject.dataset);
+        let (plan, dataset) = (self.subject.plan, self.subject.data);
         let augment = Augment {
             values: self.values,
             dataset,
@@ -218,25 +155,20 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
     }
 
     /// The loss of one augmented batch.
-    fn batch_loss(&self, batch: Augmented) -> Tensor<B, 1> {
+    fn loss(&self, model: &Classifier<B>, batch: Augmented, step: u64) -> Tensor<B, 1> {
         let subject = self.subject;
         let samples = batch.targets.len() / subject.classes();
         let x = fixed::on_device(batch.values, samples, subject.encoder.geometry(), subject.device);
         let targets = TensorData::new(batch.targets, [samples, subject.classes()]);
         let targets: Tensor<B, 2> = Tensor::from_data(targets, subject.device);
-        let logits = self.model.logits(x, &self.dropped(samples));
+        let dropped = Dropped {
+            tokens: self.token_mask(samples, &self.seed.child("tokens").indexed(step)),
+            branches: self.branches(samples, &self.seed.child("drop-path").indexed(step)),
+        };
+        let logits = model.logits(x, &dropped);
         match self.values.loss {
             FinetuneLoss::CrossEntropy => soft_cross_entropy(logits, targets),
             FinetuneLoss::Binary => binary_cross_entropy(logits, targets),
-        }
-    }
-
-    /// Tokens and branches that this step leaves out.
-    fn dropped(&self, batch: usize) -> Dropped<B> {
-        let step = self.state.step;
-        Dropped {
-            tokens: self.token_mask(batch, &self.seed.child("tokens").indexed(step)),
-            branches: self.branches(batch, &self.seed.child("drop-path").indexed(step)),
         }
     }
 
@@ -258,7 +190,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
     }
 
     fn branches(&self, batch: usize, seed: &Seed) -> Vec<Option<BranchFactors<B>>> {
-        let rates = drop_rates(self.values.drop_path, self.model.encoder.blocks.len());
+        let rates = drop_rates(self.values.drop_path, self.subject.encoder.blocks.len());
         let block = |(index, &rate): (usize, &f64)| {
             let mut stream = seed.indexed(index as u64).stream();
             let mut factor = || {
@@ -274,71 +206,37 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
     }
 
     /// Class scores of the test samples, row-major [n, C].
-    fn scores(&self) -> Result<Vec<f32>, DataError> {
-        let subject = self.subject;
-        let model = self.model.valid();
-        let mut scores = Vec::with_capacity(subject.test.len() * subject.classes());
-        subject.progress.start("finetune: test", subject.test.len() as u64);
-        let clips = subject.plan.test_clips();
+    fn scores(&self, model: &Classifier<B::InnerBackend>) -> Result<Vec<f32>, DataError> {
+        let Subject {
+            data,
+            test,
+            encoder,
+            device,
+            progress,
+            ..
+        } = *self.subject;
+        let mut scores = Vec::with_capacity(test.len() * self.subject.classes());
+        progress.start("finetune: test", test.len() as u64);
+        let clips = self.subject.plan.test_clips();
         if clips > 1 {
-            for &sample in subject.test {
-                let x = fixed::test_views(
-                    subject.dataset,
-                    sample,
-                    clips,
-                    subject.encoder.geometry(),
-                    subject.device,
-                )?;
+            for &sample in test {
+                let x = fixed::test_views(data, sample, clips, encoder.geometry(), device)?;
                 let logits = model.logits(x, &Dropped::default());
                 let chances = match self.values.loss {
                     FinetuneLoss::CrossEntropy => softmax(logits, 1),
                     FinetuneLoss::Binary => sigmoid(logits),
                 };
                 scores.extend(chances.mean_dim(0).into_data().iter::<f32>());
-                subject.progress.advance(1);
+                progress.advance(1);
             }
-            subject.progress.finish();
-            return Ok(scores);
+        } else {
+            for samples in test.chunks(self.values.batch) {
+                let x = fixed::batch(data, samples, encoder.geometry(), device)?;
+                scores.extend(model.logits(x, &Dropped::default()).into_data().iter::<f32>());
+                progress.advance(samples.len() as u64);
+            }
         }
-        for samples in subject.test.chunks(self.values.batch) {
-            let x = fixed::batch(subject.dataset, samples, subject.encoder.geometry(), subject.device)?;
-            scores.extend(model.logits(x, &Dropped::default()).into_data().iter::<f32>());
-            subject.progress.advance(samples.len() as u64);
-        }
-        subject.progress.finish();
+        progress.finish();
         Ok(scores)
-    }
-}
-
-impl<B: TrainBackend> Learner<B> for Training<'_, '_, B> {
-    type Input = Augmented;
-
-    fn loss(&mut self, batch: Augmented) -> BatchLoss<B> {
-        BatchLoss::new(self.batch_loss(batch))
-    }
-
-    fn trained(&mut self) -> Vec<&mut dyn Trainable<B>> {
-        vec![&mut self.model]
-    }
-
-    fn finish_step(&mut self) -> Result<(), TrainError> {
-        self.state.step += 1;
-        Ok(())
-    }
-
-    fn log_step(&mut self, numbers: StepNumbers) -> Result<(), TrainError> {
-        let loss = f64::from(numbers.values[0].1);
-        self.state.loss = Some((self.state.loss.map_or(loss, |(first, _)| first), loss));
-        let line = json!({"phase": PHASE, "loss": loss, "rate": numbers.rate});
-        Ok(self.log.append(numbers.step + 1, &line)?)
-    }
-
-    fn save(&mut self, spent: Spent) -> Result<(), TrainError> {
-        self.state.seconds += spent.seconds;
-        self.state.optimizer_steps = self.model.optimizer.steps();
-        let mut weights = with_prefix("model.", weights::collect(&*self.model));
-        weights.extend(with_prefix("optimizer.", self.model.optimizer.save()));
-        checkpoint::save(&self.folder, self.state.step, &weights, &self.state)?;
-        Ok(())
     }
 }

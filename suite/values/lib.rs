@@ -1,5 +1,5 @@
-//! What all values of a plan share: checks of single values ([`check`]), and the macro [`choices!`] for values that are
-//! words. It declares an enum with its words, their reading and their writing:
+//! What all values of a plan share: checks of single values ([`check`]), and the macro [`choices!`]
+//! for values that are words. It declares an enum with its words, their reading and their writing:
 //!
 //! ```text
 //! choices! {
@@ -12,7 +12,8 @@
 //! }
 //! ```
 //!
-//! Each word is written once. The compiler points at every `match` that a new word must be added to.
+//! Each word is written once. The compiler points at every `match` that a new word must be added
+//! to.
 
 pub mod check;
 mod unknown;

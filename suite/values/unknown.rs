@@ -1,18 +1,17 @@
 //! A name that no list has, with the closest one that exists.
 
-/// A name that is in no registry, with everything needed to put it right.
+/// A name that is in no registry, with the names that are.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown {kind} `{name}`{}", self.advice())]
 pub struct UnknownName {
     /// What the name should have been one of: "task", "preset", "plan value".
     pub kind: &'static str,
-    /// The word that was given.
     pub name: String,
     /// All names that exist.
     pub known: Vec<String>,
 }
 
-/// Lists longer than this are not printed whole when a close name is at hand.
+/// Longer lists are not printed if there is a close name.
 const LONG_LIST: usize = 16;
 
 impl UnknownName {
@@ -42,7 +41,7 @@ impl UnknownName {
 
 /// The known name most like `name`, if one is close enough to be a slip of the hand.
 ///
-/// For dotted names the last part alone may match too, so that `epochs` finds `pretrain.encoder.epochs`.
+/// The last part of a dotted name is enough: `epochs` finds `pretrain.encoder.epochs`.
 pub fn closest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
     let likeness = |candidate: &str| {
         let whole = strsim::jaro_winkler(name, candidate);

@@ -6,7 +6,7 @@ use crate::error::{Failure, Result};
 use crate::estimate::PhaseCost;
 use crate::machine;
 use crate::plan::{Flat, PhasePlan, Plan, Taught, display_value};
-use crate::progress::spell as spell_time;
+use crate::progress::display_duration;
 use crate::request::RunRequest;
 use bridle_backends::BackendState;
 use serde_json::{Value, json};
@@ -202,7 +202,7 @@ impl Needs {
     }
 
     fn time_line(&self) -> String {
-        match self.time.map(spell_time) {
+        match self.time.map(display_duration) {
             Some(time) => format!("about {time} of computing, at the speed of this backend's newest record in --out"),
             None => format!(
                 "unknown: no record in --out tells this backend's speed ({:.1e} operations)",

@@ -1,8 +1,7 @@
 //! What ends a command early: the message, its causes, the way out and the exit code.
 
-use crate::exit::Exit;
-use crate::interrupt::Signal;
-use crate::terminal;
+use super::exit::Exit;
+use super::interrupt::Signal;
 use bridle_backends::BackendError;
 use bridle_results::store::StoreError;
 use bridle_tasks::DataError;
@@ -55,12 +54,6 @@ impl Failure {
     /// The message with its causes, in a line.
     pub fn message(&self) -> String {
         format!("{:#}", self.error)
-    }
-
-    /// Prints the chain of messages and the way out to stderr, and gives the exit code.
-    pub fn report(&self) -> Exit {
-        terminal::talk(&self.to_string());
-        self.exit
     }
 }
 
