@@ -4,9 +4,8 @@
 use crate::data::{Batch as _, TrainingData};
 use crate::progress::TerminalProgress;
 use bridle::weights::Values;
-use bridle_results::codebook::{CodebookCounts, CodebookStatistics};
-use bridle_results::labels::{self, SampleLabels};
-use bridle_results::record::{Annotation, LabelChange, LabelStatistics};
+use bridle_results::codes::labels::{self, Annotation, LabelChange, LabelStatistics, SampleLabels};
+use bridle_results::codes::{CodebookCounts, CodebookStatistics};
 use bridle_tasks::{DataError, Progress};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
@@ -149,12 +148,7 @@ impl Labels {
         let known: Vec<Vec<Option<usize>>> = samples.iter().map(|&sample| of(sample)).collect();
         let pairs = samples.iter().zip(&known);
         let pairs = pairs.map(|(sample, known)| (&self.codes[sample][..], &known[..]));
-        let found = labels::annotation_information(pairs, self.levels, self.size);
-        Annotation {
-            tokens: found.tokens,
-            entropy_bits: found.entropy_bits,
-            information_bits: found.information_bits,
-        }
+        labels::annotation(pairs, self.levels, self.size)
     }
 
     fn change(&self, samples: &[usize], earlier: &EarlierLabels) -> LabelChange {

@@ -17,7 +17,7 @@ use bridle::quantizer::Quantizer as _;
 use bridle::weights::{Weights, strip_prefix, with_prefix};
 use bridle_backends::TrainBackend;
 use bridle_backends::kernel::with_checkpoints;
-use bridle_results::codebook::CodebookStatistics;
+use bridle_results::codes::CodebookStatistics;
 use bridle_results::record::{Loss, Phase as PhaseRecord};
 use std::time::Instant;
 

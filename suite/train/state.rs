@@ -4,7 +4,7 @@ use super::error::TrainError;
 use super::steps::{LOG_EVERY, Spent, StepNumbers};
 use crate::metrics_log::MetricsLog;
 use crate::plan::PhasePlan;
-use bridle_results::codebook::CodebookStatistics;
+use bridle_results::codes::CodebookStatistics;
 use bridle_results::record::{Curve, Phase as PhaseRecord};
 use serde::{Deserialize, Serialize};
 use serde_json::json;

@@ -8,7 +8,7 @@ use crate::interrupt::Interrupt;
 use crate::progress::TerminalProgress;
 use bridle::optimizer::{Gradients, Trainable};
 use bridle_backends::TrainBackend;
-use bridle_results::codebook::{CodebookCounts, CodebookStatistics};
+use bridle_results::codes::{CodebookCounts, CodebookStatistics};
 use bridle_tasks::{DataError, Progress, prefetch};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};

@@ -1,4 +1,4 @@
-//! Scores from predictions: the value, its interval, what was left out, and the values of each class.
+//! Computes scores from predictions: the value, its interval, what was left out, values per class.
 
 use super::Score;
 use crate::metric::{ByClass, Metric, MetricError, Ranking, ranks, single_labels};
@@ -13,32 +13,30 @@ pub struct PerClass {
     /// Names of the classes, `[C]`.
     pub names: Vec<String>,
     /// The values, `[C]`: null where the class lacks what the metric needs.
-    #[serde(with = "crate::finite::options")]
+    #[serde(with = "crate::finite")]
     pub values: Vec<Option<f64>>,
     /// Test samples of the class, `[C]`.
     pub n: Vec<u64>,
 }
 
-/// What the scores of a protocol are judged with.
+/// Computes the scores of a protocol from class scores.
 #[derive(Clone, Debug)]
-pub struct Judge<'a> {
-    /// Name of the protocol.
+pub struct Scoring<'a> {
     pub protocol: &'a str,
     /// Classes of each test sample, `[N]`: one in single-label tasks, any number in others.
     pub targets: &'a [Vec<u32>],
     /// Names of the classes, `[C]`.
     pub classes: &'a [String],
-    /// Confidence level of intervals.
     pub level: f64,
-    /// Resamples behind the interval of a ranking metric; 0 for none, since they take time with many classes.
+    /// Resamples for the interval of a ranking metric; 0 for none, since many classes take time.
     pub resamples: usize,
-    /// Where resamples are drawn from.
     pub seed: Seed,
 }
 
-impl Judge<'_> {
-    /// The metrics that these targets allow, the headline first: top-1, and top-5 where there are more than 5 classes,
-    /// for samples of one class each; else mean average precision, also over all classes, AUC and d'.
+impl Scoring<'_> {
+    /// The metrics that these targets allow, the main one first. Samples of one class each: top-1,
+    /// and top-5 if there are more than 5 classes. Others: mean average precision, also over all
+    /// classes, AUC and d'.
     pub fn metrics(&self) -> &'static [Metric] {
         let is_single_label = self.targets.iter().all(|targets| targets.len() == 1);
         match (is_single_label, self.classes.len() > 5) {
@@ -48,7 +46,7 @@ impl Judge<'_> {
         }
     }
 
-    /// The score by one metric of these class scores, `[N, C]`.
+    /// The score of these class scores, `[N, C]`, by one metric.
     ///
     /// # Errors
     /// As [`Metric::of`].

@@ -1,4 +1,4 @@
-//! What must agree between two runs of one plan, and where two records differ in it.
+//! Differences between two runs of one plan, apart from what may vary: times, memory, ids.
 
 use super::{RecordError, RunRecord};
 use serde_json::Value;
@@ -14,15 +14,15 @@ const VARYING: [&str; 7] = [
     "samples_per_second",
 ];
 
-/// Times and speeds below the top.
+/// Times and speeds below the top level.
 const TIMES: [&str; 3] = ["seconds", "input_wait_seconds", "samples_per_second"];
 
-/// Where a phase says that its weights were taken over from another run.
+/// The field of a phase that reuses the weights of another run.
 const CACHE_HIT: &str = "reused_from";
 
 impl RunRecord {
-    /// The record without what may differ between two runs of one plan: times, speeds, memory, id, machine, cache hits.
-    /// Fails as [`RunRecord::to_json`] does.
+    /// The record without the fields that may differ between two runs of one plan: times, speeds,
+    /// memory, id, machine, cache hits. Fails as [`RunRecord::to_json`] does.
     pub fn comparable(&self) -> Result<Value, RecordError> {
         let mut value = serde_json::to_value(self).map_err(RecordError::Unwritable)?;
         if let Some(fields) = value.as_object_mut() {
@@ -35,8 +35,8 @@ impl RunRecord {
         Ok(value)
     }
 
-    /// Where two records differ in what must agree between two runs of one plan: JSON pointers with both values, in
-    /// order. Empty where the runs agree.
+    /// The differences between two runs of one plan as JSON pointers with both values, in order.
+    /// Empty where the runs agree.
     pub fn differences(&self, other: &Self) -> Result<Vec<String>, RecordError> {
         let mut found = Vec::new();
         differ(&self.comparable()?, &other.comparable()?, "", &mut found);

@@ -1,11 +1,10 @@
-//! Marks on numbers that are not quite like the others, and the notes that explain them.
+//! Marks on numbers measured under other conditions than their neighbours, and their notes.
 
-use crate::record::{DIFFERENT, RunRecord};
+use super::{DIFFERENT, RunRecord};
 use std::collections::BTreeSet;
 
-/// Why a number is marked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Mark {
+pub(crate) enum Mark {
     Dirty,
     Subset,
     Different,
@@ -14,7 +13,7 @@ pub(super) enum Mark {
 }
 
 impl Mark {
-    pub(super) fn sign(self) -> char {
+    pub(crate) fn sign(self) -> char {
         match self {
             Self::Dirty => '†',
             Self::Subset => '‡',
@@ -24,7 +23,7 @@ impl Mark {
         }
     }
 
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Dirty => "dirty",
             Self::Subset => "subset",
@@ -35,7 +34,7 @@ impl Mark {
     }
 
     /// The note under a table in which the mark appears.
-    pub(super) fn note(self) -> String {
+    pub(crate) fn note(self) -> String {
         let meaning = match self {
             Self::Dirty => "built from changed or unknown sources",
             Self::Subset => "trained and tested on a part of the data set",
@@ -46,14 +45,15 @@ impl Mark {
         format!("{} {meaning}", self.sign())
     }
 
-    /// Whether a number with this mark stands on other samples than its neighbours, so that it cannot be the best.
-    pub(super) fn is_other_data(self) -> bool {
+    /// Whether the number was measured on other samples than its neighbours, and so cannot be the
+    /// best.
+    pub(crate) fn is_other_data(self) -> bool {
         self != Self::Dirty
     }
 }
 
 /// The marks that a record's numbers carry.
-pub(super) fn marks(record: &RunRecord) -> Vec<Mark> {
+pub(crate) fn marks(record: &RunRecord) -> Vec<Mark> {
     let all = [
         (!record.program.is_clean(), Mark::Dirty),
         (record.data.subset.is_some(), Mark::Subset),
@@ -68,7 +68,7 @@ pub(super) fn marks(record: &RunRecord) -> Vec<Mark> {
 }
 
 /// The marks of several records together, each once.
-pub(super) fn marks_of<'a>(records: impl IntoIterator<Item = &'a RunRecord>) -> Vec<Mark> {
+pub(crate) fn marks_of<'a>(records: impl IntoIterator<Item = &'a RunRecord>) -> Vec<Mark> {
     let mut all: Vec<Mark> = records.into_iter().flat_map(marks).collect();
     all.sort_unstable();
     all.dedup();
@@ -83,7 +83,7 @@ pub(crate) fn notes_of<'a>(records: impl IntoIterator<Item = &'a RunRecord>) -> 
 }
 
 /// How many samples are missing, for each task whose copy lacks some.
-pub(super) fn missing(records: &[&RunRecord]) -> BTreeSet<String> {
+pub(crate) fn missing(records: &[&RunRecord]) -> BTreeSet<String> {
     let of = |record: &&RunRecord| {
         let missing = record.data.missing.as_ref()?.count;
         let there: u64 = record.data.counts.values().sum();
@@ -97,6 +97,6 @@ pub(super) fn missing(records: &[&RunRecord]) -> BTreeSet<String> {
 }
 
 /// The signs of these marks, to be set behind a number.
-pub(super) fn signs(marks: &[Mark]) -> String {
+pub(crate) fn signs(marks: &[Mark]) -> String {
     marks.iter().map(|mark| mark.sign()).collect()
 }

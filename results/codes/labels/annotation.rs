@@ -1,26 +1,15 @@
-//! What codes tell of anything that is known of each token: the digit that is being said, the phone, the speaker.
+//! Information of codes about annotations of single tokens: a spoken digit, a phone, the speaker.
 
-use super::{Contingency, entropy_bits};
+use super::{Annotation, Contingency, entropy_bits};
 
-/// What codes tell of an annotation; plug-in estimates in bits, see [`super`] for their bias.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AnnotationInformation {
-    /// Tokens with an annotation.
-    pub tokens: u64,
-    /// Entropy of the annotation: the most that a code can tell.
-    pub entropy_bits: f64,
-    /// Mutual information of each level's codes with the annotation, `[levels]`.
-    pub information_bits: Vec<f64>,
-}
-
-/// The information of the codes of samples, each `[tokens, levels]` beside `[tokens]` annotations. A token without one is
-/// left out, of which there may be many, such as pauses. Samples may have different numbers of tokens. Panics if a sample
-/// has other than one annotation, or none, for each of its tokens.
-pub fn annotation_information<'a>(
+/// Computes the information of codes, `[tokens, levels]` per sample, about annotations, `[tokens]`
+/// per sample. Tokens without an annotation, such as pauses, are left out. Samples may differ in
+/// length. Panics unless codes and annotations of a sample have the same number of tokens.
+pub fn annotation<'a>(
     samples: impl IntoIterator<Item = (&'a [u16], &'a [Option<usize>])>,
     levels: usize,
     codes: usize,
-) -> AnnotationInformation {
+) -> Annotation {
     let mut tables = vec![Contingency::new(codes); levels];
     let mut values: Vec<u64> = Vec::new();
     for (sample, annotations) in samples {
@@ -34,7 +23,7 @@ pub fn annotation_information<'a>(
             }
         }
     }
-    AnnotationInformation {
+    Annotation {
         tokens: values.iter().sum(),
         entropy_bits: entropy_bits(values),
         information_bits: tables.iter().map(Contingency::mutual_information).collect(),
@@ -44,12 +33,13 @@ pub fn annotation_information<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::labels::{SampleLabels, statistics};
+    use crate::codes::labels::{SampleLabels, statistics};
     use bridle_seed::Seed;
 
     const CODES: usize = 8;
 
-    /// Tokens of two levels; level 1 is the annotation, level 2 is drawn. Every third token has none.
+    /// Tokens of two levels; level 1 is the annotation, level 2 is drawn. Every third token has
+    /// none.
     fn drawn(samples: usize) -> Vec<(Vec<u16>, Vec<Option<usize>>)> {
         let mut stream = Seed::root(6).stream();
         let sample = |number: usize| {
@@ -65,8 +55,8 @@ mod tests {
         (0..samples).map(sample).collect()
     }
 
-    fn of(samples: &[(Vec<u16>, Vec<Option<usize>>)]) -> AnnotationInformation {
-        annotation_information(samples.iter().map(|(codes, known)| (&codes[..], &known[..])), 2, CODES)
+    fn of(samples: &[(Vec<u16>, Vec<Option<usize>>)]) -> Annotation {
+        annotation(samples.iter().map(|(codes, known)| (&codes[..], &known[..])), 2, CODES)
     }
 
     #[test]
@@ -103,7 +93,7 @@ mod tests {
             .iter()
             .zip(&known)
             .map(|((codes, _), known)| (&codes[..], &known[..]));
-        assert_eq!(annotation_information(pairs, 2, CODES).information_bits, by_class);
+        assert_eq!(annotation(pairs, 2, CODES).information_bits, by_class);
     }
 
     #[test]

@@ -1,14 +1,14 @@
-//! How a quantizer uses its codebooks: codes counted per level, and the statistics of the counts.
+//! Counts of codes per level, and their statistics: usage, entropy, perplexity, dead codes.
 //!
-//! Entropy is that of the empirical distribution of codes (Shannon 1948), without a correction for small samples.
+//! Entropy is that of the empirical distribution of codes (Shannon 1948), without a correction for
+//! small samples.
 
 use crate::finite;
 use serde::{Deserialize, Serialize};
 
-/// Statistics of one level's codebook over a data set.
+/// How one level's codebook is used over a data set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CodebookStatistics {
-    /// Codes in the codebook, K.
     pub codes: usize,
     /// Codes chosen at least once.
     pub used: usize,
@@ -18,7 +18,8 @@ pub struct CodebookStatistics {
     /// Entropy of the empirical distribution of codes, in bits.
     #[serde(with = "finite")]
     pub entropy_bits: f64,
-    /// `2^entropy_bits`: the number of equally frequent codes with this entropy. 1 where nothing was counted.
+    /// `2^entropy_bits`: the number of equally frequent codes with this entropy. 1 where nothing
+    /// was counted.
     #[serde(with = "finite")]
     pub perplexity: f64,
     /// Codes never chosen.
@@ -28,7 +29,8 @@ pub struct CodebookStatistics {
 }
 
 impl CodebookStatistics {
-    /// The statistics of these counts, `[K]`. Without any count everything is unused and the entropy is 0.
+    /// The statistics of these counts, `[K]`. Without any count everything is unused and the
+    /// entropy is 0.
     pub fn from_counts(counts: &[u64]) -> Self {
         let used = counts.iter().filter(|&&count| count > 0).count();
         let nats = entropy_nats(counts);
@@ -52,7 +54,6 @@ impl CodebookStatistics {
         self.counts.iter().sum()
     }
 
-    /// Entropy in nats.
     pub fn entropy_nats(&self) -> f64 {
         entropy_nats(&self.counts)
     }
@@ -76,8 +77,8 @@ impl CodebookStatistics {
         self.entropy_bits
     }
 
-    /// The authors' ECU as their code computes it: usage over (entropy in bits times ln K), bits and nats mixed.
-    /// Infinite where the entropy is 0.
+    /// The authors' ECU as their code computes it: usage over (entropy in bits times ln K), bits
+    /// and nats mixed. Infinite where the entropy is 0.
     pub fn reference_ecu(&self) -> f64 {
         self.usage / (self.entropy_bits * (self.codes as f64).ln())
     }
@@ -105,26 +106,15 @@ pub struct CodebookCounts {
 /// Codes that cannot be counted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CodebookError {
-    /// A code outside its codebook.
     #[error("code {code} at row {row}, level {level} is outside the codebook's 0..{codes}")]
     OutOfRange {
-        /// The code.
         code: i64,
-        /// Its row in the batch.
         row: usize,
-        /// Its level.
         level: usize,
-        /// Codes in that codebook, K.
         codes: usize,
     },
-    /// A batch that does not hold whole rows.
     #[error("{len} codes do not make whole rows of {levels} levels")]
-    Ragged {
-        /// Codes in the batch.
-        len: usize,
-        /// Levels of the quantizer.
-        levels: usize,
-    },
+    Ragged { len: usize, levels: usize },
 }
 
 impl CodebookCounts {
@@ -133,14 +123,15 @@ impl CodebookCounts {
         Self::of_sizes(&vec![codes; levels])
     }
 
-    /// Nothing counted yet: codebooks of so many codes.
+    /// Nothing counted yet; `codes` is the size of each codebook.
     pub fn of_sizes(codes: &[usize]) -> Self {
         Self {
             levels: codes.iter().map(|&codes| vec![0; codes]).collect(),
         }
     }
 
-    /// Counts a batch of codes, row-major `[N, levels]`. On an error nothing of the batch is counted.
+    /// Counts a batch of codes, row-major `[N, levels]`. On an error nothing of the batch is
+    /// counted.
     pub fn add(&mut self, codes: &[i64]) -> Result<(), CodebookError> {
         let levels = self.levels.len();
         if levels == 0 || !codes.len().is_multiple_of(levels) {
@@ -172,12 +163,10 @@ impl CodebookCounts {
         &self.levels[level]
     }
 
-    /// How many rows were counted.
     pub fn rows(&self) -> u64 {
         self.levels.first().map_or(0, |counts| counts.iter().sum())
     }
 
-    /// The statistics of every level, first level first.
     pub fn statistics(&self) -> Vec<CodebookStatistics> {
         self.levels
             .iter()

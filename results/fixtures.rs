@@ -1,7 +1,8 @@
 //! Synthetic records for the tests of this crate.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-use crate::codebook::CodebookStatistics;
+use crate::codes::CodebookStatistics;
+use crate::codes::labels::{LabelChange, LabelStatistics};
 use crate::record::*;
 use serde_json::{Value, json};
 

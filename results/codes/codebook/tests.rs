@@ -89,7 +89,8 @@ proptest! {
     }
 }
 
-/// The case's figures, from the folder in `$BRIDLE_PARITY` or the committed core; infinite values are stored as 9999.
+/// The case's figures, from the folder in `$BRIDLE_PARITY` or the committed core; infinite values
+/// are stored as 9999.
 #[test]
 fn statistics_equal_the_parity_case() {
     let committed = || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/parity");

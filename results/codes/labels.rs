@@ -1,30 +1,86 @@
-//! What labels say: their entropy over all levels together, what they tell of class and place, how they change.
+//! Information in labels: their joint entropy over all levels, their information about class and
+//! place, their change.
 //!
-//! All are of the empirical distribution (plug-in estimates), in bits. Mutual information estimated so is too high by
-//! about (rows - 1)(columns - 1) / (2 n ln 2) bits, n being the number of tokens; compare labellings of equal size.
+//! All values are plug-in estimates from the empirical distribution, in bits. Such an estimate of
+//! mutual information is too high by about (rows - 1)(columns - 1) / (2 n ln 2) bits for n tokens;
+//! compare labellings of equal size.
 
 mod annotation;
 
-pub use annotation::{AnnotationInformation, annotation_information};
+pub use annotation::annotation;
 
-use crate::record::{LabelChange, LabelStatistics};
+use crate::finite;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The labels of one sample.
+/// Statistics of the labels of a data set's tokens, over all levels together. Information is a
+/// plug-in estimate in bits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LabelStatistics {
+    pub tokens: u64,
+    /// Distinct tuples of codes, one code from each level.
+    pub joint_used: u64,
+    /// Entropy of the tuples. At most the sum over levels; equal to it where levels are
+    /// independent.
+    #[serde(with = "finite")]
+    pub joint_entropy_bits: f64,
+    /// Mutual information of each level's code with the sample's class, `[levels]`; empty where
+    /// samples have none.
+    #[serde(with = "finite")]
+    pub class_information_bits: Vec<f64>,
+    /// Mutual information of each level's code with the token's place in its sample, `[levels]`.
+    #[serde(with = "finite")]
+    pub place_information_bits: Vec<f64>,
+    /// Information of the codes about annotations of single tokens, by name: `word`, `speaker`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, Annotation>,
+    /// Difference from the previous labelling. None for the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<LabelChange>,
+}
+
+/// Information of the codes about an annotation of single tokens, such as the word being said.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Annotation {
+    /// Tokens with this annotation.
+    pub tokens: u64,
+    /// Entropy of the annotation: the upper limit of `information_bits`.
+    #[serde(with = "finite")]
+    pub entropy_bits: f64,
+    /// Mutual information of each level's code with the annotation, `[levels]`.
+    #[serde(with = "finite")]
+    pub information_bits: Vec<f64>,
+}
+
+/// Difference between two labellings of the same tokens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LabelChange {
+    /// Phase after which the earlier labelling was made.
+    pub since: String,
+    /// Share of tokens whose code differs, `[levels]`. Near 1 where a codebook was restarted, since
+    /// its codes are numbered anew even where the same tokens stay together.
+    #[serde(with = "finite")]
+    pub changed: Vec<f64>,
+    /// Mutual information of a token's code before and after, `[levels]`: independent of how codes
+    /// are numbered.
+    #[serde(with = "finite")]
+    pub kept_information_bits: Vec<f64>,
+}
+
 #[derive(Clone, Copy, Debug)]
 pub struct SampleLabels<'a> {
-    /// The sample's classes: one, or any number where a sample may have several. A token counts once for each, and in
-    /// no class's statistics without any.
+    /// The sample's classes. A token counts once for each class, and in no class's statistics if
+    /// there are none.
     pub classes: &'a [usize],
     /// Codes of its tokens, row-major `[tokens, levels]`; each below the number of codes.
     pub codes: &'a [u16],
 }
 
-/// The statistics of a labelling with `levels` codebooks of `codes` codes each. Every sample has the same number of
-/// tokens. `change` is left empty.
+/// Computes the statistics of a labelling with `levels` codebooks of `codes` codes each. Every
+/// sample has the same number of tokens. `change` stays empty.
 ///
-/// Memory: one count for each code and class and for each code and place, and up to 32 bytes for each token; with the
-/// codes themselves 0.8 GB for 100,000 samples of 256 tokens and 4 levels.
+/// Memory: one count per code and class, one per code and place, and up to 32 bytes per token; with
+/// the codes themselves 0.8 GB for 100,000 samples of 256 tokens and 4 levels.
 pub fn statistics<'a>(
     samples: impl IntoIterator<Item = SampleLabels<'a>>,
     levels: usize,
@@ -60,8 +116,8 @@ pub fn statistics<'a>(
     }
 }
 
-/// How a labelling differs from the one made after the phase `since`: pairs of the codes before and after, each
-/// `[tokens, levels]`, of the same samples.
+/// Compares a labelling with the one made after phase `since`. Pairs hold the codes before and
+/// after, `[tokens, levels]` each, of the same samples.
 pub fn change<'a>(
     since: &str,
     samples: impl IntoIterator<Item = (&'a [u16], &'a [u16])>,
@@ -93,7 +149,7 @@ pub fn change<'a>(
 enum Tuples {
     /// As numbers to the base K, where they fit.
     Packed { base: u128, keys: Vec<u128> },
-    /// As they are.
+    /// Where they do not fit a number.
     Whole(Vec<Box<[u16]>>),
 }
 
@@ -115,7 +171,7 @@ impl Tuples {
         }
     }
 
-    /// How often each tuple that occurs does.
+    /// The count of each tuple that occurs.
     fn counts(self) -> Vec<u64> {
         match self {
             Self::Packed { keys, .. } => run_lengths(keys),
@@ -129,11 +185,11 @@ fn run_lengths<T: Ord>(mut values: Vec<T>) -> Vec<u64> {
     values.chunk_by(|a, b| a == b).map(|equal| equal.len() as u64).collect()
 }
 
-/// How often each code met each value of something else.
+/// Joint counts of codes and the values of another variable.
 #[derive(Clone, Debug)]
 struct Contingency {
     codes: usize,
-    /// Row-major `[values, codes]`; grows with the values met.
+    /// Row-major `[values, codes]`; grows with the largest value.
     counts: Vec<u64>,
 }
 
@@ -162,7 +218,7 @@ impl Contingency {
     }
 }
 
-/// Entropy of the distribution of these counts. They are sorted first, so that the sum has one order.
+/// Entropy of the distribution of these counts. Sorting fixes the order of the sum.
 fn entropy_bits(mut counts: Vec<u64>) -> f64 {
     counts.retain(|&count| count > 0);
     counts.sort_unstable();
@@ -179,7 +235,7 @@ fn entropy_bits(mut counts: Vec<u64>) -> f64 {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
     use super::*;
-    use crate::codebook::CodebookCounts;
+    use crate::codes::CodebookCounts;
     use bridle_seed::Seed;
 
     const LEVELS: usize = 2;

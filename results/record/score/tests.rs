@@ -1,11 +1,12 @@
-//! Scores of predictions, of samples with one class and with several, and what tables make of the latter.
+//! Scores of predictions, of samples with one class and with several, and what tables make of the
+//! latter.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use super::*;
+use crate::fixtures::{other, record};
 use crate::record::RunRecord;
-use crate::regress::{self, Bands, Baseline, Run};
+use crate::regress::{self, Bands, Baseline, GateRun};
 use crate::report;
-use crate::sample::{other, record};
 use crate::table::{Format, main_table};
 
 const N: usize = 80;
@@ -35,8 +36,8 @@ fn scores(targets: &[Vec<u32>], classes: usize, noise: f32) -> Vec<f32> {
     targets.iter().enumerate().flat_map(of_sample).collect()
 }
 
-fn judge<'a>(targets: &'a [Vec<u32>], classes: &'a [String]) -> Judge<'a> {
-    Judge {
+fn judge<'a>(targets: &'a [Vec<u32>], classes: &'a [String]) -> Scoring<'a> {
+    Scoring {
         protocol: "finetune",
         targets,
         classes,
@@ -148,16 +149,17 @@ fn the_headline_of_several_labels_is_average_precision() {
 
 #[test]
 fn the_gate_holds_average_precision() {
-    let held = |noise: f32| Run::from_json(&multi_label("rq", "aaaaaaaaaaaa", 0, noise).to_json().unwrap()).unwrap();
+    let held =
+        |noise: f32| GateRun::from_json(&multi_label("rq", "aaaaaaaaaaaa", 0, noise).to_json().unwrap()).unwrap();
     let bands = Bands::new(Bands::ABSOLUTE, Bands::RELATIVE);
     let baseline = Baseline::of(&[held(0.05)], bands, None).unwrap();
-    assert!(regress::judge(&baseline, &[held(0.05)]).passed());
-    let worse = regress::judge(&baseline, &[held(0.4)]);
+    assert!(regress::check(&baseline, &[held(0.05)]).passed());
+    let worse = regress::check(&baseline, &[held(0.4)]);
     let lines: Vec<String> = worse
-        .judgements
+        .checks
         .iter()
-        .filter(|judgement| judgement.outcome.is_regression())
-        .map(|judgement| judgement.quantity.to_string())
+        .filter(|check| check.outcome.is_regression())
+        .map(|check| check.quantity.to_string())
         .collect();
     assert!(lines.contains(&"finetune map".to_string()), "{lines:?}");
     assert!(!worse.passed());
