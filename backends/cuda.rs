@@ -1,6 +1,7 @@
-//! burn-cuda: NVIDIA devices. Its libraries are opened at run time, so it is probed before the first tensor.
+//! burn-cuda: NVIDIA devices. Its libraries are loaded at run time, so it is probed before the
+//! first tensor.
 
-use crate::{BackendError, Choice, Facts, Job, Name, how_to_get};
+use crate::backend::{BackendError, Choice, Facts, Job, Name};
 use burn::backend::Autodiff;
 use burn_cuda::{Cuda, CudaDevice};
 
@@ -10,12 +11,12 @@ pub(crate) fn run<J: Job>(choice: &Choice, job: J) -> Result<J::Output, BackendE
     probe(number).map_err(|reason| BackendError::Unavailable {
         name: "cuda",
         reason,
-        how_to_get: how_to_get(Name::Cuda),
+        how_to_get: Name::Cuda.how_to_get().to_owned(),
     })?;
     let facts = Facts {
         name: "cuda",
         device: format!("cuda:{number}"),
-        // CubeCL has no product for tensor cores that keeps f32, and autotuning prefers those that it has
+        // on tensor cores CubeCL multiplies f32 only as TF32, and autotuning prefers tensor cores
         library: "burn-cuda 0.21.0, fp32 products as TF32 where tuned so".to_owned(),
         threads: None,
         tf32: true,
@@ -25,10 +26,10 @@ pub(crate) fn run<J: Job>(choice: &Choice, job: J) -> Result<J::Output, BackendE
 
 /// Whether the driver and device `number` can be opened.
 ///
-/// The CUDA bindings panic when a library is missing; the panic is caught here and turned into a reason.
+/// The CUDA bindings panic if a library is missing; the panic becomes the reason.
 pub(crate) fn probe(number: usize) -> Result<(), String> {
     use burn::tensor::Tensor;
-    // silence only this probe: the hook is put back at once
+    // silence only this probe
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let opened = std::panic::catch_unwind(|| {

@@ -1,10 +1,11 @@
-//! burn-flex: pure Rust on the processor; vector width is chosen at run time, threads are rayon's.
+//! burn-flex: pure Rust on the processor, with vectors of the width found at run time and rayon's
+//! threads.
 
-use crate::{BackendError, Choice, Facts, Job};
+use crate::backend::{BackendError, Choice, Facts, Job};
 use burn::backend::Autodiff;
 use burn_flex::{Flex, FlexDevice};
 
-/// Runs `job` on the processor. The computation takes place inside its own rayon pool, so that `--threads` binds it.
+/// Runs `job` on the processor, in rayon's global pool of `--threads`.
 pub(crate) fn run<J: Job>(choice: &Choice, job: J) -> Result<J::Output, BackendError> {
     let unavailable = |reason: String, how_to_get: &str| BackendError::Unavailable {
         name: "flex",
@@ -14,16 +15,16 @@ pub(crate) fn run<J: Job>(choice: &Choice, job: J) -> Result<J::Output, BackendE
     if let Some(number) = choice.device.filter(|&number| number != 0) {
         return Err(unavailable(
             format!("there is no device {number}, only the processor"),
-            "leave --device out",
+            "omit --device",
         ));
     }
     if let Some(threads) = choice.threads {
-        // an already started pool keeps its size: only the first job of a process can set it
+        // a pool that has started keeps its size: only the first job of a process can set it
         let built = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
         if built.is_err() && rayon::current_num_threads() != threads {
             return Err(unavailable(
                 format!("its {} threads are already running", rayon::current_num_threads()),
-                "start the program anew",
+                "restart the program",
             ));
         }
     }

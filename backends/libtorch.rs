@@ -1,10 +1,10 @@
 //! burn-tch: LibTorch 2.9.0 on the processor or an NVIDIA device.
 
-use crate::{BackendError, Choice, Facts, Job};
+use crate::backend::{BackendError, Choice, Facts, Job};
 use burn::backend::Autodiff;
 use burn_tch::{LibTorch, LibTorchDevice};
 
-/// Runs `job` on LibTorch's processor, or on CUDA device N when `--device N` is given.
+/// Runs `job` on the processor, or on CUDA device N with `--device N`.
 pub(crate) fn run<J: Job>(choice: &Choice, job: J) -> Result<J::Output, BackendError> {
     let device = match choice.device {
         None => LibTorchDevice::Cpu,
@@ -16,7 +16,7 @@ pub(crate) fn run<J: Job>(choice: &Choice, job: J) -> Result<J::Output, BackendE
                     "LibTorch sees {} CUDA devices, so there is no device {number}",
                     tch::Cuda::device_count()
                 ),
-                how_to_get: "leave --device out to compute on the processor, or install an NVIDIA driver".to_owned(),
+                how_to_get: "omit --device to compute on the processor, or install an NVIDIA driver".to_owned(),
             });
         }
     };
@@ -33,7 +33,7 @@ pub(crate) fn run<J: Job>(choice: &Choice, job: J) -> Result<J::Output, BackendE
         },
         library: "burn-tch 0.21.0, LibTorch 2.9.0".to_owned(),
         threads: on_cpu.then(|| tch::get_num_threads().max(1) as usize),
-        // LibTorch's default: in convolutions alone
+        // LibTorch's default: only in convolutions
         tf32: false,
     };
     Ok(job.run::<Autodiff<LibTorch>>(device, facts))

@@ -9,9 +9,8 @@ use bridle::quantizer::Quantizer;
 use bridle::tokenizer::Source;
 use bridle::weights::Values;
 use bridle_backends::Ops;
-use bridle_results::codebook::{CodebookCounts, CodebookStatistics};
-use bridle_results::labels::{self, SampleLabels};
-use bridle_results::record::{LabelChange, LabelStatistics};
+use bridle_results::codes::labels::{self, LabelChange, LabelStatistics, SampleLabels};
+use bridle_results::codes::{CodebookCounts, CodebookStatistics};
 use bridle_tasks::{DataError, Dataset, Progress};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
@@ -70,9 +69,7 @@ impl Labels {
             let x = input::batch(wanted.dataset, samples, &geometry, device)?;
             tokenizer.codes(x, source, picks);
         }
-        let books = tokenizer.quantizer.codebooks();
-        let (levels, [size]) = (books.len(), books[0].usage.dims());
-        Self::collect(wanted, [levels, size], progress, |samples| {
+        Self::collect(wanted, tokenizer.quantizer.sizes(), progress, |samples| {
             let x = input::batch(wanted.dataset, samples, &geometry, device)?;
             Ok(tokenizer.codes(x, source, picks))
         })

@@ -1,4 +1,5 @@
-//! The program: reads the command line, runs the command, reports errors and exits with a documented code.
+//! The program: reads the command line, runs the command, reports errors and exits with a
+//! documented code.
 
 use bridle_bench::cli::Cli;
 use bridle_bench::{command, terminal};
@@ -8,5 +9,12 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     terminal::report_panics();
-    command::perform(&cli).unwrap_or_else(|failure| failure.report()).into()
+    match command::perform(&cli) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            terminal::log(&failure.to_string());
+            failure.exit()
+        }
+    }
+    .into()
 }

@@ -7,7 +7,7 @@ use crate::progress::TerminalProgress;
 use crate::schedule::Schedule;
 use crate::train::TrainError;
 use bridle_backends::TrainBackend;
-use bridle_results::codebook::{CodebookCounts, CodebookStatistics};
+use bridle_results::codes::{CodebookCounts, CodebookStatistics};
 use bridle_tasks::{DataError, Progress, prefetch};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};

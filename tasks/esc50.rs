@@ -60,6 +60,10 @@ impl Task for Esc50 {
         }
     }
 
+    fn sections(&self) -> &'static [&'static str] {
+        &["esc50"]
+    }
+
     fn open(&self, request: &OpenRequest, progress: &dyn Progress) -> Result<Dataset, DataError> {
         let place = Origin::hub(NAME, ORIGINAL).locate(request.data.as_deref(), request.offline, progress)?;
         open(&place, &VARIANTS, request, progress)

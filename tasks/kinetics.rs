@@ -45,6 +45,10 @@ impl Task for Kinetics {
         }
     }
 
+    fn sections(&self) -> &'static [&'static str] {
+        &["test"]
+    }
+
     fn open(&self, request: &OpenRequest, progress: &dyn Progress) -> Result<Dataset, DataError> {
         let folder = Origin::folder(NAME, ORIGINAL).locate(request.data.as_deref(), true, progress)?;
         let (listing, classes) = listing(&folder)?;

@@ -75,6 +75,13 @@ impl Task for OwnTask {
         self.spec.clone()
     }
 
+    fn sections(&self) -> &'static [&'static str] {
+        match self.spec.modality {
+            crate::Modality::Video => &["test"],
+            crate::Modality::Audio | crate::Modality::Image => &[],
+        }
+    }
+
     fn open(&self, request: &OpenRequest, progress: &dyn Progress) -> Result<Dataset, DataError> {
         let TaskSpec { name, ref classes, .. } = self.spec;
         if request.data.is_some() {

@@ -19,7 +19,7 @@ use bridle::rq::{ResidualQuantizer, RqConfig};
 use bridle::swin::Dropout;
 use bridle::tokenizer::Source;
 use bridle_backends::{Choice, Facts, Job, Name, Precision, TrainBackend};
-use bridle_results::codebook::CodebookCounts;
+use bridle_results::codes::CodebookCounts;
 use bridle_seed::Seed;
 use burn::module::AutodiffModule;
 use burn::tensor::Tensor;

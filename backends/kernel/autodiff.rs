@@ -1,36 +1,18 @@
-//! Fused operations with gradients: one graph node each, whose backward step is the inner backend's own.
+//! Fused operations with gradients: one graph node each, whose backward step is the inner
+//! backend's.
 
-use super::{BlockSizes, BlockTensors, MlpTensors, Ops, Selection, checkpoint, is_plain, plain};
+use super::graph::{float, node, register, wrap};
+use super::mode::is_plain;
+use super::ops::{Ops, block_chain};
+use super::tensors::{BlockSizes, BlockTensors, MlpTensors, Selection};
+use super::{checkpoint, plain};
 use burn::backend::Autodiff;
-use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{self, Backward, OpsKind};
-use burn::tensor::backend::Backend;
 use burn::tensor::ops::{FloatTensor, IntTensor};
-use burn::tensor::{Int, Tensor, TensorPrimitive};
-
-pub(super) fn wrap<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
-    Tensor::from_primitive(TensorPrimitive::Float(primitive))
-}
-
-pub(super) fn float<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
-    tensor.into_primitive().tensor()
-}
-
-/// Hands each parent that has gradients its own.
-pub(super) fn register<B: Backend, const N: usize>(
-    parents: [Option<NodeId>; N],
-    found: [Option<FloatTensor<B>>; N],
-    grads: &mut Gradients,
-) {
-    for (parent, grad) in parents.into_iter().zip(found) {
-        if let (Some(parent), Some(grad)) = (parent, grad) {
-            grads.register::<B>(parent, grad);
-        }
-    }
-}
+use burn::tensor::{Int, Tensor};
 
 #[derive(Debug)]
 struct SelfAttention;
@@ -169,15 +151,8 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Autodiff<B, C> {
             wrap(bias.primitive),
         );
         let nodes = [rows.node, weight.node, bias.node];
-        wrap(
-            match Backward::<B, 3>::prepare::<C>(LinearRows, nodes)
-                .compute_bound()
-                .stateful()
-            {
-                OpsKind::Tracked(prep) => prep.finish((rows.primitive, weight.primitive), float(output)),
-                OpsKind::UnTracked(prep) => prep.finish(float(output)),
-            },
-        )
+        let prepared = Backward::<B, 3>::prepare::<C>(LinearRows, nodes);
+        node(prepared, (rows.primitive, weight.primitive), output)
     }
 
     fn nearest_codes(rows: Tensor<Self, 2>, vectors: Tensor<Self, 2>) -> Tensor<Self, 2, Int> {
@@ -198,15 +173,11 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Autodiff<B, C> {
             return plain::select_rows(rows, selection);
         }
         let (rows, selection) = (float(rows), selection.inner());
-        let output = float(B::select_rows(wrap(rows.primitive), selection.clone()));
-        wrap(
-            match Backward::<B, 1>::prepare::<C>(SelectRows, [rows.node])
-                .compute_bound()
-                .stateful()
-            {
-                OpsKind::Tracked(prep) => prep.finish(selection, output),
-                OpsKind::UnTracked(prep) => prep.finish(output),
-            },
+        let output = B::select_rows(wrap(rows.primitive), selection.clone());
+        node(
+            Backward::<B, 1>::prepare::<C>(SelectRows, [rows.node]),
+            selection,
+            output,
         )
     }
 
@@ -215,16 +186,9 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Autodiff<B, C> {
             return plain::cross_entropy_rows(logits, codes);
         }
         let (logits, codes) = (float(logits), codes.inner());
-        let output = float(B::cross_entropy_rows(wrap(logits.primitive.clone()), codes.clone()));
-        wrap(
-            match Backward::<B, 1>::prepare::<C>(CrossEntropyRows, [logits.node])
-                .compute_bound()
-                .stateful()
-            {
-                OpsKind::Tracked(prep) => prep.finish((logits.primitive, codes.into_primitive()), output),
-                OpsKind::UnTracked(prep) => prep.finish(output),
-            },
-        )
+        let output = B::cross_entropy_rows(wrap(logits.primitive.clone()), codes.clone());
+        let prepared = Backward::<B, 1>::prepare::<C>(CrossEntropyRows, [logits.node]);
+        node(prepared, (logits.primitive, codes.into_primitive()), output)
     }
 
     fn norm_rows(
@@ -244,20 +208,13 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Autodiff<B, C> {
             epsilon,
         );
         let nodes = [rows.node, scale.node, shift.node];
-        wrap(
-            match Backward::<B, 3>::prepare::<C>(NormRows, nodes)
-                .compute_bound()
-                .stateful()
-            {
-                OpsKind::Tracked(prep) => prep.finish((rows.primitive, scale.primitive, epsilon), float(output)),
-                OpsKind::UnTracked(prep) => prep.finish(float(output)),
-            },
-        )
+        let prepared = Backward::<B, 3>::prepare::<C>(NormRows, nodes);
+        node(prepared, (rows.primitive, scale.primitive, epsilon), output)
     }
 
     fn block_rows(rows: Tensor<Self, 2>, block: BlockTensors<Self>, sizes: BlockSizes) -> Tensor<Self, 2> {
         if is_plain() {
-            return checkpoint::block_rows(rows, &block, sizes);
+            return block_chain(rows, &block, sizes);
         }
         checkpoint::block_node(rows, block, sizes)
     }

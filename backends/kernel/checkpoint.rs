@@ -1,56 +1,21 @@
-//! A transformer block that keeps its input alone for the backward pass, and computes the rest once more there.
+//! A transformer block as one node that keeps only its input, and computes the rest again for
+//! gradients.
+//!
+//! burn locks its graph during a backward pass, so that no second one can run within. The backward
+//! pass of the block is therefore put together from those of the fused operations.
 
-use super::autodiff::{float, register, wrap};
-use super::{BlockSizes, BlockTensors, MlpTensors, Ops};
+use super::graph::{float, node, register, wrap};
+use super::ops::{BlockAttention, Ops, block_attention, block_chain, block_stream};
+use super::tensors::{BlockSizes, BlockTensors, MlpTensors};
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{self, Backward, OpsKind};
+use burn::backend::autodiff::ops::{self, Backward};
 use burn::tensor::Tensor;
 use burn::tensor::ops::FloatTensor;
 
-/// Queries, keys and values of `rows` [B * T, D], before them the norm's result and after them what attention gives.
-struct Mixed<B: Ops> {
-    normed: Tensor<B, 2>,
-    /// [B, T, 3D].
-    qkv: Tensor<B, 3>,
-    /// [B * T, D].
-    mixed: Tensor<B, 2>,
-}
-
-fn mix<B: Ops>(rows: Tensor<B, 2>, block: &BlockTensors<B>, sizes: BlockSizes) -> Mixed<B> {
-    let [count, dim] = rows.dims();
-    let [scale, shift] = block.norm1.clone();
-    let normed = B::norm_rows(rows, scale, shift, sizes.epsilon);
-    let (weight, bias) = block.qkv.clone();
-    let qkv = B::linear_rows(normed.clone(), weight, bias);
-    let qkv = qkv.reshape([count / sizes.tokens, sizes.tokens, 3 * dim]);
-    let mixed = B::self_attention(qkv.clone(), sizes.heads).reshape([count, dim]);
-    Mixed { normed, qkv, mixed }
-}
-
-/// The residual stream after attention, and its norm.
-fn attended<B: Ops>(
-    rows: Tensor<B, 2>,
-    mixed: Tensor<B, 2>,
-    block: &BlockTensors<B>,
-    epsilon: f64,
-) -> (Tensor<B, 2>, Tensor<B, 2>) {
-    let (weight, bias) = block.proj.clone();
-    let stream = rows + B::linear_rows(mixed, weight, bias);
-    let [scale, shift] = block.norm2.clone();
-    (stream.clone(), B::norm_rows(stream, scale, shift, epsilon))
-}
-
-/// See [`Ops::block_rows`].
-pub(super) fn block_rows<B: Ops>(rows: Tensor<B, 2>, block: &BlockTensors<B>, sizes: BlockSizes) -> Tensor<B, 2> {
-    let mixed = mix(rows.clone(), block, sizes).mixed;
-    let (stream, normed) = attended(rows, mixed, block, sizes.epsilon);
-    stream + B::mlp_rows(normed, block.mlp.clone())
-}
-
-/// Gradients of the rows and of the parameters, given that of the result.
+/// Gradients of the rows and of the parameters, from that of the result.
 fn backward<B: Ops>(
     rows: Tensor<B, 2>,
     block: BlockTensors<B>,
@@ -58,8 +23,8 @@ fn backward<B: Ops>(
     grad: Tensor<B, 2>,
 ) -> (Tensor<B, 2>, BlockTensors<B>) {
     let epsilon = sizes.epsilon;
-    let Mixed { normed, qkv, mixed } = mix(rows.clone(), &block, sizes);
-    let (stream, normed2) = attended(rows.clone(), mixed.clone(), &block, epsilon);
+    let BlockAttention { normed, qkv, mixed } = block_attention(rows.clone(), &block, sizes);
+    let (stream, normed2) = block_stream(rows.clone(), mixed.clone(), &block, epsilon);
     let hidden = B::linear_rows(normed2.clone(), block.mlp.weight1.clone(), block.mlp.bias1.clone());
     let (grad2, mlp) = B::mlp_rows_backward(normed2, block.mlp, hidden, grad.clone());
     let [scale, _] = block.norm2;
@@ -67,7 +32,7 @@ fn backward<B: Ops>(
     let grad = grad + norm2.rows;
     let proj = B::linear_rows_backward(mixed, block.proj.0, grad.clone(), true);
     let ([batch, tokens, _], [_, dim]) = (qkv.dims(), rows.dims());
-    let wanted = "the gradient of the rows was asked for";
+    let wanted = "the gradient of the rows was requested";
     let grad_mixed = proj.rows.expect(wanted).reshape([batch, tokens, dim]);
     let grad_qkv = B::self_attention_backward(qkv, grad_mixed, sizes.heads).reshape([batch * tokens, 3 * dim]);
     let qkv = B::linear_rows_backward(normed, block.qkv.0, grad_qkv, true);
@@ -87,7 +52,6 @@ fn backward<B: Ops>(
 const PARAMETERS: usize = 12;
 
 impl<B: Ops> BlockTensors<B> {
-    /// In the order of [`BlockTensors::from_floats`].
     fn floats(self) -> [FloatTensor<B>; PARAMETERS] {
         let Self {
             norm1: [scale1, shift1],
@@ -143,9 +107,9 @@ impl<B: Ops> BlockTensors<B> {
 }
 
 #[derive(Debug)]
-struct Block;
+struct BlockRows;
 
-impl<B: Ops> Backward<B, { PARAMETERS + 1 }> for Block {
+impl<B: Ops> Backward<B, { PARAMETERS + 1 }> for BlockRows {
     /// Rows, parameters, sizes.
     type State = (FloatTensor<B>, BlockTensors<B>, BlockSizes);
 
@@ -165,7 +129,7 @@ impl<B: Ops> Backward<B, { PARAMETERS + 1 }> for Block {
     }
 }
 
-/// [`block_rows`] as one node of the graph.
+/// [`Ops::block_rows`] as one node of the graph.
 pub(super) fn block_node<B: Ops, C: CheckpointStrategy>(
     rows: Tensor<Autodiff<B, C>, 2>,
     block: BlockTensors<Autodiff<B, C>>,
@@ -175,12 +139,7 @@ pub(super) fn block_node<B: Ops, C: CheckpointStrategy>(
     let [a, b, c, d, e, f, g, h, i, j, k, l] = parameters.each_ref().map(|parameter| parameter.node.clone());
     let nodes = [rows.node, a, b, c, d, e, f, g, h, i, j, k, l];
     let block = BlockTensors::from_floats(parameters.map(|parameter| parameter.primitive));
-    let output = float(block_rows::<B>(wrap(rows.primitive.clone()), &block, sizes));
-    let prepared = Backward::<B, { PARAMETERS + 1 }>::prepare::<C>(Block, nodes)
-        .compute_bound()
-        .stateful();
-    wrap(match prepared {
-        OpsKind::Tracked(prepared) => prepared.finish((rows.primitive, block, sizes), output),
-        OpsKind::UnTracked(prepared) => prepared.finish(output),
-    })
+    let output = block_chain::<B>(wrap(rows.primitive.clone()), &block, sizes);
+    let prepared = Backward::<B, { PARAMETERS + 1 }>::prepare::<C>(BlockRows, nodes);
+    node(prepared, (rows.primitive, block, sizes), output)
 }

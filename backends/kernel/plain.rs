@@ -1,6 +1,8 @@
-//! The readable form of every fused operation and of its gradient: the default, and what fast forms are held to.
+//! The readable form of every fused operation and of its gradient: the default, and what fast forms
+//! are held to.
 
-use super::{AdamWFactors, AdamWState, LinearGrads, MlpTensors, NormGrads, Precision, Selection, precision};
+use super::mode::{Precision, precision};
+use super::tensors::{AdamWFactors, AdamWState, LinearGrads, MlpTensors, NormGrads, Selection};
 use burn::tensor::activation::{gelu, log_softmax, softmax};
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, IndexingUpdateOp, Int, Tensor, TensorPrimitive};

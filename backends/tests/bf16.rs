@@ -1,4 +1,5 @@
-//! Linear layers, MLPs and attention in bf16 are those of operands rounded to bf16, and everything else stays f32.
+//! Linear layers, MLPs and attention in bf16 are those of operands rounded to bf16, and everything
+//! else stays f32.
 #![allow(clippy::unwrap_used)] // a failed unwrap fails the test
 
 use bridle_backends::kernel::{MlpTensors, Ops, Precision, plain, plainly, with_precision};
@@ -7,10 +8,12 @@ use burn::backend::Autodiff;
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
 
-/// Largest difference over the largest value where both sides round the same numbers: that of sums in f32.
+/// Largest difference over the largest value where both sides round the same numbers: that of sums
+/// in f32.
 const SUMS: f32 = 1e-5;
 
-/// The same where a number in between is rounded too, and may go to either side: a unit in the last place, 2^-7, on few.
+/// The same where a number in between is rounded too, and may go to either side: a unit in the last
+/// place, 2^-7, on few.
 const BETWEEN: f32 = 0.008;
 
 /// Rows, width.
@@ -22,7 +25,8 @@ fn normal<B: Backend, const D: usize>(name: &str, shape: [usize; D]) -> Tensor<B
     Tensor::from_data(TensorData::new(values, shape), &Default::default())
 }
 
-/// The nearest numbers of 8 significant bits, the even one of two. (Not every backend's cast rounds to the nearest.)
+/// The nearest numbers of 8 significant bits, the even one of two. (Not every backend's cast rounds
+/// to the nearest.)
 fn rounded<B: Backend, const D: usize>(tensor: &Tensor<B, D>) -> Tensor<B, D> {
     let round = |value: f32| {
         let unit = 2_f64.powi(f64::from(value.abs()).log2().floor() as i32 - 7);
@@ -115,7 +119,8 @@ fn attention<B: Ops>() {
     }
 }
 
-/// The plain form rounds the same operands, and its results too; gradients of both go through the graph in bf16.
+/// The plain form rounds the same operands, and its results too; gradients of both go through the
+/// graph in bf16.
 fn graph<B: Ops>() {
     let tracked = |name, shape| normal::<Autodiff<B>, 2>(name, shape).require_grad();
     let (rows, weight) = (tracked("rows", [40, 48]), tracked("weight", [48, 30]));

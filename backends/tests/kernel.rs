@@ -1,4 +1,5 @@
-//! Every fused operation equals its plain form: values on the backend itself, gradients through the graph.
+//! Every fused operation equals its plain form: values on the backend itself, gradients through the
+//! graph.
 #![allow(clippy::unwrap_used)] // a failed unwrap fails the test
 
 use bridle_backends::kernel::{
@@ -61,7 +62,8 @@ fn assert_close<B: Backend, const D: usize>(found: Tensor<B, D>, expected: Tenso
     }
 }
 
-/// Holds `fast` to `plain`, values and the gradient of every input for a fixed weighting of the result.
+/// Holds `fast` to `plain`, values and the gradient of every input for a fixed weighting of the
+/// result.
 fn compare<B: Backend, const D: usize, const N: usize>(
     inputs: [Tensor<B, D>; N],
     fast: impl Fn([Tensor<Autodiff<B>, D>; N]) -> Tensor<Autodiff<B>, D>,
@@ -288,7 +290,8 @@ fn ties<B: Ops>() {
     assert_eq!(found, (0..20).collect::<Vec<i64>>());
 }
 
-/// What the plain form of a whole computation is for: no operation takes its fast form, with gradients or without.
+/// What the plain form of a whole computation is for: no operation takes its fast form, with
+/// gradients or without.
 fn plainly_is_plain<B: Ops>() {
     let rows = normal::<B, 2>("rows", [130, 48], 1.0);
     let (weight, bias) = (normal("weight", [48, 96], 1.0), normal("bias", [96], 1.0));

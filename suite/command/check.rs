@@ -6,10 +6,11 @@ mod report;
 
 use crate::cli::{Format, RunArgs};
 use crate::error::{Failure, Result};
+use crate::plan::AnyTask;
 use crate::request::{RUNS, RunRequest};
-use crate::speech::{self, request::SpeechRun};
+use crate::speech;
 use crate::{estimate, machine, terminal};
-use bridle_backends::{BackendError, BackendState, Choice, State};
+use bridle_backends::{Availability, BackendError, BackendState, Choice};
 use bridle_results::record::RunRecord;
 use data::DataReport;
 use report::Report;
@@ -23,11 +24,12 @@ use sysinfo::Disks;
 /// # Errors
 /// Wrong use; data missing or not what it should be; a backend that cannot be opened; an output that cannot be written.
 pub fn perform(args: &RunArgs) -> Result<()> {
-    if let Some(task) = speech::request::task(&args.task)? {
-        return speech::check::perform(SpeechRun::new(args, task)?);
-    }
     let mut request = RunRequest::new(args)?;
-    let data = DataReport::look(&request);
+    let task = match request.task {
+        AnyTask::Fixed(task) => task,
+        AnyTask::Speech(task) => return speech::check::perform(request, task),
+    };
+    let data = DataReport::look(&request, task);
     if let Ok(found) = &data {
         request.plan = request.plan.with_variant(&found.facts.variant);
     }
@@ -54,14 +56,14 @@ pub(crate) fn backend_state(choice: &Choice) -> Result<BackendState> {
     let state = bridle_backends::list().into_iter().find(|backend| backend.name == name);
     let state = state.expect("the list of backends has every name");
     let how_to_get = state.how_to_get.clone().unwrap_or_default();
-    match &state.state {
-        State::Ready => Ok(state),
-        State::NotCompiled => Err(BackendError::NotCompiled {
+    match &state.availability {
+        Availability::Ready => Ok(state),
+        Availability::NotCompiled => Err(BackendError::NotCompiled {
             name: state.name,
             how_to_get,
         }
         .into()),
-        State::Unavailable(reason) => Err(BackendError::Unavailable {
+        Availability::Unavailable(reason) => Err(BackendError::Unavailable {
             name: state.name,
             reason: reason.clone(),
             how_to_get,

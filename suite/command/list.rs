@@ -4,7 +4,7 @@ use crate::cli::{Format, ListArgs, Listing};
 use crate::error::Result;
 use crate::plan::{Method, Protocol, QuantizerKind, preset};
 use crate::terminal;
-use bridle_backends::{BackendState, State};
+use bridle_backends::{Availability, BackendState};
 use bridle_tasks::{InputSpec, SpeechInput, SpeechSpec, TaskSpec};
 use serde_json::{Value, json};
 
@@ -13,13 +13,18 @@ use serde_json::{Value, json};
 /// # Errors
 /// If stdout cannot be written.
 pub fn perform(args: &ListArgs) -> Result<()> {
+    terminal::print(&text(args))
+}
+
+/// The list as text.
+pub fn text(args: &ListArgs) -> String {
     let entries = entries(args.what);
     match args.format {
-        Format::Json => terminal::print(&format!(
-            "{:#}",
-            Value::Array(entries.into_iter().map(|entry| entry.json).collect())
-        )),
-        Format::Terminal => terminal::print(&lines(&entries)),
+        Format::Json => {
+            let entries = entries.into_iter().map(|entry| entry.json);
+            format!("{:#}", Value::Array(entries.collect()))
+        }
+        Format::Terminal => lines(&entries),
     }
 }
 
@@ -114,20 +119,21 @@ fn speech_entry(task: &SpeechSpec) -> Entry {
 }
 
 fn backend_entry(backend: &BackendState) -> Entry {
-    let (state, reason) = match &backend.state {
-        State::Ready => ("ready", None),
-        State::NotCompiled => ("not compiled in", None),
-        State::Unavailable(reason) => ("unavailable", Some(reason)),
+    let (state, reason) = match &backend.availability {
+        Availability::Ready => ("ready", None),
+        Availability::NotCompiled => ("not compiled in", None),
+        Availability::Unavailable(reason) => ("unavailable", Some(reason)),
     };
     let told = reason.map_or_else(|| state.to_owned(), |reason| format!("{state}: {reason}"));
     let mut lines = vec![format!("{told}; {}", backend.summary)];
     lines.extend(backend.how_to_get.as_ref().map(|how| format!("to get it: {how}")));
+    lines.extend(backend.note.map(str::to_owned));
     Entry {
         name: backend.name.to_owned(),
         lines,
         json: json!({
             "name": backend.name, "state": state, "reason": reason, "summary": backend.summary,
-            "how_to_get": backend.how_to_get,
+            "how_to_get": backend.how_to_get, "note": backend.note,
         }),
     }
 }

@@ -1,15 +1,14 @@
 //! The codes of all training frames of a data set of speech, and what they say.
 
 use super::batches::{Stacked, length};
-use super::plan::SpeechPlan;
+use crate::plan::Plan;
 use crate::progress::TerminalProgress;
 use bridle::codebook::index_rows;
 use bridle::frames::Frames;
 use bridle::weights::Values;
 use bridle_backends::Ops;
-use bridle_results::codebook::{CodebookCounts, CodebookStatistics};
-use bridle_results::labels::{self, SampleLabels};
-use bridle_results::record::{Annotation, LabelChange, LabelStatistics};
+use bridle_results::codes::labels::{self, Annotation, LabelChange, LabelStatistics, SampleLabels};
+use bridle_results::codes::{CodebookCounts, CodebookStatistics};
 use bridle_tasks::{DataError, Progress, SpeechSet};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
@@ -36,8 +35,14 @@ pub struct EarlierFrameLabels {
 }
 
 /// Some utterances as padded frames on the device, and the rows of [B * T] that are no padding.
-pub fn padded<B: Backend>(input: &Stacked, plan: &SpeechPlan, device: &B::Device) -> (Frames<B>, Tensor<B, 1, Int>) {
-    let frames = Frames::new(&input.values, &input.lengths, plan.width(), plan.model.window, device);
+pub fn padded<B: Backend>(input: &Stacked, plan: &Plan, device: &B::Device) -> (Frames<B>, Tensor<B, 1, Int>) {
+    let frames = Frames::new(
+        &input.values,
+        &input.lengths,
+        plan.width(),
+        plan.conformer().window,
+        device,
+    );
     (frames, index_rows(&valid_rows(&input.lengths), device))
 }
 
@@ -57,7 +62,7 @@ impl FrameLabels {
     /// If an utterance cannot be read any more.
     pub fn collect<B: Ops>(
         set: &SpeechSet,
-        plan: &SpeechPlan,
+        plan: &Plan,
         utterances: &[usize],
         sizes: &[usize],
         progress: &TerminalProgress,
@@ -164,12 +169,7 @@ impl FrameLabels {
         let known: Vec<Vec<Option<usize>>> = utterances.iter().map(of).collect();
         let pairs = utterances.iter().zip(&known);
         let pairs = pairs.map(|(index, known)| (&self.codes[index][..], &known[..]));
-        let found = labels::annotation_information(pairs, self.levels, self.size);
-        Annotation {
-            tokens: found.tokens,
-            entropy_bits: found.entropy_bits,
-            information_bits: found.information_bits,
-        }
+        labels::annotation(pairs, self.levels, self.size)
     }
 
     fn change(&self, utterances: &[usize], earlier: &EarlierFrameLabels) -> LabelChange {

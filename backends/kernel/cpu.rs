@@ -1,0 +1,13 @@
+//! The fused operations on processors: on f32 slices, for flex and for LibTorch.
+
+mod attention;
+pub(super) mod bf16;
+mod flex;
+#[cfg(feature = "tch")]
+mod libtorch;
+mod matmul;
+mod matrix;
+mod rows;
+mod simd;
+mod slices;
+mod threads;

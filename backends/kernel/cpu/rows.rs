@@ -1,0 +1,371 @@
+//! Operations on rows of slices: linear layer, norm, MLP, cross-entropy, nearest codes and the
+//! AdamW update, in blocks that stay in a core's cache.
+//!
+//! Block sizes depend only on the number of rows, and sums over blocks are in order, so results do
+//! not depend on threads.
+
+use super::matmul::RightOperand;
+use super::matrix::Matrix;
+use super::simd;
+use super::threads::Threads;
+use crate::kernel::mode::Precision;
+use crate::kernel::plain::SHORTEST;
+
+/// Rows of a block.
+const BLOCK: usize = 128;
+
+/// About so many rows are multiplied by a layer's weight at a time. With more, the hidden rows of
+/// an MLP leave a core's cache; with fewer, packing the weight for each block takes noticeable
+/// time.
+const WIDE_BLOCK: usize = 160;
+
+/// About so many rows of a weight's gradient are computed at a time.
+const STRIP: usize = 192;
+
+/// Elements of a block of a flat array.
+const FLAT_BLOCK: usize = 1 << 14;
+
+/// The rows of a part, if `rows` are divided into an even number of about equal parts, at least
+/// `fewest`, so that threads finish together.
+const fn part(rows: usize, about: usize, fewest: usize) -> usize {
+    let even = 2 * ((rows + about) / (2 * about));
+    let rows = rows.div_ceil(if even < fewest { fewest } else { even });
+    if rows == 0 { 1 } else { rows }
+}
+
+const fn block_of(rows: usize) -> usize {
+    part(rows, WIDE_BLOCK, 4)
+}
+
+/// Layer normalization of `rows` [N, D] into `out`.
+pub(super) fn norm(threads: Threads, out: &mut [f32], rows: &[f32], scale: &[f32], shift: &[f32], epsilon: f32) {
+    let block = BLOCK * scale.len();
+    let items = out.chunks_mut(block).zip(rows.chunks(block)).collect();
+    threads.for_each(items, |(out, rows)| simd::norm_rows(out, rows, scale, shift, epsilon));
+}
+
+/// Gradients of [`norm`]: of the rows into `out` [N, D]; returns those of scale [D] and shift [D].
+pub(super) fn norm_backward(
+    threads: Threads,
+    out: &mut [f32],
+    rows: &[f32],
+    scale: &[f32],
+    grad: &[f32],
+    epsilon: f32,
+) -> [Vec<f32>; 2] {
+    let width = scale.len();
+    let block = BLOCK * width;
+    let mut partial = vec![[vec![0.0; width], vec![0.0; width]]; rows.len().div_ceil(block)];
+    let given = rows.chunks(block).zip(grad.chunks(block));
+    let results = out.chunks_mut(block).zip(&mut partial);
+    threads.for_each(results.zip(given).collect(), |((out, sums), (rows, grad))| {
+        let [scale_grad, shift_grad] = sums;
+        simd::norm_rows_backward(out, scale_grad, shift_grad, rows, scale, grad, epsilon);
+    });
+    let mut sums = [vec![0.0; width], vec![0.0; width]];
+    for part in &partial {
+        for (sum, part) in sums.iter_mut().zip(part) {
+            simd::add_rows(sum, part);
+        }
+    }
+    sums
+}
+
+/// Cross-entropy of `logits` [N, K] against `codes` [N], averaged over rows.
+pub(super) fn cross_entropy(threads: Threads, logits: &[f32], codes: &[i64]) -> f32 {
+    let columns = logits.len() / codes.len();
+    let mut losses = vec![0.0; codes.len()];
+    let given = logits.chunks(BLOCK * columns).zip(codes.chunks(BLOCK));
+    threads.for_each(
+        losses.chunks_mut(BLOCK).zip(given).collect(),
+        |(losses, (logits, codes))| {
+            simd::cross_entropy_rows(losses, logits, codes, columns);
+        },
+    );
+    (losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / codes.len() as f64) as f32
+}
+
+/// Gradient of [`cross_entropy`] times `grad`, into `out` [N, K].
+pub(super) fn cross_entropy_backward(threads: Threads, out: &mut [f32], logits: &[f32], codes: &[i64], grad: f32) {
+    let (columns, factor) = (logits.len() / codes.len(), grad / codes.len() as f32);
+    let given = logits.chunks(BLOCK * columns).zip(codes.chunks(BLOCK));
+    threads.for_each(
+        out.chunks_mut(BLOCK * columns).zip(given).collect(),
+        |(out, (logits, codes))| {
+            simd::cross_entropy_rows_backward(out, logits, codes, columns, factor);
+        },
+    );
+}
+
+/// The sum of rows of `width`.
+pub(super) fn sum_rows(threads: Threads, rows: &[f32], width: usize) -> Vec<f32> {
+    let mut partial = vec![vec![0.0; width]; rows.len().div_ceil(BLOCK * width)];
+    let items = partial.iter_mut().zip(rows.chunks(BLOCK * width)).collect();
+    threads.for_each(items, |(sums, rows)| simd::add_rows(sums, rows));
+    let mut sums = vec![0.0; width];
+    partial.iter().for_each(|part| simd::add_rows(&mut sums, part));
+    sums
+}
+
+/// A linear layer.
+#[derive(Clone, Copy)]
+pub(super) struct Linear<'a> {
+    /// K.
+    pub(super) inputs: usize,
+    /// M.
+    pub(super) outputs: usize,
+    /// [K, M].
+    pub(super) weight: &'a [f32],
+    /// [M].
+    pub(super) bias: Option<&'a [f32]>,
+    pub(super) precision: Precision,
+}
+
+impl<'a> Linear<'a> {
+    const fn matrix(&self) -> Matrix<'a> {
+        Matrix::dense(self.weight, self.outputs)
+    }
+
+    /// The weight, prepared for [`Linear::block`].
+    fn prepared(&self, threads: Threads) -> RightOperand<'a> {
+        RightOperand::on_threads(self.precision, threads, self.matrix())
+    }
+
+    /// Its transpose, prepared for [`Linear::block_backward`].
+    fn prepared_transpose(&self, threads: Threads) -> RightOperand<'a> {
+        RightOperand::on_threads(self.precision, threads, self.matrix().transpose())
+    }
+
+    /// One block: `rows` [n, K] times the weight plus the bias, into `out` [n, M].
+    fn block(&self, weight: &RightOperand<'_>, out: &mut [f32], rows: &[f32]) {
+        if let Some(bias) = self.bias {
+            for row in out.chunks_exact_mut(self.outputs) {
+                row.copy_from_slice(bias);
+            }
+        }
+        let rows = Matrix::dense(rows, self.inputs);
+        weight.product(out, self.outputs, rows, 1.0, self.bias.is_some());
+    }
+
+    /// One block: `grad` [n, M] times the weight's transpose, into `out` [n, K].
+    fn block_backward(&self, transpose: &RightOperand<'_>, out: &mut [f32], grad: &[f32]) {
+        transpose.product(out, self.inputs, Matrix::dense(grad, self.outputs), 1.0, false);
+    }
+
+    /// Of `rows` [N, K] into `out` [N, M].
+    pub(super) fn forward(&self, threads: Threads, out: &mut [f32], rows: &[f32]) {
+        let weight = self.prepared(threads);
+        let block = block_of(rows.len() / self.inputs);
+        let blocks = out.chunks_mut(block * self.outputs);
+        let items = blocks.zip(rows.chunks(block * self.inputs)).collect();
+        threads.for_each(items, |(out, rows)| self.block(&weight, out, rows));
+    }
+
+    /// The gradient of the rows into `out` [N, K], from that of the result, [N, M].
+    pub(super) fn backward(&self, threads: Threads, out: &mut [f32], grad: &[f32]) {
+        let transpose = self.prepared_transpose(threads);
+        let block = block_of(grad.len() / self.outputs);
+        let blocks = out.chunks_mut(block * self.inputs);
+        let items = blocks.zip(grad.chunks(block * self.outputs)).collect();
+        threads.for_each(items, |(out, grad)| self.block_backward(&transpose, out, grad));
+    }
+}
+
+/// The gradient of a linear layer's weight into `out` [K, M], from its `rows` [N, K] and the
+/// gradient of its result, [N, M].
+pub(super) fn weight_grad(
+    threads: Threads,
+    precision: Precision,
+    out: &mut [f32],
+    rows: &[f32],
+    inputs: usize,
+    grad: &[f32],
+    outputs: usize,
+) {
+    let grad = RightOperand::on_threads(precision, threads, Matrix::dense(grad, outputs));
+    let strip = part(inputs, STRIP, 2);
+    let items = out.chunks_mut(strip * outputs).enumerate().collect();
+    threads.for_each(items, |(number, out)| {
+        let (first, count) = (number * strip, out.len() / outputs);
+        let rows = Matrix::new(&rows[first..], rows.len() / inputs, count, inputs).transpose();
+        grad.product(out, outputs, rows, 1.0, false);
+    });
+}
+
+/// Two linear layers with a GELU between them.
+#[derive(Clone, Copy)]
+pub(super) struct Mlp<'a>(pub(super) Linear<'a>, pub(super) Linear<'a>);
+
+impl Mlp<'_> {
+    /// The bias of the first layer, which is added together with the GELU.
+    fn first_bias(&self) -> &[f32] {
+        self.0.bias.expect("an MLP's layers have a bias")
+    }
+
+    /// The first layer without its bias.
+    fn first(&self) -> Linear<'_> {
+        Linear { bias: None, ..self.0 }
+    }
+
+    /// Of `rows` [N, D] into `out` [N, D].
+    pub(super) fn forward(&self, threads: Threads, out: &mut [f32], rows: &[f32]) {
+        let Self(Linear { inputs, outputs, .. }, second) = *self;
+        let block = block_of(rows.len() / inputs);
+        let items = out
+            .chunks_mut(block * inputs)
+            .zip(rows.chunks(block * inputs))
+            .collect();
+        let weights = [self.0.prepared(threads), second.prepared(threads)];
+        threads.for_each(items, |(out, rows)| {
+            let mut hidden = vec![0.0; rows.len() / inputs * outputs];
+            self.first().block(&weights[0], &mut hidden, rows);
+            simd::bias_gelu_in_place(&mut hidden, self.first_bias());
+            second.block(&weights[1], out, &hidden);
+        });
+    }
+
+    /// The same, with the input of the GELU into `hidden` [N, M].
+    pub(super) fn forward_with_hidden(&self, threads: Threads, out: &mut [f32], hidden: &mut [f32], rows: &[f32]) {
+        let Self(Linear { inputs, outputs, .. }, second) = *self;
+        let weights = [self.0.prepared(threads), second.prepared(threads)];
+        let block = block_of(rows.len() / inputs);
+        let results = out.chunks_mut(block * inputs).zip(hidden.chunks_mut(block * outputs));
+        threads.for_each(
+            results.zip(rows.chunks(block * inputs)).collect(),
+            |((out, hidden), rows)| {
+                let mut activated = vec![0.0; hidden.len()];
+                self.first().block(&weights[0], hidden, rows);
+                simd::bias_gelu(&mut activated, hidden, self.first_bias());
+                second.block(&weights[1], out, &activated);
+            },
+        );
+    }
+
+    /// The gradient of the rows into `out` [N, D]. The result of the GELU into `activated` and the
+    /// gradient of its input into `hidden_grad`, both [N, M].
+    pub(super) fn backward(
+        &self,
+        threads: Threads,
+        [out, activated, hidden_grad]: [&mut [f32]; 3],
+        hidden: &[f32],
+        grad: &[f32],
+    ) {
+        let Self(first, second) = *self;
+        let block = block_of(grad.len() / first.inputs);
+        let (width, wide) = (block * first.inputs, block * first.outputs);
+        let transposes = [first, second].map(|layer| layer.prepared_transpose(threads));
+        let results = activated.chunks_mut(wide).zip(hidden_grad.chunks_mut(wide));
+        let given = hidden.chunks(wide).zip(grad.chunks(width));
+        let items = out.chunks_mut(width).zip(results).zip(given).collect();
+        threads.for_each(items, |((out, (activated, hidden_grad)), (hidden, grad))| {
+            second.block_backward(&transposes[1], hidden_grad, grad);
+            simd::gelu_backward(activated, hidden_grad, hidden);
+            first.block_backward(&transposes[0], out, hidden_grad);
+        });
+    }
+}
+
+/// The index of the nearest of `vectors` [K, d] to each of `rows` [N, d] into `codes` [N], the
+/// lowest on ties.
+pub(super) fn nearest(threads: Threads, codes: &mut [i64], rows: &[f32], vectors: &[f32], width: usize) {
+    let half_norms = half_norms(vectors, width);
+    let book = RightOperand::on_threads(Precision::F32, threads, Matrix::dense(vectors, width).transpose());
+    // |n|² is the same for every code, which leaves n·w - |w|²/2
+    let items = codes.chunks_mut(BLOCK).zip(rows.chunks(BLOCK * width)).collect();
+    threads.for_each(items, |(codes, rows)| {
+        let mut scores = half_norms.repeat(codes.len());
+        book.product(&mut scores, half_norms.len(), Matrix::dense(rows, width), 1.0, true);
+        simd::first_largest(codes, &scores, half_norms.len());
+    });
+}
+
+/// -|w|²/2 of each vector w.
+fn half_norms(vectors: &[f32], width: usize) -> Vec<f32> {
+    let vectors = vectors.chunks_exact(width);
+    vectors.map(|vector| -0.5 * simd::square_sum(vector)).collect()
+}
+
+/// Codes [N, Q] of a chain of `books` [K, d]: see
+/// [`Ops::residual_codes`](crate::Ops::residual_codes). The residuals of a block of rows stay in a
+/// core's cache through all levels.
+pub(super) fn residual(
+    threads: Threads,
+    codes: &mut [i64],
+    rows: &[f32],
+    books: &[&[f32]],
+    width: usize,
+    unit_lookup: bool,
+) {
+    let half_norms: Vec<Vec<f32>> = books.iter().map(|book| half_norms(book, width)).collect();
+    let transposes: Vec<RightOperand<'_>> = books
+        .iter()
+        .map(|book| RightOperand::on_threads(Precision::F32, threads, Matrix::dense(book, width).transpose()))
+        .collect();
+    let levels = books.len();
+    let items = codes
+        .chunks_mut(BLOCK * levels)
+        .zip(rows.chunks(BLOCK * width))
+        .collect();
+    threads.for_each(items, |(codes, rows): (&mut [i64], &[f32])| {
+        let (mut left, mut found) = (rows.to_vec(), vec![0; codes.len() / levels]);
+        let mut scores = Vec::new();
+        for (level, (book, half_norms)) in books.iter().zip(&half_norms).enumerate() {
+            // at unit length all scores would be divided by the row's length: the largest is the
+            // same
+            scores.clear();
+            for row in left.chunks_exact(width) {
+                let length = if unit_lookup {
+                    simd::square_sum(row).sqrt().max(SHORTEST)
+                } else {
+                    1.0
+                };
+                scores.extend(half_norms.iter().map(|half| half * length));
+            }
+            let rows = Matrix::dense(&left, width);
+            transposes[level].product(&mut scores, half_norms.len(), rows, 1.0, true);
+            simd::first_largest(&mut found, &scores, half_norms.len());
+            for ((row, codes), &code) in left
+                .chunks_exact_mut(width)
+                .zip(codes.chunks_exact_mut(levels))
+                .zip(&found)
+            {
+                codes[level] = code;
+                let vector = &book[code as usize * width..][..width];
+                row.iter_mut().zip(vector).for_each(|(left, value)| *left -= value);
+            }
+        }
+    });
+}
+
+/// One AdamW update in place; see [`simd::adamw`] for `factors`.
+pub(super) fn adamw(
+    threads: Threads,
+    weights: &mut [f32],
+    first: &mut [f32],
+    second: &mut [f32],
+    grad: &[f32],
+    factors: [f32; 8],
+) {
+    let moments = first.chunks_mut(FLAT_BLOCK).zip(second.chunks_mut(FLAT_BLOCK));
+    let items = weights.chunks_mut(FLAT_BLOCK).zip(moments).zip(grad.chunks(FLAT_BLOCK));
+    threads.for_each(items.collect(), |((weights, (first, second)), grad)| {
+        simd::adamw(weights, first, second, grad, factors);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_even_in_number_and_about_equal() {
+        for (rows, expected) in [(0, 1), (1, 1), (8, 2), (416, 104), (2056, 172), (8192, 158)] {
+            assert_eq!(block_of(rows), expected, "{rows}");
+        }
+        for rows in [192, 256, 384, 768, 1024, 1536] {
+            let strip = part(rows, STRIP, 2);
+            let strips = rows.div_ceil(strip);
+            assert!(strips.is_multiple_of(2) && strips * strip - rows < strips, "{rows}");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! What ends a command early: the message, its causes, the way out and the exit code.
+
+use super::exit::Exit;
+use super::interrupt::Signal;
+use bridle_backends::BackendError;
+use bridle_results::store::StoreError;
+use bridle_tasks::DataError;
+use bridle_values::ChoiceError;
+pub use bridle_values::UnknownName;
+use std::fmt;
+
+/// A command's failure. Libraries return typed errors; here they get an exit code and, where one is known, a way out.
+#[derive(Debug)]
+pub struct Failure {
+    exit: Exit,
+    error: anyhow::Error,
+    way_out: Option<String>,
+}
+
+/// What a command returns.
+pub type Result<T> = std::result::Result<T, Failure>;
+
+impl Failure {
+    /// A failure with this exit code; `error` keeps its chain of sources.
+    pub fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
+        Self {
+            exit,
+            error: error.into(),
+            way_out: None,
+        }
+    }
+
+    /// Wrong use (exit 2), told by `message`.
+    pub fn wrong_use(message: impl fmt::Display) -> Self {
+        Self::new(Exit::WrongUse, anyhow::anyhow!("{message}"))
+    }
+
+    /// The program's own fault or the machine's (exit 1): `what` could not be done because of `source`.
+    pub fn fault(what: impl fmt::Display, source: impl Into<anyhow::Error>) -> Self {
+        Self::new(Exit::Fault, source.into().context(what.to_string()))
+    }
+
+    /// The same failure with a `try:` line: a command or a change that helps.
+    pub fn with_way_out(mut self, way_out: impl fmt::Display) -> Self {
+        self.way_out = Some(way_out.to_string());
+        self
+    }
+
+    /// The same failure, with the place or task in which it happened before its message.
+    pub fn in_context(mut self, place: impl fmt::Display) -> Self {
+        self.error = self.error.context(place.to_string());
+        self
+    }
+
+    /// The exit code.
+    pub fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// The message with its causes, in a line.
+    pub fn message(&self) -> String {
+        format!("{:#}", self.error)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.error)?;
+        for cause in self.error.chain().skip(1) {
+            write!(f, "\n  because: {cause}")?;
+        }
+        match &self.way_out {
+            Some(way_out) => write!(f, "\ntry: {way_out}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<UnknownName> for Failure {
+    fn from(unknown: UnknownName) -> Self {
+        Failure::new(Exit::WrongUse, unknown)
+    }
+}
+
+impl From<ChoiceError> for Failure {
+    fn from(error: ChoiceError) -> Self {
+        Failure::new(Exit::WrongUse, error)
+    }
+}
+
+impl From<DataError> for Failure {
+    fn from(error: DataError) -> Self {
+        let (exit, way_out) = match &error {
+            DataError::Cache { .. } => (Exit::Fault, Some("make room, or run in a folder that can be written")),
+            DataError::WrongInput { .. } => (Exit::WrongUse, None),
+            DataError::MissingProgram { .. } => (
+                Exit::Device,
+                Some("install FFmpeg (`apt-get install ffmpeg`, `dnf install ffmpeg-free`, `brew install ffmpeg`)"),
+            ),
+            DataError::NoFolderGiven { task, .. }
+            | DataError::NoFolder { task, .. }
+            | DataError::NotTheTask { task, .. } => (Exit::Data, Some(bridle_tasks::data_hint(task))),
+            DataError::NotFetched { .. } => (
+                Exit::Data,
+                Some("`bridle-bench fetch` with the task, which goes on from here, or --data DIR with a copy"),
+            ),
+            DataError::Unreadable { .. } | DataError::TooManySkipped { .. } => (Exit::Data, None),
+            _ => (
+                Exit::Data,
+                Some("put the data right, or accept it with --allow-different-data; the record will say so"),
+            ),
+        };
+        let failure = Self::new(exit, error);
+        way_out.into_iter().fold(failure, Self::with_way_out)
+    }
+}
+
+impl From<BackendError> for Failure {
+    fn from(error: BackendError) -> Self {
+        let way_out = error.how_to_get().to_owned();
+        Self::new(Exit::Device, error).with_way_out(way_out)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let (exit, way_out) = match &error {
+            StoreError::NotWritable { .. } => (Exit::WrongUse, Some("--out DIR with a folder that can be written")),
+            StoreError::Write { .. } => (Exit::Fault, None),
+            StoreError::Missing { .. } | StoreError::Empty { .. } => (
+                Exit::WrongUse,
+                Some("`bridle-bench run` writes records; `bridle-bench table DIR` reads those of a folder"),
+            ),
+            _ => (Exit::WrongUse, None),
+        };
+        let failure = Self::new(exit, error);
+        way_out.into_iter().fold(failure, Self::with_way_out)
+    }
+}
+
+/// A clean stop that a signal asked for: its exit code, and how to go on.
+impl From<Signal> for Failure {
+    fn from(signal: Signal) -> Self {
+        let stopped = anyhow::anyhow!("stopped by {}; a checkpoint was written", signal.name());
+        Self::new(signal.exit(), stopped).with_way_out("the same command with --resume")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_tells_its_whole_chain() {
+        let inner = std::io::Error::other("no space left on device");
+        let failure = Failure::fault("cannot write `a.json`", inner).with_way_out("free some space");
+        assert_eq!(
+            failure.to_string(),
+            "error: cannot write `a.json`\n  because: no space left on device\ntry: free some space"
+        );
+        assert_eq!(failure.exit(), Exit::Fault);
+    }
+}
