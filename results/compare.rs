@@ -225,11 +225,10 @@ pub fn compare(a: &[ScoredRun], b: &[ScoredRun], resamples: usize, seed: &Seed) 
             comparisons.push(comparison(task, [a, b], &pairs, resamples, seed)?);
         }
     }
-    match (comparisons.is_empty(), apart) {
-        (false, _) => Ok(Compared { comparisons, left_out }),
-        (true, Some(error)) => Err(error),
-        (true, None) => Err(groups::nothing_in_common(&groups)),
+    if comparisons.is_empty() {
+        return Err(apart.unwrap_or_else(|| groups::nothing_in_common(&groups)));
     }
+    Ok(Compared { comparisons, left_out })
 }
 
 /// Descriptions of the groups of a task and protocol that are in no pair.
@@ -268,12 +267,12 @@ fn comparison(
     notes.extend(intervals.map(method).collect::<BTreeSet<_>>());
     if differences.iter().any(|found| found.over_seeds.is_some()) {
         notes.push(
-            "over seeds: 95 % interval of the mean difference over seeds (t), which takes in how training varies"
+            "over seeds: 95 % interval of the mean difference over seeds (t), which includes the variation of training"
                 .into(),
         );
     }
     if differences.iter().any(|found| found.seeds == 1) {
-        notes.push("one seed tells two trained models apart, not two methods".into());
+        notes.push("one seed compares two trained models, not two methods".into());
     }
     notes.extend(pairs.left_out());
     notes.extend(undecided);
@@ -318,7 +317,10 @@ fn metrics(pairs: &Pairs) -> Result<(Vec<Metric>, Option<String>), CompareError>
         );
     }
     let undecided: Vec<&str> = undecided.into_iter().collect();
-    let note = format!("left out: {}, which predictions do not decide", undecided.join(", "));
+    let note = format!(
+        "left out: {}, which cannot be computed from predictions",
+        undecided.join(", ")
+    );
     Ok((
         of_all.unwrap_or_default().into_iter().collect(),
         (!undecided.is_empty()).then_some(note),

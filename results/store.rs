@@ -2,7 +2,6 @@
 
 use crate::predictions::{Outputs, Predictions, PredictionsError, Transcripts};
 use crate::record::{RecordError, RunRecord};
-use crate::regress::GateRun;
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -180,18 +179,16 @@ pub fn read_predictions(record_path: &Path, record: &RunRecord) -> Result<Option
 /// Reads every record among these files and folders once, in order of path; folders are searched
 /// recursively for `*.json`. Fails if a file is no record, or if there is none at all.
 pub fn find(paths: &[PathBuf]) -> Result<Vec<(PathBuf, RunRecord)>, StoreError> {
-    files(paths)?
-        .into_iter()
-        .map(|file| read(&file).map(|record| (file, record)))
-        .collect()
+    find_as(paths, RunRecord::from_json)
 }
 
-/// Reads every run among these files and folders for the gate; see [`find`] for what is searched.
-pub fn find_runs(paths: &[PathBuf]) -> Result<Vec<GateRun>, StoreError> {
-    files(paths)?
-        .iter()
-        .map(|file| read_as(file, GateRun::from_json))
-        .collect()
+/// Like [`find`], with another reader of records.
+pub(crate) fn find_as<T>(
+    paths: &[PathBuf],
+    parse: impl Fn(&str) -> Result<T, RecordError>,
+) -> Result<Vec<(PathBuf, T)>, StoreError> {
+    let read = |file: PathBuf| read_as(&file, &parse).map(|record| (file, record));
+    files(paths)?.into_iter().map(read).collect()
 }
 
 fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, StoreError> {

@@ -56,7 +56,7 @@ pub enum CompareError {
         b: Vec<String>,
     },
     #[error(
-        "{} and {} have other samples: {}",
+        "{} and {} have different samples: {}",
         path.display(), other.display(), only(missing, added)
     )]
     Samples {

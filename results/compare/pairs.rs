@@ -263,5 +263,5 @@ pub(super) fn data_note(groups: [&RunGroup; 2]) -> Option<String> {
         let variants: BTreeSet<&str> = group.runs.iter().map(|run| &run.record.data.variant[..]).collect();
         variants.into_iter().collect::<Vec<_>>().join(", ")
     });
-    (of_a != of_b).then(|| format!("other variants of the data: A {of_a}, B {of_b}"))
+    (of_a != of_b).then(|| format!("different variants of the data: A {of_a}, B {of_b}"))
 }

@@ -40,7 +40,7 @@ impl Mark {
             Self::Subset => "trained and tested on a part of the data set",
             Self::Different => "data that is none of the task's known variants",
             Self::LostSamples => "some samples could not be read and were left out",
-            Self::Missing => "this copy lacks samples that the data's lists name",
+            Self::Missing => "this copy does not have all samples that the data's lists name",
         };
         format!("{} {meaning}", self.sign())
     }

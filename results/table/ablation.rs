@@ -60,7 +60,7 @@ pub fn ablation_tables(records: &[RunRecord]) -> Vec<Table> {
                     KIND => "the quantizer and its own values",
                     key => key,
                 };
-                let note = format!("plans that differ in {what} alone");
+                let note = format!("plans that differ only in {what}");
                 tables.push(table(key, &format!("{task}, {method}"), &note, &families));
             }
         }

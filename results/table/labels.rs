@@ -46,11 +46,11 @@ pub fn label_table(records: &[RunRecord]) -> Option<Table> {
     if !known.is_empty() {
         let names = known.join(", ");
         notes.push(format!(
-            "{names}: mutual information of a code with what is known of its frame; first level first"
+            "{names}: mutual information of a code with this annotation of its frame; first level first"
         ));
     }
     if averaged {
-        notes.push("means over the runs, ±: sample standard deviation; by level the means alone".into());
+        notes.push("means over the runs, ±: sample standard deviation; by level only the means".into());
     }
     notes.extend(mark::marks_of(runs.iter().copied()).into_iter().map(mark::Mark::note));
     Some(Table {
@@ -62,10 +62,10 @@ pub fn label_table(records: &[RunRecord]) -> Option<Table> {
 }
 
 const NOTES: [&str; 4] = [
-    "tuples: different codes over all levels together; joint: their entropy, at most the sum of that of the levels",
+    "tuples: distinct combinations of codes over all levels; joint: their entropy, at most the sum over levels",
     "class, place: mutual information of a code with the sample's class and the token's place; first level first",
-    "changed: tokens whose code is not that of the labelling before; new codebooks name their codes anew",
-    "kept: mutual information of a token's code before and after, whatever codes are called",
+    "changed: share of tokens whose code differs from the previous labelling; a new codebook renumbers its codes",
+    "kept: mutual information of a token's code before and after; independent of code numbers",
 ];
 
 /// The names of the annotations in any of these runs.
