@@ -157,7 +157,7 @@ fn unreadable(path: &Path, source: io::Error) -> StoreError {
 
 fn read_as<T>(path: &Path, parse: impl Fn(&str) -> Result<T, RecordError>) -> Result<T, StoreError> {
     let bytes = fs::read(path).map_err(|source| unreadable(path, source))?;
-    // text in another encoding is no JSON; the replacement characters make the reader say so
+    // text in another encoding is not JSON; replacement characters make the reader report it
     parse(&String::from_utf8_lossy(&bytes)).map_err(|source| StoreError::Record {
         path: path.to_path_buf(),
         source,

@@ -91,7 +91,7 @@ impl fmt::Display for Quantity {
     }
 }
 
-/// A run and the numbers to be judged, in the record's order.
+/// A run and the numbers that the gate checks, in the record's order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GateRun {
     pub key: RunKey,

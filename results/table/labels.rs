@@ -2,7 +2,7 @@
 //! phases.
 
 use super::runs::{self, Group, RowLabels};
-use super::{Cell, Heading, Table};
+use super::{Cell, Heading, Table, mean_cell};
 use crate::codes::labels::{LabelChange, LabelStatistics};
 use crate::record::{Phase, RunRecord, mark};
 use crate::stats;
@@ -121,12 +121,13 @@ fn phase_cells(runs: &[&RunRecord], name: &str, known: &[&str], averaged: bool) 
     let sums = found
         .iter()
         .map(|phase| phase.codebooks.iter().map(|level| level.entropy_bits).sum());
+    let mean = |values: Vec<f64>, decimals: usize| mean_cell(&values, decimals, 1.0, "");
     let by_level = |of: fn(&LabelStatistics) -> &[f64]| list(labels.iter().map(|labels| of(labels)).collect(), 2, 1.0);
     let mut cells = vec![
-        number(labels.iter().map(|labels| labels.tokens as f64).collect(), 0),
-        number(labels.iter().map(|labels| labels.joint_used as f64).collect(), 0),
-        number(labels.iter().map(|labels| labels.joint_entropy_bits).collect(), 2),
-        number(sums.collect(), 2),
+        mean(labels.iter().map(|labels| labels.tokens as f64).collect(), 0),
+        mean(labels.iter().map(|labels| labels.joint_used as f64).collect(), 0),
+        mean(labels.iter().map(|labels| labels.joint_entropy_bits).collect(), 2),
+        mean(sums.collect(), 2),
         by_level(|labels| &labels.class_information_bits),
         by_level(|labels| &labels.place_information_bits),
     ];
@@ -144,17 +145,6 @@ fn phase_cells(runs: &[&RunRecord], name: &str, known: &[&str], averaged: bool) 
     ]);
     cells.extend(averaged.then(|| Cell::new(found.len().to_string(), found.len())));
     cells
-}
-
-/// The mean with the spread where there are several values.
-fn number(values: Vec<f64>, decimals: usize) -> Cell {
-    let Some(mean) = stats::mean(&values) else {
-        return Cell::missing();
-    };
-    // counts that agree are shown without a spread of nothing
-    let spread = stats::sample_sd(&values).filter(|sd| decimals > 0 || *sd > 0.0);
-    let spread = spread.map(|sd| format!(" ± {sd:.decimals$}")).unwrap_or_default();
-    Cell::new(format!("{mean:.decimals$}{spread}"), mean)
 }
 
 /// The means of each level, beside each other.
