@@ -194,7 +194,7 @@ pub(crate) fn find_as<T>(
 fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, StoreError> {
     let mut files = Vec::new();
     for path in paths {
-        let kind = fs::metadata(path).map_err(|source| unreadable(&path, source))?;
+        let kind = fs::metadata(path).map_err(|source| unreadable(path, source))?;
         if kind.is_dir() {
             search(path, &mut files)?;
         } else {

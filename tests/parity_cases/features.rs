@@ -2,7 +2,7 @@
 
 use super::case::Case;
 use bridle::optimizer::{ParameterGroups, UniformRate};
-use bridle_bench::schedule::{LayerDecay, Schedule};
+use bridle_bench::train::schedule::{LayerDecay, Schedule};
 use bridle_results::codes::CodebookCounts;
 use bridle_results::metric::{ClassRanking, Ranking, top_k};
 use bridle_tasks::Fbank;

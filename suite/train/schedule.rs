@@ -2,6 +2,7 @@
 //!
 //! Everything is pure and in f64, so that the same step has the same rate on every backend and after every resume.
 
+use crate::plan::Phase;
 use std::f64::consts::PI;
 
 /// Linear warm-up, then half a cosine down to the least rate (Loshchilov and Hutter 2017, without restarts).
@@ -18,6 +19,16 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    /// The schedule of a phase of pretraining: warm-up, then a cosine to 0.
+    pub const fn of(phase: &Phase) -> Self {
+        Self {
+            rate: phase.rate,
+            least: 0.0,
+            warmup_epochs: phase.warmup_epochs,
+            epochs: phase.epochs as f64,
+        }
+    }
+
     /// The rate at a fractional epoch (epoch + iteration / iterations per epoch), set anew at every step.
     pub fn at(&self, epoch: f64) -> f64 {
         if epoch < self.warmup_epochs {

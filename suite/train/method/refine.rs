@@ -1,61 +1,44 @@
-//! Labels made better than random ones: a projection from the principal components of the frames, codes moved to the
-//! centroids of their frames (arXiv 2606.30671), and clusters of an encoder's own features (HuBERT's second iteration).
+//! Random labels that follow the data: a projection from the principal components of the frames, codes moved
+//! to the centroids of their frames (arXiv 2606.30671).
 
-use super::batches::Stacked;
-use super::labels::padded;
-use crate::plan::{Plan, Relabel};
-use bridle::codebook::{Similarity, kmeans};
+use super::masked::measure;
+use crate::data::TrainingData;
 use bridle::frames::Frames;
-use bridle::layered::{LayeredEncoder, layer_features};
 use bridle_backends::Ops;
 use bridle_baselines::random::RandomQuantizer;
 use bridle_seed::Seed;
-use bridle_tasks::{DataError, SpeechSet};
+use bridle_tasks::DataError;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 
-/// Training utterances whose frames are looked at, the first ones.
-const MEASURED: usize = 512;
-/// Utterances at a time.
-const BATCH: usize = 16;
 /// Rounds of orthogonal iteration: components that matter are far apart, and any basis of the others serves as well.
 const ROUNDS: usize = 100;
 
-/// What `of` makes of the frames of the first training utterances, [n, D], batch by batch.
-fn measured<B: Ops>(
-    set: &SpeechSet,
-    plan: &Plan,
+/// Standardised frames of the first training samples, [n, F], batch by batch.
+fn standardised<B: Ops, D: TrainingData>(
+    quantizer: &RandomQuantizer<B>,
+    data: &D,
     train: &[usize],
     device: &B::Device,
-    of: impl Fn(&Frames<B>, Tensor<B, 1, Int>) -> Tensor<B, 2>,
 ) -> Result<Vec<Tensor<B, 2>>, DataError> {
-    let batches = train[..train.len().min(MEASURED)].chunks(BATCH);
-    batches
-        .map(|batch| {
-            let (frames, rows) = padded(&Stacked::read(set, batch.to_vec())?, plan, device);
-            Ok(of(&frames, rows))
-        })
-        .collect()
+    measure(data, train, device, |frames: &Frames<B>, rows| {
+        quantizer.standard.apply(frames.rows(rows))
+    })
 }
 
-/// Gives each book the next principal components of the frames as its projection.
+/// Makes the next principal components of the frames each book's projection.
 ///
 /// # Errors
-/// If an utterance cannot be read any more.
-pub fn project_by_components<B: Ops>(
+/// If a sample cannot be read any more.
+pub fn project_by_components<B: Ops, D: TrainingData>(
     quantizer: &mut RandomQuantizer<B>,
-    set: &SpeechSet,
-    plan: &Plan,
+    data: &D,
     train: &[usize],
     device: &B::Device,
 ) -> Result<(), DataError> {
-    let standard = quantizer.standard.clone();
-    let batches = measured(set, plan, train, device, |frames: &Frames<B>, rows| {
-        standard.apply(frames.rows(rows))
-    })?;
-    let (width, mut count) = (plan.width(), 0);
-    let (mut products, mut sums) = (vec![0f64; width * width], vec![0f64; width]);
-    for rows in batches {
+    let [width] = quantizer.standard.mean.dims();
+    let (mut products, mut sums, mut count) = (vec![0f64; width * width], vec![0f64; width], 0);
+    for rows in standardised(quantizer, data, train, device)? {
         count += rows.dims()[0];
         add(&mut products, rows.clone().transpose().matmul(rows.clone()));
         add(&mut sums, rows.sum_dim(0));
@@ -128,52 +111,18 @@ fn orthonormalise(vectors: &mut [Vec<f64>]) {
 /// Moves the codes of every book to the centroids of their frames.
 ///
 /// # Errors
-/// If an utterance cannot be read any more.
-pub fn move_to_centroids<B: Ops>(
+/// If a sample cannot be read any more.
+pub fn move_to_centroids<B: Ops, D: TrainingData>(
     quantizer: &mut RandomQuantizer<B>,
-    set: &SpeechSet,
-    plan: &Plan,
+    data: &D,
     train: &[usize],
     device: &B::Device,
 ) -> Result<(), DataError> {
-    let standard = quantizer.standard.clone();
-    let rows = measured(set, plan, train, device, |frames: &Frames<B>, rows| {
-        standard.apply(frames.rows(rows))
-    })?;
-    let rows = Tensor::cat(rows, 0);
+    let rows = Tensor::cat(standardised(quantizer, data, train, device)?, 0);
     for book in &mut quantizer.books {
         book.move_to_centroids(rows.clone());
     }
     Ok(())
-}
-
-/// Means [K, D] of the features of a layer of this encoder, by k-means from frames that `seed` draws.
-///
-/// # Errors
-/// If an utterance cannot be read any more.
-pub fn clusters<B: Ops, E: LayeredEncoder<B>>(
-    encoder: &E,
-    values: &Relabel,
-    set: &SpeechSet,
-    plan: &Plan,
-    train: &[usize],
-    seed: &Seed,
-    device: &B::Device,
-) -> Result<Tensor<B, 2>, DataError> {
-    let features = measured(set, plan, train, device, |frames: &Frames<B>, rows| {
-        layer_features(encoder, values.layer, frames, rows)
-    })?;
-    let features = Tensor::cat(features, 0);
-    let [count, _] = features.dims();
-    let mut places: Vec<usize> = (0..count).collect();
-    seed.stream().shuffle(&mut places);
-    places.truncate(values.clusters);
-    Ok(kmeans(features, &places, values.iterations, Similarity::Euclidean).0)
-}
-
-/// The nearest mean of each row [M, D]: [M, 1].
-pub fn nearest_mean<B: Ops>(rows: Tensor<B, 2>, means: Tensor<B, 2>) -> Tensor<B, 2, Int> {
-    B::nearest_codes(rows, means)
 }
 
 #[cfg(test)]

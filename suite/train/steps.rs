@@ -1,11 +1,12 @@
-//! The loop over optimizer steps that all training shares: inputs made ahead, rates by schedule, losses read back late,
-//! checkpoints, stops.
+//! The loop over optimizer steps that all training shares: inputs made ahead, rates by schedule,
+//! gradients, losses read back late, checkpoints, stops.
 
+use super::error::TrainError;
+use super::schedule::Schedule;
 use crate::checkpoint;
 use crate::interrupt::Interrupt;
 use crate::progress::TerminalProgress;
-use crate::schedule::Schedule;
-use crate::train::TrainError;
+use bridle::optimizer::{Gradients, Trainable};
 use bridle_backends::TrainBackend;
 use bridle_results::codes::{CodebookCounts, CodebookStatistics};
 use bridle_tasks::{DataError, Progress, prefetch};
@@ -21,22 +22,34 @@ pub const LOG_EVERY: usize = 10;
 /// Steps whose inputs may be made ahead.
 const AHEAD: usize = 4;
 
-/// A model that is trained by steps.
+/// What a training loop moves: it computes losses, the loop the gradients.
 pub trait Learner<B: TrainBackend> {
     /// What a step needs of the data, made on other threads.
     type Input: Send;
 
-    /// One optimizer step at this rate.
+    /// Prepares a step: draws what is random in it, and cuts its input into batches, each with its share
+    /// of the samples. Their gradients are summed, and each batch's graph is gone before the next.
+    fn batches(&mut self, input: Self::Input) -> Vec<(Self::Input, f64)> {
+        vec![(input, 1.0)]
+    }
+
+    /// The loss of one batch.
+    fn loss(&mut self, batch: Self::Input) -> BatchLoss<B>;
+
+    /// The modules that are trained. Those that a step's loss does not reach stay as they are.
+    fn trained(&mut self) -> Vec<&mut dyn Trainable<B>>;
+
+    /// Counts a step, and does what is due between two steps.
     ///
     /// # Errors
     /// If it has to look at further samples, and one cannot be read.
-    fn step(&mut self, input: Self::Input, rate: f64) -> Result<StepLoss<B>, TrainError>;
+    fn finish_step(&mut self) -> Result<(), TrainError>;
 
-    /// Takes note of a step's numbers, which are finite, in the order of steps.
+    /// Logs a step's numbers, which are finite, in the order of steps.
     ///
     /// # Errors
     /// If the log cannot be written.
-    fn note(&mut self, numbers: StepNumbers) -> Result<(), TrainError>;
+    fn log_step(&mut self, numbers: StepNumbers) -> Result<(), TrainError>;
 
     /// Writes a checkpoint; `spent` is what training took since the last one.
     ///
@@ -45,13 +58,35 @@ pub trait Learner<B: TrainBackend> {
     fn save(&mut self, spent: Spent) -> Result<(), TrainError>;
 }
 
-/// One step's numbers, still on the device.
+/// The loss of one batch.
 #[derive(Debug)]
-pub struct StepLoss<B: TrainBackend> {
+pub struct BatchLoss<B: TrainBackend> {
+    /// What is differentiated, [1].
+    pub loss: Tensor<B, 1>,
     /// The loss first, then its parts, by their names in the log.
     pub values: Vec<(&'static str, Tensor<B::InnerBackend, 1>)>,
-    /// The codes [B, N, Q] of its batch, where their use is to be counted, and how many a codebook has.
+    /// The codes [B, N, Q] of the batch, where their use is to be counted, and how many a codebook has.
     pub codes: Option<(Tensor<B::InnerBackend, 3, Int>, usize)>,
+}
+
+impl<B: TrainBackend> BatchLoss<B> {
+    /// A loss without parts.
+    pub fn new(loss: Tensor<B, 1>) -> Self {
+        Self {
+            values: vec![("loss", loss.clone().inner())],
+            loss,
+            codes: None,
+        }
+    }
+}
+
+/// What stays of a step on the device until it is read back.
+struct Pending<B: TrainBackend> {
+    step: u64,
+    rate: f64,
+    values: Vec<(&'static str, Tensor<B::InnerBackend, 1>)>,
+    codes: Vec<Tensor<B::InnerBackend, 3, Int>>,
+    codebook_size: usize,
 }
 
 /// One step's numbers.
@@ -61,7 +96,7 @@ pub struct StepNumbers {
     pub step: u64,
     /// Its rate.
     pub rate: f64,
-    /// As in [`StepLoss`].
+    /// As in [`BatchLoss`].
     pub values: Vec<(&'static str, f32)>,
     /// How its batch used the codes, level by level, where that was counted.
     pub codebooks: Option<Vec<CodebookStatistics>>,
@@ -117,7 +152,7 @@ impl Steps<'_> {
             for step in self.range.clone() {
                 let rate = self.schedule.at(step as f64 / self.per_epoch as f64);
                 let input = clock.wait(|| inputs.next()).expect("inputs are made for every step")?;
-                pending.push((step, rate, learner.step(input, rate)?));
+                pending.push(take_step(learner, input, step, rate)?);
                 self.progress.advance(1);
                 let done = step + 1;
                 let signal = self.interrupt.requested();
@@ -150,9 +185,16 @@ impl Steps<'_> {
     fn read_back<B: TrainBackend, L: Learner<B>>(
         &self,
         learner: &mut L,
-        pending: &mut Vec<(u64, f64, StepLoss<B>)>,
+        pending: &mut Vec<Pending<B>>,
     ) -> Result<(), TrainError> {
-        for (step, rate, StepLoss { values, codes }) in pending.drain(..) {
+        for Pending {
+            step,
+            rate,
+            values,
+            codes,
+            codebook_size,
+        } in pending.drain(..)
+        {
             let (names, tensors): (Vec<_>, Vec<_>) = values.into_iter().unzip();
             let values: Vec<f32> = Tensor::cat(tensors, 0).into_data().iter::<f32>().collect();
             if let Some(&loss) = values.iter().find(|value| !value.is_finite()) {
@@ -165,26 +207,83 @@ impl Steps<'_> {
                 });
             }
             self.progress.note(format!("loss {:.4}, rate {rate:.1e}", values[0]));
-            learner.note(StepNumbers {
+            learner.log_step(StepNumbers {
                 step,
                 rate,
                 values: names.into_iter().zip(values).collect(),
-                codebooks: codes.map(|(codes, count)| batch_statistics(codes, count)),
+                codebooks: codebook_use(codes, codebook_size),
             })?;
         }
         Ok(())
     }
 }
 
-/// Used codes and perplexity of each level in the codes [B, N, Q] of one step.
-fn batch_statistics<B: Backend>(codes: Tensor<B, 3, Int>, count: usize) -> Vec<CodebookStatistics> {
+/// One optimizer step: the gradients of its batches, each weighted by its share, then the update.
+fn take_step<B: TrainBackend, L: Learner<B>>(
+    learner: &mut L,
+    input: L::Input,
+    step: u64,
+    rate: f64,
+) -> Result<Pending<B>, TrainError> {
+    let batches = learner.batches(input);
+    let several = batches.len() > 1;
+    let (mut sums, mut values, mut codes, mut codebook_size) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    for (batch, share) in batches {
+        let mut found = learner.loss(batch);
+        if several {
+            found.loss = found.loss.mul_scalar(share);
+            let weighted = found.values.into_iter();
+            found.values = weighted.map(|(name, value)| (name, value.mul_scalar(share))).collect();
+        }
+        let mut grads = found.loss.backward();
+        let trained = learner.trained();
+        sums.resize_with(trained.len(), Gradients::default);
+        for (module, sums) in trained.iter().zip(&mut sums) {
+            module.take_gradients(&mut grads, sums);
+        }
+        add_values(&mut values, found.values);
+        if let Some((found, size)) = found.codes {
+            codes.push(found);
+            codebook_size = size;
+        }
+    }
+    for (module, grads) in learner.trained().into_iter().zip(sums) {
+        module.update(grads, rate);
+    }
+    learner.finish_step()?;
+    Ok(Pending {
+        step,
+        rate,
+        values,
+        codes,
+        codebook_size,
+    })
+}
+
+/// Adds a batch's values to those of the batches before.
+fn add_values<B: Backend>(sums: &mut Vec<(&'static str, Tensor<B, 1>)>, values: Vec<(&'static str, Tensor<B, 1>)>) {
+    if sums.is_empty() {
+        *sums = values;
+        return;
+    }
+    for ((_, sum), (_, value)) in sums.iter_mut().zip(values) {
+        *sum = sum.clone() + value;
+    }
+}
+
+/// Used codes and perplexity of each level in the codes [B, N, Q] of a step's batches; None without codes.
+fn codebook_use<B: Backend>(mut codes: Vec<Tensor<B, 3, Int>>, size: usize) -> Option<Vec<CodebookStatistics>> {
+    let codes = match codes.len() {
+        0 | 1 => codes.pop()?,
+        _ => Tensor::cat(codes, 0),
+    };
     let [_, _, levels] = codes.dims();
     let found: Vec<i64> = codes.into_data().iter::<i64>().collect();
-    let mut counts = CodebookCounts::new(levels, count);
+    let mut counts = CodebookCounts::new(levels, size);
     counts
         .add(&found)
-        .expect("a quantizer gives codes of its own codebooks");
-    counts.statistics()
+        .expect("a quantizer's codes are of its own codebooks");
+    Some(counts.statistics())
 }
 
 /// Time since its start, and how much of it was spent waiting.
