@@ -27,7 +27,6 @@ mod relabel;
 mod test;
 
 pub use augment::{Augment, Roll};
-pub use birq::Birq;
 pub use cold_start::{ColdStart, ColdStartPosition};
 pub use ctc::{CtcTraining, Symbols, Taught};
 pub use data::{Data, Input};
