@@ -1,17 +1,17 @@
 //! Transcripts by connectionist temporal classification: a head over the encoder's frames learns them, with the encoder
 //! frozen or trained too. The test utterances are recognised once, with the weights of the last step.
 
+mod augment;
 mod decode;
 mod symbols;
 
 use super::training::{Length, Training};
 use super::{Outcome, Predicted, Prediction, Subject};
+use crate::data::utterances::length;
+use crate::data::{TrainingData, UtteranceBatch, Utterances, valid_rows};
 use crate::plan::{CtcTraining, Protocol};
-use crate::schedule::Schedule;
-use crate::speech::augment::augment;
-use crate::speech::batches::{Batches, Stacked, length};
-use crate::speech::labels::padded;
 use crate::train::TrainError;
+use crate::train::schedule::Schedule;
 use bridle::frames::Frames;
 use bridle::init::Init;
 use bridle::layered::LayeredEncoder;
@@ -27,7 +27,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 use serde_json::{Map, json};
-use std::sync::{Mutex, PoisonError};
+use augment::augment;
 use symbols::Inventory;
 
 /// From an encoder's frames to logits of C symbols.
@@ -83,13 +83,13 @@ pub fn linear_head<B: Backend>(init: &Init<B>, dim: usize, symbols: usize) -> Li
 /// If training diverges, is interrupted, or cannot write; if an utterance cannot be read any more.
 pub fn evaluate<B, H>(
     recipe: &Recipe<'_, impl Fn(&Init<B>, usize, usize) -> H>,
-    subject: &Subject<'_, B, SpeechSet>,
+    subject: &Subject<'_, B, Utterances<'_>>,
 ) -> Result<Outcome, TrainError>
 where
     B: TrainBackend,
     H: Head<B> + AutodiffModule<B, InnerModule: Head<B::InnerBackend>>,
 {
-    let symbols = Inventory::new(recipe.values.symbols, subject.data, subject.train);
+    let symbols = Inventory::new(recipe.values.symbols, subject.data.set, subject.train);
     let drawn = with_transcripts(recipe.values, &symbols, subject);
     let training = train(recipe, &symbols, &drawn.kept, subject)?;
     let found = Recognised {
@@ -123,13 +123,13 @@ fn train<B, H>(
     recipe: &Recipe<'_, impl Fn(&Init<B>, usize, usize) -> H>,
     symbols: &Inventory,
     drawn: &[usize],
-    subject: &Subject<'_, B, SpeechSet>,
+    subject: &Subject<'_, B, Utterances<'_>>,
 ) -> Result<Training<B, Recogniser<B, H>>, TrainError>
 where
     B: TrainBackend,
     H: Head<B> + AutodiffModule<B, InnerModule: Head<B::InnerBackend>>,
 {
-    let (values, name, set) = (recipe.values, recipe.protocol.word(), subject.data);
+    let (values, name, set) = (recipe.values, recipe.protocol.word(), subject.data.set);
     let seed = subject.seed.child(name);
     let init = Init::<B>::new(seed.child("weights"), subject.device);
     let model = Recogniser {
@@ -137,9 +137,9 @@ where
         head: (recipe.head)(&init, subject.plan.model.dim(), symbols.count()),
     };
     let mut training = Training::open(subject, name, model, values.adamw)?;
-    let batches = Batches::new(set, drawn, values.batch, seed.child("order"));
+    let order = subject.data.order(drawn, values.batch, seed.child("order"));
     let length = Length {
-        steps_per_epoch: batches.steps_per_epoch(),
+        steps_per_epoch: order.steps_per_epoch(),
         schedule: Schedule {
             rate: values.rate,
             least: 0.0,
@@ -154,11 +154,9 @@ where
         values.head_epochs.unwrap_or(0)
     };
     let frozen_steps = length.steps_per_epoch * frozen_epochs as u64;
-    let (batches, seed) = (Mutex::new(batches), seed.child("augment"));
+    let seed = seed.child("augment");
     let inputs = |step| {
-        // nothing that can panic runs under the lock
-        let utterances = batches.lock().unwrap_or_else(PoisonError::into_inner).at(step);
-        let mut input = Stacked::read(set, utterances)?;
+        let mut input = subject.data.read(order.at(step))?;
         augment(&mut input, values, set.input_spec().mels, &seed.indexed(step));
         Ok(input)
     };
@@ -166,7 +164,7 @@ where
         subject,
         &length,
         inputs,
-        |model: &Recogniser<B, H>, input: Stacked, step| {
+        |model: &Recogniser<B, H>, input: UtteranceBatch, step| {
             let (frames, _) = padded::<B>(&input, subject.plan, subject.device);
             let hidden = if step < frozen_steps {
                 Tensor::from_inner(subject.encoder.encode(&frames.inner()))
@@ -190,7 +188,7 @@ fn recognise<B: TrainBackend, H: Head<B::InnerBackend>, N>(
     recipe: &Recipe<'_, N>,
     symbols: &Inventory,
     model: &Recogniser<B::InnerBackend, H>,
-    subject: &Subject<'_, B, SpeechSet>,
+    subject: &Subject<'_, B, Utterances<'_>>,
 ) -> Result<Vec<Vec<f32>>, DataError> {
     let Subject {
         data,
@@ -230,7 +228,7 @@ struct Drawn {
 fn with_transcripts<B: TrainBackend>(
     values: &CtcTraining,
     symbols: &Inventory,
-    subject: &Subject<'_, B, SpeechSet>,
+    subject: &Subject<'_, B, Utterances<'_>>,
 ) -> Drawn {
     let mut kept = subject.train.to_vec();
     subject.seed.child("transcripts").stream().shuffle(&mut kept);
@@ -251,7 +249,7 @@ fn details<B: TrainBackend>(
     drawn: &Drawn,
     steps: u64,
     (loss_first, loss_last): (f64, f64),
-    subject: &Subject<'_, B, SpeechSet>,
+    subject: &Subject<'_, B, Utterances<'_>>,
 ) -> Map<String, serde_json::Value> {
     let (data, test) = (subject.data, subject.test);
     let text = |index: usize| &data.utterances[index].text;

@@ -7,10 +7,10 @@
 use super::augment::{Augment, Augmented};
 use super::training::{Length, Training};
 use super::{Outcome, Protocol, Subject, ctc};
-use crate::input::{self, Order};
+use crate::data::{Fixed, Order, Utterances, fixed};
 use crate::plan::{self, Finetune, FinetuneLoss, Roll, Sampler, Taught};
-use crate::schedule::{LayerDecay, Schedule};
 use crate::train::TrainError;
+use crate::train::schedule::{LayerDecay, Schedule};
 use bridle::classifier::{Classifier, Dropped, branch_factor, drop_rates};
 use bridle::init::Init;
 use bridle::loss::{binary_cross_entropy, soft_cross_entropy};
@@ -19,12 +19,11 @@ use bridle::optimizer::ParameterGroups;
 use bridle::transformer::BranchFactors;
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
-use bridle_tasks::{DataError, Dataset, Progress, SpeechSet, sampling_weights};
+use bridle_tasks::{DataError, Progress, sampling_weights};
 use burn::module::AutodiffModule;
 use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{Tensor, TensorData};
 use serde_json::{Map, json};
-use std::sync::{Mutex, PoisonError};
 
 /// The name of its steps, in messages and in the log.
 const PHASE: &str = "finetune";
@@ -33,7 +32,7 @@ const PHASE: &str = "finetune";
 pub struct Finetuning;
 
 impl<B: TrainBackend> Protocol<B> for Finetuning {
-    fn classes(&self, subject: &Subject<'_, B, Dataset>) -> Result<Outcome, TrainError> {
+    fn classes(&self, subject: &Subject<'_, B, Fixed<'_>>) -> Result<Outcome, TrainError> {
         let values = subject.plan.finetune.as_ref().and_then(Taught::classes);
         let values = values.expect("a plan with fine-tuning has its values");
         let run = Run {
@@ -56,7 +55,7 @@ impl<B: TrainBackend> Protocol<B> for Finetuning {
         Ok(Outcome::of_scores(PHASE, scores, Map::from_iter(details)))
     }
 
-    fn transcripts(&self, subject: &Subject<'_, B, SpeechSet>) -> Result<Outcome, TrainError> {
+    fn transcripts(&self, subject: &Subject<'_, B, Utterances<'_>>) -> Result<Outcome, TrainError> {
         let values = subject.plan.ctc(plan::Protocol::Finetune);
         let recipe = ctc::Recipe {
             protocol: plan::Protocol::Finetune,
@@ -69,7 +68,7 @@ impl<B: TrainBackend> Protocol<B> for Finetuning {
 }
 
 struct Run<'a, 'b, B: TrainBackend> {
-    subject: &'a Subject<'b, B, Dataset>,
+    subject: &'a Subject<'b, B, Fixed<'b>>,
     values: &'a Finetune,
     seed: Seed,
 }
@@ -114,14 +113,14 @@ impl<'a, B: TrainBackend> Run<'a, '_, B> {
     }
 
     /// The training samples in their order: every one once an epoch, or drawn by weight.
-    fn order(&self) -> Order<'a> {
+    fn order(&self) -> Order {
         let seed = self.seed.child("order");
         let train = self.subject.train;
         match self.values.sampler {
-            Sampler::Shuffle => Order::new(train, self.values.batch, seed),
+            Sampler::Shuffle => Order::shuffled(train, self.values.batch, seed),
             Sampler::Weighted => Order::weighted(
                 train,
-                sampling_weights(self.subject.data, train),
+                &sampling_weights(self.subject.data.dataset, train),
                 self.values.epoch_samples.unwrap_or(train.len()),
                 self.values.batch,
                 seed,
@@ -130,8 +129,8 @@ impl<'a, B: TrainBackend> Run<'a, '_, B> {
     }
 
     /// Makes the augmented inputs and targets of a step's samples, on any thread.
-    fn batches(&self, order: Order<'a>) -> impl Fn(u64) -> Result<Augmented, DataError> + Send + Sync + use<'a, B> {
-        let (plan, dataset) = (self.subject.plan, self.subject.data);
+    fn batches(&self, order: Order) -> impl Fn(u64) -> Result<Augmented, DataError> + Send + Sync + use<'a, B> {
+        let (plan, dataset) = (self.subject.plan, self.subject.data.dataset);
         let augment = Augment {
             values: self.values,
             dataset,
@@ -142,12 +141,10 @@ impl<'a, B: TrainBackend> Run<'a, '_, B> {
                 .as_ref()
                 .is_some_and(|augment| augment.roll == Roll::Uniform),
         };
-        let (seed, order) = (self.seed.child("augment"), Mutex::new(order));
+        let seed = self.seed.child("augment");
         move |step| {
-            // nothing that can panic runs under the lock
-            let samples = order.lock().unwrap_or_else(PoisonError::into_inner).at(step);
             let (mut values, mut targets) = (Vec::new(), Vec::new());
-            for (place, &sample) in samples.iter().enumerate() {
+            for (place, sample) in order.at(step).into_iter().enumerate() {
                 let drawn = augment.sample(sample, &seed.indexed(step).indexed(place as u64))?;
                 values.extend(drawn.values);
                 targets.extend(drawn.targets);
@@ -160,7 +157,7 @@ impl<'a, B: TrainBackend> Run<'a, '_, B> {
     fn loss(&self, model: &Classifier<B>, batch: Augmented, step: u64) -> Tensor<B, 1> {
         let subject = self.subject;
         let samples = batch.targets.len() / subject.classes();
-        let x = input::on_device(batch.values, samples, subject.encoder.geometry(), subject.device);
+        let x = fixed::on_device(batch.values, samples, subject.encoder.geometry(), subject.device);
         let targets = TensorData::new(batch.targets, [samples, subject.classes()]);
         let targets: Tensor<B, 2> = Tensor::from_data(targets, subject.device);
         let dropped = Dropped {
@@ -222,7 +219,7 @@ impl<'a, B: TrainBackend> Run<'a, '_, B> {
         let clips = self.subject.plan.test_clips();
         if clips > 1 {
             for &sample in test {
-                let x = input::test_views(data, sample, clips, encoder.geometry(), device)?;
+                let x = fixed::test_views(data.dataset, sample, clips, encoder.geometry(), device)?;
                 let logits = model.logits(x, &Dropped::default());
                 let chances = match self.values.loss {
                     FinetuneLoss::CrossEntropy => softmax(logits, 1),
@@ -233,7 +230,7 @@ impl<'a, B: TrainBackend> Run<'a, '_, B> {
             }
         } else {
             for samples in test.chunks(self.values.batch) {
-                let x = input::batch(data, samples, encoder.geometry(), device)?;
+                let x = fixed::batch(data.dataset, samples, encoder.geometry(), device)?;
                 scores.extend(model.logits(x, &Dropped::default()).into_data().iter::<f32>());
                 progress.advance(samples.len() as u64);
             }
