@@ -19,6 +19,7 @@ use crate::interrupt::Interrupt;
 use crate::plan::{self, Plan};
 use crate::progress::TerminalProgress;
 use crate::train::TrainError;
+use crate::train::method::bridle::HasBridle;
 use bridle_backends::TrainBackend;
 use bridle_ctc::Ngrams;
 use bridle_results::predictions::{Outputs, PredictionsError};
@@ -99,7 +100,7 @@ impl Outcome {
 }
 
 /// A kind of data to evaluate encoders on.
-pub trait Examples: TrainingData {
+pub trait Examples: HasBridle {
     /// What one of them is called.
     const NOUN: &'static str;
 

@@ -1,19 +1,18 @@
 //! The codebook table: how each level's codes are used after each phase.
 
-use super::mark;
-use super::runs::{self, Group, Labels};
+use super::runs::{self, Group, RowLabels};
 use super::{Cell, Heading, Table};
-use crate::codebook::CodebookStatistics;
-use crate::record::RunRecord;
+use crate::codes::CodebookStatistics;
+use crate::record::{RunRecord, mark};
 use crate::stats;
 use std::collections::BTreeSet;
 
-/// Usage, perplexity, entropy and dead codes for every level after every phase, averaged over the seeds and folds of one
-/// plan. A pretraining that several records share counts once.
+/// Usage, perplexity, entropy and dead codes of every level after every phase, averaged over the
+/// seeds and folds of a plan. A pretraining that several records share counts once.
 pub fn codebook_table(records: &[RunRecord]) -> Table {
     let (runs, left_out) = runs::pretrainings(records);
     let groups = runs::groups(&runs, |run| vec![run.task().to_string()]);
-    let labels = Labels::of(&groups);
+    let labels = RowLabels::of(&groups);
     let averaged = groups.iter().flat_map(Group::by_task).any(|(_, runs)| runs.len() > 1);
 
     let mut header = vec![Heading::word("task")];

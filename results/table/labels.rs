@@ -1,15 +1,16 @@
-//! The table of labels: what the codes of all levels say together, and how they change from phase to phase.
+//! The table of labels: what the labels of all levels say together, and how they change over
+//! phases.
 
-use super::mark;
-use super::runs::{self, Group, Labels};
+use super::runs::{self, Group, RowLabels};
 use super::{Cell, Heading, Table};
-use crate::record::{LabelChange, LabelStatistics, Phase, RunRecord};
+use crate::codes::labels::{LabelChange, LabelStatistics};
+use crate::record::{Phase, RunRecord, mark};
 use crate::stats;
 use std::collections::{BTreeSet, HashSet};
 
-/// A phase in a line: the joint entropy beside the sum over levels, and by level the information with class and place
-/// and the change since the labelling before, averaged over the seeds and folds of one plan. None where no record holds
-/// such statistics.
+/// One row per phase: the joint entropy beside the sum over levels and, by level, the information
+/// about class and place and the change since the previous labelling, averaged over the seeds and
+/// folds of a plan. None if no record has such statistics.
 pub fn label_table(records: &[RunRecord]) -> Option<Table> {
     let (runs, left_out) = runs::pretrainings(records);
     if !runs
@@ -20,7 +21,7 @@ pub fn label_table(records: &[RunRecord]) -> Option<Table> {
         return None;
     }
     let groups = runs::groups(&runs, |run| vec![run.task().to_string()]);
-    let labels = Labels::of(&groups);
+    let labels = RowLabels::of(&groups);
     let averaged = groups.iter().flat_map(Group::by_task).any(|(_, runs)| runs.len() > 1);
     let known = known(&runs);
     let mut rows = Vec::new();
@@ -67,7 +68,7 @@ const NOTES: [&str; 4] = [
     "kept: mutual information of a token's code before and after, whatever codes are called",
 ];
 
-/// The names of what is known of single tokens in any of these runs.
+/// The names of the annotations in any of these runs.
 fn known<'a>(runs: &[&'a RunRecord]) -> Vec<&'a str> {
     let phases = runs.iter().flat_map(|run| &run.phases);
     let labels = phases.filter_map(|phase| phase.labels.as_ref());

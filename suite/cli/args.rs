@@ -209,6 +209,12 @@ pub struct TableArgs {
     /// Published numbers beside the measured ones: none, protocol (of the protocols and metrics measured) or all
     #[arg(long, value_enum, default_value_t = Published::Protocol, hide_possible_values = true)]
     pub published: Published,
+    /// Fill the tables of a Markdown file between markers that hold their commands; may be given again
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["paths", "only", "format", "published"])]
+    pub splice: Vec<PathBuf>,
+    /// With --splice: write nothing, and exit with code 10 if a table is outdated
+    #[arg(long, requires = "splice")]
+    pub check: bool,
 }
 
 /// Arguments of `regress`.
@@ -498,7 +504,10 @@ Examples:
   bridle-bench table --format html > report.html
       one page with plots, tables and the plan of each run
   bridle-bench table --published all --format csv > numbers.csv
-      with other methods' numbers of every protocol";
+      with other methods' numbers of every protocol
+  bridle-bench table --splice results/README.md
+      run the table, compare and list commands in the file's markers, and put their output
+      between `<!-- bridle-bench table ARGUMENTS: begin -->` and `<!-- end -->`";
 
 const REGRESS_EXAMPLES: &str = "\
 Examples:

@@ -46,6 +46,12 @@ impl Failure {
         self
     }
 
+    /// The same failure, with the place or task in which it happened before its message.
+    pub fn in_context(mut self, place: impl fmt::Display) -> Self {
+        self.error = self.error.context(place.to_string());
+        self
+    }
+
     /// The exit code.
     pub fn exit(&self) -> Exit {
         self.exit

@@ -193,11 +193,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
         )
     }
 
-    fn pretrain<B: TrainBackend>(
-        &self,
-        id: &str,
-        device: &B::Device,
-    ) -> Result<Pretrained<protocol::Frozen<B, D>>> {
+    fn pretrain<B: TrainBackend>(&self, id: &str, device: &B::Device) -> Result<Pretrained<protocol::Frozen<B, D>>> {
         let Some(shared) = self.run.shared_pretraining() else {
             let place = self.seed.child("weights").child("student").child("encoder");
             let encoder = self.data.encoder(&Init::<B>::new(place, device));
@@ -208,7 +204,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
         } else {
             None
         };
-        if self.request.reuse.may_reuse(saved.is_some())
+        if self.request.reuse.allows_pretraining(saved.is_some())
             && let Some(found) = self.reuse::<B>(&shared, device)?
         {
             return Ok(found);
@@ -217,7 +213,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
         if state.is_some_and(|state| !state.fits(self.data.manifest_sha256())) {
             let folder = self.folder.display();
             let message = format!("the data has changed since the checkpoints in `{folder}` were written");
-            return Err(Failure::wrong_use(message).with_hint("start anew, without --resume"));
+            return Err(Failure::wrong_use(message).with_way_out("start anew, without --resume"));
         }
         begin_folder(&self.folder, &self.run.plan, state, self.resumes, self.session.progress)?;
         let pretrain = self.plan.pretrain.as_ref();
@@ -247,7 +243,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
         weights::load(encoder, &file.weights).map_err(|error| {
             let failure = Failure::new(Exit::Data, error);
             let hint = format!("write `{}` again with `bridle-bench export` or `import`", file.name);
-            failure.with_hint(hint)
+            failure.with_way_out(hint)
         })
     }
 
@@ -321,10 +317,10 @@ impl<'a, D: Examples> OneRun<'a, D> {
 fn failure(error: impl Into<TrainError>) -> Failure {
     match error.into() {
         error @ TrainError::Diverged { .. } => {
-            Failure::new(Exit::Diverged, error).with_hint("a smaller rate: --set pretrain.encoder.rate=3e-4")
+            Failure::new(Exit::Diverged, error).with_way_out("a smaller rate: --set pretrain.encoder.rate=3e-4")
         }
         error @ TrainError::Interrupted { signal, .. } => {
-            Failure::new(signal.exit(), error).with_hint("the same command with --resume")
+            Failure::new(signal.exit(), error).with_way_out("the same command with --resume")
         }
         TrainError::Data(error) => error.into(),
         error => Failure::new(Exit::Fault, error),

@@ -1,5 +1,7 @@
-//! The methods: what trains the encoder. Each has one entry, which says what data it takes, what makes its labels, which
-//! values of the plan it uses, and how its encoder may be judged.
+//! What is known of a method: the data that it takes, what makes its labels, which values of the plan it uses, and how its
+//! encoder may be judged. The methods themselves are listed in [`crate::train::method::registry`].
+
+pub use crate::train::method::registry::Method;
 
 use super::choice::QuantizerKind;
 use super::phase::PhaseKind;
@@ -57,136 +59,6 @@ pub struct MethodInfo {
     /// Which protocols judge its encoder.
     pub judged_by: JudgedBy,
 }
-
-/// Declares the enum of the methods from their entries.
-macro_rules! methods {
-    ($($variant:ident: $entry:ident,)+) => {
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Method { $($variant,)+ }
-
-        impl Method {
-            /// All methods, in the order of the list.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
-
-            /// What is known of it.
-            pub const fn info(self) -> &'static MethodInfo {
-                match self { $(Self::$variant => &$entry),+ }
-            }
-        }
-    };
-}
-
-methods! {
-    Bridle: BRIDLE,
-    BridleJoint: BRIDLE_JOINT,
-    RandomInit: RANDOM_INIT,
-    Scratch: SCRATCH,
-    BestRq: BEST_RQ,
-    Birq: BIRQ,
-    Relabel: RELABEL,
-    Init: INIT,
-}
-
-const BRIDLE: MethodInfo = MethodInfo {
-    name: "bridle",
-    about: "encoder and tokenizer phases in turn, each trained on what the other learnt",
-    takes: Takes::Any,
-    labels: LabelsFrom::Tokenizer("rq"),
-    phase: Some(PhaseKind::Encoder),
-    uses: &[
-        "quantizer",
-        "mask",
-        "mask.ratio",
-        "pretrain",
-        "pretrain.rounds",
-        "pretrain.tokenizer",
-        "model.decoder",
-        "model.estimator",
-        "model.estimator_depth",
-        "cold_start",
-    ],
-    judged_by: JudgedBy::Any,
-};
-
-const BRIDLE_JOINT: MethodInfo = MethodInfo {
-    name: "bridle-joint",
-    about: "encoder and tokenizer trained in the same steps",
-    takes: Takes::Fixed,
-    labels: LabelsFrom::Tokenizer("rq"),
-    phase: Some(PhaseKind::Joint),
-    uses: &[
-        "quantizer",
-        "mask",
-        "mask.ratio",
-        "pretrain",
-        "model.decoder",
-        "model.estimator",
-        "cold_start",
-        "joint",
-    ],
-    judged_by: JudgedBy::Any,
-};
-
-const RANDOM_INIT: MethodInfo = MethodInfo {
-    name: "random-init",
-    about: "no training: the frozen random encoder, a control",
-    takes: Takes::Any,
-    labels: LabelsFrom::Nothing,
-    phase: None,
-    uses: &[],
-    // fine-tuning random weights is the other control, by its own name
-    judged_by: JudgedBy::Frozen,
-};
-
-const SCRATCH: MethodInfo = MethodInfo {
-    name: "scratch",
-    about: "no pretraining: fine-tuning from random weights, a control",
-    takes: Takes::Any,
-    labels: LabelsFrom::Nothing,
-    phase: None,
-    uses: &[],
-    judged_by: JudgedBy::Trained,
-};
-
-const BEST_RQ: MethodInfo = MethodInfo {
-    name: "best-rq",
-    about: "masked prediction of fixed random labels of the input (arXiv 2202.01855)",
-    takes: Takes::Any,
-    labels: LabelsFrom::Own(&["random"]),
-    phase: Some(PhaseKind::Masked),
-    uses: &["quantizer", "mask", "pretrain", "refine"],
-    judged_by: JudgedBy::Any,
-};
-
-const BIRQ: MethodInfo = MethodInfo {
-    name: "birq",
-    about: "the same, with labels that the encoder's own layers improve (arXiv 2509.15430)",
-    takes: Takes::Any,
-    labels: LabelsFrom::Own(&["random"]),
-    phase: Some(PhaseKind::Masked),
-    uses: &["quantizer", "mask", "pretrain", "birq"],
-    judged_by: JudgedBy::Any,
-};
-
-const RELABEL: MethodInfo = MethodInfo {
-    name: "relabel",
-    about: "two rounds: fixed random labels, then k-means labels from a layer of that encoder (speech)",
-    takes: Takes::Speech,
-    labels: LabelsFrom::Own(&["random"]),
-    phase: Some(PhaseKind::Masked),
-    uses: &["quantizer", "mask", "pretrain", "pretrain.rounds", "refine", "relabel"],
-    judged_by: JudgedBy::Any,
-};
-
-const INIT: MethodInfo = MethodInfo {
-    name: "init",
-    about: "no pretraining here: the weights given with --init, whatever made them",
-    takes: Takes::Fixed,
-    labels: LabelsFrom::Nothing,
-    phase: None,
-    uses: &[],
-    judged_by: JudgedBy::Any,
-};
 
 impl Method {
     /// The word for it, in plans, records and options.

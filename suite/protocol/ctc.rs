@@ -8,26 +8,27 @@ mod symbols;
 use super::training::{Length, Training};
 use super::{Outcome, Predicted, Prediction, Subject};
 use crate::data::utterances::length;
-use crate::data::{TrainingData, UtteranceBatch, Utterances, valid_rows};
+use crate::data::{TrainingData as _, UtteranceBatch, Utterances, valid_rows};
 use crate::plan::{CtcTraining, Protocol};
 use crate::train::TrainError;
 use crate::train::schedule::Schedule;
+use augment::augment;
+use bridle::codebook::index_rows;
 use bridle::frames::Frames;
 use bridle::init::Init;
 use bridle::layered::LayeredEncoder;
-use bridle::optimizer::UniformRate;
+use bridle::optimizer::Trained;
 use bridle::speech::conformer::Conformer;
 use bridle::speech::ctc::ctc_loss_mean;
 use bridle::transformer::linear;
 use bridle_backends::{Ops, TrainBackend};
-use bridle_tasks::{DataError, Progress, SpeechSet, min_frames};
+use bridle_tasks::{DataError, Progress, min_frames};
 use burn::module::{AutodiffModule, Module, ModuleDisplay};
 use burn::nn::Linear;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 use serde_json::{Map, json};
-use augment::augment;
 use symbols::Inventory;
 
 /// From an encoder's frames to logits of C symbols.
@@ -136,8 +137,9 @@ where
         encoder: subject.trainable(),
         head: (recipe.head)(&init, subject.plan.model.dim(), symbols.count()),
     };
-    let mut training = Training::open(subject, name, model, values.adamw)?;
-    let order = subject.data.order(drawn, values.batch, seed.child("order"));
+    let mut training = Training::open(subject, name, Trained::new(model, values.adamw))?;
+    let data = subject.data;
+    let order = data.order(drawn, values.batch, seed.child("order"));
     let length = Length {
         steps_per_epoch: order.steps_per_epoch(),
         schedule: Schedule {
@@ -146,7 +148,6 @@ where
             warmup_epochs: values.warmup_epochs,
             epochs: values.epochs as f64,
         },
-        groups: &UniformRate,
     };
     let frozen_epochs = if recipe.frozen {
         values.epochs
@@ -156,7 +157,7 @@ where
     let frozen_steps = length.steps_per_epoch * frozen_epochs as u64;
     let seed = seed.child("augment");
     let inputs = |step| {
-        let mut input = subject.data.read(order.at(step))?;
+        let mut input = data.read(order.at(step))?;
         augment(&mut input, values, set.input_spec().mels, &seed.indexed(step));
         Ok(input)
     };
@@ -165,18 +166,19 @@ where
         &length,
         inputs,
         |model: &Recogniser<B, H>, input: UtteranceBatch, step| {
-            let (frames, _) = padded::<B>(&input, subject.plan, subject.device);
+            let texts = input.utterances.iter();
+            let texts: Option<Vec<Vec<usize>>> = texts
+                .map(|&index| symbols.encode(&set.utterances[index].text))
+                .collect();
+            let lengths = input.lengths.clone();
+            let frames = data.frames::<B>(input, subject.device);
             let hidden = if step < frozen_steps {
                 Tensor::from_inner(subject.encoder.encode(&frames.inner()))
             } else {
                 model.encoder.encode(&frames)
             };
-            let texts = input.utterances.iter();
-            let texts: Option<Vec<Vec<usize>>> = texts
-                .map(|&index| symbols.encode(&set.utterances[index].text))
-                .collect();
             let logits = model.head.logits(&frames.with(hidden));
-            let loss = texts.and_then(|texts| ctc_loss_mean(logits, &input.lengths, &texts));
+            let loss = texts.and_then(|texts| ctc_loss_mean(logits, &lengths, &texts));
             loss.expect("utterances too short for their transcript are left out")
         },
     )?;
@@ -193,22 +195,23 @@ fn recognise<B: TrainBackend, H: Head<B::InnerBackend>, N>(
     let Subject {
         data,
         test,
-        plan,
         progress,
         device,
         ..
     } = *subject;
     let mut places: Vec<usize> = (0..test.len()).collect();
-    places.sort_by_key(|&place| length(data, test[place]));
+    places.sort_by_key(|&place| length(data.set, test[place]));
     let mut found = vec![Vec::new(); test.len()];
     progress.start(&format!("{}: test", recipe.protocol), test.len() as u64);
     for places in places.chunks(recipe.values.batch) {
-        let input = Stacked::read(data, places.iter().map(|&place| test[place]).collect())?;
-        let (frames, rows) = padded::<B::InnerBackend>(&input, plan, device);
+        let input = data.read(places.iter().map(|&place| test[place]).collect())?;
+        let lengths = input.lengths.clone();
+        let rows = index_rows(&valid_rows(&lengths), device);
+        let frames = data.frames::<B::InnerBackend>(input, device);
         let hidden = frames.with(model.encoder.encode(&frames));
         let log_p = log_softmax(model.head.row_logits(&hidden, rows), 1);
         let mut values = log_p.into_data().iter::<f32>().collect::<Vec<_>>().into_iter();
-        for (&place, frames) in places.iter().zip(&input.lengths) {
+        for (&place, frames) in places.iter().zip(&lengths) {
             found[place] = values.by_ref().take(frames * symbols.count()).collect();
         }
         progress.advance(places.len() as u64);
@@ -235,8 +238,8 @@ fn with_transcripts<B: TrainBackend>(
     kept.truncate(values.utterances.unwrap_or(kept.len()));
     let count = kept.len();
     kept.retain(|&index| {
-        let needed = symbols.frames_needed(&subject.data.utterances[index].text);
-        needed.is_some_and(|needed| needed <= length(subject.data, index))
+        let needed = symbols.frames_needed(&subject.data.set.utterances[index].text);
+        needed.is_some_and(|needed| needed <= length(subject.data.set, index))
     });
     Drawn {
         too_short: count - kept.len(),
@@ -251,7 +254,7 @@ fn details<B: TrainBackend>(
     (loss_first, loss_last): (f64, f64),
     subject: &Subject<'_, B, Utterances<'_>>,
 ) -> Map<String, serde_json::Value> {
-    let (data, test) = (subject.data, subject.test);
+    let (data, test) = (subject.data.set, subject.test);
     let text = |index: usize| &data.utterances[index].text;
     let too_short = |index: &&usize| {
         let needed = symbols.frames_needed(text(**index));

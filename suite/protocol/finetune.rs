@@ -15,7 +15,7 @@ use bridle::classifier::{Classifier, Dropped, branch_factor, drop_rates};
 use bridle::init::Init;
 use bridle::loss::{binary_cross_entropy, soft_cross_entropy};
 use bridle::mask::{Mask, MaskRows};
-use bridle::optimizer::ParameterGroups;
+use bridle::optimizer::{ParameterGroups, Trained};
 use bridle::transformer::BranchFactors;
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
@@ -67,8 +67,8 @@ impl<B: TrainBackend> Protocol<B> for Finetuning {
     }
 }
 
-struct Run<'a, 'b, B: TrainBackend> {
-    subject: &'a Subject<'b, B, Fixed<'b>>,
+struct Run<'a, 'd, B: TrainBackend> {
+    subject: &'a Subject<'a, B, Fixed<'d>>,
     values: &'a Finetune,
     seed: Seed,
 }
@@ -87,12 +87,17 @@ impl ParameterGroups for Layers {
     }
 }
 
-impl<'a, B: TrainBackend> Run<'a, '_, B> {
-    fn train(&self) -> Result<Training<B, Classifier<B>>, TrainError> {
+impl<'a, 'd, B: TrainBackend> Run<'a, 'd, B> {
+    fn train(&self) -> Result<Training<B, Classifier<B>, Layers>, TrainError> {
         let (subject, values) = (self.subject, self.values);
         let init = Init::<B>::new(self.seed.child("weights"), subject.device);
         let model = Classifier::new(subject.trainable(), subject.classes(), &init);
-        let mut training = Training::open(subject, PHASE, model, values.adamw)?;
+        let layers = Layers(LayerDecay {
+            decay: values.layer_decay,
+            blocks: subject.encoder.blocks.len(),
+        });
+        let model = Trained::with_groups(model, values.adamw, layers);
+        let mut training = Training::open(subject, PHASE, model)?;
         let order = self.order();
         let length = Length {
             steps_per_epoch: order.steps_per_epoch(),
@@ -102,13 +107,9 @@ impl<'a, B: TrainBackend> Run<'a, '_, B> {
                 warmup_epochs: values.warmup_epochs,
                 epochs: values.epochs as f64,
             },
-            groups: &Layers(LayerDecay {
-                decay: values.layer_decay,
-                blocks: subject.encoder.blocks.len(),
-            }),
         };
         let loss = |model: &Classifier<B>, batch, step| self.loss(model, batch, step);
-        training.run(subject, &length, self.batches(order), loss)?;
+        training.run(subject, &length, self.inputs(order), loss)?;
         Ok(training)
     }
 
@@ -129,7 +130,7 @@ impl<'a, B: TrainBackend> Run<'a, '_, B> {
     }
 
     /// Makes the augmented inputs and targets of a step's samples, on any thread.
-    fn batches(&self, order: Order) -> impl Fn(u64) -> Result<Augmented, DataError> + Send + Sync + use<'a, B> {
+    fn inputs(&self, order: Order) -> impl Fn(u64) -> Result<Augmented, DataError> + Send + Sync + use<'a, 'd, B> {
         let (plan, dataset) = (self.subject.plan, self.subject.data.dataset);
         let augment = Augment {
             values: self.values,

@@ -10,7 +10,7 @@ use crate::train::TrainError;
 use bridle_backends::TrainBackend;
 use bridle_results::metric::{ErrorRate, Unit};
 use bridle_results::predictions::{Outputs, Predictions, PredictionsError, ProtocolScores, ProtocolTexts, Transcripts};
-use bridle_results::record::{Judge, Score};
+use bridle_results::record::{Score, Scoring};
 use bridle_results::stats;
 use bridle_seed::Seed;
 use bridle_tasks::{DataFacts, Dataset, Role};
@@ -40,7 +40,7 @@ impl Examples for Fixed<'_> {
     }
 
     fn scores(&self, test: &[usize], found: &Prediction, seed: &Seed) -> Result<Vec<Score>> {
-        let judge = Judge {
+        let judge = Scoring {
             protocol: &found.name,
             targets: &class_lists(self.dataset, test),
             classes: &self.dataset.classes,

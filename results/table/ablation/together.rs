@@ -1,7 +1,8 @@
-//! Plans around a reference: those that differ from it in one value each, and those that differ in several together.
+//! Plans around a reference: those that differ from it in one value, and those that differ in
+//! several.
 
-use super::{Family, NAMES, Row, is_own, runs};
-use crate::record::RunRecord;
+use super::{Family, NAMES, ValueRuns, is_own};
+use crate::record::{RunRecord, display_value};
 use serde_json::{Map, Value};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Together<'a> {
     pub(super) method: String,
     pub(super) family: Family<'a>,
-    /// What the reference and the changes of several values are, in words.
+    /// Notes on the reference and on changes of several values.
     told: Vec<String>,
 }
 
@@ -21,19 +22,19 @@ impl Together<'_> {
 }
 
 /// The runs of one plan.
-type Plan<'a> = Vec<&'a RunRecord>;
+type PlanRuns<'a> = Vec<&'a RunRecord>;
 
-/// Values by name in which a plan differs from the reference.
+/// The values, by name, in which a plan differs from the reference.
 type Change = BTreeMap<String, Value>;
 
-/// A family for each method with quantizer, backend, preset, list of protocols and data where some plan differs from the
-/// others in several values, or where several values vary one at a time.
+/// A family for each method with quantizer, backend, preset, list of protocols and data in which
+/// some plan differs from the others in several values, or several values vary one at a time.
 pub(super) fn families<'a>(runs: &[&'a RunRecord]) -> Vec<Together<'a>> {
-    let mut alike: BTreeMap<Vec<String>, BTreeMap<&str, Plan<'a>>> = BTreeMap::new();
+    let mut alike: BTreeMap<Vec<String>, BTreeMap<&str, PlanRuns<'a>>> = BTreeMap::new();
     for &run in runs {
-        let value = |key: &str| run.plan.get(key).map_or_else(String::new, runs::value_word);
+        let value = |key: &str| run.plan.get(key).map_or_else(String::new, display_value);
         let of = ["preset", "protocols", "data.variant", "data.subset"].map(value);
-        let setting = [vec![runs::method(run), runs::backend(run)], of.into()].concat();
+        let setting = [vec![run.method_name(), run.backend_name()], of.into()].concat();
         let plans = alike.entry(setting).or_default();
         plans.entry(&run.plan_hash).or_default().push(run);
     }
@@ -41,16 +42,17 @@ pub(super) fn families<'a>(runs: &[&'a RunRecord]) -> Vec<Together<'a>> {
     alike.filter_map(around).collect()
 }
 
-/// The plans around the one from which most others differ in one value; of equals, the one of the authors' recipe, then
-/// the one with the most runs. None where one value at the most varies.
-fn around(mut plans: Vec<Plan>) -> Option<Together> {
-    let singles = |plan: &Plan| {
+/// The plans around the reference: the one from which most others differ in one value; of equals
+/// the one of the authors' recipe, then the one with the most runs. None if at most one value
+/// varies.
+fn around(mut plans: Vec<PlanRuns>) -> Option<Together> {
+    let singles = |plan: &PlanRuns| {
         plans
             .iter()
             .filter(|other| change(plan[0], other[0]).len() == 1)
             .count()
     };
-    let rank = |plan: &Plan| {
+    let rank = |plan: &PlanRuns| {
         (
             singles(plan),
             plan[0].plan_word("recipe") == Some("authors"),
@@ -59,7 +61,7 @@ fn around(mut plans: Vec<Plan>) -> Option<Together> {
     };
     let place = (0..plans.len()).max_by_key(|&place| (rank(&plans[place]), Reverse(place)))?;
     let reference = plans.remove(place);
-    let mut changed: Vec<(Change, Plan)> = plans
+    let mut changed: Vec<(Change, PlanRuns)> = plans
         .into_iter()
         .map(|plan| (change(reference[0], plan[0]), plan))
         .filter(|(change, _)| !change.is_empty())
@@ -74,7 +76,7 @@ fn around(mut plans: Vec<Plan>) -> Option<Together> {
         .flat_map(|(change, _)| change.keys().cloned())
         .collect();
     changed.sort_by_cached_key(|(change, _)| (change.len(), words(change), change.keys().cloned().collect::<Vec<_>>()));
-    let mut told = vec![format!("the reference is plan {}", runs::short_plan(reference[0]))];
+    let mut told = vec![format!("the reference is plan {}", reference[0].short_plan())];
     let mut rows = vec![row("reference".into(), reference.clone())];
     for (change, plan) in changed {
         let name = name(&change, plan[0], reference[0], &single);
@@ -84,9 +86,9 @@ fn around(mut plans: Vec<Plan>) -> Option<Together> {
         rows.push(row(name, plan));
     }
     Some(Together {
-        method: runs::method(reference[0]),
+        method: reference[0].method_name(),
         family: Family {
-            backend: runs::backend(reference[0]),
+            backend: reference[0].backend_name(),
             rest: Map::new(),
             rows,
         },
@@ -94,8 +96,8 @@ fn around(mut plans: Vec<Plan>) -> Option<Together> {
     })
 }
 
-fn row(name: String, runs: Plan) -> Row {
-    Row {
+fn row(name: String, runs: PlanRuns) -> ValueRuns {
+    ValueRuns {
         value: name.into(),
         own: Map::new(),
         runs,
@@ -113,13 +115,14 @@ fn change(reference: &RunRecord, other: &RunRecord) -> Change {
     changed.map(|key| (key.clone(), value(other, key))).collect()
 }
 
-/// The most values that a row's name holds; of more, their count stands there and the rest in the notes.
+/// The most values in a row's name; if there are more, the name holds their count and the notes
+/// list them.
 const NAMED: usize = 2;
 
 fn words(change: &Change) -> String {
     let words = change
         .iter()
-        .map(|(key, value)| format!("{key} = {}", runs::value_word(value)));
+        .map(|(key, value)| format!("{key} = {}", display_value(value)));
     words.collect::<Vec<_>>().join(", ")
 }
 
@@ -132,7 +135,7 @@ fn name(change: &Change, run: &RunRecord, reference: &RunRecord, single: &BTreeS
     let named = match recipe {
         Some(recipe) if count > 1 => format!("recipe = {recipe} ({count} values)"),
         _ if count <= NAMED => words(change),
-        _ => format!("{count} values, plan {}", runs::short_plan(run)),
+        _ => format!("{count} values, plan {}", run.short_plan()),
     };
     let is_all = count > 1 && single.len() > 1 && single.iter().all(|key| change.contains_key(key));
     if is_all {

@@ -46,7 +46,10 @@ impl<'a> Report<'a> {
         let backend = self.backend.as_ref();
         let records = self.out.as_ref();
         lines.extend([
-            ("backend", backend.map_or_else(stopper, |backend| self.backend_line(backend))),
+            (
+                "backend",
+                backend.map_or_else(stopper, |backend| self.backend_line(backend)),
+            ),
             ("records", records.map_or_else(stopper, |()| self.records_line())),
         ]);
         match &self.needs {
