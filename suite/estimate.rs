@@ -348,7 +348,7 @@ mod tests {
             .phases
             .iter_mut()
             .for_each(|phase| phase.reused_from = Some("another".to_owned()));
-        assert_eq!(speed(&record), None, "what was taken over says nothing of this backend");
+        assert_eq!(speed(&record), None, "what was reused says nothing of this backend");
     }
 
     fn record(plan: &Plan, phases: Vec<serde_json::Value>) -> String {

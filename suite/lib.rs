@@ -6,9 +6,8 @@
 //! model, data                from the plan to sizes, from samples to batches
 //! model_file                 weights of an encoder with what they are, for exchange
 //! train                      the one loop over optimizer steps, rates, and the phases of pretraining
-//! speech                     the same for sequences of any length, and their transcripts
 //! protocol                   how a frozen encoder is judged
-//! identity, checkpoint       a run's name, place and record; what it needs to go on
+//! run, checkpoint            a run's name, folder and record; what it needs to resume
 //! bench                      the throughput of single step kinds
 //! estimate, machine          what a plan costs, and what there is
 //! quantizers                 the registry of quantizers
@@ -22,7 +21,6 @@ pub mod cli;
 pub mod command;
 pub mod data;
 pub mod estimate;
-pub mod identity;
 pub mod machine;
 pub mod metrics_log;
 pub mod model;
@@ -31,7 +29,7 @@ pub mod plan;
 pub mod protocol;
 pub mod quantizers;
 pub mod request;
-pub mod speech;
+pub mod run;
 pub mod train;
 
 pub use cli::{error, exit, interrupt, progress, terminal};

@@ -14,17 +14,18 @@ mod scale;
 mod score;
 mod training;
 
+use crate::data::{Fixed, TrainingData, Utterances};
 use crate::interrupt::Interrupt;
 use crate::plan::{self, Plan};
 use crate::progress::TerminalProgress;
 use crate::train::TrainError;
-use bridle::layered::LayeredEncoder;
+use crate::train::method::bridle::HasBridle;
 use bridle_backends::TrainBackend;
 use bridle_ctc::Ngrams;
 use bridle_results::predictions::{Outputs, PredictionsError};
 use bridle_results::record::Score;
 use bridle_seed::Seed;
-use bridle_tasks::{Dataset, SpeechSet};
+use bridle_tasks::DataFacts;
 use burn::module::AutodiffModule;
 pub use features::FeatureCache;
 use serde_json::{Map, Value};
@@ -34,10 +35,10 @@ use std::time::Duration;
 /// A way to evaluate an encoder. The plan refuses a protocol that does not fit the kind of data or the method.
 trait Protocol<B: TrainBackend> {
     /// Predicts the classes of the test samples.
-    fn classes(&self, subject: &Subject<'_, B, Dataset>) -> Result<Outcome, TrainError>;
+    fn classes(&self, subject: &Subject<'_, B, Fixed<'_>>) -> Result<Outcome, TrainError>;
 
     /// Predicts the transcripts of the test utterances.
-    fn transcripts(&self, subject: &Subject<'_, B, SpeechSet>) -> Result<Outcome, TrainError>;
+    fn transcripts(&self, subject: &Subject<'_, B, Utterances<'_>>) -> Result<Outcome, TrainError>;
 }
 
 fn find<B: TrainBackend>(protocol: plan::Protocol) -> &'static dyn Protocol<B> {
@@ -99,12 +100,15 @@ impl Outcome {
 }
 
 /// A kind of data to evaluate encoders on.
-pub trait Examples: Sync + Sized {
-    /// What reads such data.
-    type Encoder<B: TrainBackend>: LayeredEncoder<B> + AutodiffModule<B, InnerModule: LayeredEncoder<B::InnerBackend>>;
+pub trait Examples: HasBridle {
+    /// What one of them is called.
+    const NOUN: &'static str;
 
-    /// The hash of the data's manifest.
-    fn manifest_sha256(&self) -> &str;
+    /// What a record says about the data.
+    fn facts(&self) -> &DataFacts;
+
+    /// The training and the test samples, with this test fold where there are folds.
+    fn split(&self, fold: Option<u8>) -> (Vec<usize>, Vec<usize>);
 
     /// Evaluates an encoder by one protocol.
     ///
@@ -129,7 +133,7 @@ pub trait Examples: Sync + Sized {
 }
 
 /// Encoders of this data without gradients.
-pub type Frozen<B, D> = <<D as Examples>::Encoder<B> as AutodiffModule<B>>::InnerModule;
+pub type Frozen<B, D> = <<D as TrainingData>::Encoder<B> as AutodiffModule<B>>::InnerModule;
 
 /// An encoder to be evaluated, and all that protocols need for it.
 pub struct Subject<'a, B: TrainBackend, D: Examples> {

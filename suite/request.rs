@@ -42,38 +42,37 @@ impl Dtype {
     }
 }
 
-/// How to treat earlier work under `./runs`.
+/// What to reuse of earlier work under `./runs`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Earlier {
-    /// Take over a finished pretraining with the same hash, start everything else anew.
-    Reuse,
-    /// Go on from the newest valid checkpoint of the same plan, backend, seed and fold; without one
-    /// as `Reuse` does.
+pub enum Reuse {
+    /// A finished pretraining with the same hash.
+    Pretraining,
+    /// The newest valid checkpoint of the same plan, backend, seed and fold; without one as
+    /// `Pretraining`.
     Resume,
-    /// Go on in this folder, whose plan must be the same.
+    /// The checkpoints in this folder, whose plan must be the same.
     ResumeIn(PathBuf),
-    /// Take over nothing.
-    Fresh,
+    /// Nothing.
+    Nothing,
 }
 
-impl Earlier {
-    /// As the command line has it.
-    pub(crate) fn of(args: &RunArgs) -> Self {
+impl Reuse {
+    fn of(args: &RunArgs) -> Self {
         match &args.resume {
-            _ if args.fresh => Self::Fresh,
-            None => Self::Reuse,
+            _ if args.fresh => Self::Nothing,
+            None => Self::Pretraining,
             Some(None) => Self::Resume,
             Some(Some(folder)) => Self::ResumeIn(folder.clone()),
         }
     }
 
-    /// Whether a finished pretraining with the same hash may be taken over: with `--resume` where
-    /// no checkpoint was `found`.
-    pub(crate) const fn may_take_over(&self, found: bool) -> bool {
+    /// Whether a finished pretraining with the same hash may be used, given whether a checkpoint
+    /// was `found`.
+    pub(crate) const fn allows_pretraining(&self, found: bool) -> bool {
         match self {
-            Self::Reuse => true,
+            Self::Pretraining => true,
             Self::Resume => !found,
-            Self::ResumeIn(_) | Self::Fresh => false,
+            Self::ResumeIn(_) | Self::Nothing => false,
         }
     }
 }
@@ -107,8 +106,8 @@ pub struct RunRequest {
     pub allow_different_data: bool,
     /// Folder of the records.
     pub out: PathBuf,
-    /// How to treat earlier work.
-    pub earlier: Earlier,
+    /// What to reuse of earlier work.
+    pub reuse: Reuse,
     /// Longest time between two checkpoints, in seconds.
     pub checkpoint_every: u64,
     /// What goes to stdout.
@@ -170,7 +169,7 @@ impl RunRequest {
             offline: args.offline,
             allow_different_data: args.allow_different_data,
             out: args.out.clone(),
-            earlier: Earlier::of(args),
+            reuse: Reuse::of(args),
             checkpoint_every: args.checkpoint_every,
             format: args.format,
             plan,
@@ -393,11 +392,11 @@ mod tests {
 
     #[test]
     fn earlier_work_is_reused_unless_told_otherwise() {
-        let earlier = |text: &str| request(&format!("--task esc50 {text}")).unwrap().earlier;
-        assert_eq!(earlier(""), Earlier::Reuse);
-        assert_eq!(earlier("--fresh"), Earlier::Fresh);
-        assert_eq!(earlier("--resume"), Earlier::Resume);
-        assert_eq!(earlier("--resume runs/a"), Earlier::ResumeIn("runs/a".into()));
+        let reuse = |text: &str| request(&format!("--task esc50 {text}")).unwrap().reuse;
+        assert_eq!(reuse(""), Reuse::Pretraining);
+        assert_eq!(reuse("--fresh"), Reuse::Nothing);
+        assert_eq!(reuse("--resume"), Reuse::Resume);
+        assert_eq!(reuse("--resume runs/a"), Reuse::ResumeIn("runs/a".into()));
     }
 
     #[test]

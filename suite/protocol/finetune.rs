@@ -7,7 +7,7 @@
 use super::augment::{Augment, Augmented};
 use super::training::{Length, Training};
 use super::{Outcome, Protocol, Subject, ctc};
-use crate::data::{Order, fixed};
+use crate::data::{Fixed, Order, Utterances, fixed};
 use crate::plan::{self, Finetune, FinetuneLoss, Roll, Sampler, Taught};
 use crate::train::TrainError;
 use crate::train::schedule::{LayerDecay, Schedule};
@@ -19,7 +19,7 @@ use bridle::optimizer::{ParameterGroups, Trained};
 use bridle::transformer::BranchFactors;
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
-use bridle_tasks::{DataError, Dataset, Progress, SpeechSet, sampling_weights};
+use bridle_tasks::{DataError, Progress, sampling_weights};
 use burn::module::AutodiffModule;
 use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{Tensor, TensorData};
@@ -32,7 +32,7 @@ const PHASE: &str = "finetune";
 pub struct Finetuning;
 
 impl<B: TrainBackend> Protocol<B> for Finetuning {
-    fn classes(&self, subject: &Subject<'_, B, Dataset>) -> Result<Outcome, TrainError> {
+    fn classes(&self, subject: &Subject<'_, B, Fixed<'_>>) -> Result<Outcome, TrainError> {
         let values = subject.plan.finetune.as_ref().and_then(Taught::classes);
         let values = values.expect("a plan with fine-tuning has its values");
         let run = Run {
@@ -55,7 +55,7 @@ impl<B: TrainBackend> Protocol<B> for Finetuning {
         Ok(Outcome::of_scores(PHASE, scores, Map::from_iter(details)))
     }
 
-    fn transcripts(&self, subject: &Subject<'_, B, SpeechSet>) -> Result<Outcome, TrainError> {
+    fn transcripts(&self, subject: &Subject<'_, B, Utterances<'_>>) -> Result<Outcome, TrainError> {
         let values = subject.plan.ctc(plan::Protocol::Finetune);
         let recipe = ctc::Recipe {
             protocol: plan::Protocol::Finetune,
@@ -67,8 +67,8 @@ impl<B: TrainBackend> Protocol<B> for Finetuning {
     }
 }
 
-struct Run<'a, 'b, B: TrainBackend> {
-    subject: &'a Subject<'b, B, Dataset>,
+struct Run<'a, 'd, B: TrainBackend> {
+    subject: &'a Subject<'a, B, Fixed<'d>>,
     values: &'a Finetune,
     seed: Seed,
 }
@@ -87,7 +87,7 @@ impl ParameterGroups for Layers {
     }
 }
 
-impl<'a, B: TrainBackend> Run<'a, '_, B> {
+impl<'a, 'd, B: TrainBackend> Run<'a, 'd, B> {
     fn train(&self) -> Result<Training<B, Classifier<B>, Layers>, TrainError> {
         let (subject, values) = (self.subject, self.values);
         let init = Init::<B>::new(self.seed.child("weights"), subject.device);
@@ -121,7 +121,7 @@ impl<'a, B: TrainBackend> Run<'a, '_, B> {
             Sampler::Shuffle => Order::shuffled(train, self.values.batch, seed),
             Sampler::Weighted => Order::weighted(
                 train,
-                &sampling_weights(self.subject.data, train),
+                &sampling_weights(self.subject.data.dataset, train),
                 self.values.epoch_samples.unwrap_or(train.len()),
                 self.values.batch,
                 seed,
@@ -130,8 +130,8 @@ impl<'a, B: TrainBackend> Run<'a, '_, B> {
     }
 
     /// Makes the augmented inputs and targets of a step's samples, on any thread.
-    fn inputs(&self, order: Order) -> impl Fn(u64) -> Result<Augmented, DataError> + Send + Sync + use<'a, B> {
-        let (plan, dataset) = (self.subject.plan, self.subject.data);
+    fn inputs(&self, order: Order) -> impl Fn(u64) -> Result<Augmented, DataError> + Send + Sync + use<'a, 'd, B> {
+        let (plan, dataset) = (self.subject.plan, self.subject.data.dataset);
         let augment = Augment {
             values: self.values,
             dataset,
@@ -220,7 +220,7 @@ impl<'a, B: TrainBackend> Run<'a, '_, B> {
         let clips = self.subject.plan.test_clips();
         if clips > 1 {
             for &sample in test {
-                let x = fixed::test_views(data, sample, clips, encoder.geometry(), device)?;
+                let x = fixed::test_views(data.dataset, sample, clips, encoder.geometry(), device)?;
                 let logits = model.logits(x, &Dropped::default());
                 let chances = match self.values.loss {
                     FinetuneLoss::CrossEntropy => softmax(logits, 1),
@@ -231,7 +231,7 @@ impl<'a, B: TrainBackend> Run<'a, '_, B> {
             }
         } else {
             for samples in test.chunks(self.values.batch) {
-                let x = fixed::batch(data, samples, encoder.geometry(), device)?;
+                let x = fixed::batch(data.dataset, samples, encoder.geometry(), device)?;
                 scores.extend(model.logits(x, &Dropped::default()).into_data().iter::<f32>());
                 progress.advance(samples.len() as u64);
             }

@@ -8,12 +8,12 @@ use super::features::{Choice, Features, has_several, quality};
 use super::hold_out::HoldOut;
 use super::scale::Scale;
 use super::{Outcome, Protocol, Subject};
+use crate::data::{Fixed, Utterances};
 use crate::plan::Knn;
 use crate::train::TrainError;
 use bridle::codebook::unit;
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
-use bridle_tasks::{Dataset, SpeechSet};
 use burn::tensor::backend::Backend;
 use burn::tensor::{ElementConversion, Tensor};
 
@@ -23,7 +23,7 @@ const ROWS: usize = 256;
 pub struct NearestNeighbours;
 
 impl<B: TrainBackend> Protocol<B> for NearestNeighbours {
-    fn classes(&self, subject: &Subject<'_, B, Dataset>) -> Result<Outcome, TrainError> {
+    fn classes(&self, subject: &Subject<'_, B, Fixed<'_>>) -> Result<Outcome, TrainError> {
         let knn = subject.plan.knn.as_ref().expect("a plan with knn has its values");
         let what = format!("knn: {} numbers of neighbours", knn.neighbours.len());
         subject.progress.say(&what);
@@ -32,7 +32,7 @@ impl<B: TrainBackend> Protocol<B> for NearestNeighbours {
         Ok(run::<B::InnerBackend>(train, test, classes, knn, seed, subject.device))
     }
 
-    fn transcripts(&self, _subject: &Subject<'_, B, SpeechSet>) -> Result<Outcome, TrainError> {
+    fn transcripts(&self, _subject: &Subject<'_, B, Utterances<'_>>) -> Result<Outcome, TrainError> {
         unreachable!("no plan of speech has knn")
     }
 }

@@ -10,11 +10,11 @@ use super::features::{Choice, Features, has_several, quality};
 use super::hold_out::HoldOut;
 use super::scale::Scale;
 use super::{Outcome, Protocol, Subject};
+use crate::data::{Fixed, Utterances};
 use crate::plan::{self, Probe, Taught};
 use crate::train::TrainError;
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
-use bridle_tasks::{Dataset, SpeechSet};
 use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
@@ -23,7 +23,7 @@ use burn::tensor::{Tensor, TensorData};
 pub struct LinearProbe;
 
 impl<B: TrainBackend> Protocol<B> for LinearProbe {
-    fn classes(&self, subject: &Subject<'_, B, Dataset>) -> Result<Outcome, TrainError> {
+    fn classes(&self, subject: &Subject<'_, B, Fixed<'_>>) -> Result<Outcome, TrainError> {
         let probe = subject.plan.probe.as_ref().and_then(Taught::classes);
         let probe = probe.expect("a plan with the linear probe has its values");
         let what = format!("linear-probe: {} epochs, {} rates", probe.epochs, probe.rates.len());
@@ -40,7 +40,7 @@ impl<B: TrainBackend> Protocol<B> for LinearProbe {
         ))
     }
 
-    fn transcripts(&self, subject: &Subject<'_, B, SpeechSet>) -> Result<Outcome, TrainError> {
+    fn transcripts(&self, subject: &Subject<'_, B, Utterances<'_>>) -> Result<Outcome, TrainError> {
         let values = subject.plan.ctc(plan::Protocol::LinearProbe);
         let recipe = ctc::Recipe {
             protocol: plan::Protocol::LinearProbe,
