@@ -1,7 +1,8 @@
 //! What a plan on inputs of one shape will cost: parameters, arithmetic, memory, disk. Closed
 //! formulas, good to a factor of about 1.5.
 
-use crate::plan::{PhaseKind, Plan, Taught};
+use crate::plan::{PhaseKind, Plan};
+use crate::protocol::Taught;
 use bridle::quantizer::QuantizerValues;
 use bridle_results::record::RunRecord;
 use bridle_tasks::InputSpec;
@@ -128,7 +129,7 @@ pub fn speed(record: &RunRecord) -> Option<f64> {
 
 /// Cost of fine-tuning on `samples` training samples; None where the plan has none.
 pub fn finetune(plan: &Plan, samples: usize) -> Option<PhaseCost> {
-    let values = plan.finetune.as_ref()?.classes()?;
+    let values = plan.evaluation.finetune.as_ref()?.classes()?;
     let networks = Networks::new(plan);
     let drawn = values.epoch_samples.unwrap_or(samples);
     let (encoder, tokens) = (networks.encoder, networks.tokens + 1.0);
@@ -145,6 +146,7 @@ pub fn features(plan: &Plan, samples: usize) -> PhaseCost {
     let networks = Networks::new(plan);
     let forward = networks.encoder.forward(networks.tokens + 1.0);
     let batch = plan
+        .evaluation
         .probe
         .as_ref()
         .and_then(Taught::classes)

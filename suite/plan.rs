@@ -28,21 +28,14 @@ pub use error::PlanError;
 pub use flat::{Difference, Flat, PlanReadError, difference, display_value};
 pub use method::{Method, Takes};
 pub use phase::{PhaseKind, PhasePlan};
-pub use registry::{Plan, Protocol};
+pub use registry::Plan;
 pub use request::{InitRequest, LmRequest, PlanRequest};
 pub use sections::*;
 pub use task::{AnyTask, TaskFacts};
 
-impl Plan {
-    /// The training with transcripts of this protocol.
-    pub fn ctc(&self, protocol: Protocol) -> Option<&CtcTraining> {
-        match protocol {
-            Protocol::LinearProbe => self.probe.as_ref()?.transcripts(),
-            Protocol::Finetune => self.finetune.as_ref()?.transcripts(),
-            Protocol::Knn => None,
-        }
-    }
+pub use crate::protocol::Protocol;
 
+impl Plan {
     /// `<method>` or `<method>-<quantizer>`: the row of a table and the folder of a record.
     pub fn label(&self) -> String {
         match &self.quantizer {

@@ -1,7 +1,8 @@
 //! How an encoder is evaluated. A protocol takes an encoder and gives predictions for the test samples; the record holds
 //! its whole recipe and what it chose by itself. README.md beside the files says what each one computes.
 //!
-//! A new protocol is a file here, a `mod` line, a line in [`find`] and a name in the plan's list of protocols.
+//! A new protocol is a file here with the section of the plan that holds its values, and a `mod` line
+//! and an entry of the list below.
 
 pub mod augment;
 mod ctc;
@@ -10,13 +11,14 @@ mod finetune;
 mod hold_out;
 mod knn;
 mod linear_probe;
+mod registry;
 mod scale;
 mod score;
 mod training;
 
 use crate::data::{Fixed, TrainingData, Utterances};
 use crate::interrupt::Interrupt;
-use crate::plan::{self, Plan};
+use crate::plan::Plan;
 use crate::progress::TerminalProgress;
 use crate::train::TrainError;
 use crate::train::method::bridle::HasBridle;
@@ -27,13 +29,32 @@ use bridle_results::record::Score;
 use bridle_seed::Seed;
 use bridle_tasks::DataFacts;
 use burn::module::AutodiffModule;
+pub use ctc::{CtcTraining, Decoding, Symbols, Taught};
 pub use features::FeatureCache;
+pub use finetune::{Finetune, FinetuneLoss, Sampler};
+pub use knn::Knn;
+pub use linear_probe::Probe;
 use serde_json::{Map, Value};
 use std::path::Path;
 use std::time::Duration;
 
-/// A way to evaluate an encoder. The plan refuses a protocol that does not fit the kind of data or the method.
-trait Protocol<B: TrainBackend> {
+registry::protocols! {
+    protocols {
+        /// a linear classifier on frozen, mean-pooled features
+        LinearProbe = "linear-probe", probe: Taught<Probe>;
+        /// the classes of the nearest training samples, by cosine of the same features
+        Knn = "knn", knn: Knn;
+        /// the whole encoder and a head, trained on the classes
+        Finetune = "finetune", finetune: Taught<Finetune>;
+    }
+    shared {
+        decoding: Decoding;
+    }
+}
+
+/// A protocol's values in the plan evaluate an encoder. The plan refuses a protocol that does not fit
+/// the kind of data or the method.
+trait Evaluate<B: TrainBackend> {
     /// Predicts the classes of the test samples.
     fn classes(&self, subject: &Subject<'_, B, Fixed<'_>>) -> Result<Outcome, TrainError>;
 
@@ -41,20 +62,12 @@ trait Protocol<B: TrainBackend> {
     fn transcripts(&self, subject: &Subject<'_, B, Utterances<'_>>) -> Result<Outcome, TrainError>;
 }
 
-fn find<B: TrainBackend>(protocol: plan::Protocol) -> &'static dyn Protocol<B> {
-    match protocol {
-        plan::Protocol::LinearProbe => &linear_probe::LinearProbe,
-        plan::Protocol::Knn => &knn::NearestNeighbours,
-        plan::Protocol::Finetune => &finetune::Finetuning,
-    }
-}
-
 /// Evaluates an encoder by one protocol.
 ///
 /// # Errors
 /// If a sample cannot be read any more, or a protocol that trains diverges, is interrupted, or cannot write.
 pub fn evaluate<B: TrainBackend, D: Examples>(
-    protocol: plan::Protocol,
+    protocol: Protocol,
     subject: &Subject<'_, B, D>,
 ) -> Result<Outcome, TrainError> {
     D::evaluate(protocol, subject)
@@ -114,10 +127,7 @@ pub trait Examples: HasBridle {
     ///
     /// # Errors
     /// As [`evaluate`].
-    fn evaluate<B: TrainBackend>(
-        protocol: plan::Protocol,
-        subject: &Subject<'_, B, Self>,
-    ) -> Result<Outcome, TrainError>;
+    fn evaluate<B: TrainBackend>(protocol: Protocol, subject: &Subject<'_, B, Self>) -> Result<Outcome, TrainError>;
 
     /// Every metric of these predictions, the headline first.
     ///

@@ -4,11 +4,7 @@ use crate::checkpoint;
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::machine;
-<<<<<<< HEAD:suite/identity.rs
-use crate::plan::{Flat, hash};
-=======
 use crate::plan::{Flat, Plan, hash};
->>>>>>> house/run:suite/run.rs
 use crate::progress::TerminalProgress;
 use crate::request::RUNS;
 use crate::train::State;

@@ -6,7 +6,7 @@ pub use crate::train::method::registry::Method;
 
 use super::choice::QuantizerKind;
 use super::phase::PhaseKind;
-use super::registry::Protocol;
+use crate::protocol::Protocol;
 use bridle_values::{UnknownName, as_words};
 
 /// The data that a method takes.

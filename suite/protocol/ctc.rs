@@ -4,12 +4,12 @@
 mod augment;
 mod decode;
 mod symbols;
+mod values;
 
 use super::training::{Length, Training};
-use super::{Outcome, Predicted, Prediction, Subject};
+use super::{Outcome, Predicted, Prediction, Protocol, Subject};
 use crate::data::utterances::length;
 use crate::data::{TrainingData as _, UtteranceBatch, Utterances, valid_rows};
-use crate::plan::{CtcTraining, Protocol};
 use crate::train::TrainError;
 use crate::train::schedule::Schedule;
 use augment::augment;
@@ -30,6 +30,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 use serde_json::{Map, json};
 use symbols::Inventory;
+pub use values::{CtcTraining, Decoding, Symbols, Taught};
 
 /// From an encoder's frames to logits of C symbols.
 pub trait Head<B: Backend>: Module<B> + ModuleDisplay {
@@ -102,7 +103,7 @@ where
         name: name.to_owned(),
         values: Predicted::Texts(found.greedily()),
     };
-    let beam = found.by_beam(subject.plan.decoding.as_ref(), subject.lm);
+    let beam = found.by_beam(subject.plan.evaluation.decoding.as_ref(), subject.lm);
     let beam = beam.map(|texts| Prediction {
         name: format!("{name}-beam"),
         values: Predicted::Texts(texts),

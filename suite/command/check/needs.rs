@@ -3,8 +3,9 @@
 use super::{Line, nearest_existing};
 use crate::estimate::{self, PhaseCost};
 use crate::machine;
-use crate::plan::{PhasePlan, Plan, Taught};
+use crate::plan::{PhasePlan, Plan};
 use crate::progress::display_duration;
+use crate::protocol::Taught;
 use crate::request::{RUNS, RunRequest};
 use bridle_results::record::RunRecord;
 use serde_json::{Value, json};
@@ -85,7 +86,8 @@ impl Needs {
         };
         let mut training: Vec<String> = phases.iter().zip(&self.phases).map(phase).collect();
         training.extend(
-            plan.finetune
+            plan.evaluation
+                .finetune
                 .as_ref()
                 .and_then(Taught::classes)
                 .zip(self.finetune)
