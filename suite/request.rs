@@ -2,15 +2,14 @@
 //! together.
 
 use crate::cli::{Format, RunArgs};
-use crate::error::{Failure, Result, UnknownName};
+use crate::compute::{self, Dtype};
+use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::machine;
 use crate::model_file::{ModelFile, ModelFileError};
-use crate::plan::choice::choices;
 use crate::plan::{AnyTask, LmRequest, Plan, PlanRequest, TaskFacts, recipe};
 use crate::terminal;
-use bridle_backends::kernel::bf16_is_fast;
-use bridle_backends::{Choice, Name, Precision};
+use bridle_backends::Choice;
 use bridle_ctc::Ngrams;
 use bridle_tasks::{Limits, OpenRequest, SpeechRequest};
 use sha2::{Digest, Sha256};
@@ -20,27 +19,6 @@ use std::path::{Path, PathBuf};
 pub const RUNS: &str = "runs";
 /// Where computed features are kept.
 pub const FEATURES: &str = "runs/features";
-
-choices! {
-    /// Number type of the computation.
-    "dtype" Dtype {
-        /// 32-bit floating point
-        Fp32 = "fp32",
-        /// operands of linear layers and attention in bfloat16, all else in 32 bits
-        Bf16 = "bf16",
-    }
-    known: ["fp16"]
-}
-
-impl Dtype {
-    /// What the backend is asked for.
-    pub const fn precision(self) -> Precision {
-        match self {
-            Self::Fp32 => Precision::F32,
-            Self::Bf16 => Precision::Bf16,
-        }
-    }
-}
 
 /// What to reuse of earlier work under `./runs`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,6 +99,7 @@ impl RunRequest {
     /// # Errors
     /// Wrong use, with the word and the right ones; a file that cannot be read.
     pub fn new(args: &RunArgs) -> Result<Self> {
+        let (backend, dtype) = compute::choose(&args.compute)?;
         let mut wanted = PlanRequest {
             task: args.task.clone(),
             method: args.method.clone(),
@@ -163,8 +142,8 @@ impl RunRequest {
             init,
             lm,
             seeds: seeds(args.seed, args.seeds)?,
-            backend: backend(args)?,
-            dtype: args.dtype.parse::<Dtype>()?,
+            backend,
+            dtype,
             data: args.data.clone(),
             offline: args.offline,
             allow_different_data: args.allow_different_data,
@@ -336,27 +315,6 @@ fn seeds(first: u64, count: u32) -> Result<Vec<u64>> {
     let last =
         last.ok_or_else(|| Failure::wrong_use(format!("{count} seeds from {first} go beyond the largest seed")))?;
     Ok((first..=last).collect())
-}
-
-/// Says so where bf16 gains nothing.
-fn slow_bf16(backend: &Choice) {
-    let on_processor = backend.name != Name::Cuda && backend.device.is_none();
-    if backend.precision == Precision::Bf16 && on_processor && !bf16_is_fast() {
-        terminal::log("note: this processor has no AVX-512 BF16; its bf16 is slower than fp32");
-    }
-}
-
-fn backend(args: &RunArgs) -> Result<Choice> {
-    let unknown = || UnknownName::new("backend", &args.backend, Name::ALL.map(Name::as_str));
-    let name = Name::parse(&args.backend).ok_or_else(unknown)?;
-    let choice = Choice {
-        name,
-        device: args.device,
-        threads: args.threads.map(|threads| threads as usize),
-        precision: args.dtype.parse::<Dtype>()?.precision(),
-    };
-    slow_bf16(&choice);
-    Ok(choice)
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ mod tests {
     #[test]
     fn known_words_are_told_from_unknown_ones() {
         let later = "fp16"
-            .parse::<crate::request::Dtype>()
+            .parse::<crate::compute::Dtype>()
             .map_err(|error| error.to_string());
         assert_eq!(
             later,
