@@ -1,4 +1,5 @@
-//! What `run` and `check` were asked to do: the options of the command line, resolved and checked together.
+//! What `run` and `check` were asked to do: the options of the command line, resolved and checked
+//! together.
 
 use crate::cli::{Format, RunArgs};
 use crate::error::{Failure, Result, UnknownName};
@@ -112,7 +113,8 @@ pub struct RunRequest {
 }
 
 impl RunRequest {
-    /// Checks all names and values of the command line. Reads weights and language models, opens no data and no device.
+    /// Checks all names and values of the command line. Reads weights and language models, opens no
+    /// data and no device.
     ///
     /// # Errors
     /// Wrong use, with the word and the right ones; a file that cannot be read.
@@ -238,7 +240,8 @@ fn language_model(path: &Path) -> Result<(Ngrams, LmRequest)> {
     Ok((model, LmRequest { name, sha256 }))
 }
 
-/// The limits that there always are, but no more memory for videos than a quarter of what could be had.
+/// The limits that there always are, but no more memory for videos than a quarter of what could be
+/// had.
 fn limits() -> Limits {
     let limits = Limits::default();
     let quarter = machine::available_memory_bytes().map_or(limits.videos, |bytes| bytes / 4);
@@ -248,7 +251,8 @@ fn limits() -> Limits {
     }
 }
 
-/// The plan with each change of the corrected recipe that it has a place for, alone; then with all of them.
+/// The plan with each single change of the corrected recipe that it has a section for; then with
+/// all of them.
 fn ablation(task: &TaskFacts, wanted: &PlanRequest, plan: &Plan) -> Result<Vec<Plan>> {
     let changes: Vec<String> = recipe::changes(plan).collect();
     // of a single change, all together are that one
@@ -262,7 +266,8 @@ fn ablation(task: &TaskFacts, wanted: &PlanRequest, plan: &Plan) -> Result<Vec<P
     Ok(sets.map(with).collect::<std::result::Result<_, _>>()?)
 }
 
-/// Refuses weights that were trained on inputs of the samples they are to be tested on, unless the plan says so.
+/// Refuses weights that were trained on inputs of the samples they are to be tested on, unless the
+/// plan says so.
 fn unseen(file: &ModelFile, plan: &Plan, folds: &[Option<u8>]) -> Result<()> {
     let allowed = plan.init.as_ref().is_some_and(|init| init.transductive);
     let Some(origin) = file
