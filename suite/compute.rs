@@ -1,9 +1,9 @@
 //! Where to compute and with which numbers: options of the command line, checked.
 
 use crate::cli::ComputeArgs;
-use crate::error::{Result, UnknownName};
+use crate::cli::error::{Result, UnknownName};
+use crate::cli::terminal;
 use crate::plan::choice::choices;
-use crate::terminal;
 use bridle_backends::kernel::bf16_is_fast;
 use bridle_backends::{Choice, Name, Precision};
 

@@ -32,5 +32,3 @@ pub mod quantizers;
 pub mod request;
 pub mod run;
 pub mod train;
-
-pub use cli::{error, exit, interrupt, progress, terminal};

@@ -16,10 +16,10 @@ mod scale;
 mod score;
 mod training;
 
+use crate::cli::interrupt::Interrupt;
+use crate::cli::progress::TerminalProgress;
 use crate::data::{Fixed, TrainingData, Utterances};
-use crate::interrupt::Interrupt;
 use crate::plan::Plan;
-use crate::progress::TerminalProgress;
 use crate::train::TrainError;
 use crate::train::method::bridle::HasBridle;
 use bridle_backends::TrainBackend;
@@ -133,7 +133,7 @@ pub trait Examples: HasBridle {
     ///
     /// # Errors
     /// If predictions are no numbers, or references are empty.
-    fn scores(&self, test: &[usize], found: &Prediction, seed: &Seed) -> crate::error::Result<Vec<Score>>;
+    fn scores(&self, test: &[usize], found: &Prediction, seed: &Seed) -> crate::cli::error::Result<Vec<Score>>;
 
     /// The predictions as they are written beside the record.
     ///

@@ -1,14 +1,14 @@
 //! What `run` and `check` were asked to do: the options of the command line, resolved and checked
 //! together.
 
+use crate::cli::error::{Failure, Result};
+use crate::cli::exit::Exit;
+use crate::cli::terminal;
 use crate::cli::{Format, RunArgs};
 use crate::compute::{self, Dtype};
-use crate::error::{Failure, Result};
-use crate::exit::Exit;
 use crate::machine;
 use crate::model_file::{ModelFile, ModelFileError};
 use crate::plan::{AnyTask, LmRequest, Plan, PlanRequest, TaskFacts, recipe};
-use crate::terminal;
 use bridle_backends::Choice;
 use bridle_ctc::Ngrams;
 use bridle_tasks::{Limits, OpenRequest, SpeechRequest};
@@ -205,8 +205,8 @@ fn only_for_its_kind(args: &RunArgs, task: &AnyTask) -> Result<()> {
 /// Reads an ARPA file.
 fn language_model(path: &Path) -> Result<(Ngrams, LmRequest)> {
     let failure = |error: bridle_ctc::ArpaError| {
-        let way_out = "an n-gram model in ARPA form, as KenLM's lmplz or SRILM's ngram-count write it";
-        Failure::new(Exit::Data, error).with_way_out(way_out)
+        let hint = "an n-gram model in ARPA form, as KenLM's lmplz or SRILM's ngram-count write it";
+        Failure::new(Exit::Data, error).with_hint(hint)
     };
     let model = Ngrams::read(path).map_err(failure)?;
     let bytes =
@@ -266,20 +266,20 @@ fn unseen(file: &ModelFile, plan: &Plan, folds: &[Option<u8>]) -> Result<()> {
         "`{}` was trained on inputs of the test samples of {}",
         file.name, plan.task
     );
-    let way_out = match (origin.transductive, origin.fold) {
+    let hint = match (origin.transductive, origin.fold) {
         (false, Some(fold)) => format!("--folds {fold}, which its training left out, or --set init.transductive=true"),
         _ => "--set init.transductive=true, and the record says so".to_owned(),
     };
-    Err(Failure::wrong_use(message).with_way_out(way_out))
+    Err(Failure::wrong_use(message).with_hint(hint))
 }
 
 impl From<ModelFileError> for Failure {
     fn from(error: ModelFileError) -> Self {
-        let way_out = match &error {
+        let hint = match &error {
             ModelFileError::Read { .. } => "the path of a file that `bridle-bench export` or `import` wrote",
             _ => "`bridle-bench export RECORD` writes such files, `import` makes them of foreign weights",
         };
-        Self::new(Exit::Data, error).with_way_out(way_out)
+        Self::new(Exit::Data, error).with_hint(hint)
     }
 }
 
@@ -300,8 +300,8 @@ fn folds(text: &str, task: &TaskFacts) -> Result<Vec<Option<u8>>> {
     let read = |word: &str| match word.trim().parse::<u8>() {
         Ok(fold) if (1..=count).contains(&fold) => Ok(fold),
         _ => {
-            let way_out = format!("--folds all, or numbers from 1 to {count} separated by commas");
-            Err(Failure::wrong_use(format!("task `{}` has no fold `{word}`", task.name)).with_way_out(way_out))
+            let hint = format!("--folds all, or numbers from 1 to {count} separated by commas");
+            Err(Failure::wrong_use(format!("task `{}` has no fold `{word}`", task.name)).with_hint(hint))
         }
     };
     let mut folds = text.split(',').map(read).collect::<Result<Vec<u8>>>()?;

@@ -1,8 +1,8 @@
 //! What is measured: the peer's names and values, resolved and checked.
 
 use crate::cli::BenchArgs;
+use crate::cli::error::{Failure, Result};
 use crate::compute::{self, Dtype};
-use crate::error::{Failure, Result};
 use crate::plan::QuantizerKind;
 use crate::plan::choice::choices;
 use crate::quantizers::{ModelConfig, QuantizerConfig};

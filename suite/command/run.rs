@@ -2,13 +2,13 @@
 
 use crate::checkpoint;
 use crate::cli::RunArgs;
+use crate::cli::error::{Failure, Result};
+use crate::cli::exit::Exit;
+use crate::cli::interrupt::Interrupt;
+use crate::cli::progress::TerminalProgress;
 use crate::command::table;
 use crate::data::{Fixed, Utterances};
-use crate::error::{Failure, Result};
-use crate::exit::Exit;
-use crate::interrupt::Interrupt;
 use crate::plan::{AnyTask, Plan};
-use crate::progress::TerminalProgress;
 use crate::protocol::{self, Examples, FeatureCache, Outcome, Subject};
 use crate::request::{Reuse, RunRequest};
 use crate::run::{Run, begin_folder, mark_reused, require_same};
@@ -213,7 +213,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
         if state.is_some_and(|state| !state.fits(self.data.manifest_sha256())) {
             let folder = self.folder.display();
             let message = format!("the data has changed since the checkpoints in `{folder}` were written");
-            return Err(Failure::wrong_use(message).with_way_out("start anew, without --resume"));
+            return Err(Failure::wrong_use(message).with_hint("start anew, without --resume"));
         }
         begin_folder(&self.folder, &self.run.plan, state, self.resumes, self.session.progress)?;
         let pretrain = self.plan.pretrain.as_ref();
@@ -243,7 +243,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
         weights::load(encoder, &file.weights).map_err(|error| {
             let failure = Failure::new(Exit::Data, error);
             let hint = format!("write `{}` again with `bridle-bench export` or `import`", file.name);
-            failure.with_way_out(hint)
+            failure.with_hint(hint)
         })
     }
 
@@ -317,10 +317,10 @@ impl<'a, D: Examples> OneRun<'a, D> {
 fn failure(error: impl Into<TrainError>) -> Failure {
     match error.into() {
         error @ TrainError::Diverged { .. } => {
-            Failure::new(Exit::Diverged, error).with_way_out("a smaller rate: --set pretrain.encoder.rate=3e-4")
+            Failure::new(Exit::Diverged, error).with_hint("a smaller rate: --set pretrain.encoder.rate=3e-4")
         }
         error @ TrainError::Interrupted { signal, .. } => {
-            Failure::new(signal.exit(), error).with_way_out("the same command with --resume")
+            Failure::new(signal.exit(), error).with_hint("the same command with --resume")
         }
         TrainError::Data(error) => error.into(),
         error => Failure::new(Exit::Fault, error),

@@ -3,9 +3,9 @@
 use super::Protocol;
 use super::features::{class_numbers, targets};
 use super::{Examples, Outcome, Predicted, Prediction, Subject};
+use crate::cli::error::{Failure, Result};
+use crate::cli::exit::Exit;
 use crate::data::{Fixed, Utterances};
-use crate::error::{Failure, Result};
-use crate::exit::Exit;
 use crate::train::TrainError;
 use bridle_backends::TrainBackend;
 use bridle_results::metric::{ErrorRate, Unit};

@@ -1,10 +1,10 @@
 //! What a run will need of memory, disk and time, next to what there is.
 
 use super::{Line, nearest_existing};
+use crate::cli::progress::display_duration;
 use crate::estimate::{self, PhaseCost};
 use crate::machine;
 use crate::plan::{PhasePlan, Plan};
-use crate::progress::display_duration;
 use crate::protocol::Taught;
 use crate::request::{RUNS, RunRequest};
 use bridle_results::record::RunRecord;

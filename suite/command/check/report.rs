@@ -2,7 +2,7 @@
 
 use super::needs::Needs;
 use super::{Found, Line};
-use crate::error::{Failure, Result};
+use crate::cli::error::{Failure, Result};
 use crate::machine;
 use crate::plan::display_value;
 use crate::request::RunRequest;

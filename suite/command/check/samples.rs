@@ -1,8 +1,8 @@
 //! The data of a task of sounds, images or videos as `check` finds it, with what this copy of the data measures.
 
 use super::{Found, Line};
-use crate::error::Result;
-use crate::progress::TerminalProgress;
+use crate::cli::error::Result;
+use crate::cli::progress::TerminalProgress;
 use crate::request::RunRequest;
 use bridle_tasks::{Census, DataError, Dataset, Task};
 use serde_json::{Map, json};
