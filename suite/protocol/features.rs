@@ -91,6 +91,11 @@ pub struct Features {
 }
 
 impl Features {
+    /// What is known of these samples, without features: enough to hold some of them out.
+    pub fn without_values(dataset: &Dataset, samples: &[usize]) -> Self {
+        Self::new(Vec::new(), 0, dataset, samples)
+    }
+
     fn new(values: Vec<f32>, dim: usize, dataset: &Dataset, samples: &[usize]) -> Self {
         Self {
             values,
