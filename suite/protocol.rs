@@ -4,6 +4,7 @@
 //! A new protocol is a file here with the section of the plan that holds its values, and a `mod` line
 //! and an entry of the list below.
 
+mod attentive_probe;
 pub mod augment;
 mod ctc;
 mod features;
@@ -46,6 +47,8 @@ registry::protocols! {
         Knn = "knn", knn: Knn;
         /// the whole encoder and a head, trained on the classes
         Finetune = "finetune", finetune: Taught<Finetune>;
+        /// one learnt query over all tokens of the frozen encoder, then a linear classifier
+        AttentiveProbe = "attentive-probe", attentive: Taught<attentive_probe::Attentive>;
     }
     shared {
         decoding: Decoding;
