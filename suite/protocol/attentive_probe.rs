@@ -160,7 +160,7 @@ impl<B: TrainBackend> Evaluate<B> for Taught<Attentive> {
         let recipe = ctc::Recipe {
             protocol: Protocol::AttentiveProbe,
             values: self.for_transcripts(),
-            frozen: true,
+            encoder: ctc::EncoderUse::Frozen { layer: None },
             head: |init: &Init<B>, dim, symbols| Head::new(init, dim, heads, symbols).with_distances(init),
         };
         ctc::evaluate(&recipe, subject)

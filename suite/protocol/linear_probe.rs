@@ -87,7 +87,7 @@ impl<B: TrainBackend> Evaluate<B> for Taught<Probe> {
         let recipe = ctc::Recipe {
             protocol: Protocol::LinearProbe,
             values: self.for_transcripts(),
-            frozen: true,
+            encoder: ctc::EncoderUse::Frozen { layer: None },
             head: ctc::linear_head::<B>,
         };
         ctc::evaluate(&recipe, subject)
