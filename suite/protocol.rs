@@ -45,7 +45,7 @@ use std::time::Duration;
 registry::protocols! {
     protocols {
         /// a linear classifier on frozen, mean-pooled features
-        LinearProbe = "linear-probe", probe: Taught<Probe>;
+        LinearProbe = "linear-probe", probe: linear_probe::LinearProbe;
         /// the classes of the nearest training samples, by cosine of the same features
         Knn = "knn", knn: Knn;
         /// the whole encoder and a head, trained on the classes
