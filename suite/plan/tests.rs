@@ -126,6 +126,31 @@ fn the_lists_of_sections_and_methods_name_each_other() {
 }
 
 #[test]
+fn a_section_brings_values_where_a_preset_has_none() {
+    let own = "[own]\na = 1\nb = 2\n[preset.smoke.own]\nb = 3\n[method.birq.own]\na = 5\n[probe]\nepochs = 7\nc = 9";
+    let values = |preset: &str, method: &str| {
+        let preset = preset::find(preset, false).unwrap();
+        preset.values("audio", "esc50", method, std::iter::once(own))
+    };
+    assert_eq!(values("mini", "bridle")["own"], serde_json::json!({"a": 1, "b": 2}));
+    assert_eq!(values("smoke", "birq")["own"], serde_json::json!({"a": 5, "b": 3}));
+    let probe = &values("smoke", "bridle")["probe"];
+    assert_eq!((&probe["epochs"], &probe["c"]), (&50.into(), &9.into()));
+}
+
+#[test]
+fn every_value_has_a_section_that_says_what_it_decides() {
+    let names = ["task", "method", "preset", "recipe", "protocols"];
+    for task in ["esc50", "kinetics", "digits"] {
+        let plan = Plan::resolve(&request(task, &["protocols=finetune"])).unwrap();
+        for key in plan.to_flat().keys() {
+            let known = names.contains(&key.as_str()) || sections::section_of(key).is_some();
+            assert!(known, "`{key}` of {task} is in no section");
+        }
+    }
+}
+
+#[test]
 fn every_value_can_be_set_to_itself() {
     let plan = plan(&[]);
     for (key, value) in plan.to_flat() {
