@@ -418,3 +418,33 @@ fn the_layer_that_a_probe_reads_is_written_only_where_it_is_set() {
         assert!(refusal(&[&format!("probe.layer={wrong}")]).contains("model.depth"));
     }
 }
+
+#[test]
+fn words_read_back_as_the_value_that_wrote_them() {
+    for &method in Method::ALL {
+        assert_eq!(method.word().parse(), Ok(method));
+    }
+    for quantizer in QuantizerKind::all() {
+        assert_eq!(quantizer.word().parse(), Ok(quantizer));
+        assert_eq!(format!("{quantizer:>8}|"), format!("{:>8}|", quantizer.word()));
+    }
+    assert_eq!(
+        Method::RandomInit.about(),
+        "no training: the frozen random encoder, a control"
+    );
+}
+
+#[test]
+fn known_words_are_told_from_unknown_ones() {
+    let later = "fp16"
+        .parse::<crate::compute::Dtype>()
+        .map_err(|error| error.to_string());
+    assert_eq!(
+        later,
+        Err("dtype `fp16` is known but not available in this version; available: fp32, bf16".to_owned())
+    );
+    assert_eq!(
+        "author".parse::<Recipe>().map_err(|error| error.to_string()),
+        Err("unknown recipe `author`; did you mean `authors`? (known: authors, corrected)".to_owned())
+    );
+}
