@@ -3,6 +3,7 @@
 use crate::plan::{AudioRows, Plan, Sizes};
 use crate::quantizers::ModelConfig;
 use bridle::config as model;
+use bridle::speech::conformer::ConformerConfig;
 use bridle_tasks::InputSpec;
 
 /// What the plan's input looks like to the model.
@@ -57,6 +58,19 @@ pub fn encoder(plan: &Plan) -> model::StackConfig {
         depth: sizes.depth,
         heads: sizes.heads,
         mlp_ratio: sizes.mlp_ratio,
+    }
+}
+
+/// Sizes of a Conformer, and of its tokenizer's body.
+pub fn conformer(plan: &Plan) -> ConformerConfig {
+    let sizes = plan.conformer();
+    ConformerConfig {
+        inputs: plan.width(),
+        dim: sizes.dim,
+        depth: sizes.depth,
+        heads: sizes.heads,
+        ff_ratio: sizes.ff_ratio,
+        kernel: sizes.kernel,
     }
 }
 
@@ -308,7 +322,7 @@ mod tests {
         );
         assert_eq!(
             refusal("esc50", "method=bridle"),
-            "method `init` is that of weights given with --init, and --init has no other method"
+            "method `init` needs weights given with --init, and --init needs method `init`"
         );
     }
 }

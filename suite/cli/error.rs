@@ -1,4 +1,4 @@
-//! What ends a command early: the message, its causes, the way out and the exit code.
+//! Errors of commands: the message, its causes, a hint and the exit code.
 
 use super::exit::Exit;
 use super::interrupt::Signal;
@@ -9,12 +9,13 @@ use bridle_values::ChoiceError;
 pub use bridle_values::UnknownName;
 use std::fmt;
 
-/// A command's failure. Libraries return typed errors; here they get an exit code and, where one is known, a way out.
+/// Why a command failed. Libraries return typed errors; here they get an exit code and, where
+/// possible, a hint.
 #[derive(Debug)]
 pub struct Failure {
     exit: Exit,
     error: anyhow::Error,
-    way_out: Option<String>,
+    hint: Option<String>,
 }
 
 /// What a command returns.
@@ -26,23 +27,23 @@ impl Failure {
         Self {
             exit,
             error: error.into(),
-            way_out: None,
+            hint: None,
         }
     }
 
-    /// Wrong use (exit 2), told by `message`.
+    /// Wrong use (exit 2).
     pub fn wrong_use(message: impl fmt::Display) -> Self {
         Self::new(Exit::WrongUse, anyhow::anyhow!("{message}"))
     }
 
-    /// The program's own fault or the machine's (exit 1): `what` could not be done because of `source`.
+    /// A fault of the program or the machine (exit 1): `what` failed because of `source`.
     pub fn fault(what: impl fmt::Display, source: impl Into<anyhow::Error>) -> Self {
         Self::new(Exit::Fault, source.into().context(what.to_string()))
     }
 
-    /// The same failure with a `try:` line: a command or a change that helps.
-    pub fn with_way_out(mut self, way_out: impl fmt::Display) -> Self {
-        self.way_out = Some(way_out.to_string());
+    /// Adds a `try:` line: a command or a change that helps.
+    pub fn with_hint(mut self, hint: impl fmt::Display) -> Self {
+        self.hint = Some(hint.to_string());
         self
     }
 
@@ -69,8 +70,8 @@ impl fmt::Display for Failure {
         for cause in self.error.chain().skip(1) {
             write!(f, "\n  because: {cause}")?;
         }
-        match &self.way_out {
-            Some(way_out) => write!(f, "\ntry: {way_out}"),
+        match &self.hint {
+            Some(hint) => write!(f, "\ntry: {hint}"),
             None => Ok(()),
         }
     }
@@ -92,7 +93,7 @@ impl From<ChoiceError> for Failure {
 
 impl From<DataError> for Failure {
     fn from(error: DataError) -> Self {
-        let (exit, way_out) = match &error {
+        let (exit, hint) = match &error {
             DataError::Cache { .. } => (Exit::Fault, Some("make room, or run in a folder that can be written")),
             DataError::WrongInput { .. } => (Exit::WrongUse, None),
             DataError::MissingProgram { .. } => (
@@ -104,29 +105,29 @@ impl From<DataError> for Failure {
             | DataError::NotTheTask { task, .. } => (Exit::Data, Some(bridle_tasks::data_hint(task))),
             DataError::NotFetched { .. } => (
                 Exit::Data,
-                Some("`bridle-bench fetch` with the task, which goes on from here, or --data DIR with a copy"),
+                Some("`bridle-bench fetch` with the task, which resumes, or --data DIR with a copy"),
             ),
             DataError::Unreadable { .. } | DataError::TooManySkipped { .. } => (Exit::Data, None),
             _ => (
                 Exit::Data,
-                Some("put the data right, or accept it with --allow-different-data; the record will say so"),
+                Some("fix the data, or accept it with --allow-different-data, which the record says"),
             ),
         };
         let failure = Self::new(exit, error);
-        way_out.into_iter().fold(failure, Self::with_way_out)
+        hint.into_iter().fold(failure, Self::with_hint)
     }
 }
 
 impl From<BackendError> for Failure {
     fn from(error: BackendError) -> Self {
-        let way_out = error.how_to_get().to_owned();
-        Self::new(Exit::Device, error).with_way_out(way_out)
+        let hint = error.how_to_get().to_owned();
+        Self::new(Exit::Device, error).with_hint(hint)
     }
 }
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        let (exit, way_out) = match &error {
+        let (exit, hint) = match &error {
             StoreError::NotWritable { .. } => (Exit::WrongUse, Some("--out DIR with a folder that can be written")),
             StoreError::Write { .. } => (Exit::Fault, None),
             StoreError::Missing { .. } | StoreError::Empty { .. } => (
@@ -136,15 +137,15 @@ impl From<StoreError> for Failure {
             _ => (Exit::WrongUse, None),
         };
         let failure = Self::new(exit, error);
-        way_out.into_iter().fold(failure, Self::with_way_out)
+        hint.into_iter().fold(failure, Self::with_hint)
     }
 }
 
-/// A clean stop that a signal asked for: its exit code, and how to go on.
+/// A clean stop by a signal.
 impl From<Signal> for Failure {
     fn from(signal: Signal) -> Self {
         let stopped = anyhow::anyhow!("stopped by {}; a checkpoint was written", signal.name());
-        Self::new(signal.exit(), stopped).with_way_out("the same command with --resume")
+        Self::new(signal.exit(), stopped).with_hint("the same command with --resume")
     }
 }
 
@@ -155,7 +156,7 @@ mod tests {
     #[test]
     fn a_failure_tells_its_whole_chain() {
         let inner = std::io::Error::other("no space left on device");
-        let failure = Failure::fault("cannot write `a.json`", inner).with_way_out("free some space");
+        let failure = Failure::fault("cannot write `a.json`", inner).with_hint("free some space");
         assert_eq!(
             failure.to_string(),
             "error: cannot write `a.json`\n  because: no space left on device\ntry: free some space"

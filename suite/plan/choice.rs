@@ -1,4 +1,4 @@
-//! Values of the plan that are words, except for those that the model crate declares beside what they configure.
+//! Values of the plan that are words. The model crate declares those that configure the model.
 
 pub use crate::quantizers::QuantizerKind;
 pub use bridle::codebook::{SoftPick, Start};
@@ -40,7 +40,7 @@ mod tests {
     #[test]
     fn known_words_are_told_from_unknown_ones() {
         let later = "fp16"
-            .parse::<crate::request::Dtype>()
+            .parse::<crate::compute::Dtype>()
             .map_err(|error| error.to_string());
         assert_eq!(
             later,

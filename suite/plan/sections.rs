@@ -1,54 +1,46 @@
-//! The plan's sections, a file each: values, when a plan has them, what they must satisfy, and what they decide.
+//! The plan's sections, a file each: values, when a plan has them, what they must satisfy, and what
+//! they decide.
 //!
-//! A new section is a file here and a line in [`super::registry`]. What it does not say for itself has the safe default: a
-//! method's section is used by the methods that name it, and every value enters the hashes of its stage.
+//! A new section is a file here and a line in [`super::registry`]. What it does not say for itself
+//! has the safe default: a method's section is used by the methods that name it, and every value
+//! enters the hashes of its stage.
 
 mod augment;
 mod birq;
 mod cold_start;
-mod ctc;
 mod data;
-mod decoding;
 mod esc50;
-mod finetune;
 mod init;
 mod joint;
-mod knn;
 mod mask;
 mod model;
 mod position;
 mod pretrain;
-mod probe;
 mod quantizer;
 mod refine;
 mod relabel;
 mod test;
 
 pub use augment::{Augment, Roll};
-pub use birq::Birq;
 pub use cold_start::{ColdStart, ColdStartPosition};
-pub use ctc::{CtcTraining, Symbols, Taught};
 pub use data::{Data, Input};
-pub use decoding::Decoding;
 pub use esc50::{Esc50, Esc50Crop, PositionCrop};
-pub use finetune::{Finetune, FinetuneLoss, Sampler};
 pub use init::Init;
 pub use joint::Joint;
-pub use knn::Knn;
 pub use mask::{Mask, MaskKind};
 pub use model::{ConformerSizes, Decoder, Encoder, Estimator, Sizes, VitSizes};
 pub use position::Position;
 pub use pretrain::{Phase, Pretrain};
-pub use probe::Probe;
 pub use refine::{Projection, Refine};
 pub use relabel::Relabel;
 pub use test::Test;
 
 use super::method::{Method, Takes};
-use super::registry::{Protocol, SECTIONS};
-use super::resolve::{InitRequest, LmRequest};
+use super::registry::sections;
+use super::request::{InitRequest, LmRequest};
 use super::task::TaskFacts;
 use super::{Plan, QuantizerKind};
+use crate::protocol::Protocol;
 use bridle_values::check::Checked;
 use serde_json::Value;
 
@@ -80,8 +72,8 @@ impl Choices<'_> {
         self.task.input.is_speech()
     }
 
-    /// What a task of another kind is told: ``task `digits` is speech, not audio``.
-    fn not_audio(&self) -> Option<String> {
+    /// Why a task of another kind lacks a section of sound.
+    pub fn not_audio(&self) -> Option<String> {
         let modality = self.task.input.modality();
         (modality != "audio").then(|| format!("task `{}` is {modality}, not audio", self.task.name))
     }
@@ -112,7 +104,7 @@ impl std::fmt::Display for FactOf {
 }
 
 /// Part of a section that a plan does not use: the value's name within the section, and why.
-type LeftOut = (String, String);
+pub type LeftOut = (String, String);
 
 /// What every section says of itself. Names of values are those within the section.
 pub trait Section {
@@ -122,14 +114,16 @@ pub trait Section {
     /// Values that are only names of others and enter no hash.
     const NAMES: &'static [&'static str] = &[];
 
-    /// Values that plans do not write while they are as here: so plans from before they existed keep their form and hashes.
+    /// Values that plans do not write while they are as here: so plans from before they existed
+    /// keep their form and hashes.
     const UNWRITTEN: &'static [(&'static str, &'static str)] = &[];
 
-    /// Values for presets that have none of this section: a preset's file in short, in which `[preset.<name>]` holds those of
-    /// one preset.
+    /// Values for presets that have none of this section: a preset's file in short, in which
+    /// `[preset.<name>]` holds those of one preset.
     const DEFAULTS: &'static str = "";
 
-    /// Why plans with these choices lack the section; None where they have it. That a method does not use it need not be said.
+    /// Why plans with these choices lack the section; None where they have it. That a method does
+    /// not use it need not be said.
     fn absent(_choices: &Choices<'_>) -> Option<String> {
         None
     }
@@ -139,7 +133,7 @@ pub trait Section {
         Vec::new()
     }
 
-    /// Values that the choices decide, whatever the preset says: part of the section, or null.
+    /// Values that the choices decide and the preset cannot change: part of the section, or null.
     fn decided(_choices: &Choices<'_>) -> Value {
         Value::Null
     }
@@ -153,7 +147,9 @@ pub trait Section {
     ///
     /// # Errors
     /// Names the first value that is impossible, and what it must satisfy.
-    fn check(&self, plan: &Plan) -> Checked;
+    fn check(&self, _plan: &Plan) -> Checked {
+        Ok(())
+    }
 }
 
 /// What is asked of the sections that are values of one protocol.
@@ -165,7 +161,7 @@ pub trait Judging: Section {
 }
 
 /// A section of the list: its name, and what it says of itself.
-pub(super) struct SectionInfo {
+pub struct SectionInfo {
     pub name: &'static str,
     pub stage: Stage,
     pub names: &'static [&'static str],
@@ -196,10 +192,10 @@ impl SectionInfo {
 /// The section that a dotted name belongs to, and the name within it.
 pub(super) fn section_of(key: &str) -> Option<(&'static SectionInfo, &str)> {
     let (section, value) = key.split_once('.').unwrap_or((key, ""));
-    Some((SECTIONS.iter().find(|info| info.name == section)?, value))
+    Some((sections().find(|info| info.name == section)?, value))
 }
 
 /// Checks a section that may be absent.
-pub(super) fn check_some<S: Section>(section: Option<&S>, plan: &Plan) -> Checked {
+pub fn check_some<S: Section>(section: Option<&S>, plan: &Plan) -> Checked {
     section.map_or(Ok(()), |section| section.check(plan))
 }

@@ -1,4 +1,5 @@
-//! Laws of plans: every preset resolves for every task, names round-trip, and hashes follow the values.
+//! Laws of plans: every preset resolves for every task, names round-trip, and hashes follow the
+//! values.
 
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
@@ -101,11 +102,11 @@ fn the_lists_of_sections_and_methods_name_each_other() {
     for task in AnyTask::all() {
         let facts = task.facts();
         for section in facts.sections {
-            let known = registry::SECTIONS.iter().any(|info| info.name == *section);
+            let known = registry::sections().any(|info| info.name == *section);
             assert!(known, "{} names `{section}`, which is no section", facts.name);
         }
     }
-    for section in registry::SECTIONS {
+    for section in registry::sections() {
         let defaults: toml::Table = section.defaults.parse().unwrap();
         let own =
             |key: &String| key == section.name || ["preset", "modality", "task", "method"].contains(&key.as_str());
@@ -152,7 +153,7 @@ fn values_are_read_by_their_kind() {
         "data.subset=3",
     ]);
     assert_eq!(plan.pretrain.as_ref().unwrap().encoder.rate, 2.0);
-    let probe = plan.probe.as_ref().unwrap().classes().unwrap();
+    let probe = plan.evaluation.probe.as_ref().unwrap().classes().unwrap();
     assert_eq!((&probe.rates[..], probe.standardise), (&[0.1, 1e-3][..], false));
     assert_eq!(plan.data.subset, Some(3));
 }
@@ -289,9 +290,9 @@ fn a_changed_plan_is_told_by_its_values() {
     let (stored, folder) = (plan(&[]).to_flat(), std::path::Path::new("runs/a"));
     let mut renamed = plan(&[]);
     renamed.preset = "mine".to_owned();
-    assert!(resolve::require_same(&renamed.to_flat(), &stored, folder).is_ok());
+    assert!(hash::require_same(&renamed.to_flat(), &stored, folder).is_ok());
     assert_eq!(
-        resolve::require_same(
+        hash::require_same(
             &plan(&["pretrain.batch=8", "mask.ratio=0.75"]).to_flat(),
             &stored,
             folder

@@ -50,12 +50,7 @@ impl<B: TrainBackend, D: TrainingData> PretrainingMethod<B, D> for BirqMethod<B,
         Ok(Self {
             student: student(setup, codebooks * codebook_size),
             labels: BirqLabels::new(standard, plan.model.dim(), codebook_size, code_dim, &init),
-            config: BirqConfig {
-                layers: values.layers,
-                tau: values.tau,
-                enhanced: values.enhanced,
-                anchor: values.anchor,
-            },
+            config: *values,
             device: setup.init.device.clone(),
         })
     }
