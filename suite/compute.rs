@@ -3,9 +3,9 @@
 use crate::cli::ComputeArgs;
 use crate::cli::error::{Result, UnknownName};
 use crate::cli::terminal;
-use crate::plan::choice::choices;
 use bridle_backends::kernel::bf16_is_fast;
 use bridle_backends::{Choice, Name, Precision};
+use bridle_values::choices;
 
 choices! {
     /// Number type of the computation.

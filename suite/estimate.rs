@@ -237,9 +237,12 @@ impl Networks {
 
     /// Bytes held at the peak of a step.
     fn memory(&self, kind: PhaseKind, batch: f64) -> f64 {
-        let kept = |trunk: &Trunk, tokens: f64| match self.checkpoint {
-            true => trunk.kept_by_checkpoints(tokens),
-            false => trunk.kept(tokens),
+        let kept = |trunk: &Trunk, tokens: f64| {
+            if self.checkpoint {
+                trunk.kept_by_checkpoints(tokens)
+            } else {
+                trunk.kept(tokens)
+            }
         };
         let estimator = self.estimator.map_or(0.0, |trunk| trunk.parameters());
         let decoder_side = self.encoder.parameters() + self.decoder_parameters();

@@ -4,7 +4,7 @@
 //! cli                        command line, terminal, progress, errors, exit codes, signals
 //! request, compute -> plan   the options, checked and resolved to every value
 //! command                    one file for each command
-//! model, data                from the plan to sizes, from samples to batches
+//! sizes, data                from the plan to the model's sizes, from samples to batches
 //! train                      optimizer steps, rates, phases, methods
 //! protocol                   how an encoder is evaluated
 //! run, checkpoint            a run's name, folder and record; what it needs to resume
@@ -24,11 +24,11 @@ pub mod data;
 pub mod estimate;
 pub mod machine;
 pub mod metrics_log;
-pub mod model;
 pub mod model_file;
 pub mod plan;
 pub mod protocol;
 pub mod quantizers;
 pub mod request;
 pub mod run;
+pub mod sizes;
 pub mod train;

@@ -6,7 +6,6 @@
 //! names ([`flat`]): the names printed by `check` are the names that `--set` takes and that a
 //! record holds. Seeds, folds, paths, backend and threads are not part of it.
 
-pub mod choice;
 mod error;
 pub(crate) mod flat;
 pub(crate) mod hash;
@@ -23,17 +22,19 @@ mod task;
 #[cfg(test)]
 mod tests;
 
-pub use choice::{AudioRows, DecoderKind, QuantizerKind, Recipe};
 pub use error::PlanError;
 pub use flat::{Difference, Flat, PlanReadError, difference, display_value};
 pub use method::{Method, Takes};
 pub use phase::{PhaseKind, PhasePlan};
+pub use recipe::Recipe;
 pub use registry::Plan;
 pub use request::{InitRequest, LmRequest, PlanRequest};
 pub use sections::*;
 pub use task::{AnyTask, TaskFacts};
 
 pub use crate::protocol::Protocol;
+pub use crate::quantizers::QuantizerKind;
+pub use bridle::config::{AudioRows, DecoderKind};
 
 impl Plan {
     /// `<method>` or `<method>-<quantizer>`: the row of a table and the folder of a record.

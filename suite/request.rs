@@ -1,10 +1,10 @@
 //! What `run` and `check` were asked to do: the options of the command line, resolved and checked
 //! together.
 
+use crate::cli::RunArgs;
 use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
 use crate::cli::terminal;
-use crate::cli::{Format, RunArgs};
 use crate::compute::{self, Dtype};
 use crate::machine;
 use crate::model_file::{ModelFile, ModelFileError};
@@ -58,7 +58,6 @@ impl Reuse {
 /// A checked request.
 #[derive(Debug)]
 pub struct RunRequest {
-    /// What is trained and judged on.
     pub task: AnyTask,
     /// Every value that decides the numbers. The data's variant is not known yet.
     pub plan: Plan,
@@ -70,26 +69,12 @@ pub struct RunRequest {
     pub lm: Option<Ngrams>,
     /// Test folds; one `None` for a task without folds.
     pub folds: Vec<Option<u8>>,
-    /// Root seeds.
     pub seeds: Vec<u64>,
-    /// Where to compute.
     pub backend: Choice,
-    /// Number type.
     pub dtype: Dtype,
-    /// Folder of the data set, if one was given.
-    pub data: Option<PathBuf>,
-    /// Whether the network is forbidden.
-    pub offline: bool,
-    /// Whether unknown variants of the data are accepted.
-    pub allow_different_data: bool,
-    /// Folder of the records.
-    pub out: PathBuf,
-    /// What to reuse of earlier work.
     pub reuse: Reuse,
-    /// Longest time between two checkpoints, in seconds.
-    pub checkpoint_every: u64,
-    /// What goes to stdout.
-    pub format: Format,
+    /// Options that need no check.
+    pub args: RunArgs,
 }
 
 impl RunRequest {
@@ -144,13 +129,8 @@ impl RunRequest {
             seeds: seeds(args.seed, args.seeds)?,
             backend,
             dtype,
-            data: args.data.clone(),
-            offline: args.offline,
-            allow_different_data: args.allow_different_data,
-            out: args.out.clone(),
             reuse: Reuse::of(args),
-            checkpoint_every: args.checkpoint_every,
-            format: args.format,
+            args: args.clone(),
             plan,
         })
     }
@@ -158,11 +138,11 @@ impl RunRequest {
     /// What a task of inputs of one shape is asked for.
     pub fn open_request(&self) -> OpenRequest {
         OpenRequest {
-            data: self.data.clone(),
-            offline: self.offline,
+            data: self.args.data.clone(),
+            offline: self.args.offline,
             input: self.plan.fixed_input().clone(),
             subset: self.plan.data.subset,
-            allow_different: self.allow_different_data,
+            allow_different: self.args.allow_different_data,
             cache: PathBuf::from(FEATURES),
             threads: self.backend.threads.unwrap_or(0),
             limits: limits(),
@@ -172,7 +152,7 @@ impl RunRequest {
     /// What a task of speech is asked for.
     pub fn speech_request(&self) -> SpeechRequest {
         SpeechRequest {
-            data: self.data.clone(),
+            data: self.args.data.clone(),
             input: *self.plan.speech_input(),
             subset: self.plan.data.subset,
             cache: PathBuf::from(FEATURES),

@@ -4,12 +4,12 @@ use crate::cli::BenchArgs;
 use crate::cli::error::{Failure, Result};
 use crate::compute::{self, Dtype};
 use crate::plan::QuantizerKind;
-use crate::plan::choice::choices;
 use crate::quantizers::{ModelConfig, QuantizerConfig};
 use bridle::config::{AudioRows, DecoderConfig, DecoderKind, Geometry, StackConfig};
 use bridle::mask::kept_tokens;
 use bridle::swin::WINDOW;
 use bridle_backends::Choice;
+use bridle_values::choices;
 
 choices! {
     /// Sizes of encoder, decoder and estimator.

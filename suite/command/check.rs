@@ -46,9 +46,9 @@ pub fn perform(args: &RunArgs) -> Result<()> {
         request.plan = request.plan.with_variant(&found.facts.variant);
     }
     let backend = backend_state(&request.backend);
-    let out = out_is_writable(&request.out);
+    let out = out_is_writable(&request.args.out);
     let report = Report::new(&request, &data, &backend, &out);
-    match request.format {
+    match request.args.format {
         Format::Terminal => terminal::print(&report.text())?,
         Format::Json => terminal::print(&format!("{:#}", report.json()))?,
     }

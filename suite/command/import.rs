@@ -4,9 +4,9 @@ use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
 use crate::cli::terminal;
 use crate::cli::{ImportArgs, Release};
-use crate::model;
 use crate::model_file::{self, ModelCard};
 use crate::plan::{Plan, PlanRequest};
+use crate::sizes;
 use bridle::encoder::Vit;
 use bridle::init::Init;
 use bridle::weights::{self, Weights};
@@ -84,7 +84,7 @@ impl Job for Template<'_> {
 
     fn run<B: TrainBackend>(self, device: B::Device, _facts: Facts) -> Weights {
         let init = Init::<B>::new(Seed::root(0), &device);
-        let encoder = Vit::new(&model::geometry(self.plan), &model::encoder(self.plan), &init);
+        let encoder = Vit::new(&sizes::geometry(self.plan), &sizes::encoder(self.plan), &init);
         let named = weights::collect(&encoder).into_iter();
         named
             .map(|(name, values)| (format!("encoder.{name}"), values))

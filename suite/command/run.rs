@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 /// Wrong use, missing data or devices, divergence, a stop by signal, or a disk that cannot be written.
 pub fn perform(args: &RunArgs) -> Result<Exit> {
     let request = RunRequest::new(args)?;
-    store::writable(&request.out)?;
+    store::writable(&request.args.out)?;
     let interrupt = Interrupt::listen().map_err(|error| Failure::fault("cannot listen for signals", error))?;
     let progress = TerminalProgress::default();
     let session = Session {
@@ -75,7 +75,7 @@ fn run_all<D: Examples>(
         data_for,
     };
     let records = bridle_backends::run(&request.backend, job)??;
-    table::print(&records, request.format.into())?;
+    table::print(&records, request.args.format.into())?;
     Ok(Exit::Done)
 }
 
@@ -159,7 +159,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
     fn perform<B: TrainBackend>(self, device: &B::Device) -> Result<RunRecord> {
         let (id, progress) = (self.run.id(), self.session.progress);
         progress.say(&self.headline());
-        let path = self.request.out.join(self.run.record_path());
+        let path = self.request.args.out.join(self.run.record_path());
         if self.resumes && path.exists() {
             progress.say("already complete; --fresh runs it again");
             return Ok(store::read(&path)?);
@@ -176,7 +176,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
         let found = outcomes.into_iter().flat_map(|outcome| outcome.predictions).collect();
         let outputs = self.data.outputs(&self.test, found);
         let outputs = outputs.map_err(|error| Failure::fault("cannot keep the predictions", error))?;
-        let path = store::write_outputs(&self.request.out, &record, &outputs)?;
+        let path = store::write_outputs(&self.request.args.out, &record, &outputs)?;
         progress.say(&format!("record: {}", path.display()));
         Ok(store::read(&path)?)
     }
@@ -226,7 +226,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
             seed: self.seed.clone(),
             id,
             folder: &self.folder,
-            checkpoint_every: Duration::from_secs(self.request.checkpoint_every),
+            checkpoint_every: Duration::from_secs(self.request.args.checkpoint_every),
             interrupt: self.session.interrupt,
             progress: self.session.progress,
         };
@@ -295,7 +295,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
             device,
             folder: &self.folder,
             resumes: self.resumes,
-            checkpoint_every: Duration::from_secs(self.request.checkpoint_every),
+            checkpoint_every: Duration::from_secs(self.request.args.checkpoint_every),
             interrupt: self.session.interrupt,
             progress: self.session.progress,
             features: FeatureCache::default(),

@@ -2,8 +2,8 @@
 //! hashes, its checks and its defaults; each line's type says the rest in a file of its own. The
 //! sections of protocols are in the list of protocols ([`crate::protocol`]).
 
-use super::choice::Recipe;
 use super::method::Method;
+use super::recipe::Recipe;
 use super::sections::{
     Augment, ColdStart, Data, Encoder, Esc50, Init, Joint, Mask, Position, Pretrain, Refine, Relabel, Section,
     SectionInfo, Test, check_some,

@@ -66,7 +66,7 @@ impl Needs {
 /// Operations per second of the newest record of the same backend and number type among the records of `--out`.
 fn recorded_speed(request: &RunRequest) -> Option<f64> {
     // a folder without records, or with a broken one, tells no speed, and that is no reason to stop
-    let records = bridle_results::store::find(std::slice::from_ref(&request.out)).ok()?;
+    let records = bridle_results::store::find(std::slice::from_ref(&request.args.out)).ok()?;
     let same = |record: &RunRecord| {
         record.backend.name == request.backend.name.as_str() && record.backend.dtype == request.dtype.word()
     };

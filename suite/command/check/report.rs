@@ -111,6 +111,7 @@ impl<'a> Report<'a> {
         let count = self.request.folds.len() * self.request.seeds.len();
         let folder = self
             .request
+            .args
             .out
             .join(&self.request.plan.task)
             .join(self.request.plan.label());

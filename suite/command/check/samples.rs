@@ -36,7 +36,10 @@ pub(super) fn look(request: &RunRequest, task: &dyn Task) -> Result<Found> {
             ("differences".to_owned(), json!(differences)),
         ]),
         samples: Some((dataset.samples.len(), dataset.split(request.folds[0]).0.len())),
-        verified: copy.verify(request.allow_different_data).map(drop).map_err(Into::into),
+        verified: copy
+            .verify(request.args.allow_different_data)
+            .map(drop)
+            .map_err(Into::into),
         facts: dataset.facts,
     })
 }

@@ -1,9 +1,9 @@
 //! The plan's values of training with transcripts by connectionist temporal classification, and of decoding.
 
-use crate::plan::choice::choices;
 use crate::plan::{Choices, FactOf, LmRequest, Phase, Plan, Section, Stage};
 use bridle::optimizer::AdamWConfig;
 use bridle_values::check::{Checked, at_least_one, require, share};
+use bridle_values::choices;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
