@@ -3,7 +3,7 @@
 //! Each phase starts from the weights of the last, with fresh optimizers and a schedule of its own.
 
 use super::labels::{EarlierLabels, Labels};
-use super::method::{MethodSetup, PhaseRun, PretrainingMethod};
+use super::method::{PhaseRun, PretrainingMethod};
 use super::schedule::Schedule;
 use super::steps::{BatchLoss, Learner, Spent, StepNumbers, Steps};
 use super::{Context, State, TrainError};
@@ -66,14 +66,11 @@ impl<'a, B: TrainBackend, D: TrainingData, M: PretrainingMethod<B, D>> Driver<'a
         saved: Option<(Weights, State)>,
         device: &B::Device,
     ) -> Result<Self, TrainError> {
-        let setup = MethodSetup {
-            context,
-            init: Init::<B>::new(context.seed.child("weights"), device),
-        };
+        let init = Init::<B>::new(context.seed.child("weights"), device);
         let steps = saved.as_ref().map(|(_, state)| state.total_steps);
         let phase = saved.as_ref().map_or(0, |(_, state)| state.phase);
         let mut driver = Self {
-            method: M::new(&setup, phase)?,
+            method: M::new(context, &init, phase)?,
             log: MetricsLog::open(&context.folder.join("metrics.jsonl"), steps)?,
             phases: context.plan.phases(),
             context,
@@ -252,7 +249,7 @@ impl<B: TrainBackend, D: TrainingData, M: PretrainingMethod<B, D>> Learner<B> fo
 
     fn batches(&mut self, input: D::Batch) -> Vec<(D::Batch, f64)> {
         let (driver, count) = (&mut *self.driver, input.samples().len());
-        driver.method.begin_step(self.phase, driver.state.step, count);
+        driver.method.begin_step(self.phase, driver.state.step);
         let batches = input.split(driver.context.pretrain().batch).into_iter();
         let share = |batch: D::Batch| {
             let share = batch.samples().len() as f64 / count as f64;

@@ -1,7 +1,7 @@
 //! What methods share that hide spans of frames and predict their labels: the model, the noise in place of
 //! hidden frames, labels of all frames.
 
-use super::{MethodSetup, PhaseRun};
+use super::PhaseRun;
 use crate::data::{Batch as _, TrainingData, valid_rows};
 use crate::plan::Mask;
 use crate::train::labels::Labels;
@@ -31,9 +31,13 @@ const BATCH: usize = 16;
 pub type MaskedStudent<B, D> = Trained<B, MaskedModel<B, <D as TrainingData>::Encoder<B>>>;
 
 /// First weights of an encoder with a head of so many logits.
-pub fn student<B: TrainBackend, D: TrainingData>(setup: &MethodSetup<'_, B, D>, logits: usize) -> MaskedStudent<B, D> {
-    let model = model(setup.context, logits, &setup.init.child("student"));
-    Trained::new(model, setup.adamw())
+pub fn student<B: TrainBackend, D: TrainingData>(
+    context: &Context<'_, D>,
+    logits: usize,
+    init: &Init<B>,
+) -> MaskedStudent<B, D> {
+    let model = model(context, logits, &init.child("student"));
+    Trained::new(model, context.pretrain().adamw)
 }
 
 /// The same without an optimizer.
@@ -130,7 +134,7 @@ pub fn frame_labels<B: Ops, D: TrainingData>(
     mut codes: impl FnMut(&Frames<B>, Tensor<B, 1, Int>) -> Tensor<B, 2, Int>,
 ) -> Result<Labels, TrainError> {
     let data = phase.context.data;
-    let labels = Labels::collect(&phase.label_request(), sizes, |batch| {
+    let labels = Labels::collect(phase.context, sizes, |batch| {
         let rows = index_rows(&valid_rows(&data.lengths(&batch)), device);
         codes(&data.frames(batch, device), rows)
     })?;
