@@ -197,7 +197,7 @@ pub fn find_runs(paths: &[PathBuf]) -> Result<Vec<GateRun>, StoreError> {
 fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, StoreError> {
     let mut files = Vec::new();
     for path in paths {
-        let kind = fs::metadata(path).map_err(|source| unreadable(&path, source))?;
+        let kind = fs::metadata(path).map_err(|source| unreadable(path, source))?;
         if kind.is_dir() {
             search(path, &mut files)?;
         } else {

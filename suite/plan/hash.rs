@@ -1,10 +1,11 @@
-//! Names for plans: equal hashes, equal numbers.
+//! Hashes of plans: equal hashes, equal numbers. Which value enters which hash is what its section says.
 
-use super::Plan;
-use super::flat::Flat;
+use super::flat::{Flat, difference};
 use super::sections::{Stage, section_of};
+use super::{Plan, PlanError};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 impl Plan {
     /// 12 hexadecimal digits over all that decides the numbers: every value but mere names.
@@ -40,6 +41,22 @@ pub(super) fn stage(key: &str) -> Option<Stage> {
         (_, Some((section, value))) => (!section.names.contains(&value)).then_some(section.stage),
         _ => Some(Stage::Pretraining),
     }
+}
+
+/// Checks that an earlier run, stored in `folder` with the flat map of its plan, had the same values as this plan.
+///
+/// # Errors
+/// Lists the values that differ. Names decide nothing and may differ.
+pub(crate) fn require_same(plan: &Flat, stored: &Flat, folder: &Path) -> Result<(), PlanError> {
+    let mut differences = difference(stored, plan);
+    differences.retain(|difference| stage(&difference.key).is_some());
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(PlanError::Changed {
+        folder: folder.to_owned(),
+        differences,
+    })
 }
 
 /// BLAKE3 over canonical JSON (sorted names, shortest numbers), kept apart by purpose.

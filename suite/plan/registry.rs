@@ -5,10 +5,11 @@ use super::choice::Recipe;
 use super::choice::choices;
 use super::method::{Method, Takes};
 use super::sections::{
-    Augment, Birq, ColdStart, Data, Decoding, Encoder, Esc50, Finetune, Init, Joint, Judging, Knn, Mask, Position,
-    Pretrain, Probe, Refine, Relabel, Section, SectionInfo, Taught, Test, check_some,
+    Augment, ColdStart, Data, Decoding, Encoder, Esc50, Finetune, Init, Joint, Judging, Knn, Mask, Position, Pretrain,
+    Probe, Refine, Relabel, Section, SectionInfo, Taught, Test, check_some,
 };
 use crate::quantizers::QuantizerConfig;
+use bridle_baselines::birq::BirqConfig;
 use bridle_values::check::Checked;
 use serde::{Deserialize, Serialize};
 
@@ -101,7 +102,7 @@ plan! {
         position: Position,
         mask: Mask,
         pretrain: Pretrain,
-        birq: Birq,
+        birq: BirqConfig,
         joint: Joint,
         cold_start: ColdStart,
         refine: Refine,

@@ -25,7 +25,6 @@ mod relabel;
 mod test;
 
 pub use augment::{Augment, Roll};
-pub use birq::Birq;
 pub use cold_start::{ColdStart, ColdStartPosition};
 pub use ctc::{CtcTraining, Symbols, Taught};
 pub use data::{Data, Input};
@@ -46,7 +45,7 @@ pub use test::Test;
 
 use super::method::{Method, Takes};
 use super::registry::{Protocol, SECTIONS};
-use super::resolve::{InitRequest, LmRequest};
+use super::request::{InitRequest, LmRequest};
 use super::task::TaskFacts;
 use super::{Plan, QuantizerKind};
 use bridle_values::check::Checked;
@@ -153,7 +152,9 @@ pub trait Section {
     ///
     /// # Errors
     /// Names the first value that is impossible, and what it must satisfy.
-    fn check(&self, plan: &Plan) -> Checked;
+    fn check(&self, _plan: &Plan) -> Checked {
+        Ok(())
+    }
 }
 
 /// What is asked of the sections that are values of one protocol.

@@ -150,7 +150,7 @@ impl<'a, B: TrainBackend, D: TrainingData, M: PretrainingMethod<B, D>> Driver<'a
             interrupt: context.interrupt,
             progress: context.progress,
         };
-        let seed = phase.seed.clone();
+        let seed = phase.seed;
         let inputs = move |step| context.data.draw(order.at(step), &seed, step);
         let mut learner = PhaseLearner {
             phase: &phase,

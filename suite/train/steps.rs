@@ -64,14 +64,14 @@ pub struct BatchLoss<B: TrainBackend> {
     /// What is differentiated, [1].
     pub loss: Tensor<B, 1>,
     /// The loss first, then its parts, by their names in the log.
-    pub values: Values<B>,
-    pub codes: Codes<B>,
+    pub values: NamedValues<B>,
+    pub codes: CountedCodes<B>,
 }
 
 /// Numbers on the device by their names in the log, each [1].
-type Values<B> = Vec<(&'static str, Tensor<<B as AutodiffBackend>::InnerBackend, 1>)>;
+type NamedValues<B> = Vec<(&'static str, Tensor<<B as AutodiffBackend>::InnerBackend, 1>)>;
 /// Codes [B, N, Q] whose use is to be counted, and how many a codebook has.
-type Codes<B> = Option<(Tensor<<B as AutodiffBackend>::InnerBackend, 3, Int>, usize)>;
+type CountedCodes<B> = Option<(Tensor<<B as AutodiffBackend>::InnerBackend, 3, Int>, usize)>;
 
 impl<B: TrainBackend> BatchLoss<B> {
     /// A loss without parts.
@@ -181,7 +181,7 @@ impl Steps<'_> {
     fn read_back<B: TrainBackend, L: Learner<B>>(
         &self,
         learner: &mut L,
-        pending: &mut Vec<(u64, f64, Values<B>, Codes<B>)>,
+        pending: &mut Vec<(u64, f64, NamedValues<B>, CountedCodes<B>)>,
     ) -> Result<(), TrainError> {
         for (step, rate, values, codes) in pending.drain(..) {
             let (names, tensors): (Vec<_>, Vec<_>) = values.into_iter().unzip();
@@ -212,10 +212,10 @@ fn take_step<B: TrainBackend, L: Learner<B>>(
     learner: &mut L,
     input: L::Input,
     rate: f64,
-) -> Result<(Values<B>, Codes<B>), TrainError> {
+) -> Result<(NamedValues<B>, CountedCodes<B>), TrainError> {
     let batches = learner.batches(input);
     let several = batches.len() > 1;
-    let (mut sums, mut values, mut codes) = (Vec::new(), Values::<B>::new(), None);
+    let (mut sums, mut values, mut codes) = (Vec::new(), NamedValues::<B>::new(), None);
     for (batch, share) in batches {
         let mut found = learner.loss(batch);
         if several {

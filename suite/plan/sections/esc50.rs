@@ -5,7 +5,6 @@ use crate::plan::Plan;
 use crate::plan::choice::choices;
 use bridle::position::crop_rows;
 use bridle_tasks::InputSpec;
-use bridle_values::check::Checked;
 use serde::{Deserialize, Serialize};
 
 /// What holds for ESC-50 alone.
@@ -29,10 +28,6 @@ impl Section for Esc50 {
 
     fn absent(choices: &Choices<'_>) -> Option<String> {
         choices.not_of_task("esc50")
-    }
-
-    fn check(&self, _plan: &Plan) -> Checked {
-        Ok(())
     }
 }
 

@@ -1,8 +1,7 @@
 //! Weights to start from in place of pretraining (`--init`).
 
 use super::{Choices, FactOf, Input, Section, Stage};
-use crate::plan::Plan;
-use crate::plan::resolve::InitRequest;
+use crate::plan::{InitRequest, Plan};
 use bridle_tasks::InputSpec;
 use bridle_values::check::{Checked, require};
 use serde::{Deserialize, Serialize};
@@ -38,10 +37,6 @@ impl Section for Init {
 
     fn fact(value: &str, _choices: &Choices<'_>) -> Option<FactOf> {
         matches!(value, "name" | "sha256" | "frames").then_some(FactOf::Weights)
-    }
-
-    fn check(&self, _plan: &Plan) -> Checked {
-        Ok(())
     }
 }
 

@@ -51,12 +51,7 @@ impl<B: TrainBackend, D: TrainingData> PretrainingMethod<B, D> for BirqMethod<B,
         Ok(Self {
             student: student(context, codebooks * codebook_size, init),
             labels: BirqLabels::new(standard, plan.model.dim(), codebook_size, code_dim, &labels),
-            config: BirqConfig {
-                layers: values.layers,
-                tau: values.tau,
-                enhanced: values.enhanced,
-                anchor: values.anchor,
-            },
+            config: *values,
             device: init.device.clone(),
         })
     }
