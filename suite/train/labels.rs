@@ -1,5 +1,5 @@
-//! The labels of all training samples: made once where inputs are the same at every step, and counted at
-//! the end of every phase.
+//! The labels of all training samples: made once per phase where inputs are the same at every step,
+//! and counted at the end of every phase.
 
 use super::Context;
 use crate::data::{Batch as _, TrainingData};
@@ -26,13 +26,13 @@ pub struct Labels {
 pub struct EarlierLabels {
     /// The phase that they trained.
     pub phase: String,
-    /// Codes of one sample after the other; as numbers that a checkpoint can hold.
+    /// Codes of one sample after the other, as a checkpoint stores numbers.
     pub codes: Values,
 }
 
 impl Labels {
-    /// Collects the codes of all frames of the training samples; `codes` gives those of a batch, [M, Q], of
-    /// Q codebooks of these sizes.
+    /// Collects the codes of all frames of the training samples; `codes` gives those of a batch,
+    /// [M, Q], of Q codebooks of these sizes.
     ///
     /// # Errors
     /// If a sample cannot be read any more.
@@ -84,8 +84,8 @@ impl Labels {
         }
     }
 
-    /// The codes of some frames of a batch of `samples`, each given by the sample's place in it and its own
-    /// in the sample: [M, Q].
+    /// The codes of some frames of a batch of `samples`, each given by the sample's place in it and
+    /// its own in the sample: [M, Q].
     pub fn of<B: Backend>(
         &self,
         samples: &[usize],
@@ -107,8 +107,8 @@ impl Labels {
         self.counts.statistics()
     }
 
-    /// What the labels of these samples tell of class, place, and what is known of single frames, and how
-    /// they differ from earlier ones.
+    /// Information that the labels of these samples have about class, place and annotations of
+    /// frames, and how they differ from earlier labels.
     pub fn summary<D: TrainingData>(
         &self,
         data: &D,

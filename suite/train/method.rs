@@ -24,9 +24,10 @@ use ::bridle::optimizer::Trainable;
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
 
-/// A method of pretraining on data of kind `D`. The driver in [`super::phases`] calls it, for each phase:
-/// `begin_phase`, `make_labels` if it `keeps_labels`, then for each step `begin_step`, `loss` of each batch,
-/// `finish_step`; at the end `make_labels` for their statistics, and `end_phase`.
+/// A method of pretraining on data of kind `D`. The driver in [`super::phases`] calls it, for each
+/// phase: `begin_phase`, `make_labels` if it `keeps_labels`, then for each step `begin_step`,
+/// `loss` of each batch, `finish_step`; at the end `make_labels` for their statistics, and
+/// `end_phase`.
 pub trait PretrainingMethod<B: TrainBackend, D: TrainingData>: Sized {
     /// First weights; for phase `phase`, if a checkpoint is to be loaded that was written in it.
     ///
@@ -59,7 +60,8 @@ pub trait PretrainingMethod<B: TrainBackend, D: TrainingData>: Sized {
     /// Draws what all batches of step `step` share.
     fn begin_step(&mut self, _phase: &PhaseRun<'_, D>, _step: u64) {}
 
-    /// The loss of one batch of step `step`, given the labels that were made before the phase, if any.
+    /// The loss of one batch of step `step`, given the labels that were made before the phase, if
+    /// any.
     fn loss(&mut self, phase: &PhaseRun<'_, D>, step: u64, batch: D::Batch, labels: Option<&Labels>) -> BatchLoss<B>;
 
     /// Does what is due after so many steps of the phase.
@@ -81,7 +83,8 @@ pub trait PretrainingMethod<B: TrainBackend, D: TrainingData>: Sized {
 pub struct ModelPart<'m, B: TrainBackend> {
     /// Before the names of its weights: `student.`.
     pub name: &'static str,
-    /// Before the names of its optimizer's moments: `student_optimizer.`. Empty where no gradient moves it.
+    /// Before the names of its optimizer's moments: `student_optimizer.`. Empty where no gradient
+    /// moves it.
     pub optimizer: &'static str,
     pub module: &'m mut dyn Trainable<B>,
     /// Whether a checkpoint may lack it, as older ones do, since the seed draws the same again.

@@ -1,4 +1,5 @@
-//! The driver of pretraining: for each phase labels, inputs, the loop over steps, the record, a checkpoint.
+//! The driver of pretraining: for each phase labels, inputs, the loop over steps, the record, a
+//! checkpoint.
 //!
 //! Each phase starts from the weights of the last, with fresh optimizers and a schedule of its own.
 
@@ -30,8 +31,8 @@ pub type Pretrained<E> = (E, Weights, State);
 /// Pretrains by method `M`, from the start or from a checkpoint.
 ///
 /// # Errors
-/// If training diverges, is interrupted, cannot read a sample, or cannot write; if the checkpoint does not
-/// fit.
+/// If training diverges, is interrupted, cannot read a sample, or cannot write; if the checkpoint
+/// does not fit.
 pub fn run<B: TrainBackend, D: TrainingData, M: PretrainingMethod<B, D>>(
     context: &Context<'_, D>,
     saved: Option<(Weights, State)>,

@@ -27,8 +27,9 @@ pub trait Learner<B: TrainBackend> {
     /// What a step needs of the data, made on other threads.
     type Input: Send;
 
-    /// Prepares a step: draws what is random in it, and cuts its input into batches, each with its share
-    /// of the samples. Their gradients are summed, and each batch's graph is gone before the next.
+    /// Prepares a step: draws what is random in it, and cuts its input into batches, each with its
+    /// share of the samples. Their gradients are summed, and each batch's graph is gone before the
+    /// next.
     fn batches(&mut self, input: Self::Input) -> Vec<(Self::Input, f64)> {
         vec![(input, 1.0)]
     }
@@ -109,7 +110,6 @@ pub struct Spent {
 /// The steps of one phase, and what surrounds them.
 #[derive(Debug)]
 pub struct Steps<'a> {
-    /// The phase's name.
     pub phase: &'a str,
     /// The first step to do, and one beyond the last of the phase.
     pub range: Range<u64>,
@@ -121,9 +121,7 @@ pub struct Steps<'a> {
     pub folder: &'a Path,
     /// Longest time between two checkpoints.
     pub checkpoint_every: Duration,
-    /// Asks for a stop.
     pub interrupt: &'a Interrupt,
-    /// Tells the user.
     pub progress: &'a TerminalProgress,
 }
 
@@ -177,7 +175,7 @@ impl Steps<'_> {
         Ok(clock.stop())
     }
 
-    /// Reads pending losses back, refuses those that are no numbers, and hands the others on.
+    /// Reads pending losses back, refuses those that are no numbers, and logs the others.
     fn read_back<B: TrainBackend, L: Learner<B>>(
         &self,
         learner: &mut L,

@@ -1,5 +1,5 @@
-//! BEST-RQ: masked prediction of random labels of the input. On request the labels follow the data, and a
-//! second book learns from the encoder (arXiv 2606.30671).
+//! BEST-RQ: masked prediction of random labels of the input. On request the labels follow the data,
+//! and a second book learns from the encoder (arXiv 2606.30671).
 
 use super::masked::{Hidden, MaskedStudent, frame_labels, random_labels, student};
 use super::{ModelPart, PhaseRun, PretrainingMethod, refine};
@@ -130,8 +130,8 @@ impl<B: TrainBackend, D: TrainingData> PretrainingMethod<B, D> for BestRqMethod<
 }
 
 impl<B: TrainBackend, D: TrainingData> BestRqMethod<B, D> {
-    /// The loss that moves the second book's codes, and nothing else, towards how alike the visible frames
-    /// are in the middle of the encoder.
+    /// The loss that moves the second book's codes, and nothing else, towards how alike the visible
+    /// frames are in the middle of the encoder.
     fn distillation(&self, second: &DistilledBook<B>, refine: &Refine, batch: &Hidden<B>) -> Tensor<B, 1> {
         let [samples, times, width] = batch.frames.x.dims();
         let mut visible = vec![0.0f32; samples * times];

@@ -212,7 +212,8 @@ impl<B: TrainBackend> BridlePatches<B> {
         tokenizer_batch(found, step, self.config.quantizer.codebook_size())
     }
 
-    /// Every step trains E and D; every n-th adds the weighted tokenizer loss to the same backward pass.
+    /// Every step trains E and D; every n-th adds the weighted tokenizer loss to the same backward
+    /// pass.
     fn joint_loss(&mut self, phase: &Phase<'_, '_>, step: u64, batch: FixedBatch) -> BatchLoss<B> {
         let rows = self.mask(phase, batch.samples.len()).upload(&self.device);
         let x = phase.context.data.inputs(batch, &self.device);
@@ -255,7 +256,7 @@ fn source(phase: &Phase<'_, '_>) -> Source {
     }
 }
 
-/// Codebooks as at the very beginning: a tokenizer phase starts them anew (the authors' loader drops them).
+/// New codebooks: a tokenizer phase starts from fresh ones (the authors' loader drops the old).
 pub(super) fn fresh_quantizer<B: TrainBackend, D>(
     phase: &PhaseRun<'_, D>,
     values: &QuantizerConfig,

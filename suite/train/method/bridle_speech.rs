@@ -1,6 +1,8 @@
-//! BRIDLE over frames of speech: encoder phases by masked prediction, tokenizer phases between them.
+//! BRIDLE over frames of speech: encoder phases by masked prediction, tokenizer phases between
+//! them.
 //!
-//! The paper has audio, image and video only; this is its method carried over, not a published form of it.
+//! The paper has audio, image and video only; this is its method carried over, not a published form
+//! of it.
 
 use super::bridle::{HasBridle, fresh_quantizer, mode, take_codebooks, tokenizer_batch};
 use super::masked::{MaskedStudent, frame_labels, kept_labels_loss, student};
@@ -80,7 +82,8 @@ impl<'d, B: TrainBackend> PretrainingMethod<B, Utterances<'d>> for BridleSpeech<
         phase.plan.kind != PhaseKind::Tokenizer
     }
 
-    /// Of the cold start before the tokenizer was ever trained. Codebooks may start on the first batch.
+    /// Of the cold start before the tokenizer was ever trained. Codebooks may start on the first
+    /// batch.
     fn make_labels(&mut self, phase: &Phase<'_, 'd>) -> Result<Labels, TrainError> {
         let mut tokenizer = self.teacher.tokenizer.valid();
         let mut picks = phase.picks();

@@ -1,5 +1,5 @@
-//! What methods share that hide spans of frames and predict their labels: the model, the noise in place of
-//! hidden frames, labels of all frames.
+//! What methods share that hide spans of frames and predict their labels: the model, the noise in
+//! place of hidden frames, labels of all frames.
 
 use super::PhaseRun;
 use crate::data::{Batch as _, TrainingData, valid_rows};
@@ -50,7 +50,8 @@ pub fn model<B: TrainBackend, D: TrainingData>(
     MaskedModel::new(encoder, context.plan.model.dim(), logits, init)
 }
 
-/// The values of the books that label frames. Panics if the plan has another quantizer, which it refuses.
+/// The values of the books that label frames. Panics if the plan has another quantizer, which it
+/// refuses.
 pub fn random_labels<D>(context: &Context<'_, D>) -> RandomConfig {
     let values = RandomConfig::try_from(context.quantizer());
     values.expect("a method that hides frames labels them by random codes")
@@ -73,7 +74,8 @@ pub struct Hidden<B: Backend> {
 }
 
 impl<B: Backend> Hidden<B> {
-    /// Hides spans of a batch's frames; `standard` says how the data varies, and so how strong noise is.
+    /// Hides spans of a batch's frames; `standard` says how the data varies, and so how strong
+    /// noise is.
     pub fn new<D: TrainingData>(
         phase: &PhaseRun<'_, D>,
         step: u64,
@@ -122,8 +124,8 @@ pub fn kept_labels_loss<B: TrainBackend, D: TrainingData>(
     BatchLoss::new(prediction_loss(model.logits(&hidden.masked, hidden.rows), codes))
 }
 
-/// The labels of all training frames, from books of these sizes; `codes` gives those of frames by their
-/// rows of [B * T], [M, Q].
+/// The labels of all training frames, from books of these sizes; `codes` gives those of frames by
+/// their rows of [B * T], [M, Q].
 ///
 /// # Errors
 /// If a sample cannot be read any more.
@@ -160,7 +162,8 @@ pub fn measure<B: Backend, D: TrainingData>(
     batches.map(measure).collect()
 }
 
-/// Which frames of sequences of these lengths are hidden: their rows of [B * T], T being the greatest length.
+/// Which frames of sequences of these lengths are hidden: their rows of [B * T], T being the
+/// greatest length.
 fn hidden_rows(mask: &Mask, lengths: &[usize], seed: &Seed) -> Vec<usize> {
     let times = lengths.iter().copied().max().unwrap_or(0);
     let (start, span) = (mask.start.unwrap_or(0.0), mask.span.unwrap_or(1));
@@ -173,8 +176,8 @@ fn hidden_rows(mask: &Mask, lengths: &[usize], seed: &Seed) -> Vec<usize> {
     lengths.iter().enumerate().flat_map(of).collect()
 }
 
-/// The frames with noise, of the mask's variance over that of the data, in place of those that `rows` of
-/// [B * T] name.
+/// The frames with noise, of the mask's variance over that of the data, in place of those that
+/// `rows` of [B * T] name.
 fn with_noise<B: Backend>(
     frames: &Frames<B>,
     mask: &Mask,

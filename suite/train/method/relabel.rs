@@ -1,5 +1,5 @@
-//! Relabelling, HuBERT's second iteration (arXiv 2106.07447): a round of random labels, then one of clusters
-//! of that encoder's features, from new weights.
+//! Relabelling, HuBERT's second iteration (arXiv 2106.07447): a round of random labels, then one of
+//! clusters of that encoder's features, from new weights.
 
 use super::best_rq::BestRqMethod;
 use super::masked::{frame_labels, kept_labels_loss, measure, model};
@@ -121,7 +121,8 @@ fn second_model<B: TrainBackend, D: TrainingData>(
     model(context, values(context).clusters, &init.child("second"))
 }
 
-/// Means [K, D] of the features of a layer of this encoder, by k-means from frames that the seed draws.
+/// Means [K, D] of the features of a layer of this encoder, by k-means from frames that the seed
+/// draws.
 fn clusters<B: Ops, D: TrainingData, E: LayeredEncoder<B>>(
     encoder: &E,
     values: &Relabel,
