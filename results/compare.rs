@@ -71,26 +71,26 @@ impl ScoredRun {
 
     /// The metrics of a protocol that can be recomputed from predictions, each checked against the
     /// record.
-    fn judged(&self, protocol: &str) -> Result<Vec<Metric>, CompareError> {
+    fn checked_metrics(&self, protocol: &str) -> Result<Vec<Metric>, CompareError> {
         let mut metrics = Vec::new();
         for score in self.record.scores.iter().filter(|score| score.protocol == protocol) {
-            let Some(metric) = self.decided(&score.metric) else {
+            let Some(metric) = self.recomputable(&score.metric) else {
                 continue;
             };
             let found = self.value(protocol, metric)?;
-            let judged = self.predictions.ids().len() as u64;
+            let evaluated = self.predictions.ids().len() as u64;
             let agrees = match (found, score.value) {
                 (Some(found), Some(recorded)) => (found - recorded).abs() <= RECORDED,
                 (found, recorded) => found == recorded,
             };
-            if !agrees || score.n != judged {
+            if !agrees || score.n != evaluated {
                 return Err(CompareError::Disagrees {
                     path: self.path.clone(),
                     score: format!("{protocol} {}", score.metric),
                     recorded: score.value,
                     samples: score.n,
                     found,
-                    judged,
+                    evaluated,
                 });
             }
             metrics.push(metric);
@@ -99,7 +99,7 @@ impl ScoredRun {
     }
 
     /// The metric of this name, if it follows from predictions of this form.
-    fn decided(&self, name: &str) -> Option<Metric> {
+    fn recomputable(&self, name: &str) -> Option<Metric> {
         let is_text = matches!(self.predictions, Outputs::Transcripts(_));
         Metric::named(name).filter(|metric| metric.unit().is_some() == is_text)
     }
@@ -108,28 +108,28 @@ impl ScoredRun {
     fn value(&self, protocol: &str, metric: Metric) -> Result<Option<f64>, CompareError> {
         let found = match (&self.predictions, metric.unit()) {
             (Outputs::Scores(predictions), _) => {
-                let scores = predictions.protocol(protocol).ok_or_else(|| self.without(protocol))?;
+                let scores = predictions.protocol(protocol).ok_or_else(|| self.no_scores(protocol))?;
                 metric.of(scores, &predictions.targets, predictions.classes)
             }
             (Outputs::Transcripts(transcripts), Some(unit)) => {
-                let texts = transcripts.protocol(protocol).ok_or_else(|| self.without(protocol))?;
+                let texts = transcripts.protocol(protocol).ok_or_else(|| self.no_scores(protocol))?;
                 let pairs = transcripts.references.iter().zip(texts);
                 let rate = ErrorRate::of(unit, pairs.map(|(wanted, found)| (&wanted[..], &found[..])));
                 rate.map(|rate| Some(rate.value()))
             }
             (Outputs::Transcripts(_), None) => Ok(None),
         };
-        found.map_err(|source| self.unjudged(source))
+        found.map_err(|source| self.metric_error(source))
     }
 
-    fn without(&self, protocol: &str) -> CompareError {
+    fn no_scores(&self, protocol: &str) -> CompareError {
         CompareError::NoScores {
             path: self.path.clone(),
             protocol: protocol.into(),
         }
     }
 
-    fn unjudged(&self, source: MetricError) -> CompareError {
+    fn metric_error(&self, source: MetricError) -> CompareError {
         CompareError::Metric {
             path: self.path.clone(),
             source,
@@ -225,11 +225,10 @@ pub fn compare(a: &[ScoredRun], b: &[ScoredRun], resamples: usize, seed: &Seed) 
             comparisons.push(comparison(task, [a, b], &pairs, resamples, seed)?);
         }
     }
-    match (comparisons.is_empty(), apart) {
-        (false, _) => Ok(Compared { comparisons, left_out }),
-        (true, Some(error)) => Err(error),
-        (true, None) => Err(groups::nothing_in_common(&groups)),
+    if comparisons.is_empty() {
+        return Err(apart.unwrap_or_else(|| groups::nothing_in_common(&groups)));
     }
+    Ok(Compared { comparisons, left_out })
 }
 
 /// Descriptions of the groups of a task and protocol that are in no pair.
@@ -268,12 +267,12 @@ fn comparison(
     notes.extend(intervals.map(method).collect::<BTreeSet<_>>());
     if differences.iter().any(|found| found.over_seeds.is_some()) {
         notes.push(
-            "over seeds: 95 % interval of the mean difference over seeds (t), which takes in how training varies"
+            "over seeds: 95 % interval of the mean difference over seeds (t), which includes the variation of training"
                 .into(),
         );
     }
     if differences.iter().any(|found| found.seeds == 1) {
-        notes.push("one seed tells two trained models apart, not two methods".into());
+        notes.push("one seed compares two trained models, not two methods".into());
     }
     notes.extend(pairs.left_out());
     notes.extend(undecided);
@@ -301,10 +300,10 @@ fn metrics(pairs: &Pairs) -> Result<(Vec<Metric>, Option<String>), CompareError>
     let mut of_all: Option<BTreeSet<Metric>> = None;
     let mut undecided = BTreeSet::new();
     for run in pairs.runs() {
-        let judged: BTreeSet<Metric> = run.judged(&pairs.protocol)?.into_iter().collect();
+        let evaluated: BTreeSet<Metric> = run.checked_metrics(&pairs.protocol)?.into_iter().collect();
         of_all = Some(match of_all {
-            Some(metrics) => &metrics & &judged,
-            None => judged,
+            Some(metrics) => &metrics & &evaluated,
+            None => evaluated,
         });
         let scores = run
             .record
@@ -314,11 +313,14 @@ fn metrics(pairs: &Pairs) -> Result<(Vec<Metric>, Option<String>), CompareError>
         undecided.extend(
             scores
                 .map(|score| &score.metric[..])
-                .filter(|name| run.decided(name).is_none()),
+                .filter(|name| run.recomputable(name).is_none()),
         );
     }
     let undecided: Vec<&str> = undecided.into_iter().collect();
-    let note = format!("left out: {}, which predictions do not decide", undecided.join(", "));
+    let note = format!(
+        "left out: {}, which cannot be computed from predictions",
+        undecided.join(", ")
+    );
     Ok((
         of_all.unwrap_or_default().into_iter().collect(),
         (!undecided.is_empty()).then_some(note),

@@ -12,10 +12,10 @@ pub(crate) use ranking::ClassOrder;
 pub use ranking::{ClassRanking, Ranking, d_prime};
 pub use wer::{Edits, ErrorRate, Unit};
 
-/// Scores or targets that cannot be judged.
+/// Scores or targets without a metric.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MetricError {
-    #[error("there are no samples to judge")]
+    #[error("there are no samples to evaluate")]
     Empty,
     #[error("{scores} scores are not {samples} samples of {classes} classes")]
     Shape {
@@ -37,7 +37,7 @@ pub enum MetricError {
     NoTranscript,
     #[error("{found} transcripts are not those of {expected} utterances")]
     Utterances { expected: usize, found: usize },
-    #[error("{} judges transcripts, not scores of classes", .0.name())]
+    #[error("{} measures transcripts, not scores of classes", .0.name())]
     NotOfScores(Metric),
 }
 
@@ -148,9 +148,7 @@ pub(crate) fn single_labels(targets: &[Vec<u32>]) -> Result<Vec<usize>, MetricEr
 /// A share of samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Accuracy {
-    /// Samples judged right.
     pub correct: usize,
-    /// Samples judged.
     pub n: usize,
 }
 

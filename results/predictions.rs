@@ -30,7 +30,7 @@ pub struct ProtocolScores {
 /// What is wrong with predictions.
 #[derive(Debug, thiserror::Error)]
 pub enum PredictionsError {
-    #[error("{what}: {found} values where {expected} belong")]
+    #[error("{what}: {found} values instead of {expected}")]
     Shape {
         what: String,
         found: usize,
@@ -53,7 +53,7 @@ pub enum PredictionsError {
         "not transcripts: the columns should be id, reference, then <protocol>.text, but column {column} is `{found}`"
     )]
     TextHeader { column: usize, found: String },
-    #[error("line {line}: `{found}` is no {expected}")]
+    #[error("line {line}: `{found}` is not a {expected}")]
     Field {
         line: u64,
         found: String,
@@ -91,13 +91,10 @@ impl Predictions {
 
     fn check(&self) -> Result<(), PredictionsError> {
         let n = self.ids.len();
-        let fits = |what: &str, found: usize, expected: usize| match found == expected {
-            true => Ok(()),
-            false => Err(PredictionsError::Shape {
-                what: what.into(),
-                found,
-                expected,
-            }),
+        let fits = |what: &str, found: usize, expected: usize| {
+            let what = what.to_string();
+            let error = PredictionsError::Shape { what, found, expected };
+            if found == expected { Ok(()) } else { Err(error) }
         };
         fits("targets", self.targets.len(), n)?;
         for (id, targets) in self.ids.iter().zip(&self.targets) {

@@ -179,7 +179,7 @@ fn table(task: &str, rows: &[&(Citation, PublishedNumber)]) -> Table {
     };
     let rows = rows.iter().copied().map(cells).collect();
     let mut notes = vec![
-        "not measured here: other models, other data, other probes; numbers of different reports or sources do not rank"
+        "not measured here: other models, other data, other probes; numbers of different reports or sources cannot be ranked"
             .to_string(),
         "external supervision: labels beyond the task, or a teacher trained with labels, entered before or during \
          fine-tuning"

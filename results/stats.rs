@@ -58,7 +58,7 @@ pub fn wilson(successes: u64, n: u64, level: f64) -> Option<Interval> {
     let scale = 1.0 + z * z / count;
     let centre = (share + z * z / (2.0 * count)) / scale;
     let half = z / scale * (share * (1.0 - share) / count + z * z / (4.0 * count * count)).sqrt();
-    // at the ends the formula gives 0 or 1 exactly but for rounding
+    // at the ends the formula gives exactly 0 or 1, apart from rounding
     let low = if successes == 0 { 0.0 } else { (centre - half).max(0.0) };
     let high = if successes == n { 1.0 } else { (centre + half).min(1.0) };
     Some(Interval {
@@ -109,7 +109,7 @@ pub fn t_interval(values: &[f64], level: f64) -> Option<Interval> {
 /// `resamples` is 0.
 fn resample(resamples: usize, seed: &Seed, statistic: impl Fn(&mut Stream) -> Option<f64>) -> Option<Vec<f64>> {
     assert!(resamples > 0, "no resamples");
-    // each resample has a stream of its own, so that its draws do not depend on how many there are
+    // each resample has its own stream, so its draws do not depend on the number of resamples
     let values = (0..resamples).map(|resample| statistic(&mut seed.indexed(resample as u64).stream()));
     let mut values = values.collect::<Option<Vec<f64>>>()?;
     values.sort_by(f64::total_cmp);

@@ -2,7 +2,6 @@
 
 use crate::predictions::{Outputs, Predictions, PredictionsError, Transcripts};
 use crate::record::{RecordError, RunRecord};
-use crate::regress::GateRun;
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -158,7 +157,7 @@ fn unreadable(path: &Path, source: io::Error) -> StoreError {
 
 fn read_as<T>(path: &Path, parse: impl Fn(&str) -> Result<T, RecordError>) -> Result<T, StoreError> {
     let bytes = fs::read(path).map_err(|source| unreadable(path, source))?;
-    // text in another encoding is no JSON; the replacement characters make the reader say so
+    // text in another encoding is not JSON; replacement characters make the reader report it
     parse(&String::from_utf8_lossy(&bytes)).map_err(|source| StoreError::Record {
         path: path.to_path_buf(),
         source,
@@ -180,18 +179,16 @@ pub fn read_predictions(record_path: &Path, record: &RunRecord) -> Result<Option
 /// Reads every record among these files and folders once, in order of path; folders are searched
 /// recursively for `*.json`. Fails if a file is no record, or if there is none at all.
 pub fn find(paths: &[PathBuf]) -> Result<Vec<(PathBuf, RunRecord)>, StoreError> {
-    files(paths)?
-        .into_iter()
-        .map(|file| read(&file).map(|record| (file, record)))
-        .collect()
+    find_as(paths, RunRecord::from_json)
 }
 
-/// Reads every run among these files and folders for the gate; see [`find`] for what is searched.
-pub fn find_runs(paths: &[PathBuf]) -> Result<Vec<GateRun>, StoreError> {
-    files(paths)?
-        .iter()
-        .map(|file| read_as(file, GateRun::from_json))
-        .collect()
+/// Like [`find`], with another reader of records.
+pub(crate) fn find_as<T>(
+    paths: &[PathBuf],
+    parse: impl Fn(&str) -> Result<T, RecordError>,
+) -> Result<Vec<(PathBuf, T)>, StoreError> {
+    let read = |file: PathBuf| read_as(&file, &parse).map(|record| (file, record));
+    files(paths)?.into_iter().map(read).collect()
 }
 
 fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, StoreError> {

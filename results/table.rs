@@ -7,6 +7,7 @@
 //! sets of records. A dash stands for a missing value.
 
 use crate::record::RunRecord;
+use crate::stats;
 use serde_json::{Value, json};
 
 mod ablation;
@@ -134,6 +135,17 @@ impl Cell {
     pub fn missing() -> Self {
         Self::new("", Value::Null)
     }
+}
+
+/// The mean of these values, then these signs, then the sample standard deviation of several.
+fn mean_cell(values: &[f64], decimals: usize, scale: f64, signs: &str) -> Cell {
+    let Some(mean) = stats::mean(values) else {
+        return Cell::missing();
+    };
+    // equal counts are shown without a spread of 0
+    let spread = stats::sample_sd(values).filter(|sd| decimals > 0 || *sd > 0.0);
+    let spread = spread.map_or_else(String::new, |sd| format!(" ± {:.decimals$}", sd * scale));
+    Cell::new(format!("{:.decimals$}{signs}{spread}", mean * scale), mean)
 }
 
 impl Table {

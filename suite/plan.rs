@@ -1,9 +1,10 @@
-//! The plan: every value that decides a run's numbers, resolved before work starts, printed, hashed and recorded.
+//! The plan: every value that decides a run's numbers, resolved before work starts, printed, hashed
+//! and recorded.
 //!
-//! A plan is built from a preset, the recipe, the task's facts and `--set` (`resolve.rs`), checked by its [`sections`] and
-//! never changed afterwards. Outside the program it is a flat map of dotted names ([`flat`]): the names printed by
-//! `check` are the names that `--set` takes and that a record holds. Seeds, folds, paths, backend and threads are not
-//! part of it.
+//! A plan is built from a preset, the recipe, the task's facts and `--set` (`resolve.rs`), checked
+//! by its [`sections`] and never changed afterwards. Outside the program it is a flat map of dotted
+//! names ([`flat`]): the names printed by `check` are the names that `--set` takes and that a
+//! record holds. Seeds, folds, paths, backend and threads are not part of it.
 
 pub mod choice;
 mod error;

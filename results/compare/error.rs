@@ -18,7 +18,7 @@ pub enum CompareError {
     #[error("the predictions of {}", path.display())]
     Metric { path: PathBuf, source: MetricError },
     #[error(
-        "{}: {score} is recorded as {} of {samples} samples, the predictions give {} of {judged}",
+        "{}: {score} is recorded as {} of {samples} samples, the predictions give {} of {evaluated}",
         path.display(), shown(recorded), shown(found)
     )]
     Disagrees {
@@ -27,7 +27,7 @@ pub enum CompareError {
         recorded: Option<f64>,
         samples: u64,
         found: Option<f64>,
-        judged: u64,
+        evaluated: u64,
     },
     #[error("no record has a value `{key}`")]
     UnknownKey { key: String, known: Vec<String> },
@@ -56,7 +56,7 @@ pub enum CompareError {
         b: Vec<String>,
     },
     #[error(
-        "{} and {} have other samples: {}",
+        "{} and {} have different samples: {}",
         path.display(), other.display(), only(missing, added)
     )]
     Samples {

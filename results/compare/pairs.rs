@@ -100,9 +100,9 @@ impl<'a> Pairs<'a> {
             Some(unit) => Paired::of_transcripts(unit, &texts),
             None => Paired::new(metric, &scores),
         };
-        // every run was judged before, so that the first one stands for all
+        // each run was evaluated before, so the first stands for all
         let first = self.folds[0].seeds[0].runs[0];
-        paired.map_err(|source| first.unjudged(source))
+        paired.map_err(|source| first.metric_error(source))
     }
 
     pub(super) fn runs(&self) -> impl Iterator<Item = &'a ScoredRun> {
@@ -224,12 +224,12 @@ fn aligned(protocol: &str, order: &ScoredRun, run: &ScoredRun) -> Result<Aligned
     for (place, (id, row)) in in_order.enumerate() {
         let agree = match (&order.predictions, &run.predictions, &mut aligned) {
             (Outputs::Scores(wanted), Outputs::Scores(given), Aligned::Scores(aligned)) => {
-                let scores = given.protocol(protocol).ok_or_else(|| run.without(protocol))?;
+                let scores = given.protocol(protocol).ok_or_else(|| run.no_scores(protocol))?;
                 aligned.extend_from_slice(&scores[row * given.classes..][..given.classes]);
                 wanted.targets[place] == given.targets[row]
             }
             (Outputs::Transcripts(wanted), Outputs::Transcripts(given), Aligned::Texts(aligned)) => {
-                let texts = given.protocol(protocol).ok_or_else(|| run.without(protocol))?;
+                let texts = given.protocol(protocol).ok_or_else(|| run.no_scores(protocol))?;
                 aligned.push(texts[row].clone());
                 wanted.references[place] == given.references[row]
             }
@@ -263,5 +263,5 @@ pub(super) fn data_note(groups: [&RunGroup; 2]) -> Option<String> {
         let variants: BTreeSet<&str> = group.runs.iter().map(|run| &run.record.data.variant[..]).collect();
         variants.into_iter().collect::<Vec<_>>().join(", ")
     });
-    (of_a != of_b).then(|| format!("other variants of the data: A {of_a}, B {of_b}"))
+    (of_a != of_b).then(|| format!("different variants of the data: A {of_a}, B {of_b}"))
 }

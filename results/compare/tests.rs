@@ -237,7 +237,7 @@ fn several_labels_are_compared_too() {
         comparison
             .notes
             .iter()
-            .any(|note| note == "left out: wer, which predictions do not decide")
+            .any(|note| note == "left out: wer, which cannot be computed from predictions")
     );
 }
 

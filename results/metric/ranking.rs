@@ -52,7 +52,7 @@ impl Ranking {
         let weights = vec![1.0; targets.len()];
         let orders = ClassOrder::all(&[scores], targets, classes)?;
         Ok(Self {
-            classes: orders.iter().map(|order| order.judge(&weights)).collect(),
+            classes: orders.iter().map(|order| order.evaluate(&weights)).collect(),
         })
     }
 
@@ -169,12 +169,12 @@ impl ClassOrder {
     }
 
     /// The metrics with each entry `e` counted `weights[e]` times.
-    pub(crate) fn judge(&self, weights: &[f64]) -> ClassRanking {
+    pub(crate) fn evaluate(&self, weights: &[f64]) -> ClassRanking {
         // positives and negatives with a higher score, and with this one
         let (mut above, mut tied) = ((0.0, 0.0), (0.0, 0.0));
         let (mut precisions, mut area) = (0.0, 0.0);
         for place in &self.0 {
-            // without branches, which would be guessed wrong at every other place
+            // no branch: it would be mispredicted at every other entry
             let weight = weights[place.entry as usize];
             let positive = weight * f64::from(u8::from(place.positive));
             tied = (tied.0 + positive, tied.1 + (weight - positive));

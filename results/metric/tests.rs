@@ -109,7 +109,7 @@ proptest! {
             rows.iter().flat_map(|&(score, positive, copies)| vec![(score, positive); copies]).collect();
         prop_assume!(!copied.is_empty());
         let weights: Vec<f64> = rows.iter().map(|row| row.2 as f64).collect();
-        let (weighted, plain) = (one_class(&distinct).judge(&weights), one_class(&copied).judge(&vec![1.0; copied.len()]));
+        let (weighted, plain) = (one_class(&distinct).evaluate(&weights), one_class(&copied).evaluate(&vec![1.0; copied.len()]));
         prop_assert!(close(weighted.average_precision, plain.average_precision, 1e-12));
         prop_assert!(close(weighted.auc, plain.auc, 1e-12));
     }
@@ -125,7 +125,7 @@ proptest! {
         let orders = ClassOrder::all(&[a, b], &targets, 2).unwrap();
         for (system, scores) in [a, b].into_iter().enumerate() {
             let weights: Vec<f64> = (0..30).map(|entry| f64::from(u8::from(entry / 15 == system))).collect();
-            let classes: Vec<ClassRanking> = orders.iter().map(|order| order.judge(&weights)).collect();
+            let classes: Vec<ClassRanking> = orders.iter().map(|order| order.evaluate(&weights)).collect();
             prop_assert_eq!(Ranking { classes }, Ranking::of(scores, &targets, 2).unwrap());
         }
     }

@@ -87,7 +87,7 @@ impl Edits {
             if here == cost[(i - 1) * width + j] + 1 {
                 (edits.deletions, i) = (edits.deletions + 1, i - 1);
             } else if cost[i * width + j - 1] + 1 == cost[(i - 1) * width + j - 1] {
-                // the unit before fits better, so that this one was added
+                // the unit before fits better, so this one is an insertion
                 (edits.insertions, j) = (edits.insertions + 1, j - 1);
             } else {
                 edits.substitutions += u64::from(reference[i - 1] != hypothesis[j - 1]);

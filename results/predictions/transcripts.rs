@@ -116,9 +116,10 @@ impl Outputs {
     /// Reads predictions of either form from CSV.
     pub fn from_csv(text: &[u8]) -> Result<Self, PredictionsError> {
         let is_text = csv::Reader::from_reader(text).headers()?.get(1) == Some("reference");
-        match is_text {
-            true => Transcripts::from_csv(text).map(Self::Transcripts),
-            false => Predictions::from_csv(text).map(Self::Scores),
+        if is_text {
+            Transcripts::from_csv(text).map(Self::Transcripts)
+        } else {
+            Predictions::from_csv(text).map(Self::Scores)
         }
     }
 
@@ -197,6 +198,6 @@ mod tests {
             hypotheses: vec![],
         };
         let error = Transcripts::new(vec!["a".into()], vec!["ONE".into()], vec![short]).unwrap_err();
-        assert_eq!(error.to_string(), "finetune texts: 0 values where 1 belong");
+        assert_eq!(error.to_string(), "finetune texts: 0 values instead of 1");
     }
 }

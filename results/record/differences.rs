@@ -26,7 +26,7 @@ impl RunRecord {
     pub fn comparable(&self) -> Result<Value, RecordError> {
         let mut value = serde_json::to_value(self).map_err(RecordError::Unwritable)?;
         if let Some(fields) = value.as_object_mut() {
-            // the plan is compared whole, whatever its values are called
+            // all of the plan is compared, whatever its values are called
             for (_, field) in fields.iter_mut().filter(|(name, _)| *name != "plan") {
                 strip(field);
             }

@@ -13,36 +13,29 @@ pub(crate) enum Mark {
 }
 
 impl Mark {
-    pub(crate) fn sign(self) -> char {
+    /// Its sign behind a number, its name in JSON, its meaning under a table.
+    fn parts(self) -> (char, &'static str, &'static str) {
         match self {
-            Self::Dirty => '†',
-            Self::Subset => '‡',
-            Self::Different => '§',
-            Self::LostSamples => '¶',
-            Self::Missing => '#',
+            Self::Dirty => ('†', "dirty", "built from changed or unknown sources"),
+            Self::Subset => ('‡', "subset", "trained and tested on a part of the data set"),
+            Self::Different => ('§', "different-data", "data that is none of the task's known variants"),
+            Self::LostSamples => ('¶', "lost-samples", "some samples could not be read and were left out"),
+            Self::Missing => (
+                '#',
+                "missing-samples",
+                "this copy does not have all samples that the data's lists name",
+            ),
         }
     }
 
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Dirty => "dirty",
-            Self::Subset => "subset",
-            Self::Different => "different-data",
-            Self::LostSamples => "lost-samples",
-            Self::Missing => "missing-samples",
-        }
+        self.parts().1
     }
 
     /// The note under a table in which the mark appears.
     pub(crate) fn note(self) -> String {
-        let meaning = match self {
-            Self::Dirty => "built from changed or unknown sources",
-            Self::Subset => "trained and tested on a part of the data set",
-            Self::Different => "data that is none of the task's known variants",
-            Self::LostSamples => "some samples could not be read and were left out",
-            Self::Missing => "this copy lacks samples that the data's lists name",
-        };
-        format!("{} {meaning}", self.sign())
+        let (sign, _, meaning) = self.parts();
+        format!("{sign} {meaning}")
     }
 
     /// Whether the number was measured on other samples than its neighbours, and so cannot be the
@@ -98,5 +91,5 @@ pub(crate) fn missing(records: &[&RunRecord]) -> BTreeSet<String> {
 
 /// The signs of these marks, to be set behind a number.
 pub(crate) fn signs(marks: &[Mark]) -> String {
-    marks.iter().map(|mark| mark.sign()).collect()
+    marks.iter().map(|mark| mark.parts().0).collect()
 }

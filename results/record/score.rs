@@ -39,10 +39,12 @@ impl Scoring<'_> {
     /// classes, AUC and d'.
     pub fn metrics(&self) -> &'static [Metric] {
         let is_single_label = self.targets.iter().all(|targets| targets.len() == 1);
-        match (is_single_label, self.classes.len() > 5) {
-            (true, true) => &[Metric::Top1, Metric::Top5],
-            (true, false) => &[Metric::Top1],
-            (false, _) => &[Metric::Map, Metric::MapAllClasses, Metric::Auc, Metric::DPrime],
+        if !is_single_label {
+            &[Metric::Map, Metric::MapAllClasses, Metric::Auc, Metric::DPrime]
+        } else if self.classes.len() > 5 {
+            &[Metric::Top1, Metric::Top5]
+        } else {
+            &[Metric::Top1]
         }
     }
 

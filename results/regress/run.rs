@@ -2,9 +2,11 @@
 
 use crate::metric::Metric;
 use crate::record::{self, RecordError};
+use crate::store::{self, StoreError};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::fmt;
+use std::path::PathBuf;
 
 /// Identifies a run. Records with equal keys are compared.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,7 +91,7 @@ impl fmt::Display for Quantity {
     }
 }
 
-/// A run and the numbers to be judged, in the record's order.
+/// A run and the numbers that the gate checks, in the record's order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GateRun {
     pub key: RunKey,
@@ -102,6 +104,15 @@ pub struct GateRun {
 }
 
 impl GateRun {
+    /// Reads every run among these files and folders; see [`store::find`] for what is searched.
+    ///
+    /// # Errors
+    /// If a file is no record, or there is none at all.
+    pub fn find(paths: &[PathBuf]) -> Result<Vec<Self>, StoreError> {
+        let runs = store::find_as(paths, Self::from_json)?;
+        Ok(runs.into_iter().map(|(_, run)| run).collect())
+    }
+
     /// Reads a run from a record, more leniently than a whole record, so that an edited record is
     /// checked by its values: unused fields may be missing, and a number may be null or, as Python
     /// writes it, NaN.

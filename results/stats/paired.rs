@@ -238,7 +238,7 @@ impl FoldSamples {
             let class = if is_single_label { targets.first() } else { None };
             strata.entry(class).or_default().push(sample);
         }
-        let judges = seeds
+        let metrics = seeds
             .iter()
             .map(|systems| WeightedMetric::new(metric, systems, targets, classes))
             .collect::<Result<_, _>>()?;
@@ -246,18 +246,21 @@ impl FoldSamples {
             samples: targets.len(),
             is_single_label,
             strata: strata.into_values().collect(),
-            seeds: judges,
+            seeds: metrics,
         })
     }
 
     /// The metric of one system in each seed, where samples have these weights.
     fn values_of(&self, system: usize, weights: &[f64]) -> Vec<Option<f64>> {
-        self.seeds.iter().map(|judge| judge.value_of(system, weights)).collect()
+        self.seeds
+            .iter()
+            .map(|metric| metric.value_of(system, weights))
+            .collect()
     }
 
     /// The metric in each seed over the entries of all systems together, with these weights.
     fn values(&self, weights: &[f64]) -> Vec<Option<f64>> {
-        self.seeds.iter().map(|judge| judge.value(weights)).collect()
+        self.seeds.iter().map(|metric| metric.value(weights)).collect()
     }
 
     /// How often each sample is drawn. A stratum of m > 1 samples is drawn m - 1 times and keeps
@@ -337,7 +340,7 @@ fn share(hits: &[bool], weights: &[f64]) -> f64 {
 
 fn ranking(orders: &[ClassOrder], weights: &[f64]) -> Ranking {
     Ranking {
-        classes: orders.iter().map(|order| order.judge(weights)).collect(),
+        classes: orders.iter().map(|order| order.evaluate(weights)).collect(),
     }
 }
 

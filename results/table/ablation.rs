@@ -3,13 +3,12 @@
 
 use super::runs;
 use super::scores::{self, ScoreColumn, Summary};
-use super::{Cell, Heading, Table};
+use super::{Cell, Heading, Table, mean_cell};
 use crate::record::{RunRecord, display_value, mark};
-use crate::stats;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-mod together;
+mod reference;
 
 /// Names in the plan that decide no number, and the protocols, which add scores and change none.
 const NAMES: [&str; 3] = ["preset", "recipe", "protocols"];
@@ -44,9 +43,9 @@ pub fn ablation_tables(records: &[RunRecord]) -> Vec<Table> {
     }
     let mut tables = Vec::new();
     for ((task, method), runs) in &alike {
-        for together in together::families(runs) {
-            let of = format!("{task}, {}", together.method);
-            tables.push(table("change", &of, &together.note(), &[together.family]));
+        for around in reference::families(runs) {
+            let of = format!("{task}, {}", around.method);
+            tables.push(table("change", &of, &around.note(), &[around.family]));
         }
         let keys: BTreeSet<&str> = runs
             .iter()
@@ -60,7 +59,7 @@ pub fn ablation_tables(records: &[RunRecord]) -> Vec<Table> {
                     KIND => "the quantizer and its own values",
                     key => key,
                 };
-                let note = format!("plans that differ in {what} alone");
+                let note = format!("plans that differ only in {what}");
                 tables.push(table(key, &format!("{task}, {method}"), &note, &families));
             }
         }
@@ -254,14 +253,8 @@ fn perplexity_cell(runs: &[&RunRecord]) -> Cell {
         .filter(|run| run.pretrain_hash.as_ref().is_none_or(|hash| seen.insert(hash)))
         .filter_map(|run| first_perplexity(run))
         .collect();
-    let Some(mean) = stats::mean(&values) else {
-        return Cell::missing();
-    };
-    let spread = stats::sample_sd(&values)
-        .map(|sd| format!(" ± {sd:.1}"))
-        .unwrap_or_default();
     let signs = mark::signs(&mark::marks_of(runs.iter().copied()));
-    Cell::new(format!("{mean:.1}{signs}{spread}"), mean)
+    mean_cell(&values, 1, 1.0, &signs)
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ fn backend_cells(runs: &[&RunRecord], base: Option<&[&RunRecord]>, protocol: &st
             Some(value(run)? - value(twin)?)
         })
         .collect();
-    // a phase that was taken over from an earlier run has the seconds of that run
+    // a reused phase has the seconds of the run that trained it
     let trained = runs.iter().filter(|run| !run.phases.is_empty());
     let seconds: Vec<f64> = trained
         .map(|run| run.phases.iter().map(|phase| phase.seconds).sum())

@@ -1,10 +1,9 @@
 //! The codebook table: how each level's codes are used after each phase.
 
 use super::runs::{self, Group, RowLabels};
-use super::{Cell, Heading, Table};
+use super::{Cell, Heading, Table, mean_cell};
 use crate::codes::CodebookStatistics;
 use crate::record::{RunRecord, mark};
-use crate::stats;
 use std::collections::BTreeSet;
 
 /// Usage, perplexity, entropy and dead codes of every level after every phase, averaged over the
@@ -70,15 +69,9 @@ fn level_cells(runs: &[&RunRecord], phase: &str, level: usize, averaged: bool) -
         .collect();
     let average = |decimals: usize, scale: f64, of: &dyn Fn(&CodebookStatistics) -> f64| {
         let values: Vec<f64> = found.iter().map(|statistics| of(statistics)).collect();
-        let Some(mean) = stats::mean(&values) else {
-            return Cell::missing();
-        };
-        let spread = stats::sample_sd(&values)
-            .map(|sd| format!(" ± {:.decimals$}", sd * scale))
-            .unwrap_or_default();
-        Cell::new(format!("{:.decimals$}{spread}", mean * scale), mean)
+        mean_cell(&values, decimals, scale, "")
     };
-    // K is a value of the plan, so that it is the same in all runs
+    // K is a value of the plan and equal in all runs
     let codes = found.first().map_or_else(Cell::missing, |statistics| {
         Cell::new(statistics.codes.to_string(), statistics.codes)
     });

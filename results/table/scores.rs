@@ -257,9 +257,13 @@ fn data_notes(runs: &[&RunRecord]) -> Vec<String> {
     }
     let note = |(task, variants): (&str, BTreeMap<&str, BTreeSet<String>>)| {
         let several = variants.len() > 1;
-        let named = variants.into_iter().map(|(variant, methods)| match several {
-            true => format!("{variant} ({})", methods.into_iter().collect::<Vec<_>>().join(", ")),
-            false => variant.to_string(),
+        let named = variants.into_iter().map(|(variant, methods)| {
+            let methods = methods.into_iter().collect::<Vec<_>>().join(", ");
+            if several {
+                format!("{variant} ({methods})")
+            } else {
+                variant.to_string()
+            }
         });
         format!("{task} data: {}", named.collect::<Vec<_>>().join("; "))
     };
@@ -289,9 +293,7 @@ pub(super) fn cell_notes<'a>(cells: impl Iterator<Item = &'a Summary>) -> Vec<St
         notes.push("±: sample standard deviation over the runs".into());
     }
     if !cells.is_empty() {
-        notes.push(
-            "n: test samples; * or bold: best of its column by the mean, which is no test of a difference".into(),
-        );
+        notes.push("n: test samples; * or bold: best mean of its column, which is no test of a difference".into());
     }
     let reasons: BTreeSet<&String> = cells.iter().filter_map(|cell| cell.reason.as_ref()).collect();
     notes.extend(reasons.into_iter().map(|reason| format!("undefined: {reason}")));

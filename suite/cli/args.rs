@@ -1,5 +1,6 @@
-//! The command line: types only. Names of tasks, presets and the like are plain words here. The request checks them against
-//! their registries, so that an unknown word is answered with the known ones.
+//! The command line: types only. Names of tasks, presets and the like are plain words here. The
+//! request checks them against their registries, so that an unknown word is answered with the known
+//! ones.
 
 use super::exit;
 use bridle_results::compare::Filter;
@@ -11,8 +12,8 @@ pub const RECORDS: &str = "results/records";
 
 /// Reproducibility and benchmark suite for BRIDLE (arXiv 2502.02118).
 ///
-/// Pretrains an encoder by masked prediction of residual-quantized labels, evaluates it, and records every value that was
-/// set and every number that was measured.
+/// Pretrains an encoder by masked prediction of residual-quantized labels, evaluates it, and
+/// records every value that was set and every number that was measured.
 #[derive(Debug, Parser)]
 #[command(name = "bridle-bench", version = crate::machine::VERSION, after_help = exit::TABLE, max_term_width = 100)]
 pub struct Cli {
@@ -66,13 +67,16 @@ pub struct RunArgs {
     /// What makes the labels: rq, vq or random [default: set by the method]
     #[arg(long, value_name = "NAME")]
     pub quantizer: Option<String>,
-    /// What trains the encoder: `list methods` shows all; random-init and scratch pretrain nothing [default: bridle]
+    /// What trains the encoder: `list methods` shows all; random-init and scratch pretrain nothing
+    /// [default: bridle]
     #[arg(long, value_name = "NAME")]
     pub method: Option<String>,
-    /// Values to start from: smoke (about a minute), mini (learns for real) or paper [default: mini]
+    /// Values to start from: smoke (about a minute), mini (learns for real) or paper [default:
+    /// mini]
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
-    /// How to evaluate the encoder, separated by commas [default: linear-probe; for speech finetune]
+    /// How to evaluate the encoder, separated by commas [default: linear-probe; for speech
+    /// finetune]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub protocol: Vec<String>,
     /// authors: the authors' code with its oddities; corrected: without them [default: authors]
@@ -90,7 +94,8 @@ pub struct RunArgs {
     /// Set a value of the plan, by its name as printed by `check`; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Use only the first N samples of each class (from the folds in turn), of each part (speech), or any N (generated data)
+    /// Use only the first N samples of each class (from the folds in turn), of each part (speech),
+    /// or any N (generated data)
     #[arg(long, value_name = "N")]
     pub subset: Option<usize>,
     /// Test folds: `all`, or numbers separated by commas
@@ -114,7 +119,8 @@ pub struct RunArgs {
     /// Number type of the computation
     #[arg(long, value_name = "NAME", default_value = "fp32")]
     pub dtype: String,
-    /// Folder or archive of the data set [default: $BRIDLE_DATA/<task>, else the hub's cache, else download]
+    /// Folder or archive of the data set [default: $BRIDLE_DATA/<task>, else the hub's cache, else
+    /// download]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Never use the network
@@ -183,7 +189,8 @@ pub struct FetchArgs {
     /// Target folder [default: the hub's cache, $HF_HOME/hub]
     #[arg(long, value_name = "DIR")]
     pub to: Option<PathBuf>,
-    /// Commit to download instead of the newest; the lock file of the first download names its commit
+    /// Commit to download instead of the newest; the lock file of the first download names its
+    /// commit
     #[arg(long, value_name = "COMMIT")]
     pub revision: Option<String>,
     /// What goes to stdout: terminal or json
@@ -197,13 +204,15 @@ pub struct TableArgs {
     /// Records, or folders of them [default: results/records]
     #[arg(value_name = "RECORD|DIR")]
     pub paths: Vec<PathBuf>,
-    /// Tables to print, separated by commas: scores, codebooks, labels, ablation, backends [default: all that apply]
+    /// Tables to print, separated by commas: scores, codebooks, labels, ablation, backends
+    /// [default: all that apply]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub only: Vec<String>,
     /// What goes to stdout: terminal, markdown, latex, csv, html (a page with plots) or json
     #[arg(long, value_enum, default_value_t = TableFormat::Terminal, hide_possible_values = true)]
     pub format: TableFormat,
-    /// Published numbers to show: none, protocol (only for protocols and metrics that were measured) or all
+    /// Published numbers to show: none, protocol (only for protocols and metrics that were
+    /// measured) or all
     #[arg(long, value_enum, default_value_t = Published::Protocol, hide_possible_values = true)]
     pub published: Published,
     /// Fill the tables of a Markdown file between markers that hold their commands; repeatable
@@ -229,7 +238,8 @@ pub struct RegressArgs {
     /// With --write: how far a score may drop [default: 0.05]
     #[arg(long, value_name = "X", requires = "write", value_parser = width)]
     pub absolute: Option<f64>,
-    /// With --write: relative change allowed in a codebook's usage, perplexity or entropy [default: 0.25]
+    /// With --write: relative change allowed in a codebook's usage, perplexity or entropy [default:
+    /// 0.25]
     #[arg(long, value_name = "R", requires = "write", value_parser = width)]
     pub relative: Option<f64>,
     /// With --write: bands of K standard deviations over the seeds of a plan (at least 3 seeds)
@@ -272,8 +282,9 @@ pub struct CompareArgs {
     /// What to compare it with: same task and protocol; seeds and folds that both ran are paired
     #[arg(value_name = "B")]
     pub b: PathBuf,
-    /// Only records with this task, method, quantizer, plan (start of its hash), backend, dtype, seed, fold, protocol or
-    /// value of the plan; repeatable, the same key adds another accepted value
+    /// Only records with this task, method, quantizer, plan (start of its hash), backend, dtype,
+    /// seed, fold, protocol or value of the plan; repeatable, the same key adds another accepted
+    /// value
     #[arg(long = "where", value_name = "KEY=VALUE")]
     pub both: Vec<Filter>,
     /// The same, only for A
@@ -339,7 +350,8 @@ pub enum Release {
 /// Arguments of `bench`, by the names of the PyTorch peer.
 #[derive(Clone, Debug, Args)]
 pub struct BenchArgs {
-    /// What to measure, separated by commas: encoder_step, tokenizer_step, tokenise, features, quantize [default: all]
+    /// What to measure, separated by commas: encoder_step, tokenizer_step, tokenise, features,
+    /// quantize [default: all]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub tasks: Vec<String>,
     /// Encoder, decoder and estimator: tiny, small or base

@@ -8,7 +8,8 @@ pub enum Exit {
     Done = 0,
     /// The program's own fault, a full disk, or a folder that became unwritable while it ran.
     Fault = 1,
-    /// Wrong use: an unknown name, a bad value, a malformed record, an `--out` that cannot be written.
+    /// Wrong use: an unknown name, a bad value, a malformed record, an `--out` that cannot be
+    /// written.
     WrongUse = 2,
     /// Data is missing or not what it should be.
     Data = 3,

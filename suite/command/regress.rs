@@ -23,11 +23,11 @@ pub fn perform(args: &RegressArgs) -> Result<Exit> {
         args.paths.clone()
     };
     if args.write {
-        write(args, &store::find_runs(&paths)?)?;
+        write(args, &GateRun::find(&paths)?)?;
         return Ok(Exit::Done);
     }
     let baseline = read(&args.baseline)?;
-    let verdict = regress::check(&baseline, &store::find_runs(&paths)?);
+    let verdict = regress::check(&baseline, &GateRun::find(&paths)?);
     print(&verdict, args.format)?;
     if let Some(file) = &args.summary {
         append(file, &verdict.markdown())?;

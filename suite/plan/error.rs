@@ -1,4 +1,4 @@
-//! Why there is no plan, with what helps.
+//! Why there is no plan, and a hint.
 
 use super::choice::ChoiceError;
 use super::flat::Difference;
@@ -59,8 +59,8 @@ pub enum PlanError {
         /// What fixes it.
         of: FactOf,
     },
-    /// Weights and another method, or the method without weights.
-    #[error("method `init` is that of weights given with --init, and --init has no other method")]
+    /// Weights with another method, or the method without weights.
+    #[error("method `init` needs weights given with --init, and --init needs method `init`")]
     InitMethod,
     /// A plan value of the wrong kind or out of its range.
     #[error(transparent)]

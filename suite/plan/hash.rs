@@ -1,4 +1,5 @@
-//! Hashes of plans: equal hashes, equal numbers. Which value enters which hash is what its section says.
+//! Hashes of plans: equal hashes, equal numbers. Which value enters which hash is what its section
+//! says.
 
 use super::flat::{Flat, difference};
 use super::sections::{Stage, section_of};
@@ -13,7 +14,8 @@ impl Plan {
         plan_hash(self.to_flat())
     }
 
-    /// 12 hexadecimal digits over all that decides the pretrained weights. Runs that share them share one pretraining.
+    /// 12 hexadecimal digits over all that decides the pretrained weights. Runs that share them
+    /// share one pretraining.
     pub fn pretrain_hash(&self, seed: u64, fold: Option<u8>, backend: &str, dtype: &str) -> String {
         let decides = |(key, _): &(String, Value)| stage(key) == Some(Stage::Pretraining);
         let run = [
@@ -43,7 +45,8 @@ pub(super) fn stage(key: &str) -> Option<Stage> {
     }
 }
 
-/// Checks that an earlier run, stored in `folder` with the flat map of its plan, had the same values as this plan.
+/// Checks that an earlier run, stored in `folder` with the flat map of its plan, had the same
+/// values as this plan.
 ///
 /// # Errors
 /// Lists the values that differ. Names decide nothing and may differ.
@@ -59,7 +62,7 @@ pub(crate) fn require_same(plan: &Flat, stored: &Flat, folder: &Path) -> Result<
     })
 }
 
-/// BLAKE3 over canonical JSON (sorted names, shortest numbers), kept apart by purpose.
+/// BLAKE3 over canonical JSON (sorted names, shortest numbers), with a key for each purpose.
 fn digest(purpose: &str, values: impl IntoIterator<Item = (String, Value)>) -> String {
     let sorted: BTreeMap<String, Value> = values.into_iter().collect();
     let text = serde_json::to_string(&sorted).expect("a map of JSON values is JSON");

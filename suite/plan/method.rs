@@ -1,5 +1,6 @@
-//! What is known of a method: the data that it takes, what makes its labels, which values of the plan it uses, and how its
-//! encoder may be judged. The methods themselves are listed in [`crate::train::method::registry`].
+//! What a method declares: the data that it takes, what makes its labels, which values of the plan
+//! it uses, and which protocols fit. The methods themselves are listed in
+//! [`crate::train::method::registry`].
 
 pub use crate::train::method::registry::Method;
 
@@ -22,26 +23,26 @@ pub enum Takes {
 /// What makes a method's labels.
 #[derive(Clone, Copy, Debug)]
 pub enum LabelsFrom {
-    /// It has none, since it pretrains nothing.
+    /// No labels: it pretrains nothing.
     Nothing,
-    /// A tokenizer with any quantizer; the usual one is named.
+    /// A tokenizer with any quantizer; this is the default.
     Tokenizer(&'static str),
-    /// Code of the method, which stands for these quantizers and no others; the usual one comes first.
+    /// Code of the method, which implements only these quantizers; the first is the default.
     Own(&'static [&'static str]),
 }
 
-/// Which protocols say something of a method's encoder.
+/// Which protocols fit a method's encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JudgedBy {
     /// All.
     Any,
-    /// Those that keep it as it is.
+    /// Those that freeze the encoder.
     Frozen,
-    /// Those that train it on.
+    /// Those that train the encoder.
     Trained,
 }
 
-/// What is known of a method.
+/// What a method declares.
 #[derive(Debug)]
 pub struct MethodInfo {
     /// The word for it, in plans, records and options.
@@ -52,11 +53,12 @@ pub struct MethodInfo {
     pub takes: Takes,
     /// What makes its labels.
     pub labels: LabelsFrom,
-    /// What its encoder phases train; None where nothing is pretrained. On speech they hide frames whatever is said here.
+    /// What its encoder phases train; None where nothing is pretrained. On speech they always hide
+    /// frames.
     pub phase: Option<PhaseKind>,
-    /// The sections and values of the plan that it uses, of those that not every method uses.
+    /// Sections and values of the plan that it uses, except for those that every method uses.
     pub uses: &'static [&'static str],
-    /// Which protocols judge its encoder.
+    /// Which protocols fit its encoder.
     pub judged_by: JudgedBy,
 }
 
@@ -71,12 +73,13 @@ impl Method {
         self.info().about
     }
 
-    /// Whether it trains an encoder before any class is seen.
+    /// Whether it trains an encoder without classes.
     pub const fn pretrains(self) -> bool {
         self.info().phase.is_some()
     }
 
-    /// Whether it hides frames in its input, rather than leaving tokens out, and predicts their labels without a decoder.
+    /// Whether it replaces spans of its input with noise and predicts their labels without a
+    /// decoder.
     pub fn masks_frames(self) -> bool {
         self.info().phase == Some(PhaseKind::Masked)
     }
@@ -90,7 +93,7 @@ impl Method {
         }
     }
 
-    /// The quantizer that it has unless another is named.
+    /// The default quantizer.
     pub fn usual_quantizer(self) -> &'static str {
         match self.info().labels {
             LabelsFrom::Tokenizer(usual) => usual,
@@ -100,8 +103,8 @@ impl Method {
         }
     }
 
-    /// Whether this quantizer can make its labels: a method with labels of its own stands for those that it names, and would
-    /// run another as if it were one of them.
+    /// Whether this quantizer can make its labels. A method with labels of its own would silently
+    /// run another quantizer as one of those that it names.
     pub fn fits(self, quantizer: QuantizerKind) -> bool {
         match self.info().labels {
             LabelsFrom::Own(quantizers) => quantizers.contains(&quantizer.word()),
@@ -109,7 +112,7 @@ impl Method {
         }
     }
 
-    /// The protocols that can judge its encoder.
+    /// The protocols that fit its encoder.
     pub fn protocols(self) -> impl Iterator<Item = Protocol> {
         let judged_by = self.info().judged_by;
         Protocol::ALL.iter().copied().filter(move |protocol| match judged_by {
@@ -120,7 +123,7 @@ impl Method {
     }
 }
 
-/// The sections and values that not every method uses.
+/// Sections and values that not every method uses.
 pub(super) fn used_by_some() -> impl Iterator<Item = &'static str> {
     let mut all: Vec<&str> = Vec::new();
     for key in Method::ALL.iter().flat_map(|method| method.info().uses) {
@@ -131,7 +134,7 @@ pub(super) fn used_by_some() -> impl Iterator<Item = &'static str> {
     all.into_iter()
 }
 
-/// The words of the methods that use this section or value.
+/// Names of the methods that use this section or value.
 pub(super) fn users(key: &str) -> Vec<&'static str> {
     let uses = |method: &&Method| method.info().uses.contains(&key);
     Method::ALL.iter().filter(uses).map(|method| method.word()).collect()

@@ -1,4 +1,4 @@
-//! What a plan is made from: names and options as the user gave them.
+//! What a plan is made from: names and options as the user typed them.
 
 use super::set::list_items;
 use super::{AnyTask, AudioRows, PlanError, Sizes};
@@ -19,7 +19,7 @@ pub struct PlanRequest {
     pub recipe: Option<String>,
     /// Names of protocols; default `linear-probe`, on speech `finetune`.
     pub protocols: Vec<String>,
-    /// The first so many samples per class.
+    /// Only the first samples of each class, this many.
     pub subset: Option<usize>,
     /// Weights to start from in place of pretraining.
     pub init: Option<InitRequest>,
@@ -50,7 +50,7 @@ pub struct LmRequest {
 }
 
 impl PlanRequest {
-    /// The task that is asked for; a task file is read.
+    /// Finds the task, or reads the task file.
     ///
     /// # Errors
     /// If there is none of that name, or the file is no task file.
@@ -59,7 +59,7 @@ impl PlanRequest {
     }
 }
 
-/// Takes the assignments of the six names out of `--set`: they stand for their own options.
+/// Moves the six names out of `--set` into their own options.
 pub(super) fn split_names(request: &PlanRequest) -> Result<(PlanRequest, Vec<(String, String)>), PlanError> {
     let (mut request, mut values) = (request.clone(), Vec::new());
     for assignment in std::mem::take(&mut request.set) {

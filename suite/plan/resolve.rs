@@ -12,7 +12,8 @@ use bridle_values::check::require;
 use serde_json::{Value, json};
 
 impl Plan {
-    /// Resolves every value: preset, recipe, the task's facts, then `--subset` and `--set`; then checks all of them.
+    /// Resolves every value: preset, recipe, the task's facts, then `--subset` and `--set`; then
+    /// checks all of them.
     ///
     /// # Errors
     /// If a name is unknown or a value is impossible.
@@ -135,7 +136,8 @@ impl Names {
     }
 }
 
-/// The protocols of these names, or the usual one; all of them must say something of the method's encoder.
+/// The protocols of these names, or the usual one; all of them must say something of the method's
+/// encoder.
 fn protocols(method: Method, speech: bool, words: &[String]) -> Result<Vec<Protocol>, PlanError> {
     let mut protocols: Vec<Protocol> = Vec::new();
     for word in words {

@@ -31,7 +31,8 @@ impl Plan {
             let value = parse_like(&current, text).map_err(wrong)?;
             flat.insert(key.clone(), value);
             plan = Self::from_flat(&flat).map_err(|error| wrong(bare_message(error)))?;
-            // written back, so that numbers have the plan's form: 1 becomes 1.0 where a fraction is possible
+            // written back, so that numbers have the plan's form: 1 becomes 1.0 where a fraction is
+            // possible
             flat = plan.to_flat();
         }
         Ok(plan)

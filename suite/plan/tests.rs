@@ -1,4 +1,5 @@
-//! Laws of plans: every preset resolves for every task, names round-trip, and hashes follow the values.
+//! Laws of plans: every preset resolves for every task, names round-trip, and hashes follow the
+//! values.
 
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 

@@ -114,5 +114,5 @@ fn transcripts_are_written_beside_the_record_and_read_back() {
     let path = store::write_transcripts(out.path(), &one.record.clone(), texts_of(&mut one)).unwrap();
     let read = ScoredRun::read(&path, &[]).unwrap();
     assert_eq!((read.len(), &read[0].predictions), (1, &one.predictions));
-    assert_eq!(read[0].judged("finetune").unwrap(), [Metric::Wer, Metric::Cer]);
+    assert_eq!(read[0].checked_metrics("finetune").unwrap(), [Metric::Wer, Metric::Cer]);
 }

@@ -8,16 +8,16 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The reference with the plans around it, and how its table is called.
-pub(super) struct Together<'a> {
+pub(super) struct AroundReference<'a> {
     pub(super) method: String,
     pub(super) family: Family<'a>,
     /// Notes on the reference and on changes of several values.
-    told: Vec<String>,
+    notes: Vec<String>,
 }
 
-impl Together<'_> {
+impl AroundReference<'_> {
     pub(super) fn note(&self) -> String {
-        self.told.join("; ")
+        self.notes.join("; ")
     }
 }
 
@@ -29,7 +29,7 @@ type Change = BTreeMap<String, Value>;
 
 /// A family for each method with quantizer, backend, preset, list of protocols and data in which
 /// some plan differs from the others in several values, or several values vary one at a time.
-pub(super) fn families<'a>(runs: &[&'a RunRecord]) -> Vec<Together<'a>> {
+pub(super) fn families<'a>(runs: &[&'a RunRecord]) -> Vec<AroundReference<'a>> {
     let mut alike: BTreeMap<Vec<String>, BTreeMap<&str, PlanRuns<'a>>> = BTreeMap::new();
     for &run in runs {
         let value = |key: &str| run.plan.get(key).map_or_else(String::new, display_value);
@@ -45,7 +45,7 @@ pub(super) fn families<'a>(runs: &[&'a RunRecord]) -> Vec<Together<'a>> {
 /// The plans around the reference: the one from which most others differ in one value; of equals
 /// the one of the authors' recipe, then the one with the most runs. None if at most one value
 /// varies.
-fn around(mut plans: Vec<PlanRuns>) -> Option<Together> {
+fn around(mut plans: Vec<PlanRuns>) -> Option<AroundReference> {
     let singles = |plan: &PlanRuns| {
         plans
             .iter()
@@ -76,23 +76,23 @@ fn around(mut plans: Vec<PlanRuns>) -> Option<Together> {
         .flat_map(|(change, _)| change.keys().cloned())
         .collect();
     changed.sort_by_cached_key(|(change, _)| (change.len(), words(change), change.keys().cloned().collect::<Vec<_>>()));
-    let mut told = vec![format!("the reference is plan {}", reference[0].short_plan())];
+    let mut notes = vec![format!("the reference is plan {}", reference[0].short_plan())];
     let mut rows = vec![row("reference".into(), reference.clone())];
     for (change, plan) in changed {
         let name = name(&change, plan[0], reference[0], &single);
         if change.len() > NAMED {
-            told.push(format!("{name}: {}", words(&change)));
+            notes.push(format!("{name}: {}", words(&change)));
         }
         rows.push(row(name, plan));
     }
-    Some(Together {
+    Some(AroundReference {
         method: reference[0].method_name(),
         family: Family {
             backend: reference[0].backend_name(),
             rest: Map::new(),
             rows,
         },
-        told,
+        notes,
     })
 }
 
