@@ -21,10 +21,12 @@ const MEASURED: usize = 512;
 
 /// A data set as a plan's pretraining sees it.
 pub struct Fixed<'a> {
-    dataset: &'a Dataset,
+    pub dataset: &'a Dataset,
     input: InputSpec,
     geometry: Geometry,
     encoder: StackConfig,
+    /// Rows of a longer sound's position table, in place of the geometry's own.
+    positions: Option<Vec<f32>>,
     variation: Variation,
 }
 
@@ -48,8 +50,9 @@ impl<'a> Fixed<'a> {
         Self {
             dataset,
             input: plan.fixed_input().clone(),
-            geometry: crate::model::geometry(plan),
-            encoder: crate::model::encoder(plan),
+            geometry: crate::sizes::geometry(plan),
+            encoder: crate::sizes::encoder(plan),
+            positions: crate::sizes::cropped_positions(plan),
             variation: match (dataset.augments(), rolls) {
                 (true, _) => Variation::Views,
                 (false, true) => Variation::Rolls,
@@ -129,7 +132,11 @@ impl TrainingData for Fixed<'_> {
     }
 
     fn encoder<B: TrainBackend>(&self, init: &Init<B>) -> Vit<B> {
-        Vit::new(&self.geometry, &self.encoder, init)
+        let mut encoder = Vit::new(&self.geometry, &self.encoder, init);
+        if let Some(table) = &self.positions {
+            encoder.set_positions(init.table([self.geometry.tokens(), self.encoder.dim], table.clone()));
+        }
+        encoder
     }
 
     /// Measured over the first samples.

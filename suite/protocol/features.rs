@@ -1,7 +1,7 @@
 //! Features of a frozen encoder: computed once and shared by the protocols that only read them.
 
 use super::Subject;
-use crate::data::fixed;
+use crate::data::{Fixed, fixed};
 use bridle_backends::TrainBackend;
 use bridle_results::metric::Metric;
 use bridle_tasks::{DataError, Dataset, Progress, Target};
@@ -26,10 +26,10 @@ impl FeatureCache {
     }
 }
 
-impl<B: TrainBackend> Subject<'_, B, Dataset> {
+impl<B: TrainBackend> Subject<'_, B, Fixed<'_>> {
     /// Number of classes, C.
     pub(super) fn classes(&self) -> usize {
-        self.data.classes.len()
+        self.data.dataset.classes.len()
     }
 
     /// Mean-pooled patch tokens of the training and of the test samples.
@@ -55,12 +55,12 @@ impl<B: TrainBackend> Subject<'_, B, Dataset> {
         self.progress.start("features", samples.len() as u64);
         let mut values = Vec::with_capacity(samples.len() * self.encoder.dim());
         for samples in samples.chunks(batch) {
-            let x = fixed::batch(self.data, samples, self.encoder.geometry(), self.device)?;
+            let x = fixed::batch(self.data.dataset, samples, self.encoder.geometry(), self.device)?;
             values.extend(self.encoder.features(x).into_data().iter::<f32>());
             self.progress.advance(samples.len() as u64);
         }
         self.progress.finish();
-        Ok(Features::new(values, self.encoder.dim(), self.data, samples))
+        Ok(Features::new(values, self.encoder.dim(), self.data.dataset, samples))
     }
 
     /// Features of the test samples, averaged over views of each.
@@ -68,12 +68,12 @@ impl<B: TrainBackend> Subject<'_, B, Dataset> {
         self.progress.start("features of test views", self.test.len() as u64);
         let mut values = Vec::with_capacity(self.test.len() * self.encoder.dim());
         for &sample in self.test {
-            let x = fixed::test_views(self.data, sample, clips, self.encoder.geometry(), self.device)?;
+            let x = fixed::test_views(self.data.dataset, sample, clips, self.encoder.geometry(), self.device)?;
             values.extend(self.encoder.features(x).mean_dim(0).into_data().iter::<f32>());
             self.progress.advance(1);
         }
         self.progress.finish();
-        Ok(Features::new(values, self.encoder.dim(), self.data, self.test))
+        Ok(Features::new(values, self.encoder.dim(), self.data.dataset, self.test))
     }
 }
 

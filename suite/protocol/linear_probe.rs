@@ -5,27 +5,70 @@
 //! tried side by side on the training samples less a held-out part, the best one on that part is taken (the smaller on
 //! a tie), and the probe is trained anew on all training samples. The test samples are looked at once, at the end.
 
-use super::ctc;
 use super::features::{Choice, Features, has_several, quality};
 use super::hold_out::HoldOut;
 use super::scale::Scale;
-use super::{Outcome, Protocol, Subject};
-use crate::plan::{self, Probe, Taught};
+use super::{Evaluate, Outcome, Protocol, Subject, Taught, ctc};
+use crate::data::{Fixed, Utterances};
+use crate::plan::{Judging, Plan, Section, Stage, Takes};
 use crate::train::TrainError;
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
-use bridle_tasks::{Dataset, SpeechSet};
+use bridle_values::check::{Checked, at_least_one, held_out, not_negative, positive, require};
 use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+/// The linear probe: multinomial regression on frozen, mean-pooled features.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    pub epochs: usize,
+    /// Closed list of learning rates; one is chosen on held-out training samples, never on the test
+    /// samples.
+    pub rates: Vec<f64>,
+    pub batch: usize,
+    pub weight_decay: f64,
+    /// Share of the training samples held out to choose the rate.
+    pub holdout: f64,
+    /// Whether each feature is brought to mean 0 and deviation 1, as measured on the training
+    /// samples.
+    pub standardise: bool,
+}
+
+impl Section for Taught<Probe> {
+    const STAGE: Stage = Stage::Judging;
+
+    fn check(&self, _plan: &Plan) -> Checked {
+        match self {
+            Self::Classes(probe) => probe.check(),
+            Self::Transcripts(training) => training.check("probe"),
+        }
+    }
+}
+
+impl Judging for Taught<Probe> {
+    const TRAINS_ENCODER: bool = false;
+    const TAKES: Takes = Takes::Any;
+}
+
+impl Probe {
+    fn check(&self) -> Checked {
+        at_least_one("probe.epochs", self.epochs)?;
+        at_least_one("probe.batch", self.batch)?;
+        require(!self.rates.is_empty(), "probe.rates", || {
+            "the list of rates is empty".to_owned()
+        })?;
+        self.rates.iter().try_for_each(|&rate| positive("probe.rates", rate))?;
+        not_negative("probe.weight_decay", self.weight_decay)?;
+        held_out("probe.holdout", self.holdout)
+    }
+}
 
 /// On speech: a linear CTC layer over the frozen encoder's frames.
-pub struct LinearProbe;
-
-impl<B: TrainBackend> Protocol<B> for LinearProbe {
-    fn classes(&self, subject: &Subject<'_, B, Dataset>) -> Result<Outcome, TrainError> {
-        let probe = subject.plan.probe.as_ref().and_then(Taught::classes);
-        let probe = probe.expect("a plan with the linear probe has its values");
+impl<B: TrainBackend> Evaluate<B> for Taught<Probe> {
+    fn classes(&self, subject: &Subject<'_, B, Fixed<'_>>) -> Result<Outcome, TrainError> {
+        let probe = self.for_classes();
         let what = format!("linear-probe: {} epochs, {} rates", probe.epochs, probe.rates.len());
         subject.progress.say(&what);
         let (train, test) = subject.features()?;
@@ -40,11 +83,10 @@ impl<B: TrainBackend> Protocol<B> for LinearProbe {
         ))
     }
 
-    fn transcripts(&self, subject: &Subject<'_, B, SpeechSet>) -> Result<Outcome, TrainError> {
-        let values = subject.plan.ctc(plan::Protocol::LinearProbe);
+    fn transcripts(&self, subject: &Subject<'_, B, Utterances<'_>>) -> Result<Outcome, TrainError> {
         let recipe = ctc::Recipe {
-            protocol: plan::Protocol::LinearProbe,
-            values: values.expect("as above"),
+            protocol: Protocol::LinearProbe,
+            values: self.for_transcripts(),
             frozen: true,
             head: ctc::linear_head::<B>,
         };

@@ -73,7 +73,7 @@ impl<B: TrainBackend, M: AutodiffModule<B>, G: ParameterGroups> Training<B, M, G
             let moments = strip_prefix(&saved, "optimizer.");
             model.optimizer.load(&moments, found.optimizer_steps, subject.device);
             state = found;
-            let message = format!("{phase}: goes on after step {}", state.step);
+            let message = format!("{phase}: resumes after step {}", state.step);
             subject.progress.say(&message);
         } else {
             checkpoint::clear(&folder);

@@ -1,7 +1,7 @@
 //! Why training stops early.
 
 use crate::checkpoint::CheckpointError;
-use crate::interrupt::Signal;
+use crate::cli::interrupt::Signal;
 use crate::metrics_log::LogError;
 use bridle::weights::WeightsError;
 use bridle_tasks::DataError;

@@ -3,10 +3,10 @@
 
 use super::{ModelPart, PhaseRun, PretrainingMethod};
 use crate::data::{Fixed, FixedBatch, TrainingData};
-use crate::model;
 use crate::plan::method::{JudgedBy, LabelsFrom, MethodInfo, Takes};
 use crate::plan::{ColdStartPosition, MaskKind, PhaseKind};
 use crate::quantizers::{AnyQuantizer, ModelConfig, QuantizerConfig, Teacher};
+use crate::sizes;
 use crate::train::labels::Labels;
 use crate::train::steps::{BatchLoss, LOG_EVERY};
 use crate::train::{Context, TrainError};
@@ -96,7 +96,7 @@ type Phase<'p, 'd> = PhaseRun<'p, Fixed<'d>>;
 
 impl<'d, B: TrainBackend> PretrainingMethod<B, Fixed<'d>> for BridlePatches<B> {
     fn new(context: &Context<'_, Fixed<'d>>, init: &Init<B>, _phase: usize) -> Result<Self, TrainError> {
-        let config = model::config(context.plan).expect("a plan of BRIDLE has all sizes");
+        let config = sizes::config(context.plan).expect("a plan of BRIDLE has all sizes");
         let adamw = context.pretrain().adamw;
         Ok(Self {
             student: Trained::new(Student::new(&config, &init.child("student")), adamw),
