@@ -1,5 +1,5 @@
-//! One run of one plan: its name, its folder and its record, whatever kind of task it is of; and what
-//! it keeps there.
+//! One run of one plan: its name, its folder and its record, whatever kind of task it is of; and
+//! what it keeps there.
 
 pub mod checkpoint;
 pub mod encoder_file;
@@ -80,7 +80,8 @@ impl<'a> Run<'a> {
         blake3::hash(text.as_bytes()).to_hex()[..16].to_owned()
     }
 
-    /// `esc50/bridle-rq/<plan hash>-flex-fp32-s0-f1.json`: the record's path below the folder of records.
+    /// `esc50/bridle-rq/<plan hash>-flex-fp32-s0-f1.json`: the record's path below the folder of
+    /// records.
     pub fn record_path(&self) -> PathBuf {
         let fold = self.fold.map_or(String::new(), |fold| format!("-f{fold}"));
         let (backend, dtype, seed) = (self.facts.name, self.dtype, self.seed);

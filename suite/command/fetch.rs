@@ -28,7 +28,8 @@ pub fn perform(args: &FetchArgs) -> Result<()> {
         };
     }
     terminal::log(&text(&plan));
-    // SIGINT and SIGTERM end the process as they are: every file under its name is whole, and parts are gone on from
+    // SIGINT and SIGTERM end the process as they are: every file under its name is whole, and parts
+    // are gone on from
     let folder = bridle_tasks::fetch(&source, &request, &TerminalProgress::default())?;
     match args.format {
         Format::Terminal => terminal::print(&folder.display().to_string()),

@@ -14,13 +14,15 @@ use bridle_backends::{Choice, Facts, Job, Name, Precision, TrainBackend};
 use bridle_baselines::import;
 use bridle_seed::Seed;
 
-/// What a state dictionary's names may begin with: in a whole model, and in one trained on several devices.
+/// What a state dictionary's names may begin with: in a whole model, and in one trained on several
+/// devices.
 const PREFIXES: [&str; 4] = ["encoder_decoder.", "", "module.encoder_decoder.", "module."];
 
 /// Reads a state dictionary by the authors' names and writes the encoder by ours.
 ///
 /// # Errors
-/// If the file is no safetensors file, lacks a parameter, or holds one of another shape; if the file cannot be written.
+/// If the file is no safetensors file, lacks a parameter, or holds one of another shape; if the
+/// file cannot be written.
 pub fn perform(args: &ImportArgs) -> Result<()> {
     let plan = Plan::resolve(&PlanRequest {
         task: args.task.clone(),

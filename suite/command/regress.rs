@@ -1,4 +1,5 @@
-//! `regress`: holds records to a baseline file, for CI; with `--write` it makes that file from them.
+//! `regress`: holds records to a baseline file, for CI; with `--write` it makes that file from
+//! them.
 
 use crate::cli::RECORDS;
 use crate::cli::error::{Failure, Result};
@@ -11,8 +12,8 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Holds the records to the baseline and prints the verdict, or writes the baseline from the records. The exit code
-/// tells a regression.
+/// Holds the records to the baseline and prints the verdict, or writes the baseline from the
+/// records. The exit code tells a regression.
 ///
 /// # Errors
 /// If there is no record or no baseline, or one of them is malformed.

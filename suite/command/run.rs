@@ -28,7 +28,8 @@ use std::time::{Duration, Instant};
 /// Runs every fold and seed that was asked for, then prints the tables of their records.
 ///
 /// # Errors
-/// Wrong use, missing data or devices, divergence, a stop by signal, or a disk that cannot be written.
+/// Wrong use, missing data or devices, divergence, a stop by signal, or a disk that cannot be
+/// written.
 pub fn perform(args: &RunArgs) -> Result<Exit> {
     let request = RunRequest::new(args)?;
     store::writable(&request.args.out)?;

@@ -1,8 +1,10 @@
-//! Augmentation of fine-tuning's inputs and the soft targets that go with it, on the host, drawn per sample and step.
+//! Augmentation of fine-tuning's inputs and the soft targets that go with it, on the host, drawn
+//! per sample and step.
 //!
-//! Sound is augmented as log-mel energies, which are computed once: a roll of the waveform is a roll of its frames, its
-//! magnitude a constant added to its log energies, a sum of two waveforms a sum of energies (without the interference of
-//! the two). SpecAugment (arXiv 1904.08779) hides bands of mels and of frames behind silence.
+//! Sound is augmented as log-mel energies, which are computed once: a roll of the waveform is a
+//! roll of its frames, its magnitude a constant added to its log energies, a sum of two waveforms a
+//! sum of energies (without the interference of the two). SpecAugment (arXiv 1904.08779) hides
+//! bands of mels and of frames behind silence.
 
 use super::Finetune;
 use bridle_seed::{Seed, Stream};
@@ -44,7 +46,8 @@ impl Augment<'_> {
         let mut targets = vec![0.0; self.dataset.classes.len()];
         let mut share = 1.0;
         let partner = |stream: &mut Stream| self.train[stream.below(self.train.len())];
-        // pictures are mixed only where the plan says so: the authors build their mixing and never apply it
+        // pictures are mixed only where the plan says so: the authors build their mixing and never
+        // apply it
         let mixes = self.values.batch_mixup.unwrap_or(true);
         if mixes && stream.uniform() < self.values.mixup as f32 {
             share = beta(self.values.mixup_alpha, &mut stream);
@@ -99,7 +102,8 @@ impl Augment<'_> {
                 roll(&mut values, self.input, stream);
             }
             if self.values.magnitude == Some(true) {
-                // Beta(10, 10) + 0.5: from half to one and a half, mostly near one (as in AudioMAE's release)
+                // Beta(10, 10) + 0.5: from half to one and a half, mostly near one (as in
+                // AudioMAE's release)
                 let magnitude = beta(10.0, stream) + 0.5;
                 let shift = (magnitude.ln() / std) as f32; // 2 ln m of log energy, over 2 std
                 values[..sound * mels].iter_mut().for_each(|value| *value += shift);
@@ -118,7 +122,8 @@ impl Augment<'_> {
                 .for_each(|(a, &b)| *a = share * *a + (1.0 - share) * b);
             return;
         };
-        // energies go with the square of amplitudes; y = log energy / (2 std) up to a constant that both share
+        // energies go with the square of amplitudes; y = log energy / (2 std) up to a constant that
+        // both share
         let unit = (2.0 * std) as f32;
         let (first, second) = (2.0 * share.ln() as f32, 2.0 * (1.0 - share).ln() as f32);
         values.iter_mut().zip(other).for_each(|(a, &b)| {
@@ -128,7 +133,8 @@ impl Augment<'_> {
         });
     }
 
-    /// CutMix (arXiv 1905.04899): a box over the last two axes comes from the other. Gives the first one's share.
+    /// CutMix (arXiv 1905.04899): a box over the last two axes comes from the other. Gives the
+    /// first one's share.
     fn cut(&self, values: &mut [f32], other: &[f32], stream: &mut Stream) -> f64 {
         let shape = self.input.shape();
         let [height, width] = [shape[shape.len() - 2], shape[shape.len() - 1]];

@@ -1,8 +1,9 @@
-//! Fine-tuning: the whole encoder and a head, trained on the classes (values as in the authors' scripts, see the plan).
+//! Fine-tuning: the whole encoder and a head, trained on the classes (values as in the authors'
+//! scripts, see the plan).
 //!
-//! The mean of the patch tokens, under a norm of its own, goes into a linear head. Deeper layers learn faster
-//! (layer-wise rate decay); inputs are augmented and mixed, targets are soft. The test samples are judged once, with the
-//! weights of the last step: no epoch is chosen on them.
+//! The mean of the patch tokens, under a norm of its own, goes into a linear head. Deeper layers
+//! learn faster (layer-wise rate decay); inputs are augmented and mixed, targets are soft. The test
+//! samples are judged once, with the weights of the last step: no epoch is chosen on them.
 
 mod values;
 

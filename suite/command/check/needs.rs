@@ -63,7 +63,8 @@ impl Needs {
     }
 }
 
-/// Operations per second of the newest record of the same backend and number type among the records of `--out`.
+/// Operations per second of the newest record of the same backend and number type among the records
+/// of `--out`.
 fn recorded_speed(request: &RunRequest) -> Option<f64> {
     // a folder without records, or with a broken one, tells no speed, and that is no reason to stop
     let records = bridle_results::store::find(std::slice::from_ref(&request.args.out)).ok()?;
