@@ -1,4 +1,4 @@
-//! How an encoder is evaluated. A protocol takes an encoder and gives predictions for the test
+//! How an encoder is evaluated. A protocol takes an encoder and predicts the test
 //! samples; the record holds its whole recipe and what it chose by itself. README.md beside the
 //! files says what each one computes.
 //!
@@ -6,7 +6,6 @@
 //! line and an entry of the list below.
 
 mod attentive_probe;
-pub mod augment;
 mod ctc;
 mod features;
 mod finetune;

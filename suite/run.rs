@@ -154,7 +154,7 @@ impl<'a> Run<'a> {
 /// If there is no run, its plan cannot be read, or a value that decides something differs.
 pub fn require_same(plan: &Flat, folder: &Path) -> Result<()> {
     let text = std::fs::read(folder.join(PLAN)).map_err(|_| {
-        let hint = "name a folder below runs/ that holds plan.json, or give --resume alone";
+        let hint = "name a folder below runs/ that holds plan.json, or give --resume without one";
         Failure::wrong_use(format!("`{}` is no folder of a run", folder.display())).with_hint(hint)
     })?;
     let stored: Flat = serde_json::from_slice(&text)

@@ -70,7 +70,7 @@ impl LanguageModel for SymbolModel<'_> {
     }
 }
 
-/// An n-gram model of words, which a space ends. A word is judged when it is whole.
+/// An n-gram model of words, which a space ends. A word is scored when it is complete.
 #[derive(Clone, Debug)]
 pub struct WordModel<'a> {
     ngrams: &'a Ngrams,

@@ -1,4 +1,4 @@
-//! Checkpoints: everything a run needs to go on exactly where it was, in one safetensors file.
+//! Checkpoints: everything a run needs to resume exactly where it was, in one safetensors file.
 //!
 //! A file is written under a temporary name, synced, renamed. Its name ends in the first digits of
 //! the BLAKE3 hash of its bytes, so that a damaged file is never taken for a whole one. The newest
@@ -87,7 +87,7 @@ pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
     });
     let renamed = written.and_then(|()| std::fs::rename(&temporary, path));
     renamed.map_err(|error| {
-        // the half-written file is of no use; the error at hand is the one to tell
+        // the half-written file is of no use; the error at hand is the one to report
         let _ = std::fs::remove_file(&temporary);
         io("write", path)(error)
     })

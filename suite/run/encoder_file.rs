@@ -1,8 +1,8 @@
 //! Encoder files: the weights of one encoder and what they are, in one safetensors file. `export`
 //! and `import` write them, `--init` reads them.
 //!
-//! The card lies in the file's header, so that nothing about the weights has to be told again, and
-//! nothing can be told wrongly: sizes, input, order of the position rows, and where the weights
+//! The card is in the file's header, so that nothing about the weights has to be repeated, and
+//! nothing can be wrong: sizes, input, order of the position rows, and where the weights
 //! came from.
 
 use crate::plan::{AudioRows, InitRequest, Plan, Sizes};

@@ -22,7 +22,7 @@ pub fn program() -> Program {
 }
 
 /// The machine: processor, logical cores, main memory in bytes. `gpu` is what the backend says of
-/// its device. What the system does not tell is `unknown` or 0.
+/// its device. What the system does not say is `unknown` or 0.
 pub fn machine(gpu: Option<String>) -> Machine {
     let what = RefreshKind::nothing()
         .with_cpu(CpuRefreshKind::nothing())
@@ -46,7 +46,7 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Main memory that could be had now, in bytes. None where the system does not tell.
+/// Main memory that could be had now, in bytes. None where the system does not say.
 pub fn available_memory_bytes() -> Option<u64> {
     let what = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
     System::new_with_specifics(what)

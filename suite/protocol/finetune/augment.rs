@@ -7,6 +7,7 @@
 //! bands of mels and of frames behind silence.
 
 use super::Finetune;
+use crate::data::roll::{roll, silence, sounding_frames};
 use bridle_seed::{Seed, Stream};
 use bridle_tasks::{DataError, Dataset, InputSpec, Views};
 
@@ -63,19 +64,19 @@ impl Augment<'_> {
         }
         self.add(index, share, &mut targets);
         if let InputSpec::Audio { mels, .. } = *self.input {
-            let silence = silence(self.input);
+            let padding = silence(self.input);
             hide_mels(
                 &mut values,
                 mels,
                 self.values.mel_mask.unwrap_or(0),
-                silence,
+                padding,
                 &mut stream,
             );
             hide_frames(
                 &mut values,
                 mels,
                 self.values.frame_mask.unwrap_or(0),
-                silence,
+                padding,
                 &mut stream,
             );
         }
@@ -155,32 +156,6 @@ impl Augment<'_> {
         }
         1.0 - ((bottom - top) * (right - left)) as f64 / (height * width) as f64
     }
-}
-
-/// Rolls sound in time by a random number of frames; frames that pad a short clip stay at its end.
-pub fn roll(values: &mut [f32], input: &InputSpec, stream: &mut Stream) {
-    let InputSpec::Audio { mels, .. } = *input else { return };
-    let sound = sounding_frames(values, mels, silence(input));
-    if sound > 1 {
-        values[..sound * mels].rotate_right(stream.below(sound) * mels);
-    }
-}
-
-/// What the padding of a short clip is after normalisation: a log energy of 0.
-fn silence(input: &InputSpec) -> f32 {
-    let InputSpec::Audio { mean, std, .. } = *input else {
-        return 0.0;
-    };
-    (0.0 - mean as f32) / (2.0 * std as f32)
-}
-
-/// Frames before the silence that pads a short clip.
-fn sounding_frames(values: &[f32], mels: usize, silence: f32) -> usize {
-    let padding = values
-        .chunks_exact(mels)
-        .rev()
-        .take_while(|frame| frame.iter().all(|&value| value == silence));
-    values.len() / mels - padding.count()
 }
 
 /// Hides a band of mels: its width uniform below `most`, its place uniform.
@@ -267,13 +242,5 @@ mod tests {
         assert!(bands.iter().any(|&(first, last)| last - first == 7));
         assert_eq!(band(20, 0, &mut stream), (0, 0));
         assert!((0..100).all(|_| band(4, 100, &mut stream).1 <= 4));
-    }
-
-    #[test]
-    fn padding_is_told_from_sound() {
-        let values = [0.5, 0.1, 0.2, 0.2, 0.2, 0.2];
-        assert_eq!(sounding_frames(&values, 2, 0.2), 1);
-        assert_eq!(sounding_frames(&values, 2, 0.0), 3);
-        assert_eq!(sounding_frames(&[0.2; 6], 2, 0.2), 0);
     }
 }
