@@ -3,7 +3,7 @@
 //! ```text
 //! cli -> request -> plan     what was asked for, with every value resolved
 //! command                    one file for each command
-//! model, data                from the plan to sizes, from samples to batches
+//! sizes, data                from the plan to sizes, from samples to batches
 //! model_file                 weights of an encoder with what they are, for exchange
 //! train                      the one loop over optimizer steps, rates, and the phases of pretraining
 //! protocol                   how a frozen encoder is judged
@@ -23,13 +23,14 @@ pub mod data;
 pub mod estimate;
 pub mod machine;
 pub mod metrics_log;
-pub mod model;
+
 pub mod model_file;
 pub mod plan;
 pub mod protocol;
 pub mod quantizers;
 pub mod request;
 pub mod run;
+pub mod sizes;
 pub mod train;
 
 pub use cli::{error, exit, interrupt, progress, terminal};

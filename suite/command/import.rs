@@ -5,7 +5,7 @@ use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::model_file::{self, ModelCard};
 use crate::plan::{Plan, PlanRequest};
-use crate::{model, terminal};
+use crate::{sizes, terminal};
 use bridle::encoder::Vit;
 use bridle::init::Init;
 use bridle::weights::{self, Weights};
@@ -83,7 +83,7 @@ impl Job for Template<'_> {
 
     fn run<B: TrainBackend>(self, device: B::Device, _facts: Facts) -> Weights {
         let init = Init::<B>::new(Seed::root(0), &device);
-        let encoder = Vit::new(&model::geometry(self.plan), &model::encoder(self.plan), &init);
+        let encoder = Vit::new(&sizes::geometry(self.plan), &sizes::vit(self.plan), &init);
         let named = weights::collect(&encoder).into_iter();
         named
             .map(|(name, values)| (format!("encoder.{name}"), values))

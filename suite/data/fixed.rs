@@ -50,9 +50,9 @@ impl<'a> Fixed<'a> {
         Self {
             dataset,
             input: plan.fixed_input().clone(),
-            geometry: crate::model::geometry(plan),
-            encoder: crate::model::encoder(plan),
-            positions: crate::model::cropped_positions(plan),
+            geometry: crate::sizes::geometry(plan),
+            encoder: crate::sizes::vit(plan),
+            positions: crate::sizes::cropped_positions(plan),
             variation: match (dataset.augments(), rolls) {
                 (true, _) => Variation::Views,
                 (false, true) => Variation::Rolls,

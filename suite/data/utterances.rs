@@ -1,8 +1,8 @@
 //! Utterances: sequences of any length, padded to the longest of their batch.
 
 use super::{Batch, FrameAnnotation, Order, TrainingData};
-use crate::model;
 use crate::plan::Plan;
+use crate::sizes;
 use bridle::frames::Frames;
 use bridle::init::Init;
 use bridle::speech::conformer::{Conformer, ConformerConfig};
@@ -38,7 +38,7 @@ impl<'a> Utterances<'a> {
     pub fn new(set: &'a SpeechSet, plan: &Plan) -> Self {
         Self {
             set,
-            encoder: model::conformer(plan),
+            encoder: sizes::conformer(plan),
             window: plan.conformer().window,
         }
     }

@@ -51,7 +51,7 @@ pub fn cropped_positions(plan: &Plan) -> Option<Vec<f32>> {
 }
 
 /// Sizes of the encoder (and of the tokenizer's body).
-pub fn encoder(plan: &Plan) -> model::StackConfig {
+pub fn vit(plan: &Plan) -> model::StackConfig {
     let sizes = &plan.vit().sizes;
     model::StackConfig {
         dim: sizes.dim,
@@ -76,10 +76,10 @@ pub fn conformer(plan: &Plan) -> ConformerConfig {
 
 /// Sizes of every part; None where the plan pretrains nothing.
 pub fn config(plan: &Plan) -> Option<ModelConfig> {
-    let vit = plan.vit();
-    let (decoder, estimator) = (vit.decoder.as_ref()?, vit.estimator.as_ref()?);
+    let model = plan.vit();
+    let (decoder, estimator) = (model.decoder.as_ref()?, model.estimator.as_ref()?);
     let quantizer = plan.quantizer.as_ref()?;
-    let mlp_ratio = vit.sizes.mlp_ratio;
+    let mlp_ratio = model.sizes.mlp_ratio;
     let stack = |dim, depth, heads| model::StackConfig {
         dim,
         depth,
@@ -88,7 +88,7 @@ pub fn config(plan: &Plan) -> Option<ModelConfig> {
     };
     Some(ModelConfig {
         geometry: geometry(plan),
-        encoder: encoder(plan),
+        encoder: vit(plan),
         decoder: model::DecoderConfig {
             kind: decoder.kind,
             stack: stack(decoder.dim, decoder.depth, decoder.heads),
