@@ -1,11 +1,15 @@
-//! One run of one plan: its name, its folder and its record, whatever kind of task it is of.
+//! One run of one plan: its name, its folder and its record, whatever kind of task it is of; and what
+//! it keeps there.
 
-use crate::checkpoint;
-use crate::error::{Failure, Result};
-use crate::exit::Exit;
-use crate::machine;
+pub mod checkpoint;
+pub mod encoder_file;
+pub mod machine;
+pub mod metrics_log;
+
+use crate::cli::error::{Failure, Result};
+use crate::cli::exit::Exit;
+use crate::cli::progress::TerminalProgress;
 use crate::plan::{Flat, Plan, hash};
-use crate::progress::TerminalProgress;
 use crate::request::RUNS;
 use crate::train::State;
 use bridle_backends::Facts;
@@ -149,11 +153,11 @@ impl<'a> Run<'a> {
 /// If there is no run, its plan cannot be read, or a value that decides something differs.
 pub fn require_same(plan: &Flat, folder: &Path) -> Result<()> {
     let text = std::fs::read(folder.join(PLAN)).map_err(|_| {
-        let way_out = "name a folder below runs/ that holds plan.json, or give --resume alone";
-        Failure::wrong_use(format!("`{}` is no folder of a run", folder.display())).with_way_out(way_out)
+        let hint = "name a folder below runs/ that holds plan.json, or give --resume alone";
+        Failure::wrong_use(format!("`{}` is no folder of a run", folder.display())).with_hint(hint)
     })?;
     let stored: Flat = serde_json::from_slice(&text)
-        .map_err(|error| Failure::new(Exit::WrongUse, error).with_way_out("start the run anew, without --resume"))?;
+        .map_err(|error| Failure::new(Exit::WrongUse, error).with_hint("start the run anew, without --resume"))?;
     Ok(hash::require_same(plan, &stored, folder)?)
 }
 

@@ -5,11 +5,11 @@ mod report;
 mod samples;
 mod utterances;
 
+use crate::cli::error::{Failure, Result};
+use crate::cli::terminal;
 use crate::cli::{Format, RunArgs};
-use crate::error::{Failure, Result};
 use crate::plan::AnyTask;
 use crate::request::RunRequest;
-use crate::terminal;
 use bridle_backends::{Availability, BackendError, BackendState, Choice};
 use bridle_tasks::DataFacts;
 use report::Report;
@@ -46,9 +46,9 @@ pub fn perform(args: &RunArgs) -> Result<()> {
         request.plan = request.plan.with_variant(&found.facts.variant);
     }
     let backend = backend_state(&request.backend);
-    let out = out_is_writable(&request.out);
+    let out = out_is_writable(&request.args.out);
     let report = Report::new(&request, &data, &backend, &out);
-    match request.format {
+    match request.args.format {
         Format::Terminal => terminal::print(&report.text())?,
         Format::Json => terminal::print(&format!("{:#}", report.json()))?,
     }
@@ -88,7 +88,7 @@ fn out_is_writable(out: &Path) -> Result<()> {
             out.display(),
             existing.display()
         ))
-        .with_way_out("--out DIR with a folder that can be written")
+        .with_hint("--out DIR with a folder that can be written")
     };
     match std::fs::metadata(existing) {
         Ok(facts) if !facts.is_dir() => Err(failure("is no folder")),

@@ -1,16 +1,16 @@
 //! `run`: pretrain, evaluate, write records, print the tables. One program for every kind of data.
 
-use crate::checkpoint;
 use crate::cli::RunArgs;
+use crate::cli::error::{Failure, Result};
+use crate::cli::exit::Exit;
+use crate::cli::interrupt::Interrupt;
+use crate::cli::progress::TerminalProgress;
 use crate::command::table;
 use crate::data::{Fixed, Utterances};
-use crate::error::{Failure, Result};
-use crate::exit::Exit;
-use crate::interrupt::Interrupt;
 use crate::plan::{AnyTask, Plan};
-use crate::progress::TerminalProgress;
 use crate::protocol::{self, Examples, FeatureCache, Outcome, Subject};
 use crate::request::{Reuse, RunRequest};
+use crate::run::checkpoint;
 use crate::run::{Run, begin_folder, mark_reused, require_same};
 use crate::train::{self, Context, State, TrainError};
 use bridle::init::Init;
@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 /// Wrong use, missing data or devices, divergence, a stop by signal, or a disk that cannot be written.
 pub fn perform(args: &RunArgs) -> Result<Exit> {
     let request = RunRequest::new(args)?;
-    store::writable(&request.out)?;
+    store::writable(&request.args.out)?;
     let interrupt = Interrupt::listen().map_err(|error| Failure::fault("cannot listen for signals", error))?;
     let progress = TerminalProgress::default();
     let session = Session {
@@ -75,7 +75,7 @@ fn run_all<D: Examples>(
         data_for,
     };
     let records = bridle_backends::run(&request.backend, job)??;
-    table::print(&records, request.format.into())?;
+    table::print(&records, request.args.format.into())?;
     Ok(Exit::Done)
 }
 
@@ -159,7 +159,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
     fn perform<B: TrainBackend>(self, device: &B::Device) -> Result<RunRecord> {
         let (id, progress) = (self.run.id(), self.session.progress);
         progress.say(&self.headline());
-        let path = self.request.out.join(self.run.record_path());
+        let path = self.request.args.out.join(self.run.record_path());
         if self.resumes && path.exists() {
             progress.say("already complete; --fresh runs it again");
             return Ok(store::read(&path)?);
@@ -176,7 +176,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
         let found = outcomes.into_iter().flat_map(|outcome| outcome.predictions).collect();
         let outputs = self.data.outputs(&self.test, found);
         let outputs = outputs.map_err(|error| Failure::fault("cannot keep the predictions", error))?;
-        let path = store::write_outputs(&self.request.out, &record, &outputs)?;
+        let path = store::write_outputs(&self.request.args.out, &record, &outputs)?;
         progress.say(&format!("record: {}", path.display()));
         Ok(store::read(&path)?)
     }
@@ -213,7 +213,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
         if state.is_some_and(|state| !state.fits(self.data.manifest_sha256())) {
             let folder = self.folder.display();
             let message = format!("the data has changed since the checkpoints in `{folder}` were written");
-            return Err(Failure::wrong_use(message).with_way_out("start anew, without --resume"));
+            return Err(Failure::wrong_use(message).with_hint("start anew, without --resume"));
         }
         begin_folder(&self.folder, &self.run.plan, state, self.resumes, self.session.progress)?;
         let pretrain = self.plan.pretrain.as_ref();
@@ -226,7 +226,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
             seed: self.seed.clone(),
             id,
             folder: &self.folder,
-            checkpoint_every: Duration::from_secs(self.request.checkpoint_every),
+            checkpoint_every: Duration::from_secs(self.request.args.checkpoint_every),
             interrupt: self.session.interrupt,
             progress: self.session.progress,
         };
@@ -243,7 +243,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
         weights::load(encoder, &file.weights).map_err(|error| {
             let failure = Failure::new(Exit::Data, error);
             let hint = format!("write `{}` again with `bridle-bench export` or `import`", file.name);
-            failure.with_way_out(hint)
+            failure.with_hint(hint)
         })
     }
 
@@ -295,7 +295,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
             device,
             folder: &self.folder,
             resumes: self.resumes,
-            checkpoint_every: Duration::from_secs(self.request.checkpoint_every),
+            checkpoint_every: Duration::from_secs(self.request.args.checkpoint_every),
             interrupt: self.session.interrupt,
             progress: self.session.progress,
             features: FeatureCache::default(),
@@ -317,10 +317,10 @@ impl<'a, D: Examples> OneRun<'a, D> {
 fn failure(error: impl Into<TrainError>) -> Failure {
     match error.into() {
         error @ TrainError::Diverged { .. } => {
-            Failure::new(Exit::Diverged, error).with_way_out("a smaller rate: --set pretrain.encoder.rate=3e-4")
+            Failure::new(Exit::Diverged, error).with_hint("a smaller rate: --set pretrain.encoder.rate=3e-4")
         }
         error @ TrainError::Interrupted { signal, .. } => {
-            Failure::new(signal.exit(), error).with_way_out("the same command with --resume")
+            Failure::new(signal.exit(), error).with_hint("the same command with --resume")
         }
         TrainError::Data(error) => error.into(),
         error => Failure::new(Exit::Fault, error),

@@ -4,11 +4,13 @@
 //! (layer-wise rate decay); inputs are augmented and mixed, targets are soft. The test samples are judged once, with the
 //! weights of the last step: no epoch is chosen on them.
 
+mod values;
+
 use super::augment::{Augment, Augmented};
 use super::training::{Length, Training};
-use super::{Outcome, Protocol, Subject, ctc};
+use super::{Evaluate, Outcome, Protocol, Subject, Taught, ctc};
 use crate::data::{Fixed, Order, Utterances, fixed};
-use crate::plan::{self, Finetune, FinetuneLoss, Roll, Sampler, Taught};
+use crate::plan::Roll;
 use crate::train::TrainError;
 use crate::train::schedule::{LayerDecay, Schedule};
 use bridle::classifier::{Classifier, Dropped, branch_factor, drop_rates};
@@ -24,20 +26,17 @@ use burn::module::AutodiffModule;
 use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{Tensor, TensorData};
 use serde_json::{Map, json};
+pub use values::{Finetune, FinetuneLoss, Sampler};
 
 /// The name of its steps, in messages and in the log.
 const PHASE: &str = "finetune";
 
 /// On speech: the whole encoder and a linear CTC layer.
-pub struct Finetuning;
-
-impl<B: TrainBackend> Protocol<B> for Finetuning {
+impl<B: TrainBackend> Evaluate<B> for Taught<Finetune> {
     fn classes(&self, subject: &Subject<'_, B, Fixed<'_>>) -> Result<Outcome, TrainError> {
-        let values = subject.plan.finetune.as_ref().and_then(Taught::classes);
-        let values = values.expect("a plan with fine-tuning has its values");
         let run = Run {
             subject,
-            values,
+            values: self.for_classes(),
             seed: subject.seed.child(PHASE),
         };
         let training = run.train()?;
@@ -56,11 +55,10 @@ impl<B: TrainBackend> Protocol<B> for Finetuning {
     }
 
     fn transcripts(&self, subject: &Subject<'_, B, Utterances<'_>>) -> Result<Outcome, TrainError> {
-        let values = subject.plan.ctc(plan::Protocol::Finetune);
         let recipe = ctc::Recipe {
-            protocol: plan::Protocol::Finetune,
-            values: values.expect("as above"),
-            frozen: false,
+            protocol: Protocol::Finetune,
+            values: self.for_transcripts(),
+            encoder: ctc::EncoderUse::Trained,
             head: ctc::linear_head::<B>,
         };
         ctc::evaluate(&recipe, subject)

@@ -1,11 +1,11 @@
 //! From predictions to scores with intervals, and to the file beside the record, for each kind of data.
 
+use super::Protocol;
 use super::features::{class_numbers, targets};
-use super::{Examples, Outcome, Predicted, Prediction, Subject, find};
+use super::{Examples, Outcome, Predicted, Prediction, Subject};
+use crate::cli::error::{Failure, Result};
+use crate::cli::exit::Exit;
 use crate::data::{Fixed, Utterances};
-use crate::error::{Failure, Result};
-use crate::exit::Exit;
-use crate::plan::Protocol;
 use crate::train::TrainError;
 use bridle_backends::TrainBackend;
 use bridle_results::metric::{ErrorRate, Unit};
@@ -36,7 +36,7 @@ impl Examples for Fixed<'_> {
         protocol: Protocol,
         subject: &Subject<'_, B, Self>,
     ) -> std::result::Result<Outcome, TrainError> {
-        find(protocol).classes(subject)
+        protocol.values::<B>(subject.plan).classes(subject)
     }
 
     fn scores(&self, test: &[usize], found: &Prediction, seed: &Seed) -> Result<Vec<Score>> {
@@ -90,7 +90,7 @@ impl Examples for Utterances<'_> {
         protocol: Protocol,
         subject: &Subject<'_, B, Self>,
     ) -> std::result::Result<Outcome, TrainError> {
-        find(protocol).transcripts(subject)
+        protocol.values::<B>(subject.plan).transcripts(subject)
     }
 
     fn scores(&self, test: &[usize], found: &Prediction, seed: &Seed) -> Result<Vec<Score>> {

@@ -1,11 +1,12 @@
 //! What a run will need of memory, disk and time, next to what there is.
 
 use super::{Line, nearest_existing};
+use crate::cli::progress::display_duration;
 use crate::estimate::{self, PhaseCost};
-use crate::machine;
-use crate::plan::{PhasePlan, Plan, Taught};
-use crate::progress::display_duration;
+use crate::plan::{PhasePlan, Plan};
+use crate::protocol::Taught;
 use crate::request::{RUNS, RunRequest};
+use crate::run::machine;
 use bridle_results::record::RunRecord;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -65,7 +66,7 @@ impl Needs {
 /// Operations per second of the newest record of the same backend and number type among the records of `--out`.
 fn recorded_speed(request: &RunRequest) -> Option<f64> {
     // a folder without records, or with a broken one, tells no speed, and that is no reason to stop
-    let records = bridle_results::store::find(std::slice::from_ref(&request.out)).ok()?;
+    let records = bridle_results::store::find(std::slice::from_ref(&request.args.out)).ok()?;
     let same = |record: &RunRecord| {
         record.backend.name == request.backend.name.as_str() && record.backend.dtype == request.dtype.word()
     };
@@ -85,7 +86,8 @@ impl Needs {
         };
         let mut training: Vec<String> = phases.iter().zip(&self.phases).map(phase).collect();
         training.extend(
-            plan.finetune
+            plan.evaluation
+                .finetune
                 .as_ref()
                 .and_then(Taught::classes)
                 .zip(self.finetune)

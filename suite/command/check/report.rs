@@ -2,10 +2,10 @@
 
 use super::needs::Needs;
 use super::{Found, Line};
-use crate::error::{Failure, Result};
-use crate::machine;
+use crate::cli::error::{Failure, Result};
 use crate::plan::display_value;
 use crate::request::RunRequest;
+use crate::run::machine;
 use bridle_backends::BackendState;
 use serde_json::{Value, json};
 
@@ -111,6 +111,7 @@ impl<'a> Report<'a> {
         let count = self.request.folds.len() * self.request.seeds.len();
         let folder = self
             .request
+            .args
             .out
             .join(&self.request.plan.task)
             .join(self.request.plan.label());

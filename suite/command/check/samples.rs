@@ -1,8 +1,8 @@
 //! The data of a task of sounds, images or videos as `check` finds it, with what this copy of the data measures.
 
 use super::{Found, Line};
-use crate::error::Result;
-use crate::progress::TerminalProgress;
+use crate::cli::error::Result;
+use crate::cli::progress::TerminalProgress;
 use crate::request::RunRequest;
 use bridle_tasks::{Census, DataError, Dataset, Task};
 use serde_json::{Map, json};
@@ -36,7 +36,10 @@ pub(super) fn look(request: &RunRequest, task: &dyn Task) -> Result<Found> {
             ("differences".to_owned(), json!(differences)),
         ]),
         samples: Some((dataset.samples.len(), dataset.split(request.folds[0]).0.len())),
-        verified: copy.verify(request.allow_different_data).map(drop).map_err(Into::into),
+        verified: copy
+            .verify(request.args.allow_different_data)
+            .map(drop)
+            .map_err(Into::into),
         facts: dataset.facts,
     })
 }

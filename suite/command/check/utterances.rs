@@ -1,10 +1,10 @@
 //! The data of a task of speech as `check` finds it.
 
 use super::{Found, Line};
+use crate::cli::error::Result;
+use crate::cli::progress::TerminalProgress;
 use crate::data::utterances::length;
 use crate::data::{TrainingData, Utterances};
-use crate::error::Result;
-use crate::progress::TerminalProgress;
 use crate::protocol::Examples;
 use crate::request::RunRequest;
 use bridle_seed::Seed;
