@@ -2,7 +2,7 @@
 //! and back.
 
 use super::attention::{self, AttentionSizes};
-use super::rows::{self, Linear, Mlp};
+use super::rows::{self, LinearLayer, MlpLayers};
 use super::threads::Threads;
 use crate::kernel::mode::precision;
 use crate::kernel::ops::Ops;
@@ -79,16 +79,16 @@ impl<B: Sliced> MlpValues<B> {
         Self { width, hidden, values }
     }
 
-    fn get(&self) -> Mlp<'_> {
+    fn get(&self) -> MlpLayers<'_> {
         let [weight1, bias1, weight2, bias2] = self.values.each_ref().map(B::slice);
-        let layer = |inputs, outputs, weight, bias| Linear {
+        let layer = |inputs, outputs, weight, bias| LinearLayer {
             inputs,
             outputs,
             weight,
             bias: Some(bias),
             precision: precision(),
         };
-        Mlp(
+        MlpLayers(
             layer(self.width, self.hidden, weight1, bias1),
             layer(self.hidden, self.width, weight2, bias2),
         )
@@ -133,7 +133,7 @@ impl<B: Sliced> Ops for B {
         }
         let ([count, inputs], [_, outputs]) = (rows.dims(), weight.dims());
         let (rows, weight, bias) = (Self::read(rows), Self::read(weight), Self::read(bias));
-        let layer = Linear {
+        let layer = LinearLayer {
             inputs,
             outputs,
             weight: Self::slice(&weight),
@@ -157,7 +157,7 @@ impl<B: Sliced> Ops for B {
         let ([count, inputs], [_, outputs]) = (rows.dims(), weight.dims());
         let (rows, weight, grad) = (Self::read(rows), Self::read(weight), Self::read(grad));
         let (rows, grad) = (Self::slice(&rows), Self::slice(&grad));
-        let layer = Linear {
+        let layer = LinearLayer {
             inputs,
             outputs,
             weight: Self::slice(&weight),
