@@ -1,5 +1,6 @@
-//! BEST-RQ (Chiu et al. 2022, arXiv 2202.01855): predict, where the input was hidden, labels that a random projection and
-//! a random codebook make of the input. They are drawn once and never learn ([`crate::random`]).
+//! BEST-RQ (Chiu et al. 2022, arXiv 2202.01855): predict, where the input was hidden, labels that a
+//! random projection and a random codebook make of the input. They are drawn once and never learn
+//! ([`crate::random`]).
 
 use crate::random::RandomQuantizer;
 use bridle::frames::Frames;
@@ -16,14 +17,13 @@ use burn::tensor::{Int, Tensor};
 /// An encoder and the head that predicts labels: what BEST-RQ trains.
 #[derive(Module, Debug)]
 pub struct MaskedModel<B: Backend, E> {
-    /// The encoder.
     pub encoder: E,
     /// [D, Q * K].
     pub head: Linear<B>,
 }
 
 impl<B: Ops, E: LayeredEncoder<B>> MaskedModel<B, E> {
-    /// An encoder of width `dim` with a fresh head for `logits` logits.
+    /// An encoder of width `dim` with a new head for `logits` logits.
     pub fn new(encoder: E, dim: usize, logits: usize, init: &Init<B>) -> Self {
         Self {
             encoder,
@@ -31,7 +31,7 @@ impl<B: Ops, E: LayeredEncoder<B>> MaskedModel<B, E> {
         }
     }
 
-    /// Logits of the hidden frames, given by their rows of [B * T]: [M, Q * K].
+    /// Logits of the hidden frames, which have the rows `rows` of [B * T]: [M, Q * K].
     pub fn logits(&self, masked: &Frames<B>, rows: Tensor<B, 1, Int>) -> Tensor<B, 2> {
         let hidden = self.encoder.encode(masked);
         let [batch, times, dim] = hidden.dims();
@@ -39,8 +39,8 @@ impl<B: Ops, E: LayeredEncoder<B>> MaskedModel<B, E> {
     }
 }
 
-/// BEST-RQ's loss: the hidden frames' labels, made from the frames as they are, against what the model predicts from the
-/// frames with noise in their place, [1].
+/// BEST-RQ's loss, [1]: the cross-entropy of the hidden frames' labels, made from `frames`, under
+/// the model's prediction from `masked`, where noise replaces them.
 pub fn best_rq_loss<B: Ops, E: LayeredEncoder<B>>(
     model: &MaskedModel<B, E>,
     quantizer: &RandomQuantizer<B>,

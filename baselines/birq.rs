@@ -1,9 +1,11 @@
-//! BiRQ (arXiv 2509.15430): BEST-RQ's anchor labels, and enhanced labels that the encoder makes itself.
+//! BiRQ (arXiv 2509.15430): BEST-RQ's anchor labels, and enhanced labels that the encoder makes
+//! itself.
 //!
-//! The unmasked input goes through the first k layers; the features u are normalised, projected by a second random matrix
-//! and compared with the same codes: y1 = softmax(-(|| u - C_n ||² + v_n) / tau), v_n Gumbel noise. That label is soft, and
-//! gradients flow through it into the first k layers. With G the cross-entropy with the anchor label and F that with the
-//! enhanced one, on hidden frames and by one head, the loss is w1 F + w2 G.
+//! The first k layers see the unmasked input. Their features u are normalised, projected by a
+//! second random matrix and compared with the same codes: y1 = softmax(-(|| u - C_n ||² + v_n) /
+//! tau), v_n Gumbel noise. This label is soft, and gradients flow through it into the first k
+//! layers. With one head, on hidden frames, G is the cross-entropy with the anchor label, F that
+//! with the enhanced label, and the loss is w1 F + w2 G.
 
 use crate::best_rq::MaskedModel;
 use crate::random::{RandomBook, unit_distances};
@@ -64,7 +66,8 @@ impl<B: Backend> BirqLabels<B> {
 }
 
 impl<B: Ops> BirqLabels<B> {
-    /// The enhanced label of features u [N, D], given Gumbel noise [N, K]: [N, K], each row of sum 1, with gradient.
+    /// The enhanced label of features u [N, D] with Gumbel noise [N, K]: [N, K], each row of sum 1,
+    /// with gradient.
     pub fn enhanced(&self, features: Tensor<B, 2>, noise: Tensor<B, 2>, tau: f64) -> Tensor<B, 2> {
         softmax((self.distances(features) + noise).div_scalar(-tau), 1)
     }
@@ -99,8 +102,8 @@ pub struct BirqLoss<B: Backend> {
     pub label: Tensor<B, 2>,
 }
 
-/// BiRQ's loss of one batch: `frames` as they are, `masked` with noise in place of the hidden ones, which `rows` of
-/// [B * T] name; `noise` is [M, K].
+/// BiRQ's loss of one batch. `masked` are the `frames` with noise at `rows` of [B * T], the hidden
+/// ones; `noise` is [M, K].
 pub fn birq_loss<B: Ops, E: LayeredEncoder<B>>(
     model: &MaskedModel<B, E>,
     labels: &BirqLabels<B>,

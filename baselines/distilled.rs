@@ -1,15 +1,15 @@
-//! A second book beside BEST-RQ's, whose codes learn how frames are alike over time in the middle of the encoder
-//! (arXiv 2606.30671, section 2.2.3).
+//! A second codebook beside BEST-RQ's, distilled from a middle layer of the encoder (arXiv
+//! 2606.30671, section 2.2.3).
 //!
-//! Features of a layer drift while the encoder learns, but which frames of an utterance are alike in them does not. With c_t
-//! the code that is nearest to the projected frame t, and h_t the layer's features,
+//! The features of a layer drift while the encoder learns; their similarities over time do not.
+//! With c_t the code nearest to the projected frame t, and h_t the layer's features,
 //!
 //! ```text
 //! S_C = unit(c) unit(c)^T    S_H = unit(h) unit(h)^T    loss = sum over visible t, s of |S_H - S_C| / T
 //! ```
 //!
-//! moves the codes and nothing else. (The paper's other form weighs all codes in place of the nearest one; its table 4 finds no
-//! difference.) Codes are compared at unit length, as the other books' are.
+//! trains only the codes. (The paper's other form weighs all codes instead of the nearest one; its
+//! table 4 finds no difference.) Codes are compared at unit length, as in the other codebooks.
 
 use crate::best_rq::MaskedModel;
 use crate::random::{RandomQuantizer, unit_distances};
@@ -43,8 +43,9 @@ impl<B: Backend> DistilledBook<B> {
         unit_distances(projected, unit(self.codes.val())).argmin(1)
     }
 
-    /// The loss that moves the codes, [1]: from projected frames [B, T, d] and a layer's features of them [B, T, D], which
-    /// have no graph, over the frames with 1 in `visible` [B, T, 1]; the mean over sequences.
+    /// The loss that moves the codes, [1]: from projected frames [B, T, d] and a layer's features
+    /// of them [B, T, D], which have no graph, over the frames with 1 in `visible` [B, T, 1]; the
+    /// mean over sequences.
     pub fn loss(&self, projected: Tensor<B, 3>, features: Tensor<B, 3>, visible: Tensor<B, 3>) -> Tensor<B, 1> {
         let [batch, times, dim] = projected.dims();
         let labels = self.labels(projected.reshape([batch * times, dim]));
@@ -64,8 +65,8 @@ fn self_similarity<B: Backend>(frames: Tensor<B, 3>) -> Tensor<B, 3> {
     rows.clone().matmul(rows.transpose())
 }
 
-/// BEST-RQ's loss with the second book as one more: averaged over all books, [1]. The head's last logits are the second
-/// book's.
+/// BEST-RQ's loss with the second book as one more: averaged over all books, [1]. The head's last
+/// logits are the second book's.
 pub fn two_books_loss<B: Ops, E: LayeredEncoder<B>>(
     model: &MaskedModel<B, E>,
     quantizer: &RandomQuantizer<B>,

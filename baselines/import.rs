@@ -1,11 +1,12 @@
-//! Foreign checkpoints to our names: the state dictionary of the authors' release.
+//! Converts the state dictionary of the authors' release to our names and layouts.
 //!
-//! Their linear weights are [out, in] and ours [in, out]; their patch embedding is a convolution [D, C, (pt,) ph, pw] and
-//! ours its matrix [C * pt * ph * pw, D]; their residual codebooks carry a padding row that is never looked up.
+//! Their linear weights are [out, in] and ours [in, out]; their patch embedding is a convolution
+//! [D, C, (pt,) ph, pw] and ours its matrix [C * pt * ph * pw, D]; their residual codebooks have a
+//! padding row that is never used.
 
 use bridle::weights::{Values, Weights};
 
-/// Which of the authors' two code bases a state dictionary comes from.
+/// The authors' code base that a state dictionary comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Release {
     /// Audio and image models.
@@ -14,13 +15,12 @@ pub enum Release {
     Video,
 }
 
-/// Why a state dictionary could not be taken up.
+/// Why a state dictionary cannot be converted.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     /// A parameter of ours has no counterpart.
     #[error("the checkpoint has no {theirs} for {ours}")]
     Missing {
-        /// Our name.
         ours: String,
         /// The name looked for.
         theirs: String,
@@ -28,19 +28,15 @@ pub enum ImportError {
     /// A counterpart has another number of elements.
     #[error("{theirs} has shape {found:?}, which does not fit {ours} of shape {expected:?}")]
     Shape {
-        /// Our name.
         ours: String,
-        /// Their name.
         theirs: String,
-        /// Our shape.
         expected: Vec<usize>,
-        /// Their shape.
         found: Vec<usize>,
     },
 }
 
-/// The authors' name of our parameter, without the prefix of the branch (`encoder_decoder.` for encoder and decoder,
-/// `tokenizer.` for tokenizer and estimator).
+/// The authors' name of our parameter, without the prefix of the branch (`encoder_decoder.` for
+/// encoder and decoder, `tokenizer.` for tokenizer and estimator).
 pub fn authors_name(ours: &str, release: Release) -> String {
     let name = ours.replace(".Global.", ".");
     let (part, rest) = name.split_once('.').unwrap_or(("", &name));
@@ -119,7 +115,8 @@ pub fn is_transposed(ours: &str) -> bool {
     ours.ends_with(".weight") && !ours.contains("norm")
 }
 
-/// Our values from theirs, for a parameter of ours of shape `expected`; None if the shapes do not fit.
+/// Our values from theirs, for a parameter of ours of shape `expected`; None if the shapes do not
+/// fit.
 pub fn from_authors(ours: &str, expected: &[usize], theirs: &Values) -> Option<Values> {
     let count: usize = expected.iter().product();
     let mut data = theirs.data.clone();
@@ -153,7 +150,8 @@ fn transpose(data: &[f32], rows: usize, columns: usize) -> Vec<f32> {
         .collect()
 }
 
-/// Our weights for every parameter in `template` (names and shapes), from the authors' values by their name.
+/// Our weights for every parameter in `template` (names and shapes), from the authors' values by
+/// their name.
 ///
 /// # Errors
 /// If a counterpart is missing or has another shape.

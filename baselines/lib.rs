@@ -1,4 +1,5 @@
-//! The baselines: other methods and quantizers that BRIDLE is compared with, and foreign checkpoints.
+//! The baselines: other methods and quantizers that BRIDLE is compared with, and foreign
+//! checkpoints.
 //!
 //! | baseline | paper | file | command |
 //! |---|---|---|---|

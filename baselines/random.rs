@@ -1,30 +1,46 @@
-//! Random-projection quantization (BEST-RQ, arXiv 2202.01855): projections and codebooks that are drawn once and never
-//! learn.
+//! Random-projection quantization (BEST-RQ, arXiv 2202.01855): projections and codebooks that are
+//! drawn once and never learn.
 //!
-//! [`RandomProjectionQuantizer`] quantizes the tokenizer's latents in place of BRIDLE's residual quantizer: every level
-//! sees the same latents through its own projection, and their vectors are averaged. [`RandomQuantizer`] labels the
-//! input frames themselves, for the methods without a tokenizer ([`crate::best_rq`], [`crate::birq`],
-//! [`crate::distilled`]). A frame's label is argmin over n of || unit(C_n) - unit(x A) ||; frames are standardized
-//! before, because otherwise most codes are never used.
+//! [`RandomProjectionQuantizer`] quantizes the tokenizer's latents in place of BRIDLE's residual
+//! quantizer: every level sees the same latents through its own projection, and their vectors are
+//! averaged. [`RandomQuantizer`] labels the input frames themselves, for the methods without a
+//! tokenizer ([`crate::best_rq`], [`crate::birq`], [`crate::distilled`]). A frame's label is argmin
+//! over n of || unit(C_n) - unit(x A) ||; frames are standardized before, because otherwise most
+//! codes are never used.
 
-use bridle::codebook::{Codebook, Learning, Picks, SoftPick, unit};
+use bridle::codebook::{Codebook, Learning, Picks, SoftPick, check_codes, unit};
 use bridle::init::Init;
 use bridle::quantizer::{Mode, Quantized, Quantizer, QuantizerInfo, QuantizerValues};
 use bridle::standardizer::Standardizer;
 use bridle_backends::Ops;
+use bridle_values::check::{Checked, at_least_one};
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{IndexingUpdateOp, Int, Tensor};
+use serde::{Deserialize, Serialize};
 
 /// The values of a random quantizer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RandomConfig {
     /// Projections, each with its own codebook, Q.
+    #[serde(rename = "levels")]
     pub codebooks: usize,
     /// Codes per codebook K.
+    #[serde(rename = "codes")]
     pub codebook_size: usize,
     /// Length of a code vector d.
     pub code_dim: usize,
+}
+
+impl Default for RandomConfig {
+    /// The values of BEST-RQ's paper.
+    fn default() -> Self {
+        Self {
+            codebooks: 1,
+            codebook_size: 8192,
+            code_dim: 16,
+        }
+    }
 }
 
 /// The registry's entry.
@@ -32,12 +48,16 @@ pub const INFO: QuantizerInfo = QuantizerInfo {
     name: "random",
     summary: "Q fixed random projections with K random codes each (BEST-RQ's), which never learn",
     several_codebooks: true,
-    learns: false,
 };
 
 impl QuantizerValues for RandomConfig {
     fn info(&self) -> &'static QuantizerInfo {
         &INFO
+    }
+
+    fn check(&self) -> Checked {
+        at_least_one("quantizer.levels", self.codebooks)?;
+        check_codes(self.codebook_size, self.code_dim)
     }
 
     fn codebooks(&self) -> usize {
@@ -158,13 +178,13 @@ impl<B: Backend> RandomBook<B> {
         self.distances(rows).argmin(1)
     }
 
-    /// Another projection A [F, d] in place of the drawn one.
+    /// Replaces the drawn projection A [F, d].
     pub fn set_projection(&mut self, projection: Tensor<B, 2>) {
         self.projection = Param::initialized(self.projection.id, projection).set_require_grad(false);
     }
 
-    /// Moves each code to the centroid of its rows among [N, F], all of unit length (arXiv 2606.30671); a code without rows
-    /// stays.
+    /// Moves each code to the centroid of its rows among [N, F], all at unit length (arXiv
+    /// 2606.30671). A code without rows stays.
     pub fn move_to_centroids(&mut self, rows: Tensor<B, 2>) {
         let projected = unit(rows.matmul(self.projection.val()));
         let codes = self.codes.val();
@@ -189,7 +209,7 @@ pub(crate) fn unit_distances<B: Backend>(rows: Tensor<B, 2>, codes: Tensor<B, 2>
     unit(rows).matmul(codes.transpose()).mul_scalar(-2.0).add_scalar(2.0)
 }
 
-/// Several random books; losses are averaged over them.
+/// Several random codebooks, over which losses are averaged.
 #[derive(Module, Debug)]
 pub struct RandomQuantizer<B: Backend> {
     /// Before the projections.

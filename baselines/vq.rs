@@ -1,21 +1,30 @@
-//! The single-codebook baseline, in the form of BEATs (arXiv 2212.09058): unit latents, unit codes, moving average.
+//! The single-codebook baseline in the form of BEATs (arXiv 2212.09058): unit latents, unit codes,
+//! moving average.
 //!
-//! In training the vectors are read from the codebook before it moves, and the straight-through gradient passes
-//! through the normalisation of the latents.
+//! In training the vectors are read from the codebook before it moves, and the straight-through
+//! gradient passes through the normalisation of the latents.
 
-use bridle::codebook::{Codebook, Learning, Picks, Similarity, SoftPick, Start, kmeans, unit};
+use bridle::codebook::{
+    Codebook, Learning, Picks, Similarity, SoftPick, Start, check_codes, check_learning, kmeans, unit,
+};
 use bridle::init::Init;
 use bridle::loss::mse;
 use bridle::quantizer::{Mode, Quantized, Quantizer, QuantizerInfo, QuantizerValues};
 use bridle_backends::Ops;
+use bridle_values::check::{Checked, require};
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
+use serde::{Deserialize, Serialize};
 
 /// The values of a single codebook.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VqConfig {
+    /// Always 1.
+    #[serde(rename = "levels")]
+    pub codebooks: usize,
     /// Codes K.
+    #[serde(rename = "codes")]
     pub codebook_size: usize,
     /// Length of a code vector d.
     pub code_dim: usize,
@@ -26,12 +35,15 @@ pub struct VqConfig {
     pub start: Start,
     /// Iterations of k-means.
     pub kmeans_iterations: usize,
+    /// No value of plans, which always have the default.
+    #[serde(skip)]
     pub learning: Learning,
 }
 
 impl Default for VqConfig {
     fn default() -> Self {
         Self {
+            codebooks: 1,
             codebook_size: 256,
             code_dim: 256,
             decay: 0.99,
@@ -48,12 +60,19 @@ pub const INFO: QuantizerInfo = QuantizerInfo {
     name: "vq",
     summary: "one codebook of K unit-norm codes (the BEATs form)",
     several_codebooks: false,
-    learns: true,
 };
 
 impl QuantizerValues for VqConfig {
     fn info(&self) -> &'static QuantizerInfo {
         &INFO
+    }
+
+    fn check(&self) -> Checked {
+        require(self.codebooks == 1, "quantizer.levels", || {
+            format!("vq has one codebook, not {}", self.codebooks)
+        })?;
+        check_codes(self.codebook_size, self.code_dim)?;
+        check_learning(self.decay, self.commitment, self.kmeans_iterations)
     }
 
     fn codebooks(&self) -> usize {

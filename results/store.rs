@@ -112,6 +112,14 @@ pub fn write(out: &Path, record: &RunRecord, predictions: Option<&Predictions>) 
     write_with(out, record, predictions.map(Predictions::to_csv))
 }
 
+/// The same with predictions of either form.
+pub fn write_outputs(out: &Path, record: &RunRecord, outputs: &Outputs) -> Result<PathBuf, StoreError> {
+    match outputs {
+        Outputs::Scores(predictions) => write(out, record, Some(predictions)),
+        Outputs::Transcripts(transcripts) => write_transcripts(out, record, transcripts),
+    }
+}
+
 /// The same for a run that recognised speech.
 pub fn write_transcripts(out: &Path, record: &RunRecord, transcripts: &Transcripts) -> Result<PathBuf, StoreError> {
     write_with(out, record, Some(transcripts.to_csv()))

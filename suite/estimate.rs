@@ -1,6 +1,8 @@
-//! What a plan will cost: parameters, arithmetic, memory, disk. Closed formulas, good to a factor of about 1.5.
+//! What a plan on inputs of one shape will cost: parameters, arithmetic, memory, disk. Closed formulas, good to a factor of
+//! about 1.5.
 
-use crate::plan::{PhaseKind, Plan};
+use crate::plan::{PhaseKind, Plan, Taught};
+use bridle::quantizer::QuantizerValues;
 use bridle_results::record::RunRecord;
 use bridle_tasks::InputSpec;
 
@@ -109,7 +111,7 @@ pub fn phases(plan: &Plan, samples: usize) -> Vec<PhaseCost> {
 /// Operations per second that a recorded run reached in training, over the phases that it trained itself. None if it
 /// trained nothing or its plan is of another version.
 pub fn speed(record: &RunRecord) -> Option<f64> {
-    let plan = Plan::from_flat(&record.plan).ok()?;
+    let plan = Plan::from_flat(&record.plan).ok().filter(|plan| !plan.is_speech())?;
     let networks = Networks::new(&plan);
     let (mut operations, mut seconds) = (0.0, 0.0);
     for trained in record.phases.iter().filter(|phase| phase.reused_from.is_none()) {
@@ -124,7 +126,7 @@ pub fn speed(record: &RunRecord) -> Option<f64> {
 
 /// Cost of fine-tuning on `samples` training samples; None where the plan has none.
 pub fn finetune(plan: &Plan, samples: usize) -> Option<PhaseCost> {
-    let values = plan.finetune.as_ref()?;
+    let values = plan.finetune.as_ref()?.classes()?;
     let networks = Networks::new(plan);
     let drawn = values.epoch_samples.unwrap_or(samples);
     let (encoder, tokens) = (networks.encoder, networks.tokens + 1.0);
@@ -140,7 +142,11 @@ pub fn finetune(plan: &Plan, samples: usize) -> Option<PhaseCost> {
 pub fn features(plan: &Plan, samples: usize) -> PhaseCost {
     let networks = Networks::new(plan);
     let forward = networks.encoder.forward(networks.tokens + 1.0);
-    let batch = plan.probe.as_ref().map_or(1, |probe| probe.batch) as f64;
+    let batch = plan
+        .probe
+        .as_ref()
+        .and_then(Taught::classes)
+        .map_or(1, |probe| probe.batch) as f64;
     PhaseCost {
         steps: 0,
         operations: forward * samples as f64,
@@ -151,7 +157,7 @@ pub fn features(plan: &Plan, samples: usize) -> PhaseCost {
 
 /// Bytes of the stored model inputs of `samples` samples.
 pub fn input_bytes(plan: &Plan, samples: usize) -> u64 {
-    let numbers = match plan.data.input {
+    let numbers = match *plan.fixed_input() {
         InputSpec::Audio { frames, mels, .. } => frames * mels,
         InputSpec::Image { side, .. } => 3 * side * side,
         InputSpec::Video { frames, side, .. } => 3 * frames * side * side,
@@ -172,28 +178,21 @@ pub fn checkpoint_bytes(plan: &Plan) -> u64 {
 
 impl Networks {
     fn new(plan: &Plan) -> Self {
-        let model = &plan.model;
+        let vit = plan.vit();
+        let model = &vit.sizes;
         let area = (model.patch * model.patch) as f64;
-        let pretraining = plan.pretraining();
+        let trunk = |dim, depth, heads| Trunk::new(dim, depth, heads, model.mlp_ratio);
+        let labels = plan
+            .quantizer
+            .as_ref()
+            .map_or(0, |quantizer| quantizer.codebooks() * quantizer.codebook_size());
+        let decoder = vit.decoder.as_ref();
+        let estimator = vit.estimator.as_ref();
         Self {
-            encoder: Trunk::new(model.dim, model.depth, model.heads, model.mlp_ratio),
-            decoder: pretraining.map(|parts| {
-                let decoder = parts.decoder;
-                let labels = (parts.quantizer.levels * parts.quantizer.codes) as f64;
-                (
-                    Trunk::new(decoder.dim, decoder.depth, decoder.heads, model.mlp_ratio),
-                    labels,
-                )
-            }),
-            estimator: pretraining.map(|parts| {
-                Trunk::new(
-                    parts.estimator.dim,
-                    parts.estimator.depth,
-                    parts.estimator.heads,
-                    model.mlp_ratio,
-                )
-            }),
-            patch: match plan.data.input {
+            encoder: trunk(model.dim, model.depth, model.heads),
+            decoder: decoder.map(|decoder| (trunk(decoder.dim, decoder.depth, decoder.heads), labels as f64)),
+            estimator: estimator.map(|estimator| trunk(estimator.dim, estimator.depth, estimator.heads)),
+            patch: match plan.fixed_input() {
                 InputSpec::Audio { .. } => area,
                 InputSpec::Image { .. } => 3.0 * area,
                 InputSpec::Video { .. } => 3.0 * area * model.tubelet.unwrap_or(1) as f64,

@@ -1,7 +1,7 @@
 //! Labels of hidden frames that come from the input (BEST-RQ) or also from the encoder's own layers (BiRQ), and the hiding
 //! itself: what all methods share that hide frames.
 
-use crate::plan::{Birq, Mask, Quantizer};
+use crate::plan::{Birq, Mask};
 use bridle::frames::Frames;
 use bridle::init::Init;
 use bridle::layered::{LayeredEncoder, layer_features};
@@ -12,7 +12,7 @@ use bridle_backends::{Ops, TrainBackend};
 use bridle_baselines::best_rq::{MaskedModel, best_rq_loss};
 use bridle_baselines::birq::{BirqConfig, BirqLabels, birq_loss};
 use bridle_baselines::distilled::{DistilledBook, two_books_loss};
-use bridle_baselines::random::{RandomBook, RandomQuantizer};
+use bridle_baselines::random::{RandomBook, RandomConfig, RandomQuantizer};
 use bridle_seed::Seed;
 use burn::module::AutodiffModule;
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -29,6 +29,9 @@ pub enum Labeller<B: Backend> {
     Birq(Box<BirqLabels<B>>, BirqConfig),
 }
 
+/// Plans of methods that hide frames have no other quantizer.
+pub const RANDOM_LABELS: &str = "a method that hides frames labels them by random codes";
+
 /// A loss, and its parts without a graph, by their names in the log.
 pub type NamedLoss<B> = (
     Tensor<B, 1>,
@@ -38,20 +41,19 @@ pub type NamedLoss<B> = (
 impl<B: Backend> Labeller<B> {
     /// For an encoder of width `dim`; with a second book of `distilled` codes where there is no BiRQ.
     pub fn new(
-        quantizer: &Quantizer,
+        quantizer: &RandomConfig,
         birq: Option<&Birq>,
         distilled: Option<usize>,
         dim: usize,
         standard: Standardizer<B>,
         init: &Init<B>,
     ) -> Self {
-        let Quantizer {
-            levels,
-            codes,
+        let RandomConfig {
+            codebooks,
+            codebook_size,
             code_dim,
-            ..
         } = *quantizer;
-        let random = |standard| Box::new(RandomQuantizer::new(standard, levels, codes, code_dim, init));
+        let random = |standard| Box::new(RandomQuantizer::new(standard, codebooks, codebook_size, code_dim, init));
         match (birq, distilled) {
             (None, None) => Self::BestRq(random(standard)),
             (None, Some(distilled)) => {
@@ -59,7 +61,7 @@ impl<B: Backend> Labeller<B> {
                 Self::Distilled(random(standard), Trained::new(book))
             }
             (Some(birq), _) => Self::Birq(
-                Box::new(BirqLabels::new(standard, dim, codes, code_dim, init)),
+                Box::new(BirqLabels::new(standard, dim, codebook_size, code_dim, init)),
                 BirqConfig {
                     layers: birq.layers,
                     tau: birq.tau,

@@ -70,9 +70,7 @@ impl Labels {
             let x = input::batch(wanted.dataset, samples, &geometry, device)?;
             tokenizer.codes(x, source, picks);
         }
-        let books = tokenizer.quantizer.codebooks();
-        let (levels, [size]) = (books.len(), books[0].usage.dims());
-        Self::collect(wanted, [levels, size], progress, |samples| {
+        Self::collect(wanted, tokenizer.quantizer.sizes(), progress, |samples| {
             let x = input::batch(wanted.dataset, samples, &geometry, device)?;
             Ok(tokenizer.codes(x, source, picks))
         })

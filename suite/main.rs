@@ -9,5 +9,12 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     terminal::report_panics();
-    command::perform(&cli).unwrap_or_else(|failure| failure.report()).into()
+    match command::perform(&cli) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            terminal::log(&failure.to_string());
+            failure.exit()
+        }
+    }
+    .into()
 }

@@ -3,11 +3,11 @@
 
 use crate::checkpoint;
 use crate::input::{self, Drawn, Order};
-use crate::labeller::{Labeller, hidden_rows, with_noise};
+use crate::labeller::{Labeller, RANDOM_LABELS, hidden_rows, with_noise};
 use crate::labels::{Labels, Wanted};
 use crate::metrics_log::MetricsLog;
 use crate::model;
-use crate::plan::{Mask, PhasePlan, Quantizer};
+use crate::plan::{Mask, PhasePlan};
 use crate::steps::{Learner, Spent, StepLoss, StepNumbers, Steps};
 use crate::train::{Context, State, TrainError, adamw, schedule, summary, together, under};
 use bridle::codebook::index_rows;
@@ -21,6 +21,7 @@ use bridle::standardizer::Standardizer;
 use bridle::weights::{self, Weights};
 use bridle_backends::TrainBackend;
 use bridle_baselines::best_rq::MaskedModel;
+use bridle_baselines::random::RandomConfig;
 use bridle_results::record::{Loss, Phase as PhaseRecord};
 use bridle_seed::Seed;
 use bridle_tasks::{DataError, Dataset};
@@ -37,7 +38,7 @@ pub struct MaskedTrainer<'a, B: TrainBackend> {
     context: &'a Context<'a>,
     phase: PhasePlan,
     mask: &'a Mask,
-    quantizer: &'a Quantizer,
+    quantizer: RandomConfig,
     geometry: Geometry,
     device: B::Device,
     seed: Seed,
@@ -63,15 +64,21 @@ impl<'a, B: TrainBackend> MaskedTrainer<'a, B> {
         let (Some(mask), Some(quantizer), Some(pretrain)) = (&plan.mask, &plan.quantizer, &plan.pretrain) else {
             unreachable!("a plan that hides frames has a mask, labels and their training")
         };
+        let quantizer = RandomConfig::try_from(quantizer).expect(RANDOM_LABELS);
         let phase = plan.phases().remove(0);
         let geometry = model::geometry(plan);
         let init = Init::<B>::new(context.seed.child("weights"), device);
         let standard = standard(context.dataset, context.train, &geometry, &init)?;
         let (birq, labels) = (plan.birq.as_ref(), init.child("labels"));
-        let labeller = Labeller::new(quantizer, birq, None, plan.model.dim, standard, &labels);
+        let labeller = Labeller::new(&quantizer, birq, None, plan.model.dim(), standard, &labels);
         let student = init.child("student");
         let encoder = Vit::new(&geometry, &model::encoder(plan), &student.child("encoder"));
-        let mut model = MaskedModel::new(encoder, plan.model.dim, quantizer.levels * quantizer.codes, &student);
+        let mut model = MaskedModel::new(
+            encoder,
+            plan.model.dim(),
+            quantizer.codebooks * quantizer.codebook_size,
+            &student,
+        );
         let mut optimizer = AdamW::new(adamw(pretrain));
         let mut state = State {
             id: context.id.to_owned(),
@@ -140,7 +147,7 @@ impl<'a, B: TrainBackend> MaskedTrainer<'a, B> {
         move |step| {
             // nothing that can panic runs under the lock
             let samples = order.lock().unwrap_or_else(PoisonError::into_inner).at(step);
-            input::pretraining(dataset, &plan.data.input, &samples, drawn, &seed.indexed(step))
+            input::pretraining(dataset, plan.fixed_input(), &samples, drawn, &seed.indexed(step))
         }
     }
 
@@ -154,7 +161,7 @@ impl<'a, B: TrainBackend> MaskedTrainer<'a, B> {
             starting: None,
         };
         let (labeller, encoder) = (self.labeller.valid(), self.model.encoder.valid());
-        let books = [labeller.sizes().len(), self.quantizer.codes];
+        let books = [labeller.sizes().len(), self.quantizer.codebook_size];
         let labels = Labels::collect(&wanted, books, context.progress, |samples| {
             let x = input::batch::<B::InnerBackend>(context.dataset, samples, &self.geometry, &self.device)?;
             let frames = whole(x, &self.geometry);

@@ -1,27 +1,19 @@
 //! From the plan's values to the model's sizes.
 
-use crate::plan::{AudioRows, DecoderKind, Plan, Quantizer, Restart, SoftPick, Space, Start};
-use crate::quantizers::{ModelConfig, QuantizerConfig};
-use bridle::codebook::{self, Learning};
+use crate::plan::{AudioRows, Plan, Sizes};
+use crate::quantizers::ModelConfig;
 use bridle::config as model;
-use bridle::rq::{self, RqConfig};
-use bridle_baselines::random::RandomConfig;
-use bridle_baselines::vq::VqConfig;
 use bridle_tasks::InputSpec;
 
 /// What the plan's input looks like to the model.
 pub fn geometry(plan: &Plan) -> model::Geometry {
-    let patch = plan.model.patch;
-    match plan.data.input {
+    let Sizes { patch, tubelet, .. } = plan.vit().sizes;
+    match *plan.fixed_input() {
         InputSpec::Audio { frames, mels, .. } => {
             let rows = plan
                 .position
                 .as_ref()
                 .map_or(AudioRows::Scrambled, |position| position.audio_rows);
-            let rows = match rows {
-                AudioRows::Scrambled => bridle::config::AudioRows::Scrambled,
-                AudioRows::TokenOrder => bridle::config::AudioRows::TokenOrder,
-            };
             model::Geometry::Audio {
                 frames,
                 mels,
@@ -34,12 +26,13 @@ pub fn geometry(plan: &Plan) -> model::Geometry {
             frames,
             side,
             patch,
-            tubelet: plan.model.tubelet.unwrap_or(1),
+            tubelet: tubelet.unwrap_or(1),
         },
     }
 }
 
-/// The position table [N, D] where it is not that of the plan's own geometry: rows of a longer sound's table.
+/// The position table [N, D] where it is not that of the plan's own geometry: rows of a longer
+/// sound's table.
 pub fn cropped_positions(plan: &Plan) -> Option<Vec<f32>> {
     let crop = plan.position_crop()?;
     let longer = match geometry(plan) {
@@ -51,14 +44,14 @@ pub fn cropped_positions(plan: &Plan) -> Option<Vec<f32>> {
         },
         other => other,
     };
-    let dim = plan.model.dim;
+    let dim = plan.model.dim();
     let table = bridle::position::table(&longer, dim);
     Some(table[crop.first * dim..(crop.first + crop.tokens) * dim].to_vec())
 }
 
 /// Sizes of the encoder (and of the tokenizer's body).
 pub fn encoder(plan: &Plan) -> model::StackConfig {
-    let sizes = &plan.model;
+    let sizes = &plan.vit().sizes;
     model::StackConfig {
         dim: sizes.dim,
         depth: sizes.depth,
@@ -69,13 +62,10 @@ pub fn encoder(plan: &Plan) -> model::StackConfig {
 
 /// Sizes of every part; None where the plan pretrains nothing.
 pub fn config(plan: &Plan) -> Option<ModelConfig> {
-    let (decoder, estimator) = (plan.model.decoder.as_ref()?, plan.model.estimator.as_ref()?);
+    let vit = plan.vit();
+    let (decoder, estimator) = (vit.decoder.as_ref()?, vit.estimator.as_ref()?);
     let quantizer = plan.quantizer.as_ref()?;
-    let mlp_ratio = plan.model.mlp_ratio;
-    let kind = match decoder.kind {
-        DecoderKind::Global => model::DecoderKind::Global,
-        DecoderKind::Swin => model::DecoderKind::Swin,
-    };
+    let mlp_ratio = vit.sizes.mlp_ratio;
     let stack = |dim, depth, heads| model::StackConfig {
         dim,
         depth,
@@ -86,72 +76,12 @@ pub fn config(plan: &Plan) -> Option<ModelConfig> {
         geometry: geometry(plan),
         encoder: encoder(plan),
         decoder: model::DecoderConfig {
-            kind,
+            kind: decoder.kind,
             stack: stack(decoder.dim, decoder.depth, decoder.heads),
         },
         estimator: stack(estimator.dim, estimator.depth, estimator.heads),
-        quantizer: quantizer_config(quantizer),
+        quantizer: quantizer.clone(),
     })
-}
-
-/// The quantizer's values.
-pub(crate) fn quantizer_config(quantizer: &Quantizer) -> QuantizerConfig {
-    let Quantizer {
-        levels: codebooks,
-        codes: codebook_size,
-        code_dim,
-        ..
-    } = *quantizer;
-    let decay = quantizer.decay.unwrap_or(1.0);
-    let commitment = quantizer.commitment.unwrap_or(0.0);
-    let kmeans_iterations = quantizer.kmeans_iterations.unwrap_or(0);
-    let start = match quantizer.start {
-        Some(Start::Kmeans) => codebook::Start::Kmeans,
-        None | Some(Start::Uniform) => codebook::Start::Random,
-    };
-    match quantizer.kind.word() {
-        "random" => RandomConfig {
-            codebooks,
-            codebook_size,
-            code_dim,
-        }
-        .into(),
-        "vq" => VqConfig {
-            codebook_size,
-            code_dim,
-            decay,
-            commitment,
-            start,
-            kmeans_iterations,
-            learning: Learning::Ema,
-        }
-        .into(),
-        _ => RqConfig {
-            codebooks,
-            codebook_size,
-            code_dim,
-            decay,
-            commitment,
-            start,
-            kmeans_iterations,
-            soft_codes: quantizer.soft_codes.unwrap_or(1),
-            soft_pick: match quantizer.soft_pick {
-                None | Some(SoftPick::Farthest) => codebook::SoftPick::Farthest,
-                Some(SoftPick::Nearest) => codebook::SoftPick::Nearest,
-            },
-            restart: match quantizer.restart {
-                Some(Restart::FirstForward) => rq::Restart::FirstForward,
-                Some(Restart::ByUsage) => rq::Restart::ByUsage,
-                None => rq::Restart::Off,
-            },
-            space: match quantizer.space {
-                None | Some(Space::UnitLookup) => rq::Space::UnitLookup,
-                Some(Space::Raw) => rq::Space::Raw,
-            },
-            learning: Learning::Ema,
-        }
-        .into(),
-    }
 }
 
 #[cfg(test)]
@@ -159,8 +89,8 @@ mod tests {
     #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
     use super::*;
     use crate::model_file::ModelCard;
+    use crate::plan::InitRequest;
     use crate::plan::PlanRequest;
-    use crate::plan::resolve::InitRequest;
     use crate::quantizers::AnyQuantizer;
     use bridle::codebook::SeededPicks;
     use bridle::init::Init;
@@ -261,7 +191,8 @@ mod tests {
         assert_eq!(first(one), first(two));
     }
 
-    /// Codebooks that start on few places, then see many: only a restart by usage brings the dead codes back.
+    /// Codebooks that start on few places, then see many: only a restart by usage brings the dead
+    /// codes back.
     #[test]
     fn a_restart_by_usage_brings_codes_back() {
         let after = |set: &[&str], mode: Mode| {
@@ -294,6 +225,16 @@ mod tests {
         assert_ne!(row(&scrambled, 3)[..32], row(&scrambled, 11)[..32]);
     }
 
+    fn init(name: &str, card: &ModelCard) -> InitRequest {
+        InitRequest {
+            name: name.to_owned(),
+            sha256: "0".repeat(64),
+            input: card.input.clone(),
+            sizes: card.model.clone(),
+            audio_rows: card.audio_rows,
+        }
+    }
+
     /// Weights trained on twice ESC-50's length, as the authors have them from AudioSet.
     fn on_longer_sounds(set: &[&str]) -> Plan {
         let longer = Plan::resolve(&PlanRequest {
@@ -301,11 +242,7 @@ mod tests {
             preset: Some("smoke".to_owned()),
             ..PlanRequest::default()
         });
-        let init = InitRequest {
-            name: "longer.safetensors".to_owned(),
-            sha256: "0".repeat(64),
-            card: ModelCard::of(&longer.unwrap(), None),
-        };
+        let init = init("longer.safetensors", &ModelCard::of(&longer.unwrap(), None));
         Plan::resolve(&PlanRequest {
             task: "esc50".to_owned(),
             preset: Some("smoke".to_owned()),
@@ -325,7 +262,7 @@ mod tests {
                 patch: 16,
                 rows: bridle::config::AudioRows::Scrambled,
             };
-            let dim = on_longer_sounds(&[]).model.dim;
+            let dim = on_longer_sounds(&[]).model.dim();
             let cls = std::iter::repeat_n(0.0, dim);
             let rows: Vec<f32> = cls.chain(bridle::position::table(&geometry, dim)).collect();
             move |row: usize| rows[row * dim..(row + 1) * dim].to_vec()
@@ -347,11 +284,7 @@ mod tests {
         let refusal = |task: &str, set: &str| {
             let request = PlanRequest {
                 task: task.to_owned(),
-                init: Some(InitRequest {
-                    name: "short.safetensors".to_owned(),
-                    sha256: "0".repeat(64),
-                    card: card.clone(),
-                }),
+                init: Some(init("short.safetensors", &card)),
                 set: [set]
                     .iter()
                     .filter(|set| !set.is_empty())

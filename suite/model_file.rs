@@ -5,7 +5,7 @@
 //! wrongly: sizes, input, order of the position rows, and where the weights came from.
 
 use crate::checkpoint::{self, CheckpointError};
-use crate::plan::{AudioRows, Plan};
+use crate::plan::{AudioRows, InitRequest, Plan, Sizes};
 use bridle::weights::{self, Weights, WeightsError};
 use bridle_tasks::InputSpec;
 use serde::{Deserialize, Serialize};
@@ -17,25 +17,6 @@ use std::path::{Path, PathBuf};
 const CARD: &str = "bridle-bench";
 /// Raised when older programs could no longer read a card.
 const FORMAT: u32 = 1;
-
-/// Sizes of an encoder, by the names of the plan.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Sizes {
-    /// Side of a square patch, in frames and mels or in pixels.
-    pub patch: usize,
-    /// Frames per token (video).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tubelet: Option<usize>,
-    /// Width.
-    pub dim: usize,
-    /// Blocks.
-    pub depth: usize,
-    /// Attention heads.
-    pub heads: usize,
-    /// Hidden width of a block's MLP over its width.
-    pub mlp_ratio: usize,
-}
 
 /// What the weights of a file are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -118,20 +99,12 @@ pub enum ModelFileError {
 }
 
 impl ModelCard {
-    /// The card of an encoder as this plan makes it.
+    /// The card of an encoder as this plan makes it. Panics for speech, whose encoders have no model files.
     pub fn of(plan: &Plan, origin: Option<Origin>) -> Self {
-        let model = &plan.model;
         Self {
             format: FORMAT,
-            input: plan.data.input.clone(),
-            model: Sizes {
-                patch: model.patch,
-                tubelet: model.tubelet,
-                dim: model.dim,
-                depth: model.depth,
-                heads: model.heads,
-                mlp_ratio: model.mlp_ratio,
-            },
+            input: plan.fixed_input().clone(),
+            model: plan.vit().sizes.clone(),
             audio_rows: plan.position.as_ref().map(|position| position.audio_rows),
             origin,
         }
@@ -139,6 +112,17 @@ impl ModelCard {
 }
 
 impl ModelFile {
+    /// What a plan takes from it.
+    pub fn request(&self) -> InitRequest {
+        InitRequest {
+            name: self.name.clone(),
+            sha256: self.sha256.clone(),
+            input: self.card.input.clone(),
+            sizes: self.card.model.clone(),
+            audio_rows: self.card.audio_rows,
+        }
+    }
+
     /// Reads card and weights.
     ///
     /// # Errors

@@ -6,16 +6,15 @@ use crate::exit::Exit;
 use crate::machine;
 use crate::model_file::{ModelFile, ModelFileError};
 use crate::plan::choice::choices;
-use crate::plan::resolve::InitRequest;
-use crate::plan::{Plan, PlanRequest, recipe};
+use crate::plan::{AnyTask, LmRequest, Plan, PlanRequest, TaskFacts, recipe};
 use crate::terminal;
 use bridle_backends::kernel::bf16_is_fast;
 use bridle_backends::{Choice, Name, Precision};
-use bridle_tasks::{Limits, OpenRequest, Task, TaskSpec};
-use std::path::PathBuf;
+use bridle_ctc::Ngrams;
+use bridle_tasks::{Limits, OpenRequest, SpeechRequest};
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
 
-/// Where records lie unless `--out` or a path says otherwise.
-pub const RECORDS: &str = "results/records";
 /// Where checkpoints and logs lie.
 pub const RUNS: &str = "runs";
 /// Where computed features are kept.
@@ -77,16 +76,18 @@ impl Earlier {
 }
 
 /// A checked request.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct RunRequest {
     /// What is trained and judged on.
-    pub task: &'static dyn Task,
+    pub task: AnyTask,
     /// Every value that decides the numbers. The data's variant is not known yet.
     pub plan: Plan,
     /// Further plans to run after it, each with one or all changes of the recipe.
     pub ablation: Vec<Plan>,
     /// Weights to start from in place of pretraining.
     pub init: Option<ModelFile>,
+    /// The language model for the decoding of speech.
+    pub lm: Option<Ngrams>,
     /// Test folds; one `None` for a task without folds.
     pub folds: Vec<Option<u8>>,
     /// Root seeds.
@@ -112,17 +113,12 @@ pub struct RunRequest {
 }
 
 impl RunRequest {
-    /// Checks all names and values of the command line. Opens no file and no device.
+    /// Checks all names and values of the command line. Reads weights and language models, opens no data and no device.
     ///
     /// # Errors
-    /// Wrong use, with the word and the right ones.
+    /// Wrong use, with the word and the right ones; a file that cannot be read.
     pub fn new(args: &RunArgs) -> Result<Self> {
-        if args.lm.is_some() {
-            let message = format!("`--lm` is for tasks of speech, which `{}` is not", args.task);
-            return Err(Failure::wrong_use(message));
-        }
-        let init = args.init.as_deref().map(ModelFile::read).transpose()?;
-        let wanted = PlanRequest {
+        let mut wanted = PlanRequest {
             task: args.task.clone(),
             method: args.method.clone(),
             quantizer: args.quantizer.clone(),
@@ -130,27 +126,29 @@ impl RunRequest {
             recipe: args.recipe.clone(),
             protocols: args.protocol.clone(),
             subset: args.subset,
-            init: init.as_ref().map(|file| InitRequest {
-                name: file.name.clone(),
-                sha256: file.sha256.clone(),
-                card: file.card.clone(),
-            }),
             set: args.set.clone(),
+            ..PlanRequest::default()
         };
         let task = wanted.task()?;
-        let spec = task.spec();
-        let plan = Plan::resolve_for(&spec, &wanted)?;
+        only_for_its_kind(args, &task)?;
+        let init = args.init.as_deref().map(ModelFile::read).transpose()?;
+        wanted.init = init.as_ref().map(ModelFile::request);
+        let lm = args.lm.as_deref().map(language_model).transpose()?;
+        let (lm, lm_request) = lm.unzip();
+        wanted.lm = lm_request;
+        let facts = task.facts();
+        let plan = Plan::resolve_for(&facts, &wanted)?;
         let ablation = if args.ablation {
-            ablation(&spec, &wanted, &plan)?
+            ablation(&facts, &wanted, &plan)?
         } else {
             Vec::new()
         };
-        let folds = folds(&args.folds, &spec)?;
+        let folds = folds(&args.folds, &facts)?;
         if let Some(file) = &init {
             unseen(file, &plan, &folds)?;
         }
         if !plan.method.pretrains() && args.quantizer.is_some() {
-            terminal::talk(&format!(
+            terminal::log(&format!(
                 "note: method {} makes no labels; --quantizer is not used",
                 plan.method
             ));
@@ -160,6 +158,7 @@ impl RunRequest {
             task,
             ablation,
             init,
+            lm,
             seeds: seeds(args.seed, args.seeds)?,
             backend: backend(args)?,
             dtype: args.dtype.parse::<Dtype>()?,
@@ -174,12 +173,12 @@ impl RunRequest {
         })
     }
 
-    /// What the task is asked for.
+    /// What a task of inputs of one shape is asked for.
     pub fn open_request(&self) -> OpenRequest {
         OpenRequest {
             data: self.data.clone(),
             offline: self.offline,
-            input: self.plan.data.input.clone(),
+            input: self.plan.fixed_input().clone(),
             subset: self.plan.data.subset,
             allow_different: self.allow_different_data,
             cache: PathBuf::from(FEATURES),
@@ -187,6 +186,57 @@ impl RunRequest {
             limits: limits(),
         }
     }
+
+    /// What a task of speech is asked for.
+    pub fn speech_request(&self) -> SpeechRequest {
+        SpeechRequest {
+            data: self.data.clone(),
+            input: *self.plan.speech_input(),
+            subset: self.plan.data.subset,
+            cache: PathBuf::from(FEATURES),
+            threads: self.backend.threads.unwrap_or(0),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Refuses options that mean nothing for this kind of task.
+fn only_for_its_kind(args: &RunArgs, task: &AnyTask) -> Result<()> {
+    let speech = matches!(task, AnyTask::Speech(_));
+    let unused = [
+        ("--lm", !speech && args.lm.is_some()),
+        ("--recipe", speech && args.recipe.is_some()),
+        ("--ablation", speech && args.ablation),
+        ("--init", speech && args.init.is_some()),
+        ("--folds", speech && !matches!(args.folds.as_str(), "1" | "all")),
+    ];
+    let Some((option, _)) = unused.iter().find(|(_, unused)| *unused) else {
+        return Ok(());
+    };
+    Err(Failure::wrong_use(if speech {
+        format!("`{option}` means nothing for `{}`, a task of speech", args.task)
+    } else {
+        format!("`{option}` is for tasks of speech, which `{}` is not", args.task)
+    }))
+}
+
+/// Reads an ARPA file.
+fn language_model(path: &Path) -> Result<(Ngrams, LmRequest)> {
+    let failure = |error: bridle_ctc::ArpaError| {
+        let way_out = "an n-gram model in ARPA form, as KenLM's lmplz or SRILM's ngram-count write it";
+        Failure::new(Exit::Data, error).with_way_out(way_out)
+    };
+    let model = Ngrams::read(path).map_err(failure)?;
+    let bytes =
+        std::fs::read(path).map_err(|error| Failure::fault(format!("cannot read `{}`", path.display()), error))?;
+    let name = path
+        .file_name()
+        .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let sha256 = Sha256::digest(&bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    Ok((model, LmRequest { name, sha256 }))
 }
 
 /// The limits that there always are, but no more memory for videos than a quarter of what could be had.
@@ -200,7 +250,7 @@ fn limits() -> Limits {
 }
 
 /// The plan with each change of the corrected recipe that it has a place for, alone; then with all of them.
-fn ablation(spec: &TaskSpec, wanted: &PlanRequest, plan: &Plan) -> Result<Vec<Plan>> {
+fn ablation(task: &TaskFacts, wanted: &PlanRequest, plan: &Plan) -> Result<Vec<Plan>> {
     let changes: Vec<String> = recipe::changes(plan).collect();
     // of a single change, all together are that one
     let all = (changes.len() > 1).then_some(&changes[..]);
@@ -208,7 +258,7 @@ fn ablation(spec: &TaskSpec, wanted: &PlanRequest, plan: &Plan) -> Result<Vec<Pl
     let with = |set: &[String]| {
         let mut wanted = wanted.clone();
         wanted.set.extend_from_slice(set);
-        Plan::resolve_for(spec, &wanted)
+        Plan::resolve_for(task, &wanted)
     };
     Ok(sets.map(with).collect::<std::result::Result<_, _>>()?)
 }
@@ -249,7 +299,7 @@ impl From<ModelFileError> for Failure {
 }
 
 /// Reads `all` or `1,3` against the folds that the task has.
-fn folds(text: &str, task: &TaskSpec) -> Result<Vec<Option<u8>>> {
+fn folds(text: &str, task: &TaskFacts) -> Result<Vec<Option<u8>>> {
     let Some(count) = task.folds else {
         return match text {
             "all" | "1" => Ok(vec![None]),
@@ -275,7 +325,7 @@ fn folds(text: &str, task: &TaskSpec) -> Result<Vec<Option<u8>>> {
     Ok(folds.into_iter().map(Some).collect())
 }
 
-pub(crate) fn seeds(first: u64, count: u32) -> Result<Vec<u64>> {
+fn seeds(first: u64, count: u32) -> Result<Vec<u64>> {
     let last = first.checked_add(u64::from(count) - 1);
     let last =
         last.ok_or_else(|| Failure::wrong_use(format!("{count} seeds from {first} go beyond the largest seed")))?;
@@ -286,11 +336,11 @@ pub(crate) fn seeds(first: u64, count: u32) -> Result<Vec<u64>> {
 fn slow_bf16(backend: &Choice) {
     let on_processor = backend.name != Name::Cuda && backend.device.is_none();
     if backend.precision == Precision::Bf16 && on_processor && !bf16_is_fast() {
-        terminal::talk("note: this processor has no AVX-512 BF16; its bf16 is slower than fp32");
+        terminal::log("note: this processor has no AVX-512 BF16; its bf16 is slower than fp32");
     }
 }
 
-pub(crate) fn backend(args: &RunArgs) -> Result<Choice> {
+fn backend(args: &RunArgs) -> Result<Choice> {
     let unknown = || UnknownName::new("backend", &args.backend, Name::ALL.map(Name::as_str));
     let name = Name::parse(&args.backend).ok_or_else(unknown)?;
     let choice = Choice {

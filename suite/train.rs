@@ -376,7 +376,7 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
         move |step| {
             // nothing that can panic runs under the lock
             let samples = order.lock().unwrap_or_else(PoisonError::into_inner).at(step);
-            input::pretraining(dataset, &plan.data.input, &samples, drawn, &seed.indexed(step))
+            input::pretraining(dataset, plan.fixed_input(), &samples, drawn, &seed.indexed(step))
         }
     }
 
@@ -527,13 +527,8 @@ impl<'a, B: TrainBackend> Trainer<'a, B> {
 }
 
 /// The optimizer's constants.
-pub(crate) fn adamw(values: &Pretrain) -> AdamWConfig {
-    AdamWConfig {
-        beta1: values.beta1,
-        beta2: values.beta2,
-        epsilon: values.epsilon,
-        weight_decay: values.weight_decay,
-    }
+pub(crate) const fn adamw(values: &Pretrain) -> AdamWConfig {
+    values.adamw
 }
 
 /// The weights of several parts, each name behind that of its part: the inverse of [`under`].

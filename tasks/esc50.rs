@@ -59,6 +59,10 @@ impl Task for Esc50 {
         }
     }
 
+    fn sections(&self) -> &'static [&'static str] {
+        &["esc50"]
+    }
+
     fn open(&self, request: &OpenRequest, progress: &dyn Progress) -> Result<Dataset, DataError> {
         let place = obtain(Wanted::of(NAME, ORIGINAL), request, progress)?;
         open(&place, &VARIANTS, request, progress)

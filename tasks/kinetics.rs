@@ -45,6 +45,10 @@ impl Task for Kinetics {
         }
     }
 
+    fn sections(&self) -> &'static [&'static str] {
+        &["test"]
+    }
+
     fn open(&self, request: &OpenRequest, progress: &dyn Progress) -> Result<Dataset, DataError> {
         let folder = locate(NAME, request.data.as_deref(), ORIGINAL)?;
         let listing = listing(&folder)?;

@@ -85,6 +85,13 @@ impl Task for Own {
         self.spec.clone()
     }
 
+    fn sections(&self) -> &'static [&'static str] {
+        match self.spec.modality {
+            crate::Modality::Video => &["test"],
+            crate::Modality::Audio | crate::Modality::Image => &[],
+        }
+    }
+
     fn open(&self, request: &OpenRequest, progress: &dyn Progress) -> Result<Dataset, DataError> {
         if request.data.is_some() {
             let reason = "its task file says where its data lies, so that no other folder can be given".to_owned();

@@ -46,6 +46,11 @@ pub trait Task: Sync {
     /// The description.
     fn spec(&self) -> TaskSpec;
 
+    /// Sections of a plan that only tasks use which name them here.
+    fn sections(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Finds, verifies and prepares the data. Every error is about the data, its folder or the cache, and names it.
     fn open(&self, request: &OpenRequest, progress: &dyn Progress) -> Result<Dataset, DataError>;
 }

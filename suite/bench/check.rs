@@ -5,12 +5,14 @@ use super::steps::Workload;
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::request::Dtype;
+use bridle::codebook::SeededPicks;
 use bridle::loss::estimation_loss;
-use bridle::quantizer::Quantizer;
+use bridle::quantizer::{Mode, Quantizer};
 use bridle::tokenizer::Source;
 use bridle::weights::{self, Path, Values, Weights};
 use bridle_backends::TrainBackend;
 use bridle_backends::kernel::plainly;
+use bridle_seed::Seed;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Int, Tensor};
@@ -229,6 +231,12 @@ impl Check {
         latents: Tensor<B, 3>,
         codes: Tensor<B, 3, Int>,
     ) -> Result<(), CheckError> {
+        if quantizer.codebooks().is_empty() {
+            // computed without a codebook: they stand for the vectors of the whole forward pass
+            let (mut quantizer, mut picks) = (quantizer.clone(), SeededPicks(Seed::root(0)));
+            let whole = quantizer.forward(latents, Mode::Eval, &mut picks).values;
+            return self.close("vectors of codes", quantizer.decode(codes), whole);
+        }
         let [batch, tokens, dim] = latents.dims();
         let count = batch * tokens;
         let mut residual = latents.reshape([count, dim]);

@@ -3,16 +3,13 @@
 use crate::cli::BenchArgs;
 use crate::error::{Failure, Result, UnknownName};
 use crate::plan::QuantizerKind;
-use crate::plan::choice::{DecoderKind, choices};
-use crate::quantizers::ModelConfig;
+use crate::plan::choice::choices;
+use crate::quantizers::{ModelConfig, QuantizerConfig};
 use crate::request::Dtype;
-use bridle::config::{self, AudioRows, DecoderConfig, Geometry, StackConfig};
+use bridle::config::{AudioRows, DecoderConfig, DecoderKind, Geometry, StackConfig};
 use bridle::mask::kept_tokens;
-use bridle::rq::RqConfig;
 use bridle::swin::WINDOW;
 use bridle_backends::{Choice, Name};
-use bridle_baselines::random::RandomConfig;
-use bridle_baselines::vq::VqConfig;
 
 choices! {
     /// Sizes of encoder, decoder and estimator.
@@ -24,7 +21,6 @@ choices! {
         /// 12 blocks of width 768, the published sizes
         Base = "base",
     }
-    known: []
 }
 
 choices! {
@@ -39,7 +35,6 @@ choices! {
         /// 16 frames of 224 by 224 pixels, 1568 tokens
         Video16x224 = "video-16x224",
     }
-    known: []
 }
 
 choices! {
@@ -56,7 +51,6 @@ choices! {
         /// codes of given vectors
         Quantize = "quantize",
     }
-    known: []
 }
 
 impl Kind {
@@ -169,12 +163,8 @@ impl Setup {
             heads: args.decoder_heads.map_or(decoder.heads, |heads| heads as usize),
             ..decoder
         };
-        let kind = match args.decoder.parse()? {
-            DecoderKind::Global => config::DecoderKind::Global,
-            DecoderKind::Swin => config::DecoderKind::Swin,
-        };
         let dtype: Dtype = args.dtype.parse()?;
-        let [codebooks, codebook_size, code_dim] = [args.levels, args.codes, args.code_dim].map(|size| size as usize);
+        let [levels, codes, code_dim] = [args.levels, args.codes, args.code_dim].map(|size| size as usize);
         let video = input == Input::Video16x224;
         let setup = Self {
             size,
@@ -182,29 +172,12 @@ impl Setup {
             model: ModelConfig {
                 geometry: input.geometry(),
                 encoder: size.encoder(),
-                decoder: DecoderConfig { kind, stack: decoder },
-                estimator: size.estimator(),
-                quantizer: match quantizer.word() {
-                    "random" => RandomConfig {
-                        codebooks,
-                        codebook_size,
-                        code_dim,
-                    }
-                    .into(),
-                    "vq" => VqConfig {
-                        codebook_size,
-                        code_dim,
-                        ..VqConfig::default()
-                    }
-                    .into(),
-                    _ => RqConfig {
-                        codebooks,
-                        codebook_size,
-                        code_dim,
-                        ..RqConfig::default()
-                    }
-                    .into(),
+                decoder: DecoderConfig {
+                    kind: args.decoder.parse()?,
+                    stack: decoder,
                 },
+                estimator: size.estimator(),
+                quantizer: QuantizerConfig::sized(quantizer, levels, codes, code_dim).map_err(Failure::wrong_use)?,
             },
             batch: args.batch as usize,
             dtype,
@@ -235,7 +208,7 @@ impl Setup {
             )
         } else if kept == 0 || kept == tokens {
             format!("--mask-ratio {} leaves {kept} of {tokens} tokens", self.mask_ratio)
-        } else if decoder.kind == config::DecoderKind::Swin
+        } else if decoder.kind == DecoderKind::Swin
             && (self.model.geometry.is_video() || !rows.is_multiple_of(WINDOW) || !columns.is_multiple_of(WINDOW))
         {
             format!(

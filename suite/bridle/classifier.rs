@@ -1,5 +1,5 @@
-//! The fine-tuned model: the encoder without its last norm, the mean of its patch tokens, a norm of its own, a linear
-//! head (authors' code; parity cases `finetune`, `finetune_mask2d`).
+//! The fine-tuned model: the encoder without its last norm, the mean of its patch tokens, a norm of
+//! its own, a linear head (authors' code; parity cases `finetune`, `finetune_mask2d`).
 
 use crate::encoder::Vit;
 use crate::init::Init;
@@ -11,7 +11,8 @@ use burn::nn::Linear;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
-/// Deviation of the head's first weights: near zero, so that fine-tuning starts from the encoder's features (as in MAE).
+/// Deviation of the head's first weights. Near zero, so that fine-tuning starts from the encoder's
+/// features (as in MAE).
 const HEAD_DEVIATION: f32 = 2e-5;
 
 /// An encoder with a head for C classes.
@@ -26,7 +27,6 @@ pub struct Classifier<B: Backend> {
 }
 
 impl<B: Backend> Classifier<B> {
-    /// A new head on an encoder.
     pub fn new(encoder: Vit<B>, classes: usize, init: &Init<B>) -> Self {
         let dim = encoder.dim();
         Self {
@@ -40,7 +40,7 @@ impl<B: Backend> Classifier<B> {
     }
 }
 
-/// What training leaves out of one batch. Nothing is left out by default.
+/// What training drops from one batch; by default nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Dropped<B: Backend> {
     /// Only these tokens are seen.
@@ -75,7 +75,8 @@ impl<B: Ops> Classifier<B> {
     }
 }
 
-/// Rate of stochastic depth of each of `depth` blocks: from 0 for the first evenly up to `most` for the last.
+/// Rate of stochastic depth of each of `depth` blocks: from 0 for the first evenly up to `most` for
+/// the last.
 pub fn drop_rates(most: f64, depth: usize) -> Vec<f64> {
     let last = depth.saturating_sub(1).max(1) as f64;
     (0..depth).map(|block| most * block as f64 / last).collect()

@@ -2,26 +2,31 @@
 
 use crate::init::Init;
 use bridle_backends::Ops;
+use bridle_values::check::{Checked, at_least_one, not_negative, require, share};
+use bridle_values::choices;
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 
-/// How codebooks start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// k-means on the first batch (cosine).
-    Kmeans,
-    /// The values drawn at construction: uniform in [0, 1) for rq, unit vectors for vq.
-    Random,
+choices! {
+    /// Where the first code vectors come from.
+    "codebook start" Start {
+        /// k-means on the first batch
+        Kmeans = "kmeans",
+        /// uniform random vectors
+        Uniform = "uniform",
+    }
 }
 
-/// Which codes are taken when a level takes several.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SoftPick {
-    /// The farthest first: what the authors' top-k computes.
-    Farthest,
-    /// The nearest first.
-    Nearest,
+choices! {
+    /// Which codes are chosen when there are several per level. The authors' top-k takes the
+    /// farthest.
+    "soft pick" SoftPick {
+        /// the farthest codes
+        Farthest = "farthest",
+        /// the nearest codes
+        Nearest = "nearest",
+    }
 }
 
 /// How codebooks learn.
@@ -36,7 +41,25 @@ pub enum Learning {
     Gradient,
 }
 
-/// The random picks of a quantizer. Recorded picks can stand in for drawn ones.
+/// Labels are stored in 16 bits.
+pub const MOST_CODES: usize = 1 << 16;
+
+/// Checks number and length of a codebook's vectors.
+pub fn check_codes(codes: usize, dim: usize) -> Checked {
+    require((2..=MOST_CODES).contains(&codes), "quantizer.codes", || {
+        format!("{codes} is not between 2 and {MOST_CODES}")
+    })?;
+    at_least_one("quantizer.code_dim", dim)
+}
+
+/// Checks the values of codebooks that learn.
+pub fn check_learning(decay: f64, commitment: f64, kmeans_iterations: usize) -> Checked {
+    at_least_one("quantizer.kmeans_iterations", kmeans_iterations)?;
+    share("quantizer.decay", decay)?;
+    not_negative("quantizer.commitment", commitment)
+}
+
+/// The random picks of a quantizer. Tests replace drawn picks by recorded ones.
 pub trait Picks {
     /// Rows of the `samples` vectors taken as the initial means of `codes` codes at `level`.
     fn initial_means(&mut self, level: usize, samples: usize, codes: usize) -> Vec<usize>;
@@ -44,7 +67,6 @@ pub trait Picks {
     fn restart(&mut self, level: usize, samples: usize, codes: usize) -> Vec<usize>;
 }
 
-/// Picks drawn from a seed.
 #[derive(Clone, Debug)]
 pub struct SeededPicks(pub bridle_seed::Seed);
 
@@ -70,7 +92,8 @@ impl Picks for SeededPicks {
 pub struct Codebook<B: Backend> {
     /// Code vectors [K, d].
     pub vectors: Param<Tensor<B, 2>>,
-    /// Moving average of how many vectors each code gets per batch, [K]. A statistic, except in the smoothed form.
+    /// Moving average of how many vectors each code gets per batch, [K]. A statistic, except in the
+    /// smoothed form.
     pub usage: Param<Tensor<B, 1>>,
     /// Moving average of the sum of each code's vectors [K, d]; only the smoothed form has one.
     pub sums: Option<Param<Tensor<B, 2>>>,
@@ -89,20 +112,20 @@ impl<B: Backend> Codebook<B> {
         }
     }
 
-    /// Replaces the vectors, keeping identity and gradient requirement.
+    /// Replaces the vectors. Identity and gradient requirement stay.
     pub fn set_vectors(&mut self, vectors: Tensor<B, 2>) {
         let tracked = self.vectors.is_require_grad();
         let vectors = vectors.detach();
         self.vectors = self.vectors.clone().map(|_| vectors.set_require_grad(tracked));
     }
 
-    /// Replaces the usage average.
     pub fn set_usage(&mut self, usage: Tensor<B, 1>) {
         let usage = usage.detach();
         self.usage = self.usage.clone().map(|_| usage);
     }
 
-    /// Squared distances |n|² + |w|² - 2 n·w between rows [M, d] and all codes: [M, K]. The readable form.
+    /// Squared distances |n|² + |w|² - 2 n·w between rows [M, d] and all codes: [M, K]. The
+    /// readable form.
     pub fn distances(&self, rows: Tensor<B, 2>) -> Tensor<B, 2> {
         let vectors = self.vectors.val().detach();
         let row_norms = rows.clone().powi_scalar(2).sum_dim(1); // [M, 1]
@@ -150,7 +173,8 @@ impl<B: Backend> Codebook<B> {
         self.set_usage(usage);
     }
 
-    /// The mean of each code's rows, of unit length where asked for, or the code's own vector where it got none: [K, d].
+    /// The mean of each code's rows, of unit length where asked for, or the code's own vector where
+    /// it got none: [K, d].
     fn means(&self, counts: Tensor<B, 1>, sums: Tensor<B, 2>, of_unit_length: bool) -> Tensor<B, 2> {
         let vectors = self.vectors.val().detach();
         let empty = counts
@@ -180,7 +204,8 @@ impl<B: Backend> Codebook<B> {
         self.set_vectors(vectors.mul_scalar(decay) + means.mul_scalar(1.0 - decay));
     }
 
-    /// The video quantizer's form: averages of sums and counts, Laplace-smoothed; `usage` must be up to date.
+    /// The video quantizer's form: averages of sums and counts, Laplace-smoothed; `usage` must be
+    /// up to date.
     pub fn average_smoothed(&mut self, sums: Tensor<B, 2>, decay: f64) {
         const SMOOTHING: f64 = 1e-5;
         let Some(average) = &self.sums else { return };
@@ -200,8 +225,9 @@ impl<B: Backend> Codebook<B> {
         self.set_vectors(vectors.mask_where(unused, candidates));
     }
 
-    /// Replaces every code whose usage average is below `share` of the even one by its row of `candidates` [K, d]. Its
-    /// average becomes the even share, so that it has time to find vectors before it is judged again.
+    /// Replaces every code whose usage average is below `share` of the even one by its row of
+    /// `candidates` [K, d]. Its average becomes the even share, so that it has time to find vectors
+    /// before it is judged again.
     pub fn restart_rare(&mut self, share: f64, samples: usize, candidates: Tensor<B, 2>) {
         let (vectors, usage) = (self.vectors.val().detach(), self.usage.val().detach());
         let [codes] = usage.dims();
@@ -220,7 +246,8 @@ impl<B: Ops> Codebook<B> {
         B::code_counts(codes.flatten(0, 1), count)
     }
 
-    /// The codes of rows [M, d]: [M, S] for S codes per level. One code is the nearest (the lowest index on ties).
+    /// The codes of rows [M, d]: [M, S] for S codes per level. One code is the nearest (the lowest
+    /// index on ties).
     pub fn assign(&self, rows: Tensor<B, 2>, soft_codes: usize, pick: SoftPick) -> Tensor<B, 2, Int> {
         if soft_codes == 1 {
             return B::nearest_codes(rows, self.vectors.val().detach());
@@ -243,8 +270,9 @@ pub enum Similarity {
     Euclidean,
 }
 
-/// k-means from the given rows: assign each sample [M, d] to its best mean (the lowest index on ties), average; a mean
-/// without samples stays. Gives the means [K, d] and how many samples each had in the last assignment [K].
+/// k-means that starts from the rows `first`: assigns each sample [M, d] to its best mean (the
+/// lowest index on ties), then averages. A mean without samples stays. Returns the means [K, d] and
+/// how many samples each had in the last assignment [K].
 pub fn kmeans<B: Backend>(
     samples: Tensor<B, 2>,
     first: &[usize],

@@ -1,17 +1,16 @@
 //! Sizes of the model's parts, and the geometry of its input.
 
+use bridle_values::choices;
+
 /// What the input looks like and how it is cut into patches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Geometry {
     /// One channel of `frames` (time) by `mels` (frequency); tokens are time-major.
     Audio {
-        /// Time frames.
         frames: usize,
-        /// Mel bins.
         mels: usize,
         /// Side of a square patch.
         patch: usize,
-        /// Order of the position table's rows.
         rows: AudioRows,
     },
     /// Three channels, `side` by `side`; tokens are row-major.
@@ -23,7 +22,6 @@ pub enum Geometry {
     },
     /// Three channels, `frames` of `side` by `side`; tokens are time-major, then row-major.
     Video {
-        /// Frames.
         frames: usize,
         /// Pixels per side.
         side: usize,
@@ -76,20 +74,23 @@ impl Geometry {
         c * t * h * w
     }
 
-    /// Video follows VideoMAE: no cls token, no key bias, a 1-D position table, no bias between encoder and decoder.
+    /// Video follows VideoMAE: no cls token, no key bias, a 1-D position table, no bias between
+    /// encoder and decoder.
     pub const fn is_video(&self) -> bool {
         matches!(self, Self::Video { .. })
     }
 }
 
-/// Which token a row of the audio table belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AudioRows {
-    /// Row k encodes (k mod T, k div T) though token k is (k div F, k mod F): the authors' table, one-to-one but
-    /// scrambled, because their grid has its axes swapped.
-    Scrambled,
-    /// Row k encodes the place of token k.
-    TokenOrder,
+choices! {
+    /// Order of the position table's rows over the tokens of a spectrogram. Row k of the authors'
+    /// table encodes (k mod T, k div T) though token k is (k div F, k mod F), because their grid
+    /// has its axes swapped.
+    "order of rows" AudioRows {
+        /// the table of a (mel, time) grid read by tokens in (time, mel) order
+        Scrambled = "scrambled",
+        /// each token gets the row of its own place
+        TokenOrder = "token-order",
+    }
 }
 
 /// A stack of pre-norm transformer blocks.
@@ -97,29 +98,25 @@ pub enum AudioRows {
 pub struct StackConfig {
     /// Width D.
     pub dim: usize,
-    /// Blocks.
     pub depth: usize,
-    /// Attention heads.
     pub heads: usize,
     /// Hidden width of the MLP over D.
     pub mlp_ratio: usize,
 }
 
-/// How the decoder's blocks attend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DecoderKind {
-    /// Every token to every token.
-    Global,
-    /// Shifted windows of 4 x 4 tokens (Swin v2), cls dropped first.
-    Swin,
+choices! {
+    /// The decoder's attention. Swin v2 drops the cls token first.
+    "decoder" DecoderKind {
+        /// every token sees every token
+        Global = "global",
+        /// shifted windows of 4 x 4 tokens
+        Swin = "swin",
+    }
 }
 
-/// The decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecoderConfig {
-    /// Kind of attention.
     pub kind: DecoderKind,
-    /// Blocks.
     pub stack: StackConfig,
 }
 

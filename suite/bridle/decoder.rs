@@ -1,4 +1,5 @@
-//! The decoder D: the encoder's output plus mask tokens, to logits of every removed token, Q heads of K codes.
+//! The decoder D: from the encoder's output and mask tokens to logits of every removed token, K for
+//! each of Q codebooks.
 
 use crate::config::{DecoderConfig, DecoderKind, Geometry};
 use crate::init::Init;
@@ -28,9 +29,7 @@ pub struct Decoder<B: Backend> {
     pub embed: Linear<B>,
     /// [1, 1, D'].
     pub mask_token: Param<Tensor<B, 3>>,
-    /// The blocks.
     pub blocks: Blocks<B>,
-    /// Before the head.
     pub norm: Norm<B>,
     /// [D', Q * K].
     pub pred: Linear<B>,
@@ -40,7 +39,7 @@ pub struct Decoder<B: Backend> {
 }
 
 impl<B: Backend> Decoder<B> {
-    /// First weights; `logits` is Q * K.
+    /// `logits` is Q * K.
     pub fn new(geometry: &Geometry, encoder_dim: usize, config: &DecoderConfig, logits: usize, init: &Init<B>) -> Self {
         let (stack, video) = (&config.stack, geometry.is_video());
         let place = init.child("blocks");
@@ -114,7 +113,7 @@ impl<B: Ops> Decoder<B> {
         linear(&self.pred, self.norm.rows(rows))
     }
 
-    /// Logits of the removed tokens only, [B * R, Q * K]: the others are in no loss.
+    /// Logits of the removed tokens, [B * R, Q * K]; the others have no loss.
     pub fn removed_logits(&self, encoded: Tensor<B, 3>, mask: &MaskRows<B>, dropout: &mut Dropout) -> Tensor<B, 2> {
         let hidden = self.hidden(encoded, mask, dropout);
         let [batch, tokens, dim] = hidden.dims();

@@ -1,4 +1,5 @@
-//! The encoder E: a ViT over patch tokens. The tokenizer's body is the same network, over all tokens.
+//! The encoder E: a ViT over patch tokens. The tokenizer's body is the same network, over all
+//! tokens.
 
 use crate::config::{Geometry, StackConfig};
 use crate::frames::Frames;
@@ -18,11 +19,9 @@ use std::ops::Range;
 /// Patch embedding, fixed positions, cls token (audio, image), pre-norm blocks, final norm.
 #[derive(Module, Debug)]
 pub struct Vit<B: Backend> {
-    /// Patches to tokens.
     pub patch_embed: PatchEmbed<B>,
     /// [1, 1, D]; its position row is zero. None for video.
     pub cls_token: Option<Param<Tensor<B, 3>>>,
-    /// The blocks.
     pub blocks: Vec<Block<B>>,
     /// After the last block.
     pub norm: Norm<B>,
@@ -33,7 +32,6 @@ pub struct Vit<B: Backend> {
 }
 
 impl<B: Backend> Vit<B> {
-    /// First weights.
     pub fn new(geometry: &Geometry, config: &StackConfig, init: &Init<B>) -> Self {
         let video = geometry.is_video();
         Self {
@@ -46,7 +44,6 @@ impl<B: Backend> Vit<B> {
         }
     }
 
-    /// The input's geometry.
     pub const fn geometry(&self) -> &Geometry {
         &self.geometry
     }
@@ -56,7 +53,8 @@ impl<B: Backend> Vit<B> {
         self.positions.dims()[1]
     }
 
-    /// Takes another position table [N, D]: that of a foreign model, whose table may have been trained.
+    /// Replaces the position table [N, D], by that of a foreign model, for example, which may be
+    /// trained.
     pub fn set_positions(&mut self, table: Tensor<B, 2>) {
         self.positions = table;
     }
@@ -120,14 +118,14 @@ impl<B: Ops> Vit<B> {
         B::select_rows(tokens.reshape([samples * count, dim]), selection).reshape([batch, picked, dim])
     }
 
-    /// Linear-probe features: the mean of the patch tokens, cls left out, [B, D].
+    /// Linear-probe features: the mean of the patch tokens without cls, [B, D].
     pub fn features(&self, x: Tensor<B, 5>) -> Tensor<B, 2> {
         let [batch, ..] = x.dims();
         self.embed_patches(x).mean_dim(1).reshape([batch, self.dim()])
     }
 }
 
-/// Over patches in the order of tokens: a frame is a patch as it is, [B, N, C * patch].
+/// Frames are the patches in the order of tokens, [B, N, C * patch].
 impl<B: Ops> LayeredEncoder<B> for Vit<B> {
     fn layers(&self) -> usize {
         self.blocks.len()

@@ -1,4 +1,5 @@
-//! The estimator TE: a short transformer that must recover the encoder's output from the quantized vectors.
+//! The estimator TE: a short transformer that must recover the encoder's output from the quantized
+//! vectors.
 
 use crate::config::{Geometry, StackConfig};
 use crate::init::Init;
@@ -15,9 +16,7 @@ use burn::tensor::backend::Backend;
 pub struct Estimator<B: Backend> {
     /// [d, D''].
     pub embed: Linear<B>,
-    /// The blocks.
     pub blocks: Vec<Block<B>>,
-    /// Before the prediction.
     pub norm: Norm<B>,
     /// [D'', D].
     pub pred: Linear<B>,
@@ -26,7 +25,6 @@ pub struct Estimator<B: Backend> {
 }
 
 impl<B: Backend> Estimator<B> {
-    /// First weights, from `code_dim` to the encoder's width.
     pub fn new(geometry: &Geometry, code_dim: usize, stack: &StackConfig, encoder_dim: usize, init: &Init<B>) -> Self {
         let video = geometry.is_video();
         Self {

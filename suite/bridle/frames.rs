@@ -1,9 +1,11 @@
-//! Batches of sequences of different lengths: padded, with masks that keep the padding out of everything.
+//! Batches of sequences of different lengths: padded, with masks that keep the padding out of
+//! everything.
 
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 
-/// Added to the score of a key that must not be seen: its weight is then exactly 0 in 32-bit numbers.
+/// Added to the score of a key that must not be seen. In 32-bit numbers its weight is then exactly
+/// 0.
 const UNSEEN: f32 = -1e9;
 
 /// B sequences of at most T frames of F numbers.
@@ -13,14 +15,15 @@ pub struct Frames<B: Backend> {
     pub x: Tensor<B, 3>,
     /// 1 where there is a frame, 0 in the padding, [B, T, 1].
     pub valid: Tensor<B, 3>,
-    /// Added to the scores of attention: 0 where a query may see a key, very low elsewhere, [B, 1, T, T]. None where every
-    /// query may see every key.
+    /// Added to the scores of attention, [B, 1, T, T]: 0 where a query may see a key, very low
+    /// elsewhere. None if every query sees every key.
     pub scores: Option<Tensor<B, 4>>,
 }
 
 impl<B: Backend> Frames<B> {
-    /// Pads sequences of `lengths` frames, whose frames follow one another in `values`, to the longest. Where a `window` is
-    /// given, a query sees keys at most so many frames away. Panics if `values` has another size.
+    /// Pads sequences of `lengths` frames, concatenated in `values`, to the longest one. With a
+    /// `window`, a query sees only keys at most that many frames away. Panics if `values` has
+    /// another size.
     pub fn new(values: &[f32], lengths: &[usize], width: usize, window: Option<usize>, device: &B::Device) -> Self {
         let times = lengths.iter().copied().max().unwrap_or(0);
         assert_eq!(
@@ -70,7 +73,7 @@ impl<B: Backend> Frames<B> {
 }
 
 impl<B: AutodiffBackend> Frames<B> {
-    /// The same frames without a graph.
+    /// Without a graph.
     pub fn inner(&self) -> Frames<B::InnerBackend> {
         Frames {
             x: self.x.clone().inner(),

@@ -1,4 +1,5 @@
-//! First weights, drawn on the host from named streams, so that every backend starts from the same numbers.
+//! First weights, drawn on the host from named streams, so that every backend starts from the same
+//! numbers.
 
 use bridle_seed::Seed;
 use burn::module::Param;
@@ -6,18 +7,17 @@ use burn::nn::Linear;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
-/// Draws parameters for one place in the model; [`Init::child`] goes one name deeper.
+/// Draws the parameters of one place in the model; [`Init::child`] is the place one name deeper.
 ///
-/// A weight depends on the seed and on its own name only, so adding a part to the model moves no other part's weights.
+/// A weight depends only on the seed and on its own name, so a new part of the model changes no
+/// other part's weights.
 #[derive(Clone, Debug)]
 pub struct Init<B: Backend> {
     seed: Seed,
-    /// Where parameters live.
     pub device: B::Device,
 }
 
 impl<B: Backend> Init<B> {
-    /// Draws from `seed`, on `device`.
     pub fn new(seed: Seed, device: &B::Device) -> Self {
         Self {
             seed,
@@ -41,22 +41,21 @@ impl<B: Backend> Init<B> {
         }
     }
 
-    /// A trained parameter with the given values.
+    /// A trained parameter with these values.
     pub fn param<const D: usize>(&self, shape: [usize; D], values: Vec<f32>) -> Param<Tensor<B, D>> {
         Param::from_data(TensorData::new(values, shape), &self.device)
     }
 
-    /// A parameter that is saved but gets no gradient.
+    /// A parameter that is saved but not trained.
     pub fn frozen<const D: usize>(&self, shape: [usize; D], values: Vec<f32>) -> Param<Tensor<B, D>> {
         self.param(shape, values).set_require_grad(false)
     }
 
-    /// All the same value.
     pub fn constant<const D: usize>(&self, shape: [usize; D], value: f32) -> Param<Tensor<B, D>> {
         self.param(shape, vec![value; shape.iter().product()])
     }
 
-    /// Normal with mean 0 and the given standard deviation.
+    /// Normal with mean 0.
     pub fn normal<const D: usize>(&self, name: &str, shape: [usize; D], deviation: f32) -> Param<Tensor<B, D>> {
         let mut stream = self.seed.child(name).stream();
         self.param(
@@ -78,7 +77,8 @@ impl<B: Backend> Init<B> {
         )
     }
 
-    /// A linear layer [inputs, outputs] with Glorot's uniform weights (as in MAE) and, if asked, a zero bias.
+    /// A linear layer [inputs, outputs] with Glorot's uniform weights (as in MAE) and, if asked, a
+    /// zero bias.
     pub fn linear(&self, name: &str, inputs: usize, outputs: usize, bias: bool) -> Linear<B> {
         let bound = (6.0 / (inputs + outputs) as f32).sqrt();
         Linear {
@@ -105,7 +105,7 @@ impl<B: Backend> Init<B> {
         values
     }
 
-    /// A tensor that is no parameter (a table).
+    /// A tensor that is not a parameter.
     pub fn table<const D: usize>(&self, shape: [usize; D], values: Vec<f32>) -> Tensor<B, D> {
         Tensor::from_data(TensorData::new(values, shape), &self.device)
     }

@@ -1,4 +1,5 @@
-//! Encoders of sequences, layer by layer: what the ViT over patches and the Conformer over frames have in common.
+//! Encoders of sequences, layer by layer: what the ViT over patches and the Conformer over frames
+//! have in common.
 
 use crate::frames::Frames;
 use crate::transformer::{each_row, linear};
@@ -17,7 +18,8 @@ pub trait LayeredEncoder<B: Backend>: Module<B> {
     /// The input of the first layer: [B, T, F] to [B, T, D].
     fn enter(&self, frames: &Frames<B>) -> Tensor<B, 3>;
 
-    /// Applies these layers to the output of `enter` or of earlier layers. The last layer's output is the encoder's.
+    /// Applies these layers to the output of `enter` or of earlier layers. The last layer's output
+    /// is the encoder's.
     fn pass(&self, hidden: Tensor<B, 3>, layers: Range<usize>, frames: &Frames<B>) -> Tensor<B, 3>;
 
     /// Drops tokens that belong to no frame from the output of `enter` or `pass`: [B, T, D].

@@ -1,8 +1,10 @@
-//! BRIDLE (arXiv 2502.02118): self-supervised pretraining by masked prediction of residual-quantized labels, encoder
-//! and tokenizer trained in turns. The algorithm alone: no files, no command line, no network.
+//! BRIDLE (arXiv 2502.02118): self-supervised pretraining by masked prediction of
+//! residual-quantized labels, encoder and tokenizer trained in turns. Only the algorithm: no files,
+//! no command line, no network.
 //!
-//! Symbols, in code and comments alike: B batch, N patch tokens, T tokens of a sequence (N, or N + 1 with the cls
-//! token), D width, d code dimension, Q codebooks (levels), K codes per codebook, R removed tokens.
+//! Symbols in code and comments: B batch, N patch tokens, T tokens of a sequence (N, or N + 1 with
+//! the cls token), D width, d code dimension, Q codebooks (levels), K codes per codebook, R removed
+//! tokens.
 //!
 //! In the paper's order:
 //! * [`config`]: sizes and the input's geometry; [`init`]: first weights, drawn on the host

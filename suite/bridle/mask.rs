@@ -1,9 +1,11 @@
-//! Which tokens the encoder sees. A mask is drawn on the host; true (1) means removed, false (0) kept.
+//! Which tokens the encoder sees. A mask is drawn on the host; true (1) means removed, false (0)
+//! kept.
 
 use bridle_backends::kernel::Selection;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
-/// The masks of one batch: for each sample an order of all N tokens, the first `kept` of which the encoder sees.
+/// The masks of one batch: for each sample an order of all N tokens, the first `kept` of which the
+/// encoder sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mask {
     /// Per sample a permutation of 0..N, row-major [B, N].
@@ -12,8 +14,8 @@ pub struct Mask {
     kept: usize,
 }
 
-/// Number of kept tokens of `tokens` at mask ratio `ratio`: the authors' int(N * (1 - ratio)) in f64, so that
-/// 40 tokens at 0.8 keep 7, not 8.
+/// Number of kept tokens of `tokens` at mask ratio `ratio`: the authors' int(N * (1 - ratio)) in
+/// f64, so that 40 tokens at 0.8 keep 7, not 8.
 pub fn kept_tokens(tokens: usize, ratio: f64) -> usize {
     (tokens as f64 * (1.0 - ratio)) as usize
 }
@@ -26,7 +28,8 @@ fn argsort(noise: &[f32]) -> Vec<usize> {
 }
 
 impl Mask {
-    /// Random masking (MAE): the tokens with the smallest noise are kept, in that order. `noise` is [B, N].
+    /// Random masking (MAE): the tokens with the smallest noise are kept, in that order. `noise` is
+    /// [B, N].
     pub fn random(noise: &[f32], tokens: usize, ratio: f64) -> Self {
         let order = noise.chunks_exact(tokens).flat_map(argsort).collect();
         Self {
@@ -36,8 +39,9 @@ impl Mask {
         }
     }
 
-    /// Time and frequency masking: a token is kept if its time row and its mel column are both among those with the
-    /// smallest noise. `noise_time` is [B, T], `noise_mel` [B, F]; kept and removed tokens stay in ascending order.
+    /// Time and frequency masking: a token is kept if its time row and its mel column are both
+    /// among those with the smallest noise. `noise_time` is [B, T], `noise_mel` [B, F]; kept and
+    /// removed tokens stay in ascending order.
     pub fn time_frequency(noise_time: &[f32], noise_mel: &[f32], grid: [usize; 2], ratios: [f64; 2]) -> Self {
         let [times, mels] = grid;
         let keep = |noise: &[f32], ratio: f64| {
@@ -56,8 +60,8 @@ impl Mask {
         Self::from_removed(&removed, times * mels)
     }
 
-    /// Tube masking (VideoMAE): one spatial pattern, the positions with the smallest noise removed, at every time.
-    /// `noise` is [B, H * W].
+    /// Tube masking (VideoMAE): one spatial pattern, the positions with the smallest noise removed,
+    /// at every time. `noise` is [B, H * W].
     pub fn tube(noise: &[f32], times: usize, area: usize, ratio: f64) -> Self {
         let removed_area = (ratio * area as f64) as usize;
         let mut removed = Vec::with_capacity(noise.len() * times);
@@ -72,7 +76,8 @@ impl Mask {
         Self::from_removed(&removed, times * area)
     }
 
-    /// From flags [B, N], true = removed, equally many in each sample; kept and removed tokens stay in ascending order.
+    /// From flags [B, N], true = removed, equally many in each sample; kept and removed tokens stay
+    /// in ascending order.
     pub fn from_removed(removed: &[bool], tokens: usize) -> Self {
         let mut order = Vec::with_capacity(removed.len());
         let mut kept = tokens;
@@ -84,7 +89,7 @@ impl Mask {
         Self { order, tokens, kept }
     }
 
-    /// Samples B.
+    /// B.
     pub fn batch(&self) -> usize {
         self.order.len() / self.tokens
     }
@@ -94,7 +99,6 @@ impl Mask {
         self.tokens
     }
 
-    /// Kept tokens per sample.
     pub const fn kept(&self) -> usize {
         self.kept
     }
@@ -109,7 +113,8 @@ impl Mask {
         self.restore().into_iter().map(|place| place >= self.kept).collect()
     }
 
-    /// The removed tokens, sample after sample: (sample, token), [B * R]; the order of [`MaskRows::removed_rows`].
+    /// The removed tokens, sample after sample: (sample, token), [B * R]; the order of
+    /// [`MaskRows::removed_rows`].
     pub fn removed_tokens(&self) -> impl Iterator<Item = (usize, usize)> {
         let samples = self.order.chunks_exact(self.tokens).enumerate();
         samples.flat_map(|(sample, order)| order[self.kept..].iter().map(move |&token| (sample, token)))
@@ -173,12 +178,13 @@ pub struct MaskRows<B: Backend> {
     pub kept: Selection<B>,
     /// The B * R removed tokens among B * N.
     pub removed: Selection<B>,
-    /// The B * N tokens in their places, from [kept tokens of the batch; removed tokens of the batch].
+    /// The B * N tokens in their places, from [kept tokens of the batch; removed tokens of the
+    /// batch].
     pub restored: Selection<B>,
 }
 
 impl<B: AutodiffBackend> MaskRows<B> {
-    /// The same tables for the backend without gradients.
+    /// Without a graph.
     pub fn inner(&self) -> MaskRows<B::InnerBackend> {
         MaskRows {
             batch: self.batch,
@@ -190,9 +196,10 @@ impl<B: AutodiffBackend> MaskRows<B> {
     }
 }
 
-/// Where spans of frames are hidden: every frame starts a span of `span` frames with probability `start`, cut off at its
-/// sequence's end. If none does, one is put at a random place, so that every sequence has a loss. Draws are uniform
-/// numbers in [0, 1), one for each frame and one more for each sequence. Row-major flags of `length` frames.
+/// Flags of the frames that spans hide in a sequence of `length` frames. Every frame starts a span
+/// of `span` frames with probability `start`; spans end at the sequence's end. If no span starts,
+/// one is put at a random place, so that every sequence has a loss. Draws `length + 1` uniform
+/// numbers in [0, 1).
 pub fn spans(length: usize, start: f64, span: usize, mut uniform: impl FnMut() -> f64) -> Vec<bool> {
     let mut hidden = vec![false; length];
     let mut hide = |from: usize| hidden[from..(from + span).min(length)].fill(true);

@@ -3,14 +3,16 @@
 use crate::weights::{Path, Values, Weights};
 use bridle_backends::Ops;
 use bridle_backends::kernel::{AdamWFactors, AdamWState};
+use bridle_values::check::{Checked, not_negative, positive, share};
 use burn::module::{AutodiffModule, Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Tensor, TensorData};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 
-/// AdamW's constants.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// AdamW's constants, as they stand in a plan's sections.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AdamWConfig {
     /// Decay of the first moment.
     pub beta1: f64,
@@ -22,30 +24,42 @@ pub struct AdamWConfig {
     pub weight_decay: f64,
 }
 
-/// A module in training. An optimizer gets it alone, so that weights are written over: of a module that is held elsewhere too,
-/// every weight would be copied first.
+impl AdamWConfig {
+    /// Checks the constants of this section of a plan.
+    ///
+    /// # Errors
+    /// Names the first constant that is impossible.
+    pub fn check(&self, section: &str) -> Checked {
+        let key = |name: &str| format!("{section}.{name}");
+        share(&key("beta1"), self.beta1)?;
+        share(&key("beta2"), self.beta2)?;
+        positive(&key("epsilon"), self.epsilon)?;
+        not_negative(&key("weight_decay"), self.weight_decay)
+    }
+}
+
+/// A module in training. An optimizer takes it out, so that it can overwrite the weights: while a
+/// second handle to the module exists, every weight is copied first.
 #[derive(Clone, Debug)]
 pub struct Trained<M>(Option<M>);
 
 impl<M> Trained<M> {
-    /// Before its first step.
     pub const fn new(module: M) -> Self {
         Self(Some(module))
     }
 
-    /// Hands the module to `step`, and takes what it gives.
+    /// Replaces the module by what `step` makes of it.
     pub fn update(&mut self, step: impl FnOnce(M) -> M) {
         self.0 = self.0.take().map(step);
     }
 
-    /// The module as its last step left it.
     pub fn into_inner(self) -> M {
         self.0.expect(GONE)
     }
 }
 
-/// Nobody can see a module that is not there but after a panic in a step.
-const GONE: &str = "a step gives its module back";
+/// The module is missing only after a panic in a step.
+const GONE: &str = "a step returns its module";
 
 impl<M> Deref for Trained<M> {
     type Target = M;
@@ -68,7 +82,7 @@ struct Moments<B: AutodiffBackend> {
     second: Tensor<B::InnerBackend, 1>,
 }
 
-/// The optimizer: moments of every parameter that ever had a gradient, by name.
+/// The optimizer, with moments of every parameter that ever had a gradient, by name.
 #[derive(Clone, Debug)]
 pub struct AdamW<B: AutodiffBackend> {
     config: AdamWConfig,
@@ -76,7 +90,7 @@ pub struct AdamW<B: AutodiffBackend> {
     steps: u64,
 }
 
-/// What a parameter's name and rank say about its update.
+/// How an update depends on a parameter's name and number of axes.
 pub trait ParameterGroups {
     /// Factor on the learning rate.
     fn rate_scale(&self, _name: &str) -> f64 {
@@ -95,7 +109,6 @@ pub struct UniformRate;
 impl ParameterGroups for UniformRate {}
 
 impl<B: AutodiffBackend<InnerBackend: Ops>> AdamW<B> {
-    /// No moments yet.
     pub fn new(config: AdamWConfig) -> Self {
         Self {
             config,
@@ -115,7 +128,7 @@ impl<B: AutodiffBackend<InnerBackend: Ops>> AdamW<B> {
         self.update(module, Source::Graph(grads), rate, groups)
     }
 
-    /// The same, by the sums of several graphs' gradients.
+    /// The same with the sums of several graphs' gradients.
     pub fn step_by_sums<M: AutodiffModule<B>>(
         &mut self,
         module: M,
@@ -143,7 +156,6 @@ impl<B: AutodiffBackend<InnerBackend: Ops>> AdamW<B> {
         })
     }
 
-    /// Steps taken.
     pub const fn steps(&self) -> u64 {
         self.steps
     }
@@ -160,7 +172,7 @@ impl<B: AutodiffBackend<InnerBackend: Ops>> AdamW<B> {
         Weights::from_iter(named)
     }
 
-    /// Takes up saved moments after `steps` steps. Names that are no moments are left out.
+    /// Continues from saved moments after `steps` steps. Ignores names of other tensors.
     pub fn load(config: AdamWConfig, saved: &Weights, steps: u64, device: &B::Device) -> Self {
         let tensor =
             |values: &Values| Tensor::from_data(TensorData::new(values.data.clone(), [values.data.len()]), device);
@@ -200,7 +212,8 @@ impl<B: AutodiffBackend> Default for GradientSums<B> {
 }
 
 impl<B: AutodiffBackend> GradientSums<B> {
-    /// Adds the gradients of `module`'s parameters. Names of modules that are added to one sum must differ.
+    /// Adds the gradients of `module`'s parameters. Names of modules that are added to one sum must
+    /// differ.
     pub fn add<M: Module<B>>(&mut self, module: &M, grads: &B::Gradients) {
         module.visit(&mut Add {
             sums: self,

@@ -1,4 +1,5 @@
-//! Spectrogram, image and video patches to tokens: a convolution whose stride is its kernel, written as one product.
+//! Spectrogram, image and video patches to tokens: a convolution whose stride is its kernel,
+//! written as one product.
 
 use crate::config::Geometry;
 use crate::init::Init;
@@ -9,7 +10,7 @@ use burn::nn::Linear;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-/// Linear map of each patch.
+/// A linear map of each patch.
 #[derive(Module, Debug)]
 pub struct PatchEmbed<B: Backend> {
     /// [C * pt * ph * pw, D]; the rows in the order channel, time, row, column.
@@ -17,7 +18,6 @@ pub struct PatchEmbed<B: Backend> {
 }
 
 impl<B: Backend> PatchEmbed<B> {
-    /// First weights for patches of `geometry`.
     pub fn new(geometry: &Geometry, dim: usize, init: &Init<B>) -> Self {
         Self {
             proj: init.linear("proj", geometry.patch_len(), dim, true),

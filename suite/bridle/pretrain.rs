@@ -1,7 +1,8 @@
-//! The losses and steps of both phases, and of joint training (paper section 3; authors' code).
+//! The models and losses of both phases, and of joint training (paper section 3; authors' code).
 //!
-//! Encoder phase: T frozen, labels of all tokens; E sees the kept tokens, D predicts the codes of the removed ones.
-//! Tokenizer phase: E frozen and unmasked; T, its quantizer and TE learn to recover E's output.
+//! Encoder phase: T frozen, labels of all tokens; E sees the kept tokens, D predicts the codes of
+//! the removed ones. Tokenizer phase: E frozen and unmasked; T, its quantizer and TE learn to
+//! recover E's output.
 
 use crate::codebook::Picks;
 use crate::config::ModelConfig;
@@ -22,14 +23,11 @@ use burn::tensor::{Int, Tensor};
 /// E and D: what an encoder phase trains.
 #[derive(Module, Debug)]
 pub struct Student<B: Backend> {
-    /// The encoder E.
     pub encoder: Vit<B>,
-    /// The decoder D with its head.
     pub decoder: Decoder<B>,
 }
 
 impl<B: Backend> Student<B> {
-    /// First weights.
     pub fn new(config: &ModelConfig<impl QuantizerValues>, init: &Init<B>) -> Self {
         let (geometry, dim) = (&config.geometry, config.encoder.dim);
         let logits = config.quantizer.codebooks() * config.quantizer.codebook_size();
@@ -43,14 +41,11 @@ impl<B: Backend> Student<B> {
 /// T with its quantizer, and TE: what a tokenizer phase trains.
 #[derive(Module, Debug)]
 pub struct Teacher<B: Backend, Q> {
-    /// The tokenizer T.
     pub tokenizer: Tokenizer<B, Q>,
-    /// The estimator TE.
     pub estimator: Estimator<B>,
 }
 
 impl<B: Ops, Q: Quantizer<B>> Teacher<B, Q> {
-    /// First weights.
     pub fn new(config: &ModelConfig<Q::Config>, init: &Init<B>) -> Self {
         let (geometry, code_dim) = (&config.geometry, config.quantizer.code_dim());
         let (dim, estimator) = (config.encoder.dim, init.child("estimator"));
@@ -69,9 +64,11 @@ pub fn removed_codes<B: Backend>(codes: Tensor<B, 3, Int>, mask: &MaskRows<B>) -
         .select(0, mask.removed.rows.clone())
 }
 
-/// Labels of all tokens [B, N, Q] from the frozen tokenizer. The first call of a phase may start its codebooks.
+/// Labels of all tokens [B, N, Q] from the frozen tokenizer. The first call of a phase may start
+/// its codebooks.
 ///
-/// Video labels cover the removed tokens only, [B, R, Q]: its tokenizer sees nothing else (authors' code).
+/// Video labels cover only the removed tokens, [B, R, Q]: its tokenizer sees no others (authors'
+/// code).
 pub fn labels<B: Ops, Q: Quantizer<B>>(
     tokenizer: &mut Tokenizer<B, Q>,
     x: Tensor<B, 5>,
@@ -88,7 +85,7 @@ pub fn labels<B: Ops, Q: Quantizer<B>>(
     removed_codes(tokenizer.codes(x, source, picks), mask)
 }
 
-/// Encoder phase: the loss of one batch, given the codes [B * R, Q] of its removed tokens.
+/// Encoder phase: the loss of one batch, whose removed tokens have the codes [B * R, Q].
 pub fn encoder_loss<B: Ops>(
     student: &Student<B>,
     x: Tensor<B, 5>,
@@ -100,7 +97,7 @@ pub fn encoder_loss<B: Ops>(
     prediction_loss(student.decoder.removed_logits(encoded, mask, dropout), codes)
 }
 
-/// Tokenizer phase: the two terms of one batch's loss, and what the quantizer gave.
+/// Tokenizer phase: the two terms of one batch's loss.
 #[derive(Clone, Debug)]
 pub struct TokenizerLoss<B: Backend> {
     /// mean(1 - cosine), [1].
@@ -110,13 +107,14 @@ pub struct TokenizerLoss<B: Backend> {
 }
 
 impl<B: Backend> TokenizerLoss<B> {
-    /// The whole loss, [1].
+    /// The sum of both terms, [1].
     pub fn total(&self) -> Tensor<B, 1> {
         self.estimation.clone() + self.quantized.loss.clone()
     }
 }
 
-/// Tokenizer phase: the loss of one batch, given the frozen encoder's patch tokens `target` [B, N, D]; codebooks move.
+/// Tokenizer phase: the loss of one batch. `target` [B, N, D] are the frozen encoder's patch
+/// tokens. Codebooks move.
 pub fn tokenizer_loss<B: Ops, Q: Quantizer<B>>(
     teacher: &mut Teacher<B, Q>,
     x: Tensor<B, 5>,

@@ -1,9 +1,13 @@
-//! What makes the labels: a quantizer maps each latent to its codes, to the vectors they stand for, and to a loss.
+//! What makes the labels: a quantizer maps each latent to its codes, to the vectors they stand for,
+//! and to a loss.
 //!
-//! BRIDLE's own is [`crate::rq`]. Tokenizers are generic over the quantizer, so that others live outside this crate.
+//! BRIDLE's own is [`crate::rq`]. Tokenizers are generic over the quantizer, so that others live
+//! outside this crate. A quantizer's file holds its values as the plan has them (with their
+//! defaults and checks), its entry in the registry, and the module itself.
 
 use crate::codebook::{Codebook, Picks};
 use crate::init::Init;
+use bridle_values::check::Checked;
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
@@ -25,9 +29,10 @@ pub struct Quantized<B: Backend> {
 pub enum Mode {
     /// Codebooks move.
     Train,
-    /// Codebooks move, and hardly used codes take vectors of the batch where the quantizer restarts by usage.
+    /// Codebooks move, and a quantizer that restarts by usage gives rarely used codes new vectors
+    /// from the batch.
     Restart,
-    /// Codebooks stay (but for a start that is still due).
+    /// Codebooks stay, except for a start that is still due.
     Eval,
 }
 
@@ -38,23 +43,23 @@ impl Mode {
     }
 }
 
-/// What a quantizer is, without its weights.
+/// A quantizer's entry in the registry.
 #[derive(Clone, Copy, Debug)]
 pub struct QuantizerInfo {
     /// The name on the command line.
     pub name: &'static str,
     /// One line on what it is.
     pub summary: &'static str,
-    /// Whether it takes more than one codebook.
+    /// Whether it takes several codebooks, so that presets may ask for them.
     pub several_codebooks: bool,
-    /// Whether its codebooks learn.
-    pub learns: bool,
 }
 
-/// A quantizer's values, as far as the rest of the model depends on them.
+/// A quantizer's values: the section `quantizer` of plans with this quantizer.
 pub trait QuantizerValues: Clone + Debug + PartialEq {
-    /// What kind of quantizer the values belong to.
     fn info(&self) -> &'static QuantizerInfo;
+
+    /// Fails with the name of the first value that is impossible, and what it must satisfy.
+    fn check(&self) -> Checked;
 
     /// Codes per token, Q.
     fn codebooks(&self) -> usize;
@@ -77,16 +82,23 @@ pub trait Quantizer<B: Backend>: Module<B> {
     /// Quantizes latents [B, N, d]. The first call may also start the codebooks from this batch.
     fn forward(&mut self, latents: Tensor<B, 3>, mode: Mode, picks: &mut dyn Picks) -> Quantized<B>;
 
-    /// Only the codes, [B, N, Q], as `forward` in evaluation returns them: what labels are made of.
+    /// Only the codes, [B, N, Q], as `forward` in evaluation returns them. Labels are made of them.
     fn codes(&mut self, latents: Tensor<B, 3>, picks: &mut dyn Picks) -> Tensor<B, 3, Int> {
         self.forward(latents, Mode::Eval, picks).codes
     }
 
-    /// The vectors of codes [B, N, Q]: [B, N, d], equal to what `forward` in evaluation returned with these codes.
+    /// The vectors of codes [B, N, Q]: [B, N, d], equal to what `forward` in evaluation returned
+    /// with these codes.
     fn decode(&self, codes: Tensor<B, 3, Int>) -> Tensor<B, 3>;
 
     /// The codebooks, level by level; empty where codes are computed without any.
     fn codebooks(&self) -> &[Codebook<B>];
+
+    /// Number of codebooks Q and codes of each K.
+    fn sizes(&self) -> [usize; 2] {
+        let books = self.codebooks();
+        [books.len(), books[0].usage.dims()[0]]
+    }
 
     /// Whether the codebooks have started (from data, or from saved ones).
     fn is_started(&self) -> bool;

@@ -1,45 +1,56 @@
-//! Residual quantization: Q levels, each quantizes what the levels before left over (paper section 3; authors' code).
+//! Residual quantization: Q levels, each quantizes what the levels before left over (paper section
+//! 3; authors' code).
 //!
-//! In the authors' space, each level normalises the residual for the look-up and the codebook's average, but subtracts
-//! the code from the residual as it is, and the loss compares the two as they are. In training the codes are chosen
-//! with the old codebook, then the codebook moves, then the vectors are read from the new one. In the raw space,
-//! latents are standardised before the first level, and nothing is normalised after that.
+//! In the authors' space, each level normalises the residual for the look-up and the codebook's
+//! average, but subtracts the code from the residual as it is, and the loss compares the two as
+//! they are. In training the codes are chosen with the old codebook, then the codebook moves, then
+//! the vectors are read from the new one. In the raw space, latents are standardised before the
+//! first level, and nothing is normalised after that.
 
-use crate::codebook::{Codebook, Learning, Picks, Similarity, SoftPick, Start, index_rows, kmeans, unit};
+use crate::codebook::{
+    Codebook, Learning, Picks, Similarity, SoftPick, Start, check_codes, check_learning, index_rows, kmeans, unit,
+};
 use crate::init::Init;
 use crate::loss::mse;
 use crate::quantizer::{Mode, Quantized, Quantizer, QuantizerInfo, QuantizerValues};
 use bridle_backends::Ops;
+use bridle_values::check::{Checked, at_least_one, require};
+use bridle_values::choices;
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
+use serde::{Deserialize, Serialize};
 
-/// When unused codes are replaced by vectors of the batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Restart {
-    /// Never.
-    Off,
-    /// Once, in the first forward, for codes that this batch did not use (the authors' code).
-    FirstForward,
-    /// Where [`Mode::Restart`] asks for it: codes whose usage average is below a tenth of the even share.
-    ByUsage,
+choices! {
+    /// When unused codes take new vectors. The authors' code does so in the first forward.
+    "restart" Restart {
+        /// never
+        Off = "off",
+        /// in the first forward only, judged on that batch
+        FirstForward = "first-forward",
+        /// every 100 steps, codes whose average usage is below a tenth of the even share
+        ByUsage = "by-usage",
+    }
 }
 
-/// The space of a residual quantizer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Space {
-    /// Unit length for lookup and average, while residual and loss are as they are (the authors' code).
-    UnitLookup,
-    /// One space for lookup, average, residual and loss; latents are standardised once, before the first level.
-    Raw,
+choices! {
+    /// The space in which residuals are quantized.
+    "quantizer space" Space {
+        /// unit length for lookup and EMA, raw residual carried on
+        UnitLookup = "unit-lookup",
+        /// one space for lookup, EMA, residual and loss; latents are standardised once
+        Raw = "raw",
+    }
 }
 
 /// The values of a residual quantizer.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RqConfig {
     /// Levels Q.
+    #[serde(rename = "levels")]
     pub codebooks: usize,
     /// Codes per level K.
+    #[serde(rename = "codes")]
     pub codebook_size: usize,
     /// Length of a code vector d.
     pub code_dim: usize,
@@ -58,6 +69,8 @@ pub struct RqConfig {
     pub restart: Restart,
     /// The space of lookup, average, residual and loss.
     pub space: Space,
+    /// No value of plans, which always have the default.
+    #[serde(skip)]
     pub learning: Learning,
 }
 
@@ -86,12 +99,21 @@ pub const INFO: QuantizerInfo = QuantizerInfo {
     name: "rq",
     summary: "residual quantization, Q codebooks of K codes",
     several_codebooks: true,
-    learns: true,
 };
 
 impl QuantizerValues for RqConfig {
     fn info(&self) -> &'static QuantizerInfo {
         &INFO
+    }
+
+    fn check(&self) -> Checked {
+        at_least_one("quantizer.levels", self.codebooks)?;
+        check_codes(self.codebook_size, self.code_dim)?;
+        check_learning(self.decay, self.commitment, self.kmeans_iterations)?;
+        let (soft, codes) = (self.soft_codes, self.codebook_size);
+        require((1..=codes).contains(&soft), "quantizer.soft_codes", || {
+            format!("{soft} is not between 1 and quantizer.codes, {codes}")
+        })
     }
 
     fn codebooks(&self) -> usize {
@@ -193,7 +215,8 @@ impl<B: Backend> ResidualQuantizer<B> {
         }
     }
 
-    /// A level's loss: the codebook's towards the residual, and the residual's towards the codebook.
+    /// A level's loss: the codebook's towards the residual, and the residual's towards the
+    /// codebook.
     fn loss(&self, residual: Tensor<B, 2>, vectors: Tensor<B, 2>) -> Tensor<B, 1> {
         let commitment = mse(residual.clone(), vectors.clone().detach());
         let codebook = if self.config.learning == Learning::Gradient {

@@ -1,5 +1,6 @@
-//! The local-attention decoder block: Swin v2's shifted windows with cosine attention and a continuous position bias
-//! (arXiv 2111.09883), residual-post-norm: x + norm(attention x), then x + norm(MLP x). Epsilon is 1e-5 here.
+//! The local-attention decoder block: Swin v2's shifted windows with cosine attention and a
+//! continuous position bias (arXiv 2111.09883), residual-post-norm: x + norm(attention x), then x +
+//! norm(MLP x). Epsilon is 1e-5 here.
 //!
 //! The window is 4 x 4 tokens; odd blocks shift by (2, 0). Only the bias MLP has dropout.
 
@@ -49,7 +50,7 @@ impl Dropout {
     }
 }
 
-/// One shifted-window block.
+/// A block with attention in shifted windows.
 #[derive(Module, Debug)]
 pub struct LocalBlock<B: Backend> {
     /// [D, 3D].
@@ -90,8 +91,8 @@ pub fn relative_coordinates() -> Vec<f32> {
         .collect()
 }
 
-/// The mask of blocks shifted by `shift` rows: -100 where query and key lay on different sides of the wrap-around,
-/// row-major [windows, AREA, AREA].
+/// The mask of blocks shifted by `shift` rows: -100 where query and key lay on different sides of
+/// the wrap-around, row-major [windows, AREA, AREA].
 pub fn separation(grid: [usize; 2], shift: usize) -> Vec<f32> {
     let [rows, columns] = grid;
     let mut mask = Vec::with_capacity(rows * columns * AREA);

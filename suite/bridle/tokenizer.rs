@@ -1,5 +1,6 @@
-//! The tokenizer T: a ViT over all tokens, Linear-Tanh-Linear to the code dimension, a quantizer. Before it was ever
-//! trained (cold start) a frozen bias-free linear map of patch embedding plus position feeds the quantizer instead.
+//! The tokenizer T: a ViT over all tokens, Linear-Tanh-Linear to the code dimension, a quantizer.
+//! Before it was ever trained (cold start) a frozen bias-free linear map of patch embedding plus
+//! position feeds the quantizer instead.
 
 use crate::codebook::Picks;
 use crate::config::{Geometry, StackConfig};
@@ -19,9 +20,8 @@ use burn::tensor::{Int, Tensor};
 pub enum Source {
     /// The untrained linear map of patch embedding and position.
     ColdStart,
-    /// The untrained linear map of the patch embedding alone.
+    /// The same without the position.
     ColdStartContent,
-    /// The trained network.
     Network,
 }
 
@@ -36,12 +36,10 @@ pub struct Tokenizer<B: Backend, Q> {
     pub project1: Linear<B>,
     /// [D, d].
     pub project2: Linear<B>,
-    /// Latents to codes.
     pub quantizer: Q,
 }
 
 impl<B: Ops, Q: Quantizer<B>> Tokenizer<B, Q> {
-    /// First weights.
     pub fn new(geometry: &Geometry, stack: &StackConfig, quantizer: &Q::Config, init: &Init<B>) -> Self {
         let code_dim = quantizer.code_dim();
         Self {
@@ -53,8 +51,8 @@ impl<B: Ops, Q: Quantizer<B>> Tokenizer<B, Q> {
         }
     }
 
-    /// Latents of inputs [B, C, T, H, W]: [B, N, d], or [B, n, d] where `only` picks n rows per sample of the flattened
-    /// tokens (the video model's tokenizer sees the removed tokens only).
+    /// Latents of inputs [B, C, T, H, W]: [B, N, d], or [B, n, d] where `only` picks n rows per
+    /// sample of the flattened tokens (the video model's tokenizer sees the removed tokens only).
     pub fn latents(&self, x: Tensor<B, 5>, source: Source, only: Option<Selection<B>>) -> Tensor<B, 3> {
         let [batch, ..] = x.dims();
         let tokens = match source {
@@ -74,7 +72,7 @@ impl<B: Ops, Q: Quantizer<B>> Tokenizer<B, Q> {
         }
     }
 
-    /// Latents, quantized. In evaluation codebooks stay, but for a start that is still due.
+    /// Quantizes the latents. In evaluation codebooks stay, except for a start that is still due.
     pub fn quantize(&mut self, x: Tensor<B, 5>, source: Source, mode: Mode, picks: &mut dyn Picks) -> Quantized<B> {
         let latents = self.latents(x, source, None);
         self.quantizer.forward(latents, mode, picks)

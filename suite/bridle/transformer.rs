@@ -1,4 +1,5 @@
-//! The pre-norm transformer block of ViT: x + attention(norm x), then x + MLP(norm x). Norms have epsilon 1e-6.
+//! The pre-norm transformer block of ViT: x + attention(norm x), then x + MLP(norm x). Norms have
+//! epsilon 1e-6.
 
 use crate::config::StackConfig;
 use crate::init::Init;
@@ -23,7 +24,6 @@ pub struct Norm<B: Backend> {
 }
 
 impl<B: Backend> Norm<B> {
-    /// Scale 1, shift 0.
     pub fn new(dim: usize, epsilon: f64, init: &Init<B>) -> Self {
         Self {
             weight: init.constant([dim], 1.0),
@@ -34,7 +34,7 @@ impl<B: Backend> Norm<B> {
 }
 
 impl<B: Ops> Norm<B> {
-    /// [N, D] to [N, D], each row by itself.
+    /// Normalises each row of [N, D].
     pub fn rows(&self, rows: Tensor<B, 2>) -> Tensor<B, 2> {
         B::norm_rows(rows, self.weight.val(), self.bias.val(), self.epsilon)
     }
@@ -45,7 +45,8 @@ impl<B: Ops> Norm<B> {
     }
 }
 
-/// Applies `map` to the rows of [B, T, D]: a plain matrix product is what backends do best, forward and backward.
+/// Applies `map` to the rows of [B, T, D]. Backends compute plain matrix products fastest, forward
+/// and backward.
 pub fn each_row<B: Backend>(x: Tensor<B, 3>, map: impl FnOnce(Tensor<B, 2>) -> Tensor<B, 2>) -> Tensor<B, 3> {
     let [batch, tokens, dim] = x.dims();
     let y = map(x.reshape([batch * tokens, dim]));
@@ -61,7 +62,7 @@ pub fn linear<B: Ops>(layer: &Linear<B>, rows: Tensor<B, 2>) -> Tensor<B, 2> {
     }
 }
 
-/// Weight and bias of a layer that is made with one.
+/// Weight and bias of a layer that has both.
 fn parameters<B: Backend>(layer: &Linear<B>) -> (Tensor<B, 2>, Tensor<B, 1>) {
     let bias = layer.bias.as_ref().expect("the layer is made with a bias");
     (layer.weight.val(), bias.val())
@@ -78,7 +79,7 @@ pub struct QueryValueBias<B: Backend> {
 
 impl<B: Backend> QueryValueBias<B> {
     /// With zeros for the keys, [3D].
-    fn whole(&self) -> Tensor<B, 1> {
+    fn with_keys(&self) -> Tensor<B, 1> {
         let key = self.query.val().zeros_like();
         Tensor::cat(vec![self.query.val(), key, self.value.val()], 0)
     }
@@ -116,7 +117,7 @@ impl<B: Ops> Attention<B> {
         let qkv = each_row(x, |rows| {
             let qkv = linear(&self.qkv, rows);
             match &self.query_value_bias {
-                Some(bias) => qkv + bias.whole().unsqueeze(),
+                Some(bias) => qkv + bias.with_keys().unsqueeze(),
                 None => qkv,
             }
         });
@@ -134,7 +135,6 @@ pub struct Mlp<B: Backend> {
 }
 
 impl<B: Backend> Mlp<B> {
-    /// First weights.
     pub fn new(dim: usize, hidden: usize, init: &Init<B>) -> Self {
         Self {
             fc1: init.linear("fc1", dim, hidden, true),
@@ -165,16 +165,14 @@ impl<B: Ops> Mlp<B> {
 pub struct Block<B: Backend> {
     /// Before attention.
     pub norm1: Norm<B>,
-    /// Self-attention.
     pub attn: Attention<B>,
     /// Before the MLP.
     pub norm2: Norm<B>,
-    /// The MLP.
     pub mlp: Mlp<B>,
 }
 
 impl<B: Backend> Block<B> {
-    /// First weights; `key_bias` is false in the video model.
+    /// `key_bias` is false in the video model.
     pub fn new(config: &StackConfig, key_bias: bool, init: &Init<B>) -> Self {
         let norm = || Norm::new(config.dim, NORM_EPSILON, init);
         Self {
@@ -185,7 +183,6 @@ impl<B: Backend> Block<B> {
         }
     }
 
-    /// `depth` blocks.
     pub fn stack(config: &StackConfig, key_bias: bool, init: &Init<B>) -> Vec<Self> {
         (0..config.depth)
             .map(|index| Self::new(config, key_bias, &init.indexed(index)))
@@ -193,8 +190,8 @@ impl<B: Backend> Block<B> {
     }
 }
 
-/// Stochastic depth of one block (arXiv 1603.09382): factors on its two branches, one for each sample, [B, 1, 1]; 0
-/// where the branch is dropped, 1 / (1 - rate) where it is kept.
+/// Stochastic depth of one block (arXiv 1603.09382): factors on its two branches, one for each
+/// sample, [B, 1, 1]; 0 where the branch is dropped, 1 / (1 - rate) where it is kept.
 #[derive(Clone, Debug)]
 pub struct BranchFactors<B: Backend> {
     /// On attention.
@@ -213,14 +210,14 @@ impl<B: Ops> Block<B> {
         x.clone() + self.mlp(x)
     }
 
-    /// The same as one operation, which keeps its input alone.
+    /// The same as one operation, which stores only its input for the backward pass.
     fn checkpoint(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
         let [_, tokens, _] = x.dims();
         let norm = |norm: &Norm<B>| [norm.weight.val(), norm.bias.val()];
         let block = BlockTensors {
             norm1: norm(&self.norm1),
             qkv: match &self.attn.query_value_bias {
-                Some(bias) => (self.attn.qkv.weight.val(), bias.whole()),
+                Some(bias) => (self.attn.qkv.weight.val(), bias.with_keys()),
                 None => parameters(&self.attn.qkv),
             },
             proj: parameters(&self.attn.proj),

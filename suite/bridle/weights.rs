@@ -9,14 +9,11 @@ use std::collections::{BTreeMap, HashMap};
 /// One tensor on the host, row-major.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Values {
-    /// Its shape.
     pub shape: Vec<usize>,
-    /// Its numbers.
     pub data: Vec<f32>,
 }
 
 impl Values {
-    /// From a tensor read back from its device.
     pub fn from_data(data: TensorData) -> Self {
         let shape = data.shape.to_vec();
         Self {
@@ -29,7 +26,7 @@ impl Values {
 /// Tensors by name, in the order of names.
 pub type Weights = BTreeMap<String, Values>;
 
-/// Why weights could not be taken up.
+/// Why weights do not fit a module, or cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
     /// A parameter has no counterpart.
@@ -38,18 +35,15 @@ pub enum WeightsError {
     /// A shape differs.
     #[error("parameter {name} has shape {expected:?}, but the weights have {found:?}")]
     Shape {
-        /// The parameter.
         name: String,
-        /// Its shape in the model.
         expected: Vec<usize>,
-        /// Its shape in the weights.
         found: Vec<usize>,
     },
     /// Not a safetensors file, or a damaged one.
     #[error("not readable as safetensors")]
     Format(#[from] SafeTensorError),
     /// A tensor of another type than 32-bit floats.
-    #[error("tensor {0} does not hold 32-bit floats")]
+    #[error("tensor {0} is not of 32-bit floats")]
     Type(String),
 }
 
@@ -58,17 +52,14 @@ pub enum WeightsError {
 pub struct Path(Vec<String>);
 
 impl Path {
-    /// One module deeper.
     pub fn enter(&mut self, name: &str) {
         self.0.push(name.to_owned());
     }
 
-    /// Back out.
     pub fn exit(&mut self) {
         self.0.pop();
     }
 
-    /// The whole name.
     pub fn name(&self) -> String {
         self.0.join(".")
     }
@@ -104,7 +95,8 @@ impl<B: Backend> ModuleVisitor<B> for Collect {
     }
 }
 
-/// Puts weights into a module: every parameter must be there, with its shape. Names the module lacks are left out.
+/// Replaces a module's parameters. `weights` must have each of them with its shape, and may have
+/// more.
 ///
 /// # Errors
 /// If a parameter is missing or has another shape.
@@ -188,7 +180,7 @@ pub fn to_safetensors(weights: &Weights, header: HashMap<String, String>) -> Res
 /// Weights and header from a safetensors file's bytes.
 ///
 /// # Errors
-/// If the bytes are no safetensors file, or hold anything but 32-bit floats.
+/// If the bytes are not a safetensors file of 32-bit floats.
 pub fn from_safetensors(bytes: &[u8]) -> Result<(Weights, HashMap<String, String>), WeightsError> {
     let (_, metadata) = SafeTensors::read_metadata(bytes)?;
     let header = metadata.metadata().clone().unwrap_or_default();

@@ -6,8 +6,9 @@ mod report;
 
 use crate::cli::{Format, RunArgs};
 use crate::error::{Failure, Result};
+use crate::plan::AnyTask;
 use crate::request::{RUNS, RunRequest};
-use crate::speech::{self, request::SpeechRun};
+use crate::speech;
 use crate::{estimate, machine, terminal};
 use bridle_backends::{Availability, BackendError, BackendState, Choice};
 use bridle_results::record::RunRecord;
@@ -23,11 +24,12 @@ use sysinfo::Disks;
 /// # Errors
 /// Wrong use; data missing or not what it should be; a backend that cannot be opened; an output that cannot be written.
 pub fn perform(args: &RunArgs) -> Result<()> {
-    if let Some(task) = speech::request::task(&args.task)? {
-        return speech::check::perform(SpeechRun::new(args, task)?);
-    }
     let mut request = RunRequest::new(args)?;
-    let data = DataReport::look(&request);
+    let task = match request.task {
+        AnyTask::Fixed(task) => task,
+        AnyTask::Speech(task) => return speech::check::perform(request, task),
+    };
+    let data = DataReport::look(&request, task);
     if let Ok(found) = &data {
         request.plan = request.plan.with_variant(&found.facts.variant);
     }

@@ -34,7 +34,7 @@ pub fn perform(args: &CompareArgs) -> Result<()> {
     };
     terminal::print(&text)?;
     for line in left_out {
-        terminal::talk(&format!("left out: {line}"));
+        terminal::log(&format!("left out: {line}"));
     }
     Ok(())
 }

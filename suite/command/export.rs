@@ -20,23 +20,23 @@ use std::path::{Path, PathBuf};
 /// If the record cannot be read or its run pretrained nothing, if its weights are gone, or if the file cannot be written.
 pub fn perform(args: &ExportArgs) -> Result<()> {
     let record = store::read(&args.record)?;
-    let path = pretrained(&record, &args.record)?;
-    let (weights, _): (Weights, State) = checkpoint::read_file(&path).map_err(|error| {
-        let failure = Failure::new(Exit::Data, error);
-        failure
-            .with_way_out("the folder that the run was started in, or `bridle-bench run` with the record's plan again")
-    })?;
     let plan = Plan::from_flat(&record.plan).map_err(|error| {
         Failure::fault(
             format!("the plan in `{}` is not readable", args.record.display()),
             error,
         )
     })?;
+    let path = pretrained(&record, &plan, &args.record)?;
+    let (weights, _): (Weights, State) = checkpoint::read_file(&path).map_err(|error| {
+        let failure = Failure::new(Exit::Data, error);
+        failure
+            .with_way_out("the folder that the run was started in, or `bridle-bench run` with the record's plan again")
+    })?;
     let card = ModelCard::of(&plan, origin(&record, &plan));
     let weights = train::under(&weights, "encoder.");
     model_file::write(&args.to, &card, &weights).map_err(|error| Failure::new(Exit::Fault, error))?;
     let parameters: usize = weights.values().map(|values| values.data.len()).sum();
-    terminal::talk(&format!(
+    terminal::log(&format!(
         "{}: {} tensors, {parameters} parameters; `--init` takes it",
         args.to.display(),
         weights.len()
@@ -44,12 +44,9 @@ pub fn perform(args: &ExportArgs) -> Result<()> {
     Ok(())
 }
 
-/// What only the plan of a Conformer has: the encoder of speech.
-const OF_SPEECH: &str = "model.kernel";
-
 /// Where a run leaves what it pretrained.
-fn pretrained(record: &RunRecord, path: &Path) -> Result<PathBuf> {
-    if record.plan.contains_key(OF_SPEECH) {
+fn pretrained(record: &RunRecord, plan: &Plan, path: &Path) -> Result<PathBuf> {
+    if plan.is_speech() {
         let message = format!("`{}` is of an encoder of speech; model files hold ViTs", path.display());
         return Err(Failure::wrong_use(message).with_way_out("the record of a task of sounds, images or videos"));
     }

@@ -27,7 +27,7 @@ pub fn perform(args: &FetchArgs) -> Result<()> {
             Format::Json => terminal::print(&format!("{:#}", json(&plan))),
         };
     }
-    terminal::talk(&text(&plan));
+    terminal::log(&text(&plan));
     // SIGINT and SIGTERM end the process as they are: every file under its name is whole, and parts are gone on from
     let folder = bridle_tasks::fetch(&source, &request, &TerminalProgress::default())?;
     match args.format {

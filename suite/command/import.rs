@@ -27,6 +27,10 @@ pub fn perform(args: &ImportArgs) -> Result<()> {
         set: args.set.clone(),
         ..PlanRequest::default()
     })?;
+    if plan.is_speech() {
+        let message = format!("`{}` is a task of speech; model files hold ViTs", plan.task);
+        return Err(Failure::wrong_use(message).with_way_out("a task of sounds, images or videos"));
+    }
     let unreadable = |error: anyhow::Error| {
         let failure = Failure::new(
             Exit::Data,
@@ -61,7 +65,7 @@ pub fn perform(args: &ImportArgs) -> Result<()> {
     let weights = crate::train::under(&weights, "encoder.");
     model_file::write(&args.to, &ModelCard::of(&plan, None), &weights)
         .map_err(|error| Failure::new(Exit::Fault, error))?;
-    terminal::talk(&format!(
+    terminal::log(&format!(
         "{}: {} tensors; `--init` takes it",
         args.to.display(),
         weights.len()

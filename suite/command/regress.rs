@@ -1,9 +1,9 @@
 //! `regress`: holds records to a baseline file, for CI; with `--write` it makes that file from them.
 
+use crate::cli::RECORDS;
 use crate::cli::{RegressArgs, RegressFormat};
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
-use crate::request::RECORDS;
 use crate::terminal;
 use bridle_results::regress::{self, Bands, Baseline, BaselineError, Run, Verdict};
 use bridle_results::store;
@@ -36,7 +36,7 @@ pub fn perform(args: &RegressArgs) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     let file = args.baseline.display();
-    terminal::talk(&format!(
+    terminal::log(&format!(
         "try: if the change is meant, `bridle-bench regress --baseline {file} --write` holds the new numbers"
     ));
     Ok(Exit::Regression)
@@ -54,10 +54,10 @@ fn write(args: &RegressArgs, runs: &[Run]) -> Result<()> {
     })?;
     store::replace(&args.baseline, baseline.to_toml().as_bytes())?;
     let (numbers, held) = (baseline.len(), baseline.runs.len());
-    terminal::talk(&format!("{file}: {numbers} numbers of {held} runs"));
+    terminal::log(&format!("{file}: {numbers} numbers of {held} runs"));
     for run in runs {
         for (quantity, _) in run.values.iter().filter(|(_, value)| value.is_none()) {
-            terminal::talk(&format!("left out, since it has no value: {quantity} of {}", run.key));
+            terminal::log(&format!("left out, since it has no value: {quantity} of {}", run.key));
         }
     }
     Ok(())

@@ -9,20 +9,18 @@ use crate::identity::{Identity, begin_folder, require_same, taken_over, train_fa
 use crate::interrupt::Interrupt;
 use crate::masked::MaskedTrainer;
 use crate::model;
-use crate::plan::{Plan, Pretrain};
+use crate::plan::{AnyTask, Plan, Pretrain};
 use crate::progress::TerminalProgress;
-use crate::protocol::{self, FeatureCache, LEVEL, Outcome, Subject};
+use crate::protocol::{self, Examples, FeatureCache, Outcome, Subject};
 use crate::request::{Earlier, RunRequest};
-use crate::speech::{self, request::SpeechRun};
+use crate::speech;
 use crate::train::{self, Context, State, Trainer};
 use bridle::encoder::Vit;
 use bridle::init::Init;
 use bridle::weights::{self, Weights};
 use bridle_backends::kernel::with_checkpoints;
 use bridle_backends::{Facts, Job, TrainBackend};
-use bridle_results::metric::{Metric, MetricError};
-use bridle_results::predictions::{Predictions, ProtocolScores};
-use bridle_results::record::{self, Judge, RunRecord, Score, Timestamp};
+use bridle_results::record::{self, RunRecord, Timestamp};
 use bridle_results::store;
 use bridle_seed::Seed;
 use bridle_tasks::Dataset;
@@ -37,14 +35,15 @@ use std::time::{Duration, Instant};
 /// # Errors
 /// Wrong use, missing data or devices, divergence, a stop by signal, or a disk that cannot be written.
 pub fn perform(args: &RunArgs) -> Result<Exit> {
-    if let Some(task) = speech::request::task(&args.task)? {
-        return speech::run::perform(SpeechRun::new(args, task)?);
-    }
     let mut request = RunRequest::new(args)?;
+    let task = match request.task {
+        AnyTask::Fixed(task) => task,
+        AnyTask::Speech(task) => return speech::run::perform(request, task),
+    };
     store::writable(&request.out)?;
     let interrupt = Interrupt::listen().map_err(|error| Failure::fault("cannot listen for signals", error))?;
     let progress = TerminalProgress::default();
-    let dataset = request.task.open(&request.open_request(), &progress)?;
+    let dataset = task.open(&request.open_request(), &progress)?;
     let variant = &dataset.facts.variant;
     request.plan = request.plan.with_variant(variant);
     request.ablation = request
@@ -62,9 +61,6 @@ pub fn perform(args: &RunArgs) -> Result<Exit> {
     table::print(&records, request.format.into())?;
     Ok(Exit::Done)
 }
-
-/// Resamples behind the intervals of metrics that rank samples.
-const RESAMPLES: usize = 1000;
 
 /// All folds and seeds, on one backend.
 struct Runs<'a> {
@@ -107,13 +103,6 @@ struct OneRun<'a> {
 struct Pretrained<B: TrainBackend> {
     encoder: Vit<B::InnerBackend>,
     phases: Vec<record::Phase>,
-}
-
-/// What the protocols gave.
-struct Judged {
-    scores: Vec<record::Score>,
-    predictions: Predictions,
-    seconds: BTreeMap<String, f64>,
 }
 
 impl<'a> OneRun<'a> {
@@ -161,15 +150,20 @@ impl<'a> OneRun<'a> {
             return Ok(record);
         }
         let pretrained = self.pretrain::<B>(&id, device)?;
-        let judged = self.judge::<B>(&pretrained.encoder, device)?;
-        let Judged {
-            scores,
-            predictions,
-            seconds,
-        } = judged;
+        let (outcomes, seconds) = self.evaluate::<B>(&pretrained.encoder, device)?;
+        let seed = Seed::root(self.identity.seed).child("interval");
+        let scores = outcomes
+            .iter()
+            .map(|outcome| outcome.scores(self.dataset, &self.test, &seed));
+        let scores = scores.collect::<Result<Vec<_>>>()?.concat();
         let facts = &self.dataset.facts;
         let record = self.identity.record(id, facts, pretrained.phases, scores, seconds);
-        let path = store::write(&self.request.out, &record, Some(&predictions))?;
+        let found = outcomes.into_iter().flat_map(|outcome| outcome.predictions).collect();
+        let outputs = self
+            .dataset
+            .outputs(&self.test, found)
+            .map_err(|error| Failure::fault("cannot keep the predictions", error))?;
+        let path = store::write_outputs(&self.request.out, &record, &outputs)?;
         self.progress.say(&format!("record: {}", path.display()));
         Ok(store::read(&path)?)
     }
@@ -321,13 +315,18 @@ impl<'a> OneRun<'a> {
         }))
     }
 
-    fn judge<B: TrainBackend>(&self, encoder: &Vit<B::InnerBackend>, device: &B::Device) -> Result<Judged> {
-        let subject = Subject::<B> {
+    fn evaluate<B: TrainBackend>(
+        &self,
+        encoder: &Vit<B::InnerBackend>,
+        device: &B::Device,
+    ) -> Result<(Vec<Outcome>, BTreeMap<String, f64>)> {
+        let subject = Subject::<B, Dataset> {
             plan: self.plan,
-            dataset: self.dataset,
+            data: self.dataset,
             train: &self.train,
             test: &self.test,
             encoder,
+            lm: None,
             seed: Seed::root(self.identity.seed),
             device,
             folder: &self.folder,
@@ -335,61 +334,17 @@ impl<'a> OneRun<'a> {
             checkpoint_every: Duration::from_secs(self.request.checkpoint_every),
             interrupt: self.interrupt,
             progress: self.progress,
-            cache: FeatureCache::default(),
+            features: FeatureCache::default(),
         };
-        let targets: Vec<Vec<u32>> = protocol::targets(self.dataset, &self.test)
-            .iter()
-            .map(protocol::class_numbers)
-            .collect();
-        let (mut seconds, mut scores, mut protocols) = (BTreeMap::new(), Vec::new(), Vec::new());
+        let (mut outcomes, mut seconds) = (Vec::new(), BTreeMap::new());
         for &protocol in &self.plan.protocols {
-            let (begun, before) = (Instant::now(), subject.cache.seconds().unwrap_or(0.0));
-            let found = protocol::judge(protocol, &subject).map_err(train_failure)?;
-            let on_features = subject.cache.seconds().unwrap_or(0.0) - before;
+            let (begun, before) = (Instant::now(), subject.features.seconds().unwrap_or(0.0));
+            outcomes.push(protocol::evaluate(protocol, &subject).map_err(train_failure)?);
+            let on_features = subject.features.seconds().unwrap_or(0.0) - before;
             seconds.insert(protocol.word().to_owned(), begun.elapsed().as_secs_f64() - on_features);
-            scores.extend(self.scores(protocol.word(), &found, &targets)?);
-            protocols.push(ProtocolScores {
-                protocol: protocol.word().to_owned(),
-                scores: found.scores,
-            });
         }
-        seconds.extend(
-            subject
-                .cache
-                .seconds()
-                .map(|features| ("features".to_owned(), features)),
-        );
-        let ids = self
-            .test
-            .iter()
-            .map(|&sample| self.dataset.samples[sample].id.clone())
-            .collect();
-        let predictions = Predictions::new(ids, targets, subject.classes(), protocols)
-            .map_err(|error| Failure::fault("cannot keep the predictions", error))?;
-        Ok(Judged {
-            scores,
-            predictions,
-            seconds,
-        })
-    }
-
-    /// Every metric that the targets allow, with its interval; the protocol's own words go to the first.
-    fn scores(&self, protocol: &str, found: &Outcome, targets: &[Vec<u32>]) -> Result<Vec<Score>> {
-        let judge = Judge {
-            protocol,
-            targets,
-            classes: &self.dataset.classes,
-            level: LEVEL,
-            resamples: RESAMPLES,
-            seed: Seed::root(self.identity.seed).child("interval").child(protocol),
-        };
-        let judged = |&metric: &Metric| judge.score(metric, &found.scores);
-        let scores: std::result::Result<Vec<Score>, MetricError> = judge.metrics().iter().map(judged).collect();
-        let mut scores = scores.map_err(|error| Failure::new(Exit::Diverged, error))?;
-        if let Some(first) = scores.first_mut() {
-            let own = std::mem::replace(&mut first.details, found.details.clone());
-            first.details.extend(own);
-        }
-        Ok(scores)
+        let features = subject.features.seconds();
+        seconds.extend(features.map(|seconds| ("features".to_owned(), seconds)));
+        Ok((outcomes, seconds))
     }
 }

@@ -1,8 +1,8 @@
 //! `table`: comparison tables from records.
 
+use crate::cli::RECORDS;
 use crate::cli::{Format, Published, TableArgs, TableFormat};
 use crate::error::{Result, UnknownName};
-use crate::request::RECORDS;
 use crate::terminal;
 use bridle_results::published::{self, Shown};
 use bridle_results::record::RunRecord;
@@ -27,7 +27,7 @@ pub fn perform(args: &TableArgs) -> Result<()> {
         tables.extend(published::tables(&records, args.published.into()));
     }
     if tables.is_empty() {
-        terminal::talk("the records hold nothing for these tables");
+        terminal::log("the records hold nothing for these tables");
     }
     match args.format {
         TableFormat::Html => terminal::print(&report::page(&records, &tables)),

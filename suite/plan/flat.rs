@@ -1,8 +1,7 @@
 //! The plan as a flat map of dotted names, as printed, set, hashed, recorded and compared.
 
 use super::Plan;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use super::sections::section_of;
 use serde_json::{Map, Value};
 
 /// Dotted name to value, in the order of the plan's sections.
@@ -12,15 +11,13 @@ pub type Flat = Map<String, Value>;
 const QUANTIZER: &str = "quantizer";
 const QUANTIZER_KIND: &str = "quantizer.kind";
 
-/// A value of the section of pretraining that plans do not write while it is as it always was: so plans from before it was there
-/// keep their form and hashes.
+/// A value that this plan has but does not write, since it is as it always was.
 pub(super) fn unwritten(flat: &Flat, key: &str) -> Option<Value> {
-    let value = match key {
-        "pretrain.accumulate" => Value::from(1),
-        "pretrain.checkpoint" => Value::from(false),
-        _ => return None,
-    };
-    flat.contains_key("pretrain.batch").then_some(value)
+    let (section, name) = section_of(key)?;
+    let (_, value) = section.unwritten.iter().find(|(unwritten, _)| *unwritten == name)?;
+    let within = |other: &String| other.split_once('.').is_some_and(|(first, _)| first == section.name);
+    let value = || serde_json::from_str(value).expect("the list of unwritten values is read by a test");
+    flat.keys().any(within).then(value)
 }
 
 /// A map that is no plan of this version.
@@ -32,12 +29,14 @@ pub enum PlanReadError {
     /// A name that this version does not know.
     #[error("not a plan of this version: unknown value `{0}`")]
     UnknownKey(String),
+    /// An encoder that does not take the data.
+    #[error("not a plan of this version: its encoder does not take its data")]
+    WrongEncoder,
 }
 
 /// A value in which two plans differ; `None` where a plan does not have it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
-    /// Dotted name.
     pub key: String,
     /// The first plan's value.
     pub first: Option<Value>,
@@ -47,15 +46,16 @@ pub struct Difference {
 
 impl std::fmt::Display for Difference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let show = |value: &Option<Value>| value.as_ref().map_or_else(|| "absent".to_owned(), spell);
+        let show = |value: &Option<Value>| value.as_ref().map_or_else(|| "absent".to_owned(), display_value);
         write!(f, "{}: {} against {}", self.key, show(&self.first), show(&self.second))
     }
 }
 
 impl Plan {
-    /// The plan as a flat map.
+    /// The plan as a flat map. Panics if it has a number that is not finite.
     pub fn to_flat(&self) -> Flat {
-        of(self)
+        let tree = serde_json::to_value(self).expect("a plan has only string keys and finite numbers");
+        flatten(&tree)
     }
 
     /// Reads a plan back from its flat map.
@@ -63,24 +63,14 @@ impl Plan {
     /// # Errors
     /// If a value is missing, unknown or of the wrong kind.
     pub fn from_flat(flat: &Flat) -> Result<Self, PlanReadError> {
-        read(flat)
-    }
-}
-
-/// A plan as a flat map. Panics if it has a number that is not finite.
-pub(crate) fn of(plan: &impl Serialize) -> Flat {
-    let tree = serde_json::to_value(plan).expect("a plan has only string keys and finite numbers");
-    flatten(&tree)
-}
-
-/// A plan from its flat map, every name of which it must know.
-pub(crate) fn read<P: Serialize + DeserializeOwned>(flat: &Flat) -> Result<P, PlanReadError> {
-    let plan: P = serde_json::from_value(unflatten(flat))?;
-    let known = of(&plan);
-    let unknown = |key: &&String| !known.contains_key(*key) && unwritten(&known, key).is_none();
-    match flat.keys().find(unknown) {
-        Some(key) => Err(PlanReadError::UnknownKey(key.clone())),
-        None => Ok(plan),
+        let plan: Self = serde_json::from_value(unflatten(flat))?;
+        let known = plan.to_flat();
+        let unknown = |key: &&String| !known.contains_key(*key) && unwritten(&known, key).is_none();
+        match flat.keys().find(unknown) {
+            Some(key) => Err(PlanReadError::UnknownKey(key.clone())),
+            None if plan.is_speech() == plan.model.vit().is_some() => Err(PlanReadError::WrongEncoder),
+            None => Ok(plan),
+        }
     }
 }
 
@@ -97,18 +87,18 @@ pub fn difference(first: &Flat, second: &Flat) -> Vec<Difference> {
 }
 
 /// A value as a person would type it: strings bare, lists in brackets, nothing as `none`.
-pub fn spell(value: &Value) -> String {
+pub fn display_value(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null => "none".to_owned(),
-        Value::Array(items) => format!("[{}]", items.iter().map(spell).collect::<Vec<_>>().join(", ")),
-        Value::Number(number) => spell_number(number),
+        Value::Array(items) => format!("[{}]", items.iter().map(display_value).collect::<Vec<_>>().join(", ")),
+        Value::Number(number) => display_number(number),
         other => other.to_string(),
     }
 }
 
 /// Small numbers in powers of ten (`5e-4`), everything else as it is.
-fn spell_number(number: &serde_json::Number) -> String {
+fn display_number(number: &serde_json::Number) -> String {
     match number.as_f64() {
         Some(value) if number.is_f64() && value != 0.0 && value.abs() < 0.1 => format!("{value:e}"),
         Some(value) if number.is_f64() => value.to_string(),
@@ -175,12 +165,12 @@ pub(crate) fn remove(tree: &mut Value, path: &str) -> Option<Value> {
     holder.as_object_mut()?.shift_remove(name)
 }
 
-/// Lays `over` on `tree`: maps are merged, everything else is replaced.
-pub(crate) fn merge(tree: &mut Value, over: Value) {
+/// Overrides `tree` with `over`: maps are merged, everything else is replaced.
+pub(crate) fn override_with(tree: &mut Value, over: Value) {
     match (tree, over) {
         (Value::Object(tree), Value::Object(over)) => {
             over.into_iter()
-                .for_each(|(name, value)| merge(tree.entry(name).or_insert(Value::Null), value));
+                .for_each(|(name, value)| override_with(tree.entry(name).or_insert(Value::Null), value));
         }
         (tree, over) => *tree = over,
     }

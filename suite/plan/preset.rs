@@ -1,8 +1,8 @@
 //! Presets: named sets of values, one file each, with what they are for and the command that runs them.
 
-use super::flat::merge;
+use super::flat::{override_with, remove};
 use crate::error::UnknownName;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A named set of values.
 #[derive(Clone, Copy, Debug)]
@@ -29,28 +29,14 @@ pub const PRESETS: &[Preset] = presets!["": "smoke", "mini", "paper"];
 /// The same names for tasks of speech.
 pub const SPEECH_PRESETS: &[Preset] = presets!["speech/": "smoke", "mini", "paper"];
 
-/// Finds a preset by its name.
+/// Finds a preset by its name, for a task of speech or another one.
 ///
 /// # Errors
 /// If there is none of that name.
-pub fn find(name: &str) -> Result<&'static Preset, UnknownName> {
-    find_in(PRESETS, name)
-}
-
-/// The same for tasks of speech.
-///
-/// # Errors
-/// If there is none of that name.
-pub fn find_speech(name: &str) -> Result<&'static Preset, UnknownName> {
-    find_in(SPEECH_PRESETS, name)
-}
-
-fn find_in(presets: &'static [Preset], name: &str) -> Result<&'static Preset, UnknownName> {
-    let known = || presets.iter().map(|preset| preset.name);
-    presets
-        .iter()
-        .find(|preset| preset.name == name)
-        .ok_or_else(|| UnknownName::new("preset", name, known()))
+pub fn find(name: &str, speech: bool) -> Result<&'static Preset, UnknownName> {
+    let presets = if speech { SPEECH_PRESETS } else { PRESETS };
+    let found = presets.iter().find(|preset| preset.name == name);
+    found.ok_or_else(|| UnknownName::new("preset", name, presets.iter().map(|preset| preset.name)))
 }
 
 impl Preset {
@@ -64,23 +50,34 @@ impl Preset {
             .join(" ")
     }
 
-    /// The values for a task: the file's sections, then what it says of the modality, of the task, and of the method.
-    pub fn values(&self, modality: &str, task: &str, method: &str) -> Value {
-        let file: toml::Table = self.text.parse().expect("the presets are read by a test");
-        let mut tree = serde_json::to_value(file).expect("TOML without dates is JSON");
-        let mut over = |kind: &str, name: &str| {
-            let laid = tree.get_mut(kind).and_then(|all| all.get_mut(name)).map(Value::take);
-            laid.into_iter().for_each(|laid| merge(&mut tree, laid));
-        };
-        over("modality", modality);
-        over("task", task);
-        over("method", method);
-        let sections = tree.as_object_mut().expect("a TOML file is a table");
-        sections.shift_remove("modality");
-        sections.shift_remove("task");
-        sections.shift_remove("method");
-        without_none(&mut tree);
-        tree
+    /// The values for a task: the file's sections, then what it says of the modality, of the task, and of the method. Of
+    /// sections that the file does not have, those of `defaults`, which say more of this preset under `[preset.<name>]`.
+    pub fn values<'a>(
+        &self,
+        modality: &str,
+        task: &str,
+        method: &str,
+        defaults: impl Iterator<Item = &'a str>,
+    ) -> Value {
+        let mut values = json!({});
+        for text in defaults.chain([self.text]) {
+            let file: toml::Table = text.parse().expect("presets and defaults are read by a test");
+            let mut tree = serde_json::to_value(file).expect("TOML without dates is JSON");
+            for (kind, name) in [
+                ("preset", self.name),
+                ("modality", modality),
+                ("task", task),
+                ("method", method),
+            ] {
+                let laid_over = remove(&mut tree, kind).and_then(|mut all| remove(&mut all, name));
+                laid_over
+                    .into_iter()
+                    .for_each(|values| override_with(&mut tree, values));
+            }
+            override_with(&mut values, tree);
+        }
+        without_none(&mut values);
+        values
     }
 }
 

@@ -1,6 +1,6 @@
 //! The recipe: one plan value per oddity of the authors' code, so that the effect of each can be measured alone.
 
-use super::{Plan, Recipe, spell};
+use super::{Plan, Recipe, display_value};
 use serde_json::Value;
 
 /// One oddity: where it stands in the plan and what each recipe makes of it.
@@ -50,10 +50,7 @@ impl Oddity {
 /// values that the plan holds already, has no section for, or has no use for.
 pub fn changes(plan: &Plan) -> impl Iterator<Item = String> {
     let flat = plan.to_flat();
-    let single = plan
-        .quantizer
-        .as_ref()
-        .is_some_and(|quantizer| quantizer.soft_codes == Some(1));
+    let single = flat.get("quantizer.soft_codes") == Some(&1.into());
     let whole = plan.position_crop().is_none();
     let idle = move |key: &str| match key {
         "quantizer.soft_pick" => single,
@@ -62,6 +59,6 @@ pub fn changes(plan: &Plan) -> impl Iterator<Item = String> {
     };
     ODDITIES.iter().filter_map(move |oddity| {
         let (now, corrected) = (flat.get(oddity.key)?, oddity.value(Recipe::Corrected));
-        (*now != corrected && !idle(oddity.key)).then(|| format!("{}={}", oddity.key, spell(&corrected)))
+        (*now != corrected && !idle(oddity.key)).then(|| format!("{}={}", oddity.key, display_value(&corrected)))
     })
 }

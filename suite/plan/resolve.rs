@@ -1,15 +1,17 @@
 //! From names and options to a plan with every value resolved.
 
 use super::choice::ChoiceError;
-use super::flat::{self, Difference, Flat, difference, flatten, insert, merge, remove};
-use super::{FinetuneLoss, Method, Plan, Protocol, QuantizerKind, Recipe, preset, recipe};
+use super::flat::{self, Difference, Flat, difference, flatten, insert, override_with, remove};
+use super::registry::SECTIONS;
+use super::sections::{Choices, FactOf, FinetuneLoss, Sizes, Taught, section_of};
+use super::{AnyTask, AudioRows, Method, Plan, Protocol, QuantizerKind, Recipe, Takes, TaskFacts};
+use super::{hash, method, preset, recipe};
 use crate::error::{Failure, UnknownName};
 use crate::exit::Exit;
-use crate::model_file::ModelCard;
-use bridle_tasks::{DataError, InputSpec, MainMetric, Task, TaskSpec, speech_tasks};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use crate::quantizers::QuantizerConfig;
+use bridle_tasks::{DataError, InputSpec, speech_tasks};
+use bridle_values::check::Impossible;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// What the user asked for, as words. Empty and absent mean the defaults.
@@ -23,14 +25,16 @@ pub struct PlanRequest {
     pub quantizer: Option<String>,
     /// Name of a preset; default [`preset::DEFAULT`].
     pub preset: Option<String>,
-    /// Name of a recipe; default `authors`.
+    /// Name of a recipe; default `authors`. Speech has none.
     pub recipe: Option<String>,
-    /// Names of protocols; default `linear-probe`.
+    /// Names of protocols; default `linear-probe`, on speech `finetune`.
     pub protocols: Vec<String>,
     /// The first so many samples per class.
     pub subset: Option<usize>,
     /// Weights to start from in place of pretraining.
     pub init: Option<InitRequest>,
+    /// A language model for the decoding of speech.
+    pub lm: Option<LmRequest>,
     /// `key=value` for any value of the plan, applied in order.
     pub set: Vec<String>,
 }
@@ -38,12 +42,21 @@ pub struct PlanRequest {
 /// Weights that were given, and what their file says of them.
 #[derive(Clone, Debug)]
 pub struct InitRequest {
-    /// The file's name, without its folder.
     pub name: String,
-    /// SHA-256 of the file.
     pub sha256: String,
-    /// What the weights are.
-    pub card: ModelCard,
+    /// The inputs that the weights were trained on.
+    pub input: InputSpec,
+    /// Sizes of the encoder.
+    pub sizes: Sizes,
+    /// Order of the position table's rows (audio).
+    pub audio_rows: Option<AudioRows>,
+}
+
+/// A language model's file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LmRequest {
+    pub name: String,
+    pub sha256: String,
 }
 
 impl PlanRequest {
@@ -51,8 +64,8 @@ impl PlanRequest {
     ///
     /// # Errors
     /// If there is none of that name, or the file is no task file.
-    pub fn task(&self) -> Result<&'static dyn Task, PlanError> {
-        find_task(&split_names(self)?.0.task)
+    pub fn task(&self) -> Result<AnyTask, PlanError> {
+        AnyTask::find(&split_names(self)?.0.task)
     }
 }
 
@@ -74,7 +87,6 @@ pub enum PlanError {
     /// A plan value that this plan does not have.
     #[error("`{key}` means nothing here: {why}")]
     Unused {
-        /// Dotted name.
         key: String,
         /// Which choice left it out.
         why: String,
@@ -82,52 +94,42 @@ pub enum PlanError {
     /// A protocol that says nothing of a method's encoder.
     #[error(
         "protocol `{protocol}` does not fit method `{method}`, which is judged by {}",
-        .method.protocols().iter().map(|fitting| fitting.word()).collect::<Vec<_>>().join(" or ")
+        .method.protocols().map(Protocol::word).collect::<Vec<_>>().join(" or ")
     )]
-    Protocol {
-        /// The method.
-        method: Method,
-        /// The protocol.
-        protocol: Protocol,
-    },
-    /// Labels that learn, for a method whose labels do not.
-    #[error("method `{method}` needs labels that never learn, `--quantizer random`, not `{quantizer}`")]
-    LearningLabels {
-        /// The method.
-        method: Method,
-        /// The quantizer.
-        quantizer: QuantizerKind,
-    },
+    Protocol { method: Method, protocol: Protocol },
+    /// A quantizer that cannot make a method's labels.
+    #[error("method `{method}` makes its labels with `--quantizer {}`, not `{quantizer}`", .method.usual_quantizer())]
+    Quantizer { method: Method, quantizer: QuantizerKind },
     /// A method that only tasks of speech have.
     #[error("method `{method}` is for tasks of speech: {}", speech_names())]
-    SpeechAlone {
-        /// The method.
-        method: Method,
-    },
+    OnlyForSpeech { method: Method },
     /// A protocol that judges classes, for a task of transcripts.
     #[error("protocol `{0}` judges classes; transcripts are judged by finetune or linear-probe")]
-    ClassesAlone(Protocol),
+    OnlyForClasses(Protocol),
     /// A method or weights that tasks of speech do not have.
     #[error("tasks of speech have no method `{0}`")]
     NotForSpeech(Method),
     /// A plan value that cannot be set.
-    #[error("`{0}` is a fact of the data and cannot be set")]
-    Fact(String),
-    /// A plan value that given weights decide.
-    #[error("`{0}` is a fact of the weights given with --init and cannot be set")]
-    FactOfWeights(String),
+    #[error("`{key}` is a fact of {of} and cannot be set")]
+    Fact {
+        key: String,
+        /// What fixes it.
+        of: FactOf,
+    },
     /// Weights and another method, or the method without weights.
     #[error("method `init` is that of weights given with --init, and --init has no other method")]
     InitMethod,
-    /// A plan value of the wrong kind or out of its range.
+    /// A plan value out of its range.
+    #[error(transparent)]
+    Impossible(#[from] Impossible),
+    /// A plan value of the wrong kind.
     #[error("`{key}`: {why}")]
     Value {
-        /// Dotted name.
         key: String,
         /// What is wrong, and what would be right.
         why: String,
     },
-    /// An earlier run that was to be gone on with has another plan.
+    /// The run to resume has another plan.
     #[error("the run in {} has another plan (its value against the one asked for): {}", folder.display(), list(differences))]
     Changed {
         /// The earlier run.
@@ -156,7 +158,7 @@ impl From<PlanError> for Failure {
             PlanError::TaskFile(error) => return error.into(),
             error => error,
         };
-        let way_out = match &error {
+        let hint = match &error {
             PlanError::Unknown(unknown) if unknown.kind == PLAN_VALUE => {
                 Some("`bridle-bench check --task <TASK>` prints every value of the plan by its name")
             }
@@ -166,28 +168,11 @@ impl From<PlanError> for Failure {
             _ => None,
         };
         let failure = Failure::new(Exit::WrongUse, error);
-        way_out.into_iter().fold(failure, Failure::with_way_out)
+        hint.into_iter().fold(failure, Failure::with_way_out)
     }
 }
 
 const PLAN_VALUE: &str = "plan value";
-/// Samples of several classes: each class is a question of its own.
-const BINARY: (&str, &str) = ("finetune.loss", "binary");
-/// Values that the data decides.
-pub(crate) const FACTS: [&str; 3] = ["data.kind", "data.version", "data.variant"];
-/// Values that given weights decide.
-const FACTS_OF_WEIGHTS: [&str; 10] = [
-    "init.name",
-    "init.sha256",
-    "init.frames",
-    "model.patch",
-    "model.tubelet",
-    "model.dim",
-    "model.depth",
-    "model.heads",
-    "model.mlp_ratio",
-    "position.audio_rows",
-];
 
 impl Plan {
     /// Resolves every value: preset, recipe, the task's facts, then `--subset` and `--set`; then checks all of them.
@@ -195,46 +180,65 @@ impl Plan {
     /// # Errors
     /// If a name is unknown or a value is impossible.
     pub fn resolve(request: &PlanRequest) -> Result<Self, PlanError> {
-        Self::resolve_for(&request.task()?.spec(), request)
+        Self::resolve_for(&request.task()?.facts(), request)
     }
 
     /// The same for a task that was found already.
     ///
     /// # Errors
     /// As [`Self::resolve`].
-    pub fn resolve_for(task: &TaskSpec, request: &PlanRequest) -> Result<Self, PlanError> {
+    pub fn resolve_for(task: &TaskFacts, request: &PlanRequest) -> Result<Self, PlanError> {
         let (request, values) = split_names(request)?;
-        let names = Names::parse(&request)?;
-        let (tree, pruned) = names.tree(task, request.subset, request.init.as_ref());
-        let plan: Self = flat::read(&flatten(&tree)).expect("every preset is resolved by a test");
-        let given = plan.init.is_some();
-        let plan = assign(plan, &values, &pruned, |key| match key {
-            key if FACTS.contains(&key) => Err(PlanError::Fact(key.to_owned())),
-            key if given && FACTS_OF_WEIGHTS.contains(&key) => Err(PlanError::FactOfWeights(key.to_owned())),
-            _ => Ok(()),
-        })?;
+        let names = Names::parse(task, &request)?;
+        let choices = Choices {
+            method: names.method,
+            quantizer: names.quantizer,
+            protocols: &names.protocols,
+            task,
+            init: request.init.as_ref(),
+            lm: request.lm.as_ref(),
+        };
+        let mut tree = names.tree(&choices, request.subset);
+        let left_out = prune(&mut tree, &choices);
+        let plan = Self::from_flat(&flatten(&tree)).expect("every preset is resolved by a test");
+        let plan = plan.assign(&values, &left_out, &choices)?;
         plan.validate()?;
-        request
-            .init
-            .as_ref()
-            .map_or(Ok(()), |init| plan.validate_init(&init.card))?;
-        let loss = plan.finetune.as_ref().map(|finetune| finetune.loss);
-        match (task.metric, loss) {
-            (MainMetric::Map, Some(FinetuneLoss::CrossEntropy)) => Err(PlanError::Value {
-                key: BINARY.0.to_owned(),
-                why: format!(
-                    "samples of {} have several classes, which need `{}`",
-                    plan.task, BINARY.1
-                ),
+        if let Some(init) = &request.init {
+            plan.check_weights(init)?;
+        }
+        let finetune = plan.finetune.as_ref().and_then(Taught::classes);
+        match finetune.map(|finetune| finetune.loss) {
+            Some(FinetuneLoss::CrossEntropy) if task.several_classes => Err(PlanError::Value {
+                key: "finetune.loss".to_owned(),
+                why: format!("samples of {} have several classes, which need `binary`", plan.task),
             }),
             _ => Ok(plan),
         }
     }
 
-    /// The same plan on the variant of the data that was found.
-    pub fn with_variant(mut self, variant: &str) -> Self {
-        self.data.variant = Some(variant.to_owned());
-        self
+    /// The plan with these values, each read as one of the kind that it replaces.
+    fn assign(
+        self,
+        values: &[(String, String)],
+        left_out: &[LeftOut],
+        choices: &Choices<'_>,
+    ) -> Result<Self, PlanError> {
+        let (mut plan, mut flat) = (self.clone(), self.to_flat());
+        for (key, text) in values {
+            let current = flat.get(key).cloned().or_else(|| flat::unwritten(&flat, key));
+            let current = current.ok_or_else(|| no_such_value(key, &flat, left_out))?;
+            let fact = section_of(key).and_then(|(section, value)| (section.fact)(value, choices));
+            if let Some(of) = fact {
+                return Err(PlanError::Fact { key: key.clone(), of });
+            }
+            let wrong = |why: String| PlanError::Value { key: key.clone(), why };
+            let value = parse_like(&current, text).map_err(wrong)?;
+            flat.insert(key.clone(), value);
+            plan = Self::from_flat(&flat).map_err(|error| wrong(bare_message(error)))?;
+            // written back, so that numbers have the plan's form: 1 becomes 1.0 where a fraction is possible
+            flat = plan.to_flat();
+        }
+        Ok(plan)
     }
 }
 
@@ -244,40 +248,18 @@ impl Plan {
 /// Lists the values that differ. Names decide nothing and may differ.
 pub(crate) fn require_same(plan: &Flat, stored: &Flat, folder: &Path) -> Result<(), PlanError> {
     let mut differences = difference(stored, plan);
-    differences.retain(|difference| !super::hash::NAMES.contains(&difference.key.as_str()));
-    match differences.is_empty() {
-        true => Ok(()),
-        false => Err(PlanError::Changed {
-            folder: folder.to_owned(),
-            differences,
-        }),
+    differences.retain(|difference| hash::stage(&difference.key).is_some());
+    if differences.is_empty() {
+        return Ok(());
     }
-}
-
-/// The plan with these values, each read as one of the kind that it replaces; `settable` refuses facts.
-pub(crate) fn assign<P: Serialize + DeserializeOwned>(
-    mut plan: P,
-    values: &[(String, String)],
-    pruned: &Pruned,
-    settable: impl Fn(&str) -> Result<(), PlanError>,
-) -> Result<P, PlanError> {
-    let mut flat = flat::of(&plan);
-    for (key, text) in values {
-        let current = flat.get(key).cloned().or_else(|| flat::unwritten(&flat, key));
-        let current = current.ok_or_else(|| no_such_value(key, &flat, pruned))?;
-        settable(key)?;
-        let wrong = |why: String| PlanError::Value { key: key.clone(), why };
-        let value = parse_like(&current, text).map_err(wrong)?;
-        flat.insert(key.clone(), value);
-        plan = flat::read(&flat).map_err(|error| wrong(tell(error)))?;
-        // written back, so that numbers have the plan's form: 1 becomes 1.0 where a fraction is possible
-        flat = flat::of(&plan);
-    }
-    Ok(plan)
+    Err(PlanError::Changed {
+        folder: folder.to_owned(),
+        differences,
+    })
 }
 
 /// Takes the assignments of the six names out of `--set`: they stand for their own options.
-pub(crate) fn split_names(request: &PlanRequest) -> Result<(PlanRequest, Vec<(String, String)>), PlanError> {
+fn split_names(request: &PlanRequest) -> Result<(PlanRequest, Vec<(String, String)>), PlanError> {
     let (mut request, mut values) = (request.clone(), Vec::new());
     for assignment in std::mem::take(&mut request.set) {
         let Some((key, text)) = assignment.split_once('=') else {
@@ -297,265 +279,155 @@ pub(crate) fn split_names(request: &PlanRequest) -> Result<(PlanRequest, Vec<(St
     Ok((request, values))
 }
 
-impl InitRequest {
-    /// Puts into the plan what the weights decide.
-    fn lay_over(&self, tree: &mut Value) {
-        let ModelCard { model, audio_rows, .. } = &self.card;
-        merge(&mut tree["model"], json!(model));
-        if let Some(rows) = audio_rows {
-            insert(tree, "position.audio_rows", json!(rows));
-        }
-        let mut init = json!({"name": self.name, "sha256": self.sha256, "transductive": false});
-        if let InputSpec::Audio { frames, .. } = self.card.input {
-            init["frames"] = frames.into();
-        }
-        tree["init"] = init;
-    }
-}
-
 /// The parsed names of a request.
 struct Names {
     method: Method,
     quantizer: QuantizerKind,
     preset: &'static preset::Preset,
-    recipe: Recipe,
+    recipe: Option<Recipe>,
     protocols: Vec<Protocol>,
 }
 
-/// Sections left out of a plan, and the choice that left them out.
-pub(crate) type Pruned = Vec<(String, String, Value)>;
-
 impl Names {
-    fn parse(request: &PlanRequest) -> Result<Self, PlanError> {
+    fn parse(task: &TaskFacts, request: &PlanRequest) -> Result<Self, PlanError> {
+        let speech = task.input.is_speech();
         let or = |word: &Option<String>, default: &str| word.clone().unwrap_or_else(|| default.to_owned());
-        let mut protocols = Vec::new();
-        for word in &request.protocols {
-            let protocol = word.parse()?;
-            if !protocols.contains(&protocol) {
-                protocols.push(protocol);
-            }
-        }
-        let default = if request.init.is_some() {
+        let usual = if request.init.is_some() {
             Method::Init
         } else {
             Method::Bridle
         };
-        let method: Method = or(&request.method, default.word()).parse()?;
-        if (method == Method::Init) != request.init.is_some() {
-            return Err(PlanError::InitMethod);
+        let method: Method = or(&request.method, usual.word()).parse()?;
+        match method.takes(speech) {
+            false if speech => return Err(PlanError::NotForSpeech(method)),
+            false => return Err(PlanError::OnlyForSpeech { method }),
+            true if (method == Method::Init) != request.init.is_some() => return Err(PlanError::InitMethod),
+            true => {}
         }
-        if method == Method::Relabel {
-            return Err(PlanError::SpeechAlone { method });
-        }
-        let fitting = method.protocols();
-        if protocols.is_empty() {
-            protocols.extend(fitting.first());
-        }
-        if let Some(&protocol) = protocols.iter().find(|protocol| !fitting.contains(protocol)) {
-            return Err(PlanError::Protocol { method, protocol });
+        let quantizer: QuantizerKind = or(&request.quantizer, method.usual_quantizer()).parse()?;
+        if !method.fits(quantizer) {
+            return Err(PlanError::Quantizer { method, quantizer });
         }
         Ok(Self {
             method,
-            quantizer: {
-                let quantizer: QuantizerKind = or(&request.quantizer, method.usual_quantizer()).parse()?;
-                if method.masks_frames() && quantizer.learns() {
-                    return Err(PlanError::LearningLabels { method, quantizer });
-                }
-                quantizer
+            quantizer,
+            protocols: protocols(method, speech, &request.protocols)?,
+            preset: preset::find(&or(&request.preset, preset::DEFAULT), speech)?,
+            recipe: if speech {
+                None
+            } else {
+                Some(or(&request.recipe, "authors").parse()?)
             },
-            preset: preset::find(&or(&request.preset, preset::DEFAULT))?,
-            recipe: or(&request.recipe, "authors").parse()?,
-            protocols,
         })
     }
 
-    /// All sections of the plan, and what was left out of it.
-    fn tree(&self, task: &TaskSpec, subset: Option<usize>, init: Option<&InitRequest>) -> (Value, Pruned) {
+    /// All sections of the plan, whether it uses them or not.
+    fn tree(&self, choices: &Choices<'_>, subset: Option<usize>) -> Value {
+        let task = choices.task;
         let mut tree = json!({
             "task": task.name, "method": self.method, "quantizer": null, "preset": self.preset.name,
-            "recipe": self.recipe, "protocols": self.protocols, "data": task.input,
+            "protocols": self.protocols, "data": task.input,
         });
-        merge(
+        if let Some(recipe) = self.recipe {
+            tree["recipe"] = json!(recipe);
+        }
+        override_with(
             &mut tree["data"],
             json!({"version": task.version, "subset": null, "variant": null}),
         );
-        let mut values = self.preset.values(modality(&task.input), task.name, self.method.word());
-        values["quantizer"] = quantizer_values(self.quantizer, values["quantizer"].take());
-        merge(&mut tree, values);
-        recipe::ODDITIES
-            .iter()
-            .for_each(|oddity| insert(&mut tree, oddity.key, oddity.value(self.recipe)));
-        if let Some(init) = init {
-            init.lay_over(&mut tree);
+        let defaults = SECTIONS.iter().map(|section| section.defaults);
+        let (modality, method) = (task.input.modality(), self.method.word());
+        let mut values = self.preset.values(modality, task.name, method, defaults);
+        values["quantizer"] = QuantizerConfig::section(self.quantizer, values["quantizer"].take());
+        override_with(&mut tree, values);
+        for oddity in recipe::ODDITIES {
+            let value = self.recipe.map(|recipe| oddity.value(recipe));
+            value.into_iter().for_each(|value| insert(&mut tree, oddity.key, value));
         }
-        if task.metric == MainMetric::Map {
-            insert(&mut tree, BINARY.0, BINARY.1.into());
+        for section in SECTIONS {
+            let decided = (section.decided)(choices);
+            if decided.is_object() {
+                override_with(&mut tree, json!({section.name: decided}));
+            }
         }
         if let Some(subset) = subset {
             tree["data"]["subset"] = subset.into();
         }
-        let pruned = self.prune(&mut tree, task);
-        (tree, pruned)
+        tree
     }
+}
 
-    /// Leaves out what the method, the quantizer, the modality, the task and the protocols do not use.
-    fn prune(&self, tree: &mut Value, task: &TaskSpec) -> Pruned {
-        let mut pruned = Pruned::new();
-        let mut leave_out = |why: String, paths: &[&str]| {
-            for &path in paths {
-                pruned.extend(remove(tree, path).map(|removed| (path.to_owned(), why.clone(), removed)));
-            }
-        };
-        let method = format!("method `{}`", self.method);
-        match self.method {
-            Method::Bridle => leave_out(format!("{method} takes turns by phases"), &["joint"]),
-            Method::BridleJoint => {
-                leave_out(
-                    format!("{method} has a single phase"),
-                    &["pretrain.rounds", "pretrain.tokenizer"],
-                );
-            }
-            Method::BestRq | Method::Birq | Method::Relabel => {
-                let parts = ["model.decoder", "model.estimator", "cold_start", "joint", "mask.ratio"];
-                leave_out(format!("{method} has an encoder and a head alone"), &parts);
-                leave_out(
-                    format!("{method} has a single phase"),
-                    &["pretrain.rounds", "pretrain.tokenizer"],
-                );
-            }
-            Method::RandomInit | Method::Scratch | Method::Init => {
-                let pretraining = [
-                    "model.decoder",
-                    "model.estimator",
-                    "mask",
-                    "pretrain",
-                    "joint",
-                    "cold_start",
-                ];
-                leave_out(format!("{method} has no pretraining"), &pretraining);
-                leave_out(format!("{method} makes no labels"), &["quantizer"]);
-                if !self.protocols.contains(&Protocol::Finetune) {
-                    leave_out(format!("{method} trains nothing"), &["augment"]);
-                }
-            }
+/// The protocols of these names, or the usual one; all of them must say something of the method's encoder.
+fn protocols(method: Method, speech: bool, words: &[String]) -> Result<Vec<Protocol>, PlanError> {
+    let mut protocols: Vec<Protocol> = Vec::new();
+    for word in words {
+        let protocol = word.parse()?;
+        if !protocols.contains(&protocol) {
+            protocols.push(protocol);
         }
-        for (why, unused) in unused_by(self.quantizer) {
-            leave_out(why, unused);
-        }
-        if self.method != Method::Birq {
-            leave_out(format!("{method} makes no labels by its layers"), &["birq"]);
-        }
-        let modality = modality(&task.input);
-        if modality == "audio" {
-            leave_out(
-                format!("task `{}` is audio, mixed by itself", task.name),
-                &["finetune.batch_mixup"],
-            );
+    }
+    let fits = |protocol: &Protocol| method.protocols().any(|fitting| fitting == *protocol);
+    if protocols.is_empty() {
+        let usual = if speech {
+            [Protocol::Finetune, Protocol::LinearProbe]
         } else {
-            let of_sound = [
-                "position",
-                "augment",
-                "finetune.mel_mask",
-                "finetune.frame_mask",
-                "finetune.magnitude",
-                "finetune.token_mask",
-            ];
-            leave_out(format!("task `{}` is {modality}, not audio", task.name), &of_sound);
-        }
-        if modality != "video" || task.name == "synthetic-video" {
-            leave_out(
-                format!("the samples of task `{}` have one view each", task.name),
-                &["test"],
-            );
-        }
-        if task.name != "esc50" {
-            leave_out(format!("the task is `{}`", task.name), &["esc50"]);
-        }
-        for (protocol, section) in [
-            (Protocol::LinearProbe, "probe"),
-            (Protocol::Knn, "knn"),
-            (Protocol::Finetune, "finetune"),
-        ] {
-            if !self.protocols.contains(&protocol) {
-                leave_out(format!("protocol `{protocol}` was not asked for"), &[section]);
-            }
-        }
-        if !self.method.pretrains() {
-            tree["quantizer"] = Value::Null;
-        }
-        pruned
+            [Protocol::LinearProbe, Protocol::Finetune]
+        };
+        protocols.extend(usual.into_iter().find(fits));
     }
+    for &protocol in &protocols {
+        if speech && protocol.takes() == Takes::Fixed {
+            return Err(PlanError::OnlyForClasses(protocol));
+        }
+        if !fits(&protocol) {
+            return Err(PlanError::Protocol { method, protocol });
+        }
+    }
+    Ok(protocols)
 }
 
-/// The preset's values for every quantizer, and over them those for this one (a section of its name).
-pub(crate) fn quantizer_values(kind: QuantizerKind, preset: Value) -> Value {
-    let Value::Object(preset) = preset else {
-        return json!({"kind": kind});
+/// Values left out of a plan: their dotted name, the reason, and what they were.
+type LeftOut = (String, String, Value);
+
+/// Leaves out what the method, the quantizer, the task and the protocols do not use.
+fn prune(tree: &mut Value, choices: &Choices<'_>) -> Vec<LeftOut> {
+    let mut left_out = Vec::new();
+    let mut leave_out = |path: &str, why: &str| {
+        left_out.extend(remove(tree, path).map(|removed| (path.to_owned(), why.to_owned(), removed)));
     };
-    let (sections, common): (Map<_, _>, Map<_, _>) = preset.into_iter().partition(|(_, value)| value.is_object());
-    let mut values = json!({"kind": kind});
-    merge(&mut values, Value::Object(common));
-    if !kind.has_levels() {
-        merge(&mut values, json!({"levels": 1}));
+    let method = choices.method;
+    for key in method::used_by_some().filter(|key| !method.info().uses.contains(key)) {
+        let users = method::users(key).join(", ");
+        leave_out(key, &format!("method `{method}` does not use it; {users} would"));
     }
-    let own = sections.get(kind.word()).cloned();
-    own.into_iter().for_each(|own| merge(&mut values, own));
-    values
-}
-
-/// What a quantizer of this kind does not use.
-pub(crate) fn unused_by(kind: QuantizerKind) -> Vec<(String, &'static [&'static str])> {
-    const RESIDUAL: [&str; 4] = [
-        "quantizer.soft_codes",
-        "quantizer.soft_pick",
-        "quantizer.restart",
-        "quantizer.space",
-    ];
-    const LEARNING: [&str; 4] = [
-        "quantizer.decay",
-        "quantizer.commitment",
-        "quantizer.start",
-        "quantizer.kmeans_iterations",
-    ];
-    let single = (!kind.has_levels()).then(|| (format!("quantizer `{kind}` has a single codebook"), &RESIDUAL[..]));
-    let fixed = || [&LEARNING[..], &RESIDUAL[..]].map(|unused| (format!("quantizer `{kind}` never learns"), unused));
-    let fixed = (!kind.learns()).then(fixed).into_iter().flatten();
-    single.into_iter().chain(fixed).collect()
-}
-
-/// `audio`, `image` or `video`.
-fn modality(input: &InputSpec) -> &'static str {
-    match input {
-        InputSpec::Audio { .. } => "audio",
-        InputSpec::Image { .. } => "image",
-        InputSpec::Video { .. } => "video",
+    for protocol in Protocol::ALL
+        .iter()
+        .filter(|protocol| !choices.protocols.contains(protocol))
+    {
+        leave_out(protocol.section(), &format!("protocol `{protocol}` was not asked for"));
     }
-}
-
-/// The task called `name`.
-///
-/// # Errors
-/// If there is none, with the names of all, or the file is no task file.
-fn find_task(word: &str) -> Result<&'static dyn Task, PlanError> {
-    let file = Path::new(word);
-    if file.extension().is_some_and(|extension| extension == "toml") {
-        // like the built-in ones, it lives as long as the program
-        return Ok(Box::leak(bridle_tasks::open_task_file(file)?));
+    for section in SECTIONS {
+        if let Some(why) = (section.absent)(choices) {
+            leave_out(section.name, &why);
+        }
+        for (value, why) in (section.left_out)(choices) {
+            leave_out(&format!("{}.{value}", section.name), &why);
+        }
     }
-    bridle_tasks::find(word).map_err(|unknown| {
-        let speech = speech_tasks().iter().map(|task| task.spec().name);
-        UnknownName::new("task", word, unknown.known.into_iter().chain(speech)).into()
-    })
+    if !method.pretrains() {
+        tree["quantizer"] = Value::Null;
+    }
+    left_out
 }
 
 /// A value that this plan left out, or a name that no plan has.
-fn no_such_value(key: &str, flat: &Flat, pruned: &Pruned) -> PlanError {
-    let left_out = |(path, _, removed): &&(String, String, Value)| {
+fn no_such_value(key: &str, flat: &Flat, left_out: &[LeftOut]) -> PlanError {
+    let holds = |(path, _, removed): &&LeftOut| {
         let mut section = json!({});
         insert(&mut section, path, removed.clone());
         flatten(&section).contains_key(key)
     };
-    match pruned.iter().find(left_out) {
+    match left_out.iter().find(holds) {
         Some((_, why, _)) => PlanError::Unused {
             key: key.to_owned(),
             why: why.clone(),
@@ -603,7 +475,7 @@ fn list_items(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The bare message of a value that would not fit.
-fn tell(error: super::PlanReadError) -> String {
+fn bare_message(error: super::PlanReadError) -> String {
     match error {
         super::PlanReadError::Malformed(error) => error.to_string(),
         other => other.to_string(),

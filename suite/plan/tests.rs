@@ -23,34 +23,45 @@ fn refusal(set: &[&str]) -> String {
 
 #[test]
 fn every_preset_resolves_for_every_task_method_and_quantizer() {
-    for task in bridle_tasks::tasks() {
-        for preset in preset::PRESETS {
+    for task in AnyTask::all() {
+        let speech = task.facts().input.is_speech();
+        for preset in if speech {
+            preset::SPEECH_PRESETS
+        } else {
+            preset::PRESETS
+        } {
             for method in Method::ALL {
                 for quantizer in QuantizerKind::all() {
                     if *method == Method::Init {
                         continue; // needs weights
                     }
-                    if *method == Method::Relabel {
-                        continue; // for tasks of speech
-                    }
                     let request = PlanRequest {
-                        task: task.spec().name.to_string(),
+                        task: task.name().to_owned(),
                         method: Some(method.to_string()),
                         quantizer: Some(quantizer.to_string()),
                         preset: Some(preset.name.to_owned()),
                         ..PlanRequest::default()
                     };
-                    if method.masks_frames() && quantizer.learns() {
-                        assert!(matches!(Plan::resolve(&request), Err(PlanError::LearningLabels { .. })));
+                    let plan = Plan::resolve(&request);
+                    if !method.takes(speech) {
+                        let refused = matches!(plan, Err(PlanError::NotForSpeech(_) | PlanError::OnlyForSpeech { .. }));
+                        assert!(refused, "{method} on {}", task.name());
                         continue;
                     }
-                    let plan = Plan::resolve(&request).unwrap();
+                    if method.masks_frames() && quantizer.word() != "random" {
+                        assert!(matches!(plan, Err(PlanError::Quantizer { .. })));
+                        continue;
+                    }
+                    let plan = plan.unwrap();
                     assert_eq!(Plan::from_flat(&plan.to_flat()).unwrap(), plan);
                     assert_eq!(plan.pretrain.is_some(), method.pretrains());
-                    assert_eq!(
-                        plan.pretraining().is_some(),
-                        method.pretrains() && !method.masks_frames()
-                    );
+                    let phases = match (method, speech) {
+                        (Method::Relabel, _) => 2,
+                        (Method::Bridle, true) => 3,
+                        (Method::Bridle, false) => 2 * plan.pretrain.as_ref().unwrap().rounds.unwrap() - 1,
+                        _ => usize::from(method.pretrains()),
+                    };
+                    assert_eq!(plan.phases().len(), phases, "{method}");
                 }
             }
         }
@@ -59,7 +70,7 @@ fn every_preset_resolves_for_every_task_method_and_quantizer() {
 
 #[test]
 fn presets_lay_values_only_over_what_exists() {
-    for preset in preset::PRESETS {
+    for preset in preset::PRESETS.iter().chain(preset::SPEECH_PRESETS) {
         let file: toml::Table = preset.text.parse().unwrap();
         let laid_over = |kind: &str| file.get(kind).and_then(toml::Value::as_table).into_iter().flatten();
         for (modality, _) in laid_over("modality") {
@@ -70,9 +81,46 @@ fn presets_lay_values_only_over_what_exists() {
             );
         }
         for (task, _) in laid_over("task") {
-            assert!(bridle_tasks::find(task).is_ok(), "{}: {task}", preset.name);
+            assert!(AnyTask::find(task).is_ok(), "{}: {task}", preset.name);
+        }
+        for (method, _) in laid_over("method") {
+            assert!(method.parse::<Method>().is_ok(), "{}: {method}", preset.name);
         }
         assert!(preset.about().len() > 20, "{} says what it is for", preset.name);
+    }
+}
+
+#[test]
+fn the_lists_of_sections_and_methods_name_each_other() {
+    for key in method::used_by_some() {
+        assert!(
+            sections::section_of(key).is_some(),
+            "a method uses `{key}`, which is no section"
+        );
+    }
+    for task in AnyTask::all() {
+        let facts = task.facts();
+        for section in facts.sections {
+            let known = registry::SECTIONS.iter().any(|info| info.name == *section);
+            assert!(known, "{} names `{section}`, which is no section", facts.name);
+        }
+    }
+    for section in registry::SECTIONS {
+        let defaults: toml::Table = section.defaults.parse().unwrap();
+        let own =
+            |key: &String| key == section.name || ["preset", "modality", "task", "method"].contains(&key.as_str());
+        assert!(
+            defaults.keys().all(own),
+            "{} has defaults for itself alone",
+            section.name
+        );
+        for (_, value) in section.unwritten {
+            assert!(
+                serde_json::from_str::<serde_json::Value>(value).is_ok(),
+                "{}: {value}",
+                section.name
+            );
+        }
     }
 }
 
@@ -80,17 +128,17 @@ fn presets_lay_values_only_over_what_exists() {
 fn every_value_can_be_set_to_itself() {
     let plan = plan(&[]);
     for (key, value) in plan.to_flat() {
-        let Err(error) = Plan::resolve(&request("esc50", &[&format!("{key}={}", flat::spell(&value))])) else {
+        let Err(error) = Plan::resolve(&request("esc50", &[&format!("{key}={}", display_value(&value))])) else {
             continue;
         };
-        assert!(matches!(error, PlanError::Fact(_)), "{key}: {error}");
+        assert!(matches!(error, PlanError::Fact { .. }), "{key}: {error}");
     }
 }
 
 #[test]
 fn names_come_from_set_as_from_options() {
     let plan = plan(&["quantizer=vq", "preset=smoke", "protocols=linear-probe,linear-probe"]);
-    assert_eq!(plan.quantizer.as_ref().unwrap().kind.word(), "vq");
+    assert_eq!(plan.quantizer.as_ref().unwrap().kind().word(), "vq");
     assert_eq!((plan.preset.as_str(), plan.protocols.len()), ("smoke", 1));
     assert_eq!(plan.label(), "bridle-vq");
 }
@@ -103,9 +151,9 @@ fn values_are_read_by_their_kind() {
         "probe.standardise=false",
         "data.subset=3",
     ]);
-    assert_eq!(plan.pretraining().unwrap().schedule.encoder.rate, 2.0);
-    let probe = plan.probe.unwrap();
-    assert_eq!((probe.rates, probe.standardise), (vec![0.1, 1e-3], false));
+    assert_eq!(plan.pretrain.as_ref().unwrap().encoder.rate, 2.0);
+    let probe = plan.probe.as_ref().unwrap().classes().unwrap();
+    assert_eq!((&probe.rates[..], probe.standardise), (&[0.1, 1e-3][..], false));
     assert_eq!(plan.data.subset, Some(3));
 }
 
@@ -138,7 +186,7 @@ fn refusals_name_the_value_and_what_would_be_right() {
         "knn.neighbours=[5, 0]",
         "finetune.rate=1e-3",
         "protocols=fine-tune",
-        "quantizer=fsq",
+        "quantizer=lfq",
         "preset=minni",
         "task=esc-50",
     ];
@@ -324,7 +372,7 @@ fn the_corrected_recipe_changes_every_oddity_that_the_plan_has() {
     assert_eq!(changed, oddities);
     // each of them alone, set by its name, is a plan too
     for oddity in recipe::ODDITIES.iter().filter(|oddity| flat.contains_key(oddity.key)) {
-        let value = flat::spell(&oddity.value(Recipe::Corrected));
+        let value = display_value(&oddity.value(Recipe::Corrected));
         let alone = plan(&["protocols=finetune", &format!("{}={value}", oddity.key)]);
         assert_ne!(alone.plan_hash(), authors.plan_hash(), "{}", oddity.key);
     }

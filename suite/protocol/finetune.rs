@@ -5,85 +5,73 @@
 //! weights of the last step: no epoch is chosen on them.
 
 use super::augment::{Augment, Augmented};
-use super::{Outcome, Subject};
-use crate::checkpoint;
+use super::training::{Length, Training};
+use super::{Outcome, Protocol, Subject, ctc};
 use crate::input::{self, Order};
-use crate::metrics_log::{LogError, MetricsLog};
-use crate::plan::{Finetune, FinetuneLoss, Roll, Sampler};
+use crate::plan::{self, Finetune, FinetuneLoss, Roll, Sampler, Taught};
 use crate::schedule::{LayerDecay, Schedule};
-use crate::steps::{Learner, Spent, StepLoss, StepNumbers, Steps};
-use crate::train::{TrainError, together, under};
+use crate::train::TrainError;
 use bridle::classifier::{Classifier, Dropped, branch_factor, drop_rates};
-use bridle::encoder::Vit;
 use bridle::init::Init;
 use bridle::loss::{binary_cross_entropy, soft_cross_entropy};
 use bridle::mask::{Mask, MaskRows};
-use bridle::optimizer::{AdamW, AdamWConfig, ParameterGroups, Trained};
+use bridle::optimizer::ParameterGroups;
 use bridle::transformer::BranchFactors;
-use bridle::weights;
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
-use bridle_tasks::{DataError, Progress, sampling_weights};
+use bridle_tasks::{DataError, Dataset, Progress, SpeechSet, sampling_weights};
 use burn::module::AutodiffModule;
 use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{Tensor, TensorData};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-/// The name of its steps, told and logged.
+/// The name of its steps, in messages and in the log.
 const PHASE: &str = "finetune";
 
-/// What a checkpoint holds beside the tensors.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct State {
-    /// What was trained on: the hash of the data's manifest. Absent in what older versions wrote.
-    #[serde(default)]
-    data: Option<String>,
-    step: u64,
-    optimizer_steps: u64,
-    loss: Option<(f64, f64)>,
-    seconds: f64,
+/// On speech: the whole encoder and a linear CTC layer.
+pub struct Finetuning;
+
+impl<B: TrainBackend> Protocol<B> for Finetuning {
+    fn classes(&self, subject: &Subject<'_, B, Dataset>) -> Result<Outcome, TrainError> {
+        let values = subject.plan.finetune.as_ref().and_then(Taught::classes);
+        let values = values.expect("a plan with fine-tuning has its values");
+        let run = Run {
+            subject,
+            values,
+            seed: subject.seed.child(PHASE),
+        };
+        let training = run.train()?;
+        let scores = run.scores(&training.model.valid())?;
+        let (first, last) = training.loss();
+        let details = [
+            ("train_n", json!(subject.train.len())),
+            ("steps", json!(training.steps())),
+            ("loss_first", json!(first)),
+            ("loss_last", json!(last)),
+            ("weights", json!("those of the last step")),
+            ("pooling", json!("mean of patch tokens, then a norm of its own")),
+        ];
+        let details = details.map(|(name, value)| (name.to_owned(), value));
+        Ok(Outcome::of_scores(PHASE, scores, Map::from_iter(details)))
+    }
+
+    fn transcripts(&self, subject: &Subject<'_, B, SpeechSet>) -> Result<Outcome, TrainError> {
+        let values = subject.plan.ctc(plan::Protocol::Finetune);
+        let recipe = ctc::Recipe {
+            protocol: plan::Protocol::Finetune,
+            values: values.expect("as above"),
+            frozen: false,
+            head: ctc::linear_head::<B>,
+        };
+        ctc::evaluate(&recipe, subject)
+    }
 }
 
-/// Fine-tunes the encoder and judges it.
-///
-/// # Errors
-/// If training diverges, is interrupted, or cannot write.
-pub fn judge<B: TrainBackend>(subject: &Subject<'_, B>) -> Result<Outcome, TrainError> {
-    let values = subject
-        .plan
-        .finetune
-        .as_ref()
-        .expect("a plan with fine-tuning has its values");
-    let mut training = Training::<B>::new(subject, values)?;
-    training.run()?;
-    let scores = training.scores()?;
-    let (first, last) = training.state.loss.unwrap_or((f64::NAN, f64::NAN));
-    let mut details = Map::new();
-    details.insert("train_n".to_owned(), json!(subject.train.len()));
-    details.insert("steps".to_owned(), json!(training.state.step));
-    details.insert("loss_first".to_owned(), json!(first));
-    details.insert("loss_last".to_owned(), json!(last));
-    details.insert("weights".to_owned(), json!("those of the last step"));
-    details.insert(
-        "pooling".to_owned(),
-        json!("mean of patch tokens, then a norm of its own"),
-    );
-    Ok(Outcome { scores, details })
-}
-
-/// The model and its way.
-struct Training<'a, 'b, B: TrainBackend> {
-    subject: &'a Subject<'b, B>,
+struct Run<'a, 'b, B: TrainBackend> {
+    subject: &'a Subject<'b, B, Dataset>,
     values: &'a Finetune,
     seed: Seed,
-    folder: PathBuf,
-    model: Trained<Classifier<B>>,
-    optimizer: AdamW<B>,
-    state: State,
-    log: MetricsLog,
 }
 
 /// Layer-wise rates; no decay of the class token and of 1-D parameters.
@@ -100,89 +88,29 @@ impl ParameterGroups for Layers {
     }
 }
 
-impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
-    fn new(subject: &'a Subject<'b, B>, values: &'a Finetune) -> Result<Self, TrainError> {
-        let seed = subject.seed.child("finetune");
-        let init = Init::<B>::new(seed.child("weights"), subject.device);
-        let encoder = Vit::new(subject.encoder.geometry(), &crate::model::encoder(subject.plan), &init);
-        let mut encoder = weights::load(encoder, &weights::collect(subject.encoder))?;
-        encoder.set_positions(Tensor::from_inner(subject.encoder.positions()));
-        let mut model = Classifier::new(encoder, subject.classes(), &init);
-        let mut optimizer = AdamW::new(adamw(values));
-        let data = Some(subject.dataset.facts.manifest_sha256.clone());
-        let mut state = State {
-            data: data.clone(),
-            ..State::default()
-        };
-        let folder = subject.folder.join("finetune");
-        let saved = match subject.resumes {
-            true => checkpoint::newest::<State>(&folder)?,
-            false => None,
-        };
-        let fits = |found: &State| found.data.is_none() || found.data == data;
-        if let Some((saved, found)) = saved
-            && fits(&found)
-        {
-            model = weights::load(model, &under(&saved, "model."))?;
-            optimizer = AdamW::load(
-                adamw(values),
-                &under(&saved, "optimizer."),
-                found.optimizer_steps,
-                subject.device,
-            );
-            state = found;
-            subject
-                .progress
-                .say(&format!("finetune: goes on after step {}", state.step));
-        } else {
-            checkpoint::clear(&folder);
-        }
-        std::fs::create_dir_all(subject.folder).map_err(|source| LogError::folder(subject.folder, source))?;
-        let resumed = (state.step > 0).then_some(state.step);
-        let log = MetricsLog::open(&subject.folder.join("finetune.jsonl"), resumed)?;
-        Ok(Self {
-            subject,
-            values,
-            seed,
-            folder,
-            model: Trained::new(model),
-            optimizer,
-            state,
-            log,
-        })
-    }
-
-    fn run(&mut self) -> Result<(), TrainError> {
-        let values = self.values;
+impl<'a, B: TrainBackend> Run<'a, '_, B> {
+    fn train(&self) -> Result<Training<B, Classifier<B>>, TrainError> {
+        let (subject, values) = (self.subject, self.values);
+        let init = Init::<B>::new(self.seed.child("weights"), subject.device);
+        let model = Classifier::new(subject.trainable(), subject.classes(), &init);
+        let mut training = Training::open(subject, PHASE, model, values.adamw)?;
         let order = self.order();
-        let steps = order.steps_per_epoch() * values.epochs as u64;
-        let schedule = Schedule {
-            rate: values.rate,
-            least: values.least_rate,
-            warmup_epochs: values.warmup_epochs,
-            epochs: values.epochs as f64,
+        let length = Length {
+            steps_per_epoch: order.steps_per_epoch(),
+            schedule: Schedule {
+                rate: values.rate,
+                least: values.least_rate,
+                warmup_epochs: values.warmup_epochs,
+                epochs: values.epochs as f64,
+            },
+            groups: &Layers(LayerDecay {
+                decay: values.layer_decay,
+                blocks: subject.encoder.blocks.len(),
+            }),
         };
-        let loop_over = Steps {
-            phase: PHASE,
-            range: self.state.step..steps,
-            per_epoch: order.steps_per_epoch(),
-            schedule,
-            folder: &self.folder.clone(),
-            checkpoint_every: self.subject.checkpoint_every,
-            interrupt: self.subject.interrupt,
-            progress: self.subject.progress,
-        };
-        let batches = self.batches(order);
-        let spent = loop_over.run(self, batches)?;
-        self.state.seconds += spent.seconds;
-        Ok(())
-    }
-
-    fn layers(&self) -> Layers {
-        Layers(LayerDecay {
-            decay: self.values.layer_decay,
-            blocks: self.model.encoder.blocks.len(),
-        })
+        let loss = |model: &Classifier<B>, batch, step| self.loss(model, batch, step);
+        training.run(subject, &length, self.batches(order), loss)?;
+        Ok(training)
     }
 
     /// The training samples in their order: every one once an epoch, or drawn by weight.
@@ -193,7 +121,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
             Sampler::Shuffle => Order::new(train, self.values.batch, seed),
             Sampler::Weighted => Order::weighted(
                 train,
-                sampling_weights(self.subject.dataset, train),
+                sampling_weights(self.subject.data, train),
                 self.values.epoch_samples.unwrap_or(train.len()),
                 self.values.batch,
                 seed,
@@ -203,11 +131,11 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
 
     /// Makes the augmented inputs and targets of a step's samples, on any thread.
     fn batches(&self, order: Order<'a>) -> impl Fn(u64) -> Result<Augmented, DataError> + Send + Sync + use<'a, B> {
-        let (plan, dataset) = (self.subject.plan, self.subject.dataset);
+        let (plan, dataset) = (self.subject.plan, self.subject.data);
         let augment = Augment {
             values: self.values,
             dataset,
-            input: &plan.data.input,
+            input: plan.fixed_input(),
             train: self.subject.train,
             rolls: plan
                 .augment
@@ -229,25 +157,20 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
     }
 
     /// The loss of one augmented batch.
-    fn loss(&self, batch: Augmented) -> Tensor<B, 1> {
+    fn loss(&self, model: &Classifier<B>, batch: Augmented, step: u64) -> Tensor<B, 1> {
         let subject = self.subject;
         let samples = batch.targets.len() / subject.classes();
         let x = input::on_device(batch.values, samples, subject.encoder.geometry(), subject.device);
         let targets = TensorData::new(batch.targets, [samples, subject.classes()]);
         let targets: Tensor<B, 2> = Tensor::from_data(targets, subject.device);
-        let logits = self.model.logits(x, &self.dropped(samples));
+        let dropped = Dropped {
+            tokens: self.token_mask(samples, &self.seed.child("tokens").indexed(step)),
+            branches: self.branches(samples, &self.seed.child("drop-path").indexed(step)),
+        };
+        let logits = model.logits(x, &dropped);
         match self.values.loss {
             FinetuneLoss::CrossEntropy => soft_cross_entropy(logits, targets),
             FinetuneLoss::Binary => binary_cross_entropy(logits, targets),
-        }
-    }
-
-    /// Tokens and branches that this step leaves out.
-    fn dropped(&self, batch: usize) -> Dropped<B> {
-        let step = self.state.step;
-        Dropped {
-            tokens: self.token_mask(batch, &self.seed.child("tokens").indexed(step)),
-            branches: self.branches(batch, &self.seed.child("drop-path").indexed(step)),
         }
     }
 
@@ -269,7 +192,7 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
     }
 
     fn branches(&self, batch: usize, seed: &Seed) -> Vec<Option<BranchFactors<B>>> {
-        let rates = drop_rates(self.values.drop_path, self.model.encoder.blocks.len());
+        let rates = drop_rates(self.values.drop_path, self.subject.encoder.blocks.len());
         let block = |(index, &rate): (usize, &f64)| {
             let mut stream = seed.indexed(index as u64).stream();
             let mut factor = || {
@@ -285,81 +208,37 @@ impl<'a, 'b, B: TrainBackend> Training<'a, 'b, B> {
     }
 
     /// Class scores of the test samples, row-major [n, C].
-    fn scores(&self) -> Result<Vec<f32>, DataError> {
-        let subject = self.subject;
-        let model = self.model.valid();
-        let mut scores = Vec::with_capacity(subject.test.len() * subject.classes());
-        subject.progress.start("finetune: test", subject.test.len() as u64);
-        let clips = subject.plan.test_clips();
+    fn scores(&self, model: &Classifier<B::InnerBackend>) -> Result<Vec<f32>, DataError> {
+        let Subject {
+            data,
+            test,
+            encoder,
+            device,
+            progress,
+            ..
+        } = *self.subject;
+        let mut scores = Vec::with_capacity(test.len() * self.subject.classes());
+        progress.start("finetune: test", test.len() as u64);
+        let clips = self.subject.plan.test_clips();
         if clips > 1 {
-            for &sample in subject.test {
-                let x = input::test_views(
-                    subject.dataset,
-                    sample,
-                    clips,
-                    subject.encoder.geometry(),
-                    subject.device,
-                )?;
+            for &sample in test {
+                let x = input::test_views(data, sample, clips, encoder.geometry(), device)?;
                 let logits = model.logits(x, &Dropped::default());
                 let chances = match self.values.loss {
                     FinetuneLoss::CrossEntropy => softmax(logits, 1),
                     FinetuneLoss::Binary => sigmoid(logits),
                 };
                 scores.extend(chances.mean_dim(0).into_data().iter::<f32>());
-                subject.progress.advance(1);
+                progress.advance(1);
             }
-            subject.progress.finish();
-            return Ok(scores);
+        } else {
+            for samples in test.chunks(self.values.batch) {
+                let x = input::batch(data, samples, encoder.geometry(), device)?;
+                scores.extend(model.logits(x, &Dropped::default()).into_data().iter::<f32>());
+                progress.advance(samples.len() as u64);
+            }
         }
-        for samples in subject.test.chunks(self.values.batch) {
-            let x = input::batch(subject.dataset, samples, subject.encoder.geometry(), subject.device)?;
-            scores.extend(model.logits(x, &Dropped::default()).into_data().iter::<f32>());
-            subject.progress.advance(samples.len() as u64);
-        }
-        subject.progress.finish();
+        progress.finish();
         Ok(scores)
-    }
-}
-
-impl<B: TrainBackend> Learner<B> for Training<'_, '_, B> {
-    type Input = Augmented;
-
-    fn step(&mut self, input: Augmented, rate: f64) -> Result<StepLoss<B>, TrainError> {
-        let loss = self.loss(input);
-        let grads = loss.backward();
-        let (layers, optimizer) = (self.layers(), &mut self.optimizer);
-        self.model.update(|model| optimizer.step(model, &grads, rate, &layers));
-        self.state.step += 1;
-        Ok(StepLoss {
-            values: vec![("loss", loss.inner())],
-            codes: None,
-        })
-    }
-
-    fn note(&mut self, numbers: StepNumbers) -> Result<(), TrainError> {
-        let loss = f64::from(numbers.values[0].1);
-        self.state.loss = Some((self.state.loss.map_or(loss, |(first, _)| first), loss));
-        let line = json!({"phase": PHASE, "loss": loss, "rate": numbers.rate});
-        Ok(self.log.append(numbers.step + 1, &line)?)
-    }
-
-    fn save(&mut self, spent: Spent) -> Result<(), TrainError> {
-        self.state.seconds += spent.seconds;
-        self.state.optimizer_steps = self.optimizer.steps();
-        let weights = together([
-            ("model.", weights::collect(&*self.model)),
-            ("optimizer.", self.optimizer.save()),
-        ]);
-        checkpoint::save(&self.folder, self.state.step, &weights, &self.state)?;
-        Ok(())
-    }
-}
-
-fn adamw(values: &Finetune) -> AdamWConfig {
-    AdamWConfig {
-        beta1: values.beta1,
-        beta2: values.beta2,
-        epsilon: values.epsilon,
-        weight_decay: values.weight_decay,
     }
 }

@@ -1,6 +1,6 @@
 //! Training samples held out to choose a protocol's values, so that the test samples choose nothing.
 
-use super::{Features, has_several};
+use super::features::{Features, has_several};
 use bridle_seed::Seed;
 use serde_json::{Value, json};
 

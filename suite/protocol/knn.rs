@@ -4,34 +4,37 @@
 //! The number of neighbours is chosen from a closed list on a held-out part of the training samples, the smaller on a
 //! tie. Nothing is trained, so that the figure depends on the features alone.
 
+use super::features::{Choice, Features, has_several, quality};
 use super::hold_out::HoldOut;
 use super::scale::Scale;
-use super::{Features, Outcome, Subject, best_choice, has_several, quality, quality_name};
+use super::{Outcome, Protocol, Subject};
 use crate::plan::Knn;
+use crate::train::TrainError;
 use bridle::codebook::unit;
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
-use bridle_tasks::DataError;
+use bridle_tasks::{Dataset, SpeechSet};
 use burn::tensor::backend::Backend;
 use burn::tensor::{ElementConversion, Tensor};
-use serde_json::{Map, Value, json};
 
 /// Test samples compared at a time: their cosines with all training samples are in memory together.
 const ROWS: usize = 256;
 
-/// Judges a frozen encoder. Panics if the plan has no values for it.
-///
-/// # Errors
-/// If a sample cannot be read any more.
-pub fn judge<B: TrainBackend>(subject: &Subject<'_, B>) -> Result<Outcome, DataError> {
-    let knn = subject.plan.knn.as_ref().expect("a plan with knn has its values");
-    subject
-        .progress
-        .say(&format!("knn: {} numbers of neighbours", knn.neighbours.len()));
-    let (train, test) = subject.features()?;
-    let seed = subject.seed.child("knn");
-    let classes = subject.classes();
-    Ok(run::<B::InnerBackend>(train, test, classes, knn, seed, subject.device))
+pub struct NearestNeighbours;
+
+impl<B: TrainBackend> Protocol<B> for NearestNeighbours {
+    fn classes(&self, subject: &Subject<'_, B, Dataset>) -> Result<Outcome, TrainError> {
+        let knn = subject.plan.knn.as_ref().expect("a plan with knn has its values");
+        let what = format!("knn: {} numbers of neighbours", knn.neighbours.len());
+        subject.progress.say(&what);
+        let (train, test) = subject.features()?;
+        let (seed, classes) = (subject.seed.child("knn"), subject.classes());
+        Ok(run::<B::InnerBackend>(train, test, classes, knn, seed, subject.device))
+    }
+
+    fn transcripts(&self, _subject: &Subject<'_, B, SpeechSet>) -> Result<Outcome, TrainError> {
+        unreachable!("no plan of speech has knn")
+    }
 }
 
 fn run<B: Backend>(
@@ -53,23 +56,9 @@ fn run<B: Backend>(
             .map(|scores| quality(scores, &judge.targets, classes))
             .collect()
     };
-    let chosen = knn.neighbours[best_choice(&shares)];
-    let mut details = Map::new();
-    details.insert("neighbours".to_owned(), json!(chosen));
-    let tried = knn
-        .neighbours
-        .iter()
-        .map(ToString::to_string)
-        .zip(shares.iter().map(|share| json!(share)));
-    details.insert(quality_name(&train.targets).to_owned(), Value::Object(tried.collect()));
-    details.insert("held_out".to_owned(), held_out.in_words());
-    details.insert("train_n".to_owned(), json!(train.len()));
-    details.insert("features".to_owned(), json!(super::FEATURES));
-    let scores = votes::<B>(train, test, classes, knn, &[chosen], device);
-    Outcome {
-        scores: scores.into_iter().flatten().collect(),
-        details,
-    }
+    let chosen = Choice::new("neighbours", &knn.neighbours, &shares, train, held_out.in_words());
+    let scores = votes::<B>(train, test, classes, knn, &[chosen.best], device);
+    Outcome::of_scores("knn", scores.into_iter().flatten().collect(), chosen.details)
 }
 
 /// Class scores [n, C] of the test samples for each number of neighbours.
@@ -134,6 +123,7 @@ mod tests {
     use bridle_tasks::Target;
     use burn_flex::Flex;
     use proptest::prelude::*;
+    use serde_json::{Value, json};
 
     fn knn(neighbours: &[usize]) -> Knn {
         Knn {
@@ -163,6 +153,10 @@ mod tests {
         }
     }
 
+    fn scores_of(found: &Outcome) -> &[f32] {
+        found.predictions[0].values.scores()
+    }
+
     fn judge(train: &Features, test: &Features, values: &Knn) -> Outcome {
         run::<Flex>(train, test, 4, values, Seed::root(0), &Default::default())
     }
@@ -171,10 +165,9 @@ mod tests {
     fn one_neighbour_of_a_known_sample_is_itself() {
         let train = circle(40, 0.0, 0);
         let found = judge(&train, &train, &knn(&[1]));
-        assert_eq!(quality(&found.scores, &train.targets, 4), 1.0);
+        assert_eq!(quality(scores_of(&found), &train.targets, 4), 1.0);
         assert!(
-            found
-                .scores
+            scores_of(&found)
                 .chunks_exact(4)
                 .all(|row| row.iter().filter(|&&votes| votes > 0.0).count() == 1)
         );
@@ -189,7 +182,7 @@ mod tests {
         });
         let (a, b) = (judge(&train, &test, &knn(&[5])), judge(&train, &longer, &knn(&[5])));
         let close = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-4 * a.abs().max(1.0);
-        assert!(a.scores.iter().zip(&b.scores).all(close));
+        assert!(scores_of(&a).iter().zip(scores_of(&b)).all(close));
     }
 
     #[test]
@@ -206,7 +199,8 @@ mod tests {
         assert_eq!(found.details["neighbours"], json!(25));
         let mut lied = test.clone();
         lied.targets.iter_mut().for_each(|target| *target = Target::Class(0));
-        assert_eq!(judge(&train, &lied, &knn(&[1, 25])).scores, found.scores);
+        let again = judge(&train, &lied, &knn(&[1, 25]));
+        assert_eq!(scores_of(&again), scores_of(&found));
     }
 
     proptest! {

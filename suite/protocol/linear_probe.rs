@@ -5,41 +5,51 @@
 //! tried side by side on the training samples less a held-out part, the best one on that part is taken (the smaller on
 //! a tie), and the probe is trained anew on all training samples. The test samples are looked at once, at the end.
 
+use super::ctc;
+use super::features::{Choice, Features, has_several, quality};
 use super::hold_out::HoldOut;
 use super::scale::Scale;
-use super::{Features, Outcome, Subject, best_choice, has_several, quality, quality_name};
-use crate::plan::Probe;
+use super::{Outcome, Protocol, Subject};
+use crate::plan::{self, Probe, Taught};
+use crate::train::TrainError;
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
-use bridle_tasks::DataError;
+use bridle_tasks::{Dataset, SpeechSet};
 use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-use serde_json::{Map, Value, json};
 
-/// Probes a frozen encoder. Panics if the plan has no values for it.
-///
-/// # Errors
-/// If a sample cannot be read any more.
-pub fn judge<B: TrainBackend>(subject: &Subject<'_, B>) -> Result<Outcome, DataError> {
-    let probe = subject
-        .plan
-        .probe
-        .as_ref()
-        .expect("a plan with the linear probe has its values");
-    let what = format!("linear-probe: {} epochs, {} rates", probe.epochs, probe.rates.len());
-    subject.progress.say(&what);
-    let (train, test) = subject.features()?;
-    let seed = subject.seed.child("linear-probe");
-    let classes = subject.classes();
-    Ok(run::<B::InnerBackend>(
-        train,
-        test,
-        classes,
-        probe,
-        seed,
-        subject.device,
-    ))
+/// On speech: a linear CTC layer over the frozen encoder's frames.
+pub struct LinearProbe;
+
+impl<B: TrainBackend> Protocol<B> for LinearProbe {
+    fn classes(&self, subject: &Subject<'_, B, Dataset>) -> Result<Outcome, TrainError> {
+        let probe = subject.plan.probe.as_ref().and_then(Taught::classes);
+        let probe = probe.expect("a plan with the linear probe has its values");
+        let what = format!("linear-probe: {} epochs, {} rates", probe.epochs, probe.rates.len());
+        subject.progress.say(&what);
+        let (train, test) = subject.features()?;
+        let (seed, classes) = (subject.seed.child("linear-probe"), subject.classes());
+        Ok(run::<B::InnerBackend>(
+            train,
+            test,
+            classes,
+            probe,
+            seed,
+            subject.device,
+        ))
+    }
+
+    fn transcripts(&self, subject: &Subject<'_, B, SpeechSet>) -> Result<Outcome, TrainError> {
+        let values = subject.plan.ctc(plan::Protocol::LinearProbe);
+        let recipe = ctc::Recipe {
+            protocol: plan::Protocol::LinearProbe,
+            values: values.expect("as above"),
+            frozen: true,
+            head: ctc::linear_head::<B>,
+        };
+        ctc::evaluate(&recipe, subject)
+    }
 }
 
 /// Trains and applies the probe.
@@ -62,24 +72,11 @@ fn run<B: Backend>(
         let each = scores.chunks_exact(judge.len() * classes);
         each.map(|scores| quality(scores, &judge.targets, classes)).collect()
     };
-    let rate = probe.rates[best_choice(&qualities)];
+    let chosen = Choice::new("rate", &probe.rates, &qualities, train, held_out.in_words());
     let scale = Scale::of(train, probe.standardise);
-    let model = fit_all::<B>(train, &scale, classes, &[rate], probe, seed.child("final"), device);
-    let mut details = Map::new();
-    details.insert("rate".to_owned(), json!(rate));
-    let tried = probe
-        .rates
-        .iter()
-        .map(ToString::to_string)
-        .zip(qualities.iter().map(|share| json!(share)));
-    details.insert(quality_name(&train.targets).to_owned(), Value::Object(tried.collect()));
-    details.insert("held_out".to_owned(), held_out.in_words());
-    details.insert("train_n".to_owned(), json!(train.len()));
-    details.insert("features".to_owned(), json!(super::FEATURES));
-    Outcome {
-        scores: model.scores(test, &scale, device),
-        details,
-    }
+    let rates = [chosen.best];
+    let model = fit_all::<B>(train, &scale, classes, &rates, probe, seed.child("final"), device);
+    Outcome::of_scores("linear-probe", model.scores(test, &scale, device), chosen.details)
 }
 
 /// Probes side by side: weights [P, D, C], biases [P, 1, C].
@@ -187,6 +184,7 @@ mod tests {
     use super::*;
     use bridle_tasks::Target;
     use burn_flex::Flex;
+    use serde_json::json;
 
     /// `n` samples of `classes` classes; feature 0 and 1 tell the class as an angle, the rest is noise.
     fn clouds(n: usize, classes: usize, noise: f32, seed: u64) -> Features {
@@ -220,8 +218,12 @@ mod tests {
         }
     }
 
+    fn scores_of(found: &Outcome) -> &[f32] {
+        found.predictions[0].values.scores()
+    }
+
     fn accuracy(outcome: &Outcome, test: &Features, classes: usize) -> f64 {
-        quality(&outcome.scores, &test.targets, classes)
+        quality(scores_of(outcome), &test.targets, classes)
     }
 
     #[test]
@@ -242,7 +244,8 @@ mod tests {
         let mut lied = test.clone();
         lied.targets.iter_mut().for_each(|target| *target = Target::Class(0));
         let run = |test: &Features| run::<Flex>(&train, test, 5, &probe(), Seed::root(2), &Default::default());
-        assert_eq!(run(&test).scores, run(&lied).scores);
-        assert_eq!(run(&test).details, run(&lied).details);
+        let (seen, lied) = (run(&test), run(&lied));
+        assert_eq!(scores_of(&seen), scores_of(&lied));
+        assert_eq!(seen.details, lied.details);
     }
 }

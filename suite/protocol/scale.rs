@@ -1,6 +1,6 @@
 //! Features brought to mean 0 and deviation 1, as measured on the training samples.
 
-use super::Features;
+use super::features::Features;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 

@@ -2,7 +2,7 @@
 //! left out (Park et al. 2019; Jaitly and Hinton 2013).
 
 use super::batches::Stacked;
-use super::plan::CtcTraining;
+use crate::plan::CtcTraining;
 use bridle::mask::spans;
 use bridle_seed::Seed;
 
@@ -49,6 +49,7 @@ fn warp(frame: &mut [f32], factor: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bridle::optimizer::AdamWConfig;
 
     #[test]
     fn warping_moves_a_peak_by_the_factor_and_by_one_changes_nothing() {
@@ -64,17 +65,19 @@ mod tests {
     #[test]
     fn what_is_left_out_is_zero_and_nothing_else_changes() {
         let values = CtcTraining {
-            symbols: super::super::plan::Symbols::Characters,
+            symbols: crate::plan::Symbols::Characters,
             utterances: None,
             epochs: 1,
             head_epochs: None,
             rate: 1.0,
             warmup_epochs: 0.0,
             batch: 1,
-            beta1: 0.9,
-            beta2: 0.9,
-            epsilon: 1e-8,
-            weight_decay: 0.0,
+            adamw: AdamWConfig {
+                beta1: 0.9,
+                beta2: 0.9,
+                epsilon: 1e-8,
+                weight_decay: 0.0,
+            },
             mask_start: 0.05,
             mask_span: 3,
             mel_mask: 4,

@@ -1,25 +1,24 @@
 //! `check` on a task of speech: everything that `run` with the same options would need, looked at but not touched.
 
-use super::request::SpeechRun;
 use super::run::judged_on;
 use super::{batches, labels};
 use crate::cli::Format;
 use crate::command::check::{backend_state, out_is_writable, plan_lines, stopper};
 use crate::error::Result;
 use crate::progress::TerminalProgress;
+use crate::request::RunRequest;
 use crate::terminal;
-use bridle_tasks::{Role, SpeechSet};
+use bridle_tasks::{Role, SpeechSet, SpeechTask};
 use serde_json::{Value, json};
 
 /// Looks at everything, prints what was found, and fails with the first thing that would stop the run.
 ///
 /// # Errors
 /// Wrong use; data missing or not readable; a backend that cannot be opened; an output that cannot be written.
-pub fn perform(mut request: SpeechRun) -> Result<()> {
+pub fn perform(mut request: RunRequest, task: &dyn SpeechTask) -> Result<()> {
     let progress = TerminalProgress::default();
-    let set = request
-        .task
-        .open(&request.open_request(), &progress)
+    let set = task
+        .open(&request.speech_request(), &progress)
         .map_err(crate::error::Failure::from);
     if let Ok(set) = &set {
         request.plan = request.plan.with_variant(&set.facts.variant);
@@ -43,7 +42,7 @@ fn minutes(set: &SpeechSet, utterances: &[usize]) -> f64 {
 
 type Backend = Result<bridle_backends::BackendState>;
 
-fn text(request: &SpeechRun, set: &Result<SpeechSet>, backend: &Backend, out: &Result<()>) -> String {
+fn text(request: &RunRequest, set: &Result<SpeechSet>, backend: &Backend, out: &Result<()>) -> String {
     let mut lines = Vec::new();
     match set {
         Err(failure) => lines.push(("data", stopper(failure))),
@@ -119,7 +118,7 @@ fn text(request: &SpeechRun, set: &Result<SpeechSet>, backend: &Backend, out: &R
 }
 
 /// The share of places in the first epoch's batches that hold no frame.
-fn padding(request: &SpeechRun, set: &SpeechSet, train: &[usize]) -> f64 {
+fn padding(request: &RunRequest, set: &SpeechSet, train: &[usize]) -> f64 {
     let batch = request.plan.pretrain.as_ref().map_or(16, |pretrain| pretrain.batch);
     let mut batches = batches::Batches::new(set, train, batch, bridle_seed::Seed::root(0));
     let (mut places, mut frames) = (0, 0);
@@ -135,7 +134,7 @@ fn padding(request: &SpeechRun, set: &SpeechSet, train: &[usize]) -> f64 {
     1.0 - frames as f64 / places.max(1) as f64
 }
 
-fn json_of(request: &SpeechRun, set: &Result<SpeechSet>, backend: &Backend, out: &Result<()>) -> Value {
+fn json_of(request: &RunRequest, set: &Result<SpeechSet>, backend: &Backend, out: &Result<()>) -> Value {
     let problems = [out.as_ref().err(), set.as_ref().err(), backend.as_ref().err()];
     let problem =
         |failure: &crate::error::Failure| json!({"exit_code": failure.exit().code(), "message": failure.message()});

@@ -1,7 +1,7 @@
 //! The codes of all training frames of a data set of speech, and what they say.
 
 use super::batches::{Stacked, length};
-use super::plan::SpeechPlan;
+use crate::plan::Plan;
 use crate::progress::TerminalProgress;
 use bridle::codebook::index_rows;
 use bridle::frames::Frames;
@@ -36,8 +36,14 @@ pub struct EarlierFrameLabels {
 }
 
 /// Some utterances as padded frames on the device, and the rows of [B * T] that are no padding.
-pub fn padded<B: Backend>(input: &Stacked, plan: &SpeechPlan, device: &B::Device) -> (Frames<B>, Tensor<B, 1, Int>) {
-    let frames = Frames::new(&input.values, &input.lengths, plan.width(), plan.model.window, device);
+pub fn padded<B: Backend>(input: &Stacked, plan: &Plan, device: &B::Device) -> (Frames<B>, Tensor<B, 1, Int>) {
+    let frames = Frames::new(
+        &input.values,
+        &input.lengths,
+        plan.width(),
+        plan.conformer().window,
+        device,
+    );
     (frames, index_rows(&valid_rows(&input.lengths), device))
 }
 
@@ -57,7 +63,7 @@ impl FrameLabels {
     /// If an utterance cannot be read any more.
     pub fn collect<B: Ops>(
         set: &SpeechSet,
-        plan: &SpeechPlan,
+        plan: &Plan,
         utterances: &[usize],
         sizes: &[usize],
         progress: &TerminalProgress,

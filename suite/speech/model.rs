@@ -1,7 +1,6 @@
 //! From the plan's values to the models of speech.
 
-use super::plan::SpeechPlan;
-use crate::model;
+use crate::plan::Plan;
 use crate::quantizers::FrameTeacher;
 use bridle::init::Init;
 use bridle::speech::conformer::ConformerConfig;
@@ -10,8 +9,8 @@ use bridle_backends::Ops;
 use burn::tensor::backend::Backend;
 
 /// Sizes of the encoder (and of the tokenizer's body).
-pub fn encoder(plan: &SpeechPlan) -> ConformerConfig {
-    let sizes = &plan.model;
+pub fn encoder(plan: &Plan) -> ConformerConfig {
+    let sizes = plan.conformer();
     ConformerConfig {
         inputs: plan.width(),
         dim: sizes.dim,
@@ -23,20 +22,19 @@ pub fn encoder(plan: &SpeechPlan) -> ConformerConfig {
 }
 
 /// Inputs are standardised as they are read, each mel band by itself, so that nothing is left to do.
-pub fn standard<B: Backend>(plan: &SpeechPlan, init: &Init<B>) -> Standardizer<B> {
+pub fn standard<B: Backend>(plan: &Plan, init: &Init<B>) -> Standardizer<B> {
     Standardizer::none(plan.width(), init)
 }
 
 /// Tokenizer and estimator; None where the plan trains none.
-pub fn teacher<B: Ops>(plan: &SpeechPlan, init: &Init<B>) -> Option<FrameTeacher<B>> {
-    let depth = plan.model.estimator_depth?;
+pub fn teacher<B: Ops>(plan: &Plan, init: &Init<B>) -> Option<FrameTeacher<B>> {
+    let depth = plan.conformer().estimator_depth?;
     let quantizer = plan.quantizer.as_ref()?;
-    let quantizer = model::quantizer_config(quantizer);
     Some(FrameTeacher::new(
         &encoder(plan),
         depth,
         standard(plan, init),
-        &quantizer,
+        quantizer,
         init,
     ))
 }

@@ -10,15 +10,14 @@
 
 use super::batches::{Batches, Stacked};
 use super::labels::{EarlierFrameLabels, FrameLabels, padded, valid_rows};
-use super::plan::{Projection, SpeechPlan};
 use super::{model, refine};
 use crate::checkpoint;
 use crate::interrupt::Interrupt;
-use crate::labeller::{Labeller, hidden_rows, with_noise};
+use crate::labeller::{Labeller, RANDOM_LABELS, hidden_rows, with_noise};
 use crate::metrics_log::MetricsLog;
-use crate::plan::{Method, PhaseKind, PhasePlan, Pretrain, Quantizer};
+use crate::plan::{Method, PhaseKind, PhasePlan, Plan, Pretrain, Projection};
 use crate::progress::TerminalProgress;
-use crate::quantizers::{AnyQuantizer, FrameTeacher};
+use crate::quantizers::{AnyQuantizer, FrameTeacher, QuantizerConfig};
 use crate::steps::{LOG_EVERY, Learner, Spent, StepLoss, StepNumbers, Steps};
 use crate::train::{RESTART_EVERY, State, TrainError, adamw, schedule, summary, together, under};
 use bridle::codebook::{SeededPicks, index_rows};
@@ -27,13 +26,14 @@ use bridle::init::Init;
 use bridle::layered::{LayeredEncoder, layer_features};
 use bridle::loss::prediction_loss;
 use bridle::optimizer::{AdamW, Trained, UniformRate};
-use bridle::quantizer::{Mode, Quantizer as _};
+use bridle::quantizer::{Mode, Quantizer as _, QuantizerValues};
 use bridle::speech::conformer::Conformer;
 use bridle::speech::tokenizer::frame_tokenizer_loss;
 use bridle::tokenizer::Source;
 use bridle::weights::{self, Weights};
 use bridle_backends::TrainBackend;
 use bridle_baselines::best_rq::MaskedModel;
+use bridle_baselines::random::RandomConfig;
 use bridle_results::record::{Loss, Phase as PhaseRecord};
 use bridle_seed::Seed;
 use bridle_tasks::{DataError, SpeechSet};
@@ -49,7 +49,7 @@ const EARLIER_LABELS: &str = "earlier_labels";
 /// What training needs besides the model.
 pub struct Context<'a> {
     /// The plan.
-    pub plan: &'a SpeechPlan,
+    pub plan: &'a Plan,
     /// The data.
     pub set: &'a SpeechSet,
     /// Utterances to train on.
@@ -83,7 +83,7 @@ enum Labels {
 pub struct SpeechTrainer<'a, B: TrainBackend> {
     context: &'a Context<'a>,
     pretrain: &'a Pretrain,
-    quantizer: &'a Quantizer,
+    quantizer: &'a QuantizerConfig,
     phases: Vec<PhasePlan>,
     init: Init<B>,
     device: B::Device,
@@ -122,7 +122,7 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
         // BiRQ's labels share their logits
         let logits = match &labeller {
             Some(labeller @ (Labeller::BestRq(_) | Labeller::Distilled(..))) => labeller.sizes().iter().sum(),
-            _ => quantizer.levels * quantizer.codes,
+            _ => quantizer.codebooks() * quantizer.codebook_size(),
         };
         let mut trainer = Self {
             log: MetricsLog::open(&context.folder.join("metrics.jsonl"), resumed)?,
@@ -274,7 +274,7 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
         } else {
             Source::Network
         };
-        let sizes = vec![self.quantizer.codes; self.quantizer.levels];
+        let sizes = vec![self.quantizer.codebook_size(); self.quantizer.codebooks()];
         let labels = self.collect(&sizes, |frames, rows| tokenizer.codes(frames, rows, source, picks))?;
         // codebooks may have started on the first batch
         let own = self.teacher.as_mut().map(|teacher| &mut teacher.tokenizer.quantizer);
@@ -309,7 +309,7 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
     fn restart_quantizer(&mut self, phase: &str) {
         let init = Init::new(self.context.seed.child("weights").child(phase), &self.device);
         if let Some(teacher) = &mut self.teacher {
-            teacher.tokenizer.quantizer = AnyQuantizer::new(&crate::model::quantizer_config(self.quantizer), &init);
+            teacher.tokenizer.quantizer = AnyQuantizer::new(self.quantizer, &init);
         }
     }
 
@@ -401,15 +401,15 @@ impl<'a, B: TrainBackend> SpeechTrainer<'a, B> {
     }
 }
 
-fn fresh_model<B: TrainBackend>(plan: &SpeechPlan, logits: usize, init: &Init<B>) -> MaskedModel<B, Conformer<B>> {
+fn fresh_model<B: TrainBackend>(plan: &Plan, logits: usize, init: &Init<B>) -> MaskedModel<B, Conformer<B>> {
     let encoder = Conformer::new(&model::encoder(plan), &init.child("encoder"));
-    MaskedModel::new(encoder, plan.model.dim, logits, init)
+    MaskedModel::new(encoder, plan.model.dim(), logits, init)
 }
 
 /// Random codes, refined as the plan says; None where labels are learnt.
 fn labeller<B: TrainBackend>(
     context: &Context<'_>,
-    quantizer: &Quantizer,
+    quantizer: &QuantizerConfig,
     init: &Init<B>,
     device: &B::Device,
 ) -> Result<Option<Labeller<B>>, DataError> {
@@ -419,7 +419,8 @@ fn labeller<B: TrainBackend>(
     }
     let (birq, standard) = (plan.birq.as_ref(), model::standard(plan, init));
     let distilled = plan.refine.as_ref().and_then(|refine| refine.distilled_codes);
-    let mut labeller = Labeller::new(quantizer, birq, distilled, plan.model.dim, standard, init);
+    let quantizer = RandomConfig::try_from(quantizer).expect(RANDOM_LABELS);
+    let mut labeller = Labeller::new(&quantizer, birq, distilled, plan.model.dim(), standard, init);
     let by_components = plan.refine.as_ref().map(|refine| refine.projection) == Some(Projection::Pca);
     if let (Some(random), true) = (labeller.random_mut(), by_components) {
         refine::project_by_components(random, set, plan, train, device)?;
@@ -536,7 +537,7 @@ impl<B: TrainBackend> PhaseLearner<'_, '_, B> {
         let grads = loss.backward();
         trainer.teacher = Some(trainer.teacher_optimizer.step(teacher, &grads, rate, &UniformRate));
         let counted = step.is_multiple_of(LOG_EVERY as u64);
-        let codes = counted.then(|| (found.quantized.codes.inner(), trainer.quantizer.codes));
+        let codes = counted.then(|| (found.quantized.codes.inner(), trainer.quantizer.codebook_size()));
         let values = vec![
             ("loss", loss.inner()),
             ("estimation", found.estimation.inner()),

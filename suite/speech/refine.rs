@@ -3,7 +3,7 @@
 
 use super::batches::Stacked;
 use super::labels::padded;
-use super::plan::{Relabel, SpeechPlan};
+use crate::plan::{Plan, Relabel};
 use bridle::codebook::{Similarity, kmeans};
 use bridle::frames::Frames;
 use bridle::layered::{LayeredEncoder, layer_features};
@@ -24,7 +24,7 @@ const ROUNDS: usize = 100;
 /// What `of` makes of the frames of the first training utterances, [n, D], batch by batch.
 fn measured<B: Ops>(
     set: &SpeechSet,
-    plan: &SpeechPlan,
+    plan: &Plan,
     train: &[usize],
     device: &B::Device,
     of: impl Fn(&Frames<B>, Tensor<B, 1, Int>) -> Tensor<B, 2>,
@@ -45,7 +45,7 @@ fn measured<B: Ops>(
 pub fn project_by_components<B: Ops>(
     quantizer: &mut RandomQuantizer<B>,
     set: &SpeechSet,
-    plan: &SpeechPlan,
+    plan: &Plan,
     train: &[usize],
     device: &B::Device,
 ) -> Result<(), DataError> {
@@ -132,7 +132,7 @@ fn orthonormalise(vectors: &mut [Vec<f64>]) {
 pub fn move_to_centroids<B: Ops>(
     quantizer: &mut RandomQuantizer<B>,
     set: &SpeechSet,
-    plan: &SpeechPlan,
+    plan: &Plan,
     train: &[usize],
     device: &B::Device,
 ) -> Result<(), DataError> {
@@ -155,7 +155,7 @@ pub fn clusters<B: Ops, E: LayeredEncoder<B>>(
     encoder: &E,
     values: &Relabel,
     set: &SpeechSet,
-    plan: &SpeechPlan,
+    plan: &Plan,
     train: &[usize],
     seed: &Seed,
     device: &B::Device,

@@ -1,49 +1,40 @@
 //! `run` on a task of speech: pretrain, recognise, write records, print the tables.
 
-use super::decode;
-use super::plan::SpeechPlan;
+use super::model;
 use super::pretrain::{Context, SpeechTrainer};
-use super::recognise::{Recognised, Subject, recognise};
-use super::request::SpeechRun;
-use super::{batches, model};
 use crate::checkpoint;
 use crate::command::table;
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::identity::{Identity, begin_folder, require_same, taken_over, train_failure};
 use crate::interrupt::Interrupt;
+use crate::plan::Plan;
 use crate::progress::TerminalProgress;
-use crate::protocol::LEVEL;
-use crate::request::Earlier;
+use crate::protocol::{self, Examples, FeatureCache, Outcome, Subject};
+use crate::request::{Earlier, RunRequest};
 use crate::train::{self, State};
 use bridle::init::Init;
 use bridle::speech::conformer::Conformer;
 use bridle::weights::{self, Weights};
 use bridle_backends::{Facts, Job, TrainBackend};
-use bridle_results::metric::{ErrorRate, Unit};
-use bridle_results::predictions::{ProtocolTexts, Transcripts};
-use bridle_results::record::{self, RunRecord, Score, Timestamp};
-use bridle_results::{stats, store};
+use bridle_results::record::{self, RunRecord, Timestamp};
+use bridle_results::store;
 use bridle_seed::Seed;
-use bridle_tasks::{Role, SpeechSet, min_frames};
+use bridle_tasks::{Role, SpeechSet, SpeechTask};
 use burn::module::AutodiffModule;
-use serde_json::{Map, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-
-/// Resamples behind the interval of an error rate.
-const RESAMPLES: usize = 1000;
 
 /// Runs every seed that was asked for, then prints the tables of their records.
 ///
 /// # Errors
 /// As [`crate::command::run::perform`].
-pub fn perform(mut request: SpeechRun) -> Result<Exit> {
+pub fn perform(mut request: RunRequest, task: &dyn SpeechTask) -> Result<Exit> {
     store::writable(&request.out)?;
     let interrupt = Interrupt::listen().map_err(|error| Failure::fault("cannot listen for signals", error))?;
     let progress = TerminalProgress::default();
-    let set = request.task.open(&request.open_request(), &progress)?;
+    let set = task.open(&request.speech_request(), &progress)?;
     request.plan = request.plan.with_variant(&set.facts.variant);
     for skipped in &set.facts.skipped {
         progress.say(&format!("left out: {}: {}", skipped.id, skipped.reason));
@@ -77,7 +68,7 @@ pub fn judged_on(set: &SpeechSet) -> Vec<usize> {
 
 /// All seeds, on one backend.
 struct Runs<'a> {
-    request: &'a SpeechRun,
+    request: &'a RunRequest,
     set: &'a SpeechSet,
     train: &'a [usize],
     test: &'a [usize],
@@ -97,7 +88,7 @@ impl Job for Runs<'_> {
 /// One seed.
 struct OneRun<'a> {
     runs: &'a Runs<'a>,
-    plan: &'a SpeechPlan,
+    plan: &'a Plan,
     identity: Identity<'a>,
     folder: PathBuf,
     resumes: bool,
@@ -109,14 +100,6 @@ struct Pretrained<B: TrainBackend> {
     phases: Vec<record::Phase>,
 }
 
-/// What the protocols gave.
-#[derive(Default)]
-struct Judged {
-    scores: Vec<Score>,
-    texts: Vec<ProtocolTexts>,
-    seconds: BTreeMap<String, f64>,
-}
-
 impl<'a> OneRun<'a> {
     fn new(runs: &'a Runs<'a>, facts: &'a Facts, seed: u64) -> Result<Self> {
         let (request, plan) = (runs.request, &runs.request.plan);
@@ -125,7 +108,7 @@ impl<'a> OneRun<'a> {
             plan: plan.to_flat(),
             task: plan.task.clone(),
             label: plan.label(),
-            pretrain_hash: (plan.method.pretrains()).then(|| plan.pretrain_hash(seed, facts.name, dtype)),
+            pretrain_hash: (plan.method.pretrains()).then(|| plan.pretrain_hash(seed, None, facts.name, dtype)),
             facts,
             dtype,
             seed,
@@ -172,18 +155,16 @@ impl<'a> OneRun<'a> {
             return Ok(store::read(&path)?);
         }
         let pretrained = self.pretrain::<B>(&id, device)?;
-        let judged = self.judge::<B>(&pretrained.encoder, device)?;
-        let utterances = || test.iter().map(|&index| &set.utterances[index]);
-        let transcripts = Transcripts::new(
-            utterances().map(|utterance| utterance.id.clone()).collect(),
-            utterances().map(|utterance| utterance.text.clone()).collect(),
-            judged.texts,
-        )
-        .map_err(|error| Failure::fault("cannot keep the transcripts", error))?;
-        let record = self
-            .identity
-            .record(id, &set.facts, pretrained.phases, judged.scores, judged.seconds);
-        let path = store::write_transcripts(&request.out, &record, &transcripts)?;
+        let (outcomes, seconds) = self.evaluate::<B>(&pretrained.encoder, device)?;
+        let seed = Seed::root(self.identity.seed).child("interval");
+        let scores = outcomes.iter().map(|outcome| outcome.scores(set, test, &seed));
+        let scores = scores.collect::<Result<Vec<_>>>()?.concat();
+        let record = self.identity.record(id, &set.facts, pretrained.phases, scores, seconds);
+        let found = outcomes.into_iter().flat_map(|outcome| outcome.predictions).collect();
+        let outputs = set
+            .outputs(test, found)
+            .map_err(|error| Failure::fault("cannot keep the transcripts", error))?;
+        let path = store::write_outputs(&request.out, &record, &outputs)?;
         progress.say(&format!("record: {}", path.display()));
         Ok(store::read(&path)?)
     }
@@ -286,7 +267,11 @@ impl<'a> OneRun<'a> {
         }))
     }
 
-    fn judge<B: TrainBackend>(&self, encoder: &Conformer<B::InnerBackend>, device: &B::Device) -> Result<Judged> {
+    fn evaluate<B: TrainBackend>(
+        &self,
+        encoder: &Conformer<B::InnerBackend>,
+        device: &B::Device,
+    ) -> Result<(Vec<Outcome>, BTreeMap<String, f64>)> {
         let Runs {
             request,
             set,
@@ -295,12 +280,13 @@ impl<'a> OneRun<'a> {
             interrupt,
             progress,
         } = *self.runs;
-        let subject = Subject::<B> {
+        let subject = Subject::<B, SpeechSet> {
             plan: self.plan,
-            set,
+            data: set,
             train,
             test,
             encoder,
+            lm: request.lm.as_ref(),
             seed: Seed::root(self.identity.seed),
             device,
             folder: &self.folder,
@@ -308,88 +294,14 @@ impl<'a> OneRun<'a> {
             checkpoint_every: Duration::from_secs(request.checkpoint_every),
             interrupt,
             progress,
+            features: FeatureCache::default(),
         };
-        let mut judged = Judged::default();
+        let (mut outcomes, mut seconds) = (Vec::new(), BTreeMap::new());
         for &protocol in &self.plan.protocols {
             let begun = Instant::now();
-            let found = recognise(protocol, &subject).map_err(train_failure)?;
-            let details = details(&found, set, test);
-            let greedy = decode::greedily(&found);
-            self.add(&mut judged, protocol.word(), greedy, details.clone())?;
-            let beam = decode::by_beam(&found, &self.plan.decoding, request.lm.as_ref());
-            if let Some(texts) = beam {
-                self.add(&mut judged, &format!("{protocol}-beam"), texts, details)?;
-            }
-            let seconds = begun.elapsed().as_secs_f64();
-            judged.seconds.insert(protocol.word().to_owned(), seconds);
+            outcomes.push(protocol::evaluate(protocol, &subject).map_err(train_failure)?);
+            seconds.insert(protocol.word().to_owned(), begun.elapsed().as_secs_f64());
         }
-        Ok(judged)
-    }
-
-    /// Scores transcripts by words and by characters.
-    fn add(
-        &self,
-        judged: &mut Judged,
-        protocol: &str,
-        hypotheses: Vec<String>,
-        details: Map<String, serde_json::Value>,
-    ) -> Result<()> {
-        let (set, test) = (self.runs.set, self.runs.test);
-        let seed = Seed::root(self.identity.seed).child("interval").child(protocol);
-        for unit in [Unit::Words, Unit::Characters] {
-            let references = test.iter().map(|&index| &set.utterances[index].text[..]);
-            let pairs = references.zip(hypotheses.iter().map(String::as_str));
-            let rate = ErrorRate::of(unit, pairs).map_err(|error| Failure::new(Exit::Data, error))?;
-            let total = rate.total();
-            let mut own = Map::new();
-            if unit == Unit::Words {
-                own.extend(details.clone());
-            }
-            own.insert("substitutions".to_owned(), json!(total.substitutions));
-            own.insert("deletions".to_owned(), json!(total.deletions));
-            own.insert("insertions".to_owned(), json!(total.insertions));
-            own.insert("length".to_owned(), json!(total.length));
-            judged.scores.push(Score {
-                protocol: protocol.to_owned(),
-                metric: unit.metric().name().to_owned(),
-                value: Some(rate.value()),
-                reason: None,
-                n: test.len() as u64,
-                interval: stats::bootstrap_error_rate(&rate, RESAMPLES, LEVEL, &seed.child(unit.metric().name())),
-                details: own,
-                per_class: None,
-            });
-        }
-        judged.texts.push(ProtocolTexts {
-            protocol: protocol.to_owned(),
-            hypotheses,
-        });
-        Ok(())
-    }
-}
-
-/// What else is to be said of a training with transcripts.
-fn details(found: &Recognised, set: &SpeechSet, test: &[usize]) -> Map<String, serde_json::Value> {
-    let too_fast = |index: &&usize| {
-        let text = &set.utterances[**index].text;
-        let needed = found.symbols.frames_needed(text).unwrap_or_else(|| min_frames(text));
-        needed > batches::length(set, **index)
-    };
-    let unknown = |index: &&usize| found.symbols.encode(&set.utterances[**index].text).is_none();
-    let (first, last) = found.loss;
-    let values = json!({
-        "train_n": found.trained_on,
-        "train_too_short": found.too_short,
-        "test_too_short": test.iter().filter(too_fast).count(),
-        "test_with_unknown_symbols": test.iter().filter(unknown).count(),
-        "symbols": found.symbols.count(),
-        "steps": found.steps,
-        "loss_first": first,
-        "loss_last": last,
-        "weights": "those of the last step",
-    });
-    match values {
-        serde_json::Value::Object(values) => values,
-        _ => Map::new(),
+        Ok((outcomes, seconds))
     }
 }

@@ -73,7 +73,7 @@ pub fn model_config(case: &Case) -> ModelConfig {
     };
     let codebooks = case.size_or("codebook_set", 1);
     let codebook_size = case.size_or("code_num", case.size_or("num_tokens", codebooks) / codebooks);
-    let (code_dim, start) = (case.size_or("code_dim", 4), Start::Random);
+    let (code_dim, start) = (case.size_or("code_dim", 4), Start::Uniform);
     let kind = if swin { DecoderKind::Swin } else { DecoderKind::Global };
     ModelConfig {
         geometry: geometry(case),

@@ -35,9 +35,10 @@ fn vq_config(case: &Case, learning: Learning) -> VqConfig {
         code_dim: case.size("code_dim"),
         decay: case.config["decay"].as_f64().unwrap_or(0.99),
         commitment: case.config["commitment_loss_weight"].as_f64().unwrap_or(0.25),
-        start: Start::Random,
+        start: Start::Uniform,
         kmeans_iterations: case.size_or("kmeans_iters", 10),
         learning,
+        ..VqConfig::default()
     }
 }
 
@@ -48,7 +49,7 @@ fn config(case: &Case, learning: Learning) -> RqConfig {
         code_dim: case.size("code_dim"),
         decay: case.config["decay"].as_f64().unwrap_or(0.99),
         commitment: case.config["commitment_loss_weight"].as_f64().unwrap_or(0.25),
-        start: Start::Random,
+        start: Start::Uniform,
         kmeans_iterations: case.size_or("kmeans_iters", 10),
         soft_codes: case.size_or("soft_code", 1),
         soft_pick: SoftPick::Farthest,

@@ -108,7 +108,7 @@ fn keep_usage<B: TrainBackend>(teacher: &mut Teacher<B>, labelled: &AnyQuantizer
     let books = match &mut teacher.tokenizer.quantizer {
         AnyQuantizer::ResidualQuantizer(quantizer) => &mut quantizer.levels,
         AnyQuantizer::VectorQuantizer(quantizer) => &mut quantizer.levels,
-        AnyQuantizer::RandomProjectionQuantizer(quantizer) => &mut quantizer.levels,
+        other => panic!("no case has {other:?}"),
     };
     books
         .iter_mut()

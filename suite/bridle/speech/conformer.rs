@@ -1,8 +1,8 @@
 //! The Conformer (Gulati et al. 2020, arXiv 2005.08100) over sequences of different lengths.
 //!
-//! Blocks are half a feed-forward, attention, convolution, half a feed-forward, a norm. Positions are rotary (Su et al.
-//! 2021), so that there is no longest sequence. The convolution's norm is a layer norm: a batch norm would let padding and
-//! other sequences in.
+//! A block is half a feed-forward, attention, convolution, half a feed-forward, a norm. Positions
+//! are rotary (Su et al. 2021), so that no sequence is too long. The convolution has a layer norm:
+//! a batch norm would mix in padding and other sequences.
 
 use crate::frames::Frames;
 use crate::init::Init;
@@ -16,16 +16,13 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use std::ops::Range;
 
-/// Sizes of a Conformer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConformerConfig {
     /// Numbers of a frame, F.
     pub inputs: usize,
     /// Width D.
     pub dim: usize,
-    /// Blocks.
     pub depth: usize,
-    /// Attention heads.
     pub heads: usize,
     /// Hidden width of a feed-forward over D.
     pub ff_ratio: usize,
@@ -38,29 +35,24 @@ pub struct ConformerConfig {
 pub struct Conformer<B: Backend> {
     /// [F, D].
     pub input: Linear<B>,
-    /// The blocks.
     pub blocks: Vec<ConformerBlock<B>>,
 }
 
-/// One block.
 #[derive(Module, Debug)]
 pub struct ConformerBlock<B: Backend> {
     /// The first half feed-forward.
     pub first: FeedForward<B>,
     /// Attention with rotary positions.
     pub attention: RotaryAttention<B>,
-    /// The convolution.
     pub convolution: ConvolutionModule<B>,
     /// The second half feed-forward.
     pub second: FeedForward<B>,
-    /// At the end.
     pub norm: Norm<B>,
 }
 
 /// Norm, linear, swish, linear.
 #[derive(Module, Debug)]
 pub struct FeedForward<B: Backend> {
-    /// Before.
     pub norm: Norm<B>,
     /// [D, ratio * D].
     pub up: Linear<B>,
@@ -71,7 +63,6 @@ pub struct FeedForward<B: Backend> {
 /// Norm, multi-head self-attention with rotary positions.
 #[derive(Module, Debug)]
 pub struct RotaryAttention<B: Backend> {
-    /// Before.
     pub norm: Norm<B>,
     /// [D, 3D].
     pub qkv: Linear<B>,
@@ -83,7 +74,6 @@ pub struct RotaryAttention<B: Backend> {
 /// Norm, pointwise with a gate, depthwise over time, norm, swish, pointwise.
 #[derive(Module, Debug)]
 pub struct ConvolutionModule<B: Backend> {
-    /// Before.
     pub norm: Norm<B>,
     /// [D, 2D]: values and their gates.
     pub gated: Linear<B>,
@@ -96,7 +86,7 @@ pub struct ConvolutionModule<B: Backend> {
 }
 
 impl<B: Backend> Conformer<B> {
-    /// First weights. Panics if the kernel is even or a head's width is.
+    /// Panics if the kernel is even or a head's width is odd.
     pub fn new(config: &ConformerConfig, init: &Init<B>) -> Self {
         assert!(config.kernel % 2 == 1, "an even kernel has no middle");
         assert!(
@@ -210,8 +200,8 @@ impl<B: Ops> RotaryAttention<B> {
     }
 }
 
-/// Cosines and sines by which place t turns the pairs (j, j + h/2) of a head's h numbers: angle t / 10000^(2j/h), both
-/// [1, 1, T, h].
+/// Cosines and sines by which place t turns the pairs (j, j + h/2) of a head's h numbers: angle t /
+/// 10000^(2j/h), both [1, 1, T, h].
 struct Turns<B: Backend> {
     cos: Tensor<B, 4>,
     sin: Tensor<B, 4>,
@@ -253,7 +243,8 @@ impl<B: Ops> ConvolutionModule<B> {
     }
 }
 
-/// y[t] = sum over j of w[j] x[t + j - middle], each of D channels by itself, 0 beyond the ends: [B, T, D].
+/// y[t] = sum over j of w[j] x[t + j - middle] for each of D channels, with zeros beyond the ends:
+/// [B, T, D].
 fn depthwise<B: Backend>(x: Tensor<B, 3>, weights: Tensor<B, 2>) -> Tensor<B, 3> {
     let ([batch, times, dim], [kernel, _]) = (x.dims(), weights.dims());
     let border = Tensor::zeros([batch, kernel / 2, dim], &x.device());

@@ -1,21 +1,21 @@
-//! Connectionist temporal classification (Graves et al. 2006): the loss of a text given logits of frames, over all
-//! alignments of its symbols. Symbol 0 is the blank.
+//! Connectionist temporal classification (Graves et al. 2006): the loss of a text under logits of
+//! frames, summed over all alignments of its symbols. Symbol 0 is the blank.
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::backend::Backend;
 use burn::tensor::module::ctc_loss;
 use burn::tensor::{Int, Tensor, TensorData};
 
-/// The symbol between symbols.
+/// The blank.
 pub const BLANK: usize = 0;
 
-/// Frames that a text needs: one for each symbol, and a blank between equal neighbours.
+/// Frames that a text needs: one per symbol, and a blank between equal neighbours.
 pub fn least_frames(text: &[usize]) -> usize {
     text.len() + text.windows(2).filter(|pair| pair[0] == pair[1]).count()
 }
 
-/// The losses of those texts that have an alignment, [n], and which of the batch they are. A text that needs more frames
-/// than it has would have an infinite loss, and no gradient to learn from: it is left out.
+/// The losses of the texts that have an alignment, [n], and their places in the batch. A text that
+/// needs more frames than it has would have an infinite loss and no gradient, and is skipped.
 ///
 /// `logits` are [B, T, C], of `lengths` frames each.
 pub fn ctc_losses<B: Backend>(
@@ -34,7 +34,7 @@ pub fn ctc_losses<B: Backend>(
         Tensor::from_data(TensorData::new::<i64, _>(values, [count]), &device)
     };
     let widest = kept.iter().map(|&sample| texts[sample].len()).max().unwrap_or(0).max(1);
-    // what stands after a text's end is never looked at, but must be a symbol
+    // the loss never reads past a text's end, but each place must have a symbol
     let padded = kept.iter().flat_map(|&sample| {
         let text = &texts[sample];
         text.iter()
@@ -54,8 +54,8 @@ pub fn ctc_losses<B: Backend>(
     Some((losses, kept))
 }
 
-/// The mean over the batch of each loss by the length of its text (at least 1); texts without an alignment count 0. None if
-/// no text has one.
+/// The mean over the batch of each loss by the length of its text (at least 1); texts without an
+/// alignment count 0. None if no text has one.
 pub fn ctc_loss_mean<B: Backend>(
     logits: Tensor<B, 3>,
     lengths: &[usize],

@@ -1,7 +1,8 @@
-//! BRIDLE's tokenizer and estimator over frames of speech: as over patches, with Conformers in place of the transformers,
-//! and padding kept out of the quantizer.
+//! BRIDLE's tokenizer and estimator over frames of speech: Conformers replace the transformers, and
+//! the quantizer sees no padding.
 //!
-//! The paper has audio, image and video only; this is its method carried over, not a published form of it.
+//! The paper has only audio, image and video. This is its method applied to speech, not a published
+//! form of it.
 
 use crate::codebook::Picks;
 use crate::frames::Frames;
@@ -33,12 +34,10 @@ pub struct FrameTokenizer<B: Backend, Q> {
     pub project1: Linear<B>,
     /// [D, d].
     pub project2: Linear<B>,
-    /// Latents to codes.
     pub quantizer: Q,
 }
 
 impl<B: Ops, Q: Quantizer<B>> FrameTokenizer<B, Q> {
-    /// First weights.
     pub fn new(body: &ConformerConfig, standard: Standardizer<B>, quantizer: &Q::Config, init: &Init<B>) -> Self {
         let code_dim = quantizer.code_dim();
         Self {
@@ -51,7 +50,7 @@ impl<B: Ops, Q: Quantizer<B>> FrameTokenizer<B, Q> {
         }
     }
 
-    /// Latents of the frames whose rows of [B * T] are given, as one sequence: [1, M, d].
+    /// Latents of the frames with these rows of [B * T], as one sequence: [1, M, d].
     pub fn latents(&self, frames: &Frames<B>, rows: Tensor<B, 1, Int>, source: Source) -> Tensor<B, 3> {
         let latents = match source {
             Source::ColdStart | Source::ColdStartContent => {
@@ -97,7 +96,7 @@ pub struct FrameTeacher<B: Backend, Q> {
 }
 
 impl<B: Ops, Q: Quantizer<B>> FrameTeacher<B, Q> {
-    /// First weights, with an estimator of `depth` blocks.
+    /// The estimator has `depth` blocks.
     pub fn new(
         body: &ConformerConfig,
         depth: usize,
@@ -120,8 +119,8 @@ impl<B: Ops, Q: Quantizer<B>> FrameTeacher<B, Q> {
     }
 }
 
-/// Tokenizer phase: the loss of one batch, given what the frozen encoder makes of its valid frames, `target` [M, D], and
-/// those frames' rows of [B * T]; codebooks move.
+/// Tokenizer phase: the loss of one batch whose valid frames have the rows `rows` of [B * T].
+/// `target` [M, D] is the frozen encoder's output for them. Codebooks move.
 pub fn frame_tokenizer_loss<B: Ops, Q: Quantizer<B>>(
     teacher: &mut FrameTeacher<B, Q>,
     frames: &Frames<B>,
@@ -134,7 +133,7 @@ pub fn frame_tokenizer_loss<B: Ops, Q: Quantizer<B>>(
     let quantized = teacher.tokenizer.quantizer.forward(latents, mode, picks);
     let [_, _, dim] = quantized.values.dims();
     let [batch, times, _] = frames.x.dims();
-    // back to their places, with nothing in the padding
+    // back to their places, with zeros in the padding
     let places = Tensor::<B, 2>::zeros([batch * times, dim], &frames.x.device());
     let values = quantized.values.clone().squeeze_dim(0);
     let values = places.select_assign(0, rows.clone(), values, IndexingUpdateOp::Add);

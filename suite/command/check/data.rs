@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::progress::TerminalProgress;
 use crate::request::RunRequest;
-use bridle_tasks::{Census, DataError, DataFacts};
+use bridle_tasks::{Census, DataError, DataFacts, Task};
 
 /// What was found of the data set.
 pub(super) struct DataReport {
@@ -21,13 +21,13 @@ pub(super) struct DataReport {
 
 impl DataReport {
     /// Opens the data set as `run` would, but for fetching it, with its features in a folder that is gone afterwards.
-    pub fn look(request: &RunRequest) -> Result<Self> {
+    pub fn look(request: &RunRequest, task: &dyn Task) -> Result<Self> {
         let mut open = request.open_request();
         let scratch = std::env::temp_dir().join(format!("bridle-bench-check-{}", std::process::id()));
         open.cache = scratch.clone();
         open.offline = true;
         let look = || {
-            let dataset = request.task.open(&open, &TerminalProgress::default())?;
+            let dataset = task.open(&open, &TerminalProgress::default())?;
             let copy = Census::measure(&dataset, &open.input)?;
             Ok::<_, DataError>(Self {
                 all: dataset.samples.len(),

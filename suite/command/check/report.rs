@@ -5,8 +5,8 @@ use super::{Needs, copy};
 use crate::error::{Failure, Result};
 use crate::estimate::PhaseCost;
 use crate::machine;
-use crate::plan::{Flat, PhasePlan, Plan, spell};
-use crate::progress::spell as spell_time;
+use crate::plan::{Flat, PhasePlan, Plan, Taught, display_value};
+use crate::progress::display_duration;
 use crate::request::RunRequest;
 use bridle_backends::BackendState;
 use serde_json::{Value, json};
@@ -153,7 +153,7 @@ fn data_line(found: &DataReport) -> String {
 pub(crate) fn plan_lines(flat: &Flat) -> String {
     let width = flat.keys().map(String::len).max().unwrap_or(0);
     flat.iter()
-        .map(|(name, value)| format!("  {name:width$} = {}\n", spell(value)))
+        .map(|(name, value)| format!("  {name:width$} = {}\n", display_value(value)))
         .collect()
 }
 
@@ -170,6 +170,7 @@ impl Needs {
         training.extend(
             plan.finetune
                 .as_ref()
+                .and_then(Taught::classes)
                 .zip(self.finetune)
                 .map(|(values, cost)| format!("finetune: {} epochs, {} steps", values.epochs, cost.steps)),
         );
@@ -201,7 +202,7 @@ impl Needs {
     }
 
     fn time_line(&self) -> String {
-        match self.time.map(spell_time) {
+        match self.time.map(display_duration) {
             Some(time) => format!("about {time} of computing, at the speed of this backend's newest record in --out"),
             None => format!(
                 "unknown: no record in --out tells this backend's speed ({:.1e} operations)",

@@ -1,7 +1,7 @@
-//! The program's two voices: results on stdout, talk on stderr; a closed pipe ends either quietly.
+//! Results go to stdout, everything else to stderr. A closed pipe is no error.
 
-use crate::error::{Failure, Result};
-use crate::exit::Exit;
+use super::error::{Failure, Result};
+use super::exit::Exit;
 use std::io::{ErrorKind, IsTerminal, Write};
 
 /// Writes `text` and a line end to stdout. A reader that went away (`| head`) is not an error.
@@ -19,8 +19,8 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
-/// Writes `text` and a line end to stderr. If nobody can hear it, nothing is lost but talk.
-pub fn talk(text: &str) {
+/// Writes `text` and a line end to stderr, if it is open.
+pub fn log(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
@@ -30,10 +30,10 @@ pub fn stdout_is_colourful() -> bool {
     wanted && std::env::var_os("TERM").is_none_or(|term| term != "dumb") && std::io::stdout().is_terminal()
 }
 
-/// Turns a panic into one line on stderr and exit code 1, for the program's own faults.
+/// Turns a panic into one line on stderr and exit code 1.
 pub fn report_panics() {
     std::panic::set_hook(Box::new(|info| {
-        // a foreign reader met a damaged file, and the one who called it makes an error of it
+        // a decoder met a damaged file; its caller returns an error
         if bridle_tasks::panic_is_caught() {
             return;
         }
@@ -42,7 +42,7 @@ pub fn report_panics() {
             .location()
             .map(|place| format!(" at {}:{}", place.file(), place.line()))
             .unwrap_or_default();
-        talk(&format!("error: internal fault{place}: {message}"));
+        log(&format!("error: internal fault{place}: {message}"));
         std::process::exit(i32::from(Exit::Fault.code()));
     }));
 }

@@ -1,6 +1,6 @@
 //! SIGINT and SIGTERM: the first asks for a clean stop (checkpoint, then exit), the second leaves at once.
 
-use crate::exit::Exit;
+use super::exit::Exit;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use std::io;

@@ -1,11 +1,12 @@
 //! What ends a command early: the message, its causes, the way out and the exit code.
 
-use crate::exit::Exit;
-use crate::interrupt::Signal;
-use crate::terminal;
+use super::exit::Exit;
+use super::interrupt::Signal;
 use bridle_backends::BackendError;
 use bridle_results::store::StoreError;
 use bridle_tasks::DataError;
+use bridle_values::ChoiceError;
+pub use bridle_values::UnknownName;
 use std::fmt;
 
 /// A command's failure. Libraries return typed errors; here they get an exit code and, where one is known, a way out.
@@ -54,12 +55,6 @@ impl Failure {
     pub fn message(&self) -> String {
         format!("{:#}", self.error)
     }
-
-    /// Prints the chain of messages and the way out to stderr, and gives the exit code.
-    pub fn report(&self) -> Exit {
-        terminal::talk(&self.to_string());
-        self.exit
-    }
 }
 
 impl fmt::Display for Failure {
@@ -77,49 +72,15 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// A name that is in no registry, with everything needed to put it right.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown {kind} `{name}`{}", self.advice())]
-pub struct UnknownName {
-    /// What the name should have been one of: "task", "preset", "plan value".
-    pub kind: &'static str,
-    /// The word that was given.
-    pub name: String,
-    /// All names that exist.
-    pub known: Vec<String>,
-}
-
-/// Lists longer than this are not printed whole when a close name is at hand.
-const LONG_LIST: usize = 16;
-
-impl UnknownName {
-    /// Says that `name` is no `kind`.
-    pub fn new<S: Into<String>>(kind: &'static str, name: &str, known: impl IntoIterator<Item = S>) -> Self {
-        Self {
-            kind,
-            name: name.to_owned(),
-            known: known.into_iter().map(Into::into).collect(),
-        }
-    }
-
-    fn advice(&self) -> String {
-        let close = closest(&self.name, &self.known);
-        let listed = if self.known.len() <= LONG_LIST || close.is_none() {
-            format!("known: {}", self.known.join(", "))
-        } else {
-            String::new()
-        };
-        match close {
-            Some(close) if listed.is_empty() => format!("; did you mean `{close}`?"),
-            Some(close) => format!("; did you mean `{close}`? ({listed})"),
-            None => format!("; {listed}"),
-        }
-    }
-}
-
 impl From<UnknownName> for Failure {
     fn from(unknown: UnknownName) -> Self {
         Failure::new(Exit::WrongUse, unknown)
+    }
+}
+
+impl From<ChoiceError> for Failure {
+    fn from(error: ChoiceError) -> Self {
+        Failure::new(Exit::WrongUse, error)
     }
 }
 
@@ -181,49 +142,9 @@ impl From<Signal> for Failure {
     }
 }
 
-/// The known name most like `name`, if one is close enough to be a slip of the hand.
-///
-/// For dotted names the last part alone may match too, so that `epochs` finds `pretrain.encoder.epochs`.
-pub fn closest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
-    let likeness = |candidate: &str| {
-        let whole = strsim::jaro_winkler(name, candidate);
-        let last = candidate
-            .rsplit('.')
-            .next()
-            .map_or(0.0, |part| strsim::jaro_winkler(name, part));
-        whole.max(last)
-    };
-    known
-        .iter()
-        .map(|candidate| (likeness(candidate), candidate.as_str()))
-        .filter(|(likeness, _)| *likeness >= 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(a.1)))
-        .map(|(_, candidate)| candidate)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn slips_find_their_name_and_strangers_see_the_list() {
-        let known = ["esc50", "synthetic", "synthetic-image"];
-        let slip = UnknownName::new("task", "ecs50", known).to_string();
-        assert_eq!(
-            slip,
-            "unknown task `ecs50`; did you mean `esc50`? (known: esc50, synthetic, synthetic-image)"
-        );
-        let stranger = UnknownName::new("task", "zzz", known).to_string();
-        assert_eq!(stranger, "unknown task `zzz`; known: esc50, synthetic, synthetic-image");
-    }
-
-    #[test]
-    fn the_last_part_of_a_dotted_name_is_enough() {
-        let known = ["pretrain.encoder.epochs".to_owned(), "pretrain.batch".to_owned()];
-        assert_eq!(closest("epoch", &known), Some("pretrain.encoder.epochs"));
-        assert_eq!(closest("pretrain.bacth", &known), Some("pretrain.batch"));
-        assert_eq!(closest("frobnicate", &known), None);
-    }
 
     #[test]
     fn a_failure_tells_its_whole_chain() {

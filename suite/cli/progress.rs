@@ -1,6 +1,6 @@
-//! Progress on stderr: a bar on a terminal, a plain line every few seconds elsewhere, silence for short work.
+//! Progress on stderr: a bar on a terminal, a plain line every few seconds elsewhere, nothing for short work.
 
-use crate::terminal;
+use super::terminal;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -67,11 +67,11 @@ impl TerminalProgress {
         }
     }
 
-    /// Prints a line of talk without tearing the bar.
+    /// Prints a line above the bar.
     pub fn say(&self, line: &str) {
         match self.current().as_ref() {
-            Some(work) if work.shown => work.bar.suspend(|| terminal::talk(line)),
-            _ => terminal::talk(line),
+            Some(work) if work.shown => work.bar.suspend(|| terminal::log(line)),
+            _ => terminal::log(line),
         }
     }
 
@@ -97,7 +97,7 @@ impl bridle_tasks::Progress for TerminalProgress {
             }
         } else if work.last_line.elapsed() >= BETWEEN_LINES {
             work.last_line = Instant::now();
-            terminal::talk(&work.line(work.begun.elapsed()));
+            terminal::log(&work.line(work.begun.elapsed()));
         }
     }
 
@@ -120,12 +120,16 @@ impl Work {
         };
         let here = done.saturating_sub(self.head_start).max(1);
         let left = elapsed.mul_f64(total.saturating_sub(done) as f64 / here as f64);
-        format!("{}: {done} of {total}{note}, {} left", self.what, spell(left))
+        format!(
+            "{}: {done} of {total}{note}, {} left",
+            self.what,
+            display_duration(left)
+        )
     }
 }
 
 /// A duration in the largest unit that keeps two digits: `40 s`, `12 min`, `3.5 h`.
-pub fn spell(duration: Duration) -> String {
+pub fn display_duration(duration: Duration) -> String {
     match duration.as_secs_f64() {
         seconds if seconds < 99.5 => format!("{seconds:.0} s"),
         seconds if seconds < 5970.0 => format!("{:.0} min", seconds / 60.0),
@@ -163,7 +167,7 @@ mod tests {
 
     #[test]
     fn durations_keep_two_digits() {
-        let spelled = [4.4, 99.4, 100.0, 5900.0, 12_600.0].map(|s| spell(Duration::from_secs_f64(s)));
+        let spelled = [4.4, 99.4, 100.0, 5900.0, 12_600.0].map(|s| display_duration(Duration::from_secs_f64(s)));
         assert_eq!(spelled, ["4 s", "99 s", "2 min", "98 min", "3.5 h"]);
     }
 }

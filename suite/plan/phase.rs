@@ -1,0 +1,59 @@
+//! The phases of pretraining, in the order of training.
+
+use super::Plan;
+use super::sections::{Phase, Pretrain};
+
+/// What a phase trains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PhaseKind {
+    /// Encoder and decoder; the tokenizer is frozen.
+    Encoder,
+    /// Tokenizer and estimator; the encoder is frozen.
+    Tokenizer,
+    /// All of them in turns of steps.
+    Joint,
+    /// An encoder and a head, on input with hidden frames.
+    Masked,
+}
+
+/// One phase of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PhasePlan {
+    /// `encoder-1`, `tokenizer-1`, `encoder-2`, .., or `joint-1`.
+    pub name: String,
+    /// What it trains.
+    pub kind: PhaseKind,
+    /// Its length and rate.
+    pub length: Phase,
+}
+
+impl Plan {
+    /// All phases of pretraining; empty for a method that does not pretrain. Between each two encoder phases lies one of the
+    /// tokenizer, if the method has those.
+    pub fn phases(&self) -> Vec<PhasePlan> {
+        let (Some(pretrain), Some(kind)) = (&self.pretrain, self.method.info().phase) else {
+            return Vec::new();
+        };
+        // an encoder of speech sees every frame, and the hidden ones as noise
+        let kind = if self.is_speech() { PhaseKind::Masked } else { kind };
+        let word = if kind == PhaseKind::Joint { "joint" } else { "encoder" };
+        let phase = |kind, word: &str, number: usize, length: Phase| PhasePlan {
+            name: format!("{word}-{number}"),
+            kind,
+            length,
+        };
+        let Pretrain {
+            rounds,
+            encoder,
+            tokenizer,
+            ..
+        } = pretrain;
+        (1..=rounds.unwrap_or(1))
+            .flat_map(|round| {
+                let before = tokenizer.filter(|_| round > 1);
+                let before = before.map(|length| phase(PhaseKind::Tokenizer, "tokenizer", round - 1, length));
+                before.into_iter().chain([phase(kind, word, round, *encoder)])
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,205 @@
+//! The plan's sections, a file each: values, when a plan has them, what they must satisfy, and what they decide.
+//!
+//! A new section is a file here and a line in [`super::registry`]. What it does not say for itself has the safe default: a
+//! method's section is used by the methods that name it, and every value enters the hashes of its stage.
+
+mod augment;
+mod birq;
+mod cold_start;
+mod ctc;
+mod data;
+mod decoding;
+mod esc50;
+mod finetune;
+mod init;
+mod joint;
+mod knn;
+mod mask;
+mod model;
+mod position;
+mod pretrain;
+mod probe;
+mod quantizer;
+mod refine;
+mod relabel;
+mod test;
+
+pub use augment::{Augment, Roll};
+pub use birq::Birq;
+pub use cold_start::{ColdStart, ColdStartPosition};
+pub use ctc::{CtcTraining, Symbols, Taught};
+pub use data::{Data, Input};
+pub use decoding::Decoding;
+pub use esc50::{Esc50, Esc50Crop, PositionCrop};
+pub use finetune::{Finetune, FinetuneLoss, Sampler};
+pub use init::Init;
+pub use joint::Joint;
+pub use knn::Knn;
+pub use mask::{Mask, MaskKind};
+pub use model::{ConformerSizes, Decoder, Encoder, Estimator, Sizes, VitSizes};
+pub use position::Position;
+pub use pretrain::{Phase, Pretrain};
+pub use probe::Probe;
+pub use refine::{Projection, Refine};
+pub use relabel::Relabel;
+pub use test::Test;
+
+use super::method::{Method, Takes};
+use super::registry::{Protocol, SECTIONS};
+use super::resolve::{InitRequest, LmRequest};
+use super::task::TaskFacts;
+use super::{Plan, QuantizerKind};
+use bridle_values::check::Checked;
+use serde_json::Value;
+
+/// What a section decides, and so which hashes its values enter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The pretrained weights, and with them the run's numbers.
+    Pretraining,
+    /// The run's numbers after pretraining.
+    Judging,
+}
+
+/// The choices that decide which sections a plan has.
+#[derive(Clone, Copy)]
+pub struct Choices<'a> {
+    pub method: Method,
+    pub quantizer: QuantizerKind,
+    pub protocols: &'a [Protocol],
+    /// What the task says of itself.
+    pub task: &'a TaskFacts,
+    pub init: Option<&'a InitRequest>,
+    /// A language model for decoding.
+    pub lm: Option<&'a LmRequest>,
+}
+
+impl Choices<'_> {
+    /// Whether the task is one of speech.
+    pub fn is_speech(&self) -> bool {
+        self.task.input.is_speech()
+    }
+
+    /// What a task of another kind is told: ``task `digits` is speech, not audio``.
+    fn not_audio(&self) -> Option<String> {
+        let modality = self.task.input.modality();
+        (modality != "audio").then(|| format!("task `{}` is {modality}, not audio", self.task.name))
+    }
+
+    /// The reason why this task's plans lack a section that only tasks have which name it.
+    fn not_of_task(&self, section: &str) -> Option<String> {
+        let named = self.task.sections.contains(&section);
+        (!named).then(|| format!("task `{}` has no use for it", self.task.name))
+    }
+}
+
+/// What fixes a value, so that it cannot be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FactOf {
+    Data,
+    Weights,
+    LanguageModel,
+}
+
+impl std::fmt::Display for FactOf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Data => "the data",
+            Self::Weights => "the weights given with --init",
+            Self::LanguageModel => "the language model given with --lm",
+        })
+    }
+}
+
+/// Part of a section that a plan does not use: the value's name within the section, and why.
+type LeftOut = (String, String);
+
+/// What every section says of itself. Names of values are those within the section.
+pub trait Section {
+    /// What it decides.
+    const STAGE: Stage;
+
+    /// Values that are only names of others and enter no hash.
+    const NAMES: &'static [&'static str] = &[];
+
+    /// Values that plans do not write while they are as here: so plans from before they existed keep their form and hashes.
+    const UNWRITTEN: &'static [(&'static str, &'static str)] = &[];
+
+    /// Values for presets that have none of this section: a preset's file in short, in which `[preset.<name>]` holds those of
+    /// one preset.
+    const DEFAULTS: &'static str = "";
+
+    /// Why plans with these choices lack the section; None where they have it. That a method does not use it need not be said.
+    fn absent(_choices: &Choices<'_>) -> Option<String> {
+        None
+    }
+
+    /// Values that plans with these choices leave out.
+    fn left_out(_choices: &Choices<'_>) -> Vec<LeftOut> {
+        Vec::new()
+    }
+
+    /// Values that the choices decide, whatever the preset says: part of the section, or null.
+    fn decided(_choices: &Choices<'_>) -> Value {
+        Value::Null
+    }
+
+    /// What fixes this value, if anything does.
+    fn fact(_value: &str, _choices: &Choices<'_>) -> Option<FactOf> {
+        None
+    }
+
+    /// Checks the values, and what must hold between them and the rest of the plan.
+    ///
+    /// # Errors
+    /// Names the first value that is impossible, and what it must satisfy.
+    fn check(&self, plan: &Plan) -> Checked;
+}
+
+/// What is asked of the sections that are values of one protocol.
+pub trait Judging: Section {
+    /// Whether the protocol trains the encoder on.
+    const TRAINS_ENCODER: bool;
+    /// The data whose encoders it judges.
+    const TAKES: Takes;
+}
+
+/// A section of the list: its name, and what it says of itself.
+pub(super) struct SectionInfo {
+    pub name: &'static str,
+    pub stage: Stage,
+    pub names: &'static [&'static str],
+    pub unwritten: &'static [(&'static str, &'static str)],
+    pub defaults: &'static str,
+    pub absent: fn(&Choices<'_>) -> Option<String>,
+    pub left_out: fn(&Choices<'_>) -> Vec<LeftOut>,
+    pub decided: fn(&Choices<'_>) -> Value,
+    pub fact: fn(&str, &Choices<'_>) -> Option<FactOf>,
+}
+
+impl SectionInfo {
+    pub const fn of<S: Section>(name: &'static str) -> Self {
+        Self {
+            name,
+            stage: S::STAGE,
+            names: S::NAMES,
+            unwritten: S::UNWRITTEN,
+            defaults: S::DEFAULTS,
+            absent: S::absent,
+            left_out: S::left_out,
+            decided: S::decided,
+            fact: S::fact,
+        }
+    }
+}
+
+/// The section that a dotted name belongs to, and the name within it.
+pub(super) fn section_of(key: &str) -> Option<(&'static SectionInfo, &str)> {
+    let (section, value) = key.split_once('.').unwrap_or((key, ""));
+    Some((SECTIONS.iter().find(|info| info.name == section)?, value))
+}
+
+/// Checks a section that may be absent.
+pub(super) fn check_some<S: Section>(section: Option<&S>, plan: &Plan) -> Checked {
+    section.map_or(Ok(()), |section| section.check(plan))
+}

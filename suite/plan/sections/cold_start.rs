@@ -1,0 +1,31 @@
+//! Labels before the tokenizer was ever trained.
+
+use super::{Section, Stage};
+use crate::plan::Plan;
+use crate::plan::choice::choices;
+use bridle_values::check::Checked;
+use serde::{Deserialize, Serialize};
+
+/// The cold start.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ColdStart {
+    pub position: ColdStartPosition,
+}
+
+choices! {
+    /// Whether cold-start labels see the tokens' positions.
+    "cold-start position" ColdStartPosition {
+        /// position is added before the label is made
+        InLabel = "in-label",
+        /// labels from content alone
+        Out = "out",
+    }
+}
+
+impl Section for ColdStart {
+    const STAGE: Stage = Stage::Pretraining;
+
+    fn check(&self, _plan: &Plan) -> Checked {
+        Ok(())
+    }
+}

@@ -1,0 +1,130 @@
+//! The task's data as the model sees it.
+
+use super::{Choices, FactOf, Section, Stage};
+use crate::plan::Plan;
+use bridle_tasks::{InputSpec, Modality, SpeechInput};
+use bridle_values::check::{Checked, at_least_one};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+/// The task's data as the model sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Data {
+    #[serde(flatten)]
+    pub input: Input,
+    /// The task's version; it changes when the task's numbers do.
+    pub version: u32,
+    /// Only the first so many samples of each class; none: all.
+    pub subset: Option<usize>,
+    /// The variant of the data set that was found; none until it was looked for.
+    pub variant: Option<String>,
+}
+
+/// What the model sees of one sample.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// An input of one shape.
+    Fixed(InputSpec),
+    /// An utterance of any length.
+    Speech(SpeechInput),
+}
+
+/// The word of utterances in `data.kind`.
+const SPEECH: &str = "speech";
+
+impl Input {
+    /// Whether it is an utterance.
+    pub const fn is_speech(&self) -> bool {
+        matches!(self, Self::Speech(_))
+    }
+
+    /// `audio`, `image`, `video` or `speech`.
+    pub fn modality(&self) -> &'static str {
+        match self {
+            Self::Fixed(input) => match input.modality() {
+                Modality::Audio => "audio",
+                Modality::Image => "image",
+                Modality::Video => "video",
+            },
+            Self::Speech(_) => SPEECH,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct WithKind<'a> {
+    kind: &'static str,
+    #[serde(flatten)]
+    input: &'a SpeechInput,
+}
+
+impl Serialize for Input {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Fixed(input) => input.serialize(serializer),
+            Self::Speech(input) => WithKind { kind: SPEECH, input }.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Input {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut values = Value::deserialize(deserializer)?;
+        let found = if values["kind"] == SPEECH {
+            values.as_object_mut().and_then(|values| values.remove("kind"));
+            serde_json::from_value(values).map(Self::Speech)
+        } else {
+            serde_json::from_value(values).map(Self::Fixed)
+        };
+        found.map_err(D::Error::custom)
+    }
+}
+
+impl Section for Data {
+    const STAGE: Stage = Stage::Pretraining;
+
+    fn fact(value: &str, _choices: &Choices<'_>) -> Option<FactOf> {
+        matches!(value, "kind" | "version" | "variant").then_some(FactOf::Data)
+    }
+
+    fn check(&self, _plan: &Plan) -> Checked {
+        at_least_one("data.subset", self.subset.unwrap_or(1))?;
+        match &self.input {
+            Input::Fixed(_) => Ok(()), // in patches, which are of the model
+            Input::Speech(input) => {
+                at_least_one("data.stacked", input.stacked)?;
+                at_least_one("data.mels", input.mels)
+            }
+        }
+    }
+}
+
+impl Plan {
+    /// Whether it is of utterances of any length and their transcripts.
+    pub const fn is_speech(&self) -> bool {
+        self.data.input.is_speech()
+    }
+
+    /// The form of inputs of one shape. Panics for speech.
+    pub fn fixed_input(&self) -> &InputSpec {
+        match &self.data.input {
+            Input::Fixed(input) => input,
+            Input::Speech(_) => unreachable!("utterances have no fixed shape"),
+        }
+    }
+
+    /// The form of utterances. Panics for all but speech.
+    pub fn speech_input(&self) -> &SpeechInput {
+        match &self.data.input {
+            Input::Speech(input) => input,
+            Input::Fixed(_) => unreachable!("only speech has utterances"),
+        }
+    }
+
+    /// Numbers of one of the model's frames. Panics for all but speech.
+    pub fn width(&self) -> usize {
+        let input = self.speech_input();
+        input.stacked * input.mels
+    }
+}

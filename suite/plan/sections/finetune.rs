@@ -1,0 +1,146 @@
+//! Values of fine-tuning on classes; those on transcripts are [`super::CtcTraining`].
+
+use super::{Choices, Judging, LeftOut, Phase, Section, Stage, Taught};
+use crate::plan::choice::choices;
+use crate::plan::{Plan, Takes};
+use bridle::optimizer::AdamWConfig;
+use bridle_values::check::{Checked, at_least_one, not_negative, positive, require, share};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// Fine-tuning of the whole encoder with a linear head.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finetune {
+    pub epochs: usize,
+    /// Learning rate of the head after the warm-up.
+    pub rate: f64,
+    /// Learning rate at the end of the cosine.
+    pub least_rate: f64,
+    /// Length of the linear warm-up, in epochs.
+    pub warmup_epochs: f64,
+    pub batch: usize,
+    /// Factor on the rate from one layer to the next below.
+    pub layer_decay: f64,
+    /// Weight decay leaves the class token out.
+    #[serde(flatten)]
+    pub adamw: AdamWConfig,
+    /// Stochastic depth: rate of the last block; earlier ones have less, the first none.
+    pub drop_path: f64,
+    pub loss: FinetuneLoss,
+    /// Share of every target that is spread over all classes.
+    pub label_smoothing: f64,
+    pub sampler: Sampler,
+    /// How many samples an epoch draws; absent: as many as there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch_samples: Option<usize>,
+    /// Probability that a sample is mixed with another one.
+    pub mixup: f64,
+    /// The share in a mixture is Beta(alpha, alpha).
+    pub mixup_alpha: f64,
+    /// Probability that a sample that was not mixed gets a box of another one.
+    pub cutmix: f64,
+    /// The box's share is Beta(alpha, alpha).
+    pub cutmix_alpha: f64,
+    /// Whether mixing is applied (images, video): the authors build it and never do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_mixup: Option<bool>,
+    /// Greatest number of mel bands hidden together (audio).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mel_mask: Option<usize>,
+    /// Greatest number of frames hidden together (audio).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frame_mask: Option<usize>,
+    /// Whether the waveform's magnitude is drawn anew, Beta(10, 10) + 0.5 (audio).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub magnitude: Option<bool>,
+    /// Share of token rows in time, and of those in frequency, that training leaves out (audio); 0: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_mask: Option<f64>,
+}
+
+choices! {
+    /// The loss of fine-tuning.
+    "loss" FinetuneLoss {
+        /// one softmax over all classes
+        CrossEntropy = "cross-entropy",
+        /// each class by itself, for samples of several classes
+        Binary = "binary",
+    }
+}
+
+choices! {
+    /// Which training samples an epoch of fine-tuning shows.
+    "sampler" Sampler {
+        /// every sample once, in a new order
+        Shuffle = "shuffle",
+        /// drawn with replacement, samples of rare classes more often
+        Weighted = "weighted",
+    }
+}
+
+impl Section for Taught<Finetune> {
+    const STAGE: Stage = Stage::Judging;
+
+    fn left_out(choices: &Choices<'_>) -> Vec<LeftOut> {
+        let every =
+            |why: String, values: &[&str]| values.iter().map(|&value| (value.to_owned(), why.clone())).collect();
+        match choices.not_audio() {
+            None => {
+                let why = format!("task `{}` is audio, mixed by itself", choices.task.name);
+                every(why, &["batch_mixup"])
+            }
+            // training with transcripts has a `mel_mask` of its own
+            Some(_) if choices.is_speech() => Vec::new(),
+            Some(why) => every(why, &["mel_mask", "frame_mask", "magnitude", "token_mask"]),
+        }
+    }
+
+    fn decided(choices: &Choices<'_>) -> Value {
+        if choices.task.several_classes {
+            json!({"loss": FinetuneLoss::Binary})
+        } else {
+            Value::Null
+        }
+    }
+
+    fn check(&self, _plan: &Plan) -> Checked {
+        match self {
+            Self::Classes(finetune) => finetune.check(),
+            Self::Transcripts(training) => training.check("finetune"),
+        }
+    }
+}
+
+impl Judging for Taught<Finetune> {
+    const TRAINS_ENCODER: bool = true;
+    const TAKES: Takes = Takes::Any;
+}
+
+impl Finetune {
+    fn check(&self) -> Checked {
+        let length = Phase {
+            epochs: self.epochs,
+            rate: self.rate,
+            warmup_epochs: self.warmup_epochs,
+        };
+        length.check("finetune")?;
+        not_negative("finetune.least_rate", self.least_rate)?;
+        at_least_one("finetune.batch", self.batch)?;
+        self.adamw.check("finetune")?;
+        share("finetune.drop_path", self.drop_path)?;
+        share("finetune.label_smoothing", self.label_smoothing)?;
+        positive("finetune.mixup_alpha", self.mixup_alpha)?;
+        positive("finetune.cutmix_alpha", self.cutmix_alpha)?;
+        share("finetune.token_mask", self.token_mask.unwrap_or(0.0))?;
+        let decay = self.layer_decay;
+        require(decay > 0.0 && decay <= 1.0, "finetune.layer_decay", || {
+            format!("{decay} is not above 0 and at most 1")
+        })?;
+        for (key, chance) in [("finetune.mixup", self.mixup), ("finetune.cutmix", self.cutmix)] {
+            require((0.0..=1.0).contains(&chance), key, || {
+                format!("{chance} is no probability")
+            })?;
+        }
+        Ok(())
+    }
+}

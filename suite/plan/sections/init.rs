@@ -1,0 +1,93 @@
+//! Weights to start from in place of pretraining (`--init`).
+
+use super::{Choices, FactOf, Input, Section, Stage};
+use crate::plan::Plan;
+use crate::plan::resolve::InitRequest;
+use bridle_tasks::InputSpec;
+use bridle_values::check::{Checked, require};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// Weights that were given with `--init`. Their sizes and the order of their position rows are values of the plan too.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Init {
+    /// Their file's name, without its folder: a name, not part of the hash.
+    pub name: String,
+    pub sha256: String,
+    /// Frames of the inputs that they were trained on (audio); of more, this plan's inputs take their rows of positions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frames: Option<usize>,
+    /// Whether they may have seen inputs of test samples (never their classes). Scores are then of another kind.
+    pub transductive: bool,
+}
+
+impl Section for Init {
+    const STAGE: Stage = Stage::Pretraining;
+    const NAMES: &'static [&'static str] = &["name"];
+
+    fn decided(choices: &Choices<'_>) -> Value {
+        let Some(init) = choices.init else {
+            return Value::Null;
+        };
+        let mut values = json!({"name": init.name, "sha256": init.sha256, "transductive": false});
+        if let InputSpec::Audio { frames, .. } = init.input {
+            values["frames"] = frames.into();
+        }
+        values
+    }
+
+    fn fact(value: &str, _choices: &Choices<'_>) -> Option<FactOf> {
+        matches!(value, "name" | "sha256" | "frames").then_some(FactOf::Weights)
+    }
+
+    fn check(&self, _plan: &Plan) -> Checked {
+        Ok(())
+    }
+}
+
+impl Plan {
+    /// Checks that the given weights can take this plan's inputs.
+    ///
+    /// # Errors
+    /// Names the value that does not fit.
+    pub(in crate::plan) fn check_weights(&self, init: &InitRequest) -> Checked {
+        let same = |key: &str, here: usize, there: usize| {
+            require(here == there, key, || {
+                format!("{here}, but the weights given with --init were trained on {there}")
+            })
+        };
+        let (modality, theirs) = (self.data.input.modality(), Input::Fixed(init.input.clone()).modality());
+        require(modality == theirs, "data.kind", || {
+            format!("{modality}, but the weights given with --init were trained on {theirs}")
+        })?;
+        match (self.fixed_input(), &init.input) {
+            (
+                InputSpec::Audio { frames, mels, .. },
+                InputSpec::Audio {
+                    frames: longer,
+                    mels: theirs,
+                    ..
+                },
+            ) => {
+                same("data.mels", *mels, *theirs)?;
+                require(frames <= longer, "data.frames", || {
+                    format!("{frames}, but the weights given with --init were trained on {longer}, and on none longer")
+                })?;
+                let crop = self.position_crop();
+                require(crop.is_none_or(|crop| crop.fits()), "data.frames", || {
+                    format!("{frames} frames taken from the middle of {longer} go beyond their end")
+                })
+            }
+            (InputSpec::Image { side, .. }, InputSpec::Image { side: theirs, .. }) => same("data.side", *side, *theirs),
+            (
+                InputSpec::Video { frames, side, .. },
+                InputSpec::Video {
+                    frames: length,
+                    side: theirs,
+                    ..
+                },
+            ) => same("data.side", *side, *theirs).and(same("data.frames", *frames, *length)),
+            _ => unreachable!("both are of one modality"),
+        }
+    }
+}

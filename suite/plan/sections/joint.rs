@@ -1,0 +1,23 @@
+//! The joint step of encoder and tokenizer (`bridle-joint`).
+
+use super::{Section, Stage};
+use crate::plan::Plan;
+use bridle_values::check::{Checked, at_least_one, not_negative};
+use serde::{Deserialize, Serialize};
+
+/// Joint training: every step trains the encoder, some the tokenizer too.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Joint {
+    /// Every so many steps the tokenizer's loss is added.
+    pub every: usize,
+    pub weight: f64,
+}
+
+impl Section for Joint {
+    const STAGE: Stage = Stage::Pretraining;
+
+    fn check(&self, _plan: &Plan) -> Checked {
+        at_least_one("joint.every", self.every)?;
+        not_negative("joint.weight", self.weight)
+    }
+}

@@ -1,0 +1,267 @@
+//! Sizes of encoder, decoder and estimator.
+
+use super::{Choices, FactOf, Input, Section, Stage};
+use crate::plan::{DecoderKind, Plan};
+use bridle_tasks::InputSpec;
+use bridle_values::check::{Checked, at_least_one, require};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Value, json};
+
+/// The only grid of tokens (time x mel) that the Swin decoder is made for.
+const SWIN_GRID: [usize; 3] = [64, 8, 1];
+
+/// The encoder and what is trained beside it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Encoder {
+    /// For inputs of one shape.
+    Vit(VitSizes),
+    /// For utterances of any length.
+    Conformer(ConformerSizes),
+}
+
+/// Sizes of the networks of inputs of one shape.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VitSizes {
+    #[serde(flatten)]
+    pub sizes: Sizes,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decoder: Option<Decoder>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimator: Option<Estimator>,
+}
+
+/// The decoder: predicts the labels of the removed tokens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Decoder {
+    pub kind: DecoderKind,
+    pub dim: usize,
+    pub depth: usize,
+    pub heads: usize,
+}
+
+/// The estimator: recovers the encoder's output from the quantized vectors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Estimator {
+    pub dim: usize,
+    pub depth: usize,
+    pub heads: usize,
+}
+
+/// Sizes of the Conformer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConformerSizes {
+    /// Width of encoder, tokenizer and estimator.
+    pub dim: usize,
+    /// Blocks of encoder and tokenizer.
+    pub depth: usize,
+    pub heads: usize,
+    /// Hidden width of a feed-forward over the width.
+    pub ff_ratio: usize,
+    /// Frames that a convolution sees.
+    pub kernel: usize,
+    /// Attention sees so many frames to both sides; none: all.
+    pub window: Option<usize>,
+    /// Blocks of the estimator (`bridle`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimator_depth: Option<usize>,
+}
+
+/// Sizes of a ViT alone, by the names of the plan: those of weights in a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sizes {
+    /// Side of a square patch, in frames and mels or in pixels.
+    pub patch: usize,
+    /// Frames per token (video).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tubelet: Option<usize>,
+    pub dim: usize,
+    pub depth: usize,
+    pub heads: usize,
+    /// Hidden width of a block's MLP over its width.
+    pub mlp_ratio: usize,
+}
+
+impl<'de> Deserialize<'de> for Encoder {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let values = Value::deserialize(deserializer)?;
+        // only a Conformer convolves
+        let found = if values.get("kernel").is_some() {
+            serde_json::from_value(values).map(Self::Conformer)
+        } else {
+            serde_json::from_value(values).map(Self::Vit)
+        };
+        found.map_err(D::Error::custom)
+    }
+}
+
+impl Encoder {
+    pub const fn dim(&self) -> usize {
+        match self {
+            Self::Vit(vit) => vit.sizes.dim,
+            Self::Conformer(sizes) => sizes.dim,
+        }
+    }
+
+    pub const fn depth(&self) -> usize {
+        match self {
+            Self::Vit(vit) => vit.sizes.depth,
+            Self::Conformer(sizes) => sizes.depth,
+        }
+    }
+
+    pub const fn vit(&self) -> Option<&VitSizes> {
+        match self {
+            Self::Vit(sizes) => Some(sizes),
+            Self::Conformer(_) => None,
+        }
+    }
+}
+
+impl Section for Encoder {
+    const STAGE: Stage = Stage::Pretraining;
+
+    fn decided(choices: &Choices<'_>) -> Value {
+        choices.init.map_or(Value::Null, |init| json!(init.sizes))
+    }
+
+    fn fact(value: &str, choices: &Choices<'_>) -> Option<FactOf> {
+        let theirs = matches!(value, "patch" | "tubelet" | "dim" | "depth" | "heads" | "mlp_ratio");
+        (theirs && choices.init.is_some()).then_some(FactOf::Weights)
+    }
+
+    fn check(&self, plan: &Plan) -> Checked {
+        match self {
+            Self::Vit(sizes) => sizes.check(plan),
+            Self::Conformer(sizes) => sizes.check(),
+        }
+    }
+}
+
+impl VitSizes {
+    fn check(&self, plan: &Plan) -> Checked {
+        let sizes = &self.sizes;
+        sizes.check_patches(plan.fixed_input())?;
+        at_least_one("model.depth", sizes.depth)?;
+        at_least_one("model.mlp_ratio", sizes.mlp_ratio)?;
+        transformer("model", sizes.dim, sizes.heads)?;
+        if let Some(decoder) = &self.decoder {
+            at_least_one("model.decoder.depth", decoder.depth)?;
+            transformer("model.decoder", decoder.dim, decoder.heads)?;
+            let grid = plan.grid();
+            let fits = decoder.kind != DecoderKind::Swin || grid == SWIN_GRID;
+            require(fits, "model.decoder.kind", || {
+                let [times, mels, _] = grid;
+                format!("swin needs a grid of 64 x 8 tokens, this plan has {times} x {mels}; use global")
+            })?;
+        }
+        if let Some(estimator) = &self.estimator {
+            at_least_one("model.estimator.depth", estimator.depth)?;
+            transformer("model.estimator", estimator.dim, estimator.heads)?;
+        }
+        Ok(())
+    }
+}
+
+impl Sizes {
+    /// Patches cover an input without a rest.
+    fn check_patches(&self, input: &InputSpec) -> Checked {
+        let patch = self.patch;
+        at_least_one("model.patch", patch)?;
+        let divides = |key: &str, size: usize| {
+            require(size > 0 && size.is_multiple_of(patch), key, || {
+                format!("{size} is no multiple of model.patch, {patch}")
+            })
+        };
+        match *input {
+            InputSpec::Audio { frames, mels, .. } => divides("data.frames", frames).and(divides("data.mels", mels)),
+            InputSpec::Image { side, .. } => divides("data.side", side),
+            InputSpec::Video { frames, side, .. } => {
+                let tubelet = self.tubelet.unwrap_or(1);
+                at_least_one("model.tubelet", tubelet)?;
+                require(frames > 0 && frames.is_multiple_of(tubelet), "data.frames", || {
+                    format!("{frames} is no multiple of model.tubelet, {tubelet}")
+                })?;
+                divides("data.side", side)
+            }
+        }
+    }
+}
+
+/// Width and heads of a transformer; the sine-cosine position table needs a width in quarters.
+fn transformer(section: &str, dim: usize, heads: usize) -> Checked {
+    at_least_one(&format!("{section}.heads"), heads)?;
+    require(dim > 0 && dim.is_multiple_of(heads), &format!("{section}.dim"), || {
+        format!("{dim} is no multiple of {section}.heads, {heads}")
+    })?;
+    require(dim.is_multiple_of(4), &format!("{section}.dim"), || {
+        format!("{dim} is no multiple of 4")
+    })
+}
+
+/// One of the encoder's layers, counted from 1.
+pub(super) fn layer(key: &str, layer: usize, depth: usize) -> Checked {
+    require((1..=depth).contains(&layer), key, || {
+        format!("{layer} is not between 1 and model.depth, {depth}")
+    })
+}
+
+impl ConformerSizes {
+    fn check(&self) -> Checked {
+        at_least_one("model.depth", self.depth)?;
+        at_least_one("model.heads", self.heads)?;
+        at_least_one("model.ff_ratio", self.ff_ratio)?;
+        at_least_one("model.estimator_depth", self.estimator_depth.unwrap_or(1))?;
+        at_least_one("model.window", self.window.unwrap_or(1))?;
+        // rotary positions turn pairs of a head's numbers
+        let pairs = self.dim > 0 && self.dim.is_multiple_of(2 * self.heads);
+        require(pairs, "model.dim", || {
+            format!("{} is no multiple of twice model.heads, {}", self.dim, self.heads)
+        })?;
+        require(self.kernel % 2 == 1, "model.kernel", || {
+            format!("{} has no middle; it must be odd", self.kernel)
+        })
+    }
+}
+
+impl Plan {
+    /// Sizes of the ViT. Panics for speech.
+    pub fn vit(&self) -> &VitSizes {
+        self.model.vit().expect("inputs of one shape have a ViT")
+    }
+
+    /// Sizes of the Conformer. Panics for all but speech.
+    pub fn conformer(&self) -> &ConformerSizes {
+        match &self.model {
+            Encoder::Conformer(sizes) => sizes,
+            Encoder::Vit(_) => unreachable!("speech has a Conformer"),
+        }
+    }
+
+    /// The grid of tokens of one input: time, height (or mel), width. Audio has (frames, mels, 1) over the patch. An utterance
+    /// has none.
+    pub fn grid(&self) -> [usize; 3] {
+        let (Input::Fixed(input), Encoder::Vit(vit)) = (&self.data.input, &self.model) else {
+            return [0, 0, 0];
+        };
+        let Sizes { patch, tubelet, .. } = vit.sizes;
+        match *input {
+            InputSpec::Audio { frames, mels, .. } => [frames / patch, mels / patch, 1],
+            InputSpec::Image { side, .. } => [1, side / patch, side / patch],
+            InputSpec::Video { frames, side, .. } => [frames / tubelet.unwrap_or(1), side / patch, side / patch],
+        }
+    }
+
+    /// Tokens of one input, without the class token.
+    pub fn tokens(&self) -> usize {
+        self.grid().iter().product()
+    }
+
+    /// Tokens that the encoder sees in pretraining: `int(L * (1 - ratio))` in floating point, as the authors count.
+    pub fn kept_tokens(&self) -> usize {
+        let ratio = self.mask.as_ref().and_then(|mask| mask.ratio).unwrap_or(0.0);
+        (self.tokens() as f64 * (1.0 - ratio)) as usize
+    }
+}

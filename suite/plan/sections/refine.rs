@@ -1,0 +1,54 @@
+//! Refinements of random labels (`best-rq` and `relabel` on speech; arXiv 2606.30671).
+
+use super::model::layer;
+use super::{Section, Stage};
+use crate::plan::choice::choices;
+use crate::plan::{Method, Plan};
+use bridle_values::check::{Checked, not_negative, require, share};
+use serde::{Deserialize, Serialize};
+
+/// Refinements of the random quantizer (arXiv 2606.30671).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Refine {
+    pub projection: Projection,
+    /// After every so many steps each code moves to the centroid of its frames; none: never.
+    pub centroids_every: Option<u64>,
+    /// Codes of a second book that learns from the encoder (`best-rq`); none: no such book.
+    pub distilled_codes: Option<usize>,
+    /// Layers below the features that it learns from.
+    pub distilled_layer: usize,
+    /// The share of training after which it begins to learn.
+    pub distilled_from: f64,
+    /// Weight of its loss. It alone moves the book, and AdamW divides a gradient by its own size, so that this hardly matters.
+    pub distilled_weight: f64,
+}
+
+choices! {
+    /// Where a random quantizer's projection comes from.
+    "projection" Projection {
+        /// Xavier's uniform draw
+        Xavier = "xavier",
+        /// the leading principal components of the training frames
+        Pca = "pca",
+    }
+}
+
+impl Section for Refine {
+    const STAGE: Stage = Stage::Pretraining;
+
+    fn check(&self, plan: &Plan) -> Checked {
+        require(self.centroids_every != Some(0), "refine.centroids_every", || {
+            "must be at least 1, or none".to_owned()
+        })?;
+        let (key, method) = ("refine.distilled_codes", plan.method);
+        require(self.distilled_codes.is_none_or(|codes| codes >= 2), key, || {
+            "must be at least 2, or none".to_owned()
+        })?;
+        require(self.distilled_codes.is_none() || method == Method::BestRq, key, || {
+            format!("method `{method}` has no place for a second book; `best-rq` has")
+        })?;
+        layer("refine.distilled_layer", self.distilled_layer, plan.model.depth())?;
+        share("refine.distilled_from", self.distilled_from)?;
+        not_negative("refine.distilled_weight", self.distilled_weight)
+    }
+}

@@ -1,0 +1,94 @@
+//! A task of either kind: found by its name or its file, and what a plan takes from it.
+
+use super::PlanError;
+use super::sections::Input;
+use crate::error::UnknownName;
+use bridle_tasks::{MainMetric, SpeechTask, Task, open_speech_file, open_task_file, speech_tasks};
+use std::path::Path;
+
+/// A task of either kind.
+#[derive(Clone, Copy, Debug)]
+pub enum AnyTask {
+    /// Of inputs of one shape with classes.
+    Fixed(&'static dyn Task),
+    /// Of utterances of any length with transcripts.
+    Speech(&'static dyn SpeechTask),
+}
+
+/// What a plan takes from its task.
+#[derive(Clone, Debug)]
+pub struct TaskFacts {
+    pub name: &'static str,
+    /// Raised whenever the task's numbers change.
+    pub version: u32,
+    /// The input unless a plan says otherwise.
+    pub input: Input,
+    /// Number of folds; None where train and test are given.
+    pub folds: Option<u8>,
+    /// Whether a sample may have several classes.
+    pub several_classes: bool,
+    /// Sections of the plan that only tasks use which name them.
+    pub sections: &'static [&'static str],
+}
+
+impl AnyTask {
+    /// The task of this name, or of this task file.
+    ///
+    /// # Errors
+    /// If there is none of that name, with the names of all, or the file is no task file.
+    pub fn find(word: &str) -> Result<Self, PlanError> {
+        let file = Path::new(word);
+        if file.extension().is_some_and(|extension| extension == "toml") {
+            // like the built-in ones, it lives as long as the program
+            return Ok(match open_speech_file(file)? {
+                Some(task) => Self::Speech(Box::leak(task)),
+                None => Self::Fixed(Box::leak(open_task_file(file)?)),
+            });
+        }
+        let found = Self::all().find(|task| task.name() == word);
+        let names = || Self::all().map(|task| task.name());
+        Ok(found.ok_or_else(|| UnknownName::new("task", word, names()))?)
+    }
+
+    /// All built-in tasks, those of speech last.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let fixed = bridle_tasks::tasks().iter().copied().map(Self::Fixed);
+        fixed.chain(speech_tasks().iter().copied().map(Self::Speech))
+    }
+
+    /// The name given with `--task`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Fixed(task) => task.spec().name,
+            Self::Speech(task) => task.spec().name,
+        }
+    }
+
+    /// What a plan takes from it.
+    pub fn facts(&self) -> TaskFacts {
+        match self {
+            Self::Fixed(task) => {
+                let spec = task.spec();
+                TaskFacts {
+                    name: spec.name,
+                    version: spec.version,
+                    input: Input::Fixed(spec.input),
+                    folds: spec.folds,
+                    several_classes: spec.metric == MainMetric::Map,
+                    sections: task.sections(),
+                }
+            }
+            Self::Speech(task) => {
+                let spec = task.spec();
+                TaskFacts {
+                    name: spec.name,
+                    version: spec.version,
+                    input: Input::Speech(spec.input),
+                    folds: None,
+                    several_classes: false,
+                    sections: &[],
+                }
+            }
+        }
+    }
+}

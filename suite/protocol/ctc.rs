@@ -1,0 +1,275 @@
+//! Transcripts by connectionist temporal classification: a head over the encoder's frames learns them, with the encoder
+//! frozen or trained too. The test utterances are recognised once, with the weights of the last step.
+
+mod decode;
+mod symbols;
+
+use super::training::{Length, Training};
+use super::{Outcome, Predicted, Prediction, Subject};
+use crate::plan::{CtcTraining, Protocol};
+use crate::schedule::Schedule;
+use crate::speech::augment::augment;
+use crate::speech::batches::{Batches, Stacked, length};
+use crate::speech::labels::padded;
+use crate::train::TrainError;
+use bridle::frames::Frames;
+use bridle::init::Init;
+use bridle::layered::LayeredEncoder;
+use bridle::optimizer::UniformRate;
+use bridle::speech::conformer::Conformer;
+use bridle::speech::ctc::ctc_loss_mean;
+use bridle::transformer::linear;
+use bridle_backends::{Ops, TrainBackend};
+use bridle_tasks::{DataError, Progress, SpeechSet, min_frames};
+use burn::module::{AutodiffModule, Module, ModuleDisplay};
+use burn::nn::Linear;
+use burn::tensor::activation::log_softmax;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor};
+use serde_json::{Map, json};
+use std::sync::{Mutex, PoisonError};
+use symbols::Inventory;
+
+/// From an encoder's frames to logits of C symbols.
+pub trait Head<B: Backend>: Module<B> + ModuleDisplay {
+    /// Of all frames [B, T, D], padding included: [B, T, C].
+    fn logits(&self, hidden: &Frames<B>) -> Tensor<B, 3>;
+
+    /// Of the frames given by their rows of [B * T]: [M, C].
+    fn row_logits(&self, hidden: &Frames<B>, rows: Tensor<B, 1, Int>) -> Tensor<B, 2> {
+        hidden.with(self.logits(hidden)).rows(rows)
+    }
+}
+
+impl<B: Ops> Head<B> for Linear<B> {
+    fn logits(&self, hidden: &Frames<B>) -> Tensor<B, 3> {
+        let [batch, times, dim] = hidden.x.dims();
+        let rows = linear(self, hidden.x.clone().reshape([batch * times, dim]));
+        let [_, symbols] = rows.dims();
+        rows.reshape([batch, times, symbols])
+    }
+
+    fn row_logits(&self, hidden: &Frames<B>, rows: Tensor<B, 1, Int>) -> Tensor<B, 2> {
+        linear(self, hidden.rows(rows))
+    }
+}
+
+/// Encoder and head.
+#[derive(Module, Debug)]
+struct Recogniser<B: Backend, H> {
+    encoder: Conformer<B>,
+    head: H,
+}
+
+/// What a training with transcripts is.
+pub struct Recipe<'a, N> {
+    pub protocol: Protocol,
+    pub values: &'a CtcTraining,
+    /// Whether the encoder stays as it is; else it does for the first `values.head_epochs` epochs.
+    pub frozen: bool,
+    /// A new head from D numbers of a frame to C symbols.
+    pub head: N,
+}
+
+/// The linear head [D, C].
+pub fn linear_head<B: Backend>(init: &Init<B>, dim: usize, symbols: usize) -> Linear<B> {
+    init.linear("head", dim, symbols, true)
+}
+
+/// Trains with transcripts, then recognises the test utterances: the likeliest symbol of each frame, and the best of a beam
+/// search if the plan has one.
+///
+/// # Errors
+/// If training diverges, is interrupted, or cannot write; if an utterance cannot be read any more.
+pub fn evaluate<B, H>(
+    recipe: &Recipe<'_, impl Fn(&Init<B>, usize, usize) -> H>,
+    subject: &Subject<'_, B, SpeechSet>,
+) -> Result<Outcome, TrainError>
+where
+    B: TrainBackend,
+    H: Head<B> + AutodiffModule<B, InnerModule: Head<B::InnerBackend>>,
+{
+    let symbols = Inventory::new(recipe.values.symbols, subject.data, subject.train);
+    let drawn = with_transcripts(recipe.values, &symbols, subject);
+    let training = train(recipe, &symbols, &drawn.kept, subject)?;
+    let found = Recognised {
+        log_probabilities: recognise(recipe, &symbols, &training.model.valid(), subject)?,
+        symbols: &symbols,
+    };
+    let name = recipe.protocol.word();
+    let greedy = Prediction {
+        name: name.to_owned(),
+        values: Predicted::Texts(found.greedily()),
+    };
+    let beam = found.by_beam(subject.plan.decoding.as_ref(), subject.lm);
+    let beam = beam.map(|texts| Prediction {
+        name: format!("{name}-beam"),
+        values: Predicted::Texts(texts),
+    });
+    Ok(Outcome {
+        predictions: std::iter::once(greedy).chain(beam).collect(),
+        details: details(&symbols, &drawn, training.steps(), training.loss(), subject),
+    })
+}
+
+/// What a trained recogniser says of the test utterances.
+struct Recognised<'a> {
+    symbols: &'a Inventory,
+    /// Log-probabilities [T, C] of each utterance, in order.
+    log_probabilities: Vec<Vec<f32>>,
+}
+
+fn train<B, H>(
+    recipe: &Recipe<'_, impl Fn(&Init<B>, usize, usize) -> H>,
+    symbols: &Inventory,
+    drawn: &[usize],
+    subject: &Subject<'_, B, SpeechSet>,
+) -> Result<Training<B, Recogniser<B, H>>, TrainError>
+where
+    B: TrainBackend,
+    H: Head<B> + AutodiffModule<B, InnerModule: Head<B::InnerBackend>>,
+{
+    let (values, name, set) = (recipe.values, recipe.protocol.word(), subject.data);
+    let seed = subject.seed.child(name);
+    let init = Init::<B>::new(seed.child("weights"), subject.device);
+    let model = Recogniser {
+        encoder: subject.trainable(),
+        head: (recipe.head)(&init, subject.plan.model.dim(), symbols.count()),
+    };
+    let mut training = Training::open(subject, name, model, values.adamw)?;
+    let batches = Batches::new(set, drawn, values.batch, seed.child("order"));
+    let length = Length {
+        steps_per_epoch: batches.steps_per_epoch(),
+        schedule: Schedule {
+            rate: values.rate,
+            least: 0.0,
+            warmup_epochs: values.warmup_epochs,
+            epochs: values.epochs as f64,
+        },
+        groups: &UniformRate,
+    };
+    let frozen_epochs = if recipe.frozen {
+        values.epochs
+    } else {
+        values.head_epochs.unwrap_or(0)
+    };
+    let frozen_steps = length.steps_per_epoch * frozen_epochs as u64;
+    let (batches, seed) = (Mutex::new(batches), seed.child("augment"));
+    let inputs = |step| {
+        // nothing that can panic runs under the lock
+        let utterances = batches.lock().unwrap_or_else(PoisonError::into_inner).at(step);
+        let mut input = Stacked::read(set, utterances)?;
+        augment(&mut input, values, set.input_spec().mels, &seed.indexed(step));
+        Ok(input)
+    };
+    training.run(
+        subject,
+        &length,
+        inputs,
+        |model: &Recogniser<B, H>, input: Stacked, step| {
+            let (frames, _) = padded::<B>(&input, subject.plan, subject.device);
+            let hidden = if step < frozen_steps {
+                Tensor::from_inner(subject.encoder.encode(&frames.inner()))
+            } else {
+                model.encoder.encode(&frames)
+            };
+            let texts = input.utterances.iter();
+            let texts: Option<Vec<Vec<usize>>> = texts
+                .map(|&index| symbols.encode(&set.utterances[index].text))
+                .collect();
+            let logits = model.head.logits(&frames.with(hidden));
+            let loss = texts.and_then(|texts| ctc_loss_mean(logits, &input.lengths, &texts));
+            loss.expect("utterances too short for their transcript are left out")
+        },
+    )?;
+    Ok(training)
+}
+
+/// Log-probabilities [T, C] of the test utterances, in order.
+fn recognise<B: TrainBackend, H: Head<B::InnerBackend>, N>(
+    recipe: &Recipe<'_, N>,
+    symbols: &Inventory,
+    model: &Recogniser<B::InnerBackend, H>,
+    subject: &Subject<'_, B, SpeechSet>,
+) -> Result<Vec<Vec<f32>>, DataError> {
+    let Subject {
+        data,
+        test,
+        plan,
+        progress,
+        device,
+        ..
+    } = *subject;
+    let mut places: Vec<usize> = (0..test.len()).collect();
+    places.sort_by_key(|&place| length(data, test[place]));
+    let mut found = vec![Vec::new(); test.len()];
+    progress.start(&format!("{}: test", recipe.protocol), test.len() as u64);
+    for places in places.chunks(recipe.values.batch) {
+        let input = Stacked::read(data, places.iter().map(|&place| test[place]).collect())?;
+        let (frames, rows) = padded::<B::InnerBackend>(&input, plan, device);
+        let hidden = frames.with(model.encoder.encode(&frames));
+        let log_p = log_softmax(model.head.row_logits(&hidden, rows), 1);
+        let mut values = log_p.into_data().iter::<f32>().collect::<Vec<_>>().into_iter();
+        for (&place, frames) in places.iter().zip(&input.lengths) {
+            found[place] = values.by_ref().take(frames * symbols.count()).collect();
+        }
+        progress.advance(places.len() as u64);
+    }
+    progress.finish();
+    Ok(found)
+}
+
+/// Training utterances that have transcripts.
+struct Drawn {
+    kept: Vec<usize>,
+    /// How many of those drawn are too short for their transcript, and left out.
+    too_short: usize,
+}
+
+/// Draws utterances by the run's seed: the same ones for every protocol.
+fn with_transcripts<B: TrainBackend>(
+    values: &CtcTraining,
+    symbols: &Inventory,
+    subject: &Subject<'_, B, SpeechSet>,
+) -> Drawn {
+    let mut kept = subject.train.to_vec();
+    subject.seed.child("transcripts").stream().shuffle(&mut kept);
+    kept.truncate(values.utterances.unwrap_or(kept.len()));
+    let count = kept.len();
+    kept.retain(|&index| {
+        let needed = symbols.frames_needed(&subject.data.utterances[index].text);
+        needed.is_some_and(|needed| needed <= length(subject.data, index))
+    });
+    Drawn {
+        too_short: count - kept.len(),
+        kept,
+    }
+}
+
+fn details<B: TrainBackend>(
+    symbols: &Inventory,
+    drawn: &Drawn,
+    steps: u64,
+    (loss_first, loss_last): (f64, f64),
+    subject: &Subject<'_, B, SpeechSet>,
+) -> Map<String, serde_json::Value> {
+    let (data, test) = (subject.data, subject.test);
+    let text = |index: usize| &data.utterances[index].text;
+    let too_short = |index: &&usize| {
+        let needed = symbols.frames_needed(text(**index));
+        needed.unwrap_or_else(|| min_frames(text(**index))) > length(data, **index)
+    };
+    let unknown = |index: &&usize| symbols.encode(text(**index)).is_none();
+    let details = [
+        ("train_n", json!(drawn.kept.len())),
+        ("train_too_short", json!(drawn.too_short)),
+        ("test_too_short", json!(test.iter().filter(too_short).count())),
+        ("test_with_unknown_symbols", json!(test.iter().filter(unknown).count())),
+        ("symbols", json!(symbols.count())),
+        ("steps", json!(steps)),
+        ("loss_first", json!(loss_first)),
+        ("loss_last", json!(loss_last)),
+        ("weights", json!("those of the last step")),
+    ];
+    Map::from_iter(details.map(|(name, value)| (name.to_owned(), value)))
+}

@@ -1,0 +1,201 @@
+//! Features of a frozen encoder: computed once and shared by the protocols that only read them.
+
+use super::Subject;
+use crate::input;
+use bridle_backends::TrainBackend;
+use bridle_results::metric::Metric;
+use bridle_tasks::{DataError, Dataset, Progress, Target};
+use serde_json::{Map, Value, json};
+use std::cell::{Cell, OnceCell};
+use std::time::Instant;
+
+/// What the features are, in words.
+const FEATURES: &str = "mean of patch tokens after the final norm";
+
+/// Features of the training and test samples, and the seconds that they took; computed when first asked for.
+#[derive(Debug, Default)]
+pub struct FeatureCache {
+    features: OnceCell<(Features, Features)>,
+    seconds: Cell<f64>,
+}
+
+impl FeatureCache {
+    /// Seconds that computing them took; none if nobody asked for them.
+    pub fn seconds(&self) -> Option<f64> {
+        self.features.get().map(|_| self.seconds.get())
+    }
+}
+
+impl<B: TrainBackend> Subject<'_, B, Dataset> {
+    /// Number of classes, C.
+    pub(super) fn classes(&self) -> usize {
+        self.data.classes.len()
+    }
+
+    /// Mean-pooled patch tokens of the training and of the test samples.
+    ///
+    /// # Errors
+    /// If a sample cannot be read any more.
+    pub(super) fn features(&self) -> Result<&(Features, Features), DataError> {
+        if let Some(found) = self.features.features.get() {
+            return Ok(found);
+        }
+        let begun = Instant::now();
+        let test = |clips| match clips {
+            1 => self.features_of(self.test),
+            clips => self.features_of_views(clips),
+        };
+        let found = (self.features_of(self.train)?, test(self.plan.test_clips())?);
+        self.features.seconds.set(begun.elapsed().as_secs_f64());
+        Ok(self.features.features.get_or_init(|| found))
+    }
+
+    fn features_of(&self, samples: &[usize]) -> Result<Features, DataError> {
+        let batch = self.plan.pretrain.as_ref().map_or(16, |pretrain| pretrain.batch);
+        self.progress.start("features", samples.len() as u64);
+        let mut values = Vec::with_capacity(samples.len() * self.encoder.dim());
+        for samples in samples.chunks(batch) {
+            let x = input::batch(self.data, samples, self.encoder.geometry(), self.device)?;
+            values.extend(self.encoder.features(x).into_data().iter::<f32>());
+            self.progress.advance(samples.len() as u64);
+        }
+        self.progress.finish();
+        Ok(Features::new(values, self.encoder.dim(), self.data, samples))
+    }
+
+    /// Features of the test samples, averaged over views of each.
+    fn features_of_views(&self, clips: usize) -> Result<Features, DataError> {
+        self.progress.start("features of test views", self.test.len() as u64);
+        let mut values = Vec::with_capacity(self.test.len() * self.encoder.dim());
+        for &sample in self.test {
+            let x = input::test_views(self.data, sample, clips, self.encoder.geometry(), self.device)?;
+            values.extend(self.encoder.features(x).mean_dim(0).into_data().iter::<f32>());
+            self.progress.advance(1);
+        }
+        self.progress.finish();
+        Ok(Features::new(values, self.encoder.dim(), self.data, self.test))
+    }
+}
+
+/// Features of some samples with their targets, on the host.
+#[derive(Clone, Debug)]
+pub struct Features {
+    /// Row-major [n, D].
+    pub values: Vec<f32>,
+    /// Width D.
+    pub dim: usize,
+    /// Class or classes, [n].
+    pub targets: Vec<Target>,
+    /// Groups that must stay together when samples are held out (folds); None where there are none.
+    pub groups: Vec<Option<u8>>,
+}
+
+impl Features {
+    fn new(values: Vec<f32>, dim: usize, dataset: &Dataset, samples: &[usize]) -> Self {
+        Self {
+            values,
+            dim,
+            targets: targets(dataset, samples),
+            groups: samples.iter().map(|&sample| dataset.samples[sample].fold).collect(),
+        }
+    }
+
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.targets.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.targets.is_empty()
+    }
+
+    /// The samples at these places.
+    pub fn pick(&self, places: &[usize]) -> Self {
+        let row = |&place: &usize| self.values[place * self.dim..(place + 1) * self.dim].iter().copied();
+        Self {
+            values: places.iter().flat_map(row).collect(),
+            dim: self.dim,
+            targets: places.iter().map(|&place| self.targets[place].clone()).collect(),
+            groups: places.iter().map(|&place| self.groups[place]).collect(),
+        }
+    }
+}
+
+/// A value chosen from a closed list by its quality on held-out samples.
+pub struct Choice<T> {
+    pub best: T,
+    /// What a record says of the choice, under `name` and beside the qualities of all values.
+    pub details: Map<String, Value>,
+}
+
+impl<T: Copy + ToString + serde::Serialize> Choice<T> {
+    /// The value with the highest quality, the first of equals.
+    pub fn new(name: &str, values: &[T], qualities: &[f64], train: &Features, held_out: Value) -> Self {
+        let best = (0..values.len()).fold(0, |best, place| {
+            if qualities[place] > qualities[best] {
+                place
+            } else {
+                best
+            }
+        });
+        let named = values.iter().map(ToString::to_string);
+        let tried = named.zip(qualities.iter().map(|share| json!(share)));
+        let details = [
+            (name, json!(values[best])),
+            (quality_name(&train.targets), Value::Object(tried.collect())),
+            ("held_out", held_out),
+            ("train_n", json!(train.len())),
+            ("features", json!(FEATURES)),
+        ];
+        Self {
+            best: values[best],
+            details: details
+                .map(|(name, value)| (name.to_owned(), value))
+                .into_iter()
+                .collect(),
+        }
+    }
+}
+
+/// The class with the highest score, the first of equals.
+fn first_highest(row: &[f32]) -> usize {
+    (0..row.len()).fold(0, |best, class| if row[class] > row[best] { class } else { best })
+}
+
+/// How good scores [n, C] are, to choose by on held-out samples: the share of samples whose highest score is their
+/// class's, and for samples of several classes the mean average precision (0 where no class has a sample).
+pub fn quality(scores: &[f32], targets: &[Target], classes: usize) -> f64 {
+    if has_several(targets) {
+        let targets: Vec<Vec<u32>> = targets.iter().map(class_numbers).collect();
+        let map = Metric::Map.of(scores, &targets, classes);
+        return map.ok().flatten().unwrap_or(0.0);
+    }
+    let rows = scores.chunks_exact(classes).zip(targets);
+    let right = rows.filter(|(row, target)| target.classes() == [first_highest(row)]);
+    right.count() as f64 / targets.len() as f64
+}
+
+/// What [`quality`] is called in a record.
+fn quality_name(targets: &[Target]) -> &'static str {
+    if has_several(targets) {
+        "held_out_map"
+    } else {
+        "held_out_accuracy"
+    }
+}
+
+/// Whether samples may have any number of classes.
+pub fn has_several(targets: &[Target]) -> bool {
+    targets.iter().any(|target| matches!(target, Target::Classes(_)))
+}
+
+/// A target's classes as predictions hold them.
+pub fn class_numbers(target: &Target) -> Vec<u32> {
+    target.classes().iter().map(|&class| class as u32).collect()
+}
+
+/// The targets of these samples.
+pub fn targets(dataset: &Dataset, samples: &[usize]) -> Vec<Target> {
+    let samples = samples.iter();
+    samples.map(|&sample| dataset.samples[sample].target.clone()).collect()
+}

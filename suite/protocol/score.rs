@@ -1,0 +1,156 @@
+//! From predictions to scores with intervals, and to the file beside the record, for each kind of data.
+
+use super::features::{class_numbers, targets};
+use super::{Examples, Outcome, Predicted, Prediction, Subject, find};
+use crate::error::{Failure, Result};
+use crate::exit::Exit;
+use crate::plan::Protocol;
+use crate::train::TrainError;
+use bridle::encoder::Vit;
+use bridle::speech::conformer::Conformer;
+use bridle_backends::TrainBackend;
+use bridle_results::metric::{ErrorRate, Unit};
+use bridle_results::predictions::{Outputs, Predictions, PredictionsError, ProtocolScores, ProtocolTexts, Transcripts};
+use bridle_results::record::{Judge, Score};
+use bridle_results::stats;
+use bridle_seed::Seed;
+use bridle_tasks::{Dataset, SpeechSet};
+use serde_json::{Map, json};
+
+/// Resamples behind the intervals of metrics that rank samples, and of error rates.
+const RESAMPLES: usize = 1000;
+/// Confidence level of every interval.
+const LEVEL: f64 = 0.95;
+
+impl Examples for Dataset {
+    type Encoder<B: TrainBackend> = Vit<B>;
+
+    fn manifest_sha256(&self) -> &str {
+        &self.facts.manifest_sha256
+    }
+
+    fn evaluate<B: TrainBackend>(
+        protocol: Protocol,
+        subject: &Subject<'_, B, Self>,
+    ) -> std::result::Result<Outcome, TrainError> {
+        find(protocol).classes(subject)
+    }
+
+    fn scores(&self, test: &[usize], found: &Prediction, seed: &Seed) -> Result<Vec<Score>> {
+        let judge = Judge {
+            protocol: &found.name,
+            targets: &class_lists(self, test),
+            classes: &self.classes,
+            level: LEVEL,
+            resamples: RESAMPLES,
+            seed: seed.child(&found.name),
+        };
+        let scores = judge.metrics().iter();
+        let scores = scores.map(|&metric| judge.score(metric, found.values.scores()));
+        let scores: std::result::Result<Vec<Score>, _> = scores.collect();
+        scores.map_err(|error| Failure::new(Exit::Diverged, error))
+    }
+
+    fn outputs(&self, test: &[usize], found: Vec<Prediction>) -> std::result::Result<Outputs, PredictionsError> {
+        let ids = test.iter().map(|&sample| self.samples[sample].id.clone());
+        let protocols = found.into_iter().map(|found| ProtocolScores {
+            scores: found.values.scores().to_vec(),
+            protocol: found.name,
+        });
+        let (targets, protocols) = (class_lists(self, test), protocols.collect());
+        Predictions::new(ids.collect(), targets, self.classes.len(), protocols).map(Outputs::Scores)
+    }
+}
+
+/// The class numbers of each of these samples.
+fn class_lists(dataset: &Dataset, samples: &[usize]) -> Vec<Vec<u32>> {
+    targets(dataset, samples).iter().map(class_numbers).collect()
+}
+
+impl Examples for SpeechSet {
+    type Encoder<B: TrainBackend> = Conformer<B>;
+
+    fn manifest_sha256(&self) -> &str {
+        &self.facts.manifest_sha256
+    }
+
+    fn evaluate<B: TrainBackend>(
+        protocol: Protocol,
+        subject: &Subject<'_, B, Self>,
+    ) -> std::result::Result<Outcome, TrainError> {
+        find(protocol).transcripts(subject)
+    }
+
+    fn scores(&self, test: &[usize], found: &Prediction, seed: &Seed) -> Result<Vec<Score>> {
+        let seed = seed.child(&found.name);
+        let score = |unit: Unit| {
+            let references = test.iter().map(|&index| &self.utterances[index].text[..]);
+            let pairs = references.zip(found.values.texts().iter().map(String::as_str));
+            let rate = ErrorRate::of(unit, pairs).map_err(|error| Failure::new(Exit::Data, error))?;
+            let (total, metric) = (rate.total(), unit.metric().name());
+            let counts = [
+                ("substitutions", total.substitutions),
+                ("deletions", total.deletions),
+                ("insertions", total.insertions),
+                ("length", total.length),
+            ];
+            Ok(Score {
+                protocol: found.name.clone(),
+                metric: metric.to_owned(),
+                value: Some(rate.value()),
+                reason: None,
+                n: test.len() as u64,
+                interval: stats::bootstrap_error_rate(&rate, RESAMPLES, LEVEL, &seed.child(metric)),
+                details: Map::from_iter(counts.map(|(name, count)| (name.to_owned(), json!(count)))),
+                per_class: None,
+            })
+        };
+        [Unit::Words, Unit::Characters].into_iter().map(score).collect()
+    }
+
+    fn outputs(&self, test: &[usize], found: Vec<Prediction>) -> std::result::Result<Outputs, PredictionsError> {
+        let utterances = || test.iter().map(|&index| &self.utterances[index]);
+        let protocols = found.into_iter().map(|found| ProtocolTexts {
+            hypotheses: found.values.texts().to_vec(),
+            protocol: found.name,
+        });
+        let ids = utterances().map(|utterance| utterance.id.clone()).collect();
+        let references = utterances().map(|utterance| utterance.text.clone()).collect();
+        Transcripts::new(ids, references, protocols.collect()).map(Outputs::Transcripts)
+    }
+}
+
+impl Outcome {
+    /// Every metric of every prediction; each first metric has the details of the protocol too. `seed` draws intervals.
+    ///
+    /// # Errors
+    /// As [`Examples::scores`].
+    pub fn scores<D: Examples>(&self, data: &D, test: &[usize], seed: &Seed) -> Result<Vec<Score>> {
+        let mut all = Vec::new();
+        for found in &self.predictions {
+            let mut scores = data.scores(test, found, seed)?;
+            if let Some(first) = scores.first_mut() {
+                let own = std::mem::replace(&mut first.details, self.details.clone());
+                first.details.extend(own);
+            }
+            all.extend(scores);
+        }
+        Ok(all)
+    }
+}
+
+impl Predicted {
+    pub(super) fn scores(&self) -> &[f32] {
+        match self {
+            Self::Scores(scores) => scores,
+            Self::Texts(_) => unreachable!("protocols give scores for samples of classes"),
+        }
+    }
+
+    pub(super) fn texts(&self) -> &[String] {
+        match self {
+            Self::Scores(_) => unreachable!("protocols give texts for utterances"),
+            Self::Texts(texts) => texts,
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Training for an evaluation (fine-tuning, CTC): a loss over batches, with checkpoints, a log and resuming.
+
+use super::{Examples, Subject};
+use crate::checkpoint;
+use crate::metrics_log::{LogError, MetricsLog};
+use crate::schedule::Schedule;
+use crate::steps::{Learner, Spent, StepLoss, StepNumbers, Steps};
+use crate::train::{TrainError, together, under};
+use bridle::optimizer::{AdamW, AdamWConfig, ParameterGroups, Trained};
+use bridle::weights;
+use bridle_backends::TrainBackend;
+use bridle_tasks::DataError;
+use burn::module::AutodiffModule;
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::path::PathBuf;
+
+/// What a checkpoint holds beside the tensors.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct State {
+    /// The hash of the data's manifest. Absent in what older versions wrote.
+    #[serde(default)]
+    data: Option<String>,
+    step: u64,
+    optimizer_steps: u64,
+    /// The first and the last loss.
+    loss: Option<(f64, f64)>,
+    #[serde(default)]
+    seconds: f64,
+}
+
+/// A model in training.
+pub struct Training<B: TrainBackend, M> {
+    /// Names the steps, the checkpoints' folder and the log.
+    phase: &'static str,
+    pub model: Trained<M>,
+    optimizer: AdamW<B>,
+    state: State,
+    folder: PathBuf,
+    log: MetricsLog,
+}
+
+/// How long to train, and at which rates.
+pub struct Length<'a> {
+    pub steps_per_epoch: u64,
+    pub schedule: Schedule,
+    /// Rates and weight decay of single parameters.
+    pub groups: &'a dyn ParameterGroups,
+}
+
+impl<B: TrainBackend, M: AutodiffModule<B>> Training<B, M> {
+    /// `model` as it is, or as the newest checkpoint of `phase` left it if the run resumes.
+    ///
+    /// # Errors
+    /// If the checkpoint does not fit, or the log cannot be opened.
+    pub fn open<D: Examples>(
+        subject: &Subject<'_, B, D>,
+        phase: &'static str,
+        mut model: M,
+        adamw: AdamWConfig,
+    ) -> Result<Self, TrainError> {
+        let mut optimizer = AdamW::new(adamw);
+        let data = Some(subject.data.manifest_sha256().to_owned());
+        let mut state = State {
+            data: data.clone(),
+            ..State::default()
+        };
+        let folder = subject.folder.join(phase);
+        let saved = if subject.resumes {
+            checkpoint::newest::<State>(&folder)?
+        } else {
+            None
+        };
+        let fits = |found: &State| found.data.is_none() || found.data == data;
+        if let Some((saved, found)) = saved.filter(|(_, found)| fits(found)) {
+            model = weights::load(model, &under(&saved, "model."))?;
+            let moments = under(&saved, "optimizer.");
+            optimizer = AdamW::load(adamw, &moments, found.optimizer_steps, subject.device);
+            state = found;
+            let message = format!("{phase}: goes on after step {}", state.step);
+            subject.progress.say(&message);
+        } else {
+            checkpoint::clear(&folder);
+        }
+        std::fs::create_dir_all(subject.folder).map_err(|source| LogError::folder(subject.folder, source))?;
+        let resumed = (state.step > 0).then_some(state.step);
+        let log = MetricsLog::open(&subject.folder.join(format!("{phase}.jsonl")), resumed)?;
+        Ok(Self {
+            phase,
+            model: Trained::new(model),
+            optimizer,
+            state,
+            folder,
+            log,
+        })
+    }
+
+    /// Takes the remaining steps. `inputs` makes a step's batch, on any thread; `loss` is that of a batch at a step.
+    ///
+    /// # Errors
+    /// If training diverges, is interrupted, cannot read a sample, or cannot write.
+    pub fn run<D: Examples, I: Send>(
+        &mut self,
+        subject: &Subject<'_, B, D>,
+        length: &Length<'_>,
+        inputs: impl Fn(u64) -> Result<I, DataError> + Send + Sync,
+        loss: impl Fn(&M, I, u64) -> Tensor<B, 1>,
+    ) -> Result<(), TrainError> {
+        let folder = self.folder.clone();
+        let steps = Steps {
+            phase: self.phase,
+            range: self.state.step..length.steps_per_epoch * length.schedule.epochs as u64,
+            per_epoch: length.steps_per_epoch,
+            schedule: length.schedule,
+            folder: &folder,
+            checkpoint_every: subject.checkpoint_every,
+            interrupt: subject.interrupt,
+            progress: subject.progress,
+        };
+        let mut learner = Steppable {
+            training: self,
+            loss,
+            groups: length.groups,
+            input: std::marker::PhantomData,
+        };
+        let spent = steps.run(&mut learner, inputs)?;
+        self.state.seconds += spent.seconds;
+        Ok(())
+    }
+
+    pub fn steps(&self) -> u64 {
+        self.state.step
+    }
+
+    /// The first and the last loss.
+    pub fn loss(&self) -> (f64, f64) {
+        self.state.loss.unwrap_or((f64::NAN, f64::NAN))
+    }
+}
+
+/// A training with its loss.
+struct Steppable<'a, B: TrainBackend, M, I, L> {
+    training: &'a mut Training<B, M>,
+    loss: L,
+    groups: &'a dyn ParameterGroups,
+    input: std::marker::PhantomData<fn(I)>,
+}
+
+impl<B, M, I, L> Learner<B> for Steppable<'_, B, M, I, L>
+where
+    B: TrainBackend,
+    M: AutodiffModule<B>,
+    I: Send,
+    L: Fn(&M, I, u64) -> Tensor<B, 1>,
+{
+    type Input = I;
+
+    fn step(&mut self, input: I, rate: f64) -> Result<StepLoss<B>, TrainError> {
+        let Training {
+            model,
+            optimizer,
+            state,
+            ..
+        } = &mut *self.training;
+        let loss = (self.loss)(model, input, state.step);
+        let grads = loss.backward();
+        model.update(|model| optimizer.step(model, &grads, rate, self.groups));
+        state.step += 1;
+        Ok(StepLoss {
+            values: vec![("loss", loss.inner())],
+            codes: None,
+        })
+    }
+
+    fn note(&mut self, numbers: StepNumbers) -> Result<(), TrainError> {
+        let Training { phase, state, log, .. } = &mut *self.training;
+        let loss = f64::from(numbers.values[0].1);
+        state.loss = Some((state.loss.map_or(loss, |(first, _)| first), loss));
+        let line = json!({"phase": phase, "loss": loss, "rate": numbers.rate});
+        Ok(log.append(numbers.step + 1, &line)?)
+    }
+
+    fn save(&mut self, spent: Spent) -> Result<(), TrainError> {
+        let training = &mut *self.training;
+        training.state.seconds += spent.seconds;
+        training.state.optimizer_steps = training.optimizer.steps();
+        let weights = together([
+            ("model.", weights::collect(&*training.model)),
+            ("optimizer.", training.optimizer.save()),
+        ]);
+        checkpoint::save(&training.folder, training.state.step, &weights, &training.state)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,43 @@
+//! The law of hashes: the plan of every committed record reads back whole, and has the hashes that the record was written
+//! with. A section, a key or a default that moves them breaks `resume`, shared pretraining and comparisons with old records.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at what it cannot read")]
+
+use bridle_bench::plan::Plan;
+use bridle_results::record::RunRecord;
+use bridle_results::store;
+use std::path::Path;
+
+/// Folders that hold committed records.
+const FOLDERS: [&str; 3] = ["results/records", "results/ablations", "results/small-sets"];
+
+/// The hash of the record's plan, and that of its pretraining, as this version of the program computes them.
+fn hashes(record: &RunRecord) -> (String, String) {
+    let (seed, fold) = (record.seed, record.fold);
+    let (backend, dtype) = (&*record.backend.name, &*record.backend.dtype);
+    let plan = Plan::from_flat(&record.plan).unwrap();
+    assert_eq!(plan.to_flat(), record.plan);
+    (plan.plan_hash(), plan.pretrain_hash(seed, fold, backend, dtype))
+}
+
+#[test]
+fn every_committed_record_keeps_its_hashes() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut kinds = std::collections::BTreeSet::new();
+    let mut pretrained = 0;
+    for folder in FOLDERS {
+        let records = store::find(&[root.join(folder)]).unwrap();
+        assert!(!records.is_empty(), "{folder} holds records");
+        for (path, record) in records {
+            let (plan, pretrain) = hashes(&record);
+            assert_eq!(plan, record.plan_hash, "plan of {}", path.display());
+            if let Some(recorded) = &record.pretrain_hash {
+                assert_eq!(&pretrain, recorded, "pretraining of {}", path.display());
+                pretrained += 1;
+            }
+            kinds.insert(record.plan["data.kind"].as_str().unwrap().to_owned());
+        }
+    }
+    assert!(pretrained > 40, "{pretrained} records pretrained something");
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), ["audio", "speech", "video"]);
+}
