@@ -18,12 +18,13 @@ use burn::module::{Module, Param};
 use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
+use serde::{Deserialize, Serialize};
 
 /// Epsilon of the norm of the features, which has no weights.
 const NORM_EPSILON: f64 = 1e-5;
 
-/// BiRQ's own values.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// BiRQ's values: the section `birq` of plans.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BirqConfig {
     /// Layers that make the enhanced label (k).
     pub layers: usize,

@@ -1,14 +1,12 @@
-//! The baselines: other methods and quantizers that BRIDLE is compared with, and foreign
-//! checkpoints.
+//! What BRIDLE is compared with: quantizers, methods, encoders that others trained.
 //!
-//! | baseline | paper | file | command |
-//! |---|---|---|---|
-//! | one codebook in place of the residual quantizer, as in BEATs | arXiv 2212.09058 | [`vq`] | `run --quantizer vq` |
-//! | random projections in place of the residual quantizer | arXiv 2202.01855 | [`random`] | `run --quantizer random` |
-//! | BEST-RQ: masked prediction of random labels of the input | arXiv 2202.01855 | [`best_rq`] | `run --method best-rq` |
-//! | BiRQ: the same, with labels that the encoder's layers improve | arXiv 2509.15430 | [`birq`] | `run --method birq` |
-//! | a second codebook that is distilled from the encoder (speech) | arXiv 2606.30671 | [`distilled`] | `run --method best-rq --set refine.distilled_codes=K` |
-//! | encoders released by the authors of BRIDLE | arXiv 2502.02118 | [`import`] | `import FILE` |
+//! * [`vq`]: one codebook, as in BEATs (arXiv 2212.09058). `run --quantizer vq`
+//! * [`random`]: random projections and codebooks (arXiv 2202.01855). `run --quantizer random`
+//! * [`best_rq`]: predict random labels of the input (arXiv 2202.01855). `run --method best-rq`
+//! * [`birq`]: labels that the encoder's own layers improve (arXiv 2509.15430). `run --method birq`
+//! * [`distilled`]: a second codebook, distilled from the encoder (arXiv 2606.30671).
+//!   `run --task digits --method best-rq --set refine.distilled_codes=64`
+//! * [`import`]: encoders of BRIDLE's authors (arXiv 2502.02118). `import`, then `run --init`
 //!
 //! `published.toml` has the numbers that papers and repositories report, with their sources.
 

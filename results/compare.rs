@@ -1,12 +1,13 @@
-//! Two sets of records, A and B, compared on the same test samples: by protocol and metric the difference with its
-//! interval, a p-value with its test, and a verdict in words.
+//! Compares two sets of records, A and B, on the same test samples: differences with intervals,
+//! p-values with their tests, verdicts.
 //!
-//! A set may hold several methods, plans and backends: what is compared are groups of runs that differ in nothing but
-//! seed and fold, see [`compare`]. Every value is computed anew from the predictions, and must be the one that the record has.
+//! A set may hold several methods, plans and backends. Groups of runs that differ only in seed and
+//! fold are compared; see [`compare`]. Every value is recomputed from the predictions and must
+//! equal the recorded one.
 
 use crate::metric::{ErrorRate, Metric, MetricError};
 use crate::predictions::Outputs;
-use crate::record::RunRecord;
+use crate::record::{RunRecord, mark};
 use crate::stats::{self, Interval, Paired};
 use crate::store::{self, StoreError};
 use bridle_seed::Seed;
@@ -21,33 +22,31 @@ mod verdict;
 
 pub use error::CompareError;
 pub use filter::{Filter, NoFilter};
-use groups::Group;
+use groups::RunGroup;
 use pairs::Pairs;
-pub use verdict::Verdict;
+pub use verdict::Conclusion;
 
 /// Confidence level of every interval; a difference is shown where p is at most what is left to 1.
 const LEVEL: f64 = 0.95;
 
-/// How far a recorded value may lie from what the predictions give.
+/// Tolerance between a recorded value and the one recomputed from predictions.
 const RECORDED: f64 = 1e-6;
 
 /// A record with its predictions.
 #[derive(Clone, Debug)]
-pub struct Run {
-    /// Where the record lies.
+pub struct ScoredRun {
     pub path: PathBuf,
-    /// The record.
     pub record: RunRecord,
-    /// The predictions that it names.
     pub predictions: Outputs,
 }
 
-impl Run {
-    /// The run of the record in this file, or those of all records in this folder and below it that the filters keep:
-    /// of each key that they name, a record must have one of the values.
+impl ScoredRun {
+    /// Reads the run of the record in this file, or the runs of all records below this folder that
+    /// pass the filters. For each key that filters name, a record must have one of their values.
     ///
     /// # Errors
-    /// If no record is left, a filter's key is unknown, a file is no record, or a record has no predictions.
+    /// If no record is left, a filter's key is unknown, a file is no record, or a record has no
+    /// predictions.
     pub fn read(path: &Path, filters: &[Filter]) -> Result<Vec<Self>, CompareError> {
         let with_predictions = |(path, record): (PathBuf, RunRecord)| {
             let predictions = store::read_predictions(&path, &record).map_err(|error| match error {
@@ -70,27 +69,28 @@ impl Run {
         records.into_iter().map(with_predictions).collect()
     }
 
-    /// The metrics of a protocol that predictions decide, each as computed from them.
-    fn judged(&self, protocol: &str) -> Result<Vec<Metric>, CompareError> {
+    /// The metrics of a protocol that can be recomputed from predictions, each checked against the
+    /// record.
+    fn checked_metrics(&self, protocol: &str) -> Result<Vec<Metric>, CompareError> {
         let mut metrics = Vec::new();
         for score in self.record.scores.iter().filter(|score| score.protocol == protocol) {
-            let Some(metric) = self.decided(&score.metric) else {
+            let Some(metric) = self.recomputable(&score.metric) else {
                 continue;
             };
             let found = self.value(protocol, metric)?;
-            let judged = self.predictions.ids().len() as u64;
+            let evaluated = self.predictions.ids().len() as u64;
             let agrees = match (found, score.value) {
                 (Some(found), Some(recorded)) => (found - recorded).abs() <= RECORDED,
                 (found, recorded) => found == recorded,
             };
-            if !agrees || score.n != judged {
+            if !agrees || score.n != evaluated {
                 return Err(CompareError::Disagrees {
                     path: self.path.clone(),
                     score: format!("{protocol} {}", score.metric),
                     recorded: score.value,
                     samples: score.n,
                     found,
-                    judged,
+                    evaluated,
                 });
             }
             metrics.push(metric);
@@ -98,38 +98,38 @@ impl Run {
         Ok(metrics)
     }
 
-    /// The metric of this name, if predictions of this form decide it.
-    fn decided(&self, name: &str) -> Option<Metric> {
+    /// The metric of this name, if it follows from predictions of this form.
+    fn recomputable(&self, name: &str) -> Option<Metric> {
         let is_text = matches!(self.predictions, Outputs::Transcripts(_));
         Metric::named(name).filter(|metric| metric.unit().is_some() == is_text)
     }
 
-    /// What the predictions say of a metric that they decide.
+    /// The value of this metric recomputed from the predictions.
     fn value(&self, protocol: &str, metric: Metric) -> Result<Option<f64>, CompareError> {
         let found = match (&self.predictions, metric.unit()) {
             (Outputs::Scores(predictions), _) => {
-                let scores = predictions.protocol(protocol).ok_or_else(|| self.without(protocol))?;
+                let scores = predictions.protocol(protocol).ok_or_else(|| self.no_scores(protocol))?;
                 metric.of(scores, &predictions.targets, predictions.classes)
             }
             (Outputs::Transcripts(transcripts), Some(unit)) => {
-                let texts = transcripts.protocol(protocol).ok_or_else(|| self.without(protocol))?;
+                let texts = transcripts.protocol(protocol).ok_or_else(|| self.no_scores(protocol))?;
                 let pairs = transcripts.references.iter().zip(texts);
                 let rate = ErrorRate::of(unit, pairs.map(|(wanted, found)| (&wanted[..], &found[..])));
                 rate.map(|rate| Some(rate.value()))
             }
             (Outputs::Transcripts(_), None) => Ok(None),
         };
-        found.map_err(|source| self.unjudged(source))
+        found.map_err(|source| self.metric_error(source))
     }
 
-    fn without(&self, protocol: &str) -> CompareError {
+    fn no_scores(&self, protocol: &str) -> CompareError {
         CompareError::NoScores {
             path: self.path.clone(),
             protocol: protocol.into(),
         }
     }
 
-    fn unjudged(&self, source: MetricError) -> CompareError {
+    fn metric_error(&self, source: MetricError) -> CompareError {
         CompareError::Metric {
             path: self.path.clone(),
             source,
@@ -137,25 +137,22 @@ impl Run {
     }
 }
 
-/// A and B by one protocol and metric.
+/// The difference of A and B by one protocol and metric.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Difference {
-    /// The protocol.
+pub struct MetricDifference {
     pub protocol: String,
-    /// The metric.
     pub metric: Metric,
-    /// Mean of A and of B over the runs that both have. None where the metric is undefined.
+    /// Means of A and of B over their common runs. None where the metric is undefined.
     pub values: [Option<f64>; 2],
-    /// A - B.
     pub difference: Option<f64>,
     /// Interval of the difference over test samples, for the models as they were trained.
     pub interval: Option<Interval>,
-    /// Interval of the difference over seeds, means over folds first. None for a single seed, and where not every seed
-    /// ran the same folds.
+    /// Interval of the difference over seeds, after averaging over folds. None for a single seed,
+    /// and where seeds ran different folds.
     pub over_seeds: Option<Interval>,
-    /// How likely at least so large a difference would be if A and B did not differ.
+    /// Probability of a difference at least this large if A and B did not differ.
     pub p: Option<f64>,
-    /// The test behind p.
+    /// The name of the test behind `p`.
     pub test: &'static str,
     /// Test samples, each counted once.
     pub samples: u64,
@@ -163,24 +160,22 @@ pub struct Difference {
     pub seeds: u64,
     /// Folds that both have; 0 where the task has none.
     pub folds: u64,
-    /// What follows for these test samples and the models as they were trained.
-    pub verdict: Verdict,
-    /// What follows for other seeds. None where there is no interval over seeds.
-    pub verdict_over_seeds: Option<Verdict>,
+    /// Conclusion for these test samples and these trained models.
+    pub verdict: Conclusion,
+    /// Conclusion for other seeds. None without an interval over seeds.
+    pub verdict_over_seeds: Option<Conclusion>,
 }
 
-/// Everything that a group of A and one of B say of each other by one protocol.
+/// The differences between one group of A and one of B by one protocol.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
-    /// The task.
     pub task: String,
-    /// The protocol.
     pub protocol: String,
-    /// What A and B are, in words.
+    /// Descriptions of A and B.
     pub names: [String; 2],
     /// One entry for each metric.
-    pub differences: Vec<Difference>,
-    /// What must be known to read them.
+    pub differences: Vec<MetricDifference>,
+    /// What a reader needs to know: units, methods, exclusions.
     pub notes: Vec<String>,
 }
 
@@ -189,21 +184,22 @@ pub struct Comparison {
 pub struct Compared {
     /// One for each pair of groups, by task and protocol.
     pub comparisons: Vec<Comparison>,
-    /// What has no partner, in words.
+    /// Descriptions of groups and runs without a partner.
     pub left_out: Vec<String>,
 }
 
-/// Compares groups of A with groups of B: runs of one task, method, plan and backend that have scores of one protocol.
-/// Groups are paired within a task and protocol where there is one way to do it: the only one of a side with the only
-/// one of the other; of several, those of one backend; of several on both sides, those of one method, then of one plan.
+/// Compares groups of A with groups of B: runs of one task, method, plan and backend that have
+/// scores of one protocol. Within a task and protocol, groups are paired where only one pairing is
+/// possible: the only group of one side with the only one of the other; else those of one backend,
+/// then of one method, then of one plan.
 ///
-/// Each pair is compared over the seeds and folds that both ran, sample by sample. `resamples` are drawn for each
-/// interval and each permutation test, from streams of `seed`. Panics if `resamples` is 0.
+/// Each pair is compared sample by sample over its common seeds and folds. `resamples` are drawn
+/// for each interval and each permutation test, from streams of `seed`. Panics if `resamples` is 0.
 ///
 /// # Errors
-/// If a group could have several partners or none has one, if runs of a pair have other samples or do not have the
-/// values that their predictions give, or no pair has a seed and fold in common.
-pub fn compare(a: &[Run], b: &[Run], resamples: usize, seed: &Seed) -> Result<Compared, CompareError> {
+/// If a group has several possible partners or no group has one, if runs of a pair have different
+/// samples or values that their predictions do not give, or no pair has a seed and fold in common.
+pub fn compare(a: &[ScoredRun], b: &[ScoredRun], resamples: usize, seed: &Seed) -> Result<Compared, CompareError> {
     let groups = [a, b].map(groups::groups);
     let (mut comparisons, mut left_out, mut apart) = (Vec::new(), Vec::new(), None);
     let places: BTreeSet<&(&str, &str)> = groups.iter().flat_map(BTreeMap::keys).collect();
@@ -229,32 +225,32 @@ pub fn compare(a: &[Run], b: &[Run], resamples: usize, seed: &Seed) -> Result<Co
             comparisons.push(comparison(task, [a, b], &pairs, resamples, seed)?);
         }
     }
-    match (comparisons.is_empty(), apart) {
-        (false, _) => Ok(Compared { comparisons, left_out }),
-        (true, Some(error)) => Err(error),
-        (true, None) => Err(groups::nothing_in_common(&groups)),
+    if comparisons.is_empty() {
+        return Err(apart.unwrap_or_else(|| groups::nothing_in_common(&groups)));
     }
+    Ok(Compared { comparisons, left_out })
 }
 
-/// The groups of a task and protocol that are in no pair, in words.
+/// Descriptions of the groups of a task and protocol that are in no pair.
 fn without_partner(
     (task, protocol): &(&str, &str),
-    sides: &[&[Group]; 2],
-    found: &[[&Group; 2]],
+    sides: &[&[RunGroup]; 2],
+    found: &[[&RunGroup; 2]],
 ) -> impl Iterator<Item = String> {
     let alone = |side: usize| {
-        let is_paired = move |group: &&Group| found.iter().any(|pair| std::ptr::eq(pair[side], *group));
+        let is_paired = move |group: &&RunGroup| found.iter().any(|pair| std::ptr::eq(pair[side], *group));
         let groups = sides[side].iter().filter(move |group| !is_paired(group));
         groups.map(move |group| (["A", "B"][side], group))
     };
-    let words = |(side, group): (&str, &Group)| format!("no partner by {protocol} on {task}: {} of {side}", group.name);
+    let words =
+        |(side, group): (&str, &RunGroup)| format!("no partner by {protocol} on {task}: {} of {side}", group.name);
     let all: Vec<String> = alone(0).chain(alone(1)).map(words).collect();
     all.into_iter()
 }
 
 fn comparison(
     task: &str,
-    groups: [&Group; 2],
+    groups: [&RunGroup; 2],
     pairs: &Pairs,
     resamples: usize,
     seed: &Seed,
@@ -263,7 +259,7 @@ fn comparison(
     let differences = metrics
         .into_iter()
         .map(|metric| difference(pairs, metric, resamples, seed));
-    let differences: Vec<Difference> = differences.collect::<Result<_, _>>()?;
+    let differences: Vec<MetricDifference> = differences.collect::<Result<_, _>>()?;
     let mut notes = vec![
         "A - B: differences of means over the same seeds and folds; p-values are not corrected for their number".into(),
     ];
@@ -271,17 +267,17 @@ fn comparison(
     notes.extend(intervals.map(method).collect::<BTreeSet<_>>());
     if differences.iter().any(|found| found.over_seeds.is_some()) {
         notes.push(
-            "over seeds: 95 % interval of the mean difference over seeds (t), which takes in how training varies"
+            "over seeds: 95 % interval of the mean difference over seeds (t), which includes the variation of training"
                 .into(),
         );
     }
     if differences.iter().any(|found| found.seeds == 1) {
-        notes.push("one seed tells two trained models apart, not two methods".into());
+        notes.push("one seed compares two trained models, not two methods".into());
     }
     notes.extend(pairs.left_out());
     notes.extend(undecided);
     notes.extend(pairs::data_note(groups));
-    notes.extend(crate::table::mark_notes(pairs.runs().map(|run| &run.record)));
+    notes.extend(mark::notes_of(pairs.runs().map(|run| &run.record)));
     Ok(Comparison {
         task: task.into(),
         protocol: pairs.protocol.clone(),
@@ -299,15 +295,15 @@ fn method(interval: &Interval) -> String {
     )
 }
 
-/// The metrics that all runs have, and a note on those that predictions do not decide.
+/// The metrics that all runs have, and a note on those that predictions cannot give.
 fn metrics(pairs: &Pairs) -> Result<(Vec<Metric>, Option<String>), CompareError> {
     let mut of_all: Option<BTreeSet<Metric>> = None;
     let mut undecided = BTreeSet::new();
     for run in pairs.runs() {
-        let judged: BTreeSet<Metric> = run.judged(&pairs.protocol)?.into_iter().collect();
+        let evaluated: BTreeSet<Metric> = run.checked_metrics(&pairs.protocol)?.into_iter().collect();
         of_all = Some(match of_all {
-            Some(metrics) => &metrics & &judged,
-            None => judged,
+            Some(metrics) => &metrics & &evaluated,
+            None => evaluated,
         });
         let scores = run
             .record
@@ -317,18 +313,21 @@ fn metrics(pairs: &Pairs) -> Result<(Vec<Metric>, Option<String>), CompareError>
         undecided.extend(
             scores
                 .map(|score| &score.metric[..])
-                .filter(|name| run.decided(name).is_none()),
+                .filter(|name| run.recomputable(name).is_none()),
         );
     }
     let undecided: Vec<&str> = undecided.into_iter().collect();
-    let note = format!("left out: {}, which predictions do not decide", undecided.join(", "));
+    let note = format!(
+        "left out: {}, which cannot be computed from predictions",
+        undecided.join(", ")
+    );
     Ok((
         of_all.unwrap_or_default().into_iter().collect(),
         (!undecided.is_empty()).then_some(note),
     ))
 }
 
-fn difference(pairs: &Pairs, metric: Metric, resamples: usize, seed: &Seed) -> Result<Difference, CompareError> {
+fn difference(pairs: &Pairs, metric: Metric, resamples: usize, seed: &Seed) -> Result<MetricDifference, CompareError> {
     let paired = pairs.paired(metric)?;
     // all metrics of a protocol see the same draws
     let seed = seed.child(&pairs.protocol);
@@ -351,14 +350,14 @@ fn difference(pairs: &Pairs, metric: Metric, resamples: usize, seed: &Seed) -> R
         }
     };
     let over_seeds = over_seeds(pairs, &paired);
-    let better = |verdict: Verdict| {
+    let better = |verdict: Conclusion| {
         if metric.unit().is_some() {
             verdict.reversed()
         } else {
             verdict
         }
     };
-    Ok(Difference {
+    Ok(MetricDifference {
         protocol: pairs.protocol.clone(),
         metric,
         values,
@@ -368,8 +367,8 @@ fn difference(pairs: &Pairs, metric: Metric, resamples: usize, seed: &Seed) -> R
         samples: paired.samples() as u64,
         seeds: pairs.seeds().len() as u64,
         folds: pairs.folds() as u64,
-        verdict: better(Verdict::of(interval.as_ref(), p)),
-        verdict_over_seeds: over_seeds.as_ref().map(Verdict::of_interval).map(better),
+        verdict: better(Conclusion::of(interval.as_ref(), p)),
+        verdict_over_seeds: over_seeds.as_ref().map(Conclusion::of_interval).map(better),
         interval,
         over_seeds,
     })

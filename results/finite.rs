@@ -1,87 +1,46 @@
-//! Serialisation of f64 that refuses NaN and infinity, which JSON would turn into a null without meaning.
+//! Serialises f64 and refuses NaN and infinity, which JSON would turn into a null.
 
 use serde::ser::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::BTreeMap;
 
-fn checked<E: Error>(value: f64) -> Result<f64, E> {
-    if value.is_finite() {
-        Ok(value)
-    } else {
-        Err(E::custom(format!("the number {value} has no form in JSON")))
+/// A number, or a container of numbers.
+pub(crate) trait Numbers {
+    /// The first NaN or infinity among them.
+    fn not_finite(&self) -> Option<f64>;
+}
+
+impl Numbers for f64 {
+    fn not_finite(&self) -> Option<f64> {
+        (!self.is_finite()).then_some(*self)
     }
 }
 
-pub(crate) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(checked(*value)?)
-}
-
-pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    f64::deserialize(deserializer)
-}
-
-/// The same for a number that may be absent.
-pub(crate) mod option {
-    use super::{Deserialize, Deserializer, Serializer, checked};
-
-    pub(crate) fn serialize<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
-        match value {
-            Some(value) => serializer.serialize_some(&checked(*value)?),
-            None => serializer.serialize_none(),
-        }
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-        Option::deserialize(deserializer)
+impl<T: Numbers> Numbers for Option<T> {
+    fn not_finite(&self) -> Option<f64> {
+        self.as_ref().and_then(T::not_finite)
     }
 }
 
-/// The same for one number per channel.
-pub(crate) mod list {
-    use super::{Deserialize, Deserializer, Serialize, Serializer, checked};
-
-    pub(crate) fn serialize<S: Serializer>(values: &[f64], serializer: S) -> Result<S::Ok, S::Error> {
-        values
-            .iter()
-            .map(|value| checked(*value))
-            .collect::<Result<Vec<f64>, _>>()?
-            .serialize(serializer)
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
-        Vec::deserialize(deserializer)
+impl<T: Numbers> Numbers for Vec<T> {
+    fn not_finite(&self) -> Option<f64> {
+        self.iter().find_map(T::not_finite)
     }
 }
 
-/// The same for numbers any of which may be absent.
-pub(crate) mod options {
-    use super::{Deserialize, Deserializer, Serialize, Serializer, checked};
-
-    pub(crate) fn serialize<S: Serializer>(values: &[Option<f64>], serializer: S) -> Result<S::Ok, S::Error> {
-        values
-            .iter()
-            .map(|value| value.map(checked).transpose())
-            .collect::<Result<Vec<Option<f64>>, _>>()?
-            .serialize(serializer)
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Option<f64>>, D::Error> {
-        Vec::deserialize(deserializer)
+impl<T: Numbers> Numbers for BTreeMap<String, T> {
+    fn not_finite(&self) -> Option<f64> {
+        self.values().find_map(T::not_finite)
     }
 }
 
-/// The same for named numbers, kept in order of name.
-pub(crate) mod map {
-    use super::{Deserialize, Deserializer, Serialize, Serializer, checked};
-    use std::collections::BTreeMap;
-
-    pub(crate) fn serialize<S: Serializer>(map: &BTreeMap<String, f64>, serializer: S) -> Result<S::Ok, S::Error> {
-        map.iter()
-            .map(|(name, value)| Ok((name, checked(*value)?)))
-            .collect::<Result<BTreeMap<_, _>, S::Error>>()?
-            .serialize(serializer)
+pub(crate) fn serialize<T: Numbers + Serialize, S: Serializer>(numbers: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    match numbers.not_finite() {
+        Some(value) => Err(S::Error::custom(format!("JSON cannot represent the number {value}"))),
+        None => numbers.serialize(serializer),
     }
+}
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, f64>, D::Error> {
-        BTreeMap::deserialize(deserializer)
-    }
+pub(crate) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    T::deserialize(deserializer)
 }

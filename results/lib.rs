@@ -1,22 +1,23 @@
-//! Run records and what is made of them: the schema, the files, codebook and interval statistics, and tables.
+//! Run records, and what is computed from them: metrics, statistics, comparisons, tables, the gate.
 //!
 //! ```text
-//! codebook  counts of codes per level -> usage, entropy, perplexity, dead codes
-//! labels    codes of tokens -> joint entropy, information with class and place, change
-//! metric    scores and targets -> top-k, average precision, AUC, d'; transcripts -> word and character error rate
-//! stats     intervals that name their method: Wilson, t over seeds, stratified bootstrap; tests of a difference
-//! record    RunRecord: one run, fold and seed, as JSON; reader for every schema version
-//! store     where records and predictions lie; atomic replacement; search
-//! compare   two sets of records with their predictions -> differences, intervals, p-values, verdicts
-//! regress   records against a baseline file with bands -> what moved, what is missing
-//! published numbers of other methods, for a block beside the measured ones
-//! table     records -> main, codebook, label, ablation and backend tables -> terminal, Markdown, LaTeX, CSV, HTML, JSON
-//! report    records and tables -> one page with plots
+//! codes        use of each codebook; information of labels about class, place and words
+//! metric       scores and targets -> top-k, average precision, AUC, d'; transcripts -> WER, CER
+//! stats        intervals (Wilson, Student's t, stratified bootstrap), tests of a difference
+//! record       RunRecord: one run, fold and seed as JSON; a reader for every schema version
+//! predictions  scores or transcripts of every test sample, as CSV
+//! store        paths of records and predictions, atomic writes, search
+//! compare      two sets of records -> differences, intervals, p-values, verdicts
+//! regress      records against a file of expected numbers with bands: the gate for CI
+//! published    numbers of other methods, shown beside the measured ones
+//! table        tables from records, in six formats
+//! report       records and tables as one HTML page with plots
 //! ```
+//!
+//! The folders `records`, `gates`, `small-sets` and `ablations` hold data and no code.
 
-pub mod codebook;
+pub mod codes;
 pub mod compare;
-pub mod labels;
 pub mod metric;
 pub mod predictions;
 pub mod published;
@@ -30,4 +31,4 @@ pub mod table;
 mod finite;
 
 #[cfg(test)]
-mod sample;
+mod fixtures;

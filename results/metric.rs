@@ -1,8 +1,7 @@
-//! What predictions are judged by. Scores are row-major: one row per sample, one column per class.
+//! Metrics of predictions. Scores are row-major: one row per sample, one column per class.
 //!
-//! Single-label targets are judged by the place of the target among the classes of its sample ([`ranks`], [`top_k`]);
-//! any targets by the place of a class's samples among all samples ([`Ranking`]). Transcripts have no scores: they are
-//! judged by what must be changed ([`ErrorRate`]). [`Metric`] knows each by its name.
+//! Top-1 and top-5 rank the classes of each sample ([`ranks`], [`top_k`]). Ranking metrics rank all
+//! samples for each class ([`Ranking`]). Error rates count edits of transcripts ([`ErrorRate`]).
 
 mod classes;
 mod ranking;
@@ -13,65 +12,36 @@ pub(crate) use ranking::ClassOrder;
 pub use ranking::{ClassRanking, Ranking, d_prime};
 pub use wer::{Edits, ErrorRate, Unit};
 
-/// Scores or targets that cannot be judged.
+/// Scores or targets without a metric.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MetricError {
-    /// There is nothing to judge.
-    #[error("there are no samples to judge")]
+    #[error("there are no samples to evaluate")]
     Empty,
-    /// The table of scores does not fit the targets.
     #[error("{scores} scores are not {samples} samples of {classes} classes")]
     Shape {
-        /// Scores given.
         scores: usize,
-        /// Targets given.
         samples: usize,
-        /// Classes named.
         classes: usize,
     },
-    /// A score that is not a number.
     #[error("the score of class {class} for sample {sample} is not a number")]
-    NotANumber {
-        /// Which sample, from 0.
-        sample: usize,
-        /// Which class, from 0.
-        class: usize,
-    },
-    /// A target that is no class.
+    NotANumber { sample: usize, class: usize },
     #[error("the target {target} of sample {sample} is not below the number of classes, {classes}")]
     Target {
-        /// Which sample, from 0.
         sample: usize,
-        /// Its target.
         target: usize,
-        /// Classes named.
         classes: usize,
     },
-    /// A sample with no target or several, where exactly one is judged.
     #[error("sample {sample} has {targets} targets where top-1 and top-5 need one")]
-    NotSingleLabel {
-        /// Which sample, from 0.
-        sample: usize,
-        /// How many targets it has.
-        targets: usize,
-    },
-    /// Utterances that all have an empty transcript.
+    NotSingleLabel { sample: usize, targets: usize },
     #[error("no transcript has a word, so that there is no error rate")]
     NoTranscript,
-    /// Transcripts without a partner.
     #[error("{found} transcripts are not those of {expected} utterances")]
-    Utterances {
-        /// How many there should be.
-        expected: usize,
-        /// How many there are.
-        found: usize,
-    },
-    /// An error rate asked of class scores.
-    #[error("{} judges transcripts, not scores of classes", .0.name())]
+    Utterances { expected: usize, found: usize },
+    #[error("{} measures transcripts, not scores of classes", .0.name())]
     NotOfScores(Metric),
 }
 
-/// A metric that follows from predictions, by the name that it has in records.
+/// A metric that can be computed from predictions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Metric {
     /// Share of samples whose target has the highest score.
@@ -80,7 +50,7 @@ pub enum Metric {
     Top5,
     /// Mean average precision over the classes with a positive sample.
     Map,
-    /// The same over all classes; those without a positive sample count as 0, as scikit-learn has it.
+    /// The same over all classes; those without a positive sample count as 0, as in scikit-learn.
     MapAllClasses,
     /// Mean area under the ROC curve over the classes with a positive and a negative sample.
     Auc,
@@ -105,7 +75,6 @@ impl Metric {
         Self::Cer,
     ];
 
-    /// Its name in records.
     pub fn name(self) -> &'static str {
         match self {
             Self::Top1 => "top1",
@@ -119,17 +88,17 @@ impl Metric {
         }
     }
 
-    /// The metric of this name. None for what predictions do not decide.
+    /// The metric that records call by this name. None for one that predictions cannot give.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|metric| metric.name() == name)
     }
 
-    /// Whether a lower value of the metric of this name is the better one.
+    /// Whether lower values of the metric of this name are better.
     pub fn is_error(name: &str) -> bool {
         Self::named(name).is_some_and(|metric| metric.unit().is_some())
     }
 
-    /// The least and the greatest value that it can have.
+    /// The smallest and the largest possible value.
     pub(crate) const fn range(self) -> (f64, f64) {
         match self {
             Self::DPrime => (f64::NEG_INFINITY, f64::INFINITY),
@@ -147,12 +116,12 @@ impl Metric {
         }
     }
 
-    /// The metric of these scores, `[N, C]`, with the targets of each sample, `[N]`. None where it is undefined: no class
-    /// has what it needs, or d' is infinite.
+    /// Computes the metric from scores, `[N, C]`, and the targets of each sample, `[N]`. None where
+    /// it is undefined: no class has the samples it needs, or d' is infinite.
     ///
     /// # Errors
-    /// If scores are not numbers or do not fit the targets, a sample has not one target where one is judged, or this is
-    /// an error rate of transcripts.
+    /// If scores are not numbers or do not fit the targets, a sample of a single-label metric has
+    /// other than one target, or this is an error rate.
     pub fn of(self, scores: &[f32], targets: &[Vec<u32>], classes: usize) -> Result<Option<f64>, MetricError> {
         if self.unit().is_some() {
             return Err(MetricError::NotOfScores(self));
@@ -179,9 +148,7 @@ pub(crate) fn single_labels(targets: &[Vec<u32>]) -> Result<Vec<usize>, MetricEr
 /// A share of samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Accuracy {
-    /// Samples judged right.
     pub correct: usize,
-    /// Samples judged.
     pub n: usize,
 }
 
@@ -192,8 +159,8 @@ impl Accuracy {
     }
 }
 
-/// For each sample, how many classes come before its target: those with a higher score, and of those with an equal
-/// score the ones with a lower index, so that top-1 is the first highest score, as argmax has it.
+/// For each sample, the number of classes ranked before its target: those with a higher score and,
+/// of equal scores, those with a lower index. Top-1 is thus the first highest score, as in argmax.
 pub fn ranks(scores: &[f32], targets: &[usize], classes: usize) -> Result<Vec<usize>, MetricError> {
     check(scores, targets.len(), classes)?;
     let rank = |(sample, (row, &target)): (usize, (&[f32], &usize))| {

@@ -1,8 +1,8 @@
-//! Predictions for each test sample, as a CSV file that gives back the very numbers that were written.
+//! Predictions for each test sample, as CSV that preserves every number exactly.
 //!
-//! One row for each sample: `id`, `target`, then a score for each class, in columns named `<protocol>.<class>`. Several
-//! protocols of one run stand side by side, so that every comparison is paired. A target of several classes is written
-//! `3;7`. Transcripts have a form of their own, see [`Transcripts`].
+//! One row per sample: `id`, `target`, then one score per class in columns named
+//! `<protocol>.<class>`. Several protocols of one run share a file, so that every comparison is
+//! paired. A target of several classes is written `3;7`. [`Transcripts`] have their own form.
 
 mod transcripts;
 
@@ -13,18 +13,15 @@ pub use transcripts::{Outputs, ProtocolTexts, Transcripts};
 pub struct Predictions {
     /// Ids of the samples, `[N]`.
     pub ids: Vec<String>,
-    /// Classes of each sample, counted from 0, `[N]`: one of them in single-label tasks, any number in others.
+    /// Classes of each sample, counted from 0, `[N]`: one in single-label tasks, any number in
+    /// others.
     pub targets: Vec<Vec<u32>>,
-    /// Number of classes, C.
     pub classes: usize,
-    /// The scores of each protocol.
     pub protocols: Vec<ProtocolScores>,
 }
 
-/// The scores that one protocol gave.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProtocolScores {
-    /// The protocol's name.
     pub protocol: String,
     /// Scores, row-major `[N, C]`; the larger, the more likely.
     pub scores: Vec<f32>,
@@ -33,69 +30,35 @@ pub struct ProtocolScores {
 /// What is wrong with predictions.
 #[derive(Debug, thiserror::Error)]
 pub enum PredictionsError {
-    /// Lengths that do not fit together.
-    #[error("{what}: {found} values where {expected} belong")]
+    #[error("{what}: {found} values instead of {expected}")]
     Shape {
-        /// Which values.
         what: String,
-        /// How many there are.
         found: usize,
-        /// How many there should be.
         expected: usize,
     },
-    /// A score that is NaN or infinite.
     #[error("the {protocol} score of sample `{id}` for class {class} is {value}")]
     NotFinite {
-        /// The protocol.
         protocol: String,
-        /// The sample.
         id: String,
-        /// The class.
         class: usize,
-        /// The score.
         value: f32,
     },
-    /// A target outside the classes.
     #[error("the target {target} of sample `{id}` is outside the classes 0..{classes}")]
-    Target {
-        /// The sample.
-        id: String,
-        /// The target.
-        target: u32,
-        /// Number of classes.
-        classes: usize,
-    },
-    /// Columns that are not those of predictions.
+    Target { id: String, target: u32, classes: usize },
     #[error(
         "not predictions: the columns should be id, target, then <protocol>.<class>, but column {column} is `{found}`"
     )]
-    Header {
-        /// The column, counted from 1.
-        column: usize,
-        /// Its name; empty where it is missing.
-        found: String,
-    },
-    /// Columns that are not those of transcripts.
+    Header { column: usize, found: String },
     #[error(
         "not transcripts: the columns should be id, reference, then <protocol>.text, but column {column} is `{found}`"
     )]
-    TextHeader {
-        /// The column, counted from 1.
-        column: usize,
-        /// Its name; empty where it is missing.
-        found: String,
-    },
-    /// A field that is no number.
-    #[error("line {line}: `{found}` is no {expected}")]
+    TextHeader { column: usize, found: String },
+    #[error("line {line}: `{found}` is not a {expected}")]
     Field {
-        /// The line, counted from 1.
         line: u64,
-        /// The text found.
         found: String,
-        /// What belongs there.
         expected: &'static str,
     },
-    /// The file is no well-formed CSV, or cannot be read or written.
     #[error("not a readable CSV file")]
     Csv(#[from] csv::Error),
 }
@@ -128,13 +91,10 @@ impl Predictions {
 
     fn check(&self) -> Result<(), PredictionsError> {
         let n = self.ids.len();
-        let fits = |what: &str, found: usize, expected: usize| match found == expected {
-            true => Ok(()),
-            false => Err(PredictionsError::Shape {
-                what: what.into(),
-                found,
-                expected,
-            }),
+        let fits = |what: &str, found: usize, expected: usize| {
+            let what = what.to_string();
+            let error = PredictionsError::Shape { what, found, expected };
+            if found == expected { Ok(()) } else { Err(error) }
         };
         fits("targets", self.targets.len(), n)?;
         for (id, targets) in self.ids.iter().zip(&self.targets) {
@@ -161,7 +121,7 @@ impl Predictions {
         Ok(())
     }
 
-    /// The predictions as CSV. A score is written in the shortest form that gives back the same f32.
+    /// The predictions as CSV. Each score has the shortest form that reads as the same f32.
     pub fn to_csv(&self) -> Result<Vec<u8>, PredictionsError> {
         self.check()?;
         let mut csv = csv::Writer::from_writer(Vec::new());
@@ -186,7 +146,6 @@ impl Predictions {
             .map_err(|error| PredictionsError::Csv(csv::Error::from(error.into_error())))
     }
 
-    /// The predictions in this CSV.
     pub fn from_csv(text: &[u8]) -> Result<Self, PredictionsError> {
         let mut csv = csv::Reader::from_reader(text);
         let (protocols, classes) = columns(csv.headers()?)?;

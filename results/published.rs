@@ -1,4 +1,5 @@
-//! Published numbers of other methods, read from `baselines/published.toml`: a block of its own beside measured ones.
+//! Published numbers of other methods from `baselines/published.toml`, as tables beside the
+//! measured ones.
 
 use crate::metric::Metric;
 use crate::record::RunRecord;
@@ -8,8 +9,8 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-/// Tasks with the benchmarks that are the same thing under their published names; one that ends in a hyphen stands
-/// for all that begin with it.
+/// Tasks and the published names of the same benchmark. A name that ends in a hyphen stands for all
+/// that begin with it.
 const BENCHMARKS: [(&str, &str); 6] = [
     ("audioset", "AudioSet-2M"),
     ("audioset-20k", "AudioSet-20K"),
@@ -19,7 +20,7 @@ const BENCHMARKS: [(&str, &str); 6] = [
     ("librispeech", "LibriSpeech-"),
 ];
 
-/// Metrics as they are called in publications and in records.
+/// Names of metrics in publications and in records.
 const METRICS: [(&str, &str); 6] = [
     ("mAP", "map"),
     ("accuracy", "top1"),
@@ -29,88 +30,81 @@ const METRICS: [(&str, &str); 6] = [
     ("CER", "cer"),
 ];
 
-/// One published number.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Published {
-    /// The method, with what tells its variants apart.
+pub struct PublishedNumber {
+    /// The method, with its variant.
     pub method: String,
     /// `audio`, `speech`, `image` or `video`.
     pub modality: String,
     /// The benchmark, as publications call it.
     pub benchmark: String,
-    /// How the encoder was judged: `finetune`, `linear-probe` or `knn`.
+    /// How the encoder was evaluated: `finetune`, `linear-probe` or `knn`.
     pub protocol: String,
     /// The metric, as publications call it: `mAP`, `accuracy`, `top-1`, `top-5`, `WER`, `CER`.
     pub metric: String,
     /// The value in per cent.
     pub value: f64,
-    /// What the encoder was pretrained on.
     pub pretraining_data: String,
-    /// Whether labels beyond the target task, or a teacher trained with labels, entered before or during fine-tuning.
+    /// Whether labels beyond the target task, or a teacher trained with labels, were used.
     pub external_supervision: bool,
-    /// Whose word it is: `self-reported`, `quoted`, `same-harness`, `third-party-reproduction` or `ensemble`.
+    /// Who reports it: `self-reported`, `quoted`, `same-harness`, `third-party-reproduction` or
+    /// `ensemble`.
     pub report: String,
     /// Identifier on arXiv, where one was looked up.
     pub arxiv: Option<String>,
-    /// What else the source says.
     pub note: Option<String>,
 }
 
-/// Where numbers were read.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Source {
-    /// What was read: a text, a table, an image of one.
+pub struct Citation {
+    /// The text or table that was read.
     pub title: String,
-    /// Where it lies.
     pub address: String,
 }
 
 /// A source with its numbers, as the file has them.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Section {
+struct CitedNumbers {
     title: String,
     address: String,
-    rows: Vec<Published>,
+    rows: Vec<PublishedNumber>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    source: Vec<Section>,
+    source: Vec<CitedNumbers>,
 }
 
-static ALL: LazyLock<Vec<(Source, Published)>> = LazyLock::new(|| {
+static ALL: LazyLock<Vec<(Citation, PublishedNumber)>> = LazyLock::new(|| {
     let file: File =
         toml::from_str(include_str!("../baselines/published.toml")).expect("a test reads the file that is built in");
     let sections = file.source.into_iter();
-    let rows = sections.flat_map(|Section { title, address, rows }| {
-        let source = Source { title, address };
+    let rows = sections.flat_map(|CitedNumbers { title, address, rows }| {
+        let source = Citation { title, address };
         rows.into_iter().map(move |row| (source.clone(), row))
     });
     rows.collect()
 });
 
 /// Every published number with its source, in the order of the file.
-pub fn all() -> &'static [(Source, Published)] {
+pub fn all() -> &'static [(Citation, PublishedNumber)] {
     &ALL
 }
 
 /// Which published numbers are shown beside the measured ones of a task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Shown {
-    /// None.
     None,
-    /// Those of the protocols and metrics that were measured: protocols cannot be compared with each other.
+    /// Those of the measured protocols and metrics: protocols cannot be compared with each other.
     #[default]
     Protocol,
-    /// All of the task.
     All,
 }
 
-impl Published {
-    /// The metric as records call it.
+impl PublishedNumber {
     pub fn record_metric(&self) -> &str {
         let known = METRICS.into_iter().find(|(published, _)| *published == self.metric);
         known.map_or(&self.metric, |(_, name)| name)
@@ -153,12 +147,12 @@ pub fn tables(records: &[RunRecord], shown: Shown) -> Vec<Table> {
             .flat_map(|run| &run.scores)
             .map(|score| (score.protocol.as_str(), score.metric.as_str()))
             .collect();
-        let is_shown = |row: &Published| match shown {
+        let is_shown = |row: &PublishedNumber| match shown {
             Shown::None => false,
             Shown::Protocol => measured.contains(&(row.protocol.as_str(), row.record_metric())),
             Shown::All => true,
         };
-        let mut rows: Vec<&(Source, Published)> = all()
+        let mut rows: Vec<&(Citation, PublishedNumber)> = all()
             .iter()
             .filter(|(_, row)| row.is_of(task) && is_shown(row))
             .collect();
@@ -168,7 +162,7 @@ pub fn tables(records: &[RunRecord], shown: Shown) -> Vec<Table> {
     tasks.into_iter().filter_map(of_task).collect()
 }
 
-fn table(task: &str, rows: &[&(Source, Published)]) -> Table {
+fn table(task: &str, rows: &[&(Citation, PublishedNumber)]) -> Table {
     let benchmarks: BTreeSet<&str> = rows.iter().map(|(_, row)| row.benchmark.as_str()).collect();
     let several = benchmarks.len() > 1;
     let title = match benchmarks.first() {
@@ -176,7 +170,7 @@ fn table(task: &str, rows: &[&(Source, Published)]) -> Table {
         _ => format!("Published numbers: {task}"),
     };
     let mut references = References::default();
-    let cells = |(source, row): &(Source, Published)| {
+    let cells = |(source, row): &(Citation, PublishedNumber)| {
         let mut cells = references.row(source, row);
         if several {
             cells.insert(1, Cell::word(&row.benchmark));
@@ -185,7 +179,7 @@ fn table(task: &str, rows: &[&(Source, Published)]) -> Table {
     };
     let rows = rows.iter().copied().map(cells).collect();
     let mut notes = vec![
-        "not measured here: other models, other data, other probes; numbers of different reports or sources do not rank"
+        "not measured here: other models, other data, other probes; numbers of different reports or sources cannot be ranked"
             .to_string(),
         "external supervision: labels beyond the task, or a teacher trained with labels, entered before or during \
          fine-tuning"
@@ -211,12 +205,12 @@ fn table(task: &str, rows: &[&(Source, Published)]) -> Table {
 /// Sources and remarks, numbered and lettered as rows name them.
 #[derive(Default)]
 struct References {
-    sources: Vec<Source>,
+    sources: Vec<Citation>,
     remarks: Vec<String>,
 }
 
 impl References {
-    fn row(&mut self, source: &Source, row: &Published) -> Vec<Cell> {
+    fn row(&mut self, source: &Citation, row: &PublishedNumber) -> Vec<Cell> {
         let number = place(&mut self.sources, source) + 1;
         let mut cited = format!("[{number}]");
         if let Some(note) = &row.note {
@@ -250,7 +244,7 @@ impl References {
     }
 }
 
-/// Where an item stands in a list, which takes it up if it is new.
+/// The index of an item in a list; a new item is appended.
 fn place<T: PartialEq + Clone>(list: &mut Vec<T>, item: &T) -> usize {
     list.iter().position(|known| known == item).unwrap_or_else(|| {
         list.push(item.clone());

@@ -1,72 +1,69 @@
-//! The record of one run, fold and seed: what was asked for, on what it ran, and every number that came out.
+//! The record of one run, fold and seed: its plan, its environment, and every resulting number.
 
-use crate::codebook::CodebookStatistics;
+use crate::codes::CodebookStatistics;
+use crate::codes::labels::LabelStatistics;
 use crate::finite;
 use crate::stats::{self, Interval};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-mod compare;
-mod judged;
+mod differences;
+pub(crate) mod mark;
+mod names;
 mod read;
+mod score;
 mod write;
 
 pub use jiff::Timestamp;
-pub use judged::{Judge, PerClass};
+pub(crate) use names::{display_value, plural};
 pub use read::RecordError;
 pub(crate) use read::parse;
+pub use score::{PerClass, Scoring};
 
 /// The newest schema version, the one that is written.
 pub const SCHEMA: u32 = 2;
 
-/// One run of one plan with one seed and, where the task has folds, one fold. Holds no absolute path.
+/// One run of one plan with one seed and, where the task has folds, one fold. Holds no absolute
+/// path.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
     /// Version of this structure; see [`SCHEMA`].
     pub schema: u32,
     /// Name of this run, different for every run.
     pub id: String,
-    /// Every value of the plan, resolved: at least `task`, `method`, `quantizer`, `preset`, `recipe` and `protocols`.
+    /// Every value of the plan, resolved: at least `task`, `method`, `quantizer`, `preset`,
+    /// `recipe` and `protocols`.
     pub plan: Map<String, Value>,
-    /// Hash of all plan values that decide the numbers: not paths, backend, threads or the preset's name.
+    /// Hash of all plan values that decide the numbers: not paths, backend, threads or names.
     pub plan_hash: String,
-    /// Hash of what decides the pretrained weights, with seed, fold, backend and dtype. None where nothing is
-    /// pretrained.
+    /// Hash of what decides the pretrained weights: plan values, seed, fold, backend, dtype. None
+    /// without pretraining.
     pub pretrain_hash: Option<String>,
-    /// The program that ran.
     pub program: Program,
-    /// The machine that it ran on.
     pub machine: Machine,
-    /// The backend that computed.
     pub backend: Backend,
     /// Root seed of every random number.
     pub seed: u64,
     /// The test fold, counted from 1. None where the task has no folds.
     pub fold: Option<u8>,
-    /// The data that was used.
     pub data: Data,
     /// Training phases in the order in which they ran.
     pub phases: Vec<Phase>,
     /// One entry for each protocol and metric.
     pub scores: Vec<Score>,
-    /// Seconds by name of phase or protocol; evaluation and checkpoints are not counted as training.
-    #[serde(with = "finite::map")]
+    /// Seconds by phase or protocol; training excludes evaluation and checkpoints.
+    #[serde(with = "finite")]
     pub seconds: BTreeMap<String, f64>,
-    /// The most memory that was held.
     pub peak_memory_bytes: PeakMemory,
-    /// When the run began.
     pub started: Timestamp,
-    /// When the run ended.
     pub finished: Timestamp,
     /// File with the predictions for each test sample, relative to the record.
     pub predictions: Option<String>,
 }
 
-/// The program that ran.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program {
-    /// Its version.
     pub version: String,
     /// Commit that it was built from, or `unknown`.
     pub commit: String,
@@ -75,26 +72,22 @@ pub struct Program {
 }
 
 impl Program {
-    /// Whether the source is known exactly: a commit without changes.
+    /// Whether the source is exactly a known commit.
     pub fn is_clean(&self) -> bool {
         !self.dirty && self.commit != "unknown"
     }
 }
 
-/// The machine that it ran on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
-    /// Model of the processor.
     pub cpu: String,
     /// Logical cores.
     pub cores: u64,
     /// Main memory, in bytes.
     pub memory_bytes: u64,
-    /// Model of the graphics processor, where one was found.
     pub gpu: Option<String>,
 }
 
-/// The backend that computed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backend {
     /// Its name, as given with `--backend`.
@@ -105,14 +98,11 @@ pub struct Backend {
     pub library: String,
     /// Number type of activations: `fp32` or `bf16`.
     pub dtype: String,
-    /// Threads in use.
     pub threads: u64,
 }
 
-/// The data that was used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Data {
-    /// Name of the task.
     pub task: String,
     /// Version of the task's definition; it changes when the same data would give other numbers.
     pub version: String,
@@ -120,7 +110,7 @@ pub struct Data {
     pub variant: String,
     /// Where this variant comes from: an address and a revision, or how it is made.
     pub source: String,
-    /// SHA-256 of the manifest of its files. None where the data is made on the fly or is not pinned.
+    /// SHA-256 of the manifest of its files. None for generated or unpinned data.
     pub manifest_sha256: Option<String>,
     /// Samples by name of split.
     pub counts: BTreeMap<String, u64>,
@@ -128,7 +118,7 @@ pub struct Data {
     pub subset: Option<u64>,
     /// Samples left out because they could not be read.
     pub skipped: Vec<Skipped>,
-    /// Samples left out because this copy of the data lacks them, where copies are known to lack some.
+    /// Samples that this copy of the data does not have, where copies are known to differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<Missing>,
     /// How samples came into their splits, where the data does not say.
@@ -141,19 +131,15 @@ pub struct Data {
 /// The variant's name where the data is none of the known ones.
 pub const DIFFERENT: &str = "different";
 
-/// A sample that was left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipped {
-    /// Its id.
     pub id: String,
-    /// Why it could not be read.
     pub reason: String,
 }
 
 /// Samples that a list of the data names and its copy lacks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Missing {
-    /// How many.
     pub count: u64,
     /// The ids of the first of them.
     pub first: Vec<String>,
@@ -164,103 +150,44 @@ pub struct Missing {
 pub struct InputStatistics {
     /// As measured over the training data. None where that was not done.
     pub measured: Option<MeanStd>,
-    /// The constants that normalised it.
     pub constants: MeanStd,
 }
 
 /// Mean and standard deviation, one number for each channel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MeanStd {
-    /// Means, `[channels]`.
-    #[serde(with = "finite::list")]
+    #[serde(with = "finite")]
     pub mean: Vec<f64>,
-    /// Standard deviations, `[channels]`.
-    #[serde(with = "finite::list")]
+    #[serde(with = "finite")]
     pub std: Vec<f64>,
 }
 
-/// One training phase.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Phase {
     /// Its name: `encoder-1`, `tokenizer-1`, `encoder-2`, ...
     pub name: String,
-    /// Passes over the training data.
     pub epochs: u64,
-    /// Optimizer steps.
     pub steps: u64,
-    /// Seconds of training.
     #[serde(with = "finite")]
     pub seconds: f64,
     /// Of these, seconds in which a step waited for its inputs. None where that was not measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_wait_seconds: Option<f64>,
-    /// Training samples per second of training.
     #[serde(with = "finite")]
     pub samples_per_second: f64,
-    /// The training loss.
     pub loss: Loss,
-    /// Statistics of the codes over the training data after the phase, first level first. Empty without a quantizer.
+    /// Statistics of the codes over the training data after the phase, by level. Empty without a
+    /// quantizer.
     pub codebooks: Vec<CodebookStatistics>,
-    /// What the labels of all levels together say after the phase. None without a quantizer, and in schema 1.
+    /// Statistics of the labels of all levels together after the phase. None without a quantizer,
+    /// and in schema 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<LabelStatistics>,
     /// The training loss and the use of codes over the phase's steps. None in schema 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub curve: Option<Curve>,
-    /// Id of the run whose pretraining was taken over instead of trained again.
+    /// Id of the run whose pretraining was reused.
     pub reused_from: Option<String>,
-}
-
-/// What the labels of a data set's tokens say together, over all levels of the quantizer. Information is that of the
-/// empirical distribution, in bits, without a correction for small samples.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LabelStatistics {
-    /// Tokens that were labelled.
-    pub tokens: u64,
-    /// Different tuples of codes, one code of each level.
-    pub joint_used: u64,
-    /// Entropy of the tuples. At most the sum over levels; equal to it where levels are independent.
-    #[serde(with = "finite")]
-    pub joint_entropy_bits: f64,
-    /// Mutual information of each level's code with the sample's class, `[levels]`; empty where samples have none.
-    #[serde(with = "finite::list")]
-    pub class_information_bits: Vec<f64>,
-    /// Mutual information of each level's code with the token's place in its sample, `[levels]`.
-    #[serde(with = "finite::list")]
-    pub place_information_bits: Vec<f64>,
-    /// What codes tell of what is known of single tokens, by its name: `word`, `speaker`. Empty where nothing is known.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub annotations: BTreeMap<String, Annotation>,
-    /// How the labels differ from those of the labelling before. None for the first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub change: Option<LabelChange>,
-}
-
-/// What codes tell of something that is known of single tokens.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Annotation {
-    /// Tokens of which it is known.
-    pub tokens: u64,
-    /// Its entropy: the most that a code can tell.
-    #[serde(with = "finite")]
-    pub entropy_bits: f64,
-    /// Mutual information of each level's code with it, `[levels]`.
-    #[serde(with = "finite::list")]
-    pub information_bits: Vec<f64>,
-}
-
-/// How one labelling of the same tokens differs from the one before.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LabelChange {
-    /// The phase after which the earlier labelling was made.
-    pub since: String,
-    /// Share of tokens whose code differs, `[levels]`. Codebooks that were started anew have new names for their codes,
-    /// so that this is near 1 even where the same tokens stay together.
-    #[serde(with = "finite::list")]
-    pub changed: Vec<f64>,
-    /// Mutual information of a token's code before and after, `[levels]`: what stays, whatever codes are called.
-    #[serde(with = "finite::list")]
-    pub kept_information_bits: Vec<f64>,
 }
 
 /// Numbers over the steps of a phase, thinned out evenly to at most some dozens of points.
@@ -269,9 +196,10 @@ pub struct Curve {
     /// Steps within the phase, from 0, rising, `[points]`.
     pub steps: Vec<u64>,
     /// Mean training loss of the steps after the point before, up to this one, `[points]`.
-    #[serde(with = "finite::list")]
+    #[serde(with = "finite")]
     pub loss: Vec<f64>,
-    /// Perplexity of the codes in the last batch that was counted, `[levels][points]`; empty where labels are fixed.
+    /// Perplexity of the codes in the last batch that was counted, `[levels][points]`; empty where
+    /// labels are fixed.
     pub perplexity: Vec<Vec<f64>>,
 }
 
@@ -286,28 +214,26 @@ pub struct Loss {
     pub last: f64,
 }
 
-/// One number of an evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Score {
     /// Protocol: `linear-probe`, `finetune`, `knn`.
     pub protocol: String,
     /// Metric: `top1`, `top5`, `map`, `map_all_classes`, `auc`, `dprime`, `wer`.
     pub metric: String,
-    /// The value, a fraction from 0 to 1 where the metric is one. None where it is undefined; `reason` tells why.
-    #[serde(with = "finite::option")]
+    /// The value; a fraction from 0 to 1 where the metric is one. None where undefined; see
+    /// `reason`.
+    #[serde(with = "finite")]
     pub value: Option<f64>,
-    /// Why there is no value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Test samples behind the value.
     pub n: u64,
     /// Uncertainty of the value over test samples.
     pub interval: Option<Interval>,
-    /// What else the protocol has to say, such as the chosen learning rate or the classes left out.
+    /// Further output of the protocol, such as the chosen learning rate or the classes left out.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub details: Map<String, Value>,
-    /// The metric of each class on its own. None for metrics that have none, and in records written before there was
-    /// this field.
+    /// The metric per class. None for metrics without such values, and in older records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_class: Option<PerClass>,
 }
@@ -315,15 +241,15 @@ pub struct Score {
 /// The most memory that was held, in bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeakMemory {
-    /// Of the process in main memory. None where the system does not tell.
+    /// Main memory of the process. None where the system does not report it.
     pub host: Option<u64>,
-    /// On the device. None where there is none or it does not tell.
+    /// Memory of the device. None where there is none or it does not report it.
     pub device: Option<u64>,
 }
 
 impl Score {
-    /// The share of `successes` among `n` test samples, with Wilson's 95 % interval; undefined for n = 0. Panics if
-    /// `successes` exceeds `n`.
+    /// The share of `successes` among `n` test samples, with Wilson's 95 % interval; undefined for
+    /// n = 0. Panics if `successes` exceeds `n`.
     pub fn proportion(protocol: &str, metric: &str, successes: u64, n: u64) -> Self {
         Self {
             protocol: protocol.into(),
@@ -344,7 +270,6 @@ impl RunRecord {
         word(&self.plan, key)
     }
 
-    /// The task's name.
     pub fn task(&self) -> &str {
         self.plan_word("task").unwrap_or(&self.data.task)
     }
@@ -359,7 +284,6 @@ impl RunRecord {
         self.plan_word("quantizer").filter(|word| *word != "none")
     }
 
-    /// The score of this protocol and metric.
     pub fn score(&self, protocol: &str, metric: &str) -> Option<&Score> {
         self.scores
             .iter()
@@ -367,7 +291,6 @@ impl RunRecord {
     }
 }
 
-/// A value of this plan that is a word.
 pub(crate) fn word<'a>(plan: &'a Map<String, Value>, key: &str) -> Option<&'a str> {
     match plan.get(key)? {
         Value::String(word) => Some(word),

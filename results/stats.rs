@@ -1,9 +1,9 @@
-//! Means and intervals. Every interval names its method and how many values it stands on.
+//! Means and intervals. Every interval names its method and the number of its values.
 //!
-//! Over the samples of one run: [`wilson`] for a proportion, [`bootstrap_mean`] for a mean of any per-sample value,
-//! [`bootstrap_metric`] for what is no mean, [`bootstrap_error_rate`] for transcripts. Over samples when seeds are pooled: [`bootstrap_clustered`]. Over seeds:
-//! [`t_interval`], which has nothing to say about a single run. Of two systems on the same samples: [`Paired`], and
-//! [`mcnemar`] where samples are right or wrong.
+//! Over the samples of one run: [`wilson`] for a proportion, [`bootstrap_metric`] for any metric,
+//! [`bootstrap_error_rate`] for transcripts. Over seeds: [`t_interval`], which needs at least two.
+//! Of two systems on the same samples: [`Paired`], and [`mcnemar`] where samples are correct or
+//! not.
 
 mod paired;
 
@@ -14,13 +14,10 @@ use bridle_seed::{Seed, Stream};
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, Normal, StudentsT};
 
-/// A confidence interval.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
-    /// Lower end.
     #[serde(with = "finite")]
     pub low: f64,
-    /// Upper end.
     #[serde(with = "finite")]
     pub high: f64,
     /// Confidence level, between 0 and 1.
@@ -32,22 +29,25 @@ pub struct Interval {
     pub n: u64,
 }
 
-/// Quantile of the standard normal distribution. `p` lies in 0..=1; the ends give an infinity. Panics outside.
+/// Quantile of the standard normal distribution. `p` lies in 0..=1; the ends give an infinity.
+/// Panics outside.
 pub fn normal_quantile(p: f64) -> f64 {
     Normal::standard().inverse_cdf(p)
 }
 
+fn check_level(level: f64) {
+    let is_between = level > 0.0 && level < 1.0;
+    assert!(is_between, "the confidence level {level} is not between 0 and 1");
+}
+
 /// The two-sided normal quantile of a confidence level: 1.96 for 0.95.
 fn two_sided(level: f64) -> f64 {
-    assert!(
-        level > 0.0 && level < 1.0,
-        "the confidence level {level} does not lie between 0 and 1"
-    );
+    check_level(level);
     normal_quantile(0.5 + level / 2.0)
 }
 
-/// Wilson's score interval (1927) for a proportion of `successes` in `n` trials. None for n = 0. Panics if `successes`
-/// exceeds `n` or `level` does not lie between 0 and 1.
+/// Wilson's score interval (1927) for a proportion of `successes` in `n` trials. None for n = 0.
+/// Panics if `successes` exceeds `n` or `level` is not between 0 and 1.
 pub fn wilson(successes: u64, n: u64, level: f64) -> Option<Interval> {
     assert!(successes <= n, "{successes} successes in {n} trials");
     let z = two_sided(level);
@@ -58,7 +58,7 @@ pub fn wilson(successes: u64, n: u64, level: f64) -> Option<Interval> {
     let scale = 1.0 + z * z / count;
     let centre = (share + z * z / (2.0 * count)) / scale;
     let half = z / scale * (share * (1.0 - share) / count + z * z / (4.0 * count * count)).sqrt();
-    // at the ends the formula gives 0 or 1 exactly but for rounding
+    // at the ends the formula gives exactly 0 or 1, apart from rounding
     let low = if successes == 0 { 0.0 } else { (centre - half).max(0.0) };
     let high = if successes == n { 1.0 } else { (centre + half).min(1.0) };
     Some(Interval {
@@ -86,13 +86,10 @@ pub fn sample_sd(values: &[f64]) -> Option<f64> {
     Some((values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / degrees as f64).sqrt())
 }
 
-/// Student's t interval for the mean of independent runs (seeds). None for fewer than two values. Panics if `level`
-/// does not lie between 0 and 1.
+/// Student's t interval for the mean of independent runs (seeds). None for fewer than two values.
+/// Panics if `level` is not between 0 and 1.
 pub fn t_interval(values: &[f64], level: f64) -> Option<Interval> {
-    assert!(
-        level > 0.0 && level < 1.0,
-        "the confidence level {level} does not lie between 0 and 1"
-    );
+    check_level(level);
     let (mean, sd) = (mean(values)?, sample_sd(values)?);
     let n = values.len() as f64;
     let t = StudentsT::new(0.0, 1.0, n - 1.0)
@@ -108,115 +105,43 @@ pub fn t_interval(values: &[f64], level: f64) -> Option<Interval> {
     })
 }
 
-/// Class-stratified percentile bootstrap of the mean of one value for each sample. `classes[i]` is the class of
-/// `values[i]`. None without values. Panics if the lengths differ, `resamples` is 0 or `level` does not lie between 0
-/// and 1.
-///
-/// Each class of m > 1 samples is drawn m - 1 times and keeps its weight (Rao and Wu 1988): drawing m times would give
-/// a variance too small by (m - 1)/m, which matters at the 8 clips for each class of an ESC-50 fold. A class of a
-/// single sample adds no variance.
-pub fn bootstrap_mean(
-    values: &[f64],
-    classes: &[usize],
-    resamples: usize,
-    level: f64,
-    seed: &Seed,
-) -> Option<Interval> {
-    assert_eq!(values.len(), classes.len(), "values and classes");
-    if values.is_empty() {
-        return None;
-    }
-    let strata = strata(values, classes);
-    let resampled_mean = |stream: &mut Stream| {
-        let total: f64 = strata
-            .iter()
-            .map(|stratum| {
-                let draws = (stratum.len() - 1).max(1);
-                let sum: f64 = (0..draws).map(|_| stratum[stream.below(stratum.len())]).sum();
-                sum * stratum.len() as f64 / draws as f64
-            })
-            .sum();
-        Some(total / values.len() as f64)
-    };
-    let (low, high) = percentiles(&resample(resamples, seed, resampled_mean)?, level);
-    Some(Interval {
-        low,
-        high,
-        level,
-        method: "stratified-bootstrap".into(),
-        n: values.len() as u64,
-    })
-}
-
-/// The same where several seeds are pooled: `seeds[s][i]` is the value of sample `i` in seed `s`. What the seeds say of
-/// one sample hangs together, so that a sample's value is its mean over seeds, and n counts samples. None without values.
-/// Panics as [`bootstrap_mean`] does, and if a seed lacks samples.
-pub fn bootstrap_clustered(
-    seeds: &[Vec<f64>],
-    classes: &[usize],
-    resamples: usize,
-    level: f64,
-    seed: &Seed,
-) -> Option<Interval> {
-    for values in seeds {
-        assert_eq!(values.len(), classes.len(), "values and classes");
-    }
-    let of_sample = |sample: usize| mean(&seeds.iter().map(|values| values[sample]).collect::<Vec<_>>());
-    let means: Vec<f64> = (0..classes.len()).map(of_sample).collect::<Option<_>>()?;
-    let interval = bootstrap_mean(&means, classes, resamples, level, seed)?;
-    Some(Interval {
-        method: "stratified-bootstrap, seeds clustered by sample".into(),
-        ..interval
-    })
-}
-
-/// Sorted values of a statistic in this many resamples. None where one of them is undefined. Panics if `resamples` is 0.
+/// Sorted values of a statistic in this many resamples. None if one of them is undefined. Panics if
+/// `resamples` is 0.
 fn resample(resamples: usize, seed: &Seed, statistic: impl Fn(&mut Stream) -> Option<f64>) -> Option<Vec<f64>> {
     assert!(resamples > 0, "no resamples");
-    // each resample has a stream of its own, so that its draws do not depend on how many there are
+    // each resample has its own stream, so its draws do not depend on the number of resamples
     let values = (0..resamples).map(|resample| statistic(&mut seed.indexed(resample as u64).stream()));
     let mut values = values.collect::<Option<Vec<f64>>>()?;
     values.sort_by(f64::total_cmp);
     Some(values)
 }
 
-/// The ends between which the middle `level` of sorted resampled values lies. Panics if `level` does not lie between 0
+/// The ends of the middle `level` of sorted resampled values. Panics if `level` is not between 0
 /// and 1.
 fn percentiles(sorted: &[f64], level: f64) -> (f64, f64) {
-    assert!(
-        level > 0.0 && level < 1.0,
-        "the confidence level {level} does not lie between 0 and 1"
-    );
+    check_level(level);
     (quantile(sorted, 0.5 - level / 2.0), quantile(sorted, 0.5 + level / 2.0))
 }
 
-/// The same about the estimate: the ends' distances from the mean of the resampled values, laid at the estimate. For a
-/// statistic that resampling shifts by more than it says of the estimate itself. Panics as [`percentiles`] does.
+/// The same, centred at the estimate: for a statistic whose resampling bias exceeds its spread. The
+/// ends keep their distances from the mean of the resampled values. Panics as [`percentiles`].
 fn centred_percentiles(sorted: &[f64], level: f64, estimate: f64) -> (f64, f64) {
     let (low, high) = percentiles(sorted, level);
     let shift = estimate - sorted.iter().sum::<f64>() / sorted.len() as f64;
     (low + shift, high + shift)
 }
 
-/// McNemar's exact test (1947), two-sided: how likely at least so uneven a split of the samples on which two systems
-/// disagree would be if either were as often the right one. `only_a` samples only A judged right, `only_b` only B.
-/// 1 where they never disagree.
+/// McNemar's exact test (1947), two-sided: the probability of a split at least this uneven of the
+/// samples on which two systems disagree, if either were equally often correct. `only_a` samples
+/// only A got right, `only_b` only B. 1 where they never disagree.
 pub fn mcnemar(only_a: u64, only_b: u64) -> f64 {
     let fair = Binomial::new(0.5, only_a + only_b).expect("a half is a probability");
     (2.0 * fair.cdf(only_a.min(only_b))).min(1.0)
 }
 
-/// The values of each class that has any, in order of class.
-fn strata(values: &[f64], classes: &[usize]) -> Vec<Vec<f64>> {
-    let mut by_class = std::collections::BTreeMap::<usize, Vec<f64>>::new();
-    for (&value, &class) in values.iter().zip(classes) {
-        by_class.entry(class).or_default().push(value);
-    }
-    by_class.into_values().collect()
-}
-
-/// Quantile of sorted values by linear interpolation between order statistics, such that a further draw lies below it
-/// with probability `p` (Hyndman and Fan 1996, type 6); of few values the tails end at the first and the last.
+/// Quantile of sorted values by linear interpolation between order statistics, so that a further
+/// draw is below it with probability `p` (Hyndman and Fan 1996, type 6). With few values the tails
+/// end at the first and the last.
 fn quantile(sorted: &[f64], p: f64) -> f64 {
     let last = sorted.len() - 1;
     let place = (p * (sorted.len() + 1) as f64 - 1.0).clamp(0.0, last as f64);

@@ -1,8 +1,7 @@
-//! Where records and their predictions lie, how they get there whole, and how they are found again.
+//! Paths of records and predictions, atomic writes, and search.
 
 use crate::predictions::{Outputs, Predictions, PredictionsError, Transcripts};
 use crate::record::{RecordError, RunRecord};
-use crate::regress::Run;
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -11,58 +10,20 @@ use std::path::{Path, PathBuf};
 /// What goes wrong with files of records.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Nothing can be written into this folder; found before any work was done.
     #[error("the folder {} cannot be written", path.display())]
-    NotWritable {
-        /// The folder.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A file could not be written.
+    NotWritable { path: PathBuf, source: io::Error },
     #[error("cannot write {}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A file or folder could not be read.
+    Write { path: PathBuf, source: io::Error },
     #[error("cannot read {}", path.display())]
-    Read {
-        /// The file or folder.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Neither a file nor a folder.
+    Read { path: PathBuf, source: io::Error },
     #[error("{} does not exist", path.display())]
-    Missing {
-        /// The path.
-        path: PathBuf,
-    },
-    /// No record in any of these.
+    Missing { path: PathBuf },
     #[error("no record in {}", paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "))]
-    Empty {
-        /// The files and folders searched.
-        paths: Vec<PathBuf>,
-    },
-    /// A file is not a record, or a record cannot be written as one.
+    Empty { paths: Vec<PathBuf> },
     #[error("{}", path.display())]
-    Record {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: RecordError,
-    },
-    /// Predictions that are none.
+    Record { path: PathBuf, source: RecordError },
     #[error("{}", path.display())]
-    Predictions {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: PredictionsError,
-    },
+    Predictions { path: PathBuf, source: PredictionsError },
 }
 
 /// The path of a record below its folder:
@@ -79,7 +40,7 @@ pub fn path(record: &RunRecord) -> PathBuf {
     [record.task(), &method, &file].map(file_name).iter().collect()
 }
 
-/// A name as a single path component: task files can be called anything.
+/// A name as a single path component: a task file may have any name.
 fn file_name(name: &str) -> String {
     let keeps = |c: char| c.is_alphanumeric() || "-_.".contains(c);
     let name: String = name.chars().map(|c| if keeps(c) { c } else { '-' }).collect();
@@ -90,8 +51,8 @@ fn file_name(name: &str) -> String {
     }
 }
 
-/// Creates the folder where it is missing and proves that a file can be written there, so that a long run does not
-/// fail at its end.
+/// Creates the folder if it is missing and checks that a file can be written there, so that a long
+/// run does not fail at its end.
 pub fn writable(out: &Path) -> Result<(), StoreError> {
     let probe = out.join(format!(".writable-{}.tmp", std::process::id()));
     let attempt = || {
@@ -105,14 +66,14 @@ pub fn writable(out: &Path) -> Result<(), StoreError> {
     })
 }
 
-/// Writes a record and its predictions below `out` and gives the record's path; one of the same plan, backend, seed and
-/// fold is replaced whole. The record as written names its predictions; it comes last, so that a record without its
-/// predictions never exists.
+/// Writes a record and its predictions below `out` and returns the record's path. Replaces those of
+/// the same plan, backend, seed and fold. The record names its predictions and is written last, so
+/// that no record lacks them.
 pub fn write(out: &Path, record: &RunRecord, predictions: Option<&Predictions>) -> Result<PathBuf, StoreError> {
     write_with(out, record, predictions.map(Predictions::to_csv))
 }
 
-/// The same with predictions of either form.
+/// Like [`write()`], with predictions of either form.
 pub fn write_outputs(out: &Path, record: &RunRecord, outputs: &Outputs) -> Result<PathBuf, StoreError> {
     match outputs {
         Outputs::Scores(predictions) => write(out, record, Some(predictions)),
@@ -120,7 +81,7 @@ pub fn write_outputs(out: &Path, record: &RunRecord, outputs: &Outputs) -> Resul
     }
 }
 
-/// The same for a run that recognised speech.
+/// Like [`write()`], for a run that recognised speech.
 pub fn write_transcripts(out: &Path, record: &RunRecord, transcripts: &Transcripts) -> Result<PathBuf, StoreError> {
     write_with(out, record, Some(transcripts.to_csv()))
 }
@@ -160,7 +121,7 @@ fn write_with(
     Ok(record_path)
 }
 
-/// Puts a file in its place whole: a temporary file in the same folder, flushed to the disk, then renamed.
+/// Replaces a file atomically: writes a temporary file beside it, flushes it to disk, renames it.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -182,22 +143,21 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     })
 }
 
-/// Reads the record in this file.
 pub fn read(path: &Path) -> Result<RunRecord, StoreError> {
     read_as(path, RunRecord::from_json)
 }
 
+fn unreadable(path: &Path, source: io::Error) -> StoreError {
+    let path = path.to_path_buf();
+    match source.kind() {
+        io::ErrorKind::NotFound => StoreError::Missing { path },
+        _ => StoreError::Read { path, source },
+    }
+}
+
 fn read_as<T>(path: &Path, parse: impl Fn(&str) -> Result<T, RecordError>) -> Result<T, StoreError> {
-    let bytes = fs::read(path).map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound => StoreError::Missing {
-            path: path.to_path_buf(),
-        },
-        _ => StoreError::Read {
-            path: path.to_path_buf(),
-            source,
-        },
-    })?;
-    // text in another encoding is no JSON; the replacement characters make the reader say so
+    let bytes = fs::read(path).map_err(|source| unreadable(path, source))?;
+    // text in another encoding is not JSON; replacement characters make the reader report it
     parse(&String::from_utf8_lossy(&bytes)).map_err(|source| StoreError::Record {
         path: path.to_path_buf(),
         source,
@@ -210,42 +170,31 @@ pub fn read_predictions(record_path: &Path, record: &RunRecord) -> Result<Option
         return Ok(None);
     };
     let path = record_path.with_file_name(name);
-    let csv = fs::read(&path).map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound => StoreError::Missing { path: path.clone() },
-        _ => StoreError::Read {
-            path: path.clone(),
-            source,
-        },
-    })?;
+    let csv = fs::read(&path).map_err(|source| unreadable(&path, source))?;
     Outputs::from_csv(&csv)
         .map(Some)
         .map_err(|source| StoreError::Predictions { path, source })
 }
 
-/// Reads every record among these files and folders, each once, in order of path; folders are searched with all below
-/// them for `*.json`. It is an error if a file is no record, and if there is none at all.
+/// Reads every record among these files and folders once, in order of path; folders are searched
+/// recursively for `*.json`. Fails if a file is no record, or if there is none at all.
 pub fn find(paths: &[PathBuf]) -> Result<Vec<(PathBuf, RunRecord)>, StoreError> {
-    files(paths)?
-        .into_iter()
-        .map(|file| read(&file).map(|record| (file, record)))
-        .collect()
+    find_as(paths, RunRecord::from_json)
 }
 
-/// Reads every run among these files and folders for the gate; see [`find`] for what is searched.
-pub fn find_runs(paths: &[PathBuf]) -> Result<Vec<Run>, StoreError> {
-    files(paths)?.iter().map(|file| read_as(file, Run::from_json)).collect()
+/// Like [`find`], with another reader of records.
+pub(crate) fn find_as<T>(
+    paths: &[PathBuf],
+    parse: impl Fn(&str) -> Result<T, RecordError>,
+) -> Result<Vec<(PathBuf, T)>, StoreError> {
+    let read = |file: PathBuf| read_as(&file, &parse).map(|record| (file, record));
+    files(paths)?.into_iter().map(read).collect()
 }
 
 fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, StoreError> {
     let mut files = Vec::new();
     for path in paths {
-        let kind = fs::metadata(path).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => StoreError::Missing { path: path.clone() },
-            _ => StoreError::Read {
-                path: path.clone(),
-                source,
-            },
-        })?;
+        let kind = fs::metadata(path).map_err(|source| unreadable(path, source))?;
         if kind.is_dir() {
             search(path, &mut files)?;
         } else {
@@ -262,10 +211,7 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, StoreError> {
 }
 
 fn search(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), StoreError> {
-    let unreadable = |source| StoreError::Read {
-        path: folder.to_path_buf(),
-        source,
-    };
+    let unreadable = |source| unreadable(folder, source);
     for entry in fs::read_dir(folder).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
         let path = entry.path();

@@ -1,10 +1,13 @@
-//! Tables made from records: what they hold ([`Table`]) apart from how they are printed ([`Format`]).
+//! Tables made from records: their content ([`Table`]), separate from how they are printed
+//! ([`Format`]).
 //!
-//! [`main_table`] compares methods, [`codebook_table`] shows how quantizers use their codes, [`label_table`] what the
-//! codes say, [`backend_table`] compares one plan on several backends, [`ablation_tables`] compare plans that differ in
-//! one value, [`comparison_table`] tests two sets of records. All leave a dash where there is nothing to show.
+//! [`main_table`] compares methods, [`codebook_table`] shows how quantizers use their codes,
+//! [`label_table`] what the labels say, [`backend_table`] compares one plan on several backends,
+//! [`ablation_tables`] compare plans that differ in one value, [`comparison_table`] compares two
+//! sets of records. A dash stands for a missing value.
 
 use crate::record::RunRecord;
+use crate::stats;
 use serde_json::{Value, json};
 
 mod ablation;
@@ -13,9 +16,9 @@ mod codebooks;
 mod comparison;
 mod format;
 mod labels;
-mod mark;
 mod runs;
 mod scores;
+mod series;
 
 pub use ablation::ablation_tables;
 pub use backends::backend_table;
@@ -24,22 +27,18 @@ pub use comparison::{comparison_sentences, comparison_table};
 pub use format::{Format, render};
 pub(crate) use format::{html, markdown};
 pub use labels::label_table;
-pub(crate) use mark::notes_of as mark_notes;
-pub(crate) use runs::name as run_name;
-pub(crate) use runs::{
-    Series, backend as backend_words, method as method_words, plural, series, value_word, words as run_words,
-};
 pub use scores::main_table;
-pub(crate) use scores::{Column, Summary, columns, decimals, scale};
+pub(crate) use scores::{ScoreColumn, Summary, columns, decimals, scale};
+pub(crate) use series::{Series, series};
 
-/// A table that can be asked for by name.
+/// A table that can be requested by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum TableKind {
     /// Methods against tasks, protocols and metrics.
     Scores,
     /// How each level's codes are used.
     Codebooks,
-    /// What the codes of all levels say.
+    /// What the labels of all levels say.
     Labels,
     /// Plans that differ in one value.
     Ablation,
@@ -47,8 +46,7 @@ pub enum Kind {
     Backends,
 }
 
-impl Kind {
-    /// Every table with its name, in the order of printing.
+impl TableKind {
     pub const ALL: [(&'static str, Self); 5] = [
         ("scores", Self::Scores),
         ("codebooks", Self::Codebooks),
@@ -57,13 +55,8 @@ impl Kind {
         ("backends", Self::Backends),
     ];
 
-    /// The table of this name.
-    pub fn named(name: &str) -> Option<Self> {
-        let mut all = Self::ALL.into_iter();
-        all.find(|(known, _)| *known == name).map(|(_, kind)| kind)
-    }
-
-    /// The tables that these records make. None where they have nothing for it; ablations make one for each value.
+    /// The tables that these records make; none where they have nothing to show. Ablations make one
+    /// per value.
     pub fn of(self, records: &[RunRecord]) -> Vec<Table> {
         let quantized = || records.iter().any(|record| record.quantizer().is_some());
         match self {
@@ -80,13 +73,10 @@ impl Kind {
 /// A table before it is printed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table {
-    /// What it shows.
     pub title: String,
-    /// One heading for each column.
     pub header: Vec<Heading>,
-    /// Rows of one cell for each column.
     pub rows: Vec<Vec<Cell>>,
-    /// What must be known to read it: units, methods, marks.
+    /// What a reader needs to know: units, methods, marks.
     pub notes: Vec<String>,
 }
 
@@ -100,7 +90,6 @@ pub struct Heading {
 }
 
 impl Heading {
-    /// A heading with this text and name.
     pub fn new(text: impl Into<String>, name: impl Into<String>) -> Self {
         Self {
             text: text.into(),
@@ -125,12 +114,10 @@ pub struct Cell {
     pub text: String,
     /// The value in JSON; null for a missing cell.
     pub value: Value,
-    /// Whether it is the best of its column.
     pub best: bool,
 }
 
 impl Cell {
-    /// A cell with this text and value.
     pub fn new(text: impl Into<String>, value: impl Into<Value>) -> Self {
         Self {
             text: text.into(),
@@ -139,16 +126,26 @@ impl Cell {
         }
     }
 
-    /// A cell of words.
     pub fn word(text: impl Into<String>) -> Self {
         let text = text.into();
         Self::new(text.clone(), text)
     }
 
-    /// A cell without anything to show.
+    /// A cell without a value, printed as a dash.
     pub fn missing() -> Self {
         Self::new("", Value::Null)
     }
+}
+
+/// The mean of these values, then these signs, then the sample standard deviation of several.
+fn mean_cell(values: &[f64], decimals: usize, scale: f64, signs: &str) -> Cell {
+    let Some(mean) = stats::mean(values) else {
+        return Cell::missing();
+    };
+    // equal counts are shown without a spread of 0
+    let spread = stats::sample_sd(values).filter(|sd| decimals > 0 || *sd > 0.0);
+    let spread = spread.map_or_else(String::new, |sd| format!(" ± {:.decimals$}", sd * scale));
+    Cell::new(format!("{:.decimals$}{signs}{spread}", mean * scale), mean)
 }
 
 impl Table {
@@ -174,7 +171,7 @@ impl Table {
         json!({ "title": self.title, "columns": names, "rows": rows, "notes": self.notes })
     }
 
-    /// Whether a column holds plain numbers, which are set to the right.
+    /// Whether a column holds plain numbers, which are aligned right.
     fn is_numeric(&self, column: usize) -> bool {
         let mut values = self
             .rows

@@ -9,6 +9,7 @@ pub mod import;
 pub mod list;
 pub mod regress;
 pub mod run;
+mod splice;
 pub mod table;
 
 use crate::cli::{Cli, Command};
@@ -27,7 +28,7 @@ pub fn perform(cli: &Cli) -> Result<Exit> {
         Command::List(args) => list::perform(args).map(|()| Exit::Done),
         Command::Check(args) => check::perform(args).map(|()| Exit::Done),
         Command::Fetch(args) => fetch::perform(args).map(|()| Exit::Done),
-        Command::Table(args) => table::perform(args).map(|()| Exit::Done),
+        Command::Table(args) => table::perform(args),
         Command::Compare(args) => compare::perform(args).map(|()| Exit::Done),
         Command::Regress(args) => regress::perform(args),
         Command::Export(args) => export::perform(args).map(|()| Exit::Done),

@@ -1,5 +1,5 @@
-//! What a plan on inputs of one shape will cost: parameters, arithmetic, memory, disk. Closed formulas, good to a factor of
-//! about 1.5.
+//! What a plan on inputs of one shape will cost: parameters, arithmetic, memory, disk. Closed
+//! formulas, good to a factor of about 1.5.
 
 use crate::plan::{PhaseKind, Plan, Taught};
 use bridle::quantizer::QuantizerValues;
@@ -12,7 +12,7 @@ const F32: f64 = 4.0;
 const HELD_PER_TRAINED: f64 = 4.0;
 /// Backward costs twice the forward pass.
 const TRAIN_OVER_FORWARD: f64 = 3.0;
-/// What the process holds besides tensors: code, caches of the decoder and the allocator, in bytes.
+/// Memory besides tensors: code, caches of the decoder and the allocator, in bytes.
 const PROCESS_BYTES: f64 = 120e6;
 
 /// A transformer trunk.
@@ -40,18 +40,20 @@ impl Trunk {
         self.depth * ((4.0 + 2.0 * r) * d * d + (9.0 + r) * d)
     }
 
-    /// Operations of a forward pass over `tokens` tokens (a multiplication and an addition are two).
+    /// Operations of a forward pass over `tokens` tokens (a multiplication and an addition are
+    /// two).
     fn forward(&self, tokens: f64) -> f64 {
         let (d, r) = (self.dim, self.mlp_ratio);
         self.depth * (2.0 * tokens * (4.0 + 2.0 * r) * d * d + 4.0 * tokens * tokens * d)
     }
 
-    /// Numbers kept for the backward pass over `tokens` tokens: inputs of every product, norm, softmax and activation.
+    /// Numbers kept for the backward pass over `tokens` tokens: inputs of every product, norm,
+    /// softmax and activation.
     fn kept(&self, tokens: f64) -> f64 {
         self.depth * (tokens * self.dim * (10.0 + 3.0 * self.mlp_ratio) + 3.0 * self.heads * tokens * tokens)
     }
 
-    /// The same where every block keeps its input alone, and one at a time is computed once more.
+    /// The same where every block keeps only its input and one block at a time is recomputed.
     fn kept_by_checkpoints(&self, tokens: f64) -> f64 {
         (self.depth * tokens).mul_add(self.dim, self.kept(tokens) / self.depth)
     }
@@ -69,7 +71,7 @@ struct Networks {
     kept: f64,
     /// Share of the layers that the unmasked input goes through as well.
     unmasked: f64,
-    /// Whether blocks keep their input alone.
+    /// Whether blocks keep only their input.
     checkpoint: bool,
 }
 
@@ -78,13 +80,13 @@ struct Networks {
 pub struct PhaseCost {
     /// Optimizer steps.
     pub steps: u64,
-    /// Operations in all.
+    /// Total operations.
     pub operations: f64,
     /// Bytes held at the peak.
     pub memory_bytes: f64,
 }
 
-/// Trained parameters of the encoder alone.
+/// Trained parameters of the encoder.
 pub fn encoder_parameters(plan: &Plan) -> u64 {
     let networks = Networks::new(plan);
     (networks.encoder.parameters() + networks.patch * networks.encoder.dim + 4.0 * networks.encoder.dim) as u64
@@ -108,8 +110,8 @@ pub fn phases(plan: &Plan, samples: usize) -> Vec<PhaseCost> {
     plan.phases().iter().map(cost).collect()
 }
 
-/// Operations per second that a recorded run reached in training, over the phases that it trained itself. None if it
-/// trained nothing or its plan is of another version.
+/// Operations per second that a recorded run reached in training, over the phases that it trained
+/// itself. None if it trained nothing or its plan is of another version.
 pub fn speed(record: &RunRecord) -> Option<f64> {
     let plan = Plan::from_flat(&record.plan).ok().filter(|plan| !plan.is_speech())?;
     let networks = Networks::new(&plan);

@@ -4,7 +4,7 @@ use crate::checkpoint;
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::machine;
-use crate::plan::{Flat, hash, resolve};
+use crate::plan::{Flat, hash};
 use crate::progress::TerminalProgress;
 use crate::request::RUNS;
 use crate::train::{State, TrainError};
@@ -138,7 +138,7 @@ pub fn require_same(plan: &Flat, folder: &Path) -> Result<()> {
     })?;
     let stored: Flat = serde_json::from_slice(&text)
         .map_err(|error| Failure::new(Exit::WrongUse, error).with_way_out("start the run anew, without --resume"))?;
-    Ok(resolve::require_same(plan, &stored, folder)?)
+    Ok(hash::require_same(plan, &stored, folder)?)
 }
 
 /// Makes a run's folder, says where the run goes on, and stores its plan.

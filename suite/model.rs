@@ -308,7 +308,7 @@ mod tests {
         );
         assert_eq!(
             refusal("esc50", "method=bridle"),
-            "method `init` is that of weights given with --init, and --init has no other method"
+            "method `init` needs weights given with --init, and --init needs method `init`"
         );
     }
 }

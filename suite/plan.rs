@@ -1,11 +1,13 @@
-//! The plan: every value that decides a run's numbers, resolved before work starts, printed, hashed and recorded.
+//! The plan: every value that decides a run's numbers, resolved before work starts, printed, hashed
+//! and recorded.
 //!
-//! A plan is built from a preset, the recipe, the task's own facts and `--set` ([`resolve`]), checked by its [`sections`] and
-//! never changed afterwards. Outside the program it is a flat map of dotted names ([`flat`]): the names printed by
-//! `check` are the names that `--set` takes and that a record holds. Seeds, folds, paths, backend and threads are not
-//! part of it.
+//! A plan is built from a preset, the recipe, the task's facts and `--set` (`resolve.rs`), checked
+//! by its [`sections`] and never changed afterwards. Outside the program it is a flat map of dotted
+//! names ([`flat`]): the names printed by `check` are the names that `--set` takes and that a
+//! record holds. Seeds, folds, paths, backend and threads are not part of it.
 
 pub mod choice;
+mod error;
 pub(crate) mod flat;
 pub(crate) mod hash;
 pub mod method;
@@ -13,18 +15,21 @@ mod phase;
 pub mod preset;
 pub mod recipe;
 mod registry;
-pub mod resolve;
+mod request;
+mod resolve;
 pub mod sections;
+mod set;
 mod task;
 #[cfg(test)]
 mod tests;
 
 pub use choice::{AudioRows, DecoderKind, QuantizerKind, Recipe};
+pub use error::PlanError;
 pub use flat::{Difference, Flat, PlanReadError, difference, display_value};
 pub use method::{Method, Takes};
 pub use phase::{PhaseKind, PhasePlan};
 pub use registry::{Plan, Protocol};
-pub use resolve::{InitRequest, LmRequest, PlanError, PlanRequest};
+pub use request::{InitRequest, LmRequest, PlanRequest};
 pub use sections::*;
 pub use task::{AnyTask, TaskFacts};
 

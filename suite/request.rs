@@ -1,4 +1,5 @@
-//! What `run` and `check` were asked to do: the options of the command line, resolved and checked together.
+//! What `run` and `check` were asked to do: the options of the command line, resolved and checked
+//! together.
 
 use crate::cli::{Format, RunArgs};
 use crate::error::{Failure, Result, UnknownName};
@@ -46,7 +47,8 @@ impl Dtype {
 pub enum Earlier {
     /// Take over a finished pretraining with the same hash, start everything else anew.
     Reuse,
-    /// Go on from the newest valid checkpoint of the same plan, backend, seed and fold; without one as `Reuse` does.
+    /// Go on from the newest valid checkpoint of the same plan, backend, seed and fold; without one
+    /// as `Reuse` does.
     Resume,
     /// Go on in this folder, whose plan must be the same.
     ResumeIn(PathBuf),
@@ -65,7 +67,8 @@ impl Earlier {
         }
     }
 
-    /// Whether a finished pretraining with the same hash may be taken over: with `--resume` where no checkpoint was `found`.
+    /// Whether a finished pretraining with the same hash may be taken over: with `--resume` where
+    /// no checkpoint was `found`.
     pub(crate) const fn may_take_over(&self, found: bool) -> bool {
         match self {
             Self::Reuse => true,
@@ -113,7 +116,8 @@ pub struct RunRequest {
 }
 
 impl RunRequest {
-    /// Checks all names and values of the command line. Reads weights and language models, opens no data and no device.
+    /// Checks all names and values of the command line. Reads weights and language models, opens no
+    /// data and no device.
     ///
     /// # Errors
     /// Wrong use, with the word and the right ones; a file that cannot be read.
@@ -239,7 +243,8 @@ fn language_model(path: &Path) -> Result<(Ngrams, LmRequest)> {
     Ok((model, LmRequest { name, sha256 }))
 }
 
-/// The limits that there always are, but no more memory for videos than a quarter of what could be had.
+/// The limits that there always are, but no more memory for videos than a quarter of what could be
+/// had.
 fn limits() -> Limits {
     let limits = Limits::default();
     let quarter = machine::available_memory_bytes().map_or(limits.videos, |bytes| bytes / 4);
@@ -249,7 +254,8 @@ fn limits() -> Limits {
     }
 }
 
-/// The plan with each change of the corrected recipe that it has a place for, alone; then with all of them.
+/// The plan with each single change of the corrected recipe that it has a section for; then with
+/// all of them.
 fn ablation(task: &TaskFacts, wanted: &PlanRequest, plan: &Plan) -> Result<Vec<Plan>> {
     let changes: Vec<String> = recipe::changes(plan).collect();
     // of a single change, all together are that one
@@ -263,7 +269,8 @@ fn ablation(task: &TaskFacts, wanted: &PlanRequest, plan: &Plan) -> Result<Vec<P
     Ok(sets.map(with).collect::<std::result::Result<_, _>>()?)
 }
 
-/// Refuses weights that were trained on inputs of the samples they are to be tested on, unless the plan says so.
+/// Refuses weights that were trained on inputs of the samples they are to be tested on, unless the
+/// plan says so.
 fn unseen(file: &ModelFile, plan: &Plan, folds: &[Option<u8>]) -> Result<()> {
     let allowed = plan.init.as_ref().is_some_and(|init| init.transductive);
     let Some(origin) = file

@@ -1,27 +1,27 @@
 //! AudioSet: clips of ten seconds from YouTube, each of any number of 527 classes (Gemmeke et al. 2017).
 //!
 //! Two tasks judge on the evaluation segments: `audioset` trains on the balanced and unbalanced segments together (2M),
-//! `audioset-20k` on the balanced ones alone. The folder holds the published lists and class index, and the clips
-//! anywhere below it under their YouTube ids, as files or in tar, zip and parquet files. Videos vanish, so that copies lack clips: those are counted and the first
-//! of them named. A copy's sound files are nowhere published, so that of the known variant only the lists are checked.
+//! `audioset-20k` on the balanced ones only. The folder holds the published lists and class index, and the clips anywhere
+//! below it under their YouTube ids, as files or in tar, zip and parquet files. Videos vanish, so copies lack clips; missing
+//! ones are counted and the first are named. No copy's sound files are published, so only the lists of the known variant
+//! are checked.
 
 mod clips;
 mod segments;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
 
 use self::segments::{Index, Segment, Segments};
 use crate::data::listing::{Entry, Listing};
-use crate::files::folder::locate;
-use crate::files::tree::Tree;
+use crate::files::locate::Origin;
 use crate::media::audio::LogMel;
 use crate::{
-    DataError, Dataset, InputSpec, MainMetric, Missing, Modality, OpenRequest, Progress, Split, Target, Task, TaskSpec,
+    DataError, Dataset, InputSpec, MainMetric, Missing, Modality, OpenRequest, Progress, Sample, Split, Target, Task,
+    TaskSpec,
 };
 
-pub(crate) const CLASS_INDEX: &str = "class_labels_indices.csv";
+const CLASS_INDEX: &str = "class_labels_indices.csv";
 const BALANCED: &str = "balanced_train_segments.csv";
 const UNBALANCED: &str = "unbalanced_train_segments.csv";
 const EVALUATION: &str = "eval_segments.csv";
@@ -32,24 +32,19 @@ const PUBLISHED: [(&str, usize); 2] = [(BALANCED, 22_160), (EVALUATION, 20_371)]
 const VARIANT: &str = "published-lists";
 const VERSION: u32 = 1;
 const ORIGINAL: &str = "https://research.google.com/audioset/download.html";
-/// What a folder must hold. The copy on the hub has clips, and neither the lists nor the class index, which say which of
-/// them are for what: so it is not taken by itself.
-pub(crate) const LAYOUT: &str = "--data DIR with class_labels_indices.csv, balanced_train_segments.csv, \
-                                 eval_segments.csv and, but for audioset-20k, unbalanced_train_segments.csv, all from \
-                                 https://research.google.com/audioset/download.html, and with the clips below it under their \
-                                 YouTube ids; `bridle-bench fetch audioset --to DIR`, or `audioset-20k`, brings a copy of these";
 /// Missing clips that are named.
 const NAMED: usize = 20;
 
-/// The task of all training segments.
-pub struct AudioSet;
+/// All training segments.
+pub(crate) struct AudioSet;
+
+/// The balanced training segments only, about 22,000 clips, often called AS-20K.
+pub(crate) struct AudioSet20k;
 
 impl Task for AudioSet {
     fn spec(&self) -> TaskSpec {
-        spec(
-            "audioset",
-            "sounds from YouTube, 2M clips of 10 s, 527 classes, several per clip",
-        )
+        let summary = "sounds from YouTube, 2M clips of 10 s, 527 classes, several per clip";
+        spec("audioset", summary)
     }
 
     fn open(&self, request: &OpenRequest, progress: &dyn Progress) -> Result<Dataset, DataError> {
@@ -57,8 +52,18 @@ impl Task for AudioSet {
     }
 }
 
-/// The description of either task.
-pub(crate) fn spec(name: &'static str, summary: &'static str) -> TaskSpec {
+impl Task for AudioSet20k {
+    fn spec(&self) -> TaskSpec {
+        let summary = "sounds from YouTube, 22k balanced clips of 10 s, 527 classes, several per clip";
+        spec("audioset-20k", summary)
+    }
+
+    fn open(&self, request: &OpenRequest, progress: &dyn Progress) -> Result<Dataset, DataError> {
+        open("audioset-20k", &[BALANCED], request, progress)
+    }
+}
+
+fn spec(name: &'static str, summary: &'static str) -> TaskSpec {
     TaskSpec {
         name,
         version: VERSION,
@@ -81,15 +86,6 @@ pub(crate) fn spec(name: &'static str, summary: &'static str) -> TaskSpec {
     }
 }
 
-/// Opens the task of the balanced segments alone.
-pub(crate) fn open_20k(
-    task: &'static str,
-    request: &OpenRequest,
-    progress: &dyn Progress,
-) -> Result<Dataset, DataError> {
-    open(task, &[BALANCED], request, progress)
-}
-
 fn open(
     task: &'static str,
     training: &[&'static str],
@@ -97,28 +93,25 @@ fn open(
     progress: &dyn Progress,
 ) -> Result<Dataset, DataError> {
     let log_mel = LogMel::new(task, &request.input)?;
-    let folder = locate(task, request.data.as_deref(), ORIGINAL)?;
-    let (tree, listing) = listing(task, &folder, training, request.allow_different)?;
-    listing.open_from(Arc::new(tree), Box::new(log_mel), request, progress)
+    let folder = Origin::folder(task, ORIGINAL).locate(request.data.as_deref(), true, progress)?;
+    let (listing, classes) = listing(task, &folder, training, request.allow_different)?;
+    listing.open(classes, Box::new(log_mel), request, progress)
 }
 
+/// The clips of a folder, and the names of the classes.
 fn listing(
     task: &'static str,
     folder: &Path,
     training: &[&'static str],
     allow_different: bool,
-) -> Result<(Tree, Listing), DataError> {
+) -> Result<(Listing<Sample>, Vec<String>), DataError> {
     let lists = training.iter().copied().chain([EVALUATION]);
     if let Some(missing) = [CLASS_INDEX]
         .into_iter()
         .chain(lists.clone())
         .find(|list| !folder.join(list).is_file())
     {
-        return Err(DataError::NotTheTask {
-            task,
-            path: folder.to_owned(),
-            missing,
-        });
+        return Err(DataError::not_the_task(task, folder, missing));
     }
     let index = Index::read(&folder.join(CLASS_INDEX))?;
     let read = |list| Ok((list, segments::read(&folder.join(list), &index)?));
@@ -127,28 +120,16 @@ fn listing(
         None => Some(VARIANT),
         Some(_) if allow_different => None,
         Some(reason) => {
-            return Err(DataError::UnknownVariant {
-                task,
-                path: folder.to_owned(),
-                reason,
-            });
+            return Err(DataError::unknown_variant(task, folder, reason));
         }
     };
     let clips = clips::find(folder)?;
     let (entries, missing) = entries(task, folder, &clips.by_id, read)?;
-    let listing = Listing {
-        name: task.to_owned(),
-        version: VERSION,
-        source: ORIGINAL.to_owned(),
-        variant,
-        root: folder.to_owned(),
-        lists: [CLASS_INDEX].into_iter().chain(lists).map(str::to_owned).collect(),
-        entries,
-        classes: index.names,
-        missing,
-        splitting: None,
-    };
-    Ok((clips.tree, listing))
+    let mut listing = Listing::new(task, VERSION, ORIGINAL, clips.tree, entries);
+    listing.variant = variant;
+    listing.lists = [CLASS_INDEX].into_iter().chain(lists).map(str::to_owned).collect();
+    listing.missing = missing;
+    Ok((listing, index.names))
 }
 
 /// What keeps the lists from being the published ones.
@@ -178,29 +159,19 @@ fn entries(
     folder: &Path,
     clips: &BTreeMap<String, String>,
     lists: Vec<(&str, Segments)>,
-) -> Result<(Vec<Entry>, Missing), DataError> {
+) -> Result<(Vec<Entry<Sample>>, Missing), DataError> {
     let (mut entries, mut missing, mut seen) = (Vec::new(), Missing::default(), BTreeSet::new());
     for (list, segments) in lists {
         let split = if list == EVALUATION { Split::Test } else { Split::Train };
         for Segment { id, classes, line } in segments.rows {
             if !seen.insert(id.clone()) {
                 let reason = format!("the clip '{id}' is listed a second time");
-                return Err(DataError::BadRow {
-                    path: folder.join(list),
-                    line,
-                    reason,
-                });
+                return Err(DataError::bad_row(&folder.join(list), line, reason));
             }
             match clips.get(&id) {
                 Some(file) => {
-                    let (file, target) = (Some(file.clone()), Target::Classes(classes));
-                    entries.push(Entry {
-                        id,
-                        file,
-                        target,
-                        split,
-                        fold: None,
-                    });
+                    let target = Target::Classes(classes);
+                    entries.push(Entry::new(id, Some(file.clone()), target, split));
                 }
                 None => {
                     missing.count += 1;
@@ -213,12 +184,8 @@ fn entries(
         (Split::Train, "clip of its training lists"),
         (Split::Test, "clip of eval_segments.csv"),
     ] {
-        if !entries.iter().any(|entry: &Entry| entry.split == split) {
-            return Err(DataError::NotTheTask {
-                task,
-                path: folder.to_owned(),
-                missing,
-            });
+        if !entries.iter().any(|entry: &Entry<Sample>| entry.sample.split == split) {
+            return Err(DataError::not_the_task(task, folder, missing));
         }
     }
     Ok((entries, missing))

@@ -72,6 +72,12 @@ pub(crate) enum Rows {
     Memory(Vec<f32>),
 }
 
+impl Default for Rows {
+    fn default() -> Self {
+        Self::Memory(Vec::new())
+    }
+}
+
 impl Rows {
     /// Every value of every row.
     pub fn values(&self) -> &[f32] {

@@ -1,9 +1,9 @@
-//! Connected digits: utterances of 3 to 7 digits, put together from the Free Spoken Digit Dataset's recordings.
+//! Connected digits: utterances of 3 to 7 digits, assembled from the recordings of the Free Spoken Digit Dataset.
 //!
-//! Each utterance is one speaker's: recordings drawn one by one, with a gap of random length before, between and after, and
-//! faint noise all over, as gaps of pure zeros would give the digits away. Speakers are kept apart: a third of them, by
-//! name the last, are for testing. Every draw is of a named seed, so that the utterances are the same everywhere and for
-//! ever; the seeds of training and test, and of every utterance, have names of their own.
+//! Each utterance has one speaker: randomly drawn recordings, a gap of random length before, between and after them, and
+//! faint noise throughout, because gaps of pure zeros would give the digits away. Speakers are kept apart: the last third
+//! by name is for testing. Every draw comes from a named seed, so that the utterances are the same everywhere. The seeds
+//! of training and test, and of every utterance, have names of their own.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,19 +11,26 @@ use std::sync::OnceLock;
 
 use bridle_seed::{Seed, Stream};
 
-use crate::data::speech::{Listed, Listing, Sound, read_sound};
-use crate::files::folder::{ends_in, locate, names};
-use crate::files::hashes::KnownHashes;
-use crate::{DataError, Missing, Progress, RESAMPLER_VERSION, Role, Span, SpeechRequest, SpeechSet, Utterance, cache};
+use crate::cache;
+use crate::data::listing::{Entry, Listing};
+use crate::data::speech::{Sound, SoundSource, read_sound};
+use crate::files::folder::{ends_in, names};
+use crate::files::locate::Origin;
+use crate::files::sha256::sha256;
+use crate::files::tree::{Raw, Tree};
+use crate::{
+    DataError, Progress, RESAMPLER_VERSION, Role, Span, SpeechInput, SpeechRequest, SpeechSet, SpeechSpec, SpeechTask,
+    Utterance,
+};
 
 const NAME: &str = "digits";
-pub(crate) const VERSION: u32 = 1;
-pub(crate) const ORIGINAL: &str = "https://github.com/Jakobovski/free-spoken-digit-dataset";
+const VERSION: u32 = 1;
+const ORIGINAL: &str = "https://github.com/Jakobovski/free-spoken-digit-dataset";
 /// The folder's name in `$BRIDLE_DATA`.
 const FOLDER: &str = "fsdd";
 
 /// The words, by digit.
-pub const DIGITS: [&str; 10] = [
+const DIGITS: [&str; 10] = [
     "ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE",
 ];
 
@@ -31,101 +38,93 @@ const FEWEST: usize = 3;
 const MOST: usize = 7;
 /// Milliseconds of the shortest and the longest gap.
 const GAPS: [usize; 2] = [50, 300];
-/// Largest value of the noise, where a voice reaches some 0.3.
+/// Largest value of the noise; a voice reaches about 0.3.
 const NOISE: f32 = 0.001;
-/// Hertz of the sound that spans count in.
+/// Hertz of the sound whose samples the spans count.
 const SAMPLE_RATE: u32 = 16_000;
 
-/// How many utterances are made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DigitSizes {
-    /// For training, of all speakers in turn.
-    pub train: usize,
-    /// For testing, of all speakers in turn.
-    pub test: usize,
-}
+/// The task.
+pub(crate) struct Digits;
 
-impl Default for DigitSizes {
-    /// About 80 minutes for training and 20 for testing.
-    fn default() -> Self {
-        Self {
-            train: 1_600,
-            test: 400,
+impl SpeechTask for Digits {
+    fn spec(&self) -> SpeechSpec {
+        SpeechSpec {
+            name: NAME,
+            version: VERSION,
+            summary: "3 to 7 spoken digits a sentence, put together from recordings; speakers kept apart",
+            input: SpeechInput::default(),
+            source: ORIGINAL,
+            licence: "CC BY-SA 4.0",
+            citation: "Jackson et al., Free Spoken Digit Dataset",
         }
     }
+
+    fn open(&self, request: &SpeechRequest, progress: &dyn Progress) -> Result<SpeechSet, DataError> {
+        open(SIZES, request, progress)
+    }
 }
 
-/// Makes the utterances from the recordings in the folder given, else in `fsdd` within `$BRIDLE_DATA`.
-///
-/// # Errors
-/// About the folder, a recording or the cache; and if another sample rate than 16 kHz is wanted.
-pub fn open_digits(
-    sizes: DigitSizes,
-    request: &SpeechRequest,
-    progress: &dyn Progress,
-) -> Result<SpeechSet, DataError> {
+/// How many utterances are made, with the speakers in turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct DigitSizes {
+    train: usize,
+    test: usize,
+}
+
+/// About 80 minutes for training and 20 for testing.
+const SIZES: DigitSizes = DigitSizes {
+    train: 1_600,
+    test: 400,
+};
+
+fn open(sizes: DigitSizes, request: &SpeechRequest, progress: &dyn Progress) -> Result<SpeechSet, DataError> {
     if request.input.sample_rate != SAMPLE_RATE {
-        return Err(DataError::WrongInput {
-            task: NAME,
-            reason: format!("it makes sound at {SAMPLE_RATE} Hz"),
-        });
+        let reason = format!("it makes sound at {SAMPLE_RATE} Hz");
+        return Err(DataError::wrong_input(NAME, reason));
     }
-    let root = locate(FOLDER, request.data.as_deref(), ORIGINAL)?;
+    let root = Origin::folder(FOLDER, ORIGINAL).locate(request.data.as_deref(), true, progress)?;
     let takes = Takes::find(&root)?;
-    let sizes = match request.subset {
-        Some(n) => DigitSizes {
-            train: sizes.train.min(n),
-            test: sizes.test.min(n),
-        },
-        None => sizes,
+    let most = request.subset.unwrap_or(usize::MAX);
+    let sizes = DigitSizes {
+        train: sizes.train.min(most),
+        test: sizes.test.min(most),
     };
+    let mut listing = Listing::new(NAME, VERSION, ORIGINAL, Tree::folder(&root), Vec::new());
+    listing.lists = takes.files.clone();
+    listing.splitting = Some(format!("speakers for testing: {}", takes.testing.join(", ")));
     let pool = cache::pool(request.threads)?;
-    let remembered = KnownHashes::read(&root, &request.cache.join(NAME));
-    let (manifest, _) = remembered.manifest(takes.files.clone(), &pool, progress)?;
-    let made = takes.utterances(sizes);
+    let manifest = listing.hash(Some(&request.cache), &pool, progress)?.manifest.text();
     let parameters = format!("{VERSION} {FEWEST} {MOST} {GAPS:?} {NOISE} {SAMPLE_RATE} {sizes:?}");
-    let manifest = crate::files::manifest::sha256(format!("{parameters}\n{}", manifest.text()).as_bytes());
-    let sound = Digits {
-        root: root.clone(),
+    let manifest_sha256 = sha256(format!("{parameters}\n{manifest}").as_bytes());
+    let (mut utterances, recipes): (Vec<Utterance>, Vec<Recipe>) = takes.utterances(sizes).into_iter().unzip();
+    let sound = Assembly {
+        root,
         waves: takes.files.iter().map(|_| OnceLock::new()).collect(),
         files: takes.files,
-        recipes: made.iter().map(|(_, recipe)| recipe.clone()).collect(),
+        recipes,
     };
-    let mut utterances = Vec::with_capacity(made.len());
-    for (number, (mut utterance, recipe)) in made.into_iter().enumerate() {
-        let (_, spans) = sound.spoken(number).map_err(|(file, reason)| DataError::BadSample {
-            path: root.join(&sound.files[file]),
-            reason,
-        })?;
-        let bytes = spans.last().map_or(0, |span| 2 * span.end as u64);
-        let said = spans.into_iter().zip(&recipe.digits);
-        utterance.spans = said
-            .map(|(span, &digit)| Span {
-                start: span.start,
-                end: span.end,
-                word: DIGITS[digit].to_owned(),
-            })
-            .collect();
-        let content = manifest.clone();
-        utterances.push(Listed {
-            utterance,
-            content,
-            bytes,
-        });
+    let mut samples = 0;
+    for (number, utterance) in utterances.iter_mut().enumerate() {
+        let bad = |(file, reason): (usize, String)| DataError::bad_sample(sound.root.join(&sound.files[file]), reason);
+        let (_, spans) = sound.spoken(number).map_err(bad)?;
+        samples += spans.last().map_or(0, |span| span.end as u64);
+        let spoken = spans.into_iter().zip(&sound.recipes[number].digits);
+        let span = |(span, &digit): (std::ops::Range<usize>, &usize)| Span {
+            start: span.start,
+            end: span.end,
+            word: DIGITS[digit].to_owned(),
+        };
+        utterance.spans = spoken.map(span).collect();
     }
-    let listing = Listing {
-        name: NAME,
-        version: VERSION,
-        source: ORIGINAL.to_owned(),
-        root,
-        utterances,
-        unusable: Vec::new(),
-        missing: Missing::default(),
-        splitting: Some(format!("speakers for testing: {}", takes.testing.join(", "))),
-        manifest_sha256: manifest,
+    let entry = |sample| Entry { sample, file: None };
+    listing.entries = utterances.into_iter().map(entry).collect();
+    let source = SoundSource {
+        contents: vec![manifest_sha256.clone(); listing.entries.len()],
+        manifest_sha256,
+        samples,
         sound: Box::new(sound),
     };
-    listing.open(request, progress)
+    listing.open_sound(source, request, &pool, progress)
 }
 
 /// The recordings, by speaker and digit.
@@ -143,11 +142,7 @@ impl Takes {
     fn find(root: &Path) -> Result<Self, DataError> {
         let folder = root.join("recordings");
         if !folder.is_dir() {
-            return Err(DataError::NotTheTask {
-                task: NAME,
-                path: root.to_owned(),
-                missing: "recordings/",
-            });
+            return Err(DataError::not_the_task(NAME, root, "recordings/"));
         }
         let mut files = Vec::new();
         let mut of_speaker: BTreeMap<String, [Vec<usize>; 10]> = BTreeMap::new();
@@ -155,25 +150,20 @@ impl Takes {
             if is_folder || !ends_in(&name, &["wav"]) {
                 continue;
             }
-            let (digit, speaker) = parsed(&name).ok_or_else(|| DataError::BadSample {
-                path: folder.join(&name),
-                reason: "it is not called {digit}_{speaker}_{number}.wav".to_owned(),
+            let (digit, speaker) = parsed(&name).ok_or_else(|| {
+                let reason = "it is not called {digit}_{speaker}_{number}.wav";
+                DataError::bad_sample(folder.join(&name), reason)
             })?;
             of_speaker.entry(speaker).or_default()[digit].push(files.len());
             files.push(format!("recordings/{name}"));
         }
-        let wrong = |what: String, expected: usize, found: usize| DataError::WrongCount {
-            path: folder.clone(),
-            what,
-            expected,
-            found,
-        };
         if of_speaker.len() < 2 {
-            return Err(wrong("speakers".to_owned(), 2, of_speaker.len()));
+            return Err(DataError::wrong_count(&folder, "speakers", 2, of_speaker.len()));
         }
         for (speaker, takes) in &of_speaker {
             if let Some(digit) = takes.iter().position(Vec::is_empty) {
-                return Err(wrong(format!("recordings of {digit} by {speaker}"), 1, 0));
+                let what = format!("recordings of {digit} by {speaker}");
+                return Err(DataError::wrong_count(&folder, what, 1, 0));
             }
         }
         let testing = of_speaker.len() - of_speaker.len() / 3;
@@ -259,8 +249,8 @@ impl Recipe {
     }
 }
 
-/// The recordings, each read when it is first wanted, and how they are put together.
-struct Digits {
+/// The recordings, each read when it is first needed, and how utterances are assembled from them.
+struct Assembly {
     root: PathBuf,
     files: Vec<String>,
     waves: Vec<OnceLock<Result<Vec<f32>, String>>>,
@@ -270,9 +260,9 @@ struct Digits {
 /// Samples, and where among them each digit lies.
 type Spoken = (Vec<f32>, Vec<std::ops::Range<usize>>);
 
-impl Digits {
+impl Assembly {
     fn take(&self, file: usize) -> Result<&[f32], (usize, String)> {
-        let read = || read_sound(&self.root.join(&self.files[file]), SAMPLE_RATE);
+        let read = || read_sound(Raw::File(self.root.join(&self.files[file])), SAMPLE_RATE);
         let wave = self.waves[file].get_or_init(read).as_ref();
         wave.map(Vec::as_slice).map_err(|reason| (file, reason.clone()))
     }
@@ -292,7 +282,7 @@ impl Digits {
     }
 }
 
-impl Sound for Digits {
+impl Sound for Assembly {
     fn key(&self) -> String {
         format!("digits resampler {RESAMPLER_VERSION}")
     }

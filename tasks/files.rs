@@ -1,4 +1,4 @@
-//! Files of data sets: where they lie, what is in them, and whether they are what they were.
+//! Files of data sets: where they are, what is in them, and whether they are unchanged.
 
 pub(crate) mod archive;
 pub(crate) mod folder;
@@ -6,4 +6,7 @@ pub(crate) mod hashes;
 pub(crate) mod locate;
 pub(crate) mod lock;
 pub(crate) mod manifest;
+pub(crate) mod sha256;
+pub(crate) mod table;
 pub(crate) mod tree;
+pub(crate) mod verified;

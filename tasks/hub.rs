@@ -361,12 +361,12 @@ fn bring_all(
 
 /// Where a file grows until it is whole: named after its content, so that no other file's bytes are ever gone on from.
 fn part(place: &Place, file: &Listed) -> PathBuf {
-    let name = format!("{}-{}", file.oid, crate::files::manifest::sha256(file.name.as_bytes()));
+    let name = format!("{}-{}", file.oid, crate::files::sha256::sha256(file.name.as_bytes()));
     let oid_is_safe = is_hex(&file.oid, 40) || is_hex(&file.oid, 64);
     let name = if oid_is_safe {
         name
     } else {
-        crate::files::manifest::sha256(name.as_bytes())
+        crate::files::sha256::sha256(name.as_bytes())
     };
     place.state.join("parts").join(name)
 }

@@ -1,31 +1,29 @@
-//! ImageNet-1K (ILSVRC 2012): photographs of 1,000 kinds of things (Russakovsky et al. 2015), as a folder of classes, as
-//! the original tars, or as the hub's parquet files.
+//! ImageNet-1K (ILSVRC 2012): photographs of 1,000 classes (Russakovsky et al. 2015), as a folder per class, as the
+//! original tars, or as the hub's parquet files.
 //!
-//! The full set is known by its classes and counts in each of these forms; no file is pinned, because none of it was at
-//! hand when this was written. Everything else in the same layouts is different data.
+//! In each layout the full set is known by its classes and counts. No file is pinned, because none was available when this
+//! was written. Everything else in the same layouts is different data.
 
+mod folder;
 mod packed;
 
 use std::path::Path;
-use std::sync::Arc;
 
 use crate::data::listing::{Entry, Listing};
-use crate::files::locate::{Wanted, obtain};
+use crate::files::locate::Origin;
 use crate::files::tree::Tree;
 use crate::media::image::Pictures;
-use crate::media::image::folder;
 use crate::{
-    DataError, Dataset, InputSpec, MainMetric, Missing, Modality, OpenRequest, Progress, Split, Target, Task, TaskSpec,
+    DataError, Dataset, InputSpec, MainMetric, Modality, OpenRequest, Progress, Sample, Split, Task, TaskSpec,
 };
 
 const NAME: &str = "imagenet";
 const VERSION: u32 = 1;
 const ORIGINAL: &str = "https://www.image-net.org/challenges/LSVRC/2012";
-/// Pictures of the full set, in whatever form.
+/// Pictures of the full set.
 const TRAIN: usize = 1_281_167;
 const VAL: usize = 50_000;
 
-/// The task.
 pub struct Imagenet;
 
 impl Task for Imagenet {
@@ -50,12 +48,12 @@ impl Task for Imagenet {
     }
 
     fn open(&self, request: &OpenRequest, progress: &dyn Progress) -> Result<Dataset, DataError> {
-        let root = obtain(Wanted::of(NAME, ORIGINAL), request, progress)?;
+        let root = Origin::hub(NAME, ORIGINAL).locate(request.data.as_deref(), request.offline, progress)?;
         open(&root, request, progress)
     }
 }
 
-/// WordNet's ids, sorted, which is the order of the targets everywhere; the list is the one that timm has.
+/// WordNet ids, sorted, which is the usual order of the targets; the list equals timm's.
 fn classes() -> Vec<String> {
     include_str!("imagenet/classes.txt")
         .lines()
@@ -63,60 +61,32 @@ fn classes() -> Vec<String> {
         .collect()
 }
 
-/// What was found, in any form.
+/// What was found, in any layout.
 struct Contents {
-    /// What the full set is called in this form.
+    /// The variant name of the full set in this layout.
     form: &'static str,
     tree: Tree,
     lists: Vec<String>,
-    entries: Vec<Entry>,
+    entries: Vec<Entry<Sample>>,
     classes: Vec<String>,
 }
 
 fn open(root: &Path, request: &OpenRequest, progress: &dyn Progress) -> Result<Dataset, DataError> {
     let unpacked = ["train", "val"].iter().any(|part| root.join(part).is_dir());
     let packed = if unpacked { None } else { packed::find(root)? };
-    let found = packed.map_or_else(|| from_folder(root), Ok)?;
+    let found = packed.map_or_else(|| folder::list(root), Ok)?;
     let variant = match check_full(root, &found) {
         Ok(()) => Some(found.form),
         Err(_) if request.allow_different => None,
         Err(error) => return Err(error),
     };
     let pictures = Pictures::new(NAME, &request.input, true)?;
-    let listing = Listing {
-        name: NAME.to_owned(),
-        version: VERSION,
-        source: ORIGINAL.to_owned(),
-        variant,
-        root: found.tree.root().to_owned(),
-        lists: found.lists,
-        entries: found.entries,
-        classes: found.classes,
-        missing: Missing::default(),
-        splitting: None,
-    };
-    listing.open_from(Arc::new(found.tree), Box::new(pictures), request, progress)
+    let mut listing = Listing::new(NAME, VERSION, ORIGINAL, found.tree, found.entries);
+    (listing.variant, listing.lists) = (variant, found.lists);
+    listing.open(found.classes, Box::new(pictures), request, progress)
 }
 
-fn from_folder(root: &Path) -> Result<Contents, DataError> {
-    let found = folder::list(root, NAME)?;
-    let entry = |listed: folder::Listed| Entry {
-        id: listed.file.clone(),
-        file: Some(listed.file),
-        target: Target::Class(listed.target),
-        split: listed.split,
-        fold: None,
-    };
-    Ok(Contents {
-        form: "ilsvrc2012",
-        tree: Tree::folder(root),
-        lists: Vec::new(),
-        entries: found.files.into_iter().map(entry).collect(),
-        classes: found.classes,
-    })
-}
-
-/// The first thing that speaks against the full set.
+/// Reports the first difference from the full set.
 fn check_full(root: &Path, found: &Contents) -> Result<(), DataError> {
     let known = classes();
     if found.classes != known {
@@ -125,22 +95,13 @@ fn check_full(root: &Path, found: &Contents) -> Result<(), DataError> {
             Some(class) => format!("the class '{class}' is none of its 1,000"),
             None => format!("it has {} of its 1,000 classes", found.classes.len()),
         };
-        return Err(DataError::UnknownVariant {
-            task: NAME,
-            path: root.to_owned(),
-            reason,
-        });
+        return Err(DataError::unknown_variant(NAME, root, reason));
     }
     for (split, part, expected) in [(Split::Train, "train", TRAIN), (Split::Test, "val", VAL)] {
-        let pictures = found.entries.iter().filter(|entry| entry.split == split).count();
+        let pictures = found.entries.iter().filter(|entry| entry.sample.split == split).count();
         if pictures != expected {
             let what = format!("pictures in {part}");
-            return Err(DataError::WrongCount {
-                path: root.to_owned(),
-                what,
-                expected,
-                found: pictures,
-            });
+            return Err(DataError::wrong_count(root, what, expected, pictures));
         }
     }
     Ok(())

@@ -1,26 +1,26 @@
 //! Kinetics: videos of human actions, about ten seconds each, 400 classes (Kay et al. 2017), and data laid out like it.
 //!
-//! No variant is known: the videos vanish from where they were collected, so that copies differ, and each says in its
-//! own lists what it has. Lists are `train.csv` and `val.csv`, lines `path label` or `path,label`; without them,
-//! `train/<class>/` and `val/<class>/` are.
+//! No variant is known: videos vanish from where they were collected, so copies differ, and each copy lists what it has.
+//! Lists are `train.csv` and `val.csv`, with lines `path label` or `path,label`. Without lists, the folders
+//! `train/<class>/` and `val/<class>/` say the same.
 
 mod list;
 
 use std::path::Path;
 
 use crate::data::listing::Listing;
-use crate::files::folder::locate;
+use crate::files::locate::Origin;
+use crate::files::tree::Tree;
 use crate::media::video::{Clips, VideoAugment};
-use crate::{DataError, Dataset, InputSpec, MainMetric, Missing, Modality, OpenRequest, Progress, Task, TaskSpec};
+use crate::{DataError, Dataset, InputSpec, MainMetric, Modality, OpenRequest, Progress, Sample, Task, TaskSpec};
 
 const NAME: &str = "kinetics";
 const VERSION: u32 = 2;
 const CLASSES: usize = 400;
 const ORIGINAL: &str = "https://github.com/cvdfoundation/kinetics-dataset";
-/// Frames between neighbours of a clip, as the authors take them.
+/// Every fourth frame, as the authors sample clips.
 const STRIDE: usize = 4;
 
-/// The task.
 pub struct Kinetics;
 
 impl Task for Kinetics {
@@ -50,58 +50,34 @@ impl Task for Kinetics {
     }
 
     fn open(&self, request: &OpenRequest, progress: &dyn Progress) -> Result<Dataset, DataError> {
-        let folder = locate(NAME, request.data.as_deref(), ORIGINAL)?;
-        let listing = listing(&folder)?;
+        let folder = Origin::folder(NAME, ORIGINAL).locate(request.data.as_deref(), true, progress)?;
+        let (listing, classes) = listing(&folder)?;
         if !request.allow_different {
-            let reason = format!(
-                "none is pinned, as copies differ; this one lists {} videos of {} classes",
-                listing.entries.len(),
-                listing.classes.len()
-            );
-            return Err(DataError::UnknownVariant {
-                task: NAME,
-                path: folder,
-                reason,
-            });
+            let (videos, classes) = (listing.entries.len(), classes.len());
+            let reason =
+                format!("none is pinned, as copies differ; this one lists {videos} videos of {classes} classes");
+            return Err(DataError::unknown_variant(NAME, &folder, reason));
         }
-        let clips = Clips::new(
-            NAME,
-            &request.input,
-            STRIDE,
-            VideoAugment::fine_tuning(),
-            request.limits.videos,
-        )?;
-        listing.open(Box::new(clips), request, progress)
+        let augment = VideoAugment::fine_tuning();
+        let clips = Clips::new(NAME, &request.input, STRIDE, augment, request.limits.videos)?;
+        listing.open(classes, Box::new(clips), request, progress)
     }
 }
 
-/// What a folder holds.
-fn listing(folder: &Path) -> Result<Listing, DataError> {
+/// The videos of a folder, and the names of the classes.
+fn listing(folder: &Path) -> Result<(Listing<Sample>, Vec<String>), DataError> {
     let has = |name: &str| folder.join(name).exists();
     let found = match (has(list::LISTS[0]) && has(list::LISTS[1]), has("train") && has("val")) {
         (true, _) => list::from_lists(folder)?,
         (false, true) => list::from_folders(folder)?,
         (false, false) => {
             let missing = "train.csv and val.csv, nor the folders train and val";
-            return Err(DataError::NotTheTask {
-                task: NAME,
-                path: folder.to_owned(),
-                missing,
-            });
+            return Err(DataError::not_the_task(NAME, folder, missing));
         }
     };
-    Ok(Listing {
-        name: NAME.to_owned(),
-        version: VERSION,
-        source: ORIGINAL.to_owned(),
-        variant: None,
-        root: folder.to_owned(),
-        lists: found.lists,
-        entries: found.entries,
-        classes: found.classes,
-        missing: Missing::default(),
-        splitting: None,
-    })
+    let mut listing = Listing::new(NAME, VERSION, ORIGINAL, Tree::folder(folder), found.entries);
+    listing.lists = found.lists;
+    Ok((listing, found.classes))
 }
 
 #[cfg(test)]

@@ -1,29 +1,49 @@
 //! LibriSpeech: read English speech with transcripts, 16 kHz (Panayotov et al. 2015).
 //!
 //! `<part>/<speaker>/<chapter>/<speaker>-<chapter>-<number>.flac` beside `<speaker>-<chapter>.trans.txt`, whose lines are an
-//! id and its transcript. Parts are called `train-*`, `dev-*` and `test-*`; where there are no folders of such names, the
-//! speakers lie in the data's folder itself, and every third one is for testing.
+//! id and its transcript. Parts are called `train-*`, `dev-*` and `test-*`. Without such folders, the data's folder holds
+//! the speakers itself, and every third one is for testing.
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
-use crate::data::speech::{ENDINGS, FileList, part_by_speaker};
-use crate::files::folder::{ends_in, locate, names};
-use crate::{DataError, Missing, Progress, Role, Skipped, SpeechRequest, SpeechSet, Utterance, normalise_text};
+use crate::data::listing::{Entry, Listing};
+use crate::data::speech::{ENDINGS, split_by_speaker};
+use crate::files::folder::{ends_in, names, stem};
+use crate::files::locate::Origin;
+use crate::files::tree::Tree;
+use crate::{
+    DataError, Progress, Role, Skipped, SpeechInput, SpeechRequest, SpeechSet, SpeechSpec, SpeechTask, Utterance,
+    normalise_text,
+};
 
 const NAME: &str = "librispeech";
-pub(crate) const VERSION: u32 = 1;
-pub(crate) const ORIGINAL: &str = "https://www.openslr.org/12";
-/// Names shown of listed utterances that are not there.
+const VERSION: u32 = 1;
+const ORIGINAL: &str = "https://www.openslr.org/12";
+/// How many of the missing utterances are named.
 const SHOWN: usize = 5;
 
-/// Opens LibriSpeech, or any part of it.
-///
-/// # Errors
-/// About the folder, its transcripts by line, or the cache.
-pub fn open_librispeech(request: &SpeechRequest, progress: &dyn Progress) -> Result<SpeechSet, DataError> {
-    let folder = locate(NAME, request.data.as_deref(), ORIGINAL)?;
-    list(&folder)?.open(request, progress)
+/// LibriSpeech, or any part of it.
+pub(crate) struct LibriSpeech;
+
+impl SpeechTask for LibriSpeech {
+    fn spec(&self) -> SpeechSpec {
+        SpeechSpec {
+            name: NAME,
+            version: VERSION,
+            summary: "read English sentences",
+            input: SpeechInput::default(),
+            source: ORIGINAL,
+            licence: "CC BY 4.0",
+            citation: "Panayotov, Chen, Povey and Khudanpur 2015, LibriSpeech",
+        }
+    }
+
+    fn open(&self, request: &SpeechRequest, progress: &dyn Progress) -> Result<SpeechSet, DataError> {
+        let folder = Origin::folder(NAME, ORIGINAL).locate(request.data.as_deref(), true, progress)?;
+        list(&folder)?.open(request, progress)
+    }
 }
 
 /// The role of a folder of this name.
@@ -38,170 +58,121 @@ fn folders(folder: &Path) -> Result<Vec<String>, DataError> {
     Ok(all.map(|(name, _)| name).collect())
 }
 
-fn list(folder: &Path) -> Result<FileList, DataError> {
-    let parts = |folder: &Path| -> Result<Vec<String>, DataError> {
-        Ok(folders(folder)?
-            .into_iter()
-            .filter(|name| role(name).is_some())
-            .collect())
+fn list(folder: &Path) -> Result<Listing<Utterance>, DataError> {
+    let parts = |folder: &Path| -> Result<Vec<(String, Role)>, DataError> {
+        let parts = folders(folder)?.into_iter();
+        Ok(parts.filter_map(|name| Some((name.clone(), role(&name)?))).collect())
     };
     // as the archives unpack
     let inner = folder.join("LibriSpeech");
     let (root, parts) = match parts(folder)? {
-        none if none.is_empty() && inner.is_dir() => (inner.clone(), parts(&inner)?),
-        parts => (folder.to_owned(), parts),
+        none if none.is_empty() && inner.is_dir() => (inner.as_path(), parts(&inner)?),
+        parts => (folder, parts),
     };
-    let mut found = Found(FileList {
-        name: NAME,
-        version: VERSION,
-        source: ORIGINAL.to_owned(),
-        root,
-        lists: Vec::new(),
-        utterances: Vec::new(),
-        unusable: Vec::new(),
-        missing: Missing::default(),
-        splitting: None,
-    });
-    for part in &parts {
-        found.part(part, role(part).unwrap_or(Role::Train))?;
+    let mut listing = Listing::new(NAME, VERSION, ORIGINAL, Tree::folder(root), Vec::new());
+    for (part, role) in &parts {
+        add_part(&mut listing, part, *role)?;
     }
     if parts.is_empty() {
-        found.part("", Role::Train)?;
-        let utterances = found.0.utterances.iter_mut().map(|(utterance, _)| utterance);
-        if found.0.lists.is_empty() {
-            return Err(DataError::NotTheTask {
-                task: NAME,
-                path: folder.to_owned(),
-                missing: "<speaker>/<chapter>/<speaker>-<chapter>.trans.txt",
-            });
+        add_part(&mut listing, "", Role::Train)?;
+        if listing.lists.is_empty() {
+            let missing = "<speaker>/<chapter>/<speaker>-<chapter>.trans.txt";
+            return Err(DataError::not_the_task(NAME, folder, missing));
         }
-        let splitting = part_by_speaker(utterances).map_err(|reason| DataError::UnknownVariant {
-            task: NAME,
-            path: folder.to_owned(),
-            reason,
-        })?;
-        found.0.splitting = Some(splitting);
+        let splitting = split_by_speaker(&mut listing.entries);
+        let splitting = splitting.map_err(|reason| DataError::unknown_variant(NAME, folder, reason))?;
+        listing.splitting = Some(splitting);
     }
-    Ok(found.0)
+    Ok(listing)
 }
 
-/// What was found so far.
-struct Found(FileList);
-
-/// A line of a chapter's transcripts.
-struct Line {
-    number: u64,
-    text: String,
+/// Adds `<root>/<part>/<speaker>/<chapter>`; an empty part is the root itself.
+fn add_part(listing: &mut Listing<Utterance>, part: &str, role: Role) -> Result<(), DataError> {
+    let within = if part.is_empty() {
+        String::new()
+    } else {
+        format!("{part}/")
+    };
+    for speaker in folders(&listing.tree.root().join(part))? {
+        for chapter in folders(&listing.tree.root().join(format!("{within}{speaker}")))? {
+            let folder = format!("{within}{speaker}/{chapter}");
+            let list = format!("{folder}/{speaker}-{chapter}.trans.txt");
+            let utterance = |id, text| Utterance {
+                id,
+                speaker: Some(speaker.clone()),
+                text,
+                role,
+                part: part.to_owned(),
+                spans: Vec::new(),
+            };
+            add_chapter(listing, &folder, list, utterance)?;
+        }
+    }
+    Ok(())
 }
 
-impl Found {
-    /// Takes in `<root>/<part>/<speaker>/<chapter>`; an empty part is the root itself.
-    fn part(&mut self, part: &str, role: Role) -> Result<(), DataError> {
-        let below = |folder: &str, name: &str| match folder.is_empty() {
-            true => name.to_owned(),
-            false => format!("{folder}/{name}"),
+/// Adds the utterances of one folder; `utterance` makes one of its id and transcript.
+fn add_chapter(
+    listing: &mut Listing<Utterance>,
+    folder: &str,
+    list: String,
+    utterance: impl Fn(String, String) -> Utterance,
+) -> Result<(), DataError> {
+    let tree = Arc::clone(&listing.tree);
+    let root = tree.root();
+    let mut files: BTreeMap<String, String> = BTreeMap::new();
+    for (name, is_folder) in names(&root.join(folder))? {
+        if is_folder || !ends_in(&name, &ENDINGS) {
+            continue;
+        }
+        let file = format!("{folder}/{name}");
+        if let Some(other) = files.insert(stem(&name).to_owned(), file.clone()) {
+            let reason = format!("it has the same name as {other}");
+            return Err(DataError::bad_sample(root.join(file), reason));
+        }
+    }
+    let path = root.join(&list);
+    let mut lines = if path.is_file() {
+        transcripts(&path)?
+    } else {
+        BTreeMap::new()
+    };
+    if path.is_file() {
+        listing.lists.push(list.clone());
+    }
+    for (id, file) in files {
+        let Some((line, text)) = lines.remove(&id) else {
+            let reason = format!("it has no transcript in {list}");
+            listing.unusable.push(Skipped { id, reason });
+            continue;
         };
-        for speaker in folders(&self.0.root.join(part))? {
-            let folder = below(part, &speaker);
-            for chapter in folders(&self.0.root.join(&folder))? {
-                let place = Place {
-                    part,
-                    role,
-                    speaker: &speaker,
-                    chapter: &chapter,
-                    folder: below(&folder, &chapter),
-                };
-                self.chapter(&place)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn chapter(&mut self, place: &Place) -> Result<(), DataError> {
-        let mut files: BTreeMap<String, String> = BTreeMap::new();
-        for (name, is_folder) in names(&self.0.root.join(&place.folder))? {
-            if is_folder || !ends_in(&name, &ENDINGS) {
-                continue;
-            }
-            let id = name.rsplit_once('.').map_or("", |(id, _)| id).to_owned();
-            let file = format!("{}/{name}", place.folder);
-            if let Some(other) = files.insert(id, file) {
-                return Err(DataError::BadSample {
-                    path: self.0.root.join(&place.folder).join(&name),
-                    reason: format!("it has the same name as {other}"),
-                });
-            }
-        }
-        let list = format!("{}/{}-{}.trans.txt", place.folder, place.speaker, place.chapter);
-        let path = self.0.root.join(&list);
-        let mut lines = BTreeMap::new();
-        if path.is_file() {
-            lines = transcripts(&path)?;
-            self.0.lists.push(list.clone());
-        }
-        for (id, file) in files {
-            match lines.remove(&id) {
-                Some(line) => self.0.utterances.push((place.utterance(id, line, &path)?, file)),
-                None => self.0.unusable.push(Skipped {
-                    id,
-                    reason: format!("it has no transcript in {list}"),
-                }),
-            }
-        }
-        self.0.missing.count += lines.len();
-        let room = SHOWN.saturating_sub(self.0.missing.first.len());
-        self.0.missing.first.extend(lines.into_keys().take(room));
-        Ok(())
-    }
-}
-
-/// Where utterances of one chapter lie.
-struct Place<'a> {
-    part: &'a str,
-    role: Role,
-    speaker: &'a str,
-    chapter: &'a str,
-    folder: String,
-}
-
-impl Place<'_> {
-    fn utterance(&self, id: String, line: Line, list: &Path) -> Result<Utterance, DataError> {
-        let bad = |reason: String| DataError::BadRow {
-            path: list.to_owned(),
-            line: line.number,
-            reason,
-        };
-        let text = normalise_text(&line.text).map_err(|error| bad(error.to_string()))?;
+        let bad = |reason: String| DataError::bad_row(&path, line, reason);
+        let text = normalise_text(&text).map_err(|error| bad(error.to_string()))?;
         if text.is_empty() {
             return Err(bad("the transcript is empty".to_owned()));
         }
-        Ok(Utterance {
-            id,
-            speaker: Some(self.speaker.to_owned()),
-            text,
-            role: self.role,
-            part: self.part.to_owned(),
-            spans: Vec::new(),
-        })
+        let (sample, file) = (utterance(id, text), Some(file));
+        listing.entries.push(Entry { sample, file });
     }
+    let missing = &mut listing.missing;
+    missing.count += lines.len();
+    let room = SHOWN.saturating_sub(missing.first.len());
+    missing.first.extend(lines.into_keys().take(room));
+    Ok(())
 }
 
-/// The lines of a chapter's transcripts by id.
-fn transcripts(path: &Path) -> Result<BTreeMap<String, Line>, DataError> {
-    let text = std::fs::read_to_string(path).map_err(|source| DataError::Unreadable {
-        path: path.to_owned(),
-        source,
-    })?;
+/// The lines of a chapter's transcripts by id: (line number, transcript).
+fn transcripts(path: &Path) -> Result<BTreeMap<String, (u64, String)>, DataError> {
+    let text = std::fs::read_to_string(path).map_err(DataError::unreadable(path))?;
     let mut lines = BTreeMap::new();
     for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
         let (id, text) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
-        let text = text.to_owned();
-        if lines.insert(id.to_owned(), Line { number, text }).is_some() {
-            return Err(DataError::BadRow {
-                path: path.to_owned(),
-                line: number,
-                reason: format!("'{id}' is listed a second time"),
-            });
+        if lines.insert(id.to_owned(), (number, text.to_owned())).is_some() {
+            return Err(DataError::bad_row(
+                path,
+                number,
+                format!("'{id}' is listed a second time"),
+            ));
         }
     }
     Ok(lines)

@@ -1,4 +1,4 @@
-//! Anyone's own data: a task file says where samples lie and how they are to be read. `OWN-DATA.md` is for its users.
+//! The user's own data: a task file says where samples lie and how to read them. README.md documents it for users.
 
 mod archived;
 mod file;
@@ -6,8 +6,8 @@ mod measure;
 pub(crate) mod speech;
 mod table;
 
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
 
 use self::file::{Kind, TaskFile};
 use crate::data::listing::{Entry, Listing};
@@ -17,12 +17,12 @@ use crate::media::Media;
 use crate::media::audio::LogMel;
 use crate::media::image::Pictures;
 use crate::media::video::{Clips, VideoAugment};
-use crate::{DataError, Dataset, InputSpec, Missing, OpenRequest, Progress, Split, Target, Task, TaskSpec};
+use crate::{DataError, Dataset, InputSpec, OpenRequest, Progress, Sample, Split, Target, Task, TaskSpec};
 
 const VERSION: u32 = 1;
-const SUMMARY: &str = "own data, told by a task file";
+const SUMMARY: &str = "own data, from a task file";
 const SOURCE: &str = "the user's own";
-/// The share of samples held out for judging where neither data nor task file say.
+/// The share of samples held out for testing if neither data nor task file say.
 const HOLDOUT: f64 = 0.2;
 /// Folders within the data's folder that are splits.
 const SPLITS: [(&str, Split); 4] = [
@@ -32,55 +32,45 @@ const SPLITS: [(&str, Split); 4] = [
     ("valid", Split::Test),
 ];
 
-/// A task file's task.
-struct Own {
+struct OwnTask {
     spec: TaskSpec,
     reading: Reading,
-    tree: Arc<Tree>,
-    listing: Listing,
+    listing: Listing<Sample>,
 }
 
-/// Reads a task file and its lists; `auto` statistics are measured here, on a fixed sample of the training data.
+/// Reads a task file and its lists. Statistics that are `auto` are measured now, on a fixed sample of the training data.
 pub fn open_task_file(path: &Path) -> Result<Box<dyn Task>, DataError> {
     let file = file::read(path)?;
-    let (tree, listing) = listing(&file)?;
-    // a description lives as long as the program, as those of the built-in tasks do; a run opens one task file
+    // lives as long as the program, like the names of built-in tasks; a run opens one task file
     let name: &'static str = String::leak(file.name.clone());
-    let unmeasured = file.input(None);
-    let input = match file.measures() {
-        false => unmeasured,
-        true => {
-            let media = file.reading().media(name, &unmeasured, 0)?;
-            file.input(Some(measure::statistics(&listing, &tree, media.as_ref(), &unmeasured)?))
-        }
-    };
+    let (listing, classes) = listing(name, &file)?;
+    let mut input = file.input(None);
+    if file.measures() {
+        let media = file.reading().media(name, &input, 0)?;
+        input = file.input(Some(measure::statistics(&listing, media.as_ref(), &input)?));
+    }
+    let samples = || listing.entries.iter().map(|entry| &entry.sample);
     let spec = TaskSpec {
         name,
         version: VERSION,
         summary: SUMMARY,
         modality: input.modality(),
         input,
-        classes: listing.classes.clone(),
-        folds: listing.entries.iter().filter_map(|entry| entry.fold).max(),
-        metric: file.metric(
-            listing
-                .entries
-                .iter()
-                .any(|entry| matches!(entry.target, Target::Classes(_))),
-        ),
+        classes,
+        folds: samples().filter_map(|sample| sample.fold).max(),
+        metric: file.metric(samples().any(|sample| matches!(sample.target, Target::Classes(_)))),
         source: SOURCE,
         licence: "that of the data",
         citation: "that of the data",
     };
-    Ok(Box::new(Own {
+    Ok(Box::new(OwnTask {
         spec,
         reading: file.reading(),
-        tree,
         listing,
     }))
 }
 
-impl Task for Own {
+impl Task for OwnTask {
     fn spec(&self) -> TaskSpec {
         self.spec.clone()
     }
@@ -93,32 +83,26 @@ impl Task for Own {
     }
 
     fn open(&self, request: &OpenRequest, progress: &dyn Progress) -> Result<Dataset, DataError> {
+        let TaskSpec { name, ref classes, .. } = self.spec;
         if request.data.is_some() {
-            let reason = "its task file says where its data lies, so that no other folder can be given".to_owned();
-            return Err(DataError::WrongInput {
-                task: self.spec.name,
-                reason,
-            });
+            let reason = "its task file says where its data lies, so that no other folder can be given";
+            return Err(DataError::wrong_input(name, reason));
         }
-        let media = self
-            .reading
-            .media(self.spec.name, &request.input, request.limits.videos)?;
-        // own data is never a known variant: a sample that cannot be used is skipped and named
+        let media = self.reading.media(name, &request.input, request.limits.videos)?;
+        // own data is never a known variant: an unusable sample is skipped and named
         let request = OpenRequest {
             allow_different: true,
             ..request.clone()
         };
-        self.listing
-            .clone()
-            .open_from(Arc::clone(&self.tree), media, &request, progress)
+        self.listing.clone().open(classes.clone(), media, &request, progress)
     }
 }
 
-/// How files are read, beside what an input says of it.
+/// How files are read, apart from what an input says.
 #[derive(Clone, Copy, Debug)]
 struct Reading {
     kind: Kind,
-    /// Frames between neighbours of a clip.
+    /// A clip takes every so manyth frame.
     stride: usize,
     /// Whether training views may be mirrored.
     mirror: bool,
@@ -140,60 +124,38 @@ impl Reading {
     }
 }
 
-/// The samples that a task file tells of, and where they lie.
-fn listing(file: &TaskFile) -> Result<(Arc<Tree>, Listing), DataError> {
+/// The samples of a task file, and the names of the classes.
+fn listing(name: &'static str, file: &TaskFile) -> Result<(Listing<Sample>, Vec<String>), DataError> {
     let found = match (&file.folder, &file.csv) {
         (Some(folder), _) if folder.is_file() => archived::read(folder, file.kind)?,
         (Some(folder), _) => from_folder(folder, file.kind)?,
         (None, Some(csv)) => table::read(csv, &file.root())?,
         (None, None) => unreachable!("a task file that was read has one of them"),
     };
-    let Found {
-        tree,
-        lists,
-        mut entries,
-        classes,
-        split,
-    } = found;
-    let splitting = if split {
-        None
-    } else {
-        Some(divide(&mut entries, file.folds, file.holdout))
-    };
-    if split && (file.folds.is_some() || file.holdout.is_some()) {
+    let mut listing = Listing::new(name, VERSION, SOURCE, found.tree, found.entries);
+    listing.lists = found.lists;
+    if !found.split {
+        listing.splitting = Some(divide(&mut listing.entries, file.folds, file.holdout));
+    } else if file.folds.is_some() || file.holdout.is_some() {
         let key = if file.folds.is_some() { "folds" } else { "holdout" };
-        return Err(file.bad(
-            key,
-            format!("`{key}` divides data that says nothing of splits, and this data does"),
-        ));
+        let reason = format!("`{key}` divides data that says nothing of splits, and this data does");
+        return Err(file.bad(key, reason));
     }
-    let listing = Listing {
-        name: file.name.clone(),
-        version: VERSION,
-        source: SOURCE.to_owned(),
-        variant: None,
-        root: tree.root().to_owned(),
-        lists,
-        entries,
-        classes,
-        missing: Missing::default(),
-        splitting,
-    };
-    Ok((Arc::new(tree), listing))
+    Ok((listing, found.classes))
 }
 
 /// What a folder, archive or table holds.
-struct Found {
+struct OwnFiles {
     tree: Tree,
     lists: Vec<String>,
-    entries: Vec<Entry>,
+    entries: Vec<Entry<Sample>>,
     classes: Vec<String>,
-    /// Whether it says which samples are for what.
+    /// Whether it assigns samples to splits.
     split: bool,
 }
 
 /// `<split>/<class>/<file>`, or `<class>/<file>`.
-fn from_folder(folder: &Path, kind: Kind) -> Result<Found, DataError> {
+fn from_folder(folder: &Path, kind: Kind) -> Result<OwnFiles, DataError> {
     let splits: Vec<_> = SPLITS
         .into_iter()
         .filter(|(name, _)| folder.join(name).is_dir())
@@ -213,17 +175,13 @@ fn from_folder(folder: &Path, kind: Kind) -> Result<Found, DataError> {
 /// A split's class, and its files as (id, name).
 type ClassFiles = (Split, String, Vec<(String, String)>);
 
-/// Samples whose classes are their folders' names.
-fn of_classes(tree: Tree, place: &Path, files: Vec<ClassFiles>, split: bool) -> Result<Found, DataError> {
-    let classes: std::collections::BTreeSet<String> = files.iter().map(|(_, class, _)| class.clone()).collect();
+/// Samples whose classes are the names of their folders.
+fn of_classes(tree: Tree, place: &Path, files: Vec<ClassFiles>, split: bool) -> Result<OwnFiles, DataError> {
+    let classes: BTreeSet<String> = files.iter().map(|(_, class, _)| class.clone()).collect();
     let classes: Vec<String> = classes.into_iter().collect();
     if classes.len() < 2 {
         let missing = "two folders of one class each with files of the task's modality";
-        return Err(DataError::NotTheTask {
-            task: "task file's",
-            path: place.to_owned(),
-            missing,
-        });
+        return Err(DataError::not_the_task("task file's", place, missing));
     }
     let of_class = |(split, class, files): ClassFiles| {
         let target = Target::Class(
@@ -231,17 +189,11 @@ fn of_classes(tree: Tree, place: &Path, files: Vec<ClassFiles>, split: bool) -> 
                 .binary_search(&class)
                 .expect("the classes are those of the files"),
         );
-        let entry = move |(id, file): (String, String)| Entry {
-            id,
-            file: Some(file),
-            target: target.clone(),
-            split,
-            fold: None,
-        };
+        let entry = move |(id, file)| Entry::new(id, Some(file), target.clone(), split);
         files.into_iter().map(entry).collect::<Vec<_>>()
     };
     let entries = files.into_iter().flat_map(of_class).collect();
-    Ok(Found {
+    Ok(OwnFiles {
         tree,
         lists: Vec::new(),
         entries,
@@ -250,8 +202,9 @@ fn of_classes(tree: Tree, place: &Path, files: Vec<ClassFiles>, split: bool) -> 
     })
 }
 
-/// Divides by a hash of each sample's id, so that a sample stays where it is when others come or go; says how.
-fn divide(entries: &mut [Entry], folds: Option<u8>, holdout: Option<f64>) -> String {
+/// Assigns splits or folds by a hash of each sample's id, so that a sample stays in its part when others are added or
+/// removed. Returns how it did so.
+fn divide(entries: &mut [Entry<Sample>], folds: Option<u8>, holdout: Option<f64>) -> String {
     let share = |id: &str| {
         let hash = blake3::hash(id.as_bytes());
         let first = hash.as_bytes().first_chunk().expect("a hash has 32 bytes");
@@ -260,12 +213,12 @@ fn divide(entries: &mut [Entry], folds: Option<u8>, holdout: Option<f64>) -> Str
     if let Some(folds) = folds {
         entries
             .iter_mut()
-            .for_each(|entry| entry.fold = Some(1 + (share(&entry.id) * f64::from(folds)) as u8));
+            .for_each(|entry| entry.sample.fold = Some(1 + (share(&entry.sample.id) * f64::from(folds)) as u8));
         return format!("{folds} folds by a hash of the sample's id");
     }
     let holdout = holdout.unwrap_or(HOLDOUT);
     for entry in entries {
-        entry.split = if share(&entry.id) < holdout {
+        entry.sample.split = if share(&entry.sample.id) < holdout {
             Split::Test
         } else {
             Split::Train

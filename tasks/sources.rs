@@ -1,7 +1,7 @@
 //! Where the data sets of tasks lie on the hub. Revisions, hashes and sizes are pinned only where they were seen, and
 //! none was: the first fetch locks what it finds.
 
-use crate::{HubSource, audioset};
+use crate::HubSource;
 
 /// Where one task's data is to be had.
 #[derive(Clone, Copy, Debug)]
@@ -22,10 +22,17 @@ pub fn sources() -> &'static [TaskSource] {
 /// What helps somebody whose data for this task was not found, or is not what it should be.
 pub fn data_hint(task: &str) -> &'static str {
     match task {
-        "audioset" | "audioset-20k" => audioset::LAYOUT,
+        "audioset" | "audioset-20k" => AUDIOSET_LAYOUT,
         _ => "--data DIR with the unpacked data set, or set BRIDLE_DATA to the folder that holds it",
     }
 }
+
+/// What an AudioSet folder must hold. The copy on the hub has the clips, but neither the lists nor the class index that
+/// assign them to splits, so it is never fetched by itself.
+const AUDIOSET_LAYOUT: &str = "--data DIR with class_labels_indices.csv, balanced_train_segments.csv, \
+                                 eval_segments.csv and, but for audioset-20k, unbalanced_train_segments.csv, all from \
+                                 https://research.google.com/audioset/download.html, and with the clips below it under their \
+                                 YouTube ids; `bridle-bench fetch audioset --to DIR`, or `audioset-20k`, brings a copy of these";
 
 const SOURCES: [TaskSource; 5] = [
     TaskSource {

@@ -19,7 +19,7 @@ use bridle::rq::{ResidualQuantizer, RqConfig};
 use bridle::swin::Dropout;
 use bridle::tokenizer::Source;
 use bridle_backends::{Choice, Facts, Job, Name, Precision, TrainBackend};
-use bridle_results::codebook::CodebookCounts;
+use bridle_results::codes::CodebookCounts;
 use bridle_seed::Seed;
 use burn::module::AutodiffModule;
 use burn::tensor::Tensor;
@@ -120,7 +120,7 @@ impl Job for Train {
             );
             let rows = mask.upload(&device);
             let loss = encoder_loss(&student, x, &rows, Tensor::from_inner(codes), &mut Dropout::Off);
-            student = optimizer.step(student, &loss.backward(), 2e-3, &UniformRate);
+            student = optimizer.step(student, &mut loss.backward(), 2e-3, &UniformRate);
             losses.push(scalar(loss));
         }
         numbers.insert("encoder loss".to_owned(), tail_mean(&losses));
@@ -151,7 +151,7 @@ impl Job for Train {
                     .zip(before)
                     .for_each(|(book, vectors)| book.set_vectors(vectors));
             }
-            teacher = optimizer.step(teacher, &loss.backward(), 2e-3, &UniformRate);
+            teacher = optimizer.step(teacher, &mut loss.backward(), 2e-3, &UniformRate);
             losses.push(scalar(loss));
         }
         numbers.insert("tokenizer loss".to_owned(), tail_mean(&losses));

@@ -169,9 +169,15 @@ fn every_method_goes_from_sound_to_words() {
         ("--method relabel --set relabel.clusters=8", 2),
         ("--quantizer rq", 3),
         ("--quantizer vq", 3),
+        ("--quantizer fsq --set quantizer.sizes=[4,4]", 3),
     ];
     for (method, phases) in methods {
-        let pretrained = if phases > 0 { PRETRAINED } else { "" };
+        let pretrained = match phases {
+            0 => "",
+            // it has no values of codebooks
+            _ if method.contains("fsq") => "--set pretrain.batch=8",
+            _ => PRETRAINED,
+        };
         let record = tones.record(&format!("{method} {pretrained}"));
         assert_eq!(record.phases.len(), phases, "{method}");
         let named: Vec<(&str, &str)> = record
@@ -396,7 +402,7 @@ fn options_that_mean_nothing_here_and_broken_language_models_are_refused() {
         ("check --lm missing.arpa", 3, &["missing.arpa"]),
         ("check --protocol knn", 2, &["knn", "transcripts"]),
         ("check --method bridle-joint", 2, &["bridle-joint", "speech"]),
-        ("check --method best-rq --quantizer rq", 2, &["never learn"]),
+        ("check --method best-rq --quantizer fsq", 2, &["--quantizer random"]),
         ("check --recipe corrected", 2, &["--recipe"]),
         ("check --set model.kernel=4", 2, &["model.kernel"]),
         ("check --set relabel.layer=1", 2, &["relabel.layer"]),

@@ -13,7 +13,7 @@ use bridle::quantizer::{Mode, Quantizer};
 use bridle::rq::ResidualQuantizer;
 use bridle::tokenizer::Source;
 use bridle_backends::{Choice, Facts, Job, Precision, TrainBackend};
-use bridle_results::codebook::CodebookCounts;
+use bridle_results::codes::CodebookCounts;
 use bridle_seed::Seed;
 use burn::module::AutodiffModule;
 use burn::tensor::ElementConversion;

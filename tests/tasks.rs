@@ -134,6 +134,34 @@ fn kinetics_runs_from_files_to_a_record() {
 }
 
 #[test]
+fn a_quantizer_without_codebooks_runs_on_every_kind_of_input() {
+    for task in ["synthetic", "synthetic-image", "synthetic-video"] {
+        for method in ["bridle", "bridle-joint"] {
+            let folder = tempfile::tempdir().unwrap();
+            let interleaved = if method == "bridle" {
+                "--set pretrain.rounds=2"
+            } else {
+                ""
+            };
+            let line = format!("--task {task} --method {method} --quantizer fsq {interleaved}");
+            let short = SHORT.replace("--set pretrain.rounds=1", "");
+            let output = bench(folder.path(), &format!("run {short} {line}"));
+            let told = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{line}: {told}");
+            let mut found = Vec::new();
+            all_records(&folder.path().join("results/records"), &mut found);
+            assert_eq!(found[0]["plan"]["quantizer.sizes"], serde_json::json!([8, 5, 5, 5]));
+            for phase in found[0]["phases"].as_array().unwrap() {
+                let codes = &phase["codebooks"][0];
+                assert_eq!(codes["codes"], 1000, "{line}: {phase}");
+                assert!(codes["used"].as_u64().unwrap() > 1, "{line}: {phase}");
+                assert!(codes["perplexity"].as_f64().unwrap() > 1.0, "{line}: {phase}");
+            }
+        }
+    }
+}
+
+#[test]
 fn ones_own_sounds_need_a_task_file_only() {
     let Some(fsdd) = outside_data("fsdd") else { return };
     let folder = tempfile::tempdir().unwrap();

@@ -1,14 +1,13 @@
-//! Which records of a folder are meant: `key=value`, by what a record is or by any value of its plan.
+//! Filters of records, `key=value`: by a property of the record or by any value of its plan.
 
 use super::CompareError;
-use crate::record::RunRecord;
-use crate::table::value_word;
+use crate::record::{RunRecord, display_value};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// A word that a record must have.
+/// A condition on a record: its value of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
     key: String,
@@ -54,7 +53,7 @@ const KEYS: [&str; 9] = [
 ];
 
 impl Filter {
-    /// Whether the record has this word; a plan's hash may be given by its start.
+    /// Whether the record has this value; a plan's hash may be abbreviated to its start.
     fn is_of(&self, record: &RunRecord) -> bool {
         let is = |word: &str| self.value == word;
         match &self.key[..] {
@@ -71,19 +70,19 @@ impl Filter {
         }
     }
 
-    /// Whether a plan's value is this word, or the number that it writes in another way.
+    /// Whether a plan's value is this word, or the same number written differently.
     fn means(&self, value: &Value) -> bool {
         let number = || {
             self.value
                 .parse()
                 .is_ok_and(|number: f64| value.as_f64() == Some(number))
         };
-        value_word(value) == self.value || number()
+        display_value(value) == self.value || number()
     }
 }
 
-/// The records that have, of each key that filters name, one of its values. Of a record only the scores of the
-/// protocols asked for stay.
+/// Keeps the records that have, for each key that filters name, one of its values; and of their
+/// scores only those of the requested protocols.
 pub(super) fn kept(
     path: &Path,
     records: Vec<(PathBuf, RunRecord)>,

@@ -1,22 +1,21 @@
-//! Which runs of A are compared with which of B: groups that differ in nothing but seed and fold, paired where there is
-//! one way to do it.
+//! Groups of runs that differ only in seed and fold, and which group of A is paired with which of
+//! B.
 
-use super::{CompareError, Run};
+use super::{CompareError, ScoredRun};
 use crate::record::RunRecord;
-use crate::table::{backend_words, method_words, run_name};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Runs of one task that have scores of one protocol and differ in nothing but seed and fold.
 #[derive(Clone, Debug)]
-pub(super) struct Group<'a> {
-    /// Method, backend and plan, in words.
+pub(super) struct RunGroup<'a> {
+    /// Method, backend and plan.
     pub(super) name: String,
-    pub(super) runs: Vec<&'a Run>,
+    pub(super) runs: Vec<&'a ScoredRun>,
 }
 
-/// What groups are told apart by, in the order in which it narrows the choice of a partner.
+/// What distinguishes groups, in the order in which it narrows the choice of a partner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Key {
+enum GroupKey {
     /// The samples kept of each class: other test samples cannot be paired.
     Subset,
     /// Backend, device and dtype.
@@ -26,36 +25,36 @@ enum Key {
     Plan,
 }
 
-const KEYS: [Key; 4] = [Key::Subset, Key::Backend, Key::Method, Key::Plan];
+const KEYS: [GroupKey; 4] = [GroupKey::Subset, GroupKey::Backend, GroupKey::Method, GroupKey::Plan];
 
-impl<'a> Group<'a> {
+impl<'a> RunGroup<'a> {
     /// The group of these runs, of which there is one at least.
-    fn of(runs: Vec<&'a Run>) -> Self {
+    fn of(runs: Vec<&'a ScoredRun>) -> Self {
         Self {
-            name: run_name(&runs[0].record),
+            name: runs[0].record.title(),
             runs,
         }
     }
 
-    fn word(&self, key: Key) -> String {
+    fn word(&self, key: GroupKey) -> String {
         word(key, &self.runs[0].record)
     }
 }
 
-fn word(key: Key, record: &RunRecord) -> String {
+fn word(key: GroupKey, record: &RunRecord) -> String {
     match key {
-        Key::Subset => format!("{:?}", record.data.subset),
-        Key::Backend => backend_words(record),
-        Key::Method => method_words(record),
-        Key::Plan => record.plan_hash.clone(),
+        GroupKey::Subset => format!("{:?}", record.data.subset),
+        GroupKey::Backend => record.backend_name(),
+        GroupKey::Method => record.method_name(),
+        GroupKey::Plan => record.plan_hash.clone(),
     }
 }
 
 /// Runs by what tells their groups apart, in the order of [`KEYS`].
-type ByWords<'a> = BTreeMap<[String; KEYS.len()], Vec<&'a Run>>;
+type ByWords<'a> = BTreeMap<[String; KEYS.len()], Vec<&'a ScoredRun>>;
 
 /// The groups of a side by task and protocol.
-pub(super) fn groups(runs: &[Run]) -> BTreeMap<(&str, &str), Vec<Group<'_>>> {
+pub(super) fn groups(runs: &[ScoredRun]) -> BTreeMap<(&str, &str), Vec<RunGroup<'_>>> {
     let mut found: BTreeMap<(&str, &str), ByWords> = BTreeMap::new();
     for run in runs {
         let protocols: BTreeSet<&str> = run.record.scores.iter().map(|score| &score.protocol[..]).collect();
@@ -66,12 +65,12 @@ pub(super) fn groups(runs: &[Run]) -> BTreeMap<(&str, &str), Vec<Group<'_>>> {
         }
     }
     let all = found.into_iter();
-    all.map(|(place, groups)| (place, groups.into_values().map(Group::of).collect()))
+    all.map(|(place, groups)| (place, groups.into_values().map(RunGroup::of).collect()))
         .collect()
 }
 
 /// The error of two sides without a task and protocol in common.
-pub(super) fn nothing_in_common(groups: &[BTreeMap<(&str, &str), Vec<Group>>; 2]) -> CompareError {
+pub(super) fn nothing_in_common(groups: &[BTreeMap<(&str, &str), Vec<RunGroup>>; 2]) -> CompareError {
     let [a, b] = groups.each_ref().map(|groups| {
         let places = groups.keys();
         places.map(|(task, protocol)| format!("{task} {protocol}")).collect()
@@ -79,16 +78,17 @@ pub(super) fn nothing_in_common(groups: &[BTreeMap<(&str, &str), Vec<Group>>; 2]
     CompareError::NothingInCommon { a, b }
 }
 
-/// The pairs of A and B that follow: one group with the other where each side has one; else those of one backend, and
-/// where both sides have several, those of the same method, then plan, if that leaves none of one side over.
+/// Pairs groups of A and B: one group with the other where each side has one; else those of one
+/// backend. Where both sides have several, those of one method, then plan, if that uses up one
+/// side.
 ///
 /// # Errors
-/// If a group could have several partners.
+/// If a group has several possible partners.
 pub(super) fn paired<'g, 'a>(
     protocol: &str,
-    a: &'g [Group<'a>],
-    b: &'g [Group<'a>],
-) -> Result<Vec<[&'g Group<'a>; 2]>, CompareError> {
+    a: &'g [RunGroup<'a>],
+    b: &'g [RunGroup<'a>],
+) -> Result<Vec<[&'g RunGroup<'a>; 2]>, CompareError> {
     let mut pairs = Vec::new();
     let sides = [a, b].map(|groups| groups.iter().collect::<Vec<_>>());
     narrow(protocol, &sides, &KEYS, &mut pairs)?;
@@ -97,9 +97,9 @@ pub(super) fn paired<'g, 'a>(
 
 fn narrow<'g, 'a>(
     protocol: &str,
-    sides: &[Vec<&'g Group<'a>>; 2],
-    keys: &[Key],
-    pairs: &mut Vec<[&'g Group<'a>; 2]>,
+    sides: &[Vec<&'g RunGroup<'a>>; 2],
+    keys: &[GroupKey],
+    pairs: &mut Vec<[&'g RunGroup<'a>; 2]>,
 ) -> Result<(), CompareError> {
     if let [[a], [b]] = sides.each_ref().map(Vec::as_slice) {
         pairs.push([a, b]);
@@ -116,7 +116,7 @@ fn narrow<'g, 'a>(
         .each_ref()
         .map(|side| side.iter().map(|group| group.word(key)).collect::<BTreeSet<_>>());
     let common: Vec<&String> = words[0].intersection(&words[1]).collect();
-    let is_setting = matches!(key, Key::Subset | Key::Backend);
+    let is_setting = matches!(key, GroupKey::Subset | GroupKey::Backend);
     let leaves_none = words.iter().any(|words| words.len() == common.len());
     let is_choice = sides.iter().any(|side| side.len() == 1);
     if common.is_empty() || !is_setting && (is_choice || !leaves_none) {

@@ -1,24 +1,24 @@
-//! Which runs of A and of B belong together, with their samples in one order.
+//! Pairs the runs of two groups by seed and fold, and brings their samples into one order.
 
-use super::groups::Group;
-use super::{CompareError, Run};
+use super::groups::RunGroup;
+use super::{CompareError, ScoredRun};
 use crate::metric::Metric;
 use crate::predictions::Outputs;
 use crate::stats::{Paired, PairedScores, PairedTranscripts};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// What a run is paired by: the fold, then the seed.
-type Key = (Option<u8>, u64);
+/// What pairs two runs: the fold, then the seed.
+type SeedOfFold = (Option<u8>, u64);
 
 /// The runs of one protocol that both sides have.
 pub(super) struct Pairs<'a> {
     pub(super) protocol: String,
-    folds: Vec<Fold<'a>>,
+    folds: Vec<FoldPairs<'a>>,
     left_out: [usize; 2],
 }
 
 /// The pairs of one fold, their samples in the order of the first run of A.
-struct Fold<'a> {
+struct FoldPairs<'a> {
     wanted: &'a Outputs,
     has_number: bool,
     seeds: Vec<Seeded<'a>>,
@@ -27,18 +27,18 @@ struct Fold<'a> {
 /// The pair of one seed.
 struct Seeded<'a> {
     seed: u64,
-    runs: [&'a Run; 2],
+    runs: [&'a ScoredRun; 2],
     found: [Aligned; 2],
 }
 
-/// What a run gave, in the order of another run's samples.
+/// A run's predictions in the order of another run's samples.
 enum Aligned {
     Scores(Vec<f32>),
     Texts(Vec<String>),
 }
 
 impl Aligned {
-    /// The scores, of which transcripts have none.
+    /// The scores; empty for transcripts.
     fn scores(&self) -> &[f32] {
         match self {
             Self::Scores(scores) => scores,
@@ -46,7 +46,7 @@ impl Aligned {
         }
     }
 
-    /// The texts, of which scores have none.
+    /// The texts; empty for scores.
     fn texts(&self) -> &[String] {
         match self {
             Self::Scores(_) => &[],
@@ -56,22 +56,23 @@ impl Aligned {
 }
 
 impl<'a> Pairs<'a> {
-    pub(super) fn of(protocol: &str, a: &[&'a Run], b: &[&'a Run]) -> Result<Self, CompareError> {
+    pub(super) fn of(protocol: &str, a: &[&'a ScoredRun], b: &[&'a ScoredRun]) -> Result<Self, CompareError> {
         let (a, b) = (by_key('A', protocol, a)?, by_key('B', protocol, b)?);
-        let common: Vec<Key> = a.keys().copied().filter(|key| b.contains_key(key)).collect();
+        let common: Vec<SeedOfFold> = a.keys().copied().filter(|key| b.contains_key(key)).collect();
         if common.is_empty() {
-            let words = |runs: &BTreeMap<Key, &Run>| runs.keys().map(|key| in_words(*key)).collect();
+            let words = |runs: &BTreeMap<SeedOfFold, &ScoredRun>| runs.keys().map(|key| in_words(*key)).collect();
             return Err(CompareError::NoCommonRun {
                 protocol: protocol.into(),
                 a: words(&a),
                 b: words(&b),
             });
         }
-        let mut folds: BTreeMap<Option<u8>, Vec<(u64, [&Run; 2])>> = BTreeMap::new();
+        let mut folds: BTreeMap<Option<u8>, Vec<(u64, [&ScoredRun; 2])>> = BTreeMap::new();
         for key in &common {
             folds.entry(key.0).or_default().push((key.1, [a[key], b[key]]));
         }
-        let fold = |(number, pairs): (Option<u8>, Vec<(u64, [&'a Run; 2])>)| Fold::of(protocol, number, &pairs);
+        let fold =
+            |(number, pairs): (Option<u8>, Vec<(u64, [&'a ScoredRun; 2])>)| FoldPairs::of(protocol, number, &pairs);
         Ok(Self {
             protocol: protocol.into(),
             folds: folds.into_iter().map(fold).collect::<Result<_, _>>()?,
@@ -99,12 +100,12 @@ impl<'a> Pairs<'a> {
             Some(unit) => Paired::of_transcripts(unit, &texts),
             None => Paired::new(metric, &scores),
         };
-        // every run was judged before, so that the first one stands for all
+        // each run was evaluated before, so the first stands for all
         let first = self.folds[0].seeds[0].runs[0];
-        paired.map_err(|source| first.unjudged(source))
+        paired.map_err(|source| first.metric_error(source))
     }
 
-    pub(super) fn runs(&self) -> impl Iterator<Item = &'a Run> {
+    pub(super) fn runs(&self) -> impl Iterator<Item = &'a ScoredRun> {
         self.folds
             .iter()
             .flat_map(|fold| &fold.seeds)
@@ -132,10 +133,10 @@ impl<'a> Pairs<'a> {
     }
 }
 
-impl<'a> Fold<'a> {
-    fn of(protocol: &str, number: Option<u8>, pairs: &[(u64, [&'a Run; 2])]) -> Result<Self, CompareError> {
+impl<'a> FoldPairs<'a> {
+    fn of(protocol: &str, number: Option<u8>, pairs: &[(u64, [&'a ScoredRun; 2])]) -> Result<Self, CompareError> {
         let first = pairs[0].1[0];
-        let seeded = |(seed, runs): &(u64, [&'a Run; 2])| {
+        let seeded = |(seed, runs): &(u64, [&'a ScoredRun; 2])| {
             let [a, b] = *runs;
             Ok(Seeded {
                 seed: *seed,
@@ -152,8 +153,12 @@ impl<'a> Fold<'a> {
 }
 
 /// The runs of a side, by fold and seed.
-fn by_key<'a>(side: char, protocol: &str, runs: &[&'a Run]) -> Result<BTreeMap<Key, &'a Run>, CompareError> {
-    let mut found: BTreeMap<Key, &Run> = BTreeMap::new();
+fn by_key<'a>(
+    side: char,
+    protocol: &str,
+    runs: &[&'a ScoredRun],
+) -> Result<BTreeMap<SeedOfFold, &'a ScoredRun>, CompareError> {
+    let mut found: BTreeMap<SeedOfFold, &ScoredRun> = BTreeMap::new();
     for &run in runs {
         let key = (run.record.fold, run.record.seed);
         if let Some(other) = found.insert(key, run) {
@@ -169,21 +174,21 @@ fn by_key<'a>(side: char, protocol: &str, runs: &[&'a Run]) -> Result<BTreeMap<K
     Ok(found)
 }
 
-fn in_words((fold, seed): Key) -> String {
+fn in_words((fold, seed): SeedOfFold) -> String {
     match fold {
         Some(fold) => format!("seed {seed} fold {fold}"),
         None => format!("seed {seed}"),
     }
 }
 
-/// What `run` gave in the order of the samples of `order`.
-fn aligned(protocol: &str, order: &Run, run: &Run) -> Result<Aligned, CompareError> {
+/// The predictions of `run` in the order of the samples of `order`.
+fn aligned(protocol: &str, order: &ScoredRun, run: &ScoredRun) -> Result<Aligned, CompareError> {
     let disagree = |id: String| CompareError::Targets {
         path: order.path.clone(),
         other: run.path.clone(),
         id,
     };
-    let kind = |run: &Run| match &run.predictions {
+    let kind = |run: &ScoredRun| match &run.predictions {
         Outputs::Scores(predictions) => format!("{} classes", predictions.classes),
         Outputs::Transcripts(_) => "transcripts".to_owned(),
     };
@@ -219,12 +224,12 @@ fn aligned(protocol: &str, order: &Run, run: &Run) -> Result<Aligned, CompareErr
     for (place, (id, row)) in in_order.enumerate() {
         let agree = match (&order.predictions, &run.predictions, &mut aligned) {
             (Outputs::Scores(wanted), Outputs::Scores(given), Aligned::Scores(aligned)) => {
-                let scores = given.protocol(protocol).ok_or_else(|| run.without(protocol))?;
+                let scores = given.protocol(protocol).ok_or_else(|| run.no_scores(protocol))?;
                 aligned.extend_from_slice(&scores[row * given.classes..][..given.classes]);
                 wanted.targets[place] == given.targets[row]
             }
             (Outputs::Transcripts(wanted), Outputs::Transcripts(given), Aligned::Texts(aligned)) => {
-                let texts = given.protocol(protocol).ok_or_else(|| run.without(protocol))?;
+                let texts = given.protocol(protocol).ok_or_else(|| run.no_scores(protocol))?;
                 aligned.push(texts[row].clone());
                 wanted.references[place] == given.references[row]
             }
@@ -239,7 +244,7 @@ fn aligned(protocol: &str, order: &Run, run: &Run) -> Result<Aligned, CompareErr
 }
 
 /// The row of each sample.
-fn rows(run: &Run) -> Result<HashMap<&str, usize>, CompareError> {
+fn rows(run: &ScoredRun) -> Result<HashMap<&str, usize>, CompareError> {
     let mut rows = HashMap::new();
     for (row, id) in run.predictions.ids().iter().enumerate() {
         if rows.insert(&id[..], row).is_some() {
@@ -252,11 +257,11 @@ fn rows(run: &Run) -> Result<HashMap<&str, usize>, CompareError> {
     Ok(rows)
 }
 
-/// A note where the two sides stand on other variants of the data.
-pub(super) fn data_note(groups: [&Group; 2]) -> Option<String> {
+/// A note where the two sides used different variants of the data.
+pub(super) fn data_note(groups: [&RunGroup; 2]) -> Option<String> {
     let [of_a, of_b] = groups.map(|group| {
         let variants: BTreeSet<&str> = group.runs.iter().map(|run| &run.record.data.variant[..]).collect();
         variants.into_iter().collect::<Vec<_>>().join(", ")
     });
-    (of_a != of_b).then(|| format!("other variants of the data: A {of_a}, B {of_b}"))
+    (of_a != of_b).then(|| format!("different variants of the data: A {of_a}, B {of_b}"))
 }

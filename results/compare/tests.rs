@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use super::*;
+use crate::fixtures::{other, record};
 use crate::predictions::{Predictions, ProtocolScores};
 use crate::record::Score;
-use crate::sample::{other, record};
 use crate::table::{Format, comparison_sentences, comparison_table};
 use std::error::Error;
 
@@ -14,8 +14,9 @@ mod transcripts;
 const CLASSES: usize = 10;
 const SAMPLES: usize = 200;
 
-/// A run of `top1` right samples of 200, chosen by `salt`, in all its numbers as the program writes it.
-fn run(seed: u64, fold: Option<u8>, top1: usize, salt: usize) -> Run {
+/// A run of `top1` right samples of 200, chosen by `salt`, in all its numbers as the program writes
+/// it.
+fn run(seed: u64, fold: Option<u8>, top1: usize, salt: usize) -> ScoredRun {
     let labels: Vec<usize> = (0..SAMPLES).map(|i| i % CLASSES).collect();
     let mut scores = vec![0.0; SAMPLES * CLASSES];
     for (i, &label) in labels.iter().enumerate() {
@@ -29,7 +30,13 @@ fn run(seed: u64, fold: Option<u8>, top1: usize, salt: usize) -> Run {
     with_predictions(seed, fold, ids, targets, scores)
 }
 
-fn with_predictions(seed: u64, fold: Option<u8>, ids: Vec<String>, targets: Vec<Vec<u32>>, scores: Vec<f32>) -> Run {
+fn with_predictions(
+    seed: u64,
+    fold: Option<u8>,
+    ids: Vec<String>,
+    targets: Vec<Vec<u32>>,
+    scores: Vec<f32>,
+) -> ScoredRun {
     let protocols = vec![ProtocolScores {
         protocol: "linear-probe".into(),
         scores,
@@ -41,7 +48,7 @@ fn with_predictions(seed: u64, fold: Option<u8>, ids: Vec<String>, targets: Vec<
         .iter()
         .filter_map(|&metric| score(metric, &predictions))
         .collect();
-    Run {
+    ScoredRun {
         path: format!("run-s{seed}.json").into(),
         record,
         predictions: Outputs::Scores(predictions),
@@ -49,7 +56,7 @@ fn with_predictions(seed: u64, fold: Option<u8>, ids: Vec<String>, targets: Vec<
 }
 
 /// The predictions of a run that classifies.
-fn scores_of(run: &mut Run) -> &mut Predictions {
+fn scores_of(run: &mut ScoredRun) -> &mut Predictions {
     match &mut run.predictions {
         Outputs::Scores(predictions) => predictions,
         Outputs::Transcripts(_) => panic!("a run that recognises speech"),
@@ -69,7 +76,7 @@ fn score(metric: Metric, predictions: &Predictions) -> Option<Score> {
 }
 
 /// The run under another name and plan.
-fn renamed(mut run: Run, hash: &str) -> Run {
+fn renamed(mut run: ScoredRun, hash: &str) -> ScoredRun {
     let scores = run.record.scores.clone();
     run.record = other(run.record, None, hash, 0);
     run.record.scores = scores;
@@ -77,18 +84,18 @@ fn renamed(mut run: Run, hash: &str) -> Run {
     run
 }
 
-fn compared(a: &[Run], b: &[Run]) -> Comparison {
+fn compared(a: &[ScoredRun], b: &[ScoredRun]) -> Comparison {
     let mut found = compare(a, b, 200, &Seed::root(0)).unwrap();
     assert_eq!((found.comparisons.len(), found.left_out), (1, Vec::new()));
     found.comparisons.remove(0)
 }
 
 /// One run against another.
-fn versus(a: &Run, b: &Run) -> Comparison {
+fn versus(a: &ScoredRun, b: &ScoredRun) -> Comparison {
     compared(std::slice::from_ref(a), std::slice::from_ref(b))
 }
 
-fn refused(a: &[Run], b: &[Run]) -> CompareError {
+fn refused(a: &[ScoredRun], b: &[ScoredRun]) -> CompareError {
     compare(a, b, 20, &Seed::root(0)).unwrap_err()
 }
 
@@ -110,7 +117,7 @@ fn copies_do_not_differ() {
                 "{:?}",
                 found.metric
             );
-            assert_eq!((found.p, found.verdict), (Some(1.0), Verdict::NotShown));
+            assert_eq!((found.p, found.verdict), (Some(1.0), Conclusion::NotShown));
         }
     }
 }
@@ -118,17 +125,17 @@ fn copies_do_not_differ() {
 #[test]
 fn clear_differences_have_a_verdict_and_small_ones_have_none() {
     let (low, high) = (run(0, Some(1), 80, 3), renamed(run(0, Some(1), 150, 3), "cccccccccccc"));
-    let top1 = |a: &Run, b: &Run| versus(a, b).differences.remove(0);
+    let top1 = |a: &ScoredRun, b: &ScoredRun| versus(a, b).differences.remove(0);
     let found = top1(&low, &high);
     assert_eq!(
         (found.metric, found.verdict, found.test),
-        (Metric::Top1, Verdict::B, "exact McNemar")
+        (Metric::Top1, Conclusion::B, "exact McNemar")
     );
     assert_eq!(found.values, [Some(0.4), Some(0.75)]);
     // B is right wherever A is, and in 70 samples more
     assert_eq!(found.p, Some(stats::mcnemar(0, 70)));
-    assert_eq!(top1(&high, &low).verdict, Verdict::A);
-    assert_eq!(top1(&low, &run(0, Some(1), 82, 3)).verdict, Verdict::NotShown);
+    assert_eq!(top1(&high, &low).verdict, Conclusion::A);
+    assert_eq!(top1(&low, &run(0, Some(1), 82, 3)).verdict, Conclusion::NotShown);
 }
 
 #[test]
@@ -160,7 +167,7 @@ fn the_order_of_samples_does_not_matter() {
 
 #[test]
 fn seeds_are_pooled_by_sample() {
-    let runs = |top1: usize, salt: usize| -> Vec<Run> {
+    let runs = |top1: usize, salt: usize| -> Vec<ScoredRun> {
         (0..5).map(|seed| run(seed, None, top1 + seed as usize, salt)).collect()
     };
     let comparison = compared(&runs(80, 3), &runs(140, 3));
@@ -230,18 +237,18 @@ fn several_labels_are_compared_too() {
         comparison
             .notes
             .iter()
-            .any(|note| note == "left out: wer, which predictions do not decide")
+            .any(|note| note == "left out: wer, which cannot be computed from predictions")
     );
 }
 
 #[test]
 fn comparisons_are_printed() {
-    let runs = |top1: usize| -> Vec<Run> {
+    let runs = |top1: usize| -> Vec<ScoredRun> {
         (0..3)
             .map(|seed| run(seed, Some(1), top1 + 4 * seed as usize, 3))
             .collect()
     };
-    let b: Vec<Run> = runs(120).into_iter().map(|run| renamed(run, "cccccccccccc")).collect();
+    let b: Vec<ScoredRun> = runs(120).into_iter().map(|run| renamed(run, "cccccccccccc")).collect();
     let comparison = compared(&runs(90), &b);
     let table = comparison_table(&comparison);
     let text = format!(
@@ -276,7 +283,7 @@ fn what_cannot_be_compared_is_named() {
         .scores
         .iter_mut()
         .for_each(|score| score.protocol = "knn".into());
-    let side = std::slice::from_ref::<Run>;
+    let side = std::slice::from_ref::<ScoredRun>;
     let errors = [
         refused(side(&a), side(&elsewhere)),
         refused(&[a.clone(), renamed(a.clone(), "cccccccccccc")], side(&a)),
@@ -301,24 +308,24 @@ fn runs_are_read_with_their_predictions() {
     let mut one = run(0, Some(1), 90, 3);
     let (record, predictions) = (one.record.clone(), scores_of(&mut one).clone());
     assert!(matches!(
-        Run::read(out.path(), &[]),
+        ScoredRun::read(out.path(), &[]),
         Err(CompareError::Store(StoreError::Empty { .. }))
     ));
     let path = store::write(out.path(), &record, Some(&predictions)).unwrap();
-    let read = Run::read(out.path(), &[]).unwrap();
+    let read = ScoredRun::read(out.path(), &[]).unwrap();
     assert_eq!(
         (read.len(), &read[0].path, &read[0].predictions),
         (1, &path, &one.predictions)
     );
-    assert_eq!(Run::read(&path, &[]).unwrap()[0].record, read[0].record);
+    assert_eq!(ScoredRun::read(&path, &[]).unwrap()[0].record, read[0].record);
     std::fs::remove_file(path.with_extension("predictions.csv")).unwrap();
-    let missing = Run::read(&path, &[]).unwrap_err();
+    let missing = ScoredRun::read(&path, &[]).unwrap_err();
     assert!(
         matches!(&missing, CompareError::PredictionsMissing { path: named, .. } if *named == path),
         "{missing}"
     );
     store::write(out.path(), &record, None).unwrap();
-    let without = Run::read(&path, &[]).unwrap_err();
+    let without = ScoredRun::read(&path, &[]).unwrap_err();
     assert!(
         matches!(without, CompareError::NoPredictions { .. }) && without.source().is_none(),
         "{without}"

@@ -1,21 +1,21 @@
-//! What follows from a difference: in words, over test samples and over seeds.
+//! What a difference shows, over test samples and over seeds.
 
 use super::LEVEL;
 use crate::stats::Interval;
 
-/// Which of the two is better, as far as samples or seeds tell.
+/// Which side is better, as far as samples or seeds show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The interval lies on A's side of 0 (above, but for error rates) and p, where there is one, is at most 0.05.
+pub enum Conclusion {
+    /// The interval is on A's side of 0 (above; below for error rates) and p, if any, is at most
+    /// 0.05.
     A,
-    /// The interval lies on B's side of 0 and p, where there is one, is at most 0.05.
+    /// The interval is on B's side of 0 and p, if any, is at most 0.05.
     B,
-    /// Anything else, which does not say that there is no difference.
+    /// Neither; this does not show that there is no difference.
     NotShown,
 }
 
-impl Verdict {
-    /// The verdict in words.
+impl Conclusion {
     pub fn words(self) -> &'static str {
         match self {
             Self::A => "A is better",
@@ -24,7 +24,7 @@ impl Verdict {
         }
     }
 
-    /// The verdict over samples and, where several seeds ran, over seeds, in words.
+    /// The verdict over samples in words, and over seeds where several ran.
     pub fn beside(self, over_seeds: Option<Self>) -> String {
         match over_seeds {
             None => self.words().into(),
@@ -36,7 +36,7 @@ impl Verdict {
         }
     }
 
-    /// Of the interval and the test over samples.
+    /// From the interval and the test over samples.
     pub(super) fn of(interval: Option<&Interval>, p: Option<f64>) -> Self {
         match p {
             Some(p) if p <= 1.0 - LEVEL => interval.map_or(Self::NotShown, Self::of_interval),
@@ -53,7 +53,7 @@ impl Verdict {
         }
     }
 
-    /// Of the interval alone.
+    /// From the interval only.
     pub(super) fn of_interval(interval: &Interval) -> Self {
         if interval.low > 0.0 {
             Self::A

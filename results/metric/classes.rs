@@ -1,4 +1,4 @@
-//! Each class on its own: the share of its samples judged right, its average precision, its area under the ROC curve.
+//! Values per class: share of correct samples, average precision, area under the ROC curve.
 
 use super::{Metric, MetricError, Ranking, ranks, single_labels};
 
@@ -12,8 +12,8 @@ pub struct ByClass {
 }
 
 impl Metric {
-    /// The metric of each class on its own. None for metrics that are no mean over samples or classes, and for those
-    /// that say the same as another: top-5, all classes, d'; nor for error rates, which know no classes.
+    /// The metric per class. None for error rates, and for metrics without an own value per class:
+    /// top-5, all classes, d'.
     ///
     /// # Errors
     /// As [`Metric::of`].

@@ -1,12 +1,14 @@
-//! Ranking metrics: average precision, area under the ROC curve (AUC) and d', each class on its own and as means.
+//! Ranking metrics: average precision, area under the ROC curve (AUC) and d', per class and as
+//! means.
 //!
-//! Every class ranks all samples by its score. Ties are kept together, as in scikit-learn: average precision is the sum
-//! over distinct scores of the step in recall times the precision there, and AUC counts a tied pair as half.
+//! Every class ranks all samples by its score. Ties are kept together, as in scikit-learn: average
+//! precision sums the step in recall times the precision over distinct scores, and AUC counts a
+//! tied pair as half.
 
 use super::{Metric, MetricError, check};
-use crate::stats::normal_quantile;
+use statrs::distribution::{ContinuousCDF, Normal};
 
-/// What one class's ranking of the samples is worth.
+/// Quality of one class's ranking of the samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ClassRanking {
     /// Average precision. None without a positive sample.
@@ -27,10 +29,10 @@ impl ClassRanking {
     }
 }
 
-/// The distance of two normal distributions of equal variance that have this AUC, in standard deviations:
-/// d' = sqrt(2) times the normal quantile of AUC (Green and Swets 1966). None where it is infinite.
+/// Distance of two normal distributions of equal variance with this AUC, in standard deviations: d'
+/// = sqrt(2) times the normal quantile of AUC (Green and Swets 1966). None where it is infinite.
 pub fn d_prime(auc: f64) -> Option<f64> {
-    let distance = std::f64::consts::SQRT_2 * normal_quantile(auc);
+    let distance = std::f64::consts::SQRT_2 * Normal::standard().inverse_cdf(auc);
     distance.is_finite().then_some(distance)
 }
 
@@ -42,7 +44,7 @@ pub struct Ranking {
 }
 
 impl Ranking {
-    /// The ranking of these scores, `[N, C]`, with any number of targets for each sample, `[N]`.
+    /// Ranks samples by these scores, `[N, C]`, with any number of targets per sample, `[N]`.
     ///
     /// # Errors
     /// If scores are not numbers or do not fit the targets.
@@ -50,7 +52,7 @@ impl Ranking {
         let weights = vec![1.0; targets.len()];
         let orders = ClassOrder::all(&[scores], targets, classes)?;
         Ok(Self {
-            classes: orders.iter().map(|order| order.judge(&weights)).collect(),
+            classes: orders.iter().map(|order| order.evaluate(&weights)).collect(),
         })
     }
 
@@ -59,7 +61,7 @@ impl Ranking {
         mean(self.classes.iter().filter_map(|class| class.average_precision))
     }
 
-    /// Mean average precision over all classes, where a class without a positive sample counts as 0.
+    /// Mean average precision over all classes; a class without a positive sample counts as 0.
     pub fn map_all_classes(&self) -> Option<f64> {
         mean(self.classes.iter().map(|class| class.average_precision.unwrap_or(0.0)))
     }
@@ -90,7 +92,7 @@ impl Ranking {
         self.classes.iter().filter(|class| class.is_saturated()).count()
     }
 
-    /// The value of a ranking metric. None where it is undefined, and for metrics that rank classes.
+    /// The value of a ranking metric. None where it is undefined, and for other metrics.
     pub(crate) fn metric(&self, metric: Metric) -> Option<f64> {
         match metric {
             Metric::Map => self.map(),
@@ -107,14 +109,14 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     (count > 0).then(|| sum / count as f64)
 }
 
-/// The samples of one or several systems in the order of one class's scores, the highest first. Sorted once and judged
-/// with any weights, so that a resample costs no sorting.
+/// The samples of one or several systems, sorted by one class's scores, highest first. Sorted once
+/// and evaluated with any weights, so that resampling needs no sorting.
 #[derive(Clone, Debug)]
-pub(crate) struct ClassOrder(Vec<Place>);
+pub(crate) struct ClassOrder(Vec<RankedEntry>);
 
 /// A place in the order.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct RankedEntry {
     /// Sample `i` of system `s` is entry `s * N + i`.
     entry: u32,
     positive: bool,
@@ -125,9 +127,9 @@ struct Place {
 impl ClassOrder {
     /// The order of each class, `[C]`, over the scores of every system, `[N, C]` each.
     ///
-    /// Of several systems each brings its ranks within the class instead of its scores (1 for the highest, the mean for
-    /// ties). No ranking metric of one system changes by that, and a mixture of systems does not depend on the scale of
-    /// their scores (Venkatraman and Begg 1996).
+    /// With several systems, ranks within the class replace scores (1 for the highest, the mean for
+    /// ties). This changes no ranking metric of one system, and makes a mixture of systems
+    /// independent of the scale of their scores (Venkatraman and Begg 1996).
     pub(crate) fn all(systems: &[&[f32]], targets: &[Vec<u32>], classes: usize) -> Result<Vec<Self>, MetricError> {
         for scores in systems {
             check(scores, targets.len(), classes)?;
@@ -158,7 +160,7 @@ impl ClassOrder {
     fn new(ranks: &[u64], positive: &[bool]) -> Self {
         let mut entries: Vec<usize> = (0..ranks.len()).collect();
         entries.sort_by_key(|&entry| ranks[entry]);
-        let place = |(i, &entry): (usize, &usize)| Place {
+        let place = |(i, &entry): (usize, &usize)| RankedEntry {
             entry: entry as u32,
             positive: positive[entry % positive.len()],
             ends_tie: entries.get(i + 1).is_none_or(|&next| ranks[next] != ranks[entry]),
@@ -166,13 +168,13 @@ impl ClassOrder {
         Self(entries.iter().enumerate().map(place).collect())
     }
 
-    /// The metrics where entry `e` counts `weights[e]` times.
-    pub(crate) fn judge(&self, weights: &[f64]) -> ClassRanking {
+    /// The metrics with each entry `e` counted `weights[e]` times.
+    pub(crate) fn evaluate(&self, weights: &[f64]) -> ClassRanking {
         // positives and negatives with a higher score, and with this one
         let (mut above, mut tied) = ((0.0, 0.0), (0.0, 0.0));
         let (mut precisions, mut area) = (0.0, 0.0);
         for place in &self.0 {
-            // without branches, which would be guessed wrong at every other place
+            // no branch: it would be mispredicted at every other entry
             let weight = weights[place.entry as usize];
             let positive = weight * f64::from(u8::from(place.positive));
             tied = (tied.0 + positive, tied.1 + (weight - positive));

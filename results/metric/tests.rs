@@ -109,7 +109,7 @@ proptest! {
             rows.iter().flat_map(|&(score, positive, copies)| vec![(score, positive); copies]).collect();
         prop_assume!(!copied.is_empty());
         let weights: Vec<f64> = rows.iter().map(|row| row.2 as f64).collect();
-        let (weighted, plain) = (one_class(&distinct).judge(&weights), one_class(&copied).judge(&vec![1.0; copied.len()]));
+        let (weighted, plain) = (one_class(&distinct).evaluate(&weights), one_class(&copied).evaluate(&vec![1.0; copied.len()]));
         prop_assert!(close(weighted.average_precision, plain.average_precision, 1e-12));
         prop_assert!(close(weighted.auc, plain.auc, 1e-12));
     }
@@ -125,7 +125,7 @@ proptest! {
         let orders = ClassOrder::all(&[a, b], &targets, 2).unwrap();
         for (system, scores) in [a, b].into_iter().enumerate() {
             let weights: Vec<f64> = (0..30).map(|entry| f64::from(u8::from(entry / 15 == system))).collect();
-            let classes: Vec<ClassRanking> = orders.iter().map(|order| order.judge(&weights)).collect();
+            let classes: Vec<ClassRanking> = orders.iter().map(|order| order.evaluate(&weights)).collect();
             prop_assert_eq!(Ranking { classes }, Ranking::of(scores, &targets, 2).unwrap());
         }
     }
@@ -153,7 +153,8 @@ fn plain_average_precision(samples: &[(f32, bool)]) -> Option<f64> {
     (!positives.is_empty()).then(|| sum / positives.len() as f64)
 }
 
-/// The share of pairs of a positive and a negative in which the positive has the higher score; ties count half.
+/// The share of pairs of a positive and a negative in which the positive has the higher score; ties
+/// count half.
 fn plain_auc(samples: &[(f32, bool)]) -> Option<f64> {
     let (mut won, mut pairs) = (0.0, 0.0);
     for positive in samples.iter().filter(|sample| sample.1) {
@@ -171,7 +172,8 @@ fn plain_auc(samples: &[(f32, bool)]) -> Option<f64> {
 
 #[test]
 fn classes_without_what_they_need_are_counted() {
-    // class 0 is separated, class 1 has no positive, class 2 no negative, class 3 ranks the positive last
+    // class 0 is separated, class 1 has no positive, class 2 no negative, class 3 ranks the
+    // positive last
     let scores = [0.9, 0.1, 0.5, 0.1, 0.2, 0.3, 0.5, 0.2, 0.1, 0.2, 0.4, 0.9];
     let ranking = Ranking::of(&scores, &[vec![0, 2, 3], vec![2], vec![2]], 4).unwrap();
     assert_eq!(

@@ -1,12 +1,12 @@
-//! Word and character error rate: the least number of substitutions, deletions and insertions that turn a transcript
-//! into what was recognised (Levenshtein 1966), over the length of the transcript.
+//! Word and character error rate: the fewest substitutions, deletions and insertions that turn a
+//! transcript into the recognised text (Levenshtein 1966), over the length of the transcript.
 //!
-//! Words are what stands between white space; characters are those of the words with one space between two words. A
-//! rate is the sum of errors over the sum of lengths, never a mean of rates, and can exceed 1. An utterance without a
-//! transcript has insertions only and a length of 0; where all are so, there is no rate.
+//! White space separates words; characters include one space between two words. A rate is the sum
+//! of errors over the sum of lengths, never a mean of rates, and can exceed 1. An utterance without
+//! a transcript has only insertions and a length of 0; if all are so, there is no rate.
 //!
-//! The number of errors is the same for every least-cost alignment, but how it falls into three kinds is not. Taken is,
-//! from the end of both: what agrees, then a deletion, then an insertion, then a substitution, as jiwer 4 does.
+//! All least-cost alignments have the same number of errors, but not of each kind. From the end,
+//! this one prefers a match, then a deletion, an insertion, a substitution, as jiwer 4 does.
 
 use super::{Metric, MetricError};
 
@@ -28,7 +28,6 @@ impl Unit {
         }
     }
 
-    /// The edits of one utterance.
     pub fn edits(self, reference: &str, hypothesis: &str) -> Edits {
         match self {
             Self::Words => {
@@ -41,7 +40,7 @@ impl Unit {
 }
 
 impl Metric {
-    /// What it counts, if it is an error rate of transcripts.
+    /// What it counts. None unless it is an error rate of transcripts.
     pub fn unit(self) -> Option<Unit> {
         match self {
             Self::Wer => Some(Unit::Words),
@@ -55,21 +54,22 @@ fn characters(text: &str) -> Vec<char> {
     text.split_whitespace().collect::<Vec<_>>().join(" ").chars().collect()
 }
 
-/// How one sequence differs from another.
+/// The differences between two sequences.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Edits {
     /// Units of the reference.
     pub length: u64,
-    /// Units of the reference that became another.
+    /// Units of the reference that were replaced.
     pub substitutions: u64,
     /// Units of the reference that are missing.
     pub deletions: u64,
-    /// Units that the reference lacks.
+    /// Units that the reference does not have.
     pub insertions: u64,
 }
 
 impl Edits {
-    /// A least-cost alignment of `hypothesis` with `reference`. Memory: four bytes for each pair of their units.
+    /// A least-cost alignment of `hypothesis` with `reference`. Memory: four bytes per pair of
+    /// units.
     pub fn between<T: Eq>(reference: &[T], hypothesis: &[T]) -> Self {
         let agreeing = reference.iter().rev().zip(hypothesis.iter().rev());
         let suffix = agreeing.take_while(|(a, b)| a == b).count();
@@ -87,7 +87,7 @@ impl Edits {
             if here == cost[(i - 1) * width + j] + 1 {
                 (edits.deletions, i) = (edits.deletions + 1, i - 1);
             } else if cost[i * width + j - 1] + 1 == cost[(i - 1) * width + j - 1] {
-                // the unit before fits better, so that this one was added
+                // the unit before fits better, so this one is an insertion
                 (edits.insertions, j) = (edits.insertions + 1, j - 1);
             } else {
                 edits.substitutions += u64::from(reference[i - 1] != hypothesis[j - 1]);
@@ -99,7 +99,6 @@ impl Edits {
         edits
     }
 
-    /// Substitutions, deletions and insertions.
     pub fn errors(&self) -> u64 {
         self.substitutions + self.deletions + self.insertions
     }
@@ -121,7 +120,7 @@ impl std::iter::Sum for Edits {
     }
 }
 
-/// Least numbers of edits between all beginnings, `[reference + 1, hypothesis + 1]`.
+/// Fewest edits between all prefixes, `[reference + 1, hypothesis + 1]`.
 fn costs<T: Eq>(reference: &[T], hypothesis: &[T]) -> Vec<u32> {
     let width = hypothesis.len() + 1;
     let mut cost: Vec<u32> = (0..width as u32).collect();
@@ -146,7 +145,7 @@ pub struct ErrorRate {
 }
 
 impl ErrorRate {
-    /// Of these pairs of a transcript and what was recognised.
+    /// The error rate of pairs of a transcript and the recognised text.
     ///
     /// # Errors
     /// If there is no utterance, or no transcript has a word.
@@ -162,17 +161,14 @@ impl ErrorRate {
         Ok(Self { unit, utterances })
     }
 
-    /// What is counted.
     pub fn unit(&self) -> Unit {
         self.unit
     }
 
-    /// The edits of each utterance, in order.
     pub fn utterances(&self) -> &[Edits] {
         &self.utterances
     }
 
-    /// The edits of all utterances.
     pub fn total(&self) -> Edits {
         self.utterances.iter().copied().sum()
     }

@@ -1,29 +1,25 @@
-//! Transcripts for each test utterance, as a CSV file: `id`, `reference`, then what each protocol recognised, in columns named
-//! `<protocol>.text`. The second column tells the two forms of predictions apart.
+//! Transcripts for each test utterance, as CSV: `id`, `reference`, then the recognised texts in
+//! columns named `<protocol>.text`. The second column distinguishes them from class scores.
 
 use super::{Predictions, PredictionsError};
 
-/// What was said in every test utterance, and what one run recognised.
+/// The reference and the recognised texts of every test utterance of one run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Transcripts {
     /// Ids of the utterances, `[N]`.
     pub ids: Vec<String>,
-    /// What was said, `[N]`.
+    /// Reference transcripts, `[N]`.
     pub references: Vec<String>,
-    /// What each protocol recognised.
     pub protocols: Vec<ProtocolTexts>,
 }
 
-/// What one protocol recognised.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProtocolTexts {
-    /// The protocol's name.
     pub protocol: String,
-    /// What was recognised, `[N]`; may be empty.
+    /// Recognised texts, `[N]`; a text may be empty.
     pub hypotheses: Vec<String>,
 }
 
-/// Ends the name of a column.
 const TEXT: &str = ".text";
 
 impl Transcripts {
@@ -53,13 +49,12 @@ impl Transcripts {
         })
     }
 
-    /// What one protocol recognised, `[N]`.
+    /// The texts that one protocol recognised, `[N]`.
     pub fn protocol(&self, name: &str) -> Option<&[String]> {
         let found = self.protocols.iter().find(|texts| texts.protocol == name);
         found.map(|texts| &texts.hypotheses[..])
     }
 
-    /// The transcripts as CSV.
     pub fn to_csv(&self) -> Result<Vec<u8>, PredictionsError> {
         let mut csv = csv::Writer::from_writer(Vec::new());
         let named = self.protocols.iter().map(|texts| format!("{}{TEXT}", texts.protocol));
@@ -73,7 +68,6 @@ impl Transcripts {
             .map_err(|error| PredictionsError::Csv(csv::Error::from(error.into_error())))
     }
 
-    /// The transcripts in this CSV.
     pub fn from_csv(text: &[u8]) -> Result<Self, PredictionsError> {
         let mut csv = csv::Reader::from_reader(text);
         let header = csv.headers()?.clone();
@@ -111,22 +105,21 @@ impl Transcripts {
     }
 }
 
-/// The predictions of a run in one of their two forms.
+/// The predictions of a run: class scores or transcripts.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outputs {
-    /// Scores of classes.
     Scores(Predictions),
-    /// Transcripts.
     Transcripts(Transcripts),
 }
 
 impl Outputs {
-    /// The predictions in this CSV, in whichever form they are.
+    /// Reads predictions of either form from CSV.
     pub fn from_csv(text: &[u8]) -> Result<Self, PredictionsError> {
         let is_text = csv::Reader::from_reader(text).headers()?.get(1) == Some("reference");
-        match is_text {
-            true => Transcripts::from_csv(text).map(Self::Transcripts),
-            false => Predictions::from_csv(text).map(Self::Scores),
+        if is_text {
+            Transcripts::from_csv(text).map(Self::Transcripts)
+        } else {
+            Predictions::from_csv(text).map(Self::Scores)
         }
     }
 
@@ -205,6 +198,6 @@ mod tests {
             hypotheses: vec![],
         };
         let error = Transcripts::new(vec!["a".into()], vec!["ONE".into()], vec![short]).unwrap_err();
-        assert_eq!(error.to_string(), "finetune texts: 0 values where 1 belong");
+        assert_eq!(error.to_string(), "finetune texts: 0 values instead of 1");
     }
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use super::*;
-use crate::sample::{other, record};
+use crate::fixtures::{other, record};
 use crate::table::Format;
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! Reads a record of any schema version, and says what is wrong with a file that is none.
+//! Reads a record of any schema version, and reports what is wrong with a malformed one.
 
 use super::{RunRecord, SCHEMA};
 use serde::de::DeserializeOwned;
@@ -7,35 +7,16 @@ use serde_json::Value;
 /// What is wrong with a record.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// The text is not JSON.
     #[error("not a record: not JSON")]
     NotJson(#[source] serde_json::Error),
-    /// JSON, but without the mark of a record.
     #[error("not a record: JSON without a `schema` number")]
     NoSchema,
-    /// A schema version that this program does not know.
     #[error("a record of schema {found}, but this program knows schema 1 to {SCHEMA}")]
-    UnknownSchema {
-        /// The version found.
-        found: u64,
-    },
-    /// A field is missing or of another type.
+    UnknownSchema { found: u64 },
     #[error("a record of schema {schema} with a missing or wrong field")]
-    Field {
-        /// The version found.
-        schema: u64,
-        /// The field, and where.
-        source: serde_json::Error,
-    },
-    /// A score has no value and no reason.
+    Field { schema: u64, source: serde_json::Error },
     #[error("the score {protocol} {metric} has neither a value nor a reason for having none")]
-    NoReason {
-        /// The score's protocol.
-        protocol: String,
-        /// The score's metric.
-        metric: String,
-    },
-    /// A number that JSON cannot hold.
+    NoReason { protocol: String, metric: String },
     #[error("the record cannot be written as JSON")]
     Unwritable(#[source] serde_json::Error),
 }

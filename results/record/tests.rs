@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use super::*;
-use crate::sample::record;
+use crate::fixtures::record;
 use proptest::prelude::*;
 use std::error::Error;
 

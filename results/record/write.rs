@@ -1,11 +1,11 @@
-//! Writes a record as JSON that reads well in a diff: one field a line, lists of plain values on one line.
+//! Writes a record as JSON that diffs well: one field per line, lists of plain values on one line.
 
 use super::{RecordError, RunRecord};
 use serde_json::Value;
 
 impl RunRecord {
-    /// The record as JSON text with a line end. Fails on a number that JSON cannot hold, and on a score without a value
-    /// that does not say why.
+    /// The record as JSON text with a line end. Fails on a number that JSON cannot represent, and
+    /// on a score with neither a value nor a reason.
     pub fn to_json(&self) -> Result<String, RecordError> {
         if let Some(score) = self
             .scores

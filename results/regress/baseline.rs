@@ -1,33 +1,30 @@
-//! The baseline: made from records, written as TOML for people to edit.
+//! The file of expected numbers: made from records, written as TOML that people can edit.
 
-use super::run::{self, Key, Quantity, Run, Section};
+use super::run::{self, GateRun, Quantity, QuantityKind, RunKey};
 use crate::stats;
 use std::collections::BTreeMap;
 
-/// How far a number may lie from the baseline's; the edge itself still passes.
+/// The permitted distance from the baseline's number; the edge itself still passes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Width {
-    /// This far.
     Absolute(f64),
     /// This share of the baseline's number.
     Relative(f64),
 }
 
-/// A width, and whether both sides count.
+/// A permitted distance, and whether both sides count.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Band {
-    /// How far a number may lie off.
+    /// The permitted distance.
     pub width: Width,
     /// Whether leaving the band for the better is a regression too.
     pub two_sided: bool,
 }
 
-/// The bands of numbers without one of their own.
+/// Default bands.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bands {
-    /// Of scores.
     pub scores: Band,
-    /// Of codebook statistics.
     pub codebooks: Band,
 }
 
@@ -46,49 +43,45 @@ impl Bands {
         }
     }
 
-    pub(super) fn of(&self, section: Section) -> Band {
+    pub(super) fn of(&self, section: QuantityKind) -> Band {
         match section {
-            Section::Scores => self.scores,
-            Section::Codebooks => self.codebooks,
+            QuantityKind::Scores => self.scores,
+            QuantityKind::Codebooks => self.codebooks,
         }
     }
 
-    pub(super) fn of_mut(&mut self, section: Section) -> &mut Band {
+    pub(super) fn of_mut(&mut self, section: QuantityKind) -> &mut Band {
         match section {
-            Section::Scores => &mut self.scores,
-            Section::Codebooks => &mut self.codebooks,
+            QuantityKind::Scores => &mut self.scores,
+            QuantityKind::Codebooks => &mut self.codebooks,
         }
     }
 }
 
 /// A number that a run should show.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
-    /// Which.
+pub struct ExpectedNumber {
     pub quantity: Quantity,
-    /// The number.
     pub value: f64,
-    /// Its own width, where it is not the default.
+    /// None for the default.
     pub width: Option<Width>,
-    /// Its own sides, where they are not the default.
+    /// None for the default.
     pub two_sided: Option<bool>,
 }
 
 /// A run that should be there, and its numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expected {
-    /// Which run.
-    pub key: Key,
-    /// The data behind the numbers, in words; nothing is matched by it, since the plan's hash covers it.
+    pub key: RunKey,
+    /// A description of the data for readers; the plan's hash does the matching.
     pub data: String,
-    /// Its numbers.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<ExpectedNumber>,
 }
 
-/// What records are held to.
+/// The numbers that records should show.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Baseline {
-    /// The bands of numbers without one of their own.
+    /// Default bands.
     pub bands: Bands,
     /// The runs, in order of key.
     pub runs: Vec<Expected>,
@@ -97,50 +90,29 @@ pub struct Baseline {
 /// Why there is no baseline.
 #[derive(Debug, thiserror::Error)]
 pub enum BaselineError {
-    /// The text is not TOML.
     #[error("line {line}: not TOML: {message}")]
-    NotToml {
-        /// The line, counted from 1.
-        line: usize,
-        /// What the parser says.
-        message: String,
-    },
-    /// A key is missing, unknown or has a wrong value.
+    NotToml { line: usize, message: String },
     #[error("line {line}: `{key}`: {message}")]
-    Key {
-        /// The line, counted from 1.
-        line: usize,
-        /// The key with the tables that hold it.
-        key: String,
-        /// What is wrong.
-        message: String,
-    },
-    /// Nothing to hold records to.
+    Key { line: usize, key: String, message: String },
     #[error("a baseline without any number")]
     Empty,
-    /// A spread of too few seeds.
     #[error("a band from the spread needs 3 seeds of a plan or more; those of {run}: {seeds}")]
-    FewSeeds {
-        /// How many there are.
-        seeds: usize,
-        /// One of the runs.
-        run: String,
-    },
+    FewSeeds { seeds: usize, run: String },
 }
 
 /// Seeds without which a standard deviation says too little.
 const SEEDS: usize = 3;
 
 impl Baseline {
-    /// The numbers of these runs, each run once; a number that is null is left out. With `spread`, a number's band is
-    /// that many standard deviations over the seeds of its plan, fold and backend; where all seeds agree, and would
-    /// leave no band at all, the default holds.
+    /// Takes the numbers of these runs, each run once, without nulls. With `spread`, a band is that
+    /// many standard deviations over the seeds of the plan, fold and backend; where all seeds
+    /// agree, the default band applies.
     ///
-    /// The entries stay those of single seeds even so: on one machine a seed repeats exactly, so that a gate needs to
-    /// run but one of them, and one that is missing is seen.
-    pub fn of(runs: &[Run], bands: Bands, spread: Option<f64>) -> Result<Self, BaselineError> {
+    /// Entries are still those of single seeds: on one machine a seed repeats exactly, so a gate
+    /// may run only one of them, and a missing one is noticed.
+    pub fn of(runs: &[GateRun], bands: Bands, spread: Option<f64>) -> Result<Self, BaselineError> {
         let (runs, _) = run::distinct(runs);
-        let mut seeds: BTreeMap<Key, Vec<&Run>> = BTreeMap::new();
+        let mut seeds: BTreeMap<RunKey, Vec<&GateRun>> = BTreeMap::new();
         for run in &runs {
             seeds.entry(run.key.with_seed(0)).or_default().push(run);
         }
@@ -153,14 +125,14 @@ impl Baseline {
             }
             let width = |quantity: &Quantity| width_over(siblings, quantity, spread?);
             let entries = run.values.iter().filter_map(|(quantity, value)| {
-                Some(Entry {
+                Some(ExpectedNumber {
                     quantity: quantity.clone(),
                     value: (*value)?,
                     width: width(quantity),
                     two_sided: None,
                 })
             });
-            let entries: Vec<Entry> = entries.collect();
+            let entries: Vec<ExpectedNumber> = entries.collect();
             if !entries.is_empty() {
                 let (key, data) = (run.key.clone(), run.data.clone());
                 expected.push(Expected { key, data, entries });
@@ -173,12 +145,10 @@ impl Baseline {
         Ok(Self { bands, runs })
     }
 
-    /// How many numbers it holds.
     pub fn len(&self) -> usize {
         self.runs.iter().map(|run| run.entries.len()).sum()
     }
 
-    /// Whether it holds none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -186,7 +156,7 @@ impl Baseline {
     /// The text of a baseline file. The same numbers give the same text.
     pub fn to_toml(&self) -> String {
         let mut text = HEAD.to_owned();
-        for section in Section::ALL {
+        for section in QuantityKind::ALL {
             let band = self.bands.of(section);
             let width = width_text(band.width);
             let line = format!("{} = {{ {width}, two_sided = {} }}\n", section.word(), band.two_sided);
@@ -197,16 +167,16 @@ impl Baseline {
     }
 }
 
-/// `k` standard deviations over these runs. None where fewer than three have a value, or all have the same: computed
-/// from equal numbers, a deviation can still come out just above 0.
-fn width_over(runs: &[&Run], quantity: &Quantity, k: f64) -> Option<Width> {
+/// `k` standard deviations over these runs. None for fewer than three values, and for equal values,
+/// whose computed deviation can come out just above 0.
+fn width_over(runs: &[&GateRun], quantity: &Quantity, k: f64) -> Option<Width> {
     let values: Vec<f64> = runs.iter().filter_map(|run| run.value(quantity)?).collect();
     let differ = values.iter().any(|value| *value != values[0]);
     let sd = stats::sample_sd(&values).filter(|_| differ && values.len() >= SEEDS)?;
     Some(Width::Absolute(k * sd))
 }
 
-/// What the file says about itself.
+/// The explanation at the top of the file.
 const HEAD: &str = "\
 # What records should show: the baseline of `bridle-bench regress`. Written by `regress --write`, which replaces the
 # whole file; meant to be edited.
@@ -242,7 +212,7 @@ fn write_run(run: &Expected, text: &mut String) {
         text.push_str(&format!("fold = {fold}\n"));
     }
     text.push_str(&format!("data = {}\n", quoted(&run.data)));
-    for section in Section::ALL {
+    for section in QuantityKind::ALL {
         let mut entries = run
             .entries
             .iter()
@@ -258,7 +228,7 @@ fn write_run(run: &Expected, text: &mut String) {
     }
 }
 
-fn entry_text(entry: &Entry) -> String {
+fn entry_text(entry: &ExpectedNumber) -> String {
     let value = number(entry.value);
     let width = entry.width.map(width_text);
     let sides = entry.two_sided.map(|two_sided| format!("two_sided = {two_sided}"));

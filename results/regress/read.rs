@@ -1,7 +1,7 @@
-//! Reads a baseline file, and says at which line and key it is wrong.
+//! Reads a baseline file, and reports errors by line and key.
 
-use super::baseline::{Band, Bands, Baseline, BaselineError, Entry, Expected, Width};
-use super::run::{Key, Quantity, Section};
+use super::baseline::{Band, Bands, Baseline, BaselineError, Expected, ExpectedNumber, Width};
+use super::run::{Quantity, QuantityKind, RunKey};
 use std::collections::BTreeSet;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -9,13 +9,12 @@ use toml::de::{DeTable, DeValue};
 type Result<T> = std::result::Result<T, BaselineError>;
 
 impl Baseline {
-    /// The baseline in this text.
     pub fn from_toml(text: &str) -> Result<Self> {
         let file = DeTable::parse(text).map_err(|error| BaselineError::NotToml {
             line: line(text, error.span().map_or(0, |span| span.start)),
             message: error.message().to_owned(),
         })?;
-        let file = Table {
+        let file = TomlTable {
             text,
             name: String::new(),
             start: 0,
@@ -25,8 +24,8 @@ impl Baseline {
         let mut bands = Bands::new(Bands::ABSOLUTE, Bands::RELATIVE);
         if let Some(found) = file.get("bands") {
             let found = found.table()?;
-            found.knows(&Section::ALL.map(Section::word))?;
-            for section in Section::ALL {
+            found.knows(&QuantityKind::ALL.map(QuantityKind::word))?;
+            for section in QuantityKind::ALL {
                 if let Some(found) = found.get(section.word()) {
                     read_band(&found.table()?, bands.of_mut(section))?;
                 }
@@ -50,7 +49,7 @@ impl Baseline {
     }
 }
 
-fn read_run(run: &Table) -> Result<Expected> {
+fn read_run(run: &TomlTable) -> Result<Expected> {
     const KNOWN: [&str; 9] = [
         "task",
         "method",
@@ -62,10 +61,10 @@ fn read_run(run: &Table) -> Result<Expected> {
         "fold",
         "data",
     ];
-    run.knows(&[&KNOWN[..], &Section::ALL.map(Section::word)].concat())?;
+    run.knows(&[&KNOWN[..], &QuantityKind::ALL.map(QuantityKind::word)].concat())?;
     let word = |name| run.need(name)?.word();
     let optional = |name| run.get(name).map(|value| value.word()).transpose();
-    let key = Key {
+    let key = RunKey {
         task: word("task")?,
         method: word("method")?,
         quantizer: optional("quantizer")?,
@@ -76,7 +75,7 @@ fn read_run(run: &Table) -> Result<Expected> {
         fold: run.get("fold").map(|fold| fold.integer()).transpose()?,
     };
     let mut entries = Vec::new();
-    for section in Section::ALL {
+    for section in QuantityKind::ALL {
         if let Some(found) = run.get(section.word()) {
             read_entries(section, &found.table()?, &[], &mut entries)?;
         }
@@ -86,7 +85,12 @@ fn read_run(run: &Table) -> Result<Expected> {
 }
 
 /// The numbers of a table and of the tables in it, whose names make up a quantity's.
-fn read_entries(section: Section, table: &Table, above: &[String], entries: &mut Vec<Entry>) -> Result<()> {
+fn read_entries(
+    section: QuantityKind,
+    table: &TomlTable,
+    above: &[String],
+    entries: &mut Vec<ExpectedNumber>,
+) -> Result<()> {
     for (name, found) in table.each() {
         let path = [above, &[name]].concat();
         let quantity = Quantity { section, path };
@@ -97,14 +101,14 @@ fn read_entries(section: Section, table: &Table, above: &[String], entries: &mut
             DeValue::Table(_) => {
                 let table = found.table()?;
                 table.knows(&ENTRY)?;
-                entries.push(Entry {
+                entries.push(ExpectedNumber {
                     quantity,
                     value: table.need("value")?.number()?,
                     width: read_width(&table)?,
                     two_sided: table.get("two_sided").map(|value| value.truth()).transpose()?,
                 });
             }
-            _ => entries.push(Entry {
+            _ => entries.push(ExpectedNumber {
                 quantity,
                 value: found.number()?,
                 width: None,
@@ -118,7 +122,7 @@ fn read_entries(section: Section, table: &Table, above: &[String], entries: &mut
 /// The keys of a number with a band of its own.
 const ENTRY: [&str; 4] = ["value", "absolute", "relative", "two_sided"];
 
-fn read_band(table: &Table, band: &mut Band) -> Result<()> {
+fn read_band(table: &TomlTable, band: &mut Band) -> Result<()> {
     table.knows(&ENTRY[1..])?;
     if let Some(width) = read_width(table)? {
         band.width = width;
@@ -129,7 +133,7 @@ fn read_band(table: &Table, band: &mut Band) -> Result<()> {
     Ok(())
 }
 
-fn read_width(table: &Table) -> Result<Option<Width>> {
+fn read_width(table: &TomlTable) -> Result<Option<Width>> {
     let width = |name| table.get(name).map(|value| value.width()).transpose();
     match (width("absolute")?, width("relative")?) {
         (Some(_), Some(_)) => Err(table.need("relative")?.wrong("a band is either absolute or relative")),
@@ -139,7 +143,7 @@ fn read_width(table: &Table) -> Result<Option<Width>> {
 }
 
 /// A table of the file, with its name and place.
-struct Table<'t> {
+struct TomlTable<'t> {
     text: &'t str,
     name: String,
     start: usize,
@@ -153,7 +157,7 @@ struct Field<'t> {
     value: &'t Spanned<DeValue<'t>>,
 }
 
-impl<'t> Table<'t> {
+impl<'t> TomlTable<'t> {
     /// The values with their keys, in the order of the file.
     fn each(&self) -> Vec<(String, Field<'t>)> {
         let mut fields: Vec<_> = self.fields.iter().collect();
@@ -208,13 +212,13 @@ impl<'t> Field<'t> {
         }
     }
 
-    fn table(&self) -> Result<Table<'t>> {
+    fn table(&self) -> Result<TomlTable<'t>> {
         let fields = self
             .value
             .get_ref()
             .as_table()
             .ok_or_else(|| self.wrong("should be a table"))?;
-        Ok(Table {
+        Ok(TomlTable {
             text: self.text,
             name: self.name.clone(),
             start: self.value.span().start,

@@ -1,23 +1,23 @@
-//! Prints a verdict: for the terminal, as a summary page of a CI run, and for programs.
+//! Formats a verdict: for the terminal, for the summary page of a CI run, and as JSON.
 
 use super::baseline::{Band, Width};
-use super::judge::{Judgement, Outcome, REGRESSIONS, Verdict};
-use super::run::Key;
+use super::check::{Check, REGRESSIONS, Standing, Verdict};
+use super::run::RunKey;
 use crate::table::{Cell, Format, Heading, Table, markdown};
 use serde_json::{Value, json};
 
 impl Verdict {
     /// The verdict for programs: `passed`, how many numbers stand how, and every one of them.
     pub fn to_json(&self) -> Value {
-        let counts: serde_json::Map<String, Value> = Outcome::ALL
+        let counts: serde_json::Map<String, Value> = Standing::ALL
             .into_iter()
             .map(|outcome| (outcome.name().to_owned(), self.count(outcome).into()))
             .collect();
-        let new_run = |(key, values): &(Key, usize)| json!({ "run": key_json(key), "values": values });
+        let new_run = |(key, values): &(RunKey, usize)| json!({ "run": key_json(key), "values": values });
         json!({
             "passed": self.passed(),
             "counts": counts,
-            "entries": self.judgements.iter().map(entry_json).collect::<Vec<_>>(),
+            "entries": self.checks.iter().map(entry_json).collect::<Vec<_>>(),
             "new_runs": self.new_runs.iter().map(new_run).collect::<Vec<_>>(),
             "remarks": self.remarks,
         })
@@ -29,23 +29,23 @@ impl Verdict {
         let table = Table {
             title: format!("{}\n{}", self.headline(), self.counts()),
             header: header(),
-            rows: self.judgements.iter().map(|judgement| row(judgement, &runs)).collect(),
+            rows: self.checks.iter().map(|check| row(check, &runs)).collect(),
             notes: self.notes(&runs),
         };
         table.render(Format::Terminal)
     }
 
-    /// A page for the summary of a CI run: what moved, and the rest folded away; ends with a line end.
+    /// The summary page of a CI run: what moved, and the rest folded; ends with a line end.
     pub fn markdown(&self) -> String {
         let runs = self.runs();
         let part = |within: bool| Table {
             title: String::new(),
             header: header(),
             rows: self
-                .judgements
+                .checks
                 .iter()
-                .filter(|judgement| (judgement.outcome == Outcome::Within) == within)
-                .map(|judgement| row(judgement, &runs))
+                .filter(|check| (check.outcome == Standing::Within) == within)
+                .map(|check| row(check, &runs))
                 .collect(),
             notes: Vec::new(),
         };
@@ -71,9 +71,9 @@ impl Verdict {
         format!("Regression check: {}", if self.passed() { "passed" } else { "FAILED" })
     }
 
-    /// How many numbers stand how, in words.
+    /// The number of each outcome.
     fn counts(&self) -> String {
-        let held = self.judgements.len() - self.count(Outcome::New);
+        let held = self.checks.len() - self.count(Standing::New);
         let regressed: usize = REGRESSIONS.into_iter().map(|outcome| self.count(outcome)).sum();
         let of = match regressed {
             0 => String::new(),
@@ -90,9 +90,9 @@ impl Verdict {
     fn tally(&self, regression: bool) -> String {
         let mut counts: Vec<(&str, usize)> = Vec::new();
         let chosen = self
-            .judgements
+            .checks
             .iter()
-            .filter(|judgement| judgement.outcome.is_regression() == regression);
+            .filter(|check| check.outcome.is_regression() == regression);
         for status in chosen.map(status) {
             match counts.iter_mut().find(|(known, _)| *known == status) {
                 Some((_, count)) => *count += 1,
@@ -107,14 +107,14 @@ impl Verdict {
     }
 
     /// The runs in order of their numbers.
-    fn runs(&self) -> Vec<&Key> {
-        let mut runs: Vec<&Key> = self.judgements.iter().map(|judgement| &judgement.key).collect();
+    fn runs(&self) -> Vec<&RunKey> {
+        let mut runs: Vec<&RunKey> = self.checks.iter().map(|check| &check.key).collect();
         runs.sort();
         runs.dedup();
         runs
     }
 
-    fn notes(&self, runs: &[&Key]) -> Vec<String> {
+    fn notes(&self, runs: &[&RunKey]) -> Vec<String> {
         let mut notes: Vec<String> = (1..)
             .zip(runs)
             .map(|(number, run)| format!("run {number}: {run}"))
@@ -133,48 +133,48 @@ fn header() -> Vec<Heading> {
         .into()
 }
 
-fn row(judgement: &Judgement, runs: &[&Key]) -> Vec<Cell> {
-    let status = status(judgement);
-    let status = if judgement.outcome.is_regression() {
+fn row(check: &Check, runs: &[&RunKey]) -> Vec<Cell> {
+    let status = status(check);
+    let status = if check.outcome.is_regression() {
         format!("! {status}")
     } else {
         status.to_owned()
     };
     let run = runs
         .iter()
-        .position(|run| **run == judgement.key)
+        .position(|run| **run == check.key)
         .map_or(0, |place| place + 1);
     let cell = |value: Option<String>| value.map_or_else(Cell::missing, Cell::word);
-    let band = judgement.expected.map(|(_, band)| band);
+    let band = check.expected.map(|(_, band)| band);
     vec![
         Cell::word(status),
         Cell::new(run.to_string(), run),
-        Cell::word(judgement.quantity.to_string()),
-        cell(judgement.expected.map(|(value, _)| short(value))),
-        cell(judgement.found.map(short)),
-        cell(judgement.change().map(|change| change_text(change, judgement))),
-        cell(band.map(|band| band_text(band, judgement.quantity.lower_is_better()))),
+        Cell::word(check.quantity.to_string()),
+        cell(check.expected.map(|(value, _)| short(value))),
+        cell(check.found.map(short)),
+        cell(check.change().map(|change| change_text(change, check))),
+        cell(band.map(|band| band_text(band, check.quantity.lower_is_better()))),
     ]
 }
 
-/// How a number stands, in words.
-fn status(judgement: &Judgement) -> &'static str {
-    match judgement.outcome {
-        Outcome::Worse | Outcome::Better if judgement.change() > Some(0.0) => "moved up",
-        Outcome::Worse | Outcome::Better => "moved down",
+/// The outcome in words.
+fn status(check: &Check) -> &'static str {
+    match check.outcome {
+        Standing::Worse | Standing::Better if check.change() > Some(0.0) => "moved up",
+        Standing::Worse | Standing::Better => "moved down",
         outcome => outcome.name(),
     }
 }
 
-/// Some four digits: enough to see a change, few enough to read.
+/// About four digits: enough to see a change, few enough to read.
 fn short(value: f64) -> String {
     let whole = value.abs().max(1.0).log10() as usize + 1;
     format!("{value:.*}", 5usize.saturating_sub(whole))
 }
 
-/// The change in the measure of its band.
-fn change_text(change: f64, judgement: &Judgement) -> String {
-    match judgement.expected {
+/// The change in the unit of its band.
+fn change_text(change: f64, check: &Check) -> String {
+    match check.expected {
         Some((
             value,
             Band {
@@ -201,22 +201,22 @@ fn band_text(band: Band, lower_is_better: bool) -> String {
     }
 }
 
-fn key_json(key: &Key) -> Value {
+fn key_json(key: &RunKey) -> Value {
     json!({
         "task": key.task, "method": key.method, "quantizer": key.quantizer, "plan_hash": key.plan_hash,
         "backend": key.backend, "dtype": key.dtype, "seed": key.seed, "fold": key.fold,
     })
 }
 
-fn entry_json(judgement: &Judgement) -> Value {
-    let band = judgement.expected.map(|(_, band)| match band.width {
+fn entry_json(check: &Check) -> Value {
+    let band = check.expected.map(|(_, band)| match band.width {
         Width::Absolute(width) => json!({ "absolute": width, "two_sided": band.two_sided }),
         Width::Relative(share) => json!({ "relative": share, "two_sided": band.two_sided }),
     });
     json!({
-        "outcome": judgement.outcome.name(), "regression": judgement.outcome.is_regression(),
-        "run": key_json(&judgement.key), "section": judgement.quantity.section.word(),
-        "number": judgement.quantity.path, "baseline": judgement.expected.map(|(value, _)| value),
-        "found": judgement.found, "change": judgement.change(), "band": band,
+        "outcome": check.outcome.name(), "regression": check.outcome.is_regression(),
+        "run": key_json(&check.key), "section": check.quantity.section.word(),
+        "number": check.quantity.path, "baseline": check.expected.map(|(value, _)| value),
+        "found": check.found, "change": check.change(), "band": band,
     })
 }

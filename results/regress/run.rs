@@ -1,40 +1,38 @@
-//! What of a record is judged: which run it was, and its numbers, each of which may be missing.
+//! What the gate reads of a record: which run it is, and its numbers, any of which may be missing.
 
 use crate::metric::Metric;
 use crate::record::{self, RecordError};
+use crate::store::{self, StoreError};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::fmt;
+use std::path::PathBuf;
 
-/// Which run a record is of. Two records with equal keys are matched.
+/// Identifies a run. Records with equal keys are compared.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Key {
-    /// Name of the task.
+pub struct RunKey {
     pub task: String,
-    /// Name of the method.
     pub method: String,
     /// Name of the quantizer. None where the method has none.
     pub quantizer: Option<String>,
     /// Hash of all plan values that decide the numbers, the data's variant and subset among them.
     pub plan_hash: String,
-    /// Name of the backend.
     pub backend: String,
     /// Number type of activations.
     pub dtype: String,
-    /// Root seed.
     pub seed: u64,
     /// Test fold. None where the task has no folds.
     pub fold: Option<u8>,
 }
 
-impl Key {
+impl RunKey {
     /// The same run with another seed.
     pub(super) fn with_seed(&self, seed: u64) -> Self {
         Self { seed, ..self.clone() }
     }
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for RunKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.task, self.method)?;
         if let Some(quantizer) = &self.quantizer {
@@ -46,20 +44,17 @@ impl fmt::Display for Key {
     }
 }
 
-/// The two sorts of numbers, which have bands of their own.
+/// The two kinds of numbers; each has its own default band.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Section {
-    /// What an evaluation gave.
+pub enum QuantityKind {
     Scores,
-    /// How codebooks are used after a phase.
+    /// Use of the codebooks after a phase.
     Codebooks,
 }
 
-impl Section {
-    /// Both.
+impl QuantityKind {
     pub const ALL: [Self; 2] = [Self::Scores, Self::Codebooks];
 
-    /// Its name in a baseline file.
     pub fn word(self) -> &'static str {
         match self {
             Self::Scores => "scores",
@@ -68,17 +63,16 @@ impl Section {
     }
 }
 
-/// A number of a run, by its name.
+/// The name of a number of a run.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Quantity {
-    /// Its sort.
-    pub section: Section,
+    pub section: QuantityKind,
     /// The parts of its name: protocol and metric; phase, level and statistic.
     pub path: Vec<String>,
 }
 
 impl Quantity {
-    fn new<const N: usize>(section: Section, path: [&str; N]) -> Self {
+    fn new<const N: usize>(section: QuantityKind, path: [&str; N]) -> Self {
         Self {
             section,
             path: path.map(str::to_owned).into(),
@@ -87,7 +81,7 @@ impl Quantity {
 
     /// Whether a smaller number is the better one.
     pub fn lower_is_better(&self) -> bool {
-        self.section == Section::Scores && self.path.last().is_some_and(|metric| Metric::is_error(metric))
+        self.section == QuantityKind::Scores && self.path.last().is_some_and(|metric| Metric::is_error(metric))
     }
 }
 
@@ -97,12 +91,11 @@ impl fmt::Display for Quantity {
     }
 }
 
-/// A run and the numbers to be judged, in the record's order.
+/// A run and the numbers that the gate checks, in the record's order.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Run {
-    /// Which run.
-    pub key: Key,
-    /// The data behind the numbers, in words: variant and subset.
+pub struct GateRun {
+    pub key: RunKey,
+    /// The data: variant and subset.
     pub data: String,
     /// When it ended, as written. Orders records of one run.
     finished: String,
@@ -110,59 +103,71 @@ pub struct Run {
     pub values: Vec<(Quantity, Option<f64>)>,
 }
 
-impl Run {
-    /// The run in this text of a record. Read more leniently than a whole record, so that a record somebody edited is
-    /// judged by its values: what is not judged may be missing, and a number may be null or, as Python writes it, NaN.
+impl GateRun {
+    /// Reads every run among these files and folders; see [`store::find`] for what is searched.
+    ///
+    /// # Errors
+    /// If a file is no record, or there is none at all.
+    pub fn find(paths: &[PathBuf]) -> Result<Vec<Self>, StoreError> {
+        let runs = store::find_as(paths, Self::from_json)?;
+        Ok(runs.into_iter().map(|(_, run)| run).collect())
+    }
+
+    /// Reads a run from a record, more leniently than a whole record, so that an edited record is
+    /// checked by its values: unused fields may be missing, and a number may be null or, as Python
+    /// writes it, NaN.
     pub fn from_json(text: &str) -> Result<Self, RecordError> {
-        let judged: Judged = match record::parse(text) {
+        let record: GateRecord = match record::parse(text) {
             Err(RecordError::NotJson(_)) => record::parse(&without_nan(text))?,
             other => other?,
         };
-        Ok(judged.run())
+        Ok(record.run())
     }
 
-    /// The value of this quantity: None if the run lacks it, Some(None) if it is there without a number.
+    /// The value of this quantity: None if the run does not have it, Some(None) if it has no
+    /// number.
     pub fn value(&self, quantity: &Quantity) -> Option<Option<f64>> {
         let found = self.values.iter().find(|(name, _)| name == quantity);
         found.map(|(_, value)| *value)
     }
 }
 
-/// Each run once, in order of key: of several records of one run the one that ended last. Gives the number left out too.
-pub(super) fn distinct(runs: &[Run]) -> (Vec<&Run>, usize) {
-    let mut sorted: Vec<&Run> = runs.iter().collect();
+/// Each run once, in order of key: of several records of one run the latest. Also returns the
+/// number left out.
+pub(super) fn distinct(runs: &[GateRun]) -> (Vec<&GateRun>, usize) {
+    let mut sorted: Vec<&GateRun> = runs.iter().collect();
     sorted.sort_by(|a, b| a.key.cmp(&b.key).then(b.finished.cmp(&a.finished)));
     sorted.dedup_by(|later, kept| later.key == kept.key);
     let left_out = runs.len() - sorted.len();
     (sorted, left_out)
 }
 
-/// The part of a record that is judged.
+/// The part of a record that the gate reads.
 #[derive(Deserialize)]
-struct Judged {
+struct GateRecord {
     plan: Map<String, Value>,
     plan_hash: String,
-    backend: JudgedBackend,
+    backend: GateBackend,
     seed: u64,
     fold: Option<u8>,
     #[serde(default)]
-    data: JudgedData,
+    data: GateData,
     #[serde(default)]
     finished: String,
     #[serde(default)]
-    phases: Vec<JudgedPhase>,
+    phases: Vec<GatePhase>,
     #[serde(default)]
-    scores: Vec<JudgedScore>,
+    scores: Vec<GateScore>,
 }
 
 #[derive(Deserialize)]
-struct JudgedBackend {
+struct GateBackend {
     name: String,
     dtype: String,
 }
 
 #[derive(Default, Deserialize)]
-struct JudgedData {
+struct GateData {
     #[serde(default)]
     task: String,
     #[serde(default)]
@@ -171,42 +176,42 @@ struct JudgedData {
 }
 
 #[derive(Deserialize)]
-struct JudgedPhase {
+struct GatePhase {
     name: String,
     #[serde(default)]
-    codebooks: Vec<JudgedLevel>,
-    labels: Option<JudgedLabels>,
+    codebooks: Vec<GateLevel>,
+    labels: Option<GateLabels>,
 }
 
 #[derive(Deserialize)]
-struct JudgedLevel {
+struct GateLevel {
     usage: Option<f64>,
     perplexity: Option<f64>,
 }
 
 #[derive(Deserialize)]
-struct JudgedLabels {
+struct GateLabels {
     joint_entropy_bits: Option<f64>,
 }
 
 #[derive(Deserialize)]
-struct JudgedScore {
+struct GateScore {
     protocol: String,
     metric: String,
     value: Option<f64>,
 }
 
-impl Judged {
-    fn run(self) -> Run {
+impl GateRecord {
+    fn run(self) -> GateRun {
         let word = |key| record::word(&self.plan, key);
         let subset = self.data.subset.map(|n| format!(", {n} samples of each class"));
         let scores = self.scores.iter().map(|score| {
             let path = [score.protocol.as_str(), score.metric.as_str()];
-            (Quantity::new(Section::Scores, path), score.value)
+            (Quantity::new(QuantityKind::Scores, path), score.value)
         });
-        let codebooks = self.phases.iter().flat_map(JudgedPhase::values);
-        Run {
-            key: Key {
+        let codebooks = self.phases.iter().flat_map(GatePhase::values);
+        GateRun {
+            key: RunKey {
                 task: word("task").unwrap_or(&self.data.task).to_owned(),
                 method: word("method").unwrap_or("unknown").to_owned(),
                 quantizer: word("quantizer").filter(|word| *word != "none").map(str::to_owned),
@@ -223,17 +228,20 @@ impl Judged {
     }
 }
 
-impl JudgedPhase {
+impl GatePhase {
     fn values(&self) -> Vec<(Quantity, Option<f64>)> {
         let phase = self.name.as_str();
         let mut values = Vec::new();
         for (level, found) in self.codebooks.iter().enumerate() {
             let level = format!("level-{}", level + 1);
             for (statistic, value) in [("usage", found.usage), ("perplexity", found.perplexity)] {
-                values.push((Quantity::new(Section::Codebooks, [phase, &level, statistic]), value));
+                values.push((
+                    Quantity::new(QuantityKind::Codebooks, [phase, &level, statistic]),
+                    value,
+                ));
             }
         }
-        let joint = Quantity::new(Section::Codebooks, [phase, "joint_entropy_bits"]);
+        let joint = Quantity::new(QuantityKind::Codebooks, [phase, "joint_entropy_bits"]);
         values.extend(
             self.labels
                 .iter()

@@ -2,26 +2,26 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use super::*;
+use crate::fixtures::{other, record};
 use crate::record::RunRecord;
-use crate::sample::{other, record};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 mod file;
 
-fn run_of(record: &RunRecord) -> Run {
-    Run::from_json(&record.to_json().unwrap()).unwrap()
+fn run_of(record: &RunRecord) -> GateRun {
+    GateRun::from_json(&record.to_json().unwrap()).unwrap()
 }
 
 /// The run of this record after an edit of its JSON.
-fn edited(record: &RunRecord, edit: impl FnOnce(&mut Value)) -> Run {
+fn edited(record: &RunRecord, edit: impl FnOnce(&mut Value)) -> GateRun {
     let mut value = serde_json::from_str(&record.to_json().unwrap()).unwrap();
     edit(&mut value);
-    Run::from_json(&value.to_string()).unwrap()
+    GateRun::from_json(&value.to_string()).unwrap()
 }
 
 /// rq with three seeds, vq and random-init with one.
-fn runs() -> Vec<Run> {
+fn runs() -> Vec<GateRun> {
     let mut records: Vec<RunRecord> = [(0, 165), (1, 160), (2, 172)]
         .map(|(seed, top1)| record(seed, top1))
         .into();
@@ -30,25 +30,22 @@ fn runs() -> Vec<Run> {
     records.iter().map(run_of).collect()
 }
 
-fn baseline(runs: &[Run]) -> Baseline {
+fn baseline(runs: &[GateRun]) -> Baseline {
     Baseline::of(runs, Bands::new(Bands::ABSOLUTE, Bands::RELATIVE), None).unwrap()
 }
 
 /// The regressions of these runs against the baseline of one clean record with 200 of 400 right.
-fn regressions(run: Run) -> Vec<(String, Outcome)> {
-    let verdict = judge(&baseline(&[run_of(&record(0, 200))]), &[run]);
-    let closed = verdict
-        .judgements
-        .iter()
-        .filter(|judgement| judgement.outcome.is_regression());
+fn regressions(run: GateRun) -> Vec<(String, Standing)> {
+    let verdict = check(&baseline(&[run_of(&record(0, 200))]), &[run]);
+    let closed = verdict.checks.iter().filter(|check| check.outcome.is_regression());
     let found: Vec<_> = closed
-        .map(|judgement| (judgement.quantity.to_string(), judgement.outcome))
+        .map(|check| (check.quantity.to_string(), check.outcome))
         .collect();
     assert_eq!(verdict.passed(), found.is_empty());
     found
 }
 
-fn one(name: &str, outcome: Outcome) -> Vec<(String, Outcome)> {
+fn one(name: &str, outcome: Standing) -> Vec<(String, Standing)> {
     vec![(name.to_owned(), outcome)]
 }
 
@@ -56,14 +53,15 @@ fn one(name: &str, outcome: Outcome) -> Vec<(String, Outcome)> {
 fn records_pass_their_own_baseline_in_any_order() {
     let runs = runs();
     let baseline = baseline(&runs);
-    // 2 scores each; 2 phases with 2 levels of 2 statistics and a joint entropy, but not for random-init
+    // 2 scores each; 2 phases with 2 levels of 2 statistics and a joint entropy, but not for
+    // random-init
     assert_eq!(baseline.len(), 5 * 2 + 4 * 10);
-    let verdict = judge(&baseline, &runs);
+    let verdict = check(&baseline, &runs);
     assert!(verdict.passed());
-    assert_eq!(verdict.count(Outcome::Within), baseline.len());
+    assert_eq!(verdict.count(Standing::Within), baseline.len());
     assert_eq!((verdict.new_runs.len(), verdict.remarks.len()), (0, 0));
-    let reversed: Vec<Run> = runs.iter().rev().cloned().collect();
-    assert_eq!(judge(&baseline, &reversed), verdict);
+    let reversed: Vec<GateRun> = runs.iter().rev().cloned().collect();
+    assert_eq!(check(&baseline, &reversed), verdict);
     assert_eq!(self::baseline(&reversed), baseline);
 }
 
@@ -75,32 +73,35 @@ fn an_accuracy_below_its_band_is_a_regression_and_its_edge_is_not() {
     assert_eq!(regressions(lower(json!(0.45))), []);
     assert_eq!(
         regressions(lower(json!(0.4499999))),
-        one("linear-probe top1", Outcome::Worse)
+        one("linear-probe top1", Standing::Worse)
     );
     // an integer is a number like any other
-    assert_eq!(regressions(lower(json!(0))), one("linear-probe top1", Outcome::Worse));
+    assert_eq!(regressions(lower(json!(0))), one("linear-probe top1", Standing::Worse));
 }
 
 #[test]
 fn decimal_edges_are_inside() {
     // in binary 0.4 - 0.35 is a little more than 0.05
     let with = |top1: f64| edited(&record(0, 200), |value| value["scores"][0]["value"] = json!(top1));
-    assert!(judge(&baseline(&[with(0.4)]), &[with(0.35)]).passed());
-    assert!(!judge(&baseline(&[with(0.4)]), &[with(0.349_999_99)]).passed());
+    assert!(check(&baseline(&[with(0.4)]), &[with(0.35)]).passed());
+    assert!(!check(&baseline(&[with(0.4)]), &[with(0.349_999_99)]).passed());
 }
 
 #[test]
 fn an_accuracy_above_its_band_is_told_and_passes_unless_the_file_says_otherwise() {
     let better = run_of(&record(0, 240));
     let mut baseline = baseline(&[run_of(&record(0, 200))]);
-    let verdict = judge(&baseline, std::slice::from_ref(&better));
+    let verdict = check(&baseline, std::slice::from_ref(&better));
     // top5 moved as well
     assert!(verdict.passed());
-    assert_eq!(verdict.count(Outcome::Better), 2);
+    assert_eq!(verdict.count(Standing::Better), 2);
     baseline.bands.scores.two_sided = true;
-    assert_eq!(judge(&baseline, std::slice::from_ref(&better)).count(Outcome::Worse), 2);
+    assert_eq!(
+        check(&baseline, std::slice::from_ref(&better)).count(Standing::Worse),
+        2
+    );
     baseline.runs[0].entries[0].two_sided = Some(false);
-    assert_eq!(judge(&baseline, &[better]).count(Outcome::Worse), 1);
+    assert_eq!(check(&baseline, &[better]).count(Standing::Worse), 1);
 }
 
 #[test]
@@ -112,8 +113,8 @@ fn an_error_rate_is_better_below() {
         })
     };
     let baseline = baseline(&[rate(0.5)]);
-    assert_eq!(judge(&baseline, &[rate(0.3)]).count(Outcome::Better), 1);
-    assert_eq!(judge(&baseline, &[rate(0.7)]).count(Outcome::Worse), 1);
+    assert_eq!(check(&baseline, &[rate(0.3)]).count(Standing::Better), 1);
+    assert_eq!(check(&baseline, &[rate(0.7)]).count(Standing::Worse), 1);
 }
 
 #[test]
@@ -126,15 +127,15 @@ fn one_collapsed_codebook_is_a_regression_and_so_is_an_explosion() {
     };
     assert_eq!(
         regressions(statistic("perplexity", 0.25)),
-        one("encoder-1 level-2 perplexity", Outcome::Worse)
+        one("encoder-1 level-2 perplexity", Standing::Worse)
     );
     assert_eq!(
         regressions(statistic("perplexity", 1.3)),
-        one("encoder-1 level-2 perplexity", Outcome::Worse)
+        one("encoder-1 level-2 perplexity", Standing::Worse)
     );
     assert_eq!(
         regressions(statistic("usage", 0.5)),
-        one("encoder-1 level-2 usage", Outcome::Worse)
+        one("encoder-1 level-2 usage", Standing::Worse)
     );
     assert_eq!(regressions(statistic("usage", 0.75)), []);
     let joint = |bits: f64| {
@@ -144,7 +145,7 @@ fn one_collapsed_codebook_is_a_regression_and_so_is_an_explosion() {
     };
     assert_eq!(
         regressions(joint(0.0)),
-        one("tokenizer-1 joint_entropy_bits", Outcome::Worse)
+        one("tokenizer-1 joint_entropy_bits", Standing::Worse)
     );
 }
 
@@ -155,8 +156,8 @@ fn what_is_gone_is_a_regression() {
     for gone in 0..runs.len() {
         let mut rest = runs.clone();
         let entries = rest.remove(gone).values.len();
-        let verdict = judge(&baseline, &rest);
-        assert_eq!((verdict.passed(), verdict.count(Outcome::Missing)), (false, entries));
+        let verdict = check(&baseline, &rest);
+        assert_eq!((verdict.passed(), verdict.count(Standing::Missing)), (false, entries));
     }
     let without = |path: &str, name: &str| {
         edited(&record(0, 200), |value| {
@@ -165,15 +166,15 @@ fn what_is_gone_is_a_regression() {
     };
     assert_eq!(
         regressions(without("/phases/0/codebooks/0", "usage")),
-        one("encoder-1 level-1 usage", Outcome::Undefined)
+        one("encoder-1 level-1 usage", Standing::Undefined)
     );
     assert_eq!(
         regressions(without("/scores/1", "value")),
-        one("linear-probe top5", Outcome::Undefined)
+        one("linear-probe top5", Standing::Undefined)
     );
     assert_eq!(
         regressions(without("/phases/0", "labels")),
-        one("encoder-1 joint_entropy_bits", Outcome::Missing)
+        one("encoder-1 joint_entropy_bits", Standing::Missing)
     );
     assert_eq!(regressions(without("", "scores")).len(), 2);
     assert_eq!(regressions(without("", "phases")).len(), 10);
@@ -184,17 +185,17 @@ fn a_null_and_a_nan_are_regressions() {
     let null = |path: &str| edited(&record(0, 200), |value| *value.pointer_mut(path).unwrap() = Value::Null);
     assert_eq!(
         regressions(null("/scores/0/value")),
-        one("linear-probe top1", Outcome::Undefined)
+        one("linear-probe top1", Standing::Undefined)
     );
-    let perplexity = one("tokenizer-1 level-1 perplexity", Outcome::Undefined);
+    let perplexity = one("tokenizer-1 level-1 perplexity", Standing::Undefined);
     assert_eq!(regressions(null("/phases/1/codebooks/0/perplexity")), perplexity);
     for word in ["NaN", "Infinity", "-Infinity"] {
         let text = record(0, 200).to_json().unwrap();
         let text = text.replacen("\"value\": 0.5", &format!("\"value\": {word}"), 1);
         let text = text.replace("a processor", r#"\\\" NaN \" Infinity"#);
         assert_eq!(
-            regressions(Run::from_json(&text).unwrap()),
-            one("linear-probe top1", Outcome::Undefined)
+            regressions(GateRun::from_json(&text).unwrap()),
+            one("linear-probe top1", Standing::Undefined)
         );
     }
 }
@@ -204,8 +205,8 @@ fn what_has_no_number_does_not_enter_a_baseline() {
     let null = edited(&record(0, 200), |value| value["scores"][0]["value"] = Value::Null);
     let baseline = baseline(std::slice::from_ref(&null));
     assert_eq!(baseline.len(), 11);
-    let verdict = judge(&baseline, &[null]);
-    assert_eq!((verdict.passed(), verdict.count(Outcome::New)), (true, 1));
+    let verdict = check(&baseline, &[null]);
+    assert_eq!((verdict.passed(), verdict.count(Standing::New)), (true, 1));
     let nothing = edited(&record(0, 200), |value| {
         value["scores"] = json!([]);
         value["phases"] = json!([]);
@@ -219,11 +220,11 @@ fn what_has_no_number_does_not_enter_a_baseline() {
 #[test]
 fn a_plan_that_is_gone_is_missing_and_its_successor_is_named() {
     let baseline = baseline(&[run_of(&record(0, 200))]);
-    let verdict = judge(
+    let verdict = check(
         &baseline,
         &[run_of(&other(record(0, 0), Some("rq"), "dddddddddddd", 200))],
     );
-    assert_eq!((verdict.passed(), verdict.count(Outcome::Missing)), (false, 12));
+    assert_eq!((verdict.passed(), verdict.count(Standing::Missing)), (false, 12));
     assert_eq!(verdict.new_runs.len(), 1);
     assert!(
         verdict.remarks[0].ends_with("There is plan dddddddddddd"),
@@ -260,7 +261,7 @@ fn of_two_records_of_one_run_the_later_counts() {
     for (newer, passes) in [(200, true), (100, false)] {
         let older = run_of(&record(0, 300 - newer));
         for runs in [[older.clone(), later(newer)], [later(newer), older.clone()]] {
-            let verdict = judge(&baseline, &runs);
+            let verdict = check(&baseline, &runs);
             assert_eq!((verdict.passed(), verdict.remarks.len()), (passes, 1));
         }
     }
@@ -269,9 +270,9 @@ fn of_two_records_of_one_run_the_later_counts() {
 #[test]
 fn a_run_without_entry_is_new_and_passes() {
     let runs = runs();
-    let verdict = judge(&baseline(&runs[..1]), &runs);
+    let verdict = check(&baseline(&runs[..1]), &runs);
     assert!(verdict.passed());
-    let keys: Vec<&Key> = verdict.new_runs.iter().map(|(key, _)| key).collect();
+    let keys: Vec<&RunKey> = verdict.new_runs.iter().map(|(key, _)| key).collect();
     assert_eq!(keys.len(), 4);
     assert!(!keys.contains(&&runs[0].key));
 }
@@ -290,18 +291,18 @@ fn mixed() -> Verdict {
     found.push(runs[2].clone());
     found.push(runs[4].clone());
     found.push(run_of(&other(record(0, 0), Some("vq"), "dddddddddddd", 140)));
-    judge(&baseline, &found)
+    check(&baseline, &found)
 }
 
 #[test]
 fn a_verdict_is_printed() {
     let verdict = mixed();
-    assert!(Outcome::ALL.iter().all(|outcome| verdict.count(*outcome) > 0));
+    assert!(Standing::ALL.iter().all(|outcome| verdict.count(*outcome) > 0));
     insta::assert_snapshot!("terminal", verdict.terminal());
     insta::assert_snapshot!("markdown", verdict.markdown());
     let json = verdict.to_json();
     assert_eq!(json["passed"], false);
-    assert_eq!(json["entries"].as_array().unwrap().len(), verdict.judgements.len());
+    assert_eq!(json["entries"].as_array().unwrap().len(), verdict.checks.len());
     insta::assert_snapshot!(
         "json",
         format!(
@@ -312,7 +313,7 @@ fn a_verdict_is_printed() {
         )
     );
     let runs = runs();
-    insta::assert_snapshot!("passed", judge(&baseline(&runs[4..]), &runs[4..]).markdown());
+    insta::assert_snapshot!("passed", check(&baseline(&runs[4..]), &runs[4..]).markdown());
     let widest = verdict
         .terminal()
         .lines()
@@ -328,7 +329,7 @@ proptest! {
     #[test]
     fn a_one_sided_band_lets_pass_all_that_is_at_least_its_lower_edge(value in 0.0..1.0f64, found in 0.0..1.0f64) {
         let with = |top1: f64| edited(&record(0, 200), |record| record["scores"][0]["value"] = json!(top1));
-        let passed = judge(&baseline(&[with(value)]), &[with(found)]).passed();
+        let passed = check(&baseline(&[with(value)]), &[with(found)]).passed();
         // within rounding of the edge, either answer will do
         if (found - (value - Bands::ABSOLUTE)).abs() > 1e-9 {
             prop_assert_eq!(passed, found > value - Bands::ABSOLUTE);

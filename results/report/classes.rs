@@ -1,9 +1,9 @@
-//! Which classes are judged best and worst: bars for each setting and score that has values by class.
+//! The best and the worst classes: bars for each setting and score with values per class.
 
 use super::panel::{Axis, Caption, Panel};
 use crate::record::PerClass;
 use crate::stats;
-use crate::table::{Column, Series, columns, decimals, scale};
+use crate::table::{ScoreColumn, Series, columns, decimals, scale};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Classes shown from either end of the list.
@@ -13,7 +13,7 @@ const ENDS: usize = 8;
 pub(super) fn plots(series: &[Series]) -> String {
     let mut figures = String::new();
     for (kind, series) in series.iter().enumerate() {
-        let places: BTreeSet<Column> = series.runs.iter().flat_map(|run| columns(run)).collect();
+        let places: BTreeSet<ScoreColumn> = series.runs.iter().flat_map(|run| columns(run)).collect();
         for place in &places {
             let id = format!("classes-{}", figures.matches("<figure>").count());
             figures.push_str(&plot(id, kind, series, place).unwrap_or_default());
@@ -28,7 +28,6 @@ pub(super) fn plots(series: &[Series]) -> String {
     )
 }
 
-/// A class with its values in all runs.
 #[derive(Default)]
 struct Class {
     values: Vec<f64>,
@@ -36,7 +35,7 @@ struct Class {
     samples: BTreeMap<Option<u8>, u64>,
 }
 
-fn plot(id: String, kind: usize, series: &Series, place: &Column) -> Option<String> {
+fn plot(id: String, kind: usize, series: &Series, place: &ScoreColumn) -> Option<String> {
     let (task, (_, protocol), (_, metric)) = place;
     let mut classes: BTreeMap<&str, Class> = BTreeMap::new();
     for run in series.runs.iter().filter(|run| run.task() == task) {

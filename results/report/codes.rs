@@ -1,16 +1,15 @@
-//! The use of codes: perplexity over steps for each level, and how often each code was chosen.
+//! Use of codes: perplexity over steps per level, and how often each code was chosen.
 
 use super::panel::{Axis, Caption, Panel, legend, number};
-use crate::codebook::CodebookStatistics;
+use crate::codes::CodebookStatistics;
 use crate::record::{Curve, Phase, RunRecord};
+use crate::table::Series;
 use crate::table::html::escaped;
-use crate::table::{Series, run_words};
 use std::collections::BTreeMap;
 
 /// The most bars of a histogram; larger codebooks are shown by the mean of neighbours in rank.
 const BARS: usize = 256;
 
-/// All plots of codes.
 pub(super) fn plots(series: &[Series]) -> String {
     let tasks = by_task(series);
     let (perplexity, histograms) = (perplexities(&tasks), histograms(&tasks));
@@ -26,16 +25,16 @@ pub(super) fn plots(series: &[Series]) -> String {
 }
 
 /// One series on one task.
-struct Setting<'a> {
+struct TaskSeries<'a> {
     title: String,
     runs: Vec<&'a RunRecord>,
 }
 
-fn by_task<'a>(series: &[Series<'a>]) -> Vec<Setting<'a>> {
-    let mut settings: BTreeMap<(&str, usize), Setting> = BTreeMap::new();
+fn by_task<'a>(series: &[Series<'a>]) -> Vec<TaskSeries<'a>> {
+    let mut settings: BTreeMap<(&str, usize), TaskSeries> = BTreeMap::new();
     for (i, series) in series.iter().enumerate() {
         for run in &series.runs {
-            let setting = settings.entry((run.task(), i)).or_insert_with(|| Setting {
+            let setting = settings.entry((run.task(), i)).or_insert_with(|| TaskSeries {
                 title: format!("{}, {}", run.task(), series.label),
                 runs: Vec::new(),
             });
@@ -45,7 +44,7 @@ fn by_task<'a>(series: &[Series<'a>]) -> Vec<Setting<'a>> {
     settings.into_values().collect()
 }
 
-fn perplexities(settings: &[Setting]) -> String {
+fn perplexities(settings: &[TaskSeries]) -> String {
     let mut figures = String::new();
     let mut levels = 0;
     for setting in settings {
@@ -109,8 +108,9 @@ fn perplexity(id: String, title: &str, curves: &[&Curve]) -> String {
     })
 }
 
-/// The codebooks of each setting's first run. Phases that left them as they were share one row of plots.
-fn histograms(settings: &[Setting]) -> String {
+/// The codebooks of each setting's first run. Phases that did not change them share one row of
+/// plots.
+fn histograms(settings: &[TaskSeries]) -> String {
     let mut out = String::new();
     for (i, setting) in settings.iter().enumerate() {
         let with_codes = |run: &&&RunRecord| run.phases.iter().any(|phase| !phase.codebooks.is_empty());
@@ -120,7 +120,7 @@ fn histograms(settings: &[Setting]) -> String {
         out.push_str(&format!(
             "<h4>{} ({})</h4>\n",
             escaped(&setting.title),
-            escaped(&run_words(run))
+            escaped(&run.seed_and_fold())
         ));
         let codebooks = run.phases.iter().flat_map(|phase| &phase.codebooks);
         let all: Vec<f64> = codebooks.flat_map(shares).collect();

@@ -1,14 +1,15 @@
-//! Scores as dots with whiskers: one plot for each task, protocol and metric, one row for each setting.
+//! Scores as dots with whiskers: one plot for each task, protocol and metric, one row for each
+//! setting.
 
 use super::panel::{Axis, Caption, Dots, Panel};
 use crate::stats::Interval;
-use crate::table::{Column, Series, Summary, columns, decimals, scale};
+use crate::table::{ScoreColumn, Series, Summary, columns, decimals, scale};
 use std::collections::BTreeSet;
 
 /// All plots of scores with what their signs mean.
 pub(super) fn plots(series: &[Series]) -> String {
     let runs = series.iter().flat_map(|series| &series.runs);
-    let places: BTreeSet<Column> = runs.flat_map(|run| columns(run)).collect();
+    let places: BTreeSet<ScoreColumn> = runs.flat_map(|run| columns(run)).collect();
     let figures = places.iter().enumerate();
     let figures: String = figures.filter_map(|(i, place)| plot(i, place, series)).collect();
     if figures.is_empty() {
@@ -22,7 +23,7 @@ pub(super) fn plots(series: &[Series]) -> String {
     )
 }
 
-fn plot(i: usize, place: &Column, series: &[Series]) -> Option<String> {
+fn plot(i: usize, place: &ScoreColumn, series: &[Series]) -> Option<String> {
     let (task, (_, protocol), (_, metric)) = place;
     let rows: Vec<(usize, &str, Dots)> = series
         .iter()
@@ -60,8 +61,8 @@ fn plot(i: usize, place: &Column, series: &[Series]) -> Option<String> {
     }))
 }
 
-/// What a series has to show for one score. None without a value.
-fn dots(series: &Series, place: &Column) -> Option<Dots> {
+/// The dots of a series for one score. None without a value.
+fn dots(series: &Series, place: &ScoreColumn) -> Option<Dots> {
     let metric = &place.2.1;
     let (summary, scale, decimals) = (Summary::of(&series.runs, place)?, scale(metric), decimals(metric));
     let (mean, values) = (summary.mean()?, summary.values()?);

@@ -2,7 +2,7 @@
 
 use crate::table::html::escaped;
 
-/// Width of a panel in its own units; about the pixels of a phone, so that text stays legible there.
+/// Width of a panel in its own units: about a phone's pixels, so that text stays legible.
 pub(super) const WIDTH: f64 = 360.0;
 
 /// Colours, dash patterns and markers before combinations repeat.
@@ -20,13 +20,12 @@ const RIGHT: f64 = 14.0;
 const TOP: f64 = 20.0;
 const BOTTOM: f64 = 36.0;
 
-/// What a plot shows, in words.
+/// The title and description of a plot.
 pub(super) struct Caption<'a> {
     /// Anchor, different for every plot of the page.
     pub(super) id: String,
-    /// The title above it.
     pub(super) title: &'a str,
-    /// The same for who cannot see it.
+    /// The content in words, for screen readers.
     pub(super) description: String,
 }
 
@@ -41,7 +40,7 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// The axis over these values, its ends at round numbers. Values that are no numbers take no part.
+    /// The axis over these values, with round numbers at its ends. NaN is ignored.
     pub(super) fn over(label: &str, values: impl Iterator<Item = f64>) -> Self {
         let (mut low, mut high) = values
             .filter(|value| value.is_finite())
@@ -81,7 +80,7 @@ impl Axis {
         }
     }
 
-    /// The axis of powers of ten around these values. What is not above zero takes no part.
+    /// The axis of powers of ten around these values. Values that are not positive are ignored.
     pub(super) fn of_powers(label: &str, values: impl Iterator<Item = f64>) -> Self {
         let powers = values.filter(|value| *value > 0.0).map(f64::log10);
         let (low, high) = powers.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), power| {
@@ -97,7 +96,8 @@ impl Axis {
         }
     }
 
-    /// The place of a value between two places of the panel; what an axis of powers cannot show lies at its low end.
+    /// The position of a value between two positions of the panel; a logarithmic axis shows what it
+    /// cannot represent at its low end.
     fn place(&self, value: f64, from: f64, to: f64) -> f64 {
         let share = match self.decimals {
             Some(_) => (value - self.low) / (self.high - self.low),
@@ -135,7 +135,7 @@ pub(super) fn number(value: f64, decimals: usize) -> String {
     format!("{sign}{out}{rest}")
 }
 
-/// A plot in the making.
+/// A plot under construction.
 pub(super) struct Panel {
     width: f64,
     height: f64,
@@ -224,7 +224,8 @@ impl Panel {
             .push_str(&format!("<text class=\"label\" x=\"2\" y=\"11\">{label}</text>\n"));
     }
 
-    /// A line through these points with a marker at its end. Points that are no numbers are left out.
+    /// A line through these points with a marker at its end. Points that are not numbers are left
+    /// out.
     pub(super) fn line(&mut self, kind: usize, points: &[(f64, f64)]) {
         let finite = points.iter().filter(|(x, y)| x.is_finite() && y.is_finite());
         let places: Vec<(f64, f64)> = finite.map(|&(x, y)| (self.x(x), self.y(y))).collect();
@@ -251,7 +252,7 @@ impl Panel {
             .push_str(&format!("<path class=\"bars {class}\" d=\"{path}V{bottom:.1}Z\"/>\n"));
     }
 
-    /// A broken line across the plot at this height.
+    /// A dashed line across the plot at this height.
     pub(super) fn level(&mut self, value: f64) {
         let (y, right) = (self.y(value), self.width - RIGHT);
         self.body.push_str(&format!(
@@ -309,7 +310,6 @@ impl Panel {
         ));
     }
 
-    /// The finished plot.
     pub(super) fn figure(self, caption: &Caption) -> String {
         let Caption { id, title, description } = caption;
         let (title, description) = (escaped(title), escaped(description));
@@ -330,7 +330,7 @@ pub(super) struct Dots {
     pub(super) ends: Option<(f64, f64)>,
     /// Single runs, where there are several.
     pub(super) runs: Vec<f64>,
-    /// The same in figures.
+    /// The same as text.
     pub(super) text: String,
 }
 
@@ -365,7 +365,7 @@ fn marker(kind: usize, x: f64, y: f64, r: f64) -> String {
     format!("<path class=\"mark\" d=\"{path}\"/>")
 }
 
-/// A name that leaves room for figures in its row.
+/// A name short enough to leave room for numbers in its row.
 fn shortened(name: &str) -> String {
     const LONGEST: usize = 34;
     if name.chars().count() <= LONGEST {

@@ -1,9 +1,9 @@
-//! Where every number comes from: a table of runs, and for each run its phases, data, machine and plan.
+//! Provenance: a table of runs, and the phases, data, machine and plan of each.
 
 use super::panel::number;
-use crate::record::{MeanStd, RunRecord};
+use crate::record::{MeanStd, RunRecord, display_value};
 use crate::table::html::{self, escaped};
-use crate::table::{Cell, Format, Heading, Series, Table, backend_words, run_words, value_word};
+use crate::table::{Cell, Format, Heading, Series, Table};
 
 /// The table of runs and the details of each.
 pub(super) fn list(series: &[Series]) -> String {
@@ -31,9 +31,9 @@ fn provenance(runs: &[(&str, &RunRecord)]) -> Table {
             Cell::new(run.seed.to_string(), run.seed),
             run.fold
                 .map_or_else(Cell::missing, |fold| Cell::new(fold.to_string(), fold)),
-            Cell::word(run.plan_hash.chars().take(6).collect::<String>()),
+            Cell::word(run.short_plan()),
             Cell::word(format!("{commit}{changed}")),
-            Cell::word(backend_words(run)),
+            Cell::word(run.backend_name()),
             Cell::word(machine(run)),
             Cell::word(&run.data.variant),
         ]
@@ -66,11 +66,11 @@ fn gibibytes(bytes: u64) -> String {
 
 /// A run, folded up: facts, phases, plan.
 fn details(label: &str, run: &RunRecord) -> String {
-    let title = format!("{label}, {} ({})", run.task(), run_words(run));
+    let title = format!("{label}, {} ({})", run.task(), run.seed_and_fold());
     let plan: Vec<(String, String)> = run
         .plan
         .iter()
-        .map(|(key, value)| (key.clone(), value_word(value)))
+        .map(|(key, value)| (key.clone(), display_value(value)))
         .collect();
     format!(
         "<details>\n<summary>{}</summary>\n{}{}<h4>Plan {}</h4>\n{}</details>\n",
@@ -82,7 +82,6 @@ fn details(label: &str, run: &RunRecord) -> String {
     )
 }
 
-/// Names with their values.
 fn pairs(class: &str, pairs: &[(String, String)]) -> String {
     let rows: String = pairs
         .iter()
@@ -123,7 +122,7 @@ fn facts(run: &RunRecord) -> Vec<(String, String)> {
             "backend",
             format!(
                 "{}, {}, {} threads",
-                backend_words(run),
+                run.backend_name(),
                 backend.library,
                 backend.threads
             ),
@@ -189,7 +188,7 @@ fn phases(run: &RunRecord) -> String {
         "last loss",
         "seconds",
         "samples/s",
-        "taken over from",
+        "reused from",
     ];
     let table = Table {
         title: "Phases".into(),

@@ -2,10 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use super::*;
-use crate::codebook::CodebookStatistics;
+use crate::codes::CodebookStatistics;
+use crate::fixtures::{backend, other, record};
 use crate::published::{self, Shown};
 use crate::record::{Curve, PerClass, Phase};
-use crate::sample::{backend, other, record};
+use crate::table::html::STYLE;
 use crate::table::{ablation_tables, backend_table, codebook_table, main_table};
 use quick_xml::events::Event;
 use quick_xml::{Reader, XmlVersion};
@@ -53,7 +54,8 @@ fn phase(template: &Phase, name: &str, (levels, codes): (usize, usize), seed: u6
     }
 }
 
-/// Several methods with several seeds, phases and levels, one backend more, and an old record without curves.
+/// Several methods with several seeds, phases and levels, one backend more, and an old record
+/// without curves.
 fn rich() -> Vec<RunRecord> {
     let template = record(0, 0).phases.remove(0);
     let mut records = Vec::new();
@@ -99,7 +101,8 @@ fn all_tables(records: &[RunRecord]) -> Vec<Table> {
 /// An element's name with its attributes.
 type Element = (String, BTreeMap<String, String>);
 
-/// Reads the page as strictly as XML is read; gives the elements with their attributes, and the text.
+/// Reads the page as strictly as XML is read; gives the elements with their attributes, and the
+/// text.
 fn parsed(page: &str) -> (Vec<Element>, String) {
     let mut reader = Reader::from_str(page);
     reader.config_mut().check_end_names = true;

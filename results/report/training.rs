@@ -1,17 +1,17 @@
 //! The training loss over steps: one plot for each task and phase, one line for each run.
 
 use super::panel::{Axis, Caption, Panel, legend, number};
-use crate::record::{Phase, RunRecord};
+use crate::record::{Phase, RunRecord, plural};
+use crate::table::Series;
 use crate::table::html::escaped;
-use crate::table::{Series, plural, run_words};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The runs of a phase: their kind, label and what they recorded.
-type Runs<'a> = Vec<(usize, &'a str, &'a Phase)>;
+type PhaseRuns<'a> = Vec<(usize, &'a str, &'a Phase)>;
 
 /// All plots of losses, and in words what cannot be plotted.
 pub(super) fn plots(series: &[Series]) -> String {
-    let mut phases: BTreeMap<(&str, &str), Runs> = BTreeMap::new();
+    let mut phases: BTreeMap<(&str, &str), PhaseRuns> = BTreeMap::new();
     let mut missing = String::new();
     for (kind, series) in series.iter().enumerate() {
         for run in &series.runs {
@@ -50,7 +50,7 @@ pub(super) fn plots(series: &[Series]) -> String {
     out
 }
 
-/// Where a phase comes in the runs that have it, so that plots stand in the order of training.
+/// The place of a phase in the runs that have it, which gives plots the order of training.
 fn order(series: &[Series], task: &str, phase: &str) -> usize {
     let runs = series
         .iter()
@@ -60,7 +60,7 @@ fn order(series: &[Series], task: &str, phase: &str) -> usize {
     places.max().unwrap_or(0)
 }
 
-/// What is known of phases without a curve: the ends of their loss.
+/// First and last loss of the phases without a curve.
 fn unrecorded(run: &RunRecord, label: &str) -> String {
     let phases = run.phases.iter().filter(|phase| phase.curve.is_none());
     let ends: Vec<String> = phases
@@ -76,12 +76,12 @@ fn unrecorded(run: &RunRecord, label: &str) -> String {
     if ends.is_empty() {
         return String::new();
     }
-    let words = run_words(run);
+    let words = run.seed_and_fold();
     let text = format!("{label} ({words}): loss over steps not recorded; {}", ends.join(", "));
     format!("<li>{}</li>\n", escaped(&text))
 }
 
-fn plot(i: usize, task: &str, phase: &str, runs: &Runs) -> String {
+fn plot(i: usize, task: &str, phase: &str, runs: &PhaseRuns) -> String {
     let curves: Vec<(usize, Vec<(f64, f64)>)> = runs.iter().map(|(kind, _, phase)| (*kind, points(phase))).collect();
     let all = || curves.iter().flat_map(|(_, points)| points.iter().copied());
     let mut panel = Panel::new(

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use super::*;
+use crate::metric::Metric;
 use bridle_seed::Stream;
 
 /// Simulated data sets for each coverage test.
@@ -69,31 +70,43 @@ fn moments_have_their_known_values() {
     );
 }
 
+/// The bootstrap interval of the share of hits, of which each belongs to a class.
+fn bootstrap_share(hits: &[bool], classes: &[usize], resamples: usize, seed: &Seed) -> Interval {
+    let count = classes.iter().max().unwrap() + 1;
+    let row = |(&hit, &class): (&bool, &usize)| {
+        let highest = if hit { class } else { (class + 1) % count };
+        (0..count).map(move |class| f32::from(u8::from(class == highest)))
+    };
+    let scores: Vec<f32> = hits.iter().zip(classes).flat_map(row).collect();
+    let targets: Vec<Vec<u32>> = classes.iter().map(|&class| vec![class as u32]).collect();
+    let interval = bootstrap_metric(Metric::Top1, &scores, &targets, count, resamples, 0.95, seed);
+    interval.unwrap().unwrap()
+}
+
 #[test]
 fn the_bootstrap_repeats_itself_and_spreads_as_the_formula_says() {
     let mut stream = Seed::root(5).stream();
-    let values: Vec<f64> = (0..400).map(|_| stream.uniform_f64()).collect();
+    let hits: Vec<bool> = (0..400).map(|_| stream.uniform_f64() < 0.5).collect();
     let classes: Vec<usize> = (0..400).map(|i| i % 50).collect();
     let seed = Seed::root(0).child("bootstrap");
-    let interval = bootstrap_mean(&values, &classes, 8000, 0.95, &seed).unwrap();
-    assert_eq!(bootstrap_mean(&values, &classes, 8000, 0.95, &seed).unwrap(), interval);
+    let interval = bootstrap_share(&hits, &classes, 8000, &seed);
+    assert_eq!(bootstrap_share(&hits, &classes, 8000, &seed), interval);
     // the variance of a stratified mean is the sum of (m / n)^2 s^2 / m over the classes
-    let variance: f64 = strata(&values, &classes)
-        .iter()
-        .map(|stratum| {
-            (stratum.len() as f64 / 400.0).powi(2) * sample_sd(stratum).unwrap().powi(2) / stratum.len() as f64
-        })
+    let stratum = |class: usize| -> Vec<f64> {
+        let of_class = hits.iter().skip(class).step_by(50);
+        of_class.map(|&hit| f64::from(u8::from(hit))).collect()
+    };
+    let variance: f64 = (0..50)
+        .map(|class| (8f64 / 400.0).powi(2) * sample_sd(&stratum(class)).unwrap().powi(2) / 8.0)
         .sum();
     let half = 1.96 * variance.sqrt();
-    // of 8000 resamples the width has a standard error of 1.1 %; drawing m instead of m - 1 would make it 6.5 % smaller
+    // of 8000 resamples the width has a standard error of 1.1 %; drawing m instead of m - 1 would
+    // make it 6.5 % smaller
     let width = interval.high - interval.low;
     assert!(
         close(width, 2.0 * half, 0.04 * 2.0 * half),
         "{interval:?}, half width {half}"
     );
-    assert_eq!(bootstrap_mean(&[], &[], 10, 0.95, &seed), None);
-    let single = bootstrap_mean(&[0.5], &[3], 10, 0.95, &seed).unwrap();
-    assert_eq!((single.low, single.high), (0.5, 0.5));
 }
 
 /// The share of simulated intervals that hold the truth lies within 2 points of the level.
@@ -142,44 +155,10 @@ fn the_bootstrap_covers_a_stratified_mean() {
     let (classes, level) = classes_and_levels();
     let truth = mean(&classes.iter().map(|&class| level(class)).collect::<Vec<_>>()).unwrap();
     covers("bootstrap", truth, |stream| {
-        let hits: Vec<f64> = classes
-            .iter()
-            .map(|&class| f64::from(u8::from(stream.uniform_f64() < level(class))))
-            .collect();
-        bootstrap_mean(&hits, &classes, 400, 0.95, &Seed::root(stream.bits())).unwrap()
+        let hits = classes.iter().map(|&class| stream.uniform_f64() < level(class));
+        let hits: Vec<bool> = hits.collect();
+        bootstrap_share(&hits, &classes, 400, &Seed::root(stream.bits()))
     });
-}
-
-/// Seeds agree on most samples, so that three of them tell little more than one.
-#[test]
-fn the_clustered_bootstrap_covers_a_stratified_mean() {
-    let (classes, level) = classes_and_levels();
-    let truth = mean(&classes.iter().map(|&class| level(class)).collect::<Vec<_>>()).unwrap();
-    covers("clustered", truth, |stream| {
-        let shared: Vec<f64> = classes.iter().map(|_| stream.uniform_f64()).collect();
-        let mut seed = || -> Vec<f64> {
-            let hit = |(&class, &shared): (&usize, &f64)| {
-                let own = stream.uniform_f64() < 0.2;
-                let draw = if own { stream.uniform_f64() } else { shared };
-                f64::from(u8::from(draw < level(class)))
-            };
-            classes.iter().zip(&shared).map(hit).collect()
-        };
-        let seeds: Vec<Vec<f64>> = (0..3).map(|_| seed()).collect();
-        let interval = bootstrap_clustered(&seeds, &classes, 400, 0.95, &Seed::root(stream.bits())).unwrap();
-        assert_eq!(interval.n, 200);
-        interval
-    });
-}
-
-#[test]
-fn one_seed_is_its_own_cluster() {
-    let (values, classes) = ([0.0, 1.0, 0.0, 1.0, 1.0], [0, 0, 0, 1, 1]);
-    let seed = Seed::root(3);
-    let plain = bootstrap_mean(&values, &classes, 100, 0.95, &seed).unwrap();
-    let clustered = bootstrap_clustered(&[values.into(), values.into()], &classes, 100, 0.95, &seed).unwrap();
-    assert_eq!((clustered.low, clustered.high, clustered.n), (plain.low, plain.high, 5));
-    assert_eq!(bootstrap_clustered(&[], &[], 100, 0.95, &seed), None);
 }
 
 #[test]

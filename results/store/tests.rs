@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use super::*;
+use crate::fixtures::{other, record};
 use crate::predictions::ProtocolScores;
-use crate::sample::{other, record};
 use std::error::Error;
 
 fn predictions() -> Predictions {

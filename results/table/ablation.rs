@@ -1,44 +1,40 @@
-//! Ablation tables: plans that differ in one value, with what the value does to scores and codes; and plans that differ
-//! from a reference in one value each, or in several together.
+//! Ablation tables: plans that differ in one value, and plans that differ from a reference in one
+//! value or in several.
 
-use super::mark;
 use super::runs;
-use super::scores::{self, Column, Summary};
-use super::{Cell, Heading, Table};
-use crate::record::RunRecord;
-use crate::stats;
+use super::scores::{self, ScoreColumn, Summary};
+use super::{Cell, Heading, Table, mean_cell};
+use crate::record::{RunRecord, display_value, mark};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-mod together;
+mod reference;
 
 /// Names in the plan that decide no number, and the protocols, which add scores and change none.
 const NAMES: [&str; 3] = ["preset", "recipe", "protocols"];
 
-/// The value that stands for a kind together with all values of its section: two quantizers have values of their own,
-/// which are no difference beside the kind itself.
+/// The value that stands for a kind and all values of its section: two quantizers have sections of
+/// their own, which do not count as further differences.
 const KIND: &str = "quantizer";
 
-/// Runs of plans that are equal in all but one value, and what they share, to tell one family from another.
+/// Runs of plans that differ in one value, and the values they share, which distinguish families.
 struct Family<'a> {
     backend: String,
-    /// The shared values of the plan.
     rest: Map<String, Value>,
-    /// In order of value.
-    rows: Vec<Row<'a>>,
+    rows: Vec<ValueRuns<'a>>,
 }
 
 /// The runs of one value.
-struct Row<'a> {
+struct ValueRuns<'a> {
     value: Value,
-    /// What hangs on the value: a quantizer's own values.
+    /// Values that belong to the value: those of a quantizer's own section.
     own: Map<String, Value>,
     runs: Vec<&'a RunRecord>,
 }
 
-/// One table for each task, method and plan value that varies among runs of otherwise equal plans, on one backend and,
-/// unless it is what varies, with one quantizer; before them one for each reference plan from which others differ in
-/// several values, each in its own or several together. Empty where nothing varies.
+/// One table for each task, method and plan value that varies among otherwise equal plans, on one
+/// backend and, unless it is what varies, with one quantizer. Before them, one for each reference
+/// plan from which others differ in several values.
 pub fn ablation_tables(records: &[RunRecord]) -> Vec<Table> {
     let (runs, _) = runs::distinct(records);
     let mut alike: BTreeMap<(&str, &str), Vec<&RunRecord>> = BTreeMap::new();
@@ -47,9 +43,9 @@ pub fn ablation_tables(records: &[RunRecord]) -> Vec<Table> {
     }
     let mut tables = Vec::new();
     for ((task, method), runs) in &alike {
-        for together in together::families(runs) {
-            let of = format!("{task}, {}", together.method);
-            tables.push(table("change", &of, &together.note(), &[together.family]));
+        for around in reference::families(runs) {
+            let of = format!("{task}, {}", around.method);
+            tables.push(table("change", &of, &around.note(), &[around.family]));
         }
         let keys: BTreeSet<&str> = runs
             .iter()
@@ -63,7 +59,7 @@ pub fn ablation_tables(records: &[RunRecord]) -> Vec<Table> {
                     KIND => "the quantizer and its own values",
                     key => key,
                 };
-                let note = format!("plans that differ in {what} alone");
+                let note = format!("plans that differ only in {what}");
                 tables.push(table(key, &format!("{task}, {method}"), &note, &families));
             }
         }
@@ -71,7 +67,8 @@ pub fn ablation_tables(records: &[RunRecord]) -> Vec<Table> {
     tables
 }
 
-/// The plan without names and without `key`, in order of name: what hangs on `key`, then what stays without it.
+/// The plan without names and without `key`, in order of name: the values that belong to `key`,
+/// then the others.
 fn split(plan: &Map<String, Value>, key: &str) -> [Map<String, Value>; 2] {
     let mut values: Vec<(&String, &Value)> = plan.iter().collect();
     values.sort_by_key(|(name, _)| *name);
@@ -95,7 +92,7 @@ fn families<'a>(runs: &[&'a RunRecord], key: &str) -> Vec<Family<'a>> {
     let mut families: BTreeMap<_, Family> = BTreeMap::new();
     for run in runs.iter().filter(|run| run.plan.contains_key(key)) {
         let [own, rest] = split(&run.plan, key);
-        let backend = runs::backend(run);
+        let backend = run.backend_name();
         let family = (Value::Object(rest.clone()).to_string(), backend.clone());
         let family = families.entry(family).or_insert_with(|| Family {
             backend,
@@ -105,7 +102,7 @@ fn families<'a>(runs: &[&'a RunRecord], key: &str) -> Vec<Family<'a>> {
         let value = &run.plan[key];
         match family.rows.iter_mut().find(|row| row.value == *value && row.own == own) {
             Some(row) => row.runs.push(run),
-            None => family.rows.push(Row {
+            None => family.rows.push(ValueRuns {
                 value: value.clone(),
                 own,
                 runs: vec![run],
@@ -115,7 +112,7 @@ fn families<'a>(runs: &[&'a RunRecord], key: &str) -> Vec<Family<'a>> {
     families.retain(|_, family| family.rows.iter().any(|row| row.value != family.rows[0].value));
     let mut families: Vec<Family> = families.into_values().collect();
     for family in &mut families {
-        let own = |row: &Row| Value::Object(row.own.clone()).to_string();
+        let own = |row: &ValueRuns| Value::Object(row.own.clone()).to_string();
         family
             .rows
             .sort_by(|a, b| order(&a.value, &b.value).then_with(|| own(a).cmp(&own(b))));
@@ -130,7 +127,7 @@ fn order(a: &Value, b: &Value) -> std::cmp::Ordering {
         (a_number, b_number) => b_number
             .is_some()
             .cmp(&a_number.is_some())
-            .then_with(|| runs::value_word(a).cmp(&runs::value_word(b))),
+            .then_with(|| display_value(a).cmp(&display_value(b))),
     }
 }
 
@@ -139,7 +136,7 @@ fn table(key: &str, of: &str, what: &str, families: &[Family]) -> Table {
         .iter()
         .flat_map(|family| family.rows.iter().flat_map(|row| row.runs.iter().copied()))
         .collect();
-    let columns: BTreeSet<Column> = all.iter().flat_map(|run| scores::columns(run)).collect();
+    let columns: BTreeSet<ScoreColumn> = all.iter().flat_map(|run| scores::columns(run)).collect();
     let others = others(families);
     let coded = all.iter().any(|run| first_perplexity(run).is_some());
     let backends: BTreeSet<&str> = families.iter().map(|family| family.backend.as_str()).collect();
@@ -178,9 +175,9 @@ fn table(key: &str, of: &str, what: &str, families: &[Family]) -> Table {
     }
 }
 
-/// Values that tell one family of the table from another; of a quantizer's own values those that tell families with the
-/// same quantizer apart. A value that a family lacks belongs to a protocol that it did not run, or to another value that
-/// is shown: it tells nothing by itself.
+/// Values that distinguish the families of a table; of a quantizer's own values, those that
+/// distinguish families with the same quantizer. A value that a family does not have belongs to a
+/// protocol that it did not run, or to another value on display, and distinguishes nothing.
 fn others(families: &[Family]) -> Vec<String> {
     let names: BTreeSet<&String> = families.iter().flat_map(|family| family.rest.keys()).collect();
     let differ = |a: Option<&Value>, b: Option<&Value>| a.zip(b).is_some_and(|(a, b)| a != b);
@@ -195,7 +192,7 @@ fn others(families: &[Family]) -> Vec<String> {
     names.into_iter().filter(varies).cloned().collect()
 }
 
-/// What tells rows of one family and value apart.
+/// The values that distinguish rows of one family and value.
 fn own(families: &[Family]) -> Vec<String> {
     let mut names = BTreeSet::new();
     for family in families {
@@ -214,13 +211,13 @@ fn own(families: &[Family]) -> Vec<String> {
 fn family_rows(
     family: &Family,
     [others, own]: [&[String]; 2],
-    columns: &BTreeSet<Column>,
+    columns: &BTreeSet<ScoreColumn>,
     summaries: &mut Vec<Summary>,
 ) -> Vec<Vec<Cell>> {
     let cell = |value: Option<&Value>| {
-        value.map_or_else(Cell::missing, |value| Cell::new(runs::value_word(value), value.clone()))
+        value.map_or_else(Cell::missing, |value| Cell::new(display_value(value), value.clone()))
     };
-    let lead = |row: &Row| {
+    let lead = |row: &ValueRuns| {
         let others = others.iter().map(|name| cell(family.rest.get(name)));
         let own = own.iter().map(|name| cell(row.own.get(name)));
         others.chain([cell(Some(&row.value))]).chain(own).collect()
@@ -256,14 +253,8 @@ fn perplexity_cell(runs: &[&RunRecord]) -> Cell {
         .filter(|run| run.pretrain_hash.as_ref().is_none_or(|hash| seen.insert(hash)))
         .filter_map(|run| first_perplexity(run))
         .collect();
-    let Some(mean) = stats::mean(&values) else {
-        return Cell::missing();
-    };
-    let spread = stats::sample_sd(&values)
-        .map(|sd| format!(" ± {sd:.1}"))
-        .unwrap_or_default();
     let signs = mark::signs(&mark::marks_of(runs.iter().copied()));
-    Cell::new(format!("{mean:.1}{signs}{spread}"), mean)
+    mean_cell(&values, 1, 1.0, &signs)
 }
 
 #[cfg(test)]

@@ -1,26 +1,24 @@
 //! The backend table: one plan on several backends, by score and by time.
 
-use super::mark;
 use super::runs;
 use super::scores::scale;
 use super::{Cell, Heading, Table};
-use crate::record::RunRecord;
+use crate::record::{RunRecord, mark};
 use crate::stats;
 use std::collections::BTreeMap;
 
-/// The backend that the others are compared with where it ran.
 const REFERENCE: &str = "flex fp32";
 
-/// Every plan that ran on more than one backend: score, paired difference to the reference backend over the seeds and
-/// folds that both ran, training seconds. None where no plan did.
+/// Every plan that ran on more than one backend: score, paired difference to the reference backend
+/// over common seeds and folds, training seconds. None if no plan did.
 pub fn backend_table(records: &[RunRecord]) -> Option<Table> {
     let (runs, _) = runs::distinct(records);
     let mut plans: BTreeMap<(&str, String, &str), BTreeMap<String, Vec<&RunRecord>>> = BTreeMap::new();
     for run in &runs {
         let backends = plans
-            .entry((run.task(), runs::method(run), &run.plan_hash))
+            .entry((run.task(), run.method_name(), &run.plan_hash))
             .or_default();
-        backends.entry(runs::backend(run)).or_default().push(run);
+        backends.entry(run.backend_name()).or_default().push(run);
     }
     plans.retain(|_, backends| backends.len() > 1);
     if plans.is_empty() {
@@ -39,7 +37,7 @@ pub fn backend_table(records: &[RunRecord]) -> Option<Table> {
                 let mut row = vec![Cell::word(*task), Cell::word(method)];
                 row.push(
                     runs.first()
-                        .map_or_else(Cell::missing, |run| Cell::word(runs::short_plan(run))),
+                        .map_or_else(Cell::missing, |run| Cell::word(run.short_plan())),
                 );
                 row.push(Cell::word(format!("{protocol} {metric}")));
                 row.push(Cell::word(name));
@@ -97,7 +95,7 @@ fn backend_cells(runs: &[&RunRecord], base: Option<&[&RunRecord]>, protocol: &st
             Some(value(run)? - value(twin)?)
         })
         .collect();
-    // a phase that was taken over from an earlier run has the seconds of that run
+    // a reused phase has the seconds of the run that trained it
     let trained = runs.iter().filter(|run| !run.phases.is_empty());
     let seconds: Vec<f64> = trained
         .map(|run| run.phases.iter().map(|phase| phase.seconds).sum())

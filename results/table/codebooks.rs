@@ -1,19 +1,17 @@
 //! The codebook table: how each level's codes are used after each phase.
 
-use super::mark;
-use super::runs::{self, Group, Labels};
-use super::{Cell, Heading, Table};
-use crate::codebook::CodebookStatistics;
-use crate::record::RunRecord;
-use crate::stats;
+use super::runs::{self, Group, RowLabels};
+use super::{Cell, Heading, Table, mean_cell};
+use crate::codes::CodebookStatistics;
+use crate::record::{RunRecord, mark};
 use std::collections::BTreeSet;
 
-/// Usage, perplexity, entropy and dead codes for every level after every phase, averaged over the seeds and folds of one
-/// plan. A pretraining that several records share counts once.
+/// Usage, perplexity, entropy and dead codes of every level after every phase, averaged over the
+/// seeds and folds of a plan. A pretraining that several records share counts once.
 pub fn codebook_table(records: &[RunRecord]) -> Table {
     let (runs, left_out) = runs::pretrainings(records);
     let groups = runs::groups(&runs, |run| vec![run.task().to_string()]);
-    let labels = Labels::of(&groups);
+    let labels = RowLabels::of(&groups);
     let averaged = groups.iter().flat_map(Group::by_task).any(|(_, runs)| runs.len() > 1);
 
     let mut header = vec![Heading::word("task")];
@@ -71,15 +69,9 @@ fn level_cells(runs: &[&RunRecord], phase: &str, level: usize, averaged: bool) -
         .collect();
     let average = |decimals: usize, scale: f64, of: &dyn Fn(&CodebookStatistics) -> f64| {
         let values: Vec<f64> = found.iter().map(|statistics| of(statistics)).collect();
-        let Some(mean) = stats::mean(&values) else {
-            return Cell::missing();
-        };
-        let spread = stats::sample_sd(&values)
-            .map(|sd| format!(" ± {:.decimals$}", sd * scale))
-            .unwrap_or_default();
-        Cell::new(format!("{:.decimals$}{spread}", mean * scale), mean)
+        mean_cell(&values, decimals, scale, "")
     };
-    // K is a value of the plan, so that it is the same in all runs
+    // K is a value of the plan and equal in all runs
     let codes = found.first().map_or_else(Cell::missing, |statistics| {
         Cell::new(statistics.codes.to_string(), statistics.codes)
     });

@@ -1,13 +1,14 @@
-//! The comparison of two groups of records: as a table, and in a sentence for each metric.
+//! The comparison of two groups of records: as a table, and as one sentence per metric.
 
-use super::runs::plural;
 use super::scores::{decimals, scale};
 use super::{Cell, Heading, Table};
-use crate::compare::{Comparison, Difference};
+use crate::compare::{Comparison, MetricDifference};
+use crate::record::plural;
 use crate::stats::Interval;
 use serde_json::json;
 
-/// One row for each protocol and metric: A, B, their difference with its interval, p with its test, and the verdict.
+/// One row per protocol and metric: A, B, their difference with its interval, p with its test,
+/// verdict.
 pub fn comparison_table(comparison: &Comparison) -> Table {
     let with_seeds = comparison.differences.iter().any(|found| found.over_seeds.is_some());
     let mut header = vec![
@@ -18,7 +19,7 @@ pub fn comparison_table(comparison: &Comparison) -> Table {
     ];
     header.extend(with_seeds.then(|| Heading::new("over seeds", "over_seeds")));
     header.extend(["p", "test", "n", "verdict"].map(Heading::word));
-    let row = |found: &Difference| {
+    let row = |found: &MetricDifference| {
         let mut row = vec![Cell::new(
             name(found),
             format!("{} {}", found.protocol, found.metric.name()),
@@ -49,7 +50,7 @@ pub fn comparison_table(comparison: &Comparison) -> Table {
 
 /// A sentence for each protocol and metric: the verdict, then the numbers behind it.
 pub fn comparison_sentences(comparison: &Comparison) -> Vec<String> {
-    let sentence = |found: &Difference| {
+    let sentence = |found: &MetricDifference| {
         let [a, b] = found.values.map(|value| number(found, value).text);
         let p = found.p.map_or_else(|| "undefined".into(), p_value);
         format!(
@@ -64,8 +65,8 @@ pub fn comparison_sentences(comparison: &Comparison) -> Vec<String> {
     comparison.differences.iter().map(sentence).collect()
 }
 
-/// How much a row stands on. No folds are named where the task has none.
-fn counts(found: &Difference) -> String {
+/// The counts behind a row. Folds are left out where the task has none.
+fn counts(found: &MetricDifference) -> String {
     let counts = [(found.samples, "sample"), (found.seeds, "seed"), (found.folds, "fold")];
     let counts = counts.iter().filter(|(count, _)| *count > 0);
     let counts: Vec<String> = counts
@@ -74,13 +75,13 @@ fn counts(found: &Difference) -> String {
     counts.join(", ")
 }
 
-fn name(found: &Difference) -> String {
+fn name(found: &MetricDifference) -> String {
     let metric = found.metric.name();
     let unit = if scale(metric) == 1.0 { "" } else { " (%)" };
     format!("{} {metric}{unit}", found.protocol)
 }
 
-fn number(found: &Difference, value: Option<f64>) -> Cell {
+fn number(found: &MetricDifference, value: Option<f64>) -> Cell {
     let metric = found.metric.name();
     match value {
         Some(value) => Cell::new(format!("{:.*}", decimals(metric), value * scale(metric)), value),
@@ -89,17 +90,17 @@ fn number(found: &Difference, value: Option<f64>) -> Cell {
 }
 
 /// One decimal more than the values have, as small differences are what is looked for.
-fn signed(found: &Difference, value: f64) -> String {
+fn signed(found: &MetricDifference, value: f64) -> String {
     let metric = found.metric.name();
     // adding 0 turns the -0 of equal values, which would be shown with its sign
     format!("{:+.*}", decimals(metric) + 1, value * scale(metric) + 0.0)
 }
 
-fn ends(found: &Difference, interval: &Interval) -> String {
+fn ends(found: &MetricDifference, interval: &Interval) -> String {
     format!("[{}, {}]", signed(found, interval.low), signed(found, interval.high))
 }
 
-fn difference(found: &Difference) -> Cell {
+fn difference(found: &MetricDifference) -> Cell {
     let value = json!({ "value": found.difference, "interval": found.interval });
     let text = match (found.difference, &found.interval) {
         (Some(difference), Some(interval)) => format!("{} {}", signed(found, difference), ends(found, interval)),

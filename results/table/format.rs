@@ -1,4 +1,4 @@
-//! The forms in which tables are printed: one file each.
+//! The formats of tables: one file each.
 
 use super::{Cell, Table};
 use serde_json::Value;
@@ -29,28 +29,8 @@ pub enum Format {
     Json,
 }
 
-impl Format {
-    /// Every format with its name.
-    pub const ALL: [(&'static str, Self); 6] = [
-        ("terminal", Self::Terminal),
-        ("markdown", Self::Markdown),
-        ("latex", Self::Latex),
-        ("csv", Self::Csv),
-        ("html", Self::Html),
-        ("json", Self::Json),
-    ];
-
-    /// The format of this name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, format)| format)
-    }
-}
-
-/// Prints tables one after the other, ending with a line end; in JSON as one list, in CSV under one header, in HTML as
-/// one page.
+/// Formats tables one after the other, ending with a line end: JSON as one list, CSV under one
+/// header, HTML as one page.
 pub fn render(tables: &[Table], format: Format) -> String {
     match format {
         Format::Json => {
@@ -58,7 +38,7 @@ pub fn render(tables: &[Table], format: Format) -> String {
             format!("{tables:#}\n")
         }
         Format::Csv => csv::file(tables),
-        Format::Html => crate::report::tables(tables),
+        Format::Html => html::page(tables),
         Format::Latex => format!("{}{}", latex::HEAD, joined(tables, format)),
         Format::Terminal | Format::Markdown => joined(tables, format),
     }
@@ -81,7 +61,7 @@ pub(super) fn one(table: &Table, format: Format) -> String {
     }
 }
 
-/// The header and rows of a table in aligned columns: numbers to the right, headings to the left.
+/// Header and rows in aligned columns: numbers right, headings left.
 fn grid(
     table: &Table,
     style: impl FnOnce(&mut tabled::Table),

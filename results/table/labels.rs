@@ -1,15 +1,16 @@
-//! The table of labels: what the codes of all levels say together, and how they change from phase to phase.
+//! The table of labels: what the labels of all levels say together, and how they change over
+//! phases.
 
-use super::mark;
-use super::runs::{self, Group, Labels};
-use super::{Cell, Heading, Table};
-use crate::record::{LabelChange, LabelStatistics, Phase, RunRecord};
+use super::runs::{self, Group, RowLabels};
+use super::{Cell, Heading, Table, mean_cell};
+use crate::codes::labels::{LabelChange, LabelStatistics};
+use crate::record::{Phase, RunRecord, mark};
 use crate::stats;
 use std::collections::{BTreeSet, HashSet};
 
-/// A phase in a line: the joint entropy beside the sum over levels, and by level the information with class and place
-/// and the change since the labelling before, averaged over the seeds and folds of one plan. None where no record holds
-/// such statistics.
+/// One row per phase: the joint entropy beside the sum over levels and, by level, the information
+/// about class and place and the change since the previous labelling, averaged over the seeds and
+/// folds of a plan. None if no record has such statistics.
 pub fn label_table(records: &[RunRecord]) -> Option<Table> {
     let (runs, left_out) = runs::pretrainings(records);
     if !runs
@@ -20,7 +21,7 @@ pub fn label_table(records: &[RunRecord]) -> Option<Table> {
         return None;
     }
     let groups = runs::groups(&runs, |run| vec![run.task().to_string()]);
-    let labels = Labels::of(&groups);
+    let labels = RowLabels::of(&groups);
     let averaged = groups.iter().flat_map(Group::by_task).any(|(_, runs)| runs.len() > 1);
     let known = known(&runs);
     let mut rows = Vec::new();
@@ -45,11 +46,11 @@ pub fn label_table(records: &[RunRecord]) -> Option<Table> {
     if !known.is_empty() {
         let names = known.join(", ");
         notes.push(format!(
-            "{names}: mutual information of a code with what is known of its frame; first level first"
+            "{names}: mutual information of a code with this annotation of its frame; first level first"
         ));
     }
     if averaged {
-        notes.push("means over the runs, ±: sample standard deviation; by level the means alone".into());
+        notes.push("means over the runs, ±: sample standard deviation; by level only the means".into());
     }
     notes.extend(mark::marks_of(runs.iter().copied()).into_iter().map(mark::Mark::note));
     Some(Table {
@@ -61,13 +62,13 @@ pub fn label_table(records: &[RunRecord]) -> Option<Table> {
 }
 
 const NOTES: [&str; 4] = [
-    "tuples: different codes over all levels together; joint: their entropy, at most the sum of that of the levels",
+    "tuples: distinct combinations of codes over all levels; joint: their entropy, at most the sum over levels",
     "class, place: mutual information of a code with the sample's class and the token's place; first level first",
-    "changed: tokens whose code is not that of the labelling before; new codebooks name their codes anew",
-    "kept: mutual information of a token's code before and after, whatever codes are called",
+    "changed: share of tokens whose code differs from the previous labelling; a new codebook renumbers its codes",
+    "kept: mutual information of a token's code before and after; independent of code numbers",
 ];
 
-/// The names of what is known of single tokens in any of these runs.
+/// The names of the annotations in any of these runs.
 fn known<'a>(runs: &[&'a RunRecord]) -> Vec<&'a str> {
     let phases = runs.iter().flat_map(|run| &run.phases);
     let labels = phases.filter_map(|phase| phase.labels.as_ref());
@@ -120,12 +121,13 @@ fn phase_cells(runs: &[&RunRecord], name: &str, known: &[&str], averaged: bool) 
     let sums = found
         .iter()
         .map(|phase| phase.codebooks.iter().map(|level| level.entropy_bits).sum());
+    let mean = |values: Vec<f64>, decimals: usize| mean_cell(&values, decimals, 1.0, "");
     let by_level = |of: fn(&LabelStatistics) -> &[f64]| list(labels.iter().map(|labels| of(labels)).collect(), 2, 1.0);
     let mut cells = vec![
-        number(labels.iter().map(|labels| labels.tokens as f64).collect(), 0),
-        number(labels.iter().map(|labels| labels.joint_used as f64).collect(), 0),
-        number(labels.iter().map(|labels| labels.joint_entropy_bits).collect(), 2),
-        number(sums.collect(), 2),
+        mean(labels.iter().map(|labels| labels.tokens as f64).collect(), 0),
+        mean(labels.iter().map(|labels| labels.joint_used as f64).collect(), 0),
+        mean(labels.iter().map(|labels| labels.joint_entropy_bits).collect(), 2),
+        mean(sums.collect(), 2),
         by_level(|labels| &labels.class_information_bits),
         by_level(|labels| &labels.place_information_bits),
     ];
@@ -143,17 +145,6 @@ fn phase_cells(runs: &[&RunRecord], name: &str, known: &[&str], averaged: bool) 
     ]);
     cells.extend(averaged.then(|| Cell::new(found.len().to_string(), found.len())));
     cells
-}
-
-/// The mean with the spread where there are several values.
-fn number(values: Vec<f64>, decimals: usize) -> Cell {
-    let Some(mean) = stats::mean(&values) else {
-        return Cell::missing();
-    };
-    // counts that agree are shown without a spread of nothing
-    let spread = stats::sample_sd(&values).filter(|sd| decimals > 0 || *sd > 0.0);
-    let spread = spread.map(|sd| format!(" ± {sd:.decimals$}")).unwrap_or_default();
-    Cell::new(format!("{mean:.decimals$}{spread}"), mean)
 }
 
 /// The means of each level, beside each other.

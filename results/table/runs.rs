@@ -1,8 +1,7 @@
-//! Which runs belong together: those that differ in nothing but seed and fold.
+//! Groups of runs that belong in one row: those that differ only in seed and fold.
 
 use super::{Cell, Heading};
-use crate::record::RunRecord;
-use serde_json::Value;
+use crate::record::{RunRecord, plural};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Runs of one method and setting, to be shown in one row (or block of rows).
@@ -24,10 +23,10 @@ impl<'a> Group<'a> {
     }
 }
 
-/// Stands for a value that a plan has no place for, such as the recipe of speech.
+/// Shown for a value that a plan does not have, such as the recipe of speech.
 const NOT_PLANNED: &str = "-";
 
-/// What tells groups of one method apart.
+/// What distinguishes groups of one method.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Setting {
     preset: String,
@@ -41,7 +40,7 @@ impl Setting {
         Self {
             preset: word("preset"),
             recipe: word("recipe"),
-            backend: backend(record),
+            backend: record.backend_name(),
         }
     }
 
@@ -54,50 +53,15 @@ impl Setting {
     }
 }
 
-/// The backend with its dtype, and its device unless that is the processor.
-pub(crate) fn backend(record: &RunRecord) -> String {
-    let backend = &record.backend;
-    let device = if backend.device == "cpu" {
-        String::new()
-    } else {
-        format!(" {}", backend.device)
-    };
-    format!("{}{device} {}", backend.name, backend.dtype)
-}
-
-/// Seed and fold of a run, in words.
-pub(crate) fn words(record: &RunRecord) -> String {
-    let fold = record.fold.map(|fold| format!(", fold {fold}")).unwrap_or_default();
-    format!("seed {}{fold}", record.seed)
-}
-
-/// The method with its quantizer, as a row is called.
-pub(crate) fn method(record: &RunRecord) -> String {
-    match record.quantizer() {
-        Some(quantizer) => format!("{} {quantizer}", record.method()),
-        None => record.method().to_string(),
-    }
-}
-
-/// The start of a plan's hash.
-pub(super) fn short_plan(record: &RunRecord) -> String {
-    record.plan_hash.chars().take(6).collect()
-}
-
-/// Method, backend and plan in a line.
-pub(crate) fn name(record: &RunRecord) -> String {
-    format!("{}, {}, plan {}", method(record), backend(record), short_plan(record))
-}
-
-/// Each run once: of several records of one run the one that ended last. Gives the number left out too.
+/// Each run once: of several records of one run the latest. Also returns the number left out.
 pub(super) fn distinct(records: &[RunRecord]) -> (Vec<&RunRecord>, usize) {
     let mut runs = BTreeMap::new();
     for record in records {
         let key = (
             record.task(),
-            method(record),
+            record.method_name(),
             &record.plan_hash,
-            backend(record),
+            record.backend_name(),
             record.seed,
             record.fold,
         );
@@ -110,26 +74,26 @@ pub(super) fn distinct(records: &[RunRecord]) -> (Vec<&RunRecord>, usize) {
     (runs.into_values().collect(), left_out)
 }
 
-/// Each run with codebooks once, and of the runs that share a pretraining the first. Gives the number of older records
-/// left out too.
+/// Each run with codebooks once, and of the runs that share a pretraining the first. Also returns
+/// the number of older records left out.
 pub(super) fn pretrainings(records: &[RunRecord]) -> (Vec<&RunRecord>, usize) {
     let (mut runs, left_out) = distinct(records);
     let mut seen = HashSet::new();
     runs.retain(|run| {
-        let is_first = |hash: &String| seen.insert((hash.clone(), backend(run)));
+        let is_first = |hash: &String| seen.insert((hash.clone(), run.backend_name()));
         run.phases.iter().any(|phase| !phase.codebooks.is_empty()) && run.pretrain_hash.as_ref().is_none_or(is_first)
     });
     (runs, left_out)
 }
 
-/// Groups of runs that may be averaged. `columns` names the cells that a run fills: two plans that fill the same cell
-/// get rows of their own, told apart by the plan's hash.
+/// Groups of runs that may be averaged. `columns` names the cells that a run fills. Two plans that
+/// fill the same cell get separate rows, distinguished by the plan's hash.
 pub(super) fn groups<'a, C: Ord>(runs: &[&'a RunRecord], columns: impl Fn(&RunRecord) -> Vec<C>) -> Vec<Group<'a>> {
     let mut settings: BTreeMap<(bool, String, Setting), Vec<&RunRecord>> = BTreeMap::new();
     for run in runs {
         // controls, which have no quantizer, come last
         settings
-            .entry((run.quantizer().is_none(), method(run), Setting::of(run)))
+            .entry((run.quantizer().is_none(), run.method_name(), Setting::of(run)))
             .or_default()
             .push(run);
     }
@@ -154,7 +118,7 @@ pub(super) fn groups<'a, C: Ord>(runs: &[&'a RunRecord], columns: impl Fn(&RunRe
         runs.iter()
             .for_each(|run| split.entry(&run.plan_hash).or_default().push(run));
         groups.extend(split.into_values().map(|runs| {
-            let plan = runs.first().map(|run| short_plan(run));
+            let plan = runs.first().map(|run| run.short_plan());
             Group {
                 method: method.clone(),
                 setting: setting.clone(),
@@ -166,48 +130,15 @@ pub(super) fn groups<'a, C: Ord>(runs: &[&'a RunRecord], columns: impl Fn(&RunRe
     groups
 }
 
-/// The runs of one row of the main table.
-pub(crate) struct Series<'a> {
-    /// The method and whatever tells it from the others, in words.
-    pub(crate) label: String,
-    /// Its runs, by task, plan, seed and fold.
-    pub(crate) runs: Vec<&'a RunRecord>,
-}
-
-/// The rows of the main table with their runs, in the order of the table.
-pub(crate) fn series<'a>(records: &'a [RunRecord]) -> Vec<Series<'a>> {
-    let (runs, _) = distinct(records);
-    let groups = groups(&runs, |run| super::scores::columns(run).collect());
-    let labels = Labels::of(&groups);
-    let of_group = |group: &Group<'a>| {
-        let header = labels.header();
-        let cells = header
-            .iter()
-            .zip(labels.cells(group))
-            .filter(|(_, cell)| !cell.text.is_empty());
-        let words: Vec<String> = cells
-            .map(|(heading, cell)| match heading.name.as_str() {
-                "plan" => format!("plan {}", cell.text),
-                _ => cell.text,
-            })
-            .collect();
-        Series {
-            label: words.join(", "),
-            runs: group.runs.clone(),
-        }
-    };
-    groups.iter().map(of_group).collect()
-}
-
 /// The leading columns of a table of groups: the method, then whatever tells the groups apart.
-pub(super) struct Labels {
+pub(super) struct RowLabels {
     varying: Vec<usize>,
     plans: bool,
     /// What all groups share, in words; empty without groups.
     pub(super) shared: String,
 }
 
-impl Labels {
+impl RowLabels {
     pub(super) fn of(groups: &[Group]) -> Self {
         let mut labels = Self {
             varying: Vec::new(),
@@ -263,23 +194,5 @@ impl Labels {
             ));
         }
         notes
-    }
-}
-
-/// A value of the plan as people write it.
-pub(crate) fn value_word(value: &Value) -> String {
-    match value {
-        Value::Null => "none".to_string(),
-        Value::String(word) => word.clone(),
-        other => other.to_string(),
-    }
-}
-
-/// A noun with its plural's ending for any count but 1.
-pub(crate) fn plural(count: usize, noun: &str) -> String {
-    if count == 1 {
-        noun.to_string()
-    } else {
-        format!("{noun}s")
     }
 }

@@ -1,10 +1,10 @@
 //! The main table: methods against tasks, protocols and metrics.
 
-use super::mark::{self, Mark};
-use super::runs::{self, Labels};
+use super::runs::{self, RowLabels};
 use super::{Cell, Heading, Table};
 use crate::metric::Metric;
-use crate::record::{RunRecord, Score};
+use crate::record::mark::{self, Mark};
+use crate::record::{RunRecord, Score, plural};
 use crate::stats;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,15 +19,17 @@ const LEVEL: f64 = 0.95;
 const METRICS: [&str; 8] = ["top1", "top5", "map", "map_all_classes", "auc", "dprime", "wer", "cer"];
 
 /// A column: task, then protocol and metric with their rank.
-pub(crate) type Column = (String, (usize, String), (usize, String));
+pub(crate) type ScoreColumn = (String, (usize, String), (usize, String));
 
-/// Methods against tasks, protocols and metrics. A cell holds one run's score with its interval over test samples, the
-/// mean over seeds (of means over folds) with its t interval, or the mean over folds with its standard deviation; runs of different plans, backends or dtypes never share a cell.
+/// Methods against tasks, protocols and metrics. A cell holds one run's score with its interval
+/// over test samples, the mean over seeds (after averaging over folds) with its t interval, or the
+/// mean over folds with its standard deviation. Different plans, backends or dtypes never share a
+/// cell.
 pub fn main_table(records: &[RunRecord]) -> Table {
     let (runs, left_out) = runs::distinct(records);
-    let columns: BTreeSet<Column> = runs.iter().flat_map(|run| columns(run)).collect();
+    let columns: BTreeSet<ScoreColumn> = runs.iter().flat_map(|run| columns(run)).collect();
     let groups = runs::groups(&runs, columns_of);
-    let labels = Labels::of(&groups);
+    let labels = RowLabels::of(&groups);
     let summaries: Vec<Vec<Option<Summary>>> = groups
         .iter()
         .map(|group| columns.iter().map(|column| Summary::of(&group.runs, column)).collect())
@@ -66,12 +68,12 @@ pub fn main_table(records: &[RunRecord]) -> Table {
     }
 }
 
-fn columns_of(run: &RunRecord) -> Vec<Column> {
+fn columns_of(run: &RunRecord) -> Vec<ScoreColumn> {
     columns(run).collect()
 }
 
 /// The columns that a run fills.
-pub(crate) fn columns(run: &RunRecord) -> impl Iterator<Item = Column> {
+pub(crate) fn columns(run: &RunRecord) -> impl Iterator<Item = ScoreColumn> {
     let rank = |known: &[&str], name: &str| {
         (
             known.iter().position(|word| *word == name).unwrap_or(known.len()),
@@ -88,7 +90,7 @@ pub(crate) fn columns(run: &RunRecord) -> impl Iterator<Item = Column> {
 }
 
 /// The heading of a column of scores.
-pub(super) fn heading((task, (_, protocol), (_, metric)): &Column) -> Heading {
+pub(super) fn heading((task, (_, protocol), (_, metric)): &ScoreColumn) -> Heading {
     let unit = if scale(metric) == 1.0 { "" } else { " (%)" };
     Heading::new(
         format!("{task}\n{protocol}\n{metric}{unit}"),
@@ -96,17 +98,17 @@ pub(super) fn heading((task, (_, protocol), (_, metric)): &Column) -> Heading {
     )
 }
 
-/// What a fraction is multiplied with to be shown: per cent, except for what is no fraction.
+/// Factor from a value to its display: per cent for fractions.
 pub(crate) fn scale(metric: &str) -> f64 {
     if metric == "dprime" { 1.0 } else { 100.0 }
 }
 
-/// Decimals of a shown value: as many as a test set of some hundred samples can tell apart.
+/// Decimals on display: as many as a few hundred test samples can resolve.
 pub(crate) fn decimals(metric: &str) -> usize {
     if metric == "dprime" { 3 } else { 1 }
 }
 
-/// Everything about one cell.
+/// The runs of one cell, summarised.
 pub(crate) struct Summary {
     metric: String,
     /// Values of all runs, or None if one of them is undefined.
@@ -122,7 +124,7 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    pub(crate) fn of(runs: &[&RunRecord], (task, (_, protocol), (_, metric)): &Column) -> Option<Self> {
+    pub(crate) fn of(runs: &[&RunRecord], (task, (_, protocol), (_, metric)): &ScoreColumn) -> Option<Self> {
         let of_task = runs.iter().filter(|run| run.task() == task);
         let scored: Vec<(&RunRecord, &Score)> = of_task
             .filter_map(|run| Some((*run, run.score(protocol, metric)?)))
@@ -137,7 +139,7 @@ impl Summary {
         for (run, score) in &scored {
             by_seed.entry(run.seed).or_default().push(score.value);
         }
-        let counted = |count: usize, noun: &str| format!("{count} {}", runs::plural(count, noun));
+        let counted = |count: usize, noun: &str| format!("{count} {}", plural(count, noun));
         // with each seed on every fold, a seed's value is its mean over folds
         let is_full = by_seed.values().all(|values| values.len() == by_fold.len());
         let over = match (by_seed.len(), by_fold.len()) {
@@ -167,12 +169,12 @@ impl Summary {
         })
     }
 
-    /// The values of all runs. None if one of them is undefined.
     pub(crate) fn values(&self) -> Option<&[f64]> {
         self.values.as_deref()
     }
 
-    /// The interval of the mean over seeds. None for a single seed, and where not all ran the same folds.
+    /// The interval of the mean over seeds. None for a single seed, and where seeds ran different
+    /// folds.
     pub(crate) fn over_seeds(&self) -> Option<&stats::Interval> {
         self.interval.as_ref().filter(|interval| interval.method == "t")
     }
@@ -214,8 +216,8 @@ impl Summary {
     }
 }
 
-/// The rows with the best mean of a column. None where there is nothing to compare; numbers from other data than their
-/// neighbours take no part.
+/// The rows with the best mean of a column. None if there is nothing to compare; numbers from other
+/// data than their neighbours do not compete.
 pub(super) fn best(column: &[Option<&Summary>], metric: &str) -> Vec<usize> {
     let sign = if Metric::is_error(metric) { -1.0 } else { 1.0 };
     let candidates = |other_data: bool| -> Vec<(usize, f64)> {
@@ -246,25 +248,29 @@ pub(super) fn best(column: &[Option<&Summary>], metric: &str) -> Vec<usize> {
         .collect()
 }
 
-/// The data behind each task's numbers, with the methods where not all stand on the same variant.
+/// The data variant of each task, with the methods where they differ in it.
 fn data_notes(runs: &[&RunRecord]) -> Vec<String> {
     let mut tasks: BTreeMap<&str, BTreeMap<&str, BTreeSet<String>>> = BTreeMap::new();
     for run in runs.iter().filter(|run| !run.scores.is_empty()) {
         let variants = tasks.entry(run.task()).or_default();
-        variants.entry(&run.data.variant).or_default().insert(runs::method(run));
+        variants.entry(&run.data.variant).or_default().insert(run.method_name());
     }
     let note = |(task, variants): (&str, BTreeMap<&str, BTreeSet<String>>)| {
         let several = variants.len() > 1;
-        let named = variants.into_iter().map(|(variant, methods)| match several {
-            true => format!("{variant} ({})", methods.into_iter().collect::<Vec<_>>().join(", ")),
-            false => variant.to_string(),
+        let named = variants.into_iter().map(|(variant, methods)| {
+            let methods = methods.into_iter().collect::<Vec<_>>().join(", ");
+            if several {
+                format!("{variant} ({methods})")
+            } else {
+                variant.to_string()
+            }
         });
         format!("{task} data: {}", named.collect::<Vec<_>>().join("; "))
     };
     tasks.into_iter().map(note).collect()
 }
 
-/// What must be known to read these cells.
+/// What a reader of these cells needs to know.
 pub(super) fn cell_notes<'a>(cells: impl Iterator<Item = &'a Summary>) -> Vec<String> {
     let cells: Vec<&Summary> = cells.collect();
     let mut notes = Vec::new();
@@ -287,9 +293,7 @@ pub(super) fn cell_notes<'a>(cells: impl Iterator<Item = &'a Summary>) -> Vec<St
         notes.push("±: sample standard deviation over the runs".into());
     }
     if !cells.is_empty() {
-        notes.push(
-            "n: test samples; * or bold: best of its column by the mean, which is no test of a difference".into(),
-        );
+        notes.push("n: test samples; * or bold: best mean of its column, which is no test of a difference".into());
     }
     let reasons: BTreeSet<&String> = cells.iter().filter_map(|cell| cell.reason.as_ref()).collect();
     notes.extend(reasons.into_iter().map(|reason| format!("undefined: {reason}")));

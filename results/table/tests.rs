@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use super::*;
+use crate::fixtures::{backend, other, proportion, record};
 use crate::record::Skipped;
-use crate::sample::{backend, other, proportion, record};
 use proptest::prelude::*;
 
 fn on(mut record: RunRecord, name: &str) -> RunRecord {
@@ -180,10 +180,9 @@ fn without_label_statistics_there_is_no_table_of_labels() {
 }
 
 #[test]
-fn tables_are_found_by_name() {
+fn every_table_is_titled_by_its_name() {
     let records = comparison();
-    for (name, kind) in Kind::ALL {
-        assert_eq!(Kind::named(name), Some(kind));
+    for (name, kind) in TableKind::ALL {
         let titles: Vec<String> = kind
             .of(&records)
             .iter()
@@ -191,8 +190,7 @@ fn tables_are_found_by_name() {
             .collect();
         assert!(titles.iter().all(|title| title.starts_with(name)), "{name}: {titles:?}");
     }
-    assert_eq!(Kind::named("score"), None);
-    assert_eq!(Kind::Codebooks.of(&records[4..]), Vec::new());
+    assert_eq!(TableKind::Codebooks.of(&records[4..]), Vec::new());
 }
 
 #[test]
@@ -224,16 +222,6 @@ fn markdown_keeps_its_cells_whole() {
         "{}",
         table.render(Format::Markdown)
     );
-}
-
-#[test]
-fn formats_are_found_by_name() {
-    assert!(
-        Format::ALL
-            .iter()
-            .all(|(name, format)| Format::named(name) == Some(*format))
-    );
-    assert_eq!(Format::named("pdf"), None);
 }
 
 fn any_record() -> impl Strategy<Value = RunRecord> {

@@ -7,6 +7,7 @@ use crate::exit::Exit;
 use crate::request::Dtype;
 use bridle::codebook::SeededPicks;
 use bridle::loss::estimation_loss;
+use bridle::optimizer::Gradients;
 use bridle::quantizer::{Mode, Quantizer};
 use bridle::tokenizer::Source;
 use bridle::weights::{self, Path, Values, Weights};
@@ -137,9 +138,10 @@ impl Check {
         self.gradients(&*work.student, &fast, &plain)?;
         // what one form needed is gone before the other begins: both at once would be the most that the process ever holds
         drop(plain);
+        let fast = Gradients::of(&*work.student, fast);
         let before = work.clone();
         let updated = |mut work: Workload<'_, B>| {
-            work.update_student(&fast);
+            work.update_student(fast.clone());
             weights::collect(&*work.student)
         };
         let (fast, plain) = (updated(work), plainly(|| updated(before)));
@@ -204,8 +206,9 @@ impl Check {
             let books = [&work.teacher, &same.teacher].map(|teacher| weights::collect(&teacher.tokenizer.quantizer));
             self.all_close("moved", &books[0], &books[1], UPDATED)?;
             same.teacher = work.teacher.clone();
-            work.update_teacher(&fast);
-            plainly(|| same.update_teacher(&fast));
+            let fast = Gradients::of(&*work.teacher, fast);
+            work.update_teacher(fast.clone());
+            plainly(|| same.update_teacher(fast));
             let teachers = [&*work.teacher, &*same.teacher].map(weights::collect);
             self.all_close("updated", &teachers[0], &teachers[1], UPDATED)
         };

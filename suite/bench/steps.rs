@@ -7,7 +7,7 @@ use bridle::codebook::SeededPicks;
 use bridle::encoder::Vit;
 use bridle::init::Init;
 use bridle::mask::{Mask, MaskRows};
-use bridle::optimizer::{AdamW, AdamWConfig, Trained, UniformRate};
+use bridle::optimizer::{AdamWConfig, Gradients, Trainable, Trained};
 use bridle::pretrain::{self, Student, TokenizerLoss};
 use bridle::quantizer::{Mode, Quantizer, QuantizerValues};
 use bridle::swin::Dropout;
@@ -40,15 +40,13 @@ pub struct Workload<'a, B: TrainBackend> {
     /// What the quantize task quantizes, [1, M, d].
     pub vectors: Tensor<B::InnerBackend, 3>,
     /// What an encoder step trains.
-    pub student: Trained<Student<B>>,
+    pub student: Trained<B, Student<B>>,
     /// What a tokenizer step trains.
-    pub teacher: Trained<Teacher<B>>,
+    pub teacher: Trained<B, Teacher<B>>,
     /// The tokenizer as an encoder step has it.
     pub frozen_tokenizer: Tokenizer<B::InnerBackend>,
     /// Started on `vectors`.
     pub quantizer: AnyQuantizer<B::InnerBackend>,
-    student_optimizer: AdamW<B>,
-    teacher_optimizer: AdamW<B>,
     /// Steps taken, which number the draws.
     steps: u64,
 }
@@ -93,11 +91,9 @@ impl<'a, B: TrainBackend> Workload<'a, B> {
             seed,
             x,
             vectors,
-            student: Trained::new(student),
-            teacher: Trained::new(teacher),
+            student: Trained::new(student, ADAMW),
+            teacher: Trained::new(teacher, ADAMW),
             quantizer,
-            student_optimizer: AdamW::new(ADAMW),
-            teacher_optimizer: AdamW::new(ADAMW),
             steps: 0,
         }
     }
@@ -123,12 +119,12 @@ impl<'a, B: TrainBackend> Workload<'a, B> {
                 let mask = self.mask();
                 let codes = self.labels(&mask);
                 let grads = self.encoder_loss(&mask, codes).backward();
-                self.update_student(&grads);
+                self.update_student(Gradients::of(&*self.student, grads));
             }
             Kind::TokenizerStep => {
                 let target = self.target();
                 let grads = self.tokenizer_loss(target).total().backward();
-                self.update_teacher(&grads);
+                self.update_teacher(Gradients::of(&*self.teacher, grads));
             }
             Kind::Tokenise => drop(self.codes()),
             Kind::Features => drop(self.features()),
@@ -183,17 +179,13 @@ impl<'a, B: TrainBackend> Workload<'a, B> {
     }
 
     /// The optimizer's part of an encoder step.
-    pub fn update_student(&mut self, grads: &B::Gradients) {
-        let optimizer = &mut self.student_optimizer;
-        self.student
-            .update(|student| optimizer.step(student, grads, RATE, &UniformRate));
+    pub fn update_student(&mut self, grads: Gradients<B>) {
+        self.student.update(grads, RATE);
     }
 
     /// The optimizer's part of a tokenizer step.
-    pub fn update_teacher(&mut self, grads: &B::Gradients) {
-        let optimizer = &mut self.teacher_optimizer;
-        self.teacher
-            .update(|teacher| optimizer.step(teacher, grads, RATE, &UniformRate));
+    pub fn update_teacher(&mut self, grads: Gradients<B>) {
+        self.teacher.update(grads, RATE);
     }
 
     /// The codes of all tokens, [B, N, Q].

@@ -1,6 +1,6 @@
 //! AdamW (arXiv 1711.05101) over named parameters, with a rate and a decay of each parameter's own.
 
-use crate::weights::{Path, Values, Weights};
+use crate::weights::{self, Path, Values, Weights, WeightsError};
 use bridle_backends::Ops;
 use bridle_backends::kernel::{AdamWFactors, AdamWState};
 use bridle_values::check::{Checked, not_negative, positive, share};
@@ -38,40 +38,130 @@ impl AdamWConfig {
     }
 }
 
-/// A module in training. An optimizer takes it out, so that it can overwrite the weights: while a
-/// second handle to the module exists, every weight is copied first.
+/// A module in training, with its optimizer. An update has the module to itself, so that weights are
+/// written over: of a module that something else refers to, every weight would be copied first.
 #[derive(Clone, Debug)]
-pub struct Trained<M>(Option<M>);
+pub struct Trained<B: AutodiffBackend, M, G = UniformRate> {
+    module: Option<M>,
+    /// Its optimizer.
+    pub optimizer: AdamW<B>,
+    groups: G,
+}
 
-impl<M> Trained<M> {
-    pub const fn new(module: M) -> Self {
-        Self(Some(module))
+/// A module in training, whatever its type: its updates, and what a checkpoint keeps of it.
+pub trait Trainable<B: AutodiffBackend> {
+    /// Moves the gradients of its parameters from a backward pass into `sums`.
+    fn take_gradients(&self, grads: &mut B::Gradients, sums: &mut Gradients<B>);
+
+    /// Moves the parameters that have a gradient; without any gradient there is no step.
+    fn update(&mut self, grads: Gradients<B>, rate: f64);
+
+    /// The module's weights.
+    fn weights(&self) -> Weights;
+
+    /// Takes saved weights.
+    ///
+    /// # Errors
+    /// If they do not fit.
+    fn load_weights(&mut self, saved: &Weights) -> Result<(), WeightsError>;
+
+    /// Its optimizer; None for a module that only a checkpoint needs.
+    fn optimizer(&mut self) -> Option<&mut AdamW<B>>;
+}
+
+/// A module beside those that are trained: no gradient moves it, but a checkpoint keeps it.
+#[derive(Clone, Debug)]
+pub struct Frozen<M>(pub M);
+
+impl<B: AutodiffBackend, M: Module<B>> Trainable<B> for Frozen<M> {
+    fn take_gradients(&self, _: &mut B::Gradients, _: &mut Gradients<B>) {}
+
+    fn update(&mut self, _: Gradients<B>, _: f64) {}
+
+    fn weights(&self) -> Weights {
+        weights::collect(&self.0)
     }
 
-    /// Replaces the module by what `step` makes of it.
-    pub fn update(&mut self, step: impl FnOnce(M) -> M) {
-        self.0 = self.0.take().map(step);
+    fn load_weights(&mut self, saved: &Weights) -> Result<(), WeightsError> {
+        self.0 = weights::load(self.0.clone(), saved)?;
+        Ok(())
     }
 
-    pub fn into_inner(self) -> M {
-        self.0.expect(GONE)
+    fn optimizer(&mut self) -> Option<&mut AdamW<B>> {
+        None
     }
 }
 
-/// The module is missing only after a panic in a step.
-const GONE: &str = "a step returns its module";
-
-impl<M> Deref for Trained<M> {
+impl<M> Deref for Frozen<M> {
     type Target = M;
 
     fn deref(&self) -> &M {
-        self.0.as_ref().expect(GONE)
+        &self.0
     }
 }
 
-impl<M> DerefMut for Trained<M> {
+impl<B: AutodiffBackend<InnerBackend: Ops>, M> Trained<B, M> {
+    /// Before its first step.
+    pub fn new(module: M, config: AdamWConfig) -> Self {
+        Self::with_groups(module, config, UniformRate)
+    }
+}
+
+impl<B: AutodiffBackend<InnerBackend: Ops>, M, G> Trained<B, M, G> {
+    /// The same, with rates and decays by parameter.
+    pub fn with_groups(module: M, config: AdamWConfig, groups: G) -> Self {
+        Self {
+            module: Some(module),
+            optimizer: AdamW::new(config),
+            groups,
+        }
+    }
+
+    pub fn into_inner(self) -> M {
+        self.module.expect(GONE)
+    }
+}
+
+impl<B: AutodiffBackend<InnerBackend: Ops>, M: AutodiffModule<B>, G: ParameterGroups> Trainable<B>
+    for Trained<B, M, G>
+{
+    fn take_gradients(&self, grads: &mut B::Gradients, sums: &mut Gradients<B>) {
+        sums.take(&**self, grads);
+    }
+
+    fn update(&mut self, grads: Gradients<B>, rate: f64) {
+        let module = self.module.take().expect(GONE);
+        self.module = Some(self.optimizer.update(module, grads, rate, &self.groups));
+    }
+
+    fn weights(&self) -> Weights {
+        weights::collect(&**self)
+    }
+
+    fn load_weights(&mut self, saved: &Weights) -> Result<(), WeightsError> {
+        **self = weights::load((**self).clone(), saved)?;
+        Ok(())
+    }
+
+    fn optimizer(&mut self) -> Option<&mut AdamW<B>> {
+        Some(&mut self.optimizer)
+    }
+}
+
+/// The module is away only during an update: nobody can see that but after a panic in one.
+const GONE: &str = "an update returns its module";
+
+impl<B: AutodiffBackend, M, G> Deref for Trained<B, M, G> {
+    type Target = M;
+
+    fn deref(&self) -> &M {
+        self.module.as_ref().expect(GONE)
+    }
+}
+
+impl<B: AutodiffBackend, M, G> DerefMut for Trained<B, M, G> {
     fn deref_mut(&mut self) -> &mut M {
-        self.0.as_mut().expect(GONE)
+        self.module.as_mut().expect(GONE)
     }
 }
 
@@ -117,35 +207,29 @@ impl<B: AutodiffBackend<InnerBackend: Ops>> AdamW<B> {
         }
     }
 
-    /// One update of every parameter of `module` that has a gradient.
+    /// One update of every parameter of `module` that has a gradient in `grads`, which loses it.
     pub fn step<M: AutodiffModule<B>>(
         &mut self,
         module: M,
-        grads: &B::Gradients,
+        grads: &mut B::Gradients,
         rate: f64,
         groups: &dyn ParameterGroups,
     ) -> M {
-        self.update(module, Source::Graph(grads), rate, groups)
-    }
-
-    /// The same with the sums of several graphs' gradients.
-    pub fn step_by_sums<M: AutodiffModule<B>>(
-        &mut self,
-        module: M,
-        sums: &GradientSums<B>,
-        rate: f64,
-        groups: &dyn ParameterGroups,
-    ) -> M {
-        self.update(module, Source::Sums(sums), rate, groups)
+        let mut own = Gradients::default();
+        own.take(&module, grads);
+        self.update(module, own, rate, groups)
     }
 
     fn update<M: AutodiffModule<B>>(
         &mut self,
         module: M,
-        grads: Source<'_, B>,
+        grads: Gradients<B>,
         rate: f64,
         groups: &dyn ParameterGroups,
     ) -> M {
+        if grads.0.is_empty() {
+            return module;
+        }
         self.steps += 1;
         module.map(&mut Update {
             optimizer: self,
@@ -172,8 +256,13 @@ impl<B: AutodiffBackend<InnerBackend: Ops>> AdamW<B> {
         Weights::from_iter(named)
     }
 
-    /// Continues from saved moments after `steps` steps. Ignores names of other tensors.
-    pub fn load(config: AdamWConfig, saved: &Weights, steps: u64, device: &B::Device) -> Self {
+    /// Drops the moments: the next step is the first one again.
+    pub fn restart(&mut self) {
+        (self.moments, self.steps) = (BTreeMap::new(), 0);
+    }
+
+    /// Takes saved moments after `steps` steps. Names that are no moments are left out.
+    pub fn load(&mut self, saved: &Weights, steps: u64, device: &B::Device) {
         let tensor =
             |values: &Values| Tensor::from_data(TensorData::new(values.data.clone(), [values.data.len()]), device);
         let moments = saved.iter().filter_map(|(name, first)| {
@@ -187,35 +276,31 @@ impl<B: AutodiffBackend<InnerBackend: Ops>> AdamW<B> {
                 },
             ))
         });
-        Self {
-            config,
-            moments: moments.collect(),
-            steps,
-        }
+        (self.moments, self.steps) = (moments.collect(), steps);
     }
 }
 
-/// Where an update's gradients come from.
-enum Source<'a, B: AutodiffBackend> {
-    Graph(&'a B::Gradients),
-    Sums(&'a GradientSums<B>),
-}
-
-/// Gradients of several batches, summed by the parameter's name.
+/// Gradients of one module by parameter, summed over the backward passes that they were taken from.
 #[derive(Clone, Debug)]
-pub struct GradientSums<B: AutodiffBackend>(BTreeMap<String, Tensor<B::InnerBackend, 1>>);
+pub struct Gradients<B: AutodiffBackend>(BTreeMap<String, Tensor<B::InnerBackend, 1>>);
 
-impl<B: AutodiffBackend> Default for GradientSums<B> {
+impl<B: AutodiffBackend> Default for Gradients<B> {
     fn default() -> Self {
         Self(BTreeMap::new())
     }
 }
 
-impl<B: AutodiffBackend> GradientSums<B> {
-    /// Adds the gradients of `module`'s parameters. Names of modules that are added to one sum must
-    /// differ.
-    pub fn add<M: Module<B>>(&mut self, module: &M, grads: &B::Gradients) {
-        module.visit(&mut Add {
+impl<B: AutodiffBackend> Gradients<B> {
+    /// The gradients of `module`'s parameters.
+    pub fn of<M: Module<B>>(module: &M, mut grads: B::Gradients) -> Self {
+        let mut own = Self::default();
+        own.take(module, &mut grads);
+        own
+    }
+
+    /// Moves the gradients of `module`'s parameters here.
+    fn take<M: Module<B>>(&mut self, module: &M, grads: &mut B::Gradients) {
+        module.visit(&mut Take {
             sums: self,
             grads,
             path: Path::default(),
@@ -223,13 +308,13 @@ impl<B: AutodiffBackend> GradientSums<B> {
     }
 }
 
-struct Add<'a, B: AutodiffBackend> {
-    sums: &'a mut GradientSums<B>,
-    grads: &'a B::Gradients,
+struct Take<'a, B: AutodiffBackend> {
+    sums: &'a mut Gradients<B>,
+    grads: &'a mut B::Gradients,
     path: Path,
 }
 
-impl<B: AutodiffBackend> ModuleVisitor<B> for Add<'_, B> {
+impl<B: AutodiffBackend> ModuleVisitor<B> for Take<'_, B> {
     fn enter_module(&mut self, name: &str, _container: &str) {
         self.path.enter(name);
     }
@@ -239,7 +324,7 @@ impl<B: AutodiffBackend> ModuleVisitor<B> for Add<'_, B> {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-        let Some(grad) = param.val().grad(self.grads) else {
+        let Some(grad) = param.val().grad_remove(self.grads) else {
             return;
         };
         let (name, length) = (self.path.name(), grad.shape().num_elements());
@@ -254,7 +339,7 @@ impl<B: AutodiffBackend> ModuleVisitor<B> for Add<'_, B> {
 
 struct Update<'a, B: AutodiffBackend> {
     optimizer: &'a mut AdamW<B>,
-    grads: Source<'a, B>,
+    grads: Gradients<B>,
     rate: f64,
     groups: &'a dyn ParameterGroups,
     path: Path,
@@ -273,11 +358,7 @@ impl<B: AutodiffBackend<InnerBackend: Ops>> ModuleMapper<B> for Update<'_, B> {
         let (id, tensor, mapper) = param.consume();
         let (name, shape) = (self.path.name(), tensor.shape());
         let length = shape.num_elements();
-        let grad = match &self.grads {
-            Source::Graph(grads) => tensor.grad(grads).map(|grad| grad.reshape([length])),
-            Source::Sums(sums) => sums.0.get(&name).cloned(),
-        };
-        let Some(grad) = grad else {
+        let Some(grad) = self.grads.0.remove(&name) else {
             return Param::from_mapped_value(id, tensor, mapper);
         };
         let AdamWConfig {

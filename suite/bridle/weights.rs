@@ -26,6 +26,18 @@ impl Values {
 /// Tensors by name, in the order of names.
 pub type Weights = BTreeMap<String, Values>;
 
+/// The same weights with `prefix` before every name: the inverse of [`strip_prefix`].
+pub fn with_prefix(prefix: &str, weights: Weights) -> Weights {
+    let named = |(name, values)| (format!("{prefix}{name}"), values);
+    weights.into_iter().map(named).collect()
+}
+
+/// The weights whose names start with `prefix`, without it.
+pub fn strip_prefix(weights: &Weights, prefix: &str) -> Weights {
+    let strip = |(name, values): (&String, &Values)| Some((name.strip_prefix(prefix)?.to_owned(), values.clone()));
+    weights.iter().filter_map(strip).collect()
+}
+
 /// Why weights do not fit a module, or cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {

@@ -1,5 +1,6 @@
-//! The command line: types only. Names of tasks, presets and the like are words here, checked against their registries
-//! when the request is made, so that an unknown one is answered with the right ones.
+//! The command line: types only. Names of tasks, presets and the like are plain words here. The
+//! request checks them against their registries, so that an unknown word is answered with the known
+//! ones.
 
 use super::exit;
 use bridle_results::compare::Filter;
@@ -11,47 +12,45 @@ pub const RECORDS: &str = "results/records";
 
 /// Reproducibility and benchmark suite for BRIDLE (arXiv 2502.02118).
 ///
-/// Pretrains an encoder by masked prediction of residual-quantized labels, judges it, and writes a record of every value
-/// that went in and every number that came out.
+/// Pretrains an encoder by masked prediction of residual-quantized labels, evaluates it, and
+/// records every value that was set and every number that was measured.
 #[derive(Debug, Parser)]
 #[command(name = "bridle-bench", version = crate::machine::VERSION, after_help = exit::TABLE, max_term_width = 100)]
 pub struct Cli {
-    /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Pretrain, evaluate, write records, print the table
     #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
-    /// Show what there is: tasks, quantizers, methods, protocols, presets, backends
+    /// List tasks, quantizers, methods, protocols, presets or backends
     #[command(after_help = LIST_EXAMPLES)]
     List(ListArgs),
-    /// Dry run: data, device, memory, disk, time and the plan; changes nothing
+    /// Dry run: report data, device, memory, disk, time and the plan; change nothing
     #[command(after_help = CHECK_EXAMPLES)]
     Check(RunArgs),
-    /// Get a task's data set from the hub, verified
+    /// Download and verify a task's data set
     #[command(after_help = FETCH_EXAMPLES)]
     Fetch(FetchArgs),
-    /// Comparison tables from records
+    /// Print comparison tables of records
     #[command(after_help = TABLE_EXAMPLES)]
     Table(TableArgs),
-    /// CI gate: hold records to a baseline file, or write one from them
+    /// CI gate: check records against a baseline file, or write one from them
     #[command(after_help = REGRESS_EXAMPLES)]
     Regress(RegressArgs),
-    /// Paired difference of two sets of records, with interval and test
+    /// Compare two sets of records: paired differences with intervals and tests
     #[command(after_help = COMPARE_EXAMPLES)]
     Compare(CompareArgs),
-    /// The encoder that a run pretrained, as one safetensors file
+    /// Write the encoder that a run pretrained to a safetensors file
     #[command(after_help = EXPORT_EXAMPLES)]
     Export(ExportArgs),
-    /// The encoder of the authors' release, made into such a file
+    /// Convert the encoder of the authors' release to such a file
     #[command(after_help = IMPORT_EXAMPLES)]
     Import(ImportArgs),
-    /// Throughput of single steps, each first held to its plain form
+    /// Measure the throughput of single steps, after checking each against its plain form
     #[command(after_help = BENCH_EXAMPLES)]
     Bench(BenchArgs),
     /// Print a shell's completion script
@@ -62,47 +61,50 @@ pub enum Command {
 /// Options of `run` and `check`.
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
-    /// What to learn and judge on; `list tasks` shows all
+    /// Data set to train and evaluate on; `list tasks` shows all
     #[arg(long, value_name = "NAME")]
     pub task: String,
-    /// What makes the labels: rq, vq or random [default: by the method]
+    /// What makes the labels: rq, vq or random [default: set by the method]
     #[arg(long, value_name = "NAME")]
     pub quantizer: Option<String>,
-    /// What trains the encoder: `list methods` shows all; random-init and scratch pretrain nothing [default: bridle]
+    /// What trains the encoder: `list methods` shows all; random-init and scratch pretrain nothing
+    /// [default: bridle]
     #[arg(long, value_name = "NAME")]
     pub method: Option<String>,
-    /// Values to start from: smoke (about a minute), mini (learns for real) or paper [default: mini]
+    /// Values to start from: smoke (about a minute), mini (learns for real) or paper [default:
+    /// mini]
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
-    /// How the encoder is judged, separated by commas [default: linear-probe; for speech finetune]
+    /// How to evaluate the encoder, separated by commas [default: linear-probe; for speech
+    /// finetune]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub protocol: Vec<String>,
-    /// The authors' code with its oddities [default: authors]
+    /// authors: the authors' code with its oddities; corrected: without them [default: authors]
     #[arg(long, value_name = "NAME")]
     pub recipe: Option<String>,
-    /// Run each change of the corrected recipe alone too, and all together: one ablation table
+    /// Also run each change of the corrected recipe by itself, and all together: one ablation table
     #[arg(long, conflicts_with = "recipe")]
     pub ablation: bool,
     /// Start from these weights, written by `export` or `import`, and skip pretraining
     #[arg(long, value_name = "FILE")]
     pub init: Option<PathBuf>,
-    /// An n-gram model in ARPA form for the beam search (speech)
+    /// N-gram language model in ARPA format for the beam search (speech)
     #[arg(long, value_name = "FILE")]
     pub lm: Option<PathBuf>,
-    /// Any value of the plan, by its name as printed by `check`; may be given again
+    /// Set a value of the plan, by its name as printed by `check`; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Only the first N samples of each class, taken from the folds in turn where there are folds; of speech, of each part; of
-    /// generated data any N
+    /// Use only the first N samples of each class (from the folds in turn), of each part (speech),
+    /// or any N (generated data)
     #[arg(long, value_name = "N")]
     pub subset: Option<usize>,
     /// Test folds: `all`, or numbers separated by commas
     #[arg(long, value_name = "LIST", default_value = "1")]
     pub folds: String,
-    /// Root of all random numbers
+    /// Root seed of all random numbers
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
-    /// How many seeds to run, from --seed upwards
+    /// Number of seeds to run, from --seed upwards
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub seeds: u32,
     /// Where to compute: flex, tch or cuda; `list backends` shows which are ready
@@ -117,25 +119,26 @@ pub struct RunArgs {
     /// Number type of the computation
     #[arg(long, value_name = "NAME", default_value = "fp32")]
     pub dtype: String,
-    /// Folder or archive of the data set [default: $BRIDLE_DATA/<task>, else the hub's cache, else it is fetched]
+    /// Folder or archive of the data set [default: $BRIDLE_DATA/<task>, else the hub's cache, else
+    /// download]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Never use the network
     #[arg(long)]
     pub offline: bool,
-    /// Accept data that is none of the known variants; the record says so
+    /// Accept data that matches no known variant; the record says so
     #[arg(long)]
     pub allow_different_data: bool,
     /// Folder of the records
     #[arg(long, value_name = "DIR", default_value = RECORDS)]
     pub out: PathBuf,
-    /// Go on from the newest checkpoint of this plan under ./runs, or from the run in DIR
+    /// Resume from the newest checkpoint of this plan under ./runs, or of the run in DIR
     #[arg(long, value_name = "DIR", num_args = 0..=1, conflicts_with = "fresh")]
     pub resume: Option<Option<PathBuf>>,
-    /// Longest time between two checkpoints, in seconds
+    /// Maximum time between two checkpoints, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub checkpoint_every: u64,
-    /// Reuse no earlier pretraining
+    /// Do not reuse an earlier pretraining
     #[arg(long)]
     pub fresh: bool,
     /// What goes to stdout: terminal or json
@@ -174,19 +177,20 @@ pub enum Listing {
 /// Arguments of `fetch`.
 #[derive(Debug, Args)]
 pub struct FetchArgs {
-    /// Whose data set: esc50, audioset, audioset-20k or imagenet
+    /// Task whose data set to download: esc50, audioset, audioset-20k or imagenet
     #[arg(value_name = "TASK")]
     pub task: String,
-    /// Say what would be fetched, how big it is, from where and under which licence; change nothing
+    /// Print what would be downloaded: files, size, source and licence; change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Never use the network: verify what is there
+    /// Never use the network: verify existing files
     #[arg(long)]
     pub offline: bool,
-    /// Folder for the files [default: the hub's cache, $HF_HOME/hub]
+    /// Target folder [default: the hub's cache, $HF_HOME/hub]
     #[arg(long, value_name = "DIR")]
     pub to: Option<PathBuf>,
-    /// A commit in place of the newest; that of the first fetch is in its lock file
+    /// Commit to download instead of the newest; the lock file of the first download names its
+    /// commit
     #[arg(long, value_name = "COMMIT")]
     pub revision: Option<String>,
     /// What goes to stdout: terminal or json
@@ -200,15 +204,23 @@ pub struct TableArgs {
     /// Records, or folders of them [default: results/records]
     #[arg(value_name = "RECORD|DIR")]
     pub paths: Vec<PathBuf>,
-    /// Which tables, separated by commas: scores, codebooks, labels, ablation, backends [default: all that the records make]
+    /// Tables to print, separated by commas: scores, codebooks, labels, ablation, backends
+    /// [default: all that apply]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub only: Vec<String>,
     /// What goes to stdout: terminal, markdown, latex, csv, html (a page with plots) or json
     #[arg(long, value_enum, default_value_t = TableFormat::Terminal, hide_possible_values = true)]
     pub format: TableFormat,
-    /// Published numbers beside the measured ones: none, protocol (of the protocols and metrics measured) or all
+    /// Published numbers to show: none, protocol (only for protocols and metrics that were
+    /// measured) or all
     #[arg(long, value_enum, default_value_t = Published::Protocol, hide_possible_values = true)]
     pub published: Published,
+    /// Fill the tables of a Markdown file between markers that hold their commands; repeatable
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["paths", "only", "format", "published"])]
+    pub splice: Vec<PathBuf>,
+    /// With --splice: write nothing, and exit with code 10 if a table is outdated
+    #[arg(long, requires = "splice")]
+    pub check: bool,
 }
 
 /// Arguments of `regress`.
@@ -217,25 +229,26 @@ pub struct RegressArgs {
     /// Records, or folders of them [default: results/records]
     #[arg(value_name = "RECORD|DIR")]
     pub paths: Vec<PathBuf>,
-    /// The numbers that records should show, each with a band
+    /// Baseline file: expected numbers, each with a tolerance band
     #[arg(long, value_name = "FILE")]
     pub baseline: PathBuf,
-    /// Write the baseline file from these records, in place of what it holds
+    /// Write the baseline file from these records, replacing its contents
     #[arg(long)]
     pub write: bool,
-    /// With --write: how far a score may fall [default: 0.05]
+    /// With --write: how far a score may drop [default: 0.05]
     #[arg(long, value_name = "X", requires = "write", value_parser = width)]
     pub absolute: Option<f64>,
-    /// With --write: the share by which a codebook's usage, perplexity or entropy may change [default: 0.25]
+    /// With --write: relative change allowed in a codebook's usage, perplexity or entropy [default:
+    /// 0.25]
     #[arg(long, value_name = "R", requires = "write", value_parser = width)]
     pub relative: Option<f64>,
-    /// With --write: bands of K standard deviations over the seeds of a plan, of which there must be 3
+    /// With --write: bands of K standard deviations over the seeds of a plan (at least 3 seeds)
     #[arg(long, value_name = "K", requires = "write", value_parser = width)]
     pub from_spread: Option<f64>,
     /// What goes to stdout: terminal, markdown or json
     #[arg(long, value_enum, default_value_t = RegressFormat::Terminal, hide_possible_values = true)]
     pub format: RegressFormat,
-    /// Add the verdict as Markdown to the end of FILE, such as $GITHUB_STEP_SUMMARY
+    /// Append the verdict as Markdown to FILE, such as $GITHUB_STEP_SUMMARY
     #[arg(long, value_name = "FILE", conflicts_with = "write")]
     pub summary: Option<PathBuf>,
 }
@@ -266,23 +279,24 @@ pub struct CompareArgs {
     /// A record, or a folder of records
     #[arg(value_name = "A")]
     pub a: PathBuf,
-    /// What to compare it with, by task and protocol; seeds and folds that both ran are paired
+    /// What to compare it with: same task and protocol; seeds and folds that both ran are paired
     #[arg(value_name = "B")]
     pub b: PathBuf,
-    /// Only records with this task, method, quantizer, plan (the start of its hash), backend, dtype, seed, fold,
-    /// protocol or value of the plan; may be given again, the same key for another value of it
+    /// Only records with this task, method, quantizer, plan (start of its hash), backend, dtype,
+    /// seed, fold, protocol or value of the plan; repeatable, the same key adds another accepted
+    /// value
     #[arg(long = "where", value_name = "KEY=VALUE")]
     pub both: Vec<Filter>,
-    /// The same for A alone
+    /// The same, only for A
     #[arg(long = "where-a", value_name = "KEY=VALUE")]
     pub only_a: Vec<Filter>,
-    /// The same for B alone
+    /// The same, only for B
     #[arg(long = "where-b", value_name = "KEY=VALUE")]
     pub only_b: Vec<Filter>,
-    /// Resamples for each interval, and permutations for each test that needs them
+    /// Resamples per interval, and permutations per test
     #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
     pub resamples: u32,
-    /// Root of their random numbers
+    /// Root seed of their random numbers
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
     /// What goes to stdout: terminal, markdown or json
@@ -293,10 +307,10 @@ pub struct CompareArgs {
 /// Arguments of `export`.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
-    /// The record of the run; its weights lie below ./runs
+    /// Record of the run; its weights are under ./runs
     #[arg(value_name = "RECORD")]
     pub record: PathBuf,
-    /// The file to write
+    /// File to write
     #[arg(long, value_name = "FILE")]
     pub to: PathBuf,
 }
@@ -304,22 +318,22 @@ pub struct ExportArgs {
 /// Arguments of `import`.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// A state dictionary as a safetensors file of 32-bit floats
+    /// State dictionary as a safetensors file of 32-bit floats
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Which of the authors' two code bases it comes from: audio-image or video
+    /// The authors' code base that it comes from: audio-image or video
     #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true)]
     pub release: Release,
-    /// The task that it was trained on, for the input's form
+    /// Task that it was trained on: sets the input's shape
     #[arg(long, value_name = "NAME")]
     pub task: String,
-    /// Values with its sizes
+    /// Preset with its sizes
     #[arg(long, value_name = "NAME", default_value = "paper")]
     pub preset: String,
-    /// Any value of the plan, such as model.dim
+    /// Set a value of the plan, such as model.dim
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// The file to write
+    /// File to write
     #[arg(long, value_name = "FILE")]
     pub to: PathBuf,
 }
@@ -336,7 +350,8 @@ pub enum Release {
 /// Arguments of `bench`, by the names of the PyTorch peer.
 #[derive(Clone, Debug, Args)]
 pub struct BenchArgs {
-    /// What to time, separated by commas: encoder_step, tokenizer_step, tokenise, features, quantize [default: all]
+    /// What to measure, separated by commas: encoder_step, tokenizer_step, tokenise, features,
+    /// quantize [default: all]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub tasks: Vec<String>,
     /// Encoder, decoder and estimator: tiny, small or base
@@ -345,7 +360,7 @@ pub struct BenchArgs {
     /// Input: audio-512, audio-1024, image-224 or video-16x224
     #[arg(long, value_name = "NAME", default_value = "audio-512")]
     pub input: String,
-    /// Samples of a step
+    /// Samples per step
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
     pub batch: u32,
     /// The decoder's attention: global or swin
@@ -360,13 +375,13 @@ pub struct BenchArgs {
     /// The decoder's heads [default: 4, 8 or 16, by size]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub decoder_heads: Option<u32>,
-    /// Share of the tokens that the encoder does not see [default: 0.8; 0.9 for video]
+    /// Share of tokens hidden from the encoder [default: 0.8; 0.9 for video]
     #[arg(long, value_name = "X")]
     pub mask_ratio: Option<f64>,
     /// What makes the labels: rq or vq
     #[arg(long, value_name = "NAME", default_value = "rq")]
     pub quantizer: String,
-    /// Codes of a codebook
+    /// Codes per codebook
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65536))]
     pub codes: u32,
     /// Width of a code
@@ -375,7 +390,7 @@ pub struct BenchArgs {
     /// Codebooks; vq has one
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
     pub levels: u32,
-    /// Vectors of the task quantize
+    /// Vectors for `quantize`
     #[arg(long, value_name = "N", default_value_t = 8192, value_parser = clap::value_parser!(u32).range(1..))]
     pub vectors: u32,
     /// Where to compute: flex, tch or cuda; `list backends` shows which are ready
@@ -390,13 +405,13 @@ pub struct BenchArgs {
     /// Number type of the computation
     #[arg(long, value_name = "NAME", default_value = "fp32")]
     pub dtype: String,
-    /// Runs of a task before the timed ones
+    /// Warm-up runs of each measurement
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub warmup: u32,
-    /// Timed runs of a task
+    /// Timed runs of each measurement
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
     pub repeats: u32,
-    /// An earlier JSON, of this command or of the peer, to be compared with
+    /// Earlier JSON output, of this command or of the PyTorch peer, to compare with
     #[arg(long, value_name = "FILE")]
     pub against: Option<PathBuf>,
     /// What goes to stdout: terminal or json
@@ -456,15 +471,15 @@ Examples:
   bridle-bench run --task esc50 --quantizer rq --data ~/data/esc50
       train on four folds, test on fold 1
   bridle-bench run --task esc50 --method random-init --folds all --seeds 3
-      the control, on all folds with seeds 0, 1 and 2
+      the random control, on all folds with seeds 0, 1 and 2
   bridle-bench run --task esc50 --quantizer vq --set pretrain.rounds=1 --set probe.epochs=50
       other values than the preset's
   bridle-bench run --task esc50 --quantizer rq --resume
-      go on after an interruption
+      resume after an interruption
   bridle-bench run --task esc50 --init encoder.safetensors --protocol linear-probe,knn,finetune
-      judge an existing encoder
+      evaluate an existing encoder
   bridle-bench run --task esc50 --backend tch --ablation
-      the authors' code, each correction of it alone, and all together, in one table";
+      the authors' code, each correction by itself, and all together, in one table";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:
@@ -481,11 +496,11 @@ Examples:
 const FETCH_EXAMPLES: &str = "\
 Examples:
   bridle-bench fetch esc50 --dry-run
-      what, how big, from where, under which licence
+      files, size, source and licence
   bridle-bench fetch esc50 --to ~/data/esc50
-      every file verified; interrupted, the same command goes on
+      verifies every file; after an interruption the same command resumes
   HF_TOKEN=... bridle-bench fetch imagenet
-      a gated set, after its terms were accepted";
+      a gated data set, after accepting its terms";
 
 const TABLE_EXAMPLES: &str = "\
 Examples:
@@ -494,30 +509,33 @@ Examples:
   bridle-bench table results/records/esc50 --format markdown
       one task, for a page
   bridle-bench table --only codebooks,labels
-      how codes are used, and what they say
+      how codes are used, and what they tell about the classes
   bridle-bench table --format html > report.html
       one page with plots, tables and the plan of each run
   bridle-bench table --published all --format csv > numbers.csv
-      with other methods' numbers of every protocol";
+      with published numbers of every protocol
+  bridle-bench table --splice results/README.md
+      run the table, compare and list commands in the file's markers, and put their output
+      between `<!-- bridle-bench table ARGUMENTS: begin -->` and `<!-- end -->`";
 
 const REGRESS_EXAMPLES: &str = "\
 Examples:
   bridle-bench regress --baseline results/baseline.toml --write
-      hold from now on what the records of results/records show
+      record the current numbers of results/records as the baseline
   bridle-bench regress --baseline results/baseline.toml
-      exit code 10 if a number left its band or is gone
+      exit code 10 if a number left its band or is missing
   bridle-bench regress --baseline baseline.toml new-records --summary $GITHUB_STEP_SUMMARY
-      the same in CI, with a summary on the page of the run
+      the same in CI, with a summary on the run's page
   bridle-bench regress --baseline baseline.toml --write --from-spread 3
       bands of three standard deviations over seeds";
 
 const COMPARE_EXAMPLES: &str = "\
 Examples:
   bridle-bench compare results/records/esc50/bridle-rq results/records/esc50/bridle-vq
-      two methods, by each protocol that both have, over the seeds and folds that both ran
+      two methods, for each protocol, over the seeds and folds that both ran
   bridle-bench compare results/records results/records --where protocol=knn \\
       --where-a quantizer=rq --where-b method=random-init --where backend=tch
-      the same folder twice, narrowed to what is meant
+      the same folder twice, filtered
   bridle-bench compare a.json b.json --format json --resamples 10000
       two records, for a program to read
 
@@ -529,9 +547,9 @@ whether the interval over seeds leaves out 0.";
 const EXPORT_EXAMPLES: &str = "\
 Examples:
   bridle-bench export results/records/esc50/bridle-rq/0123456789ab-tch-fp32-s0-f1.json --to encoder.safetensors
-      parameters by name, with a card of sizes, input and origin in the file's header
+      parameters by name; sizes, input and origin in the file's header
   bridle-bench run --task esc50 --init encoder.safetensors --protocol finetune
-      what such a file is for";
+      how to use the file";
 
 const IMPORT_EXAMPLES: &str = "\
 Examples:
@@ -543,11 +561,11 @@ Examples:
 const BENCH_EXAMPLES: &str = "\
 Examples:
   bridle-bench bench --backend tch --threads 2
-      all tasks at the smallest size
+      all measurements at the smallest size
   bridle-bench bench --size small --tasks encoder_step,features --format json > before.json
-      two tasks, for later
+      two measurements, saved for later
   bridle-bench bench --size small --against before.json
-      how many times faster it has become
+      speed-up since then
   python bridle_torch.py --size small > torch.json && bridle-bench bench --size small --against torch.json
       the same steps in PyTorch";
 

@@ -1,4 +1,4 @@
-//! What ends a command early: the message, its causes, the way out and the exit code.
+//! Errors of commands: the message, its causes, a hint and the exit code.
 
 use super::exit::Exit;
 use super::interrupt::Signal;
@@ -9,7 +9,8 @@ use bridle_values::ChoiceError;
 pub use bridle_values::UnknownName;
 use std::fmt;
 
-/// A command's failure. Libraries return typed errors; here they get an exit code and, where one is known, a way out.
+/// Why a command failed. Libraries return typed errors; here they get an exit code and, where
+/// possible, a hint.
 #[derive(Debug)]
 pub struct Failure {
     exit: Exit,
@@ -30,19 +31,25 @@ impl Failure {
         }
     }
 
-    /// Wrong use (exit 2), told by `message`.
+    /// Wrong use (exit 2).
     pub fn wrong_use(message: impl fmt::Display) -> Self {
         Self::new(Exit::WrongUse, anyhow::anyhow!("{message}"))
     }
 
-    /// The program's own fault or the machine's (exit 1): `what` could not be done because of `source`.
+    /// A fault of the program or the machine (exit 1): `what` failed because of `source`.
     pub fn fault(what: impl fmt::Display, source: impl Into<anyhow::Error>) -> Self {
         Self::new(Exit::Fault, source.into().context(what.to_string()))
     }
 
-    /// The same failure with a `try:` line: a command or a change that helps.
+    /// Adds a `try:` line: a command or a change that helps.
     pub fn with_way_out(mut self, way_out: impl fmt::Display) -> Self {
         self.way_out = Some(way_out.to_string());
+        self
+    }
+
+    /// The same failure, with the place or task in which it happened before its message.
+    pub fn in_context(mut self, place: impl fmt::Display) -> Self {
+        self.error = self.error.context(place.to_string());
         self
     }
 
@@ -98,12 +105,12 @@ impl From<DataError> for Failure {
             | DataError::NotTheTask { task, .. } => (Exit::Data, Some(bridle_tasks::data_hint(task))),
             DataError::NotFetched { .. } => (
                 Exit::Data,
-                Some("`bridle-bench fetch` with the task, which goes on from here, or --data DIR with a copy"),
+                Some("`bridle-bench fetch` with the task, which resumes, or --data DIR with a copy"),
             ),
             DataError::Unreadable { .. } | DataError::TooManySkipped { .. } => (Exit::Data, None),
             _ => (
                 Exit::Data,
-                Some("put the data right, or accept it with --allow-different-data; the record will say so"),
+                Some("fix the data, or accept it with --allow-different-data, which the record says"),
             ),
         };
         let failure = Self::new(exit, error);
@@ -134,7 +141,7 @@ impl From<StoreError> for Failure {
     }
 }
 
-/// A clean stop that a signal asked for: its exit code, and how to go on.
+/// A clean stop by a signal.
 impl From<Signal> for Failure {
     fn from(signal: Signal) -> Self {
         let stopped = anyhow::anyhow!("stopped by {}; a checkpoint was written", signal.name());

@@ -8,7 +8,8 @@ pub enum Exit {
     Done = 0,
     /// The program's own fault, a full disk, or a folder that became unwritable while it ran.
     Fault = 1,
-    /// Wrong use: an unknown name, a bad value, a malformed record, an `--out` that cannot be written.
+    /// Wrong use: an unknown name, a bad value, a malformed record, an `--out` that cannot be
+    /// written.
     WrongUse = 2,
     /// Data is missing or not what it should be.
     Data = 3,
@@ -16,7 +17,7 @@ pub enum Exit {
     Device = 4,
     /// Training diverged.
     Diverged = 5,
-    /// `regress` found a regression.
+    /// `regress` found a regression, or `table --check` an outdated table.
     Regression = 10,
     /// Stopped by SIGINT (Ctrl-C), a checkpoint was written first.
     Interrupted = 130,
@@ -46,5 +47,5 @@ Exit codes:
   3    data missing or not what it should be
   4    a device or library is missing
   5    training diverged
-  10   `regress` found a regression
+  10   `regress` found a regression, or `table --check` an outdated table
   130  stopped by SIGINT, 143 by SIGTERM (a checkpoint was written first)";

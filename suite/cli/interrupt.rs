@@ -1,4 +1,5 @@
-//! SIGINT and SIGTERM: the first asks for a clean stop (checkpoint, then exit), the second leaves at once.
+//! SIGINT and SIGTERM: the first asks for a clean stop (checkpoint, then exit), the second leaves
+//! at once.
 
 use super::exit::Exit;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -46,7 +47,8 @@ impl Interrupt {
         Self::default()
     }
 
-    /// Listens from now on. A second signal of either kind ends the process at once with its exit code.
+    /// Listens from now on. A second signal of either kind ends the process at once with its exit
+    /// code.
     ///
     /// # Errors
     /// If the system refuses the handlers.

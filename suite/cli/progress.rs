@@ -1,4 +1,5 @@
-//! Progress on stderr: a bar on a terminal, a plain line every few seconds elsewhere, nothing for short work.
+//! Progress on stderr: a bar on a terminal, a plain line every few seconds elsewhere, nothing for
+//! short work.
 
 use super::terminal;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -25,7 +26,8 @@ struct Work {
     shown: bool,
     begun: Instant,
     last_line: Instant,
-    /// Units that were done before this process took over (a resumed phase): they must not count as speed.
+    /// Units that were done before this process took over (a resumed phase): they must not count as
+    /// speed.
     head_start: u64,
 }
 
@@ -60,7 +62,7 @@ impl TerminalProgress {
         }
     }
 
-    /// Puts a note behind the bar, such as the loss and the rate.
+    /// Adds a note to the bar, such as the loss and the rate.
     pub fn note(&self, text: String) {
         if let Some(work) = self.current().as_ref() {
             work.bar.set_message(text);

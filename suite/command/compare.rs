@@ -4,39 +4,46 @@ use crate::cli::{CompareArgs, TableFormat};
 use crate::error::{Failure, Result, UnknownName};
 use crate::exit::Exit;
 use crate::terminal;
-use bridle_results::compare::{self, CompareError, Compared, Filter, Run};
-use bridle_results::table;
+use bridle_results::compare::{self, CompareError, Compared, Comparison, Filter, ScoredRun};
+use bridle_results::table::{self, Table};
 use bridle_seed::Seed;
 
-/// Reads both sets and prints their differences, a table for each pair of groups; for people each after a sentence for
-/// each metric.
+/// Prints the differences, and on stderr what has no partner.
 ///
 /// # Errors
-/// If records or their predictions are missing, or they cannot be compared.
+/// As [`text`], and if stdout cannot be written.
 pub fn perform(args: &CompareArgs) -> Result<()> {
-    let read = |path, only: &[Filter]| Run::read(path, &[&args.both[..], only].concat());
-    let (a, b) = (read(&args.a, &args.only_a)?, read(&args.b, &args.only_b)?);
-    let seed = Seed::root(args.seed).child("compare");
-    let Compared { comparisons, left_out } = compare::compare(&a, &b, args.resamples as usize, &seed)?;
-    let tables = comparisons.iter().map(table::comparison_table);
-    let text = match args.format {
-        TableFormat::Terminal => {
-            let sentences = comparisons
-                .iter()
-                .map(|found| table::comparison_sentences(found).join("\n"));
-            let blocks = sentences.zip(tables).map(|(sentences, table)| {
-                let table = table::render(&[table], args.format.into());
-                format!("{sentences}\n\n{table}")
-            });
-            blocks.collect::<Vec<_>>().join("\n")
-        }
-        format => table::render(&tables.collect::<Vec<_>>(), format.into()),
-    };
+    let (text, left_out) = text(args)?;
     terminal::print(&text)?;
     for line in left_out {
         terminal::log(&format!("left out: {line}"));
     }
     Ok(())
+}
+
+/// Reads both sets. Returns a table for each pair of groups, in the terminal format after a sentence
+/// for each metric; and what has no partner.
+///
+/// # Errors
+/// If records or their predictions are missing, or they cannot be compared.
+pub fn text(args: &CompareArgs) -> Result<(String, Vec<String>)> {
+    let read = |path, only: &[Filter]| ScoredRun::read(path, &[&args.both[..], only].concat());
+    let (a, b) = (read(&args.a, &args.only_a)?, read(&args.b, &args.only_b)?);
+    let seed = Seed::root(args.seed).child("compare");
+    let Compared { comparisons, left_out } = compare::compare(&a, &b, args.resamples as usize, &seed)?;
+    let tables: Vec<Table> = comparisons.iter().map(table::comparison_table).collect();
+    let text = match args.format {
+        TableFormat::Terminal => {
+            let block = |(found, table): (&Comparison, Table)| {
+                let sentences = table::comparison_sentences(found).join("\n");
+                format!("{sentences}\n\n{}", table::render(&[table], args.format.into()))
+            };
+            let blocks = comparisons.iter().zip(tables).map(block);
+            blocks.collect::<Vec<_>>().join("\n")
+        }
+        format => table::render(&tables, format.into()),
+    };
+    Ok((text, left_out))
 }
 
 impl From<CompareError> for Failure {

@@ -8,7 +8,7 @@ use crate::model_file::{self, ModelCard, Origin};
 use crate::plan::Plan;
 use crate::request::RUNS;
 use crate::terminal;
-use crate::train::{self, State};
+use crate::train::State;
 use bridle::weights::Weights;
 use bridle_results::record::RunRecord;
 use bridle_results::store;
@@ -33,7 +33,7 @@ pub fn perform(args: &ExportArgs) -> Result<()> {
             .with_way_out("the folder that the run was started in, or `bridle-bench run` with the record's plan again")
     })?;
     let card = ModelCard::of(&plan, origin(&record, &plan));
-    let weights = train::under(&weights, "encoder.");
+    let weights = bridle::weights::strip_prefix(&weights, "encoder.");
     model_file::write(&args.to, &card, &weights).map_err(|error| Failure::new(Exit::Fault, error))?;
     let parameters: usize = weights.values().map(|values| values.data.len()).sum();
     terminal::log(&format!(

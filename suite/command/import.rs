@@ -62,7 +62,7 @@ pub fn perform(args: &ImportArgs) -> Result<()> {
         let failure = Failure::new(Exit::Data, error);
         failure.with_way_out("--preset and --set model.dim=.. and the like with the sizes of these weights")
     })?;
-    let weights = crate::train::under(&weights, "encoder.");
+    let weights = bridle::weights::strip_prefix(&weights, "encoder.");
     model_file::write(&args.to, &ModelCard::of(&plan, None), &weights)
         .map_err(|error| Failure::new(Exit::Fault, error))?;
     terminal::log(&format!(

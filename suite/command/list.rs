@@ -13,13 +13,18 @@ use serde_json::{Value, json};
 /// # Errors
 /// If stdout cannot be written.
 pub fn perform(args: &ListArgs) -> Result<()> {
+    terminal::print(&text(args))
+}
+
+/// The list as text.
+pub fn text(args: &ListArgs) -> String {
     let entries = entries(args.what);
     match args.format {
-        Format::Json => terminal::print(&format!(
-            "{:#}",
-            Value::Array(entries.into_iter().map(|entry| entry.json).collect())
-        )),
-        Format::Terminal => terminal::print(&lines(&entries)),
+        Format::Json => {
+            let entries = entries.into_iter().map(|entry| entry.json);
+            format!("{:#}", Value::Array(entries.collect()))
+        }
+        Format::Terminal => lines(&entries),
     }
 }
 

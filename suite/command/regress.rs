@@ -5,7 +5,7 @@ use crate::cli::{RegressArgs, RegressFormat};
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::terminal;
-use bridle_results::regress::{self, Bands, Baseline, BaselineError, Run, Verdict};
+use bridle_results::regress::{self, Bands, Baseline, BaselineError, GateRun, Verdict};
 use bridle_results::store;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -23,11 +23,11 @@ pub fn perform(args: &RegressArgs) -> Result<Exit> {
         args.paths.clone()
     };
     if args.write {
-        write(args, &store::find_runs(&paths)?)?;
+        write(args, &GateRun::find(&paths)?)?;
         return Ok(Exit::Done);
     }
     let baseline = read(&args.baseline)?;
-    let verdict = regress::judge(&baseline, &store::find_runs(&paths)?);
+    let verdict = regress::check(&baseline, &GateRun::find(&paths)?);
     print(&verdict, args.format)?;
     if let Some(file) = &args.summary {
         append(file, &verdict.markdown())?;
@@ -42,7 +42,7 @@ pub fn perform(args: &RegressArgs) -> Result<Exit> {
     Ok(Exit::Regression)
 }
 
-fn write(args: &RegressArgs, runs: &[Run]) -> Result<()> {
+fn write(args: &RegressArgs, runs: &[GateRun]) -> Result<()> {
     let bands = Bands::new(
         args.absolute.unwrap_or(Bands::ABSOLUTE),
         args.relative.unwrap_or(Bands::RELATIVE),

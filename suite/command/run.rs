@@ -3,22 +3,21 @@
 use crate::checkpoint;
 use crate::cli::RunArgs;
 use crate::command::table;
+use crate::data::Fixed;
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::identity::{Identity, begin_folder, require_same, taken_over, train_failure};
 use crate::interrupt::Interrupt;
-use crate::masked::MaskedTrainer;
 use crate::model;
-use crate::plan::{AnyTask, Plan, Pretrain};
+use crate::plan::{AnyTask, Plan};
 use crate::progress::TerminalProgress;
 use crate::protocol::{self, Examples, FeatureCache, Outcome, Subject};
 use crate::request::{Earlier, RunRequest};
 use crate::speech;
-use crate::train::{self, Context, State, Trainer};
+use crate::train::{self, Context, State};
 use bridle::encoder::Vit;
 use bridle::init::Init;
 use bridle::weights::{self, Weights};
-use bridle_backends::kernel::with_checkpoints;
 use bridle_backends::{Facts, Job, TrainBackend};
 use bridle_results::record::{self, RunRecord, Timestamp};
 use bridle_results::store;
@@ -222,9 +221,8 @@ impl<'a> OneRun<'a> {
         }
         let state = saved.as_ref().map(|(_, state)| state);
         begin_folder(&self.folder, &self.identity.plan, state, resumes, self.progress)?;
-        let says = |value: fn(&Pretrain) -> bool| self.plan.pretrain.as_ref().is_some_and(value);
-        let transductive = says(|pretrain| pretrain.transductive);
-        let keeps_little = says(|pretrain| pretrain.checkpoint);
+        let pretrain = self.plan.pretrain.as_ref();
+        let transductive = pretrain.is_some_and(|pretrain| pretrain.transductive);
         let seen: Vec<usize> = if transductive {
             self.train.iter().chain(&self.test).copied().collect()
         } else {
@@ -232,7 +230,7 @@ impl<'a> OneRun<'a> {
         };
         let context = Context {
             plan: self.plan,
-            dataset: self.dataset,
+            data: &Fixed::new(self.dataset, self.plan),
             train: &seen,
             seed,
             id,
@@ -241,19 +239,9 @@ impl<'a> OneRun<'a> {
             interrupt: self.interrupt,
             progress: self.progress,
         };
-        let (encoder, weights, state) = match model::config(self.plan) {
-            Some(config) => {
-                let trainer = Trainer::<B>::new(&context, config, saved, device).map_err(train_failure)?;
-                let (student, weights, state) =
-                    with_checkpoints(keeps_little, || trainer.run()).map_err(train_failure)?;
-                (student.encoder, weights, state)
-            }
-            None => {
-                let trainer = MaskedTrainer::<B>::new(&context, saved, device).map_err(train_failure)?;
-                with_checkpoints(keeps_little, || trainer.run()).map_err(train_failure)?
-            }
-        };
-        checkpoint::write_file(&shared, &train::under(&weights, "student."), &state).map_err(train_failure)?;
+        let trained = train::pretrain::<B, _>(&context, saved, device).map_err(train_failure)?;
+        let (encoder, weights, state) = trained;
+        checkpoint::write_file(&shared, &weights::strip_prefix(&weights, "student."), &state).map_err(train_failure)?;
         Ok(Pretrained {
             encoder: encoder.valid(),
             phases: state.done,
@@ -302,7 +290,7 @@ impl<'a> OneRun<'a> {
         }
         let init = Init::<B>::new(Seed::root(self.identity.seed), device);
         let encoder = Vit::new(&model::geometry(self.plan), &model::encoder(self.plan), &init);
-        let encoder = weights::load(encoder, &train::under(&saved, "encoder."))
+        let encoder = weights::load(encoder, &weights::strip_prefix(&saved, "encoder."))
             .map_err(|error| Failure::fault(format!("cannot take over `{}`", path.display()), error))?;
         self.progress.say(&format!(
             "takes over the pretraining of run {}; --fresh trains anew",

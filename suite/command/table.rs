@@ -1,38 +1,53 @@
 //! `table`: comparison tables from records.
 
-use crate::cli::RECORDS;
-use crate::cli::{Format, Published, TableArgs, TableFormat};
+use super::splice;
+use crate::cli::{Format, Published, RECORDS, TableArgs, TableFormat};
 use crate::error::{Result, UnknownName};
+use crate::exit::Exit;
 use crate::terminal;
 use bridle_results::published::{self, Shown};
 use bridle_results::record::RunRecord;
-use bridle_results::table::{self, Kind, Table};
+use bridle_results::table::{self, Table, TableKind};
 use bridle_results::{report, store};
 use std::path::PathBuf;
 
-/// Reads the records and prints their tables.
+/// Reads the records and prints their tables, or fills those of Markdown files.
 ///
 /// # Errors
-/// If a table has no such name, a path holds no record, a file is no record, or stdout cannot be written.
-pub fn perform(args: &TableArgs) -> Result<()> {
-    let kinds = chosen(&args.only)?;
-    let paths = if args.paths.is_empty() {
-        vec![PathBuf::from(RECORDS)]
+/// If a table has no such name, a path holds no record, a file is no record, or stdout cannot be written;
+/// with `--splice` as in [`splice::perform`].
+pub fn perform(args: &TableArgs) -> Result<Exit> {
+    if args.splice.is_empty() {
+        terminal::print(&text(args)?).map(|()| Exit::Done)
     } else {
-        args.paths.clone()
+        splice::perform(&args.splice, args.check)
+    }
+}
+
+/// The tables as text.
+///
+/// # Errors
+/// If a table has no such name, a path holds no record, or a file is no record.
+pub fn text(args: &TableArgs) -> Result<String> {
+    let kinds = chosen(&args.only)?;
+    let default = [PathBuf::from(RECORDS)];
+    let paths = if args.paths.is_empty() {
+        &default[..]
+    } else {
+        &args.paths
     };
-    let records: Vec<RunRecord> = store::find(&paths)?.into_iter().map(|(_, record)| record).collect();
+    let records: Vec<RunRecord> = store::find(paths)?.into_iter().map(|(_, record)| record).collect();
     let mut tables = measured(&records, &kinds);
-    if kinds.contains(&Kind::Scores) {
+    if kinds.contains(&TableKind::Scores) {
         tables.extend(published::tables(&records, args.published.into()));
     }
     if tables.is_empty() {
         terminal::log("the records hold nothing for these tables");
     }
-    match args.format {
-        TableFormat::Html => terminal::print(&report::page(&records, &tables)),
-        format => terminal::print(&table::render(&tables, format.into())),
-    }
+    Ok(match args.format {
+        TableFormat::Html => report::page(&records, &tables),
+        format => table::render(&tables, format.into()),
+    })
 }
 
 /// Prints all tables of what these records measured.
@@ -40,11 +55,11 @@ pub fn perform(args: &TableArgs) -> Result<()> {
 /// # Errors
 /// If stdout cannot be written.
 pub fn print(records: &[RunRecord], format: TableFormat) -> Result<()> {
-    let tables = measured(records, &Kind::ALL.map(|(_, kind)| kind));
+    let tables = measured(records, &TableKind::ALL.map(|(_, kind)| kind));
     terminal::print(&table::render(&tables, format.into()))
 }
 
-fn measured(records: &[RunRecord], kinds: &[Kind]) -> Vec<Table> {
+fn measured(records: &[RunRecord], kinds: &[TableKind]) -> Vec<Table> {
     kinds.iter().flat_map(|kind| kind.of(records)).collect()
 }
 
@@ -59,13 +74,13 @@ impl From<Published> for Shown {
 }
 
 /// The tables of these names, each once, in the order of printing; all without a name.
-fn chosen(names: &[String]) -> Result<Vec<Kind>> {
-    let known = Kind::ALL.map(|(name, _)| name);
+fn chosen(names: &[String]) -> Result<Vec<TableKind>> {
+    let known = TableKind::ALL.map(|(name, _)| name);
     if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
         return Err(UnknownName::new("table", name, known).into());
     }
     let is_chosen = |name: &str| names.is_empty() || names.iter().any(|chosen| chosen == name);
-    let all = Kind::ALL.into_iter().filter(|(name, _)| is_chosen(name));
+    let all = TableKind::ALL.into_iter().filter(|(name, _)| is_chosen(name));
     Ok(all.map(|(_, kind)| kind).collect())
 }
 

@@ -1,4 +1,4 @@
-//! Values of the plan that are words, except for those that the model crate declares beside what they configure.
+//! Values of the plan that are words. The model crate declares those that configure the model.
 
 pub use crate::quantizers::QuantizerKind;
 pub use bridle::codebook::{SoftPick, Start};

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 /// Dotted name to value, in the order of the plan's sections.
 pub type Flat = Map<String, Value>;
 
-/// The one name that is both a value and a section: `quantizer` is the kind, `quantizer.levels` a value of it.
+/// The one name that is both a value and a section: `quantizer` is the kind, `quantizer.levels` a
+/// value of it.
 const QUANTIZER: &str = "quantizer";
 const QUANTIZER_KIND: &str = "quantizer.kind";
 

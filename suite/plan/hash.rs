@@ -1,10 +1,12 @@
-//! Names for plans: equal hashes, equal numbers.
+//! Hashes of plans: equal hashes, equal numbers. Which value enters which hash is what its section
+//! says.
 
-use super::Plan;
-use super::flat::Flat;
+use super::flat::{Flat, difference};
 use super::sections::{Stage, section_of};
+use super::{Plan, PlanError};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 impl Plan {
     /// 12 hexadecimal digits over all that decides the numbers: every value but mere names.
@@ -12,7 +14,8 @@ impl Plan {
         plan_hash(self.to_flat())
     }
 
-    /// 12 hexadecimal digits over all that decides the pretrained weights. Runs that share them share one pretraining.
+    /// 12 hexadecimal digits over all that decides the pretrained weights. Runs that share them
+    /// share one pretraining.
     pub fn pretrain_hash(&self, seed: u64, fold: Option<u8>, backend: &str, dtype: &str) -> String {
         let decides = |(key, _): &(String, Value)| stage(key) == Some(Stage::Pretraining);
         let run = [
@@ -42,7 +45,24 @@ pub(super) fn stage(key: &str) -> Option<Stage> {
     }
 }
 
-/// BLAKE3 over canonical JSON (sorted names, shortest numbers), kept apart by purpose.
+/// Checks that an earlier run, stored in `folder` with the flat map of its plan, had the same
+/// values as this plan.
+///
+/// # Errors
+/// Lists the values that differ. Names decide nothing and may differ.
+pub(crate) fn require_same(plan: &Flat, stored: &Flat, folder: &Path) -> Result<(), PlanError> {
+    let mut differences = difference(stored, plan);
+    differences.retain(|difference| stage(&difference.key).is_some());
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(PlanError::Changed {
+        folder: folder.to_owned(),
+        differences,
+    })
+}
+
+/// BLAKE3 over canonical JSON (sorted names, shortest numbers), with a key for each purpose.
 fn digest(purpose: &str, values: impl IntoIterator<Item = (String, Value)>) -> String {
     let sorted: BTreeMap<String, Value> = values.into_iter().collect();
     let text = serde_json::to_string(&sorted).expect("a map of JSON values is JSON");

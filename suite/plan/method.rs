@@ -1,5 +1,8 @@
-//! The methods: what trains the encoder. Each has one entry, which says what data it takes, what makes its labels, which
-//! values of the plan it uses, and how its encoder may be judged.
+//! What a method declares: the data that it takes, what makes its labels, which values of the plan
+//! it uses, and which protocols fit. The methods themselves are listed in
+//! [`crate::train::method::registry`].
+
+pub use crate::train::method::registry::Method;
 
 use super::choice::QuantizerKind;
 use super::phase::PhaseKind;
@@ -20,26 +23,26 @@ pub enum Takes {
 /// What makes a method's labels.
 #[derive(Clone, Copy, Debug)]
 pub enum LabelsFrom {
-    /// It has none, since it pretrains nothing.
+    /// No labels: it pretrains nothing.
     Nothing,
-    /// A tokenizer with any quantizer; the usual one is named.
+    /// A tokenizer with any quantizer; this is the default.
     Tokenizer(&'static str),
-    /// Code of the method, which stands for these quantizers and no others; the usual one comes first.
+    /// Code of the method, which implements only these quantizers; the first is the default.
     Own(&'static [&'static str]),
 }
 
-/// Which protocols say something of a method's encoder.
+/// Which protocols fit a method's encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JudgedBy {
     /// All.
     Any,
-    /// Those that keep it as it is.
+    /// Those that freeze the encoder.
     Frozen,
-    /// Those that train it on.
+    /// Those that train the encoder.
     Trained,
 }
 
-/// What is known of a method.
+/// What a method declares.
 #[derive(Debug)]
 pub struct MethodInfo {
     /// The word for it, in plans, records and options.
@@ -50,143 +53,14 @@ pub struct MethodInfo {
     pub takes: Takes,
     /// What makes its labels.
     pub labels: LabelsFrom,
-    /// What its encoder phases train; None where nothing is pretrained. On speech they hide frames whatever is said here.
+    /// What its encoder phases train; None where nothing is pretrained. On speech they always hide
+    /// frames.
     pub phase: Option<PhaseKind>,
-    /// The sections and values of the plan that it uses, of those that not every method uses.
+    /// Sections and values of the plan that it uses, except for those that every method uses.
     pub uses: &'static [&'static str],
-    /// Which protocols judge its encoder.
+    /// Which protocols fit its encoder.
     pub judged_by: JudgedBy,
 }
-
-/// Declares the enum of the methods from their entries.
-macro_rules! methods {
-    ($($variant:ident: $entry:ident,)+) => {
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Method { $($variant,)+ }
-
-        impl Method {
-            /// All methods, in the order of the list.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
-
-            /// What is known of it.
-            pub const fn info(self) -> &'static MethodInfo {
-                match self { $(Self::$variant => &$entry),+ }
-            }
-        }
-    };
-}
-
-methods! {
-    Bridle: BRIDLE,
-    BridleJoint: BRIDLE_JOINT,
-    RandomInit: RANDOM_INIT,
-    Scratch: SCRATCH,
-    BestRq: BEST_RQ,
-    Birq: BIRQ,
-    Relabel: RELABEL,
-    Init: INIT,
-}
-
-const BRIDLE: MethodInfo = MethodInfo {
-    name: "bridle",
-    about: "encoder and tokenizer phases in turn, each trained on what the other learnt",
-    takes: Takes::Any,
-    labels: LabelsFrom::Tokenizer("rq"),
-    phase: Some(PhaseKind::Encoder),
-    uses: &[
-        "quantizer",
-        "mask",
-        "mask.ratio",
-        "pretrain",
-        "pretrain.rounds",
-        "pretrain.tokenizer",
-        "model.decoder",
-        "model.estimator",
-        "model.estimator_depth",
-        "cold_start",
-    ],
-    judged_by: JudgedBy::Any,
-};
-
-const BRIDLE_JOINT: MethodInfo = MethodInfo {
-    name: "bridle-joint",
-    about: "encoder and tokenizer trained in the same steps",
-    takes: Takes::Fixed,
-    labels: LabelsFrom::Tokenizer("rq"),
-    phase: Some(PhaseKind::Joint),
-    uses: &[
-        "quantizer",
-        "mask",
-        "mask.ratio",
-        "pretrain",
-        "model.decoder",
-        "model.estimator",
-        "cold_start",
-        "joint",
-    ],
-    judged_by: JudgedBy::Any,
-};
-
-const RANDOM_INIT: MethodInfo = MethodInfo {
-    name: "random-init",
-    about: "no training: the frozen random encoder, a control",
-    takes: Takes::Any,
-    labels: LabelsFrom::Nothing,
-    phase: None,
-    uses: &[],
-    // fine-tuning random weights is the other control, by its own name
-    judged_by: JudgedBy::Frozen,
-};
-
-const SCRATCH: MethodInfo = MethodInfo {
-    name: "scratch",
-    about: "no pretraining: fine-tuning from random weights, a control",
-    takes: Takes::Any,
-    labels: LabelsFrom::Nothing,
-    phase: None,
-    uses: &[],
-    judged_by: JudgedBy::Trained,
-};
-
-const BEST_RQ: MethodInfo = MethodInfo {
-    name: "best-rq",
-    about: "masked prediction of fixed random labels of the input (arXiv 2202.01855)",
-    takes: Takes::Any,
-    labels: LabelsFrom::Own(&["random"]),
-    phase: Some(PhaseKind::Masked),
-    uses: &["quantizer", "mask", "pretrain", "refine"],
-    judged_by: JudgedBy::Any,
-};
-
-const BIRQ: MethodInfo = MethodInfo {
-    name: "birq",
-    about: "the same, with labels that the encoder's own layers improve (arXiv 2509.15430)",
-    takes: Takes::Any,
-    labels: LabelsFrom::Own(&["random"]),
-    phase: Some(PhaseKind::Masked),
-    uses: &["quantizer", "mask", "pretrain", "birq"],
-    judged_by: JudgedBy::Any,
-};
-
-const RELABEL: MethodInfo = MethodInfo {
-    name: "relabel",
-    about: "two rounds: fixed random labels, then k-means labels from a layer of that encoder (speech)",
-    takes: Takes::Speech,
-    labels: LabelsFrom::Own(&["random"]),
-    phase: Some(PhaseKind::Masked),
-    uses: &["quantizer", "mask", "pretrain", "pretrain.rounds", "refine", "relabel"],
-    judged_by: JudgedBy::Any,
-};
-
-const INIT: MethodInfo = MethodInfo {
-    name: "init",
-    about: "no pretraining here: the weights given with --init, whatever made them",
-    takes: Takes::Fixed,
-    labels: LabelsFrom::Nothing,
-    phase: None,
-    uses: &[],
-    judged_by: JudgedBy::Any,
-};
 
 impl Method {
     /// The word for it, in plans, records and options.
@@ -199,12 +73,13 @@ impl Method {
         self.info().about
     }
 
-    /// Whether it trains an encoder before any class is seen.
+    /// Whether it trains an encoder without classes.
     pub const fn pretrains(self) -> bool {
         self.info().phase.is_some()
     }
 
-    /// Whether it hides frames in its input, rather than leaving tokens out, and predicts their labels without a decoder.
+    /// Whether it replaces spans of its input with noise and predicts their labels without a
+    /// decoder.
     pub fn masks_frames(self) -> bool {
         self.info().phase == Some(PhaseKind::Masked)
     }
@@ -218,7 +93,7 @@ impl Method {
         }
     }
 
-    /// The quantizer that it has unless another is named.
+    /// The default quantizer.
     pub fn usual_quantizer(self) -> &'static str {
         match self.info().labels {
             LabelsFrom::Tokenizer(usual) => usual,
@@ -228,8 +103,8 @@ impl Method {
         }
     }
 
-    /// Whether this quantizer can make its labels: a method with labels of its own stands for those that it names, and would
-    /// run another as if it were one of them.
+    /// Whether this quantizer can make its labels. A method with labels of its own would silently
+    /// run another quantizer as one of those that it names.
     pub fn fits(self, quantizer: QuantizerKind) -> bool {
         match self.info().labels {
             LabelsFrom::Own(quantizers) => quantizers.contains(&quantizer.word()),
@@ -237,7 +112,7 @@ impl Method {
         }
     }
 
-    /// The protocols that can judge its encoder.
+    /// The protocols that fit its encoder.
     pub fn protocols(self) -> impl Iterator<Item = Protocol> {
         let judged_by = self.info().judged_by;
         Protocol::ALL.iter().copied().filter(move |protocol| match judged_by {
@@ -248,7 +123,7 @@ impl Method {
     }
 }
 
-/// The sections and values that not every method uses.
+/// Sections and values that not every method uses.
 pub(super) fn used_by_some() -> impl Iterator<Item = &'static str> {
     let mut all: Vec<&str> = Vec::new();
     for key in Method::ALL.iter().flat_map(|method| method.info().uses) {
@@ -259,7 +134,7 @@ pub(super) fn used_by_some() -> impl Iterator<Item = &'static str> {
     all.into_iter()
 }
 
-/// The words of the methods that use this section or value.
+/// Names of the methods that use this section or value.
 pub(super) fn users(key: &str) -> Vec<&'static str> {
     let uses = |method: &&Method| method.info().uses.contains(&key);
     Method::ALL.iter().filter(uses).map(|method| method.word()).collect()

@@ -28,8 +28,8 @@ pub struct PhasePlan {
 }
 
 impl Plan {
-    /// All phases of pretraining; empty for a method that does not pretrain. Between each two encoder phases lies one of the
-    /// tokenizer, if the method has those.
+    /// All phases of pretraining; empty for a method that does not pretrain. Between each two
+    /// encoder phases lies one of the tokenizer, if the method has those.
     pub fn phases(&self) -> Vec<PhasePlan> {
         let (Some(pretrain), Some(kind)) = (&self.pretrain, self.method.info().phase) else {
             return Vec::new();

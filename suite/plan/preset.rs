@@ -1,4 +1,5 @@
-//! Presets: named sets of values, one file each, with what they are for and the command that runs them.
+//! Presets: named sets of values, one file each, with what they are for and the command that runs
+//! them.
 
 use super::flat::{override_with, remove};
 use crate::error::UnknownName;
@@ -9,7 +10,8 @@ use serde_json::{Value, json};
 pub struct Preset {
     /// The word given with `--preset`.
     pub name: &'static str,
-    /// The file, in TOML: sections of the plan, then `[modality.*]`, `[task.*]` and `[method.*]` sections laid over them.
+    /// The file, in TOML: sections of the plan, then `[modality.*]`, `[task.*]` and `[method.*]`
+    /// sections that override them.
     pub text: &'static str,
 }
 
@@ -50,8 +52,9 @@ impl Preset {
             .join(" ")
     }
 
-    /// The values for a task: the file's sections, then what it says of the modality, of the task, and of the method. Of
-    /// sections that the file does not have, those of `defaults`, which say more of this preset under `[preset.<name>]`.
+    /// The values for a task: the file's sections, then what it says of the modality, of the task,
+    /// and of the method. Of sections that the file does not have, those of `defaults`, which say
+    /// more of this preset under `[preset.<name>]`.
     pub fn values<'a>(
         &self,
         modality: &str,
@@ -81,7 +84,7 @@ impl Preset {
     }
 }
 
-/// TOML has no word for nothing: `"none"` stands for it, as on the command line.
+/// TOML has no null: `"none"` is null, as on the command line.
 fn without_none(tree: &mut Value) {
     match tree {
         Value::Object(members) => members.values_mut().for_each(without_none),

@@ -1,4 +1,5 @@
-//! The recipe: one plan value per oddity of the authors' code, so that the effect of each can be measured alone.
+//! The recipe: one plan value per oddity of the authors' code, so that the effect of each can be
+//! measured alone.
 
 use super::{Plan, Recipe, display_value};
 use serde_json::Value;
@@ -22,7 +23,7 @@ const fn oddity(key: &'static str, authors: &'static str, corrected: &'static st
     }
 }
 
-/// All oddities. A plan holds those whose section it has.
+/// All oddities. A plan has those of its sections.
 pub const ODDITIES: &[Oddity] = &[
     oddity("quantizer.soft_pick", "farthest", "nearest"),
     oddity("quantizer.restart", "first-forward", "by-usage"),
@@ -46,8 +47,8 @@ impl Oddity {
     }
 }
 
-/// The changes of the corrected recipe that would change this plan's numbers, as assignments of `--set`. Left out are
-/// values that the plan holds already, has no section for, or has no use for.
+/// The changes of the corrected recipe that would change this plan's numbers, as assignments of
+/// `--set`. Left out are values that the plan holds already, has no section for, or has no use for.
 pub fn changes(plan: &Plan) -> impl Iterator<Item = String> {
     let flat = plan.to_flat();
     let single = flat.get("quantizer.soft_codes") == Some(&1.into());

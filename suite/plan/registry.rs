@@ -1,14 +1,16 @@
-//! What a plan consists of: the list of protocols and that of sections. A line in one of them makes the plan's field, the
-//! place in the hashes, the checks and the defaults; each line's type says the rest in a file of its own.
+//! What a plan consists of: the list of protocols and that of sections. A line in one of them makes
+//! the plan's field, the place in the hashes, the checks and the defaults; each line's type says
+//! the rest in a file of its own.
 
 use super::choice::Recipe;
 use super::choice::choices;
 use super::method::{Method, Takes};
 use super::sections::{
-    Augment, Birq, ColdStart, Data, Decoding, Encoder, Esc50, Finetune, Init, Joint, Judging, Knn, Mask, Position,
-    Pretrain, Probe, Refine, Relabel, Section, SectionInfo, Taught, Test, check_some,
+    Augment, ColdStart, Data, Decoding, Encoder, Esc50, Finetune, Init, Joint, Judging, Knn, Mask, Position, Pretrain,
+    Probe, Refine, Relabel, Section, SectionInfo, Taught, Test, check_some,
 };
 use crate::quantizers::QuantizerConfig;
+use bridle_baselines::birq::BirqConfig;
 use bridle_values::check::Checked;
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +19,8 @@ macro_rules! plan {
     (sections { $($section:ident: $type:ty,)+ }
      protocols { $($(#[doc = $doc:literal])* $variant:ident = $word:literal, $values:ident: $of:ty,)+ }
      for_protocols { $($shared:ident: $by:ty,)+ }) => {
-        /// Every value of a run. Sections that the method, the task or the protocols do not use are absent.
+        /// Every value of a run. Sections that the method, the task or the protocols do not use are
+        /// absent.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         pub struct Plan {
             /// The task's name.
@@ -101,7 +104,7 @@ plan! {
         position: Position,
         mask: Mask,
         pretrain: Pretrain,
-        birq: Birq,
+        birq: BirqConfig,
         joint: Joint,
         cold_start: ColdStart,
         refine: Refine,

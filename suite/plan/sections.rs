@@ -1,7 +1,9 @@
-//! The plan's sections, a file each: values, when a plan has them, what they must satisfy, and what they decide.
+//! The plan's sections, a file each: values, when a plan has them, what they must satisfy, and what
+//! they decide.
 //!
-//! A new section is a file here and a line in [`super::registry`]. What it does not say for itself has the safe default: a
-//! method's section is used by the methods that name it, and every value enters the hashes of its stage.
+//! A new section is a file here and a line in [`super::registry`]. What it does not say for itself
+//! has the safe default: a method's section is used by the methods that name it, and every value
+//! enters the hashes of its stage.
 
 mod augment;
 mod birq;
@@ -25,7 +27,6 @@ mod relabel;
 mod test;
 
 pub use augment::{Augment, Roll};
-pub use birq::Birq;
 pub use cold_start::{ColdStart, ColdStartPosition};
 pub use ctc::{CtcTraining, Symbols, Taught};
 pub use data::{Data, Input};
@@ -46,7 +47,7 @@ pub use test::Test;
 
 use super::method::{Method, Takes};
 use super::registry::{Protocol, SECTIONS};
-use super::resolve::{InitRequest, LmRequest};
+use super::request::{InitRequest, LmRequest};
 use super::task::TaskFacts;
 use super::{Plan, QuantizerKind};
 use bridle_values::check::Checked;
@@ -80,7 +81,7 @@ impl Choices<'_> {
         self.task.input.is_speech()
     }
 
-    /// What a task of another kind is told: ``task `digits` is speech, not audio``.
+    /// Why a task of another kind lacks a section of sound.
     fn not_audio(&self) -> Option<String> {
         let modality = self.task.input.modality();
         (modality != "audio").then(|| format!("task `{}` is {modality}, not audio", self.task.name))
@@ -122,14 +123,16 @@ pub trait Section {
     /// Values that are only names of others and enter no hash.
     const NAMES: &'static [&'static str] = &[];
 
-    /// Values that plans do not write while they are as here: so plans from before they existed keep their form and hashes.
+    /// Values that plans do not write while they are as here: so plans from before they existed
+    /// keep their form and hashes.
     const UNWRITTEN: &'static [(&'static str, &'static str)] = &[];
 
-    /// Values for presets that have none of this section: a preset's file in short, in which `[preset.<name>]` holds those of
-    /// one preset.
+    /// Values for presets that have none of this section: a preset's file in short, in which
+    /// `[preset.<name>]` holds those of one preset.
     const DEFAULTS: &'static str = "";
 
-    /// Why plans with these choices lack the section; None where they have it. That a method does not use it need not be said.
+    /// Why plans with these choices lack the section; None where they have it. That a method does
+    /// not use it need not be said.
     fn absent(_choices: &Choices<'_>) -> Option<String> {
         None
     }
@@ -139,7 +142,7 @@ pub trait Section {
         Vec::new()
     }
 
-    /// Values that the choices decide, whatever the preset says: part of the section, or null.
+    /// Values that the choices decide and the preset cannot change: part of the section, or null.
     fn decided(_choices: &Choices<'_>) -> Value {
         Value::Null
     }
@@ -153,7 +156,9 @@ pub trait Section {
     ///
     /// # Errors
     /// Names the first value that is impossible, and what it must satisfy.
-    fn check(&self, plan: &Plan) -> Checked;
+    fn check(&self, _plan: &Plan) -> Checked {
+        Ok(())
+    }
 }
 
 /// What is asked of the sections that are values of one protocol.

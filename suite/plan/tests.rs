@@ -1,4 +1,5 @@
-//! Laws of plans: every preset resolves for every task, names round-trip, and hashes follow the values.
+//! Laws of plans: every preset resolves for every task, names round-trip, and hashes follow the
+//! values.
 
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
@@ -289,9 +290,9 @@ fn a_changed_plan_is_told_by_its_values() {
     let (stored, folder) = (plan(&[]).to_flat(), std::path::Path::new("runs/a"));
     let mut renamed = plan(&[]);
     renamed.preset = "mine".to_owned();
-    assert!(resolve::require_same(&renamed.to_flat(), &stored, folder).is_ok());
+    assert!(hash::require_same(&renamed.to_flat(), &stored, folder).is_ok());
     assert_eq!(
-        resolve::require_same(
+        hash::require_same(
             &plan(&["pretrain.batch=8", "mask.ratio=0.75"]).to_flat(),
             &stored,
             folder

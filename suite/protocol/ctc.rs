@@ -6,16 +6,17 @@ mod symbols;
 
 use super::training::{Length, Training};
 use super::{Outcome, Predicted, Prediction, Subject};
+use crate::data::utterances::length;
+use crate::data::{TrainingData as _, UtteranceBatch, Utterances, valid_rows};
 use crate::plan::{CtcTraining, Protocol};
-use crate::schedule::Schedule;
 use crate::speech::augment::augment;
-use crate::speech::batches::{Batches, Stacked, length};
-use crate::speech::labels::padded;
 use crate::train::TrainError;
+use crate::train::schedule::Schedule;
+use bridle::codebook::index_rows;
 use bridle::frames::Frames;
 use bridle::init::Init;
 use bridle::layered::LayeredEncoder;
-use bridle::optimizer::UniformRate;
+use bridle::optimizer::Trained;
 use bridle::speech::conformer::Conformer;
 use bridle::speech::ctc::ctc_loss_mean;
 use bridle::transformer::linear;
@@ -27,7 +28,6 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 use serde_json::{Map, json};
-use std::sync::{Mutex, PoisonError};
 use symbols::Inventory;
 
 /// From an encoder's frames to logits of C symbols.
@@ -136,17 +136,17 @@ where
         encoder: subject.trainable(),
         head: (recipe.head)(&init, subject.plan.model.dim(), symbols.count()),
     };
-    let mut training = Training::open(subject, name, model, values.adamw)?;
-    let batches = Batches::new(set, drawn, values.batch, seed.child("order"));
+    let mut training = Training::open(subject, name, Trained::new(model, values.adamw))?;
+    let data = Utterances::new(set, subject.plan);
+    let order = data.order(drawn, values.batch, seed.child("order"));
     let length = Length {
-        steps_per_epoch: batches.steps_per_epoch(),
+        steps_per_epoch: order.steps_per_epoch(),
         schedule: Schedule {
             rate: values.rate,
             least: 0.0,
             warmup_epochs: values.warmup_epochs,
             epochs: values.epochs as f64,
         },
-        groups: &UniformRate,
     };
     let frozen_epochs = if recipe.frozen {
         values.epochs
@@ -154,11 +154,9 @@ where
         values.head_epochs.unwrap_or(0)
     };
     let frozen_steps = length.steps_per_epoch * frozen_epochs as u64;
-    let (batches, seed) = (Mutex::new(batches), seed.child("augment"));
+    let seed = seed.child("augment");
     let inputs = |step| {
-        // nothing that can panic runs under the lock
-        let utterances = batches.lock().unwrap_or_else(PoisonError::into_inner).at(step);
-        let mut input = Stacked::read(set, utterances)?;
+        let mut input = data.read(order.at(step))?;
         augment(&mut input, values, set.input_spec().mels, &seed.indexed(step));
         Ok(input)
     };
@@ -166,19 +164,20 @@ where
         subject,
         &length,
         inputs,
-        |model: &Recogniser<B, H>, input: Stacked, step| {
-            let (frames, _) = padded::<B>(&input, subject.plan, subject.device);
+        |model: &Recogniser<B, H>, input: UtteranceBatch, step| {
+            let texts = input.utterances.iter();
+            let texts: Option<Vec<Vec<usize>>> = texts
+                .map(|&index| symbols.encode(&set.utterances[index].text))
+                .collect();
+            let lengths = input.lengths.clone();
+            let frames = data.frames::<B>(input, subject.device);
             let hidden = if step < frozen_steps {
                 Tensor::from_inner(subject.encoder.encode(&frames.inner()))
             } else {
                 model.encoder.encode(&frames)
             };
-            let texts = input.utterances.iter();
-            let texts: Option<Vec<Vec<usize>>> = texts
-                .map(|&index| symbols.encode(&set.utterances[index].text))
-                .collect();
             let logits = model.head.logits(&frames.with(hidden));
-            let loss = texts.and_then(|texts| ctc_loss_mean(logits, &input.lengths, &texts));
+            let loss = texts.and_then(|texts| ctc_loss_mean(logits, &lengths, &texts));
             loss.expect("utterances too short for their transcript are left out")
         },
     )?;
@@ -200,17 +199,20 @@ fn recognise<B: TrainBackend, H: Head<B::InnerBackend>, N>(
         device,
         ..
     } = *subject;
+    let utterances = Utterances::new(data, plan);
     let mut places: Vec<usize> = (0..test.len()).collect();
     places.sort_by_key(|&place| length(data, test[place]));
     let mut found = vec![Vec::new(); test.len()];
     progress.start(&format!("{}: test", recipe.protocol), test.len() as u64);
     for places in places.chunks(recipe.values.batch) {
-        let input = Stacked::read(data, places.iter().map(|&place| test[place]).collect())?;
-        let (frames, rows) = padded::<B::InnerBackend>(&input, plan, device);
+        let input = utterances.read(places.iter().map(|&place| test[place]).collect())?;
+        let lengths = input.lengths.clone();
+        let rows = index_rows(&valid_rows(&lengths), device);
+        let frames = utterances.frames::<B::InnerBackend>(input, device);
         let hidden = frames.with(model.encoder.encode(&frames));
         let log_p = log_softmax(model.head.row_logits(&hidden, rows), 1);
         let mut values = log_p.into_data().iter::<f32>().collect::<Vec<_>>().into_iter();
-        for (&place, frames) in places.iter().zip(&input.lengths) {
+        for (&place, frames) in places.iter().zip(&lengths) {
             found[place] = values.by_ref().take(frames * symbols.count()).collect();
         }
         progress.advance(places.len() as u64);

@@ -1,7 +1,7 @@
 //! Features of a frozen encoder: computed once and shared by the protocols that only read them.
 
 use super::Subject;
-use crate::input;
+use crate::data::fixed;
 use bridle_backends::TrainBackend;
 use bridle_results::metric::Metric;
 use bridle_tasks::{DataError, Dataset, Progress, Target};
@@ -55,7 +55,7 @@ impl<B: TrainBackend> Subject<'_, B, Dataset> {
         self.progress.start("features", samples.len() as u64);
         let mut values = Vec::with_capacity(samples.len() * self.encoder.dim());
         for samples in samples.chunks(batch) {
-            let x = input::batch(self.data, samples, self.encoder.geometry(), self.device)?;
+            let x = fixed::batch(self.data, samples, self.encoder.geometry(), self.device)?;
             values.extend(self.encoder.features(x).into_data().iter::<f32>());
             self.progress.advance(samples.len() as u64);
         }
@@ -68,7 +68,7 @@ impl<B: TrainBackend> Subject<'_, B, Dataset> {
         self.progress.start("features of test views", self.test.len() as u64);
         let mut values = Vec::with_capacity(self.test.len() * self.encoder.dim());
         for &sample in self.test {
-            let x = input::test_views(self.data, sample, clips, self.encoder.geometry(), self.device)?;
+            let x = fixed::test_views(self.data, sample, clips, self.encoder.geometry(), self.device)?;
             values.extend(self.encoder.features(x).mean_dim(0).into_data().iter::<f32>());
             self.progress.advance(1);
         }

@@ -7,15 +7,15 @@
 use super::augment::{Augment, Augmented};
 use super::training::{Length, Training};
 use super::{Outcome, Protocol, Subject, ctc};
-use crate::input::{self, Order};
+use crate::data::{Order, fixed};
 use crate::plan::{self, Finetune, FinetuneLoss, Roll, Sampler, Taught};
-use crate::schedule::{LayerDecay, Schedule};
 use crate::train::TrainError;
+use crate::train::schedule::{LayerDecay, Schedule};
 use bridle::classifier::{Classifier, Dropped, branch_factor, drop_rates};
 use bridle::init::Init;
 use bridle::loss::{binary_cross_entropy, soft_cross_entropy};
 use bridle::mask::{Mask, MaskRows};
-use bridle::optimizer::ParameterGroups;
+use bridle::optimizer::{ParameterGroups, Trained};
 use bridle::transformer::BranchFactors;
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
@@ -24,7 +24,6 @@ use burn::module::AutodiffModule;
 use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{Tensor, TensorData};
 use serde_json::{Map, json};
-use std::sync::{Mutex, PoisonError};
 
 /// The name of its steps, in messages and in the log.
 const PHASE: &str = "finetune";
@@ -89,11 +88,16 @@ impl ParameterGroups for Layers {
 }
 
 impl<'a, B: TrainBackend> Run<'a, '_, B> {
-    fn train(&self) -> Result<Training<B, Classifier<B>>, TrainError> {
+    fn train(&self) -> Result<Training<B, Classifier<B>, Layers>, TrainError> {
         let (subject, values) = (self.subject, self.values);
         let init = Init::<B>::new(self.seed.child("weights"), subject.device);
         let model = Classifier::new(subject.trainable(), subject.classes(), &init);
-        let mut training = Training::open(subject, PHASE, model, values.adamw)?;
+        let layers = Layers(LayerDecay {
+            decay: values.layer_decay,
+            blocks: subject.encoder.blocks.len(),
+        });
+        let model = Trained::with_groups(model, values.adamw, layers);
+        let mut training = Training::open(subject, PHASE, model)?;
         let order = self.order();
         let length = Length {
             steps_per_epoch: order.steps_per_epoch(),
@@ -103,25 +107,21 @@ impl<'a, B: TrainBackend> Run<'a, '_, B> {
                 warmup_epochs: values.warmup_epochs,
                 epochs: values.epochs as f64,
             },
-            groups: &Layers(LayerDecay {
-                decay: values.layer_decay,
-                blocks: subject.encoder.blocks.len(),
-            }),
         };
         let loss = |model: &Classifier<B>, batch, step| self.loss(model, batch, step);
-        training.run(subject, &length, self.batches(order), loss)?;
+        training.run(subject, &length, self.inputs(order), loss)?;
         Ok(training)
     }
 
     /// The training samples in their order: every one once an epoch, or drawn by weight.
-    fn order(&self) -> Order<'a> {
+    fn order(&self) -> Order {
         let seed = self.seed.child("order");
         let train = self.subject.train;
         match self.values.sampler {
-            Sampler::Shuffle => Order::new(train, self.values.batch, seed),
+            Sampler::Shuffle => Order::shuffled(train, self.values.batch, seed),
             Sampler::Weighted => Order::weighted(
                 train,
-                sampling_weights(self.subject.data, train),
+                &sampling_weights(self.subject.data, train),
                 self.values.epoch_samples.unwrap_or(train.len()),
                 self.values.batch,
                 seed,
@@ -130,7 +130,7 @@ impl<'a, B: TrainBackend> Run<'a, '_, B> {
     }
 
     /// Makes the augmented inputs and targets of a step's samples, on any thread.
-    fn batches(&self, order: Order<'a>) -> impl Fn(u64) -> Result<Augmented, DataError> + Send + Sync + use<'a, B> {
+    fn inputs(&self, order: Order) -> impl Fn(u64) -> Result<Augmented, DataError> + Send + Sync + use<'a, B> {
         let (plan, dataset) = (self.subject.plan, self.subject.data);
         let augment = Augment {
             values: self.values,
@@ -142,12 +142,10 @@ impl<'a, B: TrainBackend> Run<'a, '_, B> {
                 .as_ref()
                 .is_some_and(|augment| augment.roll == Roll::Uniform),
         };
-        let (seed, order) = (self.seed.child("augment"), Mutex::new(order));
+        let seed = self.seed.child("augment");
         move |step| {
-            // nothing that can panic runs under the lock
-            let samples = order.lock().unwrap_or_else(PoisonError::into_inner).at(step);
             let (mut values, mut targets) = (Vec::new(), Vec::new());
-            for (place, &sample) in samples.iter().enumerate() {
+            for (place, sample) in order.at(step).into_iter().enumerate() {
                 let drawn = augment.sample(sample, &seed.indexed(step).indexed(place as u64))?;
                 values.extend(drawn.values);
                 targets.extend(drawn.targets);
@@ -160,7 +158,7 @@ impl<'a, B: TrainBackend> Run<'a, '_, B> {
     fn loss(&self, model: &Classifier<B>, batch: Augmented, step: u64) -> Tensor<B, 1> {
         let subject = self.subject;
         let samples = batch.targets.len() / subject.classes();
-        let x = input::on_device(batch.values, samples, subject.encoder.geometry(), subject.device);
+        let x = fixed::on_device(batch.values, samples, subject.encoder.geometry(), subject.device);
         let targets = TensorData::new(batch.targets, [samples, subject.classes()]);
         let targets: Tensor<B, 2> = Tensor::from_data(targets, subject.device);
         let dropped = Dropped {
@@ -222,7 +220,7 @@ impl<'a, B: TrainBackend> Run<'a, '_, B> {
         let clips = self.subject.plan.test_clips();
         if clips > 1 {
             for &sample in test {
-                let x = input::test_views(data, sample, clips, encoder.geometry(), device)?;
+                let x = fixed::test_views(data, sample, clips, encoder.geometry(), device)?;
                 let logits = model.logits(x, &Dropped::default());
                 let chances = match self.values.loss {
                     FinetuneLoss::CrossEntropy => softmax(logits, 1),
@@ -233,7 +231,7 @@ impl<'a, B: TrainBackend> Run<'a, '_, B> {
             }
         } else {
             for samples in test.chunks(self.values.batch) {
-                let x = input::batch(data, samples, encoder.geometry(), device)?;
+                let x = fixed::batch(data, samples, encoder.geometry(), device)?;
                 scores.extend(model.logits(x, &Dropped::default()).into_data().iter::<f32>());
                 progress.advance(samples.len() as u64);
             }

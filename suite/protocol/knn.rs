@@ -123,7 +123,7 @@ mod tests {
     use bridle_tasks::Target;
     use burn_flex::Flex;
     use proptest::prelude::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     fn knn(neighbours: &[usize]) -> Knn {
         Knn {

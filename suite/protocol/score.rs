@@ -11,7 +11,7 @@ use bridle::speech::conformer::Conformer;
 use bridle_backends::TrainBackend;
 use bridle_results::metric::{ErrorRate, Unit};
 use bridle_results::predictions::{Outputs, Predictions, PredictionsError, ProtocolScores, ProtocolTexts, Transcripts};
-use bridle_results::record::{Judge, Score};
+use bridle_results::record::{Score, Scoring};
 use bridle_results::stats;
 use bridle_seed::Seed;
 use bridle_tasks::{Dataset, SpeechSet};
@@ -37,7 +37,7 @@ impl Examples for Dataset {
     }
 
     fn scores(&self, test: &[usize], found: &Prediction, seed: &Seed) -> Result<Vec<Score>> {
-        let judge = Judge {
+        let judge = Scoring {
             protocol: &found.name,
             targets: &class_lists(self, test),
             classes: &self.classes,

@@ -3,11 +3,11 @@
 use super::{Examples, Subject};
 use crate::checkpoint;
 use crate::metrics_log::{LogError, MetricsLog};
-use crate::schedule::Schedule;
-use crate::steps::{Learner, Spent, StepLoss, StepNumbers, Steps};
-use crate::train::{TrainError, together, under};
-use bridle::optimizer::{AdamW, AdamWConfig, ParameterGroups, Trained};
-use bridle::weights;
+use crate::train::TrainError;
+use crate::train::schedule::Schedule;
+use crate::train::steps::{BatchLoss, Learner, Spent, StepNumbers, Steps};
+use bridle::optimizer::{ParameterGroups, Trainable, Trained, UniformRate};
+use bridle::weights::{self, strip_prefix, with_prefix};
 use bridle_backends::TrainBackend;
 use bridle_tasks::DataError;
 use burn::module::AutodiffModule;
@@ -31,25 +31,22 @@ struct State {
 }
 
 /// A model in training.
-pub struct Training<B: TrainBackend, M> {
+pub struct Training<B: TrainBackend, M, G = UniformRate> {
     /// Names the steps, the checkpoints' folder and the log.
     phase: &'static str,
-    pub model: Trained<M>,
-    optimizer: AdamW<B>,
+    pub model: Trained<B, M, G>,
     state: State,
     folder: PathBuf,
     log: MetricsLog,
 }
 
 /// How long to train, and at which rates.
-pub struct Length<'a> {
+pub struct Length {
     pub steps_per_epoch: u64,
     pub schedule: Schedule,
-    /// Rates and weight decay of single parameters.
-    pub groups: &'a dyn ParameterGroups,
 }
 
-impl<B: TrainBackend, M: AutodiffModule<B>> Training<B, M> {
+impl<B: TrainBackend, M: AutodiffModule<B>, G: ParameterGroups> Training<B, M, G> {
     /// `model` as it is, or as the newest checkpoint of `phase` left it if the run resumes.
     ///
     /// # Errors
@@ -57,10 +54,8 @@ impl<B: TrainBackend, M: AutodiffModule<B>> Training<B, M> {
     pub fn open<D: Examples>(
         subject: &Subject<'_, B, D>,
         phase: &'static str,
-        mut model: M,
-        adamw: AdamWConfig,
+        mut model: Trained<B, M, G>,
     ) -> Result<Self, TrainError> {
-        let mut optimizer = AdamW::new(adamw);
         let data = Some(subject.data.manifest_sha256().to_owned());
         let mut state = State {
             data: data.clone(),
@@ -74,9 +69,9 @@ impl<B: TrainBackend, M: AutodiffModule<B>> Training<B, M> {
         };
         let fits = |found: &State| found.data.is_none() || found.data == data;
         if let Some((saved, found)) = saved.filter(|(_, found)| fits(found)) {
-            model = weights::load(model, &under(&saved, "model."))?;
-            let moments = under(&saved, "optimizer.");
-            optimizer = AdamW::load(adamw, &moments, found.optimizer_steps, subject.device);
+            *model = weights::load((*model).clone(), &strip_prefix(&saved, "model."))?;
+            let moments = strip_prefix(&saved, "optimizer.");
+            model.optimizer.load(&moments, found.optimizer_steps, subject.device);
             state = found;
             let message = format!("{phase}: goes on after step {}", state.step);
             subject.progress.say(&message);
@@ -88,8 +83,7 @@ impl<B: TrainBackend, M: AutodiffModule<B>> Training<B, M> {
         let log = MetricsLog::open(&subject.folder.join(format!("{phase}.jsonl")), resumed)?;
         Ok(Self {
             phase,
-            model: Trained::new(model),
-            optimizer,
+            model,
             state,
             folder,
             log,
@@ -103,7 +97,7 @@ impl<B: TrainBackend, M: AutodiffModule<B>> Training<B, M> {
     pub fn run<D: Examples, I: Send>(
         &mut self,
         subject: &Subject<'_, B, D>,
-        length: &Length<'_>,
+        length: &Length,
         inputs: impl Fn(u64) -> Result<I, DataError> + Send + Sync,
         loss: impl Fn(&M, I, u64) -> Tensor<B, 1>,
     ) -> Result<(), TrainError> {
@@ -121,7 +115,6 @@ impl<B: TrainBackend, M: AutodiffModule<B>> Training<B, M> {
         let mut learner = Steppable {
             training: self,
             loss,
-            groups: length.groups,
             input: std::marker::PhantomData,
         };
         let spent = steps.run(&mut learner, inputs)?;
@@ -140,40 +133,37 @@ impl<B: TrainBackend, M: AutodiffModule<B>> Training<B, M> {
 }
 
 /// A training with its loss.
-struct Steppable<'a, B: TrainBackend, M, I, L> {
-    training: &'a mut Training<B, M>,
+struct Steppable<'a, B: TrainBackend, M, G, I, L> {
+    training: &'a mut Training<B, M, G>,
     loss: L,
-    groups: &'a dyn ParameterGroups,
     input: std::marker::PhantomData<fn(I)>,
 }
 
-impl<B, M, I, L> Learner<B> for Steppable<'_, B, M, I, L>
+impl<B, M, G, I, L> Learner<B> for Steppable<'_, B, M, G, I, L>
 where
     B: TrainBackend,
     M: AutodiffModule<B>,
+    G: ParameterGroups,
     I: Send,
     L: Fn(&M, I, u64) -> Tensor<B, 1>,
 {
     type Input = I;
 
-    fn step(&mut self, input: I, rate: f64) -> Result<StepLoss<B>, TrainError> {
-        let Training {
-            model,
-            optimizer,
-            state,
-            ..
-        } = &mut *self.training;
-        let loss = (self.loss)(model, input, state.step);
-        let grads = loss.backward();
-        model.update(|model| optimizer.step(model, &grads, rate, self.groups));
-        state.step += 1;
-        Ok(StepLoss {
-            values: vec![("loss", loss.inner())],
-            codes: None,
-        })
+    fn loss(&mut self, batch: I) -> BatchLoss<B> {
+        let Training { model, state, .. } = &*self.training;
+        BatchLoss::new((self.loss)(model, batch, state.step))
     }
 
-    fn note(&mut self, numbers: StepNumbers) -> Result<(), TrainError> {
+    fn trained(&mut self) -> Vec<&mut dyn Trainable<B>> {
+        vec![&mut self.training.model]
+    }
+
+    fn finish_step(&mut self) -> Result<(), TrainError> {
+        self.training.state.step += 1;
+        Ok(())
+    }
+
+    fn log_step(&mut self, numbers: StepNumbers) -> Result<(), TrainError> {
         let Training { phase, state, log, .. } = &mut *self.training;
         let loss = f64::from(numbers.values[0].1);
         state.loss = Some((state.loss.map_or(loss, |(first, _)| first), loss));
@@ -184,11 +174,9 @@ where
     fn save(&mut self, spent: Spent) -> Result<(), TrainError> {
         let training = &mut *self.training;
         training.state.seconds += spent.seconds;
-        training.state.optimizer_steps = training.optimizer.steps();
-        let weights = together([
-            ("model.", weights::collect(&*training.model)),
-            ("optimizer.", training.optimizer.save()),
-        ]);
+        training.state.optimizer_steps = training.model.optimizer.steps();
+        let mut weights = with_prefix("model.", weights::collect(&*training.model));
+        weights.extend(with_prefix("optimizer.", training.model.optimizer.save()));
         checkpoint::save(&training.folder, training.state.step, &weights, &training.state)?;
         Ok(())
     }

@@ -1,13 +1,13 @@
 //! Training with transcripts looks at an utterance in another way each time: its mel axis warped, bands and spans of frames
 //! left out (Park et al. 2019; Jaitly and Hinton 2013).
 
-use super::batches::Stacked;
+use crate::data::UtteranceBatch;
 use crate::plan::CtcTraining;
 use bridle::mask::spans;
 use bridle_seed::Seed;
 
 /// Changes every utterance of a batch in its own way; frames are stacks of `mels` bands.
-pub fn augment(input: &mut Stacked, values: &CtcTraining, mels: usize, seed: &Seed) {
+pub fn augment(input: &mut UtteranceBatch, values: &CtcTraining, mels: usize, seed: &Seed) {
     let width = input.values.len() / input.lengths.iter().sum::<usize>().max(1);
     let mut start = 0;
     for (place, &length) in input.lengths.iter().enumerate() {
@@ -83,7 +83,7 @@ mod tests {
             mel_mask: 4,
             warp: 0.0,
         };
-        let whole = Stacked {
+        let whole = UtteranceBatch {
             utterances: vec![0, 1],
             lengths: vec![30, 20],
             values: (1..=50 * 20).map(|value| value as f32).collect(),

@@ -1,9 +1,10 @@
 //! `check` on a task of speech: everything that `run` with the same options would need, looked at but not touched.
 
 use super::run::judged_on;
-use super::{batches, labels};
 use crate::cli::Format;
 use crate::command::check::{backend_state, out_is_writable, plan_lines, stopper};
+use crate::data::utterances::length;
+use crate::data::{TrainingData as _, Utterances};
 use crate::error::Result;
 use crate::progress::TerminalProgress;
 use crate::request::RunRequest;
@@ -120,15 +121,12 @@ fn text(request: &RunRequest, set: &Result<SpeechSet>, backend: &Backend, out: &
 /// The share of places in the first epoch's batches that hold no frame.
 fn padding(request: &RunRequest, set: &SpeechSet, train: &[usize]) -> f64 {
     let batch = request.plan.pretrain.as_ref().map_or(16, |pretrain| pretrain.batch);
-    let mut batches = batches::Batches::new(set, train, batch, bridle_seed::Seed::root(0));
+    let order = Utterances::new(set, &request.plan).order(train, batch, bridle_seed::Seed::root(0));
     let (mut places, mut frames) = (0, 0);
-    for step in 0..batches.steps_per_epoch() {
-        let lengths: Vec<usize> = batches
-            .at(step)
-            .iter()
-            .map(|&index| batches::length(set, index))
-            .collect();
-        frames += labels::valid_rows(&lengths).len();
+    for step in 0..order.steps_per_epoch() {
+        let samples = order.at(step).into_iter();
+        let lengths: Vec<usize> = samples.map(|index| length(set, index)).collect();
+        frames += lengths.iter().sum::<usize>();
         places += lengths.len() * lengths.iter().max().copied().unwrap_or(0);
     }
     1.0 - frames as f64 / places.max(1) as f64

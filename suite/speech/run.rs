@@ -1,9 +1,9 @@
 //! `run` on a task of speech: pretrain, recognise, write records, print the tables.
 
 use super::model;
-use super::pretrain::{Context, SpeechTrainer};
 use crate::checkpoint;
 use crate::command::table;
+use crate::data::Utterances;
 use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::identity::{Identity, begin_folder, require_same, taken_over, train_failure};
@@ -12,7 +12,7 @@ use crate::plan::Plan;
 use crate::progress::TerminalProgress;
 use crate::protocol::{self, Examples, FeatureCache, Outcome, Subject};
 use crate::request::{Earlier, RunRequest};
-use crate::train::{self, State};
+use crate::train::{self, Context, State};
 use bridle::init::Init;
 use bridle::speech::conformer::Conformer;
 use bridle::weights::{self, Weights};
@@ -216,7 +216,7 @@ impl<'a> OneRun<'a> {
         };
         let context = Context {
             plan: self.plan,
-            set,
+            data: &Utterances::new(set, self.plan),
             train: &seen,
             seed,
             id,
@@ -225,9 +225,9 @@ impl<'a> OneRun<'a> {
             interrupt,
             progress,
         };
-        let trainer = SpeechTrainer::<B>::new(&context, saved, device).map_err(train_failure)?;
-        let (encoder, weights, state) = trainer.run().map_err(train_failure)?;
-        checkpoint::write_file(&shared, &train::under(&weights, "student."), &state).map_err(train_failure)?;
+        let trained = train::pretrain::<B, _>(&context, saved, device).map_err(train_failure)?;
+        let (encoder, weights, state) = trained;
+        checkpoint::write_file(&shared, &weights::strip_prefix(&weights, "student."), &state).map_err(train_failure)?;
         Ok(Pretrained {
             encoder: encoder.valid(),
             phases: state.done,
@@ -257,7 +257,7 @@ impl<'a> OneRun<'a> {
         }
         let init = Init::<B>::new(Seed::root(self.identity.seed), device);
         let encoder = Conformer::new(&model::encoder(self.plan), &init);
-        let encoder = weights::load(encoder, &train::under(&saved, "encoder."))
+        let encoder = weights::load(encoder, &weights::strip_prefix(&saved, "encoder."))
             .map_err(|error| Failure::fault(format!("cannot take over `{}`", path.display()), error))?;
         let told = format!("takes over the pretraining of run {}; --fresh trains anew", state.id);
         progress.say(&told);

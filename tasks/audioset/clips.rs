@@ -74,11 +74,7 @@ fn told_ids(path: &Path) -> Result<Option<Vec<String>>, DataError> {
     if !table.columns().contains(&ID_COLUMN) {
         return Ok(None);
     }
-    let bad = |row: usize| DataError::BadRow {
-        path: path.to_owned(),
-        line: row as u64 + 1,
-        reason: format!("its {ID_COLUMN} is no text"),
-    };
+    let bad = |row: usize| DataError::bad_row(path, row as u64 + 1, format!("its {ID_COLUMN} is no text"));
     let id = |(row, value)| match value {
         Value::Text(id) => Ok(id),
         _ => Err(bad(row)),

@@ -39,15 +39,8 @@ pub(super) struct Index {
 impl Index {
     /// Reads the index.
     pub fn read(path: &Path) -> Result<Self, DataError> {
-        let bad = |line: u64, reason: String| DataError::BadRow {
-            path: path.to_owned(),
-            line,
-            reason,
-        };
-        let bytes = std::fs::read(path).map_err(|source| DataError::Unreadable {
-            path: path.to_owned(),
-            source,
-        })?;
+        let bad = |line: u64, reason: String| DataError::bad_row(path, line, reason);
+        let bytes = std::fs::read(path).map_err(DataError::unreadable(path))?;
         let mut reader = csv::ReaderBuilder::new()
             .trim(csv::Trim::All)
             .from_reader(bytes.as_slice());
@@ -82,20 +75,13 @@ impl Index {
 
 /// Reads a list. Its labels stand in quotes after a comma and a space, which is not what csv readers expect.
 pub(super) fn read(path: &Path, index: &Index) -> Result<Segments, DataError> {
-    let bytes = std::fs::read(path).map_err(|source| DataError::Unreadable {
-        path: path.to_owned(),
-        source,
-    })?;
+    let bytes = std::fs::read(path).map_err(DataError::unreadable(path))?;
     let mut segments = Segments {
         rows: Vec::new(),
         announced: None,
     };
     for (line, bytes) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
-        let bad = |reason: String| DataError::BadRow {
-            path: path.to_owned(),
-            line,
-            reason,
-        };
+        let bad = |reason: String| DataError::bad_row(path, line, reason);
         let text = std::str::from_utf8(bytes)
             .map_err(|_| bad("it is not UTF-8 text".to_owned()))?
             .trim();

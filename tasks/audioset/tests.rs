@@ -61,7 +61,7 @@ impl Fake {
             threads: 1,
             limits: crate::Limits::default(),
         };
-        open_20k("audioset-20k", &request, &())
+        open("audioset-20k", &[BALANCED], &request, &())
     }
 
     fn cleaned(&self, error: DataError) -> String {
@@ -219,7 +219,7 @@ fn lists_that_are_not_the_published_ones_say_why() {
         list(30_000, 20_370) + TEST.lines().nth(1).unwrap(),
     )
     .unwrap();
-    let (_, known) = listing("audioset-20k", fake.0.path(), &[BALANCED], false).unwrap();
+    let (known, _) = listing("audioset-20k", fake.0.path(), &[BALANCED], false).unwrap();
     assert_eq!((known.variant, known.entries.len()), (Some(VARIANT), 2));
     assert_eq!(
         (known.missing.count, known.missing.first.len()),

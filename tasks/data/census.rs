@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DataError, Dataset, InputSpec, Split};
+use super::listing::Listed;
+use crate::{DataError, Dataset, InputSpec};
 
 /// Samples whose inputs are measured, spread evenly over the data.
 const SAMPLES: usize = 256;
@@ -179,12 +180,7 @@ fn merged<'a, V>(one: &'a BTreeMap<String, V>, other: &'a BTreeMap<String, V>) -
 fn histogram(dataset: &Dataset) -> BTreeMap<String, BTreeMap<String, usize>> {
     let mut histogram: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
     for sample in &dataset.samples {
-        let split = match (sample.fold, sample.split) {
-            (Some(fold), _) => format!("fold-{fold}"),
-            (None, Split::Train) => "train".to_owned(),
-            (None, Split::Test) => "test".to_owned(),
-        };
-        let counts = histogram.entry(split).or_default();
+        let counts = histogram.entry(sample.part()).or_default();
         for &class in sample.target.classes() {
             *counts.entry(dataset.classes[class].clone()).or_default() += 1;
         }

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use bridle_seed::Seed;
 use serde::{Deserialize, Serialize};
 
+use super::census::FileSizes;
 use crate::DataError;
 use crate::cache::Rows;
-use crate::data::census::FileSizes;
-use crate::media::{Files, Views};
+use crate::media::{MediaFiles, Views};
 
 /// The part that a sample plays where a task gives train and test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -125,7 +125,6 @@ pub struct Dataset {
     pub classes: Vec<String>,
     shape: Vec<usize>,
     inputs: Inputs,
-    bytes: Option<FileSizes>,
 }
 
 /// Where inputs come from.
@@ -133,7 +132,7 @@ pub(crate) enum Inputs {
     /// All are kept, and there is nothing else.
     Rows(Rows),
     /// From files; those for judging may be kept too.
-    Files(Files, Option<Rows>),
+    Files(MediaFiles, Option<Rows>),
 }
 
 impl Inputs {
@@ -161,7 +160,6 @@ impl Dataset {
             classes,
             shape,
             inputs,
-            bytes: None,
         }
     }
 
@@ -186,7 +184,7 @@ impl Dataset {
     /// all else, such as sound, whose features are augmented after they were computed.
     pub fn view(&self, index: usize, views: Views, seed: &Seed) -> Result<Cow<'_, [f32]>, DataError> {
         match &self.inputs {
-            Inputs::Files(files, _) if files.media().augments() => {
+            Inputs::Files(files, _) if files.media.augments() => {
                 files.drawn(index, views, &mut seed.stream()).map(Cow::Owned)
             }
             _ => self.input(index),
@@ -207,20 +205,15 @@ impl Dataset {
 
     /// Whether training views differ from the inputs for judging.
     pub fn augments(&self) -> bool {
-        matches!(&self.inputs, Inputs::Files(files, _) if files.media().augments())
+        matches!(&self.inputs, Inputs::Files(files, _) if files.media.augments())
     }
 
     /// FileSizes of the samples' files, where there are files whose sizes are known.
     pub(crate) fn bytes(&self) -> Option<FileSizes> {
         match &self.inputs {
-            Inputs::Rows(_) => self.bytes,
-            Inputs::Files(files, _) => files.bytes().and_then(FileSizes::of),
+            Inputs::Rows(_) => None,
+            Inputs::Files(files, _) => files.files.bytes().and_then(FileSizes::of),
         }
-    }
-
-    /// Says how large the files are that its rows were computed from.
-    pub(crate) fn with_bytes(self, bytes: Option<FileSizes>) -> Self {
-        Self { bytes, ..self }
     }
 
     /// Whether inputs for judging are decoded at each use, because they are too many to be kept.
@@ -255,18 +248,4 @@ pub fn sampling_weights(dataset: &Dataset, train: &[usize]) -> Vec<f64> {
             .sum()
     };
     train.iter().map(weight).collect()
-}
-
-/// Samples per split, by the names of [`DataFacts::counts`].
-pub(crate) fn counts(samples: &[Sample]) -> BTreeMap<String, usize> {
-    let mut counts = BTreeMap::new();
-    for sample in samples {
-        let name = match (sample.fold, sample.split) {
-            (Some(fold), _) => format!("fold-{fold}"),
-            (None, Split::Train) => "train".to_owned(),
-            (None, Split::Test) => "test".to_owned(),
-        };
-        *counts.entry(name).or_insert(0) += 1;
-    }
-    counts
 }

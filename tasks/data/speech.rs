@@ -1,44 +1,43 @@
-//! Speech: utterances of any length with their transcripts, as a sibling of [`crate::Dataset`], whose inputs have one shape.
+//! Speech: utterances of any length with their transcripts. The sibling of [`crate::Dataset`], whose inputs have one shape.
 //!
-//! An input is `[frames, mels]`, log-mel energies of 10 ms frames, standardised for each mel band over the training
-//! utterances. Transcripts are in one alphabet, see [`normalise_text`]. What the training side needs to know of lengths,
-//! for buckets and masks, it gets from [`SpeechSet::frames`] without reading an input.
+//! An input is `[frames, mels]`: log-mel energies of 10 ms frames, standardised per mel band over the training utterances.
+//! Transcripts use one alphabet, see [`normalise_text`]. [`SpeechSet::frames`] gives lengths, for buckets and masks, without
+//! reading an input.
 
-mod files;
 mod open;
 mod standardizer;
 mod text;
 
 use std::borrow::Cow;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::files::{ENDINGS, FileList, part_by_speaker, read as read_sound};
-pub(crate) use self::open::{Listed, Listing};
+pub(crate) use self::open::{ENDINGS, SoundSource, read_sound, split_by_speaker};
 pub use self::standardizer::BandStandardizer;
 pub use self::text::{ALPHABET, UnknownSymbols, decode_text, encode_text, min_frames, normalise_text};
 
 use crate::cache::Rows;
-use crate::{DataError, DataFacts, Limits};
+use crate::{DataError, DataFacts, Fbank, Limits};
 
 /// What one input looks like; part of a run's plan.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SpeechInput {
-    /// Mel bands.
+    /// Number of mel bands.
     pub mels: usize,
     /// Hertz; sound at other rates is resampled, and several channels are averaged.
     pub sample_rate: u32,
-    /// Frames of 10 ms that become one of the model's: an utterance must have one of those for each symbol, and one more
+    /// 10 ms frames that become one frame of the model. An utterance must have one model frame per symbol, and one more
     /// between two equal symbols, or no alignment exists.
     pub stacked: usize,
-    /// Whether each mel band's mean over the utterance is taken away: what a microphone and a room add, and part of what a
-    /// speaker does.
+    /// Whether each mel band's mean over the utterance is subtracted. That removes the effect of microphone and room, and
+    /// part of the speaker's.
     pub centred: bool,
 }
 
 impl Default for SpeechInput {
-    /// BiRQ's: 80 mel bands, two frames stacked.
+    /// As BiRQ has it: 80 mel bands, two frames stacked.
     fn default() -> Self {
         Self {
             mels: 80,
@@ -49,43 +48,37 @@ impl Default for SpeechInput {
     }
 }
 
-/// What is asked of a speech data set when it is opened.
+/// How to open a speech data set.
 #[derive(Clone, Debug)]
 pub struct SpeechRequest {
-    /// The data set's folder; without it `$BRIDLE_DATA/<task>` is used.
-    pub data: Option<std::path::PathBuf>,
-    /// What the model wants to see.
+    /// The data set's folder; without it, `$BRIDLE_DATA/<task>`.
+    pub data: Option<PathBuf>,
     pub input: SpeechInput,
-    /// The first so many utterances of each part.
+    /// Only the first so many utterances of each part.
     pub subset: Option<usize>,
     /// The folder for computed features, as in [`crate::OpenRequest`].
-    pub cache: std::path::PathBuf,
+    pub cache: PathBuf,
     /// Threads for decoding and features; 0 for one per core.
     pub threads: usize,
-    /// How much may be kept.
     pub limits: Limits,
 }
 
-/// The part that an utterance plays.
+/// What an utterance is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// For training.
     Train,
     /// For choosing between settings.
     Dev,
-    /// For judging.
     Test,
 }
 
-/// Something that was said from one sample to another, the end excluded.
+/// A word that is spoken from sample `start` to sample `end`, which is excluded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// The first sample.
     pub start: usize,
-    /// The sample after the last.
     pub end: usize,
-    /// The word, as in the transcript.
+    /// As in the transcript.
     pub word: String,
 }
 
@@ -94,94 +87,91 @@ pub struct Span {
 pub struct Utterance {
     /// Names the utterance in predictions; unique within the data set.
     pub id: String,
-    /// Who speaks, where the data says.
+    /// The speaker, if the data says.
     pub speaker: Option<String>,
-    /// The transcript, as [`normalise_text`] has it.
+    /// The transcript, normalised by [`normalise_text`].
     pub text: String,
-    /// The part it plays.
     pub role: Role,
-    /// The part's name, `train-clean-100`: judging is by these.
+    /// The part's name, such as `train-clean-100`; scores are reported per part.
     pub part: String,
-    /// When each word was said, where the data says; empty elsewhere.
+    /// When each word is spoken, if the data says; otherwise empty.
     pub spans: Vec<Span>,
 }
 
-/// Gives the sound of an utterance whenever it is wanted.
+/// Provides the sound of a data set's utterances.
 pub(crate) trait Sound: Send + Sync {
-    /// Names all but the files and the input that decides the sound.
+    /// Names everything that decides the sound, except the files and the input.
     fn key(&self) -> String;
 
     /// The samples of utterance `index` at `sample_rate` hertz.
     fn wave(&self, index: usize, sample_rate: u32) -> Result<Vec<f32>, String>;
 
     /// The file that an error is about.
-    fn path(&self, index: usize) -> std::path::PathBuf;
+    fn path(&self, index: usize) -> PathBuf;
 }
 
-/// A speech data set that is ready to be read.
+/// An opened speech data set. Methods that take an `index` panic if there is no such utterance.
 pub struct SpeechSet {
     /// What a record says about the data; its splits are the parts.
     pub facts: DataFacts,
     /// Every usable utterance, in the data set's own order.
     pub utterances: Vec<Utterance>,
-    /// How inputs are standardised.
-    pub standard: BandStandardizer,
+    pub standardizer: BandStandardizer,
     input: SpeechInput,
-    inputs: Inputs,
+    energies: Energies,
 }
 
-/// Energies of all utterances, kept or computed at each use.
-pub(crate) struct Inputs {
-    /// The number of each utterance in `sound`.
-    pub numbers: Vec<usize>,
-    /// The place of each utterance's frames among those kept, and how many they are.
-    pub places: Vec<(usize, usize)>,
-    pub rows: Option<Rows>,
-    pub sound: Box<dyn Sound>,
-    pub fbank: crate::Fbank,
+/// Log-mel energies of all utterances, stored or computed at each use.
+struct Energies {
+    /// Each utterance's index in `sound`.
+    indices: Vec<usize>,
+    /// Each utterance's first frame among the stored ones, and its number of frames.
+    places: Vec<(usize, usize)>,
+    rows: Option<Rows>,
+    sound: Box<dyn Sound>,
+    fbank: Fbank,
 }
 
 impl SpeechSet {
-    /// What an input looks like.
     pub fn input_spec(&self) -> SpeechInput {
         self.input
     }
 
-    /// Frames of 10 ms of utterance `index`. Panics if there is no such utterance.
+    /// Number of 10 ms frames of utterance `index`.
     pub fn frames(&self, index: usize) -> usize {
-        self.inputs.places[index].1
+        self.energies.places[index].1
     }
 
-    /// The standardised energies of utterance `index`, `[frames, mels]`: as they were kept, else computed now. An error is
-    /// about a file that could be read when the data was opened. Panics if there is no such utterance.
+    /// The standardised energies of utterance `index`, `[frames, mels]`: stored, or computed now. An error is about a file
+    /// that was readable when the data was opened.
     pub fn input(&self, index: usize) -> Result<Vec<f32>, DataError> {
         let mut values = self.energies(index)?.into_owned();
-        self.standard.apply(&mut values);
+        self.standardizer.apply(&mut values);
         if self.input.centred {
             centre(&mut values, self.input.mels);
         }
         Ok(values)
     }
 
-    /// The log-mel energies as they are, `[frames, mels]`. Panics if there is no such utterance.
+    /// The unnormalised log-mel energies, `[frames, mels]`.
     pub fn energies(&self, index: usize) -> Result<Cow<'_, [f32]>, DataError> {
-        self.inputs.energies(index, &self.input)
+        self.energies.of(index, &self.input)
     }
 
-    /// The samples of utterance `index`. Panics if there is no such utterance.
+    /// The samples of utterance `index`.
     pub fn wave(&self, index: usize) -> Result<Vec<f32>, DataError> {
-        let number = self.inputs.numbers[index];
-        let wave = self.inputs.sound.wave(number, self.input.sample_rate);
-        wave.map_err(|reason| self.inputs.bad(number, reason))
+        let Energies { indices, sound, .. } = &self.energies;
+        let wave = sound.wave(indices[index], self.input.sample_rate);
+        wave.map_err(|reason| DataError::bad_sample(sound.path(indices[index]), reason))
     }
 
-    /// Utterances that play this part, in order.
+    /// The utterances of this role, in order.
     pub fn of_role(&self, role: Role) -> Vec<usize> {
         let all = 0..self.utterances.len();
         all.filter(|&index| self.utterances[index].role == role).collect()
     }
 
-    /// The names of the parts that play this role, in the data set's order.
+    /// The names of the parts of this role, in the data set's order.
     pub fn parts(&self, role: Role) -> Vec<&str> {
         let mut parts: Vec<&str> = Vec::new();
         for utterance in self.utterances.iter().filter(|utterance| utterance.role == role) {
@@ -192,8 +182,8 @@ impl SpeechSet {
         parts
     }
 
-    /// The word that is said in each of the model's frames of utterance `index`, by its number in `words`: that of the span
-    /// in which the middle of its stacked frames lies. None between words, and where the data does not say.
+    /// For each model frame of utterance `index`, the index in `words` of the word spoken in the middle of its stacked
+    /// frames. `None` between words, and if the data does not say.
     pub fn words_by_frame(&self, index: usize, words: &[&str]) -> Vec<Option<usize>> {
         let SpeechInput {
             sample_rate, stacked, ..
@@ -210,28 +200,22 @@ impl SpeechSet {
     }
 }
 
-impl Inputs {
-    fn energies(&self, index: usize, input: &SpeechInput) -> Result<Cow<'_, [f32]>, DataError> {
+impl Energies {
+    fn of(&self, index: usize, input: &SpeechInput) -> Result<Cow<'_, [f32]>, DataError> {
         let (start, frames) = self.places[index];
-        match &self.rows {
-            Some(rows) => Ok(Cow::Borrowed(
-                &rows.values()[start * input.mels..][..frames * input.mels],
-            )),
-            None => {
-                let number = self.numbers[index];
-                let found = energies(self.sound.as_ref(), number, input.sample_rate, &self.fbank);
-                found.map(Cow::Owned).map_err(|reason| self.bad(number, reason))
-            }
+        if let Some(rows) = &self.rows {
+            let values = &rows.values()[start * input.mels..][..frames * input.mels];
+            return Ok(Cow::Borrowed(values));
         }
-    }
-
-    fn bad(&self, number: usize, reason: String) -> DataError {
-        let path = self.sound.path(number);
-        DataError::BadSample { path, reason }
+        let index = self.indices[index];
+        let computed = energies(self.sound.as_ref(), index, input.sample_rate, &self.fbank);
+        computed
+            .map(Cow::Owned)
+            .map_err(|reason| DataError::bad_sample(self.sound.path(index), reason))
     }
 }
 
-/// Takes away each band's mean over the frames, `[frames, mels]`, in place.
+/// Subtracts each band's mean over the frames, `[frames, mels]`, in place.
 fn centre(values: &mut [f32], mels: usize) {
     let frames = (values.len() / mels).max(1) as f64;
     for band in 0..mels {
@@ -243,9 +227,9 @@ fn centre(values: &mut [f32], mels: usize) {
     }
 }
 
-/// The log-mel energies of utterance `number`, whose sound must be numbers and fill a window.
-fn energies(sound: &dyn Sound, number: usize, sample_rate: u32, fbank: &crate::Fbank) -> Result<Vec<f32>, String> {
-    let wave = sound.wave(number, sample_rate)?;
+/// The log-mel energies of an utterance, whose sound must be finite and fill a window.
+fn energies(sound: &dyn Sound, index: usize, sample_rate: u32, fbank: &Fbank) -> Result<Vec<f32>, String> {
+    let wave = sound.wave(index, sample_rate)?;
     fbank.compute(&wave).map_err(|error| error.to_string())
 }
 

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::listing::Entry;
-use crate::Split;
+use crate::{Sample, Split};
 
-/// The first `n` samples of each class in each split, or over all folds, taking the folds of a class in turn. A sample
-/// of several classes is kept as long as one of them has room, and counts for all.
-pub(super) fn subset(entries: Vec<Entry>, n: usize) -> Vec<Entry> {
+/// The first `n` samples of each class in each split, or over all folds, taking the folds of a class in turn. A sample of
+/// several classes is kept while one of them has room, and counts for all.
+pub(super) fn subset(entries: Vec<Entry<Sample>>, n: usize) -> Vec<Entry<Sample>> {
     let mut turns: BTreeMap<(&[usize], Option<u8>), usize> = BTreeMap::new();
     let mut order: Vec<(usize, Option<u8>, usize)> = Vec::with_capacity(entries.len());
-    for (index, entry) in entries.iter().enumerate() {
+    for (index, entry) in entries.iter().map(|entry| &entry.sample).enumerate() {
         let turn = turns.entry((entry.target.classes(), entry.fold)).or_insert(0);
         order.push((if entry.fold.is_some() { *turn } else { 0 }, entry.fold, index));
         *turn += 1;
@@ -19,7 +19,7 @@ pub(super) fn subset(entries: Vec<Entry>, n: usize) -> Vec<Entry> {
     let mut held: BTreeMap<(Split, usize), usize> = BTreeMap::new();
     let mut kept = BTreeSet::new();
     for (_, _, index) in order {
-        let Entry { target, split, .. } = &entries[index];
+        let Sample { target, split, .. } = &entries[index].sample;
         let room = |class: &usize| held.get(&(*split, *class)).is_none_or(|&held| held < n);
         if target.classes().iter().any(room) {
             target
@@ -44,22 +44,18 @@ mod tests {
     use super::*;
     use crate::Target;
 
-    fn entry(id: usize, classes: &[usize], split: Split, fold: Option<u8>) -> Entry {
+    fn entry(id: usize, classes: &[usize], split: Split, fold: Option<u8>) -> Entry<Sample> {
         let target = match classes {
             [class] => Target::Class(*class),
             classes => Target::Classes(classes.to_vec()),
         };
-        Entry {
-            id: id.to_string(),
-            file: None,
-            target,
-            split,
-            fold,
-        }
+        let mut entry = Entry::new(id.to_string(), None, target, split);
+        entry.sample.fold = fold;
+        entry
     }
 
-    fn kept(entries: Vec<Entry>, n: usize) -> Vec<String> {
-        subset(entries, n).into_iter().map(|entry| entry.id).collect()
+    fn kept(entries: Vec<Entry<Sample>>, n: usize) -> Vec<String> {
+        subset(entries, n).into_iter().map(|entry| entry.sample.id).collect()
     }
 
     #[test]

@@ -2,11 +2,11 @@
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
 use super::*;
+use crate::Limits;
 use crate::fixtures::{outside_data, wav_bytes};
-use crate::{Limits, SpeechInput};
 use std::collections::BTreeSet;
 
-const SIZES: DigitSizes = DigitSizes { train: 12, test: 6 };
+const FEW: DigitSizes = DigitSizes { train: 12, test: 6 };
 
 /// Six speakers with two recordings of each digit: a constant that tells speaker and digit, 100 ms and more at 8 kHz.
 fn made() -> tempfile::TempDir {
@@ -40,7 +40,7 @@ fn request(folder: &Path, cache: &Path) -> SpeechRequest {
 
 fn open(folder: &tempfile::TempDir) -> SpeechSet {
     let cache = tempfile::tempdir().unwrap();
-    open_digits(SIZES, &request(folder.path(), cache.path()), &()).unwrap()
+    super::open(FEW, &request(folder.path(), cache.path()), &()).unwrap()
 }
 
 #[test]
@@ -62,8 +62,8 @@ fn utterances_are_the_same_each_time_and_none_is_another() {
     assert!(texts.len() > 15, "{}", texts.len());
     // more utterances are the same ones first
     let cache = tempfile::tempdir().unwrap();
-    let more = DigitSizes { train: 15, ..SIZES };
-    let more = open_digits(more, &request(folder.path(), cache.path()), &()).unwrap();
+    let more = DigitSizes { train: 15, ..FEW };
+    let more = super::open(more, &request(folder.path(), cache.path()), &()).unwrap();
     assert_eq!(more.utterances[..12], a.utterances[..12]);
     assert_eq!(more.utterances[15..], a.utterances[12..]);
 }
@@ -127,7 +127,7 @@ fn frames_are_annotated_with_the_word_in_their_middle() {
 fn what_is_no_set_of_recordings_is_named() {
     let error = |folder: &tempfile::TempDir| {
         let cache = tempfile::tempdir().unwrap();
-        let found = open_digits(SIZES, &request(folder.path(), cache.path()), &());
+        let found = super::open(FEW, &request(folder.path(), cache.path()), &());
         let error = found.map(|set| set.facts).unwrap_err().to_string();
         error.replace(&folder.path().display().to_string(), "DATA")
     };
@@ -158,7 +158,7 @@ fn the_real_recordings_give_real_utterances() {
         return;
     };
     let cache = tempfile::tempdir().unwrap();
-    let set = open_digits(SIZES, &request(&folder, cache.path()), &()).unwrap();
+    let set = super::open(FEW, &request(&folder, cache.path()), &()).unwrap();
     assert_eq!((set.utterances.len(), set.facts.skipped.len()), (18, 0));
     assert_eq!(
         set.facts.splitting.as_deref(),

@@ -1,59 +1,60 @@
-//! The forms in which ESC-50 is given: a folder, the original zip, and parquet files as the hub has them.
+//! How ESC-50 is packaged: a folder, the original zip, or the hub's parquet files.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::known::TABLE;
-use super::{NAME, table};
+use super::NAME;
+use super::table::{self, Clip, TABLE};
 use crate::DataError;
 use crate::files::archive::{Table, Value};
 use crate::files::folder::{ends_in, names};
 use crate::files::tree::Tree;
 
-/// Folders that the data may lie in, below the one given: that of the original's archive, and that of the hub's files.
+/// Subfolders that may hold the data: the one in the original's archive, and the one on the hub.
 const INNER: [&str; 2] = ["ESC-50-master", "data"];
 
-/// How clips and table lie together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum Packaging {
     /// `meta/esc50.csv` and `audio/`.
     Folder,
     /// The same within one zip or tar file.
-    Packed,
+    Archive,
     /// Tables with a column of files.
     Parquet,
 }
 
-/// What was given, before anything is held to a variant.
+/// What was found, before it is compared with any variant.
 pub(super) struct Given {
-    pub form: Form,
-    /// What was looked at.
+    pub packaging: Packaging,
+    /// The folder or archive, for messages.
     pub place: PathBuf,
     pub tree: Tree,
+    /// Files that must be hashed beside the clips, or that hold them.
+    pub lists: Vec<String>,
     /// The table of clips, for messages.
     pub table: PathBuf,
-    pub rows: Vec<table::Row>,
+    pub clips: Vec<Clip>,
     /// The file of each clip, by stem.
     pub files: BTreeMap<String, String>,
-    /// What stands before `audio/` in the names of files.
-    pub within: String,
+    /// What precedes `audio/` in the names of files.
+    pub prefix: String,
 }
 
 impl Given {
-    /// A folder with the data set or its archive, or the archive itself.
-    pub fn look(place: &Path) -> Result<Self, DataError> {
+    /// `place` is a folder with the data set or its archive, or the archive itself.
+    pub fn find(place: &Path) -> Result<Self, DataError> {
         if place.is_file() {
             let root = place.parent().unwrap_or(Path::new(""));
             let name = place.file_name().unwrap_or_default().to_string_lossy().into_owned();
             return if ends_in(&name, &["parquet"]) {
                 parquet(root, vec![name])
             } else {
-                packed(root, name)
+                archive(root, name)
             };
         }
         let inner = INNER.iter().map(|inner| place.join(inner));
         for within in std::iter::once(place.to_owned()).chain(inner) {
-            if has_layout(&within) {
+            if within.join(TABLE).exists() || within.join("audio").exists() {
                 return folder(&within);
             }
             if let Some(given) = archives(&within)? {
@@ -65,36 +66,24 @@ impl Given {
     }
 }
 
-fn has_layout(folder: &Path) -> bool {
-    folder.join(TABLE).exists() || folder.join("audio").exists()
-}
-
-/// The archives that lie in a folder, if there are any that could be the data set.
+/// The archives in a folder, if some could be the data set.
 fn archives(folder: &Path) -> Result<Option<Given>, DataError> {
     if !folder.is_dir() {
         return Ok(None);
     }
-    let files = names(folder)?
-        .into_iter()
-        .filter(|(_, is_folder)| !is_folder)
-        .map(|(name, _)| name);
-    let (tables, others): (Vec<String>, Vec<String>) = files
-        .filter(|name| ends_in(name, &["parquet", "zip", "tar"]))
-        .partition(|name| ends_in(name, &["parquet"]));
-    match (&others[..], tables.is_empty()) {
-        ([], true) => Ok(None),
-        ([], false) => parquet(folder, tables).map(Some),
-        ([one], true) => packed(folder, one.clone()).map(Some),
+    let files = names(folder)?.into_iter().filter(|(_, is_folder)| !is_folder);
+    let files = files
+        .map(|(name, _)| name)
+        .filter(|name| ends_in(name, &["parquet", "zip", "tar"]));
+    let (tables, mut others): (Vec<String>, Vec<String>) = files.partition(|name| ends_in(name, &["parquet"]));
+    match (others.len(), tables.is_empty()) {
+        (0, true) => Ok(None),
+        (0, false) => parquet(folder, tables).map(Some),
+        (1, true) => archive(folder, others.remove(0)).map(Some),
         _ => {
-            let reason = format!(
-                "it has several archives ({}); one of them must be given",
-                [others, tables].concat().join(", ")
-            );
-            Err(DataError::UnknownVariant {
-                task: NAME,
-                path: folder.to_owned(),
-                reason,
-            })
+            let archives = [others, tables].concat().join(", ");
+            let reason = format!("it has several archives ({archives}); one of them must be given");
+            Err(DataError::unknown_variant(NAME, folder, reason))
         }
     }
 }
@@ -103,73 +92,61 @@ fn folder(root: &Path) -> Result<Given, DataError> {
     let (table, audio) = (root.join(TABLE), root.join("audio"));
     for (path, missing) in [(&table, TABLE), (&audio, "audio folder")] {
         if !path.exists() {
-            return Err(DataError::NotTheTask {
-                task: NAME,
-                path: root.to_owned(),
-                missing,
-            });
+            return Err(DataError::not_the_task(NAME, root, missing));
         }
     }
-    let rows = table::read(&table)?;
-    let files = table::files(&audio)?
-        .into_iter()
-        .map(|(stem, name)| (stem, format!("audio/{name}")))
-        .collect();
-    let (tree, within) = (Tree::folder(root), String::new());
+    let content = std::fs::read(&table).map_err(DataError::unreadable(&table))?;
+    let clips = table::parse(&table, &content)?;
+    let files = names(&audio)?.into_iter().map(|(name, _)| name);
+    let files = table::by_stem(root, "audio/", files)?;
     Ok(Given {
-        form: Form::Folder,
+        packaging: Packaging::Folder,
         place: root.to_owned(),
-        tree,
+        tree: Tree::folder(root),
+        lists: vec![TABLE.to_owned()],
         table,
-        rows,
+        clips,
         files,
-        within,
+        prefix: String::new(),
     })
 }
 
-/// The layout of the folder in an archive, below any folder.
-fn packed(root: &Path, archive: String) -> Result<Given, DataError> {
+/// The folder's layout in an archive, below any folder.
+fn archive(root: &Path, archive: String) -> Result<Given, DataError> {
     let place = root.join(&archive);
     let tree = Tree::open(root, vec![archive.clone()])?;
     let members: Vec<String> = tree.members(&archive).collect();
-    let mut tables = members
-        .iter()
-        .filter(|name| name.strip_suffix(TABLE).is_some_and(|before| before.ends_with('/')));
-    let Some(listed) = tables.next() else {
-        return Err(DataError::NotTheTask {
-            task: NAME,
-            path: place,
-            missing: TABLE,
-        });
+    let prefix = |name: &String| {
+        Some(
+            name.strip_suffix(TABLE)
+                .filter(|prefix| prefix.ends_with('/'))?
+                .to_owned(),
+        )
     };
-    let within = listed.strip_suffix(TABLE).unwrap_or_default().to_owned();
-    let table = root.join(listed);
-    let rows = table::parse(&table, &tree.read(listed)?)?;
-    let audio = format!("{within}audio/");
-    let mut clips: Vec<&str> = members.iter().filter_map(|name| name.strip_prefix(&audio)).collect();
-    clips.retain(|name| !name.starts_with('.') && !name.contains('/'));
-    clips.sort_unstable();
-    if clips.is_empty() {
-        return Err(DataError::NotTheTask {
-            task: NAME,
-            path: place,
-            missing: "audio folder",
-        });
+    let Some(prefix) = members.iter().find_map(prefix) else {
+        return Err(DataError::not_the_task(NAME, &place, TABLE));
+    };
+    let listed = format!("{prefix}{TABLE}");
+    let table = root.join(&listed);
+    let clips = table::parse(&table, &tree.read(&listed)?)?;
+    let audio = format!("{prefix}audio/");
+    let names = members.iter().filter_map(|name| name.strip_prefix(&audio));
+    let mut names: Vec<String> = names.filter(|name| !name.contains('/')).map(str::to_owned).collect();
+    names.retain(|name| !name.starts_with('.'));
+    names.sort_unstable();
+    if names.is_empty() {
+        return Err(DataError::not_the_task(NAME, &place, "audio folder"));
     }
-    let names = clips.into_iter().map(str::to_owned).collect();
-    let files = table::by_stem(&root.join(&audio), names)?;
-    let files = files
-        .into_iter()
-        .map(|(stem, name)| (stem, format!("{audio}{name}")))
-        .collect();
+    let files = table::by_stem(root, &audio, names.into_iter())?;
     Ok(Given {
-        form: Form::Packed,
+        packaging: Packaging::Archive,
         place,
         tree,
+        lists: vec![archive],
         table,
-        rows,
+        clips,
         files,
-        within,
+        prefix,
     })
 }
 
@@ -179,63 +156,47 @@ fn parquet(root: &Path, tables: Vec<String>) -> Result<Given, DataError> {
         [one] => root.join(one),
         _ => root.to_owned(),
     };
-    let (mut rows, mut files) = (Vec::new(), BTreeMap::new());
+    let (mut clips, mut files) = (Vec::new(), BTreeMap::new());
     let tree = Tree::open(root, tables.clone())?;
     for name in &tables {
         let path = root.join(name);
-        let columns = Columns::read(&Table::open(&path)?)?;
-        for (at, file) in tree.members(name).enumerate() {
-            let row = columns.row(at).map_err(|reason| DataError::BadRow {
-                path: path.clone(),
-                line: at as u64 + 1,
-                reason,
-            });
-            let row = row?;
-            if files.insert(row.stem.clone(), file).is_some() {
-                let reason = format!("the clip '{}' is there a second time", row.stem);
-                return Err(DataError::BadRow {
-                    path,
-                    line: row.line,
-                    reason,
-                });
-            }
-            rows.push(row);
-        }
-    }
-    let (table, within) = (place.clone(), String::new());
-    Ok(Given {
-        form: Form::Parquet,
-        place,
-        tree,
-        table,
-        rows,
-        files,
-        within,
-    })
-}
-
-/// The columns that say what a clip is.
-struct Columns([Vec<Value>; 4]);
-
-impl Columns {
-    fn read(table: &Table) -> Result<Self, DataError> {
+        let table = Table::open(&path)?;
         let column = |name| table.column(name);
-        Ok(Self([
+        let columns = [
             column("filename")?,
             column("fold")?,
             column("target")?,
             column("category")?,
-        ]))
+        ];
+        for (at, file) in tree.members(name).enumerate() {
+            let line = at as u64 + 1;
+            let clip = clip(&columns, at).map_err(|reason| DataError::bad_row(&path, line, reason))?;
+            if files.insert(clip.stem.clone(), file).is_some() {
+                let reason = format!("the clip '{}' is there a second time", clip.stem);
+                return Err(DataError::bad_row(&path, line, reason));
+            }
+            clips.push(clip);
+        }
     }
+    Ok(Given {
+        packaging: Packaging::Parquet,
+        table: place.clone(),
+        place,
+        tree,
+        lists: tables,
+        clips,
+        files,
+        prefix: String::new(),
+    })
+}
 
-    /// A row of the table, numbered from 1.
-    fn row(&self, at: usize) -> Result<table::Row, String> {
-        let word = |column: usize| match &self.0[column][at] {
-            Value::Text(text) => Ok(text.clone()),
-            Value::Integer(number) => Ok(number.to_string()),
-            other => Err(format!("{other:?} is no name or number")),
-        };
-        let words = [word(0)?, word(1)?, word(2)?, word(3)?];
-        table::row(words.each_ref().map(String::as_str), at as u64 + 1)
-    }
+/// A row of the four columns that say what a clip is.
+fn clip(columns: &[Vec<Value>; 4], at: usize) -> Result<Clip, String> {
+    let word = |column: usize| match &columns[column][at] {
+        Value::Text(text) => Ok(text.clone()),
+        Value::Integer(number) => Ok(number.to_string()),
+        other => Err(format!("{other:?} is no name or number")),
+    };
+    let words = [word(0)?, word(1)?, word(2)?, word(3)?];
+    Clip::new(words.each_ref().map(String::as_str), at as u64 + 1)
 }

@@ -4,144 +4,103 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::DataError;
+use crate::files::folder::stem;
+use crate::files::table::CsvTable;
+
+pub(super) const TABLE: &str = "meta/esc50.csv";
 
 /// One line of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Row {
-    /// The file name without its ending, which differs between variants.
+pub(super) struct Clip {
+    /// The file name without its extension, which differs between variants.
     pub stem: String,
     /// From 1.
     pub fold: u8,
-    /// Class number.
     pub target: usize,
-    /// Class name.
+    /// The name of the class.
     pub category: String,
     /// Line of the table, from 1.
     pub line: u64,
 }
 
-/// Reads the table. Columns may come in any order; others are ignored.
-pub(super) fn read(path: &Path) -> Result<Vec<Row>, DataError> {
-    let bytes = std::fs::read(path).map_err(|source| DataError::Unreadable {
-        path: path.to_owned(),
-        source,
-    })?;
-    parse(path, &bytes)
+impl Clip {
+    pub fn new([filename, fold, target, category]: [&str; 4], line: u64) -> Result<Self, String> {
+        let stem = stem(filename);
+        if stem.is_empty() || filename.contains(['/', '\\']) {
+            return Err(format!("'{filename}' is not the name of a clip"));
+        }
+        let number = fold.parse().ok().filter(|&fold| fold > 0);
+        let fold = number.ok_or_else(|| format!("the fold '{fold}' is not a number from 1"))?;
+        let target = target
+            .parse()
+            .map_err(|_| format!("the target '{target}' is not a class number"))?;
+        if category.is_empty() {
+            return Err("the category is empty".to_owned());
+        }
+        Ok(Self {
+            stem: stem.to_owned(),
+            fold,
+            target,
+            category: category.to_owned(),
+            line,
+        })
+    }
 }
 
-/// The rows of a table that was read; `path` is for messages.
-pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Row>, DataError> {
-    let bad = |line: u64, reason: String| DataError::BadRow {
-        path: path.to_owned(),
-        line,
-        reason,
-    };
-    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(bytes);
-    let headers = reader.headers().map_err(|error| bad(1, error.to_string()))?.clone();
-    let column = |name: &str| {
-        headers
-            .iter()
-            .position(|header| header == name)
-            .ok_or_else(|| bad(1, format!("there is no column '{name}'")))
-    };
+/// Parses the table; `path` is for messages. Columns may come in any order; others are ignored.
+pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Clip>, DataError> {
+    let table = CsvTable::parse(path, bytes)?;
+    let column = |name: &str| table.required(path, name);
     let columns = [
         column("filename")?,
         column("fold")?,
         column("target")?,
         column("category")?,
     ];
-    let (mut rows, mut seen) = (Vec::new(), BTreeSet::new());
-    for record in reader.into_records() {
-        let record = record.map_err(|error| bad(error.position().map_or(0, csv::Position::line), error.to_string()))?;
-        let line = record.position().map_or(0, csv::Position::line);
-        if record.len() != headers.len() {
-            return Err(bad(line, format!("{} fields, not {}", record.len(), headers.len())));
+    let (mut clips, mut seen) = (Vec::new(), BTreeSet::new());
+    for (line, record) in &table.rows {
+        let bad = |reason: String| DataError::bad_row(path, *line, reason);
+        let clip = Clip::new(columns.map(|column| &record[column]), *line).map_err(bad)?;
+        if !seen.insert(clip.stem.clone()) {
+            return Err(bad(format!("the clip '{}' is listed a second time", clip.stem)));
         }
-        let row = row(columns.map(|column| &record[column]), line).map_err(|reason| bad(line, reason))?;
-        if !seen.insert(row.stem.clone()) {
-            return Err(bad(line, format!("the clip '{}' is listed a second time", row.stem)));
-        }
-        rows.push(row);
+        clips.push(clip);
     }
-    Ok(rows)
+    Ok(clips)
 }
 
-/// One row from its fields.
-pub(super) fn row([filename, fold, target, category]: [&str; 4], line: u64) -> Result<Row, String> {
-    let stem = filename.rsplit_once('.').map_or(filename, |(stem, _)| stem);
-    if stem.is_empty() || filename.contains(['/', '\\']) {
-        return Err(format!("'{filename}' is not the name of a clip"));
-    }
-    let fold = fold
-        .parse()
-        .ok()
-        .filter(|&fold| fold > 0)
-        .ok_or(format!("the fold '{fold}' is not a number from 1"))?;
-    let target = target
-        .parse()
-        .map_err(|_| format!("the target '{target}' is not a class number"))?;
-    if category.is_empty() {
-        return Err("the category is empty".to_owned());
-    }
-    Ok(Row {
-        stem: stem.to_owned(),
-        fold,
-        target,
-        category: category.to_owned(),
-        line,
-    })
-}
-
-/// The class names by number; the first line that contradicts an earlier one, or a number without a name, is an error.
-pub(super) fn classes(path: &Path, rows: &[Row]) -> Result<Vec<String>, DataError> {
+/// The class names by number. A line that contradicts an earlier one, or a number without a name, is an error.
+pub(super) fn classes(path: &Path, clips: &[Clip]) -> Result<Vec<String>, DataError> {
     let mut names: BTreeMap<usize, &str> = BTreeMap::new();
-    for row in rows {
-        let name = *names.entry(row.target).or_insert(&row.category);
-        if name != row.category {
-            let reason = format!("target {} is '{}' here and '{name}' before", row.target, row.category);
-            return Err(DataError::BadRow {
-                path: path.to_owned(),
-                line: row.line,
-                reason,
-            });
+    for clip in clips {
+        let name = *names.entry(clip.target).or_insert(&clip.category);
+        if name != clip.category {
+            let reason = format!("target {} is '{}' here and '{name}' before", clip.target, clip.category);
+            return Err(DataError::bad_row(path, clip.line, reason));
         }
     }
     if let Some(gap) = (0..names.len()).find(|target| !names.contains_key(target)) {
-        let last = rows.iter().max_by_key(|row| row.target).map_or(0, |row| row.line);
+        let last = clips.iter().max_by_key(|clip| clip.target).map_or(0, |clip| clip.line);
         let reason = format!("targets must be numbered from 0 without gaps, and no row has target {gap}");
-        return Err(DataError::BadRow {
-            path: path.to_owned(),
-            line: last,
-            reason,
-        });
+        return Err(DataError::bad_row(path, last, reason));
     }
     Ok(names.into_values().map(str::to_owned).collect())
 }
 
-/// The files of the audio folder by stem: (stem, file name). Hidden files are not looked at.
-pub(super) fn files(folder: &Path) -> Result<BTreeMap<String, String>, DataError> {
-    let unreadable = |source| DataError::Unreadable {
-        path: folder.to_owned(),
-        source,
-    };
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        names.push(entry.map_err(unreadable)?.file_name().to_string_lossy().into_owned());
-    }
-    names.sort();
-    by_stem(folder, names)
-}
-
-/// Sorted names of files in `folder` by stem, each stem once.
-pub(super) fn by_stem(folder: &Path, names: Vec<String>) -> Result<BTreeMap<String, String>, DataError> {
+/// The files `<audio><name>` by stem, each stem once; `names` must be sorted.
+pub(super) fn by_stem(
+    root: &Path,
+    audio: &str,
+    names: impl Iterator<Item = String>,
+) -> Result<BTreeMap<String, String>, DataError> {
     let mut files: BTreeMap<String, String> = BTreeMap::new();
-    for name in names.into_iter().filter(|name| !name.starts_with('.')) {
-        let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem).to_owned();
-        if let Some(other) = files.insert(stem, name.clone()) {
-            let not_in = format!("meta/esc50.csv a second time, beside {other}");
+    for name in names {
+        let file = format!("{audio}{name}");
+        if let Some(other) = files.insert(stem(&name).to_owned(), file.clone()) {
+            let other = other.trim_start_matches(audio);
             return Err(DataError::UnlistedFile {
-                path: folder.join(name),
-                not_in,
+                path: root.join(file),
+                not_in: format!("{TABLE} a second time, beside {other}"),
             });
         }
     }

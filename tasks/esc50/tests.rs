@@ -6,15 +6,16 @@ mod packed;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::packaging::Form;
+use super::table::TABLE;
 use super::*;
+use crate::files::hashes::KnownHashes;
 use crate::fixtures::{outside_data, wav_bytes};
-use crate::{Fbank, Limits, resample};
+use crate::{Fbank, Limits, decode, resample};
 
 const SAMPLES: usize = 800;
 const TINY: Variant = Variant {
     name: "tiny",
-    form: Form::Folder,
+    packaging: Packaging::Folder,
     endings: &["wav"],
     clips: 250,
     sound: Some((16_000, SAMPLES)),
@@ -249,11 +250,10 @@ fn a_clip_that_is_not_what_the_variant_says_is_named() {
 #[test]
 fn a_pinned_variant_names_an_altered_or_cut_file() {
     let fake = Fake::new();
-    let pool = cache::pool(1).unwrap();
-    let manifest = find(fake.0.path(), &[TINY], &fake.request(), &pool, &())
-        .map_err(|e| e.to_string())
-        .unwrap()
-        .manifest;
+    let names = Given::find(fake.0.path()).unwrap().files.into_values();
+    let names = names.chain([TABLE.to_owned()]).collect();
+    let hashed = KnownHashes::none(fake.0.path()).hash(names, &cache::pool(1).unwrap(), &());
+    let manifest = hashed.unwrap().manifest;
     let pinned = Variant {
         manifest: Some(Box::leak(manifest.text().into_boxed_str())),
         ..TINY
@@ -335,24 +335,17 @@ fn known_manifests_are_well_formed() {
 
 #[test]
 fn a_missing_clip_is_named_as_its_variant_names_it() {
-    let row = |stem: &str| table::Row {
-        stem: stem.into(),
-        fold: 1,
-        target: 0,
-        category: "dog".into(),
-        line: 2,
-    };
     let [pinned, original, ..] = &VARIANTS;
     assert_eq!(
-        known::expected_file(pinned, &row("1-100032-A-0")),
+        variants::expected_file(pinned, "1-100032-A-0"),
         "audio/1-100032-A-0.flac"
     );
     assert_eq!(
-        known::expected_file(pinned, &row("1-100038-A-14")),
+        variants::expected_file(pinned, "1-100038-A-14"),
         "audio/1-100038-A-14.ogg"
     );
     assert_eq!(
-        known::expected_file(original, &row("1-100038-A-14")),
+        variants::expected_file(original, "1-100038-A-14"),
         "audio/1-100038-A-14.wav"
     );
 }

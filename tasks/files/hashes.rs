@@ -1,9 +1,8 @@
-//! sha256 of files, remembered by size and time of change, so that a second opening hashes only what changed.
+//! sha256 of files, remembered by size and modification time, so that reopening hashes only what changed.
 //!
-//! What is remembered is believed: a file with other content and the same size and time of change, which only a program
-//! that sets times back can make, is taken for what it was. Files of pinned variants are therefore always hashed. A
-//! file that was written within the last two seconds is not remembered, because on some file systems a second write
-//! would leave the time as it is.
+//! A remembered hash is trusted. Only a program that sets modification times back can make it wrong, with other content
+//! of the same size. Files of pinned variants are therefore always hashed. A file written within the last two seconds is
+//! not remembered: on some file systems a second write would leave its time unchanged.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,24 +12,24 @@ use std::time::{Duration, SystemTime};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use crate::files::manifest::{Listed, Manifest, hash_file};
+use super::manifest::{Manifest, ManifestEntry};
+use super::sha256::hash_file;
 use crate::{DataError, Progress};
 
-/// The coarsest times that a file system in use has.
+/// The coarsest modification times of any file system in use.
 const COARSEST: Duration = Duration::from_secs(2);
 const EXTENSION: &str = "hashes";
 
-/// What of a file changes when it is written.
+/// What changes about a file when it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
-    /// Its size.
     pub bytes: u64,
     /// Nanoseconds since 1970.
     modified: i128,
 }
 
 impl Stamp {
-    /// That of the file at `path`, through links.
+    /// The stamp of the file at `path`; links are followed.
     pub fn of(path: &Path) -> io::Result<Self> {
         let metadata = std::fs::metadata(path)?;
         Ok(Self {
@@ -47,34 +46,58 @@ fn nanoseconds(time: SystemTime) -> i128 {
     }
 }
 
+/// Files with their hashes, and their stamps when they were hashed.
+pub(crate) struct Hashed {
+    pub manifest: Manifest,
+    /// In the manifest's order.
+    stamps: Vec<Stamp>,
+}
+
+impl Hashed {
+    /// Panics if the file was not hashed.
+    pub fn stamp(&self, name: &str) -> Stamp {
+        self.stamps[self.manifest.position(name).expect("the file was hashed")]
+    }
+}
+
 /// Hashes of one folder's files, kept in a file of the cache.
 pub(crate) struct KnownHashes {
     folder: PathBuf,
-    path: PathBuf,
+    /// Where they are kept, if they are.
+    path: Option<PathBuf>,
     known: BTreeMap<String, (Stamp, String)>,
 }
 
 impl KnownHashes {
-    /// What `cache` remembers of `folder`; nothing if it is damaged.
+    /// Remembers nothing: every file is hashed.
+    pub fn none(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            path: None,
+            known: BTreeMap::new(),
+        }
+    }
+
+    /// What `cache` remembers of `folder`; nothing if the record is damaged.
     pub fn read(folder: &Path, cache: &Path) -> Self {
-        let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-        let name = &blake3::hash(whole.as_os_str().as_encoded_bytes()).to_hex()[..32];
+        let absolute = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        let name = &blake3::hash(absolute.as_os_str().as_encoded_bytes()).to_hex()[..32];
         let path = cache.join(format!("{name}.{EXTENSION}"));
         let known = std::fs::read_to_string(&path).ok().and_then(|text| parse(&text));
         Self {
             folder: folder.to_owned(),
-            path,
+            path: Some(path),
             known: known.unwrap_or_default(),
         }
     }
 
-    /// The manifest of the files `names`, with the stamp of each in the manifest's order.
-    pub fn manifest(
+    /// Hashes the files `names`, or takes what is remembered of them.
+    pub fn hash(
         mut self,
         mut names: Vec<String>,
         pool: &ThreadPool,
         progress: &dyn Progress,
-    ) -> Result<(Manifest, Vec<Stamp>), DataError> {
+    ) -> Result<Hashed, DataError> {
         names.sort();
         let begun = SystemTime::now();
         progress.start("verifying files", names.len() as u64);
@@ -89,63 +112,58 @@ impl KnownHashes {
         if looked.iter().any(|file| !file.remembered) {
             self.remember(&looked, begun);
         }
-        let (listed, stamps) = looked.into_iter().map(|file| (file.listed, file.stamp)).unzip();
-        Ok((Manifest::of(listed), stamps))
+        let (entries, stamps) = looked.into_iter().map(|file| (file.entry, file.stamp)).unzip();
+        let manifest = Manifest::of(entries);
+        Ok(Hashed { manifest, stamps })
     }
 
     fn look(&self, name: String) -> Result<Looked, DataError> {
         let path = self.folder.join(&name);
-        let unreadable = |source| DataError::Unreadable {
-            path: path.clone(),
-            source,
-        };
-        let stamp = Stamp::of(&path).map_err(unreadable)?;
+        let stamp = Stamp::of(&path).map_err(DataError::unreadable(&path))?;
         let known = self.known.get(&name).filter(|(known, _)| *known == stamp);
-        let remembered = known.is_some();
         let (bytes, sha256) = match known {
             Some((_, sha256)) => (stamp.bytes, sha256.clone()),
-            None => hash_file(&path).map_err(unreadable)?,
+            None => hash_file(&path).map_err(DataError::unreadable(&path))?,
         };
-        let listed = Listed { name, bytes, sha256 };
         Ok(Looked {
-            listed,
+            remembered: known.is_some(),
+            entry: ManifestEntry { name, bytes, sha256 },
             stamp,
-            remembered,
         })
     }
 
-    /// Keeps what was found beside what was known. A second program that does the same leaves one of the two.
+    /// Adds what was found to the record. If two programs do so at once, one of the two records stays.
     fn remember(&mut self, looked: &[Looked], begun: SystemTime) {
+        let Some(path) = &self.path else { return };
         let latest = nanoseconds(begun - COARSEST);
-        for Looked { listed, stamp, .. } in looked {
-            let settled = stamp.modified <= latest && stamp.bytes == listed.bytes;
-            if settled && !listed.name.contains(['\n', '\r']) {
-                self.known.insert(listed.name.clone(), (*stamp, listed.sha256.clone()));
+        for Looked { entry, stamp, .. } in looked {
+            let settled = stamp.modified <= latest && stamp.bytes == entry.bytes;
+            if settled && !entry.name.contains(['\n', '\r']) {
+                self.known.insert(entry.name.clone(), (*stamp, entry.sha256.clone()));
             } else {
-                self.known.remove(&listed.name);
+                self.known.remove(&entry.name);
             }
         }
-        let part = self.path.with_extension(format!("{}.part", std::process::id()));
+        let part = path.with_extension(format!("{}.part", std::process::id()));
         let write = || {
-            std::fs::create_dir_all(self.path.parent().unwrap_or(Path::new("")))?;
+            std::fs::create_dir_all(path.parent().unwrap_or(Path::new("")))?;
             std::fs::write(&part, text(&self.known))?;
-            std::fs::rename(&part, &self.path)
+            std::fs::rename(&part, path)
         };
-        // only speed: where nothing can be kept, the next opening hashes again
+        // a failure costs only time: the next opening hashes again
         if write().is_err() {
             let _ = std::fs::remove_file(&part);
         }
     }
 }
 
-/// One file that was looked at.
 struct Looked {
-    listed: Listed,
+    entry: ManifestEntry,
     stamp: Stamp,
     remembered: bool,
 }
 
-/// A line `<sha256> <bytes> <time of change> <name>` per file, and last the blake3 of those before.
+/// A line `<sha256> <bytes> <modification time> <name>` per file, then the blake3 of those lines.
 fn text(known: &BTreeMap<String, (Stamp, String)>) -> String {
     let line = |(name, (stamp, sha256)): (&String, &(Stamp, String))| {
         format!("{sha256} {} {} {name}\n", stamp.bytes, stamp.modified)
@@ -198,7 +216,7 @@ mod tests {
     fn manifest(folder: &Path, cache: &Path, names: &[&str]) -> Manifest {
         let names = names.iter().map(|name| name.to_string()).collect();
         let remembered = KnownHashes::read(folder, cache);
-        remembered.manifest(names, &pool(2).unwrap(), &()).unwrap().0
+        remembered.hash(names, &pool(2).unwrap(), &()).unwrap().manifest
     }
 
     /// What the cache remembers, by name.
@@ -210,7 +228,10 @@ mod tests {
     fn what_is_remembered_is_what_hashing_gives() {
         let (folder, cache) = (folder(), tempfile::tempdir().unwrap());
         let all = ["b", "a", "c"].map(str::to_owned).to_vec();
-        let hashed = Manifest::of_files(folder.path(), all, &pool(1).unwrap(), &()).unwrap();
+        let hashed = KnownHashes::none(folder.path())
+            .hash(all, &pool(1).unwrap(), &())
+            .unwrap()
+            .manifest;
         let open = || manifest(folder.path(), cache.path(), &["b", "a", "c"]);
         assert_eq!(open(), hashed);
         assert_eq!(names(folder.path(), cache.path()), ["a", "b", "c"]);
@@ -264,7 +285,7 @@ mod tests {
     fn a_damaged_memory_is_none() {
         let (folder, cache) = (folder(), tempfile::tempdir().unwrap());
         let open = || manifest(folder.path(), cache.path(), &["a", "b", "c"]);
-        let (expected, path) = (open(), KnownHashes::read(folder.path(), cache.path()).path);
+        let (expected, path) = (open(), KnownHashes::read(folder.path(), cache.path()).path.unwrap());
         let whole = std::fs::read(&path).unwrap();
         for at in (0..whole.len()).step_by(5) {
             let mut bytes = whole.clone();

@@ -1,80 +1,96 @@
-//! Where a data set comes from: what was given, else what lies in `$BRIDLE_DATA`, else the hub's cache, else the hub.
+//! Finds a data set: `--data`, else `$BRIDLE_DATA/<task>`, else the hub's cache, else the hub.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use crate::{DataError, FetchError, FetchRequest, HubSource, OpenRequest, Progress, fetch, fetched, sources};
+use crate::{DataError, FetchError, FetchRequest, HubSource, Progress, fetch, fetched, sources};
 
-/// A task's name, and where its data is to be had.
+/// Where a task's data can come from.
 #[derive(Clone, Copy)]
-pub(crate) struct Wanted {
-    pub task: &'static str,
-    /// Where the original lies.
-    pub original: &'static str,
-    /// On the hub, where that copy is whole.
-    pub source: Option<HubSource>,
+pub(crate) struct Origin {
+    task: &'static str,
+    /// The address of the original data.
+    original: &'static str,
+    /// A complete copy on the hub.
+    hub: Option<HubSource>,
+    /// Whether the data may also be a file, an archive.
+    may_be_file: bool,
 }
 
-impl Wanted {
-    /// As the list of sources has it.
-    pub fn of(task: &'static str, original: &'static str) -> Self {
-        let known = sources().iter().find(|known| known.task == task);
-        let source = known.and_then(|known| known.source);
-        Self { task, original, source }
+impl Origin {
+    /// Data that lies in a folder; never fetched by itself.
+    pub const fn folder(task: &'static str, original: &'static str) -> Self {
+        let (hub, may_be_file) = (None, false);
+        Self {
+            task,
+            original,
+            hub,
+            may_be_file,
+        }
     }
-}
 
-/// The folder or archive of a task's data; fetched into the hub's cache if it is nowhere and the network may be used.
-pub(crate) fn obtain(wanted: Wanted, request: &OpenRequest, progress: &dyn Progress) -> Result<PathBuf, DataError> {
-    let all = std::env::var_os("BRIDLE_DATA").filter(|value| !value.is_empty());
-    let hub = FetchRequest::from_environment();
-    let hub = FetchRequest {
-        offline: hub.offline || request.offline,
-        ..hub
-    };
-    obtained(wanted, request.data.as_deref(), all.as_deref(), &hub, progress)
-}
+    /// Data in a folder or archive, fetched from where `sources()` says if it is nowhere on this machine.
+    pub fn hub(task: &'static str, original: &'static str) -> Self {
+        let hub = sources()
+            .iter()
+            .find(|known| known.task == task)
+            .and_then(|known| known.source);
+        Self {
+            hub,
+            may_be_file: true,
+            ..Self::folder(task, original)
+        }
+    }
 
-fn obtained(
-    wanted: Wanted,
-    given: Option<&Path>,
-    all: Option<&OsStr>,
-    hub: &FetchRequest,
-    progress: &dyn Progress,
-) -> Result<PathBuf, DataError> {
-    let Wanted { task, original, source } = wanted;
-    let within = all.map(|all| Path::new(all).join(task));
-    match (given, &within) {
-        (Some(given), _) if given.exists() => return Ok(given.to_owned()),
-        (Some(given), _) => {
-            let path = given.to_owned();
-            return Err(DataError::NoFolder { task, path, original });
-        }
-        (None, Some(within)) if within.exists() => return Ok(within.clone()),
-        (None, _) => {}
+    /// The folder or archive. It is fetched into the hub's cache if it is nowhere else and the network may be used.
+    pub fn locate(&self, given: Option<&Path>, offline: bool, progress: &dyn Progress) -> Result<PathBuf, DataError> {
+        let all = std::env::var_os("BRIDLE_DATA").filter(|value| !value.is_empty());
+        let hub = FetchRequest::from_environment();
+        let offline = hub.offline || offline;
+        self.locate_in(given, all.as_deref(), &FetchRequest { offline, ..hub }, progress)
     }
-    let failed = |error: FetchError| DataError::NotFetched {
-        task,
-        original,
-        source: Box::new(error),
-    };
-    if let Some(source) = &source {
-        if let Some(cached) = fetched(source, hub).map_err(failed)? {
-            return Ok(cached);
+
+    fn locate_in(
+        &self,
+        given: Option<&Path>,
+        all: Option<&OsStr>,
+        request: &FetchRequest,
+        progress: &dyn Progress,
+    ) -> Result<PathBuf, DataError> {
+        let &Self {
+            task,
+            original,
+            hub,
+            may_be_file,
+        } = self;
+        let exists = |path: &Path| path.is_dir() || (may_be_file && path.exists());
+        let missing = |path: PathBuf| DataError::NoFolder { task, path, original };
+        if let Some(given) = given.map(Path::to_owned) {
+            return if exists(&given) { Ok(given) } else { Err(missing(given)) };
         }
-        if !hub.offline {
-            return fetch(source, hub, progress).map_err(failed);
+        let within = all.map(|all| Path::new(all).join(task));
+        if let Some(within) = within.as_ref().filter(|within| exists(within)) {
+            return Ok(within.clone());
         }
+        if let Some(source) = &hub {
+            let failed = |error: FetchError| DataError::NotFetched {
+                task,
+                original,
+                source: Box::new(error),
+            };
+            if let Some(cached) = fetched(source, request).map_err(failed)? {
+                return Ok(cached);
+            }
+            if !request.offline {
+                return fetch(source, request, progress).map_err(failed);
+            }
+        }
+        let fetch = match hub {
+            Some(_) => "; `bridle-bench fetch` brings a copy into the hub's cache",
+            None => "",
+        };
+        Err(within.map_or(DataError::NoFolderGiven { task, original, fetch }, missing))
     }
-    let fetch = if source.is_some() {
-        "; `bridle-bench fetch` brings a copy into the hub's cache"
-    } else {
-        ""
-    };
-    Err(match within {
-        Some(path) => DataError::NoFolder { task, path, original },
-        None => DataError::NoFolderGiven { task, original, fetch },
-    })
 }
 
 #[cfg(test)]

@@ -1,42 +1,30 @@
 //! Manifests: which files, of which size and content, make up a data set.
 
-use std::io::Read;
 use std::path::Path;
 
-use rayon::ThreadPool;
-use rayon::prelude::*;
-use sha2::{Digest, Sha256};
+use super::sha256::sha256;
+use crate::DataError;
 
-use crate::{DataError, Progress};
-
-/// The name of data that is no known variant.
-pub(crate) const DIFFERENT: &str = "different";
-
-/// One file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Listed {
+pub(crate) struct ManifestEntry {
     /// Relative to the data set's folder, with forward slashes.
     pub name: String,
-    /// Its size.
     pub bytes: u64,
-    /// In hexadecimal.
     pub sha256: String,
 }
 
-/// Files sorted by name. As text, one line `<sha256>  <bytes>  <name>` each.
+/// Files sorted by name. As text: one line `<sha256>  <bytes>  <name>` each.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Manifest(Vec<Listed>);
+pub(crate) struct Manifest(Vec<ManifestEntry>);
 
 impl Manifest {
-    /// The files of a committed manifest. Panics on a malformed line, which its test would have found.
+    /// Reads a committed manifest. Panics on a malformed line, which its test would have found.
     pub fn parse(text: &str) -> Self {
         let parse_line = |line: &str| {
             let mut parts = line.splitn(3, "  ");
-            let sha256 = parts.next().filter(|hash| hash.len() == 64)?.to_owned();
-            let bytes = parts.next()?.parse().ok()?;
-            Some(Listed {
-                sha256,
-                bytes,
+            Some(ManifestEntry {
+                sha256: parts.next().filter(|hash| hash.len() == 64)?.to_owned(),
+                bytes: parts.next()?.parse().ok()?,
                 name: parts.next()?.to_owned(),
             })
         };
@@ -46,40 +34,18 @@ impl Manifest {
         Self(entries.collect())
     }
 
-    /// Of files that are sorted by name.
-    pub fn of(listed: Vec<Listed>) -> Self {
-        debug_assert!(listed.is_sorted_by(|a, b| a.name < b.name));
-        Self(listed)
+    /// Entries must be sorted by name.
+    pub fn of(entries: Vec<ManifestEntry>) -> Self {
+        debug_assert!(entries.is_sorted_by(|a, b| a.name < b.name));
+        Self(entries)
     }
 
-    /// Reads and hashes the files `names` under `folder`.
-    pub fn of_files(
-        folder: &Path,
-        mut names: Vec<String>,
-        pool: &ThreadPool,
-        progress: &dyn Progress,
-    ) -> Result<Self, DataError> {
-        names.sort();
-        progress.start("verifying files", names.len() as u64);
-        let list = |name: String| {
-            let path = folder.join(&name);
-            let (bytes, sha256) = hash_file(&path).map_err(|source| DataError::Unreadable { path, source })?;
-            progress.advance(1);
-            Ok(Listed { name, bytes, sha256 })
-        };
-        let listed: Vec<Result<Listed, DataError>> = pool.install(|| names.into_par_iter().map(list).collect());
-        progress.finish();
-        Ok(Self(listed.into_iter().collect::<Result<_, _>>()?))
-    }
-
-    /// The entry of one file.
-    pub fn get(&self, name: &str) -> Option<&Listed> {
+    pub fn get(&self, name: &str) -> Option<&ManifestEntry> {
         self.position(name).map(|index| &self.0[index])
     }
 
-    /// The place of one file.
     pub fn position(&self, name: &str) -> Option<usize> {
-        self.0.binary_search_by(|listed| listed.name.as_str().cmp(name)).ok()
+        self.0.binary_search_by(|entry| entry.name.as_str().cmp(name)).ok()
     }
 
     /// sha256 of the manifest as text.
@@ -87,7 +53,6 @@ impl Manifest {
         sha256(self.text().as_bytes())
     }
 
-    /// The manifest as text.
     pub fn text(&self) -> String {
         self.0
             .iter()
@@ -95,16 +60,14 @@ impl Manifest {
             .collect()
     }
 
-    /// The first file of `found` (under `folder`) that is not as this manifest of `variant` has it.
+    /// Reports the first file of `found` (under `folder`) that differs from this manifest of `variant`.
     pub fn verify(&self, found: &Self, folder: &Path, variant: &'static str) -> Result<(), DataError> {
         let manifest = || format!("the manifest of variant {variant}");
         for expected in &self.0 {
             let path = folder.join(&expected.name);
             let Some(file) = found.get(&expected.name) else {
-                return Err(DataError::MissingFile {
-                    path,
-                    listed_in: manifest(),
-                });
+                let listed_in = manifest();
+                return Err(DataError::MissingFile { path, listed_in });
             };
             if file.bytes != expected.bytes {
                 return Err(DataError::WrongSize {
@@ -115,12 +78,11 @@ impl Manifest {
                 });
             }
             if file.sha256 != expected.sha256 {
-                let (expected, found) = (expected.sha256.clone(), file.sha256.clone());
                 return Err(DataError::WrongHash {
                     path,
                     variant,
-                    expected,
-                    found,
+                    expected: expected.sha256.clone(),
+                    found: file.sha256.clone(),
                 });
             }
         }
@@ -134,36 +96,13 @@ impl Manifest {
     }
 }
 
-/// sha256 in hexadecimal.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
-    hexadecimal(&Sha256::digest(bytes))
-}
-
-/// Bytes and sha256 of a file, read in pieces, because videos are large.
-pub(crate) fn hash_file(path: &Path) -> std::io::Result<(u64, String)> {
-    let mut file = std::fs::File::open(path)?;
-    let (mut hasher, mut bytes, mut piece) = (Sha256::new(), 0, vec![0; 1 << 17]);
-    loop {
-        match file.read(&mut piece)? {
-            0 => return Ok((bytes, hexadecimal(&hasher.finalize()))),
-            read => {
-                hasher.update(&piece[..read]);
-                bytes += read as u64;
-            }
-        }
-    }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
     use super::*;
     use crate::cache::pool;
+    use crate::files::hashes::KnownHashes;
 
     fn folder_with(files: &[(&str, &str)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
@@ -175,7 +114,10 @@ mod tests {
 
     fn manifest(folder: &Path, names: &[&str]) -> Manifest {
         let names = names.iter().map(|name| name.to_string()).collect();
-        Manifest::of_files(folder, names, &pool(2).unwrap(), &()).unwrap()
+        KnownHashes::none(folder)
+            .hash(names, &pool(2).unwrap(), &())
+            .unwrap()
+            .manifest
     }
 
     #[test]
@@ -187,7 +129,7 @@ mod tests {
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(
             found.get("b").unwrap(),
-            &Listed {
+            &ManifestEntry {
                 name: "b".into(),
                 bytes: 3,
                 sha256: abc.into()

@@ -1,6 +1,6 @@
-//! A data set's files wherever they lie: in its folder, or in archives there, which are then hashed as whole files.
+//! A data set's files, plain in its folder or in archives there. Archives are hashed as whole files.
 //!
-//! A file in an archive is called as if the archive were a folder: `shards/0.tar/clip.flac`.
+//! A file in an archive is named as if the archive were a folder: `shards/0.tar/clip.flac`.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -126,11 +126,6 @@ impl Tree {
         &self.root
     }
 
-    /// The names of the archives.
-    pub fn archives(&self) -> impl Iterator<Item = &String> {
-        self.archives.keys()
-    }
-
     /// The files of the archive `name` by number, in its own order.
     pub fn members<'a>(&'a self, name: &'a str) -> impl Iterator<Item = String> + 'a {
         let archive = self.archives.get(name);
@@ -180,10 +175,7 @@ impl Tree {
         let content = self.raw(file).and_then(Raw::read);
         content
             .map(|(content, _)| content)
-            .map_err(|reason| DataError::BadSample {
-                path: self.root.join(file),
-                reason,
-            })
+            .map_err(|reason| DataError::bad_sample(self.root.join(file), reason))
     }
 
     /// Archive and member.

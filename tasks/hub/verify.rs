@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::FetchError;
 use super::listing::Listed;
+use crate::files::sha256::hex;
 
 const PIECE: usize = 64 << 10;
 
@@ -88,8 +89,4 @@ fn is_right(file: &Listed, linked: Option<&str>, seen: &Seen) -> bool {
     let mut oid = sha1::Sha1::new();
     oid.update(format!("blob {}\0{pointer}", pointer.len()));
     file.oid == hex(&oid.finalize())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

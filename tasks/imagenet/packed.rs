@@ -5,12 +5,13 @@ mod judged;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::folder::ENDINGS;
 use super::{Contents, NAME, classes};
 use crate::data::listing::Entry;
 use crate::files::archive::{Table, Value};
 use crate::files::folder::{ends_in, names};
 use crate::files::tree::Tree;
-use crate::{DataError, Split, Target};
+use crate::{DataError, Sample, Split, Target};
 
 const TRAIN: &str = "ILSVRC2012_img_train.tar";
 const VAL: &str = "ILSVRC2012_img_val.tar";
@@ -20,11 +21,7 @@ const SHARDS: [(&str, Split); 2] = [("train-", Split::Train), ("validation-", Sp
 /// What lies packed in a folder, if anything does.
 pub(super) fn find(folder: &Path) -> Result<Option<Contents>, DataError> {
     let has = |name: &str| folder.join(name).is_file();
-    let missing = |missing| DataError::NotTheTask {
-        task: NAME,
-        path: folder.to_owned(),
-        missing,
-    };
+    let missing = |missing| DataError::not_the_task(NAME, folder, missing);
     match (has(TRAIN), has(VAL)) {
         (true, true) => return tars(folder).map(Some),
         (true, false) => return Err(missing("ILSVRC2012_img_val.tar beside ILSVRC2012_img_train.tar")),
@@ -46,10 +43,7 @@ fn tars(folder: &Path) -> Result<Contents, DataError> {
     let tree = Tree::open(folder, vec![TRAIN.to_owned(), VAL.to_owned()])?;
     let mut pictures = Vec::new();
     for file in tree.members(TRAIN) {
-        let bad = |reason: &str| DataError::BadSample {
-            path: folder.join(&file),
-            reason: reason.to_owned(),
-        };
+        let bad = |reason: &str| DataError::bad_sample(folder.join(&file), reason.to_owned());
         let within = &file[TRAIN.len() + 1..];
         let (class, name) = within
             .split_once('/')
@@ -66,7 +60,7 @@ fn tars(folder: &Path) -> Result<Contents, DataError> {
         })?;
         pictures.push((Split::Test, class.to_owned(), plain, file));
     }
-    pictures.retain(|(_, _, name, _)| ends_in(name, &["jpeg", "jpg", "png"]));
+    pictures.retain(|(_, _, name, _)| ends_in(name, &ENDINGS));
     pictures.sort();
     let found: BTreeSet<&String> = pictures.iter().map(|(_, class, ..)| class).collect();
     let classes: Vec<String> = found.into_iter().cloned().collect();
@@ -86,16 +80,11 @@ fn tars(folder: &Path) -> Result<Contents, DataError> {
     })
 }
 
-/// Called as in the folder of classes, so that predictions on either can be compared.
-fn entry(split: Split, class: &str, name: &str, file: String, target: usize) -> Entry {
+/// Named as in the folder layout, so that predictions on either can be compared.
+fn entry(split: Split, class: &str, name: &str, file: String, target: usize) -> Entry<Sample> {
     let part = if split == Split::Train { "train" } else { "val" };
-    Entry {
-        id: format!("{part}/{class}/{name}"),
-        file: Some(file),
-        target: Target::Class(target),
-        split,
-        fold: None,
-    }
+    let id = format!("{part}/{class}/{name}");
+    Entry::new(id, Some(file), Target::Class(target), split)
 }
 
 /// The names of a folder's parquet files that have labels, with their parts.
@@ -122,11 +111,7 @@ fn parquet(folder: &Path, shards: Vec<(String, Split)>) -> Result<Contents, Data
         if !shards.iter().any(|(_, part)| *part == split) {
             let reason = format!("it has no parquet files named {start}*");
             let path: PathBuf = folder.to_owned();
-            return Err(DataError::UnknownVariant {
-                task: NAME,
-                path,
-                reason,
-            });
+            return Err(DataError::unknown_variant(NAME, &path, reason));
         }
     }
     let classes = classes();
@@ -140,21 +125,23 @@ fn parquet(folder: &Path, shards: Vec<(String, Split)>) -> Result<Contents, Data
                 Value::Integer(number) => usize::try_from(number).ok().filter(|&number| number < classes.len()),
                 _ => None,
             };
-            let target = number.ok_or_else(|| DataError::BadRow {
-                path: path.clone(),
-                line: row as u64 + 1,
-                reason: format!("its label is none of the numbers from 0 to {}", classes.len() - 1),
+            let target = number.ok_or_else(|| {
+                DataError::bad_row(
+                    &path,
+                    row as u64 + 1,
+                    format!("its label is none of the numbers from 0 to {}", classes.len() - 1),
+                )
             })?;
             let name = &file[shard.len() + 1..];
             entries.push(entry(*split, &classes[target], name, file.clone(), target));
         }
     }
-    let ids: BTreeSet<&String> = entries.iter().map(|entry: &Entry| &entry.id).collect();
+    let ids: BTreeSet<&String> = entries.iter().map(|entry: &Entry<Sample>| &entry.sample.id).collect();
     if ids.len() < entries.len() {
         // rows without names are numbered anew in each file
         entries
             .iter_mut()
-            .for_each(|entry| entry.id = entry.file.clone().unwrap_or_default());
+            .for_each(|entry| entry.sample.id = entry.file.clone().unwrap_or_default());
     }
     Ok(Contents {
         form: "ilsvrc2012-parquet",

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use bridle_seed::Seed;
 
 use super::*;
-use crate::files::manifest::DIFFERENT;
+use crate::data::listing::DIFFERENT;
 use crate::fixtures::outside_data;
 use crate::media::image::tests::{pattern, png_bytes};
 use crate::media::image::{Picture, Resizer, to_input};
@@ -270,10 +270,10 @@ fn a_file_that_vanished_or_changed_after_the_opening_is_an_error_that_names_it()
 /// Counts of all of it, and the inputs' statistics over the first ten of each class and split.
 fn statistics(name: &str, side: usize) -> Option<(DataFacts, BTreeMap<String, usize>)> {
     let folder = outside_data(name)?;
-    let listing = folder::list(&folder, NAME).unwrap();
+    let listing = folder::list(&folder).unwrap();
     let mut histogram = BTreeMap::new();
-    for listed in &listing.files {
-        let class = format!("{:?} {}", listed.split, listing.classes[listed.target]);
+    for Entry { sample, .. } in &listing.entries {
+        let class = format!("{:?} {}", sample.split, listing.classes[sample.target.classes()[0]]);
         *histogram.entry(class).or_insert(0) += 1;
     }
     let cache = tempfile::tempdir().unwrap();

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::NAME;
 use crate::data::listing::Entry;
-use crate::files::folder::{class_folders, ends_in};
-use crate::{DataError, Split, Target};
+use crate::files::folder::{class_folders, ends_in, inner_path};
+use crate::{DataError, Sample, Split, Target};
 
 /// The lists of the two splits.
 pub(super) const LISTS: [&str; 2] = ["train.csv", "val.csv"];
@@ -14,16 +14,12 @@ pub(super) const LISTS: [&str; 2] = ["train.csv", "val.csv"];
 const LABELS: &str = "labels.csv";
 const ENDINGS: [&str; 7] = ["mp4", "webm", "mkv", "avi", "mov", "m4v", "mpg"];
 
-/// What lists or folders say.
-pub(super) struct Found {
-    pub entries: Vec<Entry>,
+pub(super) struct Videos {
+    pub entries: Vec<Entry<Sample>>,
     pub classes: Vec<String>,
-    /// The lists, by name.
     pub lists: Vec<String>,
 }
 
-/// One line of a list.
-#[derive(Debug)]
 struct Line {
     path: String,
     label: String,
@@ -31,7 +27,7 @@ struct Line {
 }
 
 /// Reads the lists. Labels are class numbers, or, if one of them is not a number, class names.
-pub(super) fn from_lists(folder: &Path) -> Result<Found, DataError> {
+pub(super) fn from_lists(folder: &Path) -> Result<Videos, DataError> {
     let splits = [Split::Train, Split::Test];
     let lines = [read(&folder.join(LISTS[0]))?, read(&folder.join(LISTS[1]))?];
     let labels = folder.join(LABELS);
@@ -54,11 +50,7 @@ pub(super) fn from_lists(folder: &Path) -> Result<Found, DataError> {
             number: line,
         } in lines
         {
-            let bad = |reason| DataError::BadRow {
-                path: folder.join(list),
-                line: *line,
-                reason,
-            };
+            let bad = |reason| DataError::bad_row(&folder.join(list), *line, reason);
             let id = within(folder, path).map_err(bad)?;
             if !seen.insert(id.clone()) {
                 return Err(bad(format!("'{path}' is listed a second time")));
@@ -67,20 +59,14 @@ pub(super) fn from_lists(folder: &Path) -> Result<Found, DataError> {
                 .get(label.as_str())
                 .ok_or_else(|| bad(format!("there is no class {label} in {LABELS}")))?;
             let file = folder.join(&id).is_file().then(|| id.clone());
-            entries.push(Entry {
-                id,
-                file,
-                target: Target::Class(*target),
-                split,
-                fold: None,
-            });
+            entries.push(Entry::new(id, file, Target::Class(*target), split));
         }
     }
     let lists = LISTS
         .iter()
         .map(|&name| name.to_owned())
         .chain(labels.exists().then(|| LABELS.to_owned()));
-    Ok(Found {
+    Ok(Videos {
         entries,
         classes: classes.into_iter().map(|(_, name)| name).collect(),
         lists: lists.collect(),
@@ -88,7 +74,7 @@ pub(super) fn from_lists(folder: &Path) -> Result<Found, DataError> {
 }
 
 /// Reads the folders `train` and `val`; the classes are those of train.
-pub(super) fn from_folders(folder: &Path) -> Result<Found, DataError> {
+pub(super) fn from_folders(folder: &Path) -> Result<Videos, DataError> {
     let [train, test] = [
         class_folders(folder, "train", &ENDINGS)?,
         class_folders(folder, "val", &ENDINGS)?,
@@ -105,24 +91,18 @@ pub(super) fn from_folders(folder: &Path) -> Result<Found, DataError> {
                 });
             };
             let target = Target::Class(target);
-            entries.extend(files.into_iter().map(|file| Entry {
-                id: file.clone(),
-                file: Some(file),
-                target: target.clone(),
-                split,
-                fold: None,
-            }));
+            entries.extend(
+                files
+                    .into_iter()
+                    .map(|file| Entry::new(file.clone(), Some(file), target.clone(), split)),
+            );
         }
     }
     if classes.is_empty() {
         let missing = "video in its folder train";
-        return Err(DataError::NotTheTask {
-            task: NAME,
-            path: folder.to_owned(),
-            missing,
-        });
+        return Err(DataError::not_the_task(NAME, folder, missing));
     }
-    Ok(Found {
+    Ok(Videos {
         entries,
         classes,
         lists: Vec::new(),
@@ -131,11 +111,7 @@ pub(super) fn from_folders(folder: &Path) -> Result<Found, DataError> {
 
 /// The lines of a list, but for a first line of column names.
 fn read(path: &Path) -> Result<Vec<Line>, DataError> {
-    let bad = |number: u64, reason: String| DataError::BadRow {
-        path: path.to_owned(),
-        line: number,
-        reason,
-    };
+    let bad = |number: u64, reason: String| DataError::bad_row(path, number, reason);
     let mut lines = Vec::new();
     for (number, line) in (1..).zip(text(path)?.lines()) {
         let line = line.trim();
@@ -158,14 +134,14 @@ fn read(path: &Path) -> Result<Vec<Line>, DataError> {
         }
         lines.push(Line { path, label, number });
     }
-    match lines.is_empty() {
-        true => Err(bad(1, "it lists nothing".to_owned())),
-        false => Ok(lines),
+    if lines.is_empty() {
+        return Err(bad(1, "it lists nothing".to_owned()));
     }
+    Ok(lines)
 }
 
-/// Path and label; either may hold spaces and commas. The path ends where it has the ending of a video, else at the last
-/// space or comma.
+/// Path and label; either may contain spaces and commas. The path ends at the extension of a video, else at the last space
+/// or comma.
 fn split(line: &str) -> (String, String) {
     let trim = |part: &str| part.trim().trim_matches('"').to_owned();
     let parts = |(path, label): (&str, &str)| (trim(path), trim(label));
@@ -181,28 +157,17 @@ fn split(line: &str) -> (String, String) {
 }
 
 fn text(path: &Path) -> Result<String, DataError> {
-    let bytes = std::fs::read(path).map_err(|source| DataError::Unreadable {
-        path: path.to_owned(),
-        source,
-    })?;
+    let bytes = std::fs::read(path).map_err(DataError::unreadable(path))?;
     String::from_utf8(bytes).map_err(|error| {
         let sound = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = 1 + sound.iter().filter(|&&byte| byte == b'\n').count() as u64;
-        DataError::BadRow {
-            path: path.to_owned(),
-            line,
-            reason: "it is not UTF-8 text".to_owned(),
-        }
+        DataError::bad_row(path, line, "it is not UTF-8 text")
     })
 }
 
 /// Class names by label. A first line without a number is a header.
 fn read_labels(path: &Path) -> Result<BTreeMap<usize, String>, DataError> {
-    let bad = |line: u64, reason: String| DataError::BadRow {
-        path: path.to_owned(),
-        line,
-        reason,
-    };
+    let bad = |line: u64, reason: String| DataError::bad_row(path, line, reason);
     let mut names = BTreeMap::new();
     for (number, line) in (1..)
         .zip(text(path)?.lines())
@@ -252,11 +217,7 @@ fn classes(
     };
     if let Some(gap) = (0..names.len()).find(|number| !names.contains_key(number)) {
         let reason = format!("classes must be numbered from 0 without gaps, and {gap} is not there");
-        return Err(DataError::BadRow {
-            path: folder.join(list),
-            line: 1,
-            reason,
-        });
+        return Err(DataError::bad_row(&folder.join(list), 1, reason));
     }
     Ok(names
         .into_iter()
@@ -264,7 +225,7 @@ fn classes(
         .collect())
 }
 
-/// The path relative to the folder, with forward slashes; lists of others are often absolute.
+/// The path relative to the folder, with forward slashes. Published lists often have absolute paths.
 fn within(folder: &Path, path: &str) -> Result<String, String> {
     let listed = Path::new(path);
     let relative = match listed.strip_prefix(folder) {
@@ -276,13 +237,5 @@ fn within(folder: &Path, path: &str) -> Result<String, String> {
             ));
         }
     };
-    use std::path::Component;
-    let parts = relative
-        .components()
-        .filter(|part| *part != Component::CurDir)
-        .map(|part| match part {
-            Component::Normal(name) => Ok(name.to_string_lossy()),
-            _ => Err(format!("'{path}' leads out of the data folder")),
-        });
-    Ok(parts.collect::<Result<Vec<_>, _>>()?.join("/"))
+    inner_path(relative).ok_or_else(|| format!("'{path}' leads out of the data folder"))
 }

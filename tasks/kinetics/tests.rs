@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use bridle_seed::Seed;
 
 use super::*;
+use crate::data::listing::Entry;
 use crate::fixtures::outside_data;
 use crate::{Limits, Split, Views};
 
@@ -23,10 +24,10 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
 
 fn found(files: &[(&str, &str)]) -> Result<Vec<(String, usize, Split, bool)>, String> {
     let folder = folder(files);
-    let listing =
+    let (listing, _) =
         listing(folder.path()).map_err(|error| error.to_string().replace(&folder.path().display().to_string(), "K"))?;
     let entry =
-        |entry: crate::data::listing::Entry| (entry.id, entry.target.classes()[0], entry.split, entry.file.is_some());
+        |Entry { sample, file }: Entry<Sample>| (sample.id, sample.target.classes()[0], sample.split, file.is_some());
     Ok(listing.entries.into_iter().map(entry).collect())
 }
 
@@ -143,13 +144,14 @@ fn the_small_real_set_is_what_is_known_of_it() {
         return;
     };
     let cache = tempfile::tempdir().unwrap();
-    let whole = listing(&data).unwrap();
+    let (whole, classes) = listing(&data).unwrap();
     let mut histogram = BTreeMap::new();
     for entry in &whole.entries {
         let path = data.join(entry.file.as_ref().unwrap());
         let facts = programs.probe(&path).unwrap();
-        let class = &whole.classes[entry.target.classes()[0]];
-        let (clips, frames): &mut (usize, BTreeMap<u64, usize>) = histogram.entry((entry.split, class)).or_default();
+        let class = &classes[entry.sample.target.classes()[0]];
+        let (clips, frames): &mut (usize, BTreeMap<u64, usize>) =
+            histogram.entry((entry.sample.split, class)).or_default();
         *clips += 1;
         *frames.entry(facts.frames / 10 * 10).or_default() += 1;
     }

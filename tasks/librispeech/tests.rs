@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
 use super::*;
+use crate::Limits;
 use crate::fixtures::{outside_data, wav_bytes};
-use crate::{Limits, SpeechInput};
 use bridle_seed::Seed;
 
 fn request(folder: &Path, cache: &Path) -> SpeechRequest {
@@ -23,7 +23,7 @@ fn all_utterances_of_the_small_real_set_are_read() {
         return;
     };
     let cache = tempfile::tempdir().unwrap();
-    let set = open_librispeech(&request(&folder, cache.path()), &()).unwrap();
+    let set = LibriSpeech.open(&request(&folder, cache.path()), &()).unwrap();
     assert_eq!(
         (set.utterances.len(), set.facts.skipped.len(), set.facts.missing.count),
         (11, 0, 0)
@@ -81,7 +81,7 @@ fn made(chapters: &[(&str, Option<&str>, &[&str])]) -> tempfile::TempDir {
 
 fn open(folder: &tempfile::TempDir) -> Result<SpeechSet, String> {
     let cache = tempfile::tempdir().unwrap();
-    let found = open_librispeech(&request(folder.path(), cache.path()), &());
+    let found = LibriSpeech.open(&request(folder.path(), cache.path()), &());
     found.map_err(|error| {
         error
             .to_string()

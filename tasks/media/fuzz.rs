@@ -6,12 +6,16 @@
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bridle_seed::Seed;
 
 use super::*;
 use crate::InputSpec;
+use crate::cache::pool;
+use crate::files::hashes::KnownHashes;
+use crate::files::tree::Tree;
 use crate::fixtures::{fuzz_inputs, mutated, peak_memory, wav_bytes};
 use crate::media::audio::LogMel;
 use crate::media::image::Pictures;
@@ -59,13 +63,11 @@ fn wav_16_bits(samples: usize) -> Vec<u8> {
 
 /// Reads the file as a sample, for judging and for training.
 fn read(media: Box<dyn Media>, root: &Path, name: &str) -> Result<usize, DataError> {
-    let stamp = Stamp::of(&root.join(name)).unwrap();
-    let file = MediaFile {
-        name: name.to_owned(),
-        stamp,
-        bytes: Some(stamp.bytes),
-    };
-    let files = Files::new(media, Arc::new(Tree::folder(root)), vec![Some(file)]);
+    let (tree, name) = (Arc::new(Tree::folder(root)), name.to_owned());
+    let hashed = KnownHashes::none(root)
+        .hash(vec![name.clone()], &pool(1).unwrap(), &())
+        .unwrap();
+    let files = MediaFiles::new(media, VerifiedFiles::new(tree, &hashed, [Some(&name)].into_iter()));
     let values = files.input(0)?;
     let drawn = files.drawn(0, Views::FineTuning, &mut Seed::root(2).stream())?;
     assert_eq!(values.len(), drawn.len());

@@ -5,7 +5,6 @@ mod augment;
 mod crop;
 mod decode;
 mod erase;
-pub(crate) mod folder;
 mod operation;
 mod pictures;
 mod rand_augment;

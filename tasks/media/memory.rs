@@ -5,9 +5,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::data::listing::{Entry, Listing};
+use crate::files::tree::Tree;
 use crate::fixtures::{peak_memory, wav_bytes};
 use crate::media::audio::LogMel;
-use crate::{Dataset, InputSpec, Limits, Missing, OpenRequest, Split, Target, prefetch};
+use crate::{Dataset, InputSpec, Limits, OpenRequest, Split, Target, prefetch};
 
 /// How many samples and which folder, for the process that the test measures.
 const CHILD: &str = "BRIDLE_TEST_MEMORY";
@@ -35,25 +36,13 @@ fn file(number: usize) -> String {
 
 /// Opens a list of `samples` samples over the same few files; nothing is kept.
 fn open(samples: usize, folder: &Path) -> Dataset {
-    let entry = |number| Entry {
-        id: id(number),
-        file: Some(file(number)),
-        target: Target::Class(number % 2),
-        split: Split::Train,
-        fold: None,
+    let entry = |number| {
+        let target = Target::Class(number % 2);
+        Entry::new(id(number), Some(file(number)), target, Split::Train)
     };
-    let listing = Listing {
-        name: "many".to_owned(),
-        version: 1,
-        source: "made by a test".to_owned(),
-        variant: None,
-        root: folder.to_owned(),
-        lists: Vec::new(),
-        entries: (0..samples).map(entry).collect(),
-        classes: vec!["even".to_owned(), "odd".to_owned()],
-        missing: Missing::default(),
-        splitting: None,
-    };
+    let entries = (0..samples).map(entry).collect();
+    let listing = Listing::new("many", 1, "made by a test", Tree::folder(folder), entries);
+    let classes = vec!["even".to_owned(), "odd".to_owned()];
     let request = OpenRequest {
         data: None,
         offline: true,
@@ -68,7 +57,7 @@ fn open(samples: usize, folder: &Path) -> Dataset {
         },
     };
     let media = Box::new(LogMel::new("many", &INPUT).unwrap());
-    listing.open(media, &request, &()).unwrap()
+    listing.open(classes, media, &request, &()).unwrap()
 }
 
 /// Not a test of its own: the process that the next test measures. It opens and reads what `$BRIDLE_TEST_MEMORY` says.

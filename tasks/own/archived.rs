@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::file::Kind;
-use super::{ClassFiles, Found, SPLITS, of_classes};
+use super::{ClassFiles, OwnFiles, SPLITS, of_classes};
 use crate::files::folder::ends_in;
 use crate::files::tree::Tree;
 use crate::{DataError, Split};
 
-/// `<split>/<class>/<file>`, or `<class>/<file>`; a folder around all of it is passed over. Samples are called as those
-/// of the unpacked archive are, and so fall into the same parts.
-pub(super) fn read(archive: &Path, kind: Kind) -> Result<Found, DataError> {
+/// `<split>/<class>/<file>`, or `<class>/<file>`; a folder around all of it is skipped. Samples have the names of the
+/// unpacked archive, and so the same splits.
+pub(super) fn read(archive: &Path, kind: Kind) -> Result<OwnFiles, DataError> {
     let name = archive.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let root = archive.parent().unwrap_or(Path::new(""));
     let tree = Tree::open(root, vec![name.clone()])?;

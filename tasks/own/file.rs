@@ -127,15 +127,8 @@ pub(super) type ChannelStatistics = ([f64; 3], [f64; 3]);
 
 /// Reads and checks a task file.
 pub(super) fn read(path: &Path) -> Result<TaskFile, DataError> {
-    let bad = |line: u64, reason: String| DataError::BadRow {
-        path: path.to_owned(),
-        line,
-        reason,
-    };
-    let bytes = std::fs::read(path).map_err(|source| DataError::Unreadable {
-        path: path.to_owned(),
-        source,
-    })?;
+    let bad = |line: u64, reason: String| DataError::bad_row(path, line, reason);
+    let bytes = std::fs::read(path).map_err(DataError::unreadable(path))?;
     let text = String::from_utf8(bytes).map_err(|_| bad(1, "it is not UTF-8 text".to_owned()))?;
     let mut file: TaskFile = toml::from_str(&text).map_err(|error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
@@ -193,11 +186,7 @@ impl TaskFile {
     pub fn bad(&self, key: &str, reason: String) -> DataError {
         let is_key = |line: &str| line.split('=').next().is_some_and(|word| word.trim() == key) && line.contains('=');
         let line = self.text.lines().position(is_key).map_or(1, |line| line as u64 + 1);
-        DataError::BadRow {
-            path: self.path.clone(),
-            line,
-            reason,
-        }
+        DataError::bad_row(&self.path, line, reason)
     }
 
     fn check(&self) -> Result<(), DataError> {

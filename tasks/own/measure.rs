@@ -4,9 +4,8 @@ use rayon::prelude::*;
 
 use super::file::ChannelStatistics;
 use crate::data::listing::Listing;
-use crate::files::tree::Tree;
 use crate::media::Media;
-use crate::{DataError, InputSpec, Split, cache};
+use crate::{DataError, InputSpec, Sample, Split, cache};
 
 /// Training samples that are read, spread evenly over the list.
 const SAMPLES: usize = 256;
@@ -17,21 +16,20 @@ type Sums = (usize, Vec<(f64, f64)>);
 /// Mean and standard deviation per channel over a fixed sample of the training data; of sound, one channel three times.
 /// Samples that cannot be read are left out here, and named when the data is opened.
 pub(super) fn statistics(
-    listing: &Listing,
-    tree: &Tree,
+    listing: &Listing<Sample>,
     media: &dyn Media,
     input: &InputSpec,
 ) -> Result<ChannelStatistics, DataError> {
     let channels = if matches!(input, InputSpec::Audio { .. }) { 1 } else { 3 };
     let training: Vec<usize> = (0..listing.entries.len())
-        .filter(|&index| listing.entries[index].split == Split::Train)
+        .filter(|&index| listing.entries[index].sample.split == Split::Train)
         .collect();
     let count = training.len().min(SAMPLES);
     let chosen: Vec<usize> = (0..count)
         .map(|number| training[number * training.len() / count])
         .collect();
     let sums = |&index: &usize| {
-        let values = listing.view(tree, media, index)?;
+        let values = listing.view(media, index)?;
         let sums = |values: &[f32]| {
             values
                 .iter()
@@ -53,10 +51,10 @@ pub(super) fn statistics(
         let (skipped, of) = (count, count);
         let first = chosen
             .first()
-            .map_or_else(String::new, |&index| listing.entries[index].id.clone());
+            .map_or_else(String::new, |&index| listing.entries[index].sample.id.clone());
         let reason = first_error.unwrap_or_else(|| "there are none".to_owned());
         return Err(DataError::TooManySkipped {
-            path: listing.root.clone(),
+            path: listing.tree.root().to_owned(),
             skipped,
             of,
             first,

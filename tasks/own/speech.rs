@@ -1,31 +1,98 @@
-//! One's own utterances: a csv of `path,text`, and perhaps `split` and `speaker`; paths are relative to its folder.
+//! Speech of the user: a task file with a csv of `path,text` and optional `split` and `speaker`.
 
 use std::collections::BTreeSet;
-use std::path::{Component, Path};
+use std::path::{Path, PathBuf};
 
-use crate::data::speech::{ENDINGS, FileList, part_by_speaker};
-use crate::files::folder::ends_in;
-use crate::{DataError, Missing, Progress, Role, Skipped, SpeechRequest, SpeechSet, Utterance, normalise_text};
+use csv::StringRecord;
+use serde::Deserialize;
 
-pub(crate) const VERSION: u32 = 1;
-/// Where neither splits nor speakers are named, every so manyth utterance is for testing.
+use super::SOURCE;
+use crate::data::listing::{Entry, Listing};
+use crate::data::speech::{ENDINGS, split_by_speaker};
+use crate::files::folder::{ends_in, inner_path};
+use crate::files::table::CsvTable;
+use crate::files::tree::Tree;
+use crate::{
+    DataError, Progress, Role, Skipped, SpeechInput, SpeechRequest, SpeechSet, SpeechSpec, SpeechTask, Utterance,
+    normalise_text,
+};
+
+const VERSION: u32 = 1;
+/// Without splits and speakers, every fifth utterance is for testing.
 const EVERY: usize = 5;
 
-/// Opens the utterances of a table, under this name. `split` is train, dev (or val) or test. Without it speakers are kept apart, and without
-/// those every fifth utterance is for testing.
-///
-/// # Errors
-/// About the table, by line; about its files or the cache.
-pub fn open_speech_table(
+struct OwnSpeech {
     name: &'static str,
-    csv: &Path,
-    request: &SpeechRequest,
-    progress: &dyn Progress,
-) -> Result<SpeechSet, DataError> {
-    read(name, csv)?.open(request, progress)
+    /// The table; paths in it are relative to its folder.
+    csv: PathBuf,
 }
 
-/// The columns of a table.
+impl SpeechTask for OwnSpeech {
+    fn spec(&self) -> SpeechSpec {
+        SpeechSpec {
+            name: self.name,
+            version: VERSION,
+            summary: "own speech, from a task file",
+            input: SpeechInput::default(),
+            source: SOURCE,
+            licence: SOURCE,
+            citation: SOURCE,
+        }
+    }
+
+    fn open(&self, request: &SpeechRequest, progress: &dyn Progress) -> Result<SpeechSet, DataError> {
+        list(self.name, &self.csv)?.open(request, progress)
+    }
+}
+
+/// The keys of a task file of speech.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SpeechFile {
+    name: String,
+    #[serde(rename = "modality")]
+    _modality: Speech,
+    csv: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Speech {
+    Speech,
+}
+
+/// The task of a task file of speech; `None` for another modality.
+///
+/// # Errors
+/// If the file says speech but cannot be used.
+pub fn open_speech_file(path: &Path) -> Result<Option<Box<dyn SpeechTask>>, DataError> {
+    let Ok(text) = std::fs::read_to_string(path) else {
+        return Ok(None);
+    };
+    let is_speech = text.parse::<toml::Table>().is_ok_and(|file| {
+        let modality = file.get("modality").and_then(toml::Value::as_str);
+        modality == Some("speech")
+    });
+    if !is_speech {
+        return Ok(None);
+    }
+    let file: SpeechFile = toml::from_str(&text).map_err(|error| {
+        let before = error.span().map_or(0, |span| span.start);
+        let line = 1 + text[..before].matches('\n').count() as u64;
+        DataError::bad_row(path, line, error.message())
+    })?;
+    let fits = |symbol: char| symbol.is_ascii_alphanumeric() || symbol == '-' || symbol == '_';
+    if file.name.is_empty() || !file.name.chars().all(fits) {
+        let reason = format!("the name `{}` is not of letters, digits, - and _", file.name);
+        return Err(DataError::bad_row(path, 1, reason));
+    }
+    Ok(Some(Box::new(OwnSpeech {
+        // lives as long as the program, like the names of built-in tasks
+        name: String::leak(file.name),
+        csv: path.parent().unwrap_or(Path::new("")).join(file.csv),
+    })))
+}
+
 struct Columns {
     path: usize,
     text: usize,
@@ -33,71 +100,55 @@ struct Columns {
     speaker: Option<usize>,
 }
 
-fn read(name: &'static str, csv: &Path) -> Result<FileList, DataError> {
-    let bad = |line: u64, reason: String| DataError::BadRow {
-        path: csv.to_owned(),
-        line,
-        reason,
-    };
-    let bytes = std::fs::read(csv).map_err(|source| DataError::Unreadable {
-        path: csv.to_owned(),
-        source,
-    })?;
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(&bytes[..]);
-    let position = |error: &csv::Error| error.position().map_or(1, csv::Position::line);
-    let headers = reader
-        .headers()
-        .map_err(|error| bad(position(&error), error.to_string()))?;
-    let column = |name: &str| headers.iter().position(|header| header == name);
-    let needed = |name: &str| column(name).ok_or_else(|| bad(1, format!("there is no column '{name}'")));
+fn list(name: &'static str, csv: &Path) -> Result<Listing<Utterance>, DataError> {
+    let table = CsvTable::read(csv)?;
     let columns = Columns {
-        path: needed("path")?,
-        text: needed("text")?,
-        split: column("split"),
-        speaker: column("speaker"),
+        path: table.required(csv, "path")?,
+        text: table.required(csv, "text")?,
+        split: table.column("split"),
+        speaker: table.column("speaker"),
     };
-    let root = csv.parent().unwrap_or(Path::new("")).to_owned();
-    let mut list = FileList {
-        name,
-        version: VERSION,
-        source: "one's own".to_owned(),
-        root,
-        lists: csv
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .into_iter()
-            .collect(),
-        utterances: Vec::new(),
-        unusable: Vec::new(),
-        missing: Missing::default(),
-        splitting: None,
-    };
+    let root = csv.parent().unwrap_or(Path::new(""));
+    let mut listing = Listing::new(name, VERSION, "one's own", Tree::folder(root), Vec::new());
+    listing.lists = csv
+        .file_name()
+        .iter()
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect();
     let mut seen = BTreeSet::new();
-    for record in reader.records() {
-        let record = record.map_err(|error| bad(position(&error), error.to_string()))?;
-        let line = record.position().map_or(1, csv::Position::line);
-        let (utterance, file) = columns.utterance(&record).map_err(|reason| bad(line, reason))?;
+    for (line, record) in &table.rows {
+        let bad = |reason: String| DataError::bad_row(csv, *line, reason);
+        let sample = columns.utterance(record).map_err(bad)?;
+        let file = sample.id.clone();
         if !seen.insert(file.clone()) {
-            return Err(bad(line, format!("'{file}' is listed a second time")));
+            return Err(bad(format!("'{file}' is listed a second time")));
         }
-        match list.root.join(&file).is_file() {
-            true => list.utterances.push((utterance, file)),
-            false => list.unusable.push(Skipped {
-                id: utterance.id,
-                reason: "there is no such file".to_owned(),
-            }),
+        if root.join(&file).is_file() {
+            let file = Some(file);
+            listing.entries.push(Entry { sample, file });
+        } else {
+            let reason = "there is no such file".to_owned();
+            listing.unusable.push(Skipped { id: file, reason });
         }
     }
     if columns.split.is_none() {
-        let splitting = part(&mut list.utterances, columns.speaker.is_some()).map_err(|reason| bad(1, reason))?;
-        list.splitting = Some(splitting);
+        let splitting = match columns.speaker {
+            Some(_) => split_by_speaker(&mut listing.entries),
+            None => split_by_number(&mut listing.entries),
+        };
+        listing.splitting = Some(splitting.map_err(|reason| DataError::bad_row(csv, 1, reason))?);
     }
-    Ok(list)
+    Ok(listing)
 }
 
 impl Columns {
-    fn utterance(&self, record: &csv::StringRecord) -> Result<(Utterance, String), String> {
-        let file = within(&record[self.path])?;
+    /// The utterance of one row; its id is its file.
+    fn utterance(&self, record: &StringRecord) -> Result<Utterance, String> {
+        let path = &record[self.path];
+        let file = inner_path(Path::new(path)).ok_or_else(|| format!("'{path}' leads out of the table's folder"))?;
+        if file.is_empty() {
+            return Err("the path is empty".to_owned());
+        }
         if !ends_in(&file, &ENDINGS) {
             return Err(format!("'{file}' is not called .{}", ENDINGS.join(" or .")));
         }
@@ -105,53 +156,38 @@ impl Columns {
         if text.is_empty() {
             return Err("the transcript is empty".to_owned());
         }
-        let role = match self.split.map(|column| &record[column]) {
-            None | Some("train") => Role::Train,
-            Some("dev" | "val" | "valid" | "validation") => Role::Dev,
-            Some("test") => Role::Test,
+        let (role, part) = match self.split.map(|column| &record[column]) {
+            None | Some("train") => (Role::Train, "train"),
+            Some("dev" | "val" | "valid" | "validation") => (Role::Dev, "dev"),
+            Some("test") => (Role::Test, "test"),
             Some(other) => return Err(format!("the split '{other}' is not train, dev or test")),
         };
-        let part = ["train", "dev", "test"][role as usize].to_owned();
-        let speaker = self.speaker.map(|column| record[column].to_owned());
-        let utterance = Utterance {
-            id: file.clone(),
-            speaker,
+        Ok(Utterance {
+            id: file,
+            speaker: self.speaker.map(|column| record[column].to_owned()),
             text,
             role,
-            part,
+            part: part.to_owned(),
             spans: Vec::new(),
-        };
-        Ok((utterance, file))
+        })
     }
 }
 
-/// A path that stays below the table's folder.
-fn within(path: &str) -> Result<String, String> {
-    let parts = Path::new(path).components().filter(|part| *part != Component::CurDir);
-    let parts = parts.map(|part| match part {
-        Component::Normal(name) => Ok(name.to_string_lossy()),
-        _ => Err(format!("'{path}' leads out of the table's folder")),
-    });
-    let joined = parts.collect::<Result<Vec<_>, _>>()?.join("/");
-    match joined.is_empty() {
-        true => Err("the path is empty".to_owned()),
-        false => Ok(joined),
-    }
-}
-
-/// Parts utterances that no column parts.
-fn part(utterances: &mut [(Utterance, String)], by_speaker: bool) -> Result<String, String> {
-    if by_speaker {
-        return part_by_speaker(utterances.iter_mut().map(|(utterance, _)| utterance));
-    }
-    if utterances.len() < 2 {
+fn split_by_number(entries: &mut [Entry<Utterance>]) -> Result<String, String> {
+    if entries.len() < 2 {
         return Err("a single utterance cannot be both for training and for testing".to_owned());
     }
-    let last = utterances.len() - 1;
-    for (number, (utterance, _)) in utterances.iter_mut().enumerate() {
+    let last = entries.len() - 1;
+    for (number, Entry { sample, .. }) in entries.iter_mut().enumerate() {
         if number % EVERY == EVERY - 1 || (last < EVERY - 1 && number == last) {
-            (utterance.role, utterance.part) = (Role::Test, "test".to_owned());
+            (sample.role, sample.part) = (Role::Test, "test".to_owned());
         }
     }
     Ok("every fifth utterance is for testing, the last where there are fewer".to_owned())
+}
+
+/// Opens the table `csv` as the tests of speech data need it.
+#[cfg(test)]
+pub(crate) fn open_table(csv: &Path, request: &SpeechRequest) -> Result<SpeechSet, DataError> {
+    list("own", csv)?.open(request, &())
 }

@@ -1,17 +1,19 @@
 //! The table of one's own samples: `path,label`, and perhaps `split` or `fold`.
 
-use std::collections::BTreeSet;
-use std::path::{Component, Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
-use super::Found;
+use super::OwnFiles;
 use crate::data::listing::Entry;
+use crate::files::folder::inner_path;
+use crate::files::table::CsvTable;
 use crate::files::tree::Tree;
-use crate::{DataError, Split, Target};
+use crate::{DataError, Sample, Split, Target};
 
 /// Separates several labels of one sample.
 const BETWEEN: char = ';';
 
-/// A line, before its labels have numbers.
+/// A row, before its labels have numbers.
 struct Line {
     id: String,
     labels: Vec<String>,
@@ -19,114 +21,71 @@ struct Line {
     fold: Option<u8>,
 }
 
-/// Reads the table. Columns come in any order, and others are ignored.
-pub(super) fn read(csv: &Path, root: &Path) -> Result<Found, DataError> {
-    let bad = |line: u64, reason: String| DataError::BadRow {
-        path: csv.to_owned(),
-        line,
-        reason,
-    };
-    let bytes = std::fs::read(csv).map_err(|source| DataError::Unreadable {
-        path: csv.to_owned(),
-        source,
-    })?;
-    let mut reader = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
-        .from_reader(bytes.as_slice());
-    let position = |error: &csv::Error| error.position().map_or(1, csv::Position::line);
-    let headers = reader
-        .headers()
-        .map_err(|error| bad(position(&error), error.to_string()))?
-        .clone();
-    let column = |name: &str| headers.iter().position(|header| header == name);
-    let needed = |name: &str| column(name).ok_or_else(|| bad(1, format!("there is no column '{name}'")));
-    let (path, label) = (needed("path")?, needed("label")?);
-    let (split, fold) = (column("split"), column("fold"));
+/// Reads the table. Columns come in any order; others are ignored.
+pub(super) fn read(csv: &Path, root: &Path) -> Result<OwnFiles, DataError> {
+    let bad = |line: u64, reason: &str| DataError::bad_row(csv, line, reason);
+    let table = CsvTable::read(csv)?;
+    let (path, label) = (table.required(csv, "path")?, table.required(csv, "label")?);
+    let (split, fold) = (table.column("split"), table.column("fold"));
     if split.is_some() && fold.is_some() {
         return Err(bad(
             1,
-            "it has a column 'split' and a column 'fold'; one of them must go".to_owned(),
+            "it has a column 'split' and a column 'fold'; one of them must go",
         ));
     }
     let (mut lines, mut seen) = (Vec::new(), BTreeSet::new());
-    for record in reader.records() {
-        let record = record.map_err(|error| bad(position(&error), error.to_string()))?;
-        let number = record.position().map_or(1, csv::Position::line);
-        let bad = |reason| bad(number, reason);
+    for (number, record) in &table.rows {
+        let bad = |reason: String| bad(*number, &reason);
         let id = relative(&record[path], root).map_err(bad)?;
         if !seen.insert(id.clone()) {
             return Err(bad(format!("'{id}' is listed a second time")));
         }
-        let labels: Vec<String> = record[label]
-            .split(BETWEEN)
-            .map(|label| label.trim().to_owned())
-            .filter(|label| !label.is_empty())
-            .collect();
+        let labels = record[label].split(BETWEEN).map(|label| label.trim().to_owned());
+        let labels: Vec<String> = labels.filter(|label| !label.is_empty()).collect();
         if labels.is_empty() {
             return Err(bad("the label is empty".to_owned()));
         }
-        let split = split
-            .map_or(Ok(Split::Train), |column| part(&record[column]))
-            .map_err(bad)?;
-        let fold = fold
-            .map(|column| fold_number(&record[column]))
-            .transpose()
-            .map_err(bad)?;
+        let split = split.map_or(Ok(Split::Train), |column| part(&record[column]));
+        let fold = fold.map(|column| fold_number(&record[column])).transpose();
         lines.push(Line {
             id,
             labels,
-            split,
-            fold,
+            split: split.map_err(bad)?,
+            fold: fold.map_err(bad)?,
         });
     }
     let divided = split.is_some() || fold.is_some();
-    check_parts(&lines, split.is_some(), fold.is_some()).map_err(|reason| bad(1, reason))?;
-    found(csv, root, lines, divided).map_err(|reason| bad(1, reason))
+    check_parts(&lines, split.is_some(), fold.is_some()).map_err(|reason| bad(1, &reason))?;
+    found(csv, root, lines, divided).map_err(|reason| bad(1, &reason))
 }
 
-fn found(csv: &Path, root: &Path, lines: Vec<Line>, split: bool) -> Result<Found, String> {
-    let classes: BTreeSet<&str> = lines.iter().flat_map(|line| &line.labels).map(String::as_str).collect();
-    let mut classes: Vec<String> = classes.into_iter().map(str::to_owned).collect();
+fn found(csv: &Path, root: &Path, lines: Vec<Line>, split: bool) -> Result<OwnFiles, String> {
+    let classes: BTreeSet<&String> = lines.iter().flat_map(|line| &line.labels).collect();
+    let mut classes: Vec<String> = classes.into_iter().cloned().collect();
     if classes.len() < 2 {
         return Err(format!("it has {} class, and a task needs two", classes.len()));
     }
-    // class numbers in their own order, not 0, 1, 10, 11, ..., 2
+    // numbers in their own order, not 0, 1, 10, 11, ..., 2
     if classes.iter().all(|class| class.parse::<u64>().is_ok()) {
         classes.sort_by_key(|class| (class.parse::<u64>().ok(), class.clone()));
     }
-    let number: std::collections::BTreeMap<&str, usize> = classes
-        .iter()
-        .enumerate()
-        .map(|(number, class)| (class.as_str(), number))
-        .collect();
+    let number: BTreeMap<&String, usize> = (classes.iter()).zip(0..).collect();
     let several = lines.iter().any(|line| line.labels.len() > 1);
     let Place { tree, below, lists } = place(csv, root)?;
-    let name = |id: &str| below.join(id).to_string_lossy().into_owned();
-    let entry = |Line {
-                     id,
-                     labels,
-                     split,
-                     fold,
-                 }: Line| {
-        let mut numbers: Vec<usize> = labels.iter().map(|label| number[label.as_str()]).collect();
-        numbers.sort_unstable();
-        numbers.dedup();
-        let target = if several {
-            Target::Classes(numbers)
-        } else {
-            Target::Class(numbers[0])
+    let entry = |line: Line| {
+        let numbers: BTreeSet<usize> = line.labels.iter().map(|label| number[label]).collect();
+        let numbers: Vec<usize> = numbers.into_iter().collect();
+        let target = match numbers[..] {
+            [class, ..] if !several => Target::Class(class),
+            _ => Target::Classes(numbers),
         };
-        let file = Some(name(&id)).filter(|file| tree.has(file));
-        Entry {
-            id,
-            file,
-            target,
-            split,
-            fold,
-        }
+        let file = below.join(&line.id).to_string_lossy().into_owned();
+        let mut entry = Entry::new(line.id, Some(file).filter(|file| tree.has(file)), target, line.split);
+        entry.sample.fold = line.fold;
+        entry
     };
-    let entries = lines.into_iter().map(entry).collect();
-    Ok(Found {
+    let entries: Vec<Entry<Sample>> = lines.into_iter().map(entry).collect();
+    Ok(OwnFiles {
         tree,
         lists,
         entries,
@@ -195,17 +154,9 @@ fn fold_number(word: &str) -> Result<u8, String> {
 fn relative(path: &str, root: &Path) -> Result<String, String> {
     let listed = Path::new(path);
     let within = listed.strip_prefix(root).unwrap_or(listed);
-    let parts = within
-        .components()
-        .filter(|part| *part != Component::CurDir)
-        .map(|part| match part {
-            Component::Normal(name) => Ok(name.to_string_lossy()),
-            _ => Err(format!("'{path}' leads out of {}", root.display())),
-        });
-    let joined = parts.collect::<Result<Vec<_>, _>>()?.join("/");
-    if joined.is_empty() {
-        Err("the path is empty".to_owned())
-    } else {
-        Ok(joined)
+    match inner_path(within) {
+        Some(within) if !within.is_empty() => Ok(within),
+        Some(_) => Err("the path is empty".to_owned()),
+        None => Err(format!("'{path}' leads out of {}", root.display())),
     }
 }

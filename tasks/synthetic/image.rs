@@ -68,10 +68,7 @@ impl Task for SyntheticImage {
             InputSpec::Image { side, mean, std } if side > 0 => (side, mean, std),
             _ => {
                 let reason = "it makes pictures with a side of at least one pixel".to_owned();
-                return Err(DataError::WrongInput {
-                    task: spec.name,
-                    reason,
-                });
+                return Err(DataError::wrong_input(spec.name, reason));
             }
         };
         let slots = GENERATOR.slots(side).pow(2);

@@ -11,8 +11,9 @@ use rayon::ThreadPool;
 use bridle_seed::{Seed, Stream};
 
 use crate::cache::{self, Outcome, Row, Work};
-use crate::data::dataset::{Inputs, counts};
-use crate::files::manifest::sha256;
+use crate::data::dataset::Inputs;
+use crate::data::listing::counts;
+use crate::files::sha256::sha256;
 use crate::{DataError, DataFacts, Dataset, Missing, OpenRequest, Progress, Sample, Split, Target, TaskSpec};
 
 /// Kinds of events, and the pause.
@@ -84,7 +85,7 @@ pub(crate) fn dataset(
         variant: "generated".to_owned(),
         source: spec.source.to_owned(),
         manifest_sha256: sha256(format!("{} {} {parameters} {size:?}", spec.name, spec.version).as_bytes()),
-        counts: counts(&samples),
+        counts: counts(samples.iter()),
         subset: request.subset,
         skipped: Vec::new(),
         missing: Missing::default(),

@@ -88,10 +88,7 @@ impl Task for Synthetic {
             } if frames > 0 && mels > 0 => (frames, mels, mean, std),
             _ => {
                 let reason = format!("it makes sound at {SAMPLE_RATE} Hz, with at least one frame and mel band");
-                return Err(DataError::WrongInput {
-                    task: spec.name,
-                    reason,
-                });
+                return Err(DataError::wrong_input(spec.name, reason));
             }
         };
         let fbank = Fbank::new(SAMPLE_RATE, mels);

@@ -61,10 +61,7 @@ impl Task for SyntheticVideo {
             } if frames > 0 && side > 0 => (frames, side, mean, std),
             _ => {
                 let reason = "it makes clips of at least one frame with a side of at least one pixel".to_owned();
-                return Err(DataError::WrongInput {
-                    task: spec.name,
-                    reason,
-                });
+                return Err(DataError::wrong_input(spec.name, reason));
             }
         };
         let tiles = GENERATOR.slots(side).pow(2);

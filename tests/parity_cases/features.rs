@@ -2,8 +2,8 @@
 
 use super::case::Case;
 use bridle::optimizer::{ParameterGroups, UniformRate};
-use bridle_bench::schedule::{LayerDecay, Schedule};
-use bridle_results::codebook::CodebookCounts;
+use bridle_bench::train::schedule::{LayerDecay, Schedule};
+use bridle_results::codes::CodebookCounts;
 use bridle_results::metric::{ClassRanking, Ranking, top_k};
 use bridle_tasks::Fbank;
 
@@ -116,7 +116,7 @@ pub fn codebook_stats(case: &Case) {
         .flat_map(|level| level.counts.iter().map(|&count| count as i64))
         .collect();
     case.check_ints("counts", &flat);
-    let of = |value: &dyn Fn(&bridle_results::codebook::CodebookStatistics) -> f64| -> Vec<f32> {
+    let of = |value: &dyn Fn(&bridle_results::codes::CodebookStatistics) -> f64| -> Vec<f32> {
         levels.iter().map(|level| value(level) as f32).collect()
     };
     case.check_values("usage", &of(&|level| level.usage));

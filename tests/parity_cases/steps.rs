@@ -90,13 +90,13 @@ pub fn steps<B: TrainBackend>(case: &Case, device: &B::Device) {
         }
         let loss = losses.into_iter().reduce(|a, b| a + b).unwrap();
         case.check(&name("loss"), loss.clone());
-        let grads = loss.backward();
+        let mut grads = loss.backward();
         if step == 0 {
             check_gradients(case, &student, &grads, "grad.encoder_decoder.", &geometry);
             check_gradients(case, &teacher, &grads, "grad.tokenizer.", &geometry);
         }
-        student = student_optimizer.step(student, &grads, rate, &UniformRate);
-        teacher = teacher_optimizer.step(teacher, &grads, rate, &UniformRate);
+        student = student_optimizer.step(student, &mut grads, rate, &UniformRate);
+        teacher = teacher_optimizer.step(teacher, &mut grads, rate, &UniformRate);
     }
     check_after(case, &format!("after{steps}."), &student, PREFIXES[0]);
     check_after(case, &format!("after{steps}."), &teacher, PREFIXES[1]);

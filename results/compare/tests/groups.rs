@@ -1,10 +1,10 @@
 //! Which groups of runs are paired, what is left out, and what filters keep.
 
 use super::*;
-use crate::sample::backend;
+use crate::fixtures::backend;
 
 /// The same run under another plan: method and quantizer, backend, protocol.
-fn group(quantizer: Option<&str>, on: &str, protocol: &str, hash: &str, top1: usize) -> Run {
+fn group(quantizer: Option<&str>, on: &str, protocol: &str, hash: &str, top1: usize) -> ScoredRun {
     let mut run = run(0, Some(1), top1, 3);
     let scores = std::mem::take(&mut run.record.scores);
     run.record = other(run.record, quantizer, hash, 0);
@@ -23,7 +23,7 @@ const RQ: Option<&str> = Some("rq");
 const VQ: Option<&str> = Some("vq");
 
 /// The blocks with what was left out, in words.
-fn blocks(a: &[Run], b: &[Run]) -> String {
+fn blocks(a: &[ScoredRun], b: &[ScoredRun]) -> String {
     let found = compare(a, b, 20, &Seed::root(0)).unwrap();
     let block = |block: &Comparison| {
         let [a, b] = &block.names;
@@ -127,8 +127,8 @@ fn filters_keep_what_has_one_value_of_each_key() {
     }
     let read = |words: &[&str]| {
         let filters: Vec<Filter> = words.iter().map(|word| word.parse().unwrap()).collect();
-        Run::read(out.path(), &filters).map(|runs| {
-            let hash = |run: &Run| run.record.plan_hash[..1].to_string();
+        ScoredRun::read(out.path(), &filters).map(|runs| {
+            let hash = |run: &ScoredRun| run.record.plan_hash[..1].to_string();
             let mut hashes: Vec<String> = runs.iter().map(hash).collect();
             hashes.sort();
             hashes.concat()
@@ -165,15 +165,15 @@ fn a_filter_by_protocol_leaves_the_scores_of_the_others() {
     });
     let predictions = scores_of(&mut run).clone();
     store::write(out.path(), &run.record, Some(&predictions)).unwrap();
-    let kept = Run::read(out.path(), &["protocol=knn".parse().unwrap()]).unwrap();
+    let kept = ScoredRun::read(out.path(), &["protocol=knn".parse().unwrap()]).unwrap();
     let protocols: Vec<&str> = kept[0].record.scores.iter().map(|score| &score.protocol[..]).collect();
     assert_eq!(protocols, ["knn"]);
 }
 
 #[test]
 fn seeds_have_a_verdict_of_their_own() {
-    use Verdict::{A, B, NotShown};
-    let words = |samples: Verdict, seeds| samples.beside(seeds);
+    use Conclusion::{A, B, NotShown};
+    let words = |samples: Conclusion, seeds| samples.beside(seeds);
     assert_eq!(words(A, None), "A is better");
     assert_eq!(words(A, Some(A)), "A is better, shown over samples and over seeds");
     assert_eq!(
@@ -189,7 +189,7 @@ fn seeds_have_a_verdict_of_their_own() {
         "no difference shown over samples or seeds"
     );
     // much better with one seed, somewhat worse with the other
-    let side = |tops: [usize; 2], hash: &str| -> Vec<Run> {
+    let side = |tops: [usize; 2], hash: &str| -> Vec<ScoredRun> {
         let runs = tops.iter().enumerate();
         runs.map(|(seed, top1)| renamed(run(seed as u64, Some(1), *top1, 3), hash))
             .collect()

@@ -1,4 +1,5 @@
-//! Comparison of runs that recognised speech: paired by utterance, less is better, texts that agree.
+//! Comparison of runs that recognised speech: paired by utterance, less is better, texts that
+//! agree.
 
 use super::*;
 use crate::metric::Unit;
@@ -8,7 +9,7 @@ use bridle_seed::Seed;
 const UTTERANCES: usize = 80;
 
 /// A run that takes each word for another with the chance `wrong`.
-fn spoken(seed: u64, wrong: f64, hash: &str) -> Run {
+fn spoken(seed: u64, wrong: f64, hash: &str) -> ScoredRun {
     let mut stream = Seed::root(seed).child(hash).stream();
     let references: Vec<String> = (0..UTTERANCES).map(|i| vec!["ONE"; 3 + i % 5].join(" ")).collect();
     let mut recognised = |reference: &String| {
@@ -35,14 +36,14 @@ fn spoken(seed: u64, wrong: f64, hash: &str) -> Run {
         hypotheses,
     };
     let transcripts = Transcripts::new(ids, references, vec![texts]).unwrap();
-    Run {
+    ScoredRun {
         path: format!("{hash}-s{seed}.json").into(),
         record,
         predictions: Outputs::Transcripts(transcripts),
     }
 }
 
-fn texts_of(run: &mut Run) -> &mut Transcripts {
+fn texts_of(run: &mut ScoredRun) -> &mut Transcripts {
     match &mut run.predictions {
         Outputs::Transcripts(transcripts) => transcripts,
         Outputs::Scores(_) => panic!("a run that classifies"),
@@ -51,25 +52,28 @@ fn texts_of(run: &mut Run) -> &mut Transcripts {
 
 #[test]
 fn fewer_errors_are_better_over_utterances_and_over_seeds() {
-    let runs = |wrong: f64, hash: &str| -> Vec<Run> { (0..3).map(|seed| spoken(seed, wrong, hash)).collect() };
+    let runs = |wrong: f64, hash: &str| -> Vec<ScoredRun> { (0..3).map(|seed| spoken(seed, wrong, hash)).collect() };
     let (low, high) = (runs(0.1, "aaaaaaaaaaaa"), runs(0.4, "bbbbbbbbbbbb"));
     let found = compared(&low, &high);
     let metrics: Vec<Metric> = found.differences.iter().map(|found| found.metric).collect();
     assert_eq!(metrics, [Metric::Wer, Metric::Cer]);
     for one in &found.differences {
         assert!(one.difference.unwrap() < 0.0 && one.interval.as_ref().unwrap().high < 0.0);
-        assert_eq!((one.verdict, one.verdict_over_seeds), (Verdict::A, Some(Verdict::A)));
+        assert_eq!(
+            (one.verdict, one.verdict_over_seeds),
+            (Conclusion::A, Some(Conclusion::A))
+        );
         assert_eq!(
             (one.samples, one.seeds, one.test),
             (UTTERANCES as u64, 3, "swap permutation")
         );
     }
     let turned = compared(&high, &low);
-    assert!(turned.differences.iter().all(|one| one.verdict == Verdict::B));
+    assert!(turned.differences.iter().all(|one| one.verdict == Conclusion::B));
     for one in compared(&low, &low).differences {
         assert_eq!(
             (one.difference, one.p, one.verdict),
-            (Some(0.0), Some(1.0), Verdict::NotShown)
+            (Some(0.0), Some(1.0), Conclusion::NotShown)
         );
     }
 }
@@ -83,8 +87,8 @@ fn utterances_are_paired_by_id_and_must_say_the_same() {
     texts.references.reverse();
     texts.protocols[0].hypotheses.reverse();
     assert_eq!(versus(&a, &b), versus(&a, &turned));
-    let side = std::slice::from_ref::<Run>;
-    let refused = |other: &Run| compare(side(&a), side(other), 50, &Seed::root(0)).unwrap_err();
+    let side = std::slice::from_ref::<ScoredRun>;
+    let refused = |other: &ScoredRun| compare(side(&a), side(other), 50, &Seed::root(0)).unwrap_err();
     let mut said = b.clone();
     // an utterance of four words that both have right or wrong alike
     texts_of(&mut said).references[1] = "ONE ONE ONE TEN".into();
@@ -108,7 +112,7 @@ fn transcripts_are_written_beside_the_record_and_read_back() {
     let out = tempfile::tempdir().unwrap();
     let mut one = spoken(0, 0.3, "aaaaaaaaaaaa");
     let path = store::write_transcripts(out.path(), &one.record.clone(), texts_of(&mut one)).unwrap();
-    let read = Run::read(&path, &[]).unwrap();
+    let read = ScoredRun::read(&path, &[]).unwrap();
     assert_eq!((read.len(), &read[0].predictions), (1, &one.predictions));
-    assert_eq!(read[0].judged("finetune").unwrap(), [Metric::Wer, Metric::Cer]);
+    assert_eq!(read[0].checked_metrics("finetune").unwrap(), [Metric::Wer, Metric::Cer]);
 }

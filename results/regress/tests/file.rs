@@ -1,4 +1,5 @@
-//! Laws of the baseline file: bands from a spread, the round trip, and what is said of a malformed one.
+//! Laws of the baseline file: bands from a spread, the round trip, and what is said of a malformed
+//! one.
 
 use super::*;
 
@@ -18,7 +19,7 @@ fn a_spread_gives_bands_of_standard_deviations() {
         .iter()
         .flat_map(|run| &run.entries)
         .filter(|entry| entry.width.is_some());
-    assert!(own.clone().all(|entry| entry.quantity.section == Section::Scores));
+    assert!(own.clone().all(|entry| entry.quantity.section == QuantityKind::Scores));
     assert_eq!(own.count(), 6);
     let error = Baseline::of(&rq[..2], bands, Some(2.0)).unwrap_err();
     assert!(matches!(error, BaselineError::FewSeeds { seeds: 2, .. }), "{error}");
@@ -88,7 +89,7 @@ proptest! {
         let mut written = baseline(&runs()[..1]);
         let run = &mut written.runs[0];
         let [task, method, plan_hash, backend, dtype, data] = std::array::from_fn(|i| words[i].clone());
-        run.key = Key { task, method, quantizer: None, plan_hash, backend, dtype, seed, fold };
+        run.key = RunKey { task, method, quantizer: None, plan_hash, backend, dtype, seed, fold };
         run.data = data;
         run.entries.truncate(1);
         // two words that differ, neither of them a key of an entry

@@ -1,4 +1,5 @@
-//! Laws of paired comparison: coverage of the intervals and distribution of p-values over simulated data sets.
+//! Laws of paired comparison: coverage of the intervals and distribution of p-values over simulated
+//! data sets.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use super::*;
@@ -28,8 +29,8 @@ impl Simulated {
     }
 }
 
-/// 25 classes of 8 samples, easy ones and hard ones. A system is right where a normal variable, shared in part between
-/// systems and seeds, stays below a limit; B's limit lies `gap` lower.
+/// 25 classes of 8 samples, easy ones and hard ones. A system is right where a normal variable,
+/// shared in part between systems and seeds, stays below a limit; B's limit lies `gap` lower.
 fn single_label(stream: &mut Stream, seeds: usize, gap: f64) -> Simulated {
     let classes = 25;
     let labels: Vec<usize> = (0..8 * classes).map(|i| i / 8).collect();
@@ -72,8 +73,8 @@ fn single_label_truth(gap: f64) -> f64 {
         / 25.0
 }
 
-/// Two classes, each with its share of positives. Scores are `signal` for positives, and noise that A and B share in
-/// part.
+/// Two classes, each with its share of positives. Scores are `signal` for positives, and noise that
+/// A and B share in part.
 fn multi_label(stream: &mut Stream, samples: usize, signals: [f64; 2], scale: f32) -> Simulated {
     let shares = [0.5, 0.2];
     let mut targets = vec![Vec::new(); samples];
@@ -176,8 +177,8 @@ fn the_interval_of_average_precision_covers_it() {
     }
 }
 
-/// Ten classes of some 16 positives among 400 samples, told apart poorly: the case in which resampling shifts average
-/// precision by more than its spread.
+/// Ten classes of some 16 positives among 400 samples, told apart poorly: the case in which
+/// resampling shifts average precision by more than its spread.
 #[test]
 fn the_interval_of_average_precision_covers_it_for_rare_classes() {
     let simulate = |simulation: usize| {
@@ -240,7 +241,8 @@ fn permutation_is_uniform_without_a_difference() {
     }
 }
 
-/// Differences of few whole numbers are often tied, which makes large p-values larger and small ones none smaller.
+/// Differences of few whole numbers are often tied, which makes large p-values larger and small
+/// ones none smaller.
 #[test]
 fn sign_flips_are_never_too_small_without_a_difference() {
     for (level, share, allowed) in p_values("sign flip", |stream| {

@@ -1,14 +1,16 @@
-//! Error rates of transcripts over utterances: what a run's errors are drawn from, and pairs of runs.
+//! Bootstrap and paired comparison of error rates over utterances.
 //!
-//! An utterance is drawn with its errors and its length, so that a resample's rate is again a sum over a sum. Utterances
-//! of one speaker hang together, which drawing them one by one does not know: with few speakers intervals are too narrow.
+//! An utterance is drawn with its errors and its length, so that a resample's rate is again a sum
+//! over a sum. Utterances of one speaker are dependent, which drawing them separately ignores: with
+//! few speakers, intervals are too narrow.
 
-use super::{Fold, Judge, Paired, mean_of_all, method};
+use super::{FoldSamples, Paired, WeightedMetric, mean_of_all, method};
 use crate::metric::{ErrorRate, MetricError, Unit};
 use crate::stats::{Interval, percentiles, resample};
 use bridle_seed::{Seed, Stream};
 
-/// What two systems, A and B, recognised in the same utterances: those of one fold, or all of a task without folds.
+/// The texts that two systems, A and B, recognised in the same utterances: one fold, or a whole
+/// task without folds.
 #[derive(Clone, Debug)]
 pub struct PairedTranscripts<'a> {
     /// The transcript of each utterance, `[N]`.
@@ -18,18 +20,19 @@ pub struct PairedTranscripts<'a> {
 }
 
 impl Paired {
-    /// The systems with these transcripts, one entry for each fold. A positive difference then speaks for B.
+    /// Evaluates these transcripts, one entry per fold. A positive difference favours B.
     ///
     /// # Errors
-    /// If there is no utterance, no transcript has a word, or a system has more or fewer utterances.
+    /// If there is no utterance, no transcript has a word, or a system has more or fewer
+    /// utterances.
     pub fn of_transcripts(unit: Unit, folds: &[PairedTranscripts]) -> Result<Self, MetricError> {
         let fold = |fold: &PairedTranscripts| {
             let seed = |pair: &[&[String]; 2]| {
                 let rates = pair.iter().map(|found| rate(unit, fold.references, found));
-                Ok(Judge::errors(&rates.collect::<Result<Vec<_>, MetricError>>()?))
+                Ok(WeightedMetric::errors(&rates.collect::<Result<Vec<_>, MetricError>>()?))
             };
             let seeds = fold.seeds.iter().map(seed).collect::<Result<_, MetricError>>()?;
-            Ok(Fold::of_utterances(fold.references.len(), seeds))
+            Ok(FoldSamples::of_utterances(fold.references.len(), seeds))
         };
         Ok(Self {
             folds: folds.iter().map(fold).collect::<Result<_, MetricError>>()?,
@@ -48,15 +51,16 @@ fn rate(unit: Unit, references: &[String], hypotheses: &[String]) -> Result<Erro
     ErrorRate::of(unit, pairs.map(|(wanted, found)| (&wanted[..], &found[..])))
 }
 
-/// Percentile bootstrap interval of an error rate over its utterances, of which one less is drawn than there are, as in
-/// [`crate::stats::bootstrap_mean`]. None for a single utterance, and where a resample has no transcript with a word.
-/// Panics if `resamples` is 0 or `level` does not lie between 0 and 1.
+/// Percentile bootstrap interval of an error rate over its utterances; one fewer is drawn than
+/// there are, as in [`crate::stats::bootstrap_metric`]. None for a single utterance, and if a
+/// resample has no transcript with a word. Panics if `resamples` is 0 or `level` is not between 0
+/// and 1.
 pub fn bootstrap_error_rate(rate: &ErrorRate, resamples: usize, level: f64, seed: &Seed) -> Option<Interval> {
     let n = rate.utterances().len();
     if n < 2 {
         return None;
     }
-    let fold = Fold::of_utterances(n, vec![Judge::errors(std::slice::from_ref(rate))]);
+    let fold = FoldSamples::of_utterances(n, vec![WeightedMetric::errors(std::slice::from_ref(rate))]);
     let value = |stream: &mut Stream| mean_of_all(fold.values_of(0, &fold.draw(stream)));
     let (low, high) = percentiles(&resample(resamples, seed, value)?, level);
     Some(Interval {
@@ -68,8 +72,8 @@ pub fn bootstrap_error_rate(rate: &ErrorRate, resamples: usize, level: f64, seed
     })
 }
 
-impl Fold {
-    fn of_utterances(samples: usize, seeds: Vec<Judge>) -> Self {
+impl FoldSamples {
+    fn of_utterances(samples: usize, seeds: Vec<WeightedMetric>) -> Self {
         Self {
             samples,
             is_single_label: false,
@@ -79,7 +83,7 @@ impl Fold {
     }
 }
 
-impl Judge {
+impl WeightedMetric {
     /// Of the same utterances in each system.
     fn errors(systems: &[ErrorRate]) -> Self {
         let edits = || systems.iter().flat_map(|rate| rate.utterances());

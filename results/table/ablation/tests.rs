@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use super::*;
-use crate::sample::{backend, other, record};
+use crate::fixtures::{backend, other, record};
 use crate::table::Format;
 
 /// A run of a plan with this value.

@@ -1,14 +1,15 @@
-//! Comma-separated values (RFC 4180): all tables under one header, for a spreadsheet or one `read_csv`.
+//! Comma-separated values (RFC 4180): all tables under one header, for a spreadsheet or one
+//! `read_csv`.
 //!
-//! The first column, `table`, is the title of a row's table; then comes every column of any table, empty where a row's
-//! table has none. A value of several parts takes one column for each, `name.part`. Values are those of the JSON form:
-//! fractions stay fractions. Notes have no place here; marks have, in the columns `.marks`.
+//! The first column, `table`, is the title of a row's table. Every column of any table follows,
+//! empty where a row's table does not have it. A value of several parts takes one column per part,
+//! `name.part`. Values are those of JSON: fractions stay fractions. Notes are left out; marks are
+//! in the columns `.marks`.
 
 use crate::table::Table;
 use csv::{Terminator, WriterBuilder};
 use serde_json::Value;
 
-/// All tables as one file.
 pub(super) fn file(tables: &[Table]) -> String {
     let rows: Vec<Vec<(String, String)>> = tables.iter().flat_map(rows).collect();
     let mut columns: Vec<&str> = vec!["table"];

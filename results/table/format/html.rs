@@ -1,8 +1,59 @@
-//! Tables as parts of a page, written so that XML readers take them too.
+//! Tables as HTML pages and parts of them, well-formed for XML readers too.
 
 use crate::table::{Cell, Table};
 
-/// The table with its title as caption and its notes below. The grid scrolls by itself where it is wider than the page.
+/// Style of a page, for light and dark screens, phones and paper.
+pub(crate) const STYLE: &str = include_str!("page.css");
+
+/// A page of tables only.
+pub(super) fn page(tables: &[Table]) -> String {
+    document("", &[section("tables", "Tables", &fragments(tables))])
+}
+
+/// The tables as parts of a page.
+pub(crate) fn fragments(tables: &[Table]) -> String {
+    tables.iter().map(table).collect()
+}
+
+/// A section with its anchor, title and content.
+pub(crate) struct Section {
+    id: &'static str,
+    title: &'static str,
+    content: String,
+}
+
+/// A section, or a remark that there is nothing to show.
+pub(crate) fn section(id: &'static str, title: &'static str, content: &str) -> Section {
+    let content = if content.is_empty() {
+        "<p>Nothing to show.</p>\n".to_string()
+    } else {
+        content.to_string()
+    };
+    Section { id, title, content }
+}
+
+/// A page of sections below a sentence on what it is about.
+pub(crate) fn document(overview: &str, sections: &[Section]) -> String {
+    let links = sections
+        .iter()
+        .map(|Section { id, title, .. }| format!("<li><a href=\"#{id}\">{title}</a></li>"));
+    let links: String = links.collect();
+    let bodies = sections.iter().map(|Section { id, title, content }| {
+        format!("<section id=\"{id}\" aria-labelledby=\"{id}-title\">\n<h2 id=\"{id}-title\">{title}</h2>\n{content}</section>\n")
+    });
+    let bodies: String = bodies.collect();
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
+         <meta name=\"color-scheme\" content=\"light dark\"/>\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\n\
+         <title>bridle-bench report</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
+         <header>\n<h1>bridle-bench report</h1>\n{overview}<nav aria-label=\"Contents\"><ul>{links}</ul></nav>\n</header>\n\
+         <main>\n{bodies}</main>\n</body>\n</html>\n"
+    )
+}
+
+/// The table with its title as caption and its notes below. A grid wider than the page scrolls.
 pub(super) fn table(table: &Table) -> String {
     let title = escaped(&table.title);
     let numeric: Vec<bool> = (0..table.header.len()).map(|column| table.is_numeric(column)).collect();
@@ -48,8 +99,8 @@ fn cell(cell: &Cell) -> String {
     }
 }
 
-/// Text in which HTML finds no markup, in an element as in an attribute. Control characters, which no page may hold,
-/// become the replacement character.
+/// Escapes markup, for elements and attributes. Control characters, which no page may hold, become
+/// the replacement character.
 pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {
@@ -68,7 +119,7 @@ pub(crate) fn escaped(text: &str) -> String {
     out
 }
 
-/// Text whose web addresses can be followed. A reader follows them; the page fetches nothing.
+/// Escapes text and turns web addresses into links.
 pub(crate) fn linked(text: &str) -> String {
     let word = |word: &str| {
         let bare = word.trim_matches(['(', ')', ',', ';']);

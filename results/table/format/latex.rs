@@ -2,7 +2,7 @@
 
 use crate::table::{Cell, Heading, Table};
 
-/// What stands above all tables.
+/// Comment above all tables.
 pub(super) const HEAD: &str = "\
 % needs \\usepackage{booktabs} and \\usepackage[T1]{fontenc}; letters beyond Latin need XeLaTeX or LuaLaTeX
 
@@ -45,7 +45,7 @@ fn cell(cell: &Cell) -> String {
     }
 }
 
-/// A heading whose lines stand one above the other.
+/// A heading of stacked lines.
 fn stacked(heading: &Heading, side: char) -> String {
     let lines: Vec<String> = heading.text.lines().map(escaped).collect();
     match lines.as_slice() {
@@ -55,7 +55,7 @@ fn stacked(heading: &Heading, side: char) -> String {
     }
 }
 
-/// Text that LaTeX prints as it stands. Brackets are in groups, because a `[` at the start of a row would be taken for
+/// Escapes LaTeX markup. Brackets are grouped, because a `[` at the start of a row would be read as
 /// an option of the line break before it.
 fn escaped(text: &str) -> String {
     let mut out = String::new();
@@ -78,7 +78,7 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// The command for a character that has another meaning in LaTeX, or none in its fonts for text.
+/// The command for a character that LaTeX would interpret or that its text fonts do not have.
 fn command(c: char) -> Option<&'static str> {
     Some(match c {
         '\\' => "\\textbackslash",

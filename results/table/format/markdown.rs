@@ -4,7 +4,6 @@ use super::{grid, paragraphs};
 use crate::table::{Cell, Table};
 use tabled::settings::Style;
 
-/// The table as Markdown.
 pub(super) fn table(table: &Table) -> String {
     let grid = rows(table);
     let title = format!("**{}**", table.title);
@@ -27,7 +26,7 @@ fn cell(cell: &Cell) -> String {
     }
 }
 
-/// Text in which Markdown finds neither a cell's end nor emphasis.
+/// Escapes what Markdown would read as the end of a cell or as emphasis.
 pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {

@@ -4,7 +4,6 @@ use super::{grid, paragraphs};
 use crate::table::{Cell, Table};
 use tabled::settings::Style;
 
-/// The table as text.
 pub(super) fn table(table: &Table) -> String {
     let style = |grid: &mut tabled::Table| {
         grid.with(Style::psql());

@@ -2,11 +2,23 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use super::*;
-use crate::sample::{backend, other, record};
+use crate::fixtures::{backend, other, record};
 use crate::table::{Heading, backend_table, codebook_table, main_table};
 use proptest::prelude::*;
 use serde_json::json;
 use std::collections::BTreeMap;
+
+impl Format {
+    /// Every format with its name.
+    pub(crate) const ALL: [(&'static str, Self); 6] = [
+        ("terminal", Self::Terminal),
+        ("markdown", Self::Markdown),
+        ("latex", Self::Latex),
+        ("csv", Self::Csv),
+        ("html", Self::Html),
+        ("json", Self::Json),
+    ];
+}
 
 /// The tables of two runs of rq, on two backends, and the control.
 fn tables() -> Vec<Table> {

@@ -1,9 +1,7 @@
 //! Augmentation of the waveform (audio).
 
 use super::{Choices, Section, Stage};
-use crate::plan::Plan;
 use crate::plan::choice::choices;
-use bridle_values::check::Checked;
 use serde::{Deserialize, Serialize};
 
 /// Augmentation of the waveform.
@@ -30,9 +28,5 @@ impl Section for Augment {
         let trains = method.pretrains() || choices.protocols.iter().any(|protocol| protocol.trains_encoder());
         let idle = (!trains).then(|| format!("method `{method}` trains nothing"));
         idle.or_else(|| choices.not_audio())
-    }
-
-    fn check(&self, _plan: &Plan) -> Checked {
-        Ok(())
     }
 }

@@ -1,26 +1,13 @@
-//! Labels that the encoder's first layers make (`birq`).
+//! Labels that the encoder's first layers make (`birq`). The method's own file has the values.
 
 use super::model::layer;
 use super::{Section, Stage};
 use crate::plan::Plan;
 use bridle::quantizer::QuantizerValues;
+use bridle_baselines::birq::BirqConfig;
 use bridle_values::check::{Checked, not_negative, positive, require};
-use serde::{Deserialize, Serialize};
 
-/// BiRQ: the encoder's first layers make labels of their own.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Birq {
-    /// Layers that make the enhanced labels (k).
-    pub layers: usize,
-    /// Temperature of the enhanced labels.
-    pub tau: f64,
-    /// Weight of the loss with the enhanced labels (w1).
-    pub enhanced: f64,
-    /// Weight of the loss with the anchor labels (w2).
-    pub anchor: f64,
-}
-
-impl Section for Birq {
+impl Section for BirqConfig {
     const STAGE: Stage = Stage::Pretraining;
 
     fn check(&self, plan: &Plan) -> Checked {

@@ -1,9 +1,7 @@
 //! Labels before the tokenizer was ever trained.
 
 use super::{Section, Stage};
-use crate::plan::Plan;
 use crate::plan::choice::choices;
-use bridle_values::check::Checked;
 use serde::{Deserialize, Serialize};
 
 /// The cold start.
@@ -24,8 +22,4 @@ choices! {
 
 impl Section for ColdStart {
     const STAGE: Stage = Stage::Pretraining;
-
-    fn check(&self, _plan: &Plan) -> Checked {
-        Ok(())
-    }
 }

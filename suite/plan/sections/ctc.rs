@@ -49,10 +49,11 @@ impl<'de, C: serde::de::DeserializeOwned> Deserialize<'de> for Taught<C> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CtcTraining {
     pub symbols: Symbols,
-    /// So many training utterances have transcripts, drawn by the seed; none: all.
+    /// Number of training utterances with transcripts, drawn by the seed; None: all.
     pub utterances: Option<usize>,
     pub epochs: usize,
-    /// The first of these passes, in which the head learns alone (`finetune`; wav2vec 2.0, section 4.3, arXiv 2006.11477).
+    /// The first epochs train only the head (`finetune`; wav2vec 2.0, section
+    /// 4.3, arXiv 2006.11477).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub head_epochs: Option<usize>,
     /// Learning rate after the warm-up; a cosine leads from there to 0.
@@ -68,7 +69,8 @@ pub struct CtcTraining {
     pub mask_span: usize,
     /// Greatest number of mel bands that are zero together in training.
     pub mel_mask: usize,
-    /// The mel axis is stretched or shrunk by up to this share in training, as by a longer or shorter vocal tract.
+    /// The mel axis is stretched or shrunk by up to this share in training, as by a longer or
+    /// shorter vocal tract.
     pub warp: f64,
 }
 

@@ -15,9 +15,9 @@ pub struct Data {
     pub input: Input,
     /// The task's version; it changes when the task's numbers do.
     pub version: u32,
-    /// Only the first so many samples of each class; none: all.
+    /// Only the first samples of each class, this many; None: all.
     pub subset: Option<usize>,
-    /// The variant of the data set that was found; none until it was looked for.
+    /// The variant of the data set; None until the data set is opened.
     pub variant: Option<String>,
 }
 

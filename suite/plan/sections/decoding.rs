@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 /// From log-probabilities to words.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Decoding {
-    /// Prefixes that the beam search keeps; 0: no beam search, the likeliest symbol of each frame alone.
+    /// Prefixes that the beam search keeps; 0: no beam search, only the likeliest symbol of each
+    /// frame.
     pub beam: usize,
     /// What a language model's log-probability weighs.
     pub lm_weight: f64,

@@ -1,14 +1,13 @@
-//! What holds for ESC-50 alone: its clips are shorter than those that the authors' weights were trained on.
+//! ESC-50's own section: its clips are shorter than those that the authors' weights were trained
+//! on.
 
 use super::{Choices, Input, Section, Stage};
 use crate::plan::Plan;
 use crate::plan::choice::choices;
 use bridle::position::crop_rows;
 use bridle_tasks::InputSpec;
-use bridle_values::check::Checked;
 use serde::{Deserialize, Serialize};
 
-/// What holds for ESC-50 alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Esc50 {
     pub position_crop: Esc50Crop,
@@ -29,10 +28,6 @@ impl Section for Esc50 {
 
     fn absent(choices: &Choices<'_>) -> Option<String> {
         choices.not_of_task("esc50")
-    }
-
-    fn check(&self, _plan: &Plan) -> Checked {
-        Ok(())
     }
 }
 
@@ -55,7 +50,8 @@ impl PositionCrop {
 }
 
 impl Plan {
-    /// Which rows of a longer position table the tokens take, where weights were given that were trained on longer sounds.
+    /// Which rows of a longer position table the tokens take, where weights were given that were
+    /// trained on longer sounds.
     pub fn position_crop(&self) -> Option<PositionCrop> {
         let (longer, patch) = (self.init.as_ref()?.frames?, self.model.vit()?.sizes.patch);
         let Input::Fixed(InputSpec::Audio { frames, mels, .. }) = self.data.input else {

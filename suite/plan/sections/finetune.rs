@@ -53,7 +53,8 @@ pub struct Finetune {
     /// Whether the waveform's magnitude is drawn anew, Beta(10, 10) + 0.5 (audio).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub magnitude: Option<bool>,
-    /// Share of token rows in time, and of those in frequency, that training leaves out (audio); 0: none.
+    /// Share of token rows in time, and of those in frequency, that training leaves out (audio); 0:
+    /// none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_mask: Option<f64>,
 }
@@ -86,7 +87,7 @@ impl Section for Taught<Finetune> {
             |why: String, values: &[&str]| values.iter().map(|&value| (value.to_owned(), why.clone())).collect();
         match choices.not_audio() {
             None => {
-                let why = format!("task `{}` is audio, mixed by itself", choices.task.name);
+                let why = format!("task `{}` is audio, which always mixes", choices.task.name);
                 every(why, &["batch_mixup"])
             }
             // training with transcripts has a `mel_mask` of its own

@@ -1,23 +1,25 @@
 //! Weights to start from in place of pretraining (`--init`).
 
 use super::{Choices, FactOf, Input, Section, Stage};
-use crate::plan::Plan;
-use crate::plan::resolve::InitRequest;
+use crate::plan::{InitRequest, Plan};
 use bridle_tasks::InputSpec;
 use bridle_values::check::{Checked, require};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// Weights that were given with `--init`. Their sizes and the order of their position rows are values of the plan too.
+/// Weights that were given with `--init`. Their sizes and the order of their position rows are
+/// values of the plan too.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Init {
     /// Their file's name, without its folder: a name, not part of the hash.
     pub name: String,
     pub sha256: String,
-    /// Frames of the inputs that they were trained on (audio); of more, this plan's inputs take their rows of positions.
+    /// Frames of the inputs that they were trained on (audio); of more, this plan's inputs take
+    /// their rows of positions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frames: Option<usize>,
-    /// Whether they may have seen inputs of test samples (never their classes). Scores are then of another kind.
+    /// Whether they may have seen the inputs of test samples, never their classes. Scores are then
+    /// transductive.
     pub transductive: bool,
 }
 
@@ -38,10 +40,6 @@ impl Section for Init {
 
     fn fact(value: &str, _choices: &Choices<'_>) -> Option<FactOf> {
         matches!(value, "name" | "sha256" | "frames").then_some(FactOf::Weights)
-    }
-
-    fn check(&self, _plan: &Plan) -> Checked {
-        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Joint training: every step trains the encoder, some the tokenizer too.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Joint {
-    /// Every so many steps the tokenizer's loss is added.
+    /// Steps between two that add the tokenizer's loss.
     pub every: usize,
     pub weight: f64,
 }

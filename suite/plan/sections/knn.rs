@@ -8,13 +8,15 @@ use serde::{Deserialize, Serialize};
 /// Nearest neighbours among frozen, mean-pooled features, by cosine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Knn {
-    /// Closed list of numbers of neighbours; one is chosen on held-out training samples, never on the test samples.
+    /// Closed list of numbers of neighbours; one is chosen on held-out training samples, never on
+    /// the test samples.
     pub neighbours: Vec<usize>,
     /// A vote weighs exp(cosine / temperature).
     pub temperature: f64,
     /// Share of the training samples held out to choose the number.
     pub holdout: f64,
-    /// Whether each feature is brought to mean 0 and deviation 1, as measured on the training samples.
+    /// Whether each feature is brought to mean 0 and deviation 1, as measured on the training
+    /// samples.
     pub standardise: bool,
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 /// The only grid of tokens (time x mel) that the Swin decoder is made for.
 const SWIN_GRID: [usize; 3] = [64, 8, 1];
 
-/// The encoder and what is trained beside it.
+/// The encoder and the networks trained with it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Encoder {
@@ -61,14 +61,14 @@ pub struct ConformerSizes {
     pub ff_ratio: usize,
     /// Frames that a convolution sees.
     pub kernel: usize,
-    /// Attention sees so many frames to both sides; none: all.
+    /// Frames that attention sees on each side; None: all.
     pub window: Option<usize>,
     /// Blocks of the estimator (`bridle`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimator_depth: Option<usize>,
 }
 
-/// Sizes of a ViT alone, by the names of the plan: those of weights in a file.
+/// Sizes of a ViT, in plans and in encoder files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sizes {
@@ -240,8 +240,8 @@ impl Plan {
         }
     }
 
-    /// The grid of tokens of one input: time, height (or mel), width. Audio has (frames, mels, 1) over the patch. An utterance
-    /// has none.
+    /// The grid of tokens of one input: time, height (or mel), width. Audio has (frames, mels, 1)
+    /// over the patch. An utterance has none.
     pub fn grid(&self) -> [usize; 3] {
         let (Input::Fixed(input), Encoder::Vit(vit)) = (&self.data.input, &self.model) else {
             return [0, 0, 0];
@@ -259,7 +259,8 @@ impl Plan {
         self.grid().iter().product()
     }
 
-    /// Tokens that the encoder sees in pretraining: `int(L * (1 - ratio))` in floating point, as the authors count.
+    /// Tokens that the encoder sees in pretraining: `int(L * (1 - ratio))` in floating point, as
+    /// the authors count.
     pub fn kept_tokens(&self) -> usize {
         let ratio = self.mask.as_ref().and_then(|mask| mask.ratio).unwrap_or(0.0);
         (self.tokens() as f64 * (1.0 - ratio)) as usize

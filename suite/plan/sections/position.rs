@@ -1,8 +1,7 @@
 //! The position table (audio).
 
 use super::{Choices, FactOf, Section, Stage};
-use crate::plan::{AudioRows, Plan};
-use bridle_values::check::Checked;
+use crate::plan::AudioRows;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -26,9 +25,5 @@ impl Section for Position {
 
     fn fact(value: &str, choices: &Choices<'_>) -> Option<FactOf> {
         (value == "audio_rows" && choices.init.is_some()).then_some(FactOf::Weights)
-    }
-
-    fn check(&self, _plan: &Plan) -> Checked {
-        Ok(())
     }
 }

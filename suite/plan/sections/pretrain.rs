@@ -14,14 +14,16 @@ pub struct Pretrain {
     pub rounds: Option<usize>,
     /// Samples of a batch; of an optimizer step, unless it takes several.
     pub batch: usize,
-    /// Batches of an optimizer step: their gradients are summed, so that memory is that of one. Plans do not name a single one.
+    /// Batches per optimizer step: gradients are summed, so memory is that of one batch. Plans omit
+    /// 1.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub accumulate: usize,
-    /// Whether transformer blocks keep their input alone for the backward pass: less memory, more time. Plans name it where it is
-    /// so.
+    /// Whether transformer blocks keep only their input for the backward pass: less memory, more
+    /// time. Plans omit false.
     #[serde(default, skip_serializing_if = "is_false")]
     pub checkpoint: bool,
-    /// Whether the test samples' inputs are trained on too (never their classes). Scores are then of another kind.
+    /// Whether to train on the inputs of test samples too, never on their classes. Scores are then
+    /// transductive.
     pub transductive: bool,
     /// One encoder phase, or the whole of joint training.
     pub encoder: Phase,

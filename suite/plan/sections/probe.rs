@@ -9,13 +9,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Probe {
     pub epochs: usize,
-    /// Closed list of learning rates; one is chosen on held-out training samples, never on the test samples.
+    /// Closed list of learning rates; one is chosen on held-out training samples, never on the test
+    /// samples.
     pub rates: Vec<f64>,
     pub batch: usize,
     pub weight_decay: f64,
     /// Share of the training samples held out to choose the rate.
     pub holdout: f64,
-    /// Whether each feature is brought to mean 0 and deviation 1, as measured on the training samples.
+    /// Whether each feature is brought to mean 0 and deviation 1, as measured on the training
+    /// samples.
     pub standardise: bool,
 }
 

@@ -11,15 +11,17 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Refine {
     pub projection: Projection,
-    /// After every so many steps each code moves to the centroid of its frames; none: never.
+    /// Steps between two moves of each code to the centroid of its frames; None: never.
     pub centroids_every: Option<u64>,
-    /// Codes of a second book that learns from the encoder (`best-rq`); none: no such book.
+    /// Codes of a second codebook that learns from the encoder (`best-rq`); None: no second
+    /// codebook.
     pub distilled_codes: Option<usize>,
     /// Layers below the features that it learns from.
     pub distilled_layer: usize,
-    /// The share of training after which it begins to learn.
+    /// Fraction of training after which it starts to learn.
     pub distilled_from: f64,
-    /// Weight of its loss. It alone moves the book, and AdamW divides a gradient by its own size, so that this hardly matters.
+    /// Weight of its loss. Only this loss moves the codebook and AdamW normalises gradients, so it
+    /// hardly matters.
     pub distilled_weight: f64,
 }
 

@@ -1,14 +1,16 @@
-//! How test samples are looked at (video).
+//! Views of test samples (video).
 
 use super::{Choices, Section, Stage};
 use crate::plan::Plan;
 use bridle_values::check::{Checked, at_least_one};
 use serde::{Deserialize, Serialize};
 
-/// How test samples are looked at: features, or class probabilities after fine-tuning, are averaged over views.
+/// Features, or class probabilities after fine-tuning, are averaged over these views of a test
+/// sample.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Test {
-    /// Clips from the first frame to the last, three squares along the long edge each; 1: the middle of the middle.
+    /// Clips from the first frame to the last, three squares along the long edge each; 1: the
+    /// middle of the middle.
     pub clips: usize,
 }
 

@@ -1,150 +1,195 @@
-//! From a list of utterances to an opened data set: features, lengths, what cannot be used, standardisation.
+//! From a list of utterances to an opened data set: features, lengths, unusable utterances, standardisation.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use rayon::ThreadPool;
 
 use super::standardizer::Sums;
-use super::{Inputs, Role, Sound, SpeechInput, SpeechRequest, SpeechSet, Utterance, energies, min_frames};
+use super::{Energies, Role, Sound, SpeechInput, SpeechRequest, SpeechSet, Utterance, energies, min_frames};
 use crate::cache::{self, Outcome, Row, Work};
-use crate::files::manifest::DIFFERENT;
-use crate::{DataError, DataFacts, FBANK_VERSION, Fbank, Missing, Progress, Skipped};
+use crate::data::listing::{Entry, Listed, Listing};
+use crate::files::folder::ends_in;
+use crate::files::tree::Raw;
+use crate::files::verified::VerifiedFiles;
+use crate::{
+    BandStandardizer, DataError, FBANK_VERSION, Fbank, Progress, RESAMPLER_VERSION, Skipped, Waveform, resample,
+};
 
-/// Standardisation looks at so many training utterances at most, spread evenly: enough for four digits of every band.
+/// Extensions of sound files.
+pub(crate) const ENDINGS: [&str; 2] = ["flac", "wav"];
+/// Standardisation measures at most so many training utterances, evenly spread: enough for four digits per band.
 const MEASURED: usize = 2_000;
 
-/// An utterance with what decides its sound.
-pub(crate) struct Listed {
-    pub utterance: Utterance,
-    /// Its file's sha256, or what it is made from.
-    pub content: String,
-    /// Bytes of its samples as 16-bit numbers, about.
-    pub bytes: u64,
+impl Listed for Utterance {
+    const PLURAL: &'static str = "utterances";
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn part(&self) -> String {
+        self.part.clone()
+    }
 }
 
-/// What a list says of a speech data set.
-pub(crate) struct Listing {
-    /// The task's name.
-    pub name: &'static str,
-    /// The task's version.
-    pub version: u32,
-    /// Where the original lies.
-    pub source: String,
-    /// The folder that errors are about.
-    pub root: PathBuf,
-    /// The utterances, in the order of `sound`.
-    pub utterances: Vec<Listed>,
-    /// Utterances that cannot be used, known before any sound was read.
-    pub unusable: Vec<Skipped>,
-    /// Listed utterances without a file.
-    pub missing: Missing,
-    /// How utterances came into their parts, where the data does not say.
-    pub splitting: Option<String>,
+impl Sound for VerifiedFiles {
+    fn key(&self) -> String {
+        format!("files resampler {RESAMPLER_VERSION}")
+    }
+
+    fn wave(&self, index: usize, sample_rate: u32) -> Result<Vec<f32>, String> {
+        read_sound(self.read(index)?, sample_rate)
+    }
+
+    fn path(&self, index: usize) -> PathBuf {
+        self.path(index)
+    }
+}
+
+/// Where the sound of a list comes from.
+pub(crate) struct SoundSource {
     pub manifest_sha256: String,
+    /// Decides each utterance's sound: the sha256 of its file, for example.
+    pub contents: Vec<String>,
+    /// Expected number of samples of all utterances together.
+    pub samples: u64,
     pub sound: Box<dyn Sound>,
 }
 
-impl Listing {
-    /// Every input, computed or from the cache, or, if they are more than may be kept, looked at once and computed when they
-    /// are wanted. Utterances that cannot be used are skipped and named, up to one or 1 %.
-    pub fn open(self, request: &SpeechRequest, progress: &dyn Progress) -> Result<SpeechSet, DataError> {
-        let input = checked(self.name, request.input)?;
+/// A sound file as one channel at `sample_rate` hertz; all samples must be finite.
+pub(crate) fn read_sound(file: Raw, sample_rate: u32) -> Result<Vec<f32>, String> {
+    let wave = Waveform::read(file)?;
+    match wave.samples.iter().position(|sample| !sample.is_finite()) {
+        Some(place) => Err(format!(
+            "sample {place} is {}, not a finite number",
+            wave.samples[place]
+        )),
+        None => Ok(resample(wave.samples, wave.sample_rate, sample_rate)),
+    }
+}
+
+impl Listing<Utterance> {
+    /// Opens utterances with a sound file each.
+    pub fn open(mut self, request: &SpeechRequest, progress: &dyn Progress) -> Result<SpeechSet, DataError> {
+        if let Some(n) = request.subset {
+            let mut taken: BTreeMap<String, usize> = BTreeMap::new();
+            self.entries.retain(|entry| {
+                let taken = taken.entry(entry.sample.part.clone()).or_insert(0);
+                *taken += 1;
+                *taken <= n
+            });
+        }
         let pool = cache::pool(request.threads)?;
-        let fbank = Fbank::new(input.sample_rate, input.mels);
-        let bytes = self.expected_bytes(&input);
+        let hashed = self.hash(Some(&request.cache), &pool, progress)?;
+        let samples = |entry: &Entry<Utterance>| {
+            let file = entry.file.as_ref()?;
+            let bytes = hashed.manifest.get(file)?.bytes;
+            // 16-bit samples; flac halves them
+            Some(if ends_in(file, &["flac"]) { bytes } else { bytes / 2 })
+        };
+        let source = SoundSource {
+            manifest_sha256: hashed.manifest.sha256(),
+            contents: self.contents(&hashed).collect(),
+            samples: self.entries.iter().filter_map(samples).sum(),
+            sound: Box::new(self.verified(&hashed)),
+        };
+        self.open_sound(source, request, &pool, progress)
+    }
+
+    /// Computes every input or takes it from the cache. If the inputs are more than may be kept, each is looked at once
+    /// now and computed again at each use. Unusable utterances are skipped and named, up to one or 1 %.
+    pub fn open_sound(
+        mut self,
+        source: SoundSource,
+        request: &SpeechRequest,
+        pool: &ThreadPool,
+        progress: &dyn Progress,
+    ) -> Result<SpeechSet, DataError> {
+        let SoundSource {
+            manifest_sha256,
+            contents,
+            samples,
+            sound,
+        } = source;
+        let input = self.checked(request.input)?;
+        let SpeechInput { mels, sample_rate, .. } = input;
+        let fbank = Fbank::new(sample_rate, mels);
+        let bytes = samples * 100 / u64::from(sample_rate) * (mels * size_of::<f32>()) as u64;
+        let how = format!("fbank {FBANK_VERSION} {} mels {mels} rate {sample_rate}", sound.key());
         let work = Work {
-            folder: &request.cache.join(self.name),
-            key: &self.key(&input),
+            folder: &request.cache.join(self.task),
+            key: &self.key(&how, contents.into_iter()),
             what: "computing log-mel features",
-            samples: self.utterances.len(),
-            row: input.mels,
+            samples: self.entries.len(),
+            row: mels,
             keep: bytes <= request.limits.rows.min(request.limits.cache),
             limit: request.limits.cache,
         };
-        let (prepared, lengths) = cache::open_or_compute_ragged(&work, bytes, &pool, progress, |number| {
-            let found = energies(self.sound.as_ref(), number, input.sample_rate, &fbank);
-            Ok(match found {
+        let (mut prepared, lengths) = cache::open_or_compute_ragged(&work, bytes, pool, progress, |index| {
+            Ok(match energies(sound.as_ref(), index, sample_rate, &fbank) {
                 Ok(values) => Outcome::Row(Row::measured(values, |_| ())),
                 Err(reason) => Outcome::Skipped(reason),
             })
         })?;
-        let (mean, std) = (prepared.mean, prepared.std);
-        let usable = self.usable(&prepared.skipped, &lengths, &input);
-        self.check_skipped(&usable.skipped)?;
-        let inputs = Inputs {
-            numbers: usable.numbers,
-            places: usable.places,
-            rows: work.keep.then_some(prepared.rows),
-            sound: self.sound,
+        let Usable {
+            indices,
+            places,
+            skipped,
+        } = self.usable(&prepared.skipped, &lengths, &input);
+        self.check_skipped(&skipped)?;
+        let rows = std::mem::take(&mut prepared.rows);
+        let energies = Energies {
+            rows: work.keep.then_some(rows),
+            indices,
+            places,
+            sound,
             fbank,
         };
-        let utterances: Vec<Utterance> = {
-            let mut listed: Vec<Option<Listed>> = self.utterances.into_iter().map(Some).collect();
-            let taken = inputs.numbers.iter().filter_map(|&number| listed[number].take());
-            taken.map(|listed| listed.utterance).collect()
-        };
-        let standard = measure(&self.root, &inputs, &utterances, &input)?;
+        let entries = std::mem::take(&mut self.entries).into_iter().enumerate();
+        let usable = entries.filter(|(index, _)| energies.indices.binary_search(index).is_ok());
+        let utterances: Vec<Utterance> = usable.map(|(_, entry)| entry.sample).collect();
+        let standardizer = self.measure(&energies, &utterances, &input)?;
         let average = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-        let facts = DataFacts {
-            task: self.name.to_owned(),
-            version: self.version,
-            variant: DIFFERENT.to_owned(),
-            source: self.source,
-            manifest_sha256: self.manifest_sha256,
-            counts: counts(&utterances),
-            subset: request.subset,
-            skipped: usable.skipped,
-            missing: self.missing,
-            splitting: self.splitting,
-            measured_mean: mean,
-            measured_std: std,
-            constant_mean: average(&standard.mean),
-            constant_std: average(&standard.std),
-        };
+        let constants = (average(&standardizer.mean), average(&standardizer.std));
+        let facts = self.facts(
+            manifest_sha256,
+            utterances.iter(),
+            skipped,
+            &prepared,
+            request.subset,
+            constants,
+        );
         Ok(SpeechSet {
             facts,
             utterances,
-            standard,
+            standardizer,
             input,
-            inputs,
+            energies,
         })
     }
 
-    /// Names all that decides the features.
-    fn key(&self, input: &SpeechInput) -> String {
-        let SpeechInput { mels, sample_rate, .. } = input;
-        let mut text = format!(
-            "{} {} fbank {FBANK_VERSION} {} mels {mels} rate {sample_rate}\n",
-            self.name,
-            self.version,
-            self.sound.key()
-        );
-        for Listed { utterance, content, .. } in &self.utterances {
-            text.push_str(&format!("{content} {}\n", utterance.id));
-        }
-        blake3::hash(text.as_bytes()).to_hex()[..32].to_owned()
+    fn checked(&self, input: SpeechInput) -> Result<SpeechInput, DataError> {
+        let fits = input.mels > 0 && input.stacked > 0 && (1_000..=768_000).contains(&input.sample_rate);
+        let reason = "it needs mel bands, stacked frames and a sample rate from 1,000 to 768,000 Hz";
+        fits.then_some(input)
+            .ok_or_else(|| DataError::wrong_input(self.task, reason))
     }
 
-    /// What the features will take, from the sizes of the files.
-    fn expected_bytes(&self, input: &SpeechInput) -> u64 {
-        let samples: u64 = self.utterances.iter().map(|listed| listed.bytes / 2).sum();
-        let frames = samples * 100 / u64::from(input.sample_rate);
-        frames * (input.mels * size_of::<f32>()) as u64
-    }
-
-    /// What is left when those are left out whose sound cannot be used or is too short for what was said.
+    /// The utterances whose sound can be used and is long enough for the transcript.
     fn usable(&self, skipped: &[(usize, String)], lengths: &[usize], input: &SpeechInput) -> Usable {
         let mut usable = Usable {
-            numbers: Vec::new(),
+            indices: Vec::new(),
             places: Vec::new(),
             skipped: self.unusable.clone(),
         };
         let (mut skipped, mut lengths, mut start) = (skipped.iter().peekable(), lengths.iter(), 0);
-        for (number, Listed { utterance, .. }) in self.utterances.iter().enumerate() {
+        for (index, Entry { sample: utterance, .. }) in self.entries.iter().enumerate() {
             let mut skip = |reason: String| {
                 let id = utterance.id.clone();
                 usable.skipped.push(Skipped { id, reason });
             };
-            if let Some((_, reason)) = skipped.next_if(|(skipped, _)| *skipped == number) {
+            if let Some((_, reason)) = skipped.next_if(|(skipped, _)| *skipped == index) {
                 skip(reason.clone());
                 continue;
             }
@@ -157,7 +202,7 @@ impl Listing {
                     utterance.text.chars().count()
                 ));
             } else {
-                usable.numbers.push(number);
+                usable.indices.push(index);
                 usable.places.push((start, frames));
             }
             start += frames;
@@ -165,71 +210,59 @@ impl Listing {
         usable
     }
 
-    fn check_skipped(&self, skipped: &[Skipped]) -> Result<(), DataError> {
-        let of = self.utterances.len() + self.unusable.len();
-        match skipped.first() {
-            Some(first) if (skipped.len() > 1 && skipped.len() * 100 > of) || skipped.len() == of => {
-                Err(DataError::TooManySkipped {
-                    path: self.root.clone(),
-                    skipped: skipped.len(),
-                    of,
-                    first: first.id.clone(),
-                    reason: first.reason.clone(),
-                })
-            }
-            None if of == 0 => Err(DataError::WrongCount {
-                path: self.root.clone(),
-                what: "utterances".to_owned(),
-                expected: 1,
-                found: 0,
-            }),
-            _ => Ok(()),
+    /// Mean and standard deviation of each band over the training utterances.
+    fn measure(
+        &self,
+        energies: &Energies,
+        utterances: &[Utterance],
+        input: &SpeechInput,
+    ) -> Result<BandStandardizer, DataError> {
+        let training = (0..utterances.len()).filter(|&index| utterances[index].role == Role::Train);
+        let training: Vec<usize> = training.collect();
+        if training.is_empty() {
+            return Err(DataError::wrong_count(self.tree.root(), "training utterances", 1, 0));
         }
+        let mut sums = Sums::new(input.mels);
+        for &index in training.iter().step_by(training.len().div_ceil(MEASURED)) {
+            sums.add(&energies.of(index, input)?);
+        }
+        Ok(sums.standardizer())
     }
 }
 
-/// What is left of a list.
 struct Usable {
-    numbers: Vec<usize>,
+    indices: Vec<usize>,
+    /// First frame and number of frames.
     places: Vec<(usize, usize)>,
     skipped: Vec<Skipped>,
 }
 
-fn checked(task: &'static str, input: SpeechInput) -> Result<SpeechInput, DataError> {
-    let fits = input.mels > 0 && input.stacked > 0 && (1_000..=768_000).contains(&input.sample_rate);
-    let reason = "it needs mel bands, stacked frames and a sample rate from 1,000 to 768,000 Hz".to_owned();
-    fits.then_some(input).ok_or(DataError::WrongInput { task, reason })
-}
-
-/// Mean and deviation of each band over training utterances.
-fn measure(
-    root: &Path,
-    inputs: &Inputs,
-    utterances: &[Utterance],
-    input: &SpeechInput,
-) -> Result<super::BandStandardizer, DataError> {
-    let training: Vec<usize> = (0..utterances.len())
-        .filter(|&index| utterances[index].role == Role::Train)
-        .collect();
-    if training.is_empty() {
-        return Err(DataError::WrongCount {
-            path: root.to_owned(),
-            what: "training utterances".to_owned(),
-            expected: 1,
-            found: 0,
-        });
+/// Uses every third speaker by name for testing, or the last of two; returns how it split.
+///
+/// # Errors
+/// If there are fewer than two speakers.
+pub(crate) fn split_by_speaker(entries: &mut [Entry<Utterance>]) -> Result<String, String> {
+    let speakers = entries.iter().filter_map(|entry| entry.sample.speaker.clone());
+    let speakers: BTreeSet<String> = speakers.collect();
+    if speakers.len() < 2 {
+        return Err(format!(
+            "nothing says what is for training and what for testing, and {} speaker cannot be parted",
+            speakers.len()
+        ));
     }
-    let mut sums = Sums::new(input.mels);
-    for &index in training.iter().step_by(training.len().div_ceil(MEASURED)) {
-        sums.add(&inputs.energies(index, input)?);
+    let number = |speaker: &Option<String>| speakers.iter().position(|known| Some(known) == speaker.as_ref());
+    for Entry { sample: utterance, .. } in entries {
+        let is_test = match number(&utterance.speaker) {
+            Some(number) if speakers.len() == 2 => number == 1,
+            Some(number) => number % 3 == 2,
+            None => false,
+        };
+        let (role, part) = if is_test {
+            (Role::Test, "test")
+        } else {
+            (Role::Train, "train")
+        };
+        (utterance.role, utterance.part) = (role, part.to_owned());
     }
-    Ok(sums.standard())
-}
-
-fn counts(utterances: &[Utterance]) -> BTreeMap<String, usize> {
-    let mut counts = BTreeMap::new();
-    for utterance in utterances {
-        *counts.entry(utterance.part.clone()).or_insert(0) += 1;
-    }
-    counts
+    Ok("every third speaker by name is for testing".to_owned())
 }

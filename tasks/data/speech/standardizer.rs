@@ -53,7 +53,7 @@ impl Sums {
         }
     }
 
-    pub fn standard(&self) -> BandStandardizer {
+    pub fn standardizer(&self) -> BandStandardizer {
         let n = self.frames.max(1) as f64;
         let mean: Vec<f64> = self.sum.iter().map(|sum| sum / n).collect();
         let std = |(squares, mean): (&f64, &f64)| {
@@ -82,10 +82,10 @@ mod tests {
         let mut sums = Sums::new(3);
         frames.chunks(30).for_each(|piece| sums.add(piece));
         let mut standardised = frames.clone();
-        sums.standard().apply(&mut standardised);
+        sums.standardizer().apply(&mut standardised);
         let mut sums = Sums::new(3);
         sums.add(&standardised);
-        let found = sums.standard();
+        let found = sums.standardizer();
         assert!(found.mean.iter().all(|mean| mean.abs() < 1e-6), "{found:?}");
         assert!(found.std.iter().all(|std| (std - 1.0).abs() < 1e-6), "{found:?}");
         assert!(standardised.chunks(3).all(|frame| frame[1].abs() < 1e-5));

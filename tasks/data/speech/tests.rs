@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::fixtures::wav_bytes;
-use crate::{Fbank, Limits, open_speech_table};
+use crate::own::speech::open_table;
+use crate::{Fbank, Limits};
 use bridle_seed::Seed;
 
 pub(crate) fn request(folder: &Path, cache: &Path) -> SpeechRequest {
@@ -63,7 +64,7 @@ impl Own {
     fn open_as(&self, change: impl Fn(&mut SpeechRequest)) -> Result<SpeechSet, DataError> {
         let mut request = request(self.folder.path(), &self.path("cache"));
         change(&mut request);
-        open_speech_table("own", &self.path("table.csv"), &request, &())
+        open_table(&self.path("table.csv"), &request)
     }
 
     /// The error without the folder's name.
@@ -120,7 +121,7 @@ fn keeping_features_or_not_and_threads_change_no_number() {
         |request: &mut SpeechRequest| request.threads = 1,
     ] {
         let other = own.open_as(change).unwrap();
-        assert_eq!(other.standard, kept.standard);
+        assert_eq!(other.standardizer, kept.standardizer);
         assert_eq!(other.facts, kept.facts);
         for index in 0..5 {
             assert_eq!(other.input(index).unwrap(), kept.input(index).unwrap());

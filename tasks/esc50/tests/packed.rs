@@ -10,12 +10,12 @@ const PACKED: [Variant; 3] = [
     TINY,
     Variant {
         name: "tiny-zip",
-        form: Form::Packed,
+        packaging: Packaging::Archive,
         ..TINY
     },
     Variant {
         name: "tiny-parquet",
-        form: Form::Parquet,
+        packaging: Packaging::Parquet,
         endings: &[],
         ..TINY
     },
@@ -40,8 +40,8 @@ impl Fake {
 
     /// Some rows of its table as the hub's files have them.
     fn rows(&self, rows: std::ops::Range<usize>) -> Vec<Column<'static>> {
-        let rows = &table::read(&self.path(TABLE)).unwrap()[rows];
-        let name = |row: &table::Row| format!("{}.wav", row.stem);
+        let rows = &table::parse(&self.path(TABLE), &std::fs::read(self.path(TABLE)).unwrap()).unwrap()[rows];
+        let name = |row: &Clip| format!("{}.wav", row.stem);
         let files = rows
             .iter()
             .map(|row| (name(row), std::fs::read(self.clip(&name(row))).unwrap()));

@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::*;
 use crate::fixtures::archives::{Column, Files, parquet_of};
 use crate::hub::tests::server::{Hub, REPOSITORY, Stored};
-use crate::{Limits, find};
+use crate::{Limits, OpenRequest, find};
 
 /// Tells a child of the test where its cache is, and whether it may use the network.
-const CHILD: &str = "BRIDLE_OBTAIN_TEST";
+const CHILD: &str = "BRIDLE_LOCATE_TEST";
 const HUB: HubSource = HubSource {
     repository: REPOSITORY,
     revision: None,
@@ -19,9 +19,12 @@ const HUB: HubSource = HubSource {
     gated: false,
 };
 
-fn wanted(source: Option<HubSource>) -> Wanted {
-    let (task, original) = ("esc50", "the.org/esc");
-    Wanted { task, original, source }
+fn origin(hub: Option<HubSource>) -> Origin {
+    Origin {
+        hub,
+        may_be_file: true,
+        ..Origin::folder("esc50", "the.org/esc")
+    }
 }
 
 fn hub_request(cache: &Path, endpoint: &str, offline: bool) -> FetchRequest {
@@ -56,7 +59,9 @@ fn what_is_given_comes_before_all_data_the_cache_and_the_hub() {
     let answers = || server.state.lock().unwrap().answers;
     let look = |given: Option<&Path>, all: Option<&Path>, source, offline| {
         let hub = hub_request(&cache, &server.address, offline);
-        obtained(wanted(source), given, all.map(Path::as_os_str), &hub, &()).map_err(|error| error.to_string())
+        origin(source)
+            .locate_in(given, all.map(Path::as_os_str), &hub, &())
+            .map_err(|error| error.to_string())
     };
     let empty = folder.path();
     assert_eq!(look(Some(&given), Some(&all), Some(HUB), false).unwrap(), given);
@@ -87,6 +92,25 @@ fn what_is_given_comes_before_all_data_the_cache_and_the_hub() {
         told.starts_with("the esc50 data is not on this machine and could not be fetched"),
         "{told}"
     );
+}
+
+#[test]
+fn data_that_is_never_fetched_must_be_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("esc50")).unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let all = Some(folder.path().as_os_str());
+    let hub = hub_request(folder.path(), "http://127.0.0.1:9", false);
+    let locate = |given: Option<&Path>, all| Origin::folder("esc50", "the.org/esc").locate_in(given, all, &hub, &());
+    let error = |given, all| locate(given, all).unwrap_err().to_string();
+    let nowhere = Some(OsStr::new("nowhere"));
+    assert_eq!(locate(Some(folder.path()), nowhere).unwrap(), folder.path());
+    assert_eq!(locate(None, all).unwrap(), folder.path().join("esc50"));
+    assert!(error(Some(&file), all).ends_with("file does not exist; the original is at the.org/esc"));
+    insta::assert_snapshot!(error(Some(Path::new("no/such/folder")), all), @"the esc50 data folder no/such/folder does not exist; the original is at the.org/esc");
+    insta::assert_snapshot!(error(None, nowhere), @"the esc50 data folder nowhere/esc50 does not exist; the original is at the.org/esc");
+    assert!(error(None, None).starts_with("no folder for the esc50 data was given and $BRIDLE_DATA is not set"));
 }
 
 /// Every clip of a made-up ESC-50: 5 s at the lowest rate, of one value each.

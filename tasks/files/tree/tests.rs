@@ -2,8 +2,6 @@
 //! is named with it and the file in it.
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
-use std::sync::Arc;
-
 use ::zip::CompressionMethod;
 use bridle_seed::Seed;
 
@@ -16,7 +14,7 @@ use crate::media::audio::LogMel;
 use crate::media::image::Pictures;
 use crate::media::image::tests::{pattern, png_bytes};
 use crate::media::video::{Clips, VideoAugment};
-use crate::{Dataset, InputSpec, Limits, Missing, OpenRequest, Split, Target, Views};
+use crate::{Dataset, InputSpec, Limits, OpenRequest, Sample, Split, Target, Views};
 
 const SOUND: InputSpec = InputSpec::Audio {
     frames: 64,
@@ -104,25 +102,19 @@ fn forms(folder: &Path, files: &Files) -> Vec<(Tree, Vec<String>)> {
     forms
 }
 
-fn listing(root: &Path, names: Vec<String>) -> Listing {
-    let entry = |(n, file): (usize, String)| Entry {
-        id: n.to_string(),
-        file: Some(file),
-        target: Target::Class(n % 2),
-        split: if n < 4 { Split::Train } else { Split::Test },
-        fold: None,
+fn classes() -> Vec<String> {
+    vec!["a".to_owned(), "b".to_owned()]
+}
+
+fn listing(tree: Tree, names: Vec<String>) -> Listing<Sample> {
+    let entry = |(n, file): (usize, String)| {
+        let split = if n < 4 { Split::Train } else { Split::Test };
+        Entry::new(n.to_string(), Some(file), Target::Class(n % 2), split)
     };
+    let entries = names.into_iter().enumerate().map(entry).collect();
     Listing {
-        name: "shelved".to_owned(),
-        version: 1,
-        source: "made by a test".to_owned(),
         variant: Some("whole"),
-        root: root.to_owned(),
-        lists: Vec::new(),
-        entries: names.into_iter().enumerate().map(entry).collect(),
-        classes: vec!["a".to_owned(), "b".to_owned()],
-        missing: Missing::default(),
-        splitting: None,
+        ..Listing::new("shelved", 1, "made by a test", tree, entries)
     }
 }
 
@@ -159,12 +151,11 @@ fn all_forms_are_equal(files: &Files, input: &InputSpec, media: impl Fn() -> Box
     let folder = tempfile::tempdir().unwrap();
     let mut expected = None;
     for (tree, names) in forms(folder.path(), files) {
-        let tree = Arc::new(tree);
+        let listing = listing(tree, names.clone());
         // kept, and decoded at each use
         for rows in [1 << 30, 0] {
-            let listing = listing(folder.path(), names.clone());
             let request = request(folder.path(), input, rows);
-            let data = listing.open_from(Arc::clone(&tree), media(), &request, &()).unwrap();
+            let data = listing.clone().open(classes(), media(), &request, &()).unwrap();
             assert_eq!((data.facts.variant.as_str(), data.streams()), ("whole", rows == 0));
             let shown = shown(&data);
             assert_eq!(shown.len(), 2 * files.len());
@@ -220,7 +211,7 @@ fn videos_are_the_same_from_every_form_and_leave_no_copies() {
 fn refusal(folder: &Path, tree: Tree, names: Vec<String>) -> String {
     let media = Box::new(LogMel::new("shelved", &SOUND).unwrap());
     let request = request(folder, &SOUND, 1 << 30);
-    let opened = listing(folder, names).open_from(Arc::new(tree), media, &request, &());
+    let opened = listing(tree, names).open(classes(), media, &request, &());
     let error = opened.map(|_| "it opened").unwrap_err().to_string();
     error.replace(&folder.display().to_string(), "SET")
 }
@@ -265,13 +256,11 @@ fn an_archive_that_changed_after_the_opening_is_named() {
     let (folder, files) = (tempfile::tempdir().unwrap(), sounds());
     let path = folder.path().join("a.tar");
     std::fs::write(&path, tar_of(&files)).unwrap();
-    let tree = Arc::new(Tree::open(folder.path(), vec!["a.tar".to_owned()]).unwrap());
+    let tree = Tree::open(folder.path(), vec!["a.tar".to_owned()]).unwrap();
     let names: Vec<String> = tree.members("a.tar").collect();
     let media = Box::new(LogMel::new("shelved", &SOUND).unwrap());
     let request = request(folder.path(), &SOUND, 0);
-    let data = listing(folder.path(), names)
-        .open_from(tree, media, &request, &())
-        .unwrap();
+    let data = listing(tree, names).open(classes(), media, &request, &()).unwrap();
     assert!(data.input(0).is_ok());
     std::fs::write(&path, tar_of(&files[1..].to_vec())).unwrap();
     let told = data.input(0).map(|_| ()).unwrap_err().to_string();
@@ -290,9 +279,7 @@ fn the_archive_is_what_is_hashed_and_its_content_decides_the_key() {
         let names: Vec<String> = tree.members(name).collect();
         let media = Box::new(LogMel::new("shelved", &SOUND).unwrap());
         let request = request(folder.path(), &SOUND, 1 << 30);
-        listing(folder.path(), names)
-            .open_from(Arc::new(tree), media, &request, &())
-            .unwrap()
+        listing(tree, names).open(classes(), media, &request, &()).unwrap()
     };
     let features = || {
         let files = std::fs::read_dir(folder.path().join("cache/shelved")).unwrap();
@@ -307,11 +294,11 @@ fn the_archive_is_what_is_hashed_and_its_content_decides_the_key() {
             .count()
     };
     let tar = tar_of(&files);
-    let line = format!("{}  {}  a.tar\n", crate::files::manifest::sha256(&tar), tar.len());
+    let line = format!("{}  {}  a.tar\n", crate::files::sha256::sha256(&tar), tar.len());
     let first = open("a.tar", tar.clone());
     assert_eq!(
         first.facts.manifest_sha256,
-        crate::files::manifest::sha256(line.as_bytes())
+        crate::files::sha256::sha256(line.as_bytes())
     );
     open("a.tar", tar);
     assert_eq!(features(), 1);

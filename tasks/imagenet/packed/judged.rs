@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::super::{NAME, classes};
 use crate::DataError;
+use crate::files::folder::stem;
 
 /// Lists of picture and class in each line, as Kaggle, Caffe and others hand out.
 const MAPS: [&str; 4] = ["LOC_val_solution.csv", "val_map.csv", "val_map.txt", "val.txt"];
@@ -46,10 +47,6 @@ impl Judged {
     }
 }
 
-fn stem(picture: &str) -> &str {
-    picture.rsplit_once('.').map_or(picture, |(stem, _)| stem)
-}
-
 /// The first list that the folder has.
 pub(super) fn read(folder: &Path) -> Result<Judged, DataError> {
     let has = |name: &&str| folder.join(name).is_file();
@@ -68,21 +65,13 @@ pub(super) fn read(folder: &Path) -> Result<Judged, DataError> {
         }
         (false, Some(truth)) => ground_truth(folder, truth)?,
         (false, None) => {
-            return Err(DataError::NotTheTask {
-                task: NAME,
-                path: folder.to_owned(),
-                missing: HOW,
-            });
+            return Err(DataError::not_the_task(NAME, folder, HOW));
         }
     };
     let known = classes();
     if let Some(at) = in_order.iter().position(|class| known.binary_search(class).is_err()) {
         let reason = format!("'{}' is none of the 1,000 WordNet ids", in_order[at]);
-        return Err(DataError::BadRow {
-            path: folder.join(&lists[0]),
-            line: at as u64 + 1,
-            reason,
-        });
+        return Err(DataError::bad_row(&folder.join(&lists[0]), at as u64 + 1, reason));
     }
     Ok(Judged {
         lists,
@@ -93,10 +82,7 @@ pub(super) fn read(folder: &Path) -> Result<Judged, DataError> {
 
 /// Lines that are not empty, with their numbers.
 fn lines(path: &Path) -> Result<Vec<(u64, String)>, DataError> {
-    let text = std::fs::read_to_string(path).map_err(|source| DataError::Unreadable {
-        path: path.to_owned(),
-        source,
-    })?;
+    let text = std::fs::read_to_string(path).map_err(DataError::unreadable(path))?;
     let lines = (1..)
         .zip(text.lines())
         .map(|(number, line)| (number, line.trim().to_owned()));
@@ -106,11 +92,7 @@ fn lines(path: &Path) -> Result<Vec<(u64, String)>, DataError> {
 /// Picture, then a WordNet id, or, throughout, its number among the sorted ids; what stands behind it is a box, which
 /// nobody needs here.
 fn map(path: &Path) -> Result<BTreeMap<String, String>, DataError> {
-    let bad = |line: u64, reason: String| DataError::BadRow {
-        path: path.to_owned(),
-        line,
-        reason,
-    };
+    let bad = |line: u64, reason: String| DataError::bad_row(path, line, reason);
     let known = classes();
     let (mut found, mut numbers) = (BTreeMap::new(), BTreeSet::new());
     for (line, text) in lines(path)? {
@@ -153,20 +135,12 @@ fn ground_truth(folder: &Path, truth: &str) -> Result<(Vec<String>, Vec<String>)
     let beside = truth.rsplit_once('/').map(|(within, _)| format!("{within}/{SYNSETS}"));
     let mut places = beside.into_iter().chain([SYNSETS.to_owned()]);
     let Some(list) = places.find(|place| folder.join(place).is_file()) else {
-        return Err(DataError::NotTheTask {
-            task: NAME,
-            path: folder.to_owned(),
-            missing: NO_SYNSETS,
-        });
+        return Err(DataError::not_the_task(NAME, folder, NO_SYNSETS));
     };
     let synsets = folder.join(&list);
     let mut ids: BTreeMap<usize, String> = BTreeMap::new();
     for (line, text) in lines(&synsets)? {
-        let bad = |reason: &str| DataError::BadRow {
-            path: synsets.clone(),
-            line,
-            reason: reason.to_owned(),
-        };
+        let bad = |reason: &str| DataError::bad_row(&synsets, line, reason.to_owned());
         let mut words = text.split([',', ' ', '\t']).filter(|word| !word.is_empty());
         let number = words.next().and_then(|word| word.parse().ok());
         let (Some(number), Some(id)) = (number, words.next()) else {
@@ -178,11 +152,7 @@ fn ground_truth(folder: &Path, truth: &str) -> Result<(Vec<String>, Vec<String>)
     }
     let class = |(line, text): (u64, String)| {
         let id = text.parse().ok().and_then(|number: usize| ids.get(&number).cloned());
-        id.ok_or_else(|| DataError::BadRow {
-            path: path.clone(),
-            line,
-            reason: format!("'{text}' is no number of {SYNSETS}"),
-        })
+        id.ok_or_else(|| DataError::bad_row(&path, line, format!("'{text}' is no number of {SYNSETS}")))
     };
     let classes = lines(&path)?.into_iter().map(class).collect::<Result<_, _>>()?;
     Ok((vec![truth.to_owned(), list], classes))

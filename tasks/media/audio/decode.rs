@@ -11,6 +11,8 @@ use symphonia::core::formats::well_known::FORMAT_ID_MP3;
 use symphonia::core::formats::{FormatReader, Track, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream, ReadOnlySource};
 
+use crate::files::tree::Raw;
+
 /// Sound in memory: one channel, values from -1 to 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Waveform {
@@ -18,6 +20,14 @@ pub struct Waveform {
     pub sample_rate: u32,
     /// One value per sample; several channels were averaged.
     pub samples: Vec<f32>,
+}
+
+impl Waveform {
+    /// Decodes a file of a data set.
+    pub(crate) fn read(file: Raw) -> Result<Self, String> {
+        let (content, extension) = file.read()?;
+        decode(content, &extension).map_err(|error| error.to_string())
+    }
 }
 
 /// Why bytes are not a whole piece of sound.

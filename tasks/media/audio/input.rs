@@ -2,7 +2,7 @@
 
 use bridle_seed::Stream;
 
-use super::{FBANK_VERSION, Fbank, RESAMPLER_VERSION, Waveform, decode, normalise, resample};
+use super::{FBANK_VERSION, Fbank, RESAMPLER_VERSION, Waveform, normalise, resample};
 use crate::files::tree::Raw;
 use crate::media::{Media, Views};
 use crate::{DataError, InputSpec};
@@ -19,10 +19,7 @@ pub(crate) struct LogMel {
 impl LogMel {
     /// For the input that `task` is asked for.
     pub fn new(task: &'static str, spec: &InputSpec) -> Result<Self, DataError> {
-        let wrong = |reason: &str| DataError::WrongInput {
-            task,
-            reason: reason.to_owned(),
-        };
+        let wrong = |reason: &str| DataError::wrong_input(task, reason.to_owned());
         let InputSpec::Audio {
             frames,
             mels,
@@ -66,10 +63,12 @@ impl Media for LogMel {
         format!("fbank {FBANK_VERSION} resampler {RESAMPLER_VERSION}")
     }
 
+    fn work(&self) -> &'static str {
+        "computing log-mel features"
+    }
+
     fn view(&self, file: Raw) -> Result<Vec<f32>, String> {
-        let (content, ending) = file.read()?;
-        let wave = decode(content, &ending).map_err(|error| error.to_string())?;
-        self.energies(wave)
+        self.energies(Waveform::read(file)?)
     }
 
     fn normalise(&self, values: &mut [f32]) {

@@ -19,10 +19,7 @@ pub(crate) struct Pictures {
 impl Pictures {
     /// For the input that `task` is asked for; `mirror` allows training views that are mirrored.
     pub fn new(task: &'static str, input: &InputSpec, mirror: bool) -> Result<Self, DataError> {
-        let wrong = |reason: &str| DataError::WrongInput {
-            task,
-            reason: reason.to_owned(),
-        };
+        let wrong = |reason: &str| DataError::wrong_input(task, reason.to_owned());
         let InputSpec::Image { side, mean, std } = *input else {
             return Err(wrong("its samples are pictures"));
         };

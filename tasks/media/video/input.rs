@@ -40,10 +40,7 @@ impl Clips {
         augment: VideoAugment,
         keep: u64,
     ) -> Result<Self, DataError> {
-        let wrong = |reason: &str| DataError::WrongInput {
-            task,
-            reason: reason.to_owned(),
-        };
+        let wrong = |reason: &str| DataError::wrong_input(task, reason.to_owned());
         let InputSpec::Video {
             frames,
             side,

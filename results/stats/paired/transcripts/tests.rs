@@ -1,4 +1,5 @@
-//! Laws of error rates over utterances: agreement with plain sums, coverage over simulated systems, exchange.
+//! Laws of error rates over utterances: agreement with plain sums, coverage over simulated systems,
+//! exchange.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use super::*;
@@ -6,8 +7,9 @@ use super::*;
 const SIMULATIONS: usize = 400;
 const RESAMPLES: usize = 399;
 
-/// `utterances` transcripts of 3 to 7 words, and for each seed what A and B recognise: every word is wrong with a
-/// chance that an utterance's hardness shares between systems and seeds, and B's is `gap` higher.
+/// `utterances` transcripts of 3 to 7 words, and for each seed what A and B recognise: every word
+/// is wrong with a chance that an utterance's hardness shares between systems and seeds, and B's is
+/// `gap` higher.
 fn simulated(stream: &mut Stream, utterances: usize, seeds: usize, gap: f64) -> (Vec<String>, Vec<[Vec<String>; 2]>) {
     let lengths: Vec<usize> = (0..utterances).map(|_| 3 + stream.below(5)).collect();
     let hardness: Vec<f64> = (0..utterances).map(|_| 0.4 * stream.uniform_f64()).collect();
@@ -59,7 +61,8 @@ fn intervals_hold_the_true_difference_and_the_true_rate() {
         // words are wrong with a chance of 0.1 and half of 0.4
         alone += usize::from(found.low <= 0.3 && 0.3 <= found.high);
     }
-    // 0.95 less what percentiles lose with 60 utterances, and three standard errors of 400 simulations
+    // 0.95 less what percentiles lose with 60 utterances, and three standard errors of 400
+    // simulations
     for held in [difference, alone] {
         let share = held as f64 / SIMULATIONS as f64;
         assert!((0.90..=0.985).contains(&share), "{share}");

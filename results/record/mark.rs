@@ -1,0 +1,95 @@
+//! Marks on numbers measured under other conditions than their neighbours, and their notes.
+
+use super::{DIFFERENT, RunRecord};
+use std::collections::BTreeSet;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Mark {
+    Dirty,
+    Subset,
+    Different,
+    LostSamples,
+    Missing,
+}
+
+impl Mark {
+    /// Its sign behind a number, its name in JSON, its meaning under a table.
+    fn parts(self) -> (char, &'static str, &'static str) {
+        match self {
+            Self::Dirty => ('†', "dirty", "built from changed or unknown sources"),
+            Self::Subset => ('‡', "subset", "trained and tested on a part of the data set"),
+            Self::Different => ('§', "different-data", "data that is none of the task's known variants"),
+            Self::LostSamples => ('¶', "lost-samples", "some samples could not be read and were left out"),
+            Self::Missing => (
+                '#',
+                "missing-samples",
+                "this copy does not have all samples that the data's lists name",
+            ),
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        self.parts().1
+    }
+
+    /// The note under a table in which the mark appears.
+    pub(crate) fn note(self) -> String {
+        let (sign, _, meaning) = self.parts();
+        format!("{sign} {meaning}")
+    }
+
+    /// Whether the number was measured on other samples than its neighbours, and so cannot be the
+    /// best.
+    pub(crate) fn is_other_data(self) -> bool {
+        self != Self::Dirty
+    }
+}
+
+/// The marks that a record's numbers carry.
+pub(crate) fn marks(record: &RunRecord) -> Vec<Mark> {
+    let all = [
+        (!record.program.is_clean(), Mark::Dirty),
+        (record.data.subset.is_some(), Mark::Subset),
+        (record.data.variant == DIFFERENT, Mark::Different),
+        (!record.data.skipped.is_empty(), Mark::LostSamples),
+        (record.data.missing.is_some(), Mark::Missing),
+    ];
+    all.into_iter()
+        .filter(|(holds, _)| *holds)
+        .map(|(_, mark)| mark)
+        .collect()
+}
+
+/// The marks of several records together, each once.
+pub(crate) fn marks_of<'a>(records: impl IntoIterator<Item = &'a RunRecord>) -> Vec<Mark> {
+    let mut all: Vec<Mark> = records.into_iter().flat_map(marks).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// The notes on all marks of these records.
+pub(crate) fn notes_of<'a>(records: impl IntoIterator<Item = &'a RunRecord>) -> Vec<String> {
+    let records: Vec<&RunRecord> = records.into_iter().collect();
+    let notes = marks_of(records.iter().copied()).into_iter().map(Mark::note);
+    notes.chain(missing(&records)).collect()
+}
+
+/// How many samples are missing, for each task whose copy lacks some.
+pub(crate) fn missing(records: &[&RunRecord]) -> BTreeSet<String> {
+    let of = |record: &&RunRecord| {
+        let missing = record.data.missing.as_ref()?.count;
+        let there: u64 = record.data.counts.values().sum();
+        Some(format!(
+            "# {}: {missing} of {} listed samples are missing",
+            record.data.task,
+            missing + there
+        ))
+    };
+    records.iter().filter_map(of).collect()
+}
+
+/// The signs of these marks, to be set behind a number.
+pub(crate) fn signs(marks: &[Mark]) -> String {
+    marks.iter().map(|mark| mark.parts().0).collect()
+}

@@ -1,0 +1,38 @@
+//! The runs of each row of the main table, for the report.
+
+use super::runs::{Group, RowLabels, distinct, groups};
+use super::scores;
+use crate::record::RunRecord;
+
+/// The runs of one row of the main table.
+pub(crate) struct Series<'a> {
+    /// The method and whatever tells it from the others, in words.
+    pub(crate) label: String,
+    /// Its runs, by task, plan, seed and fold.
+    pub(crate) runs: Vec<&'a RunRecord>,
+}
+
+/// The rows of the main table with their runs, in the order of the table.
+pub(crate) fn series<'a>(records: &'a [RunRecord]) -> Vec<Series<'a>> {
+    let (runs, _) = distinct(records);
+    let groups = groups(&runs, |run| scores::columns(run).collect());
+    let labels = RowLabels::of(&groups);
+    let of_group = |group: &Group<'a>| {
+        let header = labels.header();
+        let cells = header
+            .iter()
+            .zip(labels.cells(group))
+            .filter(|(_, cell)| !cell.text.is_empty());
+        let words: Vec<String> = cells
+            .map(|(heading, cell)| match heading.name.as_str() {
+                "plan" => format!("plan {}", cell.text),
+                _ => cell.text,
+            })
+            .collect();
+        Series {
+            label: words.join(", "),
+            runs: group.runs.clone(),
+        }
+    };
+    groups.iter().map(of_group).collect()
+}

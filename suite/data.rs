@@ -1,0 +1,121 @@
+//! What training sees of a data set: samples in batches, of one shape or of any length.
+
+pub mod fixed;
+pub mod order;
+pub mod utterances;
+
+pub use fixed::{Fixed, FixedBatch};
+pub use order::Order;
+pub use utterances::{UtteranceBatch, Utterances};
+
+use bridle::frames::Frames;
+use bridle::init::Init;
+use bridle::layered::LayeredEncoder;
+use bridle::standardizer::Standardizer;
+use bridle_backends::TrainBackend;
+use bridle_seed::Seed;
+use bridle_tasks::DataError;
+use burn::module::{AutodiffModule, ModuleDisplay};
+use burn::tensor::backend::Backend;
+
+/// An encoder that can be trained, layer by layer, and frozen.
+pub trait TrainedEncoder<B: TrainBackend>:
+    LayeredEncoder<B> + ModuleDisplay + AutodiffModule<B, InnerModule: LayeredEncoder<B::InnerBackend> + ModuleDisplay>
+{
+}
+impl<B: TrainBackend, E> TrainedEncoder<B> for E where
+    E: LayeredEncoder<B>
+        + ModuleDisplay
+        + AutodiffModule<B, InnerModule: LayeredEncoder<B::InnerBackend> + ModuleDisplay>
+{
+}
+
+/// Samples of one kind, in batches. A sample is a sequence of frames: patches, or stacks of mel bands.
+pub trait TrainingData: Sync + Sized {
+    /// Inputs of some samples on the host.
+    type Batch: Batch;
+    /// The encoder of such inputs.
+    type Encoder<B: TrainBackend>: TrainedEncoder<B>;
+    /// Changes of labels are followed over so many samples at most, the first ones.
+    const FOLLOWED: usize;
+
+    /// The hash of the data's manifest.
+    fn manifest_sha256(&self) -> &str;
+
+    /// The order in which training sees these samples, in batches of `batch`.
+    fn order(&self, samples: &[usize], batch: usize, seed: Seed) -> Order;
+
+    /// The order in which labels are made, where another one than that given wastes less.
+    fn label_order(&self, samples: &[usize]) -> Vec<usize> {
+        samples.to_vec()
+    }
+
+    /// Whether inputs differ from step to step, so that labels cannot be made once for all.
+    fn varies(&self) -> bool {
+        false
+    }
+
+    /// Inputs of these samples as they are.
+    ///
+    /// # Errors
+    /// If one cannot be read any more.
+    fn read(&self, samples: Vec<usize>) -> Result<Self::Batch, DataError>;
+
+    /// Inputs of these samples as step `step` of a phase sees them; what is random is drawn from the phase's seed.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    fn draw(&self, samples: Vec<usize>, _phase: &Seed, _step: u64) -> Result<Self::Batch, DataError> {
+        self.read(samples)
+    }
+
+    /// Frames of each sample of a batch.
+    fn lengths(&self, batch: &Self::Batch) -> Vec<usize>;
+
+    /// A batch on the device.
+    fn frames<B: Backend>(&self, batch: Self::Batch, device: &B::Device) -> Frames<B>;
+
+    /// First weights of the encoder.
+    fn encoder<B: TrainBackend>(&self, init: &Init<B>) -> Self::Encoder<B>;
+
+    /// What brings the frames of these samples to mean 0 and deviation 1.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    fn standard<B: Backend>(&self, samples: &[usize], init: &Init<B>) -> Result<Standardizer<B>, DataError>;
+
+    /// The classes of a sample; None where samples have none.
+    fn classes(&self, _sample: usize) -> Option<&[usize]> {
+        None
+    }
+
+    /// What is known of single frames over these samples.
+    fn annotations(&self, _samples: &[usize]) -> Vec<FrameAnnotation<'_>> {
+        Vec::new()
+    }
+}
+
+/// Something that is known of single frames.
+pub struct FrameAnnotation<'a> {
+    /// `word`, `speaker`.
+    pub name: &'static str,
+    /// Its value in each frame of a sample, by number; None where it is not known.
+    pub of: Box<dyn Fn(usize) -> Vec<Option<usize>> + 'a>,
+}
+
+/// Inputs of some samples on the host.
+pub trait Batch: Clone + Send + Sync + Sized {
+    /// The samples, by their numbers in the data set.
+    fn samples(&self) -> &[usize];
+
+    /// Batches of at most `size` samples, in order.
+    fn split(self, size: usize) -> Vec<Self>;
+}
+
+/// The rows of [B * T] that hold a frame of sequences of these lengths, T being the greatest.
+pub fn valid_rows(lengths: &[usize]) -> Vec<usize> {
+    let times = lengths.iter().copied().max().unwrap_or(0);
+    let rows = lengths.iter().enumerate();
+    rows.flat_map(|(sample, &length)| sample * times..sample * times + length)
+        .collect()
+}

@@ -1,0 +1,236 @@
+//! Inputs of one shape: sound as a spectrogram, images, video.
+
+use super::{Batch, Order, TrainingData};
+use crate::plan::{Plan, Roll};
+use crate::protocol::augment::roll;
+use bridle::config::{Geometry, StackConfig};
+use bridle::encoder::Vit;
+use bridle::frames::Frames;
+use bridle::init::Init;
+use bridle::patch::patches;
+use bridle::standardizer::Standardizer;
+use bridle_backends::TrainBackend;
+use bridle_seed::Seed;
+use bridle_tasks::{DataError, Dataset, InputSpec, Views};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
+use std::borrow::Cow;
+
+/// Training samples over which patches are measured, to standardise them.
+const MEASURED: usize = 512;
+
+/// A data set as a plan's pretraining sees it.
+pub struct Fixed<'a> {
+    dataset: &'a Dataset,
+    input: InputSpec,
+    geometry: Geometry,
+    encoder: StackConfig,
+    variation: Variation,
+}
+
+/// How inputs differ from one step to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Variation {
+    None,
+    /// Sound is rolled in time, each sample by a draw of its own.
+    Rolls,
+    /// Views of pictures and videos are drawn.
+    Views,
+}
+
+impl<'a> Fixed<'a> {
+    /// This data set, cut into patches and augmented as the plan says.
+    pub fn new(dataset: &'a Dataset, plan: &Plan) -> Self {
+        let rolls = plan
+            .augment
+            .as_ref()
+            .is_some_and(|augment| augment.roll == Roll::Uniform);
+        Self {
+            dataset,
+            input: plan.fixed_input().clone(),
+            geometry: crate::model::geometry(plan),
+            encoder: crate::model::encoder(plan),
+            variation: match (dataset.augments(), rolls) {
+                (true, _) => Variation::Views,
+                (false, true) => Variation::Rolls,
+                (false, false) => Variation::None,
+            },
+        }
+    }
+
+    /// What the model's input looks like.
+    pub const fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    /// A batch as one tensor [B, C, T, H, W].
+    pub fn inputs<B: Backend>(&self, batch: FixedBatch, device: &B::Device) -> Tensor<B, 5> {
+        on_device(batch.values, batch.samples.len(), &self.geometry, device)
+    }
+
+    fn collect<'s>(
+        &self,
+        samples: Vec<usize>,
+        input: impl Fn(usize, usize) -> Result<Cow<'s, [f32]>, DataError>,
+    ) -> Result<FixedBatch, DataError> {
+        let mut values = Vec::with_capacity(samples.len() * self.geometry.input_len());
+        for (place, &sample) in samples.iter().enumerate() {
+            values.extend_from_slice(&input(place, sample)?);
+        }
+        Ok(FixedBatch { samples, values })
+    }
+}
+
+impl TrainingData for Fixed<'_> {
+    type Batch = FixedBatch;
+    type Encoder<B: TrainBackend> = Vit<B>;
+    const FOLLOWED: usize = 2048;
+
+    fn manifest_sha256(&self) -> &str {
+        &self.dataset.facts.manifest_sha256
+    }
+
+    fn order(&self, samples: &[usize], batch: usize, seed: Seed) -> Order {
+        Order::shuffled(samples, batch, seed)
+    }
+
+    fn varies(&self) -> bool {
+        self.variation != Variation::None
+    }
+
+    fn read(&self, samples: Vec<usize>) -> Result<FixedBatch, DataError> {
+        self.collect(samples, |_, sample| self.dataset.input(sample))
+    }
+
+    fn draw(&self, samples: Vec<usize>, phase: &Seed, step: u64) -> Result<FixedBatch, DataError> {
+        let seed = |name: &str, place: usize| phase.child(name).indexed(step).indexed(place as u64);
+        match self.variation {
+            Variation::None => self.read(samples),
+            Variation::Views => self.collect(samples, |place, sample| {
+                let seed = seed("views", place);
+                self.dataset.view(sample, Views::Pretraining, &seed)
+            }),
+            Variation::Rolls => self.collect(samples, |place, sample| {
+                let mut values = self.dataset.input(sample)?;
+                roll(values.to_mut(), &self.input, &mut seed("roll", place).stream());
+                Ok(values)
+            }),
+        }
+    }
+
+    fn lengths(&self, batch: &FixedBatch) -> Vec<usize> {
+        vec![self.geometry.tokens(); batch.samples.len()]
+    }
+
+    fn frames<B: Backend>(&self, batch: FixedBatch, device: &B::Device) -> Frames<B> {
+        let (count, tokens) = (batch.samples.len(), self.geometry.tokens());
+        let patches = patches(self.inputs(batch, device), &self.geometry);
+        Frames::unpadded(patches.reshape([count, tokens, self.geometry.patch_len()]))
+    }
+
+    fn encoder<B: TrainBackend>(&self, init: &Init<B>) -> Vit<B> {
+        Vit::new(&self.geometry, &self.encoder, init)
+    }
+
+    /// Measured over the first samples.
+    fn standard<B: Backend>(&self, samples: &[usize], init: &Init<B>) -> Result<Standardizer<B>, DataError> {
+        let width = self.geometry.patch_len();
+        let (mut sums, mut squares, mut count) = (vec![0f64; width], vec![0f64; width], 0usize);
+        for batch in samples[..samples.len().min(MEASURED)].chunks(16) {
+            let x = self.inputs::<B>(self.read(batch.to_vec())?, &init.device);
+            let rows: Vec<f32> = patches(x, &self.geometry).into_data().iter::<f32>().collect();
+            for row in rows.chunks_exact(width) {
+                for ((sum, square), &value) in sums.iter_mut().zip(&mut squares).zip(row) {
+                    *sum += f64::from(value);
+                    *square += f64::from(value) * f64::from(value);
+                }
+                count += 1;
+            }
+        }
+        let n = count.max(1) as f64;
+        let mean: Vec<f32> = sums.iter().map(|sum| (sum / n) as f32).collect();
+        let deviation = |(sum, square): (&f64, &f64)| (square / n - (sum / n).powi(2)).max(0.0).sqrt() as f32;
+        let deviation: Vec<f32> = sums.iter().zip(&squares).map(deviation).collect();
+        Ok(Standardizer::new(&mean, &deviation, init))
+    }
+
+    fn classes(&self, sample: usize) -> Option<&[usize]> {
+        Some(self.dataset.samples[sample].target.classes())
+    }
+}
+
+/// Inputs of one shape on the host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FixedBatch {
+    /// The samples, by their numbers in the data set.
+    pub samples: Vec<usize>,
+    /// Their inputs, one after the other, row-major.
+    pub values: Vec<f32>,
+}
+
+impl Batch for FixedBatch {
+    fn samples(&self) -> &[usize] {
+        &self.samples
+    }
+
+    fn split(mut self, size: usize) -> Vec<Self> {
+        let row = self.values.len() / self.samples.len().max(1);
+        let mut batches = Vec::new();
+        while self.samples.len() > size {
+            let rest = Self {
+                samples: self.samples.split_off(size),
+                values: self.values.split_off(size * row),
+            };
+            batches.push(std::mem::replace(&mut self, rest));
+        }
+        batches.push(self);
+        batches
+    }
+}
+
+/// Model inputs of these samples for judging as one tensor [B, C, T, H, W].
+///
+/// # Errors
+/// If a sample that is decoded when it is wanted cannot be read any more.
+pub fn batch<B: Backend>(
+    dataset: &Dataset,
+    samples: &[usize],
+    geometry: &Geometry,
+    device: &B::Device,
+) -> Result<Tensor<B, 5>, DataError> {
+    let mut values = Vec::with_capacity(samples.len() * geometry.input_len());
+    for &sample in samples {
+        values.extend_from_slice(&dataset.input(sample)?);
+    }
+    Ok(on_device(values, samples.len(), geometry, device))
+}
+
+/// The views of one test sample as one tensor [V, C, T, H, W].
+///
+/// # Errors
+/// If it cannot be read any more.
+pub fn test_views<B: Backend>(
+    dataset: &Dataset,
+    sample: usize,
+    clips: usize,
+    geometry: &Geometry,
+    device: &B::Device,
+) -> Result<Tensor<B, 5>, DataError> {
+    let views = dataset.test_views(sample, clips)?;
+    let count = views.len();
+    Ok(on_device(views.concat(), count, geometry, device))
+}
+
+/// Row-major inputs as one tensor [B, C, T, H, W].
+pub fn on_device<B: Backend>(
+    values: Vec<f32>,
+    samples: usize,
+    geometry: &Geometry,
+    device: &B::Device,
+) -> Tensor<B, 5> {
+    let [channels, times, height, width] = geometry.input();
+    Tensor::from_data(
+        TensorData::new(values, [samples, channels, times, height, width]),
+        device,
+    )
+}

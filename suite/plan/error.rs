@@ -1,0 +1,109 @@
+//! Why there is no plan, and a hint.
+
+use super::choice::ChoiceError;
+use super::flat::Difference;
+use super::{FactOf, Method, Protocol, QuantizerKind};
+use crate::error::{Failure, UnknownName};
+use crate::exit::Exit;
+use bridle_tasks::{DataError, speech_tasks};
+use bridle_values::check::Impossible;
+use std::path::PathBuf;
+
+/// What kind of name a dotted name is.
+pub(super) const PLAN_VALUE: &str = "plan value";
+
+/// Why there is no plan. All but faults of a task file are wrong use.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// A name of no task, preset or plan value.
+    #[error(transparent)]
+    Unknown(#[from] UnknownName),
+    /// A task file or its lists.
+    #[error(transparent)]
+    TaskFile(#[from] DataError),
+    /// A word that no list has, or that has nothing behind it yet.
+    #[error(transparent)]
+    Choice(#[from] ChoiceError),
+    /// `--set` without an equals sign.
+    #[error("`--set {0}` is not of the form key=value")]
+    NotAssignment(String),
+    /// A plan value that this plan does not have.
+    #[error("`{key}` means nothing here: {why}")]
+    Unused {
+        key: String,
+        /// Which choice left it out.
+        why: String,
+    },
+    /// A protocol that says nothing of a method's encoder.
+    #[error(
+        "protocol `{protocol}` does not fit method `{method}`, which is judged by {}",
+        .method.protocols().map(Protocol::word).collect::<Vec<_>>().join(" or ")
+    )]
+    Protocol { method: Method, protocol: Protocol },
+    /// A quantizer that cannot make a method's labels.
+    #[error("method `{method}` makes its labels with `--quantizer {}`, not `{quantizer}`", .method.usual_quantizer())]
+    Quantizer { method: Method, quantizer: QuantizerKind },
+    /// A method that only tasks of speech have.
+    #[error("method `{method}` is for tasks of speech: {}", speech_names())]
+    OnlyForSpeech { method: Method },
+    /// A protocol that judges classes, for a task of transcripts.
+    #[error("protocol `{0}` judges classes; transcripts are judged by finetune or linear-probe")]
+    OnlyForClasses(Protocol),
+    /// A method or weights that tasks of speech do not have.
+    #[error("tasks of speech have no method `{0}`")]
+    NotForSpeech(Method),
+    /// A plan value that cannot be set.
+    #[error("`{key}` is a fact of {of} and cannot be set")]
+    Fact {
+        key: String,
+        /// What fixes it.
+        of: FactOf,
+    },
+    /// Weights with another method, or the method without weights.
+    #[error("method `init` needs weights given with --init, and --init needs method `init`")]
+    InitMethod,
+    /// A plan value of the wrong kind or out of its range.
+    #[error(transparent)]
+    Impossible(#[from] Impossible),
+    /// The run to resume has another plan.
+    #[error("the run in {} has another plan (its value against the one asked for): {}", folder.display(), list(differences))]
+    Changed {
+        /// The earlier run.
+        folder: PathBuf,
+        /// The values in which the plans differ.
+        differences: Vec<Difference>,
+    },
+}
+
+fn list(differences: &[Difference]) -> String {
+    differences
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+fn speech_names() -> String {
+    let names = speech_tasks().iter().map(|task| task.spec().name);
+    names.collect::<Vec<_>>().join(", ")
+}
+
+impl From<PlanError> for Failure {
+    fn from(error: PlanError) -> Self {
+        let error = match error {
+            PlanError::TaskFile(error) => return error.into(),
+            error => error,
+        };
+        let hint = match &error {
+            PlanError::Unknown(unknown) if unknown.kind == PLAN_VALUE => {
+                Some("`bridle-bench check --task <TASK>` prints every value of the plan by its name")
+            }
+            PlanError::NotAssignment(_) => Some("--set pretrain.batch=32"),
+            PlanError::InitMethod => Some("--init FILE without --method; `bridle-bench export` makes such files"),
+            PlanError::Changed { .. } => Some("the options of that run, or no --resume, which starts another one"),
+            _ => None,
+        };
+        let failure = Failure::new(Exit::WrongUse, error);
+        hint.into_iter().fold(failure, Failure::with_way_out)
+    }
+}

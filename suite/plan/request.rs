@@ -1,0 +1,81 @@
+//! What a plan is made from: names and options as the user typed them.
+
+use super::set::list_items;
+use super::{AnyTask, AudioRows, PlanError, Sizes};
+use bridle_tasks::InputSpec;
+
+/// What the user asked for, as words. Empty and absent mean the defaults.
+#[derive(Clone, Debug, Default)]
+pub struct PlanRequest {
+    /// Name of a task, or a task file.
+    pub task: String,
+    /// Name of a method; default `bridle`.
+    pub method: Option<String>,
+    /// Name of a quantizer; default `rq`. A method that makes no labels records none.
+    pub quantizer: Option<String>,
+    /// Name of a preset; default [`preset::DEFAULT`].
+    pub preset: Option<String>,
+    /// Name of a recipe; default `authors`. Speech has none.
+    pub recipe: Option<String>,
+    /// Names of protocols; default `linear-probe`, on speech `finetune`.
+    pub protocols: Vec<String>,
+    /// Only the first samples of each class, this many.
+    pub subset: Option<usize>,
+    /// Weights to start from in place of pretraining.
+    pub init: Option<InitRequest>,
+    /// A language model for the decoding of speech.
+    pub lm: Option<LmRequest>,
+    /// `key=value` for any value of the plan, applied in order.
+    pub set: Vec<String>,
+}
+
+/// Weights that were given, and what their file says of them.
+#[derive(Clone, Debug)]
+pub struct InitRequest {
+    pub name: String,
+    pub sha256: String,
+    /// The inputs that the weights were trained on.
+    pub input: InputSpec,
+    /// Sizes of the encoder.
+    pub sizes: Sizes,
+    /// Order of the position table's rows (audio).
+    pub audio_rows: Option<AudioRows>,
+}
+
+/// A language model's file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LmRequest {
+    pub name: String,
+    pub sha256: String,
+}
+
+impl PlanRequest {
+    /// Finds the task, or reads the task file.
+    ///
+    /// # Errors
+    /// If there is none of that name, or the file is no task file.
+    pub fn task(&self) -> Result<AnyTask, PlanError> {
+        AnyTask::find(&split_names(self)?.0.task)
+    }
+}
+
+/// Moves the six names out of `--set` into their own options.
+pub(super) fn split_names(request: &PlanRequest) -> Result<(PlanRequest, Vec<(String, String)>), PlanError> {
+    let (mut request, mut values) = (request.clone(), Vec::new());
+    for assignment in std::mem::take(&mut request.set) {
+        let Some((key, text)) = assignment.split_once('=') else {
+            return Err(PlanError::NotAssignment(assignment));
+        };
+        let (key, text) = (key.trim().to_owned(), text.trim().to_owned());
+        match key.as_str() {
+            "task" => request.task = text,
+            "method" => request.method = Some(text),
+            "quantizer" => request.quantizer = Some(text),
+            "preset" => request.preset = Some(text),
+            "recipe" => request.recipe = Some(text),
+            "protocols" => request.protocols = list_items(&text).map(str::to_owned).collect(),
+            _ => values.push((key, text)),
+        }
+    }
+    Ok((request, values))
+}

@@ -1,0 +1,181 @@
+//! The labels of all training samples: made once where inputs are the same at every step, and counted at
+//! the end of every phase.
+
+use crate::data::{Batch as _, TrainingData};
+use crate::progress::TerminalProgress;
+use bridle::weights::Values;
+use bridle_results::codes::labels::{self, Annotation, LabelChange, LabelStatistics, SampleLabels};
+use bridle_results::codes::{CodebookCounts, CodebookStatistics};
+use bridle_tasks::{DataError, Progress};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor, TensorData};
+use std::collections::HashMap;
+
+/// Codes [T, Q] of each sample's frames, and how often each code occurs.
+#[derive(Clone, Debug)]
+pub struct Labels {
+    codes: HashMap<usize, Vec<u16>>,
+    levels: usize,
+    /// Codes in the largest codebook.
+    size: usize,
+    counts: CodebookCounts,
+}
+
+/// The labels of the first samples as an earlier phase had them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EarlierLabels {
+    /// The phase that they trained.
+    pub phase: String,
+    /// Codes of one sample after the other; as numbers that a checkpoint can hold.
+    pub codes: Values,
+}
+
+/// Whose labels are wanted, and how many samples are labelled at a time.
+#[derive(Clone, Copy)]
+pub struct LabelRequest<'a, D> {
+    /// The data.
+    pub data: &'a D,
+    /// The samples.
+    pub samples: &'a [usize],
+    /// Samples at a time.
+    pub batch: usize,
+    /// Shows how far it is.
+    pub progress: &'a TerminalProgress,
+}
+
+impl Labels {
+    /// Collects the codes of all frames of the samples; `codes` gives those of a batch, [M, Q], of Q
+    /// codebooks of these sizes.
+    ///
+    /// # Errors
+    /// If a sample cannot be read any more.
+    pub fn collect<B: Backend, D: TrainingData>(
+        request: &LabelRequest<'_, D>,
+        sizes: &[usize],
+        mut codes: impl FnMut(D::Batch) -> Tensor<B, 2, Int>,
+    ) -> Result<Self, DataError> {
+        let LabelRequest {
+            data,
+            samples,
+            batch,
+            progress,
+        } = *request;
+        progress.start("labels", samples.len() as u64);
+        let mut labels = Self {
+            codes: HashMap::with_capacity(samples.len()),
+            levels: sizes.len(),
+            size: sizes.iter().copied().max().unwrap_or(1),
+            counts: CodebookCounts::of_sizes(sizes),
+        };
+        // a batch is read back when the next one was asked for, so that a device has work meanwhile
+        let mut asked = None;
+        for samples in data.label_order(samples).chunks(batch) {
+            let batch = data.read(samples.to_vec())?;
+            let (known, lengths) = (batch.samples().to_vec(), data.lengths(&batch));
+            let before = asked.replace((known, lengths, codes(batch)));
+            progress.advance(samples.len() as u64);
+            if let Some((samples, lengths, codes)) = before {
+                labels.read_back(&samples, &lengths, codes);
+            }
+        }
+        if let Some((samples, lengths, codes)) = asked {
+            labels.read_back(&samples, &lengths, codes);
+        }
+        progress.finish();
+        Ok(labels)
+    }
+
+    fn read_back<B: Backend>(&mut self, samples: &[usize], lengths: &[usize], codes: Tensor<B, 2, Int>) {
+        let codes: Vec<i64> = codes.into_data().iter::<i64>().collect();
+        self.counts
+            .add(&codes)
+            .expect("labels are codes of their own codebooks");
+        let mut codes = codes.into_iter().map(|code| code as u16);
+        for (&sample, length) in samples.iter().zip(lengths) {
+            let own = codes.by_ref().take(length * self.levels).collect();
+            self.codes.insert(sample, own);
+        }
+    }
+
+    /// The codes of some frames of a batch of `samples`, each given by the sample's place in it and its own
+    /// in the sample: [M, Q].
+    pub fn of<B: Backend>(
+        &self,
+        samples: &[usize],
+        frames: impl Iterator<Item = (usize, usize)>,
+        device: &B::Device,
+    ) -> Tensor<B, 2, Int> {
+        let levels = self.levels;
+        let mut found: Vec<i64> = Vec::new();
+        for (sample, frame) in frames {
+            let codes = &self.codes[&samples[sample]][frame * levels..(frame + 1) * levels];
+            found.extend(codes.iter().map(|&code| i64::from(code)));
+        }
+        let rows = found.len() / levels;
+        Tensor::from_data(TensorData::new(found, [rows, levels]), device)
+    }
+
+    /// How the samples use every codebook.
+    pub fn statistics(&self) -> Vec<CodebookStatistics> {
+        self.counts.statistics()
+    }
+
+    /// What the labels of these samples tell of class, place, and what is known of single frames, and how
+    /// they differ from earlier ones.
+    pub fn summary<D: TrainingData>(
+        &self,
+        data: &D,
+        samples: &[usize],
+        earlier: Option<&EarlierLabels>,
+    ) -> LabelStatistics {
+        let of = |&sample: &usize| SampleLabels {
+            classes: data.classes(sample).unwrap_or(&[]),
+            codes: &self.codes[&sample],
+        };
+        let mut found = labels::statistics(samples.iter().map(of), self.levels, self.size);
+        if samples.iter().all(|&sample| data.classes(sample).is_none()) {
+            found.class_information_bits.clear();
+        }
+        let annotations = data.annotations(samples).into_iter();
+        found.annotations = annotations
+            .map(|known| (known.name.to_owned(), self.annotation(samples, &known.of)))
+            .collect();
+        found.change = earlier.map(|earlier| self.change(samples, earlier));
+        found
+    }
+
+    fn annotation(&self, samples: &[usize], of: &dyn Fn(usize) -> Vec<Option<usize>>) -> Annotation {
+        let known: Vec<Vec<Option<usize>>> = samples.iter().map(|&sample| of(sample)).collect();
+        let pairs = samples.iter().zip(&known);
+        let pairs = pairs.map(|(sample, known)| (&self.codes[sample][..], &known[..]));
+        labels::annotation(pairs, self.levels, self.size)
+    }
+
+    fn change(&self, samples: &[usize], earlier: &EarlierLabels) -> LabelChange {
+        let before: Vec<u16> = earlier.codes.data.iter().map(|&code| code as u16).collect();
+        // an earlier codebook may have been larger
+        let most = before.iter().copied().max().map_or(0, usize::from);
+        let mut start = 0;
+        let pairs = samples.iter().map_while(|sample| {
+            let after = &self.codes[sample][..];
+            let before = before.get(start..start + after.len())?;
+            start += after.len();
+            Some((before, after))
+        });
+        labels::change(&earlier.phase, pairs, self.levels, self.size.max(most + 1))
+    }
+
+    /// A copy of the labels of the first samples, to be compared with later ones.
+    pub fn snapshot<D: TrainingData>(&self, phase: &str, samples: &[usize]) -> EarlierLabels {
+        let followed = &samples[..samples.len().min(D::FOLLOWED)];
+        let codes = followed.iter().flat_map(|sample| &self.codes[sample]);
+        let data: Vec<f32> = codes.map(|&code| f32::from(code)).collect();
+        EarlierLabels {
+            phase: phase.to_owned(),
+            codes: Values {
+                shape: vec![data.len()],
+                data,
+            },
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! What a pretraining method is to the driver of phases: its model, its labels, its loss.
+//!
+//! A new method is a file here, its model in `baselines/`, and a line in [`registry`].
+
+pub mod best_rq;
+pub mod birq;
+pub mod bridle;
+pub mod bridle_speech;
+pub mod masked;
+pub mod refine;
+pub mod registry;
+pub mod relabel;
+pub mod untrained;
+
+use super::labels::{LabelRequest, Labels};
+use super::steps::BatchLoss;
+use super::{Context, TrainError};
+use crate::data::TrainingData;
+use crate::plan::PhasePlan;
+use crate::quantizers::AnyQuantizer;
+use ::bridle::codebook::SeededPicks;
+use ::bridle::init::Init;
+use ::bridle::optimizer::{AdamWConfig, Trainable};
+use bridle_backends::TrainBackend;
+use bridle_seed::Seed;
+
+/// A method of pretraining on data of kind `D`. The driver in [`super::phases`] calls it, for each phase:
+/// `begin_phase`, `make_labels` if it `keeps_labels`, then for each step `begin_step`, `loss` of each batch,
+/// `finish_step`; at the end `make_labels` for their statistics, and `end_phase`.
+pub trait PretrainingMethod<B: TrainBackend, D: TrainingData>: Sized {
+    /// First weights; for phase `phase`, if a checkpoint is to be loaded that was written in it.
+    ///
+    /// # Errors
+    /// If a sample cannot be read.
+    fn new(setup: &MethodSetup<'_, B, D>, phase: usize) -> Result<Self, TrainError>;
+
+    /// All that is trained or kept in checkpoints.
+    fn parts(&mut self) -> Vec<ModelPart<'_, B>>;
+
+    /// The quantizer that learns, whose start a checkpoint notes.
+    fn quantizer(&mut self) -> Option<&mut AnyQuantizer<B>> {
+        None
+    }
+
+    /// Prepares a phase before its first step; not called when a run resumes within it.
+    fn begin_phase(&mut self, _phase: &PhaseRun<'_, D>) {}
+
+    /// Whether a phase trains on labels that are made before it, once for all its steps.
+    fn keeps_labels(&self, _phase: &PhaseRun<'_, D>) -> bool {
+        false
+    }
+
+    /// The labels of all training samples, as this phase's.
+    ///
+    /// # Errors
+    /// If a sample cannot be read any more.
+    fn make_labels(&mut self, phase: &PhaseRun<'_, D>) -> Result<Labels, TrainError>;
+
+    /// Draws what all batches of step `step` share; they have so many samples.
+    fn begin_step(&mut self, _phase: &PhaseRun<'_, D>, _step: u64, _samples: usize) {}
+
+    /// The loss of one batch of step `step`, given the labels that were made before the phase, if any.
+    fn loss(&mut self, phase: &PhaseRun<'_, D>, step: u64, batch: D::Batch, labels: Option<&Labels>) -> BatchLoss<B>;
+
+    /// Does what is due after so many steps of the phase.
+    ///
+    /// # Errors
+    /// If a sample cannot be read any more.
+    fn finish_step(&mut self, _phase: &PhaseRun<'_, D>, _done: u64) -> Result<(), TrainError> {
+        Ok(())
+    }
+
+    /// Ends a phase, after its labels were counted.
+    fn end_phase(&mut self, _phase: &PhaseRun<'_, D>) {}
+
+    /// What pretraining is for.
+    fn into_encoder(self) -> D::Encoder<B>;
+}
+
+/// What a method is made from.
+pub struct MethodSetup<'a, B: TrainBackend, D> {
+    /// Plan, data, seed.
+    pub context: &'a Context<'a, D>,
+    /// Where first weights are drawn.
+    pub init: Init<B>,
+}
+
+impl<B: TrainBackend, D> MethodSetup<'_, B, D> {
+    /// The optimizer's constants.
+    pub fn adamw(&self) -> AdamWConfig {
+        self.context.pretrain().adamw
+    }
+}
+
+/// A part of a method's model, by its name in checkpoints.
+pub struct ModelPart<'m, B: TrainBackend> {
+    /// Before the names of its weights.
+    pub name: &'static str,
+    /// Before the names of its optimizer's moments.
+    pub optimizer: &'static str,
+    pub module: &'m mut dyn Trainable<B>,
+    /// Whether a checkpoint may lack it, as older ones do, since the seed draws the same again.
+    pub redrawn: bool,
+}
+
+impl<'m, B: TrainBackend> ModelPart<'m, B> {
+    /// What mainly learns: the encoder and what predicts labels.
+    pub fn student(module: &'m mut dyn Trainable<B>) -> Self {
+        Self {
+            name: "student.",
+            optimizer: "student_optimizer.",
+            module,
+            redrawn: false,
+        }
+    }
+
+    /// What makes labels and learns too.
+    pub fn teacher(name: &'static str, module: &'m mut dyn Trainable<B>) -> Self {
+        Self {
+            name,
+            optimizer: "teacher_optimizer.",
+            module,
+            redrawn: false,
+        }
+    }
+
+    /// What no gradient moves.
+    pub fn frozen(name: &'static str, module: &'m mut dyn Trainable<B>) -> Self {
+        Self {
+            name,
+            optimizer: "",
+            module,
+            redrawn: false,
+        }
+    }
+
+    /// The same, for what the seed draws.
+    pub fn redrawn(name: &'static str, module: &'m mut dyn Trainable<B>) -> Self {
+        Self {
+            redrawn: true,
+            ..Self::frozen(name, module)
+        }
+    }
+}
+
+/// One phase on its way.
+pub struct PhaseRun<'a, D> {
+    /// Plan, data, seed.
+    pub context: &'a Context<'a, D>,
+    /// Its name, kind, length.
+    pub plan: PhasePlan,
+    /// Its place among all phases, from 0.
+    pub index: usize,
+    /// Its seed.
+    pub seed: Seed,
+    /// All its steps.
+    pub steps: u64,
+    /// The samples of its first step.
+    pub first: Vec<usize>,
+}
+
+impl<D: TrainingData> PhaseRun<'_, D> {
+    /// What picks first codes and restarted ones.
+    pub fn picks(&self) -> SeededPicks {
+        SeededPicks(self.seed.child("picks"))
+    }
+
+    /// Where step `step` draws what `name` says.
+    pub fn draws(&self, name: &str, step: u64) -> Seed {
+        self.seed.child(name).indexed(step)
+    }
+
+    /// All training samples, to be labelled.
+    pub fn label_request(&self) -> LabelRequest<'_, D> {
+        LabelRequest {
+            data: self.context.data,
+            samples: self.context.train,
+            batch: self.context.pretrain().batch,
+            progress: self.context.progress,
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! BiRQ: BEST-RQ's labels, and labels that the encoder's own layers make of the input.
+
+use super::masked::{Hidden, MaskedStudent, frame_labels, random_labels, student};
+use super::{MethodSetup, ModelPart, PhaseRun, PretrainingMethod};
+use crate::data::TrainingData;
+use crate::plan::PhaseKind;
+use crate::plan::method::{JudgedBy, LabelsFrom, MethodInfo, Takes};
+use crate::train::TrainError;
+use crate::train::labels::Labels;
+use crate::train::steps::BatchLoss;
+use bridle::layered::layer_features;
+use bridle_backends::TrainBackend;
+use bridle_baselines::birq::{BirqConfig, BirqLabels, birq_loss};
+use bridle_baselines::random::RandomConfig;
+use bridle_seed::Seed;
+use burn::module::AutodiffModule;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
+
+/// What is known of it.
+pub const INFO: MethodInfo = MethodInfo {
+    name: "birq",
+    about: "the same, with labels that the encoder's own layers improve (arXiv 2509.15430)",
+    takes: Takes::Any,
+    labels: LabelsFrom::Own(&["random"]),
+    phase: Some(PhaseKind::Masked),
+    uses: &["quantizer", "mask", "pretrain", "birq"],
+    judged_by: JudgedBy::Any,
+};
+
+/// Encoder and head, and what makes both labels.
+pub struct BirqMethod<B: TrainBackend, D: TrainingData> {
+    student: MaskedStudent<B, D>,
+    labels: BirqLabels<B>,
+    config: BirqConfig,
+    device: B::Device,
+}
+
+impl<B: TrainBackend, D: TrainingData> PretrainingMethod<B, D> for BirqMethod<B, D> {
+    fn new(setup: &MethodSetup<'_, B, D>, _phase: usize) -> Result<Self, TrainError> {
+        let (context, plan) = (setup.context, setup.context.plan);
+        let RandomConfig {
+            codebooks,
+            codebook_size,
+            code_dim,
+        } = random_labels(context);
+        let values = plan.birq.as_ref().expect("a plan of BiRQ has its values");
+        let init = setup.init.child("labels");
+        let standard = context.data.standard(context.train, &init)?;
+        Ok(Self {
+            student: student(setup, codebooks * codebook_size),
+            labels: BirqLabels::new(standard, plan.model.dim(), codebook_size, code_dim, &init),
+            config: *values,
+            device: setup.init.device.clone(),
+        })
+    }
+
+    /// The labels' books are drawn from the seed again.
+    fn parts(&mut self) -> Vec<ModelPart<'_, B>> {
+        vec![ModelPart::student(&mut self.student)]
+    }
+
+    /// The anchor label, then the likeliest code of the enhanced one.
+    fn make_labels(&mut self, phase: &PhaseRun<'_, D>) -> Result<Labels, TrainError> {
+        let (labels, encoder) = (self.labels.valid(), self.student.encoder.valid());
+        let [codes, _] = labels.book.codes.dims();
+        frame_labels(phase, &[codes; 2], &self.device, |frames, rows| {
+            let features = layer_features(&encoder, self.config.layers, frames, rows.clone());
+            Tensor::cat(vec![labels.anchor(frames.rows(rows)), labels.likeliest(features)], 1)
+        })
+    }
+
+    fn loss(&mut self, phase: &PhaseRun<'_, D>, step: u64, batch: D::Batch, _labels: Option<&Labels>) -> BatchLoss<B> {
+        let hidden = Hidden::new(phase, step, batch, &self.labels.standard, &self.device);
+        let Hidden {
+            rows, frames, masked, ..
+        } = hidden;
+        let [codes, _] = self.labels.book.codes.dims();
+        let noise = gumbel_noise(rows.dims()[0], codes, &phase.draws("gumbel", step), &self.device);
+        let found = birq_loss(&self.student, &self.labels, &self.config, &frames, &masked, rows, noise);
+        let mut loss = BatchLoss::new(found.total);
+        loss.values.push(("anchor", found.anchor.inner()));
+        loss.values.push(("enhanced", found.enhanced.inner()));
+        loss
+    }
+
+    fn into_encoder(self) -> D::Encoder<B> {
+        self.student.into_inner().encoder
+    }
+}
+
+/// -ln(-ln U) for each hidden frame and code, [M, K].
+fn gumbel_noise<B: Backend>(rows: usize, codes: usize, seed: &Seed, device: &B::Device) -> Tensor<B, 2> {
+    let mut stream = seed.stream();
+    // U lies strictly between 0 and 1
+    let mut draw = || -(-(f64::from(stream.uniform()) + 2f64.powi(-25)).ln()).ln() as f32;
+    let noise: Vec<f32> = (0..rows * codes).map(|_| draw()).collect();
+    Tensor::from_data(TensorData::new(noise, [rows, codes]), device)
+}

@@ -1,0 +1,135 @@
+//! BRIDLE over frames of speech: encoder phases by masked prediction, tokenizer phases between them.
+//!
+//! The paper has audio, image and video only; this is its method carried over, not a published form of it.
+
+use super::bridle::{HasBridle, fresh_quantizer, mode, take_codebooks, tokenizer_batch};
+use super::masked::{MaskedStudent, frame_labels, kept_labels_loss, student};
+use super::{MethodSetup, ModelPart, PhaseRun, PretrainingMethod};
+use crate::data::{TrainingData as _, UtteranceBatch, Utterances, valid_rows};
+use crate::plan::PhaseKind;
+use crate::quantizers::{AnyQuantizer, FrameTeacher, QuantizerConfig};
+use crate::train::TrainError;
+use crate::train::labels::Labels;
+use crate::train::steps::BatchLoss;
+use bridle::codebook::index_rows;
+use bridle::layered::LayeredEncoder as _;
+use bridle::optimizer::Trained;
+use bridle::quantizer::{Quantizer as _, QuantizerValues};
+use bridle::speech::conformer::Conformer;
+use bridle::speech::tokenizer::frame_tokenizer_loss;
+use bridle::standardizer::Standardizer;
+use bridle::tokenizer::Source;
+use bridle_backends::TrainBackend;
+use burn::module::AutodiffModule;
+use burn::tensor::{Int, Tensor};
+
+impl<'d> HasBridle for Utterances<'d> {
+    type Bridle<B: TrainBackend> = BridleSpeech<'d, B>;
+}
+
+/// Encoder and head, tokenizer and estimator.
+pub struct BridleSpeech<'d, B: TrainBackend> {
+    values: QuantizerConfig,
+    student: MaskedStudent<B, Utterances<'d>>,
+    teacher: Trained<B, FrameTeacher<B>>,
+    standard: Standardizer<B>,
+    /// The encoder that a tokenizer phase aims at; it does not move, so one copy serves all steps.
+    frozen_encoder: Option<Conformer<B::InnerBackend>>,
+    device: B::Device,
+}
+
+impl<'d, B: TrainBackend> PretrainingMethod<B, Utterances<'d>> for BridleSpeech<'d, B> {
+    fn new(setup: &MethodSetup<'_, B, Utterances<'d>>, _phase: usize) -> Result<Self, TrainError> {
+        let (context, init) = (setup.context, setup.init.child("teacher"));
+        let values = context.quantizer().clone();
+        let depth = context.plan.conformer().estimator_depth;
+        let depth = depth.expect("a plan of BRIDLE has an estimator");
+        let standard = context.data.standard(context.train, &init)?;
+        let teacher = FrameTeacher::new(context.data.sizes(), depth, standard.clone(), &values, &init);
+        Ok(Self {
+            student: student(setup, values.codebooks() * values.codebook_size()),
+            teacher: Trained::new(teacher, setup.adamw()),
+            standard,
+            frozen_encoder: None,
+            device: setup.init.device.clone(),
+            values,
+        })
+    }
+
+    fn parts(&mut self) -> Vec<ModelPart<'_, B>> {
+        vec![
+            ModelPart::student(&mut self.student),
+            ModelPart::teacher("teacher.", &mut self.teacher),
+        ]
+    }
+
+    fn quantizer(&mut self) -> Option<&mut AnyQuantizer<B>> {
+        Some(&mut self.teacher.tokenizer.quantizer)
+    }
+
+    fn begin_phase(&mut self, phase: &PhaseRun<'_, Utterances<'d>>) {
+        if phase.plan.kind == PhaseKind::Tokenizer {
+            self.teacher.tokenizer.quantizer = fresh_quantizer(phase, &self.values, &self.device);
+        }
+    }
+
+    fn keeps_labels(&self, phase: &PhaseRun<'_, Utterances<'d>>) -> bool {
+        phase.plan.kind != PhaseKind::Tokenizer
+    }
+
+    /// Of the cold start before the tokenizer was ever trained. Codebooks may start on the first batch.
+    fn make_labels(&mut self, phase: &PhaseRun<'_, Utterances<'d>>) -> Result<Labels, TrainError> {
+        let mut tokenizer = self.teacher.tokenizer.valid();
+        let mut picks = phase.picks();
+        let source = match phase.index {
+            0 => Source::ColdStart,
+            _ => Source::Network,
+        };
+        let [codebooks, size] = tokenizer.quantizer.sizes();
+        let labels = frame_labels(phase, &vec![size; codebooks], &self.device, |frames, rows| {
+            tokenizer.codes(frames, rows, source, &mut picks)
+        })?;
+        take_codebooks(&mut self.teacher.tokenizer.quantizer, &tokenizer.quantizer);
+        Ok(labels)
+    }
+
+    fn loss(
+        &mut self,
+        phase: &PhaseRun<'_, Utterances<'d>>,
+        step: u64,
+        batch: UtteranceBatch,
+        labels: Option<&Labels>,
+    ) -> BatchLoss<B> {
+        match labels {
+            Some(labels) => kept_labels_loss(&self.student, &self.standard, phase, step, batch, labels),
+            None => self.tokenizer_loss(phase, step, batch),
+        }
+    }
+
+    fn end_phase(&mut self, _phase: &PhaseRun<'_, Utterances<'d>>) {
+        self.frozen_encoder = None;
+    }
+
+    fn into_encoder(self) -> Conformer<B> {
+        self.student.into_inner().encoder
+    }
+}
+
+impl<B: TrainBackend> BridleSpeech<'_, B> {
+    fn tokenizer_loss(
+        &mut self,
+        phase: &PhaseRun<'_, Utterances<'_>>,
+        step: u64,
+        batch: UtteranceBatch,
+    ) -> BatchLoss<B> {
+        let valid = valid_rows(&batch.lengths);
+        let rows: Tensor<B, 1, Int> = index_rows(&valid, &self.device);
+        let frames = phase.context.data.frames::<B>(batch, &self.device);
+        let encoder = self.frozen_encoder.get_or_insert_with(|| self.student.encoder.valid());
+        let inner = frames.inner();
+        let target = Tensor::from_inner(inner.with(encoder.encode(&inner)).rows(rows.clone().inner()));
+        let (mode, mut picks) = mode(phase.picks(), step);
+        let found = frame_tokenizer_loss(&mut self.teacher, &frames, rows, target, mode, &mut picks);
+        tokenizer_batch(found, step, self.values.codebook_size())
+    }
+}

@@ -1,0 +1,316 @@
+//! The loop over optimizer steps that all training shares: inputs made ahead, rates by schedule,
+//! gradients, losses read back late, checkpoints, stops.
+
+use super::error::TrainError;
+use super::schedule::Schedule;
+use crate::checkpoint;
+use crate::interrupt::Interrupt;
+use crate::progress::TerminalProgress;
+use bridle::optimizer::{Gradients, Trainable};
+use bridle_backends::TrainBackend;
+use bridle_results::codes::{CodebookCounts, CodebookStatistics};
+use bridle_tasks::{DataError, Progress, prefetch};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor};
+use std::ops::Range;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Losses are read back from the device after this many steps.
+pub const LOG_EVERY: usize = 10;
+
+/// Steps whose inputs may be made ahead.
+const AHEAD: usize = 4;
+
+/// What a training loop moves: it computes losses, the loop the gradients.
+pub trait Learner<B: TrainBackend> {
+    /// What a step needs of the data, made on other threads.
+    type Input: Send;
+
+    /// Prepares a step: draws what is random in it, and cuts its input into batches, each with its share
+    /// of the samples. Their gradients are summed, and each batch's graph is gone before the next.
+    fn batches(&mut self, input: Self::Input) -> Vec<(Self::Input, f64)> {
+        vec![(input, 1.0)]
+    }
+
+    /// The loss of one batch.
+    fn loss(&mut self, batch: Self::Input) -> BatchLoss<B>;
+
+    /// The modules that are trained. Those that a step's loss does not reach stay as they are.
+    fn trained(&mut self) -> Vec<&mut dyn Trainable<B>>;
+
+    /// Counts a step, and does what is due between two steps.
+    ///
+    /// # Errors
+    /// If it has to look at further samples, and one cannot be read.
+    fn finish_step(&mut self) -> Result<(), TrainError>;
+
+    /// Logs a step's numbers, which are finite, in the order of steps.
+    ///
+    /// # Errors
+    /// If the log cannot be written.
+    fn log_step(&mut self, numbers: StepNumbers) -> Result<(), TrainError>;
+
+    /// Writes a checkpoint; `spent` is what training took since the last one.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    fn save(&mut self, spent: Spent) -> Result<(), TrainError>;
+}
+
+/// The loss of one batch.
+#[derive(Debug)]
+pub struct BatchLoss<B: TrainBackend> {
+    /// What is differentiated, [1].
+    pub loss: Tensor<B, 1>,
+    /// The loss first, then its parts, by their names in the log.
+    pub values: Vec<(&'static str, Tensor<B::InnerBackend, 1>)>,
+    /// The codes [B, N, Q] of the batch, where their use is to be counted, and how many a codebook has.
+    pub codes: Option<(Tensor<B::InnerBackend, 3, Int>, usize)>,
+}
+
+impl<B: TrainBackend> BatchLoss<B> {
+    /// A loss without parts.
+    pub fn new(loss: Tensor<B, 1>) -> Self {
+        Self {
+            values: vec![("loss", loss.clone().inner())],
+            loss,
+            codes: None,
+        }
+    }
+}
+
+/// What stays of a step on the device until it is read back.
+struct Pending<B: TrainBackend> {
+    step: u64,
+    rate: f64,
+    values: Vec<(&'static str, Tensor<B::InnerBackend, 1>)>,
+    codes: Vec<Tensor<B::InnerBackend, 3, Int>>,
+    codebook_size: usize,
+}
+
+/// One step's numbers.
+#[derive(Debug)]
+pub struct StepNumbers {
+    /// The step, from 0.
+    pub step: u64,
+    /// Its rate.
+    pub rate: f64,
+    /// As in [`BatchLoss`].
+    pub values: Vec<(&'static str, f32)>,
+    /// How its batch used the codes, level by level, where that was counted.
+    pub codebooks: Option<Vec<CodebookStatistics>>,
+}
+
+/// What training took, checkpoints left out.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Spent {
+    /// In all.
+    pub seconds: f64,
+    /// Of these, waiting for inputs.
+    pub waited: f64,
+}
+
+/// The steps of one phase, and what surrounds them.
+#[derive(Debug)]
+pub struct Steps<'a> {
+    /// The phase's name.
+    pub phase: &'a str,
+    /// The first step to do, and one beyond the last of the phase.
+    pub range: Range<u64>,
+    /// Steps of one pass over the data.
+    pub per_epoch: u64,
+    /// The rate over the phase.
+    pub schedule: Schedule,
+    /// The folder of checkpoints.
+    pub folder: &'a Path,
+    /// Longest time between two checkpoints.
+    pub checkpoint_every: Duration,
+    /// Asks for a stop.
+    pub interrupt: &'a Interrupt,
+    /// Tells the user.
+    pub progress: &'a TerminalProgress,
+}
+
+impl Steps<'_> {
+    /// Does the steps that are left. Gives what they took since the last checkpoint.
+    ///
+    /// # Errors
+    /// If training diverges, is interrupted, cannot read a sample, or cannot write.
+    pub fn run<B: TrainBackend, L: Learner<B>>(
+        &self,
+        learner: &mut L,
+        inputs: impl Fn(u64) -> Result<L::Input, DataError> + Send + Sync,
+    ) -> Result<Spent, TrainError> {
+        let steps = self.range.end;
+        self.progress.start_at(self.phase, self.range.start, steps);
+        let mut clock = Clock::start();
+        let mut last_checkpoint = Instant::now();
+        let mut pending = Vec::with_capacity(LOG_EVERY);
+        std::thread::scope(|scope| {
+            let mut inputs = prefetch(scope, 0, self.range.clone(), AHEAD, inputs);
+            for step in self.range.clone() {
+                let rate = self.schedule.at(step as f64 / self.per_epoch as f64);
+                let input = clock.wait(|| inputs.next()).expect("inputs are made for every step")?;
+                pending.push(take_step(learner, input, step, rate)?);
+                self.progress.advance(1);
+                let done = step + 1;
+                let signal = self.interrupt.requested();
+                let due = signal.is_some() || last_checkpoint.elapsed() >= self.checkpoint_every;
+                if pending.len() == LOG_EVERY || due || done == steps {
+                    self.read_back(learner, &mut pending)?;
+                }
+                if due && done < steps {
+                    learner.save(clock.stop())?;
+                    (clock, last_checkpoint) = (Clock::start(), Instant::now());
+                }
+                if let Some(signal) = signal
+                    && done < steps
+                {
+                    self.progress.finish();
+                    return Err(TrainError::Interrupted {
+                        signal,
+                        phase: self.phase.to_owned(),
+                        step: done,
+                    });
+                }
+            }
+            Ok(())
+        })?;
+        self.progress.finish();
+        Ok(clock.stop())
+    }
+
+    /// Reads pending losses back, refuses those that are no numbers, and hands the others on.
+    fn read_back<B: TrainBackend, L: Learner<B>>(
+        &self,
+        learner: &mut L,
+        pending: &mut Vec<Pending<B>>,
+    ) -> Result<(), TrainError> {
+        for Pending {
+            step,
+            rate,
+            values,
+            codes,
+            codebook_size,
+        } in pending.drain(..)
+        {
+            let (names, tensors): (Vec<_>, Vec<_>) = values.into_iter().unzip();
+            let values: Vec<f32> = Tensor::cat(tensors, 0).into_data().iter::<f32>().collect();
+            if let Some(&loss) = values.iter().find(|value| !value.is_finite()) {
+                self.progress.finish();
+                return Err(TrainError::Diverged {
+                    phase: self.phase.to_owned(),
+                    step,
+                    loss,
+                    last_good: checkpoint::list(self.folder).pop(),
+                });
+            }
+            self.progress.note(format!("loss {:.4}, rate {rate:.1e}", values[0]));
+            learner.log_step(StepNumbers {
+                step,
+                rate,
+                values: names.into_iter().zip(values).collect(),
+                codebooks: codebook_use(codes, codebook_size),
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// One optimizer step: the gradients of its batches, each weighted by its share, then the update.
+fn take_step<B: TrainBackend, L: Learner<B>>(
+    learner: &mut L,
+    input: L::Input,
+    step: u64,
+    rate: f64,
+) -> Result<Pending<B>, TrainError> {
+    let batches = learner.batches(input);
+    let several = batches.len() > 1;
+    let (mut sums, mut values, mut codes, mut codebook_size) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    for (batch, share) in batches {
+        let mut found = learner.loss(batch);
+        if several {
+            found.loss = found.loss.mul_scalar(share);
+            let weighted = found.values.into_iter();
+            found.values = weighted.map(|(name, value)| (name, value.mul_scalar(share))).collect();
+        }
+        let mut grads = found.loss.backward();
+        let trained = learner.trained();
+        sums.resize_with(trained.len(), Gradients::default);
+        for (module, sums) in trained.iter().zip(&mut sums) {
+            module.take_gradients(&mut grads, sums);
+        }
+        add_values(&mut values, found.values);
+        if let Some((found, size)) = found.codes {
+            codes.push(found);
+            codebook_size = size;
+        }
+    }
+    for (module, grads) in learner.trained().into_iter().zip(sums) {
+        module.update(grads, rate);
+    }
+    learner.finish_step()?;
+    Ok(Pending {
+        step,
+        rate,
+        values,
+        codes,
+        codebook_size,
+    })
+}
+
+/// Adds a batch's values to those of the batches before.
+fn add_values<B: Backend>(sums: &mut Vec<(&'static str, Tensor<B, 1>)>, values: Vec<(&'static str, Tensor<B, 1>)>) {
+    if sums.is_empty() {
+        *sums = values;
+        return;
+    }
+    for ((_, sum), (_, value)) in sums.iter_mut().zip(values) {
+        *sum = sum.clone() + value;
+    }
+}
+
+/// Used codes and perplexity of each level in the codes [B, N, Q] of a step's batches; None without codes.
+fn codebook_use<B: Backend>(mut codes: Vec<Tensor<B, 3, Int>>, size: usize) -> Option<Vec<CodebookStatistics>> {
+    let codes = match codes.len() {
+        0 | 1 => codes.pop()?,
+        _ => Tensor::cat(codes, 0),
+    };
+    let [_, _, levels] = codes.dims();
+    let found: Vec<i64> = codes.into_data().iter::<i64>().collect();
+    let mut counts = CodebookCounts::new(levels, size);
+    counts
+        .add(&found)
+        .expect("a quantizer's codes are of its own codebooks");
+    Some(counts.statistics())
+}
+
+/// Time since its start, and how much of it was spent waiting.
+struct Clock {
+    begun: Instant,
+    waited: Duration,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self {
+            begun: Instant::now(),
+            waited: Duration::ZERO,
+        }
+    }
+
+    fn wait<T>(&mut self, what: impl FnOnce() -> T) -> T {
+        let begun = Instant::now();
+        let got = what();
+        self.waited += begun.elapsed();
+        got
+    }
+
+    fn stop(&self) -> Spent {
+        Spent {
+            seconds: self.begun.elapsed().as_secs_f64(),
+            waited: self.waited.as_secs_f64(),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Files that were hashed. One that changed since is an error when it is read.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::hashes::{Hashed, Stamp};
+use super::tree::{Raw, Tree};
+
+struct VerifiedFile {
+    /// As the tree names it.
+    name: String,
+    /// Its stamp, or that of its archive, when it was hashed.
+    stamp: Stamp,
+    bytes: Option<u64>,
+}
+
+/// One file per sample; `None` if it does not exist.
+pub(crate) struct VerifiedFiles {
+    tree: Arc<Tree>,
+    files: Vec<Option<VerifiedFile>>,
+}
+
+impl VerifiedFiles {
+    /// Panics if a file or its archive was not hashed.
+    pub fn new<'a>(tree: Arc<Tree>, hashed: &Hashed, names: impl Iterator<Item = Option<&'a String>>) -> Self {
+        let file = |name: &String| {
+            let holder = tree.holder(name);
+            let stamp = hashed.stamp(holder);
+            let is_plain = holder == name;
+            VerifiedFile {
+                name: name.clone(),
+                stamp,
+                bytes: if is_plain { Some(stamp.bytes) } else { tree.size(name) },
+            }
+        };
+        let files = names.map(|name| name.map(file)).collect();
+        Self { tree, files }
+    }
+
+    /// The sizes of all files that exist, if all are known.
+    pub fn bytes(&self) -> Option<Vec<u64>> {
+        self.files.iter().flatten().map(|file| file.bytes).collect()
+    }
+
+    /// Removes the files with these indices, which must be sorted.
+    pub fn remove(&mut self, indices: &[usize]) {
+        let mut index = 0..;
+        self.files
+            .retain(|_| !index.next().is_some_and(|index| indices.binary_search(&index).is_ok()));
+    }
+
+    pub fn path(&self, index: usize) -> PathBuf {
+        let name = self.files[index].as_ref().map_or("", |file| &file.name);
+        self.tree.root().join(name)
+    }
+
+    /// The content of file `index`, which must be unchanged since it was hashed.
+    pub fn read(&self, index: usize) -> Result<Raw, String> {
+        let file = self.files[index].as_ref().ok_or("there is no such file")?;
+        let holder = self.tree.holder(&file.name);
+        match Stamp::of(&self.tree.root().join(holder)) {
+            Ok(stamp) if stamp == file.stamp => self.tree.raw(&file.name),
+            Ok(_) if holder != file.name => Err("its archive was changed since the data was opened".to_owned()),
+            Ok(_) => Err("it was changed since the data was opened".to_owned()),
+            Err(error) => Err(format!("it cannot be read: {error}")),
+        }
+    }
+}
