@@ -14,8 +14,8 @@ pub use report::{Report, Row};
 pub use setup::{Input, Kind, Setup, Size};
 pub use steps::Workload;
 
-use crate::machine;
-use crate::progress::TerminalProgress;
+use crate::cli::progress::TerminalProgress;
+use crate::run::machine;
 use bridle_backends::{Facts, Job, TrainBackend};
 use bridle_tasks::Progress;
 use std::time::Instant;

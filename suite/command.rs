@@ -12,10 +12,10 @@ pub mod run;
 mod splice;
 pub mod table;
 
+use crate::cli::error::Result;
+use crate::cli::exit::Exit;
+use crate::cli::terminal;
 use crate::cli::{Cli, Command};
-use crate::error::Result;
-use crate::exit::Exit;
-use crate::terminal;
 use clap::CommandFactory;
 
 /// Does what the command line asks for.

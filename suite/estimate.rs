@@ -1,7 +1,7 @@
 //! What a plan on inputs of one shape will cost: parameters, arithmetic, memory, disk. Closed
 //! formulas, good to a factor of about 1.5.
 
-use crate::plan::{PhaseKind, Plan, Taught};
+use crate::plan::{PhaseKind, Plan};
 use bridle::quantizer::QuantizerValues;
 use bridle_results::record::RunRecord;
 use bridle_tasks::InputSpec;
@@ -128,7 +128,7 @@ pub fn speed(record: &RunRecord) -> Option<f64> {
 
 /// Cost of fine-tuning on `samples` training samples; None where the plan has none.
 pub fn finetune(plan: &Plan, samples: usize) -> Option<PhaseCost> {
-    let values = plan.finetune.as_ref()?.classes()?;
+    let values = plan.evaluation.finetune.as_ref()?.classes()?;
     let networks = Networks::new(plan);
     let drawn = values.epoch_samples.unwrap_or(samples);
     let (encoder, tokens) = (networks.encoder, networks.tokens + 1.0);
@@ -145,9 +145,10 @@ pub fn features(plan: &Plan, samples: usize) -> PhaseCost {
     let networks = Networks::new(plan);
     let forward = networks.encoder.forward(networks.tokens + 1.0);
     let batch = plan
+        .evaluation
         .probe
         .as_ref()
-        .and_then(Taught::classes)
+        .and_then(|probe| probe.classes())
         .map_or(1, |probe| probe.batch) as f64;
     PhaseCost {
         steps: 0,
@@ -235,9 +236,12 @@ impl Networks {
 
     /// Bytes held at the peak of a step.
     fn memory(&self, kind: PhaseKind, batch: f64) -> f64 {
-        let kept = |trunk: &Trunk, tokens: f64| match self.checkpoint {
-            true => trunk.kept_by_checkpoints(tokens),
-            false => trunk.kept(tokens),
+        let kept = |trunk: &Trunk, tokens: f64| {
+            if self.checkpoint {
+                trunk.kept_by_checkpoints(tokens)
+            } else {
+                trunk.kept(tokens)
+            }
         };
         let estimator = self.estimator.map_or(0.0, |trunk| trunk.parameters());
         let decoder_side = self.encoder.parameters() + self.decoder_parameters();
@@ -348,7 +352,7 @@ mod tests {
             .phases
             .iter_mut()
             .for_each(|phase| phase.reused_from = Some("another".to_owned()));
-        assert_eq!(speed(&record), None, "what was taken over says nothing of this backend");
+        assert_eq!(speed(&record), None, "what was reused says nothing of this backend");
     }
 
     fn record(plan: &Plan, phases: Vec<serde_json::Value>) -> String {

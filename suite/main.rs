@@ -2,7 +2,8 @@
 //! documented code.
 
 use bridle_bench::cli::Cli;
-use bridle_bench::{command, terminal};
+use bridle_bench::cli::terminal;
+use bridle_bench::command;
 use clap::Parser;
 use std::process::ExitCode;
 

@@ -6,7 +6,6 @@
 //! names ([`flat`]): the names printed by `check` are the names that `--set` takes and that a
 //! record holds. Seeds, folds, paths, backend and threads are not part of it.
 
-pub mod choice;
 mod error;
 pub(crate) mod flat;
 pub(crate) mod hash;
@@ -23,26 +22,21 @@ mod task;
 #[cfg(test)]
 mod tests;
 
-pub use choice::{AudioRows, DecoderKind, QuantizerKind, Recipe};
 pub use error::PlanError;
 pub use flat::{Difference, Flat, PlanReadError, difference, display_value};
 pub use method::{Method, Takes};
 pub use phase::{PhaseKind, PhasePlan};
-pub use registry::{Plan, Protocol};
+pub use recipe::Recipe;
+pub use registry::Plan;
 pub use request::{InitRequest, LmRequest, PlanRequest};
 pub use sections::*;
 pub use task::{AnyTask, TaskFacts};
 
-impl Plan {
-    /// The training with transcripts of this protocol.
-    pub fn ctc(&self, protocol: Protocol) -> Option<&CtcTraining> {
-        match protocol {
-            Protocol::LinearProbe => self.probe.as_ref()?.transcripts(),
-            Protocol::Finetune => self.finetune.as_ref()?.transcripts(),
-            Protocol::Knn => None,
-        }
-    }
+pub use crate::protocol::Protocol;
+pub use crate::quantizers::QuantizerKind;
+pub use bridle::config::{AudioRows, DecoderKind};
 
+impl Plan {
     /// `<method>` or `<method>-<quantizer>`: the row of a table and the folder of a record.
     pub fn label(&self) -> String {
         match &self.quantizer {

@@ -1,8 +1,10 @@
 //! How an encoder is evaluated. A protocol takes an encoder and gives predictions for the test samples; the record holds
 //! its whole recipe and what it chose by itself. README.md beside the files says what each one computes.
 //!
-//! A new protocol is a file here, a `mod` line, a line in [`find`] and a name in the plan's list of protocols.
+//! A new protocol is a file here with the section of the plan that holds its values, and a `mod` line
+//! and an entry of the list below.
 
+mod attentive_probe;
 pub mod augment;
 mod ctc;
 mod features;
@@ -10,42 +12,60 @@ mod finetune;
 mod hold_out;
 mod knn;
 mod linear_probe;
+mod registry;
 mod scale;
 mod score;
 mod training;
 
-use crate::interrupt::Interrupt;
-use crate::plan::{self, Plan};
-use crate::progress::TerminalProgress;
+use crate::cli::interrupt::Interrupt;
+use crate::cli::progress::TerminalProgress;
+use crate::data::{Fixed, TrainingData, Utterances};
+use crate::plan::Plan;
 use crate::train::TrainError;
-use bridle::layered::LayeredEncoder;
+use crate::train::method::bridle::HasBridle;
+use bridle::frames::Frames;
+use bridle::layered::LayeredEncoder as _;
 use bridle_backends::TrainBackend;
 use bridle_ctc::Ngrams;
 use bridle_results::predictions::{Outputs, PredictionsError};
 use bridle_results::record::Score;
 use bridle_seed::Seed;
-use bridle_tasks::{Dataset, SpeechSet};
+use bridle_tasks::DataFacts;
 use burn::module::AutodiffModule;
+use burn::tensor::Tensor;
+pub use ctc::{CtcTraining, Decoding, Symbols, Taught};
 pub use features::FeatureCache;
+pub use finetune::{Finetune, FinetuneLoss, Sampler};
+pub use knn::Knn;
+pub use linear_probe::Probe;
 use serde_json::{Map, Value};
 use std::path::Path;
 use std::time::Duration;
 
-/// A way to evaluate an encoder. The plan refuses a protocol that does not fit the kind of data or the method.
-trait Protocol<B: TrainBackend> {
-    /// Predicts the classes of the test samples.
-    fn classes(&self, subject: &Subject<'_, B, Dataset>) -> Result<Outcome, TrainError>;
-
-    /// Predicts the transcripts of the test utterances.
-    fn transcripts(&self, subject: &Subject<'_, B, SpeechSet>) -> Result<Outcome, TrainError>;
+registry::protocols! {
+    protocols {
+        /// a linear classifier on frozen, mean-pooled features
+        LinearProbe = "linear-probe", probe: linear_probe::LinearProbe;
+        /// the classes of the nearest training samples, by cosine of the same features
+        Knn = "knn", knn: Knn;
+        /// the whole encoder and a head, trained on the classes
+        Finetune = "finetune", finetune: Taught<Finetune>;
+        /// one learnt query over all tokens of the frozen encoder, then a linear classifier
+        AttentiveProbe = "attentive-probe", attentive: Taught<attentive_probe::Attentive>;
+    }
+    shared {
+        decoding: Decoding;
+    }
 }
 
-fn find<B: TrainBackend>(protocol: plan::Protocol) -> &'static dyn Protocol<B> {
-    match protocol {
-        plan::Protocol::LinearProbe => &linear_probe::LinearProbe,
-        plan::Protocol::Knn => &knn::NearestNeighbours,
-        plan::Protocol::Finetune => &finetune::Finetuning,
-    }
+/// A protocol's values in the plan evaluate an encoder. The plan refuses a protocol that does not fit
+/// the kind of data or the method.
+trait Evaluate<B: TrainBackend> {
+    /// Predicts the classes of the test samples.
+    fn classes(&self, subject: &Subject<'_, B, Fixed<'_>>) -> Result<Outcome, TrainError>;
+
+    /// Predicts the transcripts of the test utterances.
+    fn transcripts(&self, subject: &Subject<'_, B, Utterances<'_>>) -> Result<Outcome, TrainError>;
 }
 
 /// Evaluates an encoder by one protocol.
@@ -53,7 +73,7 @@ fn find<B: TrainBackend>(protocol: plan::Protocol) -> &'static dyn Protocol<B> {
 /// # Errors
 /// If a sample cannot be read any more, or a protocol that trains diverges, is interrupted, or cannot write.
 pub fn evaluate<B: TrainBackend, D: Examples>(
-    protocol: plan::Protocol,
+    protocol: Protocol,
     subject: &Subject<'_, B, D>,
 ) -> Result<Outcome, TrainError> {
     D::evaluate(protocol, subject)
@@ -99,27 +119,27 @@ impl Outcome {
 }
 
 /// A kind of data to evaluate encoders on.
-pub trait Examples: Sync + Sized {
-    /// What reads such data.
-    type Encoder<B: TrainBackend>: LayeredEncoder<B> + AutodiffModule<B, InnerModule: LayeredEncoder<B::InnerBackend>>;
+pub trait Examples: HasBridle {
+    /// What one of them is called.
+    const NOUN: &'static str;
 
-    /// The hash of the data's manifest.
-    fn manifest_sha256(&self) -> &str;
+    /// What a record says about the data.
+    fn facts(&self) -> &DataFacts;
+
+    /// The training and the test samples, with this test fold where there are folds.
+    fn split(&self, fold: Option<u8>) -> (Vec<usize>, Vec<usize>);
 
     /// Evaluates an encoder by one protocol.
     ///
     /// # Errors
     /// As [`evaluate`].
-    fn evaluate<B: TrainBackend>(
-        protocol: plan::Protocol,
-        subject: &Subject<'_, B, Self>,
-    ) -> Result<Outcome, TrainError>;
+    fn evaluate<B: TrainBackend>(protocol: Protocol, subject: &Subject<'_, B, Self>) -> Result<Outcome, TrainError>;
 
     /// Every metric of these predictions, the headline first.
     ///
     /// # Errors
     /// If predictions are no numbers, or references are empty.
-    fn scores(&self, test: &[usize], found: &Prediction, seed: &Seed) -> crate::error::Result<Vec<Score>>;
+    fn scores(&self, test: &[usize], found: &Prediction, seed: &Seed) -> crate::cli::error::Result<Vec<Score>>;
 
     /// The predictions as they are written beside the record.
     ///
@@ -129,7 +149,7 @@ pub trait Examples: Sync + Sized {
 }
 
 /// Encoders of this data without gradients.
-pub type Frozen<B, D> = <<D as Examples>::Encoder<B> as AutodiffModule<B>>::InnerModule;
+pub type Frozen<B, D> = <<D as TrainingData>::Encoder<B> as AutodiffModule<B>>::InnerModule;
 
 /// An encoder to be evaluated, and all that protocols need for it.
 pub struct Subject<'a, B: TrainBackend, D: Examples> {
@@ -159,6 +179,13 @@ pub struct Subject<'a, B: TrainBackend, D: Examples> {
 }
 
 impl<B: TrainBackend, D: Examples> Subject<'_, B, D> {
+    /// Tokens [B, T, D] of the frozen encoder after so many layers; None: its output.
+    fn tokens(&self, frames: &Frames<B::InnerBackend>, layer: Option<usize>) -> Tensor<B::InnerBackend, 3> {
+        let layers = layer.unwrap_or(self.encoder.layers());
+        let hidden = self.encoder.pass(self.encoder.enter(frames), 0..layers, frames);
+        self.encoder.of_frames(hidden)
+    }
+
     /// The encoder, ready to be trained.
     fn trainable(&self) -> D::Encoder<B> {
         D::Encoder::<B>::from_inner(self.encoder.clone())

@@ -1,16 +1,15 @@
 //! What `run` and `check` were asked to do: the options of the command line, resolved and checked
 //! together.
 
-use crate::cli::{Format, RunArgs};
-use crate::error::{Failure, Result, UnknownName};
-use crate::exit::Exit;
-use crate::machine;
-use crate::model_file::{ModelFile, ModelFileError};
-use crate::plan::choice::choices;
+use crate::cli::RunArgs;
+use crate::cli::error::{Failure, Result};
+use crate::cli::exit::Exit;
+use crate::cli::terminal;
+use crate::compute::{self, Dtype};
 use crate::plan::{AnyTask, LmRequest, Plan, PlanRequest, TaskFacts, recipe};
-use crate::terminal;
-use bridle_backends::kernel::bf16_is_fast;
-use bridle_backends::{Choice, Name, Precision};
+use crate::run::encoder_file::{EncoderFile, EncoderFileError};
+use crate::run::machine;
+use bridle_backends::Choice;
 use bridle_ctc::Ngrams;
 use bridle_tasks::{Limits, OpenRequest, SpeechRequest};
 use sha2::{Digest, Sha256};
@@ -21,59 +20,37 @@ pub const RUNS: &str = "runs";
 /// Where computed features are kept.
 pub const FEATURES: &str = "runs/features";
 
-choices! {
-    /// Number type of the computation.
-    "dtype" Dtype {
-        /// 32-bit floating point
-        Fp32 = "fp32",
-        /// operands of linear layers and attention in bfloat16, all else in 32 bits
-        Bf16 = "bf16",
-    }
-    known: ["fp16"]
-}
-
-impl Dtype {
-    /// What the backend is asked for.
-    pub const fn precision(self) -> Precision {
-        match self {
-            Self::Fp32 => Precision::F32,
-            Self::Bf16 => Precision::Bf16,
-        }
-    }
-}
-
-/// How to treat earlier work under `./runs`.
+/// What to reuse of earlier work under `./runs`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Earlier {
-    /// Take over a finished pretraining with the same hash, start everything else anew.
-    Reuse,
-    /// Go on from the newest valid checkpoint of the same plan, backend, seed and fold; without one
-    /// as `Reuse` does.
+pub enum Reuse {
+    /// A finished pretraining with the same hash.
+    Pretraining,
+    /// The newest valid checkpoint of the same plan, backend, seed and fold; without one as
+    /// `Pretraining`.
     Resume,
-    /// Go on in this folder, whose plan must be the same.
+    /// The checkpoints in this folder, whose plan must be the same.
     ResumeIn(PathBuf),
-    /// Take over nothing.
-    Fresh,
+    /// Nothing.
+    Nothing,
 }
 
-impl Earlier {
-    /// As the command line has it.
-    pub(crate) fn of(args: &RunArgs) -> Self {
+impl Reuse {
+    fn of(args: &RunArgs) -> Self {
         match &args.resume {
-            _ if args.fresh => Self::Fresh,
-            None => Self::Reuse,
+            _ if args.fresh => Self::Nothing,
+            None => Self::Pretraining,
             Some(None) => Self::Resume,
             Some(Some(folder)) => Self::ResumeIn(folder.clone()),
         }
     }
 
-    /// Whether a finished pretraining with the same hash may be taken over: with `--resume` where
-    /// no checkpoint was `found`.
-    pub(crate) const fn may_take_over(&self, found: bool) -> bool {
+    /// Whether a finished pretraining with the same hash may be used, given whether a checkpoint
+    /// was `found`.
+    pub(crate) const fn allows_pretraining(&self, found: bool) -> bool {
         match self {
-            Self::Reuse => true,
+            Self::Pretraining => true,
             Self::Resume => !found,
-            Self::ResumeIn(_) | Self::Fresh => false,
+            Self::ResumeIn(_) | Self::Nothing => false,
         }
     }
 }
@@ -81,38 +58,23 @@ impl Earlier {
 /// A checked request.
 #[derive(Debug)]
 pub struct RunRequest {
-    /// What is trained and judged on.
     pub task: AnyTask,
     /// Every value that decides the numbers. The data's variant is not known yet.
     pub plan: Plan,
     /// Further plans to run after it, each with one or all changes of the recipe.
     pub ablation: Vec<Plan>,
     /// Weights to start from in place of pretraining.
-    pub init: Option<ModelFile>,
+    pub init: Option<EncoderFile>,
     /// The language model for the decoding of speech.
     pub lm: Option<Ngrams>,
     /// Test folds; one `None` for a task without folds.
     pub folds: Vec<Option<u8>>,
-    /// Root seeds.
     pub seeds: Vec<u64>,
-    /// Where to compute.
     pub backend: Choice,
-    /// Number type.
     pub dtype: Dtype,
-    /// Folder of the data set, if one was given.
-    pub data: Option<PathBuf>,
-    /// Whether the network is forbidden.
-    pub offline: bool,
-    /// Whether unknown variants of the data are accepted.
-    pub allow_different_data: bool,
-    /// Folder of the records.
-    pub out: PathBuf,
-    /// How to treat earlier work.
-    pub earlier: Earlier,
-    /// Longest time between two checkpoints, in seconds.
-    pub checkpoint_every: u64,
-    /// What goes to stdout.
-    pub format: Format,
+    pub reuse: Reuse,
+    /// Options that need no check.
+    pub args: RunArgs,
 }
 
 impl RunRequest {
@@ -122,6 +84,7 @@ impl RunRequest {
     /// # Errors
     /// Wrong use, with the word and the right ones; a file that cannot be read.
     pub fn new(args: &RunArgs) -> Result<Self> {
+        let (backend, dtype) = compute::choose(&args.compute)?;
         let mut wanted = PlanRequest {
             task: args.task.clone(),
             method: args.method.clone(),
@@ -135,8 +98,8 @@ impl RunRequest {
         };
         let task = wanted.task()?;
         only_for_its_kind(args, &task)?;
-        let init = args.init.as_deref().map(ModelFile::read).transpose()?;
-        wanted.init = init.as_ref().map(ModelFile::request);
+        let init = args.init.as_deref().map(EncoderFile::read).transpose()?;
+        wanted.init = init.as_ref().map(EncoderFile::request);
         let lm = args.lm.as_deref().map(language_model).transpose()?;
         let (lm, lm_request) = lm.unzip();
         wanted.lm = lm_request;
@@ -164,15 +127,10 @@ impl RunRequest {
             init,
             lm,
             seeds: seeds(args.seed, args.seeds)?,
-            backend: backend(args)?,
-            dtype: args.dtype.parse::<Dtype>()?,
-            data: args.data.clone(),
-            offline: args.offline,
-            allow_different_data: args.allow_different_data,
-            out: args.out.clone(),
-            earlier: Earlier::of(args),
-            checkpoint_every: args.checkpoint_every,
-            format: args.format,
+            backend,
+            dtype,
+            reuse: Reuse::of(args),
+            args: args.clone(),
             plan,
         })
     }
@@ -180,11 +138,11 @@ impl RunRequest {
     /// What a task of inputs of one shape is asked for.
     pub fn open_request(&self) -> OpenRequest {
         OpenRequest {
-            data: self.data.clone(),
-            offline: self.offline,
+            data: self.args.data.clone(),
+            offline: self.args.offline,
             input: self.plan.fixed_input().clone(),
             subset: self.plan.data.subset,
-            allow_different: self.allow_different_data,
+            allow_different: self.args.allow_different_data,
             cache: PathBuf::from(FEATURES),
             threads: self.backend.threads.unwrap_or(0),
             limits: limits(),
@@ -194,7 +152,7 @@ impl RunRequest {
     /// What a task of speech is asked for.
     pub fn speech_request(&self) -> SpeechRequest {
         SpeechRequest {
-            data: self.data.clone(),
+            data: self.args.data.clone(),
             input: *self.plan.speech_input(),
             subset: self.plan.data.subset,
             cache: PathBuf::from(FEATURES),
@@ -227,8 +185,8 @@ fn only_for_its_kind(args: &RunArgs, task: &AnyTask) -> Result<()> {
 /// Reads an ARPA file.
 fn language_model(path: &Path) -> Result<(Ngrams, LmRequest)> {
     let failure = |error: bridle_ctc::ArpaError| {
-        let way_out = "an n-gram model in ARPA form, as KenLM's lmplz or SRILM's ngram-count write it";
-        Failure::new(Exit::Data, error).with_way_out(way_out)
+        let hint = "an n-gram model in ARPA form, as KenLM's lmplz or SRILM's ngram-count write it";
+        Failure::new(Exit::Data, error).with_hint(hint)
     };
     let model = Ngrams::read(path).map_err(failure)?;
     let bytes =
@@ -271,7 +229,7 @@ fn ablation(task: &TaskFacts, wanted: &PlanRequest, plan: &Plan) -> Result<Vec<P
 
 /// Refuses weights that were trained on inputs of the samples they are to be tested on, unless the
 /// plan says so.
-fn unseen(file: &ModelFile, plan: &Plan, folds: &[Option<u8>]) -> Result<()> {
+fn unseen(file: &EncoderFile, plan: &Plan, folds: &[Option<u8>]) -> Result<()> {
     let allowed = plan.init.as_ref().is_some_and(|init| init.transductive);
     let Some(origin) = file
         .card
@@ -288,20 +246,20 @@ fn unseen(file: &ModelFile, plan: &Plan, folds: &[Option<u8>]) -> Result<()> {
         "`{}` was trained on inputs of the test samples of {}",
         file.name, plan.task
     );
-    let way_out = match (origin.transductive, origin.fold) {
+    let hint = match (origin.transductive, origin.fold) {
         (false, Some(fold)) => format!("--folds {fold}, which its training left out, or --set init.transductive=true"),
         _ => "--set init.transductive=true, and the record says so".to_owned(),
     };
-    Err(Failure::wrong_use(message).with_way_out(way_out))
+    Err(Failure::wrong_use(message).with_hint(hint))
 }
 
-impl From<ModelFileError> for Failure {
-    fn from(error: ModelFileError) -> Self {
-        let way_out = match &error {
-            ModelFileError::Read { .. } => "the path of a file that `bridle-bench export` or `import` wrote",
+impl From<EncoderFileError> for Failure {
+    fn from(error: EncoderFileError) -> Self {
+        let hint = match &error {
+            EncoderFileError::Read { .. } => "the path of a file that `bridle-bench export` or `import` wrote",
             _ => "`bridle-bench export RECORD` writes such files, `import` makes them of foreign weights",
         };
-        Self::new(Exit::Data, error).with_way_out(way_out)
+        Self::new(Exit::Data, error).with_hint(hint)
     }
 }
 
@@ -322,8 +280,8 @@ fn folds(text: &str, task: &TaskFacts) -> Result<Vec<Option<u8>>> {
     let read = |word: &str| match word.trim().parse::<u8>() {
         Ok(fold) if (1..=count).contains(&fold) => Ok(fold),
         _ => {
-            let way_out = format!("--folds all, or numbers from 1 to {count} separated by commas");
-            Err(Failure::wrong_use(format!("task `{}` has no fold `{word}`", task.name)).with_way_out(way_out))
+            let hint = format!("--folds all, or numbers from 1 to {count} separated by commas");
+            Err(Failure::wrong_use(format!("task `{}` has no fold `{word}`", task.name)).with_hint(hint))
         }
     };
     let mut folds = text.split(',').map(read).collect::<Result<Vec<u8>>>()?;
@@ -337,27 +295,6 @@ fn seeds(first: u64, count: u32) -> Result<Vec<u64>> {
     let last =
         last.ok_or_else(|| Failure::wrong_use(format!("{count} seeds from {first} go beyond the largest seed")))?;
     Ok((first..=last).collect())
-}
-
-/// Says so where bf16 gains nothing.
-fn slow_bf16(backend: &Choice) {
-    let on_processor = backend.name != Name::Cuda && backend.device.is_none();
-    if backend.precision == Precision::Bf16 && on_processor && !bf16_is_fast() {
-        terminal::log("note: this processor has no AVX-512 BF16; its bf16 is slower than fp32");
-    }
-}
-
-fn backend(args: &RunArgs) -> Result<Choice> {
-    let unknown = || UnknownName::new("backend", &args.backend, Name::ALL.map(Name::as_str));
-    let name = Name::parse(&args.backend).ok_or_else(unknown)?;
-    let choice = Choice {
-        name,
-        device: args.device,
-        threads: args.threads.map(|threads| threads as usize),
-        precision: args.dtype.parse::<Dtype>()?.precision(),
-    };
-    slow_bf16(&choice);
-    Ok(choice)
 }
 
 #[cfg(test)]
@@ -393,11 +330,11 @@ mod tests {
 
     #[test]
     fn earlier_work_is_reused_unless_told_otherwise() {
-        let earlier = |text: &str| request(&format!("--task esc50 {text}")).unwrap().earlier;
-        assert_eq!(earlier(""), Earlier::Reuse);
-        assert_eq!(earlier("--fresh"), Earlier::Fresh);
-        assert_eq!(earlier("--resume"), Earlier::Resume);
-        assert_eq!(earlier("--resume runs/a"), Earlier::ResumeIn("runs/a".into()));
+        let reuse = |text: &str| request(&format!("--task esc50 {text}")).unwrap().reuse;
+        assert_eq!(reuse(""), Reuse::Pretraining);
+        assert_eq!(reuse("--fresh"), Reuse::Nothing);
+        assert_eq!(reuse("--resume"), Reuse::Resume);
+        assert_eq!(reuse("--resume runs/a"), Reuse::ResumeIn("runs/a".into()));
     }
 
     #[test]

@@ -20,9 +20,9 @@ pub use method::registry::pretrain;
 pub use phases::Pretrained;
 pub use state::State;
 
-use crate::interrupt::Interrupt;
+use crate::cli::interrupt::Interrupt;
+use crate::cli::progress::TerminalProgress;
 use crate::plan::{Plan, Pretrain};
-use crate::progress::TerminalProgress;
 use crate::quantizers::QuantizerConfig;
 use bridle_seed::Seed;
 use std::path::Path;

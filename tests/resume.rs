@@ -223,7 +223,10 @@ fn a_polite_stop_leaves_a_checkpoint_and_the_documented_code() {
     // a run without a checkpoint of its own starts from the pretraining that is there
     let other = run(folder, "--resume --protocol linear-probe,knn");
     let told = String::from_utf8_lossy(&other.stderr);
-    assert!(other.status.success() && told.contains("takes over"), "{told}");
+    assert!(
+        other.status.success() && told.contains("reuses the pretraining"),
+        "{told}"
+    );
 }
 
 #[test]

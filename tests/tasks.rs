@@ -130,7 +130,7 @@ fn kinetics_runs_from_files_to_a_record() {
     let again = bench(folder.path(), &format!("run {SHORT} {line} --set test.clips=2"));
     let told = String::from_utf8_lossy(&again.stderr).into_owned();
     assert!(again.status.success(), "{told}");
-    assert!(told.contains("takes over the pretraining"), "{told}");
+    assert!(told.contains("reuses the pretraining"), "{told}");
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use super::report::{Config, Report};
 use super::setup::{Kind, Setup};
-use crate::error::Failure;
-use crate::exit::Exit;
+use crate::cli::error::Failure;
+use crate::cli::exit::Exit;
 use bridle_results::table::{Cell, Heading, Table};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -73,13 +73,13 @@ pub enum AgainstError {
 
 impl From<AgainstError> for Failure {
     fn from(error: AgainstError) -> Self {
-        let way_out = match &error {
+        let hint = match &error {
             AgainstError::OtherWork { .. } => {
                 "the same --size, --input, --batch, --decoder..., --quantizer... for both"
             }
             _ => "`bridle-bench bench --format json > FILE` writes one",
         };
-        Failure::new(Exit::WrongUse, error).with_way_out(way_out)
+        Failure::new(Exit::WrongUse, error).with_hint(hint)
     }
 }
 

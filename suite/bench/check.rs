@@ -2,9 +2,9 @@
 
 use super::setup::Kind;
 use super::steps::Workload;
-use crate::error::Failure;
-use crate::exit::Exit;
-use crate::request::Dtype;
+use crate::cli::error::Failure;
+use crate::cli::exit::Exit;
+use crate::compute::Dtype;
 use bridle::codebook::SeededPicks;
 use bridle::loss::estimation_loss;
 use bridle::optimizer::Gradients;

@@ -1,15 +1,15 @@
 //! What is measured: the peer's names and values, resolved and checked.
 
 use crate::cli::BenchArgs;
-use crate::error::{Failure, Result, UnknownName};
+use crate::cli::error::{Failure, Result};
+use crate::compute::{self, Dtype};
 use crate::plan::QuantizerKind;
-use crate::plan::choice::choices;
 use crate::quantizers::{ModelConfig, QuantizerConfig};
-use crate::request::Dtype;
 use bridle::config::{AudioRows, DecoderConfig, DecoderKind, Geometry, StackConfig};
 use bridle::mask::kept_tokens;
 use bridle::swin::WINDOW;
-use bridle_backends::{Choice, Name};
+use bridle_backends::Choice;
+use bridle_values::choices;
 
 choices! {
     /// Sizes of encoder, decoder and estimator.
@@ -152,8 +152,7 @@ impl Setup {
     /// # Errors
     /// Wrong use: an unknown name, or values that make no model.
     pub fn new(args: &BenchArgs) -> Result<Self> {
-        let unknown = || UnknownName::new("backend", &args.backend, Name::ALL.map(Name::as_str));
-        let name = Name::parse(&args.backend).ok_or_else(unknown)?;
+        let (backend, dtype) = compute::choose(&args.compute)?;
         let (size, input): (Size, Input) = (args.size.parse()?, args.input.parse()?);
         let quantizer: QuantizerKind = args.quantizer.parse()?;
         let decoder = size.decoder();
@@ -163,7 +162,6 @@ impl Setup {
             heads: args.decoder_heads.map_or(decoder.heads, |heads| heads as usize),
             ..decoder
         };
-        let dtype: Dtype = args.dtype.parse()?;
         let [levels, codes, code_dim] = [args.levels, args.codes, args.code_dim].map(|size| size as usize);
         let video = input == Input::Video16x224;
         let setup = Self {
@@ -186,12 +184,7 @@ impl Setup {
             kinds: kinds(&args.tasks)?,
             warmup: args.warmup as usize,
             repeats: args.repeats as usize,
-            backend: Choice {
-                name,
-                device: args.device,
-                threads: args.threads.map(|threads| threads as usize),
-                precision: dtype.precision(),
-            },
+            backend,
         };
         setup.validate()
     }

@@ -1,8 +1,8 @@
 //! The work of each kind, by the same functions that training calls. Model, inputs and vectors are drawn from one seed.
 
 use super::setup::{Kind, Setup};
+use crate::compute::Dtype;
 use crate::quantizers::{AnyQuantizer, Teacher, Tokenizer};
-use crate::request::Dtype;
 use bridle::codebook::SeededPicks;
 use bridle::encoder::Vit;
 use bridle::init::Init;

@@ -15,7 +15,7 @@ pub const RECORDS: &str = "results/records";
 /// Pretrains an encoder by masked prediction of residual-quantized labels, evaluates it, and
 /// records every value that was set and every number that was measured.
 #[derive(Debug, Parser)]
-#[command(name = "bridle-bench", version = crate::machine::VERSION, after_help = exit::TABLE, max_term_width = 100)]
+#[command(name = "bridle-bench", version = crate::run::machine::VERSION, after_help = exit::TABLE, max_term_width = 100)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -107,18 +107,8 @@ pub struct RunArgs {
     /// Number of seeds to run, from --seed upwards
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub seeds: u32,
-    /// Where to compute: flex, tch or cuda; `list backends` shows which are ready
-    #[arg(long, value_name = "NAME", default_value = "flex")]
-    pub backend: String,
-    /// Device number, where there are several
-    #[arg(long, value_name = "N")]
-    pub device: Option<usize>,
-    /// Threads [default: all cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub threads: Option<u32>,
-    /// Number type of the computation
-    #[arg(long, value_name = "NAME", default_value = "fp32")]
-    pub dtype: String,
+    #[command(flatten)]
+    pub compute: ComputeArgs,
     /// Folder or archive of the data set [default: $BRIDLE_DATA/<task>, else the hub's cache, else
     /// download]
     #[arg(long, value_name = "DIR")]
@@ -146,7 +136,23 @@ pub struct RunArgs {
     pub format: Format,
 }
 
-/// Arguments of `list`.
+/// Where and how to compute.
+#[derive(Clone, Debug, Args)]
+pub struct ComputeArgs {
+    /// Where to compute: flex, tch or cuda; `list backends` shows which are ready
+    #[arg(long, value_name = "NAME", default_value = "flex")]
+    pub backend: String,
+    /// Device number, where there are several
+    #[arg(long, value_name = "N")]
+    pub device: Option<usize>,
+    /// Threads [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub threads: Option<u32>,
+    /// Number type of the computation
+    #[arg(long, value_name = "NAME", default_value = "fp32")]
+    pub dtype: String,
+}
+
 #[derive(Debug, Args)]
 pub struct ListArgs {
     /// What to list
@@ -174,7 +180,6 @@ pub enum Listing {
     Backends,
 }
 
-/// Arguments of `fetch`.
 #[derive(Debug, Args)]
 pub struct FetchArgs {
     /// Task whose data set to download: esc50, audioset, audioset-20k or imagenet
@@ -198,7 +203,6 @@ pub struct FetchArgs {
     pub format: Format,
 }
 
-/// Arguments of `table`.
 #[derive(Debug, Args)]
 pub struct TableArgs {
     /// Records, or folders of them [default: results/records]
@@ -223,7 +227,6 @@ pub struct TableArgs {
     pub check: bool,
 }
 
-/// Arguments of `regress`.
 #[derive(Debug, Args)]
 pub struct RegressArgs {
     /// Records, or folders of them [default: results/records]
@@ -253,7 +256,6 @@ pub struct RegressArgs {
     pub summary: Option<PathBuf>,
 }
 
-/// Form of a verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum RegressFormat {
     /// For people
@@ -273,7 +275,6 @@ fn width(text: &str) -> Result<f64, String> {
     width.ok_or_else(|| "not a number from 0 upwards".to_owned())
 }
 
-/// Arguments of `compare`.
 #[derive(Debug, Args)]
 pub struct CompareArgs {
     /// A record, or a folder of records
@@ -304,7 +305,6 @@ pub struct CompareArgs {
     pub format: TableFormat,
 }
 
-/// Arguments of `export`.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
     /// Record of the run; its weights are under ./runs
@@ -315,7 +315,6 @@ pub struct ExportArgs {
     pub to: PathBuf,
 }
 
-/// Arguments of `import`.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
     /// State dictionary as a safetensors file of 32-bit floats
@@ -338,7 +337,6 @@ pub struct ImportArgs {
     pub to: PathBuf,
 }
 
-/// The authors' code bases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Release {
     /// Audio and image models
@@ -347,7 +345,7 @@ pub enum Release {
     Video,
 }
 
-/// Arguments of `bench`, by the names of the PyTorch peer.
+/// Named like the options of the PyTorch peer.
 #[derive(Clone, Debug, Args)]
 pub struct BenchArgs {
     /// What to measure, separated by commas: encoder_step, tokenizer_step, tokenise, features,
@@ -393,18 +391,8 @@ pub struct BenchArgs {
     /// Vectors for `quantize`
     #[arg(long, value_name = "N", default_value_t = 8192, value_parser = clap::value_parser!(u32).range(1..))]
     pub vectors: u32,
-    /// Where to compute: flex, tch or cuda; `list backends` shows which are ready
-    #[arg(long, value_name = "NAME", default_value = "flex")]
-    pub backend: String,
-    /// Device number, where there are several
-    #[arg(long, value_name = "N")]
-    pub device: Option<usize>,
-    /// Threads [default: all cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub threads: Option<u32>,
-    /// Number type of the computation
-    #[arg(long, value_name = "NAME", default_value = "fp32")]
-    pub dtype: String,
+    #[command(flatten)]
+    pub compute: ComputeArgs,
     /// Warm-up runs of each measurement
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub warmup: u32,
@@ -419,7 +407,6 @@ pub struct BenchArgs {
     pub format: Format,
 }
 
-/// Arguments of `completions`.
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
     /// The shell
@@ -427,7 +414,6 @@ pub struct CompletionsArgs {
     pub shell: clap_complete::Shell,
 }
 
-/// Form of a command's output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// For people
@@ -436,7 +422,6 @@ pub enum Format {
     Json,
 }
 
-/// Form of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum TableFormat {
     /// For people

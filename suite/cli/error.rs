@@ -15,7 +15,7 @@ use std::fmt;
 pub struct Failure {
     exit: Exit,
     error: anyhow::Error,
-    way_out: Option<String>,
+    hint: Option<String>,
 }
 
 /// What a command returns.
@@ -27,7 +27,7 @@ impl Failure {
         Self {
             exit,
             error: error.into(),
-            way_out: None,
+            hint: None,
         }
     }
 
@@ -42,8 +42,8 @@ impl Failure {
     }
 
     /// Adds a `try:` line: a command or a change that helps.
-    pub fn with_way_out(mut self, way_out: impl fmt::Display) -> Self {
-        self.way_out = Some(way_out.to_string());
+    pub fn with_hint(mut self, hint: impl fmt::Display) -> Self {
+        self.hint = Some(hint.to_string());
         self
     }
 
@@ -70,8 +70,8 @@ impl fmt::Display for Failure {
         for cause in self.error.chain().skip(1) {
             write!(f, "\n  because: {cause}")?;
         }
-        match &self.way_out {
-            Some(way_out) => write!(f, "\ntry: {way_out}"),
+        match &self.hint {
+            Some(hint) => write!(f, "\ntry: {hint}"),
             None => Ok(()),
         }
     }
@@ -93,7 +93,7 @@ impl From<ChoiceError> for Failure {
 
 impl From<DataError> for Failure {
     fn from(error: DataError) -> Self {
-        let (exit, way_out) = match &error {
+        let (exit, hint) = match &error {
             DataError::Cache { .. } => (Exit::Fault, Some("make room, or run in a folder that can be written")),
             DataError::WrongInput { .. } => (Exit::WrongUse, None),
             DataError::MissingProgram { .. } => (
@@ -114,20 +114,20 @@ impl From<DataError> for Failure {
             ),
         };
         let failure = Self::new(exit, error);
-        way_out.into_iter().fold(failure, Self::with_way_out)
+        hint.into_iter().fold(failure, Self::with_hint)
     }
 }
 
 impl From<BackendError> for Failure {
     fn from(error: BackendError) -> Self {
-        let way_out = error.how_to_get().to_owned();
-        Self::new(Exit::Device, error).with_way_out(way_out)
+        let hint = error.how_to_get().to_owned();
+        Self::new(Exit::Device, error).with_hint(hint)
     }
 }
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        let (exit, way_out) = match &error {
+        let (exit, hint) = match &error {
             StoreError::NotWritable { .. } => (Exit::WrongUse, Some("--out DIR with a folder that can be written")),
             StoreError::Write { .. } => (Exit::Fault, None),
             StoreError::Missing { .. } | StoreError::Empty { .. } => (
@@ -137,7 +137,7 @@ impl From<StoreError> for Failure {
             _ => (Exit::WrongUse, None),
         };
         let failure = Self::new(exit, error);
-        way_out.into_iter().fold(failure, Self::with_way_out)
+        hint.into_iter().fold(failure, Self::with_hint)
     }
 }
 
@@ -145,7 +145,7 @@ impl From<StoreError> for Failure {
 impl From<Signal> for Failure {
     fn from(signal: Signal) -> Self {
         let stopped = anyhow::anyhow!("stopped by {}; a checkpoint was written", signal.name());
-        Self::new(signal.exit(), stopped).with_way_out("the same command with --resume")
+        Self::new(signal.exit(), stopped).with_hint("the same command with --resume")
     }
 }
 
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn a_failure_tells_its_whole_chain() {
         let inner = std::io::Error::other("no space left on device");
-        let failure = Failure::fault("cannot write `a.json`", inner).with_way_out("free some space");
+        let failure = Failure::fault("cannot write `a.json`", inner).with_hint("free some space");
         assert_eq!(
             failure.to_string(),
             "error: cannot write `a.json`\n  because: no space left on device\ntry: free some space"

@@ -1,10 +1,10 @@
 //! `bench`: throughput of single step kinds, and ratios to an earlier run or to the PyTorch peer.
 
 use crate::bench::{Against, Bench, Setup};
+use crate::cli::error::Result;
+use crate::cli::progress::TerminalProgress;
+use crate::cli::terminal;
 use crate::cli::{BenchArgs, Format};
-use crate::error::Result;
-use crate::progress::TerminalProgress;
-use crate::terminal;
 use bridle_results::table;
 use serde_json::json;
 

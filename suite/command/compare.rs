@@ -1,9 +1,9 @@
 //! `compare`: two sets of records on the same test samples, with intervals and tests.
 
+use crate::cli::error::{Failure, Result, UnknownName};
+use crate::cli::exit::Exit;
+use crate::cli::terminal;
 use crate::cli::{CompareArgs, TableFormat};
-use crate::error::{Failure, Result, UnknownName};
-use crate::exit::Exit;
-use crate::terminal;
 use bridle_results::compare::{self, CompareError, Compared, Comparison, Filter, ScoredRun};
 use bridle_results::table::{self, Table};
 use bridle_seed::Seed;
@@ -48,11 +48,11 @@ pub fn text(args: &CompareArgs) -> Result<(String, Vec<String>)> {
 
 impl From<CompareError> for Failure {
     fn from(error: CompareError) -> Self {
-        let way_out = match error {
+        let hint = match error {
             CompareError::Store(error) => return error.into(),
             CompareError::PredictionsMissing { .. } => {
                 let failure = Self::new(Exit::Data, error);
-                return failure.with_way_out("put the file beside its record, or run the plan again");
+                return failure.with_hint("put the file beside its record, or run the plan again");
             }
             CompareError::NoPredictions { .. } => {
                 Some("run the plan again: `run` writes predictions beside the record")
@@ -72,6 +72,6 @@ impl From<CompareError> for Failure {
             _ => None,
         };
         let failure = Self::new(Exit::WrongUse, error);
-        way_out.into_iter().fold(failure, Self::with_way_out)
+        hint.into_iter().fold(failure, Self::with_hint)
     }
 }

@@ -1,10 +1,10 @@
 //! `fetch`: a task's data set from the hub, verified; a killed fetch is gone on from.
 
+use crate::cli::error::{Failure, Result, UnknownName};
+use crate::cli::exit::Exit;
+use crate::cli::progress::TerminalProgress;
+use crate::cli::terminal;
 use crate::cli::{FetchArgs, Format};
-use crate::error::{Failure, Result, UnknownName};
-use crate::exit::Exit;
-use crate::progress::TerminalProgress;
-use crate::terminal;
 use bridle_tasks::{FetchError, FetchPlan, FetchRequest, HubSource, TaskSource};
 use serde_json::json;
 
@@ -44,7 +44,7 @@ fn source(task: &str) -> Result<HubSource> {
         }) => Ok(*source),
         Some(TaskSource { elsewhere, .. }) => {
             let failure = Failure::wrong_use(format!("`{task}` is on no hub that can be fetched from"));
-            Err(failure.with_way_out(elsewhere))
+            Err(failure.with_hint(elsewhere))
         }
         None => Err(UnknownName::new("data set", task, known()).into()),
     }
@@ -86,7 +86,7 @@ impl From<FetchError> for Failure {
             FetchError::Disk { .. } => Exit::Fault,
             _ => Exit::Data,
         };
-        let way_out = match &error {
+        let hint = match &error {
             FetchError::Refused { .. } => Some("accept the data set's terms on its page, then HF_TOKEN=... and again"),
             FetchError::Moved { .. } => {
                 Some("--revision with the first one to keep to it, or remove the lock file to take the new one")
@@ -100,6 +100,6 @@ impl From<FetchError> for Failure {
             _ => None,
         };
         let failure = Self::new(exit, error);
-        way_out.into_iter().fold(failure, Self::with_way_out)
+        hint.into_iter().fold(failure, Self::with_hint)
     }
 }

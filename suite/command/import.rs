@@ -1,11 +1,12 @@
-//! `import`: the encoder of the authors' release, as a model file.
+//! `import`: the encoder of the authors' release, as an encoder file.
 
+use crate::cli::error::{Failure, Result};
+use crate::cli::exit::Exit;
+use crate::cli::terminal;
 use crate::cli::{ImportArgs, Release};
-use crate::error::{Failure, Result};
-use crate::exit::Exit;
-use crate::model_file::{self, ModelCard};
 use crate::plan::{Plan, PlanRequest};
-use crate::{model, terminal};
+use crate::run::encoder_file::{self, EncoderCard};
+use crate::sizes;
 use bridle::encoder::Vit;
 use bridle::init::Init;
 use bridle::weights::{self, Weights};
@@ -28,15 +29,15 @@ pub fn perform(args: &ImportArgs) -> Result<()> {
         ..PlanRequest::default()
     })?;
     if plan.is_speech() {
-        let message = format!("`{}` is a task of speech; model files hold ViTs", plan.task);
-        return Err(Failure::wrong_use(message).with_way_out("a task of sounds, images or videos"));
+        let message = format!("`{}` is a task of speech; encoder files hold ViTs", plan.task);
+        return Err(Failure::wrong_use(message).with_hint("a task of sounds, images or videos"));
     }
     let unreadable = |error: anyhow::Error| {
         let failure = Failure::new(
             Exit::Data,
             error.context(format!("cannot read `{}`", args.file.display())),
         );
-        failure.with_way_out(
+        failure.with_hint(
             "a state dictionary saved as 32-bit floats: safetensors.torch.save_file({k: v.float() for k, v in state.items()}, FILE)",
         )
     };
@@ -60,10 +61,10 @@ pub fn perform(args: &ImportArgs) -> Result<()> {
     };
     let weights = import::import(&template, release, find).map_err(|error| {
         let failure = Failure::new(Exit::Data, error);
-        failure.with_way_out("--preset and --set model.dim=.. and the like with the sizes of these weights")
+        failure.with_hint("--preset and --set model.dim=.. and the like with the sizes of these weights")
     })?;
     let weights = bridle::weights::strip_prefix(&weights, "encoder.");
-    model_file::write(&args.to, &ModelCard::of(&plan, None), &weights)
+    encoder_file::write(&args.to, &EncoderCard::of(&plan, None), &weights)
         .map_err(|error| Failure::new(Exit::Fault, error))?;
     terminal::log(&format!(
         "{}: {} tensors; `--init` takes it",
@@ -83,7 +84,7 @@ impl Job for Template<'_> {
 
     fn run<B: TrainBackend>(self, device: B::Device, _facts: Facts) -> Weights {
         let init = Init::<B>::new(Seed::root(0), &device);
-        let encoder = Vit::new(&model::geometry(self.plan), &model::encoder(self.plan), &init);
+        let encoder = Vit::new(&sizes::geometry(self.plan), &sizes::encoder(self.plan), &init);
         let named = weights::collect(&encoder).into_iter();
         named
             .map(|(name, values)| (format!("encoder.{name}"), values))

@@ -1,9 +1,9 @@
 //! `list`: what there is, straight from the registries.
 
+use crate::cli::error::Result;
+use crate::cli::terminal;
 use crate::cli::{Format, ListArgs, Listing};
-use crate::error::Result;
 use crate::plan::{Method, Protocol, QuantizerKind, preset};
-use crate::terminal;
 use bridle_backends::{Availability, BackendState};
 use bridle_tasks::{InputSpec, SpeechInput, SpeechSpec, TaskSpec};
 use serde_json::{Value, json};

@@ -1,10 +1,10 @@
 //! `regress`: holds records to a baseline file, for CI; with `--write` it makes that file from them.
 
 use crate::cli::RECORDS;
+use crate::cli::error::{Failure, Result};
+use crate::cli::exit::Exit;
+use crate::cli::terminal;
 use crate::cli::{RegressArgs, RegressFormat};
-use crate::error::{Failure, Result};
-use crate::exit::Exit;
-use crate::terminal;
 use bridle_results::regress::{self, Bands, Baseline, BaselineError, GateRun, Verdict};
 use bridle_results::store;
 use std::fs::{self, OpenOptions};
@@ -50,7 +50,7 @@ fn write(args: &RegressArgs, runs: &[GateRun]) -> Result<()> {
     let file = args.baseline.display();
     let baseline = Baseline::of(runs, bands, args.from_spread).map_err(|error| {
         let failure = Failure::new(Exit::WrongUse, error);
-        failure.with_way_out("records with numbers: `bridle-bench run`, with --seeds 3 for a spread")
+        failure.with_hint("records with numbers: `bridle-bench run`, with --seeds 3 for a spread")
     })?;
     store::replace(&args.baseline, baseline.to_toml().as_bytes())?;
     let (numbers, held) = (baseline.len(), baseline.runs.len());
@@ -67,7 +67,7 @@ fn read(file: &Path) -> Result<Baseline> {
     let shown = file.display();
     let text = fs::read_to_string(file).map_err(|source| {
         let error = anyhow::Error::new(source).context(format!("cannot read the baseline {shown}"));
-        Failure::new(Exit::WrongUse, error).with_way_out(format!(
+        Failure::new(Exit::WrongUse, error).with_hint(format!(
             "`bridle-bench regress --baseline {shown} --write` writes it from records"
         ))
     })?;

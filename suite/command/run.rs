@@ -1,30 +1,26 @@
-//! `run`: pretrain, evaluate, write records, print the tables.
+//! `run`: pretrain, evaluate, write records, print the tables. One program for every kind of data.
 
-use crate::checkpoint;
 use crate::cli::RunArgs;
+use crate::cli::error::{Failure, Result};
+use crate::cli::exit::Exit;
+use crate::cli::interrupt::Interrupt;
+use crate::cli::progress::TerminalProgress;
 use crate::command::table;
-use crate::data::Fixed;
-use crate::error::{Failure, Result};
-use crate::exit::Exit;
-use crate::identity::{Identity, begin_folder, require_same, taken_over, train_failure};
-use crate::interrupt::Interrupt;
-use crate::model;
+use crate::data::{Fixed, Utterances};
 use crate::plan::{AnyTask, Plan};
-use crate::progress::TerminalProgress;
 use crate::protocol::{self, Examples, FeatureCache, Outcome, Subject};
-use crate::request::{Earlier, RunRequest};
-use crate::speech;
-use crate::train::{self, Context, State};
-use bridle::encoder::Vit;
+use crate::request::{Reuse, RunRequest};
+use crate::run::checkpoint;
+use crate::run::{Run, begin_folder, mark_reused, require_same};
+use crate::train::{self, Context, State, TrainError};
 use bridle::init::Init;
-use bridle::weights::{self, Weights};
+use bridle::weights::{self, Weights, strip_prefix};
 use bridle_backends::{Facts, Job, TrainBackend};
-use bridle_results::record::{self, RunRecord, Timestamp};
+use bridle_results::record::{self, RunRecord};
 use bridle_results::store;
 use bridle_seed::Seed;
-use bridle_tasks::Dataset;
+use bridle_tasks::DataFacts;
 use burn::module::AutodiffModule;
-use burn::tensor::{Tensor, TensorData};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -34,50 +30,73 @@ use std::time::{Duration, Instant};
 /// # Errors
 /// Wrong use, missing data or devices, divergence, a stop by signal, or a disk that cannot be written.
 pub fn perform(args: &RunArgs) -> Result<Exit> {
-    let mut request = RunRequest::new(args)?;
-    let task = match request.task {
-        AnyTask::Fixed(task) => task,
-        AnyTask::Speech(task) => return speech::run::perform(request, task),
-    };
-    store::writable(&request.out)?;
+    let request = RunRequest::new(args)?;
+    store::writable(&request.args.out)?;
     let interrupt = Interrupt::listen().map_err(|error| Failure::fault("cannot listen for signals", error))?;
     let progress = TerminalProgress::default();
-    let dataset = task.open(&request.open_request(), &progress)?;
-    let variant = &dataset.facts.variant;
-    request.plan = request.plan.with_variant(variant);
-    request.ablation = request
-        .ablation
-        .into_iter()
-        .map(|plan| plan.with_variant(variant))
-        .collect();
-    let job = Runs {
-        request: &request,
-        dataset: &dataset,
+    let session = Session {
         interrupt: &interrupt,
         progress: &progress,
     };
-    let records = bridle_backends::run(&request.backend, job)??;
-    table::print(&records, request.format.into())?;
-    Ok(Exit::Done)
+    match request.task {
+        AnyTask::Fixed(task) => {
+            let dataset = task.open(&request.open_request(), &progress)?;
+            run_all(request, &dataset.facts, &session, |plan| Fixed::new(&dataset, plan))
+        }
+        AnyTask::Speech(task) => {
+            let set = task.open(&request.speech_request(), &progress)?;
+            for skipped in &set.facts.skipped {
+                progress.say(&format!("left out: {}: {}", skipped.id, skipped.reason));
+            }
+            run_all(request, &set.facts, &session, |plan| Utterances::new(&set, plan))
+        }
+    }
 }
 
-/// All folds and seeds, on one backend.
-struct Runs<'a> {
-    request: &'a RunRequest,
-    dataset: &'a Dataset,
+/// What the user sees of the work, and how to stop it.
+struct Session<'a> {
     interrupt: &'a Interrupt,
     progress: &'a TerminalProgress,
 }
 
-impl Job for Runs<'_> {
+/// Runs all plans, folds and seeds on data that `data_for` adapts to a plan.
+fn run_all<D: Examples>(
+    mut request: RunRequest,
+    facts: &DataFacts,
+    session: &Session<'_>,
+    data_for: impl Fn(&Plan) -> D,
+) -> Result<Exit> {
+    request.plan = request.plan.with_variant(&facts.variant);
+    let ablation = request.ablation.into_iter();
+    request.ablation = ablation.map(|plan| plan.with_variant(&facts.variant)).collect();
+    let job = Runs {
+        request: &request,
+        session,
+        data_for,
+    };
+    let records = bridle_backends::run(&request.backend, job)??;
+    table::print(&records, request.args.format.into())?;
+    Ok(Exit::Done)
+}
+
+/// All plans, folds and seeds, on one backend.
+struct Runs<'a, F> {
+    request: &'a RunRequest,
+    session: &'a Session<'a>,
+    data_for: F,
+}
+
+impl<D: Examples, F: Fn(&Plan) -> D> Job for Runs<'_, F> {
     type Output = Result<Vec<RunRecord>>;
 
     fn run<B: TrainBackend>(self, device: B::Device, facts: Facts) -> Self::Output {
-        let mut records = Vec::new();
-        for plan in std::iter::once(&self.request.plan).chain(&self.request.ablation) {
-            for &seed in &self.request.seeds {
-                for &fold in &self.request.folds {
-                    records.push(OneRun::new(&self, plan, &facts, seed, fold)?.perform::<B>(&device)?);
+        let (request, mut records) = (self.request, Vec::new());
+        for plan in std::iter::once(&request.plan).chain(&request.ablation) {
+            let data = (self.data_for)(plan);
+            for &seed in &request.seeds {
+                for &fold in &request.folds {
+                    let run = Run::new(plan, &facts, request.dtype.word(), seed, fold);
+                    records.push(OneRun::new(request, self.session, plan, &data, run)?.perform::<B>(&device)?);
                 }
             }
         }
@@ -86,253 +105,224 @@ impl Job for Runs<'_> {
 }
 
 /// One seed and fold.
-struct OneRun<'a> {
+struct OneRun<'a, D> {
     request: &'a RunRequest,
+    session: &'a Session<'a>,
     plan: &'a Plan,
-    dataset: &'a Dataset,
-    interrupt: &'a Interrupt,
-    progress: &'a TerminalProgress,
-    identity: Identity<'a>,
+    data: &'a D,
+    run: Run<'a>,
+    seed: Seed,
     train: Vec<usize>,
     test: Vec<usize>,
     folder: PathBuf,
+    resumes: bool,
 }
 
-/// A pretrained encoder and how it came about.
-struct Pretrained<B: TrainBackend> {
-    encoder: Vit<B::InnerBackend>,
-    phases: Vec<record::Phase>,
-}
+/// A frozen encoder, and the phases that trained it.
+type Pretrained<E> = (E, Vec<record::Phase>);
 
-impl<'a> OneRun<'a> {
-    fn new(runs: &Runs<'a>, plan: &'a Plan, facts: &'a Facts, seed: u64, fold: Option<u8>) -> Result<Self> {
-        let request = runs.request;
-        let (train, test) = runs.dataset.split(fold);
-        let dtype = request.dtype.word();
-        let pretrains = plan.method.pretrains();
-        let identity = Identity {
-            plan: plan.to_flat(),
-            task: plan.task.clone(),
-            label: plan.label(),
-            pretrain_hash: pretrains.then(|| plan.pretrain_hash(seed, fold, facts.name, dtype)),
-            facts,
-            dtype,
-            seed,
-            fold,
-            started: Timestamp::now(),
+impl<'a, D: Examples> OneRun<'a, D> {
+    fn new(
+        request: &'a RunRequest,
+        session: &'a Session<'a>,
+        plan: &'a Plan,
+        data: &'a D,
+        run: Run<'a>,
+    ) -> Result<Self> {
+        let (train, test) = data.split(run.fold);
+        if train.is_empty() || test.is_empty() {
+            let which = if train.is_empty() { "training" } else { "test" };
+            let message = format!("`{}` has no usable {which} {}", plan.task, D::NOUN);
+            return Err(Failure::new(Exit::Data, anyhow::anyhow!(message)));
+        }
+        let folder = match &request.reuse {
+            Reuse::ResumeIn(folder) => {
+                require_same(&run.plan, folder)?;
+                folder.clone()
+            }
+            _ => run.folder(),
         };
-        let run = Self {
+        Ok(Self {
+            seed: Seed::root(run.seed),
+            resumes: matches!(request.reuse, Reuse::Resume | Reuse::ResumeIn(_)),
             request,
+            session,
             plan,
-            dataset: runs.dataset,
-            interrupt: runs.interrupt,
-            progress: runs.progress,
+            data,
+            run,
             train,
             test,
-            folder: match &request.earlier {
-                Earlier::ResumeIn(folder) => folder.clone(),
-                _ => identity.folder(),
-            },
-            identity,
-        };
-        if let Earlier::ResumeIn(folder) = &request.earlier {
-            require_same(&run.identity.plan, folder)?;
-        }
-        Ok(run)
+            folder,
+        })
     }
 
     fn perform<B: TrainBackend>(self, device: &B::Device) -> Result<RunRecord> {
-        let id = self.identity.id();
-        self.progress.say(&format!("{}, {}", self.plan.label(), self.place()));
-        if let Some(record) = self.complete()? {
-            self.progress.say("already complete; --fresh runs it again");
-            return Ok(record);
+        let (id, progress) = (self.run.id(), self.session.progress);
+        progress.say(&self.headline());
+        let path = self.request.args.out.join(self.run.record_path());
+        if self.resumes && path.exists() {
+            progress.say("already complete; --fresh runs it again");
+            return Ok(store::read(&path)?);
         }
-        let pretrained = self.pretrain::<B>(&id, device)?;
-        let (outcomes, seconds) = self.evaluate::<B>(&pretrained.encoder, device)?;
-        let seed = Seed::root(self.identity.seed).child("interval");
+        let (encoder, phases) = self.pretrain::<B>(&id, device)?;
+        let (outcomes, seconds) = self.evaluate::<B>(&encoder, device)?;
+        let seed = self.seed.child("interval");
         let scores = outcomes
             .iter()
-            .map(|outcome| outcome.scores(self.dataset, &self.test, &seed));
-        let scores = scores.collect::<Result<Vec<_>>>()?.concat();
-        let facts = &self.dataset.facts;
-        let record = self.identity.record(id, facts, pretrained.phases, scores, seconds);
+            .map(|outcome| outcome.scores(self.data, &self.test, &seed))
+            .collect::<Result<Vec<_>>>()?
+            .concat();
+        let record = self.run.record(id, self.data.facts(), phases, scores, seconds);
         let found = outcomes.into_iter().flat_map(|outcome| outcome.predictions).collect();
-        let outputs = self
-            .dataset
-            .outputs(&self.test, found)
-            .map_err(|error| Failure::fault("cannot keep the predictions", error))?;
-        let path = store::write_outputs(&self.request.out, &record, &outputs)?;
-        self.progress.say(&format!("record: {}", path.display()));
+        let outputs = self.data.outputs(&self.test, found);
+        let outputs = outputs.map_err(|error| Failure::fault("cannot keep the predictions", error))?;
+        let path = store::write_outputs(&self.request.args.out, &record, &outputs)?;
+        progress.say(&format!("record: {}", path.display()));
         Ok(store::read(&path)?)
     }
 
-    /// With `--resume`: the record of this run, if it is there and its folder has come to its end.
-    fn complete(&self) -> Result<Option<RunRecord>> {
-        if !matches!(self.request.earlier, Earlier::Resume | Earlier::ResumeIn(_)) {
-            return Ok(None);
-        }
-        let path = self.request.out.join(self.identity.record_path());
-        Ok(if path.exists() { Some(store::read(&path)?) } else { None })
-    }
-
-    fn place(&self) -> String {
-        let fold = self
-            .identity
-            .fold
-            .map_or(String::new(), |fold| format!(", test fold {fold}"));
+    fn headline(&self) -> String {
+        let Run { facts, seed, fold, .. } = self.run;
         let (train, test) = (self.train.len(), self.test.len());
+        let fold = fold.map_or(String::new(), |fold| format!(", test fold {fold}"));
         format!(
-            "seed {}{fold}, {train} training and {test} test samples, on {}",
-            self.identity.seed, self.identity.facts.name
+            "{}, seed {seed}{fold}, {train} training and {test} test {}s, on {}",
+            self.plan.label(),
+            D::NOUN,
+            facts.name
         )
     }
 
-    fn pretrain<B: TrainBackend>(&self, id: &str, device: &B::Device) -> Result<Pretrained<B>> {
-        let seed = Seed::root(self.identity.seed);
-        let Some(shared) = self.identity.shared_pretraining() else {
-            let init = Init::<B>::new(seed.child("weights").child("student").child("encoder"), device);
-            let encoder = Vit::new(&model::geometry(self.plan), &model::encoder(self.plan), &init);
-            return Ok(Pretrained {
-                encoder: self.given(encoder)?.valid(),
-                phases: Vec::new(),
-            });
+    fn pretrain<B: TrainBackend>(&self, id: &str, device: &B::Device) -> Result<Pretrained<protocol::Frozen<B, D>>> {
+        let Some(shared) = self.run.shared_pretraining() else {
+            let place = self.seed.child("weights").child("student").child("encoder");
+            let encoder = self.data.encoder(&Init::<B>::new(place, device));
+            return Ok((self.given::<B>(encoder)?.valid(), Vec::new()));
         };
-        let resumes = matches!(self.request.earlier, Earlier::Resume | Earlier::ResumeIn(_));
-        let saved = if resumes {
-            checkpoint::newest::<State>(&self.folder).map_err(train_failure)?
+        let saved = if self.resumes {
+            checkpoint::newest::<State>(&self.folder).map_err(failure)?
         } else {
             None
         };
-        if self.request.earlier.may_take_over(saved.is_some())
+        if self.request.reuse.allows_pretraining(saved.is_some())
             && let Some(found) = self.reuse::<B>(&shared, device)?
         {
             return Ok(found);
         }
-        if saved
-            .as_ref()
-            .is_some_and(|(_, state)| !state.fits(&self.dataset.facts.manifest_sha256))
-        {
-            let message = format!(
-                "the data has changed since the checkpoints in `{}` were written",
-                self.folder.display()
-            );
-            return Err(Failure::wrong_use(message).with_way_out("start anew, without --resume"));
-        }
         let state = saved.as_ref().map(|(_, state)| state);
-        begin_folder(&self.folder, &self.identity.plan, state, resumes, self.progress)?;
+        if state.is_some_and(|state| !state.fits(self.data.manifest_sha256())) {
+            let folder = self.folder.display();
+            let message = format!("the data has changed since the checkpoints in `{folder}` were written");
+            return Err(Failure::wrong_use(message).with_hint("start anew, without --resume"));
+        }
+        begin_folder(&self.folder, &self.run.plan, state, self.resumes, self.session.progress)?;
         let pretrain = self.plan.pretrain.as_ref();
         let transductive = pretrain.is_some_and(|pretrain| pretrain.transductive);
-        let seen: Vec<usize> = if transductive {
-            self.train.iter().chain(&self.test).copied().collect()
-        } else {
-            self.train.clone()
-        };
+        let test = if transductive { &self.test[..] } else { &[] };
         let context = Context {
             plan: self.plan,
-            data: &Fixed::new(self.dataset, self.plan),
-            train: &seen,
-            seed,
+            data: self.data,
+            train: &[&self.train[..], test].concat(),
+            seed: self.seed.clone(),
             id,
             folder: &self.folder,
-            checkpoint_every: Duration::from_secs(self.request.checkpoint_every),
-            interrupt: self.interrupt,
-            progress: self.progress,
+            checkpoint_every: Duration::from_secs(self.request.args.checkpoint_every),
+            interrupt: self.session.interrupt,
+            progress: self.session.progress,
         };
-        let trained = train::pretrain::<B, _>(&context, saved, device).map_err(train_failure)?;
-        let (encoder, weights, state) = trained;
-        checkpoint::write_file(&shared, &weights::strip_prefix(&weights, "student."), &state).map_err(train_failure)?;
-        Ok(Pretrained {
-            encoder: encoder.valid(),
-            phases: state.done,
-        })
+        let (encoder, weights, state) = train::pretrain::<B, D>(&context, saved, device).map_err(failure)?;
+        checkpoint::write_file(&shared, &strip_prefix(&weights, "student."), &state).map_err(failure)?;
+        Ok((encoder.valid(), state.done))
     }
 
-    /// The encoder with the weights that were given with `--init`, if any were.
-    fn given<B: TrainBackend>(&self, encoder: Vit<B>) -> Result<Vit<B>> {
+    /// The encoder with the weights that `--init` names, if it does.
+    fn given<B: TrainBackend>(&self, encoder: D::Encoder<B>) -> Result<D::Encoder<B>> {
         let Some(file) = &self.request.init else {
             return Ok(encoder);
         };
-        let mut encoder = weights::load(encoder, &file.weights).map_err(|error| {
+        weights::load(encoder, &file.weights).map_err(|error| {
             let failure = Failure::new(Exit::Data, error);
-            failure.with_way_out(format!(
-                "write `{}` again with `bridle-bench export` or `import`",
-                file.name
-            ))
-        })?;
-        if let Some(table) = model::cropped_positions(self.plan) {
-            let shape = encoder.positions().dims();
-            let device = encoder.positions().device();
-            encoder.set_positions(Tensor::from_data(TensorData::new(table, shape), &device));
-        }
-        Ok(encoder)
+            let hint = format!("write `{}` again with `bridle-bench export` or `import`", file.name);
+            failure.with_hint(hint)
+        })
     }
 
     /// A finished pretraining with the same hash, if there is one.
-    fn reuse<B: TrainBackend>(&self, path: &Path, device: &B::Device) -> Result<Option<Pretrained<B>>> {
+    fn reuse<B: TrainBackend>(
+        &self,
+        path: &Path,
+        device: &B::Device,
+    ) -> Result<Option<Pretrained<protocol::Frozen<B, D>>>> {
+        let progress = self.session.progress;
         if !path.exists() {
             return Ok(None);
         }
         let (saved, state): (Weights, State) = match checkpoint::read_file(path) {
             Ok(found) => found,
             Err(error) => {
-                self.progress.say(&format!("note: {error}; pretraining anew"));
+                progress.say(&format!("note: {error}; pretraining anew"));
                 return Ok(None);
             }
         };
-        if !state.fits(&self.dataset.facts.manifest_sha256) {
-            let note = format!(
-                "note: the pretraining of run {} saw other data; pretraining anew",
-                state.id
-            );
-            self.progress.say(&note);
+        let id = &state.id;
+        if !state.fits(self.data.manifest_sha256()) {
+            progress.say(&format!(
+                "note: the pretraining of run {id} saw other data; pretraining anew"
+            ));
             return Ok(None);
         }
-        let init = Init::<B>::new(Seed::root(self.identity.seed), device);
-        let encoder = Vit::new(&model::geometry(self.plan), &model::encoder(self.plan), &init);
-        let encoder = weights::load(encoder, &weights::strip_prefix(&saved, "encoder."))
-            .map_err(|error| Failure::fault(format!("cannot take over `{}`", path.display()), error))?;
-        self.progress.say(&format!(
-            "takes over the pretraining of run {}; --fresh trains anew",
-            state.id
-        ));
-        let phases = taken_over(state.done, &state.id);
-        Ok(Some(Pretrained {
-            encoder: encoder.valid(),
-            phases,
-        }))
+        let encoder = self.data.encoder(&Init::<B>::new(self.seed.clone(), device));
+        let encoder = weights::load(encoder, &strip_prefix(&saved, "encoder."))
+            .map_err(|error| Failure::fault(format!("cannot reuse `{}`", path.display()), error))?;
+        progress.say(&format!("reuses the pretraining of run {id}; --fresh trains anew"));
+        Ok(Some((encoder.valid(), mark_reused(state.done, &state.id))))
     }
 
+    /// The outcome of each protocol, and the seconds that each took.
     fn evaluate<B: TrainBackend>(
         &self,
-        encoder: &Vit<B::InnerBackend>,
+        encoder: &protocol::Frozen<B, D>,
         device: &B::Device,
     ) -> Result<(Vec<Outcome>, BTreeMap<String, f64>)> {
-        let subject = Subject::<B, Dataset> {
+        let subject = Subject::<B, D> {
             plan: self.plan,
-            data: self.dataset,
+            data: self.data,
             train: &self.train,
             test: &self.test,
             encoder,
-            lm: None,
-            seed: Seed::root(self.identity.seed),
+            lm: self.request.lm.as_ref(),
+            seed: self.seed.clone(),
             device,
             folder: &self.folder,
-            resumes: matches!(self.request.earlier, Earlier::Resume | Earlier::ResumeIn(_)),
-            checkpoint_every: Duration::from_secs(self.request.checkpoint_every),
-            interrupt: self.interrupt,
-            progress: self.progress,
+            resumes: self.resumes,
+            checkpoint_every: Duration::from_secs(self.request.args.checkpoint_every),
+            interrupt: self.session.interrupt,
+            progress: self.session.progress,
             features: FeatureCache::default(),
         };
         let (mut outcomes, mut seconds) = (Vec::new(), BTreeMap::new());
         for &protocol in &self.plan.protocols {
             let (begun, before) = (Instant::now(), subject.features.seconds().unwrap_or(0.0));
-            outcomes.push(protocol::evaluate(protocol, &subject).map_err(train_failure)?);
+            outcomes.push(protocol::evaluate(protocol, &subject).map_err(failure)?);
             let on_features = subject.features.seconds().unwrap_or(0.0) - before;
             seconds.insert(protocol.word().to_owned(), begun.elapsed().as_secs_f64() - on_features);
         }
         let features = subject.features.seconds();
         seconds.extend(features.map(|seconds| ("features".to_owned(), seconds)));
         Ok((outcomes, seconds))
+    }
+}
+
+/// What stopped training, with its exit code.
+fn failure(error: impl Into<TrainError>) -> Failure {
+    match error.into() {
+        error @ TrainError::Diverged { .. } => {
+            Failure::new(Exit::Diverged, error).with_hint("a smaller rate: --set pretrain.encoder.rate=3e-4")
+        }
+        error @ TrainError::Interrupted { signal, .. } => {
+            Failure::new(signal.exit(), error).with_hint("the same command with --resume")
+        }
+        TrainError::Data(error) => error.into(),
+        error => Failure::new(Exit::Fault, error),
     }
 }

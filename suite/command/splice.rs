@@ -13,10 +13,10 @@
 //! Markdown is inserted as it is, any other format as a code block.
 
 use super::{compare, list, table};
+use crate::cli::error::{Failure, Result};
+use crate::cli::exit::Exit;
+use crate::cli::terminal;
 use crate::cli::{Cli, Command, TableFormat};
-use crate::error::{Failure, Result};
-use crate::exit::Exit;
-use crate::terminal;
 use bridle_results::store;
 use clap::Parser;
 use std::path::{Path, PathBuf};
@@ -46,7 +46,7 @@ pub fn perform(files: &[PathBuf], check: bool) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     let failure = Failure::new(Exit::Regression, anyhow::anyhow!("outdated: {}", outdated.join("\n  ")));
-    Err(failure.with_way_out("the same command without --check"))
+    Err(failure.with_hint("the same command without --check"))
 }
 
 /// A page with its tables as they should be.

@@ -1,10 +1,10 @@
 //! `table`: comparison tables from records.
 
 use super::splice;
+use crate::cli::error::{Result, UnknownName};
+use crate::cli::exit::Exit;
+use crate::cli::terminal;
 use crate::cli::{Format, Published, RECORDS, TableArgs, TableFormat};
-use crate::error::{Result, UnknownName};
-use crate::exit::Exit;
-use crate::terminal;
 use bridle_results::published::{self, Shown};
 use bridle_results::record::RunRecord;
 use bridle_results::table::{self, Table, TableKind};

@@ -21,10 +21,12 @@ const MEASURED: usize = 512;
 
 /// A data set as a plan's pretraining sees it.
 pub struct Fixed<'a> {
-    dataset: &'a Dataset,
+    pub dataset: &'a Dataset,
     input: InputSpec,
     geometry: Geometry,
     encoder: StackConfig,
+    /// Rows of a longer sound's position table, in place of the geometry's own.
+    positions: Option<Vec<f32>>,
     variation: Variation,
 }
 
@@ -48,8 +50,9 @@ impl<'a> Fixed<'a> {
         Self {
             dataset,
             input: plan.fixed_input().clone(),
-            geometry: crate::model::geometry(plan),
-            encoder: crate::model::encoder(plan),
+            geometry: crate::sizes::geometry(plan),
+            encoder: crate::sizes::encoder(plan),
+            positions: crate::sizes::cropped_positions(plan),
             variation: match (dataset.augments(), rolls) {
                 (true, _) => Variation::Views,
                 (false, true) => Variation::Rolls,
@@ -123,13 +126,15 @@ impl TrainingData for Fixed<'_> {
     }
 
     fn frames<B: Backend>(&self, batch: FixedBatch, device: &B::Device) -> Frames<B> {
-        let (count, tokens) = (batch.samples.len(), self.geometry.tokens());
-        let patches = patches(self.inputs(batch, device), &self.geometry);
-        Frames::unpadded(patches.reshape([count, tokens, self.geometry.patch_len()]))
+        patch_frames(self.inputs(batch, device), &self.geometry)
     }
 
     fn encoder<B: TrainBackend>(&self, init: &Init<B>) -> Vit<B> {
-        Vit::new(&self.geometry, &self.encoder, init)
+        let mut encoder = Vit::new(&self.geometry, &self.encoder, init);
+        if let Some(table) = &self.positions {
+            encoder.set_positions(init.table([self.geometry.tokens(), self.encoder.dim], table.clone()));
+        }
+        encoder
     }
 
     /// Measured over the first samples.
@@ -219,6 +224,13 @@ pub fn test_views<B: Backend>(
     let views = dataset.test_views(sample, clips)?;
     let count = views.len();
     Ok(on_device(views.concat(), count, geometry, device))
+}
+
+/// The patches of inputs [B, C, T, H, W] as sequences of one length.
+pub fn patch_frames<B: Backend>(x: Tensor<B, 5>, geometry: &Geometry) -> Frames<B> {
+    let [count, ..] = x.dims();
+    let patches = patches(x, geometry);
+    Frames::unpadded(patches.reshape([count, geometry.tokens(), geometry.patch_len()]))
 }
 
 /// Row-major inputs as one tensor [B, C, T, H, W].

@@ -2,7 +2,7 @@
 
 use super::{Batch, FrameAnnotation, Order, TrainingData};
 use crate::plan::Plan;
-use crate::speech::model;
+use crate::sizes;
 use bridle::frames::Frames;
 use bridle::init::Init;
 use bridle::speech::conformer::{Conformer, ConformerConfig};
@@ -38,7 +38,7 @@ impl<'a> Utterances<'a> {
     pub fn new(set: &'a SpeechSet, plan: &Plan) -> Self {
         Self {
             set,
-            encoder: model::encoder(plan),
+            encoder: sizes::conformer(plan),
             window: plan.conformer().window,
         }
     }

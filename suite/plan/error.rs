@@ -1,11 +1,11 @@
 //! Why there is no plan, and a hint.
 
-use super::choice::ChoiceError;
 use super::flat::Difference;
 use super::{FactOf, Method, Protocol, QuantizerKind};
-use crate::error::{Failure, UnknownName};
-use crate::exit::Exit;
+use crate::cli::error::{Failure, UnknownName};
+use crate::cli::exit::Exit;
 use bridle_tasks::{DataError, speech_tasks};
+use bridle_values::ChoiceError;
 use bridle_values::check::Impossible;
 use std::path::PathBuf;
 
@@ -104,6 +104,6 @@ impl From<PlanError> for Failure {
             _ => None,
         };
         let failure = Failure::new(Exit::WrongUse, error);
-        hint.into_iter().fold(failure, Failure::with_way_out)
+        hint.into_iter().fold(failure, Failure::with_hint)
     }
 }

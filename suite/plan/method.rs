@@ -4,9 +4,9 @@
 
 pub use crate::train::method::registry::Method;
 
-use super::choice::QuantizerKind;
 use super::phase::PhaseKind;
-use super::registry::Protocol;
+use crate::protocol::Protocol;
+use crate::quantizers::QuantizerKind;
 use bridle_values::{UnknownName, as_words};
 
 /// The data that a method takes.

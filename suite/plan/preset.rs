@@ -2,7 +2,7 @@
 //! them.
 
 use super::flat::{override_with, remove};
-use crate::error::UnknownName;
+use crate::cli::error::UnknownName;
 use serde_json::{Value, json};
 
 /// A named set of values.

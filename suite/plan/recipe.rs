@@ -1,8 +1,19 @@
 //! The recipe: one plan value per oddity of the authors' code, so that the effect of each can be
 //! measured alone.
 
-use super::{Plan, Recipe, display_value};
+use super::{Plan, display_value};
+use bridle_values::choices;
 use serde_json::Value;
+
+choices! {
+    /// A named set of values for what the authors' code does oddly.
+    "recipe" Recipe {
+        /// what the authors' code computes, oddities included
+        Authors = "authors",
+        /// the same with each plain slip mended; none of the changes is assumed to help
+        Corrected = "corrected",
+    }
+}
 
 /// One oddity: where it stands in the plan and what each recipe makes of it.
 #[derive(Clone, Copy, Debug)]

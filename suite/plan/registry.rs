@@ -1,24 +1,22 @@
-//! What a plan consists of: the list of protocols and that of sections. A line in one of them makes
-//! the plan's field, the place in the hashes, the checks and the defaults; each line's type says
-//! the rest in a file of its own.
+//! What a plan consists of. A line in the list of sections makes the plan's field, its place in the
+//! hashes, its checks and its defaults; each line's type says the rest in a file of its own. The
+//! sections of protocols are in the list of protocols ([`crate::protocol`]).
 
-use super::choice::Recipe;
-use super::choice::choices;
-use super::method::{Method, Takes};
+use super::method::Method;
+use super::recipe::Recipe;
 use super::sections::{
-    Augment, ColdStart, Data, Decoding, Encoder, Esc50, Finetune, Init, Joint, Judging, Knn, Mask, Position, Pretrain,
-    Probe, Refine, Relabel, Section, SectionInfo, Taught, Test, check_some,
+    Augment, ColdStart, Data, Encoder, Esc50, Init, Joint, Mask, Position, Pretrain, Refine, Relabel, Section,
+    SectionInfo, Test, check_some,
 };
+use crate::protocol::{self, Protocol};
 use crate::quantizers::QuantizerConfig;
 use bridle_baselines::birq::BirqConfig;
 use bridle_values::check::Checked;
 use serde::{Deserialize, Serialize};
 
-/// Declares the plan and the protocols.
+/// Declares the plan.
 macro_rules! plan {
-    (sections { $($section:ident: $type:ty,)+ }
-     protocols { $($(#[doc = $doc:literal])* $variant:ident = $word:literal, $values:ident: $of:ty,)+ }
-     for_protocols { $($shared:ident: $by:ty,)+ }) => {
+    ($($section:ident: $type:ty,)+) => {
         /// Every value of a run. Sections that the method, the task or the protocols do not use are
         /// absent.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,41 +42,18 @@ macro_rules! plan {
             /// Sizes of encoder, decoder and estimator.
             pub model: Encoder,
             $(#[serde(skip_serializing_if = "Option::is_none")] pub $section: Option<$type>,)+
-            $(#[serde(skip_serializing_if = "Option::is_none")] pub $values: Option<$of>,)+
-            $(#[serde(skip_serializing_if = "Option::is_none")] pub $shared: Option<$by>,)+
+            /// The values of the protocols.
+            #[serde(flatten)]
+            pub evaluation: protocol::Sections,
         }
 
-        choices! {
-            /// How a trained encoder is judged.
-            "protocol" Protocol { $($(#[doc = $doc])* $variant = $word,)+ }
-        }
-
-        impl Protocol {
-            /// The section of the plan that holds its values.
-            pub const fn section(self) -> &'static str {
-                match self { $(Self::$variant => stringify!($values)),+ }
-            }
-
-            /// Whether it trains the encoder on.
-            pub const fn trains_encoder(self) -> bool {
-                match self { $(Self::$variant => <$of as Judging>::TRAINS_ENCODER),+ }
-            }
-
-            /// The data whose encoders it judges.
-            pub const fn takes(self) -> Takes {
-                match self { $(Self::$variant => <$of as Judging>::TAKES),+ }
-            }
-        }
-
-        /// All sections, in the order in which plans are printed.
-        pub(super) const SECTIONS: &[SectionInfo] = &[
+        /// Sections in the order in which plans are printed, those of protocols left out.
+        const SECTIONS: &[SectionInfo] = &[
             SectionInfo::of::<QuantizerConfig>("quantizer"),
             SectionInfo::of::<Init>("init"),
             SectionInfo::of::<Data>("data"),
             SectionInfo::of::<Encoder>("model"),
             $(SectionInfo::of::<$type>(stringify!($section)),)+
-            $(SectionInfo::of::<$of>(stringify!($values)),)+
-            $(SectionInfo::of::<$by>(stringify!($shared)),)+
         ];
 
         impl Plan {
@@ -91,37 +66,27 @@ macro_rules! plan {
                 self.model.check(self)?;
                 check_some(self.quantizer.as_ref(), self)?;
                 $(check_some(self.$section.as_ref(), self)?;)+
-                $(check_some(self.$values.as_ref(), self)?;)+
-                $(check_some(self.$shared.as_ref(), self)?;)+
-                Ok(())
+                self.evaluation.check(self)
             }
         }
     };
 }
 
 plan! {
-    sections {
-        position: Position,
-        mask: Mask,
-        pretrain: Pretrain,
-        birq: BirqConfig,
-        joint: Joint,
-        cold_start: ColdStart,
-        refine: Refine,
-        relabel: Relabel,
-        augment: Augment,
-        test: Test,
-        esc50: Esc50,
-    }
-    protocols {
-        /// a linear classifier on frozen, mean-pooled features
-        LinearProbe = "linear-probe", probe: Taught<Probe>,
-        /// the classes of the nearest training samples, by cosine of the same features
-        Knn = "knn", knn: Knn,
-        /// the whole encoder and a head, trained on the classes
-        Finetune = "finetune", finetune: Taught<Finetune>,
-    }
-    for_protocols {
-        decoding: Decoding,
-    }
+    position: Position,
+    mask: Mask,
+    pretrain: Pretrain,
+    birq: BirqConfig,
+    joint: Joint,
+    cold_start: ColdStart,
+    refine: Refine,
+    relabel: Relabel,
+    augment: Augment,
+    test: Test,
+    esc50: Esc50,
+}
+
+/// All sections, in the order in which plans are printed.
+pub(super) fn sections() -> impl Iterator<Item = &'static SectionInfo> {
+    SECTIONS.iter().chain(protocol::Sections::ALL)
 }

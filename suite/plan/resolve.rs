@@ -1,12 +1,13 @@
 //! From names and options to a plan with every value resolved.
 
 use super::flat::{flatten, insert, override_with, remove};
-use super::registry::SECTIONS;
+use super::registry::sections;
 use super::request::split_names;
-use super::sections::{Choices, FinetuneLoss, Taught};
+use super::sections::Choices;
 use super::set::LeftOut;
 use super::{Method, Plan, PlanError, PlanRequest, Protocol, QuantizerKind, Recipe, Takes, TaskFacts};
 use super::{method, preset, recipe};
+use crate::protocol::{FinetuneLoss, Taught};
 use crate::quantizers::QuantizerConfig;
 use bridle_values::check::require;
 use serde_json::{Value, json};
@@ -44,7 +45,7 @@ impl Plan {
         if let Some(init) = &request.init {
             plan.check_weights(init)?;
         }
-        let finetune = plan.finetune.as_ref().and_then(Taught::classes);
+        let finetune = plan.evaluation.finetune.as_ref().and_then(Taught::classes);
         let loss = finetune.map(|finetune| finetune.loss);
         let fits = !task.several_classes || loss != Some(FinetuneLoss::CrossEntropy);
         require(fits, "finetune.loss", || {
@@ -114,7 +115,7 @@ impl Names {
             &mut tree["data"],
             json!({"version": task.version, "subset": null, "variant": null}),
         );
-        let defaults = SECTIONS.iter().map(|section| section.defaults);
+        let defaults = sections().map(|section| section.defaults);
         let (modality, method) = (task.input.modality(), self.method.word());
         let mut values = self.preset.values(modality, task.name, method, defaults);
         values["quantizer"] = QuantizerConfig::section(self.quantizer, values["quantizer"].take());
@@ -123,7 +124,7 @@ impl Names {
             let value = self.recipe.map(|recipe| oddity.value(recipe));
             value.into_iter().for_each(|value| insert(&mut tree, oddity.key, value));
         }
-        for section in SECTIONS {
+        for section in sections() {
             let decided = (section.decided)(choices);
             if decided.is_object() {
                 override_with(&mut tree, json!({section.name: decided}));
@@ -183,7 +184,7 @@ fn prune(tree: &mut Value, choices: &Choices<'_>) -> Vec<LeftOut> {
     {
         leave_out(protocol.section(), &format!("protocol `{protocol}` was not asked for"));
     }
-    for section in SECTIONS {
+    for section in sections() {
         if let Some(why) = (section.absent)(choices) {
             leave_out(section.name, &why);
         }

@@ -8,19 +8,14 @@
 mod augment;
 mod birq;
 mod cold_start;
-mod ctc;
 mod data;
-mod decoding;
 mod esc50;
-mod finetune;
 mod init;
 mod joint;
-mod knn;
 mod mask;
 mod model;
 mod position;
 mod pretrain;
-mod probe;
 mod quantizer;
 mod refine;
 mod relabel;
@@ -28,28 +23,24 @@ mod test;
 
 pub use augment::{Augment, Roll};
 pub use cold_start::{ColdStart, ColdStartPosition};
-pub use ctc::{CtcTraining, Symbols, Taught};
 pub use data::{Data, Input};
-pub use decoding::Decoding;
 pub use esc50::{Esc50, Esc50Crop, PositionCrop};
-pub use finetune::{Finetune, FinetuneLoss, Sampler};
 pub use init::Init;
 pub use joint::Joint;
-pub use knn::Knn;
 pub use mask::{Mask, MaskKind};
 pub use model::{ConformerSizes, Decoder, Encoder, Estimator, Sizes, VitSizes};
 pub use position::Position;
 pub use pretrain::{Phase, Pretrain};
-pub use probe::Probe;
 pub use refine::{Projection, Refine};
 pub use relabel::Relabel;
 pub use test::Test;
 
 use super::method::{Method, Takes};
-use super::registry::{Protocol, SECTIONS};
+use super::registry::sections;
 use super::request::{InitRequest, LmRequest};
 use super::task::TaskFacts;
 use super::{Plan, QuantizerKind};
+use crate::protocol::Protocol;
 use bridle_values::check::Checked;
 use serde_json::Value;
 
@@ -82,7 +73,7 @@ impl Choices<'_> {
     }
 
     /// Why a task of another kind lacks a section of sound.
-    fn not_audio(&self) -> Option<String> {
+    pub fn not_audio(&self) -> Option<String> {
         let modality = self.task.input.modality();
         (modality != "audio").then(|| format!("task `{}` is {modality}, not audio", self.task.name))
     }
@@ -113,7 +104,7 @@ impl std::fmt::Display for FactOf {
 }
 
 /// Part of a section that a plan does not use: the value's name within the section, and why.
-type LeftOut = (String, String);
+pub type LeftOut = (String, String);
 
 /// What every section says of itself. Names of values are those within the section.
 pub trait Section {
@@ -170,7 +161,7 @@ pub trait Judging: Section {
 }
 
 /// A section of the list: its name, and what it says of itself.
-pub(super) struct SectionInfo {
+pub struct SectionInfo {
     pub name: &'static str,
     pub stage: Stage,
     pub names: &'static [&'static str],
@@ -201,10 +192,10 @@ impl SectionInfo {
 /// The section that a dotted name belongs to, and the name within it.
 pub(super) fn section_of(key: &str) -> Option<(&'static SectionInfo, &str)> {
     let (section, value) = key.split_once('.').unwrap_or((key, ""));
-    Some((SECTIONS.iter().find(|info| info.name == section)?, value))
+    Some((sections().find(|info| info.name == section)?, value))
 }
 
 /// Checks a section that may be absent.
-pub(super) fn check_some<S: Section>(section: Option<&S>, plan: &Plan) -> Checked {
+pub fn check_some<S: Section>(section: Option<&S>, plan: &Plan) -> Checked {
     section.map_or(Ok(()), |section| section.check(plan))
 }

@@ -2,7 +2,7 @@
 
 use super::PlanError;
 use super::sections::Input;
-use crate::error::UnknownName;
+use crate::cli::error::UnknownName;
 use bridle_tasks::{MainMetric, SpeechTask, Task, open_speech_file, open_task_file, speech_tasks};
 use std::path::Path;
 

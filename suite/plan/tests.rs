@@ -102,11 +102,11 @@ fn the_lists_of_sections_and_methods_name_each_other() {
     for task in AnyTask::all() {
         let facts = task.facts();
         for section in facts.sections {
-            let known = registry::SECTIONS.iter().any(|info| info.name == *section);
+            let known = registry::sections().any(|info| info.name == *section);
             assert!(known, "{} names `{section}`, which is no section", facts.name);
         }
     }
-    for section in registry::SECTIONS {
+    for section in registry::sections() {
         let defaults: toml::Table = section.defaults.parse().unwrap();
         let own =
             |key: &String| key == section.name || ["preset", "modality", "task", "method"].contains(&key.as_str());
@@ -121,6 +121,31 @@ fn the_lists_of_sections_and_methods_name_each_other() {
                 "{}: {value}",
                 section.name
             );
+        }
+    }
+}
+
+#[test]
+fn a_section_brings_values_where_a_preset_has_none() {
+    let own = "[own]\na = 1\nb = 2\n[preset.smoke.own]\nb = 3\n[method.birq.own]\na = 5\n[probe]\nepochs = 7\nc = 9";
+    let values = |preset: &str, method: &str| {
+        let preset = preset::find(preset, false).unwrap();
+        preset.values("audio", "esc50", method, std::iter::once(own))
+    };
+    assert_eq!(values("mini", "bridle")["own"], serde_json::json!({"a": 1, "b": 2}));
+    assert_eq!(values("smoke", "birq")["own"], serde_json::json!({"a": 5, "b": 3}));
+    let probe = &values("smoke", "bridle")["probe"];
+    assert_eq!((&probe["epochs"], &probe["c"]), (&50.into(), &9.into()));
+}
+
+#[test]
+fn every_value_has_a_section_that_says_what_it_decides() {
+    let names = ["task", "method", "preset", "recipe", "protocols"];
+    for task in ["esc50", "kinetics", "digits"] {
+        let plan = Plan::resolve(&request(task, &["protocols=finetune"])).unwrap();
+        for key in plan.to_flat().keys() {
+            let known = names.contains(&key.as_str()) || sections::section_of(key).is_some();
+            assert!(known, "`{key}` of {task} is in no section");
         }
     }
 }
@@ -153,7 +178,7 @@ fn values_are_read_by_their_kind() {
         "data.subset=3",
     ]);
     assert_eq!(plan.pretrain.as_ref().unwrap().encoder.rate, 2.0);
-    let probe = plan.probe.as_ref().unwrap().classes().unwrap();
+    let probe = plan.evaluation.probe.as_ref().unwrap().classes().unwrap();
     assert_eq!((&probe.rates[..], probe.standardise), (&[0.1, 1e-3][..], false));
     assert_eq!(plan.data.subset, Some(3));
 }
@@ -377,4 +402,49 @@ fn the_corrected_recipe_changes_every_oddity_that_the_plan_has() {
         let alone = plan(&["protocols=finetune", &format!("{}={value}", oddity.key)]);
         assert_ne!(alone.plan_hash(), authors.plan_hash(), "{}", oddity.key);
     }
+}
+
+#[test]
+fn the_layer_that_a_probe_reads_is_written_only_where_it_is_set() {
+    let usual = plan(&[]);
+    assert!(!usual.to_flat().contains_key("probe.layer"));
+    assert_eq!(plan(&["probe.layer=none"]).plan_hash(), usual.plan_hash());
+    let second = plan(&["probe.layer=2"]);
+    assert_eq!(second.to_flat()["probe.layer"], 2);
+    assert_ne!(second.plan_hash(), usual.plan_hash());
+    let pretraining = |plan: &Plan| plan.pretrain_hash(0, None, "flex", "fp32");
+    assert_eq!(pretraining(&second), pretraining(&usual));
+    for wrong in ["0", "99"] {
+        assert!(refusal(&[&format!("probe.layer={wrong}")]).contains("model.depth"));
+    }
+}
+
+#[test]
+fn words_read_back_as_the_value_that_wrote_them() {
+    for &method in Method::ALL {
+        assert_eq!(method.word().parse(), Ok(method));
+    }
+    for quantizer in QuantizerKind::all() {
+        assert_eq!(quantizer.word().parse(), Ok(quantizer));
+        assert_eq!(format!("{quantizer:>8}|"), format!("{:>8}|", quantizer.word()));
+    }
+    assert_eq!(
+        Method::RandomInit.about(),
+        "no training: the frozen random encoder, a control"
+    );
+}
+
+#[test]
+fn known_words_are_told_from_unknown_ones() {
+    let later = "fp16"
+        .parse::<crate::compute::Dtype>()
+        .map_err(|error| error.to_string());
+    assert_eq!(
+        later,
+        Err("dtype `fp16` is known but not available in this version; available: fp32, bf16".to_owned())
+    );
+    assert_eq!(
+        "author".parse::<Recipe>().map_err(|error| error.to_string()),
+        Err("unknown recipe `author`; did you mean `authors`? (known: authors, corrected)".to_owned())
+    );
 }

@@ -4,7 +4,7 @@
 //! magnitude a constant added to its log energies, a sum of two waveforms a sum of energies (without the interference of
 //! the two). SpecAugment (arXiv 1904.08779) hides bands of mels and of frames behind silence.
 
-use crate::plan::Finetune;
+use super::Finetune;
 use bridle_seed::{Seed, Stream};
 use bridle_tasks::{DataError, Dataset, InputSpec, Views};
 

@@ -1,17 +1,18 @@
 //! Transcripts by connectionist temporal classification: a head over the encoder's frames learns them, with the encoder
 //! frozen or trained too. The test utterances are recognised once, with the weights of the last step.
 
+mod augment;
 mod decode;
 mod symbols;
+mod values;
 
 use super::training::{Length, Training};
-use super::{Outcome, Predicted, Prediction, Subject};
+use super::{Outcome, Predicted, Prediction, Protocol, Subject};
 use crate::data::utterances::length;
 use crate::data::{TrainingData as _, UtteranceBatch, Utterances, valid_rows};
-use crate::plan::{CtcTraining, Protocol};
-use crate::speech::augment::augment;
 use crate::train::TrainError;
 use crate::train::schedule::Schedule;
+use augment::augment;
 use bridle::codebook::index_rows;
 use bridle::frames::Frames;
 use bridle::init::Init;
@@ -21,7 +22,7 @@ use bridle::speech::conformer::Conformer;
 use bridle::speech::ctc::ctc_loss_mean;
 use bridle::transformer::linear;
 use bridle_backends::{Ops, TrainBackend};
-use bridle_tasks::{DataError, Progress, SpeechSet, min_frames};
+use bridle_tasks::{DataError, Progress, min_frames};
 use burn::module::{AutodiffModule, Module, ModuleDisplay};
 use burn::nn::Linear;
 use burn::tensor::activation::log_softmax;
@@ -29,6 +30,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 use serde_json::{Map, json};
 use symbols::Inventory;
+pub use values::{CtcTraining, Decoding, Symbols, Taught};
 
 /// From an encoder's frames to logits of C symbols.
 pub trait Head<B: Backend>: Module<B> + ModuleDisplay {
@@ -65,10 +67,18 @@ struct Recogniser<B: Backend, H> {
 pub struct Recipe<'a, N> {
     pub protocol: Protocol,
     pub values: &'a CtcTraining,
-    /// Whether the encoder stays as it is; else it does for the first `values.head_epochs` epochs.
-    pub frozen: bool,
+    pub encoder: EncoderUse,
     /// A new head from D numbers of a frame to C symbols.
     pub head: N,
+}
+
+/// What becomes of the encoder.
+#[derive(Clone, Copy)]
+pub enum EncoderUse {
+    /// It stays as it is, and the head reads its tokens after so many layers; None: its output.
+    Frozen { layer: Option<usize> },
+    /// It is trained too, after the `head_epochs` of the values.
+    Trained,
 }
 
 /// The linear head [D, C].
@@ -83,13 +93,13 @@ pub fn linear_head<B: Backend>(init: &Init<B>, dim: usize, symbols: usize) -> Li
 /// If training diverges, is interrupted, or cannot write; if an utterance cannot be read any more.
 pub fn evaluate<B, H>(
     recipe: &Recipe<'_, impl Fn(&Init<B>, usize, usize) -> H>,
-    subject: &Subject<'_, B, SpeechSet>,
+    subject: &Subject<'_, B, Utterances<'_>>,
 ) -> Result<Outcome, TrainError>
 where
     B: TrainBackend,
     H: Head<B> + AutodiffModule<B, InnerModule: Head<B::InnerBackend>>,
 {
-    let symbols = Inventory::new(recipe.values.symbols, subject.data, subject.train);
+    let symbols = Inventory::new(recipe.values.symbols, subject.data.set, subject.train);
     let drawn = with_transcripts(recipe.values, &symbols, subject);
     let training = train(recipe, &symbols, &drawn.kept, subject)?;
     let found = Recognised {
@@ -101,7 +111,7 @@ where
         name: name.to_owned(),
         values: Predicted::Texts(found.greedily()),
     };
-    let beam = found.by_beam(subject.plan.decoding.as_ref(), subject.lm);
+    let beam = found.by_beam(subject.plan.evaluation.decoding.as_ref(), subject.lm);
     let beam = beam.map(|texts| Prediction {
         name: format!("{name}-beam"),
         values: Predicted::Texts(texts),
@@ -123,13 +133,13 @@ fn train<B, H>(
     recipe: &Recipe<'_, impl Fn(&Init<B>, usize, usize) -> H>,
     symbols: &Inventory,
     drawn: &[usize],
-    subject: &Subject<'_, B, SpeechSet>,
+    subject: &Subject<'_, B, Utterances<'_>>,
 ) -> Result<Training<B, Recogniser<B, H>>, TrainError>
 where
     B: TrainBackend,
     H: Head<B> + AutodiffModule<B, InnerModule: Head<B::InnerBackend>>,
 {
-    let (values, name, set) = (recipe.values, recipe.protocol.word(), subject.data);
+    let (values, name, set) = (recipe.values, recipe.protocol.word(), subject.data.set);
     let seed = subject.seed.child(name);
     let init = Init::<B>::new(seed.child("weights"), subject.device);
     let model = Recogniser {
@@ -137,7 +147,7 @@ where
         head: (recipe.head)(&init, subject.plan.model.dim(), symbols.count()),
     };
     let mut training = Training::open(subject, name, Trained::new(model, values.adamw))?;
-    let data = Utterances::new(set, subject.plan);
+    let data = subject.data;
     let order = data.order(drawn, values.batch, seed.child("order"));
     let length = Length {
         steps_per_epoch: order.steps_per_epoch(),
@@ -148,10 +158,9 @@ where
             epochs: values.epochs as f64,
         },
     };
-    let frozen_epochs = if recipe.frozen {
-        values.epochs
-    } else {
-        values.head_epochs.unwrap_or(0)
+    let (frozen_epochs, layer) = match recipe.encoder {
+        EncoderUse::Frozen { layer } => (values.epochs, layer),
+        EncoderUse::Trained => (values.head_epochs.unwrap_or(0), None),
     };
     let frozen_steps = length.steps_per_epoch * frozen_epochs as u64;
     let seed = seed.child("augment");
@@ -172,7 +181,7 @@ where
             let lengths = input.lengths.clone();
             let frames = data.frames::<B>(input, subject.device);
             let hidden = if step < frozen_steps {
-                Tensor::from_inner(subject.encoder.encode(&frames.inner()))
+                Tensor::from_inner(subject.tokens(&frames.inner(), layer))
             } else {
                 model.encoder.encode(&frames)
             };
@@ -189,27 +198,29 @@ fn recognise<B: TrainBackend, H: Head<B::InnerBackend>, N>(
     recipe: &Recipe<'_, N>,
     symbols: &Inventory,
     model: &Recogniser<B::InnerBackend, H>,
-    subject: &Subject<'_, B, SpeechSet>,
+    subject: &Subject<'_, B, Utterances<'_>>,
 ) -> Result<Vec<Vec<f32>>, DataError> {
     let Subject {
         data,
         test,
-        plan,
         progress,
         device,
         ..
     } = *subject;
-    let utterances = Utterances::new(data, plan);
     let mut places: Vec<usize> = (0..test.len()).collect();
-    places.sort_by_key(|&place| length(data, test[place]));
+    places.sort_by_key(|&place| length(data.set, test[place]));
     let mut found = vec![Vec::new(); test.len()];
     progress.start(&format!("{}: test", recipe.protocol), test.len() as u64);
     for places in places.chunks(recipe.values.batch) {
-        let input = utterances.read(places.iter().map(|&place| test[place]).collect())?;
+        let input = data.read(places.iter().map(|&place| test[place]).collect())?;
         let lengths = input.lengths.clone();
         let rows = index_rows(&valid_rows(&lengths), device);
-        let frames = utterances.frames::<B::InnerBackend>(input, device);
-        let hidden = frames.with(model.encoder.encode(&frames));
+        let frames = data.frames::<B::InnerBackend>(input, device);
+        let hidden = match recipe.encoder {
+            EncoderUse::Frozen { layer } => subject.tokens(&frames, layer),
+            EncoderUse::Trained => model.encoder.encode(&frames),
+        };
+        let hidden = frames.with(hidden);
         let log_p = log_softmax(model.head.row_logits(&hidden, rows), 1);
         let mut values = log_p.into_data().iter::<f32>().collect::<Vec<_>>().into_iter();
         for (&place, frames) in places.iter().zip(&lengths) {
@@ -232,15 +243,15 @@ struct Drawn {
 fn with_transcripts<B: TrainBackend>(
     values: &CtcTraining,
     symbols: &Inventory,
-    subject: &Subject<'_, B, SpeechSet>,
+    subject: &Subject<'_, B, Utterances<'_>>,
 ) -> Drawn {
     let mut kept = subject.train.to_vec();
     subject.seed.child("transcripts").stream().shuffle(&mut kept);
     kept.truncate(values.utterances.unwrap_or(kept.len()));
     let count = kept.len();
     kept.retain(|&index| {
-        let needed = symbols.frames_needed(&subject.data.utterances[index].text);
-        needed.is_some_and(|needed| needed <= length(subject.data, index))
+        let needed = symbols.frames_needed(&subject.data.set.utterances[index].text);
+        needed.is_some_and(|needed| needed <= length(subject.data.set, index))
     });
     Drawn {
         too_short: count - kept.len(),
@@ -253,9 +264,9 @@ fn details<B: TrainBackend>(
     drawn: &Drawn,
     steps: u64,
     (loss_first, loss_last): (f64, f64),
-    subject: &Subject<'_, B, SpeechSet>,
+    subject: &Subject<'_, B, Utterances<'_>>,
 ) -> Map<String, serde_json::Value> {
-    let (data, test) = (subject.data, subject.test);
+    let (data, test) = (subject.data.set, subject.test);
     let text = |index: usize| &data.utterances[index].text;
     let too_short = |index: &&usize| {
         let needed = symbols.frames_needed(text(**index));

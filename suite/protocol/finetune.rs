@@ -4,11 +4,13 @@
 //! (layer-wise rate decay); inputs are augmented and mixed, targets are soft. The test samples are judged once, with the
 //! weights of the last step: no epoch is chosen on them.
 
+mod values;
+
 use super::augment::{Augment, Augmented};
 use super::training::{Length, Training};
-use super::{Outcome, Protocol, Subject, ctc};
-use crate::data::{Order, fixed};
-use crate::plan::{self, Finetune, FinetuneLoss, Roll, Sampler, Taught};
+use super::{Evaluate, Outcome, Protocol, Subject, Taught, ctc};
+use crate::data::{Fixed, Order, Utterances, fixed};
+use crate::plan::Roll;
 use crate::train::TrainError;
 use crate::train::schedule::{LayerDecay, Schedule};
 use bridle::classifier::{Classifier, Dropped, branch_factor, drop_rates};
@@ -19,25 +21,22 @@ use bridle::optimizer::{ParameterGroups, Trained};
 use bridle::transformer::BranchFactors;
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
-use bridle_tasks::{DataError, Dataset, Progress, SpeechSet, sampling_weights};
+use bridle_tasks::{DataError, Progress, sampling_weights};
 use burn::module::AutodiffModule;
 use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{Tensor, TensorData};
 use serde_json::{Map, json};
+pub use values::{Finetune, FinetuneLoss, Sampler};
 
 /// The name of its steps, in messages and in the log.
 const PHASE: &str = "finetune";
 
 /// On speech: the whole encoder and a linear CTC layer.
-pub struct Finetuning;
-
-impl<B: TrainBackend> Protocol<B> for Finetuning {
-    fn classes(&self, subject: &Subject<'_, B, Dataset>) -> Result<Outcome, TrainError> {
-        let values = subject.plan.finetune.as_ref().and_then(Taught::classes);
-        let values = values.expect("a plan with fine-tuning has its values");
+impl<B: TrainBackend> Evaluate<B> for Taught<Finetune> {
+    fn classes(&self, subject: &Subject<'_, B, Fixed<'_>>) -> Result<Outcome, TrainError> {
         let run = Run {
             subject,
-            values,
+            values: self.for_classes(),
             seed: subject.seed.child(PHASE),
         };
         let training = run.train()?;
@@ -55,20 +54,19 @@ impl<B: TrainBackend> Protocol<B> for Finetuning {
         Ok(Outcome::of_scores(PHASE, scores, Map::from_iter(details)))
     }
 
-    fn transcripts(&self, subject: &Subject<'_, B, SpeechSet>) -> Result<Outcome, TrainError> {
-        let values = subject.plan.ctc(plan::Protocol::Finetune);
+    fn transcripts(&self, subject: &Subject<'_, B, Utterances<'_>>) -> Result<Outcome, TrainError> {
         let recipe = ctc::Recipe {
-            protocol: plan::Protocol::Finetune,
-            values: values.expect("as above"),
-            frozen: false,
+            protocol: Protocol::Finetune,
+            values: self.for_transcripts(),
+            encoder: ctc::EncoderUse::Trained,
             head: ctc::linear_head::<B>,
         };
         ctc::evaluate(&recipe, subject)
     }
 }
 
-struct Run<'a, 'b, B: TrainBackend> {
-    subject: &'a Subject<'b, B, Dataset>,
+struct Run<'a, 'd, B: TrainBackend> {
+    subject: &'a Subject<'a, B, Fixed<'d>>,
     values: &'a Finetune,
     seed: Seed,
 }
@@ -87,7 +85,7 @@ impl ParameterGroups for Layers {
     }
 }
 
-impl<'a, B: TrainBackend> Run<'a, '_, B> {
+impl<'a, 'd, B: TrainBackend> Run<'a, 'd, B> {
     fn train(&self) -> Result<Training<B, Classifier<B>, Layers>, TrainError> {
         let (subject, values) = (self.subject, self.values);
         let init = Init::<B>::new(self.seed.child("weights"), subject.device);
@@ -121,7 +119,7 @@ impl<'a, B: TrainBackend> Run<'a, '_, B> {
             Sampler::Shuffle => Order::shuffled(train, self.values.batch, seed),
             Sampler::Weighted => Order::weighted(
                 train,
-                &sampling_weights(self.subject.data, train),
+                &sampling_weights(self.subject.data.dataset, train),
                 self.values.epoch_samples.unwrap_or(train.len()),
                 self.values.batch,
                 seed,
@@ -130,8 +128,8 @@ impl<'a, B: TrainBackend> Run<'a, '_, B> {
     }
 
     /// Makes the augmented inputs and targets of a step's samples, on any thread.
-    fn inputs(&self, order: Order) -> impl Fn(u64) -> Result<Augmented, DataError> + Send + Sync + use<'a, B> {
-        let (plan, dataset) = (self.subject.plan, self.subject.data);
+    fn inputs(&self, order: Order) -> impl Fn(u64) -> Result<Augmented, DataError> + Send + Sync + use<'a, 'd, B> {
+        let (plan, dataset) = (self.subject.plan, self.subject.data.dataset);
         let augment = Augment {
             values: self.values,
             dataset,
@@ -220,7 +218,7 @@ impl<'a, B: TrainBackend> Run<'a, '_, B> {
         let clips = self.subject.plan.test_clips();
         if clips > 1 {
             for &sample in test {
-                let x = fixed::test_views(data, sample, clips, encoder.geometry(), device)?;
+                let x = fixed::test_views(data.dataset, sample, clips, encoder.geometry(), device)?;
                 let logits = model.logits(x, &Dropped::default());
                 let chances = match self.values.loss {
                     FinetuneLoss::CrossEntropy => softmax(logits, 1),
@@ -231,7 +229,7 @@ impl<'a, B: TrainBackend> Run<'a, '_, B> {
             }
         } else {
             for samples in test.chunks(self.values.batch) {
-                let x = fixed::batch(data, samples, encoder.geometry(), device)?;
+                let x = fixed::batch(data.dataset, samples, encoder.geometry(), device)?;
                 scores.extend(model.logits(x, &Dropped::default()).into_data().iter::<f32>());
                 progress.advance(samples.len() as u64);
             }

@@ -7,32 +7,66 @@
 use super::features::{Choice, Features, has_several, quality};
 use super::hold_out::HoldOut;
 use super::scale::Scale;
-use super::{Outcome, Protocol, Subject};
-use crate::plan::Knn;
+use super::{Evaluate, Outcome, Subject};
+use crate::data::{Fixed, Utterances};
+use crate::plan::{Judging, Plan, Section, Stage, Takes};
 use crate::train::TrainError;
 use bridle::codebook::unit;
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
-use bridle_tasks::{Dataset, SpeechSet};
+use bridle_values::check::{Checked, at_least_one, held_out, positive, require};
 use burn::tensor::backend::Backend;
 use burn::tensor::{ElementConversion, Tensor};
+use serde::{Deserialize, Serialize};
 
 /// Test samples compared at a time: their cosines with all training samples are in memory together.
 const ROWS: usize = 256;
 
-pub struct NearestNeighbours;
+/// Nearest neighbours among frozen, mean-pooled features, by cosine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Knn {
+    /// Closed list of numbers of neighbours; one is chosen on held-out training samples, never on
+    /// the test samples.
+    pub neighbours: Vec<usize>,
+    /// A vote weighs exp(cosine / temperature).
+    pub temperature: f64,
+    /// Share of the training samples held out to choose the number.
+    pub holdout: f64,
+    /// Whether each feature is brought to mean 0 and deviation 1, as measured on the training
+    /// samples.
+    pub standardise: bool,
+}
 
-impl<B: TrainBackend> Protocol<B> for NearestNeighbours {
-    fn classes(&self, subject: &Subject<'_, B, Dataset>) -> Result<Outcome, TrainError> {
-        let knn = subject.plan.knn.as_ref().expect("a plan with knn has its values");
-        let what = format!("knn: {} numbers of neighbours", knn.neighbours.len());
+impl Section for Knn {
+    const STAGE: Stage = Stage::Judging;
+
+    fn check(&self, _plan: &Plan) -> Checked {
+        require(!self.neighbours.is_empty(), "knn.neighbours", || {
+            "the list of numbers is empty".to_owned()
+        })?;
+        self.neighbours
+            .iter()
+            .try_for_each(|&count| at_least_one("knn.neighbours", count))?;
+        positive("knn.temperature", self.temperature)?;
+        held_out("knn.holdout", self.holdout)
+    }
+}
+
+impl Judging for Knn {
+    const TRAINS_ENCODER: bool = false;
+    const TAKES: Takes = Takes::Fixed;
+}
+
+impl<B: TrainBackend> Evaluate<B> for Knn {
+    fn classes(&self, subject: &Subject<'_, B, Fixed<'_>>) -> Result<Outcome, TrainError> {
+        let what = format!("knn: {} numbers of neighbours", self.neighbours.len());
         subject.progress.say(&what);
         let (train, test) = subject.features()?;
         let (seed, classes) = (subject.seed.child("knn"), subject.classes());
-        Ok(run::<B::InnerBackend>(train, test, classes, knn, seed, subject.device))
+        Ok(run::<B::InnerBackend>(train, test, classes, self, seed, subject.device))
     }
 
-    fn transcripts(&self, _subject: &Subject<'_, B, SpeechSet>) -> Result<Outcome, TrainError> {
+    fn transcripts(&self, _subject: &Subject<'_, B, Utterances<'_>>) -> Result<Outcome, TrainError> {
         unreachable!("no plan of speech has knn")
     }
 }

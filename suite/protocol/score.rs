@@ -1,20 +1,19 @@
 //! From predictions to scores with intervals, and to the file beside the record, for each kind of data.
 
+use super::Protocol;
 use super::features::{class_numbers, targets};
-use super::{Examples, Outcome, Predicted, Prediction, Subject, find};
-use crate::error::{Failure, Result};
-use crate::exit::Exit;
-use crate::plan::Protocol;
+use super::{Examples, Outcome, Predicted, Prediction, Subject};
+use crate::cli::error::{Failure, Result};
+use crate::cli::exit::Exit;
+use crate::data::{Fixed, Utterances};
 use crate::train::TrainError;
-use bridle::encoder::Vit;
-use bridle::speech::conformer::Conformer;
 use bridle_backends::TrainBackend;
 use bridle_results::metric::{ErrorRate, Unit};
 use bridle_results::predictions::{Outputs, Predictions, PredictionsError, ProtocolScores, ProtocolTexts, Transcripts};
 use bridle_results::record::{Score, Scoring};
 use bridle_results::stats;
 use bridle_seed::Seed;
-use bridle_tasks::{Dataset, SpeechSet};
+use bridle_tasks::{DataFacts, Dataset, Role};
 use serde_json::{Map, json};
 
 /// Resamples behind the intervals of metrics that rank samples, and of error rates.
@@ -22,25 +21,29 @@ const RESAMPLES: usize = 1000;
 /// Confidence level of every interval.
 const LEVEL: f64 = 0.95;
 
-impl Examples for Dataset {
-    type Encoder<B: TrainBackend> = Vit<B>;
+impl Examples for Fixed<'_> {
+    const NOUN: &'static str = "sample";
 
-    fn manifest_sha256(&self) -> &str {
-        &self.facts.manifest_sha256
+    fn facts(&self) -> &DataFacts {
+        &self.dataset.facts
+    }
+
+    fn split(&self, fold: Option<u8>) -> (Vec<usize>, Vec<usize>) {
+        self.dataset.split(fold)
     }
 
     fn evaluate<B: TrainBackend>(
         protocol: Protocol,
         subject: &Subject<'_, B, Self>,
     ) -> std::result::Result<Outcome, TrainError> {
-        find(protocol).classes(subject)
+        protocol.values::<B>(subject.plan).classes(subject)
     }
 
     fn scores(&self, test: &[usize], found: &Prediction, seed: &Seed) -> Result<Vec<Score>> {
         let judge = Scoring {
             protocol: &found.name,
-            targets: &class_lists(self, test),
-            classes: &self.classes,
+            targets: &class_lists(self.dataset, test),
+            classes: &self.dataset.classes,
             level: LEVEL,
             resamples: RESAMPLES,
             seed: seed.child(&found.name),
@@ -52,13 +55,13 @@ impl Examples for Dataset {
     }
 
     fn outputs(&self, test: &[usize], found: Vec<Prediction>) -> std::result::Result<Outputs, PredictionsError> {
-        let ids = test.iter().map(|&sample| self.samples[sample].id.clone());
+        let ids = test.iter().map(|&sample| self.dataset.samples[sample].id.clone());
         let protocols = found.into_iter().map(|found| ProtocolScores {
             scores: found.values.scores().to_vec(),
             protocol: found.name,
         });
-        let (targets, protocols) = (class_lists(self, test), protocols.collect());
-        Predictions::new(ids.collect(), targets, self.classes.len(), protocols).map(Outputs::Scores)
+        let (targets, protocols) = (class_lists(self.dataset, test), protocols.collect());
+        Predictions::new(ids.collect(), targets, self.dataset.classes.len(), protocols).map(Outputs::Scores)
     }
 }
 
@@ -67,24 +70,33 @@ fn class_lists(dataset: &Dataset, samples: &[usize]) -> Vec<Vec<u32>> {
     targets(dataset, samples).iter().map(class_numbers).collect()
 }
 
-impl Examples for SpeechSet {
-    type Encoder<B: TrainBackend> = Conformer<B>;
+impl Examples for Utterances<'_> {
+    const NOUN: &'static str = "utterance";
 
-    fn manifest_sha256(&self) -> &str {
-        &self.facts.manifest_sha256
+    fn facts(&self) -> &DataFacts {
+        &self.set.facts
+    }
+
+    /// Copies without test utterances are tested on those for choosing between settings.
+    fn split(&self, _fold: Option<u8>) -> (Vec<usize>, Vec<usize>) {
+        let test = match self.set.of_role(Role::Test) {
+            none if none.is_empty() => self.set.of_role(Role::Dev),
+            test => test,
+        };
+        (self.set.of_role(Role::Train), test)
     }
 
     fn evaluate<B: TrainBackend>(
         protocol: Protocol,
         subject: &Subject<'_, B, Self>,
     ) -> std::result::Result<Outcome, TrainError> {
-        find(protocol).transcripts(subject)
+        protocol.values::<B>(subject.plan).transcripts(subject)
     }
 
     fn scores(&self, test: &[usize], found: &Prediction, seed: &Seed) -> Result<Vec<Score>> {
         let seed = seed.child(&found.name);
         let score = |unit: Unit| {
-            let references = test.iter().map(|&index| &self.utterances[index].text[..]);
+            let references = test.iter().map(|&index| &self.set.utterances[index].text[..]);
             let pairs = references.zip(found.values.texts().iter().map(String::as_str));
             let rate = ErrorRate::of(unit, pairs).map_err(|error| Failure::new(Exit::Data, error))?;
             let (total, metric) = (rate.total(), unit.metric().name());
@@ -109,7 +121,7 @@ impl Examples for SpeechSet {
     }
 
     fn outputs(&self, test: &[usize], found: Vec<Prediction>) -> std::result::Result<Outputs, PredictionsError> {
-        let utterances = || test.iter().map(|&index| &self.utterances[index]);
+        let utterances = || test.iter().map(|&index| &self.set.utterances[index]);
         let protocols = found.into_iter().map(|found| ProtocolTexts {
             hypotheses: found.values.texts().to_vec(),
             protocol: found.name,

@@ -1,8 +1,8 @@
 //! Training for an evaluation (fine-tuning, CTC): a loss over batches, with checkpoints, a log and resuming.
 
 use super::{Examples, Subject};
-use crate::checkpoint;
-use crate::metrics_log::{LogError, MetricsLog};
+use crate::run::checkpoint;
+use crate::run::metrics_log::{LogError, MetricsLog};
 use crate::train::TrainError;
 use crate::train::schedule::Schedule;
 use crate::train::steps::{BatchLoss, Learner, Spent, StepNumbers, Steps};
@@ -73,7 +73,7 @@ impl<B: TrainBackend, M: AutodiffModule<B>, G: ParameterGroups> Training<B, M, G
             let moments = strip_prefix(&saved, "optimizer.");
             model.optimizer.load(&moments, found.optimizer_steps, subject.device);
             state = found;
-            let message = format!("{phase}: goes on after step {}", state.step);
+            let message = format!("{phase}: resumes after step {}", state.step);
             subject.progress.say(&message);
         } else {
             checkpoint::clear(&folder);

@@ -1,8 +1,8 @@
 //! The labels of all training samples: made once where inputs are the same at every step, and counted at
 //! the end of every phase.
 
+use crate::cli::progress::TerminalProgress;
 use crate::data::{Batch as _, TrainingData};
-use crate::progress::TerminalProgress;
 use bridle::weights::Values;
 use bridle_results::codes::labels::{self, Annotation, LabelChange, LabelStatistics, SampleLabels};
 use bridle_results::codes::{CodebookCounts, CodebookStatistics};

@@ -2,8 +2,8 @@
 
 use super::error::TrainError;
 use super::steps::{LOG_EVERY, Spent, StepNumbers};
-use crate::metrics_log::MetricsLog;
 use crate::plan::PhasePlan;
+use crate::run::metrics_log::MetricsLog;
 use bridle_results::codes::CodebookStatistics;
 use bridle_results::record::{Curve, Phase as PhaseRecord};
 use serde::{Deserialize, Serialize};

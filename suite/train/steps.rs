@@ -3,9 +3,9 @@
 
 use super::error::TrainError;
 use super::schedule::Schedule;
-use crate::checkpoint;
-use crate::interrupt::Interrupt;
-use crate::progress::TerminalProgress;
+use crate::cli::interrupt::Interrupt;
+use crate::cli::progress::TerminalProgress;
+use crate::run::checkpoint;
 use bridle::optimizer::{Gradients, Trainable};
 use bridle_backends::TrainBackend;
 use bridle_results::codes::{CodebookCounts, CodebookStatistics};

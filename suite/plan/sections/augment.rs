@@ -1,7 +1,7 @@
 //! Augmentation of the waveform (audio).
 
 use super::{Choices, Section, Stage};
-use crate::plan::choice::choices;
+use bridle_values::choices;
 use serde::{Deserialize, Serialize};
 
 /// Augmentation of the waveform.

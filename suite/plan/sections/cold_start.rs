@@ -1,7 +1,7 @@
 //! Labels before the tokenizer was ever trained.
 
 use super::{Section, Stage};
-use crate::plan::choice::choices;
+use bridle_values::choices;
 use serde::{Deserialize, Serialize};
 
 /// The cold start.

@@ -3,9 +3,9 @@
 
 use super::{Choices, Input, Section, Stage};
 use crate::plan::Plan;
-use crate::plan::choice::choices;
 use bridle::position::crop_rows;
 use bridle_tasks::InputSpec;
+use bridle_values::choices;
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -2,8 +2,8 @@
 
 use super::{Section, Stage};
 use crate::plan::Plan;
-use crate::plan::choice::choices;
 use bridle_values::check::{Checked, at_least_one, not_negative, require, share};
+use bridle_values::choices;
 use serde::{Deserialize, Serialize};
 
 /// Which tokens the encoder does not see.

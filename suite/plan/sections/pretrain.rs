@@ -93,7 +93,7 @@ impl Section for Pretrain {
 }
 
 impl Phase {
-    pub(super) fn check(&self, section: &str) -> Checked {
+    pub fn check(&self, section: &str) -> Checked {
         at_least_one(&format!("{section}.epochs"), self.epochs)?;
         positive(&format!("{section}.rate"), self.rate)?;
         let warmup = self.warmup_epochs;

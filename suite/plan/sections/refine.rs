@@ -2,9 +2,9 @@
 
 use super::model::layer;
 use super::{Section, Stage};
-use crate::plan::choice::choices;
 use crate::plan::{Method, Plan};
 use bridle_values::check::{Checked, not_negative, require, share};
+use bridle_values::choices;
 use serde::{Deserialize, Serialize};
 
 /// Refinements of the random quantizer (arXiv 2606.30671).

@@ -1,9 +1,9 @@
 //! From log-probabilities to transcripts: the likeliest symbol of each frame, or a beam search with or without a language
 //! model.
 
+use super::Decoding;
 use super::Recognised;
 use super::symbols::Inventory;
-use crate::plan::Decoding;
 use bridle::speech::ctc::BLANK;
 use bridle_ctc::{Frames, LanguageModel, Ngrams, NoModel, Search, SymbolModel, Weights, WordModel, greedy};
 

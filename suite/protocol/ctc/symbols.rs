@@ -1,7 +1,7 @@
 //! What connectionist temporal classification predicts: letters or whole words, and the way there and back. Symbol 0 is the
 //! blank.
 
-use crate::plan::Symbols;
+use super::Symbols;
 use bridle::speech::ctc::{BLANK, least_frames};
 use bridle_tasks::{ALPHABET, SpeechSet};
 use std::collections::BTreeSet;

@@ -3,10 +3,10 @@
 
 use super::{MethodSetup, ModelPart, PhaseRun, PretrainingMethod};
 use crate::data::{Fixed, FixedBatch, TrainingData};
-use crate::model;
 use crate::plan::method::{JudgedBy, LabelsFrom, MethodInfo, Takes};
 use crate::plan::{ColdStartPosition, MaskKind, PhaseKind};
 use crate::quantizers::{AnyQuantizer, ModelConfig, QuantizerConfig, Teacher};
+use crate::sizes;
 use crate::train::TrainError;
 use crate::train::labels::Labels;
 use crate::train::steps::{BatchLoss, LOG_EVERY};
@@ -109,7 +109,7 @@ impl Draws {
 
 impl<'d, B: TrainBackend> PretrainingMethod<B, Fixed<'d>> for BridlePatches<B> {
     fn new(setup: &MethodSetup<'_, B, Fixed<'d>>, _phase: usize) -> Result<Self, TrainError> {
-        let config = model::config(setup.context.plan).expect("a plan of BRIDLE has all sizes");
+        let config = sizes::config(setup.context.plan).expect("a plan of BRIDLE has all sizes");
         let student = Student::new(&config, &setup.init.child("student"));
         let teacher = Teacher::new(&config, &setup.init.child("teacher"));
         Ok(Self {

@@ -2,11 +2,12 @@
 
 use crate::plan::{AudioRows, Plan, Sizes};
 use crate::quantizers::ModelConfig;
-use bridle::config as model;
+use bridle::config::{DecoderConfig, Geometry, StackConfig};
+use bridle::speech::conformer::ConformerConfig;
 use bridle_tasks::InputSpec;
 
 /// What the plan's input looks like to the model.
-pub fn geometry(plan: &Plan) -> model::Geometry {
+pub fn geometry(plan: &Plan) -> Geometry {
     let Sizes { patch, tubelet, .. } = plan.vit().sizes;
     match *plan.fixed_input() {
         InputSpec::Audio { frames, mels, .. } => {
@@ -14,15 +15,15 @@ pub fn geometry(plan: &Plan) -> model::Geometry {
                 .position
                 .as_ref()
                 .map_or(AudioRows::Scrambled, |position| position.audio_rows);
-            model::Geometry::Audio {
+            Geometry::Audio {
                 frames,
                 mels,
                 patch,
                 rows,
             }
         }
-        InputSpec::Image { side, .. } => model::Geometry::Image { side, patch },
-        InputSpec::Video { frames, side, .. } => model::Geometry::Video {
+        InputSpec::Image { side, .. } => Geometry::Image { side, patch },
+        InputSpec::Video { frames, side, .. } => Geometry::Video {
             frames,
             side,
             patch,
@@ -36,7 +37,7 @@ pub fn geometry(plan: &Plan) -> model::Geometry {
 pub fn cropped_positions(plan: &Plan) -> Option<Vec<f32>> {
     let crop = plan.position_crop()?;
     let longer = match geometry(plan) {
-        model::Geometry::Audio { mels, patch, rows, .. } => model::Geometry::Audio {
+        Geometry::Audio { mels, patch, rows, .. } => Geometry::Audio {
             frames: crop.frames,
             mels,
             patch,
@@ -50,13 +51,26 @@ pub fn cropped_positions(plan: &Plan) -> Option<Vec<f32>> {
 }
 
 /// Sizes of the encoder (and of the tokenizer's body).
-pub fn encoder(plan: &Plan) -> model::StackConfig {
+pub fn encoder(plan: &Plan) -> StackConfig {
     let sizes = &plan.vit().sizes;
-    model::StackConfig {
+    StackConfig {
         dim: sizes.dim,
         depth: sizes.depth,
         heads: sizes.heads,
         mlp_ratio: sizes.mlp_ratio,
+    }
+}
+
+/// Sizes of a Conformer, and of its tokenizer's body.
+pub fn conformer(plan: &Plan) -> ConformerConfig {
+    let sizes = plan.conformer();
+    ConformerConfig {
+        inputs: plan.width(),
+        dim: sizes.dim,
+        depth: sizes.depth,
+        heads: sizes.heads,
+        ff_ratio: sizes.ff_ratio,
+        kernel: sizes.kernel,
     }
 }
 
@@ -66,7 +80,7 @@ pub fn config(plan: &Plan) -> Option<ModelConfig> {
     let (decoder, estimator) = (vit.decoder.as_ref()?, vit.estimator.as_ref()?);
     let quantizer = plan.quantizer.as_ref()?;
     let mlp_ratio = vit.sizes.mlp_ratio;
-    let stack = |dim, depth, heads| model::StackConfig {
+    let stack = |dim, depth, heads| StackConfig {
         dim,
         depth,
         heads,
@@ -75,7 +89,7 @@ pub fn config(plan: &Plan) -> Option<ModelConfig> {
     Some(ModelConfig {
         geometry: geometry(plan),
         encoder: encoder(plan),
-        decoder: model::DecoderConfig {
+        decoder: DecoderConfig {
             kind: decoder.kind,
             stack: stack(decoder.dim, decoder.depth, decoder.heads),
         },
@@ -88,10 +102,10 @@ pub fn config(plan: &Plan) -> Option<ModelConfig> {
 mod tests {
     #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
     use super::*;
-    use crate::model_file::ModelCard;
     use crate::plan::InitRequest;
     use crate::plan::PlanRequest;
     use crate::quantizers::AnyQuantizer;
+    use crate::run::encoder_file::EncoderCard;
     use bridle::codebook::SeededPicks;
     use bridle::init::Init;
     use bridle::quantizer::{Mode, Quantizer as _};
@@ -225,7 +239,7 @@ mod tests {
         assert_ne!(row(&scrambled, 3)[..32], row(&scrambled, 11)[..32]);
     }
 
-    fn init(name: &str, card: &ModelCard) -> InitRequest {
+    fn init(name: &str, card: &EncoderCard) -> InitRequest {
         InitRequest {
             name: name.to_owned(),
             sha256: "0".repeat(64),
@@ -242,7 +256,7 @@ mod tests {
             preset: Some("smoke".to_owned()),
             ..PlanRequest::default()
         });
-        let init = init("longer.safetensors", &ModelCard::of(&longer.unwrap(), None));
+        let init = init("longer.safetensors", &EncoderCard::of(&longer.unwrap(), None));
         Plan::resolve(&PlanRequest {
             task: "esc50".to_owned(),
             preset: Some("smoke".to_owned()),
@@ -256,7 +270,7 @@ mod tests {
     #[test]
     fn a_shorter_clip_takes_rows_from_the_middle_of_the_longer_table() {
         let with_cls = {
-            let geometry = model::Geometry::Audio {
+            let geometry = Geometry::Audio {
                 frames: 1024,
                 mels: 128,
                 patch: 16,
@@ -280,7 +294,7 @@ mod tests {
 
     #[test]
     fn weights_of_another_kind_of_input_are_refused_by_name() {
-        let card = ModelCard::of(&plan(&[]), None);
+        let card = EncoderCard::of(&plan(&[]), None);
         let refusal = |task: &str, set: &str| {
             let request = PlanRequest {
                 task: task.to_owned(),

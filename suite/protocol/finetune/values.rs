@@ -1,10 +1,10 @@
-//! Values of fine-tuning on classes; those on transcripts are [`super::CtcTraining`].
+//! The plan's values of fine-tuning on classes; those on transcripts are [`CtcTraining`](crate::protocol::CtcTraining).
 
-use super::{Choices, Judging, LeftOut, Phase, Section, Stage, Taught};
-use crate::plan::choice::choices;
-use crate::plan::{Plan, Takes};
+use crate::plan::{Choices, Judging, LeftOut, Phase, Plan, Section, Stage, Takes};
+use crate::protocol::Taught;
 use bridle::optimizer::AdamWConfig;
 use bridle_values::check::{Checked, at_least_one, not_negative, positive, require, share};
+use bridle_values::choices;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 

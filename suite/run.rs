@@ -1,13 +1,17 @@
-//! One run of one plan: its name, where it works, and its record, whatever kind of task it is of.
+//! One run of one plan: its name, its folder and its record, whatever kind of task it is of; and what
+//! it keeps there.
 
-use crate::checkpoint;
-use crate::error::{Failure, Result};
-use crate::exit::Exit;
-use crate::machine;
-use crate::plan::{Flat, hash};
-use crate::progress::TerminalProgress;
+pub mod checkpoint;
+pub mod encoder_file;
+pub mod machine;
+pub mod metrics_log;
+
+use crate::cli::error::{Failure, Result};
+use crate::cli::exit::Exit;
+use crate::cli::progress::TerminalProgress;
+use crate::plan::{Flat, Plan, hash};
 use crate::request::RUNS;
-use crate::train::{State, TrainError};
+use crate::train::State;
 use bridle_backends::Facts;
 use bridle_results::record::{self, RunRecord, Score, Timestamp};
 use bridle_results::store;
@@ -20,7 +24,7 @@ const PLAN: &str = "plan.json";
 
 /// What one run is.
 #[derive(Clone, Debug)]
-pub struct Identity<'a> {
+pub struct Run<'a> {
     /// The plan's flat map.
     pub plan: Flat,
     /// The plan's task.
@@ -41,7 +45,23 @@ pub struct Identity<'a> {
     pub started: Timestamp,
 }
 
-impl Identity<'_> {
+impl<'a> Run<'a> {
+    /// A run of this plan that starts now.
+    pub fn new(plan: &Plan, facts: &'a Facts, dtype: &'static str, seed: u64, fold: Option<u8>) -> Self {
+        let hash = || plan.pretrain_hash(seed, fold, facts.name, dtype);
+        Self {
+            plan: plan.to_flat(),
+            task: plan.task.clone(),
+            label: plan.label(),
+            pretrain_hash: plan.method.pretrains().then(hash),
+            facts,
+            dtype,
+            seed,
+            fold,
+            started: Timestamp::now(),
+        }
+    }
+
     /// 12 hexadecimal digits over all that decides the numbers.
     pub fn plan_hash(&self) -> String {
         hash::plan_hash(self.plan.clone())
@@ -133,15 +153,15 @@ impl Identity<'_> {
 /// If there is no run, its plan cannot be read, or a value that decides something differs.
 pub fn require_same(plan: &Flat, folder: &Path) -> Result<()> {
     let text = std::fs::read(folder.join(PLAN)).map_err(|_| {
-        let way_out = "name a folder below runs/ that holds plan.json, or give --resume alone";
-        Failure::wrong_use(format!("`{}` is no folder of a run", folder.display())).with_way_out(way_out)
+        let hint = "name a folder below runs/ that holds plan.json, or give --resume alone";
+        Failure::wrong_use(format!("`{}` is no folder of a run", folder.display())).with_hint(hint)
     })?;
     let stored: Flat = serde_json::from_slice(&text)
-        .map_err(|error| Failure::new(Exit::WrongUse, error).with_way_out("start the run anew, without --resume"))?;
+        .map_err(|error| Failure::new(Exit::WrongUse, error).with_hint("start the run anew, without --resume"))?;
     Ok(hash::require_same(plan, &stored, folder)?)
 }
 
-/// Makes a run's folder, says where the run goes on, and stores its plan.
+/// Makes a run's folder, says where the run resumes, and stores its plan.
 ///
 /// # Errors
 /// If the folder cannot be made or written.
@@ -153,7 +173,7 @@ pub fn begin_folder(
     progress: &TerminalProgress,
 ) -> Result<()> {
     match saved {
-        Some(state) => progress.say(&format!("goes on after step {}", state.total_steps)),
+        Some(state) => progress.say(&format!("resumes after step {}", state.total_steps)),
         None if resumes => progress.say("no checkpoint of this run yet: starts from the beginning"),
         None => checkpoint::clear(folder),
     }
@@ -163,8 +183,8 @@ pub fn begin_folder(
     Ok(store::replace(&folder.join(PLAN), &text)?)
 }
 
-/// The phases of a pretraining that run `id` made, as another run's.
-pub fn taken_over(phases: Vec<record::Phase>, id: &str) -> Vec<record::Phase> {
+/// Notes in each phase that it was trained by run `id`.
+pub fn mark_reused(phases: Vec<record::Phase>, id: &str) -> Vec<record::Phase> {
     let phases = phases.into_iter();
     phases
         .map(|phase| record::Phase {
@@ -209,19 +229,5 @@ fn data_of(facts: &DataFacts) -> record::Data {
             measured: Some(one(facts.measured_mean, facts.measured_std)),
             constants: one(facts.constant_mean, facts.constant_std),
         },
-    }
-}
-
-/// The exit code of what stopped training.
-pub fn train_failure(error: impl Into<TrainError>) -> Failure {
-    match error.into() {
-        error @ TrainError::Diverged { .. } => {
-            Failure::new(Exit::Diverged, error).with_way_out("a smaller rate: --set pretrain.encoder.rate=3e-4")
-        }
-        error @ TrainError::Interrupted { signal, .. } => {
-            Failure::new(signal.exit(), error).with_way_out("the same command with --resume")
-        }
-        TrainError::Data(error) => error.into(),
-        error => Failure::new(Exit::Fault, error),
     }
 }

@@ -1,12 +1,12 @@
-//! Values of training with transcripts, by connectionist temporal classification.
+//! The plan's values of training with transcripts by connectionist temporal classification, and of decoding.
 
-use super::Phase;
-use crate::plan::choice::choices;
+use crate::plan::{Choices, FactOf, LmRequest, Phase, Plan, Section, Stage};
 use bridle::optimizer::AdamWConfig;
 use bridle_values::check::{Checked, at_least_one, require, share};
+use bridle_values::choices;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Values of a protocol that learns the classes of samples, or the transcripts of utterances.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -17,17 +17,24 @@ pub enum Taught<C> {
 }
 
 impl<C> Taught<C> {
+    /// The values for classes. Panics for speech.
+    pub fn for_classes(&self) -> &C {
+        self.classes()
+            .expect("a plan on inputs of one shape has values for classes")
+    }
+
+    /// The values for transcripts. Panics for all but speech.
+    pub fn for_transcripts(&self) -> &CtcTraining {
+        match self {
+            Self::Classes(_) => unreachable!("a plan on speech has values for transcripts"),
+            Self::Transcripts(values) => values,
+        }
+    }
+
     pub const fn classes(&self) -> Option<&C> {
         match self {
             Self::Classes(values) => Some(values),
             Self::Transcripts(_) => None,
-        }
-    }
-
-    pub const fn transcripts(&self) -> Option<&CtcTraining> {
-        match self {
-            Self::Classes(_) => None,
-            Self::Transcripts(values) => Some(values),
         }
     }
 }
@@ -85,7 +92,7 @@ choices! {
 }
 
 impl CtcTraining {
-    pub(super) fn check(&self, section: &str) -> Checked {
+    pub fn check(&self, section: &str) -> Checked {
         let key = |name: &str| format!("{section}.{name}");
         let length = Phase {
             epochs: self.epochs,
@@ -104,5 +111,52 @@ impl CtcTraining {
         share(&key("mask_start"), self.mask_start)?;
         at_least_one(&key("mask_span"), self.mask_span)?;
         share(&key("warp"), self.warp)
+    }
+}
+
+/// From log-probabilities to words.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Decoding {
+    /// Prefixes that the beam search keeps; 0: no beam search, only the likeliest symbol of each
+    /// frame.
+    pub beam: usize,
+    /// What a language model's log-probability weighs.
+    pub lm_weight: f64,
+    /// What each word adds.
+    pub word_bonus: f64,
+    /// The language model's file name: a name, not part of the hash.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lm: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lm_sha256: Option<String>,
+}
+
+impl Section for Decoding {
+    const STAGE: Stage = Stage::Judging;
+    const NAMES: &'static [&'static str] = &["lm"];
+
+    fn absent(choices: &Choices<'_>) -> Option<String> {
+        (!choices.is_speech()).then(|| format!("task `{}` has no transcripts", choices.task.name))
+    }
+
+    fn decided(choices: &Choices<'_>) -> Value {
+        let values = |lm: &LmRequest| json!({"lm": lm.name, "lm_sha256": lm.sha256});
+        choices.lm.map_or(Value::Null, values)
+    }
+
+    fn fact(value: &str, _choices: &Choices<'_>) -> Option<FactOf> {
+        matches!(value, "lm" | "lm_sha256").then_some(FactOf::LanguageModel)
+    }
+
+    fn check(&self, _plan: &Plan) -> Checked {
+        for (key, value) in [
+            ("decoding.lm_weight", self.lm_weight),
+            ("decoding.word_bonus", self.word_bonus),
+        ] {
+            require(value.is_finite(), key, || format!("{value} is no number"))?;
+        }
+        require(self.beam > 0 || self.lm_sha256.is_none(), "decoding.beam", || {
+            "a language model needs a beam search: at least 1".to_owned()
+        })
     }
 }

@@ -1,8 +1,8 @@
 //! Training with transcripts looks at an utterance in another way each time: its mel axis warped, bands and spans of frames
 //! left out (Park et al. 2019; Jaitly and Hinton 2013).
 
+use super::CtcTraining;
 use crate::data::UtteranceBatch;
-use crate::plan::CtcTraining;
 use bridle::mask::spans;
 use bridle_seed::Seed;
 
@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn what_is_left_out_is_zero_and_nothing_else_changes() {
         let values = CtcTraining {
-            symbols: crate::plan::Symbols::Characters,
+            symbols: crate::protocol::ctc::Symbols::Characters,
             utterances: None,
             epochs: 1,
             head_epochs: None,

@@ -1,0 +1,152 @@
+//! What a run will need of memory, disk and time, next to what there is.
+
+use super::{Line, nearest_existing};
+use crate::cli::progress::display_duration;
+use crate::estimate::{self, PhaseCost};
+use crate::plan::{PhasePlan, Plan};
+use crate::protocol::Taught;
+use crate::request::{RUNS, RunRequest};
+use crate::run::machine;
+use bridle_results::record::RunRecord;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::time::Duration;
+use sysinfo::Disks;
+
+/// Bytes free on the disk that holds `path`. None where the system does not tell.
+fn free_bytes(path: &Path) -> Option<u64> {
+    let path = nearest_existing(path).canonicalize().ok()?;
+    let disks = Disks::new_with_refreshed_list().ok()?;
+    let holding = disks.iter().filter(|disk| path.starts_with(disk.mount_point()));
+    holding
+        .max_by_key(|disk| disk.mount_point().as_os_str().len())
+        .map(sysinfo::Disk::available_space)
+}
+
+/// What the run will need, next to what there is; `samples` is (all, training on the first fold).
+pub(super) struct Needs {
+    memory_bytes: f64,
+    memory_available: Option<u64>,
+    features_bytes: u64,
+    checkpoint_bytes: u64,
+    disk_free: Option<u64>,
+    phases: Vec<estimate::PhaseCost>,
+    finetune: Option<estimate::PhaseCost>,
+    /// Operations in all, for every fold and seed.
+    operations: f64,
+    /// How long they take, if a record tells the backend's speed.
+    time: Option<Duration>,
+}
+
+impl Needs {
+    pub(super) fn new(request: &RunRequest, samples: (usize, usize)) -> Self {
+        let (all, training) = samples;
+        let phases = estimate::phases(&request.plan, training);
+        let features = estimate::features(&request.plan, all);
+        let finetune = estimate::finetune(&request.plan, training);
+        let runs = (request.folds.len() * request.seeds.len() * (1 + request.ablation.len())) as f64;
+        let trained = || phases.iter().chain(&finetune);
+        let one = trained().map(|phase| phase.operations).sum::<f64>() + features.operations;
+        Self {
+            memory_bytes: trained()
+                .map(|phase| phase.memory_bytes)
+                .fold(features.memory_bytes, f64::max),
+            memory_available: machine::available_memory_bytes(),
+            features_bytes: estimate::input_bytes(&request.plan, all),
+            checkpoint_bytes: estimate::checkpoint_bytes(&request.plan),
+            disk_free: free_bytes(Path::new(RUNS)),
+            phases,
+            finetune,
+            operations: one * runs,
+            time: recorded_speed(request).and_then(|speed| Duration::try_from_secs_f64(one * runs / speed).ok()),
+        }
+    }
+}
+
+/// Operations per second of the newest record of the same backend and number type among the records of `--out`.
+fn recorded_speed(request: &RunRequest) -> Option<f64> {
+    // a folder without records, or with a broken one, tells no speed, and that is no reason to stop
+    let records = bridle_results::store::find(std::slice::from_ref(&request.args.out)).ok()?;
+    let same = |record: &RunRecord| {
+        record.backend.name == request.backend.name.as_str() && record.backend.dtype == request.dtype.word()
+    };
+    let mut records: Vec<RunRecord> = records.into_iter().map(|(_, record)| record).filter(same).collect();
+    records.sort_by_key(|record| std::cmp::Reverse(record.finished));
+    records.iter().find_map(estimate::speed)
+}
+
+impl Needs {
+    pub(super) fn lines(&self, plan: &Plan) -> Vec<Line> {
+        let of = |bytes: Option<u64>, what| {
+            bytes.map_or_else(String::new, |bytes| format!(", {} {what}", size(bytes as f64)))
+        };
+        let phases = plan.phases();
+        let phase = |(phase, cost): (&PhasePlan, &PhaseCost)| {
+            format!("{}: {} epochs, {} steps", phase.name, phase.length.epochs, cost.steps)
+        };
+        let mut training: Vec<String> = phases.iter().zip(&self.phases).map(phase).collect();
+        training.extend(
+            plan.evaluation
+                .finetune
+                .as_ref()
+                .and_then(Taught::classes)
+                .zip(self.finetune)
+                .map(|(values, cost)| format!("finetune: {} epochs, {} steps", values.epochs, cost.steps)),
+        );
+        let (features, checkpoint) = (size(self.features_bytes as f64), size(self.checkpoint_bytes as f64));
+        let free = of(self.disk_free, "free");
+        vec![
+            (
+                "memory",
+                format!(
+                    "about {}{}",
+                    size(self.memory_bytes),
+                    of(self.memory_available, "available")
+                ),
+            ),
+            (
+                "disk",
+                format!("about {features} of features and {checkpoint} for each checkpoint{free}"),
+            ),
+            (
+                "training",
+                if training.is_empty() {
+                    "none".to_owned()
+                } else {
+                    training.join("; ")
+                },
+            ),
+            ("time", self.time_line()),
+        ]
+    }
+
+    fn time_line(&self) -> String {
+        match self.time.map(display_duration) {
+            Some(time) => format!("about {time} of computing, at the speed of this backend's newest record in --out"),
+            None => format!(
+                "unknown: no record in --out tells this backend's speed ({:.1e} operations)",
+                self.operations
+            ),
+        }
+    }
+
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "memory_bytes": self.memory_bytes as u64, "memory_available_bytes": self.memory_available,
+            "features_bytes": self.features_bytes, "checkpoint_bytes": self.checkpoint_bytes,
+            "disk_free_bytes": self.disk_free, "operations": self.operations,
+            "seconds": self.time.map(|time| time.as_secs_f64()),
+            "finetune_steps": self.finetune.map(|cost| cost.steps),
+            "steps": self.phases.iter().map(|phase| phase.steps).collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// Bytes in the unit that keeps two or three digits.
+fn size(bytes: f64) -> String {
+    match bytes {
+        bytes if bytes < 1e6 => format!("{:.0} kB", bytes / 1e3),
+        bytes if bytes < 1e9 => format!("{:.0} MB", bytes / 1e6),
+        bytes => format!("{:.1} GB", bytes / 1e9),
+    }
+}

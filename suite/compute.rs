@@ -1,0 +1,50 @@
+//! Where to compute and with which numbers: options of the command line, checked.
+
+use crate::cli::ComputeArgs;
+use crate::cli::error::{Result, UnknownName};
+use crate::cli::terminal;
+use bridle_backends::kernel::bf16_is_fast;
+use bridle_backends::{Choice, Name, Precision};
+use bridle_values::choices;
+
+choices! {
+    /// Number type of the computation.
+    "dtype" Dtype {
+        /// 32-bit floating point
+        Fp32 = "fp32",
+        /// operands of linear layers and attention in bfloat16, all else in 32 bits
+        Bf16 = "bf16",
+    }
+    known: ["fp16"]
+}
+
+impl Dtype {
+    /// What the backend is asked for.
+    pub const fn precision(self) -> Precision {
+        match self {
+            Self::Fp32 => Precision::F32,
+            Self::Bf16 => Precision::Bf16,
+        }
+    }
+}
+
+/// The backend that the options name, and the number type. Notes if bf16 is slow here.
+///
+/// # Errors
+/// An unknown name.
+pub fn choose(args: &ComputeArgs) -> Result<(Choice, Dtype)> {
+    let unknown = || UnknownName::new("backend", &args.backend, Name::ALL.map(Name::as_str));
+    let name = Name::parse(&args.backend).ok_or_else(unknown)?;
+    let dtype: Dtype = args.dtype.parse()?;
+    let on_processor = name != Name::Cuda && args.device.is_none();
+    if dtype == Dtype::Bf16 && on_processor && !bf16_is_fast() {
+        terminal::log("note: this processor has no AVX-512 BF16; its bf16 is slower than fp32");
+    }
+    let choice = Choice {
+        name,
+        device: args.device,
+        threads: args.threads.map(|threads| threads as usize),
+        precision: dtype.precision(),
+    };
+    Ok((choice, dtype))
+}
