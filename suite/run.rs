@@ -1,13 +1,17 @@
-//! One run of one plan: its name, its folder and its record, whatever kind of task it is of.
+//! One run of one plan: its name, its folder and its record, whatever kind of task it is of; and what
+//! it keeps there.
 
-use crate::checkpoint;
+pub mod checkpoint;
+pub mod encoder_file;
+pub mod machine;
+pub mod metrics_log;
+
 use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
 use crate::cli::progress::TerminalProgress;
-use crate::machine;
 use crate::plan::{Flat, Plan, hash};
 use crate::request::RUNS;
-use crate::train::State;
+use crate::train::PretrainState;
 use bridle_backends::Facts;
 use bridle_results::record::{self, RunRecord, Score, Timestamp};
 use bridle_results::store;
@@ -164,7 +168,7 @@ pub fn require_same(plan: &Flat, folder: &Path) -> Result<()> {
 pub fn begin_folder(
     folder: &Path,
     plan: &Flat,
-    saved: Option<&State>,
+    saved: Option<&PretrainState>,
     resumes: bool,
     progress: &TerminalProgress,
 ) -> Result<()> {

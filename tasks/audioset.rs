@@ -1,9 +1,11 @@
-//! AudioSet: clips of ten seconds from YouTube, each of any number of 527 classes (Gemmeke et al. 2017).
+//! AudioSet: clips of ten seconds from YouTube, each of any number of 527 classes (Gemmeke et al.
+//! 2017).
 //!
-//! Two tasks judge on the evaluation segments: `audioset` trains on the balanced and unbalanced segments together (2M),
-//! `audioset-20k` on the balanced ones only. The folder holds the published lists and class index, and the clips anywhere
-//! below it under their YouTube ids, as files or in tar, zip and parquet files. Videos vanish, so copies lack clips; missing
-//! ones are counted and the first are named. No copy's sound files are published, so only the lists of the known variant
+//! Two tasks evaluate on the evaluation segments: `audioset` trains on the balanced and unbalanced
+//! segments together (2M), `audioset-20k` on the balanced ones only. The folder holds the published
+//! lists and class index, and the clips anywhere below it under their YouTube ids, as files or in
+//! tar, zip and parquet files. Videos vanish, so copies lack clips; missing ones are counted and
+//! the first are named. No copy's sound files are published, so only the lists of the known variant
 //! are checked.
 
 mod clips;
@@ -26,13 +28,13 @@ const BALANCED: &str = "balanced_train_segments.csv";
 const UNBALANCED: &str = "unbalanced_train_segments.csv";
 const EVALUATION: &str = "eval_segments.csv";
 const CLASSES: usize = 527;
-/// Segments of the published lists, from their own second lines. That of the unbalanced list is taken from the list at
-/// hand: the published one was not seen when this was written.
+/// Segments of the published lists, from their own second lines. The unbalanced list must match its
+/// own second line: the published one was not available when this was written.
 const PUBLISHED: [(&str, usize); 2] = [(BALANCED, 22_160), (EVALUATION, 20_371)];
 const VARIANT: &str = "published-lists";
 const VERSION: u32 = 1;
 const ORIGINAL: &str = "https://research.google.com/audioset/download.html";
-/// Missing clips that are named.
+/// How many of the missing clips are named.
 const NAMED: usize = 20;
 
 /// All training segments.
@@ -132,7 +134,7 @@ fn listing(
     Ok((listing, index.names))
 }
 
-/// What keeps the lists from being the published ones.
+/// How the lists differ from the published ones, if they do.
 fn differs(index: &Index, lists: &[(&str, Segments)]) -> Option<String> {
     if index.names.len() != CLASSES {
         return Some(format!(
@@ -153,7 +155,7 @@ fn differs(index: &Index, lists: &[(&str, Segments)]) -> Option<String> {
     })
 }
 
-/// The segments whose clips are there, and the others.
+/// The segments whose clips exist, and the missing ones.
 fn entries(
     task: &'static str,
     folder: &Path,

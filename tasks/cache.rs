@@ -1,10 +1,13 @@
-//! Computed model inputs: made once in parallel, kept on disk, verified and memory-mapped when read again.
+//! Computed model inputs: made once in parallel, kept on disk, verified and memory-mapped when read
+//! again.
 //!
-//! One file per key: the rows as little-endian float32, then a JSON footer (row count, skipped rows, statistics, blake3
-//! of the rows), then the footer's own blake3, its length and a mark. A file is written under another name and renamed
-//! when whole, so that a file under its key is complete unless the disk damaged it, and damage is found by the hashes
-//! and leads to a new computation. Programs that want to write take turns through a lock on the folder; the system
-//! frees a dead program's lock. Of inputs that are too many to be kept, a file of the same form keeps the footer alone.
+//! One file per key: the rows as little-endian float32, then a JSON footer (row count, skipped
+//! rows, statistics, blake3 of the rows), then the footer's own blake3, its length and a mark. A
+//! file is written under another name and renamed when complete, so a file under its key is
+//! complete unless the disk damaged it. The hashes detect damage, and the inputs are computed
+//! again. Programs take turns writing through a lock on the folder; the system releases the lock of
+//! a program that dies. If the inputs are too many to store, a file of the same form stores only
+//! the footer.
 
 mod footer;
 mod limit;
@@ -29,11 +32,9 @@ const SURVEY: &str = "survey";
 
 /// One sample's input and what it adds to the statistics.
 pub(crate) struct Row {
-    /// The normalised input.
     pub values: Vec<f32>,
-    /// Sum of the input before normalisation.
+    /// Sum and sum of squares of the input before normalisation.
     pub sum: f64,
-    /// Sum of its squares.
     pub squares: f64,
 }
 
@@ -49,26 +50,21 @@ impl Row {
     }
 }
 
-/// What a computation says about one sample.
+/// The result for one sample.
 pub(crate) enum Outcome {
-    /// Its input.
     Row(Row),
-    /// It cannot be used, for this reason.
+    /// Unusable, for this reason.
     Skipped(String),
 }
 
-/// Inputs one after the other.
 pub(crate) enum Rows {
-    /// In a verified file of the cache.
+    /// In a verified file of the cache, of which the first `bytes` bytes are rows.
     Mapped {
-        /// The whole file.
         map: Mmap,
-        /// Bytes of it that are rows.
         bytes: usize,
-        /// Held open because it is locked: the file is in use.
+        /// Stays open because its lock says that the file is in use.
         _file: File,
     },
-    /// In memory.
     Memory(Vec<f32>),
 }
 
@@ -79,7 +75,6 @@ impl Default for Rows {
 }
 
 impl Rows {
-    /// Every value of every row.
     pub fn values(&self) -> &[f32] {
         match self {
             Self::Mapped { map, bytes, .. } => bytemuck::cast_slice(&map[..*bytes]),
@@ -88,33 +83,28 @@ impl Rows {
     }
 }
 
-/// Inputs with what was learned while computing them.
+/// Inputs and their statistics before normalisation.
 pub(crate) struct Prepared {
-    /// The inputs of the samples that were not skipped.
     pub rows: Rows,
-    /// (number of the sample, reason) in order.
+    /// (index, reason), in order.
     pub skipped: Vec<(usize, String)>,
-    /// Mean before normalisation.
     pub mean: f64,
-    /// Standard deviation before normalisation.
     pub std: f64,
 }
 
-/// What is to be computed, and under which name it is kept.
+/// What to compute, and the name to store it under.
 pub(crate) struct Work<'a> {
-    /// The folder of one task within the cache.
+    /// One task's folder within the cache.
     pub folder: &'a Path,
-    /// Names all that decides the numbers.
+    /// Names everything that decides the numbers.
     pub key: &'a str,
-    /// Shown as progress.
     pub what: &'a str,
-    /// Number of samples.
     pub samples: usize,
-    /// Values in one row.
+    /// Values per row.
     pub row: usize,
-    /// Whether the rows are kept; else every sample is computed once, and only what was learned is.
+    /// Whether the rows are stored. If not, every sample is computed once for the statistics only.
     pub keep: bool,
-    /// Bytes that all files of features beside the folder and in it may take.
+    /// Bytes that all feature files of all tasks may take.
     pub limit: u64,
 }
 
@@ -124,18 +114,17 @@ impl Work<'_> {
         self.folder.join(format!("{}.{extension}", self.key))
     }
 
-    /// Values in one row of the file.
+    /// Values per row of the file.
     fn kept_row(&self) -> usize {
         if self.keep { self.row } else { 0 }
     }
 }
 
-/// Whether rows are of one length.
 #[derive(Clone, Copy)]
 enum Lengths {
     /// A row is as long as [`Work::row`].
     Equal,
-    /// A row is some multiple of [`Work::row`]; all together take about so many bytes.
+    /// A row is a multiple of [`Work::row`]; all together take about so many bytes.
     Ragged { bytes: u64 },
 }
 
@@ -147,7 +136,7 @@ pub(crate) fn pool(threads: usize) -> Result<ThreadPool, DataError> {
         .map_err(|source| DataError::Threads { threads, source })
 }
 
-/// Computes everything in memory; `compute` must not skip.
+/// Computes all rows in memory; `compute` must not skip.
 pub(crate) fn in_memory(
     work: &Work,
     pool: &ThreadPool,
@@ -167,7 +156,7 @@ pub(crate) fn in_memory(
     })
 }
 
-/// The inputs kept under the work's key; computed first if there are none, or none that are whole.
+/// The inputs stored under the work's key; they are computed first if there is no intact file.
 pub(crate) fn open_or_compute(
     work: &Work,
     pool: &ThreadPool,
@@ -177,7 +166,7 @@ pub(crate) fn open_or_compute(
     Ok(kept(work, Lengths::Equal, pool, progress, compute)?.0)
 }
 
-/// The same for rows of any lengths, with the footer that tells them.
+/// The same for rows of any length, with each row's length.
 fn kept(
     work: &Work,
     lengths: Lengths,
@@ -232,21 +221,21 @@ impl Drop for Part {
     }
 }
 
-/// Takes the folder's lock, waiting for another program; `None` where the file system has no locks.
+/// Takes the folder's lock and waits for other programs; `None` if the file system has no locks.
 fn lock(folder: &Path, progress: &dyn Progress) -> Result<Option<File>, DataError> {
     let path = folder.join("lock");
     let locked = lock::exclusive(&path, "waiting for another program that computes features", progress);
     locked.map_err(|source| DataError::Cache { path, source })
 }
 
-/// Removes what killed programs left; the caller holds the lock, so nobody is writing.
+/// Removes what killed programs left behind. The caller has the lock, so nobody is writing.
 fn remove_left_overs(folder: &Path) {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     for path in entries
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|e| e == "part"))
     {
-        // only tidiness: a file that cannot be removed does no harm
+        // only for tidiness: a file that cannot be removed does no harm
         let _ = std::fs::remove_file(path);
     }
 }
@@ -279,7 +268,7 @@ fn write(
     finish().map_err(error)
 }
 
-/// Computes all rows in parallel and hands them on in order, never holding more than a few per thread.
+/// Computes all rows in parallel and passes them on in order, with only a few per thread in memory.
 fn compute_all(
     work: &Work,
     lengths: Lengths,
@@ -299,7 +288,7 @@ fn compute_all(
     let outcome = (0..work.samples).step_by(batch).try_for_each(|first| {
         let range: Range<usize> = first..work.samples.min(first + batch);
         let outcomes: Vec<Result<Outcome, DataError>> = pool.install(|| range.into_par_iter().map(step).collect());
-        // in order, so that of several errors the same one is always reported and sums are always rounded alike
+        // in order, so that the same error is always reported and sums are always rounded alike
         (first..).zip(outcomes).try_for_each(|(index, outcome)| match outcome? {
             Outcome::Skipped(reason) => {
                 totals.skipped.push((index, reason));
@@ -321,7 +310,6 @@ fn compute_all(
     outcome.map(|()| totals.footer(work))
 }
 
-/// What is gathered over all rows.
 #[derive(Default)]
 struct Totals {
     skipped: Vec<(usize, String)>,
@@ -337,7 +325,7 @@ impl Totals {
         self.lengths.get_or_insert_default().push(values / row);
     }
 
-    /// The footer, but for the hash of the rows.
+    /// The footer without the hash of the rows.
     fn footer(self, work: &Work) -> Footer {
         let rows = work.samples - self.skipped.len();
         let n = self.values.max(1) as f64;
@@ -357,14 +345,14 @@ impl Totals {
     }
 }
 
-/// The file's content if it is whole and belongs to this work; anything else is as good as absent.
+/// The file's content if it is intact and belongs to this work; otherwise `None`.
 fn open(path: &Path, work: &Work, lengths: Lengths, pool: &ThreadPool) -> Option<(Prepared, Option<Vec<usize>>)> {
     let mut file = File::open(path).ok()?;
     let footer = Footer::read(&mut file)?;
     let bytes = footer.bytes()?;
     let fits =
         footer.key == work.key && footer.row == work.kept_row() && footer.rows + footer.skipped.len() == work.samples;
-    // of no rows the lengths are not told
+    // a file without rows has no lengths
     let is_ragged = matches!(lengths, Lengths::Ragged { .. }) && footer.rows > 0;
     if !fits
         || footer.lengths.is_some() != is_ragged
@@ -372,7 +360,8 @@ fn open(path: &Path, work: &Work, lengths: Lengths, pool: &ThreadPool) -> Option
     {
         return None;
     }
-    // SAFETY: files under a key are never written again, only replaced by a rename, which leaves this mapping alone
+    // SAFETY: files under a key are never written again, only replaced by a rename, which leaves
+    // this mapping alone
     let map = unsafe { Mmap::map(&file) }.ok()?;
     limit::mark_used(&file);
     let rows = Rows::Mapped {

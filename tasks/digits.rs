@@ -1,9 +1,11 @@
-//! Connected digits: utterances of 3 to 7 digits, assembled from the recordings of the Free Spoken Digit Dataset.
+//! Connected digits: utterances of 3 to 7 digits, assembled from the recordings of the Free Spoken
+//! Digit Dataset.
 //!
-//! Each utterance has one speaker: randomly drawn recordings, a gap of random length before, between and after them, and
-//! faint noise throughout, because gaps of pure zeros would give the digits away. Speakers are kept apart: the last third
-//! by name is for testing. Every draw comes from a named seed, so that the utterances are the same everywhere. The seeds
-//! of training and test, and of every utterance, have names of their own.
+//! Each utterance has one speaker: randomly drawn recordings, a gap of random length before,
+//! between and after them, and faint noise throughout, because gaps of pure zeros would give the
+//! digits away. Speakers are kept apart: the last third by name is for testing. Every draw comes
+//! from a named seed, so that the utterances are the same everywhere. The seeds of training and
+//! test, and of every utterance, have names of their own.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -267,7 +269,8 @@ impl Assembly {
         wave.map(Vec::as_slice).map_err(|reason| (file, reason.clone()))
     }
 
-    /// The samples of an utterance before the noise, and where its digits lie. An error names the recording.
+    /// The samples of an utterance before the noise, and where its digits lie. An error names the
+    /// recording.
     fn spoken(&self, index: usize) -> Result<Spoken, (usize, String)> {
         let Recipe { files, gaps, .. } = &self.recipes[index];
         let (mut wave, mut spans) = (Vec::new(), Vec::new());

@@ -1,4 +1,5 @@
-//! What can be wrong with a task's name or data. Every message names the file and, where there is one, the line.
+//! What can be wrong with a task's name or data. Every message names the file and, where there is
+//! one, the line.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,8 +25,8 @@ impl std::fmt::Display for UnknownTask {
     }
 }
 
-/// Data that is missing, wrong, or cannot be prepared. Lines count from 1, hashes are hexadecimal, `original` is the
-/// address of the original data.
+/// Data that is missing, wrong, or cannot be prepared. Lines count from 1, hashes are hexadecimal,
+/// `original` is the address of the original data.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     #[error(

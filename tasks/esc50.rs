@@ -1,8 +1,9 @@
-//! ESC-50: 2,000 clips of environmental sound, 5 s each, 50 classes in 5 official folds (Piczak 2015).
+//! ESC-50: 2,000 clips of environmental sound, 5 s each, 50 classes in 5 official folds (Piczak
+//! 2015).
 //!
-//! Known variants: the original archive (44.1 kHz wav), packed or unpacked; the hub's parquet files; and the same clips at
-//! 16 kHz, the ESC-10 part as flac and the rest as Vorbis, whose files are all pinned by size and sha256. In that variant
-//! the codec coincides with the ESC-10 flag.
+//! Known variants: the original archive (44.1 kHz wav), packed or unpacked; the hub's parquet
+//! files; and the same clips at 16 kHz, the ESC-10 part as flac and the rest as Vorbis, whose files
+//! are all pinned by size and sha256. In that variant the codec coincides with the ESC-10 flag.
 
 mod packaging;
 mod table;
@@ -13,7 +14,7 @@ use std::path::Path;
 use bridle_seed::Stream;
 
 use self::packaging::{Given, Packaging};
-use self::table::Clip;
+use self::table::ClipRow;
 use self::variants::{CLASSES, VARIANTS, Variant, known_variant};
 use crate::cache;
 use crate::data::listing::{DIFFERENT, Entry, Listing};
@@ -102,13 +103,13 @@ fn open(
         return Err(DataError::wrong_count(&table, "clips", 1, 0));
     }
     listing.variant = variant.map(|variant| variant.name);
-    let clips = Clips { log_mel, variant };
+    let clips = ClipAudio { log_mel, variant };
     listing.open_hashed(classes, Box::new(clips), &hashed, request, &pool, progress)
 }
 
 impl Given {
     fn listing(self) -> Listing<Sample> {
-        let entry = |Clip { stem, fold, target, .. }| {
+        let entry = |ClipRow { stem, fold, target, .. }| {
             let file = self.files.get(&stem).cloned();
             let mut entry = Entry::new(stem, file, Target::Class(target), Split::Train);
             entry.sample.fold = Some(fold);
@@ -121,13 +122,13 @@ impl Given {
     }
 }
 
-/// Clips as log-mel inputs; those of a known variant must have its sample rate and length.
-struct Clips {
+/// ClipAudio as log-mel inputs; those of a known variant must have its sample rate and length.
+struct ClipAudio {
     log_mel: LogMel,
     variant: Option<Variant>,
 }
 
-impl Clips {
+impl ClipAudio {
     fn check(&self, wave: &Waveform) -> Result<(), String> {
         let Some(variant) = self.variant else { return Ok(()) };
         let as_found = (wave.sample_rate, SECONDS * wave.sample_rate as usize);
@@ -142,7 +143,7 @@ impl Clips {
     }
 }
 
-impl Media for Clips {
+impl Media for ClipAudio {
     fn key(&self) -> String {
         let variant = self.variant.map_or(DIFFERENT, |variant| variant.name);
         format!("{variant} {}", self.log_mel.key())

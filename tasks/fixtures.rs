@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use bridle_seed::Stream;
 
-/// The folder `name` within `$BRIDLE_DATA`. Without it the test has nothing to say, which it says, and which is a
-/// failure where `$BRIDLE_REQUIRE_DATA` is 1.
+/// The folder `name` within `$BRIDLE_DATA`. Without it the test has nothing to say, which it says,
+/// and which is a failure where `$BRIDLE_REQUIRE_DATA` is 1.
 pub(crate) fn outside_data(name: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("BRIDLE_DATA")
         .map(|data| PathBuf::from(data).join(name))
@@ -44,7 +44,8 @@ pub(crate) fn fuzz_inputs(unless: u64) -> u64 {
     std::env::var("BRIDLE_FUZZ").map_or(unless, |inputs| inputs.parse().expect("$BRIDLE_FUZZ is a number"))
 }
 
-/// Bytes with one to four faults: altered bits, extreme numbers, a cut, a piece taken out, a piece put in twice.
+/// Bytes with one to four faults: altered bits, extreme numbers, a cut, a piece taken out, a piece
+/// put in twice.
 pub(crate) fn mutated(original: &[u8], stream: &mut Stream) -> Vec<u8> {
     let mut bytes = original.to_vec();
     for _ in 0..=stream.below(4) {

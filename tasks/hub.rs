@@ -1,7 +1,8 @@
 //! Data sets from the hub: listed at a revision, fetched, verified, and renamed when whole.
 //!
-//! The first fetch writes what the hub says of the revision into a lock file; later ones keep to it. A killed fetch
-//! leaves parts, from which the next goes on. Where the hub's own cache is used, other programs find the files there.
+//! The first fetch writes what the hub says of the revision into a lock file, and later ones keep
+//! to it. An interrupted fetch leaves parts, from which the next one resumes. In the hub's own
+//! cache, other programs find the files too.
 
 mod client;
 mod error;
@@ -16,58 +17,55 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 pub use self::error::FetchError;
-use self::listing::{Listed, Listing, is_hex};
+use self::listing::{HubFile, HubListing, is_hex};
 use self::lock::LockFile;
 use self::transfer::{Transfer, pause};
 use self::verify::right_at;
 use crate::Progress;
 
-/// Tries to get a listing before a fetch gives up.
+/// Attempts to list the files before a fetch gives up.
 const TRIES: u32 = 6;
 const STATE: &str = ".bridle";
 const MAIN: &str = "main";
 
-/// Where a data set lies on the hub: plain data.
+/// A data set on the hub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HubSource {
     /// `owner/name` of the data set's repository.
     pub repository: &'static str,
-    /// The commit, where it was seen; without one the first fetch takes what `main` is then, and locks it.
+    /// The commit, if it was ever seen. Without one, the first fetch takes the current `main` and
+    /// locks it.
     pub revision: Option<&'static str>,
-    /// Which files are needed; `*` stands for anything.
+    /// The files that are needed; `*` matches anything.
     pub files: &'static [&'static str],
-    /// The data's licence.
     pub licence: &'static str,
-    /// Whether its terms must be accepted first, with a token.
+    /// Whether a token is needed, whose owner accepted the terms.
     pub gated: bool,
 }
 
-/// How to fetch.
 #[derive(Clone, Debug)]
 pub struct FetchRequest {
-    /// A folder for the files; without it they go into the hub's cache.
+    /// A folder for the files; without it, the hub's cache.
     pub to: Option<PathBuf>,
-    /// The hub's cache.
     pub cache: PathBuf,
-    /// The hub and its mirrors, taken in turn; the token goes to each of them.
+    /// The hub and its mirrors, used in turn; each receives the token.
     pub endpoints: Vec<String>,
-    /// Who asks.
     pub token: Option<String>,
-    /// The revision to take in place of the source's.
+    /// Replaces the source's revision.
     pub revision: Option<String>,
-    /// Never use the network.
     pub offline: bool,
-    /// How many files are fetched at a time.
+    /// Files fetched at a time.
     pub connections: usize,
     /// How long a connection may stay silent.
     pub patience: Duration,
-    /// The first pause before another try; each is twice as long as the one before.
+    /// The first pause before another attempt; each pause doubles the one before.
     pub pause: Duration,
 }
 
 impl FetchRequest {
-    /// As the hub's other programs are told: `HF_HOME`, `HF_HUB_CACHE`, `HF_ENDPOINT` (several addresses separated by
-    /// commas are the hub and its mirrors), `HF_TOKEN` or the token of a login.
+    /// Reads the variables of the hub's own programs: `HF_HOME`, `HF_HUB_CACHE`, `HF_ENDPOINT`
+    /// (several addresses, separated by commas, are the hub and its mirrors), and `HF_TOKEN` or the
+    /// token of a login.
     pub fn from_environment() -> Self {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
         let endpoints = variable("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_owned());
@@ -101,59 +99,48 @@ fn addresses(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// One file of a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedFile {
-    /// Its path in the repository.
+    /// Path in the repository.
     pub name: String,
-    /// In bytes.
     pub size: u64,
     /// Whether a file of this name and size is there; only a fetch verifies it.
     pub present: bool,
 }
 
-/// What a fetch would do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchPlan {
-    /// The repository.
     pub repository: String,
     /// The hub or mirror that answered.
     pub endpoint: String,
-    /// The commit.
     pub revision: String,
-    /// The data's licence.
     pub licence: String,
-    /// Whether its terms must be accepted first.
+    /// Whether a token is needed, whose owner accepted the terms.
     pub gated: bool,
-    /// Where the files go.
     pub to: PathBuf,
-    /// Every file.
     pub files: Vec<PlannedFile>,
 }
 
 impl FetchPlan {
-    /// Bytes of all files.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.size).sum()
     }
 
-    /// Bytes of the files that are not there.
     pub fn missing_bytes(&self) -> u64 {
         let missing = self.files.iter().filter(|file| !file.present);
         missing.map(|file| file.size).sum()
     }
 }
 
-/// The folders of one data set.
-struct Place {
-    /// The repository's folder within the cache; none with a folder of the user's.
+struct HubFolders {
+    /// The repository's folder in the cache; `None` if the user gave a folder.
     repository: Option<PathBuf>,
     to: Option<PathBuf>,
     /// Lock file, lock and parts.
     state: PathBuf,
 }
 
-impl Place {
+impl HubFolders {
     fn new(source: &HubSource, request: &FetchRequest) -> Self {
         // the layout of the hub's own programs
         let name = hf_hub::Repo::dataset(source.repository.to_owned()).folder_name();
@@ -178,12 +165,12 @@ impl Place {
     }
 }
 
-/// Says what [`fetch`] would do; changes nothing.
+/// Reports what [`fetch`] would do; changes nothing.
 ///
 /// # Errors
-/// As [`fetch`], but for what goes wrong with the files themselves.
+/// As [`fetch`], except errors of the files themselves.
 pub fn plan_fetch(source: &HubSource, request: &FetchRequest) -> Result<FetchPlan, FetchError> {
-    let place = Place::new(source, request);
+    let place = HubFolders::new(source, request);
     let locked = LockFile::read(&place.lock_file())?;
     let (listing, endpoint) = match (&locked, request.offline) {
         (Some(locked), true) => (locked.listing(), "the lock file".to_owned()),
@@ -191,7 +178,7 @@ pub fn plan_fetch(source: &HubSource, request: &FetchRequest) -> Result<FetchPla
         (_, false) => listed(source, request, &place, locked.as_ref())?,
     };
     let to = place.files(&listing.revision);
-    let file = |file: &Listed| PlannedFile {
+    let file = |file: &HubFile| PlannedFile {
         name: file.name.clone(),
         size: file.size,
         present: std::fs::metadata(to.join(&file.name)).is_ok_and(|facts| facts.len() == file.size),
@@ -208,13 +195,13 @@ pub fn plan_fetch(source: &HubSource, request: &FetchRequest) -> Result<FetchPla
     })
 }
 
-/// Brings every file of `source` to its place and gives the folder. Files that are there are verified and kept.
+/// Fetches every file of `source` and returns the folder. Files that exist are verified and kept.
 ///
 /// # Errors
-/// If the hub cannot be reached, refuses, or has not what it lists; if the revision moved since the first fetch; if the
-/// disk cannot be used. What was fetched until then stays, and the next fetch goes on from it.
+/// If the hub cannot be reached, refuses, or lacks what it lists; if the revision moved since the
+/// first fetch; if the disk cannot be used. Fetched parts stay, and the next fetch resumes from them.
 pub fn fetch(source: &HubSource, request: &FetchRequest, progress: &dyn Progress) -> Result<PathBuf, FetchError> {
-    let place = Place::new(source, request);
+    let place = HubFolders::new(source, request);
     let lock_file = place.lock_file();
     if request.offline {
         let locked = LockFile::read(&lock_file)?;
@@ -237,12 +224,12 @@ pub fn fetch(source: &HubSource, request: &FetchRequest, progress: &dyn Progress
     if let Some(repository) = place.repository.filter(|_| wanted(source, request) == MAIN) {
         point(&repository.join("refs"), &listing.revision)?;
     }
-    // empty, or parts of files that have since come otherwise; whatever stays does no harm
+    // empty, or parts of files that arrived some other way; leftovers do no harm
     let _ = std::fs::remove_dir_all(place.state.join("parts"));
     Ok(to)
 }
 
-/// Tells the hub's other programs which snapshot is that of the main branch.
+/// Records for the hub's own programs which snapshot is that of the main branch.
 fn point(refs: &Path, revision: &str) -> Result<(), FetchError> {
     let (part, main) = (refs.join(".main.part"), refs.join(MAIN));
     let write = || {
@@ -253,18 +240,18 @@ fn point(refs: &Path, revision: &str) -> Result<(), FetchError> {
     write().map_err(FetchError::disk(&main))
 }
 
-/// The revision to ask for: a commit or a branch.
+/// The revision to request: a commit or a branch.
 fn wanted<'a>(source: &'a HubSource, request: &'a FetchRequest) -> &'a str {
     request.revision.as_deref().or(source.revision).unwrap_or(MAIN)
 }
 
-/// The folder of a data set that was fetched whole: every file is there with its size, as the lock file has it. The
-/// hashes were verified when it was fetched.
+/// The folder of a completely fetched data set: every file exists with the size of the lock file.
+/// Hashes were verified when it was fetched.
 ///
 /// # Errors
-/// If there is a lock file and it cannot be used.
+/// If the lock file cannot be used.
 pub fn fetched(source: &HubSource, request: &FetchRequest) -> Result<Option<PathBuf>, FetchError> {
-    let place = Place::new(source, request);
+    let place = HubFolders::new(source, request);
     let Some(locked) = LockFile::read(&place.lock_file())?.filter(|locked| locked.complete) else {
         return Ok(None);
     };
@@ -275,13 +262,14 @@ pub fn fetched(source: &HubSource, request: &FetchRequest) -> Result<Option<Path
     Ok(locked.files.iter().all(there).then_some(to))
 }
 
-/// The listing, with the lock file's hashes where there is one, from the first of the hub and its mirrors that answers.
+/// The listing from the first hub or mirror that answers, with the lock file's hashes if there is
+/// one.
 fn listed(
     source: &HubSource,
     request: &FetchRequest,
-    place: &Place,
+    place: &HubFolders,
     locked: Option<&LockFile>,
-) -> Result<(Listing, String), FetchError> {
+) -> Result<(HubListing, String), FetchError> {
     let mut tries = 0;
     let (listing, endpoint) = loop {
         let endpoint = request.endpoints.get(tries as usize % request.endpoints.len().max(1));
@@ -300,7 +288,7 @@ fn listed(
         return Ok((listing, endpoint));
     };
     let (repository, lock) = (source.repository.to_owned(), place.lock_file());
-    // whoever asks for the locked commit by name gets it, wherever `main` is now
+    // asking for the locked commit by name works wherever `main` is now
     if listing.revision != locked.revision {
         let (locked, now) = (locked.revision.clone(), listing.revision);
         return Err(FetchError::Moved {
@@ -316,12 +304,13 @@ fn listed(
     }
 }
 
-/// Brings or verifies every file, some at a time, and gives their hashes. The first error stops all.
+/// Fetches or verifies every file, several at a time, and returns their hashes. The first error
+/// stops all.
 fn bring_all(
     source: &HubSource,
     request: &FetchRequest,
-    place: &Place,
-    listing: &Listing,
+    place: &HubFolders,
+    listing: &HubListing,
     progress: &dyn Progress,
 ) -> Result<Vec<String>, FetchError> {
     let to = place.files(&listing.revision);
@@ -359,8 +348,9 @@ fn bring_all(
     Ok(done.into_iter().map(|(_, hash)| hash).collect())
 }
 
-/// Where a file grows until it is whole: named after its content, so that no other file's bytes are ever gone on from.
-fn part(place: &Place, file: &Listed) -> PathBuf {
+/// Where a file is written until it is complete: named after its content, so that it never resumes
+/// another file.
+fn part(place: &HubFolders, file: &HubFile) -> PathBuf {
     let name = format!("{}-{}", file.oid, crate::files::sha256::sha256(file.name.as_bytes()));
     let oid_is_safe = is_hex(&file.oid, 40) || is_hex(&file.oid, 64);
     let name = if oid_is_safe {
@@ -374,8 +364,8 @@ fn part(place: &Place, file: &Listed) -> PathBuf {
 /// Verifies without the network.
 fn verified(
     source: &HubSource,
-    place: &Place,
-    listing: &Listing,
+    place: &HubFolders,
+    listing: &HubListing,
     progress: &dyn Progress,
 ) -> Result<PathBuf, FetchError> {
     let to = place.files(&listing.revision);

@@ -1,8 +1,8 @@
-//! ImageNet-1K (ILSVRC 2012): photographs of 1,000 classes (Russakovsky et al. 2015), as a folder per class, as the
-//! original tars, or as the hub's parquet files.
+//! ImageNet-1K (ILSVRC 2012): photographs of 1,000 classes (Russakovsky et al. 2015), as a folder
+//! per class, as the original tars, or as the hub's parquet files.
 //!
-//! In each layout the full set is known by its classes and counts. No file is pinned, because none was available when this
-//! was written. Everything else in the same layouts is different data.
+//! In each layout the full set is known by its classes and counts. No file is pinned, because none
+//! was available when this was written. Everything else in the same layouts is different data.
 
 mod folder;
 mod packed;

@@ -2,15 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What kind of media a task's samples are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Modality {
     /// Sound, as log-mel spectrograms.
     Audio,
-    /// Single pictures.
     Image,
-    /// Frames in time.
     Video,
 }
 
@@ -20,41 +17,37 @@ pub enum Modality {
 pub enum InputSpec {
     /// A log-mel spectrogram of `frames` frames, 10 ms each, normalised by (x - mean) / (2 std).
     Audio {
-        /// Frames in time; shorter clips are padded with zeros before the normalisation, longer ones cut.
+        /// Shorter clips are padded with zeros before the normalisation, longer ones are cut.
         frames: usize,
-        /// Mel bands.
+        /// Number of mel bands.
         mels: usize,
         /// Hertz; sound at other rates is resampled.
         sample_rate: u32,
-        /// Mean of the log-mel energies.
+        /// Mean and standard deviation of the log-mel energies.
         mean: f64,
-        /// Standard deviation of the log-mel energies.
         std: f64,
     },
     /// A square picture with three channels, normalised by (x - mean) / std per channel.
     Image {
-        /// Pixels along each edge.
+        /// Pixels per edge.
         side: usize,
-        /// Mean per channel, of values from 0 to 1.
+        /// Mean and standard deviation per channel, of values from 0 to 1.
         mean: [f64; 3],
-        /// Standard deviation per channel.
         std: [f64; 3],
     },
     /// Square frames with three channels, normalised by (x - mean) / std per channel.
     Video {
-        /// Frames in time.
         frames: usize,
-        /// Pixels along each edge.
+        /// Pixels per edge.
         side: usize,
-        /// Mean per channel, of values from 0 to 1.
+        /// Mean and standard deviation per channel, of values from 0 to 1.
         mean: [f64; 3],
-        /// Standard deviation per channel.
         std: [f64; 3],
     },
 }
 
 impl InputSpec {
-    /// The axes of one input: \[1, frames, mels\], \[3, side, side\] or \[3, frames, side, side\].
+    /// The shape of one input: \[1, frames, mels\], \[3, side, side\] or \[3, frames, side, side\].
     pub fn shape(&self) -> Vec<usize> {
         match *self {
             Self::Audio { frames, mels, .. } => vec![1, frames, mels],
@@ -63,7 +56,6 @@ impl InputSpec {
         }
     }
 
-    /// The kind of media.
     pub fn modality(&self) -> Modality {
         match self {
             Self::Audio { .. } => Modality::Audio,

@@ -1,8 +1,9 @@
-//! Kinetics: videos of human actions, about ten seconds each, 400 classes (Kay et al. 2017), and data laid out like it.
+//! Kinetics: videos of human actions, about ten seconds each, 400 classes (Kay et al. 2017), and
+//! data laid out like it.
 //!
-//! No variant is known: videos vanish from where they were collected, so copies differ, and each copy lists what it has.
-//! Lists are `train.csv` and `val.csv`, with lines `path label` or `path,label`. Without lists, the folders
-//! `train/<class>/` and `val/<class>/` say the same.
+//! No variant is known: videos vanish from where they were collected, so copies differ, and each
+//! copy lists what it has. Lists are `train.csv` and `val.csv`, with lines `path label` or
+//! `path,label`. Without lists, the folders `train/<class>/` and `val/<class>/` say the same.
 
 mod list;
 

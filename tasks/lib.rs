@@ -1,11 +1,12 @@
-//! Tasks: what a model is trained and evaluated on. This crate finds, verifies and decodes data sets, and computes model
-//! inputs. It knows nothing of the training framework.
+//! Tasks: what a model is trained and evaluated on. This crate finds, verifies and decodes data
+//! sets, and computes model inputs. It knows nothing of the training framework.
 //!
-//! A [`Task`] describes itself with a [`TaskSpec`] and opens as a [`Dataset`]: samples with an id, a target and a place in
-//! the splits, and their normalised inputs by random access. A [`SpeechTask`] opens as a [`SpeechSet`].
+//! A [`Task`] describes itself with a [`TaskSpec`] and opens as a [`Dataset`]: samples with an id,
+//! a target and a place in the splits, and their normalised inputs by random access. A
+//! [`SpeechTask`] opens as a [`SpeechSet`].
 //!
-//! A new task is one file with a type that implements [`Task`], a `mod` line, and a line in [`tasks`]. README.md walks
-//! through one.
+//! A new task is one file with a type that implements [`Task`], a `mod` line, and a line in
+//! [`tasks`]. README.md walks through one.
 
 mod audioset;
 mod cache;
@@ -48,7 +49,7 @@ pub use media::image::{
     random_region, to_input,
 };
 pub use media::video::{
-    CLIP_VERSION, Clip, ClipView, Ffmpeg, Frames, Framing, Place, VideoAugment, VideoError, VideoFacts,
+    CLIP_VERSION, Clip, ClipView, Ffmpeg, Frames, Framing, VideoAugment, VideoError, VideoFacts, ViewPlace,
 };
 pub use own::open_task_file;
 pub use own::speech::open_speech_file;

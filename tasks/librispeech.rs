@@ -1,8 +1,9 @@
 //! LibriSpeech: read English speech with transcripts, 16 kHz (Panayotov et al. 2015).
 //!
-//! `<part>/<speaker>/<chapter>/<speaker>-<chapter>-<number>.flac` beside `<speaker>-<chapter>.trans.txt`, whose lines are an
-//! id and its transcript. Parts are called `train-*`, `dev-*` and `test-*`. Without such folders, the data's folder holds
-//! the speakers itself, and every third one is for testing.
+//! `<part>/<speaker>/<chapter>/<speaker>-<chapter>-<number>.flac` beside
+//! `<speaker>-<chapter>.trans.txt`, whose lines are an id and its transcript. Parts are called
+//! `train-*`, `dev-*` and `test-*`. Without such folders, the data's folder holds the speakers
+//! itself, and every third one is for testing.
 
 use std::collections::BTreeMap;
 use std::path::Path;

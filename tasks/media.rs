@@ -21,7 +21,8 @@ pub enum Views {
 
 /// How a kind of media becomes a model input.
 pub(crate) trait Media: Send + Sync {
-    /// Names everything that decides the inputs for evaluation, except the file and the request's input.
+    /// Names everything that decides the inputs for evaluation, except the file and the request's
+    /// input.
     fn key(&self) -> String;
 
     /// What preparing the inputs is called while it runs.
@@ -32,7 +33,8 @@ pub(crate) trait Media: Send + Sync {
     /// One file's input for evaluation, before its normalisation.
     fn view(&self, file: Raw) -> Result<Vec<f32>, String>;
 
-    /// One file's inputs for testing with several views, before their normalisation. Most media have one view.
+    /// One file's inputs for testing with several views, before their normalisation. Most media
+    /// have one view.
     fn test_views(&self, file: Raw, _clips: usize) -> Result<Vec<Vec<f32>>, String> {
         Ok(vec![self.view(file)?])
     }

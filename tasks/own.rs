@@ -1,4 +1,5 @@
-//! The user's own data: a task file says where samples lie and how to read them. README.md documents it for users.
+//! The user's own data: a task file says where samples lie and how to read them. README.md
+//! documents it for users.
 
 mod archived;
 mod file;
@@ -38,7 +39,8 @@ struct OwnTask {
     listing: Listing<Sample>,
 }
 
-/// Reads a task file and its lists. Statistics that are `auto` are measured now, on a fixed sample of the training data.
+/// Reads a task file and its lists. Statistics that are `auto` are measured now, on a fixed sample
+/// of the training data.
 pub fn open_task_file(path: &Path) -> Result<Box<dyn Task>, DataError> {
     let file = file::read(path)?;
     // lives as long as the program, like the names of built-in tasks; a run opens one task file
@@ -202,8 +204,8 @@ fn of_classes(tree: Tree, place: &Path, files: Vec<ClassFiles>, split: bool) -> 
     })
 }
 
-/// Assigns splits or folds by a hash of each sample's id, so that a sample stays in its part when others are added or
-/// removed. Returns how it did so.
+/// Assigns splits or folds by a hash of each sample's id, so that a sample stays in its part when
+/// others are added or removed. Returns how it did so.
 fn divide(entries: &mut [Entry<Sample>], folds: Option<u8>, holdout: Option<f64>) -> String {
     let share = |id: &str| {
         let hash = blake3::hash(id.as_bytes());

@@ -1,41 +1,40 @@
-//! How a data set is to be opened.
+//! What a data set is opened with.
 
 use std::path::PathBuf;
 
 use crate::InputSpec;
 
-/// What is asked of a task when it is opened.
+/// How to open a task's data.
 #[derive(Clone, Debug)]
 pub struct OpenRequest {
-    /// The data set's folder; without it `$BRIDLE_DATA/<task>` is used.
+    /// The data set's folder; without it, `$BRIDLE_DATA/<task>`.
     pub data: Option<PathBuf>,
     /// Never use the network.
     pub offline: bool,
-    /// What the model wants to see.
     pub input: InputSpec,
-    /// The first so many samples of each class: in each split where train and test are given; over all folds, one fold
-    /// after the other in turn, where there are folds (so N = 10 with five folds is two per fold and class).
+    /// Only the first so many samples of each class: in each split, or over all folds with the
+    /// folds in turn (10 with five folds are two per fold and class).
     pub subset: Option<usize>,
-    /// Accept data that is no known variant; samples that cannot be decoded are then skipped and named.
+    /// Accepts data that is no known variant; unusable samples are then skipped and named.
     pub allow_different: bool,
-    /// The folder for computed features; made when needed, safe to delete, shared by any number of processes.
+    /// The folder for computed features: created when needed, safe to delete, shared by any number
+    /// of processes.
     pub cache: PathBuf,
     /// Threads for decoding and features; 0 for one per core.
     pub threads: usize,
-    /// How much may be kept.
     pub limits: Limits,
 }
 
-/// How many bytes computed inputs may take.
+/// How many bytes computed inputs may take. The limits change no number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Of one data set of media files: if its inputs are more, or more than the cache may hold, none are kept, and each
-    /// is decoded whenever it is wanted. That changes no number.
+    /// Of one data set. If its inputs are more, or more than the cache may hold, none are stored,
+    /// and each is decoded at each use.
     pub rows: u64,
-    /// Of all files of features in the cache together: those not used for longest are removed before new ones are
-    /// written, but never one that a program has open, nor the one being written.
+    /// Of all feature files in the cache together. The least recently used are removed before new
+    /// ones are written, but none that a program has open.
     pub cache: u64,
-    /// Of decoded videos in memory: what fits is decoded once, the rest at each use. That changes no number.
+    /// Of decoded videos in memory: what fits is decoded once, the rest at each use.
     pub videos: u64,
 }
 

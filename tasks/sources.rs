@@ -1,25 +1,22 @@
-//! Where the data sets of tasks lie on the hub. Revisions, hashes and sizes are pinned only where they were seen, and
-//! none was: the first fetch locks what it finds.
+//! Where to get each task's data. Revisions, hashes and sizes would be pinned only if they had been
+//! seen; none was, so the first fetch locks what it finds.
 
 use crate::HubSource;
 
-/// Where one task's data is to be had.
 #[derive(Clone, Copy, Debug)]
 pub struct TaskSource {
-    /// The task's name.
     pub task: &'static str,
-    /// Its place on the hub, if it has one.
     pub source: Option<HubSource>,
-    /// How to get it otherwise.
+    /// How to get it elsewhere.
     pub elsewhere: &'static str,
 }
 
-/// Every data set that lies outside, in the order of `tasks()`.
+/// Every data set that does not come with the program, in the order of `tasks()`.
 pub fn sources() -> &'static [TaskSource] {
     &SOURCES
 }
 
-/// What helps somebody whose data for this task was not found, or is not what it should be.
+/// A hint for missing or wrong data of this task.
 pub fn data_hint(task: &str) -> &'static str {
     match task {
         "audioset" | "audioset-20k" => AUDIOSET_LAYOUT,
@@ -27,8 +24,8 @@ pub fn data_hint(task: &str) -> &'static str {
     }
 }
 
-/// What an AudioSet folder must hold. The copy on the hub has the clips, but neither the lists nor the class index that
-/// assign them to splits, so it is never fetched by itself.
+/// What an AudioSet folder must hold. The copy on the hub has the clips, but neither the lists nor
+/// the class index that assign them to splits, so it is never fetched by itself.
 const AUDIOSET_LAYOUT: &str = "--data DIR with class_labels_indices.csv, balanced_train_segments.csv, \
                                  eval_segments.csv and, but for audioset-20k, unbalanced_train_segments.csv, all from \
                                  https://research.google.com/audioset/download.html, and with the clips below it under their \

@@ -4,13 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DataError, Dataset, InputSpec, Modality, OpenRequest, Progress};
 
-/// The number that a task's results are ranked by.
+/// What a task's results are ranked by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MainMetric {
-    /// Share of samples whose highest score is the target's.
+    /// Share of samples whose highest score is the target's class.
     Top1,
-    /// Mean over classes of average precision, for samples with any number of classes.
+    /// Mean over classes of average precision, for samples of several classes.
     Map,
 }
 
@@ -23,27 +23,22 @@ pub struct TaskSpec {
     pub version: u32,
     /// One line for lists.
     pub summary: &'static str,
-    /// The kind of media.
     pub modality: Modality,
     /// The input unless a plan says otherwise.
     pub input: InputSpec,
-    /// Class names; a target is an index into them. Numbers where the names come with the data.
+    /// Class names; a target is an index into them. Numbers if the data provides the names.
     pub classes: Vec<String>,
-    /// Number of cross-validation folds, numbered from 1; `None` where train and test are given.
+    /// Number of cross-validation folds, numbered from 1; `None` if there are train and test.
     pub folds: Option<u8>,
-    /// What results are ranked by.
     pub metric: MainMetric,
-    /// Where the original lies.
+    /// The address of the original data.
     pub source: &'static str,
-    /// The data's licence.
     pub licence: &'static str,
-    /// Whom to cite.
     pub citation: &'static str,
 }
 
-/// Something to train on and be judged by.
+/// Something to train on and to evaluate.
 pub trait Task: Sync {
-    /// The description.
     fn spec(&self) -> TaskSpec;
 
     /// Sections of a plan that only tasks use which name them here.
@@ -51,7 +46,8 @@ pub trait Task: Sync {
         &[]
     }
 
-    /// Finds, verifies and prepares the data. Every error is about the data, its folder or the cache, and names it.
+    /// Finds, verifies and prepares the data. Every error is about the data, its folder or the
+    /// cache, and names it.
     fn open(&self, request: &OpenRequest, progress: &dyn Progress) -> Result<Dataset, DataError>;
 }
 

@@ -1,34 +1,33 @@
-//! Where a copy keeps its clips: files named by YouTube id, in any folder or archive below the data set's.
+//! Finds the clips of a copy: files named by YouTube id, in any folder or archive below the data
+//! set's.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::segments::ID;
 use crate::DataError;
-use crate::files::archive::{Table, Value};
+use crate::files::archive::{ParquetTable, Value};
 use crate::files::folder::{ends_in, names};
 use crate::files::tree::Tree;
 
 const ENDINGS: [&str; 6] = ["wav", "flac", "ogg", "oga", "wave", LEAST];
-/// Taken only where a clip is there in no other form: its encoders leave out the highest tones.
+/// Used only if a clip exists in no other format: mp3 encoders remove the highest tones.
 const LEAST: &str = "mp3";
-/// Shards: webdataset's, or tables with a column of files.
+/// Shards: webdataset tars, or tables with a column of files.
 const ARCHIVES: [&str; 3] = ["tar", "zip", "parquet"];
-/// The column of a table that says whose a clip is.
+/// The column of a table that has the ids.
 const ID_COLUMN: &str = "video_id";
-/// Folders within folders, so that a link to a folder above ends.
+/// Depth of folders, so that a link to a parent folder ends.
 const DEPTH: usize = 4;
 
-/// What a copy has.
-pub(super) struct Clips {
-    /// Where they lie.
+pub(super) struct ClipFiles {
     pub tree: Tree,
-    /// The file of each clip by id.
+    /// The file of each clip, by id.
     pub by_id: BTreeMap<String, String>,
 }
 
-impl Clips {
-    /// Of several files for one id, the first by name is taken that is no mp3.
+impl ClipFiles {
+    /// Of several files for one id, the first by name that is no mp3 wins.
     fn add(&mut self, id: &str, file: &str) {
         let rank = |file: &str| (ends_in(file, &[LEAST]), file.to_owned());
         let kept = self.by_id.entry(id.to_owned()).or_insert_with(|| file.to_owned());
@@ -46,11 +45,11 @@ impl Clips {
 }
 
 /// The clips below `folder`.
-pub(super) fn find(folder: &Path) -> Result<Clips, DataError> {
+pub(super) fn find(folder: &Path) -> Result<ClipFiles, DataError> {
     let files = below(folder)?;
     let archives: Vec<String> = files.iter().filter(|file| ends_in(file, &ARCHIVES)).cloned().collect();
     let tree = Tree::open(folder, archives.clone())?;
-    let mut clips = Clips {
+    let mut clips = ClipFiles {
         tree,
         by_id: BTreeMap::new(),
     };
@@ -65,12 +64,12 @@ pub(super) fn find(folder: &Path) -> Result<Clips, DataError> {
     Ok(clips)
 }
 
-/// The ids of a table's rows, if it says them.
+/// The ids of a table's rows, if it has them.
 fn told_ids(path: &Path) -> Result<Option<Vec<String>>, DataError> {
     if !ends_in(&path.to_string_lossy(), &["parquet"]) {
         return Ok(None);
     }
-    let table = Table::open(path)?;
+    let table = ParquetTable::open(path)?;
     if !table.columns().contains(&ID_COLUMN) {
         return Ok(None);
     }
@@ -109,8 +108,9 @@ fn below(folder: &Path) -> Result<Vec<String>, DataError> {
     Ok(files)
 }
 
-/// The ids that a file may be named by: `<id>.wav`, `Y<id>.wav`, and both with times after the id (`<id>_30000_40000`,
-/// `<id>_30.000`). An id may itself begin with Y and hold underscores, so that there can be two.
+/// The ids that a file may be named by: `<id>.wav`, `Y<id>.wav`, and both with times after the id
+/// (`<id>_30000_40000`, `<id>_30.000`). An id may itself begin with Y and contain underscores, so
+/// there can be two.
 fn ids(name: &str) -> impl Iterator<Item = &str> {
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
     [Some(stem), stem.strip_prefix('Y')]

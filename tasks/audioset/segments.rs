@@ -5,39 +5,32 @@ use std::path::Path;
 
 use crate::DataError;
 
-/// Characters of a YouTube id.
+/// Length of a YouTube id.
 pub(super) const ID: usize = 11;
 
-/// One line of a list.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Segment {
-    /// The YouTube id.
     pub id: String,
-    /// Rising, at least one.
+    /// Ascending, at least one.
     pub classes: Vec<usize>,
-    /// Line of the list, from 1.
     pub line: u64,
 }
 
-/// One list.
 #[derive(Debug)]
 pub(super) struct Segments {
-    /// Its lines.
     pub rows: Vec<Segment>,
-    /// How many it says it has, in `# num_ytids=..., num_segs=...`.
+    /// The count in its line `# num_ytids=..., num_segs=...`.
     pub announced: Option<usize>,
 }
 
 /// The index of classes, `index,mid,display_name`.
 #[derive(Debug)]
 pub(super) struct Index {
-    /// By number.
     pub names: Vec<String>,
     numbers: BTreeMap<String, usize>,
 }
 
 impl Index {
-    /// Reads the index.
     pub fn read(path: &Path) -> Result<Self, DataError> {
         let bad = |line: u64, reason: String| DataError::bad_row(path, line, reason);
         let bytes = std::fs::read(path).map_err(DataError::unreadable(path))?;
@@ -73,7 +66,8 @@ impl Index {
     }
 }
 
-/// Reads a list. Its labels stand in quotes after a comma and a space, which is not what csv readers expect.
+/// Reads a list. Its labels are in quotes after a comma and a space, which csv readers do not
+/// expect.
 pub(super) fn read(path: &Path, index: &Index) -> Result<Segments, DataError> {
     let bytes = std::fs::read(path).map_err(DataError::unreadable(path))?;
     let mut segments = Segments {

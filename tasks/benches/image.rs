@@ -1,7 +1,8 @@
-//! Jpeg files to views of 224 pixels in one thread: decoding, cropping, resizing, as `image.py` beside it does.
+//! Jpeg files to views of 224 pixels in one thread: decoding, cropping, resizing, as `image.py`
+//! beside it does.
 //!
-//! `BRIDLE_DATA=DIR cargo bench -p bridle-tasks --bench image`, with imagenet-samples256 in DIR. The centres are held to
-//! the slow plain version before anything is timed.
+//! `BRIDLE_DATA=DIR cargo bench -p bridle-tasks --bench image`, with imagenet-samples256 in DIR.
+//! The centres are held to the slow plain version before anything is timed.
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};

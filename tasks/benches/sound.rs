@@ -1,7 +1,8 @@
-//! Sound in one thread: log-mel energies of 16 kHz samples, and, apart, 44.1 to 16 kHz and the decoding of files.
+//! Sound in one thread: log-mel energies of 16 kHz samples, and, apart, 44.1 to 16 kHz and the
+//! decoding of files.
 //!
-//! `BRIDLE_DATA=DIR cargo bench -p bridle-tasks --bench sound`, with esc50 in DIR. `sound.py` beside it runs it in turn
-//! with torchaudio, by way of `$BRIDLE_RACE`.
+//! `BRIDLE_DATA=DIR cargo bench -p bridle-tasks --bench sound`, with esc50 in DIR. `sound.py`
+//! beside it runs it in turn with torchaudio, by way of `$BRIDLE_RACE`.
 
 use std::hint::black_box;
 use std::io::{BufRead, Write};
@@ -28,8 +29,8 @@ fn main() {
     }
 }
 
-/// Runs once over `clips` for every line that comes in, and answers with the seconds. What it computes goes to `energies`,
-/// because a timing counts only if the numbers are right.
+/// Runs once over `clips` for every line that comes in, and answers with the seconds. What it
+/// computes goes to `energies`, because a timing counts only if the numbers are right.
 fn race(folder: &Path) {
     let bytes = std::fs::read(folder.join("clips")).expect("the clips of the race");
     let (numbers, _) = bytes.as_chunks::<4>();

@@ -1,4 +1,4 @@
-//! What stands behind the rows in a file of features, and the hashes that hold it to them.
+//! The footer of a feature file, and the hashes that verify rows and footer.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -8,20 +8,19 @@ use serde::{Deserialize, Serialize};
 const MARK: &[u8; 8] = b"bridle\0\x01";
 const TAIL: usize = 32 + 8 + MARK.len();
 
-/// What is known of all rows.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Footer {
     pub key: String,
     pub rows: usize,
-    /// Values of a row in this file.
+    /// Values per row in this file.
     pub row: usize,
-    /// How many times as long each row is, where they differ.
+    /// The length of each row in units of `row`, if they differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lengths: Option<Vec<usize>>,
     pub skipped: Vec<(usize, String)>,
     pub mean: f64,
     pub std: f64,
-    /// Of the rows' bytes.
+    /// Hash of the rows' bytes.
     pub blake3: String,
 }
 
@@ -35,7 +34,7 @@ impl Footer {
         file.write_all(MARK)
     }
 
-    /// Reads the footer of a file that has a whole one, with rows of the length that it says.
+    /// Reads an intact footer whose rows have the length that it states.
     pub fn read(file: &mut File) -> Option<Self> {
         let length = file.metadata().ok()?.len();
         file.seek(SeekFrom::Start(length.checked_sub(TAIL as u64)?)).ok()?;
@@ -58,7 +57,6 @@ impl Footer {
         (footer.bytes()? == start as usize).then_some(footer)
     }
 
-    /// Bytes of the rows.
     pub fn bytes(&self) -> Option<usize> {
         let rows = match &self.lengths {
             Some(lengths) if lengths.len() != self.rows => return None,
@@ -71,7 +69,8 @@ impl Footer {
     }
 }
 
-/// blake3 of the first `bytes` bytes, read in pieces so that the file does not count as memory in use.
+/// blake3 of the first `bytes` bytes, read in pieces so that the file does not count as used
+/// memory.
 pub(super) fn hash_start(file: &mut File, bytes: usize) -> io::Result<String> {
     let mut hasher = blake3::Hasher::new();
     let mut piece = vec![0; bytes.min(4 << 20)];

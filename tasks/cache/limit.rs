@@ -1,4 +1,4 @@
-//! The size of the cache: features not used for longest go first.
+//! Limits the size of the cache: the least recently used features go first.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -6,24 +6,24 @@ use std::time::SystemTime;
 
 use super::EXTENSION;
 
-/// One file of features, in use or not.
-struct Kept {
+struct FeatureFile {
     used: SystemTime,
     path: PathBuf,
     bytes: u64,
 }
 
-/// Marks an open file of features as used now, and as in use for as long as it is open: a shared lock that
+/// Marks an open feature file as used now, and as in use while it is open: a shared lock that
 /// [`make_room`] respects.
 pub(super) fn mark_used(file: &File) {
-    // a file without lock or time may be removed too early, which costs a computation and nothing else: what is mapped
-    // stays readable
+    // a file without lock or time may be removed too early, which costs only a computation: what is
+    // mapped stays readable
     let _ = file.try_lock_shared();
     let _ = file.set_modified(SystemTime::now());
 }
 
-/// Removes files of features from all folders of `cache` until `bytes` more fit into `limit`, those used longest ago
-/// first, and none that is open in any program. Two programs that do so at once remove too much at worst.
+/// Removes feature files from all folders of `cache`, least recently used first, until `bytes` more
+/// fit into `limit`. Files open in any program stay. Two programs that do so at once remove too
+/// much at worst.
 pub(super) fn make_room(cache: &Path, bytes: u64, limit: u64) {
     let mut kept = kept(cache);
     let mut total = kept.iter().map(|file| file.bytes).sum::<u64>().saturating_add(bytes);
@@ -38,13 +38,13 @@ pub(super) fn make_room(cache: &Path, bytes: u64, limit: u64) {
     }
 }
 
-fn kept(cache: &Path) -> Vec<Kept> {
+fn kept(cache: &Path) -> Vec<FeatureFile> {
     let entries = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten();
     let files = entries(cache).flat_map(|folder| entries(&folder.path()).collect::<Vec<_>>());
     let of_file = |file: std::fs::DirEntry| {
         let (path, metadata) = (file.path(), file.metadata().ok()?);
         let is_features = path.extension().is_some_and(|extension| extension == EXTENSION);
-        is_features.then_some(Kept {
+        is_features.then_some(FeatureFile {
             used: metadata.modified().ok()?,
             path,
             bytes: metadata.len(),
@@ -53,7 +53,7 @@ fn kept(cache: &Path) -> Vec<Kept> {
     files.filter_map(of_file).collect()
 }
 
-/// Whether the file was removed. Where the file system has no locks, nobody is known not to use it.
+/// Whether the file was removed. Without file locks, a file counts as in use.
 fn remove_unused(path: &Path) -> bool {
     let Ok(file) = File::open(path) else { return false };
     file.try_lock().is_ok() && std::fs::remove_file(path).is_ok()

@@ -1,12 +1,12 @@
-//! Inputs of different lengths in one file: rows of whole frames one after the other, their lengths in the footer.
+//! Inputs of different lengths in one file: rows of whole frames, with their lengths in the footer.
 
 use rayon::ThreadPool;
 
 use super::{Lengths, Outcome, Prepared, Work, kept};
 use crate::{DataError, Progress};
 
-/// As [`super::open_or_compute`] for rows that are each a number of frames of [`Work::row`] values: what was prepared, and
-/// the frames of each row. `bytes` is what the rows will take, about.
+/// As [`super::open_or_compute`], for rows of any number of frames of [`Work::row`] values. Also
+/// returns the frames of each row. `bytes` is the expected size of all rows.
 pub(crate) fn open_or_compute(
     work: &Work,
     bytes: u64,

@@ -1,8 +1,8 @@
-//! What a copy of a data set is, measured: counts, sizes, classes and the statistics of its inputs, and whether that is
+//! What a copy of a data set contains: counts, sizes, classes and input statistics, compared with
 //! what is known of its variant.
 //!
-//! Files of pinned variants are held to their hashes when the data is opened. Beyond those this finds what hashes cannot:
-//! a decoder or a resampler that gives other numbers for the same files.
+//! Opening a pinned variant verifies its hashes. The census finds what hashes cannot: a decoder or
+//! resampler that gives other numbers for the same files.
 
 use std::collections::BTreeMap;
 
@@ -11,53 +11,44 @@ use serde::{Deserialize, Serialize};
 use super::listing::Listed;
 use crate::{DataError, Dataset, InputSpec};
 
-/// Samples whose inputs are measured, spread evenly over the data.
+/// Number of samples whose inputs are measured, evenly spread over the data.
 const SAMPLES: usize = 256;
-/// How far apart statistics of the same inputs may lie: rounding of other processors stays far below, a changed
-/// resampler or an exchanged mean does not.
+/// Tolerance for statistics of the same inputs. Rounding on other processors stays far below it; a
+/// changed resampler or an exchanged mean does not.
 const TOLERANCE: f64 = 1e-3;
-/// Reports on the variants that were seen, made by this module.
+/// The census of each variant that was available, made by this module.
 const KNOWN: [&str; 1] = [include_str!("../esc50/16k-flac-ogg.json")];
 
-/// What was found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Census {
-    /// The task's name.
     pub task: String,
-    /// The variant that the data was opened as.
     pub variant: String,
-    /// The subset asked for, if any.
     pub subset: Option<usize>,
-    /// Samples per split or fold, and in it per class.
+    /// Samples per split or fold, and class.
     pub samples: BTreeMap<String, BTreeMap<String, usize>>,
-    /// Samples left out because they could not be used.
     pub skipped: usize,
-    /// Samples left out because this copy lacks them.
+    /// Samples that this copy lacks.
     pub missing: usize,
-    /// Bytes of the samples' files, where there are files whose sizes are known: a parquet file does not tell them.
+    /// Sizes of the samples' files, if all are known: a parquet file does not say.
     pub bytes: Option<FileSizes>,
-    /// What an input is.
     pub input: InputSpec,
-    /// Statistics of the normalised inputs for judging.
+    /// Of the normalised inputs for evaluation.
     pub measured: InputStatistics,
 }
 
-/// The sizes of several files.
+/// Sizes of several files in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileSizes {
-    /// Of the smallest.
     pub least: u64,
-    /// Of that in the middle, of two the larger.
+    /// Of an even number, the larger of the two in the middle.
     pub median: u64,
-    /// Of the largest.
     pub most: u64,
-    /// Of all together.
     pub total: u64,
 }
 
 impl FileSizes {
-    /// Those of files with so many bytes each; `None` of no files.
+    /// `None` without files.
     pub(crate) fn of(mut bytes: Vec<u64>) -> Option<Self> {
         bytes.sort_unstable();
         Some(Self {
@@ -72,11 +63,8 @@ impl FileSizes {
 /// Statistics over a fixed sample of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InputStatistics {
-    /// Inputs measured.
     pub samples: usize,
-    /// Their mean.
     pub mean: f64,
-    /// Their standard deviation.
     pub std: f64,
 }
 
@@ -97,7 +85,7 @@ impl Census {
         })
     }
 
-    /// What is known of the variant, if it was ever seen whole.
+    /// The known census of the variant, if it was ever available in full.
     pub fn known(&self) -> Option<Self> {
         let reports = KNOWN
             .iter()
@@ -107,8 +95,8 @@ impl Census {
             .find(|known: &Self| (&known.task, &known.variant) == (&self.task, &self.variant))
     }
 
-    /// What differs from what is known of the variant: an error, or, if that is allowed, named. Nothing does where nothing
-    /// is known, or only a subset was opened.
+    /// The differences from the variant's known census: an error, or returned if that is allowed.
+    /// Empty if nothing is known, or only a subset was opened.
     pub fn verify(&self, allow_different: bool) -> Result<Vec<String>, DataError> {
         let known = self.known().filter(|_| self.subset.is_none());
         let differences = known.map_or_else(Vec::new, |known| self.differences(&known));
@@ -170,13 +158,13 @@ impl Census {
     }
 }
 
-/// The keys of either, each once.
+/// The keys of both, each once.
 fn merged<'a, V>(one: &'a BTreeMap<String, V>, other: &'a BTreeMap<String, V>) -> Vec<&'a String> {
     let only_other = other.keys().filter(|key| !one.contains_key(*key));
     one.keys().chain(only_other).collect()
 }
 
-/// Samples per split or fold and class; one of several classes counts in each.
+/// Samples per split or fold and class; a sample of several classes counts in each.
 fn histogram(dataset: &Dataset) -> BTreeMap<String, BTreeMap<String, usize>> {
     let mut histogram: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
     for sample in &dataset.samples {

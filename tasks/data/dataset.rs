@@ -11,28 +11,24 @@ use crate::DataError;
 use crate::cache::Rows;
 use crate::media::{MediaFiles, Views};
 
-/// The part that a sample plays where a task gives train and test.
+/// What a sample is used for, if the task has train and test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
-    /// For training.
     Train,
-    /// For judging.
     Test,
 }
 
-/// What a sample is.
+/// The class or classes of a sample.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Target {
-    /// One class, by its index.
     Class(usize),
-    /// Any number of classes, by their indices in rising order.
+    /// Any number of classes, in ascending order.
     Classes(Vec<usize>),
 }
 
 impl Target {
-    /// The indices of its classes.
     pub fn classes(&self) -> &[usize] {
         match self {
             Self::Class(class) => std::slice::from_ref(class),
@@ -46,34 +42,28 @@ impl Target {
 pub struct Sample {
     /// Names the sample in predictions; unique within the data set.
     pub id: String,
-    /// Its class or classes.
     pub target: Target,
-    /// Its fold, from 1, where the task has folds.
+    /// Its fold, from 1, if the task has folds.
     pub fold: Option<u8>,
-    /// Its part where the task has no folds; always [`Split::Train`] where it has.
+    /// Always [`Split::Train`] if the task has folds.
     pub split: Split,
 }
 
-/// A sample that could not be used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipped {
-    /// The sample.
     pub id: String,
-    /// What is wrong with it.
     pub reason: String,
 }
 
-/// Listed samples that a copy of the data lacks, where copies are known to lack some.
+/// Listed samples that this copy of the data lacks, if copies are known to lack some.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Missing {
-    /// How many there are.
     pub count: usize,
-    /// The ids of the first of them.
+    /// The ids of the first ones.
     pub first: Vec<String>,
 }
 
 impl Missing {
-    /// Whether nothing is missing.
     pub fn is_none(&self) -> bool {
         self.count == 0
     }
@@ -82,56 +72,50 @@ impl Missing {
 /// What a record says about its data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DataFacts {
-    /// The task's name.
     pub task: String,
-    /// The task's version.
     pub version: u32,
-    /// Which known form of the data this is, or `different`.
+    /// The known variant of the data, or `different`.
     pub variant: String,
-    /// Where the original lies.
+    /// The address of the original data.
     pub source: String,
-    /// sha256 over one line `<sha256>  <bytes>  <name>` per file, sorted by name; for generated data, over the
-    /// generator's version and parameters.
+    /// sha256 over one line `<sha256>  <bytes>  <name>` per file, sorted by name. For generated
+    /// data, over the generator's version and parameters.
     pub manifest_sha256: String,
-    /// Samples per split (`train`, `test` or `fold-1`, `fold-2`, ...), after any subset and without skipped samples.
+    /// Samples per split (`train`, `test` or `fold-1`, `fold-2`, ...), after any subset and without
+    /// skipped samples.
     pub counts: BTreeMap<String, usize>,
-    /// The subset asked for, if any.
     pub subset: Option<usize>,
-    /// Samples left out because they could not be used.
+    /// Unusable samples.
     pub skipped: Vec<Skipped>,
-    /// Samples left out because this copy lacks them; not counted among the skipped.
+    /// Samples that this copy lacks; not counted as skipped.
     #[serde(default, skip_serializing_if = "Missing::is_none")]
     pub missing: Missing,
-    /// How samples came into their splits, where the data does not say.
+    /// How samples were assigned to splits, if the data does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub splitting: Option<String>,
-    /// Mean of the model inputs before normalisation, padding included.
+    /// Mean and standard deviation of the model inputs before normalisation, padding included.
     pub measured_mean: f64,
-    /// Standard deviation of the same.
     pub measured_std: f64,
-    /// The normalisation's mean (averaged over channels).
+    /// The normalisation's mean and standard deviation, averaged over channels.
     pub constant_mean: f64,
-    /// The normalisation's standard deviation (averaged over channels).
     pub constant_std: f64,
 }
 
-/// A data set that is ready to be read.
+/// An opened data set. Methods that take an `index` panic if there is no such sample.
 pub struct Dataset {
-    /// What a record says about the data.
     pub facts: DataFacts,
     /// Every usable sample, in the data set's own order.
     pub samples: Vec<Sample>,
-    /// Class names; those of the task's description unless the data is different.
+    /// Those of the task's description, unless the data is different.
     pub classes: Vec<String>,
     shape: Vec<usize>,
     inputs: Inputs,
 }
 
-/// Where inputs come from.
 pub(crate) enum Inputs {
-    /// All are kept, and there is nothing else.
+    /// All are in memory, and there are no files.
     Rows(Rows),
-    /// From files; those for judging may be kept too.
+    /// From files; those for evaluation may also be stored.
     Files(MediaFiles, Option<Rows>),
 }
 
@@ -168,8 +152,8 @@ impl Dataset {
         &self.shape
     }
 
-    /// The normalised model input of sample `index` for judging, row-major: as it was kept, else decoded now. An error is
-    /// about a file that could be read when the data was opened. Panics if there is no such sample.
+    /// The normalised model input of sample `index` for evaluation, row-major: stored, or decoded
+    /// now. An error is about a file that was readable when the data was opened.
     pub fn input(&self, index: usize) -> Result<Cow<'_, [f32]>, DataError> {
         let length = self.shape.iter().product::<usize>();
         match &self.inputs {
@@ -180,8 +164,9 @@ impl Dataset {
         }
     }
 
-    /// The same for training: a random view, every draw from `seed`, of pictures and videos; the input for judging of
-    /// all else, such as sound, whose features are augmented after they were computed.
+    /// The input for training: of pictures and videos a random view, with every draw from `seed`;
+    /// of everything else, such as sound, the input for evaluation. Sound is augmented after its
+    /// features are computed.
     pub fn view(&self, index: usize, views: Views, seed: &Seed) -> Result<Cow<'_, [f32]>, DataError> {
         match &self.inputs {
             Inputs::Files(files, _) if files.media.augments() => {
@@ -191,8 +176,8 @@ impl Dataset {
         }
     }
 
-    /// The inputs of sample `index` for testing: of videos so many clips, with three squares each if there are several; of all
-    /// else, and of one clip, the input for judging. Panics if there is no such sample.
+    /// The inputs of sample `index` for testing: of a video so many clips, with three squares each
+    /// if there are several; of everything else, and of one clip, the input for evaluation.
     pub fn test_views(&self, index: usize, clips: usize) -> Result<Vec<Cow<'_, [f32]>>, DataError> {
         match &self.inputs {
             Inputs::Files(files, _) if clips > 1 => {
@@ -203,12 +188,12 @@ impl Dataset {
         }
     }
 
-    /// Whether training views differ from the inputs for judging.
+    /// Whether training views differ from the inputs for evaluation.
     pub fn augments(&self) -> bool {
         matches!(&self.inputs, Inputs::Files(files, _) if files.media.augments())
     }
 
-    /// FileSizes of the samples' files, where there are files whose sizes are known.
+    /// Sizes of the samples' files, if there are files and all sizes are known.
     pub(crate) fn bytes(&self) -> Option<FileSizes> {
         match &self.inputs {
             Inputs::Rows(_) => None,
@@ -216,13 +201,14 @@ impl Dataset {
         }
     }
 
-    /// Whether inputs for judging are decoded at each use, because they are too many to be kept.
+    /// Whether inputs for evaluation are decoded at each use, because they are too many to store.
     pub fn streams(&self) -> bool {
         self.inputs.rows().is_none()
     }
 
-    /// Indices of the (train, test) samples. With a fold, that fold is the test part and the others train; without one,
-    /// the given split, or, where the task has folds, everything for training.
+    /// Indices of the (train, test) samples. With a fold, that fold is for testing and the others
+    /// for training. Without one, the given split, or everything for training if the task has
+    /// folds.
     pub fn split(&self, fold: Option<u8>) -> (Vec<usize>, Vec<usize>) {
         (0..self.samples.len()).partition(|&index| {
             let sample = &self.samples[index];
@@ -234,9 +220,9 @@ impl Dataset {
     }
 }
 
-/// How often each of the training samples is to be drawn, so that rare classes are seen as often as common ones: the sum
-/// over its classes of 1000 / (training samples of the class + 0.01), as in the published recipes for AudioSet of PSLA
-/// (Gong et al. 2021) and AST.
+/// How often to draw each training sample, so that rare classes are seen as often as common ones:
+/// the sum over its classes of 1000 / (training samples of the class + 0.01), as in the published
+/// AudioSet recipes of PSLA (Gong et al. 2021) and AST.
 pub fn sampling_weights(dataset: &Dataset, train: &[usize]) -> Vec<f64> {
     let classes = |&sample: &usize| dataset.samples[sample].target.classes();
     let mut counts = vec![0usize; dataset.classes.len()];

@@ -1,4 +1,5 @@
-//! A data set as a list of samples and their files. The list is hashed, named by its content, and opened.
+//! A data set as a list of samples and their files. The list is hashed, named by its content, and
+//! opened.
 //!
 //! `Listing<Sample>` opens as a [`crate::Dataset`], `Listing<Utterance>` as a [`crate::SpeechSet`].
 
@@ -119,7 +120,8 @@ impl<S: Listed> Listing<S> {
         VerifiedFiles::new(Arc::clone(&self.tree), hashed, names)
     }
 
-    /// Names everything that decides the inputs: the task, `how` they are computed, and each entry's content in order.
+    /// Names everything that decides the inputs: the task, `how` they are computed, and each
+    /// entry's content in order.
     pub fn key(&self, how: &str, contents: impl Iterator<Item = String>) -> String {
         let mut hasher = blake3::Hasher::new();
         hasher.update(format!("{} {} {how}\n", self.task, self.version).as_bytes());
@@ -147,7 +149,8 @@ impl<S: Listed> Listing<S> {
         }
     }
 
-    /// The facts of opened data with these `samples`; `constants` are the normalisation's mean and standard deviation.
+    /// The facts of opened data with these `samples`; `constants` are the normalisation's mean and
+    /// standard deviation.
     pub fn facts<'a>(
         &self,
         manifest_sha256: String,

@@ -27,9 +27,9 @@ impl Listed for Sample {
 }
 
 impl Listing<Sample> {
-    /// Computes every input or takes it from the cache. If the inputs are more than may be kept, each is looked at once
-    /// now and decoded again at each use. An unusable sample is an error in a known variant; otherwise it is skipped and
-    /// named, up to one or 1 %.
+    /// Computes every input or takes it from the cache. If the inputs are more than may be kept,
+    /// each is looked at once now and decoded again at each use. An unusable sample is an error in
+    /// a known variant; otherwise it is skipped and named, up to one or 1 %.
     pub fn open(
         mut self,
         classes: Vec<String>,

@@ -1,7 +1,8 @@
-//! Work done ahead: the inputs of coming steps are made by other threads while one is trained on.
+//! Work done ahead: other threads make the inputs of coming steps while the model trains on one.
 //!
-//! Steps come out in order, whatever the number of threads, so that a run's numbers cannot depend on it: a step must be
-//! made of its number alone, as draws from [`bridle_seed::Seed`] are. Memory is bounded by the number of steps ahead.
+//! Steps come out in order on any number of threads, so a run's numbers cannot depend on it. A step
+//! must depend on its number only, as draws from [`bridle_seed::Seed`] do. Memory is bounded by the
+//! number of steps ahead.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -10,11 +11,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::Scope;
 
-/// Makes what belongs to each of `steps` on `threads` threads of `scope` (0: one per core), at most `ahead` steps (at
-/// least 1) further than the one that was last given out.
+/// Makes the value of each of `steps` on `threads` threads of `scope` (0: one per core), at most
+/// `ahead` steps (at least 1) beyond the last one returned.
 ///
-/// The iterator gives them in order. One that is dropped early ends its threads once they have made what they are at. A
-/// panic in `make` comes out at its step's turn.
+/// The iterator returns them in order. Dropping it early ends its threads once they finish their
+/// current step. A panic in `make` resurfaces at its step's turn.
 pub fn prefetch<'scope, T, F>(
     scope: &'scope Scope<'scope, '_>,
     threads: usize,
@@ -32,7 +33,7 @@ where
     let waiting = steps.end.saturating_sub(steps.start);
     let workers = threads.min(ahead).min(usize::try_from(waiting).unwrap_or(usize::MAX));
     let shared = Arc::new(Shared {
-        state: Mutex::new(State {
+        queue: Mutex::new(Queue {
             begun: steps.start,
             given: steps.start,
             made: BTreeMap::new(),
@@ -50,51 +51,51 @@ where
     Prefetch { shared }
 }
 
-/// What was made ahead, in the order of the steps.
+/// The values made ahead, in the order of the steps.
 pub struct Prefetch<T> {
     shared: Arc<Shared<T>>,
 }
 
 struct Shared<T> {
-    state: Mutex<State<T>>,
+    queue: Mutex<Queue<T>>,
     changed: Condvar,
     end: u64,
     ahead: u64,
 }
 
-struct State<T> {
+struct Queue<T> {
     /// The first step that no thread has taken.
     begun: u64,
-    /// The first step that was not given out.
+    /// The first step that was not returned.
     given: u64,
-    /// Steps that were made, or the panic in their place.
+    /// Finished steps, or the panic in their place.
     made: BTreeMap<u64, Result<T, Box<dyn Any + Send>>>,
-    /// Nobody wants more.
+    /// The iterator was dropped.
     ended: bool,
 }
 
 impl<T> Shared<T> {
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
+    fn lock(&self) -> MutexGuard<'_, Queue<T>> {
         // nothing that can panic runs under the lock
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, state: MutexGuard<'a, State<T>>) -> MutexGuard<'a, State<T>> {
-        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+    fn wait<'a>(&self, queue: MutexGuard<'a, Queue<T>>) -> MutexGuard<'a, Queue<T>> {
+        self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The next step to make, once there is room for it; `None` after the last.
     fn take(&self) -> Option<u64> {
-        let mut state = self.lock();
+        let mut queue = self.lock();
         loop {
-            if state.ended || state.begun >= self.end {
+            if queue.ended || queue.begun >= self.end {
                 return None;
             }
-            if state.begun - state.given < self.ahead {
-                state.begun += 1;
-                return Some(state.begun - 1);
+            if queue.begun - queue.given < self.ahead {
+                queue.begun += 1;
+                return Some(queue.begun - 1);
             }
-            state = self.wait(state);
+            queue = self.wait(queue);
         }
     }
 
@@ -111,19 +112,19 @@ impl<T> Iterator for Prefetch<T> {
     type Item = T;
 
     fn next(&mut self) -> Option<T> {
-        let mut state = self.shared.lock();
-        let step = state.given;
+        let mut queue = self.shared.lock();
+        let step = queue.given;
         if step >= self.shared.end {
             return None;
         }
         let made = loop {
-            match state.made.remove(&step) {
+            match queue.made.remove(&step) {
                 Some(made) => break made,
-                None => state = self.shared.wait(state),
+                None => queue = self.shared.wait(queue),
             }
         };
-        state.given += 1;
-        drop(state);
+        queue.given += 1;
+        drop(queue);
         self.shared.changed.notify_all();
         Some(made.unwrap_or_else(|panic| resume_unwind(panic)))
     }

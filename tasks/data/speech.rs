@@ -1,8 +1,9 @@
-//! Speech: utterances of any length with their transcripts. The sibling of [`crate::Dataset`], whose inputs have one shape.
+//! Speech: utterances of any length with their transcripts. The sibling of [`crate::Dataset`],
+//! whose inputs have one shape.
 //!
-//! An input is `[frames, mels]`: log-mel energies of 10 ms frames, standardised per mel band over the training utterances.
-//! Transcripts use one alphabet, see [`normalise_text`]. [`SpeechSet::frames`] gives lengths, for buckets and masks, without
-//! reading an input.
+//! An input is `[frames, mels]`: log-mel energies of 10 ms frames, standardised per mel band over
+//! the training utterances. Transcripts use one alphabet, see [`normalise_text`].
+//! [`SpeechSet::frames`] gives lengths, for buckets and masks, without reading an input.
 
 mod open;
 mod standardizer;
@@ -28,11 +29,11 @@ pub struct SpeechInput {
     pub mels: usize,
     /// Hertz; sound at other rates is resampled, and several channels are averaged.
     pub sample_rate: u32,
-    /// 10 ms frames that become one frame of the model. An utterance must have one model frame per symbol, and one more
-    /// between two equal symbols, or no alignment exists.
+    /// 10 ms frames that become one frame of the model. An utterance must have one model frame per
+    /// symbol, and one more between two equal symbols, or no alignment exists.
     pub stacked: usize,
-    /// Whether each mel band's mean over the utterance is subtracted. That removes the effect of microphone and room, and
-    /// part of the speaker's.
+    /// Whether each mel band's mean over the utterance is subtracted. That removes the effect of
+    /// microphone and room, and part of the speaker's.
     pub centred: bool,
 }
 
@@ -142,8 +143,8 @@ impl SpeechSet {
         self.energies.places[index].1
     }
 
-    /// The standardised energies of utterance `index`, `[frames, mels]`: stored, or computed now. An error is about a file
-    /// that was readable when the data was opened.
+    /// The standardised energies of utterance `index`, `[frames, mels]`: stored, or computed now.
+    /// An error is about a file that was readable when the data was opened.
     pub fn input(&self, index: usize) -> Result<Vec<f32>, DataError> {
         let mut values = self.energies(index)?.into_owned();
         self.standardizer.apply(&mut values);
@@ -182,8 +183,8 @@ impl SpeechSet {
         parts
     }
 
-    /// For each model frame of utterance `index`, the index in `words` of the word spoken in the middle of its stacked
-    /// frames. `None` between words, and if the data does not say.
+    /// For each model frame of utterance `index`, the index in `words` of the word spoken in the
+    /// middle of its stacked frames. `None` between words, and if the data does not say.
     pub fn words_by_frame(&self, index: usize, words: &[&str]) -> Vec<Option<usize>> {
         let SpeechInput {
             sample_rate, stacked, ..

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::listing::Entry;
 use crate::{Sample, Split};
 
-/// The first `n` samples of each class in each split, or over all folds, taking the folds of a class in turn. A sample of
-/// several classes is kept while one of them has room, and counts for all.
+/// The first `n` samples of each class in each split, or over all folds, taking the folds of a
+/// class in turn. A sample of several classes is kept while one of them has room, and counts for
+/// all.
 pub(super) fn subset(entries: Vec<Entry<Sample>>, n: usize) -> Vec<Entry<Sample>> {
     let mut turns: BTreeMap<(&[usize], Option<u8>), usize> = BTreeMap::new();
     let mut order: Vec<(usize, Option<u8>, usize)> = Vec::with_capacity(entries.len());

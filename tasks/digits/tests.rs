@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 
 const FEW: DigitSizes = DigitSizes { train: 12, test: 6 };
 
-/// Six speakers with two recordings of each digit: a constant that tells speaker and digit, 100 ms and more at 8 kHz.
+/// Six speakers with two recordings of each digit: a constant that tells speaker and digit, 100 ms
+/// and more at 8 kHz.
 fn made() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let recordings = folder.path().join("recordings");
@@ -117,7 +118,8 @@ fn frames_are_annotated_with_the_word_in_their_middle() {
     let found = set.words_by_frame(0, &DIGITS);
     assert_eq!(found.len(), set.frames(0) / 2);
     let runs: Vec<Option<usize>> = found.chunk_by(|a, b| a == b).map(|run| run[0]).collect();
-    // gaps of at least 50 ms are longer than a frame of 20 ms, so that every word is a run between two gaps
+    // gaps of at least 50 ms are longer than a frame of 20 ms, so that every word is a run between
+    // two gaps
     let words: Vec<&str> = runs.iter().flatten().map(|&word| DIGITS[word]).collect();
     assert_eq!(words.join(" "), set.utterances[0].text);
     assert!(runs.iter().step_by(2).all(Option::is_none) && runs.len() % 2 == 1);

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::NAME;
-use super::table::{self, Clip, TABLE};
+use super::table::{self, ClipRow, TABLE};
 use crate::DataError;
-use crate::files::archive::{Table, Value};
+use crate::files::archive::{ParquetTable, Value};
 use crate::files::folder::{ends_in, names};
 use crate::files::tree::Tree;
 
@@ -33,7 +33,7 @@ pub(super) struct Given {
     pub lists: Vec<String>,
     /// The table of clips, for messages.
     pub table: PathBuf,
-    pub clips: Vec<Clip>,
+    pub clips: Vec<ClipRow>,
     /// The file of each clip, by stem.
     pub files: BTreeMap<String, String>,
     /// What precedes `audio/` in the names of files.
@@ -160,7 +160,7 @@ fn parquet(root: &Path, tables: Vec<String>) -> Result<Given, DataError> {
     let tree = Tree::open(root, tables.clone())?;
     for name in &tables {
         let path = root.join(name);
-        let table = Table::open(&path)?;
+        let table = ParquetTable::open(&path)?;
         let column = |name| table.column(name);
         let columns = [
             column("filename")?,
@@ -191,12 +191,12 @@ fn parquet(root: &Path, tables: Vec<String>) -> Result<Given, DataError> {
 }
 
 /// A row of the four columns that say what a clip is.
-fn clip(columns: &[Vec<Value>; 4], at: usize) -> Result<Clip, String> {
+fn clip(columns: &[Vec<Value>; 4], at: usize) -> Result<ClipRow, String> {
     let word = |column: usize| match &columns[column][at] {
         Value::Text(text) => Ok(text.clone()),
         Value::Integer(number) => Ok(number.to_string()),
         other => Err(format!("{other:?} is no name or number")),
     };
     let words = [word(0)?, word(1)?, word(2)?, word(3)?];
-    Clip::new(words.each_ref().map(String::as_str), at as u64 + 1)
+    ClipRow::new(words.each_ref().map(String::as_str), at as u64 + 1)
 }

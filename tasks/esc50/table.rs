@@ -11,7 +11,7 @@ pub(super) const TABLE: &str = "meta/esc50.csv";
 
 /// One line of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Clip {
+pub(super) struct ClipRow {
     /// The file name without its extension, which differs between variants.
     pub stem: String,
     /// From 1.
@@ -23,7 +23,7 @@ pub(super) struct Clip {
     pub line: u64,
 }
 
-impl Clip {
+impl ClipRow {
     pub fn new([filename, fold, target, category]: [&str; 4], line: u64) -> Result<Self, String> {
         let stem = stem(filename);
         if stem.is_empty() || filename.contains(['/', '\\']) {
@@ -48,7 +48,7 @@ impl Clip {
 }
 
 /// Parses the table; `path` is for messages. Columns may come in any order; others are ignored.
-pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Clip>, DataError> {
+pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<ClipRow>, DataError> {
     let table = CsvTable::parse(path, bytes)?;
     let column = |name: &str| table.required(path, name);
     let columns = [
@@ -60,7 +60,7 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Clip>, DataError> {
     let (mut clips, mut seen) = (Vec::new(), BTreeSet::new());
     for (line, record) in &table.rows {
         let bad = |reason: String| DataError::bad_row(path, *line, reason);
-        let clip = Clip::new(columns.map(|column| &record[column]), *line).map_err(bad)?;
+        let clip = ClipRow::new(columns.map(|column| &record[column]), *line).map_err(bad)?;
         if !seen.insert(clip.stem.clone()) {
             return Err(bad(format!("the clip '{}' is listed a second time", clip.stem)));
         }
@@ -69,8 +69,9 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Clip>, DataError> {
     Ok(clips)
 }
 
-/// The class names by number. A line that contradicts an earlier one, or a number without a name, is an error.
-pub(super) fn classes(path: &Path, clips: &[Clip]) -> Result<Vec<String>, DataError> {
+/// The class names by number. A line that contradicts an earlier one, or a number without a name,
+/// is an error.
+pub(super) fn classes(path: &Path, clips: &[ClipRow]) -> Result<Vec<String>, DataError> {
     let mut names: BTreeMap<usize, &str> = BTreeMap::new();
     for clip in clips {
         let name = *names.entry(clip.target).or_insert(&clip.category);

@@ -385,7 +385,8 @@ fn the_originals_agree_with_the_16_khz_clips() {
         let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
         let flac = folder.join(format!("audio/{stem}.flac"));
         let ogg = folder.join(format!("audio/{stem}.ogg"));
-        // their resampler passes less between 7 and 8 kHz, where a sneeze is loud; Vorbis loses much more
+        // their resampler passes less between 7 and 8 kHz, where a sneeze is loud; Vorbis loses
+        // much more
         let (file, least) = if flac.exists() { (flac, 20.0) } else { (ogg, 5.0) };
         let theirs = decode(std::fs::read(&file).unwrap(), "").unwrap().samples;
         assert_eq!(ours.len(), theirs.len());

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::packaging::{Given, Packaging};
-use super::table::{Clip, TABLE};
+use super::table::{ClipRow, TABLE};
 use super::{FOLDS, NAME};
 use crate::DataError;
 use crate::files::manifest::Manifest;
@@ -111,7 +111,8 @@ pub(super) const CLASSES: [&str; 50] = [
     "hand_saw",
 ];
 
-/// The variant that this data must be, or the first thing that contradicts it. Pinned files are not checked here.
+/// The variant that this data must be, or the first thing that contradicts it. Pinned files are not
+/// checked here.
 pub(super) fn known_variant(given: &Given, variants: &[Variant], classes: &[String]) -> Result<Variant, DataError> {
     let root = given.tree.root();
     let listed: BTreeSet<&String> = given.clips.iter().map(|clip| &clip.stem).collect();
@@ -152,13 +153,14 @@ pub(super) fn expected_file(variant: &Variant, stem: &str) -> String {
     candidates.find(known).unwrap_or_else(|| format!("audio/{stem}.wav"))
 }
 
-/// Checks the official table: so many clips, evenly spread over classes and folds, named after their fold and class.
-fn check_table(path: &Path, clips: &[Clip], classes: &[String], expected: usize) -> Result<(), DataError> {
+/// Checks the official table: so many clips, evenly spread over classes and folds, named after
+/// their fold and class.
+fn check_table(path: &Path, clips: &[ClipRow], classes: &[String], expected: usize) -> Result<(), DataError> {
     let count = |what: &str, expected: usize, found: usize| match found {
         _ if found == expected => Ok(()),
         _ => Err(DataError::wrong_count(path, what, expected, found)),
     };
-    for Clip {
+    for ClipRow {
         stem,
         fold,
         target,

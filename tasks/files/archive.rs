@@ -1,7 +1,7 @@
 //! Zip, tar and parquet files, read member by member without unpacking.
 //!
-//! Opening indexes the names. After that, any number of threads read members by number; each read has a file position of
-//! its own.
+//! Opening indexes the names. After that, any number of threads read members by number; each read
+//! has a file position of its own.
 
 mod error;
 mod file;
@@ -16,7 +16,7 @@ use std::sync::OnceLock;
 
 pub use self::error::ArchiveError;
 pub use self::guard::panic_is_caught;
-pub(crate) use self::parquet::{Table, Value};
+pub(crate) use self::parquet::{ParquetTable, Value};
 
 /// What each archive format provides. Indices are below `len`.
 trait Members: Send + Sync {
@@ -39,17 +39,19 @@ pub(crate) struct Archive {
 }
 
 impl Archive {
-    /// Opens a `.zip`, `.tar` or `.parquet` file. A tar that holds only tars has the members of those.
+    /// Opens a `.zip`, `.tar` or `.parquet` file. A tar that holds only tars has the members of
+    /// those.
     ///
     /// # Errors
-    /// If it cannot be read, has no known format, is damaged or cut off, or has a name that leads out of it.
+    /// If it cannot be read, has no known format, is damaged or cut off, or has a name that leads
+    /// out of it.
     pub fn open(path: &Path) -> Result<Self, ArchiveError> {
         std::fs::metadata(path).map_err(|source| ArchiveError::unreadable(path, source))?;
         let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
         let members: Box<dyn Members> = match ending.as_deref() {
             Some("zip") => Box::new(zip::Zip::open(path)?),
             Some("tar") => Box::new(tar::Tar::open(path)?),
-            Some("parquet") => match Table::open(path)? {
+            Some("parquet") => match ParquetTable::open(path)? {
                 table if table.has_files() => Box::new(table),
                 _ => return Err(ArchiveError::damaged(path, "none of its columns holds files")),
             },
@@ -63,7 +65,8 @@ impl Archive {
         self.members.len()
     }
 
-    /// The name of a member, with forward slashes. Panics if there is no such member, as `size` and `read` do.
+    /// The name of a member, with forward slashes. Panics if there is no such member, as `size` and
+    /// `read` do.
     pub fn name(&self, index: usize) -> &str {
         self.members.name(index)
     }
@@ -90,7 +93,8 @@ impl Archive {
     }
 }
 
-/// What is wrong with a member's name: it must stay within its archive wherever it is joined to a folder.
+/// What is wrong with a member's name: it must stay within its archive wherever it is joined to a
+/// folder.
 pub(crate) fn objection(name: &str) -> Option<&'static str> {
     let bad_part = |part: &str| part.is_empty() || part == "." || part == "..";
     match name {

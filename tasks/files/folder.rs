@@ -29,8 +29,8 @@ pub(crate) fn stem(name: &str) -> &str {
     name.rsplit_once('.').map_or(name, |(stem, _)| stem)
 }
 
-/// The files `<root>/<under>/<class>/<file>`: (class, its files relative to `root`). Both are sorted by name, and classes
-/// without such files are left out.
+/// The files `<root>/<under>/<class>/<file>`: (class, its files relative to `root`). Both are
+/// sorted by name, and classes without such files are left out.
 pub(crate) fn class_folders(
     root: &Path,
     under: &str,
@@ -53,7 +53,8 @@ pub(crate) fn class_folders(
     Ok(classes)
 }
 
-/// A relative path with forward slashes that stays within its folder; `None` if it leads out. Empty for the folder itself.
+/// A relative path with forward slashes that stays within its folder; `None` if it leads out. Empty
+/// for the folder itself.
 pub(crate) fn inner_path(path: &Path) -> Option<String> {
     let parts = path.components().filter(|part| *part != Component::CurDir);
     let parts = parts.map(|part| match part {

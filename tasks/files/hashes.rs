@@ -1,8 +1,10 @@
-//! sha256 of files, remembered by size and modification time, so that reopening hashes only what changed.
+//! sha256 of files, remembered by size and modification time, so that reopening hashes only what
+//! changed.
 //!
-//! A remembered hash is trusted. Only a program that sets modification times back can make it wrong, with other content
-//! of the same size. Files of pinned variants are therefore always hashed. A file written within the last two seconds is
-//! not remembered: on some file systems a second write would leave its time unchanged.
+//! A remembered hash is trusted. Only a program that sets modification times back can make it
+//! wrong, with other content of the same size. Files of pinned variants are therefore always
+//! hashed. A file written within the last two seconds is not remembered: on some file systems a
+//! second write would leave its time unchanged.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -132,7 +134,8 @@ impl KnownHashes {
         })
     }
 
-    /// Adds what was found to the record. If two programs do so at once, one of the two records stays.
+    /// Adds what was found to the record. If two programs do so at once, one of the two records
+    /// stays.
     fn remember(&mut self, looked: &[Looked], begun: SystemTime) {
         let Some(path) = &self.path else { return };
         let latest = nanoseconds(begun - COARSEST);

@@ -29,7 +29,8 @@ impl Origin {
         }
     }
 
-    /// Data in a folder or archive, fetched from where `sources()` says if it is nowhere on this machine.
+    /// Data in a folder or archive, fetched from where `sources()` says if it is nowhere on this
+    /// machine.
     pub fn hub(task: &'static str, original: &'static str) -> Self {
         let hub = sources()
             .iter()
@@ -42,7 +43,8 @@ impl Origin {
         }
     }
 
-    /// The folder or archive. It is fetched into the hub's cache if it is nowhere else and the network may be used.
+    /// The folder or archive. It is fetched into the hub's cache if it is nowhere else and the
+    /// network may be used.
     pub fn locate(&self, given: Option<&Path>, offline: bool, progress: &dyn Progress) -> Result<PathBuf, DataError> {
         let all = std::env::var_os("BRIDLE_DATA").filter(|value| !value.is_empty());
         let hub = FetchRequest::from_environment();

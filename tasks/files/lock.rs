@@ -1,4 +1,5 @@
-//! A lock on a file, so that one program works at a time. The system releases it when the program dies.
+//! A lock on a file, so that one program works at a time. The system releases it when the program
+//! dies.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -6,8 +7,8 @@ use std::path::Path;
 
 use crate::Progress;
 
-/// Takes the lock at `path` and keeps it while the file lives. Reports `waiting` while another program has it. `None` if
-/// the file system has no locks.
+/// Takes the lock at `path` and keeps it while the file lives. Reports `waiting` while another
+/// program has it. `None` if the file system has no locks.
 pub(crate) fn exclusive(path: &Path, waiting: &str, progress: &dyn Progress) -> io::Result<Option<File>> {
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
     let outcome = match file.try_lock() {

@@ -60,7 +60,8 @@ impl Manifest {
             .collect()
     }
 
-    /// Reports the first file of `found` (under `folder`) that differs from this manifest of `variant`.
+    /// Reports the first file of `found` (under `folder`) that differs from this manifest of
+    /// `variant`.
     pub fn verify(&self, found: &Self, folder: &Path, variant: &'static str) -> Result<(), DataError> {
         let manifest = || format!("the manifest of variant {variant}");
         for expected in &self.0 {

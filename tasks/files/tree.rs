@@ -1,4 +1,5 @@
-//! A data set's files, plain in its folder or in archives there. Archives are hashed as whole files.
+//! A data set's files, plain in its folder or in archives there. Archives are hashed as whole
+//! files.
 //!
 //! A file in an archive is named as if the archive were a folder: `shards/0.tar/clip.flac`.
 
@@ -11,21 +12,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::DataError;
 use crate::files::archive::Archive;
 
-/// What a sample is made of, before it is decoded.
+/// The file of a sample, before it is decoded.
 pub(crate) enum Raw {
-    /// A file of its own.
     File(PathBuf),
-    /// A file of an archive.
+    /// A file in an archive, with its name there.
     Member {
-        /// As the archive has it.
         name: String,
-        /// Its content.
         content: Vec<u8>,
     },
 }
 
 impl Raw {
-    /// The content, and the ending of its name.
+    /// The content, and the extension of the name.
     pub fn read(self) -> Result<(Vec<u8>, String), String> {
         match self {
             Self::File(path) => {
@@ -53,20 +51,18 @@ fn ending(path: &Path) -> String {
     path.extension().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// A file that is there as long as this is.
+/// A file on disk. A copy is removed when this is dropped.
 pub(crate) struct OnDisk {
     path: PathBuf,
-    /// Whether it is a copy, which goes when this does.
     lent: bool,
 }
 
 impl OnDisk {
-    /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether it is a copy of what lies in an archive.
+    /// Whether it is a copy of a file in an archive.
     pub fn is_lent(&self) -> bool {
         self.lent
     }
@@ -75,7 +71,7 @@ impl OnDisk {
 impl Drop for OnDisk {
     fn drop(&mut self) {
         if self.lent {
-            // what stays in the system's temporary folder is harmless
+            // leftovers in the system's temporary folder are harmless
             let _ = std::fs::remove_file(&self.path);
         }
     }
@@ -88,7 +84,8 @@ fn lend(ending: &str, content: &[u8]) -> std::io::Result<OnDisk> {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("bridle-bench-{}-{number}.{ending}", std::process::id());
         let path = std::env::temp_dir().join(name);
-        // never through a link that somebody else has put there, nor over what a killed program left
+        // never follows a link that somebody else put there, nor overwrites what a killed program
+        // left
         match OpenOptions::new().write(true).create_new(true).open(&path) {
             Ok(file) => break (path, file),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
@@ -100,20 +97,20 @@ fn lend(ending: &str, content: &[u8]) -> std::io::Result<OnDisk> {
     Ok(copy)
 }
 
-/// A folder and the archives in it that are read.
+/// A folder, and those of its archives that are read.
 pub(crate) struct Tree {
     root: PathBuf,
     archives: BTreeMap<String, Archive>,
 }
 
 impl Tree {
-    /// Plain files alone.
+    /// Plain files only.
     pub fn folder(root: &Path) -> Self {
         let (root, archives) = (root.to_owned(), BTreeMap::new());
         Self { root, archives }
     }
 
-    /// The folder `root` with these of its archives, which are named relative to it.
+    /// The folder `root` with these of its archives, named relative to it.
     pub fn open(root: &Path, archives: Vec<String>) -> Result<Self, DataError> {
         let open = |name: String| Ok((name.clone(), Archive::open(&root.join(name))?));
         let archives = archives.into_iter().map(open).collect::<Result<_, DataError>>()?;
@@ -121,29 +118,27 @@ impl Tree {
         Ok(Self { root, archives })
     }
 
-    /// The folder.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The files of the archive `name` by number, in its own order.
+    /// The files of the archive `name`, in its own order.
     pub fn members<'a>(&'a self, name: &'a str) -> impl Iterator<Item = String> + 'a {
         let archive = self.archives.get(name);
         let numbers = 0..archive.map_or(0, Archive::len);
         numbers.filter_map(move |number| Some(format!("{name}/{}", archive?.name(number))))
     }
 
-    /// The file of the folder that holds `file`: itself, or its archive.
+    /// The plain file that contains `file`: itself, or its archive.
     pub fn holder<'a>(&self, file: &'a str) -> &'a str {
         self.split(file).map_or(file, |(archive, _)| archive)
     }
 
-    /// What `file` is called in its archive, if it lies in one.
+    /// The name of `file` within its archive, if it is in one.
     pub fn within<'a>(&self, file: &'a str) -> Option<&'a str> {
         self.split(file).map(|(_, member)| member)
     }
 
-    /// Whether there is such a file.
     pub fn has(&self, file: &str) -> bool {
         match self.split(file) {
             Some((archive, member)) => self.archives[archive].find(member).is_some(),
@@ -151,14 +146,14 @@ impl Tree {
         }
     }
 
-    /// Bytes of a file of an archive, where the archive says.
+    /// The size of a file in an archive, if the archive says.
     pub fn size(&self, file: &str) -> Option<u64> {
         let (archive, member) = self.split(file)?;
         let archive = &self.archives[archive];
         archive.size(archive.find(member)?)
     }
 
-    /// What `file` holds, or where it lies.
+    /// The content of `file`, or its path if it is plain.
     pub fn raw(&self, file: &str) -> Result<Raw, String> {
         let Some((archive, member)) = self.split(file) else {
             return Ok(Raw::File(self.root.join(file)));
@@ -170,7 +165,6 @@ impl Tree {
         Ok(Raw::Member { name, content })
     }
 
-    /// The content of `file`.
     pub fn read(&self, file: &str) -> Result<Vec<u8>, DataError> {
         let content = self.raw(file).and_then(Raw::read);
         content
@@ -178,9 +172,9 @@ impl Tree {
             .map_err(|reason| DataError::bad_sample(self.root.join(file), reason))
     }
 
-    /// Archive and member.
+    /// Archive and name within it.
     fn split<'a>(&self, file: &'a str) -> Option<(&'a str, &'a str)> {
-        // a data set of plain files asks this of every one
+        // fast path for data sets of plain files
         if self.archives.is_empty() {
             return None;
         }

@@ -1,4 +1,4 @@
-//! How the hub is asked: one kind of client, the addresses, and what statuses and failures mean.
+//! The HTTP client for the hub, addresses, and what statuses and failures mean.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use ureq::tls::{RootCerts, TlsConfig};
 
 use super::{FetchError, FetchRequest, HubSource};
 
-/// What no address can have as it is.
+/// Characters that an address cannot contain.
 const NEVER: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -20,13 +20,13 @@ const NEVER: &AsciiSet = &CONTROLS
     .add(b'`')
     .add(b'{')
     .add(b'}');
-/// What would end a path, part it, or begin an escape.
+/// Characters that end or split a path, or start an escape.
 const NOT_IN_NAMES: &AsciiSet = &NEVER.add(b'/').add(b'?').add(b'#').add(b'%').add(b'\\');
 
-/// A client that waits for nothing longer than the request's patience, nor for a whole answer longer than `whole`, and
-/// takes every status for an answer.
+/// A client that waits no longer than the request's patience for anything, and no longer than
+/// `whole` for a complete answer. Any status is an answer.
 pub(super) fn agent(request: &FetchRequest, redirects: u32, whole: Option<Duration>) -> Agent {
-    // the machine's own roots: those of its owner's mirrors are among them
+    // the machine's certificates, which include those of its owner's mirrors
     let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
     let patience = Some(request.patience);
     Agent::config_builder()
@@ -51,12 +51,12 @@ pub(super) fn below(base: &str, name: &str) -> String {
     encoded.fold(base.to_owned(), |address, part| format!("{address}/{part}"))
 }
 
-/// Where `location`, as an answer from `base` has it, leads to; `None` if that is nowhere.
+/// Where a redirect to `location` from `base` leads; `None` if nowhere.
 pub(super) fn joined(base: &str, location: &str) -> Option<String> {
     let from: Uri = base.parse().ok()?;
     let (scheme, authority) = (from.scheme_str()?, from.authority()?);
     let location = utf8_percent_encode(location.trim(), NEVER).to_string();
-    // a question after the path may hold an address too
+    // a query may contain an address too
     let is_whole = |(scheme, _): (&str, &str)| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let whole = if location.starts_with("//") {
         format!("{scheme}:{location}")
@@ -72,7 +72,7 @@ pub(super) fn joined(base: &str, location: &str) -> Option<String> {
     (matches!(to.scheme_str(), Some("http" | "https")) && to.host().is_some()).then_some(whole)
 }
 
-/// Whether two addresses are of one server: what is told to the one may be told to the other.
+/// Whether two addresses are on the same server, so that what one may know the other may too.
 pub(super) fn same_server(a: &str, b: &str) -> bool {
     let server = |address: &str| {
         let address: Uri = address.parse().ok()?;
@@ -83,7 +83,7 @@ pub(super) fn same_server(a: &str, b: &str) -> bool {
     server(a).is_some() && server(a) == server(b)
 }
 
-/// What an answer that is not what was asked for says.
+/// The error that an unsuccessful status means.
 pub(super) fn refusal(status: u16, headers: &HeaderMap, url: &str, source: &HubSource) -> FetchError {
     let url = url.to_owned();
     match (status, retry_after(headers)) {
@@ -98,7 +98,7 @@ pub(super) fn refusal(status: u16, headers: &HeaderMap, url: &str, source: &HubS
     }
 }
 
-/// In seconds; the form with a date is left to the doubling pauses.
+/// In seconds; a date is ignored in favour of doubling pauses.
 fn retry_after(headers: &HeaderMap) -> Option<u64> {
     text(headers, RETRY_AFTER.as_str())?.trim().parse().ok()
 }
@@ -108,7 +108,7 @@ pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 pub(super) fn unreachable(url: &str, error: &dyn std::error::Error) -> FetchError {
-    // the innermost words name the cause
+    // the innermost error names the cause
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;

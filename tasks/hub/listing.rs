@@ -1,5 +1,5 @@
-//! What a repository holds at a revision, asked of the hub's own interface: hf-hub words the question after the commit;
-//! the tree, which it does not know of, has the lengths and hashes.
+//! Lists a repository at a revision. hf-hub builds the request for the commit; the file tree, which
+//! hf-hub does not know, has lengths and hashes.
 
 use std::io::BufReader;
 use std::time::Duration;
@@ -16,44 +16,42 @@ use super::{FetchError, FetchRequest, HubSource};
 use crate::files::archive::objection;
 
 const MOST_REDIRECTS: u32 = 8;
-/// A thousand files each; more of them are a circle.
+/// A page has a thousand files; more pages than this are a loop.
 const MOST_PAGES: usize = 10_000;
-/// Of one answer, in bytes.
+/// Bytes of one answer.
 const LARGEST: u64 = 256 << 20;
 
 /// A file as the hub lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Listed {
-    /// Its path in the repository.
+pub(super) struct HubFile {
+    /// Path in the repository.
     pub name: String,
-    /// In bytes.
     pub size: u64,
-    /// git's name for what the repository holds: the file, or the pointer to it.
+    /// The git object id of the file, or of the pointer to it.
     pub oid: String,
-    /// Whether the repository holds a pointer (git LFS) to it.
+    /// Whether the repository has a git LFS pointer in its place.
     pub pointed: bool,
-    /// The hub's own hash, where the listing or the lock file has it.
+    /// The hub's sha256, if the listing or the lock file has it.
     pub sha256: Option<String>,
 }
 
 /// A repository at one commit.
 #[derive(Clone, Debug)]
-pub(super) struct Listing {
-    /// The commit.
+pub(super) struct HubListing {
     pub revision: String,
-    /// The files that the source asks for, by name.
-    pub files: Vec<Listed>,
+    /// The files that the source needs, by name.
+    pub files: Vec<HubFile>,
 }
 
-/// The hub's words for a repository.
+/// The hub's JSON for a repository.
 #[derive(Deserialize)]
 struct Info {
     sha: Option<String>,
 }
 
-/// The hub's words for a file or folder.
+/// The hub's JSON for a file or folder.
 #[derive(Deserialize)]
-struct Entry {
+struct TreeEntry {
     #[serde(rename = "type")]
     kind: String,
     path: String,
@@ -64,7 +62,7 @@ struct Entry {
     lfs: Option<Pointed>,
 }
 
-/// The hub's words for what lies beside git.
+/// The hub's JSON for a file in git LFS.
 #[derive(Deserialize)]
 struct Pointed {
     #[serde(alias = "sha256")]
@@ -72,23 +70,22 @@ struct Pointed {
     size: Option<u64>,
 }
 
-/// Who asks which hub.
 struct Asker<'a> {
     source: &'a HubSource,
     endpoint: &'a str,
     token: Option<&'a str>,
     agent: Agent,
-    /// The repository's page, which errors name.
+    /// The repository's page, for errors.
     address: String,
 }
 
-/// Asks `endpoint` once; pauses and further tries are the caller's.
+/// Asks `endpoint` once; the caller pauses and retries.
 pub(super) fn list(
     source: &HubSource,
     revision: &str,
     endpoint: &str,
     request: &FetchRequest,
-) -> Result<Listing, FetchError> {
+) -> Result<HubListing, FetchError> {
     let whole = request.patience.max(Duration::from_secs(1)) * 10;
     let asker = Asker {
         source,
@@ -101,7 +98,7 @@ pub(super) fn list(
     let files = asker.tree(&revision)?;
     match files.is_empty() {
         true => Err(asker.bad(&format!("no file is like {}", source.files.join(", ")))),
-        false => Ok(Listing { revision, files }),
+        false => Ok(HubListing { revision, files }),
     }
 }
 
@@ -114,20 +111,20 @@ impl Asker<'_> {
         let repository = self.source.repository.to_owned();
         let repository = Repo::with_revision(repository, RepoType::Dataset, revision.to_owned());
         let question = api.repo(repository).info_request();
-        // worded by hf-hub, asked by the client here: hf-hub's own would wait for ever
+        // hf-hub builds the request, the client here sends it: hf-hub would wait forever
         let question = question.uri_ref().ok_or_else(|| self.bad("it is no address"))?;
         let (info, _): (Info, _) = self.ask(&question.to_string())?;
         let commit = info.sha.filter(|sha| is_hex(sha, 40));
         commit.ok_or_else(|| self.bad("it names no commit"))
     }
 
-    /// The files that the source asks for, page after page.
-    fn tree(&self, commit: &str) -> Result<Vec<Listed>, FetchError> {
+    /// The files that the source needs, page after page.
+    fn tree(&self, commit: &str) -> Result<Vec<HubFile>, FetchError> {
         let (endpoint, repository) = (self.endpoint, self.source.repository);
         let first = format!("{endpoint}/api/datasets/{repository}/tree/{commit}?recursive=true");
         let (mut files, mut next, mut pages) = (Vec::new(), Some(first), 0);
         while let Some(url) = next {
-            let (entries, link): (Vec<Entry>, _) = self.ask(&url)?;
+            let (entries, link): (Vec<TreeEntry>, _) = self.ask(&url)?;
             for entry in entries.into_iter().filter(|entry| entry.kind == "file") {
                 files.extend(self.listed(entry)?);
             }
@@ -138,19 +135,19 @@ impl Asker<'_> {
                 None => None,
             };
         }
-        files.sort_by(|a: &Listed, b| a.name.cmp(&b.name));
+        files.sort_by(|a: &HubFile, b| a.name.cmp(&b.name));
         files.dedup_by(|a, b| a.name == b.name);
         Ok(files)
     }
 
-    fn listed(&self, entry: Entry) -> Result<Option<Listed>, FetchError> {
-        let Entry { path: name, oid, .. } = entry;
+    fn listed(&self, entry: TreeEntry) -> Result<Option<HubFile>, FetchError> {
+        let TreeEntry { path: name, oid, .. } = entry;
         // a name is joined to a folder of this machine
         if let Some(reason) = objection(&name) {
             return Err(self.bad(&format!("{name:?}: {reason}")));
         }
         let asked_for = self.source.files.iter().any(|pattern| fits(pattern, &name));
-        Ok(asked_for.then(|| Listed {
+        Ok(asked_for.then(|| HubFile {
             name,
             size: entry.lfs.as_ref().and_then(|lfs| lfs.size).unwrap_or(entry.size),
             oid,
@@ -159,7 +156,7 @@ impl Asker<'_> {
         }))
     }
 
-    /// The answer's content, and where it says that others are.
+    /// The answer's content, and the address of the next page.
     fn ask<T: DeserializeOwned>(&self, url: &str) -> Result<(T, Option<String>), FetchError> {
         let mut question = self.agent.get(url);
         if let Some(token) = self.token.filter(|_| same_server(url, self.endpoint)) {
@@ -188,7 +185,7 @@ impl Asker<'_> {
     }
 }
 
-/// The address that a `Link` header calls the next page.
+/// The next page of a `Link` header.
 fn next_page(link: &str) -> Option<&str> {
     link.split(',').find_map(|part| {
         let (address, words) = part.trim().strip_prefix('<')?.split_once('>')?;
@@ -200,7 +197,7 @@ pub(super) fn is_hex(text: &str, length: usize) -> bool {
     text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Whether `name` is like `pattern`, in which `*` stands for anything.
+/// Whether `name` matches `pattern`, in which `*` stands for anything.
 pub(super) fn fits(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,

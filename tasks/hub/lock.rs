@@ -1,4 +1,5 @@
-//! The lock file: which revision the first fetch saw and what the hub said of its files; and the lock between processes.
+//! The lock file: which revision the first fetch saw and what the hub said of its files; and the
+//! lock between processes.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -7,7 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::FetchError;
-use super::listing::{Listed, Listing};
+use super::listing::{HubFile, HubListing};
 use crate::Progress;
 use crate::files;
 
@@ -16,9 +17,8 @@ use crate::files;
 #[serde(deny_unknown_fields)]
 pub(super) struct LockFile {
     pub repository: String,
-    /// The commit.
     pub revision: String,
-    /// Whether every file was there and verified; written last.
+    /// Whether every file is complete and verified; written last.
     pub complete: bool,
     pub files: Vec<LockedFile>,
 }
@@ -28,7 +28,7 @@ pub(super) struct LockFile {
 pub(super) struct LockedFile {
     pub name: String,
     pub size: u64,
-    /// git's name for what the repository holds.
+    /// The git object id of the file or its pointer.
     pub oid: String,
     #[serde(default)]
     pub pointed: bool,
@@ -37,8 +37,8 @@ pub(super) struct LockedFile {
 }
 
 impl LockFile {
-    pub fn new(repository: &str, listing: &Listing, complete: bool) -> Self {
-        let file = |file: &Listed| LockedFile {
+    pub fn new(repository: &str, listing: &HubListing, complete: bool) -> Self {
+        let file = |file: &HubFile| LockedFile {
             name: file.name.clone(),
             size: file.size,
             oid: file.oid.clone(),
@@ -54,15 +54,15 @@ impl LockFile {
     }
 
     /// The listing of the first fetch.
-    pub fn listing(&self) -> Listing {
-        let file = |file: &LockedFile| Listed {
+    pub fn listing(&self) -> HubListing {
+        let file = |file: &LockedFile| HubFile {
             name: file.name.clone(),
             size: file.size,
             oid: file.oid.clone(),
             pointed: file.pointed,
             sha256: file.sha256.clone(),
         };
-        Listing {
+        HubListing {
             revision: self.revision.clone(),
             files: self.files.iter().map(file).collect(),
         }
@@ -98,8 +98,9 @@ impl LockFile {
         write().map_err(FetchError::disk(path))
     }
 
-    /// The first file that `listing`, of the same revision, has otherwise; what only one of both knows is no difference.
-    pub fn difference(&self, listing: &Listing) -> Option<String> {
+    /// The first file that differs in `listing`, of the same revision. A hash that only one of both
+    /// has is no difference.
+    pub fn difference(&self, listing: &HubListing) -> Option<String> {
         let hashes_differ = |a: &Option<String>, b: &Option<String>| matches!((a, b), (Some(a), Some(b)) if a != b);
         let known = |name: &str| listing.files.iter().find(|file| file.name == name);
         let differs = |locked: &&LockedFile| {
@@ -108,12 +109,13 @@ impl LockFile {
             })
         };
         let lost = self.files.iter().find(differs).map(|file| file.name.clone());
-        let is_new = |file: &&Listed| !self.files.iter().any(|locked| locked.name == file.name);
+        let is_new = |file: &&HubFile| !self.files.iter().any(|locked| locked.name == file.name);
         lost.or_else(|| listing.files.iter().find(is_new).map(|file| file.name.clone()))
     }
 }
 
-/// Keeps other processes from the same data set while it lives; `None` where the file system has no locks.
+/// Keeps other processes away from the same data set while it lives; `None` if the file system has
+/// no locks.
 pub(super) fn exclusive(folder: &Path, progress: &dyn Progress) -> Result<Option<File>, FetchError> {
     let path = folder.join("lock");
     let locked = files::lock::exclusive(&path, "waiting for another program that fetches the same", progress);

@@ -1,5 +1,5 @@
-//! Fetching from a hub that misbehaves: every fetch ends right or with the right error, and what stands under a file's
-//! name is always the whole file.
+//! Fetching from a hub that misbehaves: every fetch ends right or with the right error, and what
+//! stands under a file's name is always the whole file.
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
 pub(crate) mod server;
@@ -192,7 +192,7 @@ fn a_hub_without_ranges_is_asked_for_the_whole() {
     // what a killed fetch leaves: the lock file, and the first half of each file
     hub.misbehave(Fault::Status(404, None), u32::MAX, 1);
     fetch(&SOURCE, &request, &()).unwrap_err();
-    let place = Place::new(&SOURCE, &request);
+    let place = HubFolders::new(&SOURCE, &request);
     let locked = LockFile::read(&place.lock_file()).unwrap().unwrap();
     for (listed, stored) in locked.listing().files.iter().zip(hub.files.iter()) {
         assert_eq!(listed.name, stored.name);
@@ -327,7 +327,8 @@ fn two_fetches_at_once_take_turns() {
 
 const CHILD: &str = "BRIDLE_TEST_FETCH";
 
-/// Not a test of its own: the process that the next test kills. It fetches what `$BRIDLE_TEST_FETCH` says.
+/// Not a test of its own: the process that the next test kills. It fetches what
+/// `$BRIDLE_TEST_FETCH` says.
 #[test]
 fn a_process_to_be_killed() {
     let Ok(what) = std::env::var(CHILD) else { return };

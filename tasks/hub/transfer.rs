@@ -1,7 +1,8 @@
-//! The bytes of one file: asked for from where the last try stopped, verified when all are there, renamed last.
+//! Downloads one file: resumed where the last attempt stopped, verified when complete, renamed
+//! last.
 //!
-//! Not through hf-hub: its download compares no hash, goes on from a part wherever the server says its answer begins,
-//! and waits on a silent connection without end.
+//! hf-hub's own download compares no hash, resumes a part wherever the server says its answer
+//! begins, and waits forever on a silent connection.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -13,25 +14,25 @@ use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body};
 
 use super::client::{agent, bad_answer, below, joined, refusal, same_server, text, unreachable};
-use super::listing::{Listed, is_hex};
+use super::listing::{HubFile, is_hex};
 use super::verify::{right_at, verify};
 use super::{FetchError, FetchRequest, HubSource};
 use crate::Progress;
 
-/// Tries in a row that bring nothing before a fetch gives up.
+/// Attempts in a row without progress before a fetch gives up.
 const TRIES: u32 = 6;
-/// Tries in all, of a file that comes in crumbs.
+/// Attempts in all.
 const MOST_TRIES: u32 = 200;
-/// Pauses double up to this.
+/// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// A longer pause than this, asked for by the hub, is the user's to wait.
+/// If the hub asks for a longer pause, the fetch ends.
 const LONGEST_WAIT: u64 = 300;
-/// A connection that brings fewer bytes than this within the request's patience is given up for a new one.
+/// A connection that transfers fewer bytes within the request's patience is replaced.
 const LEAST: u64 = 16 << 10;
 const MOST_REDIRECTS: usize = 8;
 const PIECE: usize = 64 << 10;
 
-/// Gets files of one repository at one commit.
+/// Downloads files of one repository at one commit.
 pub(super) struct Transfer<'a> {
     pub source: &'a HubSource,
     pub revision: &'a str,
@@ -39,11 +40,11 @@ pub(super) struct Transfer<'a> {
     agent: Agent,
 }
 
-/// What came for a question, from the last of the addresses that redirects led to.
-struct Answer {
+/// The answer to a request, after all redirects.
+struct Reply {
     url: String,
     response: Response<Body>,
-    /// The sha256 that the hub says the file has, where it says one.
+    /// The sha256 that the hub states, if it does.
     linked: Option<String>,
 }
 
@@ -53,15 +54,16 @@ impl<'a> Transfer<'a> {
             source,
             revision,
             request,
-            // redirects are followed here: the hub's own headers come with the first answer, and the token is for it alone
+            // redirects are followed here: the hub's own headers come with the first answer, and
+            // only the hub gets the token
             agent: agent(request, 0, None),
         }
     }
 
-    /// Brings `file` to `path` by way of `part`, and gives its sha256.
+    /// Downloads `file` to `path` through `part` and returns its sha256.
     pub fn bring(
         &self,
-        file: &Listed,
+        file: &HubFile,
         path: &Path,
         part: &Path,
         progress: &dyn Progress,
@@ -90,10 +92,10 @@ impl<'a> Transfer<'a> {
         }
     }
 
-    /// Appends what is missing to `part`. Gives the sha256 that the hub says the file has, where it says one.
+    /// Appends what is missing to `part`. Returns the sha256 that the hub states, if it does.
     fn go_on(
         &self,
-        file: &Listed,
+        file: &HubFile,
         endpoint: &str,
         part: &Path,
         progress: &dyn Progress,
@@ -102,7 +104,7 @@ impl<'a> Transfer<'a> {
         let opened = options.create(true).truncate(false).write(true).open(part);
         let mut into = opened.map_err(FetchError::disk(part))?;
         let mut have = length(part);
-        // whole already, but killed before it got its name
+        // complete, but interrupted before it was renamed
         if have == file.size && right_at(part, file).is_some() {
             return Ok(None);
         }
@@ -122,11 +124,11 @@ impl<'a> Transfer<'a> {
         Ok(linked)
     }
 
-    /// Asks for the bytes from `have` on, and follows redirects.
-    fn ask(&self, first: String, have: u64) -> Result<Answer, FetchError> {
+    /// Requests the bytes from `have` on, and follows redirects.
+    fn ask(&self, first: String, have: u64) -> Result<Reply, FetchError> {
         let (mut url, mut linked) = (first.clone(), None);
         for _ in 0..=MOST_REDIRECTS {
-            // a range is one of the file's own bytes
+            // a range counts the bytes of the uncompressed file
             let mut ask = self.agent.get(&url).header(ACCEPT_ENCODING, "identity");
             if have > 0 {
                 ask = ask.header(RANGE, format!("bytes={have}-"));
@@ -142,7 +144,7 @@ impl<'a> Transfer<'a> {
                 let to = text(headers, LOCATION.as_str()).and_then(|to| joined(&url, to));
                 url = to.ok_or_else(|| bad_answer(&url, "a redirect without an address"))?;
             } else if status.is_success() || status == StatusCode::RANGE_NOT_SATISFIABLE {
-                return Ok(Answer { url, response, linked });
+                return Ok(Reply { url, response, linked });
             } else {
                 return Err(refusal(status.as_u16(), headers, &url, self.source));
             }
@@ -150,7 +152,7 @@ impl<'a> Transfer<'a> {
         Err(bad_answer(&url, "too many redirects"))
     }
 
-    /// A hub that serves another commit than the one asked for is not believed.
+    /// Rejects a hub that serves another commit than the requested one.
     fn check_commit(&self, headers: &HeaderMap, url: &str) -> Result<(), FetchError> {
         match text(headers, "x-repo-commit") {
             Some(commit) if commit != self.revision => Err(bad_answer(
@@ -163,13 +165,13 @@ impl<'a> Transfer<'a> {
 
     fn copy(
         &self,
-        answer: Answer,
+        answer: Reply,
         into: &mut File,
         missing: u64,
         part: &Path,
         progress: &dyn Progress,
     ) -> Result<(), FetchError> {
-        let Answer { url, response, .. } = answer;
+        let Reply { url, response, .. } = answer;
         let mut bytes = response.into_body().into_reader();
         let mut piece = vec![0; PIECE];
         let (mut left, mut of_late, mut since) = (missing, 0, Instant::now());
@@ -197,9 +199,9 @@ impl<'a> Transfer<'a> {
     }
 }
 
-/// From which byte on the answer brings the file.
-fn starts_at(answer: &Answer, have: u64, file: &Listed) -> Result<u64, FetchError> {
-    let Answer { url, response, .. } = answer;
+/// The first byte that the answer contains.
+fn starts_at(answer: &Reply, have: u64, file: &HubFile) -> Result<u64, FetchError> {
+    let Reply { url, response, .. } = answer;
     let promised = |at: u64| match response.body().content_length() {
         Some(length) if at + length != file.size => Err(FetchError::WrongContent {
             file: file.name.clone(),
@@ -218,17 +220,17 @@ fn starts_at(answer: &Answer, have: u64, file: &Listed) -> Result<u64, FetchErro
             }
         }
         StatusCode::RANGE_NOT_SATISFIABLE => Err(bad_answer(url, "a range of the file is not to be had")),
-        // ranges are not everybody's: the whole file comes again
+        // not every server supports ranges: the file comes again from the start
         _ => promised(0),
     }
 }
 
-/// Gives the verified part its name; what it is written to first reaches the disk.
+/// Renames the verified part.
 fn finish(part: &Path, path: &Path) -> Result<(), FetchError> {
     std::fs::rename(part, path).map_err(FetchError::disk(path))
 }
 
-/// Waits before the next try: as long as the hub asks, else twice as long each time.
+/// Waits before the next attempt: as long as the hub asks, or twice as long each time.
 pub(super) fn pause(error: &FetchError, idle: u32, request: &FetchRequest) -> Result<(), FetchError> {
     let doubled = request.pause * 2_u32.saturating_pow(idle.min(10));
     let wait = match error {
@@ -247,7 +249,7 @@ fn length(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |facts| facts.len())
 }
 
-/// The sha256 of a file that the hub keeps beside git.
+/// The sha256 of a file in git LFS.
 fn hash_header(headers: &HeaderMap) -> Option<String> {
     let tag = text(headers, "x-linked-etag")?.trim_matches('"');
     is_hex(tag, 64).then(|| tag.to_owned())

@@ -1,4 +1,4 @@
-//! Whether a file's content is what the hub says: by its sha256, else by git's name for it.
+//! Whether a file's content is what the hub says: by sha256, or by git object id.
 
 use std::fs::File;
 use std::io::Read;
@@ -7,19 +7,18 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::FetchError;
-use super::listing::Listed;
+use super::listing::HubFile;
 use crate::files::sha256::hex;
 
 const PIECE: usize = 64 << 10;
 
-/// What a file's content is.
 struct Seen {
     sha256: String,
     oid: String,
 }
 
-/// Holds a whole part to what the hub says of the file; a part that is wrong is removed.
-pub(super) fn verify(file: &Listed, linked: Option<&str>, part: &Path, endpoint: &str) -> Result<String, FetchError> {
+/// Verifies a complete part; a wrong part is removed.
+pub(super) fn verify(file: &HubFile, linked: Option<&str>, part: &Path, endpoint: &str) -> Result<String, FetchError> {
     let seen = look(part, file.size).map_err(FetchError::disk(part))?;
     let found = seen.map(|seen| (is_right(file, linked, &seen), seen.sha256));
     match found {
@@ -41,13 +40,13 @@ pub(super) fn verify(file: &Listed, linked: Option<&str>, part: &Path, endpoint:
     }
 }
 
-/// The sha256 of the file at `path`, if it is what the hub says of `file`.
-pub(super) fn right_at(path: &Path, file: &Listed) -> Option<String> {
+/// The sha256 of the file at `path`, if it is correct.
+pub(super) fn right_at(path: &Path, file: &HubFile) -> Option<String> {
     let seen = look(path, file.size).ok().flatten()?;
     is_right(file, None, &seen).then_some(seen.sha256)
 }
 
-/// Reads and hashes a file; `None` if it has another length.
+/// Hashes a file; `None` if it has another length.
 fn look(path: &Path, size: u64) -> std::io::Result<Option<Seen>> {
     let mut file = File::open(path)?;
     if file.metadata()?.len() != size {
@@ -71,9 +70,9 @@ fn look(path: &Path, size: u64) -> std::io::Result<Option<Seen>> {
     }))
 }
 
-/// By the hub's sha256 where it is known. Without one by git's own name: that of the file, or that of the pointer which
-/// git LFS would make of it, whose text is fixed.
-fn is_right(file: &Listed, linked: Option<&str>, seen: &Seen) -> bool {
+/// By the hub's sha256 if it is known; otherwise by git object id, of the file or of the pointer
+/// that git LFS would make of it.
+fn is_right(file: &HubFile, linked: Option<&str>, seen: &Seen) -> bool {
     let known = [file.sha256.as_deref(), linked.filter(|_| file.pointed)];
     let mut known = known.into_iter().flatten().peekable();
     if known.peek().is_some() {

@@ -1,4 +1,5 @@
-//! ImageNet's folder layout: `<root>/{train,val}/<class>/<file>`, or `<root>/<class>/<file>`, all for training.
+//! ImageNet's folder layout: `<root>/{train,val}/<class>/<file>`, or `<root>/<class>/<file>`, all
+//! for training.
 //!
 //! Classes and files are sorted by name, hidden ones skipped, extensions compared without case.
 

@@ -1,4 +1,4 @@
-//! ImageNet as it is published and as hubs keep it: the original tars, and parquet files.
+//! ImageNet as published, and as hubs store it: the original tars, and parquet files.
 
 mod judged;
 
@@ -8,17 +8,17 @@ use std::path::{Path, PathBuf};
 use super::folder::ENDINGS;
 use super::{Contents, NAME, classes};
 use crate::data::listing::Entry;
-use crate::files::archive::{Table, Value};
+use crate::files::archive::{ParquetTable, Value};
 use crate::files::folder::{ends_in, names};
 use crate::files::tree::Tree;
 use crate::{DataError, Sample, Split, Target};
 
 const TRAIN: &str = "ILSVRC2012_img_train.tar";
 const VAL: &str = "ILSVRC2012_img_val.tar";
-/// Starts of the names of parquet files; those of the test part have no labels and are passed over.
+/// Prefixes of parquet files. Those of the test part have no labels and are skipped.
 const SHARDS: [(&str, Split); 2] = [("train-", Split::Train), ("validation-", Split::Test)];
 
-/// What lies packed in a folder, if anything does.
+/// The packed data in a folder, if there is any.
 pub(super) fn find(folder: &Path) -> Result<Option<Contents>, DataError> {
     let has = |name: &str| folder.join(name).is_file();
     let missing = |missing| DataError::not_the_task(NAME, folder, missing);
@@ -37,7 +37,8 @@ pub(super) fn find(folder: &Path) -> Result<Option<Contents>, DataError> {
     Ok(None)
 }
 
-/// A tar of one tar for each class, named by its WordNet id, and a flat one whose classes are told beside it.
+/// One tar with a tar per class, named by WordNet id, and a flat one whose classes are listed
+/// beside it.
 fn tars(folder: &Path) -> Result<Contents, DataError> {
     let judged = judged::read(folder)?;
     let tree = Tree::open(folder, vec![TRAIN.to_owned(), VAL.to_owned()])?;
@@ -87,7 +88,7 @@ fn entry(split: Split, class: &str, name: &str, file: String, target: usize) -> 
     Entry::new(id, Some(file), Target::Class(target), split)
 }
 
-/// The names of a folder's parquet files that have labels, with their parts.
+/// A folder's parquet files with labels, and their splits.
 fn shards(folder: &Path) -> Result<Vec<(String, Split)>, DataError> {
     if !folder.is_dir() {
         return Ok(Vec::new());
@@ -105,7 +106,7 @@ fn shards(folder: &Path) -> Result<Vec<(String, Split)>, DataError> {
     Ok(shards.collect())
 }
 
-/// A column of pictures and one of labels, which number the WordNet ids in their order.
+/// Tables with a column of pictures and one of labels, which index the sorted WordNet ids.
 fn parquet(folder: &Path, shards: Vec<(String, Split)>) -> Result<Contents, DataError> {
     for (start, split) in SHARDS {
         if !shards.iter().any(|(_, part)| *part == split) {
@@ -119,7 +120,7 @@ fn parquet(folder: &Path, shards: Vec<(String, Split)>) -> Result<Contents, Data
     let mut entries = Vec::new();
     for (shard, split) in &shards {
         let path = folder.join(shard);
-        let labels = Table::open(&path)?.column("label")?;
+        let labels = ParquetTable::open(&path)?.column("label")?;
         for (row, (file, label)) in tree.members(shard).zip(labels).enumerate() {
             let number = match label {
                 Value::Integer(number) => usize::try_from(number).ok().filter(|&number| number < classes.len()),
@@ -138,7 +139,7 @@ fn parquet(folder: &Path, shards: Vec<(String, Split)>) -> Result<Contents, Data
     }
     let ids: BTreeSet<&String> = entries.iter().map(|entry: &Entry<Sample>| &entry.sample.id).collect();
     if ids.len() < entries.len() {
-        // rows without names are numbered anew in each file
+        // rows without names are numbered from 0 in each file
         entries
             .iter_mut()
             .for_each(|entry| entry.sample.id = entry.file.clone().unwrap_or_default());

@@ -1,4 +1,5 @@
-//! ImageNet's layout on small made-up folders, one fault at a time, and on real subsets where they are at hand.
+//! ImageNet's layout on small made-up folders, one fault at a time, and on real subsets where they
+//! are at hand.
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
 mod packed;

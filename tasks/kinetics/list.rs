@@ -10,7 +10,7 @@ use crate::{DataError, Sample, Split, Target};
 
 /// The lists of the two splits.
 pub(super) const LISTS: [&str; 2] = ["train.csv", "val.csv"];
-/// Class names by number, `label_index,label`, if there.
+/// Class names by number, `label_index,label`; optional.
 const LABELS: &str = "labels.csv";
 const ENDINGS: [&str; 7] = ["mp4", "webm", "mkv", "avi", "mov", "m4v", "mpg"];
 
@@ -20,7 +20,7 @@ pub(super) struct Videos {
     pub lists: Vec<String>,
 }
 
-struct Line {
+struct ListLine {
     path: String,
     label: String,
     number: u64,
@@ -44,7 +44,7 @@ pub(super) fn from_lists(folder: &Path) -> Result<Videos, DataError> {
         .collect();
     let (mut entries, mut seen) = (Vec::new(), BTreeSet::new());
     for ((list, split), lines) in LISTS.iter().zip(splits).zip(&lines) {
-        for Line {
+        for ListLine {
             path,
             label,
             number: line,
@@ -110,7 +110,7 @@ pub(super) fn from_folders(folder: &Path) -> Result<Videos, DataError> {
 }
 
 /// The lines of a list, but for a first line of column names.
-fn read(path: &Path) -> Result<Vec<Line>, DataError> {
+fn read(path: &Path) -> Result<Vec<ListLine>, DataError> {
     let bad = |number: u64, reason: String| DataError::bad_row(path, number, reason);
     let mut lines = Vec::new();
     for (number, line) in (1..).zip(text(path)?.lines()) {
@@ -132,7 +132,7 @@ fn read(path: &Path) -> Result<Vec<Line>, DataError> {
                 "it is not a path and a label with a space or comma between".to_owned(),
             ));
         }
-        lines.push(Line { path, label, number });
+        lines.push(ListLine { path, label, number });
     }
     if lines.is_empty() {
         return Err(bad(1, "it lists nothing".to_owned()));
@@ -140,8 +140,8 @@ fn read(path: &Path) -> Result<Vec<Line>, DataError> {
     Ok(lines)
 }
 
-/// Path and label; either may contain spaces and commas. The path ends at the extension of a video, else at the last space
-/// or comma.
+/// Path and label; either may contain spaces and commas. The path ends at the extension of a video,
+/// else at the last space or comma.
 fn split(line: &str) -> (String, String) {
     let trim = |part: &str| part.trim().trim_matches('"').to_owned();
     let parts = |(path, label): (&str, &str)| (trim(path), trim(label));
@@ -193,11 +193,11 @@ fn read_labels(path: &Path) -> Result<BTreeMap<usize, String>, DataError> {
     Ok(names)
 }
 
-/// (label as lists write it, name) of every class, in the order of their indices: numbers from 0 without gaps, else
-/// names in order.
+/// (label as lists write it, name) of every class, in the order of their indices: numbers from 0
+/// without gaps, else names in order.
 fn classes(
     folder: &Path,
-    lines: &[Vec<Line>; 2],
+    lines: &[Vec<ListLine>; 2],
     named: Option<BTreeMap<usize, String>>,
 ) -> Result<Vec<(String, String)>, DataError> {
     let labels: BTreeSet<&str> = lines.iter().flatten().map(|line| line.label.as_str()).collect();
@@ -225,7 +225,8 @@ fn classes(
         .collect())
 }
 
-/// The path relative to the folder, with forward slashes. Published lists often have absolute paths.
+/// The path relative to the folder, with forward slashes. Published lists often have absolute
+/// paths.
 fn within(folder: &Path, path: &str) -> Result<String, String> {
     let listed = Path::new(path);
     let relative = match listed.strip_prefix(folder) {

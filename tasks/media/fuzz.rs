@@ -1,8 +1,9 @@
-//! Damaged sound files and pictures by the thousand, read as samples are: each gives an input or an error that names the
-//! file, soon, and without memory for what is not there.
+//! Damaged sound files and pictures by the thousand, read as samples are: each gives an input or an
+//! error that names the file, soon, and without memory for what is not there.
 //!
-//! `BRIDLE_FUZZ=1000 cargo test -p bridle-tasks --release fuzz` reads that many of every format that the suite reads,
-//! videos among them, each of which is a process or two; without the variable those are few.
+//! `BRIDLE_FUZZ=1000 cargo test -p bridle-tasks --release fuzz` reads that many of every format
+//! that the suite reads, videos among them, each of which is a process or two; without the variable
+//! those are few.
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! Pictures in: jpeg and png files to RGB bytes as Pillow has them, crops and augmentation as torchvision and timm do
-//! them, and bytes to normalised model inputs.
+//! Pictures in: jpeg and png files to RGB bytes as Pillow has them, crops and augmentation as
+//! torchvision and timm do them, and bytes to normalised model inputs.
 
 mod augment;
 mod crop;
@@ -19,28 +19,24 @@ pub use rand_augment::RandAugment;
 
 use crate::media::normalise_channels;
 
-/// Raised whenever decoding or the view for judging gives other numbers.
+/// Raised whenever decoding or the view for evaluation changes its numbers.
 pub(crate) const PICTURE_VERSION: u32 = 1;
 
 /// A picture in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
-    /// Pixels along the upper edge, above 0.
     pub width: usize,
-    /// Pixels along the left edge, above 0.
     pub height: usize,
     /// Red, green and blue of each pixel, row by row: 3 x width x height bytes.
     pub rgb: Vec<u8>,
 }
 
 impl Picture {
-    /// A picture of one colour.
     pub fn filled(width: usize, height: usize, colour: [u8; 3]) -> Self {
         let rgb = colour.repeat(width * height);
         Self { width, height, rgb }
     }
 
-    /// Mirrors left and right.
     pub fn flip(&mut self) {
         for row in self.rgb.chunks_exact_mut(3 * self.width) {
             let (pixels, _) = row.as_chunks_mut::<3>();

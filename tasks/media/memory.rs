@@ -1,4 +1,5 @@
-//! The memory that a listed sample costs: its names and facts, never its input, however many samples there are.
+//! The memory that a listed sample costs: its names and facts, never its input, however many
+//! samples there are.
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
 use std::path::Path;
@@ -12,7 +13,8 @@ use crate::{Dataset, InputSpec, Limits, OpenRequest, Split, Target, prefetch};
 
 /// How many samples and which folder, for the process that the test measures.
 const CHILD: &str = "BRIDLE_TEST_MEMORY";
-/// Listed by the smaller and the larger data set; unoptimised, 100,000 files would take minutes to look at.
+/// Listed by the smaller and the larger data set; unoptimised, 100,000 files would take minutes to
+/// look at.
 const SAMPLES: [usize; 2] = [1_000, if cfg!(debug_assertions) { 20_000 } else { 100_000 }];
 const FILES: usize = 10;
 /// One input is 16 KiB: were inputs kept, samples would cost that.
@@ -60,7 +62,8 @@ fn open(samples: usize, folder: &Path) -> Dataset {
     listing.open(classes, media, &request, &()).unwrap()
 }
 
-/// Not a test of its own: the process that the next test measures. It opens and reads what `$BRIDLE_TEST_MEMORY` says.
+/// Not a test of its own: the process that the next test measures. It opens and reads what
+/// `$BRIDLE_TEST_MEMORY` says.
 #[test]
 fn a_process_to_be_measured() {
     let Ok(what) = std::env::var(CHILD) else { return };

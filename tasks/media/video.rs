@@ -1,22 +1,24 @@
-//! Video in: files to clips of exact frames, clips to model inputs, through the programs `ffmpeg` and `ffprobe`.
+//! Video in: files to clips of exact frames, clips to model inputs, through the programs `ffmpeg`
+//! and `ffprobe`.
 //!
-//! Frames are counted as a decoder gives them, from 0, whatever their times are, so that a clip of a video with a
-//! variable frame rate is a matter of numbers, as in decord and torchvision: frames `start`, `start + stride`, and so on.
-//! A clip that reaches beyond the last frame repeats that frame, as VideoMAE's loader does. Pictures are turned upright
-//! if the file says how; pixels that are not square are taken as if they were.
+//! Frames are counted as a decoder returns them, from 0, whatever their times, so that clips of a
+//! video with a variable frame rate are well-defined, as in decord and torchvision: frames `start`,
+//! `start + stride`, and so on. A clip that reaches beyond the last frame repeats that frame, as
+//! VideoMAE's loader does. Pictures are rotated upright if the file says how; non-square pixels are
+//! treated as square.
 
 mod clip;
 mod input;
-mod kept;
+mod memory;
 mod probe;
 mod program;
 mod view;
 
-pub use clip::{Clip, Framing};
+pub use clip::{Clip, Frames, Framing};
 pub(crate) use input::Clips;
 pub use probe::VideoFacts;
 pub use program::{Ffmpeg, VideoError};
-pub use view::{ClipView, Frames, Place, VideoAugment};
+pub use view::{ClipView, VideoAugment, ViewPlace};
 
 /// Raised whenever a change here changes the numbers; part of the key of stored inputs.
 pub const CLIP_VERSION: u32 = 2;

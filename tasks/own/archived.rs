@@ -9,8 +9,8 @@ use crate::files::folder::ends_in;
 use crate::files::tree::Tree;
 use crate::{DataError, Split};
 
-/// `<split>/<class>/<file>`, or `<class>/<file>`; a folder around all of it is skipped. Samples have the names of the
-/// unpacked archive, and so the same splits.
+/// `<split>/<class>/<file>`, or `<class>/<file>`; a folder around all of it is skipped. Samples
+/// have the names of the unpacked archive, and so the same splits.
 pub(super) fn read(archive: &Path, kind: Kind) -> Result<OwnFiles, DataError> {
     let name = archive.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let root = archive.parent().unwrap_or(Path::new(""));
@@ -44,7 +44,7 @@ pub(super) fn read(archive: &Path, kind: Kind) -> Result<OwnFiles, DataError> {
     of_classes(tree, archive, files, both)
 }
 
-/// Bytes of the folder that everything lies in, if there is one around the folders of classes.
+/// The length of the prefix `<folder>/` around everything, if there is one.
 fn around(members: &[&str]) -> usize {
     let first = members.first().and_then(|member| member.split_once('/'));
     let Some((folder, _)) = first else { return 0 };
@@ -56,7 +56,7 @@ fn around(members: &[&str]) -> usize {
     if deep && inside { length } else { 0 }
 }
 
-/// The folders that are splits, if those of training and of judging are both there.
+/// The folders that are splits, if those for training and testing both exist.
 fn splits<'a>(members: &[&'a str]) -> BTreeMap<&'a str, Split> {
     let tops: BTreeSet<&str> = members
         .iter()

@@ -7,7 +7,6 @@ use serde::Deserialize;
 use super::Reading;
 use crate::{DataError, InputSpec, MainMetric};
 
-/// What kind of files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Kind {
@@ -17,7 +16,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Endings of its files.
+    /// Extensions of its files.
     pub fn endings(self) -> &'static [&'static str] {
         match self {
             Self::Audio => &["wav", "flac", "ogg", "oga", "wave", "mp3"],
@@ -78,7 +77,7 @@ enum Metric {
     Map,
 }
 
-/// The settings of the input; what is not given is as in the built-in tasks.
+/// Settings of the input; the defaults are those of the built-in tasks.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
@@ -94,28 +93,23 @@ struct Settings {
     std: Statistic,
 }
 
-/// A task file.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TaskFile {
-    /// The task's name in records.
     pub name: String,
-    /// The kind of files.
     #[serde(rename = "modality")]
     pub kind: Kind,
-    /// A folder, or a zip or tar file, of one folder per class; relative to the task file, as all paths.
+    /// A folder, zip or tar of one folder per class; relative to the task file, as all paths.
     pub folder: Option<PathBuf>,
     /// A table, `path,label[,split|,fold]`.
     pub csv: Option<PathBuf>,
     root: Option<PathBuf>,
-    /// Divide into so many folds.
     pub folds: Option<u8>,
-    /// Hold out this share.
     pub holdout: Option<f64>,
     metric: Option<Metric>,
     #[serde(default)]
     input: Settings,
-    /// Where the file lies, and its text, for errors.
+    /// The file's path and text, for errors.
     #[serde(skip)]
     path: PathBuf,
     #[serde(skip)]
@@ -152,8 +146,8 @@ pub(super) fn read(path: &Path) -> Result<TaskFile, DataError> {
     Ok(file)
 }
 
-/// The message in one line, with the key that it is about, and the nearest of the names that it lists in backticks after
-/// the one it does not know.
+/// The message in one line, with its key. An unknown name is answered with the nearest of the known
+/// names, which toml lists in backticks.
 fn advised(message: &str, key: &str) -> String {
     let message = message.lines().collect::<Vec<_>>().join(" ");
     let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
@@ -175,14 +169,14 @@ fn advised(message: &str, key: &str) -> String {
     }
 }
 
-/// Whether a folder may stand packed under this name.
+/// Whether this is an archive that may replace a folder.
 fn is_archive(path: &Path) -> bool {
     let ends = |ending: &str| path.extension().is_some_and(|found| found.eq_ignore_ascii_case(ending));
     path.is_file() && (ends("zip") || ends("tar"))
 }
 
 impl TaskFile {
-    /// An error about one of its keys, at the key's line, or at the first if it is not there.
+    /// An error about a key, at the key's line, or at the first if there is none.
     pub fn bad(&self, key: &str, reason: String) -> DataError {
         let is_key = |line: &str| line.split('=').next().is_some_and(|word| word.trim() == key) && line.contains('=');
         let line = self.text.lines().position(is_key).map_or(1, |line| line as u64 + 1);
@@ -192,7 +186,7 @@ impl TaskFile {
     fn check(&self) -> Result<(), DataError> {
         let fail = |key: &str, reason: &str| Err(self.bad(key, reason.to_owned()));
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        // the name becomes one of folders and files
+        // the name becomes part of folder and file names
         if self.name.is_empty() || self.name.len() > 64 || !self.name.chars().all(plain) {
             return fail("name", "`name` must be of letters, digits, - and _, 64 at most");
         }
@@ -275,13 +269,12 @@ impl TaskFile {
         Ok(())
     }
 
-    /// What paths of the table are relative to.
+    /// What paths in the table are relative to.
     pub fn root(&self) -> PathBuf {
         let beside = || self.csv.as_deref().and_then(Path::parent).map(Path::to_owned);
         self.root.clone().or_else(beside).unwrap_or_default()
     }
 
-    /// How its files are read.
     pub fn reading(&self) -> Reading {
         Reading {
             kind: self.kind,
@@ -290,12 +283,12 @@ impl TaskFile {
         }
     }
 
-    /// Whether a statistic is to be measured.
+    /// Whether a statistic must be measured.
     pub fn measures(&self) -> bool {
         self.input.mean == Statistic::Auto || self.input.std == Statistic::Auto
     }
 
-    /// The metric: the one given, else what suits targets of one class or of several.
+    /// The given metric, or the default for targets of one class or of several.
     pub fn metric(&self, several: bool) -> MainMetric {
         match (self.metric, several) {
             (Some(Metric::Map), _) | (None, true) => MainMetric::Map,
@@ -303,7 +296,7 @@ impl TaskFile {
         }
     }
 
-    /// The input; without measured values `auto` is 0 and 1.
+    /// The input; an unmeasured `auto` is 0 and 1.
     pub fn input(&self, measured: Option<ChannelStatistics>) -> InputSpec {
         let Settings {
             frames,

@@ -1,4 +1,4 @@
-//! Statistics of the model input where a task file asks for them.
+//! Input statistics for task files that ask for them.
 
 use rayon::prelude::*;
 
@@ -7,14 +7,14 @@ use crate::data::listing::Listing;
 use crate::media::Media;
 use crate::{DataError, InputSpec, Sample, Split, cache};
 
-/// Training samples that are read, spread evenly over the list.
+/// Number of training samples to read, evenly spread over the list.
 const SAMPLES: usize = 256;
 
-/// Values per channel of one sample, and their sum and sum of squares for each channel.
-type Sums = (usize, Vec<(f64, f64)>);
+/// Values per channel of one sample, and each channel's sum and sum of squares.
+type ChannelSums = (usize, Vec<(f64, f64)>);
 
-/// Mean and standard deviation per channel over a fixed sample of the training data; of sound, one channel three times.
-/// Samples that cannot be read are left out here, and named when the data is opened.
+/// Mean and standard deviation per channel over a fixed sample of the training data; of sound, one
+/// channel three times. Unusable samples are ignored here, and named when the data is opened.
 pub(super) fn statistics(
     listing: &Listing<Sample>,
     media: &dyn Media,
@@ -44,7 +44,7 @@ pub(super) fn statistics(
                 .collect::<Vec<_>>(),
         ))
     };
-    let found: Vec<Result<Sums, String>> = cache::pool(0)?.install(|| chosen.par_iter().map(sums).collect());
+    let found: Vec<Result<ChannelSums, String>> = cache::pool(0)?.install(|| chosen.par_iter().map(sums).collect());
     let first_error = found.iter().find_map(|found| found.as_ref().err().cloned());
     let found: Vec<_> = found.into_iter().flatten().collect();
     if found.is_empty() {

@@ -1,4 +1,4 @@
-//! The table of one's own samples: `path,label`, and perhaps `split` or `fold`.
+//! The table of the user's samples: `path,label` and optional `split` or `fold`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,11 +10,10 @@ use crate::files::table::CsvTable;
 use crate::files::tree::Tree;
 use crate::{DataError, Sample, Split, Target};
 
-/// Separates several labels of one sample.
 const BETWEEN: char = ';';
 
 /// A row, before its labels have numbers.
-struct Line {
+struct OwnRow {
     id: String,
     labels: Vec<String>,
     split: Split,
@@ -47,7 +46,7 @@ pub(super) fn read(csv: &Path, root: &Path) -> Result<OwnFiles, DataError> {
         }
         let split = split.map_or(Ok(Split::Train), |column| part(&record[column]));
         let fold = fold.map(|column| fold_number(&record[column])).transpose();
-        lines.push(Line {
+        lines.push(OwnRow {
             id,
             labels,
             split: split.map_err(bad)?,
@@ -59,7 +58,7 @@ pub(super) fn read(csv: &Path, root: &Path) -> Result<OwnFiles, DataError> {
     found(csv, root, lines, divided).map_err(|reason| bad(1, &reason))
 }
 
-fn found(csv: &Path, root: &Path, lines: Vec<Line>, split: bool) -> Result<OwnFiles, String> {
+fn found(csv: &Path, root: &Path, lines: Vec<OwnRow>, split: bool) -> Result<OwnFiles, String> {
     let classes: BTreeSet<&String> = lines.iter().flat_map(|line| &line.labels).collect();
     let mut classes: Vec<String> = classes.into_iter().cloned().collect();
     if classes.len() < 2 {
@@ -71,8 +70,8 @@ fn found(csv: &Path, root: &Path, lines: Vec<Line>, split: bool) -> Result<OwnFi
     }
     let number: BTreeMap<&String, usize> = (classes.iter()).zip(0..).collect();
     let several = lines.iter().any(|line| line.labels.len() > 1);
-    let Place { tree, below, lists } = place(csv, root)?;
-    let entry = |line: Line| {
+    let TableFiles { tree, below, lists } = place(csv, root)?;
+    let entry = |line: OwnRow| {
         let numbers: BTreeSet<usize> = line.labels.iter().map(|label| number[label]).collect();
         let numbers: Vec<usize> = numbers.into_iter().collect();
         let target = match numbers[..] {
@@ -94,17 +93,17 @@ fn found(csv: &Path, root: &Path, lines: Vec<Line>, split: bool) -> Result<OwnFi
     })
 }
 
-/// Where the files of a table lie.
-struct Place {
+struct TableFiles {
     tree: Tree,
     /// What paths are relative to, within the tree.
     below: PathBuf,
-    /// The table, if it is one of the data set's files.
+    /// The table, if it counts as one of the data set's files.
     lists: Vec<String>,
 }
 
-/// `root` is a folder or an archive. Where it lies below the table, the table is one of the data set's files.
-fn place(csv: &Path, root: &Path) -> Result<Place, String> {
+/// `root` is a folder or an archive. If it is below the table's folder, the table is one of the
+/// data set's files.
+fn place(csv: &Path, root: &Path) -> Result<TableFiles, String> {
     let beside = csv.parent();
     let beside = beside.and_then(|base| Some((base, root.strip_prefix(base).ok()?, csv.file_name()?)));
     let list = beside.map(|(_, _, list)| list.to_string_lossy().into_owned());
@@ -119,11 +118,11 @@ fn place(csv: &Path, root: &Path) -> Result<Place, String> {
     let archive = root.is_file().then(|| below.to_string_lossy().into_owned());
     let tree = Tree::open(base, archive.into_iter().collect()).map_err(|error| error.to_string())?;
     let lists = list.into_iter().collect();
-    Ok(Place { tree, below, lists })
+    Ok(TableFiles { tree, below, lists })
 }
 
 /// Both parts must have samples; folds are numbered from 1 without gaps.
-fn check_parts(lines: &[Line], split: bool, fold: bool) -> Result<(), String> {
+fn check_parts(lines: &[OwnRow], split: bool, fold: bool) -> Result<(), String> {
     let has = |split: Split| lines.iter().any(|line| line.split == split);
     if split && !(has(Split::Train) && has(Split::Test)) {
         return Err("the column 'split' must have both train and test".to_owned());

@@ -1,7 +1,9 @@
-//! The built-in image task: grids of tiles with bars, whose classes differ only in the arrangement of the same tiles.
+//! The built-in image task: grids of tiles with bars, whose classes differ only in the arrangement
+//! of the same tiles.
 //!
-//! A tile is as large as a patch and holds one bright bar at one of four places, or none; four tiles that make a square
-//! are alike, so that a hidden one can often be told from its neighbours, and else only from the arrangement.
+//! A tile is as large as a patch and has one bright bar at one of four places, or none. Four tiles
+//! that form a square are alike, so a hidden tile can often be told from its neighbours, and
+//! otherwise only from the arrangement.
 
 use bridle_seed::Stream;
 
@@ -21,16 +23,14 @@ const GENERATOR: Tiles = Tiles {
     grain: 0.19,
 };
 
-/// How tiles look; channel values lie around 0 to 1.
+/// How tiles look; channel values are roughly from 0 to 1.
 #[derive(Debug)]
 pub(crate) struct Tiles {
-    /// Pixels along a tile's edge.
+    /// Pixels per edge of a tile.
     pub side: usize,
-    /// Tiles along the edge of a square of tiles that are alike.
+    /// Tiles per edge of a square of tiles that are alike.
     pub alike: usize,
-    /// Value of the background.
     pub dark: f32,
-    /// Value of a bar.
     pub bright: f32,
     /// Largest deviation of a tile's brightness.
     pub shade: f32,
@@ -38,7 +38,6 @@ pub(crate) struct Tiles {
     pub grain: f32,
 }
 
-/// The task.
 pub struct SyntheticImage;
 
 impl Task for SyntheticImage {
@@ -92,13 +91,14 @@ impl Task for SyntheticImage {
 }
 
 impl Tiles {
-    /// Squares of tiles that are alike, along an edge of `side` pixels.
+    /// Squares of tiles per edge of `side` pixels.
     pub fn slots(&self, side: usize) -> usize {
         side.div_ceil(self.side * self.alike)
     }
 
-    /// Draws one frame of `side` times `side` pixels into three planes, each `plane` values after the one before; tiles
-    /// are cut at the right and lower edge. `numbers` has one event per square of tiles, row by row.
+    /// Draws a frame of `side` x `side` pixels into three planes, each `plane` values after the one
+    /// before; tiles are cut at the right and lower edge. `numbers` has one event per square of
+    /// tiles, row by row.
     pub fn draw(&self, numbers: &[usize], side: usize, planes: &mut [f32], plane: usize, stream: &mut Stream) {
         let (tiles, slots) = (side.div_ceil(self.side), self.slots(side));
         let shades: Vec<f32> = (0..tiles * tiles).map(|_| self.shade * symmetric(stream)).collect();

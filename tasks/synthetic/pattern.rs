@@ -1,10 +1,11 @@
-//! Order and rhythm: what the classes of the generated tasks differ in, and nothing else.
+//! What the classes of the generated tasks differ in: order and rhythm, and nothing else.
 //!
-//! Slots hold four kinds of events and a pause, numbered 0 (the pause) to 4. A sample starts at a random number, to which
-//! its class adds, modulo 5, a number of its own in every slot: in a **sequence** k times the slot's number in class k,
-//! so that no two classes share a pair of neighbours; in an **arrangement** numbers drawn once for each class. So in
-//! every class each event and the pause are equally frequent at every place: neither one slot nor the sum of all tells
-//! the class, and whoever wants to predict a hidden slot from others has to find it out.
+//! A slot has one of four events or a pause, numbered 1 to 4 and 0. A sample starts at a random
+//! number; its class adds, modulo 5, a number in every slot. In a **sequence** of class k that is k
+//! times the slot's number, so no two classes share a pair of neighbours. In an **arrangement**,
+//! the numbers are drawn once per class. So in every class, each event and the pause are equally
+//! frequent at every place: neither one slot nor the sum of all reveals the class, and predicting a
+//! hidden slot requires knowing it.
 
 use rayon::ThreadPool;
 
@@ -20,19 +21,16 @@ use crate::{DataError, DataFacts, Dataset, Missing, OpenRequest, Progress, Sampl
 pub(crate) const SYMBOLS: usize = 5;
 /// Classes: the steps from 1 to 4.
 pub(crate) const CLASSES: usize = SYMBOLS - 1;
-/// The number of the pause.
 pub(crate) const PAUSE: usize = 0;
 
-/// How many samples there are.
+/// Samples per class.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Size {
-    /// Training samples per class.
     pub train: usize,
-    /// Test samples per class.
     pub test: usize,
 }
 
-/// One sequence of class `class` with a random start.
+/// A sequence of class `class` with a random start.
 pub(crate) fn sequence(class: usize, slots: usize, stream: &mut Stream) -> Vec<usize> {
     let start = stream.below(SYMBOLS);
     (0..slots).map(|slot| (start + slot * (class + 1)) % SYMBOLS).collect()
@@ -45,13 +43,12 @@ pub(crate) fn arrangement(class: usize, slots: usize, stream: &mut Stream) -> Ve
     (0..slots).map(|_| (start + own.below(SYMBOLS)) % SYMBOLS).collect()
 }
 
-/// The classes' names.
 pub(crate) fn classes() -> Vec<String> {
     (1..=CLASSES).map(|step| format!("step-{step}")).collect()
 }
 
-/// Makes a generated data set: the same one for every seed of a run. `parameters` names all that `generate` depends on;
-/// `generate` gives the input of a class before normalisation, `normalise` the rest.
+/// Generates a data set, the same one for every seed of a run. `parameters` names everything that
+/// `generate` depends on. `generate` makes an input of a class before its normalisation.
 pub(crate) fn dataset(
     spec: &TaskSpec,
     size: Size,
@@ -104,8 +101,8 @@ pub(crate) fn dataset(
     ))
 }
 
-/// Classes in turn, so that any beginning of a split is balanced. There are as many training samples as are asked for; the test
-/// samples stay the same few.
+/// Classes in turn, so that any beginning of a split is balanced. A subset may enlarge the training
+/// samples, but not the test samples.
 fn samples(size: Size, subset: Option<usize>) -> Vec<Sample> {
     let part = |split, name: &'static str, per_class: usize| {
         (0..per_class * CLASSES).map(move |index| Sample {

@@ -1,8 +1,10 @@
-//! The built-in audio task: real 16 kHz waveforms whose classes differ only in the order and rhythm of the same events.
+//! The built-in audio task: real 16 kHz waveforms whose classes differ only in the order and rhythm
+//! of the same events.
 //!
-//! Each slot is one column of 16 frames and holds one burst of noise or none; the event is when within the slot the
-//! burst sounds, early or late in four places. A burst stays inside its slot, so that no analysis window holds two of
-//! them and no patch betrays a pair; its exact time, its tilt and its level are drawn anew each time.
+//! Each slot is one column of 16 frames with one burst of noise or none; the event is when in the
+//! slot the burst sounds, at one of four places. A burst stays within its slot, so no analysis
+//! window contains two bursts and no patch reveals a pair. Its exact time, tilt and level are drawn
+//! each time.
 
 use bridle_seed::Stream;
 
@@ -14,10 +16,10 @@ const VERSION: u32 = 1;
 const SAMPLE_RATE: u32 = 16_000;
 /// Samples between two slots: 16 frames of 10 ms.
 pub(super) const SLOT: usize = 2_560;
-/// Samples after a slot's start at which its event starts: the last window of the slot before ends there.
+/// Samples from a slot's start to its first event: the last window of the previous slot ends there.
 pub(super) const SILENT: usize = 240;
 
-/// Samples from one event's place within the slot to the next.
+/// Samples from one place in the slot to the next.
 pub(super) const PLACE: usize = (SLOT - SILENT) / (SYMBOLS - 1);
 
 const SIZE: Size = Size { train: 300, test: 150 };
@@ -31,26 +33,23 @@ pub(super) const GENERATOR: Generator = Generator {
     noise: 0.003,
 };
 
-/// Everything that shapes the sound.
 #[derive(Debug)]
 pub(super) struct Generator {
     /// Samples of a burst; it starts anywhere in its place where it fits.
     burst: usize,
     /// Samples over which a burst fades in and out.
     ramp: usize,
-    /// Effective value of a burst, fades and deviations aside.
+    /// Root mean square of a burst, without fades and deviations.
     level: f32,
     /// Largest deviation of one burst's level.
     event_decibels: f32,
     /// Largest deviation of a whole clip's level.
     clip_decibels: f32,
-    /// Largest share of the sample before that is added, which makes a burst duller or brighter.
+    /// Largest share of the previous sample that is added, which makes a burst duller or brighter.
     tilt: f32,
-    /// Largest value of the background noise.
     pub noise: f32,
 }
 
-/// The task.
 pub struct Synthetic;
 
 impl Task for Synthetic {
@@ -104,7 +103,7 @@ impl Task for Synthetic {
 }
 
 impl Generator {
-    /// The waveform of exactly `frames` analysis windows.
+    /// A waveform of exactly `frames` analysis windows.
     pub fn clip(&self, class: usize, frames: usize, stream: &mut Stream) -> Vec<f32> {
         let mut wave = vec![0.0; 400 + (frames - 1) * 160];
         let gain = decibels(self.clip_decibels, stream);
@@ -128,7 +127,8 @@ impl Generator {
     /// Adds white noise with a random tilt of its spectrum.
     fn add_burst(&self, gain: f32, wave: &mut [f32], stream: &mut Stream) {
         let tilt = self.tilt * symmetric(stream);
-        // a uniform value has a variance of 1/3, the sum of two in these shares one of (1 + tilt^2) / 3
+        // a uniform value has a variance of 1/3, the sum of two in these shares one of (1 + tilt^2)
+        // / 3
         let amplitude = self.level * gain * (3.0 / (1.0 + tilt * tilt)).sqrt();
         let mut before = symmetric(stream);
         for (n, sample) in wave.iter_mut().enumerate() {

@@ -1,4 +1,5 @@
-//! Laws of the generated tasks: the class is in the order of events, and in nothing that a mean over time can see.
+//! Laws of the generated tasks: the class is in the order of events, and in nothing that a mean
+//! over time can see.
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
 use bridle_seed::Seed;
@@ -99,7 +100,8 @@ fn facts_change_only_with_a_version() {
     });
 }
 
-/// The largest distance of a class's mean from the mean of all, in standard errors, over the entries of `describe`.
+/// The largest distance of a class's mean from the mean of all, in standard errors, over the
+/// entries of `describe`.
 fn largest_z(data: &Dataset, describe: impl Fn(&[f32]) -> Vec<f64>) -> f64 {
     let rows: Vec<Vec<f64>> = (0..data.samples.len())
         .map(|index| describe(&data.input(index).unwrap()))
@@ -129,7 +131,8 @@ fn classes_have_the_same_level_and_long_term_spectrum() {
         let spec = task.spec();
         let data = task.open(&request(spec.input.clone(), 0), &()).unwrap();
         let width = *data.shape().last().unwrap();
-        // the mean over time (audio: per mel band; pictures: per column of pixels), and the level of the whole
+        // the mean over time (audio: per mel band; pictures: per column of pixels), and the level
+        // of the whole
         let describe = |input: &[f32]| {
             let rows = (input.len() / width) as f64;
             let mut means = vec![0.0; width + 1];

@@ -1,8 +1,8 @@
-//! The built-in video task: clips of changing tiles, whose classes differ only in the arrangement of the same tiles in
-//! place and time.
+//! The built-in video task: clips of changing tiles, whose classes differ only in the arrangement
+//! of the same tiles in place and time.
 //!
-//! Each tile shows one event for a slot of four frames. A hidden tube, a tile over the whole clip, can be told from the
-//! others by the arrangement alone.
+//! Each tile shows one event for a slot of four frames. A hidden tube, a tile over the whole clip,
+//! can only be told from the others by the arrangement.
 
 use bridle_seed::Stream;
 
@@ -25,7 +25,6 @@ const GENERATOR: Tiles = Tiles {
     grain: 0.19,
 };
 
-/// The task.
 pub struct SyntheticVideo;
 
 impl Task for SyntheticVideo {

@@ -85,7 +85,8 @@ fn every_difference_from_the_known_variant_is_named_and_refused() {
     insta::assert_snapshot!(changed(|report| report.missing = 2), @"samples missing are 2, not 0");
     insta::assert_snapshot!(changed(|report| report.bytes = FileSizes::of(vec![1])), @"the bytes of all files are 1, not 81959651");
     insta::assert_snapshot!(changed(|report| (report.measured.mean, report.measured.std) = (0.25, 0.75)), @"the mean of the normalised inputs is 0.2500, not -0.0003; the standard deviation of the normalised inputs is 0.7500, not 0.5048");
-    // another input has other statistics, a subset other counts too, and other data is another matter
+    // another input has other statistics, a subset other counts too, and other data is another
+    // matter
     let other = InputSpec::Audio {
         frames: 8,
         mels: 16,

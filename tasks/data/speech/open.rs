@@ -1,4 +1,5 @@
-//! From a list of utterances to an opened data set: features, lengths, unusable utterances, standardisation.
+//! From a list of utterances to an opened data set: features, lengths, unusable utterances,
+//! standardisation.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -18,7 +19,8 @@ use crate::{
 
 /// Extensions of sound files.
 pub(crate) const ENDINGS: [&str; 2] = ["flac", "wav"];
-/// Standardisation measures at most so many training utterances, evenly spread: enough for four digits per band.
+/// Standardisation measures at most so many training utterances, evenly spread: enough for four
+/// digits per band.
 const MEASURED: usize = 2_000;
 
 impl Listed for Utterance {
@@ -97,8 +99,9 @@ impl Listing<Utterance> {
         self.open_sound(source, request, &pool, progress)
     }
 
-    /// Computes every input or takes it from the cache. If the inputs are more than may be kept, each is looked at once
-    /// now and computed again at each use. Unusable utterances are skipped and named, up to one or 1 %.
+    /// Computes every input or takes it from the cache. If the inputs are more than may be kept,
+    /// each is looked at once now and computed again at each use. Unusable utterances are skipped
+    /// and named, up to one or 1 %.
     pub fn open_sound(
         mut self,
         source: SoundSource,

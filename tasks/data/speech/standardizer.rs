@@ -1,16 +1,15 @@
-//! Zero mean and unit variance for each mel band, over the training utterances.
+//! Zero mean and unit variance per mel band, over the training utterances.
 //!
-//! BEST-RQ's labels need it: without it a random projection sees little but the mean energy, and most codes stay unused
-//! (Chiu et al. 2022, section 3.2).
+//! BEST-RQ needs it for its labels: without it, a random projection sees little but the mean
+//! energy, and most codes stay unused (Chiu et al. 2022, section 3.2).
 
 use serde::{Deserialize, Serialize};
 
-/// Mean and standard deviation of each mel band.
+/// Mean and standard deviation per mel band.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BandStandardizer {
-    /// Means, `[mels]`.
     pub mean: Vec<f64>,
-    /// BandStandardizer deviations, `[mels]`; 1 for a band that never varies.
+    /// 1 for a band that never varies.
     pub std: Vec<f64>,
 }
 
@@ -25,7 +24,7 @@ impl BandStandardizer {
     }
 }
 
-/// Sums over frames. They are made in one order, so that they are rounded alike on any number of threads.
+/// Sums over frames, added in one order so that they are rounded alike on any number of threads.
 pub(super) struct Sums {
     frames: u64,
     sum: Vec<f64>,
@@ -41,7 +40,7 @@ impl Sums {
         }
     }
 
-    /// Takes in frames, `[frames, mels]`.
+    /// Adds frames, `[frames, mels]`.
     pub fn add(&mut self, energies: &[f32]) {
         for frame in energies.chunks_exact(self.sum.len()) {
             self.frames += 1;
@@ -58,7 +57,7 @@ impl Sums {
         let mean: Vec<f64> = self.sum.iter().map(|sum| sum / n).collect();
         let std = |(squares, mean): (&f64, &f64)| {
             let std = (squares / n - mean * mean).max(0.0).sqrt();
-            // energies are at most some 30: what is smaller is rounding
+            // energies are at most about 30: smaller values are rounding
             if std > 1e-6 { std } else { 1.0 }
         };
         BandStandardizer {

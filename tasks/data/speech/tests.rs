@@ -1,4 +1,5 @@
-//! Laws of speech data sets: own tables, bad input by name, and the same numbers whether kept or not.
+//! Laws of speech data sets: own tables, bad input by name, and the same numbers whether kept or
+//! not.
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
 use std::path::{Path, PathBuf};

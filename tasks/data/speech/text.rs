@@ -1,12 +1,13 @@
-//! Transcripts in one alphabet: the 26 letters in upper case, the apostrophe, and one space between words.
+//! Transcripts in one alphabet: the 26 letters in upper case, the apostrophe, and one space between
+//! words.
 
-/// Every symbol that a transcript can have; its number is its place. A blank is none of them.
+/// Every symbol of a transcript; its number is its index. The blank is not among them.
 pub const ALPHABET: [char; 28] = [
     ' ', '\'', 'A', 'B', 'C', 'D', 'E', 'F', 'G', 'H', 'I', 'J', 'K', 'L', 'M', 'N', 'O', 'P', 'Q', 'R', 'S', 'T', 'U',
     'V', 'W', 'X', 'Y', 'Z',
 ];
 
-/// Symbols that are not in the alphabet, each once, in the order in which they were met.
+/// Symbols that are not in the alphabet, each once, in order of appearance.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the transcript has unknown symbols: {}; known are letters without accents, apostrophe and space", listed(.0))]
 pub struct UnknownSymbols(pub Vec<char>);
@@ -19,9 +20,10 @@ fn listed(symbols: &[char]) -> String {
     quoted.join(", ")
 }
 
-/// A transcript in the alphabet: letters a to z become upper case, the typographic apostrophe ' becomes the plain one, and
-/// any white space becomes one space between words. Nothing is left out: digits, punctuation and accents are unknown, as
-/// how they are spoken is not known. Idempotent.
+/// Converts a transcript to the alphabet: letters a to z become upper case, the typographic
+/// apostrophe becomes the plain one, and white space becomes one space between words. Nothing is
+/// dropped: digits, punctuation and accents are errors, because their pronunciation is unknown.
+/// Idempotent.
 ///
 /// # Errors
 /// If a symbol is unknown.
@@ -47,19 +49,19 @@ pub fn normalise_text(text: &str) -> Result<String, UnknownSymbols> {
     }
 }
 
-/// The numbers of a normalised transcript's symbols. None if it is not normalised.
+/// The numbers of a normalised transcript's symbols; `None` if it is not normalised.
 pub fn encode_text(text: &str) -> Option<Vec<usize>> {
     let number = |symbol| ALPHABET.iter().position(|known| *known == symbol);
     text.chars().map(number).collect()
 }
 
-/// The transcript of these numbers. Panics if one is no symbol's.
+/// The transcript of these numbers. Panics if a number is not a symbol's.
 pub fn decode_text(numbers: &[usize]) -> String {
     numbers.iter().map(|&number| ALPHABET[number]).collect()
 }
 
-/// Frames that an alignment of a normalised transcript needs at least: one for each symbol, and a blank between two equal
-/// ones.
+/// The smallest number of frames that a normalised transcript can be aligned to: one per symbol,
+/// and a blank between two equal ones.
 pub fn min_frames(text: &str) -> usize {
     let repeated = text.chars().zip(text.chars().skip(1)).filter(|(a, b)| a == b);
     text.chars().count() + repeated.count()

@@ -41,7 +41,7 @@ impl Fake {
     /// Some rows of its table as the hub's files have them.
     fn rows(&self, rows: std::ops::Range<usize>) -> Vec<Column<'static>> {
         let rows = &table::parse(&self.path(TABLE), &std::fs::read(self.path(TABLE)).unwrap()).unwrap()[rows];
-        let name = |row: &Clip| format!("{}.wav", row.stem);
+        let name = |row: &ClipRow| format!("{}.wav", row.stem);
         let files = rows
             .iter()
             .map(|row| (name(row), std::fs::read(self.clip(&name(row))).unwrap()));

@@ -1,7 +1,9 @@
-//! Makes a set in AudioSet's own layout out of ESC-50: `cargo run --release -p bridle-tasks --example mixtures -- ESC50 TO`.
+//! Makes a set in AudioSet's own layout out of ESC-50: `cargo run --release -p bridle-tasks
+//! --example mixtures -- ESC50 TO`.
 //!
-//! Each clip of ESC-50 is mixed with another of its part and carries the classes of both. Folds 2 to 5 are the training
-//! list with 1,600 mixtures, fold 1 the evaluation list with 400; there are 50 classes. The same files come out each time.
+//! Each clip of ESC-50 is mixed with another of its part and carries the classes of both. Folds 2
+//! to 5 are the training list with 1,600 mixtures, fold 1 the evaluation list with 400; there are
+//! 50 classes. The same files come out each time.
 
 mod mix;
 

@@ -1,4 +1,5 @@
-//! Mixtures of two clips of ESC-50 in AudioSet's own layout: class index, segment lists, clips under their ids.
+//! Mixtures of two clips of ESC-50 in AudioSet's own layout: class index, segment lists, clips
+//! under their ids.
 
 use bridle_tasks::decode;
 use std::error::Error;
@@ -8,8 +9,8 @@ use std::path::Path;
 
 /// The lists of AudioSet's balanced part, training first.
 pub const LISTS: [&str; 2] = ["balanced_train_segments.csv", "eval_segments.csv"];
-/// The second clip of a mixture is listed so many after the first, which lies in another recording and mostly in another
-/// class.
+/// The second clip of a mixture is listed so many after the first, which lies in another recording
+/// and mostly in another class.
 const STEP: usize = 7;
 /// The rate of ESC-50's 16 kHz form.
 const RATE: u32 = 16_000;
@@ -31,7 +32,8 @@ struct Clip {
     fold: u8,
 }
 
-/// Makes the set in the folder `to` out of the folder of ESC-50: fold 1 is for judging, the others are for training.
+/// Makes the set in the folder `to` out of the folder of ESC-50: fold 1 is for judging, the others
+/// are for training.
 ///
 /// # Errors
 /// If a file cannot be read, decoded or written.
@@ -70,7 +72,8 @@ fn mid(class: usize) -> String {
     format!("/m/{class:04}")
 }
 
-/// The clips in the order of ESC-50's table, and the names of their classes in the order in which they come there.
+/// The clips in the order of ESC-50's table, and the names of their classes in the order in which
+/// they come there.
 fn listed(folder: &Path, which: Classes) -> Result<(Vec<Clip>, Vec<String>), Box<dyn Error>> {
     let text = fs::read_to_string(folder.join("meta/esc50.csv"))?;
     let (mut clips, mut classes) = (Vec::new(), Vec::new());

@@ -1,36 +1,23 @@
-//! What can be wrong with an archive; every message names it, and the member where there is one.
+//! What can be wrong with an archive. Every message names the archive, and the member if there is
+//! one.
 
 use std::path::{Path, PathBuf};
 
 use crate::DataError;
 
-/// An archive, or a file in it, that cannot be used.
+/// An unusable archive or member.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
-    /// The system does not give it.
     #[error("cannot read {}", path.display())]
-    Unreadable {
-        /// The file or folder.
-        path: PathBuf,
-        /// The system's words.
-        source: std::io::Error,
-    },
-    /// Cut off, altered, or of no known form.
+    Unreadable { path: PathBuf, source: std::io::Error },
+    /// Cut off, altered, or of an unknown format.
     #[error("{}: {reason}", path.display())]
-    Damaged {
-        /// The archive.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A file in an archive that is not as the archive says, or may not be as it is.
+    Damaged { path: PathBuf, reason: String },
+    /// A member that is not what the archive says, or not allowed.
     #[error("{}, {member}: {reason}", path.display())]
     Member {
-        /// The archive.
         path: PathBuf,
-        /// The file in it.
         member: String,
-        /// What is wrong with it.
         reason: String,
     },
 }
@@ -58,7 +45,7 @@ impl ArchiveError {
         }
     }
 
-    /// The same of an archive that is the member `name` of another.
+    /// The same error, for an archive that is the member `name` of another.
     pub(super) fn within(self, name: &str) -> Self {
         match self {
             Self::Damaged { path, reason } => Self::member(&path, name, reason),
@@ -67,7 +54,7 @@ impl ArchiveError {
         }
     }
 
-    /// What is wrong, for those who name archive and member themselves.
+    /// The reason only, for callers who name archive and member themselves.
     pub(crate) fn reason(self) -> String {
         match self {
             Self::Unreadable { source, .. } => format!("it cannot be read: {source}"),

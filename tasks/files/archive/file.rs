@@ -1,4 +1,4 @@
-//! One open file that any number of readers share, each with a position of its own.
+//! One open file shared by any number of readers, each with its own position.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use super::ArchiveError;
 
-/// Directories of archives are read in small pieces, members in large ones that pass the buffer by.
+/// Archive directories are read in small pieces; members in large ones that bypass the buffer.
 const BUFFER: usize = 16 << 10;
 
-/// A reader of a shared file, or of a part of it. A clone starts where the original is and moves alone.
+/// A reader of a shared file, or of a part of it. A clone starts at the same position and moves
+/// independently.
 pub(super) struct SharedFile {
     file: Arc<File>,
-    /// Where the part begins; positions count from there.
+    /// Where the part begins; positions are relative to it.
     start: u64,
     length: u64,
     position: u64,
@@ -59,7 +60,8 @@ impl SharedFile {
         Self::new(Arc::clone(&self.file), self.start + position, length, 0)
     }
 
-    /// The `length` bytes from `position`, which must be within the file: nothing is set aside for bytes that are not.
+    /// Reads `length` bytes at `position`, which must be within the file: no memory is allocated
+    /// for bytes that do not exist.
     pub fn bytes(&self, position: u64, length: u64) -> io::Result<Vec<u8>> {
         if position.checked_add(length).is_none_or(|end| end > self.length) {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -69,7 +71,7 @@ impl SharedFile {
         Ok(bytes)
     }
 
-    /// What the buffer holds from the position on.
+    /// The buffered bytes from the position on.
     fn buffered(&self) -> &[u8] {
         let start = self.position.checked_sub(self.buffer_at);
         start.and_then(|start| self.buffer.get(start as usize..)).unwrap_or(&[])

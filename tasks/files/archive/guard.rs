@@ -1,4 +1,5 @@
-//! Panics of a foreign reader become errors: some readers assert what a damaged file does not keep.
+//! Turns panics of a third-party reader into errors: some readers assert what a damaged file
+//! violates.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,14 +8,15 @@ thread_local! {
     static CAUGHT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether a panic of this thread would be caught and become an error; a panic hook should then stay silent.
+/// Whether a panic of this thread would be caught and become an error; a panic hook should then
+/// stay silent.
 pub fn panic_is_caught() -> bool {
     CAUGHT.with(Cell::get)
 }
 
-/// What `work` gives; its panic as an error with the panic's words.
+/// Runs `work`; a panic becomes an error with its message.
 ///
-/// `work` must leave nothing half-done behind that is used after a panic: here it reads files only.
+/// `work` must leave nothing half-done that is used after a panic; here it only reads files.
 pub(super) fn catching<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     let before = CAUGHT.replace(true);
     let outcome = catch_unwind(AssertUnwindSafe(work));

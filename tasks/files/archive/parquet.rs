@@ -1,4 +1,5 @@
-//! Parquet files as hubs export data sets: one row per sample, its file as bytes in a column, labels beside it.
+//! Parquet files as hubs export data sets: one row per sample, its file as bytes in a column,
+//! labels beside it.
 
 use std::path::{Path, PathBuf};
 
@@ -18,32 +19,26 @@ use super::{ArchiveError, Members, objection};
 /// A value of a column.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// No value.
     Null,
-    /// True or false.
     Bool(bool),
-    /// A whole number.
     Integer(i64),
-    /// A number.
     Real(f64),
-    /// Text.
     Text(String),
-    /// Several values.
     List(Vec<Value>),
 }
 
 /// A parquet file, read by row.
-pub struct Table {
+pub struct ParquetTable {
     path: PathBuf,
     reader: SerializedFileReader<SharedFile>,
-    /// The number of the first row of each row group, and behind them that of all rows.
+    /// The first row of each row group, then the number of all rows.
     starts: Vec<usize>,
-    /// The leaf column that holds files.
+    /// The leaf column of files.
     content: Option<usize>,
     names: Vec<String>,
 }
 
-impl Table {
+impl ParquetTable {
     /// Reads the footer and, where the file has a column of files, their names.
     ///
     /// # Errors
@@ -68,17 +63,14 @@ impl Table {
         catching(open).map_err(|reason| ArchiveError::damaged(path, format!("it is no whole parquet file: {reason}")))
     }
 
-    /// Number of rows.
     pub fn rows(&self) -> usize {
         *self.starts.last().expect("starts end with the number of rows")
     }
 
-    /// Names of the outermost columns.
     pub fn columns(&self) -> Vec<&str> {
         self.fields().iter().map(|field| field.name()).collect()
     }
 
-    /// Whether a column holds files.
     pub fn has_files(&self) -> bool {
         self.content.is_some()
     }
@@ -101,7 +93,7 @@ impl Table {
                 let row = row.map_err(words)?;
                 let (_, field) = row.get_column_iter().next().ok_or("a row is empty")?;
                 values.push(value(field)?);
-                // a damaged page may repeat itself for ever
+                // a damaged page may repeat itself forever
                 if values.len() > self.rows() {
                     return Err("it has more values than rows".to_owned());
                 }
@@ -119,7 +111,7 @@ impl Table {
         schema.root_schema().get_fields()
     }
 
-    /// The paths beside the files where they serve as names, each once; else numbers, which are row numbers.
+    /// The paths beside the files, if they can serve as distinct names; otherwise row numbers.
     fn file_names(&self) -> Result<Vec<String>, String> {
         let Some(content) = self.content else {
             return Ok(Vec::new());
@@ -174,7 +166,7 @@ impl Table {
     }
 }
 
-/// The first row of each row group; refuses numbers of rows that the file cannot hold.
+/// The first row of each row group. Row counts that the file cannot hold are refused.
 fn starts(reader: &SerializedFileReader<SharedFile>, size: u64) -> Result<Vec<usize>, String> {
     let mut starts = vec![0];
     let mut rows = 0_u64;
@@ -192,7 +184,8 @@ fn starts(reader: &SerializedFileReader<SharedFile>, size: u64) -> Result<Vec<us
     }
 }
 
-/// The first column of files: `bytes` of a group, as hubs store sound and pictures, else a column that is plainly binary.
+/// The first column of files: `bytes` of a group, as hubs store sound and pictures, else a column
+/// that is plainly binary.
 fn content_column(reader: &SerializedFileReader<SharedFile>) -> Option<usize> {
     let columns = reader.metadata().file_metadata().schema_descr().columns();
     let binary = |column: &ColumnDescriptor| {
@@ -235,7 +228,7 @@ fn words(error: ParquetError) -> String {
     error.to_string()
 }
 
-impl Members for Table {
+impl Members for ParquetTable {
     fn len(&self) -> usize {
         self.names.len()
     }

@@ -1,17 +1,17 @@
-//! Tar files: one pass over the headers gives where each member lies; members are then read where they are.
+//! Tar files: one pass over the headers locates each member, which is then read in place.
 //!
-//! A tar of nothing but tars, as ImageNet's is, has the members of the inner ones, each below its inner tar's name.
+//! A tar that contains only tars, such as ImageNet's, has the members of the inner ones, each below
+//! its inner tar's name.
 
 use std::path::{Path, PathBuf};
 
 use super::file::SharedFile;
 use super::{ArchiveError, LARGEST, Members, check_names};
 
-/// Tar's unit of length.
 const BLOCK: u64 = 512;
 const ENDING: &str = ".tar";
 
-struct Member {
+struct TarMember {
     name: String,
     position: u64,
     size: u64,
@@ -20,7 +20,7 @@ struct Member {
 pub(super) struct Tar {
     path: PathBuf,
     file: SharedFile,
-    members: Vec<Member>,
+    members: Vec<TarMember>,
 }
 
 impl Tar {
@@ -39,7 +39,7 @@ impl Tar {
     }
 }
 
-fn index(path: &Path, file: &SharedFile) -> Result<Vec<Member>, ArchiveError> {
+fn index(path: &Path, file: &SharedFile) -> Result<Vec<TarMember>, ArchiveError> {
     let damaged = |error: std::io::Error| ArchiveError::damaged(path, format!("its headers are damaged: {error}"));
     let mut archive = ::tar::Archive::new(file.clone());
     let (mut members, mut end) = (Vec::new(), 0);
@@ -63,9 +63,9 @@ fn index(path: &Path, file: &SharedFile) -> Result<Vec<Member>, ArchiveError> {
         if !kind.is_file() && !kind.is_contiguous() {
             return Err(ArchiveError::member(path, &name, "it is not a plain file"));
         }
-        members.push(Member { name, position, size });
+        members.push(TarMember { name, position, size });
     }
-    // a tar cut off between two members shows only in the block of zeros that must end it
+    // only the missing block of zeros reveals a tar that is cut off between two members
     match file.bytes(end, BLOCK) {
         Ok(block) if block.iter().all(|&byte| byte == 0) => Ok(members),
         _ => Err(ArchiveError::damaged(path, "it is cut off: its end mark is missing")),
@@ -73,12 +73,12 @@ fn index(path: &Path, file: &SharedFile) -> Result<Vec<Member>, ArchiveError> {
 }
 
 /// The members of tars within a tar: `n01440764/n01440764_18.JPEG` is in the inner `n01440764.tar`.
-fn of_inner(path: &Path, file: &SharedFile, tars: &[Member]) -> Result<Vec<Member>, ArchiveError> {
+fn of_inner(path: &Path, file: &SharedFile, tars: &[TarMember]) -> Result<Vec<TarMember>, ArchiveError> {
     let mut members = Vec::new();
     for tar in tars {
         let inner = index(path, &file.part(tar.position, tar.size)).map_err(|error| error.within(&tar.name))?;
         let folder = tar.name.trim_end_matches(ENDING);
-        members.extend(inner.into_iter().map(|member| Member {
+        members.extend(inner.into_iter().map(|member| TarMember {
             name: format!("{folder}/{}", member.name),
             position: tar.position + member.position,
             size: member.size,

@@ -1,4 +1,5 @@
-//! The same files in every form read the same; damage of any kind is an error that names the archive.
+//! The same files in every form read the same; damage of any kind is an error that names the
+//! archive.
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
 mod fuzz;
@@ -11,7 +12,8 @@ use std::path::PathBuf;
 
 use super::*;
 
-/// Files of several sizes, one of them empty, one larger than any buffer, in the order of their names.
+/// Files of several sizes, one of them empty, one larger than any buffer, in the order of their
+/// names.
 fn files() -> Files {
     let content = |n: usize, length: usize| (0..length).map(|i| (i * (n + 7) / 3) as u8).collect();
     let lengths = [10, 0, 513, 70_000, 1_024, 3];
@@ -195,7 +197,7 @@ fn a_size_that_the_bytes_cannot_hold_sets_nothing_aside() {
 fn a_table_gives_labels_and_what_it_lacks_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let files = files();
-    let table = Table::open(&written(&folder, "t.parquet", &parquet_of(&files))).unwrap();
+    let table = ParquetTable::open(&written(&folder, "t.parquet", &parquet_of(&files))).unwrap();
     assert_eq!((table.rows(), table.columns()), (6, vec!["audio", "label"]));
     let labels: Vec<Value> = (0..6).map(Value::Integer).collect();
     assert_eq!(table.column("label").unwrap(), labels);

@@ -1,5 +1,5 @@
-//! Zip files, stored and deflated: the directory at the end gives where each member lies; the checksum of every member
-//! is held to what is read.
+//! Zip files, stored or deflated: the directory at the end locates each member, whose checksum is
+//! verified when it is read.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -10,12 +10,12 @@ use ::zip::result::ZipError;
 use super::file::SharedFile;
 use super::{ArchiveError, LARGEST, Members, check_names};
 
-/// Deflate makes at most 1,032 bytes out of one; a directory that promises more lies.
+/// Deflate expands at most by a factor of 1,032; a directory that claims more is wrong.
 const DEFLATE_LIMIT: u64 = 1_032;
-/// Set aside before the first byte is seen; more only as bytes come.
+/// Memory allocated before the first byte is read.
 const FIRST_PIECE: u64 = 1 << 20;
 
-struct Member {
+struct ZipMember {
     name: String,
     number: usize,
     size: u64,
@@ -24,7 +24,7 @@ struct Member {
 pub(super) struct Zip {
     path: PathBuf,
     archive: ZipArchive<SharedFile>,
-    members: Vec<Member>,
+    members: Vec<ZipMember>,
 }
 
 impl Zip {
@@ -49,7 +49,7 @@ impl Zip {
             if size / DEFLATE_LIMIT > entry.compressed_size() {
                 return refused("its size is more than its bytes can hold");
             }
-            members.push(Member { name, number, size });
+            members.push(ZipMember { name, number, size });
         }
         check_names(path, members.iter().map(|member| member.name.as_str()))?;
         Ok(Self {

@@ -1,5 +1,5 @@
-//! The same samples through a folder, zip, tar and parquet give the same inputs bit for bit; what is wrong with an archive
-//! is named with it and the file in it.
+//! The same samples through a folder, zip, tar and parquet give the same inputs bit for bit; what
+//! is wrong with an archive is named with it and the file in it.
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
 use ::zip::CompressionMethod;

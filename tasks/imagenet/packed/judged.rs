@@ -1,4 +1,5 @@
-//! The classes of the pictures to judge on, which the original tar does not tell: from a list beside it.
+//! The classes of the validation pictures, from a list beside the original tar, which does not have
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -7,16 +8,16 @@ use super::super::{NAME, classes};
 use crate::DataError;
 use crate::files::folder::stem;
 
-/// Lists of picture and class in each line, as Kaggle, Caffe and others hand out.
+/// Lists with picture and class in each line, as Kaggle, Caffe and others distribute them.
 const MAPS: [&str; 4] = ["LOC_val_solution.csv", "val_map.csv", "val_map.txt", "val.txt"];
 /// A WordNet id in each line, in the order of the pictures.
 const IN_ORDER: &str = "imagenet_2012_validation_synset_labels.txt";
-/// The devkit's: a number in each line, in the order of the pictures, and where it is beside the tars.
+/// The devkit's list: a number in each line, in the order of the pictures; and where it is.
 const TRUTH: [&str; 2] = [
     "ILSVRC2012_validation_ground_truth.txt",
     "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt",
 ];
-/// Which WordNet id the devkit's numbers stand for, as its meta.mat says.
+/// Which WordNet id each of the devkit's numbers stands for, as in its meta.mat.
 const SYNSETS: &str = "synsets.txt";
 const HOW: &str = "list of the classes of its validation pictures: LOC_val_solution.csv (as Kaggle has it), \
                    imagenet_2012_validation_synset_labels.txt (as TensorFlow's models have it) or val_map.txt (lines of \
@@ -24,16 +25,15 @@ const HOW: &str = "list of the classes of its validation pictures: LOC_val_solut
 const NO_SYNSETS: &str = "synsets.txt beside ILSVRC2012_validation_ground_truth.txt, with the number and WordNet id of each class in \
                           a line, as the devkit's meta.mat has them: its numbers are not those of the sorted ids";
 
-/// The class of each picture.
 pub(super) struct Judged {
-    /// The list's name, relative to the folder, and that of what it needs.
+    /// The list and the one that it needs, relative to the folder.
     pub lists: Vec<String>,
     by_name: BTreeMap<String, String>,
     in_order: Vec<String>,
 }
 
 impl Judged {
-    /// The WordNet id of a picture, which is named or numbered.
+    /// The WordNet id of a picture, by name or by number.
     pub fn class(&self, picture: &str) -> Option<&str> {
         let stem = stem(picture);
         let number = || {
@@ -47,7 +47,7 @@ impl Judged {
     }
 }
 
-/// The first list that the folder has.
+/// Reads the first list that exists.
 pub(super) fn read(folder: &Path) -> Result<Judged, DataError> {
     let has = |name: &&str| folder.join(name).is_file();
     if let Some(list) = MAPS.into_iter().find(|name| has(name)) {
@@ -80,7 +80,7 @@ pub(super) fn read(folder: &Path) -> Result<Judged, DataError> {
     })
 }
 
-/// Lines that are not empty, with their numbers.
+/// Non-empty lines with their numbers.
 fn lines(path: &Path) -> Result<Vec<(u64, String)>, DataError> {
     let text = std::fs::read_to_string(path).map_err(DataError::unreadable(path))?;
     let lines = (1..)
@@ -89,8 +89,8 @@ fn lines(path: &Path) -> Result<Vec<(u64, String)>, DataError> {
     Ok(lines.filter(|(_, line)| !line.is_empty()).collect())
 }
 
-/// Picture, then a WordNet id, or, throughout, its number among the sorted ids; what stands behind it is a box, which
-/// nobody needs here.
+/// Picture, then a WordNet id or, in all lines, its index among the sorted ids. A bounding box may
+/// follow and is ignored.
 fn map(path: &Path) -> Result<BTreeMap<String, String>, DataError> {
     let bad = |line: u64, reason: String| DataError::bad_row(path, line, reason);
     let known = classes();
@@ -119,7 +119,7 @@ fn map(path: &Path) -> Result<BTreeMap<String, String>, DataError> {
             return Err(bad(line, format!("'{picture}' is listed a second time")));
         }
     }
-    // numbers from 1 are in the devkit's order, in which they would all be taken for other classes
+    // numbers from 1 follow the devkit's order, and would all be taken for other classes
     if !numbers.is_empty() && !numbers.contains(&0) {
         return Err(bad(
             1,
@@ -129,7 +129,7 @@ fn map(path: &Path) -> Result<BTreeMap<String, String>, DataError> {
     Ok(found)
 }
 
-/// The devkit's list with the one that it needs, and the WordNet ids that its numbers stand for.
+/// The devkit's list and the one that it needs, and the WordNet ids of its numbers.
 fn ground_truth(folder: &Path, truth: &str) -> Result<(Vec<String>, Vec<String>), DataError> {
     let path = folder.join(truth);
     let beside = truth.rsplit_once('/').map(|(within, _)| format!("{within}/{SYNSETS}"));

@@ -1,4 +1,5 @@
-//! ImageNet as tars and as tables: the same as its folder, and what is missing beside them is named.
+//! ImageNet as tars and as tables: the same as its folder, and what is missing beside them is
+//! named.
 
 use super::*;
 use crate::fixtures::archives::{Column, Files, parquet_of, tar_of};

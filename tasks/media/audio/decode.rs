@@ -1,5 +1,5 @@
-//! Wav, flac, ogg and mp3 files to mono waveforms, through symphonia; damage is an error, never a shorter clip, but for an
-//! mp3 file without a header that tells its length: nothing in it tells that its end is missing.
+//! Wav, flac, ogg and mp3 files to mono waveforms, through symphonia. Damage is an error, never a
+//! shorter clip, except in an mp3 file whose header does not state its length.
 
 use std::io::Cursor;
 
@@ -16,9 +16,8 @@ use crate::files::tree::Raw;
 /// Sound in memory: one channel, values from -1 to 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Waveform {
-    /// Samples per second.
     pub sample_rate: u32,
-    /// One value per sample; several channels were averaged.
+    /// Several channels are averaged.
     pub samples: Vec<f32>,
 }
 
@@ -30,45 +29,30 @@ impl Waveform {
     }
 }
 
-/// Why bytes are not a whole piece of sound.
+/// Why a file is not an intact sound.
 #[derive(Debug, thiserror::Error)]
 pub enum AudioError {
-    /// The container was not recognised, so this is no audio at all.
     #[error("it is not a wav, flac, ogg or mp3 file")]
     NotAudio,
-    /// A container without an audio track that can be decoded.
     #[error("it holds no audio track that can be decoded")]
     NoTrack,
-    /// The stream breaks off or is altered.
     #[error("it is damaged after {decoded} samples: {reason}")]
-    Damaged {
-        /// Samples decoded before the damage.
-        decoded: usize,
-        /// The decoder's words.
-        reason: String,
-    },
-    /// The header promises more samples than the file holds.
+    Damaged { decoded: usize, reason: String },
     #[error("it is cut off: its header promises {promised} samples, it holds {decoded}")]
-    CutOff {
-        /// Samples according to the header.
-        promised: u64,
-        /// Samples found.
-        decoded: usize,
-    },
-    /// A header that no recorder writes.
+    CutOff { promised: u64, decoded: usize },
     #[error("its sample rate of {0} Hz is not between 1,000 and 768,000")]
     Rate(u32),
-    /// A header with nothing behind it.
     #[error("it holds no samples")]
     Empty,
 }
 
-/// Decodes a whole file; `extension` is only a hint, the content decides.
+/// Decodes a complete file; `extension` is only a hint, the content decides.
 pub fn decode(bytes: Vec<u8>, extension: &str) -> Result<Waveform, AudioError> {
     let bytes = Bytes::from(bytes);
     let mut format = open(Box::new(Cursor::new(bytes.clone())), extension)?;
     if format.format_info().format == FORMAT_ID_MP3 {
-        // where it could go to and fro, the reader would guess a length that no header tells, and cut the sound there
+        // with a seekable source, the reader would guess a length that no header states, and cut
+        // the sound there
         format = open(Box::new(ReadOnlySource::new(Cursor::new(bytes))), extension)?;
     }
     let track = format
@@ -187,14 +171,16 @@ mod tests {
 
     #[test]
     fn mp3_sounds_like_what_it_was_made_of() {
-        // `ffmpeg -i tone.flac -c:a libmp3lame -b:a 32k tone.mp3`: what the encoder adds before and after is cut off
+        // `ffmpeg -i tone.flac -c:a libmp3lame -b:a 32k tone.mp3`: what the encoder adds before and
+        // after is cut off
         let tone = decode(include_bytes!("../tone.flac").to_vec(), "").unwrap();
         let mp3 = decode(include_bytes!("../tone.mp3").to_vec(), "").unwrap();
         assert_eq!((mp3.sample_rate, mp3.samples.len()), (16_000, tone.samples.len()));
         let alike = correlation(&tone.samples, &mp3.samples, 0);
         assert!(alike > 0.99, "{alike}");
-        // `ffmpeg -i noise.flac -c:a libmp3lame -q:a 6 -write_xing 0 -id3v2_version 0 noise.mp3`: without a header that
-        // tells its length all frames are kept, of 576 samples each, and the sound begins 1,105 later
+        // `ffmpeg -i noise.flac -c:a libmp3lame -q:a 6 -write_xing 0 -id3v2_version 0 noise.mp3`:
+        // without a header that tells its length all frames are kept, of 576 samples each, and the
+        // sound begins 1,105 later
         let noise = decode(include_bytes!("../noise.flac").to_vec(), "").unwrap();
         let mp3 = decode(include_bytes!("../noise.mp3").to_vec(), "").unwrap();
         let frames = (noise.samples.len() + 1_105).div_ceil(576);

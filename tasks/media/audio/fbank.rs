@@ -1,8 +1,9 @@
-//! Kaldi's log-mel filterbank, as torchaudio.compliance.kaldi.fbank computes it for the authors' data loader.
+//! Kaldi's log-mel filterbank, as torchaudio.compliance.kaldi.fbank computes it for the authors'
+//! data loader.
 //!
-//! Waveform minus its mean; 25 ms frames every 10 ms, none padded; per frame: minus its mean, pre-emphasis 0.97,
-//! symmetric Hann window, power spectrum over the next power of two, triangles on the HTK mel scale from 20 Hz to half
-//! the sample rate, log of at least the float32 epsilon.
+//! Waveform minus its mean; 25 ms frames every 10 ms, none padded; per frame: minus its mean,
+//! pre-emphasis 0.97, symmetric Hann window, power spectrum over the next power of two, triangles
+//! on the HTK mel scale from 20 Hz to half the sample rate, log of at least the float32 epsilon.
 
 use std::sync::Arc;
 
@@ -19,9 +20,7 @@ const LOWEST_HZ: f64 = 20.0;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the waveform has {samples} samples, fewer than the {window} of one filterbank window")]
 pub struct TooShort {
-    /// Samples given.
     pub samples: usize,
-    /// Samples of one window.
     pub window: usize,
 }
 
@@ -31,7 +30,7 @@ struct Triangle {
     weights: Vec<f32>,
 }
 
-/// A filterbank: planned once, shared by threads.
+/// A filterbank, planned once and shared by threads.
 pub struct Fbank {
     mels: usize,
     hop: usize,
@@ -40,7 +39,7 @@ pub struct Fbank {
     fft: Arc<dyn RealToComplex<f32>>,
 }
 
-/// What one thread needs while it goes through a waveform.
+/// One thread's working memory.
 struct Scratch {
     frame: Vec<f32>,
     padded: Vec<f32>,
@@ -66,12 +65,12 @@ impl Fbank {
         }
     }
 
-    /// The Hann window, one weight per sample of a frame.
+    /// The Hann window.
     pub fn window(&self) -> &[f32] {
         &self.window
     }
 
-    /// All triangles, zeros included: \[mels, bins below half the sample rate\].
+    /// All triangles with zeros: \[mels, bins below half the sample rate\].
     pub fn mel_banks(&self) -> Vec<f32> {
         let bins = self.fft.len() / 2;
         let mut banks = vec![0.0; self.mels * bins];
@@ -81,7 +80,7 @@ impl Fbank {
         banks
     }
 
-    /// How many whole frames lie in a waveform of `samples` samples.
+    /// The number of complete frames in `samples` samples.
     pub fn frames(&self, samples: usize) -> usize {
         if samples < self.window.len() {
             0
@@ -90,7 +89,7 @@ impl Fbank {
         }
     }
 
-    /// Frame number `index` as the Fourier transform sees it, before zero padding: centred, pre-emphasised, windowed.
+    /// Frame number `index` before zero padding: centred, pre-emphasised, windowed.
     pub fn windowed_frame(&self, wave: &[f32], index: usize) -> Result<Vec<f32>, TooShort> {
         let needed = index * self.hop + self.window.len();
         if wave.len() < needed {
@@ -112,14 +111,16 @@ impl Fbank {
         Ok(out)
     }
 
-    /// As [`Fbank::compute`], cut or padded with zeros to `frames` frames, not normalised: \[frames, mels\].
+    /// As [`Fbank::compute`], cut or padded with zeros to `frames` frames, not normalised:
+    /// \[frames, mels\].
     pub fn padded(&self, wave: &[f32], frames: usize) -> Result<Vec<f32>, TooShort> {
         let mut out = vec![0.0; frames * self.mels];
         self.fill(wave, &mut out)?;
         Ok(out)
     }
 
-    /// The model's input: [`Fbank::padded`], then (x - mean) / (2 std), padding included: \[frames, mels\].
+    /// The model's input: [`Fbank::padded`], then (x - mean) / (2 std), padding included: \[frames,
+    /// mels\].
     pub fn model_input(&self, wave: &[f32], frames: usize, mean: f64, std: f64) -> Result<Vec<f32>, TooShort> {
         let mut out = self.padded(wave, frames)?;
         normalise(&mut out, mean, std);
@@ -176,7 +177,7 @@ impl Fbank {
         for (n, out) in scratch.padded[1..length].iter_mut().enumerate() {
             *out = (scratch.frame[n + 1] - PRE_EMPHASIS * scratch.frame[n]) * self.window[n + 1];
         }
-        // the transform uses its input as work space
+        // the transform overwrites its input
         scratch.padded[length..].fill(0.0);
     }
 
@@ -210,7 +211,8 @@ fn mean(values: &[f32]) -> f32 {
     ((lanes.iter().sum::<f64>() + rest) / values.len() as f64) as f32
 }
 
-/// Triangles on the HTK mel scale, 1127 ln(1 + f / 700), with equal spacing in mel (Kaldi's mel-computations).
+/// Triangles on the HTK mel scale, 1127 ln(1 + f / 700), with equal spacing in mel (Kaldi's
+/// mel-computations).
 fn triangles(sample_rate: f64, mels: usize, padded: usize) -> Vec<Triangle> {
     let mel = |hertz: f64| 1127.0 * (1.0 + hertz / 700.0).ln();
     let (low, high) = (mel(LOWEST_HZ), mel(sample_rate / 2.0));

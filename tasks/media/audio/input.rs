@@ -7,7 +7,6 @@ use crate::files::tree::Raw;
 use crate::media::{Media, Views};
 use crate::{DataError, InputSpec};
 
-/// The log-mel input that a request asks for.
 pub(crate) struct LogMel {
     fbank: Fbank,
     frames: usize,
@@ -17,7 +16,7 @@ pub(crate) struct LogMel {
 }
 
 impl LogMel {
-    /// For the input that `task` is asked for.
+    /// `task` is for errors.
     pub fn new(task: &'static str, spec: &InputSpec) -> Result<Self, DataError> {
         let wrong = |reason: &str| DataError::wrong_input(task, reason.to_owned());
         let InputSpec::Audio {
@@ -75,7 +74,7 @@ impl Media for LogMel {
         normalise(values, self.mean, self.std);
     }
 
-    /// Sound is augmented after its features are computed, so that there is one view of a file.
+    /// Sound is augmented after its features are computed.
     fn augments(&self) -> bool {
         false
     }

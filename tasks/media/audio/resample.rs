@@ -1,7 +1,7 @@
-//! Any sample rate to the model's, with one fixed setting, so that the numbers never depend on a flag.
+//! Resamples any rate to the model's, with one fixed setting, so that no flag changes the numbers.
 //!
-//! rubato's synchronous Fourier resampler, float32, blocks of at least 8,192 input samples in one piece,
-//! Blackman-Harris squared window: from 44.1 to 16 kHz it is flat up to 7.8 kHz.
+//! rubato's synchronous Fourier resampler, float32, blocks of at least 8,192 input samples in one
+//! piece, Blackman-Harris squared window: from 44.1 to 16 kHz it is flat up to 7.8 kHz.
 
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Fft, FixedSync, Resampler, WindowFunction};
@@ -11,8 +11,8 @@ pub const RESAMPLER_VERSION: u32 = 1;
 
 const BLOCK: usize = 8_192;
 
-/// `samples` at `from` hertz as ceil(n * to / from) samples at `to` hertz; equal rates pass unchanged. Rates above
-/// zero.
+/// `samples` at `from` hertz as ceil(n * to / from) samples at `to` hertz. Equal rates change
+/// nothing. Rates must be above zero.
 pub fn resample(samples: Vec<f32>, from: u32, to: u32) -> Vec<f32> {
     if from == to || samples.is_empty() {
         return samples;
@@ -40,8 +40,8 @@ pub fn resample(samples: Vec<f32>, from: u32, to: u32) -> Vec<f32> {
     output
 }
 
-/// The block's length in input samples. An even multiple of the shortest period that both rates share, as the filter
-/// delays by half a block and a delay of half a sample could not be taken away again.
+/// Block length in input samples: an even multiple of the shortest period that both rates share.
+/// The filter delays by half a block, and half a sample could not be removed again.
 fn block(from: u32, to: u32) -> usize {
     let (mut period, mut rest) = (from, to);
     while rest != 0 {

@@ -7,18 +7,16 @@ use super::erase::Erasing;
 use super::rand_augment::RandAugment;
 use super::{Picture, Resizer, random_region, to_input};
 
-/// What is varied; part of a run's plan.
+/// Settings; part of a run's plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageAugment {
-    /// Least and largest share of the picture's area that a view shows.
+    /// Smallest and largest share of the picture's area.
     pub scale: [f64; 2],
-    /// Mirrors every second picture.
+    /// Mirrors half of the views.
     pub flip: bool,
-    /// Further changes of colour and geometry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rand_augment: Option<RandAugment>,
-    /// A patch of noise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub erasing: Option<Erasing>,
 }
@@ -34,8 +32,8 @@ impl ImageAugment {
         }
     }
 
-    /// For fine-tuning: a region of 0.08 to 1, flips, RandAugment (9, 0.5) and erasing 0.25 (He et al. 2022, table 9,
-    /// and their code for the two last).
+    /// For fine-tuning: a region of 0.08 to 1, flips, RandAugment (9, 0.5) and erasing 0.25 (He et
+    /// al. 2022, table 9, and their code for the two last).
     pub fn fine_tuning() -> Self {
         let rand_augment = Some(RandAugment {
             layers: 2,
@@ -50,7 +48,7 @@ impl ImageAugment {
         }
     }
 
-    /// Why these values make no sense, if they do not.
+    /// What is wrong with these values, if something is.
     pub fn fault(&self) -> Option<String> {
         let [least, most] = self.scale;
         if !(0.0 < least && least <= most && most <= 1.0) {
@@ -62,7 +60,8 @@ impl ImageAugment {
         rand_augment.or_else(|| self.erasing.as_ref().and_then(Erasing::fault))
     }
 
-    /// A random view of `picture` as model input, \[3, side, side\]. `mean` also fills what geometry leaves empty.
+    /// A random view of `picture` as model input, \[3, side, side\]. `mean` also fills what
+    /// geometry leaves empty.
     pub fn input(
         &self,
         picture: &Picture,
@@ -122,7 +121,8 @@ mod tests {
             erasing: None,
         };
         let picture = pattern(32, 32);
-        // the area is the whole, and of all aspects only 1 fits; else the centre is taken, which is the whole again
+        // the area is the whole, and of all aspects only 1 fits; else the centre is taken, which is
+        // the whole again
         let view = whole.input(&picture, 32, MEAN, STD, &mut Seed::root(1).stream());
         assert_eq!(view, to_input(&picture, MEAN, STD));
     }

@@ -1,7 +1,9 @@
-//! Which part of a picture the model sees, and its resizing: bicubic with antialiasing, as Pillow's `resize`.
+//! Which part of a picture the model sees, and its resizing: bicubic with antialiasing, as Pillow's
+//! `resize`.
 //!
-//! For judging, the short side becomes 8/7 of the model's side and the centre is taken; for training, a random region
-//! of random aspect is resized (Szegedy et al. 2015, section 6), drawn as torchvision's `RandomResizedCrop` does.
+//! For evaluation, the short side becomes 8/7 of the model's side and the centre is taken. For
+//! training, a random region of random aspect is resized (Szegedy et al. 2015, section 6), drawn as
+//! torchvision's `RandomResizedCrop` does.
 
 use bridle_seed::Stream;
 use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
@@ -10,31 +12,27 @@ use fast_image_resize::{FilterType, ImageView, ResizeAlg, ResizeOptions};
 
 use super::Picture;
 
-/// Bounds of a random region's width over its height.
+/// Smallest and largest width over height of a random region.
 const ASPECTS: [f64; 2] = [3.0 / 4.0, 4.0 / 3.0];
-/// Draws before a random region is given up for the centre.
+/// Draws before the centre is taken.
 const ATTEMPTS: usize = 10;
 
 /// A part of a picture, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
-    /// Pixels to the left of it.
     pub left: usize,
-    /// Pixels above it.
     pub top: usize,
-    /// Its width.
     pub width: usize,
-    /// Its height.
     pub height: usize,
 }
 
-/// Resizes pictures; keeps its working memory from one to the next, so each thread has its own.
+/// Resizes pictures. It reuses working memory, so each thread has its own.
 #[derive(Default)]
 pub struct Resizer(fast_image_resize::Resizer);
 
 impl Resizer {
-    /// `region` of `picture` as a square of `side` pixels; nothing outside of it is looked at, as if it had been cut
-    /// out. Panics if the region is empty or not within the picture, or `side` is 0.
+    /// `region` of `picture` as a square of `side` pixels. Nothing outside the region has an
+    /// influence. Panics if the region is empty or not within the picture, or `side` is 0.
     pub fn square(&mut self, picture: &Picture, region: Region, side: usize) -> Picture {
         let rgb = self.square_of(&picture.rgb, [picture.width, picture.height], region, side);
         Picture {
@@ -44,7 +42,7 @@ impl Resizer {
         }
     }
 
-    /// The same of bytes that are no picture of their own, as those of a video's; `size` is \[width, height\].
+    /// The same for bytes that are not a `Picture`, such as a video's; `size` is \[width, height\].
     pub fn square_of(&mut self, rgb: &[u8], size: [usize; 2], region: Region, side: usize) -> Vec<u8> {
         let Region {
             left,
@@ -58,8 +56,8 @@ impl Resizer {
         self.resize(&cut, [0.0, width as f64], [0.0, height as f64], height, side)
     }
 
-    /// The centre for judging, a square of `side` pixels: what remains when the picture is resized to a short side of
-    /// 8/7 `side` and the rest is cut off. Only what remains is computed. Panics if `side` is 0.
+    /// The centre for evaluation, a square of `side` pixels: the middle of the picture resized to a
+    /// short side of 8/7 `side`. Only what remains is computed. Panics if `side` is 0.
     pub fn centre(&mut self, picture: &Picture, side: usize) -> Picture {
         let short = (side as f64 * 256.0 / 224.0).round_ties_even();
         let least = picture.width.min(picture.height) as f64;
@@ -86,10 +84,11 @@ impl Resizer {
         }
     }
 
-    /// Resizes \[first, length\] of each axis, seeing what lies around it. Rows are shortened first and rounded to bytes,
-    /// as Pillow does before its version 13; the other order, which the library takes when given both axes at once,
-    /// clips other overshoots and makes bytes at sharp edges differ by 10. Typed views, since the library's others
-    /// are compiled for every type of pixel there is, which took two thirds of this crate's time.
+    /// Resizes \[first, length\] of each axis, with the surroundings in reach of the kernel. Rows
+    /// are shortened first and rounded to bytes, as Pillow does before version 13. The other order,
+    /// which the library takes if it gets both axes at once, clips other overshoots and changes
+    /// bytes at sharp edges by 10. Typed views are used because the library's others are compiled
+    /// for every pixel type, which took two thirds of this crate's build time.
     fn resize(
         &mut self,
         source: &impl ImageView<Pixel = U8x3>,
@@ -118,7 +117,7 @@ impl Resizer {
     }
 }
 
-/// Pillow's bicubic, with a = -0.5, is known elsewhere by the names of Catmull and Rom.
+/// Pillow's bicubic, with a = -0.5, is also known as Catmull-Rom.
 fn bicubic() -> ResizeOptions {
     ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom))
 }
@@ -127,8 +126,9 @@ fn source(rgb: &[u8], [width, height]: [usize; 2]) -> TypedImageRef<'_, U8x3> {
     TypedImageRef::from_buffer(width as u32, height as u32, rgb).expect("three bytes for each pixel")
 }
 
-/// A random region for training: a share of the area between the two of `scale`, an aspect between 3/4 and 4/3, at a
-/// random place; if ten such regions do not fit, the largest in the centre whose aspect does.
+/// A random region for training: a share of the area within `scale` and an aspect from 3/4 to 4/3,
+/// at a random place. If ten draws do not fit, the largest region in the centre with an allowed
+/// aspect.
 pub fn random_region(width: usize, height: usize, scale: [f64; 2], stream: &mut Stream) -> Region {
     let mut between = |[low, high]: [f64; 2]| low + (high - low) * stream.uniform_f64();
     let area = (width * height) as f64;

@@ -1,11 +1,11 @@
-//! Jpeg and png files to RGB bytes, as Pillow's `convert("RGB")` has them; what Pillow refuses is a named error.
+//! Jpeg and png files to RGB bytes, as Pillow's `convert("RGB")`; what Pillow refuses is an error.
 //!
-//! The content decides, not the name: ImageNet has a png file that is called JPEG. Alpha is dropped, palettes and few
-//! bits are spread, 16 bits of a colour keep the upper 8, and 16 bits of grey are cut off at 255 (so that such a
-//! picture is nearly white: that is what torchvision's loader makes of it, and numbers are compared with it). Four
-//! channels of a jpeg are inverted CMYK, as Adobe writes them. A rotation noted in EXIF is not applied, as torchvision's
-//! loader does not. Bytes of a jpeg differ from libjpeg's by up to 4 (0.2 on average), because the standard leaves the
-//! rounding of the cosine transform open.
+//! The content decides, not the name: ImageNet has a png file that is called JPEG. Alpha is
+//! dropped, palettes and low bit depths are expanded, 16-bit colours keep their upper 8 bits, and
+//! 16-bit grey is clipped at 255: torchvision's loader also makes such a picture nearly white, and
+//! numbers are compared with it. A jpeg with four channels is inverted CMYK, as Adobe writes it. An
+//! EXIF rotation is not applied, as in torchvision's loader. Jpeg bytes differ from libjpeg's by up
+//! to 4 (0.2 on average), because the standard leaves the rounding of the cosine transform open.
 
 use std::io::Cursor;
 
@@ -18,35 +18,24 @@ use zune_jpeg::errors::DecodeErrors;
 
 use super::Picture;
 
-/// More pixels than this are refused; Pillow, too, takes them for an attack.
+/// More pixels are refused; Pillow also takes them for an attack.
 pub const MOST_PIXELS: usize = 89_478_485;
 
-/// Why bytes are not a whole picture.
+/// Why a file is not an intact picture.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImageError {
-    /// Neither of the known formats.
     #[error("it is not a jpeg or png file")]
     NotImage,
-    /// More than can be meant.
     #[error("it has {width} x {height} pixels, more than {MOST_PIXELS} in all")]
-    TooLarge {
-        /// Pixels along the upper edge.
-        width: usize,
-        /// Pixels along the left edge.
-        height: usize,
-    },
-    /// The file ends before the picture does.
+    TooLarge { width: usize, height: usize },
     #[error("it is cut off")]
     CutOff,
-    /// The content contradicts itself.
     #[error("it is damaged: {0}")]
     Damaged(String),
-    /// A rare kind of a known format.
     #[error("it is of a kind that cannot be read: {0}")]
     Unsupported(String),
 }
 
-/// Decodes a whole file.
 pub fn decode(bytes: &[u8]) -> Result<Picture, ImageError> {
     match bytes {
         [0xff, 0xd8, 0xff, ..] => decode_jpeg(bytes),
@@ -58,7 +47,7 @@ pub fn decode(bytes: &[u8]) -> Result<Picture, ImageError> {
 fn decode_jpeg(bytes: &[u8]) -> Result<Picture, ImageError> {
     walk(bytes)?;
     let options = DecoderOptions::default()
-        // stray bytes between headers and damaged codes are passed over, as libjpeg does
+        // stray bytes between headers and damaged codes are skipped, as libjpeg does
         .set_strict_mode(false)
         .set_max_width(usize::MAX)
         .set_max_height(usize::MAX)
@@ -83,8 +72,8 @@ fn jpeg_error(error: DecodeErrors) -> ImageError {
     }
 }
 
-/// Walks over a jpeg's segments. One without the end marker is cut off, as Pillow has it; so are its rare kinds told
-/// from damaged files.
+/// Walks over a jpeg's segments. Without the end marker it is cut off, as for Pillow; rare kinds
+/// are told from damaged files the same way.
 fn walk(bytes: &[u8]) -> Result<(), ImageError> {
     let mut at = 2;
     let mut in_picture = false;
@@ -173,14 +162,14 @@ fn png_error(error: png::DecodingError) -> ImageError {
         png::DecodingError::IoError(_) => ImageError::CutOff,
         other => {
             let text = other.to_string().to_lowercase();
-            // what follows is the library's inner view of the chunk
+            // the library's own parsing of the chunk
             let reason = text.split(" while decoding").next().unwrap_or(&text);
             ImageError::Damaged(reason.trim_end_matches('.').to_owned())
         }
     }
 }
 
-/// A size that memory can hold and that the file's bytes can hold: at most `room` pixels.
+/// Checks that memory and the file's bytes can hold the size: at most `room` pixels.
 fn check_size(width: usize, height: usize, room: usize) -> Result<(), ImageError> {
     let pixels = width.saturating_mul(height);
     if pixels > MOST_PIXELS {

@@ -1,16 +1,16 @@
-//! Random erasing (Zhong et al. 2017), as timm does it on normalised inputs: one patch becomes normal noise.
+//! Random erasing (Zhong et al. 2017), as timm does it on normalised inputs: one patch becomes
+//! normal noise.
 
 use bridle_seed::Stream;
 use serde::{Deserialize, Serialize};
 
-/// Bounds of the patch's share of the area.
+/// Smallest and largest share of the area.
 const AREAS: [f64; 2] = [0.02, 1.0 / 3.0];
-/// Bounds of the patch's height over its width.
+/// Smallest and largest height over width.
 const ASPECTS: [f64; 2] = [0.3, 1.0 / 0.3];
-/// Draws before no patch is found.
+/// Draws before the patch is given up.
 const ATTEMPTS: usize = 10;
 
-/// How often a patch is erased.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Erasing {

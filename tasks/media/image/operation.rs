@@ -6,19 +6,19 @@ use super::warp::Affine;
 /// One operation with its strength.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Operation {
-    /// Each channel stretched to the whole range.
+    /// Stretches each channel to the full range.
     AutoContrast,
-    /// Each channel's histogram made even.
+    /// Equalises each channel's histogram.
     Equalize,
-    /// The negative.
+    /// Inverts the picture.
     Invert,
-    /// A turn by degrees against the clock.
+    /// Rotates by degrees, counterclockwise.
     Rotate(f64),
-    /// Only the upper bits kept.
+    /// Keeps only so many upper bits.
     Posterize(u32),
-    /// Bytes from this one on inverted.
+    /// Inverts bytes from this one on.
     Solarize(u32),
-    /// Dark bytes raised by this.
+    /// Raises dark bytes by this.
     SolarizeAdd(u32),
     /// Between grey (0) and the picture (1), and beyond.
     Colour(f32),
@@ -39,7 +39,7 @@ pub(super) enum Operation {
 }
 
 impl Operation {
-    /// The picture changed; `fill` is the colour of what geometry leaves empty.
+    /// Applies it; `fill` is the colour of what geometry leaves empty.
     pub fn apply(self, picture: &Picture, fill: [u8; 3]) -> Picture {
         let affine = |map: [f64; 6]| Affine(map).apply(picture, fill);
         let (width, height) = (picture.width, picture.height);
@@ -64,17 +64,17 @@ impl Operation {
     }
 }
 
-/// What each byte becomes.
-type Table = [u8; 256];
+/// Maps each byte.
+type ByteMap = [u8; 256];
 
 fn per_byte(picture: &Picture, change: impl Fn(u32) -> u32) -> Picture {
-    let table: Table = std::array::from_fn(|byte| change(byte as u32) as u8);
+    let table: ByteMap = std::array::from_fn(|byte| change(byte as u32) as u8);
     per_pixel(picture, |pixel| pixel.map(|byte| table[usize::from(byte)]))
 }
 
-/// Each channel by the table that its histogram gives.
-fn per_channel(picture: &Picture, table: impl Fn([usize; 256]) -> Table) -> Picture {
-    let tables: [Table; 3] = std::array::from_fn(|channel| {
+/// Maps each channel by a table made from its histogram.
+fn per_channel(picture: &Picture, table: impl Fn([usize; 256]) -> ByteMap) -> Picture {
+    let tables: [ByteMap; 3] = std::array::from_fn(|channel| {
         let mut histogram = [0; 256];
         picture
             .rgb
@@ -99,11 +99,11 @@ fn per_pixel(picture: &Picture, change: impl Fn([u8; 3]) -> [u8; 3]) -> Picture 
     }
 }
 
-fn identity() -> Table {
+fn identity() -> ByteMap {
     std::array::from_fn(|byte| byte as u8)
 }
 
-fn stretched(histogram: [usize; 256]) -> Table {
+fn stretched(histogram: [usize; 256]) -> ByteMap {
     let seen = |byte: &usize| histogram[*byte] > 0;
     match ((0..256).find(seen), (0..256).rfind(seen)) {
         (Some(low), Some(high)) if low < high => {
@@ -114,7 +114,7 @@ fn stretched(histogram: [usize; 256]) -> Table {
     }
 }
 
-fn equalized(histogram: [usize; 256]) -> Table {
+fn equalized(histogram: [usize; 256]) -> ByteMap {
     let last = histogram.iter().rfind(|count| **count > 0).copied().unwrap_or(0);
     let step = (histogram.iter().sum::<usize>() - last) / 255;
     if step == 0 {
@@ -139,7 +139,7 @@ fn mean_luma(picture: &Picture) -> u8 {
     (sum as f64 / pixels.len() as f64 + 0.5) as u8
 }
 
-/// From `base` (share 0) to `picture` (share 1) and beyond, fractions cut off.
+/// Blends from `base` (share 0) to `picture` (share 1) and beyond; fractions are cut off.
 fn blend(base: &Picture, picture: &Picture, share: f32) -> Picture {
     let mixed = |(from, to): (&u8, &u8)| {
         let (from, to) = (f32::from(*from), f32::from(*to));
@@ -153,7 +153,7 @@ fn blend(base: &Picture, picture: &Picture, share: f32) -> Picture {
     }
 }
 
-/// Each byte with its eight neighbours, itself counted five times; the outermost pixels stay.
+/// Averages each byte with its eight neighbours, itself counted five times; border pixels stay.
 fn smoothed(picture: &Picture) -> Picture {
     let mut smooth = picture.clone();
     let row = 3 * picture.width;

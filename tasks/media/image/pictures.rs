@@ -1,4 +1,4 @@
-//! Files of pictures as model inputs: the centre for judging, or a random view for training.
+//! Picture files as model inputs: the centre for evaluation, or a random view for training.
 
 use bridle_seed::Stream;
 
@@ -8,7 +8,6 @@ use crate::media::normalise_channels;
 use crate::media::{Media, Views};
 use crate::{DataError, InputSpec};
 
-/// How files become inputs.
 pub(crate) struct Pictures {
     side: usize,
     mean: [f64; 3],
@@ -17,7 +16,7 @@ pub(crate) struct Pictures {
 }
 
 impl Pictures {
-    /// For the input that `task` is asked for; `mirror` allows training views that are mirrored.
+    /// `task` is for errors; `mirror` allows mirrored training views.
     pub fn new(task: &'static str, input: &InputSpec, mirror: bool) -> Result<Self, DataError> {
         let wrong = |reason: &str| DataError::wrong_input(task, reason.to_owned());
         let InputSpec::Image { side, mean, std } = *input else {

@@ -1,4 +1,5 @@
-//! RandAugment (Cubuk et al. 2019) as timm has it: a few operations at random, their strengths growing with magnitude.
+//! RandAugment (Cubuk et al. 2019) as timm has it: a few operations at random, their strengths
+//! growing with magnitude.
 
 use bridle_seed::Stream;
 use serde::{Deserialize, Serialize};
@@ -6,16 +7,15 @@ use serde::{Deserialize, Serialize};
 use super::Picture;
 use super::operation::Operation;
 
-/// Magnitudes run up to this.
+/// The largest magnitude.
 const MOST: f64 = 10.0;
-/// How many operations there are to choose from.
+/// Number of operations to choose from.
 const KINDS: usize = 15;
 
-/// How much is changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RandAugment {
-    /// Operations tried one after the other, each done to every second picture.
+    /// Operations in a row, each applied to half of the pictures.
     pub layers: usize,
     /// Mean strength, from 0 to 10.
     pub magnitude: f64,
@@ -37,7 +37,7 @@ impl RandAugment {
         (!usable).then(|| format!("the deviation {deviation} of RandAugment is not a number from 0"))
     }
 
-    /// The picture changed; `fill` is the colour of what geometry leaves empty.
+    /// Applies it; `fill` is the colour of what geometry leaves empty.
     pub(super) fn apply(&self, picture: Picture, fill: [u8; 3], stream: &mut Stream) -> Picture {
         (0..self.layers).fold(picture, |picture, _| {
             let kind = stream.below(KINDS);
@@ -51,7 +51,7 @@ impl RandAugment {
     }
 }
 
-/// Operation number `kind` at a level from 0 to 1; where it has two directions, one is drawn.
+/// Operation number `kind` at a level from 0 to 1; if it has two directions, one is drawn.
 fn operation(kind: usize, level: f64, stream: &mut Stream) -> Operation {
     let mut either = |most: f64| {
         if stream.below(2) == 0 {

@@ -1,18 +1,19 @@
 //! Affine maps of a picture with bicubic sampling, as Pillow's `transform`.
 //!
-//! Pillow's sampling here is another cubic (a = -1) than that of its resizing, without antialiasing; what comes from
-//! outside the picture gets the fill colour.
+//! This cubic (a = -1) differs from that of Pillow's resizing, and has no antialiasing. What comes
+//! from outside the picture gets the fill colour.
 
 use super::Picture;
 
-/// Where an output pixel (x, y) comes from: (a x + b y + c, d x + e y + f), centres of pixels lying at halves.
+/// Where an output pixel (x, y) comes from: (a x + b y + c, d x + e y + f), with pixel centres at
+/// halves.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Affine(pub [f64; 6]);
 
 impl Affine {
-    /// A turn by `degrees` against the clock about the centre.
+    /// Rotates by `degrees` counterclockwise about the centre.
     pub fn rotation(degrees: f64, width: usize, height: usize) -> Self {
-        // fifteen digits, as in Pillow, leave no trace of how a platform computes sines
+        // fifteen digits, as in Pillow, hide how a platform computes sines
         let cut = |x: f64| (x * 1e15).round_ties_even() / 1e15;
         let angle = -degrees.to_radians();
         let (cos, sin) = (cut(angle.cos()), cut(angle.sin()));
@@ -20,7 +21,6 @@ impl Affine {
         Self([cos, sin, x - cos * x - sin * y, -sin, cos, y + sin * x - cos * y])
     }
 
-    /// The picture, mapped.
     pub fn apply(&self, picture: &Picture, fill: [u8; 3]) -> Picture {
         let [a, b, c, d, e, f] = self.0;
         let (width, height) = (picture.width as f64, picture.height as f64);
@@ -37,7 +37,7 @@ impl Affine {
     }
 }
 
-/// The colour at a place between pixels, from the 4 x 4 around it; edges are repeated.
+/// The colour between pixels, from the 4 x 4 around it; edges are repeated.
 fn sample(picture: &Picture, x: f64, y: f64) -> [u8; 3] {
     let (left, top) = (x.floor(), y.floor());
     let place =

@@ -1,38 +1,67 @@
-//! A clip in memory, and how it is cut from a file.
+//! A clip in memory, and how ffmpeg cuts it from a file.
 
 use std::path::Path;
 
 use super::probe::VideoFacts;
 use super::program::{Ffmpeg, VideoError};
-use super::view::Frames;
 use crate::media::image::{Region, Resizer};
+
+/// Frames `start`, `start + stride`, ... of a video, `count` of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frames {
+    pub start: u64,
+    pub count: usize,
+    pub stride: usize,
+}
+
+impl Frames {
+    /// The ones that a video of `total` frames has; the last frame, if they start beyond its end.
+    pub(super) fn within(self, total: u64) -> Self {
+        let stride = self.stride.max(1);
+        let start = self.start.min(total - 1);
+        let held = (total - 1 - start) / stride as u64 + 1;
+        Self {
+            start,
+            count: self.count.min(usize::try_from(held).unwrap_or(usize::MAX)),
+            stride,
+        }
+    }
+
+    /// The index of each in a video of `total` frames; beyond the end, the last frame repeats.
+    pub(super) fn numbers(self, total: usize) -> impl ExactSizeIterator<Item = usize> {
+        let held = self.within(total as u64);
+        let number = move |index: usize| held.start as usize + index.min(held.count.max(1) - 1) * held.stride;
+        (0..self.count).map(number)
+    }
+
+    /// The last start that keeps `count` frames at `stride` within a video.
+    pub(super) fn last_start(total: u64, count: usize, stride: usize) -> u64 {
+        (total - 1).saturating_sub(count.saturating_sub(1) as u64 * stride.max(1) as u64)
+    }
+}
 
 /// Pictures in time, all of one size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clip {
-    /// Number of pictures.
     pub frames: usize,
-    /// Pixels across.
     pub width: usize,
-    /// Pixels down.
     pub height: usize,
     /// \[frames, height, width, 3\].
     pub rgb: Vec<u8>,
 }
 
-/// What pictures are made of a video's.
+/// Which part of each picture to decode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
-    /// The whole, in its own size.
+    /// All of it, in its own size.
     Whole,
-    /// The whole, scaled until its short edge has this many pixels.
+    /// All of it, scaled so that the short edge has so many pixels.
     ShortSide(usize),
-    /// A part of it.
     Cut(Region),
 }
 
 impl Framing {
-    /// The size of the pictures, and the filters that make them.
+    /// The size of the pictures, and the ffmpeg filters that make them.
     fn of(self, facts: &VideoFacts) -> (usize, usize, String) {
         // bicubic, and the same on every processor
         let scale =
@@ -45,7 +74,8 @@ impl Framing {
                 let (width, height) = (long(width), long(height));
                 (width, height, scale(width, height))
             }
-            // colours first, which the pixels outside have a share in: so a part is that of the whole, bit for bit
+            // colours first, which pixels outside contribute to: so a part equals that of the
+            // whole, bit for bit
             Self::Cut(part) => {
                 let whole = scale(width, height);
                 let Region {
@@ -65,7 +95,7 @@ impl Framing {
 }
 
 impl Ffmpeg {
-    /// Decodes the frames of a clip, in one run of `ffmpeg` that ends with the last of them.
+    /// Decodes the frames of a clip with one run of `ffmpeg` that ends with the last of them.
     pub fn take(&self, file: &Path, facts: &VideoFacts, frames: Frames, framing: Framing) -> Result<Clip, VideoError> {
         let Frames { start, count, stride } = frames.within(facts.frames);
         let last = start + (count.max(1) as u64 - 1) * stride as u64;
@@ -93,8 +123,9 @@ impl Ffmpeg {
 }
 
 impl Clip {
-    /// `region` of each of these pictures, scaled to a square of `side` pixels, bicubic as [`Resizer::square`]. Panics
-    /// if there is no such picture, or the region reaches over the edge.
+    /// `region` of each of these pictures, scaled to a square of `side` pixels, bicubic as
+    /// [`Resizer::square`]. Panics if there is no such picture, or the region reaches over the
+    /// edge.
     pub fn squares(&self, numbers: impl ExactSizeIterator<Item = usize>, region: Region, side: usize) -> Self {
         let (mut resizer, picture, frames) = (Resizer::default(), 3 * self.width * self.height, numbers.len());
         let mut rgb = Vec::with_capacity(3 * frames * side * side);
@@ -134,7 +165,6 @@ impl Clip {
         }
     }
 
-    /// The same with left and right exchanged.
     pub fn mirrored(&self) -> Self {
         let mut rgb = self.rgb.clone();
         for row in rgb.chunks_exact_mut(3 * self.width) {

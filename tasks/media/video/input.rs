@@ -6,17 +6,16 @@ use std::sync::{Mutex, PoisonError};
 
 use bridle_seed::Stream;
 
-use super::kept::Kept;
-use super::{CLIP_VERSION, Clip, ClipView, Ffmpeg, Frames, Framing, Place, VideoAugment, VideoError, VideoFacts};
+use super::memory::VideoMemory;
+use super::{CLIP_VERSION, Clip, ClipView, Ffmpeg, Frames, Framing, VideoAugment, VideoError, VideoFacts, ViewPlace};
 use crate::files::tree::{OnDisk, Raw};
 use crate::media::normalise_channels;
 use crate::media::{Media, Views};
 use crate::{DataError, InputSpec};
 
-/// The largest edge of an input, and the most frames: beyond it is a slip of the hand.
+/// The largest edge and the most frames; more is a typing error.
 const MOST: usize = 4_096;
 
-/// How files become inputs.
 pub(crate) struct Clips {
     ffmpeg: Ffmpeg,
     frames: usize,
@@ -25,14 +24,16 @@ pub(crate) struct Clips {
     mean: [f64; 3],
     std: [f64; 3],
     augment: VideoAugment,
-    /// What was found of files: asking costs as much as decoding a clip. A file that changes is refused before it comes here.
+    /// Probed files: probing costs as much as decoding a clip. A changed file is refused before it
+    /// gets here.
     facts: Mutex<HashMap<PathBuf, VideoFacts>>,
-    /// What views for training are drawn of.
-    kept: Kept,
+    /// Training views are cut from these.
+    kept: VideoMemory,
 }
 
 impl Clips {
-    /// For the input that `task` is asked for; its frames are `stride` apart. Of whole videos, `keep` bytes stay in memory.
+    /// `task` is for errors; frames are `stride` apart. Whole videos of up to `keep` bytes stay in
+    /// memory.
     pub fn new(
         task: &'static str,
         spec: &InputSpec,
@@ -79,13 +80,13 @@ impl Clips {
             std,
             augment,
             facts: Mutex::default(),
-            kept: Kept::new(keep),
+            kept: VideoMemory::new(keep),
         })
     }
 
     /// The views that `choose` takes of a file, before their normalisation.
     fn values(&self, file: Raw, choose: impl FnOnce(&VideoFacts) -> Vec<ClipView>) -> Result<Vec<Vec<f32>>, String> {
-        // FFmpeg moves to and fro in a file, and the index of many lies at their end
+        // FFmpeg seeks in a file, and many have their index at the end
         let file = file.on_disk()?;
         let views = || {
             let facts = self.facts(&file)?;
@@ -95,24 +96,26 @@ impl Clips {
         Ok(views.iter().map(Clip::planes).collect())
     }
 
-    /// A view for training, of the kept video if it is kept.
+    /// A training view, from the video in memory if there is one.
     fn clip(&self, file: &OnDisk, stream: &mut Stream) -> Result<Clip, VideoError> {
         let facts = self.facts(file)?;
         let view = ClipView::training(&facts, self.frames, self.stride, &self.augment, stream);
         let whole = || self.whole(file, &facts);
-        // a copy goes after its use, and its name with it
+        // a copy is removed after its use, and its name is not reused
         let kept = if file.is_lent() {
             None
         } else {
             self.kept.get(file.path(), &facts, whole)
         };
         match (kept, view.place) {
-            (Some(video), Place::Part { region, mirrored }) => Ok(video.part(view.frames, region, mirrored, self.side)),
+            (Some(video), ViewPlace::Part { region, mirrored }) => {
+                Ok(video.part(view.frames, region, mirrored, self.side))
+            }
             _ => self.ffmpeg.view(file.path(), &facts, view, self.side),
         }
     }
 
-    /// Every picture of a file in its own size.
+    /// All pictures of a file in their own size.
     fn whole(&self, file: &OnDisk, facts: &VideoFacts) -> Result<Clip, VideoError> {
         let frames = Frames {
             start: 0,
@@ -120,7 +123,7 @@ impl Clips {
             stride: 1,
         };
         let mut video = self.ffmpeg.take(file.path(), facts, frames, Framing::Whole)?;
-        // what is read from a pipe takes up to twice its room
+        // bytes read from a pipe take up to twice their size
         video.rgb.shrink_to_fit();
         Ok(video)
     }
@@ -150,7 +153,8 @@ impl Media for Clips {
         Ok(one.remove(0))
     }
 
-    /// So many clips from the first frame to the last with three squares each; of one clip, the middle square alone.
+    /// So many clips from the first frame to the last with three squares each; one clip has only
+    /// the middle square.
     fn test_views(&self, file: Raw, clips: usize) -> Result<Vec<Vec<f32>>, String> {
         match clips {
             0 | 1 => Ok(vec![self.view(file)?]),

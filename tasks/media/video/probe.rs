@@ -1,4 +1,4 @@
-//! What a video file says of itself, read without decoding.
+//! Facts about a video file, read without decoding.
 
 use std::path::Path;
 
@@ -6,34 +6,34 @@ use serde::Deserialize;
 
 use super::program::{Ffmpeg, VideoError};
 
-/// Enough for the packets of a film of some hours.
+/// Enough for the packets of a film of several hours.
 const MOST_OUTPUT: u64 = 256 << 20;
-/// Pixels along an edge.
+/// The most pixels along an edge.
 const LARGEST: usize = 16_384;
-/// Long edge by short edge.
+/// The largest ratio of long to short edge.
 const MOST_ELONGATED: usize = 32;
 
-/// What is known of a file's best video stream: the one with the most pixels, of several the first.
+/// Facts about a file's best video stream: the one with the most pixels, or the first of several.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VideoFacts {
-    /// Number of the stream within the file.
+    /// Index of the stream within the file.
     pub stream: usize,
-    /// Pixels across, upright.
+    /// After rotation.
     pub width: usize,
-    /// Pixels down, upright.
+    /// After rotation.
     pub height: usize,
-    /// Degrees by which the stored pictures are turned to stand upright.
+    /// Degrees that rotate the stored pictures upright.
     pub rotation: i32,
-    /// Frames that a decoder gives: the container's packets but for those that it says to drop.
+    /// Frames that a decoder returns: the container's packets without those marked to be dropped.
     pub frames: u64,
-    /// Seconds, where the file says.
+    /// If the file says.
     pub seconds: Option<f64>,
-    /// The unit of the frames' times in seconds, as a fraction.
+    /// The unit of frame times in seconds, as a fraction.
     pub time_base: String,
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct Probed {
     #[serde(default)]
     streams: Vec<Stream>,
     #[serde(default)]
@@ -81,8 +81,8 @@ struct Format {
 }
 
 impl Ffmpeg {
-    /// Reads what a file says of itself. Its packets are counted, not the number of frames in its header, which may be
-    /// absent or wrong.
+    /// Probes a file. It counts packets, because the number of frames in the header may be absent
+    /// or wrong.
     pub fn probe(&self, file: &Path) -> Result<VideoFacts, VideoError> {
         let entries = "stream=index,width,height,time_base:stream_disposition=attached_pic:stream_side_data=rotation:\
                        packet=stream_index,flags:format=duration";
@@ -95,7 +95,7 @@ impl Ffmpeg {
             "json=compact=1",
         ];
         let text = self.ask(file, &options, MOST_OUTPUT)?;
-        let answer: Answer = serde_json::from_slice(&text).map_err(|error| {
+        let answer: Probed = serde_json::from_slice(&text).map_err(|error| {
             let reason = format!("what is no answer ({error})");
             VideoError::Refused {
                 program: "ffprobe".to_owned(),
@@ -106,9 +106,9 @@ impl Ffmpeg {
     }
 }
 
-fn facts(answer: &Answer) -> Result<VideoFacts, VideoError> {
+fn facts(answer: &Probed) -> Result<VideoFacts, VideoError> {
     let pictures = |stream: &&Stream| stream.disposition.attached_pic == 0 && stream.width > 0 && stream.height > 0;
-    // of equals max_by_key gives the last
+    // max_by_key returns the last of equals
     let best = answer
         .streams
         .iter()
@@ -116,7 +116,8 @@ fn facts(answer: &Answer) -> Result<VideoFacts, VideoError> {
         .filter(pictures)
         .max_by_key(|stream| stream.width * stream.height);
     let stream = best.ok_or(VideoError::NoVideo)?;
-    // a packet flagged D is decoded for others' sake and dropped, as where a file begins before its edit list does
+    // a packet with flag D is decoded for others' sake and dropped, as before the start of an edit
+    // list
     let shown = |packet: &&Packet| packet.stream_index == stream.index && !packet.flags.contains('D');
     let frames = answer.packets.iter().filter(shown).count() as u64;
     if frames == 0 {

@@ -1,4 +1,5 @@
-//! The programs `ffmpeg` and `ffprobe`, run with limits: a broken file costs an error, never a hang or all memory.
+//! The programs `ffmpeg` and `ffprobe`, run with limits: a broken file costs an error, never a hang
+//! or all memory.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
@@ -8,75 +9,43 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A clip of ten seconds takes a second; this is for files that lead a decoder astray.
+/// Decoding ten seconds takes one; this is for files that trap a decoder.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Bytes that the programs may ask for at once: far more than a picture of 16,384 x 16,384 pixels needs.
+/// The most bytes per allocation: far more than a picture of 16,384 x 16,384 pixels needs.
 const MAX_ALLOCATION: &str = "1610612736";
-/// Containers that people keep videos in. Without this list FFmpeg would draw a text file, and follow a play list.
+/// Accepted containers. Without this list, FFmpeg would render a text file and follow a playlist.
 const CONTAINERS: &str = "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg,h264,hevc,mpegvideo";
-/// More of what a program complains about is not kept.
+/// Bytes kept of a program's error output.
 const COMPLAINTS: u64 = 64 << 10;
 
-/// Why a file gives no clip.
+/// Why a file cannot be decoded.
 #[derive(Debug, thiserror::Error)]
 pub enum VideoError {
-    /// One of the programs is not there.
     #[error("`{program}` cannot be started: {source}")]
-    Missing {
-        /// Its name.
-        program: String,
-        /// The system's words.
-        source: std::io::Error,
-    },
-    /// A program did not accept the file.
+    Missing { program: String, source: std::io::Error },
     #[error("{program} says: {reason}")]
-    Refused {
-        /// Its name.
-        program: String,
-        /// Its last words.
-        reason: String,
-    },
-    /// A program took too long.
+    Refused { program: String, reason: String },
     #[error("{program} did not finish within {seconds} s")]
-    TooSlow {
-        /// Its name.
-        program: String,
-        /// How long it was waited for.
-        seconds: u64,
-    },
-    /// No stream of pictures, or one without pictures.
+    TooSlow { program: String, seconds: u64 },
     #[error("it holds no video")]
     NoVideo,
-    /// A picture size that no camera has.
     #[error("its pictures of {width} x {height} pixels are too large or too elongated")]
-    Size {
-        /// Pixels across.
-        width: usize,
-        /// Pixels down.
-        height: usize,
-    },
-    /// Fewer frames could be decoded than the container lists.
+    Size { width: usize, height: usize },
     #[error("it is cut off: {expected} frames were to be decoded, {decoded} could be")]
-    CutOff {
-        /// Frames asked for.
-        expected: usize,
-        /// Frames that came.
-        decoded: usize,
-    },
+    CutOff { expected: usize, decoded: usize },
 }
 
-/// The two programs.
 #[derive(Clone, Debug)]
 pub struct Ffmpeg {
     ffmpeg: PathBuf,
     ffprobe: PathBuf,
     patience: Duration,
-    /// How this release of ffmpeg is told to neither repeat nor drop frames.
+    /// The option of this release that neither repeats nor drops frames.
     passthrough: [&'static str; 2],
 }
 
 impl Ffmpeg {
-    /// The programs on the path.
+    /// Finds the programs on the path.
     pub fn find() -> Result<Self, VideoError> {
         Self::at("ffmpeg".into(), "ffprobe".into(), PATIENCE)
     }
@@ -94,14 +63,14 @@ impl Ffmpeg {
         })
     }
 
-    /// What `ffprobe` prints of a file with these options; at most `limit` bytes.
+    /// The output of `ffprobe` for a file; at most `limit` bytes.
     pub(super) fn ask(&self, file: &Path, options: &[&str], limit: u64) -> Result<Vec<u8>, VideoError> {
         let mut arguments = reading(file);
         arguments.extend(options.iter().map(OsString::from));
         run(&self.ffprobe, &arguments, limit, self.patience).map_err(|error| about(error, file))
     }
 
-    /// What `ffmpeg` writes of one stream of a file as raw rgb24 after the filters; at most `limit` bytes.
+    /// One stream of a file as raw rgb24 after the filters; at most `limit` bytes.
     pub(super) fn decode(
         &self,
         file: &Path,
@@ -110,7 +79,8 @@ impl Ffmpeg {
         frames: usize,
         limit: u64,
     ) -> Result<Vec<u8>, VideoError> {
-        // every damaged picture ends the program (-xerror); a filter keeps counting where the picture's size changes
+        // -xerror ends the program at a damaged picture; a filter keeps counting where the picture
+        // size changes
         let mut arguments: Vec<OsString> = ["-nostdin", "-xerror", "-threads", "1", "-reinit_filter", "0"]
             .map(OsString::from)
             .to_vec();
@@ -135,7 +105,7 @@ fn reading(file: &Path) -> Vec<OsString> {
         "file",
     ];
     let mut arguments: Vec<OsString> = fixed.map(OsString::from).to_vec();
-    // the prefix keeps a name that begins with a dash or looks like an address from being one
+    // the prefix protects names that begin with a dash or look like an address
     let mut name = OsString::from("file:");
     name.push(file);
     arguments.extend([
@@ -147,7 +117,7 @@ fn reading(file: &Path) -> Vec<OsString> {
     arguments
 }
 
-/// `-fps_mode` since 5.1, where `-vsync` began to fade out; a version that is no number is newer.
+/// `-fps_mode` since 5.1, which deprecated `-vsync`; a version that is not a number is newer.
 fn passthrough(version: &str) -> [&'static str; 2] {
     let word = version.split_whitespace().nth(2).unwrap_or_default();
     let mut numbers = word
@@ -160,7 +130,7 @@ fn passthrough(version: &str) -> [&'static str; 2] {
     }
 }
 
-/// Runs a program to its end and gives what it wrote. It is killed when its time is over, or when it wrote too much.
+/// Runs a program and returns its output. It is killed if it takes too long or writes too much.
 fn run(program: &Path, arguments: &[OsString], limit: u64, patience: Duration) -> Result<Vec<u8>, VideoError> {
     let name = program
         .file_name()
@@ -201,12 +171,13 @@ fn run(program: &Path, arguments: &[OsString], limit: u64, patience: Duration) -
     }
 }
 
-/// Reads at most `limit` bytes in a thread of its own, so that a full pipe never stops the program; the rest is let go.
+/// Reads at most `limit` bytes in a thread of its own, so that a full pipe never blocks the
+/// program; the rest is discarded.
 fn drain(mut pipe: impl Read + Send + 'static, limit: u64) -> mpsc::Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut bytes = Vec::new();
-        // a pipe that breaks ends what is read, and the program's exit status says why
+        // a broken pipe ends the output, and the exit status says why
         let _ = pipe.by_ref().take(limit).read_to_end(&mut bytes);
         let full = bytes.len() as u64 == limit;
         let _ = sender.send(bytes);
@@ -217,11 +188,11 @@ fn drain(mut pipe: impl Read + Send + 'static, limit: u64) -> mpsc::Receiver<Vec
     receiver
 }
 
-/// A program under way; killed if it is dropped before its end.
+/// A running program; killed when dropped.
 struct Running(Child);
 
 impl Running {
-    /// Whether it ended well; `None` if it did not end in time.
+    /// Whether it succeeded; `None` if it did not end in time.
     fn end(&mut self, deadline: Instant) -> Option<bool> {
         loop {
             match self.0.try_wait() {
@@ -235,13 +206,13 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // both fail only for a program that has ended already
+        // both fail only if the program has already ended
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// The last line that a program wrote, without the addresses of its parts, which differ each time.
+/// The last line of a program's error output, without addresses, which differ each time.
 fn last_words(complaints: &[u8]) -> String {
     let text = String::from_utf8_lossy(complaints);
     let last = text
@@ -255,7 +226,7 @@ fn last_words(complaints: &[u8]) -> String {
     }
 }
 
-/// The error without the file's name, which whoever shows the error puts before it.
+/// Removes the file's name from the error: the caller prefixes it.
 fn about(error: VideoError, file: &Path) -> VideoError {
     match error {
         VideoError::Refused { program, reason } => {

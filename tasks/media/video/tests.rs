@@ -15,7 +15,8 @@ use crate::media::image::Region;
 const WIDTH: usize = 32;
 const HEIGHT: usize = 16;
 
-/// The programs. Without them the test has nothing to say, which is a failure where `$BRIDLE_REQUIRE_DATA` is 1.
+/// The programs. Without them the test has nothing to say, which is a failure where
+/// `$BRIDLE_REQUIRE_DATA` is 1.
 pub(crate) fn programs() -> Option<Ffmpeg> {
     match Ffmpeg::find() {
         Ok(programs) => Some(programs),
@@ -28,12 +29,14 @@ pub(crate) fn programs() -> Option<Ffmpeg> {
     }
 }
 
-/// A picture that tells the number of its frame: red says it, green grows to the right, blue downwards.
+/// A picture that tells the number of its frame: red says it, green grows to the right, blue
+/// downwards.
 fn pixel(frame: usize, x: usize, y: usize) -> [u8; 3] {
     [(3 * frame) as u8, (7 * x) as u8, (15 * y) as u8]
 }
 
-/// A video of `frames` such pictures, without loss, at a rate that these filters of ffmpeg may change.
+/// A video of `frames` such pictures, without loss, at a rate that these filters of ffmpeg may
+/// change.
 fn video(folder: &Path, frames: usize, filters: &str, name: &str) -> PathBuf {
     let path = folder.join(name);
     let size = format!("{WIDTH}x{HEIGHT}");
@@ -218,7 +221,7 @@ fn training_views_are_within_the_video_and_differ_by_their_stream() {
     let draw = |index: u64| ClipView::training(&facts, 16, 4, &augment, &mut root.indexed(index).stream());
     let (mut starts, mut mirrored) = (std::collections::BTreeSet::new(), 0);
     for view in (0..2_000).map(draw) {
-        let Place::Part { region, mirrored: this } = view.place else {
+        let ViewPlace::Part { region, mirrored: this } = view.place else {
             panic!("{view:?}")
         };
         assert!(
@@ -324,7 +327,8 @@ fn views_of_a_kept_video_are_those_of_its_file() {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    // whole seconds and parts of one, a film of many frames, one with fewer than a clip, one of odd size
+    // whole seconds and parts of one, a film of many frames, one with fewer than a clip, one of odd
+    // size
     let odd = video(folder.path(), 9, "crop=31:15:1:1:exact=1", "odd.mkv");
     let files = [
         data.join("train/cars_driving/cars_driving_00.mp4"),
@@ -343,7 +347,7 @@ fn views_of_a_kept_video_are_those_of_its_file() {
         let whole = programs.take(file, &facts, frames, Framing::Whole).unwrap();
         let stream = &mut root.indexed(seed).stream();
         let view = ClipView::training(&facts, 16, 4, &VideoAugment::fine_tuning(), stream);
-        let Place::Part { region, mirrored } = view.place else {
+        let ViewPlace::Part { region, mirrored } = view.place else {
             panic!("{view:?}")
         };
         let of_file = programs.view(file, &facts, view, 48).unwrap();
@@ -356,8 +360,8 @@ fn views_of_a_kept_video_are_those_of_its_file() {
     }
 }
 
-/// Mutations of small real and made files. Each is a process or two, so that CI runs few of them; `BRIDLE_FUZZ=1000`
-/// runs more.
+/// Mutations of small real and made files. Each is a process or two, so that CI runs few of them;
+/// `BRIDLE_FUZZ=1000` runs more.
 #[test]
 fn fuzzed_files_are_errors_or_clips_and_never_a_hang() {
     let Some(programs) = programs() else { return };

@@ -1,103 +1,64 @@
-//! Which frames and which part of a picture a model sees: for training drawn, for judging fixed.
+//! Which frames and which part of each picture a model sees: random for training, fixed for
+//! evaluation.
+
+use std::path::Path;
 
 use bridle_seed::Stream;
 use serde::{Deserialize, Serialize};
 
-use super::clip::{Clip, Framing};
+use super::clip::{Clip, Frames, Framing};
 use super::probe::VideoFacts;
 use super::program::{Ffmpeg, VideoError};
 use crate::media::image::Region;
 
-use std::path::Path;
-
-/// Tries at a random region before the middle is taken.
+/// Draws before the middle is taken.
 const TRIES: usize = 10;
 
-/// Frames `start`, `start + stride`, ... of a video, `count` of them.
+/// Where in each picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Frames {
-    /// The first, from 0.
-    pub start: u64,
-    /// How many.
-    pub count: usize,
-    /// The distance of neighbours.
-    pub stride: usize,
-}
-
-impl Frames {
-    /// Those that a video of `total` frames has; of a start beyond its end, the last frame.
-    pub(super) fn within(self, total: u64) -> Self {
-        let stride = self.stride.max(1);
-        let start = self.start.min(total - 1);
-        let held = (total - 1 - start) / stride as u64 + 1;
-        Self {
-            start,
-            count: self.count.min(usize::try_from(held).unwrap_or(usize::MAX)),
-            stride,
-        }
-    }
-
-    /// The numbers of all of them in a video of `total` frames, the last repeated in place of those beyond its end.
-    fn numbers(self, total: usize) -> impl ExactSizeIterator<Item = usize> {
-        let held = self.within(total as u64);
-        let number = move |index: usize| held.start as usize + index.min(held.count.max(1) - 1) * held.stride;
-        (0..self.count).map(number)
-    }
-
-    /// Starts that keep `count` frames at `stride` within a video: 0 to this.
-    fn last_start(total: u64, count: usize, stride: usize) -> u64 {
-        (total - 1).saturating_sub(count.saturating_sub(1) as u64 * stride.max(1) as u64)
-    }
-}
-
-/// Where in a picture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// Scaled by the short edge, a square so many halves along the long edge: 0 at its start, 1 in the middle, 2 at its
-    /// end.
+pub enum ViewPlace {
+    /// Scaled by the short edge; a square so many halves along the long edge: 0 at its start, 1 in
+    /// the middle, 2 at its end.
     Half(usize),
-    /// A part, scaled to a square, and perhaps mirrored.
+    /// A part, scaled to a square.
     Part {
         /// In the video's own pixels.
         region: Region,
-        /// Left and right exchanged.
         mirrored: bool,
     },
 }
 
-/// What of a video becomes one input.
+/// The part of a video that becomes one input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClipView {
-    /// In time.
     pub frames: Frames,
-    /// In the picture.
-    pub place: Place,
+    pub place: ViewPlace,
 }
 
 /// How training views are drawn: a start, and a part of the picture (RandomResizedCrop).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VideoAugment {
-    /// Least and largest share of the picture's area.
+    /// Smallest and largest share of the picture's area.
     pub area: [f64; 2],
-    /// Least and largest width by height.
+    /// Smallest and largest width over height.
     pub ratio: [f64; 2],
-    /// Mirror every second view.
+    /// Mirrors half of the views.
     pub mirror: bool,
 }
 
 impl ClipView {
-    /// The clip in the middle of the video, the square in the middle of its pictures.
+    /// The clip in the middle of the video, with the square in the middle of its pictures.
     pub fn evaluation(facts: &VideoFacts, count: usize, stride: usize) -> Self {
         let start = Frames::last_start(facts.frames, count, stride) / 2;
         Self {
             frames: Frames { start, count, stride },
-            place: Place::Half(1),
+            place: ViewPlace::Half(1),
         }
     }
 
-    /// `clips` clips spread evenly from the first frame to the last, each with three squares along the long edge; the
-    /// squares of a clip follow one another. One clip is that in the middle.
+    /// `clips` clips, evenly spread from the first frame to the last, each with three squares along
+    /// the long edge; the squares of a clip follow each other. A single clip is the middle one.
     pub fn test(facts: &VideoFacts, count: usize, stride: usize, clips: usize) -> Vec<Self> {
         let last = Frames::last_start(facts.frames, count, stride);
         let start = |clip: usize| match clips {
@@ -110,14 +71,14 @@ impl ClipView {
                 count,
                 stride,
             },
-            place: Place::Half(half),
+            place: ViewPlace::Half(half),
         };
         (0..clips)
             .flat_map(|clip| (0..3).map(move |half| view(clip, half)))
             .collect()
     }
 
-    /// A view for training, every draw from `stream`.
+    /// A random training view; all draws come from `stream`.
     pub fn training(
         facts: &VideoFacts,
         count: usize,
@@ -131,13 +92,13 @@ impl ClipView {
         let mirrored = augment.mirror && stream.uniform() < 0.5;
         Self {
             frames: Frames { start, count, stride },
-            place: Place::Part { region, mirrored },
+            place: ViewPlace::Part { region, mirrored },
         }
     }
 }
 
 impl VideoAugment {
-    /// The values that VideoMAE is fine-tuned with (Tong et al. 2022).
+    /// As VideoMAE is fine-tuned (Tong et al. 2022).
     pub fn fine_tuning() -> Self {
         Self {
             area: [0.08, 1.0],
@@ -146,7 +107,8 @@ impl VideoAugment {
         }
     }
 
-    /// A part of random area and shape; after ten that do not fit, the largest in the middle with an allowed shape.
+    /// A part of random area and shape. If ten draws do not fit, the largest in the middle with an
+    /// allowed shape.
     fn region(&self, width: usize, height: usize, stream: &mut Stream) -> Region {
         let between = |[low, high]: [f64; 2], stream: &mut Stream| low + (high - low) * stream.uniform_f64();
         let logs = self.ratio.map(f64::ln);
@@ -180,7 +142,7 @@ impl VideoAugment {
 }
 
 impl Ffmpeg {
-    /// Several views; neighbours that are squares of the same frames are decoded together.
+    /// Several views; consecutive squares of the same frames are decoded together.
     pub fn views(
         &self,
         file: &Path,
@@ -191,7 +153,7 @@ impl Ffmpeg {
         let mut clips = Vec::with_capacity(views.len());
         let mut scaled: Option<(Frames, Clip)> = None;
         for &view in views {
-            let Place::Half(half) = view.place else {
+            let ViewPlace::Half(half) = view.place else {
                 clips.push(self.view(file, facts, view, side)?);
                 continue;
             };
@@ -206,14 +168,14 @@ impl Ffmpeg {
         Ok(clips)
     }
 
-    /// The view as a clip of `side` times `side` pixels.
+    /// The view as a clip of `side` x `side` pixels.
     pub fn view(&self, file: &Path, facts: &VideoFacts, view: ClipView, side: usize) -> Result<Clip, VideoError> {
         match view.place {
-            Place::Half(half) => {
+            ViewPlace::Half(half) => {
                 let scaled = self.take(file, facts, view.frames, Framing::ShortSide(side))?;
                 Ok(scaled.square(half))
             }
-            Place::Part { region, mirrored } => {
+            ViewPlace::Part { region, mirrored } => {
                 let part = self.take(file, facts, view.frames, Framing::Cut(region))?;
                 let [left, top] = [0, 0];
                 let clip = part.squares(0..part.frames, Region { left, top, ..region }, side);
@@ -224,13 +186,14 @@ impl Ffmpeg {
 }
 
 impl Clip {
-    /// Of a whole video the part of a view for training, bit for bit as [`Ffmpeg::view`] makes it of the file.
+    /// A training view cut from a whole video, bit for bit as [`Ffmpeg::view`] makes it from the
+    /// file.
     pub fn part(&self, frames: Frames, region: Region, mirrored: bool, side: usize) -> Self {
         let clip = self.squares(frames.numbers(self.frames), region, side);
         if mirrored { clip.mirrored() } else { clip }
     }
 
-    /// The square as high or wide as the short edge, `half` halves along the long one.
+    /// The square as large as the short edge, `half` halves along the long edge.
     pub fn square(&self, half: usize) -> Self {
         let side = self.width.min(self.height);
         let along = |edge: usize| (edge - side) * half.min(2) / 2;

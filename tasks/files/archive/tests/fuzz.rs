@@ -1,5 +1,5 @@
-//! A thousand mutated inputs of each form: no panic, no hang, no memory set aside for what is not there; every error
-//! names the file.
+//! A thousand mutated inputs of each form: no panic, no hang, no memory set aside for what is not
+//! there; every error names the file.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! Crops and resizing: against Pillow's bytes, against a slow plain version, and the laws of random regions.
+//! Crops and resizing: against Pillow's bytes, against a slow plain version, and the laws of random
+//! regions.
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
 mod plain;
@@ -10,8 +11,8 @@ use self::plain::{cut, plain_centre, plainly};
 use super::*;
 use crate::media::image::tests::{distance, pattern, unhex};
 
-/// The library's weights have 15 bits, so that each of the two passes may round the other way, and weights add up to 1.3
-/// at most when their signs are dropped.
+/// The library's weights have 15 bits, so that each of the two passes may round the other way, and
+/// weights add up to 1.3 at most when their signs are dropped.
 const TOLERANCE: u8 = 2;
 
 #[derive(Deserialize)]

@@ -1,5 +1,5 @@
-//! Damaged files by the thousand: cut, altered, or the head of one with the tail of another. Each gives a picture or an
-//! error.
+//! Damaged files by the thousand: cut, altered, or the head of one with the tail of another. Each
+//! gives a picture or an error.
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
 use std::time::{Duration, Instant};

@@ -2,7 +2,8 @@
 
 use super::{Picture, Region};
 
-/// One axis of Pillow's resize in double precision: (first pixel, weights) of each of the pixels wanted.
+/// One axis of Pillow's resize in double precision: (first pixel, weights) of each of the pixels
+/// wanted.
 fn weights(from: usize, to: usize) -> Vec<(usize, Vec<f64>)> {
     let cubic = |x: f64| match x.abs() {
         x if x < 1.0 => (1.5 * x - 2.5) * x * x + 1.0,

@@ -1,7 +1,7 @@
-//! Whole videos in memory, so that one is decoded once however often clips of it are drawn.
+//! Whole videos in memory, so that each is decoded once however often clips of it are drawn.
 //!
-//! What fits stays, and the rest is decoded at each use: every video is drawn equally often, so that exchanging one for
-//! another would win nothing.
+//! Loaded that fit stay, and the rest are decoded at each use. Every video is drawn equally often,
+//! so exchanging one for another would gain nothing.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -11,32 +11,30 @@ use super::clip::Clip;
 use super::probe::VideoFacts;
 use super::program::VideoError;
 
-/// A video that takes more than this part of the room is not kept: decoding it whole for one clip would cost too much.
+/// A larger part of the limit is refused: decoding it whole for one clip would cost too much.
 const PART: u64 = 16;
 
-/// Videos in memory.
-pub(super) struct Kept {
-    /// In bytes, of all together.
+pub(super) struct VideoMemory {
+    /// In bytes, for all videos together.
     limit: u64,
-    state: Mutex<State>,
+    loaded: Mutex<Loaded>,
 }
 
 #[derive(Default)]
-struct State {
-    /// What is kept, and what is being decoded to be kept.
+struct Loaded {
+    /// Bytes in memory, and of videos being decoded.
     bytes: u64,
     /// `None` is a video that cannot be decoded to its end.
     videos: HashMap<PathBuf, Option<Arc<Clip>>>,
 }
 
-impl Kept {
-    /// Nothing yet, and room for `limit` bytes.
+impl VideoMemory {
     pub fn new(limit: u64) -> Self {
-        let state = Mutex::default();
-        Self { limit, state }
+        let loaded = Mutex::default();
+        Self { limit, loaded }
     }
 
-    /// The whole video, its pictures in their own size: kept, or decoded by `decode` if there is room for it.
+    /// The whole video in its own size: from memory, or decoded by `decode` if it fits.
     pub fn get(
         &self,
         file: &Path,
@@ -45,29 +43,29 @@ impl Kept {
     ) -> Option<Arc<Clip>> {
         let bytes = facts.frames.saturating_mul((3 * facts.width * facts.height) as u64);
         {
-            let mut state = self.lock();
-            if let Some(known) = state.videos.get(file) {
+            let mut loaded = self.lock();
+            if let Some(known) = loaded.videos.get(file) {
                 return known.clone();
             }
-            if bytes > self.limit / PART || bytes > self.limit - state.bytes {
+            if bytes > self.limit / PART || bytes > self.limit - loaded.bytes {
                 return None;
             }
-            state.bytes += bytes;
+            loaded.bytes += bytes;
         }
-        // what is damaged beyond the clip that is wanted is no error of that clip
+        // damage beyond the requested clip is not that clip's error
         let video = decode().ok().map(Arc::new);
-        let mut state = self.lock();
-        let before = state.videos.insert(file.to_owned(), video.clone());
-        // of two threads that were at it together, one has taken its room in vain
+        let mut loaded = self.lock();
+        let before = loaded.videos.insert(file.to_owned(), video.clone());
+        // of two threads that decoded the same video, one must return its share
         if video.is_none() || before.is_some() {
-            state.bytes -= bytes;
+            loaded.bytes -= bytes;
         }
         video
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Loaded> {
         // nothing that can panic runs under the lock
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -98,7 +96,7 @@ mod tests {
 
     #[test]
     fn what_fits_stays_and_is_decoded_once() {
-        let kept = Kept::new(12 * PART * 2);
+        let kept = VideoMemory::new(12 * PART * 2);
         let (mut decoded, mut held) = (0, 0);
         for round in 0..3 {
             held = 0;
@@ -117,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_long_video_is_not_decoded_and_a_damaged_one_is_tried_once() {
-        let kept = Kept::new(12 * PART);
+        let kept = VideoMemory::new(12 * PART);
         let unwanted = || -> Result<Clip, VideoError> { panic!("it is decoded") };
         assert!(kept.get(Path::new("long.mp4"), &facts(2), unwanted).is_none());
         assert!(kept.get(Path::new("none.mp4"), &facts(u64::MAX), unwanted).is_none());
