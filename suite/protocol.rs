@@ -31,7 +31,7 @@ use bridle_results::predictions::{Outputs, PredictionsError};
 use bridle_results::record::Score;
 use bridle_seed::Seed;
 use bridle_tasks::DataFacts;
-use burn::module::AutodiffModule;
+use burn::module::{AutodiffModule, Module as _, ModuleMapper, Param};
 use burn::tensor::Tensor;
 pub use ctc::{CtcTraining, Decoding, Symbols, Taught};
 pub use features::FeatureCache;
@@ -188,6 +188,15 @@ impl<B: TrainBackend, D: Examples> Subject<'_, B, D> {
 
     /// The encoder, ready to be trained.
     fn trainable(&self) -> D::Encoder<B> {
-        D::Encoder::<B>::from_inner(self.encoder.clone())
+        D::Encoder::<B>::from_inner(self.encoder.clone()).map(&mut RequireGradients)
+    }
+}
+
+/// Marks every parameter as one that learns: the clone of a frozen module forgets it.
+struct RequireGradients;
+
+impl<B: TrainBackend> ModuleMapper<B> for RequireGradients {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        param.map(Tensor::require_grad)
     }
 }

@@ -12,7 +12,7 @@ use crate::protocol::{self, Examples, FeatureCache, Outcome, Subject};
 use crate::request::{Reuse, RunRequest};
 use crate::run::checkpoint;
 use crate::run::{Run, begin_folder, mark_reused, require_same};
-use crate::train::{self, Context, State, TrainError};
+use crate::train::{self, Context, PretrainState, TrainError};
 use bridle::init::Init;
 use bridle::weights::{self, Weights, strip_prefix};
 use bridle_backends::{Facts, Job, TrainBackend};
@@ -200,7 +200,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
             return Ok((self.given::<B>(encoder)?.valid(), Vec::new()));
         };
         let saved = if self.resumes {
-            checkpoint::newest::<State>(&self.folder).map_err(failure)?
+            checkpoint::newest::<PretrainState>(&self.folder).map_err(failure)?
         } else {
             None
         };
@@ -257,7 +257,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
         if !path.exists() {
             return Ok(None);
         }
-        let (saved, state): (Weights, State) = match checkpoint::read_file(path) {
+        let (saved, state): (Weights, PretrainState) = match checkpoint::read_file(path) {
             Ok(found) => found,
             Err(error) => {
                 progress.say(&format!("note: {error}; pretraining anew"));

@@ -1,12 +1,13 @@
-//! The driver of pretraining: for each phase labels, inputs, the loop over steps, the record, a checkpoint.
+//! The driver of pretraining: for each phase labels, inputs, the loop over steps, the record, a
+//! checkpoint.
 //!
 //! Each phase starts from the weights of the last, with fresh optimizers and a schedule of its own.
 
 use super::labels::{EarlierLabels, Labels};
-use super::method::{MethodSetup, PhaseRun, PretrainingMethod};
+use super::method::{PhaseRun, PretrainingMethod};
 use super::schedule::Schedule;
 use super::steps::{BatchLoss, Learner, Spent, StepNumbers, Steps};
-use super::{Context, State, TrainError};
+use super::{Context, PretrainState, TrainError};
 use crate::data::{Batch as _, TrainingData};
 use crate::plan::{PhaseKind, PhasePlan};
 use crate::run::checkpoint;
@@ -25,16 +26,16 @@ use std::time::Instant;
 const EARLIER_LABELS: &str = "earlier_labels";
 
 /// A pretrained encoder, all weights, and how it came about.
-pub type Pretrained<E> = (E, Weights, State);
+pub type Pretrained<E> = (E, Weights, PretrainState);
 
 /// Pretrains by method `M`, from the start or from a checkpoint.
 ///
 /// # Errors
-/// If training diverges, is interrupted, cannot read a sample, or cannot write; if the checkpoint does not
-/// fit.
+/// If training diverges, is interrupted, cannot read a sample, or cannot write; if the checkpoint
+/// does not fit.
 pub fn run<B: TrainBackend, D: TrainingData, M: PretrainingMethod<B, D>>(
     context: &Context<'_, D>,
-    saved: Option<(Weights, State)>,
+    saved: Option<(Weights, PretrainState)>,
     device: &B::Device,
 ) -> Result<Pretrained<D::Encoder<B>>, TrainError> {
     with_checkpoints(context.pretrain().checkpoint, || {
@@ -51,7 +52,7 @@ struct Driver<'a, B, D, M> {
     context: &'a Context<'a, D>,
     phases: Vec<PhasePlan>,
     method: M,
-    state: State,
+    state: PretrainState,
     log: MetricsLog,
     /// Labels of a tokenizer phase that has just ended: those of the next encoder phase.
     labels: Option<Labels>,
@@ -63,24 +64,21 @@ struct Driver<'a, B, D, M> {
 impl<'a, B: TrainBackend, D: TrainingData, M: PretrainingMethod<B, D>> Driver<'a, B, D, M> {
     fn new(
         context: &'a Context<'a, D>,
-        saved: Option<(Weights, State)>,
+        saved: Option<(Weights, PretrainState)>,
         device: &B::Device,
     ) -> Result<Self, TrainError> {
-        let setup = MethodSetup {
-            context,
-            init: Init::<B>::new(context.seed.child("weights"), device),
-        };
+        let init = Init::<B>::new(context.seed.child("weights"), device);
         let steps = saved.as_ref().map(|(_, state)| state.total_steps);
         let phase = saved.as_ref().map_or(0, |(_, state)| state.phase);
         let mut driver = Self {
-            method: M::new(&setup, phase)?,
+            method: M::new(context, &init, phase)?,
             log: MetricsLog::open(&context.folder.join("metrics.jsonl"), steps)?,
             phases: context.plan.phases(),
             context,
-            state: State {
+            state: PretrainState {
                 id: context.id.to_owned(),
                 data: Some(context.data.manifest_sha256().to_owned()),
-                ..State::default()
+                ..PretrainState::default()
             },
             labels: None,
             earlier: None,
@@ -92,7 +90,7 @@ impl<'a, B: TrainBackend, D: TrainingData, M: PretrainingMethod<B, D>> Driver<'a
         Ok(driver)
     }
 
-    fn load(&mut self, mut saved: Weights, state: State, device: &B::Device) -> Result<(), TrainError> {
+    fn load(&mut self, mut saved: Weights, state: PretrainState, device: &B::Device) -> Result<(), TrainError> {
         let codes = saved.remove(EARLIER_LABELS);
         let earlier = state.labelled.clone().zip(codes);
         self.earlier = earlier.map(|(phase, codes)| EarlierLabels { phase, codes });
@@ -252,7 +250,7 @@ impl<B: TrainBackend, D: TrainingData, M: PretrainingMethod<B, D>> Learner<B> fo
 
     fn batches(&mut self, input: D::Batch) -> Vec<(D::Batch, f64)> {
         let (driver, count) = (&mut *self.driver, input.samples().len());
-        driver.method.begin_step(self.phase, driver.state.step, count);
+        driver.method.begin_step(self.phase, driver.state.step);
         let batches = input.split(driver.context.pretrain().batch).into_iter();
         let share = |batch: D::Batch| {
             let share = batch.samples().len() as f64 / count as f64;
@@ -294,7 +292,7 @@ impl<B: TrainBackend, D: TrainingData, M: PretrainingMethod<B, D>> Learner<B> fo
 }
 
 /// One line on a phase that has ended.
-fn summary(phase: &PhasePlan, state: &State, codebooks: &[CodebookStatistics]) -> String {
+fn summary(phase: &PhasePlan, state: &PretrainState, codebooks: &[CodebookStatistics]) -> String {
     let (first, last) = state.loss.unwrap_or((f64::NAN, f64::NAN));
     let used: Vec<String> = codebooks
         .iter()
