@@ -11,7 +11,7 @@ use crate::cli::exit::Exit;
 use crate::cli::progress::TerminalProgress;
 use crate::plan::{Flat, Plan, hash};
 use crate::request::RUNS;
-use crate::train::State;
+use crate::train::PretrainState;
 use bridle_backends::Facts;
 use bridle_results::record::{self, RunRecord, Score, Timestamp};
 use bridle_results::store;
@@ -169,7 +169,7 @@ pub fn require_same(plan: &Flat, folder: &Path) -> Result<()> {
 pub fn begin_folder(
     folder: &Path,
     plan: &Flat,
-    saved: Option<&State>,
+    saved: Option<&PretrainState>,
     resumes: bool,
     progress: &TerminalProgress,
 ) -> Result<()> {

@@ -8,7 +8,7 @@ use crate::plan::Plan;
 use crate::request::RUNS;
 use crate::run::checkpoint;
 use crate::run::encoder_file::{self, EncoderCard, Origin};
-use crate::train::State;
+use crate::train::PretrainState;
 use bridle::weights::Weights;
 use bridle_results::record::RunRecord;
 use bridle_results::store;
@@ -29,7 +29,7 @@ pub fn perform(args: &ExportArgs) -> Result<()> {
         )
     })?;
     let path = pretrained(&record, &plan, &args.record)?;
-    let (weights, _): (Weights, State) = checkpoint::read_file(&path).map_err(|error| {
+    let (weights, _): (Weights, PretrainState) = checkpoint::read_file(&path).map_err(|error| {
         let failure = Failure::new(Exit::Data, error);
         failure.with_hint("the folder that the run was started in, or `bridle-bench run` with the record's plan again")
     })?;

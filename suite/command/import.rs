@@ -1,9 +1,9 @@
 //! `import`: the encoder of the authors' release, as an encoder file.
 
+use crate::cli::ImportArgs;
 use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
 use crate::cli::terminal;
-use crate::cli::{ImportArgs, Release};
 use crate::plan::{Plan, PlanRequest};
 use crate::run::encoder_file::{self, EncoderCard};
 use crate::sizes;
@@ -52,16 +52,12 @@ pub fn perform(args: &ImportArgs) -> Result<()> {
         precision: Precision::F32,
     };
     let template = bridle_backends::run(&flex, Template { plan: &plan })?;
-    let release = match args.release {
-        Release::AudioImage => import::Release::AudioImage,
-        Release::Video => import::Release::Video,
-    };
     let find = |name: &str| {
         PREFIXES
             .iter()
             .find_map(|prefix| theirs.get(&format!("{prefix}{name}")))
     };
-    let weights = import::import(&template, release, find).map_err(|error| {
+    let weights = import::import(&template, args.release, find).map_err(|error| {
         let failure = Failure::new(Exit::Data, error);
         failure.with_hint("--preset and --set model.dim=.. and the like with the sizes of these weights")
     })?;

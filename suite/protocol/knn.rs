@@ -41,6 +41,13 @@ pub struct Knn {
 
 impl Section for Knn {
     const STAGE: Stage = Stage::Judging;
+    const DEFAULTS: &'static str = "
+        [knn]
+        neighbours = [1, 5, 10, 20, 50]
+        temperature = 0.07
+        holdout = 0.2
+        standardise = true
+    ";
 
     fn check(&self, _plan: &Plan) -> Checked {
         require(!self.neighbours.is_empty(), "knn.neighbours", || {
