@@ -15,7 +15,7 @@ pub use setup::{Input, Kind, Setup, Size};
 pub use steps::Workload;
 
 use crate::cli::progress::TerminalProgress;
-use crate::machine;
+use crate::run::machine;
 use bridle_backends::{Facts, Job, TrainBackend};
 use bridle_tasks::Progress;
 use std::time::Instant;

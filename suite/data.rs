@@ -30,7 +30,8 @@ impl<B: TrainBackend, E> TrainedEncoder<B> for E where
 {
 }
 
-/// Samples of one kind, in batches. A sample is a sequence of frames: patches, or stacks of mel bands.
+/// Samples of one kind, in batches. A sample is a sequence of frames: patches, or stacks of mel
+/// bands.
 pub trait TrainingData: Sync + Sized {
     /// Inputs of some samples on the host.
     type Batch: Batch;
@@ -45,7 +46,7 @@ pub trait TrainingData: Sync + Sized {
     /// The order in which training sees these samples, in batches of `batch`.
     fn order(&self, samples: &[usize], batch: usize, seed: Seed) -> Order;
 
-    /// The order in which labels are made, where another one than that given wastes less.
+    /// The order in which labels are made: one that pads little.
     fn label_order(&self, samples: &[usize]) -> Vec<usize> {
         samples.to_vec()
     }
@@ -61,7 +62,8 @@ pub trait TrainingData: Sync + Sized {
     /// If one cannot be read any more.
     fn read(&self, samples: Vec<usize>) -> Result<Self::Batch, DataError>;
 
-    /// Inputs of these samples as step `step` of a phase sees them; what is random is drawn from the phase's seed.
+    /// Inputs of these samples as step `step` of a phase sees them; what is random is drawn from
+    /// the phase's seed.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -112,7 +114,7 @@ pub trait Batch: Clone + Send + Sync + Sized {
     fn split(self, size: usize) -> Vec<Self>;
 }
 
-/// The rows of [B * T] that hold a frame of sequences of these lengths, T being the greatest.
+/// The rows of [B * T] that are no padding, for sequences of these lengths; T is the greatest.
 pub fn valid_rows(lengths: &[usize]) -> Vec<usize> {
     let times = lengths.iter().copied().max().unwrap_or(0);
     let rows = lengths.iter().enumerate();

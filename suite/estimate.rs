@@ -2,7 +2,6 @@
 //! formulas, good to a factor of about 1.5.
 
 use crate::plan::{PhaseKind, Plan};
-use crate::protocol::Taught;
 use bridle::quantizer::QuantizerValues;
 use bridle_results::record::RunRecord;
 use bridle_tasks::InputSpec;
@@ -149,7 +148,7 @@ pub fn features(plan: &Plan, samples: usize) -> PhaseCost {
         .evaluation
         .probe
         .as_ref()
-        .and_then(Taught::classes)
+        .and_then(|probe| probe.classes())
         .map_or(1, |probe| probe.batch) as f64;
     PhaseCost {
         steps: 0,

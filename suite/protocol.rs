@@ -4,6 +4,7 @@
 //! A new protocol is a file here with the section of the plan that holds its values, and a `mod` line
 //! and an entry of the list below.
 
+mod attentive_probe;
 pub mod augment;
 mod ctc;
 mod features;
@@ -22,13 +23,16 @@ use crate::data::{Fixed, TrainingData, Utterances};
 use crate::plan::Plan;
 use crate::train::TrainError;
 use crate::train::method::bridle::HasBridle;
+use bridle::frames::Frames;
+use bridle::layered::LayeredEncoder as _;
 use bridle_backends::TrainBackend;
 use bridle_ctc::Ngrams;
 use bridle_results::predictions::{Outputs, PredictionsError};
 use bridle_results::record::Score;
 use bridle_seed::Seed;
 use bridle_tasks::DataFacts;
-use burn::module::AutodiffModule;
+use burn::module::{AutodiffModule, Module as _, ModuleMapper, Param};
+use burn::tensor::Tensor;
 pub use ctc::{CtcTraining, Decoding, Symbols, Taught};
 pub use features::FeatureCache;
 pub use finetune::{Finetune, FinetuneLoss, Sampler};
@@ -41,11 +45,13 @@ use std::time::Duration;
 registry::protocols! {
     protocols {
         /// a linear classifier on frozen, mean-pooled features
-        LinearProbe = "linear-probe", probe: Taught<Probe>;
+        LinearProbe = "linear-probe", probe: linear_probe::LinearProbe;
         /// the classes of the nearest training samples, by cosine of the same features
         Knn = "knn", knn: Knn;
         /// the whole encoder and a head, trained on the classes
         Finetune = "finetune", finetune: Taught<Finetune>;
+        /// one learnt query over all tokens of the frozen encoder, then a linear classifier
+        AttentiveProbe = "attentive-probe", attentive: Taught<attentive_probe::Attentive>;
     }
     shared {
         decoding: Decoding;
@@ -173,8 +179,24 @@ pub struct Subject<'a, B: TrainBackend, D: Examples> {
 }
 
 impl<B: TrainBackend, D: Examples> Subject<'_, B, D> {
+    /// Tokens [B, T, D] of the frozen encoder after so many layers; None: its output.
+    fn tokens(&self, frames: &Frames<B::InnerBackend>, layer: Option<usize>) -> Tensor<B::InnerBackend, 3> {
+        let layers = layer.unwrap_or(self.encoder.layers());
+        let hidden = self.encoder.pass(self.encoder.enter(frames), 0..layers, frames);
+        self.encoder.of_frames(hidden)
+    }
+
     /// The encoder, ready to be trained.
     fn trainable(&self) -> D::Encoder<B> {
-        D::Encoder::<B>::from_inner(self.encoder.clone())
+        D::Encoder::<B>::from_inner(self.encoder.clone()).map(&mut RequireGradients)
+    }
+}
+
+/// Marks every parameter as one that learns: the clone of a frozen module forgets it.
+struct RequireGradients;
+
+impl<B: TrainBackend> ModuleMapper<B> for RequireGradients {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        param.map(Tensor::require_grad)
     }
 }

@@ -6,9 +6,9 @@ use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
 use crate::cli::terminal;
 use crate::compute::{self, Dtype};
-use crate::machine;
-use crate::model_file::{ModelFile, ModelFileError};
 use crate::plan::{AnyTask, LmRequest, Plan, PlanRequest, TaskFacts, recipe};
+use crate::run::encoder_file::{EncoderFile, EncoderFileError};
+use crate::run::machine;
 use bridle_backends::Choice;
 use bridle_ctc::Ngrams;
 use bridle_tasks::{Limits, OpenRequest, SpeechRequest};
@@ -64,7 +64,7 @@ pub struct RunRequest {
     /// Further plans to run after it, each with one or all changes of the recipe.
     pub ablation: Vec<Plan>,
     /// Weights to start from in place of pretraining.
-    pub init: Option<ModelFile>,
+    pub init: Option<EncoderFile>,
     /// The language model for the decoding of speech.
     pub lm: Option<Ngrams>,
     /// Test folds; one `None` for a task without folds.
@@ -98,8 +98,8 @@ impl RunRequest {
         };
         let task = wanted.task()?;
         only_for_its_kind(args, &task)?;
-        let init = args.init.as_deref().map(ModelFile::read).transpose()?;
-        wanted.init = init.as_ref().map(ModelFile::request);
+        let init = args.init.as_deref().map(EncoderFile::read).transpose()?;
+        wanted.init = init.as_ref().map(EncoderFile::request);
         let lm = args.lm.as_deref().map(language_model).transpose()?;
         let (lm, lm_request) = lm.unzip();
         wanted.lm = lm_request;
@@ -229,7 +229,7 @@ fn ablation(task: &TaskFacts, wanted: &PlanRequest, plan: &Plan) -> Result<Vec<P
 
 /// Refuses weights that were trained on inputs of the samples they are to be tested on, unless the
 /// plan says so.
-fn unseen(file: &ModelFile, plan: &Plan, folds: &[Option<u8>]) -> Result<()> {
+fn unseen(file: &EncoderFile, plan: &Plan, folds: &[Option<u8>]) -> Result<()> {
     let allowed = plan.init.as_ref().is_some_and(|init| init.transductive);
     let Some(origin) = file
         .card
@@ -253,10 +253,10 @@ fn unseen(file: &ModelFile, plan: &Plan, folds: &[Option<u8>]) -> Result<()> {
     Err(Failure::wrong_use(message).with_hint(hint))
 }
 
-impl From<ModelFileError> for Failure {
-    fn from(error: ModelFileError) -> Self {
+impl From<EncoderFileError> for Failure {
+    fn from(error: EncoderFileError) -> Self {
         let hint = match &error {
-            ModelFileError::Read { .. } => "the path of a file that `bridle-bench export` or `import` wrote",
+            EncoderFileError::Read { .. } => "the path of a file that `bridle-bench export` or `import` wrote",
             _ => "`bridle-bench export RECORD` writes such files, `import` makes them of foreign weights",
         };
         Self::new(Exit::Data, error).with_hint(hint)

@@ -1,10 +1,14 @@
-//! One run of one plan: its name, its folder and its record, whatever kind of task it is of.
+//! One run of one plan: its name, its folder and its record, whatever kind of task it is of; and what
+//! it keeps there.
 
-use crate::checkpoint;
+pub mod checkpoint;
+pub mod encoder_file;
+pub mod machine;
+pub mod metrics_log;
+
 use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
 use crate::cli::progress::TerminalProgress;
-use crate::machine;
 use crate::plan::{Flat, Plan, hash};
 use crate::request::RUNS;
 use crate::train::State;

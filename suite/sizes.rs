@@ -102,10 +102,10 @@ pub fn config(plan: &Plan) -> Option<ModelConfig> {
 mod tests {
     #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
     use super::*;
-    use crate::model_file::ModelCard;
     use crate::plan::InitRequest;
     use crate::plan::PlanRequest;
     use crate::quantizers::AnyQuantizer;
+    use crate::run::encoder_file::EncoderCard;
     use bridle::codebook::SeededPicks;
     use bridle::init::Init;
     use bridle::quantizer::{Mode, Quantizer as _};
@@ -239,7 +239,7 @@ mod tests {
         assert_ne!(row(&scrambled, 3)[..32], row(&scrambled, 11)[..32]);
     }
 
-    fn init(name: &str, card: &ModelCard) -> InitRequest {
+    fn init(name: &str, card: &EncoderCard) -> InitRequest {
         InitRequest {
             name: name.to_owned(),
             sha256: "0".repeat(64),
@@ -256,7 +256,7 @@ mod tests {
             preset: Some("smoke".to_owned()),
             ..PlanRequest::default()
         });
-        let init = init("longer.safetensors", &ModelCard::of(&longer.unwrap(), None));
+        let init = init("longer.safetensors", &EncoderCard::of(&longer.unwrap(), None));
         Plan::resolve(&PlanRequest {
             task: "esc50".to_owned(),
             preset: Some("smoke".to_owned()),
@@ -294,7 +294,7 @@ mod tests {
 
     #[test]
     fn weights_of_another_kind_of_input_are_refused_by_name() {
-        let card = ModelCard::of(&plan(&[]), None);
+        let card = EncoderCard::of(&plan(&[]), None);
         let refusal = |task: &str, set: &str| {
             let request = PlanRequest {
                 task: task.to_owned(),

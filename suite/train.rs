@@ -1,7 +1,7 @@
 //! Training: the one loop over optimizer steps, and the methods of pretraining.
 //!
 //! ```text
-//! steps, schedule   inputs, rates, gradients, checkpoints: what all training shares, fine-tuning too
+//! steps, schedule   what all training shares: inputs, rates, gradients, checkpoints
 //! phases, state     the driver of pretraining, which calls a method phase by phase
 //! method            the methods, one file each
 //! labels            the labels of all samples, and what they say
@@ -30,23 +30,18 @@ use std::time::Duration;
 
 /// What pretraining needs besides the model.
 pub struct Context<'a, D> {
-    /// The plan.
     pub plan: &'a Plan,
-    /// The data.
     pub data: &'a D,
     /// The samples to train on.
     pub train: &'a [usize],
     /// The run's root seed.
     pub seed: Seed,
-    /// The run's id.
     pub id: &'a str,
     /// The run's folder, for checkpoints and the log.
     pub folder: &'a Path,
     /// Longest time between two checkpoints.
     pub checkpoint_every: Duration,
-    /// Asks for a stop.
     pub interrupt: &'a Interrupt,
-    /// Shows how far training is.
     pub progress: &'a TerminalProgress,
 }
 

@@ -4,7 +4,7 @@
 
 use bridle::weights::{self, Values, Weights};
 use bridle_baselines::import;
-use bridle_bench::model_file::ModelFile;
+use bridle_bench::run::encoder_file::EncoderFile;
 use bridle_results::record::RunRecord;
 use bridle_results::store;
 use std::collections::HashMap;
@@ -91,14 +91,14 @@ fn exported_weights_judged_again_give_the_runs_own_numbers() {
     );
 
     // by the authors' names and in their layout, imported again, they are the same weights
-    let own = ModelFile::read(&folder.join("other.safetensors")).unwrap();
+    let own = EncoderFile::read(&folder.join("other.safetensors")).unwrap();
     write_by_authors_names(&folder.join("theirs.safetensors"), &own.weights);
     let sizes = "--task synthetic --preset smoke --set data.frames=128";
     done(
         folder,
         &format!("import theirs.safetensors --release audio-image {sizes} --to imported.safetensors"),
     );
-    let imported = ModelFile::read(&folder.join("imported.safetensors")).unwrap();
+    let imported = EncoderFile::read(&folder.join("imported.safetensors")).unwrap();
     assert_eq!(imported.weights, own.weights);
     assert_eq!((imported.card.origin, imported.card.model), (None, own.card.model));
     let (code, told) = refusal(
@@ -108,7 +108,7 @@ fn exported_weights_judged_again_give_the_runs_own_numbers() {
     assert_eq!(code, Some(3), "{told}");
     assert!(told.contains("which does not fit"), "{told}");
 
-    // a file cut short is no model file, and says so
+    // a file cut short is no encoder file, and says so
     let bytes = std::fs::read(folder.join("other.safetensors")).unwrap();
     std::fs::write(folder.join("cut.safetensors"), &bytes[..bytes.len() / 2]).unwrap();
     let (code, told) = refusal(folder, &format!("run {PLAN} --init cut.safetensors"));

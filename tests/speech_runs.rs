@@ -210,7 +210,7 @@ fn every_method_goes_from_sound_to_words() {
     );
     let told = String::from_utf8_lossy(&compared.stdout);
     assert!(compared.status.success() && told.contains("wer"), "{told}");
-    // model files hold the encoders of the other tasks
+    // encoder files hold the encoders of the other tasks
     let records = store::find(&[tones.path().join("results/records/tones/birq-random")]).unwrap();
     let (code, told) = {
         let output = bench(

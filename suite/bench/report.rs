@@ -1,7 +1,7 @@
 //! What a bench found, with the peer's keys.
 
 use super::setup::{Kind, Setup};
-use crate::machine;
+use crate::run::machine;
 use bridle::quantizer::QuantizerValues;
 use bridle_backends::Facts;
 use bridle_results::table::{Cell, Heading, Table};

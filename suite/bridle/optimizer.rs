@@ -38,8 +38,8 @@ impl AdamWConfig {
     }
 }
 
-/// A module in training, with its optimizer. An update has the module to itself, so that weights are
-/// written over: of a module that something else refers to, every weight would be copied first.
+/// A module in training, with its optimizer. An update has the module to itself, so that weights
+/// are written over: of a module that something else refers to, every weight would be copied first.
 #[derive(Clone, Debug)]
 pub struct Trained<B: AutodiffBackend, M, G = UniformRate> {
     module: Option<M>,

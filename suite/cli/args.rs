@@ -15,7 +15,7 @@ pub const RECORDS: &str = "results/records";
 /// Pretrains an encoder by masked prediction of residual-quantized labels, evaluates it, and
 /// records every value that was set and every number that was measured.
 #[derive(Debug, Parser)]
-#[command(name = "bridle-bench", version = crate::machine::VERSION, after_help = exit::TABLE, max_term_width = 100)]
+#[command(name = "bridle-bench", version = crate::run::machine::VERSION, after_help = exit::TABLE, max_term_width = 100)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,

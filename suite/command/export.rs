@@ -1,13 +1,13 @@
-//! `export`: the encoder that a run pretrained, as a model file.
+//! `export`: the encoder that a run pretrained, as an encoder file.
 
-use crate::checkpoint;
 use crate::cli::ExportArgs;
 use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
 use crate::cli::terminal;
-use crate::model_file::{self, ModelCard, Origin};
 use crate::plan::Plan;
 use crate::request::RUNS;
+use crate::run::checkpoint;
+use crate::run::encoder_file::{self, EncoderCard, Origin};
 use crate::train::State;
 use bridle::weights::Weights;
 use bridle_results::record::RunRecord;
@@ -31,9 +31,9 @@ pub fn perform(args: &ExportArgs) -> Result<()> {
         let failure = Failure::new(Exit::Data, error);
         failure.with_hint("the folder that the run was started in, or `bridle-bench run` with the record's plan again")
     })?;
-    let card = ModelCard::of(&plan, origin(&record, &plan));
+    let card = EncoderCard::of(&plan, origin(&record, &plan));
     let weights = bridle::weights::strip_prefix(&weights, "encoder.");
-    model_file::write(&args.to, &card, &weights).map_err(|error| Failure::new(Exit::Fault, error))?;
+    encoder_file::write(&args.to, &card, &weights).map_err(|error| Failure::new(Exit::Fault, error))?;
     let parameters: usize = weights.values().map(|values| values.data.len()).sum();
     terminal::log(&format!(
         "{}: {} tensors, {parameters} parameters; `--init` takes it",
@@ -46,7 +46,10 @@ pub fn perform(args: &ExportArgs) -> Result<()> {
 /// Where a run leaves what it pretrained.
 fn pretrained(record: &RunRecord, plan: &Plan, path: &Path) -> Result<PathBuf> {
     if plan.is_speech() {
-        let message = format!("`{}` is of an encoder of speech; model files hold ViTs", path.display());
+        let message = format!(
+            "`{}` is of an encoder of speech; encoder files hold ViTs",
+            path.display()
+        );
         return Err(Failure::wrong_use(message).with_hint("the record of a task of sounds, images or videos"));
     }
     let hash = record.pretrain_hash.as_ref().ok_or_else(|| {

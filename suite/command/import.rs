@@ -1,11 +1,11 @@
-//! `import`: the encoder of the authors' release, as a model file.
+//! `import`: the encoder of the authors' release, as an encoder file.
 
 use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
 use crate::cli::terminal;
 use crate::cli::{ImportArgs, Release};
-use crate::model_file::{self, ModelCard};
 use crate::plan::{Plan, PlanRequest};
+use crate::run::encoder_file::{self, EncoderCard};
 use crate::sizes;
 use bridle::encoder::Vit;
 use bridle::init::Init;
@@ -29,7 +29,7 @@ pub fn perform(args: &ImportArgs) -> Result<()> {
         ..PlanRequest::default()
     })?;
     if plan.is_speech() {
-        let message = format!("`{}` is a task of speech; model files hold ViTs", plan.task);
+        let message = format!("`{}` is a task of speech; encoder files hold ViTs", plan.task);
         return Err(Failure::wrong_use(message).with_hint("a task of sounds, images or videos"));
     }
     let unreadable = |error: anyhow::Error| {
@@ -64,7 +64,7 @@ pub fn perform(args: &ImportArgs) -> Result<()> {
         failure.with_hint("--preset and --set model.dim=.. and the like with the sizes of these weights")
     })?;
     let weights = bridle::weights::strip_prefix(&weights, "encoder.");
-    model_file::write(&args.to, &ModelCard::of(&plan, None), &weights)
+    encoder_file::write(&args.to, &EncoderCard::of(&plan, None), &weights)
         .map_err(|error| Failure::new(Exit::Fault, error))?;
     terminal::log(&format!(
         "{}: {} tensors; `--init` takes it",

@@ -1,6 +1,5 @@
 //! `run`: pretrain, evaluate, write records, print the tables. One program for every kind of data.
 
-use crate::checkpoint;
 use crate::cli::RunArgs;
 use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
@@ -11,6 +10,7 @@ use crate::data::{Fixed, Utterances};
 use crate::plan::{AnyTask, Plan};
 use crate::protocol::{self, Examples, FeatureCache, Outcome, Subject};
 use crate::request::{Reuse, RunRequest};
+use crate::run::checkpoint;
 use crate::run::{Run, begin_folder, mark_reused, require_same};
 use crate::train::{self, Context, State, TrainError};
 use bridle::init::Init;

@@ -126,9 +126,7 @@ impl TrainingData for Fixed<'_> {
     }
 
     fn frames<B: Backend>(&self, batch: FixedBatch, device: &B::Device) -> Frames<B> {
-        let (count, tokens) = (batch.samples.len(), self.geometry.tokens());
-        let patches = patches(self.inputs(batch, device), &self.geometry);
-        Frames::unpadded(patches.reshape([count, tokens, self.geometry.patch_len()]))
+        patch_frames(self.inputs(batch, device), &self.geometry)
     }
 
     fn encoder<B: TrainBackend>(&self, init: &Init<B>) -> Vit<B> {
@@ -226,6 +224,13 @@ pub fn test_views<B: Backend>(
     let views = dataset.test_views(sample, clips)?;
     let count = views.len();
     Ok(on_device(views.concat(), count, geometry, device))
+}
+
+/// The patches of inputs [B, C, T, H, W] as sequences of one length.
+pub fn patch_frames<B: Backend>(x: Tensor<B, 5>, geometry: &Geometry) -> Frames<B> {
+    let [count, ..] = x.dims();
+    let patches = patches(x, geometry);
+    Frames::unpadded(patches.reshape([count, geometry.tokens(), geometry.patch_len()]))
 }
 
 /// Row-major inputs as one tensor [B, C, T, H, W].

@@ -3,7 +3,8 @@
 use bridle_seed::Seed;
 use std::sync::{Mutex, PoisonError};
 
-/// So many batches' samples are drawn together and sorted by length. More would pad less and mix less.
+/// So many batches' samples are drawn together and sorted by length. More would pad less and mix
+/// less.
 const POOL: usize = 8;
 
 /// Batches of equal size, a new order in each epoch; what does not fill a batch is left out.
@@ -36,7 +37,8 @@ impl Order {
         Self::new(samples, Draw::Shuffled, samples.len(), batch, seed)
     }
 
-    /// Epochs of `drawn` samples, drawn with replacement, each with a probability in proportion to its weight.
+    /// Epochs of `drawn` samples, drawn with replacement, each with a probability in proportion to
+    /// its weight.
     pub fn weighted(samples: &[usize], weights: &[f64], drawn: usize, batch: usize, seed: Seed) -> Self {
         let sums = weights.iter().scan(0.0, |sum, weight| {
             *sum += weight;

@@ -405,6 +405,21 @@ fn the_corrected_recipe_changes_every_oddity_that_the_plan_has() {
 }
 
 #[test]
+fn the_layer_that_a_probe_reads_is_written_only_where_it_is_set() {
+    let usual = plan(&[]);
+    assert!(!usual.to_flat().contains_key("probe.layer"));
+    assert_eq!(plan(&["probe.layer=none"]).plan_hash(), usual.plan_hash());
+    let second = plan(&["probe.layer=2"]);
+    assert_eq!(second.to_flat()["probe.layer"], 2);
+    assert_ne!(second.plan_hash(), usual.plan_hash());
+    let pretraining = |plan: &Plan| plan.pretrain_hash(0, None, "flex", "fp32");
+    assert_eq!(pretraining(&second), pretraining(&usual));
+    for wrong in ["0", "99"] {
+        assert!(refusal(&[&format!("probe.layer={wrong}")]).contains("model.depth"));
+    }
+}
+
+#[test]
 fn words_read_back_as_the_value_that_wrote_them() {
     for &method in Method::ALL {
         assert_eq!(method.word().parse(), Ok(method));

@@ -67,10 +67,18 @@ struct Recogniser<B: Backend, H> {
 pub struct Recipe<'a, N> {
     pub protocol: Protocol,
     pub values: &'a CtcTraining,
-    /// Whether the encoder stays as it is; else it does for the first `values.head_epochs` epochs.
-    pub frozen: bool,
+    pub encoder: EncoderUse,
     /// A new head from D numbers of a frame to C symbols.
     pub head: N,
+}
+
+/// What becomes of the encoder.
+#[derive(Clone, Copy)]
+pub enum EncoderUse {
+    /// It stays as it is, and the head reads its tokens after so many layers; None: its output.
+    Frozen { layer: Option<usize> },
+    /// It is trained too, after the `head_epochs` of the values.
+    Trained,
 }
 
 /// The linear head [D, C].
@@ -150,10 +158,9 @@ where
             epochs: values.epochs as f64,
         },
     };
-    let frozen_epochs = if recipe.frozen {
-        values.epochs
-    } else {
-        values.head_epochs.unwrap_or(0)
+    let (frozen_epochs, layer) = match recipe.encoder {
+        EncoderUse::Frozen { layer } => (values.epochs, layer),
+        EncoderUse::Trained => (values.head_epochs.unwrap_or(0), None),
     };
     let frozen_steps = length.steps_per_epoch * frozen_epochs as u64;
     let seed = seed.child("augment");
@@ -174,7 +181,7 @@ where
             let lengths = input.lengths.clone();
             let frames = data.frames::<B>(input, subject.device);
             let hidden = if step < frozen_steps {
-                Tensor::from_inner(subject.encoder.encode(&frames.inner()))
+                Tensor::from_inner(subject.tokens(&frames.inner(), layer))
             } else {
                 model.encoder.encode(&frames)
             };
@@ -209,7 +216,11 @@ fn recognise<B: TrainBackend, H: Head<B::InnerBackend>, N>(
         let lengths = input.lengths.clone();
         let rows = index_rows(&valid_rows(&lengths), device);
         let frames = data.frames::<B::InnerBackend>(input, device);
-        let hidden = frames.with(model.encoder.encode(&frames));
+        let hidden = match recipe.encoder {
+            EncoderUse::Frozen { layer } => subject.tokens(&frames, layer),
+            EncoderUse::Trained => model.encoder.encode(&frames),
+        };
+        let hidden = frames.with(hidden);
         let log_p = log_softmax(model.head.row_logits(&hidden, rows), 1);
         let mut values = log_p.into_data().iter::<f32>().collect::<Vec<_>>().into_iter();
         for (&place, frames) in places.iter().zip(&lengths) {

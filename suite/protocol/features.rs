@@ -5,6 +5,7 @@ use crate::data::{Fixed, fixed};
 use bridle_backends::TrainBackend;
 use bridle_results::metric::Metric;
 use bridle_tasks::{DataError, Dataset, Progress, Target};
+use burn::tensor::Tensor;
 use serde_json::{Map, Value, json};
 use std::cell::{Cell, OnceCell};
 use std::time::Instant;
@@ -41,22 +42,41 @@ impl<B: TrainBackend> Subject<'_, B, Fixed<'_>> {
             return Ok(found);
         }
         let begun = Instant::now();
-        let test = |clips| match clips {
-            1 => self.features_of(self.test),
-            clips => self.features_of_views(clips),
-        };
-        let found = (self.features_of(self.train)?, test(self.plan.test_clips())?);
+        let found = self.features_at(None)?;
         self.features.seconds.set(begun.elapsed().as_secs_f64());
         Ok(self.features.features.get_or_init(|| found))
     }
 
-    fn features_of(&self, samples: &[usize]) -> Result<Features, DataError> {
+    /// The same after so many layers; None: after all of them, and the final norm. Computed at each call.
+    ///
+    /// # Errors
+    /// If a sample cannot be read any more.
+    pub(super) fn features_at(&self, layer: Option<usize>) -> Result<(Features, Features), DataError> {
+        let train = self.features_of(self.train, layer)?;
+        let test = match self.plan.test_clips() {
+            1 => self.features_of(self.test, layer),
+            clips => self.features_of_views(clips, layer),
+        };
+        Ok((train, test?))
+    }
+
+    /// Mean-pooled patch tokens of inputs [B, C, T, H, W]: [B, D].
+    fn pooled(&self, x: Tensor<B::InnerBackend, 5>, layer: Option<usize>) -> Tensor<B::InnerBackend, 2> {
+        if layer.is_none() {
+            return self.encoder.features(x);
+        }
+        let tokens = self.tokens(&fixed::patch_frames(x, self.encoder.geometry()), layer);
+        let [batch, _, dim] = tokens.dims();
+        tokens.mean_dim(1).reshape([batch, dim])
+    }
+
+    fn features_of(&self, samples: &[usize], layer: Option<usize>) -> Result<Features, DataError> {
         let batch = self.plan.pretrain.as_ref().map_or(16, |pretrain| pretrain.batch);
         self.progress.start("features", samples.len() as u64);
         let mut values = Vec::with_capacity(samples.len() * self.encoder.dim());
         for samples in samples.chunks(batch) {
             let x = fixed::batch(self.data.dataset, samples, self.encoder.geometry(), self.device)?;
-            values.extend(self.encoder.features(x).into_data().iter::<f32>());
+            values.extend(self.pooled(x, layer).into_data().iter::<f32>());
             self.progress.advance(samples.len() as u64);
         }
         self.progress.finish();
@@ -64,12 +84,12 @@ impl<B: TrainBackend> Subject<'_, B, Fixed<'_>> {
     }
 
     /// Features of the test samples, averaged over views of each.
-    fn features_of_views(&self, clips: usize) -> Result<Features, DataError> {
+    fn features_of_views(&self, clips: usize, layer: Option<usize>) -> Result<Features, DataError> {
         self.progress.start("features of test views", self.test.len() as u64);
         let mut values = Vec::with_capacity(self.test.len() * self.encoder.dim());
         for &sample in self.test {
             let x = fixed::test_views(self.data.dataset, sample, clips, self.encoder.geometry(), self.device)?;
-            values.extend(self.encoder.features(x).mean_dim(0).into_data().iter::<f32>());
+            values.extend(self.pooled(x, layer).mean_dim(0).into_data().iter::<f32>());
             self.progress.advance(1);
         }
         self.progress.finish();
@@ -91,6 +111,11 @@ pub struct Features {
 }
 
 impl Features {
+    /// What is known of these samples, without features: enough to hold some of them out.
+    pub fn without_values(dataset: &Dataset, samples: &[usize]) -> Self {
+        Self::new(Vec::new(), 0, dataset, samples)
+    }
+
     fn new(values: Vec<f32>, dim: usize, dataset: &Dataset, samples: &[usize]) -> Self {
         Self {
             values,

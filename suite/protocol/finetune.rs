@@ -58,7 +58,7 @@ impl<B: TrainBackend> Evaluate<B> for Taught<Finetune> {
         let recipe = ctc::Recipe {
             protocol: Protocol::Finetune,
             values: self.for_transcripts(),
-            frozen: false,
+            encoder: ctc::EncoderUse::Trained,
             head: ctc::linear_head::<B>,
         };
         ctc::evaluate(&recipe, subject)

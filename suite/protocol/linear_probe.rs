@@ -19,8 +19,20 @@ use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-/// The linear probe: multinomial regression on frozen, mean-pooled features.
+/// Values of the linear probe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LinearProbe {
+    #[serde(flatten)]
+    values: Taught<Probe>,
+    /// The encoder's layer that is read, from 1; None: its output, the last layer's after the final
+    /// norm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    layer: Option<usize>,
+}
+
+/// Values on classes: multinomial regression on frozen, mean-pooled features.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Probe {
     pub epochs: usize,
@@ -36,18 +48,31 @@ pub struct Probe {
     pub standardise: bool,
 }
 
-impl Section for Taught<Probe> {
+impl Section for LinearProbe {
     const STAGE: Stage = Stage::Judging;
+    const UNWRITTEN: &'static [(&'static str, &'static str)] = &[("layer", "null")];
 
-    fn check(&self, _plan: &Plan) -> Checked {
-        match self {
-            Self::Classes(probe) => probe.check(),
-            Self::Transcripts(training) => training.check("probe"),
+    fn check(&self, plan: &Plan) -> Checked {
+        let depth = plan.model.depth();
+        require(
+            self.layer.is_none_or(|layer| (1..=depth).contains(&layer)),
+            "probe.layer",
+            || format!("must be between 1 and model.depth, {depth}, or none"),
+        )?;
+        match &self.values {
+            Taught::Classes(probe) => probe.check(),
+            Taught::Transcripts(training) => training.check("probe"),
         }
     }
 }
 
-impl Judging for Taught<Probe> {
+impl LinearProbe {
+    pub const fn classes(&self) -> Option<&Probe> {
+        self.values.classes()
+    }
+}
+
+impl Judging for LinearProbe {
     const TRAINS_ENCODER: bool = false;
     const TAKES: Takes = Takes::Any;
 }
@@ -66,28 +91,33 @@ impl Probe {
 }
 
 /// On speech: a linear CTC layer over the frozen encoder's frames.
-impl<B: TrainBackend> Evaluate<B> for Taught<Probe> {
+impl<B: TrainBackend> Evaluate<B> for LinearProbe {
     fn classes(&self, subject: &Subject<'_, B, Fixed<'_>>) -> Result<Outcome, TrainError> {
-        let probe = self.for_classes();
+        let probe = self.values.for_classes();
         let what = format!("linear-probe: {} epochs, {} rates", probe.epochs, probe.rates.len());
         subject.progress.say(&what);
-        let (train, test) = subject.features()?;
+        let of_layer = match self.layer {
+            None => None,
+            layer => Some(subject.features_at(layer)?),
+        };
+        let (train, test) = match &of_layer {
+            None => subject.features()?,
+            Some(features) => features,
+        };
         let (seed, classes) = (subject.seed.child("linear-probe"), subject.classes());
-        Ok(run::<B::InnerBackend>(
-            train,
-            test,
-            classes,
-            probe,
-            seed,
-            subject.device,
-        ))
+        let mut found = run::<B::InnerBackend>(train, test, classes, probe, seed, subject.device);
+        if let Some(layer) = self.layer {
+            let features = json!(format!("mean of patch tokens after layer {layer}"));
+            found.details.insert("features".to_owned(), features);
+        }
+        Ok(found)
     }
 
     fn transcripts(&self, subject: &Subject<'_, B, Utterances<'_>>) -> Result<Outcome, TrainError> {
         let recipe = ctc::Recipe {
             protocol: Protocol::LinearProbe,
-            values: self.for_transcripts(),
-            frozen: true,
+            values: self.values.for_transcripts(),
+            encoder: ctc::EncoderUse::Frozen { layer: self.layer },
             head: ctc::linear_head::<B>,
         };
         ctc::evaluate(&recipe, subject)
@@ -226,7 +256,6 @@ mod tests {
     use super::*;
     use bridle_tasks::Target;
     use burn_flex::Flex;
-    use serde_json::json;
 
     /// `n` samples of `classes` classes; feature 0 and 1 tell the class as an angle, the rest is noise.
     fn clouds(n: usize, classes: usize, noise: f32, seed: u64) -> Features {

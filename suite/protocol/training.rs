@@ -1,8 +1,8 @@
 //! Training for an evaluation (fine-tuning, CTC): a loss over batches, with checkpoints, a log and resuming.
 
 use super::{Examples, Subject};
-use crate::checkpoint;
-use crate::metrics_log::{LogError, MetricsLog};
+use crate::run::checkpoint;
+use crate::run::metrics_log::{LogError, MetricsLog};
 use crate::train::TrainError;
 use crate::train::schedule::Schedule;
 use crate::train::steps::{BatchLoss, Learner, Spent, StepNumbers, Steps};

@@ -1,8 +1,8 @@
 //! Why training stops early.
 
-use crate::checkpoint::CheckpointError;
 use crate::cli::interrupt::Signal;
-use crate::metrics_log::LogError;
+use crate::run::checkpoint::CheckpointError;
+use crate::run::metrics_log::LogError;
 use bridle::weights::WeightsError;
 use bridle_tasks::DataError;
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
-//! The labels of all training samples: made once where inputs are the same at every step, and counted at
-//! the end of every phase.
+//! The labels of all training samples: made once per phase where inputs are the same at every step,
+//! and counted at the end of every phase.
 
-use crate::cli::progress::TerminalProgress;
+use super::Context;
 use crate::data::{Batch as _, TrainingData};
 use bridle::weights::Values;
 use bridle_results::codes::labels::{self, Annotation, LabelChange, LabelStatistics, SampleLabels};
@@ -26,40 +26,27 @@ pub struct Labels {
 pub struct EarlierLabels {
     /// The phase that they trained.
     pub phase: String,
-    /// Codes of one sample after the other; as numbers that a checkpoint can hold.
+    /// Codes of one sample after the other, as a checkpoint stores numbers.
     pub codes: Values,
 }
 
-/// Whose labels are wanted, and how many samples are labelled at a time.
-#[derive(Clone, Copy)]
-pub struct LabelRequest<'a, D> {
-    /// The data.
-    pub data: &'a D,
-    /// The samples.
-    pub samples: &'a [usize],
-    /// Samples at a time.
-    pub batch: usize,
-    /// Shows how far it is.
-    pub progress: &'a TerminalProgress,
-}
-
 impl Labels {
-    /// Collects the codes of all frames of the samples; `codes` gives those of a batch, [M, Q], of Q
-    /// codebooks of these sizes.
+    /// Collects the codes of all frames of the training samples; `codes` gives those of a batch,
+    /// [M, Q], of Q codebooks of these sizes.
     ///
     /// # Errors
     /// If a sample cannot be read any more.
     pub fn collect<B: Backend, D: TrainingData>(
-        request: &LabelRequest<'_, D>,
+        context: &Context<'_, D>,
         sizes: &[usize],
         mut codes: impl FnMut(D::Batch) -> Tensor<B, 2, Int>,
     ) -> Result<Self, DataError> {
-        let LabelRequest {
+        let Context {
             data,
-            samples,
-            batch,
+            train: samples,
             progress,
-        } = *request;
+            ..
+        } = *context;
         progress.start("labels", samples.len() as u64);
         let mut labels = Self {
             codes: HashMap::with_capacity(samples.len()),
@@ -69,7 +56,7 @@ impl Labels {
         };
         // a batch is read back when the next one was asked for, so that a device has work meanwhile
         let mut asked = None;
-        for samples in data.label_order(samples).chunks(batch) {
+        for samples in data.label_order(samples).chunks(context.pretrain().batch) {
             let batch = data.read(samples.to_vec())?;
             let (known, lengths) = (batch.samples().to_vec(), data.lengths(&batch));
             let before = asked.replace((known, lengths, codes(batch)));
@@ -97,8 +84,8 @@ impl Labels {
         }
     }
 
-    /// The codes of some frames of a batch of `samples`, each given by the sample's place in it and its own
-    /// in the sample: [M, Q].
+    /// The codes of some frames of a batch of `samples`, each given by the sample's place in it and
+    /// its own in the sample: [M, Q].
     pub fn of<B: Backend>(
         &self,
         samples: &[usize],
@@ -120,8 +107,8 @@ impl Labels {
         self.counts.statistics()
     }
 
-    /// What the labels of these samples tell of class, place, and what is known of single frames, and how
-    /// they differ from earlier ones.
+    /// Information that the labels of these samples have about class, place and annotations of
+    /// frames, and how they differ from earlier labels.
     pub fn summary<D: TrainingData>(
         &self,
         data: &D,

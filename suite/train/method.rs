@@ -12,7 +12,7 @@ pub mod registry;
 pub mod relabel;
 pub mod untrained;
 
-use super::labels::{LabelRequest, Labels};
+use super::labels::Labels;
 use super::steps::BatchLoss;
 use super::{Context, TrainError};
 use crate::data::TrainingData;
@@ -20,19 +20,20 @@ use crate::plan::PhasePlan;
 use crate::quantizers::AnyQuantizer;
 use ::bridle::codebook::SeededPicks;
 use ::bridle::init::Init;
-use ::bridle::optimizer::{AdamWConfig, Trainable};
+use ::bridle::optimizer::Trainable;
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
 
-/// A method of pretraining on data of kind `D`. The driver in [`super::phases`] calls it, for each phase:
-/// `begin_phase`, `make_labels` if it `keeps_labels`, then for each step `begin_step`, `loss` of each batch,
-/// `finish_step`; at the end `make_labels` for their statistics, and `end_phase`.
+/// A method of pretraining on data of kind `D`. The driver in [`super::phases`] calls it, for each
+/// phase: `begin_phase`, `make_labels` if it `keeps_labels`, then for each step `begin_step`,
+/// `loss` of each batch, `finish_step`; at the end `make_labels` for their statistics, and
+/// `end_phase`.
 pub trait PretrainingMethod<B: TrainBackend, D: TrainingData>: Sized {
     /// First weights; for phase `phase`, if a checkpoint is to be loaded that was written in it.
     ///
     /// # Errors
     /// If a sample cannot be read.
-    fn new(setup: &MethodSetup<'_, B, D>, phase: usize) -> Result<Self, TrainError>;
+    fn new(context: &Context<'_, D>, init: &Init<B>, phase: usize) -> Result<Self, TrainError>;
 
     /// All that is trained or kept in checkpoints.
     fn parts(&mut self) -> Vec<ModelPart<'_, B>>;
@@ -56,10 +57,11 @@ pub trait PretrainingMethod<B: TrainBackend, D: TrainingData>: Sized {
     /// If a sample cannot be read any more.
     fn make_labels(&mut self, phase: &PhaseRun<'_, D>) -> Result<Labels, TrainError>;
 
-    /// Draws what all batches of step `step` share; they have so many samples.
-    fn begin_step(&mut self, _phase: &PhaseRun<'_, D>, _step: u64, _samples: usize) {}
+    /// Draws what all batches of step `step` share.
+    fn begin_step(&mut self, _phase: &PhaseRun<'_, D>, _step: u64) {}
 
-    /// The loss of one batch of step `step`, given the labels that were made before the phase, if any.
+    /// The loss of one batch of step `step`, given the labels that were made before the phase, if
+    /// any.
     fn loss(&mut self, phase: &PhaseRun<'_, D>, step: u64, batch: D::Batch, labels: Option<&Labels>) -> BatchLoss<B>;
 
     /// Does what is due after so many steps of the phase.
@@ -77,26 +79,12 @@ pub trait PretrainingMethod<B: TrainBackend, D: TrainingData>: Sized {
     fn into_encoder(self) -> D::Encoder<B>;
 }
 
-/// What a method is made from.
-pub struct MethodSetup<'a, B: TrainBackend, D> {
-    /// Plan, data, seed.
-    pub context: &'a Context<'a, D>,
-    /// Where first weights are drawn.
-    pub init: Init<B>,
-}
-
-impl<B: TrainBackend, D> MethodSetup<'_, B, D> {
-    /// The optimizer's constants.
-    pub fn adamw(&self) -> AdamWConfig {
-        self.context.pretrain().adamw
-    }
-}
-
 /// A part of a method's model, by its name in checkpoints.
 pub struct ModelPart<'m, B: TrainBackend> {
-    /// Before the names of its weights.
+    /// Before the names of its weights: `student.`.
     pub name: &'static str,
-    /// Before the names of its optimizer's moments.
+    /// Before the names of its optimizer's moments: `student_optimizer.`. Empty where no gradient
+    /// moves it.
     pub optimizer: &'static str,
     pub module: &'m mut dyn Trainable<B>,
     /// Whether a checkpoint may lack it, as older ones do, since the seed draws the same again.
@@ -104,48 +92,23 @@ pub struct ModelPart<'m, B: TrainBackend> {
 }
 
 impl<'m, B: TrainBackend> ModelPart<'m, B> {
+    pub fn new(name: &'static str, optimizer: &'static str, module: &'m mut dyn Trainable<B>) -> Self {
+        Self {
+            name,
+            optimizer,
+            module,
+            redrawn: false,
+        }
+    }
+
     /// What mainly learns: the encoder and what predicts labels.
     pub fn student(module: &'m mut dyn Trainable<B>) -> Self {
-        Self {
-            name: "student.",
-            optimizer: "student_optimizer.",
-            module,
-            redrawn: false,
-        }
-    }
-
-    /// What makes labels and learns too.
-    pub fn teacher(name: &'static str, module: &'m mut dyn Trainable<B>) -> Self {
-        Self {
-            name,
-            optimizer: "teacher_optimizer.",
-            module,
-            redrawn: false,
-        }
-    }
-
-    /// What no gradient moves.
-    pub fn frozen(name: &'static str, module: &'m mut dyn Trainable<B>) -> Self {
-        Self {
-            name,
-            optimizer: "",
-            module,
-            redrawn: false,
-        }
-    }
-
-    /// The same, for what the seed draws.
-    pub fn redrawn(name: &'static str, module: &'m mut dyn Trainable<B>) -> Self {
-        Self {
-            redrawn: true,
-            ..Self::frozen(name, module)
-        }
+        Self::new("student.", "student_optimizer.", module)
     }
 }
 
 /// One phase on its way.
 pub struct PhaseRun<'a, D> {
-    /// Plan, data, seed.
     pub context: &'a Context<'a, D>,
     /// Its name, kind, length.
     pub plan: PhasePlan,
@@ -168,15 +131,5 @@ impl<D: TrainingData> PhaseRun<'_, D> {
     /// Where step `step` draws what `name` says.
     pub fn draws(&self, name: &str, step: u64) -> Seed {
         self.seed.child(name).indexed(step)
-    }
-
-    /// All training samples, to be labelled.
-    pub fn label_request(&self) -> LabelRequest<'_, D> {
-        LabelRequest {
-            data: self.context.data,
-            samples: self.context.train,
-            batch: self.context.pretrain().batch,
-            progress: self.context.progress,
-        }
     }
 }

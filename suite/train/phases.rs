@@ -1,16 +1,17 @@
-//! The driver of pretraining: for each phase labels, inputs, the loop over steps, the record, a checkpoint.
+//! The driver of pretraining: for each phase labels, inputs, the loop over steps, the record, a
+//! checkpoint.
 //!
 //! Each phase starts from the weights of the last, with fresh optimizers and a schedule of its own.
 
 use super::labels::{EarlierLabels, Labels};
-use super::method::{MethodSetup, PhaseRun, PretrainingMethod};
+use super::method::{PhaseRun, PretrainingMethod};
 use super::schedule::Schedule;
 use super::steps::{BatchLoss, Learner, Spent, StepNumbers, Steps};
 use super::{Context, State, TrainError};
-use crate::checkpoint;
 use crate::data::{Batch as _, TrainingData};
-use crate::metrics_log::MetricsLog;
 use crate::plan::{PhaseKind, PhasePlan};
+use crate::run::checkpoint;
+use crate::run::metrics_log::MetricsLog;
 use bridle::init::Init;
 use bridle::optimizer::Trainable;
 use bridle::quantizer::Quantizer as _;
@@ -30,8 +31,8 @@ pub type Pretrained<E> = (E, Weights, State);
 /// Pretrains by method `M`, from the start or from a checkpoint.
 ///
 /// # Errors
-/// If training diverges, is interrupted, cannot read a sample, or cannot write; if the checkpoint does not
-/// fit.
+/// If training diverges, is interrupted, cannot read a sample, or cannot write; if the checkpoint
+/// does not fit.
 pub fn run<B: TrainBackend, D: TrainingData, M: PretrainingMethod<B, D>>(
     context: &Context<'_, D>,
     saved: Option<(Weights, State)>,
@@ -66,14 +67,11 @@ impl<'a, B: TrainBackend, D: TrainingData, M: PretrainingMethod<B, D>> Driver<'a
         saved: Option<(Weights, State)>,
         device: &B::Device,
     ) -> Result<Self, TrainError> {
-        let setup = MethodSetup {
-            context,
-            init: Init::<B>::new(context.seed.child("weights"), device),
-        };
+        let init = Init::<B>::new(context.seed.child("weights"), device);
         let steps = saved.as_ref().map(|(_, state)| state.total_steps);
         let phase = saved.as_ref().map_or(0, |(_, state)| state.phase);
         let mut driver = Self {
-            method: M::new(&setup, phase)?,
+            method: M::new(context, &init, phase)?,
             log: MetricsLog::open(&context.folder.join("metrics.jsonl"), steps)?,
             phases: context.plan.phases(),
             context,
@@ -252,7 +250,7 @@ impl<B: TrainBackend, D: TrainingData, M: PretrainingMethod<B, D>> Learner<B> fo
 
     fn batches(&mut self, input: D::Batch) -> Vec<(D::Batch, f64)> {
         let (driver, count) = (&mut *self.driver, input.samples().len());
-        driver.method.begin_step(self.phase, driver.state.step, count);
+        driver.method.begin_step(self.phase, driver.state.step);
         let batches = input.split(driver.context.pretrain().batch).into_iter();
         let share = |batch: D::Batch| {
             let share = batch.samples().len() as f64 / count as f64;

@@ -1,11 +1,13 @@
 //! Learning rates as functions of training time: warm-up and cosine, and layer-wise decay.
 //!
-//! Everything is pure and in f64, so that the same step has the same rate on every backend and after every resume.
+//! Everything is pure and in f64, so that the same step has the same rate on every backend and
+//! after every resume.
 
 use crate::plan::Phase;
 use std::f64::consts::PI;
 
-/// Linear warm-up, then half a cosine down to the least rate (Loshchilov and Hutter 2017, without restarts).
+/// Linear warm-up, then half a cosine down to the least rate (Loshchilov and Hutter 2017, without
+/// restarts).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Schedule {
     /// The rate at the end of the warm-up.
@@ -29,13 +31,14 @@ impl Schedule {
         }
     }
 
-    /// The rate at a fractional epoch (epoch + iteration / iterations per epoch), set anew at every step.
+    /// The rate at a fractional epoch (epoch + iteration / iterations per epoch).
     pub fn at(&self, epoch: f64) -> f64 {
         if epoch < self.warmup_epochs {
             return self.rate * epoch / self.warmup_epochs;
         }
         let rest = self.epochs - self.warmup_epochs;
-        // without a rest the warm-up was all of training, and only its very end can be asked for here
+        // without a rest the warm-up was all of training, and only its very end can be asked for
+        // here
         let progress = if rest > 0.0 {
             (epoch - self.warmup_epochs) / rest
         } else {
@@ -45,7 +48,8 @@ impl Schedule {
     }
 }
 
-/// Layer-wise rate decay: the further a layer is from the head, the smaller its rate (Clark et al. 2020, as in BEiT).
+/// Layer-wise rate decay: the further a layer is from the head, the smaller its rate (Clark et al.
+/// 2020, as in BEiT).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LayerDecay {
     /// Factor from one layer to the next below, in (0, 1].
@@ -60,8 +64,9 @@ impl LayerDecay {
         self.blocks + 2
     }
 
-    /// The layer of a parameter, by its name in the authors' state dict: 0 for the class token, the position table and
-    /// the patch embedding, i + 1 for `blocks.<i>.*`, blocks + 1 for everything else.
+    /// The layer of a parameter, by its name in the authors' state dict: 0 for the class token, the
+    /// position table and the patch embedding, i + 1 for `blocks.<i>.*`, blocks + 1 for everything
+    /// else.
     pub fn layer(&self, parameter: &str) -> usize {
         if matches!(parameter, "cls_token" | "pos_embed") || parameter.starts_with("patch_embed") {
             return 0;
@@ -72,7 +77,8 @@ impl LayerDecay {
         block.map_or(self.blocks + 1, |block| block + 1)
     }
 
-    /// The factor on the rate of a layer: decay^(last layer - layer), so that the head keeps the full rate.
+    /// The factor on the rate of a layer: decay^(last layer - layer), so that the head keeps the
+    /// full rate.
     pub fn scale(&self, layer: usize) -> f64 {
         let below_head = (self.blocks + 1).saturating_sub(layer);
         self.decay.powi(below_head as i32)

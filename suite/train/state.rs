@@ -1,9 +1,10 @@
-//! How far pretraining has come: what a checkpoint holds beside the tensors, and the curves of a record.
+//! The progress of pretraining: what a checkpoint stores beside the tensors, and the curves of a
+//! record.
 
 use super::error::TrainError;
 use super::steps::{LOG_EVERY, Spent, StepNumbers};
-use crate::metrics_log::MetricsLog;
 use crate::plan::PhasePlan;
+use crate::run::metrics_log::MetricsLog;
 use bridle_results::codes::CodebookStatistics;
 use bridle_results::record::{Curve, Phase as PhaseRecord};
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,8 @@ const CURVE_POINTS: u64 = 48;
 pub struct State {
     /// Id of the run that made these weights.
     pub id: String,
-    /// What they were trained on: the hash of the data's manifest. Absent in what older versions wrote.
+    /// What they were trained on: the hash of the data's manifest. Absent in what older versions
+    /// wrote.
     #[serde(default)]
     pub data: Option<String>,
     /// Index of the phase at hand; the number of phases when all are done.
@@ -50,7 +52,8 @@ pub struct State {
 }
 
 impl State {
-    /// Follows the loss and the use of codes; at every so many steps, and at the last, a point of the curve is made.
+    /// Follows the loss and the use of codes; at every so many steps, and at the last, a point of
+    /// the curve is made.
     pub(crate) fn trace(&mut self, step: u64, steps: u64, loss: f64, codebooks: Option<&[CodebookStatistics]>) {
         if let Some(codebooks) = codebooks {
             self.perplexity = codebooks.iter().map(|level| level.perplexity).collect();

@@ -3,14 +3,14 @@
 
 use super::error::TrainError;
 use super::schedule::Schedule;
-use crate::checkpoint;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::TerminalProgress;
+use crate::run::checkpoint;
 use bridle::optimizer::{Gradients, Trainable};
 use bridle_backends::TrainBackend;
 use bridle_results::codes::{CodebookCounts, CodebookStatistics};
 use bridle_tasks::{DataError, Progress, prefetch};
-use burn::tensor::backend::Backend;
+use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Int, Tensor};
 use std::ops::Range;
 use std::path::Path;
@@ -27,8 +27,9 @@ pub trait Learner<B: TrainBackend> {
     /// What a step needs of the data, made on other threads.
     type Input: Send;
 
-    /// Prepares a step: draws what is random in it, and cuts its input into batches, each with its share
-    /// of the samples. Their gradients are summed, and each batch's graph is gone before the next.
+    /// Prepares a step: draws what is random in it, and cuts its input into batches, each with its
+    /// share of the samples. Their gradients are summed, and each batch's graph is gone before the
+    /// next.
     fn batches(&mut self, input: Self::Input) -> Vec<(Self::Input, f64)> {
         vec![(input, 1.0)]
     }
@@ -64,10 +65,14 @@ pub struct BatchLoss<B: TrainBackend> {
     /// What is differentiated, [1].
     pub loss: Tensor<B, 1>,
     /// The loss first, then its parts, by their names in the log.
-    pub values: Vec<(&'static str, Tensor<B::InnerBackend, 1>)>,
-    /// The codes [B, N, Q] of the batch, where their use is to be counted, and how many a codebook has.
-    pub codes: Option<(Tensor<B::InnerBackend, 3, Int>, usize)>,
+    pub values: NamedValues<B>,
+    pub codes: CountedCodes<B>,
 }
+
+/// Numbers on the device by their names in the log, each [1].
+type NamedValues<B> = Vec<(&'static str, Tensor<<B as AutodiffBackend>::InnerBackend, 1>)>;
+/// Codes [B, N, Q] whose use is to be counted, and how many a codebook has.
+type CountedCodes<B> = Option<(Tensor<<B as AutodiffBackend>::InnerBackend, 3, Int>, usize)>;
 
 impl<B: TrainBackend> BatchLoss<B> {
     /// A loss without parts.
@@ -78,15 +83,6 @@ impl<B: TrainBackend> BatchLoss<B> {
             codes: None,
         }
     }
-}
-
-/// What stays of a step on the device until it is read back.
-struct Pending<B: TrainBackend> {
-    step: u64,
-    rate: f64,
-    values: Vec<(&'static str, Tensor<B::InnerBackend, 1>)>,
-    codes: Vec<Tensor<B::InnerBackend, 3, Int>>,
-    codebook_size: usize,
 }
 
 /// One step's numbers.
@@ -114,7 +110,6 @@ pub struct Spent {
 /// The steps of one phase, and what surrounds them.
 #[derive(Debug)]
 pub struct Steps<'a> {
-    /// The phase's name.
     pub phase: &'a str,
     /// The first step to do, and one beyond the last of the phase.
     pub range: Range<u64>,
@@ -126,9 +121,7 @@ pub struct Steps<'a> {
     pub folder: &'a Path,
     /// Longest time between two checkpoints.
     pub checkpoint_every: Duration,
-    /// Asks for a stop.
     pub interrupt: &'a Interrupt,
-    /// Tells the user.
     pub progress: &'a TerminalProgress,
 }
 
@@ -152,7 +145,8 @@ impl Steps<'_> {
             for step in self.range.clone() {
                 let rate = self.schedule.at(step as f64 / self.per_epoch as f64);
                 let input = clock.wait(|| inputs.next()).expect("inputs are made for every step")?;
-                pending.push(take_step(learner, input, step, rate)?);
+                let (values, codes) = take_step(learner, input, rate)?;
+                pending.push((step, rate, values, codes));
                 self.progress.advance(1);
                 let done = step + 1;
                 let signal = self.interrupt.requested();
@@ -181,20 +175,13 @@ impl Steps<'_> {
         Ok(clock.stop())
     }
 
-    /// Reads pending losses back, refuses those that are no numbers, and hands the others on.
+    /// Reads pending losses back, refuses those that are no numbers, and logs the others.
     fn read_back<B: TrainBackend, L: Learner<B>>(
         &self,
         learner: &mut L,
-        pending: &mut Vec<Pending<B>>,
+        pending: &mut Vec<(u64, f64, NamedValues<B>, CountedCodes<B>)>,
     ) -> Result<(), TrainError> {
-        for Pending {
-            step,
-            rate,
-            values,
-            codes,
-            codebook_size,
-        } in pending.drain(..)
-        {
+        for (step, rate, values, codes) in pending.drain(..) {
             let (names, tensors): (Vec<_>, Vec<_>) = values.into_iter().unzip();
             let values: Vec<f32> = Tensor::cat(tensors, 0).into_data().iter::<f32>().collect();
             if let Some(&loss) = values.iter().find(|value| !value.is_finite()) {
@@ -211,7 +198,7 @@ impl Steps<'_> {
                 step,
                 rate,
                 values: names.into_iter().zip(values).collect(),
-                codebooks: codebook_use(codes, codebook_size),
+                codebooks: codes.map(|(codes, size)| codebook_use(codes, size)),
             })?;
         }
         Ok(())
@@ -222,18 +209,19 @@ impl Steps<'_> {
 fn take_step<B: TrainBackend, L: Learner<B>>(
     learner: &mut L,
     input: L::Input,
-    step: u64,
     rate: f64,
-) -> Result<Pending<B>, TrainError> {
+) -> Result<(NamedValues<B>, CountedCodes<B>), TrainError> {
     let batches = learner.batches(input);
     let several = batches.len() > 1;
-    let (mut sums, mut values, mut codes, mut codebook_size) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    let (mut sums, mut values, mut codes) = (Vec::new(), NamedValues::<B>::new(), None);
     for (batch, share) in batches {
         let mut found = learner.loss(batch);
         if several {
             found.loss = found.loss.mul_scalar(share);
-            let weighted = found.values.into_iter();
-            found.values = weighted.map(|(name, value)| (name, value.mul_scalar(share))).collect();
+            found
+                .values
+                .iter_mut()
+                .for_each(|(_, value)| *value = value.clone().mul_scalar(share));
         }
         let mut grads = found.loss.backward();
         let trained = learner.trained();
@@ -241,49 +229,33 @@ fn take_step<B: TrainBackend, L: Learner<B>>(
         for (module, sums) in trained.iter().zip(&mut sums) {
             module.take_gradients(&mut grads, sums);
         }
-        add_values(&mut values, found.values);
-        if let Some((found, size)) = found.codes {
-            codes.push(found);
-            codebook_size = size;
+        if values.is_empty() {
+            (values, codes) = (found.values, found.codes);
+            continue;
         }
+        for ((_, sum), (_, value)) in values.iter_mut().zip(found.values) {
+            *sum = sum.clone() + value;
+        }
+        codes = codes
+            .zip(found.codes)
+            .map(|((all, size), (more, _))| (Tensor::cat(vec![all, more], 0), size));
     }
     for (module, grads) in learner.trained().into_iter().zip(sums) {
         module.update(grads, rate);
     }
     learner.finish_step()?;
-    Ok(Pending {
-        step,
-        rate,
-        values,
-        codes,
-        codebook_size,
-    })
+    Ok((values, codes))
 }
 
-/// Adds a batch's values to those of the batches before.
-fn add_values<B: Backend>(sums: &mut Vec<(&'static str, Tensor<B, 1>)>, values: Vec<(&'static str, Tensor<B, 1>)>) {
-    if sums.is_empty() {
-        *sums = values;
-        return;
-    }
-    for ((_, sum), (_, value)) in sums.iter_mut().zip(values) {
-        *sum = sum.clone() + value;
-    }
-}
-
-/// Used codes and perplexity of each level in the codes [B, N, Q] of a step's batches; None without codes.
-fn codebook_use<B: Backend>(mut codes: Vec<Tensor<B, 3, Int>>, size: usize) -> Option<Vec<CodebookStatistics>> {
-    let codes = match codes.len() {
-        0 | 1 => codes.pop()?,
-        _ => Tensor::cat(codes, 0),
-    };
+/// Used codes and perplexity of each level in the codes [B, N, Q] of a step.
+fn codebook_use<B: Backend>(codes: Tensor<B, 3, Int>, size: usize) -> Vec<CodebookStatistics> {
     let [_, _, levels] = codes.dims();
     let found: Vec<i64> = codes.into_data().iter::<i64>().collect();
     let mut counts = CodebookCounts::new(levels, size);
     counts
         .add(&found)
         .expect("a quantizer's codes are of its own codebooks");
-    Some(counts.statistics())
+    counts.statistics()
 }
 
 /// Time since its start, and how much of it was spent waiting.

@@ -3,10 +3,10 @@
 use super::{Line, nearest_existing};
 use crate::cli::progress::display_duration;
 use crate::estimate::{self, PhaseCost};
-use crate::machine;
 use crate::plan::{PhasePlan, Plan};
 use crate::protocol::Taught;
 use crate::request::{RUNS, RunRequest};
+use crate::run::machine;
 use bridle_results::record::RunRecord;
 use serde_json::{Value, json};
 use std::path::Path;

@@ -3,9 +3,9 @@
 use super::needs::Needs;
 use super::{Found, Line};
 use crate::cli::error::{Failure, Result};
-use crate::machine;
 use crate::plan::display_value;
 use crate::request::RunRequest;
+use crate::run::machine;
 use bridle_backends::BackendState;
 use serde_json::{Value, json};
 

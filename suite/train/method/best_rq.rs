@@ -1,14 +1,15 @@
-//! BEST-RQ: masked prediction of random labels of the input. On request the labels follow the data, and a
-//! second book learns from the encoder (arXiv 2606.30671).
+//! BEST-RQ: masked prediction of random labels of the input. On request the labels follow the data,
+//! and a second book learns from the encoder (arXiv 2606.30671).
 
 use super::masked::{Hidden, MaskedStudent, frame_labels, random_labels, student};
-use super::{MethodSetup, ModelPart, PhaseRun, PretrainingMethod, refine};
+use super::{ModelPart, PhaseRun, PretrainingMethod, refine};
 use crate::data::{TrainingData, valid_rows};
 use crate::plan::method::{JudgedBy, LabelsFrom, MethodInfo, Takes};
 use crate::plan::{PhaseKind, Projection, Refine};
-use crate::train::TrainError;
 use crate::train::labels::Labels;
 use crate::train::steps::BatchLoss;
+use crate::train::{Context, TrainError};
+use bridle::init::Init;
 use bridle::layered::LayeredEncoder as _;
 use bridle::optimizer::{Frozen, Trained};
 use bridle_backends::TrainBackend;
@@ -39,26 +40,26 @@ pub struct BestRqMethod<B: TrainBackend, D: TrainingData> {
 }
 
 impl<B: TrainBackend, D: TrainingData> PretrainingMethod<B, D> for BestRqMethod<B, D> {
-    fn new(setup: &MethodSetup<'_, B, D>, _phase: usize) -> Result<Self, TrainError> {
-        let (context, device) = (setup.context, &setup.init.device);
+    fn new(context: &Context<'_, D>, init: &Init<B>, _phase: usize) -> Result<Self, TrainError> {
+        let device = &init.device;
         let RandomConfig {
             codebooks,
             codebook_size: size,
             code_dim: dim,
         } = random_labels(context);
-        let init = setup.init.child("labels");
-        let standard = context.data.standard(context.train, &init)?;
-        let mut quantizer = RandomQuantizer::new(standard, codebooks, size, dim, &init);
+        let labels = init.child("labels");
+        let standard = context.data.standard(context.train, &labels)?;
+        let mut quantizer = RandomQuantizer::new(standard, codebooks, size, dim, &labels);
         let refine = context.plan.refine.as_ref();
         if refine.is_some_and(|refine| refine.projection == Projection::Pca) {
             refine::project_by_components(&mut quantizer, context.data, context.train, device)?;
         }
         let distilled = refine.and_then(|refine| refine.distilled_codes);
-        let second = distilled.map(|codes| DistilledBook::new(codes, dim, &init.child("distilled")));
+        let second = distilled.map(|codes| DistilledBook::new(codes, dim, &labels.child("distilled")));
         Ok(Self {
-            student: student(setup, codebooks * size + distilled.unwrap_or(0)),
+            student: student(context, codebooks * size + distilled.unwrap_or(0), init),
             quantizer: Frozen(quantizer),
-            second: second.map(|second| Trained::new(second, setup.adamw())),
+            second: second.map(|second| Trained::new(second, context.pretrain().adamw)),
             device: device.clone(),
         })
     }
@@ -66,10 +67,13 @@ impl<B: TrainBackend, D: TrainingData> PretrainingMethod<B, D> for BestRqMethod<
     fn parts(&mut self) -> Vec<ModelPart<'_, B>> {
         let mut parts = vec![
             ModelPart::student(&mut self.student),
-            ModelPart::redrawn("labels.", &mut self.quantizer),
+            ModelPart {
+                redrawn: true,
+                ..ModelPart::new("labels.", "", &mut self.quantizer)
+            },
         ];
         if let Some(second) = &mut self.second {
-            parts.push(ModelPart::teacher("second_book.", second));
+            parts.push(ModelPart::new("second_book.", "teacher_optimizer.", second));
         }
         parts
     }
@@ -126,8 +130,8 @@ impl<B: TrainBackend, D: TrainingData> PretrainingMethod<B, D> for BestRqMethod<
 }
 
 impl<B: TrainBackend, D: TrainingData> BestRqMethod<B, D> {
-    /// The loss that moves the second book's codes, and nothing else, towards how alike the visible frames
-    /// are in the middle of the encoder.
+    /// The loss that moves the second book's codes, and nothing else, towards how alike the visible
+    /// frames are in the middle of the encoder.
     fn distillation(&self, second: &DistilledBook<B>, refine: &Refine, batch: &Hidden<B>) -> Tensor<B, 1> {
         let [samples, times, width] = batch.frames.x.dims();
         let mut visible = vec![0.0f32; samples * times];

@@ -1,13 +1,14 @@
 //! BiRQ: BEST-RQ's labels, and labels that the encoder's own layers make of the input.
 
 use super::masked::{Hidden, MaskedStudent, frame_labels, random_labels, student};
-use super::{MethodSetup, ModelPart, PhaseRun, PretrainingMethod};
+use super::{ModelPart, PhaseRun, PretrainingMethod};
 use crate::data::TrainingData;
 use crate::plan::PhaseKind;
 use crate::plan::method::{JudgedBy, LabelsFrom, MethodInfo, Takes};
-use crate::train::TrainError;
 use crate::train::labels::Labels;
 use crate::train::steps::BatchLoss;
+use crate::train::{Context, TrainError};
+use bridle::init::Init;
 use bridle::layered::layer_features;
 use bridle_backends::TrainBackend;
 use bridle_baselines::birq::{BirqConfig, BirqLabels, birq_loss};
@@ -37,21 +38,21 @@ pub struct BirqMethod<B: TrainBackend, D: TrainingData> {
 }
 
 impl<B: TrainBackend, D: TrainingData> PretrainingMethod<B, D> for BirqMethod<B, D> {
-    fn new(setup: &MethodSetup<'_, B, D>, _phase: usize) -> Result<Self, TrainError> {
-        let (context, plan) = (setup.context, setup.context.plan);
+    fn new(context: &Context<'_, D>, init: &Init<B>, _phase: usize) -> Result<Self, TrainError> {
+        let plan = context.plan;
         let RandomConfig {
             codebooks,
             codebook_size,
             code_dim,
         } = random_labels(context);
         let values = plan.birq.as_ref().expect("a plan of BiRQ has its values");
-        let init = setup.init.child("labels");
-        let standard = context.data.standard(context.train, &init)?;
+        let labels = init.child("labels");
+        let standard = context.data.standard(context.train, &labels)?;
         Ok(Self {
-            student: student(setup, codebooks * codebook_size),
-            labels: BirqLabels::new(standard, plan.model.dim(), codebook_size, code_dim, &init),
+            student: student(context, codebooks * codebook_size, init),
+            labels: BirqLabels::new(standard, plan.model.dim(), codebook_size, code_dim, &labels),
             config: *values,
-            device: setup.init.device.clone(),
+            device: init.device.clone(),
         })
     }
 

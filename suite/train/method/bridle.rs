@@ -1,15 +1,15 @@
 //! BRIDLE over patches: encoder and tokenizer phases in turn (`bridle`), or both in the same steps
 //! (`bridle-joint`).
 
-use super::{MethodSetup, ModelPart, PhaseRun, PretrainingMethod};
+use super::{ModelPart, PhaseRun, PretrainingMethod};
 use crate::data::{Fixed, FixedBatch, TrainingData};
 use crate::plan::method::{JudgedBy, LabelsFrom, MethodInfo, Takes};
 use crate::plan::{ColdStartPosition, MaskKind, PhaseKind};
 use crate::quantizers::{AnyQuantizer, ModelConfig, QuantizerConfig, Teacher};
 use crate::sizes;
-use crate::train::TrainError;
 use crate::train::labels::Labels;
 use crate::train::steps::{BatchLoss, LOG_EVERY};
+use crate::train::{Context, TrainError};
 use bridle::codebook::SeededPicks;
 use bridle::encoder::Vit;
 use bridle::init::Init;
@@ -21,7 +21,7 @@ use bridle::swin::Dropout;
 use bridle::tokenizer::Source;
 use bridle::weights;
 use bridle_backends::TrainBackend;
-use bridle_seed::Seed;
+use bridle_seed::{Seed, Stream};
 use burn::module::AutodiffModule;
 use burn::tensor::{Int, Tensor};
 
@@ -87,49 +87,31 @@ pub struct BridlePatches<B: TrainBackend> {
     teacher: Trained<B, Teacher<B>>,
     /// The encoder that a tokenizer phase aims at; it does not move, so one copy serves all steps.
     frozen_encoder: Option<Vit<B::InnerBackend>>,
-    draws: Draws,
+    /// Of the step at hand: where masks are drawn, batch after batch, and the decoder's dropout.
+    draws: (Stream, Dropout),
     device: B::Device,
 }
 
-/// What a step draws, handed out to its batches in order: the same for one batch as for several.
-struct Draws {
-    /// Of each sample that is left, the noise that its mask comes from.
-    noise: Vec<f32>,
-    /// Numbers of a sample.
-    per_sample: usize,
-    dropout: Dropout,
-}
-
-impl Draws {
-    fn noise(&mut self, samples: usize) -> Vec<f32> {
-        let rest = self.noise.split_off(samples * self.per_sample);
-        std::mem::replace(&mut self.noise, rest)
-    }
-}
+type Phase<'p, 'd> = PhaseRun<'p, Fixed<'d>>;
 
 impl<'d, B: TrainBackend> PretrainingMethod<B, Fixed<'d>> for BridlePatches<B> {
-    fn new(setup: &MethodSetup<'_, B, Fixed<'d>>, _phase: usize) -> Result<Self, TrainError> {
-        let config = sizes::config(setup.context.plan).expect("a plan of BRIDLE has all sizes");
-        let student = Student::new(&config, &setup.init.child("student"));
-        let teacher = Teacher::new(&config, &setup.init.child("teacher"));
+    fn new(context: &Context<'_, Fixed<'d>>, init: &Init<B>, _phase: usize) -> Result<Self, TrainError> {
+        let config = sizes::config(context.plan).expect("a plan of BRIDLE has all sizes");
+        let adamw = context.pretrain().adamw;
         Ok(Self {
+            student: Trained::new(Student::new(&config, &init.child("student")), adamw),
+            teacher: Trained::new(Teacher::new(&config, &init.child("teacher")), adamw),
             config,
-            student: Trained::new(student, setup.adamw()),
-            teacher: Trained::new(teacher, setup.adamw()),
             frozen_encoder: None,
-            draws: Draws {
-                noise: Vec::new(),
-                per_sample: 0,
-                dropout: Dropout::Off,
-            },
-            device: setup.init.device.clone(),
+            draws: (context.seed.stream(), Dropout::Off),
+            device: init.device.clone(),
         })
     }
 
     fn parts(&mut self) -> Vec<ModelPart<'_, B>> {
         vec![
             ModelPart::student(&mut self.student),
-            ModelPart::teacher("teacher.", &mut self.teacher),
+            ModelPart::new("teacher.", "teacher_optimizer.", &mut self.teacher),
         ]
     }
 
@@ -137,19 +119,19 @@ impl<'d, B: TrainBackend> PretrainingMethod<B, Fixed<'d>> for BridlePatches<B> {
         Some(&mut self.teacher.tokenizer.quantizer)
     }
 
-    fn begin_phase(&mut self, phase: &PhaseRun<'_, Fixed<'d>>) {
+    fn begin_phase(&mut self, phase: &Phase<'_, 'd>) {
         if phase.plan.kind == PhaseKind::Tokenizer {
             self.teacher.tokenizer.quantizer = fresh_quantizer(phase, &self.config.quantizer, &self.device);
         }
     }
 
     /// Not where labels depend on each step: on its mask (video), or on views that it draws.
-    fn keeps_labels(&self, phase: &PhaseRun<'_, Fixed<'d>>) -> bool {
+    fn keeps_labels(&self, phase: &Phase<'_, 'd>) -> bool {
         let fixed = !self.config.geometry.is_video() && !phase.context.data.varies();
         phase.plan.kind == PhaseKind::Encoder && fixed
     }
 
-    fn make_labels(&mut self, phase: &PhaseRun<'_, Fixed<'d>>) -> Result<Labels, TrainError> {
+    fn make_labels(&mut self, phase: &Phase<'_, 'd>) -> Result<Labels, TrainError> {
         let (data, source, mut picks) = (phase.context.data, source(phase), phase.picks());
         let mut tokenizer = self.teacher.tokenizer.valid();
         if !tokenizer.quantizer.is_started() {
@@ -158,7 +140,7 @@ impl<'d, B: TrainBackend> PretrainingMethod<B, Fixed<'d>> for BridlePatches<B> {
             tokenizer.codes(x, source, &mut picks);
         }
         let [codebooks, size] = tokenizer.quantizer.sizes();
-        let labels = Labels::collect(&phase.label_request(), &vec![size; codebooks], |batch| {
+        let labels = Labels::collect(phase.context, &vec![size; codebooks], |batch| {
             let codes = tokenizer.codes(data.inputs(batch, &self.device), source, &mut picks);
             let [samples, tokens, levels] = codes.dims();
             codes.reshape([samples * tokens, levels])
@@ -167,28 +149,12 @@ impl<'d, B: TrainBackend> PretrainingMethod<B, Fixed<'d>> for BridlePatches<B> {
         Ok(labels)
     }
 
-    fn begin_step(&mut self, phase: &PhaseRun<'_, Fixed<'d>>, step: u64, samples: usize) {
-        let geometry = &self.config.geometry;
-        let [_, height, width] = geometry.grid();
-        let per_sample = match phase.context.plan.mask.as_ref().map(|mask| mask.kind) {
-            Some(MaskKind::Tube) => height * width,
-            _ => geometry.tokens(),
-        };
-        let mut stream = phase.draws("mask", step).stream();
-        self.draws = Draws {
-            noise: (0..samples * per_sample).map(|_| stream.uniform()).collect(),
-            per_sample,
-            dropout: Dropout::Draw(Box::new(phase.draws("dropout", step).stream())),
-        };
+    fn begin_step(&mut self, phase: &Phase<'_, 'd>, step: u64) {
+        let dropout = Box::new(phase.draws("dropout", step).stream());
+        self.draws = (phase.draws("mask", step).stream(), Dropout::Draw(dropout));
     }
 
-    fn loss(
-        &mut self,
-        phase: &PhaseRun<'_, Fixed<'d>>,
-        step: u64,
-        batch: FixedBatch,
-        labels: Option<&Labels>,
-    ) -> BatchLoss<B> {
+    fn loss(&mut self, phase: &Phase<'_, 'd>, step: u64, batch: FixedBatch, labels: Option<&Labels>) -> BatchLoss<B> {
         match phase.plan.kind {
             PhaseKind::Tokenizer => self.tokenizer_loss(phase, step, batch),
             PhaseKind::Joint => self.joint_loss(phase, step, batch),
@@ -196,7 +162,7 @@ impl<'d, B: TrainBackend> PretrainingMethod<B, Fixed<'d>> for BridlePatches<B> {
         }
     }
 
-    fn end_phase(&mut self, _phase: &PhaseRun<'_, Fixed<'d>>) {
+    fn end_phase(&mut self, _phase: &Phase<'_, 'd>) {
         self.frozen_encoder = None;
     }
 
@@ -206,39 +172,29 @@ impl<'d, B: TrainBackend> PretrainingMethod<B, Fixed<'d>> for BridlePatches<B> {
 }
 
 impl<B: TrainBackend> BridlePatches<B> {
-    fn mask(&mut self, phase: &PhaseRun<'_, Fixed<'_>>, samples: usize) -> Mask {
-        let noise = self.draws.noise(samples);
-        let geometry = &self.config.geometry;
-        let [times, height, width] = geometry.grid();
+    fn mask(&mut self, phase: &Phase<'_, '_>, samples: usize) -> Mask {
+        let (geometry, stream) = (&self.config.geometry, &mut self.draws.0);
+        let mut noise = |count: usize| -> Vec<f32> { (0..samples * count).map(|_| stream.uniform()).collect() };
+        let ([times, height, width], tokens) = (geometry.grid(), geometry.tokens());
         let mask = phase.context.plan.mask.as_ref();
         let ratio = mask.and_then(|mask| mask.ratio).unwrap_or(0.0);
         match mask.map(|mask| mask.kind) {
-            Some(MaskKind::Tube) => Mask::tube(&noise, times, height * width, ratio),
-            _ => Mask::random(&noise, geometry.tokens(), ratio),
+            Some(MaskKind::Tube) => Mask::tube(&noise(height * width), times, height * width, ratio),
+            _ => Mask::random(&noise(tokens), tokens, ratio),
         }
     }
 
-    fn encoder_loss(
-        &mut self,
-        phase: &PhaseRun<'_, Fixed<'_>>,
-        batch: FixedBatch,
-        labels: Option<&Labels>,
-    ) -> BatchLoss<B> {
+    fn encoder_loss(&mut self, phase: &Phase<'_, '_>, batch: FixedBatch, labels: Option<&Labels>) -> BatchLoss<B> {
         let mask = self.mask(phase, batch.samples.len());
         let rows = mask.upload(&self.device);
         let made = labels.map(|labels| labels.of(&batch.samples, mask.removed_tokens(), &self.device));
         let x = phase.context.data.inputs(batch, &self.device);
         let codes = made.unwrap_or_else(|| self.step_labels(phase, x.clone(), &rows));
-        BatchLoss::new(encoder_loss(&self.student, x, &rows, codes, &mut self.draws.dropout))
+        BatchLoss::new(encoder_loss(&self.student, x, &rows, codes, &mut self.draws.1))
     }
 
     /// Labels of a batch's removed tokens, without a graph.
-    fn step_labels(
-        &mut self,
-        phase: &PhaseRun<'_, Fixed<'_>>,
-        x: Tensor<B, 5>,
-        mask: &MaskRows<B>,
-    ) -> Tensor<B, 2, Int> {
+    fn step_labels(&mut self, phase: &Phase<'_, '_>, x: Tensor<B, 5>, mask: &MaskRows<B>) -> Tensor<B, 2, Int> {
         let mut frozen = self.teacher.tokenizer.valid();
         let starting = !frozen.quantizer.is_started();
         let codes = labels(&mut frozen, x.inner(), source(phase), &mask.inner(), &mut phase.picks());
@@ -248,7 +204,7 @@ impl<B: TrainBackend> BridlePatches<B> {
         Tensor::from_inner(codes)
     }
 
-    fn tokenizer_loss(&mut self, phase: &PhaseRun<'_, Fixed<'_>>, step: u64, batch: FixedBatch) -> BatchLoss<B> {
+    fn tokenizer_loss(&mut self, phase: &Phase<'_, '_>, step: u64, batch: FixedBatch) -> BatchLoss<B> {
         let x: Tensor<B, 5> = phase.context.data.inputs(batch, &self.device);
         let encoder = self.frozen_encoder.get_or_insert_with(|| self.student.encoder.valid());
         let target = encoder.embed_patches(x.clone().inner());
@@ -256,12 +212,13 @@ impl<B: TrainBackend> BridlePatches<B> {
         tokenizer_batch(found, step, self.config.quantizer.codebook_size())
     }
 
-    /// Every step trains E and D; every n-th adds the weighted tokenizer loss to the same backward pass.
-    fn joint_loss(&mut self, phase: &PhaseRun<'_, Fixed<'_>>, step: u64, batch: FixedBatch) -> BatchLoss<B> {
+    /// Every step trains E and D; every n-th adds the weighted tokenizer loss to the same backward
+    /// pass.
+    fn joint_loss(&mut self, phase: &Phase<'_, '_>, step: u64, batch: FixedBatch) -> BatchLoss<B> {
         let rows = self.mask(phase, batch.samples.len()).upload(&self.device);
         let x = phase.context.data.inputs(batch, &self.device);
         let codes = self.step_labels(phase, x.clone(), &rows);
-        let loss = encoder_loss(&self.student, x.clone(), &rows, codes, &mut self.draws.dropout);
+        let loss = encoder_loss(&self.student, x.clone(), &rows, codes, &mut self.draws.1);
         let mut batch = BatchLoss::new(loss);
         let joint = phase.context.plan.joint.as_ref().expect("a joint phase has its values");
         if step.is_multiple_of(joint.every as u64) {
@@ -277,7 +234,7 @@ impl<B: TrainBackend> BridlePatches<B> {
     /// The tokenizer's loss, which moves codebooks: once for each batch.
     fn teach(
         &mut self,
-        phase: &PhaseRun<'_, Fixed<'_>>,
+        phase: &Phase<'_, '_>,
         step: u64,
         x: Tensor<B, 5>,
         target: Tensor<B::InnerBackend, 3>,
@@ -288,7 +245,7 @@ impl<B: TrainBackend> BridlePatches<B> {
 }
 
 /// The first encoder phase has labels from the cold start: the tokenizer was never trained then.
-fn source(phase: &PhaseRun<'_, Fixed<'_>>) -> Source {
+fn source(phase: &Phase<'_, '_>) -> Source {
     let cold_start = phase.context.plan.cold_start.as_ref();
     match (phase.plan.kind, phase.index) {
         (PhaseKind::Encoder, 0) => match cold_start.map(|start| start.position) {
@@ -299,7 +256,7 @@ fn source(phase: &PhaseRun<'_, Fixed<'_>>) -> Source {
     }
 }
 
-/// Codebooks as at the very beginning: a tokenizer phase starts them anew (the authors' loader drops them).
+/// New codebooks: a tokenizer phase starts from fresh ones (the authors' loader drops the old).
 pub(super) fn fresh_quantizer<B: TrainBackend, D>(
     phase: &PhaseRun<'_, D>,
     values: &QuantizerConfig,

@@ -1,17 +1,20 @@
-//! BRIDLE over frames of speech: encoder phases by masked prediction, tokenizer phases between them.
+//! BRIDLE over frames of speech: encoder phases by masked prediction, tokenizer phases between
+//! them.
 //!
-//! The paper has audio, image and video only; this is its method carried over, not a published form of it.
+//! The paper has audio, image and video only; this is its method carried over, not a published form
+//! of it.
 
 use super::bridle::{HasBridle, fresh_quantizer, mode, take_codebooks, tokenizer_batch};
 use super::masked::{MaskedStudent, frame_labels, kept_labels_loss, student};
-use super::{MethodSetup, ModelPart, PhaseRun, PretrainingMethod};
+use super::{ModelPart, PhaseRun, PretrainingMethod};
 use crate::data::{TrainingData as _, UtteranceBatch, Utterances, valid_rows};
 use crate::plan::PhaseKind;
 use crate::quantizers::{AnyQuantizer, FrameTeacher, QuantizerConfig};
-use crate::train::TrainError;
 use crate::train::labels::Labels;
 use crate::train::steps::BatchLoss;
+use crate::train::{Context, TrainError};
 use bridle::codebook::index_rows;
+use bridle::init::Init;
 use bridle::layered::LayeredEncoder as _;
 use bridle::optimizer::Trained;
 use bridle::quantizer::{Quantizer as _, QuantizerValues};
@@ -22,6 +25,8 @@ use bridle::tokenizer::Source;
 use bridle_backends::TrainBackend;
 use burn::module::AutodiffModule;
 use burn::tensor::{Int, Tensor};
+
+type Phase<'p, 'd> = PhaseRun<'p, Utterances<'d>>;
 
 impl<'d> HasBridle for Utterances<'d> {
     type Bridle<B: TrainBackend> = BridleSpeech<'d, B>;
@@ -39,19 +44,19 @@ pub struct BridleSpeech<'d, B: TrainBackend> {
 }
 
 impl<'d, B: TrainBackend> PretrainingMethod<B, Utterances<'d>> for BridleSpeech<'d, B> {
-    fn new(setup: &MethodSetup<'_, B, Utterances<'d>>, _phase: usize) -> Result<Self, TrainError> {
-        let (context, init) = (setup.context, setup.init.child("teacher"));
+    fn new(context: &Context<'_, Utterances<'d>>, init: &Init<B>, _phase: usize) -> Result<Self, TrainError> {
         let values = context.quantizer().clone();
         let depth = context.plan.conformer().estimator_depth;
         let depth = depth.expect("a plan of BRIDLE has an estimator");
-        let standard = context.data.standard(context.train, &init)?;
-        let teacher = FrameTeacher::new(context.data.sizes(), depth, standard.clone(), &values, &init);
+        let (init_teacher, adamw) = (init.child("teacher"), context.pretrain().adamw);
+        let standard = context.data.standard(context.train, &init_teacher)?;
+        let teacher = FrameTeacher::new(context.data.sizes(), depth, standard.clone(), &values, &init_teacher);
         Ok(Self {
-            student: student(setup, values.codebooks() * values.codebook_size()),
-            teacher: Trained::new(teacher, setup.adamw()),
+            student: student(context, values.codebooks() * values.codebook_size(), init),
+            teacher: Trained::new(teacher, adamw),
             standard,
             frozen_encoder: None,
-            device: setup.init.device.clone(),
+            device: init.device.clone(),
             values,
         })
     }
@@ -59,7 +64,7 @@ impl<'d, B: TrainBackend> PretrainingMethod<B, Utterances<'d>> for BridleSpeech<
     fn parts(&mut self) -> Vec<ModelPart<'_, B>> {
         vec![
             ModelPart::student(&mut self.student),
-            ModelPart::teacher("teacher.", &mut self.teacher),
+            ModelPart::new("teacher.", "teacher_optimizer.", &mut self.teacher),
         ]
     }
 
@@ -67,18 +72,19 @@ impl<'d, B: TrainBackend> PretrainingMethod<B, Utterances<'d>> for BridleSpeech<
         Some(&mut self.teacher.tokenizer.quantizer)
     }
 
-    fn begin_phase(&mut self, phase: &PhaseRun<'_, Utterances<'d>>) {
+    fn begin_phase(&mut self, phase: &Phase<'_, 'd>) {
         if phase.plan.kind == PhaseKind::Tokenizer {
             self.teacher.tokenizer.quantizer = fresh_quantizer(phase, &self.values, &self.device);
         }
     }
 
-    fn keeps_labels(&self, phase: &PhaseRun<'_, Utterances<'d>>) -> bool {
+    fn keeps_labels(&self, phase: &Phase<'_, 'd>) -> bool {
         phase.plan.kind != PhaseKind::Tokenizer
     }
 
-    /// Of the cold start before the tokenizer was ever trained. Codebooks may start on the first batch.
-    fn make_labels(&mut self, phase: &PhaseRun<'_, Utterances<'d>>) -> Result<Labels, TrainError> {
+    /// Of the cold start before the tokenizer was ever trained. Codebooks may start on the first
+    /// batch.
+    fn make_labels(&mut self, phase: &Phase<'_, 'd>) -> Result<Labels, TrainError> {
         let mut tokenizer = self.teacher.tokenizer.valid();
         let mut picks = phase.picks();
         let source = match phase.index {
@@ -95,7 +101,7 @@ impl<'d, B: TrainBackend> PretrainingMethod<B, Utterances<'d>> for BridleSpeech<
 
     fn loss(
         &mut self,
-        phase: &PhaseRun<'_, Utterances<'d>>,
+        phase: &Phase<'_, 'd>,
         step: u64,
         batch: UtteranceBatch,
         labels: Option<&Labels>,
@@ -106,7 +112,7 @@ impl<'d, B: TrainBackend> PretrainingMethod<B, Utterances<'d>> for BridleSpeech<
         }
     }
 
-    fn end_phase(&mut self, _phase: &PhaseRun<'_, Utterances<'d>>) {
+    fn end_phase(&mut self, _phase: &Phase<'_, 'd>) {
         self.frozen_encoder = None;
     }
 
@@ -116,12 +122,7 @@ impl<'d, B: TrainBackend> PretrainingMethod<B, Utterances<'d>> for BridleSpeech<
 }
 
 impl<B: TrainBackend> BridleSpeech<'_, B> {
-    fn tokenizer_loss(
-        &mut self,
-        phase: &PhaseRun<'_, Utterances<'_>>,
-        step: u64,
-        batch: UtteranceBatch,
-    ) -> BatchLoss<B> {
+    fn tokenizer_loss(&mut self, phase: &Phase<'_, '_>, step: u64, batch: UtteranceBatch) -> BatchLoss<B> {
         let valid = valid_rows(&batch.lengths);
         let rows: Tensor<B, 1, Int> = index_rows(&valid, &self.device);
         let frames = phase.context.data.frames::<B>(batch, &self.device);

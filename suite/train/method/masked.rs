@@ -1,7 +1,7 @@
-//! What methods share that hide spans of frames and predict their labels: the model, the noise in place of
-//! hidden frames, labels of all frames.
+//! What methods share that hide spans of frames and predict their labels: the model, the noise in
+//! place of hidden frames, labels of all frames.
 
-use super::{MethodSetup, PhaseRun};
+use super::PhaseRun;
 use crate::data::{Batch as _, TrainingData, valid_rows};
 use crate::plan::Mask;
 use crate::train::labels::Labels;
@@ -31,9 +31,13 @@ const BATCH: usize = 16;
 pub type MaskedStudent<B, D> = Trained<B, MaskedModel<B, <D as TrainingData>::Encoder<B>>>;
 
 /// First weights of an encoder with a head of so many logits.
-pub fn student<B: TrainBackend, D: TrainingData>(setup: &MethodSetup<'_, B, D>, logits: usize) -> MaskedStudent<B, D> {
-    let model = model(setup.context, logits, &setup.init.child("student"));
-    Trained::new(model, setup.adamw())
+pub fn student<B: TrainBackend, D: TrainingData>(
+    context: &Context<'_, D>,
+    logits: usize,
+    init: &Init<B>,
+) -> MaskedStudent<B, D> {
+    let model = model(context, logits, &init.child("student"));
+    Trained::new(model, context.pretrain().adamw)
 }
 
 /// The same without an optimizer.
@@ -46,7 +50,8 @@ pub fn model<B: TrainBackend, D: TrainingData>(
     MaskedModel::new(encoder, context.plan.model.dim(), logits, init)
 }
 
-/// The values of the books that label frames. Panics if the plan has another quantizer, which it refuses.
+/// The values of the books that label frames. Panics if the plan has another quantizer, which it
+/// refuses.
 pub fn random_labels<D>(context: &Context<'_, D>) -> RandomConfig {
     let values = RandomConfig::try_from(context.quantizer());
     values.expect("a method that hides frames labels them by random codes")
@@ -69,7 +74,8 @@ pub struct Hidden<B: Backend> {
 }
 
 impl<B: Backend> Hidden<B> {
-    /// Hides spans of a batch's frames; `standard` says how the data varies, and so how strong noise is.
+    /// Hides spans of a batch's frames; `standard` says how the data varies, and so how strong
+    /// noise is.
     pub fn new<D: TrainingData>(
         phase: &PhaseRun<'_, D>,
         step: u64,
@@ -118,8 +124,8 @@ pub fn kept_labels_loss<B: TrainBackend, D: TrainingData>(
     BatchLoss::new(prediction_loss(model.logits(&hidden.masked, hidden.rows), codes))
 }
 
-/// The labels of all training frames, from books of these sizes; `codes` gives those of frames by their
-/// rows of [B * T], [M, Q].
+/// The labels of all training frames, from books of these sizes; `codes` gives those of frames by
+/// their rows of [B * T], [M, Q].
 ///
 /// # Errors
 /// If a sample cannot be read any more.
@@ -130,7 +136,7 @@ pub fn frame_labels<B: Ops, D: TrainingData>(
     mut codes: impl FnMut(&Frames<B>, Tensor<B, 1, Int>) -> Tensor<B, 2, Int>,
 ) -> Result<Labels, TrainError> {
     let data = phase.context.data;
-    let labels = Labels::collect(&phase.label_request(), sizes, |batch| {
+    let labels = Labels::collect(phase.context, sizes, |batch| {
         let rows = index_rows(&valid_rows(&data.lengths(&batch)), device);
         codes(&data.frames(batch, device), rows)
     })?;
@@ -156,7 +162,8 @@ pub fn measure<B: Backend, D: TrainingData>(
     batches.map(measure).collect()
 }
 
-/// Which frames of sequences of these lengths are hidden: their rows of [B * T], T being the greatest length.
+/// Which frames of sequences of these lengths are hidden: their rows of [B * T], T being the
+/// greatest length.
 fn hidden_rows(mask: &Mask, lengths: &[usize], seed: &Seed) -> Vec<usize> {
     let times = lengths.iter().copied().max().unwrap_or(0);
     let (start, span) = (mask.start.unwrap_or(0.0), mask.span.unwrap_or(1));
@@ -169,8 +176,8 @@ fn hidden_rows(mask: &Mask, lengths: &[usize], seed: &Seed) -> Vec<usize> {
     lengths.iter().enumerate().flat_map(of).collect()
 }
 
-/// The frames with noise, of the mask's variance over that of the data, in place of those that `rows` of
-/// [B * T] name.
+/// The frames with noise, of the mask's variance over that of the data, in place of those that
+/// `rows` of [B * T] name.
 fn with_noise<B: Backend>(
     frames: &Frames<B>,
     mask: &Mask,

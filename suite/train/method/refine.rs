@@ -1,5 +1,5 @@
-//! Random labels that follow the data: a projection from the principal components of the frames, codes moved
-//! to the centroids of their frames (arXiv 2606.30671).
+//! Random labels that follow the data: a projection from the principal components of the frames,
+//! codes moved to the centroids of their frames (arXiv 2606.30671).
 
 use super::masked::measure;
 use crate::data::TrainingData;
@@ -11,7 +11,8 @@ use bridle_tasks::DataError;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
-/// Rounds of orthogonal iteration: components that matter are far apart, and any basis of the others serves as well.
+/// Rounds of orthogonal iteration: components that matter are far apart, and any basis of the
+/// others serves as well.
 const ROUNDS: usize = 100;
 
 /// Standardised frames of the first training samples, [n, F], batch by batch.
@@ -73,8 +74,8 @@ fn add<B: Backend>(sums: &mut [f64], values: Tensor<B, 2>) {
         .for_each(|(sum, value)| *sum += f64::from(value));
 }
 
-/// The leading eigenvectors of a symmetric matrix [n, n], `count` of them or n, of unit length, the greatest eigenvalue
-/// first: orthogonal iteration from fixed vectors.
+/// The leading eigenvectors of a symmetric matrix [n, n], `count` of them or n, of unit length, the
+/// greatest eigenvalue first: orthogonal iteration from fixed vectors.
 fn principal_components(matrix: &[f64], n: usize, count: usize) -> Vec<Vec<f64>> {
     let mut stream = Seed::root(0).child("components").stream();
     let count = count.min(n);

@@ -24,11 +24,12 @@ macro_rules! methods {
             }
         }
 
-        /// Pretrains by the plan's method, from the start or from a checkpoint. Panics if it pretrains nothing.
+        /// Pretrains by the plan's method, from the start or from a checkpoint. Panics if it
+        /// pretrains nothing.
         ///
         /// # Errors
-        /// If training diverges, is interrupted, cannot read a sample, or cannot write; if the checkpoint does
-        /// not fit.
+        /// If training diverges, is interrupted, cannot read a sample, or cannot write; if the
+        /// checkpoint does not fit.
         pub fn pretrain<B: TrainBackend, D: bridle::HasBridle>(
             context: &Context<'_, D>,
             saved: Option<(Weights, State)>,

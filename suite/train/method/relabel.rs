@@ -1,9 +1,9 @@
-//! Relabelling, HuBERT's second iteration (arXiv 2106.07447): a round of random labels, then one of clusters
-//! of that encoder's features, from new weights.
+//! Relabelling, HuBERT's second iteration (arXiv 2106.07447): a round of random labels, then one of
+//! clusters of that encoder's features, from new weights.
 
 use super::best_rq::BestRqMethod;
 use super::masked::{frame_labels, kept_labels_loss, measure, model};
-use super::{MethodSetup, ModelPart, PhaseRun, PretrainingMethod};
+use super::{ModelPart, PhaseRun, PretrainingMethod};
 use crate::data::TrainingData;
 use crate::plan::method::{JudgedBy, LabelsFrom, MethodInfo, Takes};
 use crate::plan::{PhaseKind, Relabel};
@@ -40,14 +40,14 @@ pub struct RelabelMethod<B: TrainBackend, D: TrainingData> {
 }
 
 impl<B: TrainBackend, D: TrainingData> PretrainingMethod<B, D> for RelabelMethod<B, D> {
-    fn new(setup: &MethodSetup<'_, B, D>, phase: usize) -> Result<Self, TrainError> {
+    fn new(context: &Context<'_, D>, init: &Init<B>, phase: usize) -> Result<Self, TrainError> {
         let mut method = Self {
-            round: BestRqMethod::new(setup, phase)?,
+            round: BestRqMethod::new(context, init, phase)?,
             first: None,
         };
         if phase > 0 {
-            method.first = Some(Frozen(setup.context.data.encoder(&setup.init)));
-            *method.round.student = second_model(setup.context, &setup.init);
+            method.first = Some(Frozen(context.data.encoder(init)));
+            *method.round.student = second_model(context, init);
         }
         Ok(method)
     }
@@ -55,7 +55,7 @@ impl<B: TrainBackend, D: TrainingData> PretrainingMethod<B, D> for RelabelMethod
     fn parts(&mut self) -> Vec<ModelPart<'_, B>> {
         let mut parts = self.round.parts();
         if let Some(first) = &mut self.first {
-            parts.push(ModelPart::frozen("first.", first));
+            parts.push(ModelPart::new("first.", "", first));
         }
         parts
     }
@@ -121,7 +121,8 @@ fn second_model<B: TrainBackend, D: TrainingData>(
     model(context, values(context).clusters, &init.child("second"))
 }
 
-/// Means [K, D] of the features of a layer of this encoder, by k-means from frames that the seed draws.
+/// Means [K, D] of the features of a layer of this encoder, by k-means from frames that the seed
+/// draws.
 fn clusters<B: Ops, D: TrainingData, E: LayeredEncoder<B>>(
     encoder: &E,
     values: &Relabel,

@@ -1,4 +1,4 @@
-//! What pretrains nothing: the controls, and weights that were given.
+//! Methods without pretraining: the two controls, and weights from a file.
 
 use crate::plan::method::{JudgedBy, LabelsFrom, MethodInfo, Takes};
 

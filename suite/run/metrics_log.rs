@@ -1,6 +1,8 @@
-//! The log of a run's training, `metrics.jsonl`: one JSON object a line, appended at every step worth a line.
+//! The log of a run's training, `metrics.jsonl`: one JSON object a line, appended at every step
+//! worth a line.
 //!
-//! A resumed run cuts the log back to its checkpoint, so that the file reads as if nothing had happened.
+//! A resumed run cuts the log back to its checkpoint, so that the file reads as if nothing had
+//! happened.
 
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
@@ -49,8 +51,9 @@ impl LogError {
 }
 
 impl MetricsLog {
-    /// Opens the log at `path`, keeping the lines of steps up to and including `last_step` of an earlier run; `None`
-    /// starts an empty log. Lines after that step and a line torn by a crash are cut off.
+    /// Opens the log at `path`, keeping the lines of steps up to and including `last_step` of an
+    /// earlier run; `None` starts an empty log. Lines after that step and a line torn by a crash
+    /// are cut off.
     ///
     /// # Errors
     /// If the file cannot be read, cut or created.
@@ -79,7 +82,8 @@ impl MetricsLog {
         })
     }
 
-    /// Appends one line: `{"step": .., <fields>}`, where `fields` is a struct or map. It is in the file when this returns.
+    /// Appends one line: `{"step": .., <fields>}`, where `fields` is a struct or map. It is in the
+    /// file when this returns.
     ///
     /// # Errors
     /// If the disk is full or the file is gone.

@@ -1,11 +1,11 @@
-//! Model files: the weights of one encoder and what they are, in one safetensors file. `export` and `import` write them,
+//! Encoder files: the weights of one encoder and what they are, in one safetensors file. `export` and `import` write them,
 //! `--init` reads them.
 //!
 //! The card lies in the file's header, so that nothing about the weights has to be told again, and nothing can be told
 //! wrongly: sizes, input, order of the position rows, and where the weights came from.
 
-use crate::checkpoint::{self, CheckpointError};
 use crate::plan::{AudioRows, InitRequest, Plan, Sizes};
+use crate::run::checkpoint::{self, CheckpointError};
 use bridle::weights::{self, Weights, WeightsError};
 use bridle_tasks::InputSpec;
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,7 @@ const FORMAT: u32 = 1;
 /// What the weights of a file are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ModelCard {
+pub struct EncoderCard {
     /// Version of this card.
     pub format: u32,
     /// The inputs that the weights were trained on.
@@ -58,20 +58,20 @@ pub struct Origin {
 
 /// A file that was read.
 #[derive(Clone, Debug)]
-pub struct ModelFile {
+pub struct EncoderFile {
     /// The file's name, without its folder.
     pub name: String,
     /// SHA-256 of its bytes.
     pub sha256: String,
     /// What the weights are.
-    pub card: ModelCard,
+    pub card: EncoderCard,
     /// The encoder's parameters.
     pub weights: Weights,
 }
 
-/// Why a model file could not be read.
+/// Why an encoder file could not be read.
 #[derive(Debug, thiserror::Error)]
-pub enum ModelFileError {
+pub enum EncoderFileError {
     /// The file system refused.
     #[error("cannot read `{}`", path.display())]
     Read {
@@ -98,8 +98,8 @@ pub enum ModelFileError {
     },
 }
 
-impl ModelCard {
-    /// The card of an encoder as this plan makes it. Panics for speech, whose encoders have no model files.
+impl EncoderCard {
+    /// The card of an encoder as this plan makes it. Panics for speech, whose encoders have no encoder files.
     pub fn of(plan: &Plan, origin: Option<Origin>) -> Self {
         Self {
             format: FORMAT,
@@ -111,7 +111,7 @@ impl ModelCard {
     }
 }
 
-impl ModelFile {
+impl EncoderFile {
     /// What a plan takes from it.
     pub fn request(&self) -> InitRequest {
         InitRequest {
@@ -126,24 +126,24 @@ impl ModelFile {
     /// Reads card and weights.
     ///
     /// # Errors
-    /// If the file cannot be read or is no model file.
-    pub fn read(path: &Path) -> Result<Self, ModelFileError> {
-        let bytes = std::fs::read(path).map_err(|source| ModelFileError::Read {
+    /// If the file cannot be read or is no encoder file.
+    pub fn read(path: &Path) -> Result<Self, EncoderFileError> {
+        let bytes = std::fs::read(path).map_err(|source| EncoderFileError::Read {
             path: path.to_owned(),
             source,
         })?;
-        let (weights, header) = weights::from_safetensors(&bytes).map_err(|source| ModelFileError::Weights {
+        let (weights, header) = weights::from_safetensors(&bytes).map_err(|source| EncoderFileError::Weights {
             path: path.to_owned(),
             source,
         })?;
-        let wrong = |reason: String| ModelFileError::Card {
+        let wrong = |reason: String| EncoderFileError::Card {
             path: path.to_owned(),
             reason,
         };
         let text = header
             .get(CARD)
             .ok_or_else(|| wrong("it was not written by this program".to_owned()))?;
-        let card: ModelCard = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
+        let card: EncoderCard = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
         if card.format != FORMAT {
             return Err(wrong(format!(
                 "its card has format {}, this program knows {FORMAT}",
@@ -164,11 +164,11 @@ impl ModelFile {
     }
 }
 
-/// Writes a model file, whole or not at all; `weights` by the encoder's own names, or by those of a foreign program.
+/// Writes an encoder file, whole or not at all; `weights` by the encoder's own names, or by those of a foreign program.
 ///
 /// # Errors
 /// If the disk is full or the folder cannot be written.
-pub fn write(path: &Path, card: &ModelCard, weights: &Weights) -> Result<(), CheckpointError> {
+pub fn write(path: &Path, card: &EncoderCard, weights: &Weights) -> Result<(), CheckpointError> {
     let text = serde_json::to_string(card).expect("a card is plain data");
     let bytes = weights::to_safetensors(weights, HashMap::from([(CARD.to_owned(), text)]))?;
     checkpoint::write_bytes(path, &bytes)
