@@ -18,7 +18,7 @@ pub mod steps;
 pub use error::TrainError;
 pub use method::registry::pretrain;
 pub use phases::Pretrained;
-pub use state::State;
+pub use state::PretrainState;
 
 use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::TerminalProgress;

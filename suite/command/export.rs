@@ -8,16 +8,18 @@ use crate::plan::Plan;
 use crate::request::RUNS;
 use crate::run::checkpoint;
 use crate::run::encoder_file::{self, EncoderCard, Origin};
-use crate::train::State;
+use crate::train::PretrainState;
 use bridle::weights::Weights;
 use bridle_results::record::RunRecord;
 use bridle_results::store;
 use std::path::{Path, PathBuf};
 
-/// Finds the weights that a record's run left below `runs`, and writes those of the encoder with their card.
+/// Finds the weights that a record's run left below `runs`, and writes those of the encoder with
+/// their card.
 ///
 /// # Errors
-/// If the record cannot be read or its run pretrained nothing, if its weights are gone, or if the file cannot be written.
+/// If the record cannot be read or its run pretrained nothing, if its weights are gone, or if the
+/// file cannot be written.
 pub fn perform(args: &ExportArgs) -> Result<()> {
     let record = store::read(&args.record)?;
     let plan = Plan::from_flat(&record.plan).map_err(|error| {
@@ -27,7 +29,7 @@ pub fn perform(args: &ExportArgs) -> Result<()> {
         )
     })?;
     let path = pretrained(&record, &plan, &args.record)?;
-    let (weights, _): (Weights, State) = checkpoint::read_file(&path).map_err(|error| {
+    let (weights, _): (Weights, PretrainState) = checkpoint::read_file(&path).map_err(|error| {
         let failure = Failure::new(Exit::Data, error);
         failure.with_hint("the folder that the run was started in, or `bridle-bench run` with the record's plan again")
     })?;

@@ -1,4 +1,5 @@
-//! Training for an evaluation (fine-tuning, CTC): a loss over batches, with checkpoints, a log and resuming.
+//! Training for an evaluation (fine-tuning, CTC): a loss over batches, with checkpoints, a log and
+//! resuming.
 
 use super::{Examples, Subject};
 use crate::run::checkpoint;
@@ -18,7 +19,7 @@ use std::path::PathBuf;
 
 /// What a checkpoint holds beside the tensors.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct State {
+struct TrainingState {
     /// The hash of the data's manifest. Absent in what older versions wrote.
     #[serde(default)]
     data: Option<String>,
@@ -35,7 +36,7 @@ pub struct Training<B: TrainBackend, M, G = UniformRate> {
     /// Names the steps, the checkpoints' folder and the log.
     phase: &'static str,
     pub model: Trained<B, M, G>,
-    state: State,
+    state: TrainingState,
     folder: PathBuf,
     log: MetricsLog,
 }
@@ -57,17 +58,17 @@ impl<B: TrainBackend, M: AutodiffModule<B>, G: ParameterGroups> Training<B, M, G
         mut model: Trained<B, M, G>,
     ) -> Result<Self, TrainError> {
         let data = Some(subject.data.manifest_sha256().to_owned());
-        let mut state = State {
+        let mut state = TrainingState {
             data: data.clone(),
-            ..State::default()
+            ..TrainingState::default()
         };
         let folder = subject.folder.join(phase);
         let saved = if subject.resumes {
-            checkpoint::newest::<State>(&folder)?
+            checkpoint::newest::<TrainingState>(&folder)?
         } else {
             None
         };
-        let fits = |found: &State| found.data.is_none() || found.data == data;
+        let fits = |found: &TrainingState| found.data.is_none() || found.data == data;
         if let Some((saved, found)) = saved.filter(|(_, found)| fits(found)) {
             *model = weights::load((*model).clone(), &strip_prefix(&saved, "model."))?;
             let moments = strip_prefix(&saved, "optimizer.");
@@ -90,7 +91,8 @@ impl<B: TrainBackend, M: AutodiffModule<B>, G: ParameterGroups> Training<B, M, G
         })
     }
 
-    /// Takes the remaining steps. `inputs` makes a step's batch, on any thread; `loss` is that of a batch at a step.
+    /// Takes the remaining steps. `inputs` makes a step's batch, on any thread; `loss` is that of a
+    /// batch at a step.
     ///
     /// # Errors
     /// If training diverges, is interrupted, cannot read a sample, or cannot write.

@@ -7,7 +7,7 @@ use super::labels::{EarlierLabels, Labels};
 use super::method::{PhaseRun, PretrainingMethod};
 use super::schedule::Schedule;
 use super::steps::{BatchLoss, Learner, Spent, StepNumbers, Steps};
-use super::{Context, State, TrainError};
+use super::{Context, PretrainState, TrainError};
 use crate::data::{Batch as _, TrainingData};
 use crate::plan::{PhaseKind, PhasePlan};
 use crate::run::checkpoint;
@@ -26,7 +26,7 @@ use std::time::Instant;
 const EARLIER_LABELS: &str = "earlier_labels";
 
 /// A pretrained encoder, all weights, and how it came about.
-pub type Pretrained<E> = (E, Weights, State);
+pub type Pretrained<E> = (E, Weights, PretrainState);
 
 /// Pretrains by method `M`, from the start or from a checkpoint.
 ///
@@ -35,7 +35,7 @@ pub type Pretrained<E> = (E, Weights, State);
 /// does not fit.
 pub fn run<B: TrainBackend, D: TrainingData, M: PretrainingMethod<B, D>>(
     context: &Context<'_, D>,
-    saved: Option<(Weights, State)>,
+    saved: Option<(Weights, PretrainState)>,
     device: &B::Device,
 ) -> Result<Pretrained<D::Encoder<B>>, TrainError> {
     with_checkpoints(context.pretrain().checkpoint, || {
@@ -52,7 +52,7 @@ struct Driver<'a, B, D, M> {
     context: &'a Context<'a, D>,
     phases: Vec<PhasePlan>,
     method: M,
-    state: State,
+    state: PretrainState,
     log: MetricsLog,
     /// Labels of a tokenizer phase that has just ended: those of the next encoder phase.
     labels: Option<Labels>,
@@ -64,7 +64,7 @@ struct Driver<'a, B, D, M> {
 impl<'a, B: TrainBackend, D: TrainingData, M: PretrainingMethod<B, D>> Driver<'a, B, D, M> {
     fn new(
         context: &'a Context<'a, D>,
-        saved: Option<(Weights, State)>,
+        saved: Option<(Weights, PretrainState)>,
         device: &B::Device,
     ) -> Result<Self, TrainError> {
         let init = Init::<B>::new(context.seed.child("weights"), device);
@@ -75,10 +75,10 @@ impl<'a, B: TrainBackend, D: TrainingData, M: PretrainingMethod<B, D>> Driver<'a
             log: MetricsLog::open(&context.folder.join("metrics.jsonl"), steps)?,
             phases: context.plan.phases(),
             context,
-            state: State {
+            state: PretrainState {
                 id: context.id.to_owned(),
                 data: Some(context.data.manifest_sha256().to_owned()),
-                ..State::default()
+                ..PretrainState::default()
             },
             labels: None,
             earlier: None,
@@ -90,7 +90,7 @@ impl<'a, B: TrainBackend, D: TrainingData, M: PretrainingMethod<B, D>> Driver<'a
         Ok(driver)
     }
 
-    fn load(&mut self, mut saved: Weights, state: State, device: &B::Device) -> Result<(), TrainError> {
+    fn load(&mut self, mut saved: Weights, state: PretrainState, device: &B::Device) -> Result<(), TrainError> {
         let codes = saved.remove(EARLIER_LABELS);
         let earlier = state.labelled.clone().zip(codes);
         self.earlier = earlier.map(|(phase, codes)| EarlierLabels { phase, codes });
@@ -292,7 +292,7 @@ impl<B: TrainBackend, D: TrainingData, M: PretrainingMethod<B, D>> Learner<B> fo
 }
 
 /// One line on a phase that has ended.
-fn summary(phase: &PhasePlan, state: &State, codebooks: &[CodebookStatistics]) -> String {
+fn summary(phase: &PhasePlan, state: &PretrainState, codebooks: &[CodebookStatistics]) -> String {
     let (first, last) = state.loss.unwrap_or((f64::NAN, f64::NAN));
     let used: Vec<String> = codebooks
         .iter()

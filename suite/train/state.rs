@@ -15,7 +15,7 @@ const CURVE_POINTS: u64 = 48;
 
 /// Everything of a run's progress that is no tensor.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct State {
+pub struct PretrainState {
     /// Id of the run that made these weights.
     pub id: String,
     /// What they were trained on: the hash of the data's manifest. Absent in what older versions
@@ -51,7 +51,7 @@ pub struct State {
     pub done: Vec<PhaseRecord>,
 }
 
-impl State {
+impl PretrainState {
     /// Follows the loss and the use of codes; at every so many steps, and at the last, a point of
     /// the curve is made.
     pub(crate) fn trace(&mut self, step: u64, steps: u64, loss: f64, codebooks: Option<&[CodebookStatistics]>) {

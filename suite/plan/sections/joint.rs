@@ -15,6 +15,11 @@ pub struct Joint {
 
 impl Section for Joint {
     const STAGE: Stage = Stage::Pretraining;
+    const DEFAULTS: &'static str = "
+        [joint]
+        every = 4
+        weight = 0.2
+    ";
 
     fn check(&self, _plan: &Plan) -> Checked {
         at_least_one("joint.every", self.every)?;

@@ -3,7 +3,7 @@
 use super::{best_rq, birq, bridle, relabel, untrained};
 use crate::plan::method::MethodInfo;
 use crate::train::phases::{self, Pretrained};
-use crate::train::{Context, State, TrainError};
+use crate::train::{Context, PretrainState, TrainError};
 use ::bridle::weights::Weights;
 use bridle_backends::TrainBackend;
 
@@ -32,7 +32,7 @@ macro_rules! methods {
         /// checkpoint does not fit.
         pub fn pretrain<B: TrainBackend, D: bridle::HasBridle>(
             context: &Context<'_, D>,
-            saved: Option<(Weights, State)>,
+            saved: Option<(Weights, PretrainState)>,
             device: &B::Device,
         ) -> Result<Pretrained<D::Encoder<B>>, TrainError> {
             match context.plan.method {
