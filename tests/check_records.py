@@ -1,10 +1,10 @@
-"""Holds every record to its predictions, by other code than the program's: scikit-learn and numpy.
+"""Checks the scores of every record against its predictions, with scikit-learn and numpy.
 
     pip install scikit-learn
     python tests/check_records.py [DIR]          default: results/records
 
-Recomputes top-1, top-5, mean average precision, AUC and d' from each predictions file and compares them with the record
-that names it. Exits with 1 where a score differs by more than 1e-6 or predictions are missing.
+Recomputes top-1, top-5, mean average precision, AUC and d' from each predictions file and compares them
+with its record. Exits with 1 if a score differs by more than 1e-6 or predictions are missing.
 """
 
 import csv
@@ -28,7 +28,7 @@ def read(path):
     columns = {}
     for column, name in enumerate(header[2:], start=2):
         columns.setdefault(name.rsplit(".", 1)[0], []).append(column)
-    # 32 bits, as the program reads them: scores that are tied there must be tied here
+    # 32 bits, as in the program, so that the same scores are tied
     scores = {name: np.array([[row[c] for c in cs] for row in rows], dtype=np.float32) for name, cs in columns.items()}
     classes = len(next(iter(columns.values())))
     targets = np.zeros((len(rows), classes), dtype=int)
@@ -38,7 +38,7 @@ def read(path):
 
 
 def top_k(targets, scores, k):
-    # a stable sort of falling scores: of equal ones the first class comes first
+    # a stable sort by descending score: on ties the first class comes first
     order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     return np.mean(np.take_along_axis(targets, order, axis=1).any(axis=1))
 
@@ -59,7 +59,7 @@ METRICS = {
 
 
 def faults(path):
-    """What is wrong with the record in this file, and how many scores were compared."""
+    """The errors of the record in this file, and the number of scores compared."""
     record = json.loads(path.read_text())
     if record.get("predictions") is None:
         return [f"{path}: names no predictions"], 0

@@ -1,4 +1,4 @@
-"""Makes tests/parity_quantizers/: numbers that finite scalar quantization is held to.
+"""Makes tests/parity_quantizers/: reference numbers for finite scalar quantization.
 
     pip install torch==2.9.0 numpy==2.4.6 safetensors==0.8.0
     python tests/fsq_reference.py

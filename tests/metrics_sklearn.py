@@ -1,10 +1,10 @@
-"""Makes results/metric/sklearn.json: random cases with ties, and what scikit-learn says of them.
+"""Makes results/metric/sklearn.json: random cases with ties, and scikit-learn's metrics of them.
 
     pip install scikit-learn==1.9.1
     python tests/metrics_sklearn.py
 
-Scores are eighths, so that many are tied and all are exact in 32 bits. Some cases have a class without positive samples,
-one without negative samples. Undefined values are null.
+Scores are eighths, so that many are tied and all are exact in 32 bits. Some cases have a class without
+positive samples, and one without negative samples. Undefined values are null.
 """
 
 import json
@@ -53,7 +53,7 @@ def case(number):
         "dprime": float(np.sqrt(2) * norm.ppf(mean_auc)),
     }
     if single_label:
-        # of tied scores the last class wins in scikit-learn and the first here, so that classes are turned round
+        # on ties scikit-learn prefers the last class and the program the first, so classes are reversed
         made["top5"] = float(top_k_accuracy_score(CLASSES - 1 - labels, scores[:, ::-1], k=5))
         made["top1"] = float(np.mean(scores.argmax(axis=1) == labels))
     return made

@@ -1,18 +1,18 @@
-"""The race against PyTorch: the peer and this program in turn, one process for each task, and a table of ratios.
+"""Races this program against its PyTorch twin: both in turn, one process per task, and a table of ratios.
 
     eval "$(backends/setup-libtorch)"           torch 2.9.0 for both, its python3 first in PATH
-    python3 -m pip install numpy                what the peer needs besides torch
+    python3 -m pip install numpy                needed by the peer besides torch
     cargo build --release --features tch
     python3 tests/race.py --peer ../shared/peer/bridle_torch.py
 
-Every round runs each contestant once for each size and task, one after another, so that a noisy minute meets all of them. A
-contestant's number is the median of its rounds' medians; a ratio is the peer's time over ours, above 1 where ours is
-faster. Beside it stands the span of the ratios of the rounds. Another table sets the fastest of ours against the fastest of
-the peer's, each of any number type, compiled or not. Peak memory is that of the whole process, our check against the plain
-form included. The numbers of each round go to --out as JSON.
+Every round runs each contestant once per size and task, one after another, so that a noisy minute affects
+all of them. A contestant's number is the median of its rounds' medians. A ratio is the peer's time over
+ours, above 1 if ours is faster, with the range of the rounds' ratios. Another table compares our fastest
+with the peer's fastest, of any number type, compiled or not. Peak memory is that of the whole process, with
+our check against the plain form. --out writes the numbers of each round as JSON.
 
     --sizes small --contestants "tch fp32,tch bf16,eager fp32,compile bf16"      a shorter race
-    --threads 1,2                                        both in each round, and how much faster the second is
+    --threads 1,2                                        both in each round, and the speed-up of the second
 """
 
 import argparse
@@ -50,7 +50,7 @@ def run(arguments, options, contestant, size, task, threads):
     with tempfile.TemporaryFile() as talk:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=talk, env=environment)
         text = process.stdout.read()
-        # wait4 alone tells this process's own peak
+        # only wait4 reports the peak of this process
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode != 0:
@@ -85,7 +85,7 @@ def medians(rows, contestant, size, task, key="median_s"):
 
 
 def spread(here, there):
-    """How many times faster `here` is than `there`, by the medians over rounds, and the span over rounds."""
+    """How many times faster `here` is than `there`, by medians over rounds, with the range over rounds."""
     rounds = [y / x for x, y in zip(here, there)]
     return f"{statistics.median(there) / statistics.median(here):.2f} ({min(rounds):.2f}-{max(rounds):.2f})"
 
@@ -136,7 +136,7 @@ def scaling(rows, names, size, tasks, few, many):
 
 
 def best(rows, told, ours, peers, size, tasks):
-    """The fastest of ours against the fastest of the peer's, whatever the number type; each by its median over rounds."""
+    """Our fastest against the peer's fastest, of any number type, each by its median over rounds."""
     title = f"\n{told}: best of ours against best of the peer (least to most over rounds)"
     lines = [title, head(["task", "ours", "peer", "times faster"])]
     for task in tasks:
@@ -189,7 +189,7 @@ def main():
             rows.append({"round": number, **row})
             told = f"round {number + 1} of {options.rounds}, {size} {task}, {name}, threads {count}: {row['median_s']:.4f} s"
             print(told, file=sys.stderr, flush=True)
-        # a race that is broken off leaves what it has
+        # an interrupted race keeps its finished rounds
         if options.out:
             options.out.write_text(json.dumps(rows, indent=1))
     print(tables(rows, names, sizes, tasks, threads))

@@ -1,15 +1,15 @@
-"""Makes tests/parity_speech/: numbers that the self-labelling of speech and CTC are held to.
+"""Makes tests/parity_speech/: reference numbers for speech methods and CTC.
 
     pip install torch==2.9.0 numpy==2.4.6 safetensors==0.8.0
     python tests/speech_reference.py
 
-Written from the formulas of the papers, with nothing of this program: BEST-RQ (Chiu et al. 2022), BiRQ (Jiang et al. 2025)
-and CTC (Graves et al. 2006). A case is `<name>.safetensors` with `<name>.json` in the form of tests/parity. All inputs are
-float32; everything is computed in float64 and stored in float32, so that a difference is the other side's rounding. Before
-it is written, each case is checked against a second computation: gradients against finite differences, CTC against the
-sum over all alignments and against torch's own loss.
+Written from the papers' formulas, independently of this program: BEST-RQ (Chiu et al. 2022), BiRQ (Jiang
+et al. 2025) and CTC (Graves et al. 2006). A case is `<name>.safetensors` with `<name>.json` in the form of
+tests/parity. Inputs are float32; everything is computed in float64 and stored in float32, so that a
+difference is the program's rounding. Before it is written, each case is checked by a second computation:
+gradients by finite differences, CTC by the sum over all alignments and by torch's loss.
 
-Where the papers leave a choice, the note of the case says which was made.
+The note of a case names each choice that the papers leave open.
 """
 
 import itertools
@@ -51,7 +51,7 @@ class Case:
 
 def draws(seed):
     generator = torch.Generator().manual_seed(seed)
-    # through float32, so that what is stored is what was computed with
+    # through float32, so that the stored inputs are those of the computation
     return lambda *shape: torch.randn(*shape, generator=generator).double()
 
 
@@ -177,7 +177,7 @@ def check_gradient(function, at, gradient, directions=8, step=1e-6):
 
 
 def layer(h, valid, weights, index):
-    """h + tanh(h W + m U + b), m the mean of h over the valid frames of its utterance: frames see each other, padding none."""
+    """h + tanh(h W + m U + b), m the mean of h over the valid frames of its utterance: no frame sees padding."""
     w, u, b = (weights[f"w.layer.{index}.{name}"] for name in ("own", "mean", "bias"))
     mean = (h * valid[..., None]).sum(1, keepdim=True) / valid.sum(1)[:, None, None]
     return h + torch.tanh(h @ w + mean @ u + b)
@@ -281,7 +281,7 @@ def birq_step():
         grads = torch.autograd.grad(loss, [weights[name] for name in names], allow_unused=True)
         for name, grad in zip(names, grads):
             if grad is None:
-                # G knows all weights; the label knows the layers up to k and no others
+                # G depends on all weights, the label only on the layers up to k
                 above = name == "w.head" or any(name.startswith(f"w.layer.{index}.") for index in range(k, layers))
                 assert prefix == "grad_f_label" and above, (prefix, name)
                 grad = torch.zeros_like(weights[name])

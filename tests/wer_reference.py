@@ -1,11 +1,12 @@
-"""Makes results/metric/jiwer.json: random pairs of transcripts, and what jiwer says of them.
+"""Makes results/metric/jiwer.json: random pairs of transcripts, and jiwer's counts for them.
 
     pip install jiwer==4.0.0
     python tests/wer_reference.py
 
-Half of the pairs are a sentence with random edits, so that alignments are mostly unique; half are drawn apart from few
-words, so that many alignments cost the same. jiwer takes no empty reference, so none is empty. Each line of the file is
-[reference, hypothesis, words, characters], the last two being [substitutions, deletions, insertions].
+Half of the pairs are a sentence with random edits, so that alignments are mostly unique. In the other half
+both are drawn from few words, so that many alignments cost the same. jiwer rejects empty references, so
+none is empty. Each line of the file is [reference, hypothesis, words, characters]; the last two are
+[substitutions, deletions, insertions].
 """
 
 import importlib.metadata

@@ -1,5 +1,5 @@
-//! The readable form of every fused operation and of its gradient: the default, and what fast forms
-//! are held to.
+//! The readable form of every fused operation and of its gradient, with the names and arguments of
+//! [`Ops`](crate::Ops): the default, and the reference for fast forms.
 
 use super::mode::{Precision, precision};
 use super::tensors::{AdamWFactors, AdamWState, LinearGrads, MlpTensors, NormGrads, Selection};
@@ -7,7 +7,7 @@ use burn::tensor::activation::{gelu, log_softmax, softmax};
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, IndexingUpdateOp, Int, Tensor, TensorPrimitive};
 
-/// A matrix product in the number type at hand, from f32 to f32.
+/// A matrix product in the number type of this thread, from f32 to f32.
 fn product<B: Backend, const D: usize>(lhs: Tensor<B, D>, rhs: Tensor<B, D>) -> Tensor<B, D> {
     match precision() {
         Precision::F32 => lhs.matmul(rhs),
@@ -30,24 +30,22 @@ fn join<B: Backend>(heads: Tensor<B, 4>) -> Tensor<B, 3> {
     heads.swap_dims(1, 2).reshape([batch, tokens, count * head])
 }
 
-/// The weights [B, H, T, T] with which queries mix values, and the factor on the scores.
-fn mixing<B: Backend>(q: Tensor<B, 4>, k: Tensor<B, 4>) -> (Tensor<B, 4>, f64) {
+/// Attention weights, [B, H, T, T], and the factor on the scores.
+fn weights<B: Backend>(q: Tensor<B, 4>, k: Tensor<B, 4>) -> (Tensor<B, 4>, f64) {
     let [.., head] = q.dims();
     let factor = (head as f64).powf(-0.5);
     (softmax(product(q.mul_scalar(factor), k.swap_dims(2, 3)), 3), factor)
 }
 
-/// See [`Ops::self_attention`](super::Ops::self_attention).
 pub fn self_attention<B: Backend>(qkv: Tensor<B, 3>, heads: usize) -> Tensor<B, 3> {
     let [q, k, v] = split(qkv, heads);
-    join(product(mixing(q, k).0, v))
+    join(product(weights(q, k).0, v))
 }
 
-/// See [`Ops::self_attention_backward`](super::Ops::self_attention_backward).
 pub fn self_attention_backward<B: Backend>(qkv: Tensor<B, 3>, grad: Tensor<B, 3>, heads: usize) -> Tensor<B, 3> {
     let [batch, tokens, width] = grad.dims();
     let [q, k, v] = split(qkv, heads);
-    let (mix, factor) = mixing(q.clone(), k.clone());
+    let (mix, factor) = weights(q.clone(), k.clone());
     let grad = grad.reshape([batch, tokens, heads, width / heads]).swap_dims(1, 2); // [B, H, T, D/H]
     let grad_v = product(mix.clone().swap_dims(2, 3), grad.clone());
     let grad_mix = product(grad, v.swap_dims(2, 3)); // [B, H, T, T]
@@ -58,12 +56,10 @@ pub fn self_attention_backward<B: Backend>(qkv: Tensor<B, 3>, grad: Tensor<B, 3>
     Tensor::cat(vec![join(grad_q), join(grad_k), join(grad_v)], 2)
 }
 
-/// See [`Ops::linear_rows`](super::Ops::linear_rows).
 pub fn linear_rows<B: Backend>(rows: Tensor<B, 2>, weight: Tensor<B, 2>, bias: Tensor<B, 1>) -> Tensor<B, 2> {
     product(rows, weight) + bias.unsqueeze()
 }
 
-/// See [`Ops::linear_rows_backward`](super::Ops::linear_rows_backward).
 pub fn linear_rows_backward<B: Backend>(
     rows: Tensor<B, 2>,
     weight: Tensor<B, 2>,
@@ -77,14 +73,12 @@ pub fn linear_rows_backward<B: Backend>(
     }
 }
 
-/// See [`Ops::nearest_codes`](super::Ops::nearest_codes).
 pub fn nearest_codes<B: Backend>(rows: Tensor<B, 2>, vectors: Tensor<B, 2>) -> Tensor<B, 2, Int> {
-    // |n|² is the same for every code, so it is left out
+    // |n|² is the same for every code and is omitted
     let half_norms = vectors.clone().powi_scalar(2).sum_dim(1).transpose().div_scalar(2.0); // [1, K]
     (rows.matmul(vectors.transpose()) - half_norms).argmax(1)
 }
 
-/// See [`Ops::residual_codes`](super::Ops::residual_codes).
 pub fn residual_codes<B: Backend>(
     rows: Tensor<B, 2>,
     books: Vec<Tensor<B, 2>>,
@@ -105,35 +99,30 @@ pub fn residual_codes<B: Backend>(
     Tensor::cat(codes, 1)
 }
 
-/// See [`Ops::code_counts`](super::Ops::code_counts).
 pub fn code_counts<B: Backend>(codes: Tensor<B, 1, Int>, count: usize) -> Tensor<B, 1> {
     let device = codes.device();
     let ones = Tensor::ones(codes.dims(), &device);
     Tensor::zeros([count], &device).scatter(0, codes, ones, IndexingUpdateOp::Add)
 }
 
-/// See [`Ops::select_rows`](super::Ops::select_rows).
 pub fn select_rows<B: Backend>(rows: Tensor<B, 2>, selection: Selection<B>) -> Tensor<B, 2> {
     rows.select(0, selection.rows)
 }
 
-/// See [`Ops::select_rows_backward`](super::Ops::select_rows_backward).
 pub fn select_rows_backward<B: Backend>(grad: Tensor<B, 2>, selection: Selection<B>) -> Tensor<B, 2> {
     let [selected, width] = grad.dims();
     if selection.places.dims() == [selected] {
         return grad.select(0, selection.places);
     }
-    // the place of rows that were not selected
+    // the position of rows that were not selected
     let none = Tensor::zeros([1, width], &grad.device());
     Tensor::cat(vec![grad, none], 0).select(0, selection.places)
 }
 
-/// See [`Ops::cross_entropy_rows`](super::Ops::cross_entropy_rows).
 pub fn cross_entropy_rows<B: Backend>(logits: Tensor<B, 2>, codes: Tensor<B, 2, Int>) -> Tensor<B, 1> {
     log_softmax(logits, 1).gather(1, codes).mean().neg()
 }
 
-/// See [`Ops::cross_entropy_rows_backward`](super::Ops::cross_entropy_rows_backward).
 pub fn cross_entropy_rows_backward<B: Backend>(
     logits: Tensor<B, 2>,
     codes: Tensor<B, 2, Int>,
@@ -144,10 +133,10 @@ pub fn cross_entropy_rows_backward<B: Backend>(
     softmax(logits, 1).scatter(1, codes, less_one, IndexingUpdateOp::Add) * grad.div_scalar(rows as f64).unsqueeze()
 }
 
-/// A row shorter than this is divided by this.
+/// A row shorter than this is divided by this instead of its length.
 pub(super) const SHORTEST: f32 = 1e-12;
 
-/// Rows with mean 0 and variance 1 [N, D], and the factor that made the variance so [N, 1].
+/// Rows with mean 0 and variance 1, [N, D], and the factors that scaled them, [N, 1].
 fn standardize<B: Backend>(rows: Tensor<B, 2>, epsilon: f64) -> (Tensor<B, 2>, Tensor<B, 2>) {
     let centred = rows.clone() - rows.mean_dim(1);
     let variance = centred.clone().powi_scalar(2).mean_dim(1);
@@ -155,7 +144,6 @@ fn standardize<B: Backend>(rows: Tensor<B, 2>, epsilon: f64) -> (Tensor<B, 2>, T
     (centred * factor.clone(), factor)
 }
 
-/// See [`Ops::norm_rows`](super::Ops::norm_rows).
 pub fn norm_rows<B: Backend>(
     rows: Tensor<B, 2>,
     scale: Tensor<B, 1>,
@@ -165,7 +153,6 @@ pub fn norm_rows<B: Backend>(
     standardize(rows, epsilon).0 * scale.unsqueeze() + shift.unsqueeze()
 }
 
-/// See [`Ops::norm_rows_backward`](super::Ops::norm_rows_backward).
 pub fn norm_rows_backward<B: Backend>(
     rows: Tensor<B, 2>,
     scale: Tensor<B, 1>,
@@ -188,12 +175,10 @@ fn sum_rows<B: Backend>(rows: Tensor<B, 2>) -> Tensor<B, 1> {
     rows.sum_dim(0).squeeze_dim(0)
 }
 
-/// See [`Ops::mlp_rows`](super::Ops::mlp_rows).
 pub fn mlp_rows<B: Backend>(rows: Tensor<B, 2>, mlp: MlpTensors<B>) -> Tensor<B, 2> {
     mlp_rows_with_hidden(rows, mlp).0
 }
 
-/// See [`Ops::mlp_rows_with_hidden`](super::Ops::mlp_rows_with_hidden).
 pub fn mlp_rows_with_hidden<B: Backend>(rows: Tensor<B, 2>, mlp: MlpTensors<B>) -> (Tensor<B, 2>, Tensor<B, 2>) {
     let hidden = product(rows, mlp.weight1) + mlp.bias1.unsqueeze();
     (
@@ -202,7 +187,6 @@ pub fn mlp_rows_with_hidden<B: Backend>(rows: Tensor<B, 2>, mlp: MlpTensors<B>) 
     )
 }
 
-/// See [`Ops::mlp_rows_backward`](super::Ops::mlp_rows_backward).
 pub fn mlp_rows_backward<B: Backend>(
     rows: Tensor<B, 2>,
     mlp: MlpTensors<B>,
@@ -230,7 +214,6 @@ pub fn mlp_rows_backward<B: Backend>(
     )
 }
 
-/// See [`Ops::adamw_step`](super::Ops::adamw_step).
 pub fn adamw_step<B: Backend>(state: AdamWState<B>, grad: Tensor<B, 1>, factors: &AdamWFactors) -> AdamWState<B> {
     let AdamWFactors {
         beta1,

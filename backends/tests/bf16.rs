@@ -1,5 +1,5 @@
-//! Linear layers, MLPs and attention in bf16 are those of operands rounded to bf16, and everything
-//! else stays f32.
+//! Linear layers, MLPs and attention in bf16 equal those of operands rounded to bf16; all else stays
+//! f32.
 #![allow(clippy::unwrap_used)] // a failed unwrap fails the test
 
 use bridle_backends::kernel::{MlpTensors, Ops, Precision, plain, plainly, with_precision};
@@ -8,12 +8,10 @@ use burn::backend::Autodiff;
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
 
-/// Largest difference over the largest value where both sides round the same numbers: that of sums
-/// in f32.
+/// Largest difference relative to the largest value, of sums in f32 over equal operands.
 const SUMS: f32 = 1e-5;
 
-/// The same where a number in between is rounded too, and may go to either side: a unit in the last
-/// place, 2^-7, on few.
+/// The same if intermediate results are rounded too: a few differ by a unit in the last place, 2^-7.
 const BETWEEN: f32 = 0.008;
 
 /// Rows, width.
@@ -25,8 +23,7 @@ fn normal<B: Backend, const D: usize>(name: &str, shape: [usize; D]) -> Tensor<B
     Tensor::from_data(TensorData::new(values, shape), &Default::default())
 }
 
-/// The nearest numbers of 8 significant bits, the even one of two. (Not every backend's cast rounds
-/// to the nearest.)
+/// The nearest numbers of 8 significant bits, to even on ties. (Not every backend's cast does so.)
 fn rounded<B: Backend, const D: usize>(tensor: &Tensor<B, D>) -> Tensor<B, D> {
     let round = |value: f32| {
         let unit = 2_f64.powi(f64::from(value.abs()).log2().floor() as i32 - 7);
@@ -40,7 +37,7 @@ fn in_bf16<T>(work: impl FnOnce() -> T) -> T {
     with_precision(Precision::Bf16, work)
 }
 
-/// The largest difference over the largest value.
+/// The largest difference relative to the largest value.
 fn apart<B: Backend, const D: usize>(found: Tensor<B, D>, expected: Tensor<B, D>) -> f32 {
     assert_eq!((found.dims(), found.dtype()), (expected.dims(), DType::F32));
     let largest = expected.clone().abs().max().into_data().to_vec::<f32>().unwrap()[0];
@@ -69,7 +66,7 @@ fn linear<B: Ops>() {
         let expected = plain::linear_rows_backward(low_rows, low_weight, rounded(&grad), true);
         close(found.rows.unwrap(), expected.rows.unwrap(), SUMS, &what);
         close(found.weight, expected.weight, SUMS, &what);
-        // a sum is no product: it takes the gradient as it is
+        // the bias's gradient is a sum, without rounding
         close(found.bias, grad.sum_dim(0).squeeze_dim(0), SUMS, &what);
     }
 }
@@ -119,8 +116,7 @@ fn attention<B: Ops>() {
     }
 }
 
-/// The plain form rounds the same operands, and its results too; gradients of both go through the
-/// graph in bf16.
+/// The plain form rounds the same operands, and its results too, forward and backward.
 fn graph<B: Ops>() {
     let tracked = |name, shape| normal::<Autodiff<B>, 2>(name, shape).require_grad();
     let (rows, weight) = (tracked("rows", [40, 48]), tracked("weight", [48, 30]));
@@ -137,7 +133,6 @@ fn graph<B: Ops>() {
     }
 }
 
-/// Norms and codes do not hear of it.
 fn others<B: Ops>() {
     let bits = |tensor: Tensor<B, 2>| tensor.into_data().to_vec::<f32>().unwrap();
     let norm = || {
@@ -163,15 +158,15 @@ macro_rules! on {
     ($backend:ident: $type:ty) => {
         mod $backend {
             #[test]
-            fn linear_layers_are_those_of_rounded_operands() {
+            fn linear_layers_equal_those_of_rounded_operands() {
                 super::linear::<$type>();
             }
             #[test]
-            fn mlps_are_those_of_rounded_operands() {
+            fn mlps_equal_those_of_rounded_operands() {
                 super::mlp::<$type>();
             }
             #[test]
-            fn attention_is_that_of_rounded_operands() {
+            fn attention_equals_that_of_rounded_operands() {
                 super::attention::<$type>();
             }
             #[test]

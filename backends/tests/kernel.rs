@@ -34,13 +34,13 @@ fn normal<B: Backend, const D: usize>(name: &str, shape: [usize; D], spread: f32
     Tensor::from_data(TensorData::new(values, shape), &Default::default())
 }
 
-/// The same values seen through a transposed store.
+/// The same values, not contiguous.
 fn strided<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Tensor<B, D> {
-    let turned = tensor.swap_dims(D - 1, D - 2);
-    let shape = turned.dims();
-    let turned: Tensor<B, D> = Tensor::from_data(turned.into_data(), &Default::default());
-    assert_eq!(turned.dims(), shape);
-    turned.swap_dims(D - 1, D - 2)
+    let transposed = tensor.swap_dims(D - 1, D - 2);
+    let shape = transposed.dims();
+    let transposed: Tensor<B, D> = Tensor::from_data(transposed.into_data(), &Default::default());
+    assert_eq!(transposed.dims(), shape);
+    transposed.swap_dims(D - 1, D - 2)
 }
 
 #[track_caller]
@@ -62,7 +62,7 @@ fn assert_close<B: Backend, const D: usize>(found: Tensor<B, D>, expected: Tenso
     }
 }
 
-/// Holds `fast` to `plain`, values and the gradient of every input for a fixed weighting of the
+/// Compares `fast` with `plain`: values, and the gradient of every input for a fixed weighting of the
 /// result.
 fn compare<B: Backend, const D: usize, const N: usize>(
     inputs: [Tensor<B, D>; N],
@@ -105,7 +105,7 @@ fn attention<B: Ops>() {
     }
 }
 
-/// 1-D inputs travel as one row, so that all inputs of an operation have one rank.
+/// 1-D inputs are passed as one row, so that all inputs of an operation have one rank.
 fn flat<B: Backend>(row: Tensor<B, 2>) -> Tensor<B, 1> {
     row.squeeze_dim(0)
 }
@@ -145,12 +145,12 @@ fn cross_entropy<B: Ops>() {
     }
 }
 
-/// Every third row from the end, and all of them turned round.
+/// Every third row from the end, and all rows in reverse.
 fn selection<B: Ops>() {
     for [count, width] in ROWS {
         let some: Vec<usize> = (0..count).rev().step_by(3).collect();
-        let turned: Vec<usize> = (0..count).rev().collect();
-        for chosen in [some, turned] {
+        let reversed: Vec<usize> = (0..count).rev().collect();
+        for chosen in [some, reversed] {
             let what = format!("{} of {count} rows of {width}", chosen.len());
             let rows = normal::<B, 2>("rows", [count, width], 1.0);
             compare(
@@ -200,7 +200,7 @@ fn linear<B: Ops>() {
     }
 }
 
-/// Rows that no gradient is asked of get none, and the others the same as ever.
+/// Untracked rows get no gradient, and the other inputs the same as otherwise.
 fn untracked_rows<B: Ops>() {
     let rows = normal::<Autodiff<B>, 2>("rows", [9, 6], 1.0);
     let (weight, bias) = (normal("weight", [6, 5], 1.0), normal::<_, 1>("bias", [5], 1.0));
@@ -243,7 +243,7 @@ fn nearest<B: Ops>() {
     }
 }
 
-/// A chain of books: each code is, but for rounding, the nearest to what the codes before it left.
+/// Each code is, but for rounding, the nearest to the residual of the codes before it.
 fn residual<B: Ops>() {
     for [count, codes, width] in NEAREST {
         let rows = normal::<B, 2>("rows", [count, width], 1.0);
@@ -282,7 +282,7 @@ fn residual<B: Ops>() {
     }
 }
 
-/// Codes that are the same vector: the first of them is taken.
+/// Of codes with equal vectors the first is chosen.
 fn ties<B: Ops>() {
     let vectors = normal::<B, 2>("vectors", [20, 8], 1.0);
     let twice = Tensor::cat(vec![vectors.clone(), vectors.clone()], 0);
@@ -290,8 +290,7 @@ fn ties<B: Ops>() {
     assert_eq!(found, (0..20).collect::<Vec<i64>>());
 }
 
-/// What the plain form of a whole computation is for: no operation takes its fast form, with
-/// gradients or without.
+/// No operation takes its fast form, with gradients or without.
 fn plainly_is_plain<B: Ops>() {
     let rows = normal::<B, 2>("rows", [130, 48], 1.0);
     let (weight, bias) = (normal("weight", [48, 96], 1.0), normal("bias", [96], 1.0));
@@ -349,7 +348,7 @@ fn mlp<B: Ops>() {
     }
 }
 
-/// A block that keeps its input alone has the gradients of one that keeps everything.
+/// A block that keeps only its input has the gradients of one that keeps everything.
 fn block<B: Ops>() {
     for [batch, tokens, width, heads] in [[2, 5, 8, 2], [3, 129, 24, 3]] {
         let leaf = |name, shape: [usize; 2]| {
@@ -404,7 +403,7 @@ fn block<B: Ops>() {
     }
 }
 
-/// The default backward forms, which backends that override nothing use, against the backend's own.
+/// The backward forms of the backend equal the default ones.
 fn default_gradients<B: Ops>() {
     let (qkv, grad) = (normal::<B, 3>("qkv", [2, 7, 18], 1.5), normal("grad", [2, 7, 6], 1.5));
     let expected = plain::self_attention_backward(qkv.clone(), grad.clone(), 3);
@@ -512,18 +511,14 @@ fn adamw<B: Ops>() {
         assert_close(found.weights, expected.weights, "weights");
         assert_close(found.first, expected.first, "first moments");
         assert_close(found.second, expected.second, "second moments");
-        assert_close(
-            start.weights,
-            normal("weights", [length], 1.0),
-            "the weights somebody else still holds",
-        );
+        assert_close(start.weights, normal("weights", [length], 1.0), "the shared weights");
     }
 }
 
-/// Weights that nobody else holds are written over, where they lie.
+/// Weights that are not shared are updated in place.
 #[cfg(feature = "tch")]
 #[test]
-fn adamw_copies_no_weights_without_need() {
+fn adamw_copies_only_shared_weights() {
     type Row = Tensor<burn_tch::LibTorch, 1>;
     let address = |row: &Row| row.clone().into_primitive().tensor().tensor.data_ptr() as usize;
     let factors = AdamWFactors {
@@ -539,17 +534,13 @@ fn adamw_copies_no_weights_without_need() {
         first: normal("first", [100], 1.0),
         second: normal("second", [100], 1.0).abs(),
     };
-    let (alone, shared) = (state(), state());
-    let before = [&alone, &shared].map(|state| address(&state.weights));
+    let (owned, shared) = (state(), state());
+    let before = [&owned, &shared].map(|state| address(&state.weights));
     let held = shared.weights.clone();
-    let after = [alone, shared].map(|state| Ops::adamw_step(state, normal("grad", [100], 1.0), &factors));
+    let after = [owned, shared].map(|state| Ops::adamw_step(state, normal("grad", [100], 1.0), &factors));
     assert_eq!(address(&after[0].weights), before[0]);
     assert_ne!(address(&after[1].weights), before[1]);
-    assert_close(
-        held,
-        normal("weights", [100], 1.0),
-        "the weights somebody else still holds",
-    );
+    assert_close(held, normal("weights", [100], 1.0), "the shared weights");
 }
 
 macro_rules! on {
@@ -568,7 +559,7 @@ macro_rules! on {
                 super::cross_entropy::<$type>();
             }
             #[test]
-            fn selected_rows_and_their_gradients_are_those_of_the_plain_form() {
+            fn selected_rows_equal_their_plain_form() {
                 super::selection::<$type>();
             }
             #[test]

@@ -55,14 +55,14 @@ impl Sliced for LibTorch {
     }
 
     fn slice(values: &tch::Tensor) -> &[f32] {
-        // SAFETY: the tensor has so many f32 for as long as it is borrowed; a shared one is never
-        // written to
+        // SAFETY: `address` checked the type; the elements live as long as the tensor is borrowed, and
+        // a shared tensor is never written to
         unsafe { std::slice::from_raw_parts(address(values), values.numel()) }
     }
 
     fn slice_mut(values: &mut tch::Tensor) -> &mut [f32] {
-        // SAFETY: the tensor has so many f32 for as long as it is borrowed, and what `own` or
-        // `allocate` returned is not shared
+        // SAFETY: `address` checked the type; the elements live as long as the tensor is borrowed, and
+        // what `own` or `allocate` returned is not shared
         unsafe { std::slice::from_raw_parts_mut(address(values), values.numel()) }
     }
 

@@ -7,11 +7,11 @@ use super::threads::Threads;
 use crate::kernel::mode::Precision;
 
 /// The right operand of products, prepared once for all of them.
-pub(super) struct RightOperand<'a>(Prepared<'a>);
+pub(super) struct RightOperand<'a>(Operand<'a>);
 
-enum Prepared<'a> {
+enum Operand<'a> {
     F32(Matrix<'a>),
-    /// Copied into contiguous rows of so many columns.
+    /// A copy with contiguous rows, and their length.
     F32Transposed(Vec<f32>, usize),
     Bf16(bf16::Packed),
 }
@@ -30,10 +30,10 @@ impl<'a> RightOperand<'a> {
     fn prepare(precision: Precision, threads: Option<Threads>, matrix: Matrix<'a>) -> Self {
         Self(match precision {
             Precision::F32 => match matrix.contiguous() {
-                Contiguous::Rows(_) => Prepared::F32(matrix),
-                Contiguous::Columns(_) => Prepared::F32Transposed(transposed(threads, matrix), matrix.columns),
+                Contiguous::Rows(_) => Operand::F32(matrix),
+                Contiguous::Columns(_) => Operand::F32Transposed(transposed(threads, matrix), matrix.columns),
             },
-            Precision::Bf16 => Prepared::Bf16(bf16::Packed::new(threads, matrix)),
+            Precision::Bf16 => Operand::Bf16(bf16::Packed::new(threads, matrix)),
         })
     }
 
@@ -41,11 +41,11 @@ impl<'a> RightOperand<'a> {
     /// apart.
     pub(super) fn product(&self, out: &mut [f32], out_stride: usize, lhs: Matrix<'_>, factor: f32, add: bool) {
         match &self.0 {
-            Prepared::F32(matrix) => product(out, out_stride, lhs, *matrix, factor, add),
-            Prepared::F32Transposed(data, columns) => {
+            Operand::F32(matrix) => product(out, out_stride, lhs, *matrix, factor, add),
+            Operand::F32Transposed(data, columns) => {
                 product(out, out_stride, lhs, Matrix::dense(data, *columns), factor, add);
             }
-            Prepared::Bf16(packed) => packed.product(out, out_stride, lhs, factor, add),
+            Operand::Bf16(packed) => packed.product(out, out_stride, lhs, factor, add),
         }
     }
 }

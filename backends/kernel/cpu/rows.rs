@@ -109,7 +109,7 @@ pub(super) fn sum_rows(threads: Threads, rows: &[f32], width: usize) -> Vec<f32>
 
 /// A linear layer.
 #[derive(Clone, Copy)]
-pub(super) struct Linear<'a> {
+pub(super) struct LinearLayer<'a> {
     /// K.
     pub(super) inputs: usize,
     /// M.
@@ -121,17 +121,17 @@ pub(super) struct Linear<'a> {
     pub(super) precision: Precision,
 }
 
-impl<'a> Linear<'a> {
+impl<'a> LinearLayer<'a> {
     const fn matrix(&self) -> Matrix<'a> {
         Matrix::dense(self.weight, self.outputs)
     }
 
-    /// The weight, prepared for [`Linear::block`].
+    /// The weight, prepared for [`LinearLayer::block`].
     fn prepared(&self, threads: Threads) -> RightOperand<'a> {
         RightOperand::on_threads(self.precision, threads, self.matrix())
     }
 
-    /// Its transpose, prepared for [`Linear::block_backward`].
+    /// Its transpose, prepared for [`LinearLayer::block_backward`].
     fn prepared_transpose(&self, threads: Threads) -> RightOperand<'a> {
         RightOperand::on_threads(self.precision, threads, self.matrix().transpose())
     }
@@ -194,22 +194,22 @@ pub(super) fn weight_grad(
 
 /// Two linear layers with a GELU between them.
 #[derive(Clone, Copy)]
-pub(super) struct Mlp<'a>(pub(super) Linear<'a>, pub(super) Linear<'a>);
+pub(super) struct MlpLayers<'a>(pub(super) LinearLayer<'a>, pub(super) LinearLayer<'a>);
 
-impl Mlp<'_> {
+impl MlpLayers<'_> {
     /// The bias of the first layer, which is added together with the GELU.
     fn first_bias(&self) -> &[f32] {
         self.0.bias.expect("an MLP's layers have a bias")
     }
 
     /// The first layer without its bias.
-    fn first(&self) -> Linear<'_> {
-        Linear { bias: None, ..self.0 }
+    fn first(&self) -> LinearLayer<'_> {
+        LinearLayer { bias: None, ..self.0 }
     }
 
     /// Of `rows` [N, D] into `out` [N, D].
     pub(super) fn forward(&self, threads: Threads, out: &mut [f32], rows: &[f32]) {
-        let Self(Linear { inputs, outputs, .. }, second) = *self;
+        let Self(LinearLayer { inputs, outputs, .. }, second) = *self;
         let block = block_of(rows.len() / inputs);
         let items = out
             .chunks_mut(block * inputs)
@@ -226,7 +226,7 @@ impl Mlp<'_> {
 
     /// The same, with the input of the GELU into `hidden` [N, M].
     pub(super) fn forward_with_hidden(&self, threads: Threads, out: &mut [f32], hidden: &mut [f32], rows: &[f32]) {
-        let Self(Linear { inputs, outputs, .. }, second) = *self;
+        let Self(LinearLayer { inputs, outputs, .. }, second) = *self;
         let weights = [self.0.prepared(threads), second.prepared(threads)];
         let block = block_of(rows.len() / inputs);
         let results = out.chunks_mut(block * inputs).zip(hidden.chunks_mut(block * outputs));

@@ -4,8 +4,8 @@
 //! Every sum runs over fixed lanes, so a processor always computes the same bits, and AVX-512 and
 //! AVX2 compute equal ones.
 
-/// Defines a function that runs its body compiled for the widest vectors of the processor. `FMA`
-/// tells the body whether multiply-add is fused.
+/// Defines a function that runs its body compiled for the widest vectors of the processor. `FMA` is
+/// true if multiply-add is fused.
 macro_rules! wide {
     ($(#[$meta:meta])* fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block) => {
         $(#[$meta])*

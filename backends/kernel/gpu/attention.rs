@@ -186,6 +186,32 @@ fn load<E: Float>(
     }
 }
 
+/// [`load`] from queries (part 0), keys (1) or values (2).
+#[cube]
+fn load_part<E: Float>(
+    qkv: &Array<f32>,
+    to: &mut SharedMemory<E>,
+    offsets: &CubeOffsets,
+    #[comptime] part: usize,
+    first: usize,
+    factor: f32,
+    #[comptime] rows: usize,
+    #[comptime] sizes: AttentionTiles,
+) {
+    let (width, tokens) = (offsets.width, offsets.tokens);
+    load::<E>(
+        qkv,
+        to,
+        offsets.of_qkv + part * width,
+        3 * width,
+        first,
+        tokens,
+        factor,
+        rows,
+        sizes,
+    );
+}
+
 /// Writes the rows of the tile that are tokens, times `factor`.
 #[cube]
 fn save(
@@ -240,7 +266,7 @@ pub(super) fn attend<E: Float>(
     #[define(E)] _operand: StorageType,
 ) {
     let offsets = offsets(tokens, heads, sizes);
-    let (tokens, width, first, base) = (offsets.tokens, offsets.width, offsets.first, offsets.of_qkv);
+    let (tokens, width, first) = (offsets.tokens, offsets.width, offsets.first);
 
     let mut q = allocate::<E>(sizes.rows, sizes.padded, sizes.bytes);
     let mut k = allocate::<E>(sizes.others, sizes.padded, sizes.bytes);
@@ -258,35 +284,15 @@ pub(super) fn attend<E: Float>(
     let of_weights = row * comptime!(stride(sizes.others, sizes.bytes));
     let of_mixed = row * comptime!(stride(sizes.padded, F32));
 
-    load::<E>(qkv, &mut q, base, 3 * width, first, tokens, factor, sizes.rows, sizes);
+    load_part::<E>(qkv, &mut q, &offsets, 0, first, factor, sizes.rows, sizes);
     let mut top = f32::new(LOWEST); // the row's largest score so far
     let mut total = 0.0f32; // and the sum of exp(score - top)
 
     for turn in 0..1 + (tokens - 1) / sizes.others {
         let start = turn * sizes.others;
         sync_cube(); // the previous keys and values have been read
-        load::<E>(
-            qkv,
-            &mut k,
-            base + width,
-            3 * width,
-            start,
-            tokens,
-            1.0f32,
-            sizes.others,
-            sizes,
-        );
-        load::<E>(
-            qkv,
-            &mut v,
-            base + 2 * width,
-            3 * width,
-            start,
-            tokens,
-            1.0f32,
-            sizes.others,
-            sizes,
-        );
+        load_part::<E>(qkv, &mut k, &offsets, 1, start, 1.0f32, sizes.others, sizes);
+        load_part::<E>(qkv, &mut v, &offsets, 2, start, 1.0f32, sizes.others, sizes);
         sync_cube();
         product::<E>(&q, &k, &mut scores, comptime!(sizes.scores()));
         sync_rows(sizes.bytes);
@@ -412,30 +418,10 @@ pub(super) fn gradients<E: Float>(
     };
 
     if comptime!(keys) {
-        load::<E>(
-            qkv,
-            &mut one,
-            base + width,
-            3 * width,
-            first,
-            tokens,
-            1.0f32,
-            sizes.rows,
-            sizes,
-        );
-        load::<E>(
-            qkv,
-            &mut two,
-            base + 2 * width,
-            3 * width,
-            first,
-            tokens,
-            1.0f32,
-            sizes.rows,
-            sizes,
-        );
+        load_part::<E>(qkv, &mut one, &offsets, 1, first, 1.0f32, sizes.rows, sizes);
+        load_part::<E>(qkv, &mut two, &offsets, 2, first, 1.0f32, sizes.rows, sizes);
     } else {
-        load::<E>(qkv, &mut one, base, 3 * width, first, tokens, factor, sizes.rows, sizes);
+        load_part::<E>(qkv, &mut one, &offsets, 0, first, factor, sizes.rows, sizes);
         load::<E>(grad, &mut two, of_grad, width, first, tokens, 1.0f32, sizes.rows, sizes);
     }
 
@@ -448,17 +434,7 @@ pub(super) fn gradients<E: Float>(
         let start = turn * sizes.others;
         sync_cube(); // the other side's previous rows have been read
         if comptime!(keys) {
-            load::<E>(
-                qkv,
-                &mut other_one,
-                base,
-                3 * width,
-                start,
-                tokens,
-                factor,
-                sizes.others,
-                sizes,
-            );
+            load_part::<E>(qkv, &mut other_one, &offsets, 0, start, factor, sizes.others, sizes);
             load::<E>(
                 grad,
                 &mut other_two,
@@ -471,28 +447,8 @@ pub(super) fn gradients<E: Float>(
                 sizes,
             );
         } else {
-            load::<E>(
-                qkv,
-                &mut other_one,
-                base + width,
-                3 * width,
-                start,
-                tokens,
-                1.0f32,
-                sizes.others,
-                sizes,
-            );
-            load::<E>(
-                qkv,
-                &mut other_two,
-                base + 2 * width,
-                3 * width,
-                start,
-                tokens,
-                1.0f32,
-                sizes.others,
-                sizes,
-            );
+            load_part::<E>(qkv, &mut other_one, &offsets, 1, start, 1.0f32, sizes.others, sizes);
+            load_part::<E>(qkv, &mut other_two, &offsets, 2, start, 1.0f32, sizes.others, sizes);
         }
         sync_cube();
         product::<E>(&one, &other_one, &mut scores, comptime!(sizes.scores()));

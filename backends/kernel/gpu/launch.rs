@@ -124,7 +124,7 @@ pub(super) fn wrap<R: CubeRuntime, BT: BoolElement, const D: usize>(
 /// The elements of a tensor as a kernel argument.
 pub(super) fn array<R: CubeRuntime>(tensor: &CubeTensor<R>) -> ArrayArg<R> {
     let length = tensor.meta.shape().num_elements();
-    // SAFETY: `Launch::execute` passes tensors with so many contiguous elements
+    // SAFETY: the elements are contiguous, see `Launch::execute`
     unsafe { ArrayArg::from_raw_parts(tensor.handle.clone(), length) }
 }
 

@@ -86,7 +86,7 @@ fn counting() -> MutexGuard<'static, ()> {
     COUNTING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs `work`, which must launch the operation `name` so many times.
+/// Runs `work`, which must launch the operation `name` exactly `times` times.
 #[track_caller]
 fn launching<T>(name: &'static str, times: usize, work: impl FnOnce() -> T) -> T {
     let _guard = counting();
