@@ -5,7 +5,8 @@
 //! With c_t the code nearest to the projected frame t, and h_t the layer's features,
 //!
 //! ```text
-//! S_C = unit(c) unit(c)^T    S_H = unit(h) unit(h)^T    loss = sum over visible t, s of |S_H - S_C| / T
+//! S_C = unit(c) unit(c)^T    S_H = unit(h) unit(h)^T
+//! loss = sum over visible t, s of |S_H - S_C| / T
 //! ```
 //!
 //! trains only the codes. (The paper's other form weighs all codes instead of the nearest one; its

@@ -5,14 +5,16 @@
 //! padding row that is never used.
 
 use bridle::weights::{Values, Weights};
+use bridle_values::choices;
 
-/// The authors' code base that a state dictionary comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Release {
-    /// Audio and image models.
-    AudioImage,
-    /// Video models.
-    Video,
+choices! {
+    /// The authors' code base that a state dictionary comes from.
+    "release" Release {
+        /// audio and image models
+        AudioImage = "audio-image",
+        /// video models
+        Video = "video",
+    }
 }
 
 /// Why a state dictionary cannot be converted.

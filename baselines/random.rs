@@ -204,7 +204,8 @@ impl<B: Backend> RandomBook<B> {
     }
 }
 
-/// || unit(row) - code ||² = 2 - 2 unit(row) · code, for codes of unit length: [N, d] and [K, d] to [N, K].
+/// || unit(row) - code ||² = 2 - 2 unit(row) · code, for codes of unit length: [N, d] and [K, d] to
+/// [N, K].
 pub(crate) fn unit_distances<B: Backend>(rows: Tensor<B, 2>, codes: Tensor<B, 2>) -> Tensor<B, 2> {
     unit(rows).matmul(codes.transpose()).mul_scalar(-2.0).add_scalar(2.0)
 }

@@ -2,6 +2,7 @@
 
 pub mod fixed;
 pub mod order;
+pub mod roll;
 pub mod utterances;
 
 pub use fixed::{Fixed, FixedBatch};

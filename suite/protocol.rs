@@ -1,11 +1,11 @@
-//! How an encoder is evaluated. A protocol takes an encoder and gives predictions for the test samples; the record holds
-//! its whole recipe and what it chose by itself. README.md beside the files says what each one computes.
+//! How an encoder is evaluated. A protocol takes an encoder and predicts the test
+//! samples; the record holds its whole recipe and what it chose by itself. README.md beside the
+//! files says what each one computes.
 //!
-//! A new protocol is a file here with the section of the plan that holds its values, and a `mod` line
-//! and an entry of the list below.
+//! A new protocol is a file here with the section of the plan that holds its values, and a `mod`
+//! line and an entry of the list below.
 
 mod attentive_probe;
-pub mod augment;
 mod ctc;
 mod features;
 mod finetune;
@@ -58,8 +58,8 @@ registry::protocols! {
     }
 }
 
-/// A protocol's values in the plan evaluate an encoder. The plan refuses a protocol that does not fit
-/// the kind of data or the method.
+/// A protocol's values in the plan evaluate an encoder. The plan refuses a protocol that does not
+/// fit the kind of data or the method.
 trait Evaluate<B: TrainBackend> {
     /// Predicts the classes of the test samples.
     fn classes(&self, subject: &Subject<'_, B, Fixed<'_>>) -> Result<Outcome, TrainError>;
@@ -71,7 +71,8 @@ trait Evaluate<B: TrainBackend> {
 /// Evaluates an encoder by one protocol.
 ///
 /// # Errors
-/// If a sample cannot be read any more, or a protocol that trains diverges, is interrupted, or cannot write.
+/// If a sample cannot be read any more, or a protocol that trains diverges, is interrupted, or
+/// cannot write.
 pub fn evaluate<B: TrainBackend, D: Examples>(
     protocol: Protocol,
     subject: &Subject<'_, B, D>,

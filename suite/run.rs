@@ -1,5 +1,5 @@
-//! One run of one plan: its name, its folder and its record, whatever kind of task it is of; and what
-//! it keeps there.
+//! One run of one plan: its name, its folder and its record, whatever kind of task it is of; and
+//! what it keeps there.
 
 pub mod checkpoint;
 pub mod encoder_file;
@@ -80,7 +80,8 @@ impl<'a> Run<'a> {
         blake3::hash(text.as_bytes()).to_hex()[..16].to_owned()
     }
 
-    /// `esc50/bridle-rq/<plan hash>-flex-fp32-s0-f1.json`: the record's path below the folder of records.
+    /// `esc50/bridle-rq/<plan hash>-flex-fp32-s0-f1.json`: the record's path below the folder of
+    /// records.
     pub fn record_path(&self) -> PathBuf {
         let fold = self.fold.map_or(String::new(), |fold| format!("-f{fold}"));
         let (backend, dtype, seed) = (self.facts.name, self.dtype, self.seed);
@@ -153,7 +154,7 @@ impl<'a> Run<'a> {
 /// If there is no run, its plan cannot be read, or a value that decides something differs.
 pub fn require_same(plan: &Flat, folder: &Path) -> Result<()> {
     let text = std::fs::read(folder.join(PLAN)).map_err(|_| {
-        let hint = "name a folder below runs/ that holds plan.json, or give --resume alone";
+        let hint = "name a folder below runs/ that holds plan.json, or give --resume without one";
         Failure::wrong_use(format!("`{}` is no folder of a run", folder.display())).with_hint(hint)
     })?;
     let stored: Flat = serde_json::from_slice(&text)

@@ -143,7 +143,7 @@ fn a_quantizer_without_codebooks_runs_on_every_kind_of_input() {
             } else {
                 ""
             };
-            let line = format!("--task {task} --method {method} --quantizer fsq {interleaved}");
+            let line = format!("--task {task} --subset 16 --method {method} --quantizer fsq {interleaved}");
             let short = SHORT.replace("--set pretrain.rounds=1", "");
             let output = bench(folder.path(), &format!("run {short} {line}"));
             let told = String::from_utf8_lossy(&output.stderr);

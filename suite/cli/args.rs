@@ -3,6 +3,7 @@
 //! ones.
 
 use super::exit;
+use bridle_baselines::import::Release;
 use bridle_results::compare::Filter;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -136,7 +137,7 @@ pub struct RunArgs {
     pub format: Format,
 }
 
-/// Where and how to compute.
+// Where and how to compute. No doc comment: clap would take it for the command's.
 #[derive(Clone, Debug, Args)]
 pub struct ComputeArgs {
     /// Where to compute: flex, tch or cuda; `list backends` shows which are ready
@@ -321,7 +322,7 @@ pub struct ImportArgs {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// The authors' code base that it comes from: audio-image or video
-    #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true)]
+    #[arg(long, value_name = "NAME")]
     pub release: Release,
     /// Task that it was trained on: sets the input's shape
     #[arg(long, value_name = "NAME")]
@@ -335,14 +336,6 @@ pub struct ImportArgs {
     /// File to write
     #[arg(long, value_name = "FILE")]
     pub to: PathBuf,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Release {
-    /// Audio and image models
-    AudioImage,
-    /// Video models
-    Video,
 }
 
 /// Named like the options of the PyTorch peer.

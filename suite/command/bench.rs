@@ -11,7 +11,8 @@ use serde_json::json;
 /// Checks and times the chosen tasks, and prints their times; with `--against` their ratios too.
 ///
 /// # Errors
-/// Wrong use; a backend that cannot be opened; a task that does not compute what its plain form computes.
+/// Wrong use; a backend that cannot be opened; a task that does not compute what its plain form
+/// computes.
 pub fn perform(args: &BenchArgs) -> Result<()> {
     let setup = Setup::new(args)?;
     let against = args.against.as_deref().map(Against::read).transpose()?;

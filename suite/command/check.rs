@@ -26,16 +26,19 @@ struct Found {
     lines: Vec<Line>,
     /// The same for programs, beside the facts.
     json: Map<String, Value>,
-    /// Samples in all and training samples of the first fold, where the cost of a run can be estimated.
+    /// Samples in all and training samples of the first fold, where the cost of a run can be
+    /// estimated.
     samples: Option<(usize, usize)>,
     /// Whether the data is what is known of its variant, or may differ.
     verified: Result<()>,
 }
 
-/// Looks at everything, prints what was found, and fails with the first thing that would stop the run.
+/// Looks at everything, prints what was found, and fails with the first thing that would stop the
+/// run.
 ///
 /// # Errors
-/// Wrong use; data missing or not what it should be; a backend that cannot be opened; an output that cannot be written.
+/// Wrong use; data missing or not what it should be; a backend that cannot be opened; an output
+/// that cannot be written.
 pub fn perform(args: &RunArgs) -> Result<()> {
     let mut request = RunRequest::new(args)?;
     let data = match request.task {
@@ -79,7 +82,8 @@ fn backend_state(choice: &Choice) -> Result<BackendState> {
     }
 }
 
-/// Whether records could be written to `out`, judged by the nearest folder that exists: nothing is created.
+/// Whether records could be written to `out`, judged by the nearest folder that exists: nothing is
+/// created.
 fn out_is_writable(out: &Path) -> Result<()> {
     let existing = nearest_existing(out);
     let failure = |why: &str| {

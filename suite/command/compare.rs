@@ -21,8 +21,8 @@ pub fn perform(args: &CompareArgs) -> Result<()> {
     Ok(())
 }
 
-/// Reads both sets. Returns a table for each pair of groups, in the terminal format after a sentence
-/// for each metric; and what has no partner.
+/// Reads both sets. Returns a table for each pair of groups, in the terminal format after a
+/// sentence for each metric; and what has no partner.
 ///
 /// # Errors
 /// If records or their predictions are missing, or they cannot be compared.

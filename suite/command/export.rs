@@ -14,10 +14,12 @@ use bridle_results::record::RunRecord;
 use bridle_results::store;
 use std::path::{Path, PathBuf};
 
-/// Finds the weights that a record's run left below `runs`, and writes those of the encoder with their card.
+/// Finds the weights that a record's run left below `runs`, and writes those of the encoder with
+/// their card.
 ///
 /// # Errors
-/// If the record cannot be read or its run pretrained nothing, if its weights are gone, or if the file cannot be written.
+/// If the record cannot be read or its run pretrained nothing, if its weights are gone, or if the
+/// file cannot be written.
 pub fn perform(args: &ExportArgs) -> Result<()> {
     let record = store::read(&args.record)?;
     let plan = Plan::from_flat(&record.plan).map_err(|error| {

@@ -1,4 +1,4 @@
-//! `fetch`: a task's data set from the hub, verified; a killed fetch is gone on from.
+//! `fetch`: a task's data set from the hub, verified; an interrupted download resumes.
 
 use crate::cli::error::{Failure, Result, UnknownName};
 use crate::cli::exit::Exit;
@@ -28,7 +28,8 @@ pub fn perform(args: &FetchArgs) -> Result<()> {
         };
     }
     terminal::log(&text(&plan));
-    // SIGINT and SIGTERM end the process as they are: every file under its name is whole, and parts are gone on from
+    // SIGINT and SIGTERM end the process as they are: every file under its name is whole, and parts
+    // resume
     let folder = bridle_tasks::fetch(&source, &request, &TerminalProgress::default())?;
     match args.format {
         Format::Terminal => terminal::print(&folder.display().to_string()),
@@ -93,7 +94,7 @@ impl From<FetchError> for Failure {
             }
             FetchError::Offline { .. } => Some("the same without --offline"),
             FetchError::Unreachable { .. } | FetchError::Status { .. } | FetchError::Limited { .. } => {
-                Some("the same again, which goes on from here; HF_ENDPOINT names another hub, or several with commas")
+                Some("the same again, which resumes here; HF_ENDPOINT names another hub, or several with commas")
             }
             FetchError::Disk { .. } => Some("make room, or --to DIR with a folder that can be written"),
             FetchError::BadLock { .. } | FetchError::Differs { .. } => Some("remove the lock file to begin anew"),

@@ -1,9 +1,9 @@
 //! `import`: the encoder of the authors' release, as an encoder file.
 
+use crate::cli::ImportArgs;
 use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
 use crate::cli::terminal;
-use crate::cli::{ImportArgs, Release};
 use crate::plan::{Plan, PlanRequest};
 use crate::run::encoder_file::{self, EncoderCard};
 use crate::sizes;
@@ -14,13 +14,15 @@ use bridle_backends::{Choice, Facts, Job, Name, Precision, TrainBackend};
 use bridle_baselines::import;
 use bridle_seed::Seed;
 
-/// What a state dictionary's names may begin with: in a whole model, and in one trained on several devices.
+/// What a state dictionary's names may begin with: in a whole model, and in one trained on several
+/// devices.
 const PREFIXES: [&str; 4] = ["encoder_decoder.", "", "module.encoder_decoder.", "module."];
 
 /// Reads a state dictionary by the authors' names and writes the encoder by ours.
 ///
 /// # Errors
-/// If the file is no safetensors file, lacks a parameter, or holds one of another shape; if the file cannot be written.
+/// If the file is no safetensors file, lacks a parameter, or holds one of another shape; if the
+/// file cannot be written.
 pub fn perform(args: &ImportArgs) -> Result<()> {
     let plan = Plan::resolve(&PlanRequest {
         task: args.task.clone(),
@@ -50,16 +52,12 @@ pub fn perform(args: &ImportArgs) -> Result<()> {
         precision: Precision::F32,
     };
     let template = bridle_backends::run(&flex, Template { plan: &plan })?;
-    let release = match args.release {
-        Release::AudioImage => import::Release::AudioImage,
-        Release::Video => import::Release::Video,
-    };
     let find = |name: &str| {
         PREFIXES
             .iter()
             .find_map(|prefix| theirs.get(&format!("{prefix}{name}")))
     };
-    let weights = import::import(&template, release, find).map_err(|error| {
+    let weights = import::import(&template, args.release, find).map_err(|error| {
         let failure = Failure::new(Exit::Data, error);
         failure.with_hint("--preset and --set model.dim=.. and the like with the sizes of these weights")
     })?;

@@ -1,4 +1,5 @@
-//! `regress`: holds records to a baseline file, for CI; with `--write` it makes that file from them.
+//! `regress`: compares records with a baseline file, for CI; with `--write` it makes that file
+//! from them.
 
 use crate::cli::RECORDS;
 use crate::cli::error::{Failure, Result};
@@ -11,8 +12,8 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Holds the records to the baseline and prints the verdict, or writes the baseline from the records. The exit code
-/// tells a regression.
+/// Compares the records with the baseline and prints the verdict, or writes the baseline from the
+/// records. The exit code says whether there is a regression.
 ///
 /// # Errors
 /// If there is no record or no baseline, or one of them is malformed.
@@ -37,7 +38,7 @@ pub fn perform(args: &RegressArgs) -> Result<Exit> {
     }
     let file = args.baseline.display();
     terminal::log(&format!(
-        "try: if the change is meant, `bridle-bench regress --baseline {file} --write` holds the new numbers"
+        "try: if the change is meant, `bridle-bench regress --baseline {file} --write` keeps the new numbers"
     ));
     Ok(Exit::Regression)
 }

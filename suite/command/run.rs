@@ -28,7 +28,8 @@ use std::time::{Duration, Instant};
 /// Runs every fold and seed that was asked for, then prints the tables of their records.
 ///
 /// # Errors
-/// Wrong use, missing data or devices, divergence, a stop by signal, or a disk that cannot be written.
+/// Wrong use, missing data or devices, divergence, a stop by signal, or a disk that cannot be
+/// written.
 pub fn perform(args: &RunArgs) -> Result<Exit> {
     let request = RunRequest::new(args)?;
     store::writable(&request.args.out)?;
@@ -223,7 +224,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
             plan: self.plan,
             data: self.data,
             train: &[&self.train[..], test].concat(),
-            seed: self.seed.clone(),
+            seed: self.seed,
             id,
             folder: &self.folder,
             checkpoint_every: Duration::from_secs(self.request.args.checkpoint_every),
@@ -271,7 +272,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
             ));
             return Ok(None);
         }
-        let encoder = self.data.encoder(&Init::<B>::new(self.seed.clone(), device));
+        let encoder = self.data.encoder(&Init::<B>::new(self.seed, device));
         let encoder = weights::load(encoder, &strip_prefix(&saved, "encoder."))
             .map_err(|error| Failure::fault(format!("cannot reuse `{}`", path.display()), error))?;
         progress.say(&format!("reuses the pretraining of run {id}; --fresh trains anew"));
@@ -291,7 +292,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
             test: &self.test,
             encoder,
             lm: self.request.lm.as_ref(),
-            seed: self.seed.clone(),
+            seed: self.seed,
             device,
             folder: &self.folder,
             resumes: self.resumes,

@@ -8,9 +8,9 @@
 //! <!-- end -->
 //! ```
 //!
-//! The commands are those that only read: `table`, `compare` and `list`. Their words are separated by
-//! spaces, without quotes, and their paths are relative to the current folder, as on a command line.
-//! Markdown is inserted as it is, any other format as a code block.
+//! The commands are those that only read: `table`, `compare` and `list`. Their words are separated
+//! by spaces, without quotes, and their paths are relative to the current folder, as on a command
+//! line. Markdown is inserted as it is, any other format as a code block.
 
 use super::{compare, list, table};
 use crate::cli::error::{Failure, Result};
@@ -27,8 +27,8 @@ const END: &str = "<!-- end -->";
 /// Fills these files; with `check`, reports the tables that would change and writes nothing.
 ///
 /// # Errors
-/// Named by file and line: if a file cannot be read or written, a marker has no end or stands within
-/// another, or its command is unknown or fails.
+/// Named by file and line: if a file cannot be read or written, a marker has no end or stands
+/// within another, or its command is unknown or fails.
 pub fn perform(files: &[PathBuf], check: bool) -> Result<Exit> {
     let mut outdated = Vec::new();
     for file in files {

@@ -14,8 +14,8 @@ use std::path::PathBuf;
 /// Reads the records and prints their tables, or fills those of Markdown files.
 ///
 /// # Errors
-/// If a table has no such name, a path holds no record, a file is no record, or stdout cannot be written;
-/// with `--splice` as in [`splice::perform`].
+/// If a table has no such name, a path holds no record, a file is no record, or stdout cannot be
+/// written; with `--splice` as in [`splice::perform`].
 pub fn perform(args: &TableArgs) -> Result<Exit> {
     if args.splice.is_empty() {
         terminal::print(&text(args)?).map(|()| Exit::Done)

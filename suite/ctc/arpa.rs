@@ -1,8 +1,9 @@
 //! N-gram models with back-off (Katz 1987), read from ARPA files.
 //!
-//! p(w | h) is what the file says of h w; where it says nothing, the back-off weight of h times p(w | h without its first
-//! word), the weight being 1 where the file does not know h. A word that the model does not know is `<unk>`; where that is
-//! missing too, its logarithm to the base 10 is -100. Keys are kept as they are: some 60 bytes for each n-gram.
+//! p(w | h) is what the file says of h w; where it says nothing, the back-off weight of h times p(w
+//! | h without its first word), the weight being 1 where the file does not know h. A word that the
+//! model does not know is `<unk>`; where that is missing too, its logarithm to the base 10 is -100.
+//! Keys are kept as they are: some 60 bytes for each n-gram.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -75,7 +76,8 @@ impl Ngrams {
         })
     }
 
-    /// The model in the text of an ARPA file. What stands before `\data\` and after `\end\` is passed over.
+    /// The model in the text of an ARPA file. What stands before `\data\` and after `\end\` is
+    /// passed over.
     ///
     /// # Errors
     /// If it is no ARPA file: the line says where.
@@ -163,8 +165,8 @@ impl Ngrams {
         self.start.filter(|_| self.order() > 1).into_iter().collect()
     }
 
-    /// The log-probability of a word after `history`, to which it is added, as far back as the model looks. None is an
-    /// unknown word.
+    /// The log-probability of a word after `history`, to which it is added, as far back as the
+    /// model looks. None is an unknown word.
     pub fn append(&self, history: &mut Vec<u32>, word: Option<u32>) -> f64 {
         let Some(word) = word.or(self.unknown) else {
             // nothing is known of what follows it

@@ -1,7 +1,9 @@
-//! Prefix beam search (Graves and Jaitly 2014; Hannun et al. 2014, algorithm 1): the likeliest symbols over all alignments.
+//! Prefix beam search (Graves and Jaitly 2014; Hannun et al. 2014, algorithm 1): the likeliest
+//! symbols over all alignments.
 //!
-//! A prefix is kept with two sums over its alignments so far: those that end in a blank and those that end in its last
-//! symbol. Without pruning the sums are exact. A language model ranks prefixes; its share never enters the sums.
+//! A prefix is kept with two sums over its alignments so far: those that end in a blank and those
+//! that end in its last symbol. Without pruning the sums are exact. A language model ranks
+//! prefixes; its share never enters the sums.
 
 use crate::{Frames, LanguageModel};
 use std::collections::HashMap;
@@ -11,7 +13,8 @@ use std::collections::HashMap;
 pub struct Weights {
     /// Weight of the language model's log-probability.
     pub model: f64,
-    /// What each unit adds, symbol or word: makes up for what the language model takes from long texts.
+    /// What each unit adds, symbol or word: makes up for what the language model takes from long
+    /// texts.
     pub unit: f64,
 }
 
@@ -43,8 +46,9 @@ pub struct Hypothesis {
 }
 
 impl<M: LanguageModel> Search<'_, M> {
-    /// The best hypotheses, at most as many as are kept, the best first. One at least: of no frames it is empty. Where every
-    /// alignment that is left has a probability of 0, the acoustic part is minus infinity.
+    /// The best hypotheses, at most as many as are kept, the best first. One at least: of no frames
+    /// it is empty. Where every alignment that is left has a probability of 0, the acoustic part is
+    /// minus infinity.
     pub fn run(&self, frames: &Frames) -> Vec<Hypothesis> {
         let mut prefixes = Prefixes::new(self);
         let mut kept = vec![(
@@ -149,7 +153,8 @@ fn log_sum(a: f64, b: f64) -> f64 {
     high + (low - high).exp().ln_1p()
 }
 
-/// Prefixes of the next frame in the order in which they were met, so that nothing hangs on the order of a hash table.
+/// Prefixes of the next frame in the order in which they were met, so that nothing hangs on the
+/// order of a hash table.
 #[derive(Default)]
 struct Next {
     places: HashMap<usize, usize>,

@@ -1,6 +1,7 @@
 //! Log-probabilities of symbols in frames.
 
-/// Log-probabilities, `[T, C]`: a row for each frame, a column for each symbol, the blank among them.
+/// Log-probabilities, `[T, C]`: a row for each frame, a column for each symbol, the blank among
+/// them.
 #[derive(Clone, Copy, Debug)]
 pub struct Frames<'a> {
     values: &'a [f32],
@@ -43,7 +44,8 @@ pub enum FramesError {
 const ROUNDING: f32 = 1e-3;
 
 impl<'a> Frames<'a> {
-    /// These values for `symbols` symbols, one of which is the blank. Minus infinity is a probability of 0.
+    /// These values for `symbols` symbols, one of which is the blank. Minus infinity is a
+    /// probability of 0.
     ///
     /// # Errors
     /// If the values do not fill frames, or one is NaN or above 0.

@@ -1,5 +1,5 @@
-//! Decoding of connectionist temporal classification (CTC, Graves et al. 2006): from log-probabilities of symbols in each
-//! frame to the symbols that were said.
+//! Decoding of connectionist temporal classification (CTC, Graves et al. 2006): from
+//! log-probabilities of symbols in each frame to the symbols that were said.
 //!
 //! ```text
 //! frames  log-probabilities [T, C], checked

@@ -10,7 +10,8 @@ pub trait LanguageModel {
     /// Before any symbol.
     fn start(&self) -> Self::State;
 
-    /// The state after one more symbol, the log-probability that it adds, and the units that it completes: symbols or words.
+    /// The state after one more symbol, the log-probability that it adds, and the units that it
+    /// completes: symbols or words.
     fn extend(&self, state: &Self::State, symbol: usize) -> (Self::State, f64, usize);
 
     /// The log-probability that the end adds, and the units that it completes.
@@ -69,7 +70,7 @@ impl LanguageModel for SymbolModel<'_> {
     }
 }
 
-/// An n-gram model of words, which a space ends. A word is judged when it is whole.
+/// An n-gram model of words, which a space ends. A word is scored when it is complete.
 #[derive(Clone, Debug)]
 pub struct WordModel<'a> {
     ngrams: &'a Ngrams,
@@ -92,8 +93,8 @@ impl<'a> WordModel<'a> {
         }
     }
 
-    /// The word that was begun is whole. Of no letters there is none: spaces at the start, at the end and one after the other
-    /// part no words.
+    /// The word that was begun is whole. Of no letters there is none: spaces at the start, at the
+    /// end and one after the other part no words.
     fn whole(&self, history: &mut Vec<u32>, begun: &str) -> (f64, usize) {
         match begun.is_empty() {
             true => (0.0, 0),

@@ -1,4 +1,5 @@
-//! Laws of decoding: agreement with the enumeration of all alignments, with greedy decoding, and with hand-computed models.
+//! Laws of decoding: agreement with the enumeration of all alignments, with greedy decoding, and
+//! with hand-computed models.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use super::*;
@@ -224,7 +225,8 @@ fn probabilities_are_those_computed_by_hand() {
         ("ONE TWO", -0.4 - 0.1 + (-0.15 - 0.2)),
         // the weight of <s> and TWO; <s> TWO is unknown, so that its weight is 1: TWO </s>
         ("TWO", (-0.3 - 0.7) - 0.2),
-        // <s> ONE; weights of <s> ONE and ONE, then ONE; ONE ONE is unknown: weight of ONE, then </s>
+        // <s> ONE; weights of <s> ONE and ONE, then ONE; ONE ONE is unknown: weight of ONE, then
+        // </s>
         ("ONE ONE", -0.4 + (-0.05 - 0.2 - 0.5) + (-0.2 - 1.0)),
         // the weight of <s> and <unk>; <unk> has no weight: </s>
         ("SIX", (-0.3 - 2.0) - 1.0),

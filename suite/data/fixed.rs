@@ -1,8 +1,8 @@
 //! Inputs of one shape: sound as a spectrogram, images, video.
 
+use super::roll::roll;
 use super::{Batch, Order, TrainingData};
 use crate::plan::{Plan, Roll};
-use crate::protocol::augment::roll;
 use bridle::config::{Geometry, StackConfig};
 use bridle::encoder::Vit;
 use bridle::frames::Frames;

@@ -1,6 +1,6 @@
-//! Attentive probe: one learnt query attends to all tokens of the frozen encoder, and a linear layer
-//! reads what it gathers (V-JEPA, arXiv 2404.08471, without the block's MLP and second projection).
-//! Masked encoders often keep what matters in single tokens, which a mean would blur.
+//! Attentive probe: one learnt query attends to all tokens of the frozen encoder, and a linear
+//! layer reads what it gathers (V-JEPA, arXiv 2404.08471, without the block's MLP and second
+//! projection). Masked encoders often keep what matters in single tokens, which a mean would blur.
 //!
 //! Rates are chosen as for the linear probe. On speech the query gathers, for each frame, from the
 //! [`REACH`] frames on either side, with a learnt weight of each distance; a linear CTC layer reads
@@ -35,7 +35,8 @@ use serde_json::json;
 const NAME: &str = "attentive-probe";
 /// Frames on either side that a frame's query attends to (speech).
 const REACH: usize = 4;
-/// Tokens of the training samples stay in memory up to this size; larger ones are computed at each step.
+/// Tokens of the training samples stay in memory up to this size; larger ones are computed at each
+/// step.
 const KEPT_BYTES: usize = 1 << 30;
 /// Added to the score of a frame that does not exist: its weight is then 0.
 const UNSEEN: f64 = -1e9;
@@ -354,7 +355,8 @@ impl<B: TrainBackend> Probe<'_, '_, B> {
         }
     }
 
-    /// Trains a head per rate side by side on the training samples at these places, as phase `phase`.
+    /// Trains a head per rate side by side on the training samples at these places, as phase
+    /// `phase`.
     fn fit(
         &self,
         phase: &'static str,
@@ -365,14 +367,16 @@ impl<B: TrainBackend> Probe<'_, '_, B> {
         let (subject, values, seed) = (self.subject, self.values, self.seed.child(seed));
         let (dim, classes, device) = (subject.encoder.dim(), subject.classes(), subject.device);
         let init = Init::<B>::new(seed.child("weights"), device);
-        let head = Head::new(&init, dim, heads(subject.plan), classes);
+        // equal, but no clones, which would share their first gradients
+        let head = |_: &f64| Head::new(&init, dim, heads(subject.plan), classes);
+        let probes: Vec<Head<B>> = rates.iter().map(head).collect();
         let adamw = AdamWConfig {
             beta1: 0.9,
             beta2: 0.999,
             epsilon: 1e-8,
             weight_decay: values.weight_decay,
         };
-        let model = Trained::with_groups(vec![head; rates.len()], adamw, Rates(rates.to_vec()));
+        let model = Trained::with_groups(probes, adamw, Rates(rates.to_vec()));
         let mut training = Training::open(subject, phase, model)?;
         let order = Order::shuffled(places, values.batch, seed.child("order"));
         let length = Length {

@@ -1,5 +1,6 @@
-//! Transcripts by connectionist temporal classification: a head over the encoder's frames learns them, with the encoder
-//! frozen or trained too. The test utterances are recognised once, with the weights of the last step.
+//! Transcripts by connectionist temporal classification: a head over the encoder's frames learns
+//! them, with the encoder frozen or trained too. The test utterances are recognised once, with the
+//! weights of the last step.
 
 mod augment;
 mod decode;
@@ -86,8 +87,8 @@ pub fn linear_head<B: Backend>(init: &Init<B>, dim: usize, symbols: usize) -> Li
     init.linear("head", dim, symbols, true)
 }
 
-/// Trains with transcripts, then recognises the test utterances: the likeliest symbol of each frame, and the best of a beam
-/// search if the plan has one.
+/// Trains with transcripts, then recognises the test utterances: the likeliest symbol of each
+/// frame, and the best of a beam search if the plan has one.
 ///
 /// # Errors
 /// If training diverges, is interrupted, or cannot write; if an utterance cannot be read any more.

@@ -13,7 +13,8 @@ use std::time::Instant;
 /// What the features are, in words.
 const FEATURES: &str = "mean of patch tokens after the final norm";
 
-/// Features of the training and test samples, and the seconds that they took; computed when first asked for.
+/// Features of the training and test samples, and the seconds that they took; computed when first
+/// asked for.
 #[derive(Debug, Default)]
 pub struct FeatureCache {
     features: OnceCell<(Features, Features)>,
@@ -47,7 +48,8 @@ impl<B: TrainBackend> Subject<'_, B, Fixed<'_>> {
         Ok(self.features.features.get_or_init(|| found))
     }
 
-    /// The same after so many layers; None: after all of them, and the final norm. Computed at each call.
+    /// The same after so many layers; None: after all of them, and the final norm. Computed at each
+    /// call.
     ///
     /// # Errors
     /// If a sample cannot be read any more.
@@ -187,8 +189,9 @@ fn first_highest(row: &[f32]) -> usize {
     (0..row.len()).fold(0, |best, class| if row[class] > row[best] { class } else { best })
 }
 
-/// How good scores [n, C] are, to choose by on held-out samples: the share of samples whose highest score is their
-/// class's, and for samples of several classes the mean average precision (0 where no class has a sample).
+/// How good scores [n, C] are, to choose by on held-out samples: the share of samples whose highest
+/// score is their class's, and for samples of several classes the mean average precision (0 where
+/// no class has a sample).
 pub fn quality(scores: &[f32], targets: &[Target], classes: usize) -> f64 {
     if has_several(targets) {
         let targets: Vec<Vec<u32>> = targets.iter().map(class_numbers).collect();

@@ -1,18 +1,20 @@
-//! Fine-tuning: the whole encoder and a head, trained on the classes (values as in the authors' scripts, see the plan).
+//! Fine-tuning: the whole encoder and a head, trained on the classes (values as in the authors'
+//! scripts, see the plan).
 //!
-//! The mean of the patch tokens, under a norm of its own, goes into a linear head. Deeper layers learn faster
-//! (layer-wise rate decay); inputs are augmented and mixed, targets are soft. The test samples are judged once, with the
-//! weights of the last step: no epoch is chosen on them.
+//! The mean of the patch tokens, under a norm of its own, goes into a linear head. Deeper layers
+//! learn faster (layer-wise rate decay); inputs are augmented and mixed, targets are soft. The test
+//! samples are predicted once, with the weights of the last step: no epoch is chosen on them.
 
+mod augment;
 mod values;
 
-use super::augment::{Augment, Augmented};
 use super::training::{Length, Training};
 use super::{Evaluate, Outcome, Protocol, Subject, Taught, ctc};
 use crate::data::{Fixed, Order, Utterances, fixed};
 use crate::plan::Roll;
 use crate::train::TrainError;
 use crate::train::schedule::{LayerDecay, Schedule};
+use augment::{Augment, Augmented};
 use bridle::classifier::{Classifier, Dropped, branch_factor, drop_rates};
 use bridle::init::Init;
 use bridle::loss::{binary_cross_entropy, soft_cross_entropy};

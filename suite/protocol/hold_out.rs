@@ -1,4 +1,5 @@
-//! Training samples held out to choose a protocol's values, so that the test samples choose nothing.
+//! Training samples held out to choose a protocol's values, so that the test samples choose
+//! nothing.
 
 use super::features::{Features, has_several};
 use bridle_seed::Seed;
@@ -16,8 +17,9 @@ pub struct HoldOut {
 }
 
 impl HoldOut {
-    /// Where samples have groups (folds, which keep recordings of one source together) the first group is held out;
-    /// else a share of every class, drawn (of all samples, where they have several classes).
+    /// Where samples have groups (folds, which keep recordings of one source together) the first
+    /// group is held out; else a share of every class, drawn (of all samples, where they have
+    /// several classes).
     pub fn of(train: &Features, share: f64, seed: Seed) -> Self {
         let mut groups: Vec<u8> = train.groups.iter().flatten().copied().collect();
         groups.sort_unstable();

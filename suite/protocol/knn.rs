@@ -1,8 +1,10 @@
-//! Nearest neighbours: each test sample takes the classes of the training samples most like it, by the cosine of their
-//! frozen features; votes weigh exp(cosine / temperature) (Wu et al. 2018, arXiv 1805.01978).
+//! Nearest neighbours: each test sample takes the classes of the training samples most like it, by
+//! the cosine of their frozen features; votes weigh exp(cosine / temperature) (Wu et al. 2018,
+//! arXiv 1805.01978).
 //!
-//! The number of neighbours is chosen from a closed list on a held-out part of the training samples, the smaller on a
-//! tie. Nothing is trained, so that the figure depends on the features alone.
+//! The number of neighbours is chosen from a closed list on a held-out part of the training
+//! samples, the smaller on a tie. Nothing is trained, so that the figure depends on the features
+//! alone.
 
 use super::features::{Choice, Features, has_several, quality};
 use super::hold_out::HoldOut;

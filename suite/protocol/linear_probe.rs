@@ -1,9 +1,10 @@
-//! Linear probe: multinomial logistic regression on frozen, mean-pooled features, computed once; for samples of several
-//! classes one binary regression per class.
+//! Linear probe: multinomial logistic regression on frozen, mean-pooled features, computed once;
+//! for samples of several classes one binary regression per class.
 //!
-//! Features are standardised with the training samples' mean and deviation. Every learning rate of a closed list is
-//! tried side by side on the training samples less a held-out part, the best one on that part is taken (the smaller on
-//! a tie), and the probe is trained anew on all training samples. The test samples are looked at once, at the end.
+//! Features are standardised with the training samples' mean and deviation. Every learning rate of
+//! a closed list is tried side by side on the training samples less a held-out part, the best one
+//! on that part is taken (the smaller on a tie), and the probe is trained anew on all training
+//! samples. The test samples are looked at once, at the end.
 
 use super::features::{Choice, Features, has_several, quality};
 use super::hold_out::HoldOut;
@@ -192,8 +193,8 @@ fn hot<B: Backend>(features: &Features, rows: &[usize], classes: usize, device: 
     Tensor::from_data(TensorData::new(values, [rows.len(), classes]), device)
 }
 
-/// One probe per rate, all on the same batches: AdamW with a cosine to 0 on the mean cross-entropy (binary, summed over
-/// classes, for samples of several classes), from zero weights.
+/// One probe per rate, all on the same batches: AdamW with a cosine to 0 on the mean cross-entropy
+/// (binary, summed over classes, for samples of several classes), from zero weights.
 fn fit_all<B: Backend>(
     features: &Features,
     scale: &Scale,
@@ -257,7 +258,8 @@ mod tests {
     use bridle_tasks::Target;
     use burn_flex::Flex;
 
-    /// `n` samples of `classes` classes; feature 0 and 1 tell the class as an angle, the rest is noise.
+    /// `n` samples of `classes` classes; feature 0 and 1 tell the class as an angle, the rest is
+    /// noise.
     fn clouds(n: usize, classes: usize, noise: f32, seed: u64) -> Features {
         let mut stream = Seed::root(seed).stream();
         let dim = 6;

@@ -1,5 +1,5 @@
-//! What an entry of the list of protocols makes: a variant of the enum, a section of the plan, and the
-//! way from one to the other.
+//! What an entry of the list of protocols makes: a variant of the enum, a section of the plan, and
+//! the way from one to the other.
 
 /// Declares the protocols, and the sections that several of them share.
 macro_rules! protocols {

@@ -1,4 +1,5 @@
-//! From predictions to scores with intervals, and to the file beside the record, for each kind of data.
+//! From predictions to scores with intervals, and to the file beside the record, for each kind of
+//! data.
 
 use super::Protocol;
 use super::features::{class_numbers, targets};
@@ -133,7 +134,8 @@ impl Examples for Utterances<'_> {
 }
 
 impl Outcome {
-    /// Every metric of every prediction; each first metric has the details of the protocol too. `seed` draws intervals.
+    /// Every metric of every prediction; each first metric has the details of the protocol too.
+    /// `seed` draws intervals.
     ///
     /// # Errors
     /// As [`Examples::scores`].

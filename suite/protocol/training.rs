@@ -1,4 +1,5 @@
-//! Training for an evaluation (fine-tuning, CTC): a loss over batches, with checkpoints, a log and resuming.
+//! Training for an evaluation (fine-tuning, CTC): a loss over batches, with checkpoints, a log and
+//! resuming.
 
 use super::{Examples, Subject};
 use crate::run::checkpoint;
@@ -90,7 +91,8 @@ impl<B: TrainBackend, M: AutodiffModule<B>, G: ParameterGroups> Training<B, M, G
         })
     }
 
-    /// Takes the remaining steps. `inputs` makes a step's batch, on any thread; `loss` is that of a batch at a step.
+    /// Takes the remaining steps. `inputs` makes a step's batch, on any thread; `loss` is that of a
+    /// batch at a step.
     ///
     /// # Errors
     /// If training diverges, is interrupted, cannot read a sample, or cannot write.

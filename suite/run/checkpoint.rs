@@ -1,7 +1,8 @@
-//! Checkpoints: everything a run needs to go on exactly where it was, in one safetensors file.
+//! Checkpoints: everything a run needs to resume exactly where it was, in one safetensors file.
 //!
-//! A file is written under a temporary name, synced, renamed. Its name ends in the first digits of the BLAKE3 hash of
-//! its bytes, so that a damaged file is never taken for a whole one. The newest two of a run are kept.
+//! A file is written under a temporary name, synced, renamed. Its name ends in the first digits of
+//! the BLAKE3 hash of its bytes, so that a damaged file is never taken for a whole one. The newest
+//! two of a run are kept.
 
 use bridle::weights::{self, Weights, WeightsError};
 use serde::Serialize;
@@ -86,7 +87,7 @@ pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
     });
     let renamed = written.and_then(|()| std::fs::rename(&temporary, path));
     renamed.map_err(|error| {
-        // the half-written file is of no use; the error at hand is the one to tell
+        // the half-written file is of no use; the error at hand is the one to report
         let _ = std::fs::remove_file(&temporary);
         io("write", path)(error)
     })
@@ -111,7 +112,8 @@ fn parse<S: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<(Weights, S),
     Ok((weights, state))
 }
 
-/// Writes the checkpoint of step `step` into a run's folder and drops all but the newest two. Gives the file.
+/// Writes the checkpoint of step `step` into a run's folder and drops all but the newest two. Gives
+/// the file.
 ///
 /// # Errors
 /// If the disk is full or the folder cannot be written; the earlier checkpoints are then untouched.
@@ -140,7 +142,8 @@ pub fn list(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The newest checkpoint of a run's folder whose bytes are what its name says; damaged ones are passed over.
+/// The newest checkpoint of a run's folder whose bytes are what its name says; damaged ones are
+/// passed over.
 ///
 /// # Errors
 /// If a whole file is no checkpoint of this program.

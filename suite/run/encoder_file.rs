@@ -1,8 +1,9 @@
-//! Encoder files: the weights of one encoder and what they are, in one safetensors file. `export` and `import` write them,
-//! `--init` reads them.
+//! Encoder files: the weights of one encoder and what they are, in one safetensors file. `export`
+//! and `import` write them, `--init` reads them.
 //!
-//! The card lies in the file's header, so that nothing about the weights has to be told again, and nothing can be told
-//! wrongly: sizes, input, order of the position rows, and where the weights came from.
+//! The card is in the file's header, so that nothing about the weights has to be repeated, and
+//! nothing can be wrong: sizes, input, order of the position rows, and where the weights
+//! came from.
 
 use crate::plan::{AudioRows, InitRequest, Plan, Sizes};
 use crate::run::checkpoint::{self, CheckpointError};
@@ -99,7 +100,8 @@ pub enum EncoderFileError {
 }
 
 impl EncoderCard {
-    /// The card of an encoder as this plan makes it. Panics for speech, whose encoders have no encoder files.
+    /// The card of an encoder as this plan makes it. Panics for speech, whose encoders have no
+    /// encoder files.
     pub fn of(plan: &Plan, origin: Option<Origin>) -> Self {
         Self {
             format: FORMAT,
@@ -164,7 +166,8 @@ impl EncoderFile {
     }
 }
 
-/// Writes an encoder file, whole or not at all; `weights` by the encoder's own names, or by those of a foreign program.
+/// Writes an encoder file, whole or not at all; `weights` by the encoder's own names, or by those
+/// of a foreign program.
 ///
 /// # Errors
 /// If the disk is full or the folder cannot be written.

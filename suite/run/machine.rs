@@ -21,8 +21,8 @@ pub fn program() -> Program {
     }
 }
 
-/// The machine: processor, logical cores, main memory in bytes. `gpu` is what the backend says of its device. What
-/// the system does not tell is `unknown` or 0.
+/// The machine: processor, logical cores, main memory in bytes. `gpu` is what the backend says of
+/// its device. What the system does not say is `unknown` or 0.
 pub fn machine(gpu: Option<String>) -> Machine {
     let what = RefreshKind::nothing()
         .with_cpu(CpuRefreshKind::nothing())
@@ -46,7 +46,7 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Main memory that could be had now, in bytes. None where the system does not tell.
+/// Main memory that could be had now, in bytes. None where the system does not say.
 pub fn available_memory_bytes() -> Option<u64> {
     let what = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
     System::new_with_specifics(what)
@@ -54,14 +54,16 @@ pub fn available_memory_bytes() -> Option<u64> {
         .map(|system| system.available_memory())
 }
 
-/// Jobs that wanted the processor over the last 1, 5 and 15 minutes. None where the system does not tell.
+/// Jobs that wanted the processor over the last 1, 5 and 15 minutes. None where the system does not
+/// tell.
 pub fn load_average() -> Option<[f64; 3]> {
     let text = std::fs::read_to_string("/proc/loadavg").ok()?;
     let mut words = text.split_whitespace().map(|word| word.parse().ok());
     Some([words.next()??, words.next()??, words.next()??])
 }
 
-/// The most main memory that this process has held, in bytes. None where the system does not tell (it does on Linux).
+/// The most main memory that this process has held, in bytes. None where the system does not tell
+/// (it does on Linux).
 pub fn peak_memory_bytes() -> Option<u64> {
     parse_peak(&std::fs::read_to_string("/proc/self/status").ok()?)
 }

@@ -46,7 +46,7 @@ impl VerifiedFiles {
     pub fn remove(&mut self, indices: &[usize]) {
         let mut index = 0..;
         self.files
-            .retain(|_| !index.next().is_some_and(|index| indices.binary_search(&index).is_ok()));
+            .retain(|_| index.next().is_none_or(|index| indices.binary_search(&index).is_err()));
     }
 
     pub fn path(&self, index: usize) -> PathBuf {

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 use sysinfo::Disks;
 
-/// Bytes free on the disk that holds `path`. None where the system does not tell.
+/// Bytes free on the disk that holds `path`. None where the system does not say.
 fn free_bytes(path: &Path) -> Option<u64> {
     let path = nearest_existing(path).canonicalize().ok()?;
     let disks = Disks::new_with_refreshed_list().ok()?;
@@ -34,7 +34,7 @@ pub(super) struct Needs {
     finetune: Option<estimate::PhaseCost>,
     /// Operations in all, for every fold and seed.
     operations: f64,
-    /// How long they take, if a record tells the backend's speed.
+    /// How long they take, if a record shows the backend's speed.
     time: Option<Duration>,
 }
 
@@ -63,9 +63,10 @@ impl Needs {
     }
 }
 
-/// Operations per second of the newest record of the same backend and number type among the records of `--out`.
+/// Operations per second of the newest record of the same backend and number type among the records
+/// of `--out`.
 fn recorded_speed(request: &RunRequest) -> Option<f64> {
-    // a folder without records, or with a broken one, tells no speed, and that is no reason to stop
+    // a folder without records, or with a broken one, shows no speed, and that is no reason to stop
     let records = bridle_results::store::find(std::slice::from_ref(&request.args.out)).ok()?;
     let same = |record: &RunRecord| {
         record.backend.name == request.backend.name.as_str() && record.backend.dtype == request.dtype.word()

@@ -1,4 +1,5 @@
-//! The data of a task of sounds, images or videos as `check` finds it, with what this copy of the data measures.
+//! The data of a task of sounds, images or videos as `check` finds it, with what this copy of the
+//! data measures.
 
 use super::{Found, Line};
 use crate::cli::error::Result;
@@ -11,7 +12,8 @@ use std::collections::BTreeMap;
 /// Differences that are printed; a copy with other files differs in all of its classes.
 const SHOWN: usize = 10;
 
-/// Opens the data set as `run` would, but for fetching it, with its features in a folder that is gone afterwards.
+/// Opens the data set as `run` would, but for fetching it, with its features in a folder that is
+/// gone afterwards.
 pub(super) fn look(request: &RunRequest, task: &dyn Task) -> Result<Found> {
     let mut open = request.open_request();
     let scratch = std::env::temp_dir().join(format!("bridle-bench-check-{}", std::process::id()));

@@ -1,5 +1,5 @@
-//! Training with transcripts looks at an utterance in another way each time: its mel axis warped, bands and spans of frames
-//! left out (Park et al. 2019; Jaitly and Hinton 2013).
+//! Training with transcripts looks at an utterance in another way each time: its mel axis warped,
+//! bands and spans of frames left out (Park et al. 2019; Jaitly and Hinton 2013).
 
 use super::CtcTraining;
 use crate::data::UtteranceBatch;
@@ -35,7 +35,8 @@ pub fn augment(input: &mut UtteranceBatch, values: &CtcTraining, mels: usize, se
     }
 }
 
-/// Band m takes what lay at m * factor, between bands by their distance; beyond the last band the last one's value.
+/// Band m takes what lay at m * factor, between bands by their distance; beyond the last band the
+/// last one's value.
 fn warp(frame: &mut [f32], factor: f64) {
     let old = frame.to_vec();
     let last = old.len() - 1;

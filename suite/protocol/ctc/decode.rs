@@ -1,5 +1,5 @@
-//! From log-probabilities to transcripts: the likeliest symbol of each frame, or a beam search with or without a language
-//! model.
+//! From log-probabilities to transcripts: the likeliest symbol of each frame, or a beam search with
+//! or without a language model.
 
 use super::Decoding;
 use super::Recognised;

@@ -1,5 +1,5 @@
-//! What connectionist temporal classification predicts: letters or whole words, and the way there and back. Symbol 0 is the
-//! blank.
+//! What connectionist temporal classification predicts: letters or whole words, and the way there
+//! and back. Symbol 0 is the blank.
 
 use super::Symbols;
 use bridle::speech::ctc::{BLANK, least_frames};
@@ -51,7 +51,8 @@ impl Inventory {
         }
     }
 
-    /// The transcript of these symbols, none of which is the blank; spaces that part no words are left out.
+    /// The transcript of these symbols, none of which is the blank; spaces that part no words are
+    /// left out.
     pub fn decode(&self, symbols: &[usize]) -> String {
         let places = symbols.iter().map(|symbol| symbol - BLANK - 1);
         match self {

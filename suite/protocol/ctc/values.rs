@@ -1,4 +1,5 @@
-//! The plan's values of training with transcripts by connectionist temporal classification, and of decoding.
+//! The plan's values of training with transcripts by connectionist temporal classification, and of
+//! decoding.
 
 use crate::plan::{Choices, FactOf, LmRequest, Phase, Plan, Section, Stage};
 use bridle::optimizer::AdamWConfig;

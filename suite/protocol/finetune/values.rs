@@ -1,4 +1,5 @@
-//! The plan's values of fine-tuning on classes; those on transcripts are [`CtcTraining`](crate::protocol::CtcTraining).
+//! The plan's values of fine-tuning on classes; those on transcripts are
+//! [`CtcTraining`](crate::protocol::CtcTraining).
 
 use crate::plan::{Choices, Judging, LeftOut, Phase, Plan, Section, Stage, Takes};
 use crate::protocol::Taught;

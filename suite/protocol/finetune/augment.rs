@@ -1,10 +1,13 @@
-//! Augmentation of fine-tuning's inputs and the soft targets that go with it, on the host, drawn per sample and step.
+//! Augmentation of fine-tuning's inputs and the soft targets that go with it, on the host, drawn
+//! per sample and step.
 //!
-//! Sound is augmented as log-mel energies, which are computed once: a roll of the waveform is a roll of its frames, its
-//! magnitude a constant added to its log energies, a sum of two waveforms a sum of energies (without the interference of
-//! the two). SpecAugment (arXiv 1904.08779) hides bands of mels and of frames behind silence.
+//! Sound is augmented as log-mel energies, which are computed once: a roll of the waveform is a
+//! roll of its frames, its magnitude a constant added to its log energies, a sum of two waveforms a
+//! sum of energies (without the interference of the two). SpecAugment (arXiv 1904.08779) hides
+//! bands of mels and of frames behind silence.
 
 use super::Finetune;
+use crate::data::roll::{roll, silence, sounding_frames};
 use bridle_seed::{Seed, Stream};
 use bridle_tasks::{DataError, Dataset, InputSpec, Views};
 
@@ -44,7 +47,8 @@ impl Augment<'_> {
         let mut targets = vec![0.0; self.dataset.classes.len()];
         let mut share = 1.0;
         let partner = |stream: &mut Stream| self.train[stream.below(self.train.len())];
-        // pictures are mixed only where the plan says so: the authors build their mixing and never apply it
+        // pictures are mixed only where the plan says so: the authors build their mixing and never
+        // apply it
         let mixes = self.values.batch_mixup.unwrap_or(true);
         if mixes && stream.uniform() < self.values.mixup as f32 {
             share = beta(self.values.mixup_alpha, &mut stream);
@@ -60,19 +64,19 @@ impl Augment<'_> {
         }
         self.add(index, share, &mut targets);
         if let InputSpec::Audio { mels, .. } = *self.input {
-            let silence = silence(self.input);
+            let padding = silence(self.input);
             hide_mels(
                 &mut values,
                 mels,
                 self.values.mel_mask.unwrap_or(0),
-                silence,
+                padding,
                 &mut stream,
             );
             hide_frames(
                 &mut values,
                 mels,
                 self.values.frame_mask.unwrap_or(0),
-                silence,
+                padding,
                 &mut stream,
             );
         }
@@ -99,7 +103,8 @@ impl Augment<'_> {
                 roll(&mut values, self.input, stream);
             }
             if self.values.magnitude == Some(true) {
-                // Beta(10, 10) + 0.5: from half to one and a half, mostly near one (as in AudioMAE's release)
+                // Beta(10, 10) + 0.5: from half to one and a half, mostly near one (as in
+                // AudioMAE's release)
                 let magnitude = beta(10.0, stream) + 0.5;
                 let shift = (magnitude.ln() / std) as f32; // 2 ln m of log energy, over 2 std
                 values[..sound * mels].iter_mut().for_each(|value| *value += shift);
@@ -118,7 +123,8 @@ impl Augment<'_> {
                 .for_each(|(a, &b)| *a = share * *a + (1.0 - share) * b);
             return;
         };
-        // energies go with the square of amplitudes; y = log energy / (2 std) up to a constant that both share
+        // energies go with the square of amplitudes; y = log energy / (2 std) up to a constant that
+        // both share
         let unit = (2.0 * std) as f32;
         let (first, second) = (2.0 * share.ln() as f32, 2.0 * (1.0 - share).ln() as f32);
         values.iter_mut().zip(other).for_each(|(a, &b)| {
@@ -128,7 +134,8 @@ impl Augment<'_> {
         });
     }
 
-    /// CutMix (arXiv 1905.04899): a box over the last two axes comes from the other. Gives the first one's share.
+    /// CutMix (arXiv 1905.04899): a box over the last two axes comes from the other. Gives the
+    /// first one's share.
     fn cut(&self, values: &mut [f32], other: &[f32], stream: &mut Stream) -> f64 {
         let shape = self.input.shape();
         let [height, width] = [shape[shape.len() - 2], shape[shape.len() - 1]];
@@ -149,32 +156,6 @@ impl Augment<'_> {
         }
         1.0 - ((bottom - top) * (right - left)) as f64 / (height * width) as f64
     }
-}
-
-/// Rolls sound in time by a random number of frames; frames that pad a short clip stay at its end.
-pub fn roll(values: &mut [f32], input: &InputSpec, stream: &mut Stream) {
-    let InputSpec::Audio { mels, .. } = *input else { return };
-    let sound = sounding_frames(values, mels, silence(input));
-    if sound > 1 {
-        values[..sound * mels].rotate_right(stream.below(sound) * mels);
-    }
-}
-
-/// What the padding of a short clip is after normalisation: a log energy of 0.
-fn silence(input: &InputSpec) -> f32 {
-    let InputSpec::Audio { mean, std, .. } = *input else {
-        return 0.0;
-    };
-    (0.0 - mean as f32) / (2.0 * std as f32)
-}
-
-/// Frames before the silence that pads a short clip.
-fn sounding_frames(values: &[f32], mels: usize, silence: f32) -> usize {
-    let padding = values
-        .chunks_exact(mels)
-        .rev()
-        .take_while(|frame| frame.iter().all(|&value| value == silence));
-    values.len() / mels - padding.count()
 }
 
 /// Hides a band of mels: its width uniform below `most`, its place uniform.
@@ -261,13 +242,5 @@ mod tests {
         assert!(bands.iter().any(|&(first, last)| last - first == 7));
         assert_eq!(band(20, 0, &mut stream), (0, 0));
         assert!((0..100).all(|_| band(4, 100, &mut stream).1 <= 4));
-    }
-
-    #[test]
-    fn padding_is_told_from_sound() {
-        let values = [0.5, 0.1, 0.2, 0.2, 0.2, 0.2];
-        assert_eq!(sounding_frames(&values, 2, 0.2), 1);
-        assert_eq!(sounding_frames(&values, 2, 0.0), 3);
-        assert_eq!(sounding_frames(&[0.2; 6], 2, 0.2), 0);
     }
 }
