@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! cli                        command line, terminal, progress, errors, exit codes, signals
-//! request, compute -> plan   the options, checked and resolved to every value
+//! compute, plan              options of the backend; every value of a run, resolved
 //! command                    one file for each command
 //! sizes, data                from the plan to the model's sizes, from samples to batches
 //! train                      optimizer steps, rates, phases, methods
 //! protocol                   how an encoder is evaluated
-//! run                        a run's name, folder, record, checkpoints and log; encoders in files
+//! run                        request, name, folder, record, checkpoints and log; encoders in files
 //! quantizers                 the registry of quantizers
 //! bench                      the throughput of single steps
 //! estimate                   what a plan costs
@@ -22,7 +22,6 @@ pub mod estimate;
 pub mod plan;
 pub mod protocol;
 pub mod quantizers;
-pub mod request;
 pub mod run;
 pub mod sizes;
 pub mod train;

@@ -5,12 +5,13 @@ pub mod checkpoint;
 pub mod encoder_file;
 pub mod machine;
 pub mod metrics_log;
+pub mod request;
 
 use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
 use crate::cli::progress::TerminalProgress;
 use crate::plan::{Flat, Plan, hash};
-use crate::request::RUNS;
+use crate::run::request::RUNS;
 use crate::train::PretrainState;
 use bridle_backends::Facts;
 use bridle_results::record::{self, RunRecord, Score, Timestamp};

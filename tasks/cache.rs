@@ -11,7 +11,6 @@
 
 mod footer;
 mod limit;
-mod ragged;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -23,7 +22,6 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use self::footer::{Footer, hash_start};
-pub(crate) use self::ragged::open_or_compute as open_or_compute_ragged;
 use crate::files::lock;
 use crate::{DataError, Progress};
 
@@ -164,6 +162,19 @@ pub(crate) fn open_or_compute(
     compute: impl Fn(usize) -> Result<Outcome, DataError> + Sync,
 ) -> Result<Prepared, DataError> {
     Ok(kept(work, Lengths::Equal, pool, progress, compute)?.0)
+}
+
+/// As [`open_or_compute`], for rows of any number of frames of [`Work::row`] values. Also
+/// returns the frames of each row. `bytes` is the expected size of all rows.
+pub(crate) fn open_or_compute_ragged(
+    work: &Work,
+    bytes: u64,
+    pool: &ThreadPool,
+    progress: &dyn Progress,
+    compute: impl Fn(usize) -> Result<Outcome, DataError> + Sync,
+) -> Result<(Prepared, Vec<usize>), DataError> {
+    let (prepared, lengths) = kept(work, Lengths::Ragged { bytes }, pool, progress, compute)?;
+    Ok((prepared, lengths.unwrap_or_default()))
 }
 
 /// The same for rows of any length, with each row's length.
@@ -378,5 +389,7 @@ fn open(path: &Path, work: &Work, lengths: Lengths, pool: &ThreadPool) -> Option
     Some((prepared, footer.lengths))
 }
 
+#[cfg(test)]
+mod ragged;
 #[cfg(test)]
 mod tests;

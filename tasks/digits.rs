@@ -15,7 +15,8 @@ use bridle_seed::{Seed, Stream};
 
 use crate::cache;
 use crate::data::listing::{Entry, Listing};
-use crate::data::speech::{Sound, SoundSource, read_sound};
+use crate::data::speech::open::read_sound;
+use crate::data::speech::{Sound, SoundSource};
 use crate::files::folder::{ends_in, names};
 use crate::files::locate::Origin;
 use crate::files::sha256::sha256;

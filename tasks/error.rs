@@ -4,6 +4,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::files::archive::ArchiveError;
+
 /// A task name that does not exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownTask {
@@ -129,6 +131,19 @@ pub enum DataError {
         threads: usize,
         source: rayon::ThreadPoolBuildError,
     },
+}
+
+impl From<ArchiveError> for DataError {
+    fn from(error: ArchiveError) -> Self {
+        match error {
+            ArchiveError::Unreadable { path, source } => Self::Unreadable { path, source },
+            ArchiveError::Damaged { path, reason } => Self::BadSample { path, reason },
+            ArchiveError::Member { path, member, reason } => Self::BadSample {
+                path: path.join(member),
+                reason,
+            },
+        }
+    }
 }
 
 /// Short forms for the errors that are made in many places.

@@ -31,8 +31,8 @@ mod speech_task;
 mod synthetic;
 mod task;
 
-pub use data::census::{Census, FileSizes, InputStatistics};
-pub use data::dataset::{DataFacts, Dataset, Missing, Sample, Skipped, Split, Target, sampling_weights};
+pub use data::census::{Census, InputStatistics};
+pub use data::dataset::{DataFacts, Dataset, FileSizes, Missing, Sample, Skipped, Split, Target, sampling_weights};
 pub use data::prefetch::{Prefetch, prefetch};
 pub use data::speech::{
     ALPHABET, BandStandardizer, Role, Span, SpeechInput, SpeechRequest, SpeechSet, UnknownSymbols, Utterance,

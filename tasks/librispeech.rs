@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::data::listing::{Entry, Listing};
-use crate::data::speech::{ENDINGS, split_by_speaker};
+use crate::data::speech::open::{ENDINGS, split_by_speaker};
 use crate::files::folder::{ends_in, names, stem};
 use crate::files::locate::Origin;
 use crate::files::tree::Tree;

@@ -10,15 +10,11 @@ mod table;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use self::file::{Kind, TaskFile};
+use self::file::{Kind, Reading, TaskFile};
 use crate::data::listing::{Entry, Listing};
 use crate::files::folder::class_folders;
 use crate::files::tree::Tree;
-use crate::media::Media;
-use crate::media::audio::LogMel;
-use crate::media::image::Pictures;
-use crate::media::video::{Clips, VideoAugment};
-use crate::{DataError, Dataset, InputSpec, OpenRequest, Progress, Sample, Split, Target, Task, TaskSpec};
+use crate::{DataError, Dataset, OpenRequest, Progress, Sample, Split, Target, Task, TaskSpec};
 
 const VERSION: u32 = 1;
 const SUMMARY: &str = "own data, from a task file";
@@ -97,32 +93,6 @@ impl Task for OwnTask {
             ..request.clone()
         };
         self.listing.clone().open(classes.clone(), media, &request, progress)
-    }
-}
-
-/// How files are read, apart from what an input says.
-#[derive(Clone, Copy, Debug)]
-struct Reading {
-    kind: Kind,
-    /// A clip takes every so manyth frame.
-    stride: usize,
-    /// Whether training views may be mirrored.
-    mirror: bool,
-}
-
-impl Reading {
-    fn media(self, name: &'static str, input: &InputSpec, keep: u64) -> Result<Box<dyn Media>, DataError> {
-        Ok(match self.kind {
-            Kind::Audio => Box::new(LogMel::new(name, input)?),
-            Kind::Image => Box::new(Pictures::new(name, input, self.mirror)?),
-            Kind::Video => {
-                let augment = VideoAugment {
-                    mirror: self.mirror,
-                    ..VideoAugment::fine_tuning()
-                };
-                Box::new(Clips::new(name, input, self.stride, augment, keep)?)
-            }
-        })
     }
 }
 

@@ -137,7 +137,7 @@ pub struct RunArgs {
     pub format: Format,
 }
 
-/// Where and how to compute.
+// Where and how to compute. No doc comment: clap would take it for the command's.
 #[derive(Clone, Debug, Args)]
 pub struct ComputeArgs {
     /// Where to compute: flex, tch or cuda; `list backends` shows which are ready

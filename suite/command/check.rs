@@ -9,7 +9,7 @@ use crate::cli::error::{Failure, Result};
 use crate::cli::terminal;
 use crate::cli::{Format, RunArgs};
 use crate::plan::AnyTask;
-use crate::request::RunRequest;
+use crate::run::request::RunRequest;
 use bridle_backends::{Availability, BackendError, BackendState, Choice};
 use bridle_tasks::DataFacts;
 use report::Report;

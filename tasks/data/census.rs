@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::dataset::FileSizes;
 use super::listing::Listed;
 use crate::{DataError, Dataset, InputSpec};
 
@@ -35,29 +36,6 @@ pub struct Census {
     pub input: InputSpec,
     /// Of the normalised inputs for evaluation.
     pub measured: InputStatistics,
-}
-
-/// Sizes of several files in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileSizes {
-    pub least: u64,
-    /// Of an even number, the larger of the two in the middle.
-    pub median: u64,
-    pub most: u64,
-    pub total: u64,
-}
-
-impl FileSizes {
-    /// `None` without files.
-    pub(crate) fn of(mut bytes: Vec<u64>) -> Option<Self> {
-        bytes.sort_unstable();
-        Some(Self {
-            least: *bytes.first()?,
-            median: bytes[bytes.len() / 2],
-            most: *bytes.last()?,
-            total: bytes.iter().sum(),
-        })
-    }
 }
 
 /// Statistics over a fixed sample of the data.

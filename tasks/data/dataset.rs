@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use bridle_seed::Seed;
 use serde::{Deserialize, Serialize};
 
-use super::census::FileSizes;
 use crate::DataError;
 use crate::cache::Rows;
 use crate::media::{MediaFiles, Views};
@@ -66,6 +65,29 @@ pub struct Missing {
 impl Missing {
     pub fn is_none(&self) -> bool {
         self.count == 0
+    }
+}
+
+/// Sizes of several files in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileSizes {
+    pub least: u64,
+    /// Of an even number, the larger of the two in the middle.
+    pub median: u64,
+    pub most: u64,
+    pub total: u64,
+}
+
+impl FileSizes {
+    /// `None` without files.
+    pub(crate) fn of(mut bytes: Vec<u64>) -> Option<Self> {
+        bytes.sort_unstable();
+        Some(Self {
+            least: *bytes.first()?,
+            median: bytes[bytes.len() / 2],
+            most: *bytes.last()?,
+            total: bytes.iter().sum(),
+        })
     }
 }
 

@@ -5,7 +5,7 @@
 //! the training utterances. Transcripts use one alphabet, see [`normalise_text`].
 //! [`SpeechSet::frames`] gives lengths, for buckets and masks, without reading an input.
 
-mod open;
+pub(crate) mod open;
 mod standardizer;
 mod text;
 
@@ -14,7 +14,6 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::open::{ENDINGS, SoundSource, read_sound, split_by_speaker};
 pub use self::standardizer::BandStandardizer;
 pub use self::text::{ALPHABET, UnknownSymbols, decode_text, encode_text, min_frames, normalise_text};
 
@@ -109,6 +108,16 @@ pub(crate) trait Sound: Send + Sync {
 
     /// The file that an error is about.
     fn path(&self, index: usize) -> PathBuf;
+}
+
+/// Where the sound of a list comes from.
+pub(crate) struct SoundSource {
+    pub manifest_sha256: String,
+    /// Decides each utterance's sound: the sha256 of its file, for example.
+    pub contents: Vec<String>,
+    /// Expected number of samples of all utterances together.
+    pub samples: u64,
+    pub sound: Box<dyn Sound>,
 }
 
 /// An opened speech data set. Methods that take an `index` panic if there is no such utterance.

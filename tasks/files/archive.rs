@@ -6,30 +6,19 @@
 mod error;
 mod file;
 mod guard;
+pub(crate) mod members;
 mod parquet;
 mod tar;
 mod zip;
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::OnceLock;
+
+use self::members::Members;
 
 pub use self::error::ArchiveError;
 pub use self::guard::panic_is_caught;
 pub(crate) use self::parquet::{ParquetTable, Value};
-
-/// What each archive format provides. Indices are below `len`.
-trait Members: Send + Sync {
-    fn len(&self) -> usize;
-    /// A member's name, with forward slashes.
-    fn name(&self, index: usize) -> &str;
-    /// A member's size in bytes; `None` if only reading it tells.
-    fn size(&self, index: usize) -> Option<u64>;
-    fn read(&self, index: usize) -> Result<Vec<u8>, ArchiveError>;
-}
-
-/// Larger members are refused: no sample is that large, and a damaged archive may claim any size.
-const LARGEST: u64 = 2 << 30;
 
 /// An archive of any known format.
 pub(crate) struct Archive {
@@ -91,32 +80,6 @@ impl Archive {
         let place = by_name.binary_search_by(|&index| self.name(index).cmp(name)).ok()?;
         Some(by_name[place])
     }
-}
-
-/// What is wrong with a member's name: it must stay within its archive wherever it is joined to a
-/// folder.
-pub(crate) fn objection(name: &str) -> Option<&'static str> {
-    let bad_part = |part: &str| part.is_empty() || part == "." || part == "..";
-    match name {
-        "" => Some("its name is empty"),
-        _ if name.starts_with('/') || name.contains(['\\', '\0', ':']) => Some("its name is not a relative path"),
-        _ if name.split('/').any(bad_part) => Some("its name leads out of the archive"),
-        _ => None,
-    }
-}
-
-/// Checks that all names are relative, stay within the archive and are distinct.
-fn check_names<'a>(path: &Path, names: impl Iterator<Item = &'a str>) -> Result<(), ArchiveError> {
-    let mut seen = BTreeSet::new();
-    for name in names {
-        if let Some(reason) = objection(name) {
-            return Err(ArchiveError::member(path, name, reason));
-        }
-        if !seen.insert(name) {
-            return Err(ArchiveError::member(path, name, "its name occurs twice"));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use ureq::http::header::RETRY_AFTER;
 use ureq::http::{HeaderMap, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
 
-use super::{FetchError, FetchRequest, HubSource};
+use super::error::FetchError;
+use super::request::{FetchRequest, HubSource};
 
 /// Characters that an address cannot contain.
 const NEVER: &AsciiSet = &CONTROLS

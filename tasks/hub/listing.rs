@@ -12,8 +12,9 @@ use ureq::Agent;
 use ureq::http::header::{AUTHORIZATION, LINK};
 
 use super::client::{agent, bad_answer, joined, refusal, same_server, text, unreachable};
-use super::{FetchError, FetchRequest, HubSource};
-use crate::files::archive::objection;
+use super::error::FetchError;
+use super::request::{FetchRequest, HubSource};
+use crate::files::archive::members::objection;
 
 const MOST_REDIRECTS: u32 = 8;
 /// A page has a thousand files; more pages than this are a loop.

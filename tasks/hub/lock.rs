@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::FetchError;
+use super::error::FetchError;
 use super::listing::{HubFile, HubListing};
 use crate::Progress;
 use crate::files;

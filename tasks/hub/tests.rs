@@ -5,7 +5,7 @@
 pub(crate) mod server;
 
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bridle_seed::Seed;
 

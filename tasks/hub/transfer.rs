@@ -14,9 +14,10 @@ use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body};
 
 use super::client::{agent, bad_answer, below, joined, refusal, same_server, text, unreachable};
+use super::error::FetchError;
 use super::listing::{HubFile, is_hex};
+use super::request::{FetchRequest, HubSource};
 use super::verify::{right_at, verify};
-use super::{FetchError, FetchRequest, HubSource};
 use crate::Progress;
 
 /// Attempts in a row without progress before a fetch gives up.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::FetchError;
+use super::error::FetchError;
 use super::listing::HubFile;
 use crate::files::sha256::hex;
 

@@ -8,6 +8,7 @@
 //! treated as square.
 
 mod clip;
+mod ffmpeg;
 mod input;
 mod memory;
 mod probe;
@@ -15,9 +16,10 @@ mod program;
 mod view;
 
 pub use clip::{Clip, Frames, Framing};
+pub use ffmpeg::Ffmpeg;
 pub(crate) use input::Clips;
 pub use probe::VideoFacts;
-pub use program::{Ffmpeg, VideoError};
+pub use program::VideoError;
 pub use view::{ClipView, VideoAugment, ViewPlace};
 
 /// Raised whenever a change here changes the numbers; part of the key of stored inputs.

@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::Reading;
+use crate::media::Media;
+use crate::media::audio::LogMel;
+use crate::media::image::Pictures;
+use crate::media::video::{Clips, VideoAugment};
 use crate::{DataError, InputSpec, MainMetric};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -114,6 +117,32 @@ pub(super) struct TaskFile {
     path: PathBuf,
     #[serde(skip)]
     text: String,
+}
+
+/// How files are read, apart from what an input says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reading {
+    kind: Kind,
+    /// A clip takes every so manyth frame.
+    stride: usize,
+    /// Whether training views may be mirrored.
+    mirror: bool,
+}
+
+impl Reading {
+    pub fn media(self, name: &'static str, input: &InputSpec, keep: u64) -> Result<Box<dyn Media>, DataError> {
+        Ok(match self.kind {
+            Kind::Audio => Box::new(LogMel::new(name, input)?),
+            Kind::Image => Box::new(Pictures::new(name, input, self.mirror)?),
+            Kind::Video => {
+                let augment = VideoAugment {
+                    mirror: self.mirror,
+                    ..VideoAugment::fine_tuning()
+                };
+                Box::new(Clips::new(name, input, self.stride, augment, keep)?)
+            }
+        })
+    }
 }
 
 /// Means and standard deviations per channel.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::SOURCE;
 use crate::data::listing::{Entry, Listing};
-use crate::data::speech::{ENDINGS, split_by_speaker};
+use crate::data::speech::open::{ENDINGS, split_by_speaker};
 use crate::files::folder::{ends_in, inner_path};
 use crate::files::table::CsvTable;
 use crate::files::tree::Tree;

@@ -186,7 +186,12 @@ fn load<E: Float>(
     }
 }
 
-/// [`load`] from queries (part 0), keys (1) or values (2).
+/// Thirds of fused queries, keys and values.
+const QUERY: usize = 0;
+const KEY: usize = 1;
+const VALUE: usize = 2;
+
+/// [`load`] from one third of `qkv`.
 #[cube]
 fn load_part<E: Float>(
     qkv: &Array<f32>,
@@ -284,15 +289,15 @@ pub(super) fn attend<E: Float>(
     let of_weights = row * comptime!(stride(sizes.others, sizes.bytes));
     let of_mixed = row * comptime!(stride(sizes.padded, F32));
 
-    load_part::<E>(qkv, &mut q, &offsets, 0, first, factor, sizes.rows, sizes);
+    load_part::<E>(qkv, &mut q, &offsets, QUERY, first, factor, sizes.rows, sizes);
     let mut top = f32::new(LOWEST); // the row's largest score so far
     let mut total = 0.0f32; // and the sum of exp(score - top)
 
     for turn in 0..1 + (tokens - 1) / sizes.others {
         let start = turn * sizes.others;
         sync_cube(); // the previous keys and values have been read
-        load_part::<E>(qkv, &mut k, &offsets, 1, start, 1.0f32, sizes.others, sizes);
-        load_part::<E>(qkv, &mut v, &offsets, 2, start, 1.0f32, sizes.others, sizes);
+        load_part::<E>(qkv, &mut k, &offsets, KEY, start, 1.0f32, sizes.others, sizes);
+        load_part::<E>(qkv, &mut v, &offsets, VALUE, start, 1.0f32, sizes.others, sizes);
         sync_cube();
         product::<E>(&q, &k, &mut scores, comptime!(sizes.scores()));
         sync_rows(sizes.bytes);
@@ -418,10 +423,10 @@ pub(super) fn gradients<E: Float>(
     };
 
     if comptime!(keys) {
-        load_part::<E>(qkv, &mut one, &offsets, 1, first, 1.0f32, sizes.rows, sizes);
-        load_part::<E>(qkv, &mut two, &offsets, 2, first, 1.0f32, sizes.rows, sizes);
+        load_part::<E>(qkv, &mut one, &offsets, KEY, first, 1.0f32, sizes.rows, sizes);
+        load_part::<E>(qkv, &mut two, &offsets, VALUE, first, 1.0f32, sizes.rows, sizes);
     } else {
-        load_part::<E>(qkv, &mut one, &offsets, 0, first, factor, sizes.rows, sizes);
+        load_part::<E>(qkv, &mut one, &offsets, QUERY, first, factor, sizes.rows, sizes);
         load::<E>(grad, &mut two, of_grad, width, first, tokens, 1.0f32, sizes.rows, sizes);
     }
 
@@ -434,7 +439,7 @@ pub(super) fn gradients<E: Float>(
         let start = turn * sizes.others;
         sync_cube(); // the other side's previous rows have been read
         if comptime!(keys) {
-            load_part::<E>(qkv, &mut other_one, &offsets, 0, start, factor, sizes.others, sizes);
+            load_part::<E>(qkv, &mut other_one, &offsets, QUERY, start, factor, sizes.others, sizes);
             load::<E>(
                 grad,
                 &mut other_two,
@@ -447,8 +452,8 @@ pub(super) fn gradients<E: Float>(
                 sizes,
             );
         } else {
-            load_part::<E>(qkv, &mut other_one, &offsets, 1, start, 1.0f32, sizes.others, sizes);
-            load_part::<E>(qkv, &mut other_two, &offsets, 2, start, 1.0f32, sizes.others, sizes);
+            load_part::<E>(qkv, &mut other_one, &offsets, KEY, start, 1.0f32, sizes.others, sizes);
+            load_part::<E>(qkv, &mut other_two, &offsets, VALUE, start, 1.0f32, sizes.others, sizes);
         }
         sync_cube();
         product::<E>(&one, &other_one, &mut scores, comptime!(sizes.scores()));

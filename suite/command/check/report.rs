@@ -4,8 +4,8 @@ use super::needs::Needs;
 use super::{Found, Line};
 use crate::cli::error::{Failure, Result};
 use crate::plan::display_value;
-use crate::request::RunRequest;
 use crate::run::machine;
+use crate::run::request::RunRequest;
 use bridle_backends::BackendState;
 use serde_json::{Value, json};
 

@@ -4,7 +4,7 @@
 use super::{Found, Line};
 use crate::cli::error::Result;
 use crate::cli::progress::TerminalProgress;
-use crate::request::RunRequest;
+use crate::run::request::RunRequest;
 use bridle_tasks::{Census, DataError, Dataset, Task};
 use serde_json::{Map, json};
 use std::collections::BTreeMap;

@@ -6,7 +6,7 @@ use crate::cli::progress::TerminalProgress;
 use crate::data::utterances::length;
 use crate::data::{TrainingData, Utterances};
 use crate::protocol::Examples;
-use crate::request::RunRequest;
+use crate::run::request::RunRequest;
 use bridle_seed::Seed;
 use bridle_tasks::{SpeechSet, SpeechTask};
 use serde_json::{Map, json};

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use rayon::ThreadPool;
 
 use super::standardizer::Sums;
-use super::{Energies, Role, Sound, SpeechInput, SpeechRequest, SpeechSet, Utterance, energies, min_frames};
+use super::{
+    Energies, Role, Sound, SoundSource, SpeechInput, SpeechRequest, SpeechSet, Utterance, energies, min_frames,
+};
 use crate::cache::{self, Outcome, Row, Work};
 use crate::data::listing::{Entry, Listed, Listing};
 use crate::files::folder::ends_in;
@@ -47,16 +49,6 @@ impl Sound for VerifiedFiles {
     fn path(&self, index: usize) -> PathBuf {
         self.path(index)
     }
-}
-
-/// Where the sound of a list comes from.
-pub(crate) struct SoundSource {
-    pub manifest_sha256: String,
-    /// Decides each utterance's sound: the sha256 of its file, for example.
-    pub contents: Vec<String>,
-    /// Expected number of samples of all utterances together.
-    pub samples: u64,
-    pub sound: Box<dyn Sound>,
 }
 
 /// A sound file as one channel at `sample_rate` hertz; all samples must be finite.
@@ -139,7 +131,7 @@ impl Listing<Utterance> {
             indices,
             places,
             skipped,
-        } = self.usable(&prepared.skipped, &lengths, &input);
+        } = usable(&self, &prepared.skipped, &lengths, &input);
         self.check_skipped(&skipped)?;
         let rows = std::mem::take(&mut prepared.rows);
         let energies = Energies {
@@ -179,40 +171,6 @@ impl Listing<Utterance> {
             .ok_or_else(|| DataError::wrong_input(self.task, reason))
     }
 
-    /// The utterances whose sound can be used and is long enough for the transcript.
-    fn usable(&self, skipped: &[(usize, String)], lengths: &[usize], input: &SpeechInput) -> Usable {
-        let mut usable = Usable {
-            indices: Vec::new(),
-            places: Vec::new(),
-            skipped: self.unusable.clone(),
-        };
-        let (mut skipped, mut lengths, mut start) = (skipped.iter().peekable(), lengths.iter(), 0);
-        for (index, Entry { sample: utterance, .. }) in self.entries.iter().enumerate() {
-            let mut skip = |reason: String| {
-                let id = utterance.id.clone();
-                usable.skipped.push(Skipped { id, reason });
-            };
-            if let Some((_, reason)) = skipped.next_if(|(skipped, _)| *skipped == index) {
-                skip(reason.clone());
-                continue;
-            }
-            let frames = *lengths.next().expect("a length for each that was not skipped");
-            let (given, needed) = (frames / input.stacked, min_frames(&utterance.text));
-            if given < needed {
-                skip(format!(
-                    "it has {given} frames of {} ms, and its transcript of {} symbols needs {needed}",
-                    10 * input.stacked,
-                    utterance.text.chars().count()
-                ));
-            } else {
-                usable.indices.push(index);
-                usable.places.push((start, frames));
-            }
-            start += frames;
-        }
-        usable
-    }
-
     /// Mean and standard deviation of each band over the training utterances.
     fn measure(
         &self,
@@ -238,6 +196,40 @@ struct Usable {
     /// First frame and number of frames.
     places: Vec<(usize, usize)>,
     skipped: Vec<Skipped>,
+}
+
+/// The utterances whose sound can be used and is long enough for the transcript.
+fn usable(listing: &Listing<Utterance>, skipped: &[(usize, String)], lengths: &[usize], input: &SpeechInput) -> Usable {
+    let mut usable = Usable {
+        indices: Vec::new(),
+        places: Vec::new(),
+        skipped: listing.unusable.clone(),
+    };
+    let (mut skipped, mut lengths, mut start) = (skipped.iter().peekable(), lengths.iter(), 0);
+    for (index, Entry { sample: utterance, .. }) in listing.entries.iter().enumerate() {
+        let mut skip = |reason: String| {
+            let id = utterance.id.clone();
+            usable.skipped.push(Skipped { id, reason });
+        };
+        if let Some((_, reason)) = skipped.next_if(|(skipped, _)| *skipped == index) {
+            skip(reason.clone());
+            continue;
+        }
+        let frames = *lengths.next().expect("a length for each that was not skipped");
+        let (given, needed) = (frames / input.stacked, min_frames(&utterance.text));
+        if given < needed {
+            skip(format!(
+                "it has {given} frames of {} ms, and its transcript of {} symbols needs {needed}",
+                10 * input.stacked,
+                utterance.text.chars().count()
+            ));
+        } else {
+            usable.indices.push(index);
+            usable.places.push((start, frames));
+        }
+        start += frames;
+    }
+    usable
 }
 
 /// Uses every third speaker by name for testing, or the last of two; returns how it split.

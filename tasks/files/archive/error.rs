@@ -3,8 +3,6 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::DataError;
-
 /// An unusable archive or member.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
@@ -59,19 +57,6 @@ impl ArchiveError {
         match self {
             Self::Unreadable { source, .. } => format!("it cannot be read: {source}"),
             Self::Damaged { reason, .. } | Self::Member { reason, .. } => reason,
-        }
-    }
-}
-
-impl From<ArchiveError> for DataError {
-    fn from(error: ArchiveError) -> Self {
-        match error {
-            ArchiveError::Unreadable { path, source } => Self::Unreadable { path, source },
-            ArchiveError::Damaged { path, reason } => Self::BadSample { path, reason },
-            ArchiveError::Member { path, member, reason } => Self::BadSample {
-                path: path.join(member),
-                reason,
-            },
         }
     }
 }

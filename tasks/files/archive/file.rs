@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::ArchiveError;
+use super::error::ArchiveError;
 
 /// Archive directories are read in small pieces; members in large ones that bypass the buffer.
 const BUFFER: usize = 16 << 10;

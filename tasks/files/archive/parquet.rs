@@ -12,9 +12,10 @@ use ::parquet::record::Field;
 use ::parquet::schema::types::{ColumnDescriptor, Type};
 use bytes::Bytes;
 
+use super::error::ArchiveError;
 use super::file::SharedFile;
 use super::guard::catching;
-use super::{ArchiveError, Members, objection};
+use super::members::{Members, objection};
 
 /// A value of a column.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,8 +5,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::error::ArchiveError;
 use super::file::SharedFile;
-use super::{ArchiveError, LARGEST, Members, check_names};
+use super::members::{LARGEST, Members, check_names};
 
 const BLOCK: u64 = 512;
 const ENDING: &str = ".tar";

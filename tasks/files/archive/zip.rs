@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use ::zip::ZipArchive;
 use ::zip::result::ZipError;
 
+use super::error::ArchiveError;
 use super::file::SharedFile;
-use super::{ArchiveError, LARGEST, Members, check_names};
+use super::members::{LARGEST, Members, check_names};
 
 /// Deflate expands at most by a factor of 1,032; a directory that claims more is wrong.
 const DEFLATE_LIMIT: u64 = 1_032;

@@ -3,9 +3,10 @@
 use bridle_seed::Stream;
 use serde::{Deserialize, Serialize};
 
+use super::crop::{Resizer, random_region};
 use super::erase::Erasing;
+use super::picture::{Picture, to_input};
 use super::rand_augment::RandAugment;
-use super::{Picture, Resizer, random_region, to_input};
 
 /// Settings; part of a run's plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -10,7 +10,7 @@ use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8x3;
 use fast_image_resize::{FilterType, ImageView, ResizeAlg, ResizeOptions};
 
-use super::Picture;
+use super::picture::Picture;
 
 /// Smallest and largest width over height of a random region.
 const ASPECTS: [f64; 2] = [3.0 / 4.0, 4.0 / 3.0];

@@ -16,7 +16,7 @@ use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::errors::DecodeErrors;
 
-use super::Picture;
+use super::picture::Picture;
 
 /// More pixels are refused; Pillow also takes them for an attack.
 pub const MOST_PIXELS: usize = 89_478_485;

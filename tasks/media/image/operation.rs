@@ -1,6 +1,6 @@
 //! The operations of RandAugment (Cubuk et al. 2019), each with the arithmetic of Pillow.
 
-use super::Picture;
+use super::picture::Picture;
 use super::warp::Affine;
 
 /// One operation with its strength.

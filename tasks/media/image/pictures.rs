@@ -2,7 +2,10 @@
 
 use bridle_seed::Stream;
 
-use super::{ImageAugment, PICTURE_VERSION, Picture, Resizer, decode, to_values};
+use super::augment::ImageAugment;
+use super::crop::Resizer;
+use super::decode::decode;
+use super::picture::{PICTURE_VERSION, Picture, to_values};
 use crate::files::tree::Raw;
 use crate::media::normalise_channels;
 use crate::media::{Media, Views};

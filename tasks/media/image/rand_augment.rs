@@ -4,8 +4,8 @@
 use bridle_seed::Stream;
 use serde::{Deserialize, Serialize};
 
-use super::Picture;
 use super::operation::Operation;
+use super::picture::Picture;
 
 /// The largest magnitude.
 const MOST: f64 = 10.0;

@@ -1,6 +1,7 @@
 //! Pictures and model inputs, and what the tests of the parts share: patterns and reference values.
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
+use super::picture::to_values;
 use super::*;
 
 /// The pattern of `reference.py`.

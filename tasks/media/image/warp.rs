@@ -3,7 +3,7 @@
 //! This cubic (a = -1) differs from that of Pillow's resizing, and has no antialiasing. What comes
 //! from outside the picture gets the fill colour.
 
-use super::Picture;
+use super::picture::Picture;
 
 /// Where an output pixel (x, y) comes from: (a x + b y + c, d x + e y + f), with pixel centres at
 /// halves.

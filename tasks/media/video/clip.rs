@@ -1,9 +1,6 @@
 //! A clip in memory, and how ffmpeg cuts it from a file.
 
-use std::path::Path;
-
 use super::probe::VideoFacts;
-use super::program::{Ffmpeg, VideoError};
 use crate::media::image::{Region, Resizer};
 
 /// Frames `start`, `start + stride`, ... of a video, `count` of them.
@@ -62,7 +59,7 @@ pub enum Framing {
 
 impl Framing {
     /// The size of the pictures, and the ffmpeg filters that make them.
-    fn of(self, facts: &VideoFacts) -> (usize, usize, String) {
+    pub(super) fn of(self, facts: &VideoFacts) -> (usize, usize, String) {
         // bicubic, and the same on every processor
         let scale =
             |width, height| format!("scale={width}:{height}:flags=bicubic+accurate_rnd+full_chroma_int+bitexact");
@@ -94,35 +91,26 @@ impl Framing {
     }
 }
 
-impl Ffmpeg {
-    /// Decodes the frames of a clip with one run of `ffmpeg` that ends with the last of them.
-    pub fn take(&self, file: &Path, facts: &VideoFacts, frames: Frames, framing: Framing) -> Result<Clip, VideoError> {
-        let Frames { start, count, stride } = frames.within(facts.frames);
-        let last = start + (count.max(1) as u64 - 1) * stride as u64;
-        let (width, height, filters) = framing.of(facts);
-        let filters = format!("select='between(n,{start},{last})*not(mod(n-{start},{stride}))',{filters}");
-        let picture = 3 * width * height;
-        let mut rgb = self.decode(file, facts.stream, &filters, count, (count * picture) as u64)?;
-        if rgb.len() != count * picture {
-            return Err(VideoError::CutOff {
-                expected: count,
-                decoded: rgb.len() / picture,
-            });
-        }
-        rgb.reserve_exact((frames.count - count) * picture);
-        for _ in count..frames.count {
-            rgb.extend_from_within(rgb.len() - picture..);
-        }
-        Ok(Clip {
-            frames: frames.count,
-            width,
-            height,
-            rgb,
+impl Clip {
+    /// A training view cut from a whole video, bit for bit as `Ffmpeg::view` makes it from the
+    /// file.
+    pub fn part(&self, frames: Frames, region: Region, mirrored: bool, side: usize) -> Self {
+        let clip = self.squares(frames.numbers(self.frames), region, side);
+        if mirrored { clip.mirrored() } else { clip }
+    }
+
+    /// The square as large as the short edge, `half` halves along the long edge.
+    pub fn square(&self, half: usize) -> Self {
+        let side = self.width.min(self.height);
+        let along = |edge: usize| (edge - side) * half.min(2) / 2;
+        self.crop(Region {
+            left: along(self.width),
+            top: along(self.height),
+            width: side,
+            height: side,
         })
     }
-}
 
-impl Clip {
     /// `region` of each of these pictures, scaled to a square of `side` pixels, bicubic as
     /// [`Resizer::square`]. Panics if there is no such picture, or the region reaches over the
     /// edge.

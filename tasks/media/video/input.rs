@@ -6,8 +6,13 @@ use std::sync::{Mutex, PoisonError};
 
 use bridle_seed::Stream;
 
+use super::CLIP_VERSION;
+use super::clip::{Clip, Frames, Framing};
+use super::ffmpeg::Ffmpeg;
 use super::memory::VideoMemory;
-use super::{CLIP_VERSION, Clip, ClipView, Ffmpeg, Frames, Framing, VideoAugment, VideoError, VideoFacts, ViewPlace};
+use super::probe::VideoFacts;
+use super::program::VideoError;
+use super::view::{ClipView, VideoAugment, ViewPlace};
 use crate::files::tree::{OnDisk, Raw};
 use crate::media::normalise_channels;
 use crate::media::{Media, Views};

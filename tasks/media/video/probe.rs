@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::program::{Ffmpeg, VideoError};
+use super::program::{Programs, VideoError};
 
 /// Enough for the packets of a film of several hours.
 const MOST_OUTPUT: u64 = 256 << 20;
@@ -80,30 +80,28 @@ struct Format {
     duration: Option<String>,
 }
 
-impl Ffmpeg {
-    /// Probes a file. It counts packets, because the number of frames in the header may be absent
-    /// or wrong.
-    pub fn probe(&self, file: &Path) -> Result<VideoFacts, VideoError> {
-        let entries = "stream=index,width,height,time_base:stream_disposition=attached_pic:stream_side_data=rotation:\
-                       packet=stream_index,flags:format=duration";
-        let options = [
-            "-select_streams",
-            "v",
-            "-show_entries",
-            entries,
-            "-of",
-            "json=compact=1",
-        ];
-        let text = self.ask(file, &options, MOST_OUTPUT)?;
-        let answer: Probed = serde_json::from_slice(&text).map_err(|error| {
-            let reason = format!("what is no answer ({error})");
-            VideoError::Refused {
-                program: "ffprobe".to_owned(),
-                reason,
-            }
-        })?;
-        facts(&answer)
-    }
+/// Probes a file. It counts packets, because the number of frames in the header may be absent or
+/// wrong.
+pub(super) fn probe(programs: &Programs, file: &Path) -> Result<VideoFacts, VideoError> {
+    let entries = "stream=index,width,height,time_base:stream_disposition=attached_pic:stream_side_data=rotation:\
+                   packet=stream_index,flags:format=duration";
+    let options = [
+        "-select_streams",
+        "v",
+        "-show_entries",
+        entries,
+        "-of",
+        "json=compact=1",
+    ];
+    let text = programs.ask(file, &options, MOST_OUTPUT)?;
+    let answer: Probed = serde_json::from_slice(&text).map_err(|error| {
+        let reason = format!("what is no answer ({error})");
+        VideoError::Refused {
+            program: "ffprobe".to_owned(),
+            reason,
+        }
+    })?;
+    facts(&answer)
 }
 
 fn facts(answer: &Probed) -> Result<VideoFacts, VideoError> {

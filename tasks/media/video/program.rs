@@ -36,7 +36,7 @@ pub enum VideoError {
 }
 
 #[derive(Clone, Debug)]
-pub struct Ffmpeg {
+pub struct Programs {
     ffmpeg: PathBuf,
     ffprobe: PathBuf,
     patience: Duration,
@@ -44,7 +44,7 @@ pub struct Ffmpeg {
     passthrough: [&'static str; 2],
 }
 
-impl Ffmpeg {
+impl Programs {
     /// Finds the programs on the path.
     pub fn find() -> Result<Self, VideoError> {
         Self::at("ffmpeg".into(), "ffprobe".into(), PATIENCE)
@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_missing_program_is_named() {
-        let at = |ffmpeg: &str, ffprobe: &str| Ffmpeg::at(ffmpeg.into(), ffprobe.into(), PATIENCE).unwrap_err();
+        let at = |ffmpeg: &str, ffprobe: &str| Programs::at(ffmpeg.into(), ffprobe.into(), PATIENCE).unwrap_err();
         let error = at("/no/such/ffmpeg", "/no/such/ffprobe");
         assert!(
             matches!(&error, VideoError::Missing { program, .. } if program == "ffmpeg"),

@@ -1,14 +1,11 @@
 //! Which frames and which part of each picture a model sees: random for training, fixed for
 //! evaluation.
 
-use std::path::Path;
-
 use bridle_seed::Stream;
 use serde::{Deserialize, Serialize};
 
-use super::clip::{Clip, Frames, Framing};
+use super::clip::Frames;
 use super::probe::VideoFacts;
-use super::program::{Ffmpeg, VideoError};
 use crate::media::image::Region;
 
 /// Draws before the middle is taken.
@@ -138,70 +135,5 @@ impl VideoAugment {
             width: across,
             height: down,
         }
-    }
-}
-
-impl Ffmpeg {
-    /// Several views; consecutive squares of the same frames are decoded together.
-    pub fn views(
-        &self,
-        file: &Path,
-        facts: &VideoFacts,
-        views: &[ClipView],
-        side: usize,
-    ) -> Result<Vec<Clip>, VideoError> {
-        let mut clips = Vec::with_capacity(views.len());
-        let mut scaled: Option<(Frames, Clip)> = None;
-        for &view in views {
-            let ViewPlace::Half(half) = view.place else {
-                clips.push(self.view(file, facts, view, side)?);
-                continue;
-            };
-            if scaled.as_ref().is_none_or(|(frames, _)| *frames != view.frames) {
-                scaled = Some((
-                    view.frames,
-                    self.take(file, facts, view.frames, Framing::ShortSide(side))?,
-                ));
-            }
-            clips.extend(scaled.as_ref().map(|(_, clip)| clip.square(half)));
-        }
-        Ok(clips)
-    }
-
-    /// The view as a clip of `side` x `side` pixels.
-    pub fn view(&self, file: &Path, facts: &VideoFacts, view: ClipView, side: usize) -> Result<Clip, VideoError> {
-        match view.place {
-            ViewPlace::Half(half) => {
-                let scaled = self.take(file, facts, view.frames, Framing::ShortSide(side))?;
-                Ok(scaled.square(half))
-            }
-            ViewPlace::Part { region, mirrored } => {
-                let part = self.take(file, facts, view.frames, Framing::Cut(region))?;
-                let [left, top] = [0, 0];
-                let clip = part.squares(0..part.frames, Region { left, top, ..region }, side);
-                Ok(if mirrored { clip.mirrored() } else { clip })
-            }
-        }
-    }
-}
-
-impl Clip {
-    /// A training view cut from a whole video, bit for bit as [`Ffmpeg::view`] makes it from the
-    /// file.
-    pub fn part(&self, frames: Frames, region: Region, mirrored: bool, side: usize) -> Self {
-        let clip = self.squares(frames.numbers(self.frames), region, side);
-        if mirrored { clip.mirrored() } else { clip }
-    }
-
-    /// The square as large as the short edge, `half` halves along the long edge.
-    pub fn square(&self, half: usize) -> Self {
-        let side = self.width.min(self.height);
-        let along = |edge: usize| (edge - side) * half.min(2) / 2;
-        self.crop(Region {
-            left: along(self.width),
-            top: along(self.height),
-            width: side,
-            height: side,
-        })
     }
 }

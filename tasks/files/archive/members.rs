@@ -1,0 +1,45 @@
+//! What archive formats have in common: members, and which names they may have.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::error::ArchiveError;
+
+/// What each archive format provides. Indices are below `len`.
+pub(super) trait Members: Send + Sync {
+    fn len(&self) -> usize;
+    /// A member's name, with forward slashes.
+    fn name(&self, index: usize) -> &str;
+    /// A member's size in bytes; `None` if only reading it tells.
+    fn size(&self, index: usize) -> Option<u64>;
+    fn read(&self, index: usize) -> Result<Vec<u8>, ArchiveError>;
+}
+
+/// Larger members are refused: no sample is that large, and a damaged archive may claim any size.
+pub(super) const LARGEST: u64 = 2 << 30;
+
+/// What is wrong with a member's name: it must stay within its archive wherever it is joined to a
+/// folder.
+pub(crate) fn objection(name: &str) -> Option<&'static str> {
+    let bad_part = |part: &str| part.is_empty() || part == "." || part == "..";
+    match name {
+        "" => Some("its name is empty"),
+        _ if name.starts_with('/') || name.contains(['\\', '\0', ':']) => Some("its name is not a relative path"),
+        _ if name.split('/').any(bad_part) => Some("its name leads out of the archive"),
+        _ => None,
+    }
+}
+
+/// Checks that all names are relative, stay within the archive and are distinct.
+pub(super) fn check_names<'a>(path: &Path, names: impl Iterator<Item = &'a str>) -> Result<(), ArchiveError> {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if let Some(reason) = objection(name) {
+            return Err(ArchiveError::member(path, name, reason));
+        }
+        if !seen.insert(name) {
+            return Err(ArchiveError::member(path, name, "its name occurs twice"));
+        }
+    }
+    Ok(())
+}
