@@ -256,7 +256,7 @@ impl<B: Ops> ctc::Head<B> for Head<B> {
     }
 }
 
-/// A factor on the rate for each head, by its place in the list of heads.
+/// The rate of each head, as a factor on the first one's, by its place in the list of heads.
 struct Rates(Vec<f64>);
 
 impl ParameterGroups for Rates {
@@ -376,13 +376,14 @@ impl<B: TrainBackend> Probe<'_, '_, B> {
             epsilon: 1e-8,
             weight_decay: values.weight_decay,
         };
-        let model = Trained::with_groups(probes, adamw, Rates(rates.to_vec()));
+        let factors = rates.iter().map(|rate| rate / rates[0]).collect();
+        let model = Trained::with_groups(probes, adamw, Rates(factors));
         let mut training = Training::open(subject, phase, model)?;
         let order = Order::shuffled(places, values.batch, seed.child("order"));
         let length = Length {
             steps_per_epoch: order.steps_per_epoch(),
             schedule: Schedule {
-                rate: 1.0,
+                rate: rates[0],
                 least: 0.0,
                 warmup_epochs: 0.0,
                 epochs: values.epochs as f64,
