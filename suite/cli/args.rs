@@ -65,7 +65,7 @@ pub struct RunArgs {
     /// Data set to train and evaluate on; `list tasks` shows all
     #[arg(long, value_name = "NAME")]
     pub task: String,
-    /// What makes the labels: rq, vq or random [default: set by the method]
+    /// What makes the labels; `list quantizers` shows all [default: set by the method]
     #[arg(long, value_name = "NAME")]
     pub quantizer: Option<String>,
     /// What trains the encoder: `list methods` shows all; random-init and scratch pretrain nothing

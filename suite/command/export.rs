@@ -23,10 +23,11 @@ use std::path::{Path, PathBuf};
 pub fn perform(args: &ExportArgs) -> Result<()> {
     let record = store::read(&args.record)?;
     let plan = Plan::from_flat(&record.plan).map_err(|error| {
-        Failure::fault(
-            format!("the plan in `{}` is not readable", args.record.display()),
-            error,
-        )
+        let failure = Failure::wrong_use(format!(
+            "`{}` holds a plan of another version: {error}",
+            args.record.display()
+        ));
+        failure.with_hint("`bridle-bench run` with the record's options again, then its new record")
     })?;
     let path = pretrained(&record, &plan, &args.record)?;
     let (weights, _): (Weights, PretrainState) = checkpoint::read_file(&path).map_err(|error| {

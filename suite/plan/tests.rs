@@ -212,7 +212,7 @@ fn refusals_name_the_value_and_what_would_be_right() {
         "knn.neighbours=[5, 0]",
         "finetune.rate=1e-3",
         "protocols=fine-tune",
-        "quantizer=lfq",
+        "quantizer=no-such",
         "preset=minni",
         "task=esc-50",
     ];
