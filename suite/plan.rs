@@ -7,13 +7,13 @@
 //! record holds. Seeds, folds, paths, backend and threads are not part of it.
 
 mod error;
+pub mod facts;
 pub(crate) mod flat;
 pub(crate) mod hash;
 pub mod method;
 mod phase;
 pub mod preset;
 pub mod recipe;
-mod registry;
 mod request;
 mod resolve;
 pub mod sections;
@@ -23,20 +23,66 @@ mod task;
 mod tests;
 
 pub use error::PlanError;
-pub use flat::{Difference, Flat, PlanReadError, difference, display_value};
-pub use method::{Method, Takes};
-pub use phase::{PhaseKind, PhasePlan};
+pub use facts::{InitRequest, LmRequest, TaskFacts};
+pub use flat::{Difference, Flat, PlanReadError, corrected_changes, difference, display_value};
+pub use method::{Method, PhaseKind, Takes};
+pub use phase::PhasePlan;
 pub use recipe::Recipe;
-pub use registry::Plan;
-pub use request::{InitRequest, LmRequest, PlanRequest};
+pub use request::PlanRequest;
 pub use sections::*;
-pub use task::{AnyTask, TaskFacts};
+pub use task::AnyTask;
 
 pub use crate::protocol::Protocol;
 pub use crate::quantizers::QuantizerKind;
 pub use bridle::config::{AudioRows, DecoderKind};
 
+use crate::protocol;
+use bridle_values::check::Checked;
+use serde::{Deserialize, Serialize};
+
+/// Every value of a run. Sections that the method, the task or the protocols do not use are absent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// All but the protocols' values.
+    #[serde(flatten)]
+    pub core: Core,
+    /// How the encoder is judged, in the order given.
+    pub protocols: Vec<Protocol>,
+    /// The values of the protocols.
+    #[serde(flatten)]
+    pub evaluation: protocol::Sections,
+}
+
+/// A plan is used as its core where protocols play no part.
+impl std::ops::Deref for Plan {
+    type Target = Core;
+
+    fn deref(&self) -> &Core {
+        &self.core
+    }
+}
+
+/// All sections, in the order in which plans are printed.
+fn sections() -> impl Iterator<Item = &'static SectionInfo> {
+    Core::SECTIONS.iter().chain(protocol::Sections::ALL)
+}
+
+/// The section that a dotted name belongs to, and the name within it.
+fn section_of(key: &str) -> Option<(&'static SectionInfo, &str)> {
+    let (section, value) = key.split_once('.').unwrap_or((key, ""));
+    Some((sections().find(|info| info.name == section)?, value))
+}
+
 impl Plan {
+    /// Checks every value, and what must hold between them.
+    ///
+    /// # Errors
+    /// Names the first value that is impossible, and what it must satisfy.
+    fn validate(&self) -> Checked {
+        self.core.check()?;
+        self.evaluation.check(self)
+    }
+
     /// `<method>` or `<method>-<quantizer>`: the row of a table and the folder of a record.
     pub fn label(&self) -> String {
         match &self.quantizer {
@@ -47,7 +93,7 @@ impl Plan {
 
     /// The same plan on the variant of the data that was found.
     pub fn with_variant(mut self, variant: &str) -> Self {
-        self.data.variant = Some(variant.to_owned());
+        self.core.data.variant = Some(variant.to_owned());
         self
     }
 }

@@ -20,9 +20,9 @@ mod training;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::TerminalProgress;
 use crate::data::{Fixed, TrainingData, Utterances};
-use crate::plan::Plan;
+use crate::plan::Core;
 use crate::train::TrainError;
-use crate::train::method::bridle::HasBridle;
+use crate::train::methods::bridle::HasBridle;
 use bridle::frames::Frames;
 use bridle::layered::LayeredEncoder as _;
 use bridle_backends::TrainBackend;
@@ -58,7 +58,7 @@ registry::protocols! {
     }
 }
 
-/// A protocol's values in the plan evaluate an encoder. The plan refuses a protocol that does not
+/// A protocol's values evaluate an encoder. The plan refuses a protocol that does not
 /// fit the kind of data or the method.
 trait Evaluate<B: TrainBackend> {
     /// Predicts the classes of the test samples.
@@ -154,8 +154,10 @@ pub type Frozen<B, D> = <<D as TrainingData>::Encoder<B> as AutodiffModule<B>>::
 
 /// An encoder to be evaluated, and all that protocols need for it.
 pub struct Subject<'a, B: TrainBackend, D: Examples> {
-    /// The plan, with the protocols' values.
-    pub plan: &'a Plan,
+    /// The plan, but for the protocols' values.
+    pub plan: &'a Core,
+    /// The protocols' values.
+    pub values: &'a Sections,
     pub data: &'a D,
     /// Indices of the training samples.
     pub train: &'a [usize],

@@ -1,13 +1,13 @@
 //! From the plan's values to the model's sizes.
 
-use crate::plan::{AudioRows, Plan, Sizes};
+use crate::plan::{Core, Sizes};
 use crate::quantizers::ModelConfig;
-use bridle::config::{DecoderConfig, Geometry, StackConfig};
+use bridle::config::{AudioRows, DecoderConfig, Geometry, StackConfig};
 use bridle::speech::conformer::ConformerConfig;
 use bridle_tasks::InputSpec;
 
 /// What the plan's input looks like to the model.
-pub fn geometry(plan: &Plan) -> Geometry {
+pub fn geometry(plan: &Core) -> Geometry {
     let Sizes { patch, tubelet, .. } = plan.vit().sizes;
     match *plan.fixed_input() {
         InputSpec::Audio { frames, mels, .. } => {
@@ -34,7 +34,7 @@ pub fn geometry(plan: &Plan) -> Geometry {
 
 /// The position table [N, D] where it is not that of the plan's own geometry: rows of a longer
 /// sound's table.
-pub fn cropped_positions(plan: &Plan) -> Option<Vec<f32>> {
+pub fn cropped_positions(plan: &Core) -> Option<Vec<f32>> {
     let crop = plan.position_crop()?;
     let longer = match geometry(plan) {
         Geometry::Audio { mels, patch, rows, .. } => Geometry::Audio {
@@ -51,7 +51,7 @@ pub fn cropped_positions(plan: &Plan) -> Option<Vec<f32>> {
 }
 
 /// Sizes of the encoder (and of the tokenizer's body).
-pub fn encoder(plan: &Plan) -> StackConfig {
+pub fn encoder(plan: &Core) -> StackConfig {
     let sizes = &plan.vit().sizes;
     StackConfig {
         dim: sizes.dim,
@@ -62,7 +62,7 @@ pub fn encoder(plan: &Plan) -> StackConfig {
 }
 
 /// Sizes of a Conformer, and of its tokenizer's body.
-pub fn conformer(plan: &Plan) -> ConformerConfig {
+pub fn conformer(plan: &Core) -> ConformerConfig {
     let sizes = plan.conformer();
     ConformerConfig {
         inputs: plan.width(),
@@ -75,7 +75,7 @@ pub fn conformer(plan: &Plan) -> ConformerConfig {
 }
 
 /// Sizes of every part; None where the plan pretrains nothing.
-pub fn config(plan: &Plan) -> Option<ModelConfig> {
+pub fn config(plan: &Core) -> Option<ModelConfig> {
     let vit = plan.vit();
     let (decoder, estimator) = (vit.decoder.as_ref()?, vit.estimator.as_ref()?);
     let quantizer = plan.quantizer.as_ref()?;

@@ -3,26 +3,27 @@
 //! ```text
 //! steps, schedule   what all training shares: inputs, rates, gradients, checkpoints
 //! phases, state     the driver of pretraining, which calls a method phase by phase
-//! method            the methods, one file each
+//! method, methods   what a method is to the driver; the methods, a file each
 //! labels            the labels of all samples, and what they say
 //! ```
 
 pub mod error;
 pub mod labels;
 pub mod method;
+pub mod methods;
 pub mod phases;
 pub mod schedule;
 mod state;
 pub mod steps;
 
 pub use error::TrainError;
-pub use method::registry::pretrain;
+pub use methods::pretrain;
 pub use phases::Pretrained;
 pub use state::PretrainState;
 
 use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::TerminalProgress;
-use crate::plan::{Plan, Pretrain};
+use crate::plan::{Core, Pretrain};
 use crate::quantizers::QuantizerConfig;
 use bridle_seed::Seed;
 use std::path::Path;
@@ -30,7 +31,7 @@ use std::time::Duration;
 
 /// What pretraining needs besides the model.
 pub struct Context<'a, D> {
-    pub plan: &'a Plan,
+    pub plan: &'a Core,
     pub data: &'a D,
     /// The samples to train on.
     pub train: &'a [usize],

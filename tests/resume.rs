@@ -109,8 +109,8 @@ enum Moment {
     Steps(usize),
     /// Pretraining is complete and the probe is at work.
     Evaluation,
-    /// Fine-tuning has written a checkpoint.
-    Finetuning,
+    /// A protocol's training, by the name of its checkpoints' folder, has written one.
+    Judging(&'static str),
 }
 
 impl Moment {
@@ -119,9 +119,9 @@ impl Moment {
             Self::Start => folder.join("results").exists(),
             Self::Steps(steps) => logged(folder) >= steps,
             Self::Evaluation => !files(&folder.join("runs/pretrained"), ".safetensors").is_empty(),
-            Self::Finetuning => files(&folder.join("runs/synthetic"), ".safetensors")
+            Self::Judging(name) => files(&folder.join("runs/synthetic"), ".safetensors")
                 .iter()
-                .any(|path| path.components().any(|part| part.as_os_str() == "finetune")),
+                .any(|path| path.components().any(|part| part.as_os_str() == name)),
         }
     }
 }
@@ -191,10 +191,19 @@ fn fine_tuning_resumes_too() {
     let finetune =
         "--protocol linear-probe,finetune --set pretrain.rounds=1 --set finetune.epochs=3 --set finetune.drop_path=0.3";
     kill_and_resume(
-        Moment::Finetuning,
+        Moment::Judging("finetune"),
         &format!("{finetune} --checkpoint-every 0"),
         &unbroken(finetune),
     );
+}
+
+#[test]
+fn probes_resume_too() {
+    let probes = "--protocol attentive-probe,linear-probe --set pretrain.rounds=1 --set attentive.epochs=4 --set probe.layer=1";
+    let unbroken = unbroken(probes);
+    for moment in [Moment::Judging("attentive-probe-rates"), Moment::Judging("attentive-probe")] {
+        kill_and_resume(moment, &format!("{probes} --checkpoint-every 0"), &unbroken);
+    }
 }
 
 #[test]

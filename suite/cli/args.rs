@@ -30,7 +30,7 @@ pub enum Command {
     /// List tasks, quantizers, methods, protocols, presets or backends
     #[command(after_help = LIST_EXAMPLES)]
     List(ListArgs),
-    /// Dry run: report data, device, memory, disk, time and the plan; change nothing
+    /// Dry run: report data, device, memory, disk, time and the plan; train and record nothing
     #[command(after_help = CHECK_EXAMPLES)]
     Check(RunArgs),
     /// Download and verify a task's data set
@@ -498,9 +498,9 @@ Examples:
 
 const REGRESS_EXAMPLES: &str = "\
 Examples:
-  bridle-bench regress --baseline results/baseline.toml --write
+  bridle-bench regress --baseline baseline.toml --write
       record the current numbers of results/records as the baseline
-  bridle-bench regress --baseline results/baseline.toml
+  bridle-bench regress --baseline baseline.toml
       exit code 10 if a number left its band or is missing
   bridle-bench regress --baseline baseline.toml new-records --summary $GITHUB_STEP_SUMMARY
       the same in CI, with a summary on the run's page

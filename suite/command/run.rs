@@ -287,6 +287,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
     ) -> Result<(Vec<Outcome>, BTreeMap<String, f64>)> {
         let subject = Subject::<B, D> {
             plan: self.plan,
+            values: &self.plan.evaluation,
             data: self.data,
             train: &self.train,
             test: &self.test,

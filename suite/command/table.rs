@@ -1,8 +1,6 @@
 //! `table`: comparison tables from records.
 
-use super::splice;
 use crate::cli::error::{Result, UnknownName};
-use crate::cli::exit::Exit;
 use crate::cli::terminal;
 use crate::cli::{Format, Published, RECORDS, TableArgs, TableFormat};
 use bridle_results::published::{self, Shown};
@@ -11,17 +9,13 @@ use bridle_results::table::{self, Table, TableKind};
 use bridle_results::{report, store};
 use std::path::PathBuf;
 
-/// Reads the records and prints their tables, or fills those of Markdown files.
+/// Reads the records and prints their tables.
 ///
 /// # Errors
 /// If a table has no such name, a path holds no record, a file is no record, or stdout cannot be
-/// written; with `--splice` as in [`splice::perform`].
-pub fn perform(args: &TableArgs) -> Result<Exit> {
-    if args.splice.is_empty() {
-        terminal::print(&text(args)?).map(|()| Exit::Done)
-    } else {
-        splice::perform(&args.splice, args.check)
-    }
+/// written.
+pub fn perform(args: &TableArgs) -> Result<()> {
+    terminal::print(&text(args)?)
 }
 
 /// The tables as text.

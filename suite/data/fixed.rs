@@ -2,7 +2,7 @@
 
 use super::roll::roll;
 use super::{Batch, Order, TrainingData};
-use crate::plan::{Plan, Roll};
+use crate::plan::{Core, Roll};
 use bridle::config::{Geometry, StackConfig};
 use bridle::encoder::Vit;
 use bridle::frames::Frames;
@@ -42,7 +42,7 @@ enum Variation {
 
 impl<'a> Fixed<'a> {
     /// This data set, cut into patches and augmented as the plan says.
-    pub fn new(dataset: &'a Dataset, plan: &Plan) -> Self {
+    pub fn new(dataset: &'a Dataset, plan: &Core) -> Self {
         let rolls = plan
             .augment
             .as_ref()

@@ -1,7 +1,7 @@
 //! Utterances: sequences of any length, padded to the longest of their batch.
 
 use super::{Batch, FrameAnnotation, Order, TrainingData};
-use crate::plan::Plan;
+use crate::plan::Core;
 use crate::sizes;
 use bridle::frames::Frames;
 use bridle::init::Init;
@@ -35,7 +35,7 @@ pub struct UtteranceBatch {
 
 impl<'a> Utterances<'a> {
     /// This data set, in the frames of the plan's model.
-    pub fn new(set: &'a SpeechSet, plan: &Plan) -> Self {
+    pub fn new(set: &'a SpeechSet, plan: &Core) -> Self {
         Self {
             set,
             encoder: sizes::conformer(plan),

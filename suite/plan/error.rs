@@ -37,7 +37,7 @@ pub enum PlanError {
     /// A protocol that says nothing of a method's encoder.
     #[error(
         "protocol `{protocol}` does not fit method `{method}`, which is judged by {}",
-        .method.protocols().map(Protocol::word).collect::<Vec<_>>().join(" or ")
+        Protocol::fitting(*method).map(Protocol::word).collect::<Vec<_>>().join(" or ")
     )]
     Protocol { method: Method, protocol: Protocol },
     /// A quantizer that cannot make a method's labels.

@@ -1,7 +1,7 @@
 //! The plan as a flat map of dotted names, as printed, set, hashed, recorded and compared.
 
-use super::Plan;
-use super::sections::section_of;
+use super::recipe::{ODDITIES, Recipe};
+use super::{Plan, section_of};
 use serde_json::{Map, Value};
 
 /// Dotted name to value, in the order of the plan's sections.
@@ -85,6 +85,23 @@ pub fn difference(first: &Flat, second: &Flat) -> Vec<Difference> {
         second: second.get(key).cloned(),
     };
     first.keys().chain(only_second).filter(differs).map(entry).collect()
+}
+
+/// The changes of the corrected recipe that would change this plan's numbers, as assignments of
+/// `--set`. Left out are values that the plan holds already, has no section for, or has no use for.
+pub fn corrected_changes(plan: &Plan) -> impl Iterator<Item = String> {
+    let flat = plan.to_flat();
+    let single = flat.get("quantizer.soft_codes") == Some(&1.into());
+    let whole = plan.position_crop().is_none();
+    let idle = move |key: &str| match key {
+        "quantizer.soft_pick" => single,
+        "esc50.position_crop" => whole,
+        _ => false,
+    };
+    ODDITIES.iter().filter_map(move |oddity| {
+        let (now, corrected) = (flat.get(oddity.key)?, oddity.value(Recipe::Corrected));
+        (*now != corrected && !idle(oddity.key)).then(|| format!("{}={}", oddity.key, display_value(&corrected)))
+    })
 }
 
 /// A value as a person would type it: strings bare, lists in brackets, nothing as `none`.

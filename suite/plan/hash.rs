@@ -2,8 +2,8 @@
 //! says.
 
 use super::flat::{Flat, difference};
-use super::sections::{Stage, section_of};
-use super::{Plan, PlanError};
+use super::sections::Stage;
+use super::{Plan, PlanError, section_of};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,11 +1,7 @@
-//! What a method declares: the data that it takes, what makes its labels, which values of the plan
-//! it uses, and which protocols fit. The methods themselves are listed in
-//! [`crate::train::method::registry`].
+//! The list of methods, with what a plan must know of each: the data that it takes, what makes its
+//! labels, which values of the plan it uses, and which protocols fit. What they do is in
+//! [`crate::train::methods`].
 
-pub use crate::train::method::registry::Method;
-
-use super::phase::PhaseKind;
-use crate::protocol::Protocol;
 use crate::quantizers::QuantizerKind;
 use bridle_values::{UnknownName, as_words};
 
@@ -42,6 +38,19 @@ pub enum JudgedBy {
     Trained,
 }
 
+/// What a phase of pretraining trains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PhaseKind {
+    /// Encoder and decoder; the tokenizer is frozen.
+    Encoder,
+    /// Tokenizer and estimator; the encoder is frozen.
+    Tokenizer,
+    /// All of them in turns of steps.
+    Joint,
+    /// An encoder and a head, on input with hidden frames.
+    Masked,
+}
+
 /// What a method declares.
 #[derive(Debug)]
 pub struct MethodInfo {
@@ -60,6 +69,121 @@ pub struct MethodInfo {
     pub uses: &'static [&'static str],
     /// Which protocols fit its encoder.
     pub judged_by: JudgedBy,
+}
+
+/// Declares the methods.
+macro_rules! methods {
+    ($($variant:ident: $info:expr;)+) => {
+        /// What trains the encoder.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Method { $($variant,)+ }
+
+        impl Method {
+            /// All methods, in the order of the list.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// What it declares.
+            pub const fn info(self) -> &'static MethodInfo {
+                match self { $(Self::$variant => &$info),+ }
+            }
+        }
+    };
+}
+
+methods! {
+    Bridle: MethodInfo {
+        name: "bridle",
+        about: "encoder and tokenizer phases in turn, each trained on what the other learnt",
+        takes: Takes::Any,
+        labels: LabelsFrom::Tokenizer("rq"),
+        phase: Some(PhaseKind::Encoder),
+        uses: &[
+            "quantizer",
+            "mask",
+            "mask.ratio",
+            "pretrain",
+            "pretrain.rounds",
+            "pretrain.tokenizer",
+            "model.decoder",
+            "model.estimator",
+            "model.estimator_depth",
+            "cold_start",
+        ],
+        judged_by: JudgedBy::Any,
+    };
+    BridleJoint: MethodInfo {
+        name: "bridle-joint",
+        about: "encoder and tokenizer trained in the same steps",
+        takes: Takes::Fixed,
+        labels: LabelsFrom::Tokenizer("rq"),
+        phase: Some(PhaseKind::Joint),
+        uses: &[
+            "quantizer",
+            "mask",
+            "mask.ratio",
+            "pretrain",
+            "model.decoder",
+            "model.estimator",
+            "cold_start",
+            "joint",
+        ],
+        judged_by: JudgedBy::Any,
+    };
+    RandomInit: MethodInfo {
+        name: "random-init",
+        about: "no training: the frozen random encoder, a control",
+        takes: Takes::Any,
+        labels: LabelsFrom::Nothing,
+        phase: None,
+        uses: &[],
+        // fine-tuning random weights is the other control, by its own name
+        judged_by: JudgedBy::Frozen,
+    };
+    Scratch: MethodInfo {
+        name: "scratch",
+        about: "no pretraining: fine-tuning from random weights, a control",
+        takes: Takes::Any,
+        labels: LabelsFrom::Nothing,
+        phase: None,
+        uses: &[],
+        judged_by: JudgedBy::Trained,
+    };
+    BestRq: MethodInfo {
+        name: "best-rq",
+        about: "masked prediction of fixed random labels of the input (arXiv 2202.01855)",
+        takes: Takes::Any,
+        labels: LabelsFrom::Own(&["random"]),
+        phase: Some(PhaseKind::Masked),
+        uses: &["quantizer", "mask", "pretrain", "refine"],
+        judged_by: JudgedBy::Any,
+    };
+    Birq: MethodInfo {
+        name: "birq",
+        about: "the same, with labels that the encoder's own layers improve (arXiv 2509.15430)",
+        takes: Takes::Any,
+        labels: LabelsFrom::Own(&["random"]),
+        phase: Some(PhaseKind::Masked),
+        uses: &["quantizer", "mask", "pretrain", "birq"],
+        judged_by: JudgedBy::Any,
+    };
+    Relabel: MethodInfo {
+        name: "relabel",
+        about: "two rounds: fixed random labels, then k-means labels from a layer of that encoder (speech)",
+        takes: Takes::Speech,
+        labels: LabelsFrom::Own(&["random"]),
+        phase: Some(PhaseKind::Masked),
+        uses: &["quantizer", "mask", "pretrain", "pretrain.rounds", "refine", "relabel"],
+        judged_by: JudgedBy::Any,
+    };
+    Init: MethodInfo {
+        name: "init",
+        about: "no pretraining here: the weights given with --init, whatever made them",
+        takes: Takes::Fixed,
+        labels: LabelsFrom::Nothing,
+        phase: None,
+        uses: &[],
+        judged_by: JudgedBy::Any,
+    };
 }
 
 impl Method {
@@ -110,16 +234,6 @@ impl Method {
             LabelsFrom::Own(quantizers) => quantizers.contains(&quantizer.word()),
             LabelsFrom::Tokenizer(_) | LabelsFrom::Nothing => true,
         }
-    }
-
-    /// The protocols that fit its encoder.
-    pub fn protocols(self) -> impl Iterator<Item = Protocol> {
-        let judged_by = self.info().judged_by;
-        Protocol::ALL.iter().copied().filter(move |protocol| match judged_by {
-            JudgedBy::Any => true,
-            JudgedBy::Frozen => !protocol.trains_encoder(),
-            JudgedBy::Trained => protocol.trains_encoder(),
-        })
     }
 }
 

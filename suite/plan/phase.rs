@@ -1,20 +1,7 @@
 //! The phases of pretraining, in the order of training.
 
-use super::Plan;
-use super::sections::{Phase, Pretrain};
-
-/// What a phase trains.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PhaseKind {
-    /// Encoder and decoder; the tokenizer is frozen.
-    Encoder,
-    /// Tokenizer and estimator; the encoder is frozen.
-    Tokenizer,
-    /// All of them in turns of steps.
-    Joint,
-    /// An encoder and a head, on input with hidden frames.
-    Masked,
-}
+use super::method::PhaseKind;
+use super::sections::{Core, Phase, Pretrain};
 
 /// One phase of a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,7 +14,7 @@ pub struct PhasePlan {
     pub length: Phase,
 }
 
-impl Plan {
+impl Core {
     /// All phases of pretraining; empty for a method that does not pretrain. Between each two
     /// encoder phases lies one of the tokenizer, if the method has those.
     pub fn phases(&self) -> Vec<PhasePlan> {

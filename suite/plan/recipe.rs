@@ -1,7 +1,6 @@
 //! The recipe: one plan value per oddity of the authors' code, so that the effect of each can be
 //! measured alone.
 
-use super::{Plan, display_value};
 use bridle_values::choices;
 use serde_json::Value;
 
@@ -56,21 +55,4 @@ impl Oddity {
         };
         serde_json::from_str(text).unwrap_or_else(|_| text.into())
     }
-}
-
-/// The changes of the corrected recipe that would change this plan's numbers, as assignments of
-/// `--set`. Left out are values that the plan holds already, has no section for, or has no use for.
-pub fn changes(plan: &Plan) -> impl Iterator<Item = String> {
-    let flat = plan.to_flat();
-    let single = flat.get("quantizer.soft_codes") == Some(&1.into());
-    let whole = plan.position_crop().is_none();
-    let idle = move |key: &str| match key {
-        "quantizer.soft_pick" => single,
-        "esc50.position_crop" => whole,
-        _ => false,
-    };
-    ODDITIES.iter().filter_map(move |oddity| {
-        let (now, corrected) = (flat.get(oddity.key)?, oddity.value(Recipe::Corrected));
-        (*now != corrected && !idle(oddity.key)).then(|| format!("{}={}", oddity.key, display_value(&corrected)))
-    })
 }

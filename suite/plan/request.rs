@@ -1,8 +1,8 @@
 //! What a plan is made from: names and options as the user typed them.
 
+use super::facts::{InitRequest, LmRequest};
 use super::set::list_items;
-use super::{AnyTask, AudioRows, PlanError, Sizes};
-use bridle_tasks::InputSpec;
+use super::{AnyTask, PlanError};
 
 /// What the user asked for, as words. Empty and absent mean the defaults.
 #[derive(Clone, Debug, Default)]
@@ -27,26 +27,6 @@ pub struct PlanRequest {
     pub lm: Option<LmRequest>,
     /// `key=value` for any value of the plan, applied in order.
     pub set: Vec<String>,
-}
-
-/// Weights that were given, and what their file says of them.
-#[derive(Clone, Debug)]
-pub struct InitRequest {
-    pub name: String,
-    pub sha256: String,
-    /// The inputs that the weights were trained on.
-    pub input: InputSpec,
-    /// Sizes of the encoder.
-    pub sizes: Sizes,
-    /// Order of the position table's rows (audio).
-    pub audio_rows: Option<AudioRows>,
-}
-
-/// A language model's file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LmRequest {
-    pub name: String,
-    pub sha256: String,
 }
 
 impl PlanRequest {

@@ -1,12 +1,11 @@
 //! From names and options to a plan with every value resolved.
 
 use super::flat::{flatten, insert, override_with, remove};
-use super::registry::sections;
 use super::request::split_names;
 use super::sections::Choices;
 use super::set::LeftOut;
 use super::{Method, Plan, PlanError, PlanRequest, Protocol, QuantizerKind, Recipe, Takes, TaskFacts};
-use super::{method, preset, recipe};
+use super::{method, preset, recipe, sections};
 use crate::protocol::{FinetuneLoss, Taught};
 use crate::quantizers::QuantizerConfig;
 use bridle_values::check::require;
@@ -32,13 +31,13 @@ impl Plan {
         let choices = Choices {
             method: names.method,
             quantizer: names.quantizer,
-            protocols: &names.protocols,
+            judging_trains: names.protocols.iter().any(|protocol| protocol.trains_encoder()),
             task,
             init: request.init.as_ref(),
             lm: request.lm.as_ref(),
         };
         let mut tree = names.tree(&choices, request.subset);
-        let left_out = prune(&mut tree, &choices);
+        let left_out = prune(&mut tree, &choices, &names.protocols);
         let plan = Self::from_flat(&flatten(&tree)).expect("every preset is resolved by a test");
         let plan = plan.assign(&values, &left_out, &choices)?;
         plan.validate()?;
@@ -147,7 +146,7 @@ fn protocols(method: Method, speech: bool, words: &[String]) -> Result<Vec<Proto
             protocols.push(protocol);
         }
     }
-    let fits = |protocol: &Protocol| method.protocols().any(|fitting| fitting == *protocol);
+    let fits = |protocol: &Protocol| protocol.fits(method);
     if protocols.is_empty() {
         let usual = if speech {
             [Protocol::Finetune, Protocol::LinearProbe]
@@ -168,7 +167,7 @@ fn protocols(method: Method, speech: bool, words: &[String]) -> Result<Vec<Proto
 }
 
 /// Leaves out what the method, the quantizer, the task and the protocols do not use.
-fn prune(tree: &mut Value, choices: &Choices<'_>) -> Vec<LeftOut> {
+fn prune(tree: &mut Value, choices: &Choices<'_>, protocols: &[Protocol]) -> Vec<LeftOut> {
     let mut left_out = Vec::new();
     let mut leave_out = |path: &str, why: &str| {
         left_out.extend(remove(tree, path).map(|removed| (path.to_owned(), why.to_owned(), removed)));
@@ -178,10 +177,7 @@ fn prune(tree: &mut Value, choices: &Choices<'_>) -> Vec<LeftOut> {
         let users = method::users(key).join(", ");
         leave_out(key, &format!("method `{method}` does not use it; {users} would"));
     }
-    for protocol in Protocol::ALL
-        .iter()
-        .filter(|protocol| !choices.protocols.contains(protocol))
-    {
+    for protocol in Protocol::ALL.iter().filter(|protocol| !protocols.contains(protocol)) {
         leave_out(protocol.section(), &format!("protocol `{protocol}` was not asked for"));
     }
     for section in sections() {

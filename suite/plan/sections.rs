@@ -1,9 +1,10 @@
 //! The plan's sections, a file each: values, when a plan has them, what they must satisfy, and what
 //! they decide.
 //!
-//! A new section is a file here and a line in [`super::registry`]. What it does not say for itself
-//! has the safe default: a method's section is used by the methods that name it, and every value
-//! enters the hashes of its stage.
+//! A new section is a file here, its `mod` line, and a line of the list of [`Core`]. What it does not
+//! say for itself has the safe default: a method's section is used by the methods that name it, and
+//! every value enters the hashes of its stage. Sections of protocols are in the list of protocols
+//! ([`crate::protocol`]).
 
 mod augment;
 mod birq;
@@ -35,14 +36,81 @@ pub use refine::{Projection, Refine};
 pub use relabel::Relabel;
 pub use test::Test;
 
+use super::facts::{InitRequest, LmRequest, TaskFacts};
 use super::method::{Method, Takes};
-use super::registry::sections;
-use super::request::{InitRequest, LmRequest};
-use super::task::TaskFacts;
-use super::{Plan, QuantizerKind};
-use crate::protocol::Protocol;
+use super::recipe::Recipe;
+use crate::quantizers::{QuantizerConfig, QuantizerKind};
+use bridle_baselines::birq::BirqConfig;
 use bridle_values::check::Checked;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+/// Declares the sections that belong to no protocol.
+macro_rules! sections {
+    ($($section:ident: $type:ty,)+) => {
+        /// Every value of a run but the protocols' own: what data, model and training are made from.
+        /// Sections that the method, the task or the protocols do not use are absent.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        pub struct Core {
+            /// The task's name.
+            pub task: String,
+            /// What trains the encoder.
+            pub method: Method,
+            /// The preset that the values came from: a name, not part of the hash.
+            pub preset: String,
+            /// The recipe that the values came from: a name, not part of the hash. Speech has none.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub recipe: Option<Recipe>,
+            /// What makes the labels; none where nothing is pretrained.
+            pub quantizer: Option<QuantizerConfig>,
+            /// The weights that are started from, where they were given.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub init: Option<Init>,
+            /// What the model sees.
+            pub data: Data,
+            /// Sizes of encoder, decoder and estimator.
+            pub model: Encoder,
+            $(#[serde(skip_serializing_if = "Option::is_none")] pub $section: Option<$type>,)+
+        }
+
+        impl Core {
+            /// Its sections, in the order in which plans are printed.
+            pub(super) const SECTIONS: &[SectionInfo] = &[
+                SectionInfo::of::<QuantizerConfig>("quantizer"),
+                SectionInfo::of::<Init>("init"),
+                SectionInfo::of::<Data>("data"),
+                SectionInfo::of::<Encoder>("model"),
+                $(SectionInfo::of::<$type>(stringify!($section)),)+
+            ];
+
+            /// Checks every value, and what must hold between them.
+            ///
+            /// # Errors
+            /// Names the first value that is impossible, and what it must satisfy.
+            pub(super) fn check(&self) -> Checked {
+                self.data.check(self)?;
+                self.model.check(self)?;
+                check_some(self.quantizer.as_ref(), self)?;
+                $(check_some(self.$section.as_ref(), self)?;)+
+                Ok(())
+            }
+        }
+    };
+}
+
+sections! {
+    position: Position,
+    mask: Mask,
+    pretrain: Pretrain,
+    birq: BirqConfig,
+    joint: Joint,
+    cold_start: ColdStart,
+    refine: Refine,
+    relabel: Relabel,
+    augment: Augment,
+    test: Test,
+    esc50: Esc50,
+}
 
 /// What a section decides, and so which hashes its values enter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +126,8 @@ pub enum Stage {
 pub struct Choices<'a> {
     pub method: Method,
     pub quantizer: QuantizerKind,
-    pub protocols: &'a [Protocol],
+    /// Whether a protocol trains the encoder on.
+    pub judging_trains: bool,
     /// What the task says of itself.
     pub task: &'a TaskFacts,
     pub init: Option<&'a InitRequest>,
@@ -147,7 +216,7 @@ pub trait Section {
     ///
     /// # Errors
     /// Names the first value that is impossible, and what it must satisfy.
-    fn check(&self, _plan: &Plan) -> Checked {
+    fn check(&self, _plan: &Core) -> Checked {
         Ok(())
     }
 }
@@ -189,13 +258,7 @@ impl SectionInfo {
     }
 }
 
-/// The section that a dotted name belongs to, and the name within it.
-pub(super) fn section_of(key: &str) -> Option<(&'static SectionInfo, &str)> {
-    let (section, value) = key.split_once('.').unwrap_or((key, ""));
-    Some((sections().find(|info| info.name == section)?, value))
-}
-
 /// Checks a section that may be absent.
-pub fn check_some<S: Section>(section: Option<&S>, plan: &Plan) -> Checked {
+pub fn check_some<S: Section>(section: Option<&S>, plan: &Core) -> Checked {
     section.map_or(Ok(()), |section| section.check(plan))
 }

@@ -2,8 +2,8 @@
 
 use super::error::PLAN_VALUE;
 use super::flat::{self, Flat, flatten, insert};
-use super::sections::{Choices, section_of};
-use super::{Plan, PlanError, PlanReadError};
+use super::sections::Choices;
+use super::{Plan, PlanError, PlanReadError, section_of};
 use bridle_values::UnknownName;
 use bridle_values::check::Impossible;
 use serde_json::{Value, json};

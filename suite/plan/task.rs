@@ -1,6 +1,7 @@
 //! A task of either kind: found by its name or its file, and what a plan takes from it.
 
 use super::PlanError;
+use super::facts::TaskFacts;
 use super::sections::Input;
 use crate::cli::error::UnknownName;
 use bridle_tasks::{MainMetric, SpeechTask, Task, open_speech_file, open_task_file, speech_tasks};
@@ -13,22 +14,6 @@ pub enum AnyTask {
     Fixed(&'static dyn Task),
     /// Of utterances of any length with transcripts.
     Speech(&'static dyn SpeechTask),
-}
-
-/// What a plan takes from its task.
-#[derive(Clone, Debug)]
-pub struct TaskFacts {
-    pub name: &'static str,
-    /// Raised whenever the task's numbers change.
-    pub version: u32,
-    /// The input unless a plan says otherwise.
-    pub input: Input,
-    /// Number of folds; None where train and test are given.
-    pub folds: Option<u8>,
-    /// Whether a sample may have several classes.
-    pub several_classes: bool,
-    /// Sections of the plan that only tasks use which name them.
-    pub sections: &'static [&'static str],
 }
 
 impl AnyTask {

@@ -11,7 +11,7 @@ use super::hold_out::HoldOut;
 use super::training::{Length, Training};
 use super::{Evaluate, Outcome, Protocol, Subject, Taught, ctc};
 use crate::data::{Fixed, FixedBatch, Order, TrainingData as _, Utterances, fixed};
-use crate::plan::{Choices, Encoder, Judging, Plan, Section, Stage, Takes};
+use crate::plan::{Choices, Core, Encoder, Judging, Section, Stage, Takes};
 use crate::train::TrainError;
 use crate::train::schedule::Schedule;
 use bridle::frames::Frames;
@@ -101,7 +101,7 @@ symbols = "words"
         named.collect()
     }
 
-    fn check(&self, _plan: &Plan) -> Checked {
+    fn check(&self, _plan: &Core) -> Checked {
         match self {
             Self::Classes(values) => values.check(),
             Self::Transcripts(training) => training.check("attentive"),
@@ -169,7 +169,7 @@ impl<B: TrainBackend> Evaluate<B> for Taught<Attentive> {
 }
 
 /// Attention heads: as many as the encoder's.
-fn heads(plan: &Plan) -> usize {
+fn heads(plan: &Core) -> usize {
     match &plan.model {
         Encoder::Vit(vit) => vit.sizes.heads,
         Encoder::Conformer(sizes) => sizes.heads,

@@ -112,7 +112,7 @@ where
         name: name.to_owned(),
         values: Predicted::Texts(found.greedily()),
     };
-    let beam = found.by_beam(subject.plan.evaluation.decoding.as_ref(), subject.lm);
+    let beam = found.by_beam(subject.values.decoding.as_ref(), subject.lm);
     let beam = beam.map(|texts| Prediction {
         name: format!("{name}-beam"),
         values: Predicted::Texts(texts),

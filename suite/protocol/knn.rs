@@ -11,7 +11,7 @@ use super::hold_out::HoldOut;
 use super::scale::Scale;
 use super::{Evaluate, Outcome, Subject};
 use crate::data::{Fixed, Utterances};
-use crate::plan::{Judging, Plan, Section, Stage, Takes};
+use crate::plan::{Core, Judging, Section, Stage, Takes};
 use crate::train::TrainError;
 use bridle::codebook::unit;
 use bridle_backends::TrainBackend;
@@ -49,7 +49,7 @@ impl Section for Knn {
         standardise = true
     ";
 
-    fn check(&self, _plan: &Plan) -> Checked {
+    fn check(&self, _plan: &Core) -> Checked {
         require(!self.neighbours.is_empty(), "knn.neighbours", || {
             "the list of numbers is empty".to_owned()
         })?;

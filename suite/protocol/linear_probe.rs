@@ -11,7 +11,7 @@ use super::hold_out::HoldOut;
 use super::scale::Scale;
 use super::{Evaluate, Outcome, Protocol, Subject, Taught, ctc};
 use crate::data::{Fixed, Utterances};
-use crate::plan::{Judging, Plan, Section, Stage, Takes};
+use crate::plan::{Core, Judging, Section, Stage, Takes};
 use crate::train::TrainError;
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
@@ -53,7 +53,7 @@ impl Section for LinearProbe {
     const STAGE: Stage = Stage::Judging;
     const UNWRITTEN: &'static [(&'static str, &'static str)] = &[("layer", "null")];
 
-    fn check(&self, plan: &Plan) -> Checked {
+    fn check(&self, plan: &Core) -> Checked {
         let depth = plan.model.depth();
         require(
             self.layer.is_none_or(|layer| (1..=depth).contains(&layer)),

@@ -26,10 +26,25 @@ macro_rules! protocols {
                 match self { $(Self::$variant => <$values as $crate::plan::Judging>::TAKES),+ }
             }
 
-            /// Its values in this plan. Panics if the plan does not have the protocol.
-            fn values<B: TrainBackend>(self, plan: &Plan) -> &dyn Evaluate<B> {
+            /// Whether it fits this method's encoder.
+            pub fn fits(self, method: $crate::plan::Method) -> bool {
+                use $crate::plan::method::JudgedBy;
+                match method.info().judged_by {
+                    JudgedBy::Any => true,
+                    JudgedBy::Frozen => !self.trains_encoder(),
+                    JudgedBy::Trained => self.trains_encoder(),
+                }
+            }
+
+            /// Those that fit this method's encoder.
+            pub fn fitting(method: $crate::plan::Method) -> impl Iterator<Item = Self> {
+                Self::ALL.iter().copied().filter(move |protocol| protocol.fits(method))
+            }
+
+            /// Its values among these. Panics if the plan does not have the protocol.
+            fn values<B: TrainBackend>(self, sections: &Sections) -> &dyn Evaluate<B> {
                 match self {
-                    $(Self::$variant => plan.evaluation.$section.as_ref().expect("a plan has its protocols' values")),+
+                    $(Self::$variant => sections.$section.as_ref().expect("a plan has its protocols' values")),+
                 }
             }
         }
@@ -49,7 +64,7 @@ macro_rules! protocols {
             ];
 
             /// Checks those that the plan has.
-            pub(crate) fn check(&self, plan: &Plan) -> bridle_values::check::Checked {
+            pub(crate) fn check(&self, plan: &$crate::plan::Core) -> bridle_values::check::Checked {
                 $($crate::plan::check_some(self.$section.as_ref(), plan)?;)+
                 $($crate::plan::check_some(self.$shared.as_ref(), plan)?;)*
                 Ok(())

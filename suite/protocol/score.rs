@@ -37,7 +37,7 @@ impl Examples for Fixed<'_> {
         protocol: Protocol,
         subject: &Subject<'_, B, Self>,
     ) -> std::result::Result<Outcome, TrainError> {
-        protocol.values::<B>(subject.plan).classes(subject)
+        protocol.values::<B>(subject.values).classes(subject)
     }
 
     fn scores(&self, test: &[usize], found: &Prediction, seed: &Seed) -> Result<Vec<Score>> {
@@ -91,7 +91,7 @@ impl Examples for Utterances<'_> {
         protocol: Protocol,
         subject: &Subject<'_, B, Self>,
     ) -> std::result::Result<Outcome, TrainError> {
-        protocol.values::<B>(subject.plan).transcripts(subject)
+        protocol.values::<B>(subject.values).transcripts(subject)
     }
 
     fn scores(&self, test: &[usize], found: &Prediction, seed: &Seed) -> Result<Vec<Score>> {

@@ -6,7 +6,7 @@ use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
 use crate::cli::terminal;
 use crate::compute::{self, Dtype};
-use crate::plan::{AnyTask, LmRequest, Plan, PlanRequest, TaskFacts, recipe};
+use crate::plan::{AnyTask, LmRequest, Plan, PlanRequest, TaskFacts, corrected_changes};
 use crate::run::encoder_file::{EncoderFile, EncoderFileError};
 use crate::run::machine;
 use bridle_backends::Choice;
@@ -215,7 +215,7 @@ fn limits() -> Limits {
 /// The plan with each single change of the corrected recipe that it has a section for; then with
 /// all of them.
 fn ablation(task: &TaskFacts, wanted: &PlanRequest, plan: &Plan) -> Result<Vec<Plan>> {
-    let changes: Vec<String> = recipe::changes(plan).collect();
+    let changes: Vec<String> = corrected_changes(plan).collect();
     // of a single change, all together are that one
     let all = (changes.len() > 1).then_some(&changes[..]);
     let sets = changes.iter().map(std::slice::from_ref).chain(all);

@@ -1,16 +1,4 @@
 //! What a pretraining method is to the driver of phases: its model, its labels, its loss.
-//!
-//! A new method is a file here, its model in `baselines/`, and a line in [`registry`].
-
-pub mod best_rq;
-pub mod birq;
-pub mod bridle;
-pub mod bridle_speech;
-pub mod masked;
-pub mod refine;
-pub mod registry;
-pub mod relabel;
-pub mod untrained;
 
 use super::labels::Labels;
 use super::steps::BatchLoss;

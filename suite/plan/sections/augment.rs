@@ -25,7 +25,7 @@ impl Section for Augment {
 
     fn absent(choices: &Choices<'_>) -> Option<String> {
         let method = choices.method;
-        let trains = method.pretrains() || choices.protocols.iter().any(|protocol| protocol.trains_encoder());
+        let trains = method.pretrains() || choices.judging_trains;
         let idle = (!trains).then(|| format!("method `{method}` trains nothing"));
         idle.or_else(|| choices.not_audio())
     }

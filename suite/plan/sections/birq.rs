@@ -2,7 +2,7 @@
 
 use super::model::layer;
 use super::{Section, Stage};
-use crate::plan::Plan;
+use crate::plan::Core;
 use bridle::quantizer::QuantizerValues;
 use bridle_baselines::birq::BirqConfig;
 use bridle_values::check::{Checked, not_negative, positive, require};
@@ -10,7 +10,7 @@ use bridle_values::check::{Checked, not_negative, positive, require};
 impl Section for BirqConfig {
     const STAGE: Stage = Stage::Pretraining;
 
-    fn check(&self, plan: &Plan) -> Checked {
+    fn check(&self, plan: &Core) -> Checked {
         layer("birq.layers", self.layers, plan.model.depth())?;
         positive("birq.tau", self.tau)?;
         not_negative("birq.enhanced", self.enhanced)?;

@@ -1,7 +1,7 @@
 //! The task's data as the model sees it.
 
 use super::{Choices, FactOf, Section, Stage};
-use crate::plan::Plan;
+use crate::plan::Core;
 use bridle_tasks::{InputSpec, Modality, SpeechInput};
 use bridle_values::check::{Checked, at_least_one};
 use serde::de::Error;
@@ -88,7 +88,7 @@ impl Section for Data {
         matches!(value, "kind" | "version" | "variant").then_some(FactOf::Data)
     }
 
-    fn check(&self, _plan: &Plan) -> Checked {
+    fn check(&self, _plan: &Core) -> Checked {
         at_least_one("data.subset", self.subset.unwrap_or(1))?;
         match &self.input {
             Input::Fixed(_) => Ok(()), // in patches, which are of the model
@@ -100,7 +100,7 @@ impl Section for Data {
     }
 }
 
-impl Plan {
+impl Core {
     /// Whether it is of utterances of any length and their transcripts.
     pub const fn is_speech(&self) -> bool {
         self.data.input.is_speech()

@@ -2,7 +2,7 @@
 //! on.
 
 use super::{Choices, Input, Section, Stage};
-use crate::plan::Plan;
+use crate::plan::Core;
 use bridle::position::crop_rows;
 use bridle_tasks::InputSpec;
 use bridle_values::choices;
@@ -49,7 +49,7 @@ impl PositionCrop {
     }
 }
 
-impl Plan {
+impl Core {
     /// Which rows of a longer position table the tokens take, where weights were given that were
     /// trained on longer sounds.
     pub fn position_crop(&self) -> Option<PositionCrop> {

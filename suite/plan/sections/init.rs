@@ -1,7 +1,7 @@
 //! Weights to start from in place of pretraining (`--init`).
 
 use super::{Choices, FactOf, Input, Section, Stage};
-use crate::plan::{InitRequest, Plan};
+use crate::plan::{Core, InitRequest};
 use bridle_tasks::InputSpec;
 use bridle_values::check::{Checked, require};
 use serde::{Deserialize, Serialize};
@@ -43,7 +43,7 @@ impl Section for Init {
     }
 }
 
-impl Plan {
+impl Core {
     /// Checks that the given weights can take this plan's inputs.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! The joint step of encoder and tokenizer (`bridle-joint`).
 
 use super::{Section, Stage};
-use crate::plan::Plan;
+use crate::plan::Core;
 use bridle_values::check::{Checked, at_least_one, not_negative};
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,7 @@ impl Section for Joint {
         weight = 0.2
     ";
 
-    fn check(&self, _plan: &Plan) -> Checked {
+    fn check(&self, _plan: &Core) -> Checked {
         at_least_one("joint.every", self.every)?;
         not_negative("joint.weight", self.weight)
     }

@@ -1,7 +1,7 @@
 //! Which tokens the encoder does not see.
 
 use super::{Section, Stage};
-use crate::plan::Plan;
+use crate::plan::Core;
 use bridle_values::check::{Checked, at_least_one, not_negative, require, share};
 use bridle_values::choices;
 use serde::{Deserialize, Serialize};
@@ -39,7 +39,7 @@ choices! {
 impl Section for Mask {
     const STAGE: Stage = Stage::Pretraining;
 
-    fn check(&self, plan: &Plan) -> Checked {
+    fn check(&self, plan: &Core) -> Checked {
         let (kind, method) = (self.kind, plan.method);
         let hides = plan.is_speech() || method.masks_frames();
         let video = plan.data.input.modality() == "video";

@@ -1,7 +1,7 @@
 //! Sizes of encoder, decoder and estimator.
 
 use super::{Choices, FactOf, Input, Section, Stage};
-use crate::plan::{DecoderKind, Plan};
+use crate::plan::{Core, DecoderKind};
 use bridle_tasks::InputSpec;
 use bridle_values::check::{Checked, at_least_one, require};
 use serde::de::Error;
@@ -132,7 +132,7 @@ impl Section for Encoder {
         (theirs && choices.init.is_some()).then_some(FactOf::Weights)
     }
 
-    fn check(&self, plan: &Plan) -> Checked {
+    fn check(&self, plan: &Core) -> Checked {
         match self {
             Self::Vit(sizes) => sizes.check(plan),
             Self::Conformer(sizes) => sizes.check(),
@@ -141,7 +141,7 @@ impl Section for Encoder {
 }
 
 impl VitSizes {
-    fn check(&self, plan: &Plan) -> Checked {
+    fn check(&self, plan: &Core) -> Checked {
         let sizes = &self.sizes;
         sizes.check_patches(plan.fixed_input())?;
         at_least_one("model.depth", sizes.depth)?;
@@ -226,7 +226,7 @@ impl ConformerSizes {
     }
 }
 
-impl Plan {
+impl Core {
     /// Sizes of the ViT. Panics for speech.
     pub fn vit(&self) -> &VitSizes {
         self.model.vit().expect("inputs of one shape have a ViT")

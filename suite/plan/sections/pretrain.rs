@@ -1,7 +1,7 @@
 //! Lengths, rates and the optimizer of pretraining.
 
 use super::{Section, Stage};
-use crate::plan::{Method, Plan};
+use crate::plan::{Core, Method};
 use bridle::optimizer::AdamWConfig;
 use bridle_values::check::{Checked, at_least_one, positive, require};
 use serde::{Deserialize, Serialize};
@@ -69,7 +69,7 @@ impl Section for Pretrain {
     const STAGE: Stage = Stage::Pretraining;
     const UNWRITTEN: &'static [(&'static str, &'static str)] = &[("accumulate", "1"), ("checkpoint", "false")];
 
-    fn check(&self, plan: &Plan) -> Checked {
+    fn check(&self, plan: &Core) -> Checked {
         at_least_one("pretrain.rounds", self.rounds.unwrap_or(1))?;
         at_least_one("pretrain.batch", self.batch)?;
         at_least_one("pretrain.accumulate", self.accumulate)?;

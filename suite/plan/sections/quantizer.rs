@@ -1,7 +1,7 @@
 //! What makes the labels: a kind, and values that the quantizer's own file declares and checks.
 
 use super::{Choices, LeftOut, Section, Stage};
-use crate::plan::Plan;
+use crate::plan::Core;
 use crate::quantizers::QuantizerConfig;
 use bridle::quantizer::QuantizerValues;
 use bridle_values::check::Checked;
@@ -13,7 +13,7 @@ impl Section for QuantizerConfig {
         Self::left_out(choices.quantizer)
     }
 
-    fn check(&self, _plan: &Plan) -> Checked {
+    fn check(&self, _plan: &Core) -> Checked {
         QuantizerValues::check(self)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::model::layer;
 use super::{Section, Stage};
-use crate::plan::{Method, Plan};
+use crate::plan::{Core, Method};
 use bridle_values::check::{Checked, not_negative, require, share};
 use bridle_values::choices;
 use serde::{Deserialize, Serialize};
@@ -38,7 +38,7 @@ choices! {
 impl Section for Refine {
     const STAGE: Stage = Stage::Pretraining;
 
-    fn check(&self, plan: &Plan) -> Checked {
+    fn check(&self, plan: &Core) -> Checked {
         require(self.centroids_every != Some(0), "refine.centroids_every", || {
             "must be at least 1, or none".to_owned()
         })?;

@@ -2,7 +2,7 @@
 
 use super::model::layer;
 use super::{Section, Stage};
-use crate::plan::Plan;
+use crate::plan::Core;
 use bridle_values::check::{Checked, at_least_one, require};
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ pub struct Relabel {
 impl Section for Relabel {
     const STAGE: Stage = Stage::Pretraining;
 
-    fn check(&self, plan: &Plan) -> Checked {
+    fn check(&self, plan: &Core) -> Checked {
         layer("relabel.layer", self.layer, plan.model.depth())?;
         require(self.clusters >= 2, "relabel.clusters", || {
             format!("{} clusters tell nothing apart", self.clusters)

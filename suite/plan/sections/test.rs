@@ -1,7 +1,7 @@
 //! Views of test samples (video).
 
 use super::{Choices, Section, Stage};
-use crate::plan::Plan;
+use crate::plan::Core;
 use bridle_values::check::{Checked, at_least_one};
 use serde::{Deserialize, Serialize};
 
@@ -21,12 +21,12 @@ impl Section for Test {
         choices.not_of_task("test")
     }
 
-    fn check(&self, _plan: &Plan) -> Checked {
+    fn check(&self, _plan: &Core) -> Checked {
         at_least_one("test.clips", self.clips)
     }
 }
 
-impl Plan {
+impl Core {
     pub fn test_clips(&self) -> usize {
         self.test.as_ref().map_or(1, |test| test.clips)
     }

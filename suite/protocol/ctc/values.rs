@@ -1,7 +1,7 @@
 //! The plan's values of training with transcripts by connectionist temporal classification, and of
 //! decoding.
 
-use crate::plan::{Choices, FactOf, LmRequest, Phase, Plan, Section, Stage};
+use crate::plan::{Choices, Core, FactOf, LmRequest, Phase, Section, Stage};
 use bridle::optimizer::AdamWConfig;
 use bridle_values::check::{Checked, at_least_one, require, share};
 use bridle_values::choices;
@@ -149,7 +149,7 @@ impl Section for Decoding {
         matches!(value, "lm" | "lm_sha256").then_some(FactOf::LanguageModel)
     }
 
-    fn check(&self, _plan: &Plan) -> Checked {
+    fn check(&self, _plan: &Core) -> Checked {
         for (key, value) in [
             ("decoding.lm_weight", self.lm_weight),
             ("decoding.word_bonus", self.word_bonus),

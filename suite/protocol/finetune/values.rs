@@ -1,7 +1,7 @@
 //! The plan's values of fine-tuning on classes; those on transcripts are
 //! [`CtcTraining`](crate::protocol::CtcTraining).
 
-use crate::plan::{Choices, Judging, LeftOut, Phase, Plan, Section, Stage, Takes};
+use crate::plan::{Choices, Core, Judging, LeftOut, Phase, Section, Stage, Takes};
 use crate::protocol::Taught;
 use bridle::optimizer::AdamWConfig;
 use bridle_values::check::{Checked, at_least_one, not_negative, positive, require, share};
@@ -105,7 +105,7 @@ impl Section for Taught<Finetune> {
         }
     }
 
-    fn check(&self, _plan: &Plan) -> Checked {
+    fn check(&self, _plan: &Core) -> Checked {
         match self {
             Self::Classes(finetune) => finetune.check(),
             Self::Transcripts(training) => training.check("finetune"),

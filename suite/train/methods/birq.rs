@@ -1,11 +1,10 @@
 //! BiRQ: BEST-RQ's labels, and labels that the encoder's own layers make of the input.
 
 use super::masked::{Hidden, MaskedStudent, frame_labels, random_labels, student};
-use super::{ModelPart, PhaseRun, PretrainingMethod};
 use crate::data::TrainingData;
 use crate::plan::PhaseKind;
-use crate::plan::method::{JudgedBy, LabelsFrom, MethodInfo, Takes};
 use crate::train::labels::Labels;
+use crate::train::method::{ModelPart, PhaseRun, PretrainingMethod};
 use crate::train::steps::BatchLoss;
 use crate::train::{Context, TrainError};
 use bridle::init::Init;
@@ -17,17 +16,6 @@ use bridle_seed::Seed;
 use burn::module::AutodiffModule;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-
-/// What is known of it.
-pub const INFO: MethodInfo = MethodInfo {
-    name: "birq",
-    about: "the same, with labels that the encoder's own layers improve (arXiv 2509.15430)",
-    takes: Takes::Any,
-    labels: LabelsFrom::Own(&["random"]),
-    phase: Some(PhaseKind::Masked),
-    uses: &["quantizer", "mask", "pretrain", "birq"],
-    judged_by: JudgedBy::Any,
-};
 
 /// Encoder and head, and what makes both labels.
 pub struct BirqMethod<B: TrainBackend, D: TrainingData> {

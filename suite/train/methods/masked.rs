@@ -1,10 +1,10 @@
 //! What methods share that hide spans of frames and predict their labels: the model, the noise in
 //! place of hidden frames, labels of all frames.
 
-use super::PhaseRun;
 use crate::data::{Batch as _, TrainingData, valid_rows};
 use crate::plan::Mask;
 use crate::train::labels::Labels;
+use crate::train::method::PhaseRun;
 use crate::train::steps::BatchLoss;
 use crate::train::{Context, TrainError};
 use bridle::codebook::index_rows;

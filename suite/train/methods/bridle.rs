@@ -1,13 +1,12 @@
 //! BRIDLE over patches: encoder and tokenizer phases in turn (`bridle`), or both in the same steps
 //! (`bridle-joint`).
 
-use super::{ModelPart, PhaseRun, PretrainingMethod};
 use crate::data::{Fixed, FixedBatch, TrainingData};
-use crate::plan::method::{JudgedBy, LabelsFrom, MethodInfo, Takes};
 use crate::plan::{ColdStartPosition, MaskKind, PhaseKind};
 use crate::quantizers::{AnyQuantizer, ModelConfig, QuantizerConfig, Teacher};
 use crate::sizes;
 use crate::train::labels::Labels;
+use crate::train::method::{ModelPart, PhaseRun, PretrainingMethod};
 use crate::train::steps::{BatchLoss, LOG_EVERY};
 use crate::train::{Context, TrainError};
 use bridle::codebook::SeededPicks;
@@ -24,48 +23,6 @@ use bridle_backends::TrainBackend;
 use bridle_seed::{Seed, Stream};
 use burn::module::AutodiffModule;
 use burn::tensor::{Int, Tensor};
-
-/// What is known of the phases in turn.
-pub const BRIDLE: MethodInfo = MethodInfo {
-    name: "bridle",
-    about: "encoder and tokenizer phases in turn, each trained on what the other learnt",
-    takes: Takes::Any,
-    labels: LabelsFrom::Tokenizer("rq"),
-    phase: Some(PhaseKind::Encoder),
-    uses: &[
-        "quantizer",
-        "mask",
-        "mask.ratio",
-        "pretrain",
-        "pretrain.rounds",
-        "pretrain.tokenizer",
-        "model.decoder",
-        "model.estimator",
-        "model.estimator_depth",
-        "cold_start",
-    ],
-    judged_by: JudgedBy::Any,
-};
-
-/// What is known of the joint steps.
-pub const BRIDLE_JOINT: MethodInfo = MethodInfo {
-    name: "bridle-joint",
-    about: "encoder and tokenizer trained in the same steps",
-    takes: Takes::Fixed,
-    labels: LabelsFrom::Tokenizer("rq"),
-    phase: Some(PhaseKind::Joint),
-    uses: &[
-        "quantizer",
-        "mask",
-        "mask.ratio",
-        "pretrain",
-        "model.decoder",
-        "model.estimator",
-        "cold_start",
-        "joint",
-    ],
-    judged_by: JudgedBy::Any,
-};
 
 /// A quantizer that restarts by usage does so after this many steps.
 const RESTART_EVERY: u64 = 100;

@@ -3,11 +3,10 @@
 
 use super::best_rq::BestRqMethod;
 use super::masked::{frame_labels, kept_labels_loss, measure, model};
-use super::{ModelPart, PhaseRun, PretrainingMethod};
 use crate::data::TrainingData;
-use crate::plan::method::{JudgedBy, LabelsFrom, MethodInfo, Takes};
 use crate::plan::{PhaseKind, Relabel};
 use crate::train::labels::Labels;
+use crate::train::method::{ModelPart, PhaseRun, PretrainingMethod};
 use crate::train::steps::BatchLoss;
 use crate::train::{Context, TrainError};
 use bridle::codebook::{Similarity, kmeans};
@@ -21,17 +20,6 @@ use bridle_seed::Seed;
 use bridle_tasks::DataError;
 use burn::module::AutodiffModule;
 use burn::tensor::Tensor;
-
-/// What is known of it.
-pub const INFO: MethodInfo = MethodInfo {
-    name: "relabel",
-    about: "two rounds: fixed random labels, then k-means labels from a layer of that encoder (speech)",
-    takes: Takes::Speech,
-    labels: LabelsFrom::Own(&["random"]),
-    phase: Some(PhaseKind::Masked),
-    uses: &["quantizer", "mask", "pretrain", "pretrain.rounds", "refine", "relabel"],
-    judged_by: JudgedBy::Any,
-};
 
 /// The model of the round at hand, and the encoder of the first one.
 pub struct RelabelMethod<B: TrainBackend, D: TrainingData> {

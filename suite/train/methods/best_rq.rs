@@ -2,11 +2,11 @@
 //! and a second book learns from the encoder (arXiv 2606.30671).
 
 use super::masked::{Hidden, MaskedStudent, frame_labels, random_labels, student};
-use super::{ModelPart, PhaseRun, PretrainingMethod, refine};
+use super::refine;
 use crate::data::{TrainingData, valid_rows};
-use crate::plan::method::{JudgedBy, LabelsFrom, MethodInfo, Takes};
 use crate::plan::{PhaseKind, Projection, Refine};
 use crate::train::labels::Labels;
+use crate::train::method::{ModelPart, PhaseRun, PretrainingMethod};
 use crate::train::steps::BatchLoss;
 use crate::train::{Context, TrainError};
 use bridle::init::Init;
@@ -18,17 +18,6 @@ use bridle_baselines::distilled::{DistilledBook, two_books_loss};
 use bridle_baselines::random::{RandomConfig, RandomQuantizer};
 use burn::module::AutodiffModule;
 use burn::tensor::{Tensor, TensorData};
-
-/// What is known of it.
-pub const INFO: MethodInfo = MethodInfo {
-    name: "best-rq",
-    about: "masked prediction of fixed random labels of the input (arXiv 2202.01855)",
-    takes: Takes::Any,
-    labels: LabelsFrom::Own(&["random"]),
-    phase: Some(PhaseKind::Masked),
-    uses: &["quantizer", "mask", "pretrain", "refine"],
-    judged_by: JudgedBy::Any,
-};
 
 /// Encoder and head, and the books that make labels.
 pub struct BestRqMethod<B: TrainBackend, D: TrainingData> {

@@ -6,11 +6,11 @@
 
 use super::bridle::{HasBridle, fresh_quantizer, mode, take_codebooks, tokenizer_batch};
 use super::masked::{MaskedStudent, frame_labels, kept_labels_loss, student};
-use super::{ModelPart, PhaseRun, PretrainingMethod};
 use crate::data::{TrainingData as _, UtteranceBatch, Utterances, valid_rows};
 use crate::plan::PhaseKind;
 use crate::quantizers::{AnyQuantizer, FrameTeacher, QuantizerConfig};
 use crate::train::labels::Labels;
+use crate::train::method::{ModelPart, PhaseRun, PretrainingMethod};
 use crate::train::steps::BatchLoss;
 use crate::train::{Context, TrainError};
 use bridle::codebook::index_rows;

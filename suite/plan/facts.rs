@@ -1,0 +1,41 @@
+//! What a plan takes from outside: the task's facts, weights, a language model.
+
+use super::sections::{Input, Sizes};
+use bridle::config::AudioRows;
+use bridle_tasks::InputSpec;
+
+/// What a plan takes from its task.
+#[derive(Clone, Debug)]
+pub struct TaskFacts {
+    pub name: &'static str,
+    /// Raised whenever the task's numbers change.
+    pub version: u32,
+    /// The input unless a plan says otherwise.
+    pub input: Input,
+    /// Number of folds; None where train and test are given.
+    pub folds: Option<u8>,
+    /// Whether a sample may have several classes.
+    pub several_classes: bool,
+    /// Sections of the plan that only tasks use which name them.
+    pub sections: &'static [&'static str],
+}
+
+/// Weights that were given, and what their file says of them.
+#[derive(Clone, Debug)]
+pub struct InitRequest {
+    pub name: String,
+    pub sha256: String,
+    /// The inputs that the weights were trained on.
+    pub input: InputSpec,
+    /// Sizes of the encoder.
+    pub sizes: Sizes,
+    /// Order of the position table's rows (audio).
+    pub audio_rows: Option<AudioRows>,
+}
+
+/// A language model's file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LmRequest {
+    pub name: String,
+    pub sha256: String,
+}
