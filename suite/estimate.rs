@@ -330,7 +330,7 @@ mod tests {
             assert!(cost(&[larger]).memory_bytes > small.memory_bytes, "{larger}");
         }
         let longer = cost(&["pretrain.encoder.epochs=20"]);
-        let ratio = 20.0 / plan(&[]).pretrain.unwrap().encoder.epochs as f64;
+        let ratio = 20.0 / plan(&[]).core.pretrain.unwrap().encoder.epochs as f64;
         assert!((longer.operations / small.operations - ratio).abs() < 1e-9);
     }
 

@@ -103,7 +103,7 @@ mod tests {
     #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
     use super::*;
     use crate::plan::InitRequest;
-    use crate::plan::PlanRequest;
+    use crate::plan::{Plan, PlanRequest};
     use crate::quantizers::AnyQuantizer;
     use crate::run::encoder_file::EncoderCard;
     use bridle::codebook::SeededPicks;

@@ -94,19 +94,16 @@ fn presets_lay_values_only_over_what_exists() {
 #[test]
 fn the_lists_of_sections_and_methods_name_each_other() {
     for key in method::used_by_some() {
-        assert!(
-            sections::section_of(key).is_some(),
-            "a method uses `{key}`, which is no section"
-        );
+        assert!(section_of(key).is_some(), "a method uses `{key}`, which is no section");
     }
     for task in AnyTask::all() {
         let facts = task.facts();
         for section in facts.sections {
-            let known = registry::sections().any(|info| info.name == *section);
+            let known = super::sections().any(|info| info.name == *section);
             assert!(known, "{} names `{section}`, which is no section", facts.name);
         }
     }
-    for section in registry::sections() {
+    for section in super::sections() {
         let defaults: toml::Table = section.defaults.parse().unwrap();
         let own =
             |key: &String| key == section.name || ["preset", "modality", "task", "method"].contains(&key.as_str());
@@ -144,7 +141,7 @@ fn every_value_has_a_section_that_says_what_it_decides() {
     for task in ["esc50", "kinetics", "digits"] {
         let plan = Plan::resolve(&request(task, &["protocols=finetune"])).unwrap();
         for key in plan.to_flat().keys() {
-            let known = names.contains(&key.as_str()) || sections::section_of(key).is_some();
+            let known = names.contains(&key.as_str()) || section_of(key).is_some();
             assert!(known, "`{key}` of {task} is in no section");
         }
     }
@@ -276,7 +273,7 @@ fn kept_tokens_are_counted_as_the_authors_count() {
 fn names_of_values_do_not_enter_the_hash() {
     let mini = plan(&[]);
     let mut renamed = mini.clone();
-    renamed.preset = "mine".to_owned();
+    renamed.core.preset = "mine".to_owned();
     assert_eq!(mini.plan_hash(), renamed.plan_hash());
     assert_eq!(mini.plan_hash().len(), 12);
     assert_ne!(mini.plan_hash(), mini.clone().with_variant("original-44k").plan_hash());
@@ -314,7 +311,7 @@ fn differences_are_listed_by_name() {
 fn a_changed_plan_is_told_by_its_values() {
     let (stored, folder) = (plan(&[]).to_flat(), std::path::Path::new("runs/a"));
     let mut renamed = plan(&[]);
-    renamed.preset = "mine".to_owned();
+    renamed.core.preset = "mine".to_owned();
     assert!(hash::require_same(&renamed.to_flat(), &stored, folder).is_ok());
     assert_eq!(
         hash::require_same(

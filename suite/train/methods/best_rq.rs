@@ -4,7 +4,7 @@
 use super::masked::{Hidden, MaskedStudent, frame_labels, random_labels, student};
 use super::refine;
 use crate::data::{TrainingData, valid_rows};
-use crate::plan::{PhaseKind, Projection, Refine};
+use crate::plan::{Projection, Refine};
 use crate::train::labels::Labels;
 use crate::train::method::{ModelPart, PhaseRun, PretrainingMethod};
 use crate::train::steps::BatchLoss;

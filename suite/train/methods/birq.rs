@@ -2,7 +2,6 @@
 
 use super::masked::{Hidden, MaskedStudent, frame_labels, random_labels, student};
 use crate::data::TrainingData;
-use crate::plan::PhaseKind;
 use crate::train::labels::Labels;
 use crate::train::method::{ModelPart, PhaseRun, PretrainingMethod};
 use crate::train::steps::BatchLoss;

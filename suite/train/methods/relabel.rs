@@ -4,7 +4,7 @@
 use super::best_rq::BestRqMethod;
 use super::masked::{frame_labels, kept_labels_loss, measure, model};
 use crate::data::TrainingData;
-use crate::plan::{PhaseKind, Relabel};
+use crate::plan::Relabel;
 use crate::train::labels::Labels;
 use crate::train::method::{ModelPart, PhaseRun, PretrainingMethod};
 use crate::train::steps::BatchLoss;
