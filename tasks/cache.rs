@@ -1,5 +1,5 @@
-//! Computed model inputs: made once in parallel, kept on disk, verified and memory-mapped when read
-//! again.
+//! Computed model inputs: made once in parallel, kept on disk, verified when they are opened, and
+//! again, row by row, whenever they are read.
 //!
 //! One file per key: the rows as little-endian float32, then a JSON footer (row count, skipped
 //! rows, statistics, blake3 of the rows), then the footer's own blake3, its length and a mark. A
@@ -11,17 +11,19 @@
 
 mod footer;
 mod limit;
+mod rows;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use self::footer::{Footer, hash_start};
+use self::footer::{Footer, hash_rows};
+use self::rows::RowFile;
+pub(crate) use self::rows::Rows;
 use crate::files::lock;
 use crate::{DataError, Progress};
 
@@ -53,32 +55,6 @@ pub(crate) enum Outcome {
     Row(Row),
     /// Unusable, for this reason.
     Skipped(String),
-}
-
-pub(crate) enum Rows {
-    /// In a verified file of the cache, of which the first `bytes` bytes are rows.
-    Mapped {
-        map: Mmap,
-        bytes: usize,
-        /// Stays open because its lock says that the file is in use.
-        _file: File,
-    },
-    Memory(Vec<f32>),
-}
-
-impl Default for Rows {
-    fn default() -> Self {
-        Self::Memory(Vec::new())
-    }
-}
-
-impl Rows {
-    pub fn values(&self) -> &[f32] {
-        match self {
-            Self::Mapped { map, bytes, .. } => bytemuck::cast_slice(&map[..*bytes]),
-            Self::Memory(values) => values,
-        }
-    }
 }
 
 /// Inputs and their statistics before normalisation.
@@ -186,8 +162,13 @@ fn kept(
     compute: impl Fn(usize) -> Result<Outcome, DataError> + Sync,
 ) -> Result<(Prepared, Option<Vec<usize>>), DataError> {
     let path = work.path();
-    let open = |path: &Path, work: &Work, pool: &ThreadPool| open(path, work, lengths, pool);
-    if let Some(found) = open(&path, work, pool) {
+    let kept = || -> Result<_, DataError> {
+        match open(&path, work, lengths, pool) {
+            Some(found) if still_skipped(&found.0.skipped, pool, &compute)? => Ok(Some(found)),
+            _ => Ok(None),
+        }
+    };
+    if let Some(found) = kept()? {
         return Ok(found);
     }
     let cache_error = |path: &Path| {
@@ -197,7 +178,7 @@ fn kept(
     std::fs::create_dir_all(work.folder).map_err(cache_error(work.folder))?;
     let lock = lock(work.folder, progress)?;
     // another program may have finished the same work while this one waited
-    if let Some(found) = open(&path, work, pool) {
+    if let Some(found) = kept()? {
         return Ok(found);
     }
     if lock.is_some() {
@@ -211,7 +192,7 @@ fn kept(
         limit::make_room(cache, bytes, work.limit);
     }
     let part = Part(work.folder.join(format!("{}.{}.part", work.key, std::process::id())));
-    write(&part.0, work, lengths, pool, progress, compute)?;
+    write(&part.0, work, lengths, pool, progress, &compute)?;
     std::fs::rename(&part.0, &path).map_err(cache_error(&path))?;
     let damaged = || {
         io::Error::new(
@@ -219,7 +200,20 @@ fn kept(
             "what was just written does not read back the same",
         )
     };
-    open(&path, work, pool).ok_or_else(|| cache_error(&path)(damaged()))
+    open(&path, work, lengths, pool).ok_or_else(|| cache_error(&path)(damaged()))
+}
+
+/// Whether none of the skipped samples can be computed now. What an earlier program could not decode,
+/// this one may.
+fn still_skipped(
+    skipped: &[(usize, String)],
+    pool: &ThreadPool,
+    compute: &(impl Fn(usize) -> Result<Outcome, DataError> + Sync),
+) -> Result<bool, DataError> {
+    let again = pool.install(|| skipped.par_iter().map(|(index, _)| compute(*index)).collect::<Vec<_>>());
+    again
+        .into_iter()
+        .try_fold(true, |all, outcome| Ok(all && matches!(outcome?, Outcome::Skipped(_))))
 }
 
 /// A file being written; removed if it is dropped before it was renamed.
@@ -358,28 +352,22 @@ impl Totals {
 
 /// The file's content if it is intact and belongs to this work; otherwise `None`.
 fn open(path: &Path, work: &Work, lengths: Lengths, pool: &ThreadPool) -> Option<(Prepared, Option<Vec<usize>>)> {
-    let mut file = File::open(path).ok()?;
+    let mut file = bridle_files::open(path).ok()?;
     let footer = Footer::read(&mut file)?;
-    let bytes = footer.bytes()?;
     let fits =
         footer.key == work.key && footer.row == work.kept_row() && footer.rows + footer.skipped.len() == work.samples;
     // a file without rows has no lengths
     let is_ragged = matches!(lengths, Lengths::Ragged { .. }) && footer.rows > 0;
-    if !fits
-        || footer.lengths.is_some() != is_ragged
-        || pool.install(|| hash_start(&mut file, bytes)).ok()? != footer.blake3
-    {
+    if !fits || footer.lengths.is_some() != is_ragged {
         return None;
     }
-    // SAFETY: files under a key are never written again, only replaced by a rename, which leaves
-    // this mapping alone
-    let map = unsafe { Mmap::map(&file) }.ok()?;
+    let lengths = footer.row_bytes();
+    let (hash, hashes) = pool.install(|| hash_rows(&mut file, &lengths)).ok()?;
+    if hash != footer.blake3 {
+        return None;
+    }
     limit::mark_used(&file);
-    let rows = Rows::Mapped {
-        map,
-        bytes,
-        _file: file,
-    };
+    let rows = Rows::File(RowFile::new(path, file, &lengths, hashes));
     let prepared = Prepared {
         rows,
         skipped: footer.skipped,

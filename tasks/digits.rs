@@ -17,6 +17,7 @@ use crate::cache;
 use crate::data::listing::{Entry, Listing};
 use crate::data::speech::open::read_sound;
 use crate::data::speech::{Sound, SoundSource};
+use crate::error::SampleError;
 use crate::files::folder::{ends_in, names};
 use crate::files::locate::Origin;
 use crate::files::sha256::sha256;
@@ -108,7 +109,7 @@ fn open(sizes: DigitSizes, request: &SpeechRequest, progress: &dyn Progress) -> 
     };
     let mut samples = 0;
     for (number, utterance) in utterances.iter_mut().enumerate() {
-        let bad = |(file, reason): (usize, String)| DataError::bad_sample(sound.root.join(&sound.files[file]), reason);
+        let bad = |(file, error): (usize, SampleError)| error.at(sound.root.join(&sound.files[file]));
         let (_, spans) = sound.spoken(number).map_err(bad)?;
         samples += spans.last().map_or(0, |span| span.end as u64);
         let spoken = spans.into_iter().zip(&sound.recipes[number].digits);
@@ -256,7 +257,7 @@ impl Recipe {
 struct Assembly {
     root: PathBuf,
     files: Vec<String>,
-    waves: Vec<OnceLock<Result<Vec<f32>, String>>>,
+    waves: Vec<OnceLock<Result<Vec<f32>, SampleError>>>,
     recipes: Vec<Recipe>,
 }
 
@@ -264,15 +265,15 @@ struct Assembly {
 type Spoken = (Vec<f32>, Vec<std::ops::Range<usize>>);
 
 impl Assembly {
-    fn take(&self, file: usize) -> Result<&[f32], (usize, String)> {
+    fn take(&self, file: usize) -> Result<&[f32], (usize, SampleError)> {
         let read = || read_sound(Raw::File(self.root.join(&self.files[file])), SAMPLE_RATE);
         let wave = self.waves[file].get_or_init(read).as_ref();
-        wave.map(Vec::as_slice).map_err(|reason| (file, reason.clone()))
+        wave.map(Vec::as_slice).map_err(|error| (file, error.clone()))
     }
 
     /// The samples of an utterance before the noise, and where its digits lie. An error names the
     /// recording.
-    fn spoken(&self, index: usize) -> Result<Spoken, (usize, String)> {
+    fn spoken(&self, index: usize) -> Result<Spoken, (usize, SampleError)> {
         let Recipe { files, gaps, .. } = &self.recipes[index];
         let (mut wave, mut spans) = (Vec::new(), Vec::new());
         for (&file, gap) in files.iter().zip(gaps) {
@@ -291,8 +292,8 @@ impl Sound for Assembly {
         format!("digits resampler {RESAMPLER_VERSION}")
     }
 
-    fn wave(&self, index: usize, _sample_rate: u32) -> Result<Vec<f32>, String> {
-        let (mut wave, _) = self.spoken(index).map_err(|(_, reason)| reason)?;
+    fn wave(&self, index: usize, _sample_rate: u32) -> Result<Vec<f32>, SampleError> {
+        let (mut wave, _) = self.spoken(index).map_err(|(_, error)| error)?;
         let mut stream = self.recipes[index].noise.stream();
         wave.iter_mut()
             .for_each(|sample| *sample += NOISE * (2.0 * stream.uniform() - 1.0));

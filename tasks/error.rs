@@ -115,6 +115,9 @@ pub enum DataError {
         first: String,
         reason: String,
     },
+    /// A sample that the machine could not read or decode: nothing is known of its content.
+    #[error("the machine could not decode {}: {reason}", path.display())]
+    Machine { path: PathBuf, reason: String },
     /// An input specification that the task cannot provide.
     #[error("{task} cannot give such an input: {reason}")]
     WrongInput { task: &'static str, reason: String },
@@ -142,6 +145,60 @@ impl From<ArchiveError> for DataError {
                 path: path.join(member),
                 reason,
             },
+        }
+    }
+}
+
+/// Why a sample cannot be turned into an input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SampleError {
+    /// Its own bytes are the reason, so that it can be skipped for good.
+    Broken(String),
+    /// It is not the file that was hashed.
+    Changed(String),
+    /// The machine failed: no memory, no room, no file handles, a decoder that was killed or took too
+    /// long. This says nothing of the sample, and must not be remembered.
+    Machine(String),
+}
+
+impl SampleError {
+    /// A file that cannot be read. It was read when it was hashed, so that an error of the system is
+    /// the machine's.
+    pub fn unreadable(error: &io::Error) -> Self {
+        let reason = format!("it cannot be read: {error}");
+        match error.raw_os_error() {
+            Some(_) => Self::Machine(reason),
+            None => Self::Broken(reason),
+        }
+    }
+
+    /// The error of the data set, whose sample is at `path`.
+    pub fn at(self, path: impl Into<PathBuf>) -> DataError {
+        let path = path.into();
+        match self {
+            Self::Broken(reason) | Self::Changed(reason) => DataError::BadSample { path, reason },
+            Self::Machine(reason) => DataError::Machine { path, reason },
+        }
+    }
+}
+
+impl From<String> for SampleError {
+    fn from(reason: String) -> Self {
+        Self::Broken(reason)
+    }
+}
+
+impl From<&str> for SampleError {
+    fn from(reason: &str) -> Self {
+        Self::Broken(reason.to_owned())
+    }
+}
+
+impl From<ArchiveError> for SampleError {
+    fn from(error: ArchiveError) -> Self {
+        match error {
+            ArchiveError::Unreadable { source, .. } => Self::unreadable(&source),
+            other => Self::Broken(other.reason()),
         }
     }
 }

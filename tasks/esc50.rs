@@ -18,6 +18,7 @@ use self::table::ClipRow;
 use self::variants::{CLASSES, VARIANTS, Variant, known_variant};
 use crate::cache;
 use crate::data::listing::{DIFFERENT, Entry, Listing};
+use crate::error::SampleError;
 use crate::files::locate::Origin;
 use crate::files::manifest::Manifest;
 use crate::files::tree::Raw;
@@ -153,10 +154,10 @@ impl Media for ClipAudio {
         self.log_mel.work()
     }
 
-    fn view(&self, file: Raw) -> Result<Vec<f32>, String> {
+    fn view(&self, file: Raw) -> Result<Vec<f32>, SampleError> {
         let wave = Waveform::read(file)?;
         self.check(&wave)?;
-        self.log_mel.energies(wave)
+        Ok(self.log_mel.energies(wave)?)
     }
 
     fn normalise(&self, values: &mut [f32]) {
@@ -167,7 +168,7 @@ impl Media for ClipAudio {
         false
     }
 
-    fn drawn(&self, file: Raw, _views: Views, _stream: &mut Stream) -> Result<Vec<f32>, String> {
+    fn drawn(&self, file: Raw, _views: Views, _stream: &mut Stream) -> Result<Vec<f32>, SampleError> {
         let mut values = self.view(file)?;
         self.normalise(&mut values);
         Ok(values)

@@ -3,6 +3,7 @@
 pub(crate) mod archive;
 pub(crate) mod folder;
 pub(crate) mod hashes;
+pub(crate) mod limits;
 pub(crate) mod locate;
 pub(crate) mod lock;
 pub(crate) mod manifest;

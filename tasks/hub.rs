@@ -2,13 +2,15 @@
 //!
 //! The first fetch writes what the hub says of the revision into a lock file, and later ones keep
 //! to it. An interrupted fetch leaves parts, from which the next one resumes. In the hub's own
-//! cache, other programs find the files too.
+//! cache, other programs find the files too, and what they put there is used as it is.
 
 mod client;
 mod error;
 mod listing;
 mod lock;
+mod proxy;
 mod request;
+mod snapshot;
 mod transfer;
 mod verify;
 
@@ -16,10 +18,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use self::client::shown;
 pub use self::error::FetchError;
 use self::listing::{HubFile, HubListing, is_hex};
 use self::lock::LockFile;
+pub use self::proxy::Proxies;
+pub(crate) use self::request::expanded;
 pub use self::request::{FetchRequest, HubSource};
+use self::snapshot::Snapshot;
+pub(crate) use self::snapshot::blob_hash;
 use self::transfer::{Transfer, pause};
 use self::verify::right_at;
 use crate::Progress;
@@ -27,6 +34,7 @@ use crate::Progress;
 /// Attempts to list the files before a fetch gives up.
 const TRIES: u32 = 6;
 const STATE: &str = ".bridle";
+const NEVER_FETCHED: &str = "it was never fetched to there";
 const MAIN: &str = "main";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +81,7 @@ struct HubFolders {
 impl HubFolders {
     fn new(source: &HubSource, request: &FetchRequest) -> Self {
         // the layout of the hub's own programs
-        let name = hf_hub::Repo::dataset(source.repository.to_owned()).folder_name();
+        let name = format!("datasets--{}", source.repository.replace('/', "--"));
         let repository = request.to.is_none().then(|| request.cache.join(name));
         let root = repository.clone().or_else(|| request.to.clone()).unwrap_or_default();
         Self {
@@ -85,6 +93,12 @@ impl HubFolders {
 
     fn lock_file(&self) -> PathBuf {
         self.state.join("lock.toml")
+    }
+
+    /// A whole snapshot that another program put into the cache, where this one never fetched.
+    fn of_others(&self, source: &HubSource, request: &FetchRequest, locked: Option<&LockFile>) -> Option<Snapshot> {
+        let repository = self.repository.as_ref().filter(|_| locked.is_none())?;
+        Snapshot::find(source, repository, wanted(source, request))
     }
 
     fn files(&self, revision: &str) -> PathBuf {
@@ -102,27 +116,42 @@ impl HubFolders {
 pub fn plan_fetch(source: &HubSource, request: &FetchRequest) -> Result<FetchPlan, FetchError> {
     let place = HubFolders::new(source, request);
     let locked = LockFile::read(&place.lock_file())?;
-    let (listing, endpoint) = match (&locked, request.offline) {
-        (Some(locked), true) => (locked.listing(), "the lock file".to_owned()),
-        (None, true) => return Err(offline(source, &place.state, "it was never fetched to there")),
-        (_, false) => listed(source, request, &place, locked.as_ref())?,
+    let of_others = place.of_others(source, request, locked.as_ref());
+    let (revision, endpoint, files) = match (&locked, &of_others) {
+        (_, Some(snapshot)) => (
+            snapshot.revision.clone(),
+            "the hub's cache".to_owned(),
+            snapshot.files.clone(),
+        ),
+        (Some(locked), None) if request.offline => sizes(locked.listing(), "the lock file".to_owned()),
+        (None, None) if request.offline => return Err(offline(source, &place.state, NEVER_FETCHED)),
+        _ => {
+            let (listing, endpoint) = listed(source, request, &place, locked.as_ref())?;
+            sizes(listing, endpoint)
+        }
     };
-    let to = place.files(&listing.revision);
-    let file = |file: &HubFile| PlannedFile {
-        name: file.name.clone(),
-        size: file.size,
-        present: std::fs::metadata(to.join(&file.name)).is_ok_and(|facts| facts.len() == file.size),
+    let to = place.files(&revision);
+    let file = |(name, size): (String, u64)| PlannedFile {
+        present: std::fs::metadata(to.join(&name)).is_ok_and(|facts| facts.len() == size),
+        name,
+        size,
     };
-    let files = listing.files.iter().map(file).collect();
+    let files = files.into_iter().map(file).collect();
     Ok(FetchPlan {
         repository: source.repository.to_owned(),
         endpoint,
-        revision: listing.revision,
+        revision,
         licence: source.licence.to_owned(),
         gated: source.gated,
         to,
         files,
     })
+}
+
+/// A listing's revision, who made it, and its files with their sizes.
+fn sizes(listing: HubListing, endpoint: String) -> (String, String, Vec<(String, u64)>) {
+    let files = listing.files.into_iter().map(|file| (file.name, file.size));
+    (listing.revision, endpoint, files.collect())
 }
 
 /// Fetches every file of `source` and returns the folder. Files that exist are verified and kept.
@@ -133,9 +162,17 @@ pub fn plan_fetch(source: &HubSource, request: &FetchRequest) -> Result<FetchPla
 pub fn fetch(source: &HubSource, request: &FetchRequest, progress: &dyn Progress) -> Result<PathBuf, FetchError> {
     let place = HubFolders::new(source, request);
     let lock_file = place.lock_file();
+    let locked = LockFile::read(&lock_file)?;
+    if let Some(snapshot) = place.of_others(source, request, locked.as_ref()) {
+        match (wrong_file(&snapshot, progress), request.offline) {
+            (None, _) => return Ok(snapshot.folder),
+            (Some(file), true) => return Err(offline(source, &snapshot.folder, &not_as_locked(&file))),
+            // the hub has it right
+            (Some(_), false) => {}
+        }
+    }
     if request.offline {
-        let locked = LockFile::read(&lock_file)?;
-        let locked = locked.ok_or_else(|| offline(source, &place.state, "it was never fetched to there"))?;
+        let locked = locked.ok_or_else(|| offline(source, &place.state, NEVER_FETCHED))?;
         return verified(source, &place, &locked.listing(), progress);
     }
     std::fs::create_dir_all(&place.state).map_err(FetchError::disk(&place.state))?;
@@ -175,14 +212,19 @@ fn wanted<'a>(source: &'a HubSource, request: &'a FetchRequest) -> &'a str {
     request.revision.as_deref().or(source.revision).unwrap_or(MAIN)
 }
 
-/// The folder of a completely fetched data set: every file exists with the size of the lock file.
-/// Hashes were verified when it was fetched.
+/// The folder of a complete data set: every file exists with the size of the lock file, and its hash
+/// was verified when it was fetched; or another program put it into the hub's cache, and its hashes
+/// are verified when it is opened.
 ///
 /// # Errors
 /// If the lock file cannot be used.
 pub fn fetched(source: &HubSource, request: &FetchRequest) -> Result<Option<PathBuf>, FetchError> {
     let place = HubFolders::new(source, request);
-    let Some(locked) = LockFile::read(&place.lock_file())?.filter(|locked| locked.complete) else {
+    let locked = LockFile::read(&place.lock_file())?;
+    if let Some(snapshot) = place.of_others(source, request, locked.as_ref()) {
+        return Ok(Some(snapshot.folder));
+    }
+    let Some(locked) = locked.filter(|locked| locked.complete) else {
         return Ok(None);
     };
     let to = place.files(&locked.revision);
@@ -205,7 +247,7 @@ fn listed(
         let endpoint = request.endpoints.get(tries as usize % request.endpoints.len().max(1));
         let endpoint = endpoint.ok_or_else(|| offline(source, &place.state, "no hub is named"))?;
         let error = match listing::list(source, wanted(source, request), endpoint, request) {
-            Ok(listing) => break (listing, endpoint.clone()),
+            Ok(listing) => break (listing, shown(endpoint)),
             Err(error) => error,
         };
         tries += 1;
@@ -306,13 +348,20 @@ fn verified(
     });
     progress.finish();
     match wrong {
-        Some(file) => Err(offline(
-            source,
-            &to,
-            &format!("{} is missing or not what was locked", file.name),
-        )),
+        Some(file) => Err(offline(source, &to, &not_as_locked(&file.name))),
         None => Ok(to),
     }
+}
+
+fn wrong_file(snapshot: &Snapshot, progress: &dyn Progress) -> Option<String> {
+    progress.start("verifying files", snapshot.files.iter().map(|(_, size)| size).sum());
+    let wrong = snapshot.first_wrong(|bytes| progress.advance(bytes));
+    progress.finish();
+    wrong
+}
+
+fn not_as_locked(file: &str) -> String {
+    format!("{file} is missing or not what was locked")
 }
 
 fn offline(source: &HubSource, path: &Path, reason: &str) -> FetchError {

@@ -30,6 +30,8 @@ mod sources;
 mod speech_task;
 mod synthetic;
 mod task;
+#[cfg(test)]
+mod untrusted;
 
 pub use data::census::{Census, InputStatistics};
 pub use data::dataset::{DataFacts, Dataset, FileSizes, Missing, Sample, Skipped, Split, Target, sampling_weights};
@@ -40,7 +42,7 @@ pub use data::speech::{
 };
 pub use error::{DataError, UnknownTask};
 pub use files::archive::panic_is_caught;
-pub use hub::{FetchError, FetchPlan, FetchRequest, HubSource, PlannedFile, fetch, fetched, plan_fetch};
+pub use hub::{FetchError, FetchPlan, FetchRequest, HubSource, PlannedFile, Proxies, fetch, fetched, plan_fetch};
 pub use input::{InputSpec, Modality};
 pub use media::Views;
 pub use media::audio::{AudioError, FBANK_VERSION, Fbank, RESAMPLER_VERSION, TooShort, Waveform, decode, resample};

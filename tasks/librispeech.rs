@@ -164,7 +164,7 @@ fn add_chapter(
 
 /// The lines of a chapter's transcripts by id: (line number, transcript).
 fn transcripts(path: &Path) -> Result<BTreeMap<String, (u64, String)>, DataError> {
-    let text = std::fs::read_to_string(path).map_err(DataError::unreadable(path))?;
+    let text = bridle_files::text(path, bridle_files::TEXT).map_err(DataError::unreadable(path))?;
     let mut lines = BTreeMap::new();
     for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
         let (id, text) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));

@@ -7,6 +7,7 @@ pub(crate) mod video;
 use bridle_seed::Stream;
 
 use crate::DataError;
+use crate::error::SampleError;
 use crate::files::tree::Raw;
 use crate::files::verified::VerifiedFiles;
 
@@ -31,11 +32,11 @@ pub(crate) trait Media: Send + Sync {
     }
 
     /// One file's input for evaluation, before its normalisation.
-    fn view(&self, file: Raw) -> Result<Vec<f32>, String>;
+    fn view(&self, file: Raw) -> Result<Vec<f32>, SampleError>;
 
     /// One file's inputs for testing with several views, before their normalisation. Most media
     /// have one view.
-    fn test_views(&self, file: Raw, _clips: usize) -> Result<Vec<Vec<f32>>, String> {
+    fn test_views(&self, file: Raw, _clips: usize) -> Result<Vec<Vec<f32>>, SampleError> {
         Ok(vec![self.view(file)?])
     }
 
@@ -46,7 +47,7 @@ pub(crate) trait Media: Send + Sync {
     fn augments(&self) -> bool;
 
     /// A normalised random view for training; all draws come from the stream.
-    fn drawn(&self, file: Raw, views: Views, stream: &mut Stream) -> Result<Vec<f32>, String>;
+    fn drawn(&self, file: Raw, views: Views, stream: &mut Stream) -> Result<Vec<f32>, SampleError>;
 }
 
 /// The files of a data set's samples, decoded when they are needed.
@@ -61,7 +62,7 @@ impl MediaFiles {
     }
 
     /// The input of sample `index` for evaluation, before its normalisation.
-    pub fn view(&self, index: usize) -> Result<Vec<f32>, String> {
+    pub fn view(&self, index: usize) -> Result<Vec<f32>, SampleError> {
         self.media.view(self.files.read(index)?)
     }
 
@@ -92,8 +93,8 @@ impl MediaFiles {
         drawn.map_err(self.bad(index))
     }
 
-    fn bad(&self, index: usize) -> impl Fn(String) -> DataError {
-        move |reason| DataError::bad_sample(self.files.path(index), reason)
+    fn bad(&self, index: usize) -> impl Fn(SampleError) -> DataError {
+        move |error| error.at(self.files.path(index))
     }
 }
 

@@ -95,6 +95,10 @@ impl From<DataError> for Failure {
     fn from(error: DataError) -> Self {
         let (exit, hint) = match &error {
             DataError::Cache { .. } => (Exit::Fault, Some("make room, or run in a folder that can be written")),
+            DataError::Machine { .. } => (
+                Exit::Fault,
+                Some("the same again with more memory, room or file handles; nothing was stored of that sample"),
+            ),
             DataError::WrongInput { .. } => (Exit::WrongUse, None),
             DataError::MissingProgram { .. } => (
                 Exit::Device,

@@ -14,11 +14,12 @@ use serde_json::json;
 /// A task that is unknown or on no hub; whatever keeps a fetch from ending with every file whole.
 pub fn perform(args: &FetchArgs) -> Result<()> {
     let source = source(&args.task)?;
+    let environment = FetchRequest::from_environment();
     let request = FetchRequest {
         to: args.to.clone(),
         revision: args.revision.clone(),
-        offline: args.offline,
-        ..FetchRequest::from_environment()
+        offline: args.offline || environment.offline,
+        ..environment
     };
     let plan = bridle_tasks::plan_fetch(&source, &request)?;
     if args.dry_run {
@@ -92,7 +93,7 @@ impl From<FetchError> for Failure {
             FetchError::Moved { .. } => {
                 Some("--revision with the first one to keep to it, or remove the lock file to take the new one")
             }
-            FetchError::Offline { .. } => Some("the same without --offline"),
+            FetchError::Offline { .. } => Some("the same without --offline, and without HF_HUB_OFFLINE=1"),
             FetchError::Unreachable { .. } | FetchError::Status { .. } | FetchError::Limited { .. } => {
                 Some("the same again, which resumes here; HF_ENDPOINT names another hub, or several with commas")
             }

@@ -33,7 +33,7 @@ pub(super) struct Index {
 impl Index {
     pub fn read(path: &Path) -> Result<Self, DataError> {
         let bad = |line: u64, reason: String| DataError::bad_row(path, line, reason);
-        let bytes = std::fs::read(path).map_err(DataError::unreadable(path))?;
+        let bytes = bridle_files::read(path, bridle_files::TEXT).map_err(DataError::unreadable(path))?;
         let mut reader = csv::ReaderBuilder::new()
             .trim(csv::Trim::All)
             .from_reader(bytes.as_slice());
@@ -69,7 +69,7 @@ impl Index {
 /// Reads a list. Its labels are in quotes after a comma and a space, which csv readers do not
 /// expect.
 pub(super) fn read(path: &Path, index: &Index) -> Result<Segments, DataError> {
-    let bytes = std::fs::read(path).map_err(DataError::unreadable(path))?;
+    let bytes = bridle_files::read(path, bridle_files::TEXT).map_err(DataError::unreadable(path))?;
     let mut segments = Segments {
         rows: Vec::new(),
         announced: None,

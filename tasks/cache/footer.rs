@@ -3,10 +3,25 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 const MARK: &[u8; 8] = b"bridle\0\x01";
 const TAIL: usize = 32 + 8 + MARK.len();
+/// Bytes of the footer itself; one of ten million rows has about a tenth.
+const LONGEST: u64 = 1 << 30;
+/// Bytes that are read at a time, at least one row.
+const PIECE: usize = 4 << 20;
+
+/// The hash of one row: enough of a blake3 to notice any damage.
+pub(super) type RowHash = [u8; 16];
+
+pub(super) fn row_hash(bytes: &[u8]) -> RowHash {
+    let [hash, _] = *blake3::hash(bytes).as_bytes().as_chunks().0 else {
+        unreachable!("a blake3 has 32 bytes")
+    };
+    hash
+}
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct Footer {
@@ -44,7 +59,7 @@ impl Footer {
         let (json_length, mark) = rest.split_at(8);
         let json_length = u64::from_le_bytes(json_length.try_into().ok()?);
         let start = length.checked_sub(TAIL as u64)?.checked_sub(json_length)?;
-        if mark != MARK {
+        if mark != MARK || json_length > LONGEST {
             return None;
         }
         let mut json = vec![0; json_length as usize];
@@ -55,6 +70,15 @@ impl Footer {
         }
         let footer: Self = serde_json::from_slice(&json).ok()?;
         (footer.bytes()? == start as usize).then_some(footer)
+    }
+
+    /// The length of each row in bytes. The number of rows must have been checked.
+    pub fn row_bytes(&self) -> Vec<usize> {
+        let row = self.row * size_of::<f32>();
+        match &self.lengths {
+            Some(lengths) => lengths.iter().map(|length| length * row).collect(),
+            None => vec![row; self.rows],
+        }
     }
 
     pub fn bytes(&self) -> Option<usize> {
@@ -69,18 +93,28 @@ impl Footer {
     }
 }
 
-/// blake3 of the first `bytes` bytes, read in pieces so that the file does not count as used
-/// memory.
-pub(super) fn hash_start(file: &mut File, bytes: usize) -> io::Result<String> {
+/// blake3 of all rows, and the hash of each. `lengths` are the rows' lengths in bytes. They are read
+/// in pieces so that the file does not count as used memory.
+pub(super) fn hash_rows(file: &mut File, mut lengths: &[usize]) -> io::Result<(String, Vec<RowHash>)> {
     let mut hasher = blake3::Hasher::new();
-    let mut piece = vec![0; bytes.min(4 << 20)];
+    let (mut hashes, mut piece) = (Vec::with_capacity(lengths.len()), Vec::new());
     file.seek(SeekFrom::Start(0))?;
-    let mut left = bytes;
-    while left > 0 {
-        let piece = &mut piece[..left.min(4 << 20)];
-        file.read_exact(piece)?;
-        hasher.update_rayon(piece);
-        left -= piece.len();
+    while let Some(first) = lengths.first() {
+        let (mut count, mut bytes) = (1, *first);
+        while let Some(next) = lengths.get(count).filter(|next| bytes + **next <= PIECE) {
+            (count, bytes) = (count + 1, bytes + next);
+        }
+        piece.resize(bytes, 0);
+        file.read_exact(&mut piece)?;
+        hasher.update_rayon(&piece);
+        let (these, rest) = lengths.split_at(count);
+        let mut left = &piece[..];
+        let rows: Vec<&[u8]> = these
+            .iter()
+            .map(|&length| left.split_off(..length).unwrap_or_default())
+            .collect();
+        hashes.par_extend(rows.into_par_iter().map(row_hash));
+        lengths = rest;
     }
-    Ok(hasher.finalize().to_hex().to_string())
+    Ok((hasher.finalize().to_hex().to_string(), hashes))
 }

@@ -55,7 +55,9 @@ fn kept(cache: &Path) -> Vec<FeatureFile> {
 
 /// Whether the file was removed. Without file locks, a file counts as in use.
 fn remove_unused(path: &Path) -> bool {
-    let Ok(file) = File::open(path) else { return false };
+    let Ok(file) = bridle_files::open(path) else {
+        return false;
+    };
     file.try_lock().is_ok() && std::fs::remove_file(path).is_ok()
 }
 

@@ -50,7 +50,13 @@ impl Fixture {
 
     fn check(&self, computed: usize) {
         let prepared = self.open().unwrap();
-        let rows: Vec<f32> = prepared.rows.values().chunks_exact(4).map(|row| row[0]).collect();
+        let rows: Vec<f32> = prepared
+            .rows
+            .values()
+            .unwrap()
+            .chunks_exact(4)
+            .map(|row| row[0])
+            .collect();
         assert_eq!(rows, [0.5, 1.5, 2.5, 4.5, 5.5, 6.5, 7.5, 8.5, 9.5]);
         assert_eq!(prepared.skipped, [(3, "three".to_owned())]);
         let mean = (45.0 - 3.0) / 9.0;
@@ -64,7 +70,8 @@ impl Fixture {
 fn rows_are_computed_once_and_read_back() {
     let fixture = Fixture::new();
     fixture.check(10);
-    fixture.check(10);
+    // the skipped sample is tried again
+    fixture.check(11);
     let names: Vec<_> = std::fs::read_dir(fixture.folder.path())
         .unwrap()
         .map(|e| e.unwrap().file_name())
@@ -109,7 +116,66 @@ fn several_at_once_compute_once() {
             scope.spawn(|| fixture.open().map(|_| ()).unwrap());
         }
     });
-    fixture.check(10);
+    let tried_again = 3;
+    fixture.check(10 + tried_again + 1);
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_in_use_is_an_error() {
+    let fixture = Fixture::new();
+    let prepared = fixture.open().unwrap();
+    assert_eq!(prepared.rows.row(4, 4).unwrap()[..], [1.5; 4]);
+    let whole = std::fs::read(fixture.path()).unwrap();
+    let write = |bytes: &[u8]| {
+        let mut file = File::options().write(true).truncate(true).open(fixture.path()).unwrap();
+        file.write_all(bytes).unwrap();
+    };
+    let message = |row: usize| {
+        let error = prepared.rows.row(4 * row, 4).unwrap_err();
+        assert!(matches!(error, DataError::Cache { .. }));
+        format!("{error}: {}", std::error::Error::source(&error).unwrap())
+    };
+    let words = "key.features: it was changed by another program while it was in use";
+    // cut off, in the middle and wholly
+    write(&whole[..24]);
+    assert_eq!(prepared.rows.row(0, 4).unwrap()[..], [0.5; 4]);
+    assert!(message(1).ends_with(words), "{}", message(1));
+    write(b"");
+    assert!(message(0).ends_with(words));
+    // another number in one row
+    let mut other = whole.clone();
+    other[16] ^= 1;
+    write(&other);
+    assert!(message(1).ends_with(words));
+    assert_eq!(prepared.rows.row(8, 4).unwrap()[..], [2.5; 4]);
+    // the same bytes again
+    write(&whole);
+    assert_eq!(prepared.rows.row(4, 4).unwrap()[..], [1.5; 4]);
+}
+
+#[test]
+fn a_sample_that_can_be_decoded_again_is_no_longer_skipped() {
+    let folder = tempfile::tempdir().unwrap();
+    let work = Work {
+        folder: folder.path(),
+        key: "key",
+        what: "numbers",
+        samples: 3,
+        row: 1,
+        keep: true,
+        limit: u64::MAX,
+    };
+    let open = |works: bool| {
+        open_or_compute(&work, &pool(1).unwrap(), &(), |index| {
+            Ok(match works || index != 1 {
+                true => Outcome::Row(Row::measured(vec![index as f32], |_| ())),
+                false => Outcome::Skipped("no decoder".to_owned()),
+            })
+        })
+    };
+    for (works, skipped) in [(false, 1), (false, 1), (true, 0), (true, 0)] {
+        assert_eq!(open(works).unwrap().skipped.len(), skipped);
+    }
 }
 
 #[test]
@@ -188,7 +254,7 @@ fn features_in_nobodys_hands_make_room_for_new_ones() {
     drop(open("second"));
     drop(open("third"));
     assert!(there("first") && !there("second") && there("third"));
-    assert_eq!(first.rows.values().len(), 1_000);
+    assert_eq!(first.rows.values().unwrap().len(), 1_000);
 }
 
 #[test]
@@ -211,11 +277,12 @@ fn what_is_not_kept_is_computed_once_and_what_was_learned_is_the_same() {
             Fixture::outcome(index)
         });
         let looked = looked.unwrap();
-        assert!(looked.rows.values().is_empty());
+        assert!(looked.rows.values().unwrap().is_empty());
         assert_eq!(
             (&looked.skipped, looked.mean, looked.std),
             (&kept.skipped, kept.mean, kept.std)
         );
     }
-    assert_eq!(computed.load(Ordering::Relaxed), 10);
+    // all, and the skipped one again
+    assert_eq!(computed.load(Ordering::Relaxed), 11);
 }

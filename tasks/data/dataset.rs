@@ -158,8 +158,6 @@ impl Dataset {
         shape: Vec<usize>,
         inputs: Inputs,
     ) -> Self {
-        let length = samples.len() * shape.iter().product::<usize>();
-        debug_assert!(inputs.rows().is_none_or(|rows| rows.values().len() == length));
         Self {
             facts,
             samples,
@@ -179,9 +177,7 @@ impl Dataset {
     pub fn input(&self, index: usize) -> Result<Cow<'_, [f32]>, DataError> {
         let length = self.shape.iter().product::<usize>();
         match &self.inputs {
-            Inputs::Rows(rows) | Inputs::Files(_, Some(rows)) => {
-                Ok(Cow::Borrowed(&rows.values()[index * length..][..length]))
-            }
+            Inputs::Rows(rows) | Inputs::Files(_, Some(rows)) => rows.row(index * length, length),
             Inputs::Files(files, None) => files.input(index).map(Cow::Owned),
         }
     }

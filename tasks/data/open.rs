@@ -6,6 +6,7 @@ use super::dataset::Inputs;
 use super::listing::{Listed, Listing};
 use super::subset::subset;
 use crate::cache::{self, Outcome, Row, Work};
+use crate::error::SampleError;
 use crate::files::hashes::Hashed;
 use crate::media::{Media, MediaFiles};
 use crate::{DataError, Dataset, OpenRequest, Progress, Sample, Skipped, Split};
@@ -71,11 +72,11 @@ impl Listing<Sample> {
             Ok(values) => Ok(Outcome::Row(Row::measured(values, |values| {
                 files.media.normalise(values)
             }))),
-            Err(reason) if request.allow_different => Ok(Outcome::Skipped(reason)),
-            Err(reason) => {
+            Err(SampleError::Broken(reason)) if request.allow_different => Ok(Outcome::Skipped(reason)),
+            Err(error) => {
                 let entry = &self.entries[index];
                 let name = entry.file.as_ref().unwrap_or(&entry.sample.id);
-                Err(DataError::bad_sample(self.tree.root().join(name), reason))
+                Err(error.at(self.tree.root().join(name)))
             }
         })?;
         let skipped = prepared.skipped.iter().map(|(index, reason)| Skipped {
@@ -103,7 +104,7 @@ impl Listing<Sample> {
     }
 
     /// The input of entry `index` for evaluation, before its normalisation.
-    pub fn view(&self, media: &dyn Media, index: usize) -> Result<Vec<f32>, String> {
+    pub fn view(&self, media: &dyn Media, index: usize) -> Result<Vec<f32>, SampleError> {
         let file = self.entries[index].file.as_ref().ok_or("there is no such file")?;
         media.view(self.tree.raw(file)?)
     }

@@ -18,6 +18,7 @@ pub use self::standardizer::BandStandardizer;
 pub use self::text::{ALPHABET, UnknownSymbols, decode_text, encode_text, min_frames, normalise_text};
 
 use crate::cache::Rows;
+use crate::error::SampleError;
 use crate::{DataError, DataFacts, Fbank, Limits};
 
 /// What one input looks like; part of a run's plan.
@@ -104,7 +105,7 @@ pub(crate) trait Sound: Send + Sync {
     fn key(&self) -> String;
 
     /// The samples of utterance `index` at `sample_rate` hertz.
-    fn wave(&self, index: usize, sample_rate: u32) -> Result<Vec<f32>, String>;
+    fn wave(&self, index: usize, sample_rate: u32) -> Result<Vec<f32>, SampleError>;
 
     /// The file that an error is about.
     fn path(&self, index: usize) -> PathBuf;
@@ -172,7 +173,7 @@ impl SpeechSet {
     pub fn wave(&self, index: usize) -> Result<Vec<f32>, DataError> {
         let Energies { indices, sound, .. } = &self.energies;
         let wave = sound.wave(indices[index], self.input.sample_rate);
-        wave.map_err(|reason| DataError::bad_sample(sound.path(indices[index]), reason))
+        wave.map_err(|error| error.at(sound.path(indices[index])))
     }
 
     /// The utterances of this role, in order.
@@ -214,14 +215,13 @@ impl Energies {
     fn of(&self, index: usize, input: &SpeechInput) -> Result<Cow<'_, [f32]>, DataError> {
         let (start, frames) = self.places[index];
         if let Some(rows) = &self.rows {
-            let values = &rows.values()[start * input.mels..][..frames * input.mels];
-            return Ok(Cow::Borrowed(values));
+            return rows.row(start * input.mels, frames * input.mels);
         }
         let index = self.indices[index];
         let computed = energies(self.sound.as_ref(), index, input.sample_rate, &self.fbank);
         computed
             .map(Cow::Owned)
-            .map_err(|reason| DataError::bad_sample(self.sound.path(index), reason))
+            .map_err(|error| error.at(self.sound.path(index)))
     }
 }
 
@@ -238,9 +238,9 @@ fn centre(values: &mut [f32], mels: usize) {
 }
 
 /// The log-mel energies of an utterance, whose sound must be finite and fill a window.
-fn energies(sound: &dyn Sound, index: usize, sample_rate: u32, fbank: &Fbank) -> Result<Vec<f32>, String> {
+fn energies(sound: &dyn Sound, index: usize, sample_rate: u32, fbank: &Fbank) -> Result<Vec<f32>, SampleError> {
     let wave = sound.wave(index, sample_rate)?;
-    fbank.compute(&wave).map_err(|error| error.to_string())
+    fbank.compute(&wave).map_err(|error| error.to_string().into())
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ fn folder(root: &Path) -> Result<Given, DataError> {
             return Err(DataError::not_the_task(NAME, root, missing));
         }
     }
-    let content = std::fs::read(&table).map_err(DataError::unreadable(&table))?;
+    let content = bridle_files::read(&table, bridle_files::TEXT).map_err(DataError::unreadable(&table))?;
     let clips = table::parse(&table, &content)?;
     let files = names(&audio)?.into_iter().map(|(name, _)| name);
     let files = table::by_stem(root, "audio/", files)?;

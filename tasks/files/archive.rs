@@ -17,6 +17,7 @@ use std::sync::OnceLock;
 use self::members::Members;
 
 pub use self::error::ArchiveError;
+pub(crate) use self::file::read_at;
 pub use self::guard::panic_is_caught;
 pub(crate) use self::parquet::{ParquetTable, Value};
 

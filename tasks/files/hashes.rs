@@ -16,11 +16,14 @@ use rayon::prelude::*;
 
 use super::manifest::{Manifest, ManifestEntry};
 use super::sha256::hash_file;
+use crate::hub::blob_hash;
 use crate::{DataError, Progress};
 
 /// The coarsest modification times of any file system in use.
 const COARSEST: Duration = Duration::from_secs(2);
 const EXTENSION: &str = "hashes";
+/// Bytes of what is remembered of one folder.
+const LARGEST: u64 = 4 << 30;
 
 /// What changes about a file when it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +88,7 @@ impl KnownHashes {
         let absolute = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
         let name = &blake3::hash(absolute.as_os_str().as_encoded_bytes()).to_hex()[..32];
         let path = cache.join(format!("{name}.{EXTENSION}"));
-        let known = std::fs::read_to_string(&path).ok().and_then(|text| parse(&text));
+        let known = bridle_files::text(&path, LARGEST).ok().and_then(|text| parse(&text));
         Self {
             folder: folder.to_owned(),
             path: Some(path),
@@ -127,6 +130,10 @@ impl KnownHashes {
             Some((_, sha256)) => (stamp.bytes, sha256.clone()),
             None => hash_file(&path).map_err(DataError::unreadable(&path))?,
         };
+        if let Some(blob) = blob_hash(&path).filter(|blob| blob.len() == sha256.len() && *blob != sha256) {
+            let reason = format!("it has sha256 {sha256}, not the {blob} that the hub's cache names");
+            return Err(DataError::bad_sample(path, reason));
+        }
         Ok(Looked {
             remembered: known.is_some(),
             entry: ManifestEntry { name, bytes, sha256 },

@@ -1,8 +1,9 @@
 //! Finds a data set: `--data`, else `$BRIDLE_DATA/<task>`, else the hub's cache, else the hub.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use crate::hub::expanded;
 use crate::{DataError, FetchError, FetchRequest, HubSource, Progress, fetch, fetched, sources};
 
 /// Where a task's data can come from.
@@ -46,7 +47,9 @@ impl Origin {
     /// The folder or archive. It is fetched into the hub's cache if it is nowhere else and the
     /// network may be used.
     pub fn locate(&self, given: Option<&Path>, offline: bool, progress: &dyn Progress) -> Result<PathBuf, DataError> {
-        let all = std::env::var_os("BRIDLE_DATA").filter(|value| !value.is_empty());
+        let all = std::env::var_os("BRIDLE_DATA")
+            .filter(|value| !value.is_empty())
+            .map(home_expanded);
         let hub = FetchRequest::from_environment();
         let offline = hub.offline || offline;
         self.locate_in(given, all.as_deref(), &FetchRequest { offline, ..hub }, progress)
@@ -92,6 +95,14 @@ impl Origin {
             None => "",
         };
         Err(within.map_or(DataError::NoFolderGiven { task, original, fetch }, missing))
+    }
+}
+
+/// A value in which `~` is the home folder, as in those of the hub; one that is no text stays as it is.
+fn home_expanded(value: OsString) -> OsString {
+    match value.into_string() {
+        Ok(text) => expanded(&text, |name| std::env::var(name).ok()).into(),
+        Err(value) => value,
     }
 }
 

@@ -10,6 +10,10 @@ use crate::Progress;
 /// Takes the lock at `path` and keeps it while the file lives. Reports `waiting` while another
 /// program has it. `None` if the file system has no locks.
 pub(crate) fn exclusive(path: &Path, waiting: &str, progress: &dyn Progress) -> io::Result<Option<File>> {
+    // a named pipe would be opened forever
+    if std::fs::metadata(path).is_ok_and(|facts| !facts.is_file()) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+    }
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
     let outcome = match file.try_lock() {
         Err(TryLockError::WouldBlock) => {

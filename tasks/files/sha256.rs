@@ -1,10 +1,11 @@
 //! sha256 of bytes and of files, in hexadecimal.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
+
+use super::limits::largest_hashed;
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
@@ -12,7 +13,11 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 
 /// Size in bytes and sha256 of a file, read in pieces because videos are large.
 pub(crate) fn hash_file(path: &Path) -> io::Result<(u64, String)> {
-    let mut file = File::open(path)?;
+    let mut file = bridle_files::open(path)?;
+    let limit = largest_hashed(&path.to_string_lossy());
+    if file.metadata()?.len() > limit {
+        return Err(bridle_files::too_large(limit));
+    }
     let (mut hasher, mut bytes, mut piece) = (Sha256::new(), 0, vec![0; 1 << 17]);
     loop {
         match file.read(&mut piece)? {

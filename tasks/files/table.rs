@@ -15,7 +15,7 @@ pub(crate) struct CsvTable {
 
 impl CsvTable {
     pub fn read(path: &Path) -> Result<Self, DataError> {
-        let bytes = std::fs::read(path).map_err(DataError::unreadable(path))?;
+        let bytes = bridle_files::read(path, bridle_files::TEXT).map_err(DataError::unreadable(path))?;
         Self::parse(path, &bytes)
     }
 

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::DataError;
+use crate::error::SampleError;
 use crate::files::archive::Archive;
+use crate::files::limits::largest;
 
 /// The file of a sample, before it is decoded.
 pub(crate) enum Raw {
@@ -24,10 +26,11 @@ pub(crate) enum Raw {
 
 impl Raw {
     /// The content, and the extension of the name.
-    pub fn read(self) -> Result<(Vec<u8>, String), String> {
+    pub fn read(self) -> Result<(Vec<u8>, String), SampleError> {
         match self {
             Self::File(path) => {
-                let content = std::fs::read(&path).map_err(|error| format!("it cannot be read: {error}"))?;
+                let limit = largest(&path.to_string_lossy());
+                let content = bridle_files::read(&path, limit).map_err(|error| SampleError::unreadable(&error))?;
                 Ok((content, ending(&path)))
             }
             Self::Member { name, content } => {
@@ -38,11 +41,17 @@ impl Raw {
     }
 
     /// As a file on disk, for programs that read nothing else.
-    pub fn on_disk(self) -> Result<OnDisk, String> {
+    pub fn on_disk(self) -> Result<OnDisk, SampleError> {
         match self {
             Self::File(path) => Ok(OnDisk { path, lent: false }),
-            Self::Member { name, content } => lend(&ending(Path::new(&name)), &content)
-                .map_err(|error| format!("it cannot be copied out of its archive: {error}")),
+            Self::Member { name, content } => lend(&ending(Path::new(&name)), &content).map_err(|error| {
+                let folder = std::env::temp_dir();
+                let reason = format!(
+                    "it cannot be copied out of its archive to {}: {error}",
+                    folder.display()
+                );
+                SampleError::Machine(reason)
+            }),
         }
     }
 }
@@ -154,13 +163,13 @@ impl Tree {
     }
 
     /// The content of `file`, or its path if it is plain.
-    pub fn raw(&self, file: &str) -> Result<Raw, String> {
+    pub fn raw(&self, file: &str) -> Result<Raw, SampleError> {
         let Some((archive, member)) = self.split(file) else {
             return Ok(Raw::File(self.root.join(file)));
         };
         let archive = &self.archives[archive];
         let number = archive.find(member).ok_or("the archive has no such file")?;
-        let content = archive.read(number).map_err(|error| error.reason())?;
+        let content = archive.read(number)?;
         let name = member.to_owned();
         Ok(Raw::Member { name, content })
     }
@@ -169,7 +178,7 @@ impl Tree {
         let content = self.raw(file).and_then(Raw::read);
         content
             .map(|(content, _)| content)
-            .map_err(|reason| DataError::bad_sample(self.root.join(file), reason))
+            .map_err(|error| error.at(self.root.join(file)))
     }
 
     /// Archive and name within it.

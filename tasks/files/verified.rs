@@ -1,10 +1,12 @@
 //! Files that were hashed. One that changed since is an error when it is read.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::hashes::{Hashed, Stamp};
 use super::tree::{Raw, Tree};
+use crate::error::SampleError;
 
 struct VerifiedFile {
     /// As the tree names it.
@@ -55,14 +57,21 @@ impl VerifiedFiles {
     }
 
     /// The content of file `index`, which must be unchanged since it was hashed.
-    pub fn read(&self, index: usize) -> Result<Raw, String> {
+    pub fn read(&self, index: usize) -> Result<Raw, SampleError> {
         let file = self.files[index].as_ref().ok_or("there is no such file")?;
         let holder = self.tree.holder(&file.name);
         match Stamp::of(&self.tree.root().join(holder)) {
             Ok(stamp) if stamp == file.stamp => self.tree.raw(&file.name),
-            Ok(_) if holder != file.name => Err("its archive was changed since the data was opened".to_owned()),
-            Ok(_) => Err("it was changed since the data was opened".to_owned()),
-            Err(error) => Err(format!("it cannot be read: {error}")),
+            Ok(_) => {
+                let what = if holder == file.name { "it" } else { "its archive" };
+                Err(SampleError::Changed(format!(
+                    "{what} was changed since the data was opened"
+                )))
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Err(SampleError::Changed(format!("it cannot be read: {error}")))
+            }
+            Err(error) => Err(SampleError::unreadable(&error)),
         }
     }
 }

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use ureq::Agent;
-use ureq::config::RedirectAuthHeaders;
-use ureq::http::header::RETRY_AFTER;
-use ureq::http::{HeaderMap, Uri};
+use ureq::http::header::{ACCEPT_ENCODING, AUTHORIZATION, LOCATION, RANGE, RETRY_AFTER};
+use ureq::http::{HeaderMap, Response, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
+use ureq::{Agent, Body};
 
 use super::error::FetchError;
 use super::request::{FetchRequest, HubSource};
@@ -23,27 +22,83 @@ const NEVER: &AsciiSet = &CONTROLS
     .add(b'}');
 /// Characters that end or split a path, or start an escape.
 const NOT_IN_NAMES: &AsciiSet = &NEVER.add(b'/').add(b'?').add(b'#').add(b'%').add(b'\\');
+const MOST_REDIRECTS: usize = 8;
 
-/// A client that waits no longer than the request's patience for anything, and no longer than
-/// `whole` for a complete answer. Any status is an answer.
-pub(super) fn agent(request: &FetchRequest, redirects: u32, whole: Option<Duration>) -> Agent {
-    // the machine's certificates, which include those of its owner's mirrors
-    let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
-    let patience = Some(request.patience);
-    Agent::config_builder()
-        .tls_config(tls)
-        .http_status_as_error(false)
-        .max_redirects(redirects)
-        .redirect_auth_headers(RedirectAuthHeaders::SameHost)
-        .timeout_resolve(patience)
-        .timeout_connect(patience)
-        .timeout_recv_response(patience)
-        .timeout_per_read(patience)
-        .timeout_per_write(patience)
-        .timeout_global(whole)
-        .user_agent(concat!("bridle-bench/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .new_agent()
+/// Sends requests and follows redirects: only the endpoint's own server gets the token.
+pub(super) struct Client {
+    /// By scheme, because each scheme has a proxy of its own.
+    http: Agent,
+    https: Agent,
+    token: Option<String>,
+}
+
+/// The answer to a request, after all redirects.
+pub(super) struct Reply {
+    pub url: String,
+    pub response: Response<Body>,
+}
+
+impl Client {
+    /// A client that waits no longer than the request's patience for anything, and no longer than
+    /// `whole` for a complete answer.
+    pub fn new(request: &FetchRequest, whole: Option<Duration>) -> Self {
+        // the machine's certificates, which include those of its owner's mirrors
+        let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
+        let patience = Some(request.patience);
+        let config = |proxy| {
+            Agent::config_builder()
+                .tls_config(tls.clone())
+                .proxy(proxy)
+                .http_status_as_error(false)
+                .max_redirects(0)
+                .timeout_resolve(patience)
+                .timeout_connect(patience)
+                .timeout_recv_response(patience)
+                .timeout_per_read(patience)
+                .timeout_per_write(patience)
+                .timeout_global(whole)
+                .user_agent(concat!("bridle-bench/", env!("CARGO_PKG_VERSION")))
+                .build()
+        };
+        let (http, https) = request.proxies.agents(config);
+        let token = request.token.clone();
+        Self { http, https, token }
+    }
+
+    /// Requests the bytes of `first` from `from` on. `seen` is called with each answer on the way,
+    /// redirects included. Any status that is no redirect is an answer.
+    pub fn get(
+        &self,
+        endpoint: &str,
+        first: String,
+        from: u64,
+        mut seen: impl FnMut(&str, &HeaderMap) -> Result<(), FetchError>,
+    ) -> Result<Reply, FetchError> {
+        let mut url = first;
+        for _ in 0..=MOST_REDIRECTS {
+            let agent = match url.get(..6) {
+                Some(scheme) if scheme.eq_ignore_ascii_case("https:") => &self.https,
+                _ => &self.http,
+            };
+            // limits and ranges count the bytes as they are
+            let mut ask = agent.get(&url).header(ACCEPT_ENCODING, "identity");
+            if from > 0 {
+                ask = ask.header(RANGE, format!("bytes={from}-"));
+            }
+            if let Some(token) = self.token.as_ref().filter(|_| same_server(&url, endpoint)) {
+                ask = ask.header(AUTHORIZATION, format!("Bearer {token}"));
+            }
+            let response = ask.call().map_err(|error| unreachable(&url, &error))?;
+            let (status, headers) = (response.status(), response.headers());
+            seen(&url, headers)?;
+            if !status.is_redirection() {
+                return Ok(Reply { url, response });
+            }
+            let to = text(headers, LOCATION.as_str()).and_then(|to| joined(&url, to));
+            url = to.ok_or_else(|| bad_answer(&url, "a redirect without an address"))?;
+        }
+        Err(bad_answer(&url, "too many redirects"))
+    }
 }
 
 /// The address of a file below `base`.
@@ -73,6 +128,27 @@ pub(super) fn joined(base: &str, location: &str) -> Option<String> {
     (matches!(to.scheme_str(), Some("http" | "https")) && to.host().is_some()).then_some(whole)
 }
 
+/// The address of a revision's facts, which may be a branch with slashes.
+pub(super) fn revision_address(endpoint: &str, repository: &str, revision: &str) -> String {
+    let revision = utf8_percent_encode(revision, NOT_IN_NAMES);
+    format!("{endpoint}/api/datasets/{repository}/revision/{revision}")
+}
+
+/// An address as errors and plans show it: without user, password and query, which may hold secrets.
+pub(super) fn shown(address: &str) -> String {
+    let address = address.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, rest) = address
+        .split_once("//")
+        .map_or(("", address), |(scheme, rest)| (scheme, rest));
+    let end = rest.find('/').unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let server = authority.rsplit_once('@').map_or(authority, |(_, server)| server);
+    match scheme {
+        "" => format!("{server}{path}"),
+        _ => format!("{scheme}//{server}{path}"),
+    }
+}
+
 /// Whether two addresses are on the same server, so that what one may know the other may too.
 pub(super) fn same_server(a: &str, b: &str) -> bool {
     let server = |address: &str| {
@@ -86,7 +162,7 @@ pub(super) fn same_server(a: &str, b: &str) -> bool {
 
 /// The error that an unsuccessful status means.
 pub(super) fn refusal(status: u16, headers: &HeaderMap, url: &str, source: &HubSource) -> FetchError {
-    let url = url.to_owned();
+    let url = shown(url);
     match (status, retry_after(headers)) {
         (401 | 403, _) => FetchError::Refused {
             url,
@@ -115,14 +191,14 @@ pub(super) fn unreachable(url: &str, error: &dyn std::error::Error) -> FetchErro
         innermost = source;
     }
     FetchError::Unreachable {
-        url: url.to_owned(),
+        url: shown(url),
         reason: innermost.to_string(),
     }
 }
 
 pub(super) fn bad_answer(url: &str, reason: &str) -> FetchError {
     FetchError::BadAnswer {
-        url: url.to_owned(),
+        url: shown(url),
         reason: reason.to_owned(),
     }
 }
@@ -151,6 +227,26 @@ mod tests {
         leads("y.bin", "https://hub:8443/datasets/a/resolve/c/y.bin");
         for nowhere in ["ftp://cdn/x.bin", "file:///etc/passwd", "http://"] {
             assert_eq!(joined(base, nowhere), None, "{nowhere}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_shown_without_its_secrets() {
+        for (address, seen) in [
+            ("http://user:pa@ss@hub:8/a/b?sign=x", "http://hub:8/a/b"),
+            ("https://token@hub", "https://hub"),
+            ("user:pass@hub/a@b", "hub/a@b"),
+            ("//user:pass@hub/x", "hub/x"),
+            ("https://hub/datasets/a/b#c", "https://hub/datasets/a/b"),
+        ] {
+            assert_eq!(shown(address), seen);
+        }
+        let error = std::io::Error::other("gone");
+        for error in [
+            unreachable("http://u:SECRET@hub/x", &error),
+            bad_answer("http://u:SECRET@hub/x", "no"),
+        ] {
+            assert!(!error.to_string().contains("SECRET"), "{error}");
         }
     }
 

@@ -1,26 +1,28 @@
-//! Lists a repository at a revision. hf-hub builds the request for the commit; the file tree, which
-//! hf-hub does not know, has lengths and hashes.
+//! Lists a repository at a revision: its commit, then its file tree with lengths and hashes.
 
-use std::io::BufReader;
+use std::io::{self, Read};
 use std::time::Duration;
 
-use hf_hub::api::sync::ApiBuilder;
-use hf_hub::{Cache, Repo, RepoType};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use ureq::Agent;
-use ureq::http::header::{AUTHORIZATION, LINK};
+use ureq::http::header::LINK;
 
-use super::client::{agent, bad_answer, joined, refusal, same_server, text, unreachable};
+use super::client::{Client, Reply, bad_answer, joined, refusal, revision_address, text, unreachable};
 use super::error::FetchError;
 use super::request::{FetchRequest, HubSource};
 use crate::files::archive::members::objection;
 
-const MOST_REDIRECTS: u32 = 8;
+/// Bytes of all answers to one listing together, as they are read. A page of a thousand files has
+/// about 300 kB.
+const MOST_BYTES: u64 = 64 << 20;
+/// Files of one listing. The hub asks for less than 100,000 per repository.
+const MOST_FILES: usize = 100_000;
 /// A page has a thousand files; more pages than this are a loop.
-const MOST_PAGES: usize = 10_000;
-/// Bytes of one answer.
-const LARGEST: u64 = 256 << 20;
+const MOST_PAGES: usize = 1_000;
+/// Bytes of a file's name, the most that file systems take.
+const LONGEST_NAME: usize = 4_096;
+/// Bytes of one file; more is no data set's.
+const LARGEST_FILE: u64 = 1 << 46;
 
 /// A file as the hub lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +54,7 @@ struct Info {
 
 /// The hub's JSON for a file or folder.
 #[derive(Deserialize)]
-struct TreeEntry {
+pub(super) struct TreeEntry {
     #[serde(rename = "type")]
     kind: String,
     path: String,
@@ -71,11 +73,12 @@ struct Pointed {
     size: Option<u64>,
 }
 
-struct Asker<'a> {
+pub(super) struct Asker<'a> {
     source: &'a HubSource,
     endpoint: &'a str,
-    token: Option<&'a str>,
-    agent: Agent,
+    client: Client,
+    /// Bytes that the answers to come may have.
+    bytes: u64,
     /// The repository's page, for errors.
     address: String,
 }
@@ -87,15 +90,8 @@ pub(super) fn list(
     endpoint: &str,
     request: &FetchRequest,
 ) -> Result<HubListing, FetchError> {
-    let whole = request.patience.max(Duration::from_secs(1)) * 10;
-    let asker = Asker {
-        source,
-        endpoint,
-        token: request.token.as_deref(),
-        agent: agent(request, MOST_REDIRECTS, Some(whole)),
-        address: format!("{endpoint}/datasets/{}", source.repository),
-    };
-    let revision = asker.commit(revision, request)?;
+    let mut asker = Asker::new(source, endpoint, request);
+    let revision = asker.commit(revision)?;
     let files = asker.tree(&revision)?;
     match files.is_empty() {
         true => Err(asker.bad(&format!("no file is like {}", source.files.join(", ")))),
@@ -103,24 +99,28 @@ pub(super) fn list(
     }
 }
 
-impl Asker<'_> {
+impl<'a> Asker<'a> {
+    pub(super) fn new(source: &'a HubSource, endpoint: &'a str, request: &FetchRequest) -> Self {
+        let whole = request.patience.max(Duration::from_secs(1)) * 10;
+        Self {
+            source,
+            endpoint,
+            client: Client::new(request, Some(whole)),
+            bytes: MOST_BYTES,
+            address: format!("{endpoint}/datasets/{}", source.repository),
+        }
+    }
+
     /// The commit that `revision` is now.
-    fn commit(&self, revision: &str, request: &FetchRequest) -> Result<String, FetchError> {
-        let builder = ApiBuilder::from_cache(Cache::new(request.cache.clone()));
-        let api = builder.with_endpoint(self.endpoint.to_owned()).build();
-        let api = api.map_err(|error| unreachable(&self.address, &error))?;
-        let repository = self.source.repository.to_owned();
-        let repository = Repo::with_revision(repository, RepoType::Dataset, revision.to_owned());
-        let question = api.repo(repository).info_request();
-        // hf-hub builds the request, the client here sends it: hf-hub would wait forever
-        let question = question.uri_ref().ok_or_else(|| self.bad("it is no address"))?;
-        let (info, _): (Info, _) = self.ask(&question.to_string())?;
+    fn commit(&mut self, revision: &str) -> Result<String, FetchError> {
+        let url = revision_address(self.endpoint, self.source.repository, revision);
+        let (info, _): (Info, _) = self.ask(&url)?;
         let commit = info.sha.filter(|sha| is_hex(sha, 40));
         commit.ok_or_else(|| self.bad("it names no commit"))
     }
 
     /// The files that the source needs, page after page.
-    fn tree(&self, commit: &str) -> Result<Vec<HubFile>, FetchError> {
+    pub(super) fn tree(&mut self, commit: &str) -> Result<Vec<HubFile>, FetchError> {
         let (endpoint, repository) = (self.endpoint, self.source.repository);
         let first = format!("{endpoint}/api/datasets/{repository}/tree/{commit}?recursive=true");
         let (mut files, mut next, mut pages) = (Vec::new(), Some(first), 0);
@@ -128,6 +128,9 @@ impl Asker<'_> {
             let (entries, link): (Vec<TreeEntry>, _) = self.ask(&url)?;
             for entry in entries.into_iter().filter(|entry| entry.kind == "file") {
                 files.extend(self.listed(entry)?);
+            }
+            if files.len() > MOST_FILES {
+                return Err(self.bad(&format!("it lists more than {MOST_FILES} files")));
             }
             pages += 1;
             next = match link.as_deref().and_then(next_page) {
@@ -141,16 +144,23 @@ impl Asker<'_> {
         Ok(files)
     }
 
-    fn listed(&self, entry: TreeEntry) -> Result<Option<HubFile>, FetchError> {
+    pub(super) fn listed(&self, entry: TreeEntry) -> Result<Option<HubFile>, FetchError> {
         let TreeEntry { path: name, oid, .. } = entry;
         // a name is joined to a folder of this machine
+        if name.len() > LONGEST_NAME {
+            return Err(self.bad(&format!("a file's name has {} bytes", name.len())));
+        }
         if let Some(reason) = objection(&name) {
             return Err(self.bad(&format!("{name:?}: {reason}")));
         }
         let asked_for = self.source.files.iter().any(|pattern| fits(pattern, &name));
+        let size = entry.lfs.as_ref().and_then(|lfs| lfs.size).unwrap_or(entry.size);
+        if asked_for && size > LARGEST_FILE {
+            return Err(self.bad(&format!("{name:?} would have {size} bytes")));
+        }
         Ok(asked_for.then(|| HubFile {
             name,
-            size: entry.lfs.as_ref().and_then(|lfs| lfs.size).unwrap_or(entry.size),
+            size,
             oid,
             pointed: entry.lfs.is_some(),
             sha256: entry.lfs.and_then(|lfs| lfs.oid).filter(|hash| is_hex(hash, 64)),
@@ -158,25 +168,26 @@ impl Asker<'_> {
     }
 
     /// The answer's content, and the address of the next page.
-    fn ask<T: DeserializeOwned>(&self, url: &str) -> Result<(T, Option<String>), FetchError> {
-        let mut question = self.agent.get(url);
-        if let Some(token) = self.token.filter(|_| same_server(url, self.endpoint)) {
-            question = question.header(AUTHORIZATION, format!("Bearer {token}"));
+    fn ask<T: DeserializeOwned>(&mut self, url: &str) -> Result<(T, Option<String>), FetchError> {
+        let answer = self.client.get(self.endpoint, url.to_owned(), 0, |_, _| Ok(()))?;
+        let Reply { url, response } = answer;
+        if !response.status().is_success() {
+            let status = response.status().as_u16();
+            return Err(refusal(status, response.headers(), &self.address, self.source));
         }
-        let answer = question.call().map_err(|error| unreachable(&self.address, &error))?;
-        if !answer.status().is_success() {
-            return Err(refusal(
-                answer.status().as_u16(),
-                answer.headers(),
-                &self.address,
-                self.source,
-            ));
-        }
-        let link = text(answer.headers(), LINK.as_str()).map(str::to_owned);
-        let body = answer.into_body().into_with_config().limit(LARGEST).reader();
-        match serde_json::from_reader(BufReader::new(body)) {
+        let link = text(response.headers(), LINK.as_str()).map(str::to_owned);
+        let mut body = Vec::new();
+        // whatever the answer's encoding is, these are the bytes that come out of it
+        let read = response
+            .into_body()
+            .into_reader()
+            .take(self.bytes + 1)
+            .read_to_end(&mut body);
+        read.map_err(|error: io::Error| unreachable(&url, &error))?;
+        let left = self.bytes.checked_sub(body.len() as u64);
+        self.bytes = left.ok_or_else(|| self.bad(&format!("its listing has more than {MOST_BYTES} bytes")))?;
+        match serde_json::from_slice(&body) {
             Ok(content) => Ok((content, link)),
-            Err(error) if error.is_io() => Err(unreachable(&self.address, &error)),
             Err(error) => Err(self.bad(&error.to_string())),
         }
     }

@@ -1,6 +1,7 @@
 //! The lock file: which revision the first fetch saw and what the hub said of its files; and the
 //! lock between processes.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
@@ -8,9 +9,13 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::error::FetchError;
-use super::listing::{HubFile, HubListing};
+use super::listing::{HubFile, HubListing, is_hex};
 use crate::Progress;
 use crate::files;
+use crate::files::archive::members::objection;
+
+/// Bytes of a lock file: those of the longest listing, and some.
+const LARGEST: u64 = 256 << 20;
 
 /// What the first fetch saw.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,15 +75,25 @@ impl LockFile {
 
     /// The lock file at `path`, if there is one.
     pub fn read(path: &Path) -> Result<Option<Self>, FetchError> {
-        let text = match std::fs::read_to_string(path) {
+        let text = match bridle_files::text(path, LARGEST) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(FetchError::disk(path)(error)),
         };
-        toml::from_str(&text).map(Some).map_err(|error| FetchError::BadLock {
-            path: path.to_owned(),
-            reason: error.message().to_owned(),
-        })
+        let bad = |reason: String| {
+            let path = path.to_owned();
+            FetchError::BadLock { path, reason }
+        };
+        let lock: Self = toml::from_str(&text).map_err(|error| bad(error.message().to_owned()))?;
+        // both become parts of paths
+        if !is_hex(&lock.revision, 40) {
+            return Err(bad(format!("{:?} is no commit", lock.revision)));
+        }
+        let objection = |file: &LockedFile| Some(format!("{:?}: {}", file.name, objection(&file.name)?));
+        match lock.files.iter().find_map(objection) {
+            Some(reason) => Err(bad(reason)),
+            None => Ok(Some(lock)),
+        }
     }
 
     /// Writes it under another name, then renames.
@@ -102,14 +117,15 @@ impl LockFile {
     /// has is no difference.
     pub fn difference(&self, listing: &HubListing) -> Option<String> {
         let hashes_differ = |a: &Option<String>, b: &Option<String>| matches!((a, b), (Some(a), Some(b)) if a != b);
-        let known = |name: &str| listing.files.iter().find(|file| file.name == name);
+        let listed: BTreeMap<&str, &HubFile> = listing.files.iter().map(|file| (file.name.as_str(), file)).collect();
+        let locked: BTreeSet<&str> = self.files.iter().map(|file| file.name.as_str()).collect();
         let differs = |locked: &&LockedFile| {
-            known(&locked.name).is_none_or(|file| {
+            listed.get(locked.name.as_str()).is_none_or(|file| {
                 file.size != locked.size || file.oid != locked.oid || hashes_differ(&file.sha256, &locked.sha256)
             })
         };
         let lost = self.files.iter().find(differs).map(|file| file.name.clone());
-        let is_new = |file: &&HubFile| !self.files.iter().any(|locked| locked.name == file.name);
+        let is_new = |file: &&HubFile| !locked.contains(file.name.as_str());
         lost.or_else(|| listing.files.iter().find(is_new).map(|file| file.name.clone()))
     }
 }

@@ -2,7 +2,9 @@
 //! stands under a file's name is always the whole file.
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
+mod hostile;
 pub(crate) mod server;
+mod snapshot;
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -38,11 +40,16 @@ fn files(count: usize) -> Vec<Stored> {
 }
 
 fn request(hub: &Hub, cache: &Path) -> FetchRequest {
+    request_to(&hub.address, cache)
+}
+
+fn request_to(address: &str, cache: &Path) -> FetchRequest {
     FetchRequest {
         to: None,
         cache: cache.to_owned(),
-        endpoints: vec![hub.address.clone()],
+        endpoints: vec![address.to_owned()],
         token: Some("secret".to_owned()),
+        proxies: Proxies::default(),
         revision: None,
         offline: false,
         connections: 8,
@@ -61,6 +68,30 @@ fn whole(hub: &Hub, to: &Path) -> usize {
         }
     }
     there
+}
+
+/// Reads a page of a listing; any outcome is right.
+pub(crate) fn reads_page(bytes: &[u8]) {
+    if let Ok(entries) = serde_json::from_slice::<Vec<listing::TreeEntry>>(bytes) {
+        let request = FetchRequest {
+            endpoints: Vec::new(),
+            ..request_to("http://127.0.0.1:9", Path::new(""))
+        };
+        let asker = listing::Asker::new(&SOURCE, "http://127.0.0.1:9", &request);
+        for entry in entries {
+            let _ = asker.listed(entry);
+        }
+    }
+}
+
+/// Reads a lock file; the names of its files if it can be used.
+pub(crate) fn reads_lock(bytes: &[u8]) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lock.toml");
+    std::fs::write(&path, bytes).unwrap();
+    let lock = LockFile::read(&path).ok().flatten();
+    lock.map(|lock| lock.files.into_iter().map(|file| file.name).collect())
+        .unwrap_or_default()
 }
 
 fn snapshot(hub: &Hub, cache: &Path) -> PathBuf {

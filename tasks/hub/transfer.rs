@@ -9,11 +9,10 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use ureq::http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_RANGE, HeaderMap, LOCATION, RANGE};
-use ureq::http::{Response, StatusCode};
-use ureq::{Agent, Body};
+use ureq::http::StatusCode;
+use ureq::http::header::{CONTENT_RANGE, HeaderMap};
 
-use super::client::{agent, bad_answer, below, joined, refusal, same_server, text, unreachable};
+use super::client::{Client, Reply, bad_answer, below, refusal, shown, text, unreachable};
 use super::error::FetchError;
 use super::listing::{HubFile, is_hex};
 use super::request::{FetchRequest, HubSource};
@@ -30,7 +29,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_WAIT: u64 = 300;
 /// A connection that transfers fewer bytes within the request's patience is replaced.
 const LEAST: u64 = 16 << 10;
-const MOST_REDIRECTS: usize = 8;
 const PIECE: usize = 64 << 10;
 
 /// Downloads files of one repository at one commit.
@@ -38,15 +36,7 @@ pub(super) struct Transfer<'a> {
     pub source: &'a HubSource,
     pub revision: &'a str,
     pub request: &'a FetchRequest,
-    agent: Agent,
-}
-
-/// The answer to a request, after all redirects.
-struct Reply {
-    url: String,
-    response: Response<Body>,
-    /// The sha256 that the hub states, if it does.
-    linked: Option<String>,
+    client: Client,
 }
 
 impl<'a> Transfer<'a> {
@@ -55,9 +45,7 @@ impl<'a> Transfer<'a> {
             source,
             revision,
             request,
-            // redirects are followed here: the hub's own headers come with the first answer, and
-            // only the hub gets the token
-            agent: agent(request, 0, None),
+            client: Client::new(request, None),
         }
     }
 
@@ -115,8 +103,7 @@ impl<'a> Transfer<'a> {
         }
         let (repository, revision) = (self.source.repository, self.revision);
         let base = format!("{endpoint}/datasets/{repository}/resolve/{revision}");
-        let answer = self.ask(below(&base, &file.name), have)?;
-        let linked = answer.linked.clone();
+        let (answer, linked) = self.ask(endpoint, below(&base, &file.name), have)?;
         let at = starts_at(&answer, have, file)?;
         into.set_len(at).map_err(FetchError::disk(part))?;
         into.seek(SeekFrom::Start(at)).map_err(FetchError::disk(part))?;
@@ -125,32 +112,25 @@ impl<'a> Transfer<'a> {
         Ok(linked)
     }
 
-    /// Requests the bytes from `have` on, and follows redirects.
-    fn ask(&self, first: String, have: u64) -> Result<Reply, FetchError> {
-        let (mut url, mut linked) = (first.clone(), None);
-        for _ in 0..=MOST_REDIRECTS {
-            // a range counts the bytes of the uncompressed file
-            let mut ask = self.agent.get(&url).header(ACCEPT_ENCODING, "identity");
-            if have > 0 {
-                ask = ask.header(RANGE, format!("bytes={have}-"));
-            }
-            if let Some(token) = self.request.token.as_ref().filter(|_| same_server(&url, &first)) {
-                ask = ask.header(AUTHORIZATION, format!("Bearer {token}"));
-            }
-            let response = ask.call().map_err(|error| unreachable(&url, &error))?;
-            let (status, headers) = (response.status(), response.headers());
-            self.check_commit(headers, &url)?;
-            linked = linked.or_else(|| hash_header(headers));
-            if status.is_redirection() {
-                let to = text(headers, LOCATION.as_str()).and_then(|to| joined(&url, to));
-                url = to.ok_or_else(|| bad_answer(&url, "a redirect without an address"))?;
-            } else if status.is_success() || status == StatusCode::RANGE_NOT_SATISFIABLE {
-                return Ok(Reply { url, response, linked });
-            } else {
-                return Err(refusal(status.as_u16(), headers, &url, self.source));
-            }
+    /// Requests the bytes from `have` on. Also returns the sha256 that the hub states, if it does.
+    fn ask(&self, endpoint: &str, first: String, have: u64) -> Result<(Reply, Option<String>), FetchError> {
+        // the hub's own headers come with the first answer
+        let mut linked = None;
+        let reply = self.client.get(endpoint, first, have, |url, headers| {
+            self.check_commit(headers, url)?;
+            linked = linked.take().or_else(|| hash_header(headers));
+            Ok(())
+        })?;
+        let status = reply.response.status();
+        if status.is_success() || status == StatusCode::RANGE_NOT_SATISFIABLE {
+            return Ok((reply, linked));
         }
-        Err(bad_answer(&url, "too many redirects"))
+        Err(refusal(
+            status.as_u16(),
+            reply.response.headers(),
+            &reply.url,
+            self.source,
+        ))
     }
 
     /// Rejects a hub that serves another commit than the requested one.
@@ -172,7 +152,7 @@ impl<'a> Transfer<'a> {
         part: &Path,
         progress: &dyn Progress,
     ) -> Result<(), FetchError> {
-        let Reply { url, response, .. } = answer;
+        let Reply { url, response } = answer;
         let mut bytes = response.into_body().into_reader();
         let mut piece = vec![0; PIECE];
         let (mut left, mut of_late, mut since) = (missing, 0, Instant::now());
@@ -182,7 +162,10 @@ impl<'a> Transfer<'a> {
             let read = read.map_err(|error| unreachable(&url, &error))?;
             if read == 0 {
                 let reason = format!("the connection ended {left} bytes too early");
-                return Err(FetchError::Unreachable { url, reason });
+                return Err(FetchError::Unreachable {
+                    url: shown(&url),
+                    reason,
+                });
             }
             into.write_all(&piece[..read]).map_err(FetchError::disk(part))?;
             left -= read as u64;
@@ -191,7 +174,10 @@ impl<'a> Transfer<'a> {
             if since.elapsed() >= self.request.patience {
                 if of_late < LEAST && left > 0 {
                     let reason = format!("only {of_late} bytes in {:.0} s", since.elapsed().as_secs_f64());
-                    return Err(FetchError::Unreachable { url, reason });
+                    return Err(FetchError::Unreachable {
+                        url: shown(&url),
+                        reason,
+                    });
                 }
                 (of_late, since) = (0, Instant::now());
             }
@@ -202,13 +188,13 @@ impl<'a> Transfer<'a> {
 
 /// The first byte that the answer contains.
 fn starts_at(answer: &Reply, have: u64, file: &HubFile) -> Result<u64, FetchError> {
-    let Reply { url, response, .. } = answer;
+    let Reply { url, response } = answer;
     let promised = |at: u64| match response.body().content_length() {
-        Some(length) if at + length != file.size => Err(FetchError::WrongContent {
+        Some(length) if at.checked_add(length) != Some(file.size) => Err(FetchError::WrongContent {
             file: file.name.clone(),
-            url: url.clone(),
+            url: shown(url),
             expected: format!("{} bytes", file.size),
-            found: format!("{} bytes", at + length),
+            found: format!("{} bytes", at.saturating_add(length)),
         }),
         _ => Ok(at),
     };
@@ -216,7 +202,9 @@ fn starts_at(answer: &Reply, have: u64, file: &HubFile) -> Result<u64, FetchErro
         StatusCode::PARTIAL_CONTENT => {
             let range = text(response.headers(), CONTENT_RANGE.as_str());
             match range {
-                Some(range) if range == format!("bytes {have}-{}/{}", file.size - 1, file.size) => promised(have),
+                Some(range) if range == format!("bytes {have}-{}/{}", file.size.saturating_sub(1), file.size) => {
+                    promised(have)
+                }
                 _ => Err(bad_answer(url, "another range than was asked for")),
             }
         }

@@ -1,20 +1,21 @@
 //! Whether a file's content is what the hub says: by sha256, or by git object id.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
+use super::client::shown;
 use super::error::FetchError;
 use super::listing::HubFile;
 use crate::files::sha256::hex;
 
 const PIECE: usize = 64 << 10;
 
-struct Seen {
-    sha256: String,
-    oid: String,
+pub(super) struct Seen {
+    pub sha256: String,
+    /// git's object id.
+    pub oid: String,
 }
 
 /// Verifies a complete part; a wrong part is removed.
@@ -32,7 +33,7 @@ pub(super) fn verify(file: &HubFile, linked: Option<&str>, part: &Path, endpoint
             );
             Err(FetchError::WrongContent {
                 file: file.name.clone(),
-                url: endpoint.to_owned(),
+                url: shown(endpoint),
                 expected,
                 found: other.map_or("another length".to_owned(), |(_, hash)| format!("sha256 {hash}")),
             })
@@ -47,8 +48,8 @@ pub(super) fn right_at(path: &Path, file: &HubFile) -> Option<String> {
 }
 
 /// Hashes a file; `None` if it has another length.
-fn look(path: &Path, size: u64) -> std::io::Result<Option<Seen>> {
-    let mut file = File::open(path)?;
+pub(super) fn look(path: &Path, size: u64) -> std::io::Result<Option<Seen>> {
+    let mut file = bridle_files::open(path)?;
     if file.metadata()?.len() != size {
         return Ok(None);
     }

@@ -157,7 +157,7 @@ fn split(line: &str) -> (String, String) {
 }
 
 fn text(path: &Path) -> Result<String, DataError> {
-    let bytes = std::fs::read(path).map_err(DataError::unreadable(path))?;
+    let bytes = bridle_files::read(path, bridle_files::TEXT).map_err(DataError::unreadable(path))?;
     String::from_utf8(bytes).map_err(|error| {
         let sound = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = 1 + sound.iter().filter(|&&byte| byte == b'\n').count() as u64;

@@ -151,7 +151,7 @@ pub(super) type ChannelStatistics = ([f64; 3], [f64; 3]);
 /// Reads and checks a task file.
 pub(super) fn read(path: &Path) -> Result<TaskFile, DataError> {
     let bad = |line: u64, reason: String| DataError::bad_row(path, line, reason);
-    let bytes = std::fs::read(path).map_err(DataError::unreadable(path))?;
+    let bytes = bridle_files::read(path, bridle_files::SETTINGS).map_err(DataError::unreadable(path))?;
     let text = String::from_utf8(bytes).map_err(|_| bad(1, "it is not UTF-8 text".to_owned()))?;
     let mut file: TaskFile = toml::from_str(&text).map_err(|error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();

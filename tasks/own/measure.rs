@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::file::ChannelStatistics;
 use crate::data::listing::Listing;
+use crate::error::SampleError;
 use crate::media::Media;
 use crate::{DataError, InputSpec, Sample, Split, cache};
 
@@ -44,8 +45,20 @@ pub(super) fn statistics(
                 .collect::<Vec<_>>(),
         ))
     };
-    let found: Vec<Result<ChannelSums, String>> = cache::pool(0)?.install(|| chosen.par_iter().map(sums).collect());
-    let first_error = found.iter().find_map(|found| found.as_ref().err().cloned());
+    let found: Vec<Result<ChannelSums, SampleError>> =
+        cache::pool(0)?.install(|| chosen.par_iter().map(sums).collect());
+    let mut first_error = None;
+    for (found, &index) in found.iter().zip(&chosen) {
+        match found {
+            Ok(_) => {}
+            Err(SampleError::Broken(reason)) => first_error = first_error.or_else(|| Some(reason.clone())),
+            Err(error) => {
+                let entry = &listing.entries[index];
+                let name = entry.file.as_ref().unwrap_or(&entry.sample.id);
+                return Err(error.clone().at(listing.tree.root().join(name)));
+            }
+        }
+    }
     let found: Vec<_> = found.into_iter().flatten().collect();
     if found.is_empty() {
         let (skipped, of) = (count, count);

@@ -66,7 +66,7 @@ enum Speech {
 /// # Errors
 /// If the file says speech but cannot be used.
 pub fn open_speech_file(path: &Path) -> Result<Option<Box<dyn SpeechTask>>, DataError> {
-    let Ok(text) = std::fs::read_to_string(path) else {
+    let Ok(text) = bridle_files::text(path, bridle_files::SETTINGS) else {
         return Ok(None);
     };
     let is_speech = text.parse::<toml::Table>().is_ok_and(|file| {

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::cache::{self, Outcome, Row, Work};
 use crate::data::listing::{Entry, Listed, Listing};
+use crate::error::SampleError;
 use crate::files::folder::ends_in;
 use crate::files::tree::Raw;
 use crate::files::verified::VerifiedFiles;
@@ -42,7 +43,7 @@ impl Sound for VerifiedFiles {
         format!("files resampler {RESAMPLER_VERSION}")
     }
 
-    fn wave(&self, index: usize, sample_rate: u32) -> Result<Vec<f32>, String> {
+    fn wave(&self, index: usize, sample_rate: u32) -> Result<Vec<f32>, SampleError> {
         read_sound(self.read(index)?, sample_rate)
     }
 
@@ -52,13 +53,10 @@ impl Sound for VerifiedFiles {
 }
 
 /// A sound file as one channel at `sample_rate` hertz; all samples must be finite.
-pub(crate) fn read_sound(file: Raw, sample_rate: u32) -> Result<Vec<f32>, String> {
+pub(crate) fn read_sound(file: Raw, sample_rate: u32) -> Result<Vec<f32>, SampleError> {
     let wave = Waveform::read(file)?;
     match wave.samples.iter().position(|sample| !sample.is_finite()) {
-        Some(place) => Err(format!(
-            "sample {place} is {}, not a finite number",
-            wave.samples[place]
-        )),
+        Some(place) => Err(format!("sample {place} is {}, not a finite number", wave.samples[place]).into()),
         None => Ok(resample(wave.samples, wave.sample_rate, sample_rate)),
     }
 }
@@ -121,12 +119,14 @@ impl Listing<Utterance> {
             keep: bytes <= request.limits.rows.min(request.limits.cache),
             limit: request.limits.cache,
         };
-        let (mut prepared, lengths) = cache::open_or_compute_ragged(&work, bytes, pool, progress, |index| {
-            Ok(match energies(sound.as_ref(), index, sample_rate, &fbank) {
-                Ok(values) => Outcome::Row(Row::measured(values, |_| ())),
-                Err(reason) => Outcome::Skipped(reason),
-            })
-        })?;
+        let (mut prepared, lengths) =
+            cache::open_or_compute_ragged(&work, bytes, pool, progress, |index| {
+                match energies(sound.as_ref(), index, sample_rate, &fbank) {
+                    Ok(values) => Ok(Outcome::Row(Row::measured(values, |_| ()))),
+                    Err(SampleError::Broken(reason)) => Ok(Outcome::Skipped(reason)),
+                    Err(error) => Err(error.at(sound.path(index))),
+                }
+            })?;
         let Usable {
             indices,
             places,

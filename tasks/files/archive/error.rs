@@ -38,7 +38,7 @@ impl ArchiveError {
     pub(super) fn member(path: &Path, member: &str, reason: impl Into<String>) -> Self {
         Self::Member {
             path: path.to_owned(),
-            member: member.replace(char::is_control, "?"),
+            member: short(member),
             reason: reason.into(),
         }
     }
@@ -59,4 +59,12 @@ impl ArchiveError {
             Self::Damaged { reason, .. } | Self::Member { reason, .. } => reason,
         }
     }
+}
+
+/// A member's name as messages show it: of one line, and not endless.
+fn short(name: &str) -> String {
+    const MOST: usize = 200;
+    let shown = name.chars().take(MOST).map(|c| if c.is_control() { '?' } else { c });
+    let rest = if name.chars().nth(MOST).is_some() { "..." } else { "" };
+    shown.chain(rest.chars()).collect()
 }

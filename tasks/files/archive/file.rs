@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use super::error::ArchiveError;
 
@@ -14,6 +15,9 @@ const BUFFER: usize = 16 << 10;
 /// independently.
 pub(super) struct SharedFile {
     file: Arc<File>,
+    /// The system's number of its first error in reading the file; 0 for none. Readers of archives
+    /// turn errors into words.
+    fault: Arc<AtomicI32>,
     /// Where the part begins; positions are relative to it.
     start: u64,
     length: u64,
@@ -25,24 +29,50 @@ pub(super) struct SharedFile {
 impl SharedFile {
     pub fn open(path: &Path) -> Result<Self, ArchiveError> {
         let open = || {
-            let file = File::open(path)?;
+            let file = bridle_files::open(path)?;
             let length = file.metadata()?.len();
             Ok((file, length))
         };
         let (file, length) = open().map_err(|source| ArchiveError::unreadable(path, source))?;
-        Ok(Self::new(Arc::new(file), 0, length, 0))
+        Ok(Self {
+            file: Arc::new(file),
+            fault: Arc::default(),
+            start: 0,
+            length,
+            position: 0,
+            buffer: Vec::new(),
+            buffer_at: 0,
+        })
     }
 
-    fn new(file: Arc<File>, start: u64, length: u64, position: u64) -> Self {
-        let (buffer, buffer_at) = (Vec::new(), 0);
+    /// The part of `length` bytes from `start` on, at `position` of it.
+    fn shared(&self, start: u64, length: u64, position: u64) -> Self {
         Self {
-            file,
+            file: Arc::clone(&self.file),
+            fault: Arc::clone(&self.fault),
             start,
             length,
             position,
-            buffer,
-            buffer_at,
+            buffer: Vec::new(),
+            buffer_at: 0,
         }
+    }
+
+    /// The error of the system behind a failed read, if there was one; else `other`.
+    pub fn or_fault(&self, path: &Path, other: ArchiveError) -> ArchiveError {
+        match self.fault.load(Ordering::Relaxed) {
+            0 => other,
+            number => ArchiveError::unreadable(path, io::Error::from_raw_os_error(number)),
+        }
+    }
+
+    fn read_at(&self, into: &mut [u8], position: u64) -> io::Result<usize> {
+        read_at(&self.file, into, position).inspect_err(|error| {
+            let number = error
+                .raw_os_error()
+                .filter(|_| error.kind() != io::ErrorKind::Interrupted);
+            self.fault.fetch_max(number.unwrap_or(0), Ordering::Relaxed);
+        })
     }
 
     /// Bytes of the file when it was opened.
@@ -52,12 +82,12 @@ impl SharedFile {
 
     /// A reader that starts at `position`.
     pub fn at(&self, position: u64) -> Self {
-        Self::new(Arc::clone(&self.file), self.start, self.length, position)
+        self.shared(self.start, self.length, position)
     }
 
     /// The `length` bytes from `position` as a file of their own; they must be within this one.
     pub fn part(&self, position: u64, length: u64) -> Self {
-        Self::new(Arc::clone(&self.file), self.start + position, length, 0)
+        self.shared(self.start + position, length, 0)
     }
 
     /// Reads `length` bytes at `position`, which must be within the file: no memory is allocated
@@ -90,13 +120,13 @@ impl Read for SharedFile {
             let left = usize::try_from(self.length.saturating_sub(self.position)).unwrap_or(usize::MAX);
             if into.len() >= BUFFER {
                 let within = into.len().min(left);
-                let read = read_at(&self.file, &mut into[..within], self.start + self.position)?;
+                let read = self.read_at(&mut into[..within], self.start + self.position)?;
                 self.position += read as u64;
                 return Ok(read);
             }
             let mut buffer = std::mem::take(&mut self.buffer);
             buffer.resize(BUFFER.min(left), 0);
-            let read = read_at(&self.file, &mut buffer, self.start + self.position)?;
+            let read = self.read_at(&mut buffer, self.start + self.position)?;
             buffer.truncate(read);
             (self.buffer, self.buffer_at) = (buffer, self.position);
         }
@@ -119,11 +149,50 @@ impl Seek for SharedFile {
 }
 
 #[cfg(unix)]
-fn read_at(file: &File, into: &mut [u8], position: u64) -> io::Result<usize> {
+pub(crate) fn read_at(file: &File, into: &mut [u8], position: u64) -> io::Result<usize> {
     std::os::unix::fs::FileExt::read_at(file, into, position)
 }
 
 #[cfg(windows)]
-fn read_at(file: &File, into: &mut [u8], position: u64) -> io::Result<usize> {
+pub(crate) fn read_at(file: &File, into: &mut [u8], position: u64) -> io::Result<usize> {
     std::os::windows::fs::FileExt::seek_read(file, into, position)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
+
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_system_is_told_from_damage() {
+        // reading a folder is an error of the system
+        let file = Arc::new(File::open(std::env::temp_dir()).unwrap());
+        let (fault, buffer) = (Arc::default(), Vec::new());
+        let file = SharedFile {
+            file,
+            fault,
+            start: 0,
+            length: 100,
+            position: 0,
+            buffer,
+            buffer_at: 0,
+        };
+        let damaged = || ArchiveError::damaged(Path::new("a.zip"), "it is damaged");
+        assert!(matches!(
+            file.or_fault(Path::new("a.zip"), damaged()),
+            ArchiveError::Damaged { .. }
+        ));
+        // beyond the end is damage
+        assert!(SharedFile::bytes(&file, 90, 20).is_err());
+        assert!(matches!(
+            file.or_fault(Path::new("a.zip"), damaged()),
+            ArchiveError::Damaged { .. }
+        ));
+        assert!(SharedFile::bytes(&file.part(10, 20), 0, 5).is_err());
+        assert!(matches!(
+            file.or_fault(Path::new("a.zip"), damaged()),
+            ArchiveError::Unreadable { .. }
+        ));
+    }
 }

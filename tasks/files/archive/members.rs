@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::error::ArchiveError;
+use crate::files::limits::largest;
 
 /// What each archive format provides. Indices are below `len`.
 pub(super) trait Members: Send + Sync {
@@ -15,8 +16,16 @@ pub(super) trait Members: Send + Sync {
     fn read(&self, index: usize) -> Result<Vec<u8>, ArchiveError>;
 }
 
-/// Larger members are refused: no sample is that large, and a damaged archive may claim any size.
-pub(super) const LARGEST: u64 = 2 << 30;
+/// Bytes of a name; file systems take no more.
+const LONGEST_NAME: usize = 4_096;
+
+/// Refuses a member that is larger than any sample of its kind: an archive may claim any size.
+pub(super) fn check_size(name: &str, size: u64) -> Result<(), String> {
+    match largest(name) {
+        limit if size > limit => Err(format!("it has {size} bytes, more than the {limit} of any such sample")),
+        _ => Ok(()),
+    }
+}
 
 /// What is wrong with a member's name: it must stay within its archive wherever it is joined to a
 /// folder.
@@ -24,6 +33,7 @@ pub(crate) fn objection(name: &str) -> Option<&'static str> {
     let bad_part = |part: &str| part.is_empty() || part == "." || part == "..";
     match name {
         "" => Some("its name is empty"),
+        _ if name.len() > LONGEST_NAME => Some("its name is too long"),
         _ if name.starts_with('/') || name.contains(['\\', '\0', ':']) => Some("its name is not a relative path"),
         _ if name.split('/').any(bad_part) => Some("its name leads out of the archive"),
         _ => None,

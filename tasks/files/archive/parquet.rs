@@ -31,6 +31,7 @@ pub enum Value {
 /// A parquet file, read by row.
 pub struct ParquetTable {
     path: PathBuf,
+    file: SharedFile,
     reader: SerializedFileReader<SharedFile>,
     /// The first row of each row group, then the number of all rows.
     starts: Vec<usize>,
@@ -48,11 +49,12 @@ impl ParquetTable {
         let file = SharedFile::open(path)?;
         let size = file.len();
         let open = || {
-            let reader = SerializedFileReader::new(file).map_err(words)?;
+            let reader = SerializedFileReader::new(file.clone()).map_err(words)?;
             let starts = starts(&reader, size)?;
             let content = content_column(&reader);
             let mut table = Self {
                 path: path.to_owned(),
+                file: file.clone(),
                 reader,
                 starts,
                 content,
@@ -61,7 +63,10 @@ impl ParquetTable {
             table.names = table.file_names()?;
             Ok(table)
         };
-        catching(open).map_err(|reason| ArchiveError::damaged(path, format!("it is no whole parquet file: {reason}")))
+        catching(open).map_err(|reason| {
+            let damaged = ArchiveError::damaged(path, format!("it is no whole parquet file: {reason}"));
+            file.or_fault(path, damaged)
+        })
     }
 
     pub fn rows(&self) -> usize {
@@ -104,7 +109,12 @@ impl ParquetTable {
                 false => Err(format!("it has {} values for {} rows", values.len(), self.rows())),
             }
         };
-        catching(read).map_err(|reason| ArchiveError::member(&self.path, &format!("column '{name}'"), reason))
+        catching(read).map_err(|reason| self.failed(&format!("column '{name}'"), reason))
+    }
+
+    fn failed(&self, member: &str, reason: String) -> ArchiveError {
+        let failed = ArchiveError::member(&self.path, member, reason);
+        self.file.or_fault(&self.path, failed)
     }
 
     fn fields(&self) -> &[::parquet::schema::types::TypePtr] {
@@ -249,7 +259,7 @@ impl Members for ParquetTable {
             let mut values = self.values(group, content, index - self.starts[group], 1)?;
             values.pop().flatten().ok_or_else(|| "its content is null".to_owned())
         };
-        catching(read).map_err(|reason| ArchiveError::member(&self.path, &self.names[index], reason))
+        catching(read).map_err(|reason| self.failed(&self.names[index], reason))
     }
 }
 

@@ -3,14 +3,45 @@
 //! A tar that contains only tars, such as ImageNet's, has the members of the inner ones, each below
 //! its inner tar's name.
 
+use std::cell::Cell;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use super::error::ArchiveError;
 use super::file::SharedFile;
-use super::members::{LARGEST, Members, check_names};
+use super::members::{Members, check_names, check_size};
 
 const BLOCK: u64 = 512;
 const ENDING: &str = ".tar";
+
+/// Bytes of all headers of one member, with long names and extensions (GNU, PAX).
+const MOST_HEADERS: u64 = 256 << 10;
+
+/// An archive's file, of which no more may be read than a member's headers.
+struct Headers {
+    file: SharedFile,
+    left: Rc<Cell<u64>>,
+}
+
+impl Read for Headers {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.left.get()).unwrap_or(usize::MAX);
+        if left == 0 {
+            return Err(io::Error::other("a name or an extension in it is too long"));
+        }
+        let within = into.len().min(left);
+        let read = self.file.read(&mut into[..within])?;
+        self.left.set(self.left.get() - read as u64);
+        Ok(read)
+    }
+}
+
+impl Seek for Headers {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}
 
 struct TarMember {
     name: String,
@@ -41,10 +72,18 @@ impl Tar {
 }
 
 fn index(path: &Path, file: &SharedFile) -> Result<Vec<TarMember>, ArchiveError> {
-    let damaged = |error: std::io::Error| ArchiveError::damaged(path, format!("its headers are damaged: {error}"));
-    let mut archive = ::tar::Archive::new(file.clone());
+    let damaged = |error: io::Error| {
+        let damaged = ArchiveError::damaged(path, format!("its headers are damaged: {error}"));
+        file.or_fault(path, damaged)
+    };
+    let left = Rc::new(Cell::new(MOST_HEADERS));
+    let mut archive = ::tar::Archive::new(Headers {
+        file: file.clone(),
+        left: Rc::clone(&left),
+    });
     let (mut members, mut end) = (Vec::new(), 0);
     for entry in archive.entries_with_seek().map_err(damaged)? {
+        left.set(MOST_HEADERS);
         let entry = entry.map_err(damaged)?;
         let name = match std::str::from_utf8(&entry.path_bytes()) {
             Ok(name) => name.trim_start_matches("./").trim_end_matches('/').to_owned(),
@@ -67,7 +106,7 @@ fn index(path: &Path, file: &SharedFile) -> Result<Vec<TarMember>, ArchiveError>
         members.push(TarMember { name, position, size });
     }
     // only the missing block of zeros reveals a tar that is cut off between two members
-    match file.bytes(end, BLOCK) {
+    match SharedFile::bytes(file, end, BLOCK) {
         Ok(block) if block.iter().all(|&byte| byte == 0) => Ok(members),
         _ => Err(ArchiveError::damaged(path, "it is cut off: its end mark is missing")),
     }
@@ -104,10 +143,11 @@ impl Members for Tar {
     fn read(&self, index: usize) -> Result<Vec<u8>, ArchiveError> {
         let member = &self.members[index];
         let failed = |reason: String| ArchiveError::member(&self.path, &member.name, reason);
-        if member.size > LARGEST {
-            return Err(failed(format!("it has {} bytes, more than any sample", member.size)));
-        }
-        let bytes = self.file.bytes(member.position, member.size);
-        bytes.map_err(|error| failed(format!("it cannot be read: {error}")))
+        check_size(&member.name, member.size).map_err(failed)?;
+        let bytes = SharedFile::bytes(&self.file, member.position, member.size);
+        bytes.map_err(|error| {
+            self.file
+                .or_fault(&self.path, failed(format!("it cannot be read: {error}")))
+        })
     }
 }

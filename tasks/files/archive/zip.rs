@@ -9,7 +9,7 @@ use ::zip::result::ZipError;
 
 use super::error::ArchiveError;
 use super::file::SharedFile;
-use super::members::{LARGEST, Members, check_names};
+use super::members::{Members, check_names, check_size};
 
 /// Deflate expands at most by a factor of 1,032; a directory that claims more is wrong.
 const DEFLATE_LIMIT: u64 = 1_032;
@@ -24,14 +24,26 @@ struct ZipMember {
 
 pub(super) struct Zip {
     path: PathBuf,
+    file: SharedFile,
     archive: ZipArchive<SharedFile>,
     members: Vec<ZipMember>,
 }
 
 impl Zip {
     pub fn open(path: &Path) -> Result<Self, ArchiveError> {
-        let damaged = |error: ZipError| ArchiveError::damaged(path, format!("it is no whole zip file: {error}"));
-        let archive = ZipArchive::new(SharedFile::open(path)?).map_err(damaged)?;
+        let file = SharedFile::open(path)?;
+        let damaged = |error: ZipError| {
+            let damaged = ArchiveError::damaged(path, format!("it is no whole zip file: {error}"));
+            file.or_fault(path, damaged)
+        };
+        let mut archive = ZipArchive::new(file.clone()).map_err(damaged)?;
+        // of two members with one name, the directory's index has only one
+        if archive.has_duplicate_names() {
+            return Err(ArchiveError::damaged(path, "a name in it occurs twice"));
+        }
+        if archive.has_overlapping_files().map_err(damaged)? {
+            return Err(ArchiveError::damaged(path, "members of it overlap"));
+        }
         let mut members = Vec::new();
         for number in 0..archive.len() {
             let entry = archive.by_index_data(number).map_err(damaged)?;
@@ -55,6 +67,7 @@ impl Zip {
         check_names(path, members.iter().map(|member| member.name.as_str()))?;
         Ok(Self {
             path: path.to_owned(),
+            file,
             archive,
             members,
         })
@@ -76,10 +89,11 @@ impl Members for Zip {
 
     fn read(&self, index: usize) -> Result<Vec<u8>, ArchiveError> {
         let member = &self.members[index];
-        let failed = |reason: String| ArchiveError::member(&self.path, &member.name, reason);
-        if member.size > LARGEST {
-            return Err(failed(format!("it has {} bytes, more than any sample", member.size)));
-        }
+        let failed = |reason: String| {
+            let failed = ArchiveError::member(&self.path, &member.name, reason);
+            self.file.or_fault(&self.path, failed)
+        };
+        check_size(&member.name, member.size).map_err(failed)?;
         // a clone shares the directory and has its own position
         let mut archive = self.archive.clone();
         let entry = archive

@@ -33,6 +33,7 @@ fn hub_request(cache: &Path, endpoint: &str, offline: bool) -> FetchRequest {
         cache: cache.to_owned(),
         endpoints: vec![endpoint.to_owned()],
         token: None,
+        proxies: crate::Proxies::default(),
         revision: None,
         offline,
         connections: 2,

@@ -76,6 +76,14 @@ pub(crate) struct State {
     pub token: Option<String>,
     /// Whose files these are.
     pub repository: &'static str,
+    /// Where questions for the listing are sent instead, if anywhere.
+    pub elsewhere: Option<String>,
+    /// Every page of the listing names a next one.
+    pub endless: bool,
+    /// What comes in place of the listing: header lines and a body.
+    pub instead: Option<(String, Vec<u8>)>,
+    /// Requests that came with `Authorization`.
+    pub authorized: usize,
 }
 
 pub(crate) struct Hub {
@@ -107,6 +115,10 @@ impl Hub {
             resumed: 0,
             token: None,
             repository,
+            elsewhere: None,
+            endless: false,
+            instead: None,
+            authorized: 0,
         };
         let hub = Self {
             address: address.clone(),
@@ -182,10 +194,18 @@ impl Connection {
         // the only character of the tests' names that addresses cannot have
         let path = first.split(' ').nth(1).unwrap_or("").replace("%20", " ");
         let (path, query) = path.split_once('?').unwrap_or((&path, ""));
-        let (token, repository) = {
-            let state = self.state.lock().unwrap();
-            (state.token.clone(), state.repository)
+        let (token, repository, elsewhere, instead) = {
+            let mut state = self.state.lock().unwrap();
+            state.authorized += usize::from(headers.contains_key("authorization"));
+            let instead = (state.elsewhere.clone(), state.instead.clone());
+            (state.token.clone(), state.repository, instead.0, instead.1)
         };
+        if let Some(elsewhere) = elsewhere {
+            return self.answer(302, &format!("Location: {elsewhere}{path}\r\n"), b"");
+        }
+        if let Some((extra, body)) = instead {
+            return self.answer(200, &extra, &body);
+        }
         if !self.is_cdn && token.is_some_and(|token| headers.get("authorization") != Some(&format!("Bearer {token}"))) {
             return self.answer(401, "", b"{}");
         }
@@ -230,7 +250,8 @@ impl Connection {
             entry
         };
         let entries: Vec<_> = self.files.iter().skip(page * PAGE).take(PAGE).map(entry).collect();
-        let next = match (page + 1) * PAGE < self.files.len() {
+        let endless = self.state.lock().unwrap().endless;
+        let next = match endless || (page + 1) * PAGE < self.files.len() {
             true => format!(
                 "Link: <{}/api/datasets/{repository}/{rest}?recursive=true&cursor={}>; rel=\"next\"\r\n",
                 self.addresses[0],

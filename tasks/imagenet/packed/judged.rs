@@ -82,7 +82,7 @@ pub(super) fn read(folder: &Path) -> Result<Judged, DataError> {
 
 /// Non-empty lines with their numbers.
 fn lines(path: &Path) -> Result<Vec<(u64, String)>, DataError> {
-    let text = std::fs::read_to_string(path).map_err(DataError::unreadable(path))?;
+    let text = bridle_files::text(path, bridle_files::TEXT).map_err(DataError::unreadable(path))?;
     let lines = (1..)
         .zip(text.lines())
         .map(|(number, line)| (number, line.trim().to_owned()));

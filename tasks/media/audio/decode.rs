@@ -11,6 +11,7 @@ use symphonia::core::formats::well_known::FORMAT_ID_MP3;
 use symphonia::core::formats::{FormatReader, Track, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream, ReadOnlySource};
 
+use crate::error::SampleError;
 use crate::files::tree::Raw;
 
 /// Sound in memory: one channel, values from -1 to 1.
@@ -23,9 +24,9 @@ pub struct Waveform {
 
 impl Waveform {
     /// Decodes a file of a data set.
-    pub(crate) fn read(file: Raw) -> Result<Self, String> {
+    pub(crate) fn read(file: Raw) -> Result<Self, SampleError> {
         let (content, extension) = file.read()?;
-        decode(content, &extension).map_err(|error| error.to_string())
+        decode(content, &extension).map_err(|error| error.to_string().into())
     }
 }
 

@@ -3,6 +3,7 @@
 use bridle_seed::Stream;
 
 use super::{FBANK_VERSION, Fbank, RESAMPLER_VERSION, Waveform, normalise, resample};
+use crate::error::SampleError;
 use crate::files::tree::Raw;
 use crate::media::{Media, Views};
 use crate::{DataError, InputSpec};
@@ -66,8 +67,8 @@ impl Media for LogMel {
         "computing log-mel features"
     }
 
-    fn view(&self, file: Raw) -> Result<Vec<f32>, String> {
-        self.energies(Waveform::read(file)?)
+    fn view(&self, file: Raw) -> Result<Vec<f32>, SampleError> {
+        Ok(self.energies(Waveform::read(file)?)?)
     }
 
     fn normalise(&self, values: &mut [f32]) {
@@ -79,7 +80,7 @@ impl Media for LogMel {
         false
     }
 
-    fn drawn(&self, file: Raw, _views: Views, _stream: &mut Stream) -> Result<Vec<f32>, String> {
+    fn drawn(&self, file: Raw, _views: Views, _stream: &mut Stream) -> Result<Vec<f32>, SampleError> {
         let mut values = self.view(file)?;
         self.normalise(&mut values);
         Ok(values)

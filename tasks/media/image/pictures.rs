@@ -6,6 +6,7 @@ use super::augment::ImageAugment;
 use super::crop::Resizer;
 use super::decode::decode;
 use super::picture::{PICTURE_VERSION, Picture, to_values};
+use crate::error::SampleError;
 use crate::files::tree::Raw;
 use crate::media::normalise_channels;
 use crate::media::{Media, Views};
@@ -58,7 +59,7 @@ impl Media for Pictures {
         format!("pictures {PICTURE_VERSION}")
     }
 
-    fn view(&self, file: Raw) -> Result<Vec<f32>, String> {
+    fn view(&self, file: Raw) -> Result<Vec<f32>, SampleError> {
         let centre = Resizer::default().centre(&read(file)?, self.side);
         Ok(to_values(&centre))
     }
@@ -71,13 +72,13 @@ impl Media for Pictures {
         true
     }
 
-    fn drawn(&self, file: Raw, views: Views, stream: &mut Stream) -> Result<Vec<f32>, String> {
+    fn drawn(&self, file: Raw, views: Views, stream: &mut Stream) -> Result<Vec<f32>, SampleError> {
         let augment = self.augment(views);
         Ok(augment.input(&read(file)?, self.side, self.mean, self.std, stream))
     }
 }
 
-fn read(file: Raw) -> Result<Picture, String> {
+fn read(file: Raw) -> Result<Picture, SampleError> {
     let (content, _) = file.read()?;
-    decode(&content).map_err(|error| error.to_string())
+    decode(&content).map_err(|error| error.to_string().into())
 }

@@ -13,6 +13,7 @@ use super::memory::VideoMemory;
 use super::probe::VideoFacts;
 use super::program::VideoError;
 use super::view::{ClipView, VideoAugment, ViewPlace};
+use crate::error::SampleError;
 use crate::files::tree::{OnDisk, Raw};
 use crate::media::normalise_channels;
 use crate::media::{Media, Views};
@@ -90,14 +91,18 @@ impl Clips {
     }
 
     /// The views that `choose` takes of a file, before their normalisation.
-    fn values(&self, file: Raw, choose: impl FnOnce(&VideoFacts) -> Vec<ClipView>) -> Result<Vec<Vec<f32>>, String> {
+    fn values(
+        &self,
+        file: Raw,
+        choose: impl FnOnce(&VideoFacts) -> Vec<ClipView>,
+    ) -> Result<Vec<Vec<f32>>, SampleError> {
         // FFmpeg seeks in a file, and many have their index at the end
         let file = file.on_disk()?;
         let views = || {
             let facts = self.facts(&file)?;
             self.ffmpeg.views(file.path(), &facts, &choose(&facts), self.side)
         };
-        let views = views().map_err(|error: VideoError| error.to_string())?;
+        let views = views().map_err(|error: VideoError| SampleError::from(error))?;
         Ok(views.iter().map(Clip::planes).collect())
     }
 
@@ -152,7 +157,7 @@ impl Media for Clips {
         format!("clips {CLIP_VERSION} stride {}", self.stride)
     }
 
-    fn view(&self, file: Raw) -> Result<Vec<f32>, String> {
+    fn view(&self, file: Raw) -> Result<Vec<f32>, SampleError> {
         let middle = |facts: &VideoFacts| vec![ClipView::evaluation(facts, self.frames, self.stride)];
         let mut one = self.values(file, middle)?;
         Ok(one.remove(0))
@@ -160,7 +165,7 @@ impl Media for Clips {
 
     /// So many clips from the first frame to the last with three squares each; one clip has only
     /// the middle square.
-    fn test_views(&self, file: Raw, clips: usize) -> Result<Vec<Vec<f32>>, String> {
+    fn test_views(&self, file: Raw, clips: usize) -> Result<Vec<Vec<f32>>, SampleError> {
         match clips {
             0 | 1 => Ok(vec![self.view(file)?]),
             _ => self.values(file, |facts| ClipView::test(facts, self.frames, self.stride, clips)),
@@ -176,9 +181,9 @@ impl Media for Clips {
     }
 
     /// The same for either purpose.
-    fn drawn(&self, file: Raw, _views: Views, stream: &mut Stream) -> Result<Vec<f32>, String> {
+    fn drawn(&self, file: Raw, _views: Views, stream: &mut Stream) -> Result<Vec<f32>, SampleError> {
         let clip = self.clip(&file.on_disk()?, stream);
-        let mut values = clip.map_err(|error| error.to_string())?.planes();
+        let mut values = clip.map_err(SampleError::from)?.planes();
         self.normalise(&mut values);
         Ok(values)
     }

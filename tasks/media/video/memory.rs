@@ -53,8 +53,14 @@ impl VideoMemory {
             loaded.bytes += bytes;
         }
         // damage beyond the requested clip is not that clip's error
-        let video = decode().ok().map(Arc::new);
+        let decoded = decode();
+        let is_of_the_machine = matches!(&decoded, Err(error) if error.is_of_the_machine());
+        let video = decoded.ok().map(Arc::new);
         let mut loaded = self.lock();
+        if is_of_the_machine {
+            loaded.bytes -= bytes;
+            return None;
+        }
         let before = loaded.videos.insert(file.to_owned(), video.clone());
         // of two threads that decoded the same video, one must return its share
         if video.is_none() || before.is_some() {

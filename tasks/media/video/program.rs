@@ -4,10 +4,12 @@
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::error::SampleError;
 
 /// Decoding ten seconds takes one; this is for files that trap a decoder.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -27,12 +29,43 @@ pub enum VideoError {
     Refused { program: String, reason: String },
     #[error("{program} did not finish within {seconds} s")]
     TooSlow { program: String, seconds: u64 },
+    /// The machine ended it, or had no room, memory or file handles for it.
+    #[error("{program} could not do its work: {reason}")]
+    Failed { program: String, reason: String },
     #[error("it holds no video")]
     NoVideo,
     #[error("its pictures of {width} x {height} pixels are too large or too elongated")]
     Size { width: usize, height: usize },
     #[error("it is cut off: {expected} frames were to be decoded, {decoded} could be")]
     CutOff { expected: usize, decoded: usize },
+}
+
+/// What FFmpeg says, in the system's words, when the machine fails it. A loader says the last when a
+/// library cannot be opened.
+const OF_THE_MACHINE: [&str; 6] = [
+    "No space left on device",
+    "Too many open files",
+    "Cannot allocate memory",
+    "Resource temporarily unavailable",
+    "Disk quota exceeded",
+    "error while loading shared libraries",
+];
+
+impl VideoError {
+    /// Whether it says nothing of the file.
+    pub(super) fn is_of_the_machine(&self) -> bool {
+        matches!(self, Self::Missing { .. } | Self::TooSlow { .. } | Self::Failed { .. })
+    }
+}
+
+impl From<VideoError> for SampleError {
+    fn from(error: VideoError) -> Self {
+        let reason = error.to_string();
+        match error.is_of_the_machine() {
+            true => Self::Machine(reason),
+            false => Self::Broken(reason),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -149,8 +182,13 @@ fn run(program: &Path, arguments: &[OsString], limit: u64, patience: Duration) -
             .map_err(missing)?,
     );
     let deadline = Instant::now() + patience;
-    let output = drain(child.0.stdout.take().expect("stdout is piped"), limit + 1);
-    let complaints = drain(child.0.stderr.take().expect("stderr is piped"), COMPLAINTS);
+    let failed = |reason: String| VideoError::Failed {
+        program: name.clone(),
+        reason,
+    };
+    let no_thread = |error: std::io::Error| failed(format!("its output cannot be read: {error}"));
+    let output = drain(child.0.stdout.take().expect("stdout is piped"), limit + 1).map_err(no_thread)?;
+    let complaints = drain(child.0.stderr.take().expect("stderr is piped"), COMPLAINTS).map_err(no_thread)?;
     let collect = |from: mpsc::Receiver<Vec<u8>>| from.recv_timeout(deadline - Instant::now().min(deadline)).ok();
     let too_slow = || VideoError::TooSlow {
         program: name.clone(),
@@ -162,20 +200,27 @@ fn run(program: &Path, arguments: &[OsString], limit: u64, patience: Duration) -
         return Err(VideoError::Refused { program: name, reason });
     }
     let complaints = collect(complaints).ok_or_else(too_slow)?;
-    match child.end(deadline).ok_or_else(too_slow)? {
-        true => Ok(output),
-        false => Err(VideoError::Refused {
-            program: name.clone(),
-            reason: last_words(&complaints),
-        }),
+    let status = child.end(deadline).ok_or_else(too_slow)?;
+    if status.success() {
+        return Ok(output);
+    }
+    // no exit code: a signal ended it
+    if status.code().is_none() {
+        return Err(failed(status.to_string()));
+    }
+    let reason = last_words(&complaints);
+    let text = String::from_utf8_lossy(&complaints);
+    match OF_THE_MACHINE.iter().find(|words| text.contains(**words)) {
+        Some(words) => Err(failed((*words).to_owned())),
+        None => Err(VideoError::Refused { program: name, reason }),
     }
 }
 
 /// Reads at most `limit` bytes in a thread of its own, so that a full pipe never blocks the
 /// program; the rest is discarded.
-fn drain(mut pipe: impl Read + Send + 'static, limit: u64) -> mpsc::Receiver<Vec<u8>> {
+fn drain(mut pipe: impl Read + Send + 'static, limit: u64) -> std::io::Result<mpsc::Receiver<Vec<u8>>> {
     let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || {
+    let read = move || {
         let mut bytes = Vec::new();
         // a broken pipe ends the output, and the exit status says why
         let _ = pipe.by_ref().take(limit).read_to_end(&mut bytes);
@@ -184,19 +229,20 @@ fn drain(mut pipe: impl Read + Send + 'static, limit: u64) -> mpsc::Receiver<Vec
         if full {
             let _ = std::io::copy(&mut pipe, &mut std::io::sink());
         }
-    });
-    receiver
+    };
+    thread::Builder::new().spawn(read)?;
+    Ok(receiver)
 }
 
 /// A running program; killed when dropped.
 struct Running(Child);
 
 impl Running {
-    /// Whether it succeeded; `None` if it did not end in time.
-    fn end(&mut self, deadline: Instant) -> Option<bool> {
+    /// How it ended; `None` if it did not end in time.
+    fn end(&mut self, deadline: Instant) -> Option<ExitStatus> {
         loop {
             match self.0.try_wait() {
-                Ok(Some(status)) => return Some(status.success()),
+                Ok(Some(status)) => return Some(status),
                 Ok(None) if Instant::now() < deadline => thread::sleep(Duration::from_millis(1)),
                 _ => return None,
             }
@@ -271,6 +317,30 @@ mod tests {
         assert_eq!(shell(loud, 3, long).unwrap(), b"ok");
         let error = shell("echo '[mov @ 0x55d0] moov atom not found' >&2; exit 1", 3, long).unwrap_err();
         assert_eq!(error.to_string(), "sh says: mov: moov atom not found");
+    }
+
+    #[test]
+    fn a_fault_of_the_machine_says_nothing_of_the_file() {
+        let long = Duration::from_secs(20);
+        for (script, words) in [
+            ("kill -9 $$", "signal: 9"),
+            ("echo '[mov] Too many open files' >&2; exit 1", "Too many open files"),
+            (
+                "echo 'x: No space left on device' >&2; echo more >&2; exit 228",
+                "No space left on device",
+            ),
+        ] {
+            let error = shell(script, 3, long).unwrap_err();
+            assert!(
+                matches!(error, VideoError::Failed { .. }) && error.to_string().contains(words),
+                "{error}"
+            );
+            assert!(matches!(SampleError::from(error), SampleError::Machine(_)));
+        }
+        let slow = shell("sleep 60", 3, Duration::from_millis(100)).unwrap_err();
+        assert!(matches!(SampleError::from(slow), SampleError::Machine(_)));
+        let broken = shell("echo 'moov atom not found' >&2; exit 1", 3, long).unwrap_err();
+        assert!(matches!(SampleError::from(broken), SampleError::Broken(_)));
     }
 
     #[test]
