@@ -147,6 +147,11 @@ pub fn read(path: &Path) -> Result<RunRecord, StoreError> {
     read_as(path, RunRecord::from_json)
 }
 
+/// Bytes of a record.
+const LARGEST_RECORD: u64 = 256 << 20;
+/// Bytes of the predictions of one record; those of ImageNet take half a gigabyte.
+const LARGEST_PREDICTIONS: u64 = 8 << 30;
+
 fn unreadable(path: &Path, source: io::Error) -> StoreError {
     let path = path.to_path_buf();
     match source.kind() {
@@ -156,7 +161,7 @@ fn unreadable(path: &Path, source: io::Error) -> StoreError {
 }
 
 fn read_as<T>(path: &Path, parse: impl Fn(&str) -> Result<T, RecordError>) -> Result<T, StoreError> {
-    let bytes = fs::read(path).map_err(|source| unreadable(path, source))?;
+    let bytes = bridle_files::read(path, LARGEST_RECORD).map_err(|source| unreadable(path, source))?;
     // text in another encoding is not JSON; replacement characters make the reader report it
     parse(&String::from_utf8_lossy(&bytes)).map_err(|source| StoreError::Record {
         path: path.to_path_buf(),
@@ -170,7 +175,7 @@ pub fn read_predictions(record_path: &Path, record: &RunRecord) -> Result<Option
         return Ok(None);
     };
     let path = record_path.with_file_name(name);
-    let csv = fs::read(&path).map_err(|source| unreadable(&path, source))?;
+    let csv = bridle_files::read(&path, LARGEST_PREDICTIONS).map_err(|source| unreadable(&path, source))?;
     Outputs::from_csv(&csv)
         .map(Some)
         .map_err(|source| StoreError::Predictions { path, source })

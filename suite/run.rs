@@ -154,7 +154,7 @@ impl<'a> Run<'a> {
 /// # Errors
 /// If there is no run, its plan cannot be read, or a value that decides something differs.
 pub fn require_same(plan: &Flat, folder: &Path) -> Result<()> {
-    let text = std::fs::read(folder.join(PLAN)).map_err(|_| {
+    let text = bridle_files::read(&folder.join(PLAN), bridle_files::SETTINGS).map_err(|_| {
         let hint = "name a folder below runs/ that holds plan.json, or give --resume without one";
         Failure::wrong_use(format!("`{}` is no folder of a run", folder.display())).with_hint(hint)
     })?;

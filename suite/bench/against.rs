@@ -111,7 +111,7 @@ impl Against {
     /// # Errors
     /// If it cannot be read or is none.
     pub fn read(path: &Path) -> Result<Self, AgainstError> {
-        let text = std::fs::read_to_string(path);
+        let text = bridle_files::text(path, bridle_files::SETTINGS);
         let text = text.map_err(|source| AgainstError::Unreadable {
             path: path.to_owned(),
             source,

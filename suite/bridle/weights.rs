@@ -23,6 +23,9 @@ impl Values {
     }
 }
 
+/// Bytes of the header of a safetensors file, as other programs limit it too.
+const LONGEST_HEADER: u64 = 25_000_000;
+
 /// Tensors by name, in the order of names.
 pub type Weights = BTreeMap<String, Values>;
 
@@ -51,6 +54,9 @@ pub enum WeightsError {
         expected: Vec<usize>,
         found: Vec<usize>,
     },
+    /// A header so long that no set of weights needs it.
+    #[error("its header has {0} bytes, more than {LONGEST_HEADER}")]
+    Header(u64),
     /// Not a safetensors file, or a damaged one.
     #[error("not readable as safetensors")]
     Format(#[from] SafeTensorError),
@@ -194,6 +200,11 @@ pub fn to_safetensors(weights: &Weights, header: HashMap<String, String>) -> Res
 /// # Errors
 /// If the bytes are not a safetensors file of 32-bit floats.
 pub fn from_safetensors(bytes: &[u8]) -> Result<(Weights, HashMap<String, String>), WeightsError> {
+    if let Some(length) = bytes.first_chunk().map(|length| u64::from_le_bytes(*length))
+        && length > LONGEST_HEADER
+    {
+        return Err(WeightsError::Header(length));
+    }
     let (_, metadata) = SafeTensors::read_metadata(bytes)?;
     let header = metadata.metadata().clone().unwrap_or_default();
     let mut weights = Weights::new();

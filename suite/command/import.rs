@@ -43,7 +43,7 @@ pub fn perform(args: &ImportArgs) -> Result<()> {
             "a state dictionary saved as 32-bit floats: safetensors.torch.save_file({k: v.float() for k, v in state.items()}, FILE)",
         )
     };
-    let bytes = std::fs::read(&args.file).map_err(|error| unreadable(error.into()))?;
+    let bytes = bridle_files::read(&args.file, encoder_file::LARGEST).map_err(|error| unreadable(error.into()))?;
     let (theirs, _) = weights::from_safetensors(&bytes).map_err(|error| unreadable(error.into()))?;
     let flex = Choice {
         name: Name::Flex,

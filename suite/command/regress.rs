@@ -8,7 +8,7 @@ use crate::cli::terminal;
 use crate::cli::{RegressArgs, RegressFormat};
 use bridle_results::regress::{self, Bands, Baseline, BaselineError, GateRun, Verdict};
 use bridle_results::store;
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -66,7 +66,7 @@ fn write(args: &RegressArgs, runs: &[GateRun]) -> Result<()> {
 
 fn read(file: &Path) -> Result<Baseline> {
     let shown = file.display();
-    let text = fs::read_to_string(file).map_err(|source| {
+    let text = bridle_files::text(file, bridle_files::SETTINGS).map_err(|source| {
         let error = anyhow::Error::new(source).context(format!("cannot read the baseline {shown}"));
         Failure::new(Exit::WrongUse, error).with_hint(format!(
             "`bridle-bench regress --baseline {shown} --write` writes it from records"

@@ -42,15 +42,25 @@ pub fn perform(args: &RunArgs) -> Result<Exit> {
     match request.task {
         AnyTask::Fixed(task) => {
             let dataset = task.open(&request.open_request(), &progress)?;
+            say_left_out(&dataset.facts, &progress);
             run_all(request, &dataset.facts, &session, |plan| Fixed::new(&dataset, plan))
         }
         AnyTask::Speech(task) => {
             let set = task.open(&request.speech_request(), &progress)?;
-            for skipped in &set.facts.skipped {
-                progress.say(&format!("left out: {}: {}", skipped.id, skipped.reason));
-            }
+            say_left_out(&set.facts, &progress);
             run_all(request, &set.facts, &session, |plan| Utterances::new(&set, plan))
         }
+    }
+}
+
+/// Names the samples that cannot be used; of very many, the first ones.
+fn say_left_out(facts: &DataFacts, progress: &TerminalProgress) {
+    const MOST: usize = 20;
+    for skipped in facts.skipped.iter().take(MOST) {
+        progress.say(&format!("left out: {}: {}", skipped.id, skipped.reason));
+    }
+    if let Some(more) = facts.skipped.len().checked_sub(MOST + 1) {
+        progress.say(&format!("left out: {} more, which the record names", more + 1));
     }
 }
 

@@ -32,7 +32,7 @@ const END: &str = "<!-- end -->";
 pub fn perform(files: &[PathBuf], check: bool) -> Result<Exit> {
     let mut outdated = Vec::new();
     for file in files {
-        let page = std::fs::read_to_string(file).map_err(|error| {
+        let page = bridle_files::text(file, bridle_files::SETTINGS).map_err(|error| {
             Failure::new(Exit::WrongUse, error).in_context(format!("cannot read {}", file.display()))
         })?;
         let filled = fill(file, &page)?;

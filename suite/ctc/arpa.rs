@@ -8,6 +8,9 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+/// Bytes of a model; those of LibriSpeech have up to 3 GB.
+const LARGEST: u64 = 16 << 30;
+
 /// Log10 of an unknown word in a model without `<unk>`.
 const UNKNOWN: f64 = -100.0;
 
@@ -62,7 +65,7 @@ impl Ngrams {
     /// # Errors
     /// If it cannot be read or is no ARPA file.
     pub fn read(path: &Path) -> Result<Self, ArpaError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ArpaError::Unreadable {
+        let text = bridle_files::text(path, LARGEST).map_err(|source| ArpaError::Unreadable {
             path: path.to_owned(),
             source,
         })?;

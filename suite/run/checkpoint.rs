@@ -11,6 +11,8 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+/// Bytes of a checkpoint: weights and moments of the largest models that fit a machine.
+const LARGEST: u64 = 64 << 30;
 const PREFIX: &str = "checkpoint-";
 const SUFFIX: &str = ".safetensors";
 const KEPT: usize = 2;
@@ -98,7 +100,7 @@ pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
 /// # Errors
 /// If the file is missing or no checkpoint.
 pub fn read_file<S: DeserializeOwned>(path: &Path) -> Result<(Weights, S), CheckpointError> {
-    parse(path, &std::fs::read(path).map_err(io("read", path))?)
+    parse(path, &bridle_files::read(path, LARGEST).map_err(io("read", path))?)
 }
 
 fn parse<S: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<(Weights, S), CheckpointError> {
@@ -149,7 +151,9 @@ pub fn list(folder: &Path) -> Vec<PathBuf> {
 /// If a whole file is no checkpoint of this program.
 pub fn newest<S: DeserializeOwned>(folder: &Path) -> Result<Option<(Weights, S)>, CheckpointError> {
     for path in list(folder).into_iter().rev() {
-        let Ok(bytes) = std::fs::read(&path) else { continue };
+        let Ok(bytes) = bridle_files::read(&path, LARGEST) else {
+            continue;
+        };
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("");
         if stem.ends_with(&digest(&bytes)) {
             return parse(&path, &bytes).map(Some);

@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 
 /// The header's entry that holds the card.
 const CARD: &str = "bridle-bench";
+/// Bytes of an encoder file; a ViT-H of 32-bit floats has 2.5 GB.
+pub const LARGEST: u64 = 16 << 30;
 /// Raised when older programs could no longer read a card.
 const FORMAT: u32 = 1;
 
@@ -113,6 +115,68 @@ impl EncoderCard {
     }
 }
 
+/// The most tokens of one input, and the most frames, bands or pixels along an edge.
+const MOST_TOKENS: usize = 1 << 17;
+const LONGEST: usize = 1 << 17;
+
+impl EncoderCard {
+    /// Holds the card to the file's tensors: nothing is made of sizes that the file does not have.
+    fn check(&self, weights: &Weights) -> Result<(), String> {
+        self.check_input()?;
+        let Sizes {
+            dim, depth, mlp_ratio, ..
+        } = self.model;
+        // matrices of attention (queries, keys, values, projection) and MLP
+        let block = [dim, dim, mlp_ratio.saturating_mul(2).saturating_add(4)];
+        let numbers = block.into_iter().fold(depth, usize::saturating_mul);
+        let found: usize = weights.values().map(|values| values.data.len()).sum();
+        if numbers > found {
+            return Err(format!(
+                "an encoder of dim {dim}, depth {depth} and mlp_ratio {mlp_ratio} has more than {numbers} numbers, \
+                 the file has {found}"
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_input(&self) -> Result<(), String> {
+        let (edges, means, stds): (&[usize], &[f64], &[f64]) = match &self.input {
+            InputSpec::Audio {
+                frames,
+                mels,
+                mean,
+                std,
+                ..
+            } => (&[*frames, *mels], std::slice::from_ref(mean), std::slice::from_ref(std)),
+            InputSpec::Image { side, mean, std } => (&[*side, *side], mean, std),
+            InputSpec::Video {
+                frames,
+                side,
+                mean,
+                std,
+            } => (&[*side, *side, *frames], mean, std),
+        };
+        if let Some(edge) = edges.iter().find(|edge| !(1..=LONGEST).contains(*edge)) {
+            return Err(format!("its inputs are {edge} long, not from 1 to {LONGEST}"));
+        }
+        let lengths = [self.model.patch, self.model.patch, self.model.tubelet.unwrap_or(1)];
+        let tokens = edges.iter().zip(lengths).try_fold(1_usize, |tokens, (edge, length)| {
+            tokens.checked_mul(edge.checked_div(length)?)
+        });
+        if !tokens.is_some_and(|tokens| (1..=MOST_TOKENS).contains(&tokens)) {
+            return Err(format!(
+                "patches of {} do not make 1 to {MOST_TOKENS} tokens",
+                self.model.patch
+            ));
+        }
+        let is_usual = |value: &f64| (1e-6..=1e6).contains(value);
+        if !means.iter().all(|mean| mean.abs() <= 1e6) || !stds.iter().all(is_usual) {
+            return Err("the mean and standard deviation of its inputs are no such numbers".to_owned());
+        }
+        Ok(())
+    }
+}
+
 impl EncoderFile {
     /// What a plan takes from it.
     pub fn request(&self) -> InitRequest {
@@ -130,7 +194,7 @@ impl EncoderFile {
     /// # Errors
     /// If the file cannot be read or is no encoder file.
     pub fn read(path: &Path) -> Result<Self, EncoderFileError> {
-        let bytes = std::fs::read(path).map_err(|source| EncoderFileError::Read {
+        let bytes = bridle_files::read(path, LARGEST).map_err(|source| EncoderFileError::Read {
             path: path.to_owned(),
             source,
         })?;
@@ -152,6 +216,7 @@ impl EncoderFile {
                 card.format
             )));
         }
+        card.check(&weights).map_err(wrong)?;
         Ok(Self {
             name: path
                 .file_name()
@@ -175,4 +240,76 @@ pub fn write(path: &Path, card: &EncoderCard, weights: &Weights) -> Result<(), C
     let text = serde_json::to_string(card).expect("a card is plain data");
     let bytes = weights::to_safetensors(weights, HashMap::from([(CARD.to_owned(), text)]))?;
     checkpoint::write_bytes(path, &bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
+    use super::*;
+    use bridle::weights::Values;
+
+    /// A file with these changes in its card, beside a few numbers.
+    fn read(folder: &Path, change: impl FnOnce(&mut serde_json::Value)) -> Result<EncoderFile, EncoderFileError> {
+        let mut card = serde_json::json!({
+            "format": FORMAT,
+            "input": {"kind": "audio", "frames": 128, "mels": 128, "sample_rate": 16000, "mean": -5.0, "std": 3.0},
+            "model": {"patch": 16, "dim": 8, "depth": 2, "heads": 2, "mlp_ratio": 4},
+            "audio_rows": "scrambled",
+        });
+        change(&mut card);
+        let data = vec![0.0; 8 * 8 * 12 * 2];
+        let weights = Weights::from([(
+            "a".to_owned(),
+            Values {
+                shape: vec![data.len()],
+                data,
+            },
+        )]);
+        let header = HashMap::from([(CARD.to_owned(), card.to_string())]);
+        let path = folder.join("a.safetensors");
+        std::fs::write(&path, weights::to_safetensors(&weights, header).unwrap()).unwrap();
+        EncoderFile::read(&path)
+    }
+
+    #[test]
+    fn a_card_that_claims_more_than_the_file_has_is_refused_before_anything_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        read(folder.path(), |_| ()).unwrap();
+        for (section, key, values) in [
+            ("model", "dim", ["1000000000", "16", "18446744073709551615"]),
+            ("model", "depth", ["100000", "3", "18446744073709551615"]),
+            ("model", "mlp_ratio", ["1000000000", "5", "18446744073709551615"]),
+            ("model", "patch", ["0", "256", "18446744073709551615"]),
+            ("input", "frames", ["1000000000000", "0", "8"]),
+            ("input", "mels", ["1000000000000", "0", "8"]),
+            ("input", "std", ["0", "-1", "1e308"]),
+            ("input", "mean", ["1e308", "-1e7", "1e7"]),
+        ] {
+            for value in values {
+                let number: serde_json::Value = serde_json::from_str(value).unwrap();
+                let error = read(folder.path(), |card| card[section][key] = number).unwrap_err();
+                assert!(
+                    matches!(error, EncoderFileError::Card { .. }),
+                    "{key} = {value}: {error}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_header_of_countless_tensors_is_refused_by_its_length() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.safetensors");
+        let mut bytes = (30_000_000_u64).to_le_bytes().to_vec();
+        bytes.resize(30_000_100, b' ');
+        std::fs::write(&path, bytes).unwrap();
+        let error = EncoderFile::read(&path).unwrap_err();
+        assert!(matches!(
+            error,
+            EncoderFileError::Weights {
+                source: WeightsError::Header(30_000_000),
+                ..
+            }
+        ));
+    }
 }

@@ -182,6 +182,9 @@ fn only_for_its_kind(args: &RunArgs, task: &AnyTask) -> Result<()> {
     }))
 }
 
+/// Bytes of a language model.
+const LARGEST_LM: u64 = 16 << 30;
+
 /// Reads an ARPA file.
 fn language_model(path: &Path) -> Result<(Ngrams, LmRequest)> {
     let failure = |error: bridle_ctc::ArpaError| {
@@ -189,8 +192,8 @@ fn language_model(path: &Path) -> Result<(Ngrams, LmRequest)> {
         Failure::new(Exit::Data, error).with_hint(hint)
     };
     let model = Ngrams::read(path).map_err(failure)?;
-    let bytes =
-        std::fs::read(path).map_err(|error| Failure::fault(format!("cannot read `{}`", path.display()), error))?;
+    let bytes = bridle_files::read(path, LARGEST_LM)
+        .map_err(|error| Failure::fault(format!("cannot read `{}`", path.display()), error))?;
     let name = path
         .file_name()
         .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
