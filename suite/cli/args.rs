@@ -30,7 +30,7 @@ pub enum Command {
     /// List tasks, quantizers, methods, protocols, presets or backends
     #[command(after_help = LIST_EXAMPLES)]
     List(ListArgs),
-    /// Dry run: report data, device, memory, disk, time and the plan; train and record nothing
+    /// Dry run: report data, device, memory, disk, time and the plan; train nothing
     #[command(after_help = CHECK_EXAMPLES)]
     Check(RunArgs),
     /// Download and verify a task's data set
