@@ -28,7 +28,7 @@ pub use data::{Data, Input};
 pub use esc50::{Esc50, Esc50Crop, PositionCrop};
 pub use init::Init;
 pub use joint::Joint;
-pub use mask::{Mask, MaskKind};
+pub use mask::{Mask, MaskKind, NoiseMeasure};
 pub use model::{ConformerSizes, Decoder, Encoder, Estimator, Sizes, VitSizes};
 pub use position::Position;
 pub use pretrain::{Phase, Pretrain};

@@ -19,9 +19,13 @@ pub struct Mask {
     /// Tokens of a span (span).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub span: Option<usize>,
-    /// Variance of the noise in place of hidden tokens, over that of the data (span).
+    /// Strength of the normal noise in place of hidden tokens, over that of the data (span).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub noise: Option<f64>,
+    /// What `noise` says of it. Plans omit the variance, which is what plans without this value
+    /// meant.
+    #[serde(default = "NoiseMeasure::earlier", skip_serializing_if = "NoiseMeasure::is_variance")]
+    pub noise_is: NoiseMeasure,
 }
 
 choices! {
@@ -36,8 +40,41 @@ choices! {
     }
 }
 
+choices! {
+    /// What the strength of the noise is given as.
+    "measure of noise" NoiseMeasure {
+        /// the standard deviation, as in BEST-RQ ("0 mean and 0.1 standard deviation", section 3)
+        Deviation = "deviation",
+        /// the variance, as in plans of earlier versions
+        Variance = "variance",
+    }
+}
+
+impl NoiseMeasure {
+    const fn earlier() -> Self {
+        Self::Variance
+    }
+
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde hands out references
+    fn is_variance(&self) -> bool {
+        *self == Self::Variance
+    }
+}
+
+impl Mask {
+    /// Standard deviation of the noise over that of the data.
+    pub fn deviation(&self) -> f64 {
+        let noise = self.noise.unwrap_or(0.0);
+        match self.noise_is {
+            NoiseMeasure::Deviation => noise,
+            NoiseMeasure::Variance => noise.sqrt(),
+        }
+    }
+}
+
 impl Section for Mask {
     const STAGE: Stage = Stage::Pretraining;
+    const UNWRITTEN: &'static [(&'static str, &'static str)] = &[("noise_is", "\"variance\"")];
 
     fn check(&self, plan: &Core) -> Checked {
         let (kind, method) = (self.kind, plan.method);
@@ -58,6 +95,9 @@ impl Section for Mask {
             share("mask.start", self.start.unwrap_or(0.0))?;
             return not_negative("mask.noise", self.noise.unwrap_or(0.0));
         }
+        require(self.noise_is.is_variance(), "mask.noise_is", || {
+            format!("method `{method}` leaves tokens out and puts no noise in their place")
+        })?;
         let (kept, tokens) = (plan.kept_tokens(), plan.tokens());
         require((1..tokens).contains(&kept), "mask.ratio", || {
             format!(

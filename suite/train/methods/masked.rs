@@ -176,8 +176,8 @@ fn hidden_rows(mask: &Mask, lengths: &[usize], seed: &Seed) -> Vec<usize> {
     lengths.iter().enumerate().flat_map(of).collect()
 }
 
-/// The frames with noise, of the mask's variance over that of the data, in place of those that
-/// `rows` of [B * T] name.
+/// The frames with normal noise, of the mask's deviation times that of the data, in place of those
+/// that `rows` of [B * T] name.
 fn with_noise<B: Backend>(
     frames: &Frames<B>,
     mask: &Mask,
@@ -186,7 +186,7 @@ fn with_noise<B: Backend>(
     seed: &Seed,
 ) -> Frames<B> {
     let ([batch, times, width], [count]) = (frames.x.dims(), rows.dims());
-    let deviation = mask.noise.unwrap_or(0.0).sqrt() as f32;
+    let deviation = mask.deviation() as f32;
     let mut stream = seed.stream();
     let noise: Vec<f32> = (0..count * width).map(|_| deviation * stream.normal()).collect();
     let noise = Tensor::from_data(TensorData::new(noise, [count, width]), &frames.x.device());
@@ -194,4 +194,52 @@ fn with_noise<B: Backend>(
     let x = frames.x.clone().reshape([batch * times, width]);
     let x = x.select_assign(0, rows, change, IndexingUpdateOp::Add);
     frames.with(x.reshape([batch, times, width]))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
+    use super::*;
+    use crate::plan::{Plan, PlanRequest};
+    use burn_flex::Flex;
+
+    /// The measured deviation of the noise that this plan puts in place of hidden frames, over that
+    /// of the data.
+    fn measured(task: &str, method: &str, preset: &str, set: &[&str]) -> f64 {
+        let plan = Plan::resolve(&PlanRequest {
+            task: task.to_owned(),
+            method: Some(method.to_owned()),
+            preset: Some(preset.to_owned()),
+            set: set.iter().map(|&set| set.to_owned()).collect(),
+            ..PlanRequest::default()
+        });
+        let (seed, device) = (Seed::root(0), Default::default());
+        let frames = Frames::<Flex>::unpadded(Tensor::ones([1, 200, 64], &device));
+        let rows = index_rows(&(0..200).collect::<Vec<_>>(), &device);
+        let standard = Standardizer::new(&[5.0; 64], &[3.0; 64], &Init::new(seed.clone(), &device));
+        let mask = plan.unwrap().core.mask.unwrap();
+        let noise = with_noise(&frames, &mask, rows, &standard, &seed).x;
+        let noise: Vec<f64> = noise.into_data().iter::<f64>().map(|x| (x - 5.0) / 3.0).collect();
+        (noise.iter().map(|x| x * x).sum::<f64>() / noise.len() as f64).sqrt()
+    }
+
+    /// BEST-RQ, section 3: noise of "0 mean and 0.1 standard deviation"; BiRQ follows it.
+    #[test]
+    fn hidden_frames_are_noise_of_a_tenth_of_the_datas_deviation() {
+        for preset in ["smoke", "mini", "paper"] {
+            for (task, method) in [
+                ("audioset", "best-rq"),
+                ("audioset", "birq"),
+                ("digits", "best-rq"),
+                ("digits", "birq"),
+                ("digits", "relabel"),
+                ("digits", "bridle"),
+            ] {
+                let found = measured(task, method, preset, &[]);
+                assert!((found - 0.1).abs() < 0.003, "{preset}, {method} on {task}: {found}");
+            }
+        }
+        let earlier = measured("digits", "best-rq", "mini", &["mask.noise_is=variance"]);
+        assert!((earlier - 0.1f64.sqrt()).abs() < 0.01, "{earlier}");
+    }
 }
