@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
+mod authors;
+
 use super::*;
 use proptest::prelude::*;
 
