@@ -59,6 +59,7 @@ const SCRIPTS: &[Script] = &[
                 "main_pretrain.py:272, model/encoder_decoder.py:29",
             ),
             ("model.decoder.dim", "512", "model/encoder_decoder.py:26"),
+            ("model.decoder.depth", "16", "model/encoder_decoder.py:26"),
             ("model.decoder.heads", "16", "model/encoder_decoder.py:26"),
             ("model.estimator.dim", "768", "model/tokenizer.py:24"),
             ("model.estimator.depth", "3", "model/tokenizer.py:24"),
