@@ -44,6 +44,8 @@ pub const ODDITIES: &[Oddity] = &[
     oddity("esc50.position_crop", "off-by-one", "by-time"),
     oddity("finetune.token_mask", "0.0", "0.2"),
     oddity("finetune.batch_mixup", "false", "true"),
+    // only the mixing that is built and never applied would smooth
+    oddity("finetune.label_smoothing", "0.0", "0.1"),
 ];
 
 impl Oddity {

@@ -106,6 +106,7 @@ const SCRIPTS: &[Script] = &[
             ("finetune.layer_decay", "0.75", "main_finetune.py:69"),
             ("finetune.weight_decay", "5e-4", "main_finetune.py:67"),
             ("finetune.drop_path", "0.1", "main_finetune.py:61"),
+            ("finetune.label_smoothing", "0.0", "main_finetune.py:361-368 (built, never applied)"),
             ("finetune.mixup", "0.5", "main_finetune.py:91"),
             ("finetune.mixup_alpha", "10.0", "dataset.py:211"),
             ("finetune.cutmix", "0.0", "main_finetune.py:92"),
