@@ -1,6 +1,7 @@
 //! What training sees of a data set: samples in batches, of one shape or of any length.
 
 pub mod fixed;
+pub mod gain;
 pub mod order;
 pub mod roll;
 pub mod utterances;

@@ -1,5 +1,6 @@
 //! Inputs of one shape: sound as a spectrogram, images, video.
 
+use super::gain::gain;
 use super::roll::roll;
 use super::{Batch, Order, TrainingData};
 use crate::plan::{Core, Roll};
@@ -34,8 +35,11 @@ pub struct Fixed<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Variation {
     None,
-    /// Sound is rolled in time, each sample by a draw of its own.
-    Rolls,
+    /// Sound is rolled in time, or made louder or softer, each sample by a draw of its own.
+    Sound {
+        rolls: bool,
+        gains: bool,
+    },
     /// Views of pictures and videos are drawn.
     Views,
 }
@@ -43,20 +47,19 @@ enum Variation {
 impl<'a> Fixed<'a> {
     /// This data set, cut into patches and augmented as the plan says.
     pub fn new(dataset: &'a Dataset, plan: &Core) -> Self {
-        let rolls = plan
-            .augment
-            .as_ref()
-            .is_some_and(|augment| augment.roll == Roll::Uniform);
+        let (rolls, gains) = plan.augment.as_ref().map_or((false, false), |augment| {
+            (augment.roll == Roll::Uniform, augment.magnitude)
+        });
         Self {
             dataset,
             input: plan.fixed_input().clone(),
             geometry: crate::sizes::geometry(plan),
             encoder: crate::sizes::encoder(plan),
             positions: crate::sizes::cropped_positions(plan),
-            variation: match (dataset.augments(), rolls) {
-                (true, _) => Variation::Views,
-                (false, true) => Variation::Rolls,
-                (false, false) => Variation::None,
+            variation: match dataset.augments() {
+                true => Variation::Views,
+                false if rolls || gains => Variation::Sound { rolls, gains },
+                false => Variation::None,
             },
         }
     }
@@ -113,9 +116,14 @@ impl TrainingData for Fixed<'_> {
                 let seed = seed("views", place);
                 self.dataset.view(sample, Views::Pretraining, &seed)
             }),
-            Variation::Rolls => self.collect(samples, |place, sample| {
+            Variation::Sound { rolls, gains } => self.collect(samples, |place, sample| {
                 let mut values = self.dataset.input(sample)?;
-                roll(values.to_mut(), &self.input, &mut seed("roll", place).stream());
+                if rolls {
+                    roll(values.to_mut(), &self.input, &mut seed("roll", place).stream());
+                }
+                if gains {
+                    gain(values.to_mut(), &self.input, &mut seed("gain", place).stream());
+                }
                 Ok(values)
             }),
         }

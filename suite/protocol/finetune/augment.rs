@@ -7,7 +7,8 @@
 //! bands of mels and of frames behind silence.
 
 use super::Finetune;
-use crate::data::roll::{roll, silence, sounding_frames};
+use crate::data::gain::{beta, gain};
+use crate::data::roll::{roll, silence};
 use bridle_seed::{Seed, Stream};
 use bridle_tasks::{DataError, Dataset, InputSpec, Views};
 
@@ -97,18 +98,11 @@ impl Augment<'_> {
     /// One sample by itself: a view of a picture or video, sound rolled and scaled.
     fn single(&self, index: usize, view: &Seed, stream: &mut Stream) -> Result<Vec<f32>, DataError> {
         let mut values = self.dataset.view(index, Views::FineTuning, view)?.into_owned();
-        if let InputSpec::Audio { mels, std, .. } = *self.input {
-            let sound = sounding_frames(&values, mels, silence(self.input));
-            if self.rolls {
-                roll(&mut values, self.input, stream);
-            }
-            if self.values.magnitude == Some(true) {
-                // Beta(10, 10) + 0.5: from half to one and a half, mostly near one (as in
-                // AudioMAE's release)
-                let magnitude = beta(10.0, stream) + 0.5;
-                let shift = (magnitude.ln() / std) as f32; // 2 ln m of log energy, over 2 std
-                values[..sound * mels].iter_mut().for_each(|value| *value += shift);
-            }
+        if self.rolls {
+            roll(&mut values, self.input, stream);
+        }
+        if self.values.magnitude == Some(true) {
+            gain(&mut values, self.input, stream);
         }
         Ok(values)
     }
@@ -181,54 +175,10 @@ fn band(size: usize, most: usize, stream: &mut Stream) -> (usize, usize) {
     (first, first + length)
 }
 
-/// Beta(a, a), as the share of one of two gamma variates of equal shape (Marsaglia and Tsang 2000).
-fn beta(alpha: f64, stream: &mut Stream) -> f64 {
-    let (a, b) = (gamma(alpha, stream), gamma(alpha, stream));
-    // both vanish only for tiny shapes, where the two ends are equally likely
-    if a + b > 0.0 {
-        a / (a + b)
-    } else {
-        f64::from(u8::from(stream.uniform() < 0.5))
-    }
-}
-
-fn gamma(shape: f64, stream: &mut Stream) -> f64 {
-    if shape < 1.0 {
-        let uniform = f64::from(stream.uniform()).max(f64::MIN_POSITIVE);
-        return gamma(shape + 1.0, stream) * uniform.powf(1.0 / shape);
-    }
-    let d = shape - 1.0 / 3.0;
-    let c = 1.0 / (9.0 * d).sqrt();
-    loop {
-        let normal = f64::from(stream.normal());
-        let v = (1.0 + c * normal).powi(3);
-        let uniform = f64::from(stream.uniform()).max(f64::MIN_POSITIVE);
-        if v > 0.0 && uniform.ln() < 0.5 * normal * normal + d - d * v + d * v.ln() {
-            return d * v;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
     use super::*;
-
-    #[test]
-    fn beta_has_its_mean_and_variance() {
-        for alpha in [0.4, 1.0, 10.0] {
-            let mut stream = Seed::root(1).stream();
-            let draws: Vec<f64> = (0..20_000).map(|_| beta(alpha, &mut stream)).collect();
-            let mean = draws.iter().sum::<f64>() / 20_000.0;
-            let variance = draws.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 20_000.0;
-            let expected = 1.0 / (4.0 * (2.0 * alpha + 1.0));
-            assert!((mean - 0.5).abs() < 0.012, "Beta({alpha}): mean {mean}");
-            assert!(
-                (variance / expected - 1.0).abs() < 0.06,
-                "Beta({alpha}): variance {variance}, not {expected}"
-            );
-        }
-    }
 
     #[test]
     fn bands_stay_inside_and_below_their_greatest_length() {
