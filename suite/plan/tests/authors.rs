@@ -50,6 +50,7 @@ const SCRIPTS: &[Script] = &[
         "task=audioset method=bridle-joint",
         &[
             ("pretrain.batch", "1024", "submit_pt_dual.sh:11-12"),
+            ("pretrain.encoder.epochs", "200", "submit_pt_dual.sh:15"),
             ("pretrain.encoder.rate", "5e-4", "submit_pt_dual.sh:1"),
             ("pretrain.encoder.warmup_epochs", "10.0", "submit_pt_dual.sh:16"),
             ("augment.magnitude", "true", "submit_pt_dual.sh:24"),
