@@ -27,7 +27,7 @@ pub use cold_start::{ColdStart, ColdStartPosition};
 pub use data::{Data, Input};
 pub use esc50::{Esc50, Esc50Crop, PositionCrop};
 pub use init::Init;
-pub use joint::Joint;
+pub use joint::{CountedFrom, Joint};
 pub use mask::{Mask, MaskKind, NoiseMeasure};
 pub use model::{ConformerSizes, Decoder, Encoder, Estimator, Sizes, VitSizes};
 pub use position::Position;

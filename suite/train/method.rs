@@ -111,6 +111,11 @@ pub struct PhaseRun<'a, D> {
 }
 
 impl<D: TrainingData> PhaseRun<'_, D> {
+    /// Steps of one pass over the data.
+    pub fn steps_per_epoch(&self) -> u64 {
+        self.steps / self.plan.length.epochs as u64
+    }
+
     /// What picks first codes and restarted ones.
     pub fn picks(&self) -> SeededPicks {
         SeededPicks(self.seed.child("picks"))

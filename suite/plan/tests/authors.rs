@@ -56,6 +56,7 @@ const SCRIPTS: &[Script] = &[
             ("augment.magnitude", "true", "submit_pt_dual.sh:24"),
             ("joint.weight", "0.2", "submit_pt_dual.sh:28"),
             ("joint.every", "4", "submit_pt_dual.sh:29"),
+            ("joint.counted_from", "\"epoch\"", "unit_pretrain.py:61"),
         ],
     ),
     (

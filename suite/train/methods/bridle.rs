@@ -165,7 +165,7 @@ impl<B: TrainBackend> BridlePatches<B> {
         let x: Tensor<B, 5> = phase.context.data.inputs(batch, &self.device);
         let encoder = self.frozen_encoder.get_or_insert_with(|| self.student.encoder.valid());
         let target = encoder.embed_patches(x.clone().inner());
-        let found = self.teach(phase, step, x, target);
+        let found = self.teach(phase, step, step.saturating_sub(1), x, target);
         tokenizer_batch(found, step, self.config.quantizer.codebook_size())
     }
 
@@ -178,9 +178,9 @@ impl<B: TrainBackend> BridlePatches<B> {
         let loss = encoder_loss(&self.student, x.clone(), &rows, codes, &mut self.draws.1);
         let mut batch = BatchLoss::new(loss);
         let joint = phase.context.plan.joint.as_ref().expect("a joint phase has its values");
-        if step.is_multiple_of(joint.every as u64) {
+        if let Some(before) = joint.last_before(step, phase.steps_per_epoch()) {
             let target = self.student.encoder.valid().embed_patches(x.clone().inner());
-            let found = self.teach(phase, step, x, target);
+            let found = self.teach(phase, step, before, x, target);
             batch.values.push(("tokenizer", found.total().inner()));
             batch.loss = batch.loss + found.total().mul_scalar(joint.weight);
             batch.codes = Some((found.quantized.codes.inner(), self.config.quantizer.codebook_size()));
@@ -188,15 +188,17 @@ impl<B: TrainBackend> BridlePatches<B> {
         batch
     }
 
-    /// The tokenizer's loss, which moves codebooks: once for each batch.
+    /// The tokenizer's loss, which moves codebooks: once for each batch. `before` is the last step
+    /// that did.
     fn teach(
         &mut self,
         phase: &Phase<'_, '_>,
         step: u64,
+        before: u64,
         x: Tensor<B, 5>,
         target: Tensor<B::InnerBackend, 3>,
     ) -> TokenizerLoss<B> {
-        let (mode, mut picks) = mode(phase.picks(), step);
+        let (mode, mut picks) = mode(phase.picks(), step, before);
         tokenizer_loss(&mut self.teacher, x, Tensor::from_inner(target), mode, &mut picks)
     }
 }
@@ -229,9 +231,10 @@ pub(super) fn take_codebooks<B: TrainBackend>(own: &mut AnyQuantizer<B>, copy: &
     own.set_started(copy.is_started());
 }
 
-/// From time to time hardly used codes are restarted, by picks of the step's own.
-pub(super) fn mode(picks: SeededPicks, step: u64) -> (Mode, SeededPicks) {
-    if step > 0 && step.is_multiple_of(RESTART_EVERY) {
+/// From time to time hardly used codes are restarted, by picks of the step's own: once as many steps
+/// have passed, counted over the last step `before` that moved codebooks.
+pub(super) fn mode(picks: SeededPicks, step: u64, before: u64) -> (Mode, SeededPicks) {
+    if step / RESTART_EVERY > before / RESTART_EVERY {
         return (Mode::Restart, SeededPicks(picks.0.child("by-usage").indexed(step)));
     }
     (Mode::Train, picks)

@@ -129,7 +129,7 @@ impl<B: TrainBackend> BridleSpeech<'_, B> {
         let encoder = self.frozen_encoder.get_or_insert_with(|| self.student.encoder.valid());
         let inner = frames.inner();
         let target = Tensor::from_inner(inner.with(encoder.encode(&inner)).rows(rows.clone().inner()));
-        let (mode, mut picks) = mode(phase.picks(), step);
+        let (mode, mut picks) = mode(phase.picks(), step, step.saturating_sub(1));
         let found = frame_tokenizer_loss(&mut self.teacher, &frames, rows, target, mode, &mut picks);
         tokenizer_batch(found, step, self.values.codebook_size())
     }
