@@ -27,6 +27,8 @@ enum Draw {
     Shuffled,
     /// With replacement, by running sums of the samples' weights.
     Weighted(Vec<f64>),
+    /// Without replacement, by the samples' weights.
+    WeightedOnce(Vec<f64>),
     /// Each sample once, in batches of samples of like lengths, which come in random order.
     ByLength(Vec<usize>),
 }
@@ -45,6 +47,14 @@ impl Order {
             Some(*sum)
         });
         Self::new(samples, Draw::Weighted(sums.collect()), drawn, batch, seed)
+    }
+
+    /// Epochs of `drawn` samples (or of all that have a weight, if there are fewer), drawn one after
+    /// the other without replacement, each with a probability in proportion to its weight among
+    /// those that are left.
+    pub fn weighted_once(samples: &[usize], weights: Vec<f64>, drawn: usize, batch: usize, seed: Seed) -> Self {
+        let weighted = weights.iter().filter(|&&weight| weight > 0.0).count();
+        Self::new(samples, Draw::WeightedOnce(weights), drawn.min(weighted), batch, seed)
     }
 
     /// Each sample once an epoch, in batches of samples of like lengths, so that little is padding.
@@ -78,6 +88,16 @@ impl Order {
                     self.samples[sums.partition_point(|&sum| sum <= place).min(self.samples.len() - 1)]
                 };
                 (0..self.drawn).map(|_| draw()).collect()
+            }
+            // the first of exponential variates with the weights as rates (Efraimidis and Spirakis 2006)
+            Draw::WeightedOnce(weights) => {
+                let mut stream = seed.stream();
+                let weighted = weights.iter().zip(&self.samples).filter(|(weight, _)| **weight > 0.0);
+                let mut order: Vec<(f64, usize)> = weighted
+                    .map(|(weight, &sample)| (-(1.0 - stream.uniform_f64()).ln() / weight, sample))
+                    .collect();
+                order.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+                order.into_iter().take(self.drawn).map(|(_, sample)| sample).collect()
             }
             Draw::ByLength(lengths) => self.epoch_by_length(lengths, &seed),
         }
@@ -166,6 +186,34 @@ mod tests {
             share(7),
             share(8)
         );
+    }
+
+    /// The chance that a sample is among two of three, by what is drawn first.
+    #[test]
+    fn without_replacement_no_sample_comes_twice_and_heavier_ones_come_more_often() {
+        let (samples, weights) = ([7, 8, 9, 6], [1.0, 2.0, 4.0, 0.0]);
+        let order = Order::weighted_once(&samples, weights.to_vec(), 2, 1, Seed::root(0));
+        let mut among = [0; 4];
+        for number in 0..20_000 {
+            let drawn = epoch(&order, number);
+            assert!(drawn.len() == 2 && drawn[0] != drawn[1], "{drawn:?}");
+            (0..4)
+                .filter(|&place| drawn.contains(&samples[place]))
+                .for_each(|place| among[place] += 1);
+        }
+        let second = |one: usize, other: usize| weights[other] / 7.0 * weights[one] / (7.0 - weights[other]);
+        for one in 0..3 {
+            let others = (0..3).filter(|&other| other != one);
+            let expected = weights[one] / 7.0 + others.map(|other| second(one, other)).sum::<f64>();
+            let found = f64::from(among[one]) / 20_000.0;
+            assert!((found - expected).abs() < 0.015, "{one}: {found}, not {expected}");
+        }
+        assert_eq!(among[3], 0, "a sample of no weight");
+        // there are no more than there are
+        let all = Order::weighted_once(&samples, weights.to_vec(), 200_000, 3, Seed::root(0));
+        let mut drawn = epoch(&all, 5);
+        drawn.sort_unstable();
+        assert_eq!(drawn, [7, 8, 9]);
     }
 
     #[test]

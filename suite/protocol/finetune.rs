@@ -117,15 +117,12 @@ impl<'a, 'd, B: TrainBackend> Run<'a, 'd, B> {
     fn order(&self) -> Order {
         let seed = self.seed.child("order");
         let train = self.subject.train;
+        let weights = || sampling_weights(self.subject.data.dataset, train);
+        let drawn = self.values.epoch_samples.unwrap_or(train.len());
         match self.values.sampler {
             Sampler::Shuffle => Order::shuffled(train, self.values.batch, seed),
-            Sampler::Weighted => Order::weighted(
-                train,
-                &sampling_weights(self.subject.data.dataset, train),
-                self.values.epoch_samples.unwrap_or(train.len()),
-                self.values.batch,
-                seed,
-            ),
+            Sampler::Weighted => Order::weighted(train, &weights(), drawn, self.values.batch, seed),
+            Sampler::WeightedOnce => Order::weighted_once(train, weights(), drawn, self.values.batch, seed),
         }
     }
 

@@ -126,7 +126,7 @@ const SCRIPTS: &[Script] = &[
             ("finetune.mel_mask", "48", "main_finetune.py:244"),
             ("finetune.frame_mask", "192", "main_finetune.py:245"),
             ("finetune.magnitude", "true", "submit_ft_as.sh:31"),
-            ("finetune.sampler", "\"weighted\"", "submit_ft_as.sh:39"),
+            ("finetune.sampler", "\"weighted-once\"", "submit_ft_as.sh:39,41"),
             ("finetune.epoch_samples", "200000", "main_finetune.py:160"),
         ],
     ),

@@ -77,6 +77,8 @@ choices! {
         Shuffle = "shuffle",
         /// drawn with replacement, samples of rare classes more often
         Weighted = "weighted",
+        /// drawn without replacement, samples of rare classes more often and earlier
+        WeightedOnce = "weighted-once",
     }
 }
 
