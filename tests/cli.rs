@@ -79,7 +79,7 @@ fn every_command_explains_itself() {
 /// The plan as `check` prints it, from its hash on. Without data the command fails after printing it.
 fn printed_plan(options: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
-    let output = output(folder.path(), &format!("check --task esc50 {options}"));
+    let output = output(folder.path(), &format!("check {options}"));
     assert_eq!(
         output.status.code(),
         Some(3),
@@ -92,11 +92,20 @@ fn printed_plan(options: &str) -> String {
 
 #[test]
 fn plans_are_printed_whole() {
-    insta::assert_snapshot!("plan_smoke_rq", printed_plan("--preset smoke --quantizer rq"));
-    insta::assert_snapshot!("plan_mini_vq", printed_plan("--quantizer vq"));
-    insta::assert_snapshot!("plan_mini_joint", printed_plan("--method bridle-joint --subset 10"));
-    insta::assert_snapshot!("plan_mini_random_init", printed_plan("--method random-init"));
-    insta::assert_snapshot!("plan_paper_rq", printed_plan("--preset paper"));
+    insta::assert_snapshot!(
+        "plan_smoke_rq",
+        printed_plan("--task esc50 --preset smoke --quantizer rq")
+    );
+    insta::assert_snapshot!("plan_mini_vq", printed_plan("--task esc50 --quantizer vq"));
+    insta::assert_snapshot!(
+        "plan_mini_joint",
+        printed_plan("--task esc50 --method bridle-joint --subset 10")
+    );
+    insta::assert_snapshot!(
+        "plan_mini_random_init",
+        printed_plan("--task esc50 --method random-init")
+    );
+    insta::assert_snapshot!("plan_paper_rq", printed_plan("--task audioset --preset paper"));
 }
 
 #[test]
@@ -146,6 +155,8 @@ fn unknown_names_and_bad_values_are_wrong_use() {
     let folder = tempfile::tempdir().unwrap();
     let lines = [
         "run --task ecs50",
+        "run --task esc50 --preset paper",
+        "check --task esc50 --preset paper --method bridle-joint",
         "run --task esc50 --quantizer residual",
         "run --task esc50 --method bridel",
         "run --task esc50 --backend gpu",

@@ -4,7 +4,7 @@ use crate::cli::ImportArgs;
 use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
 use crate::cli::terminal;
-use crate::plan::{Plan, PlanRequest};
+use crate::plan::{Method, Plan, PlanRequest};
 use crate::run::encoder_file::{self, EncoderCard};
 use crate::sizes;
 use bridle::encoder::Vit;
@@ -26,6 +26,8 @@ const PREFIXES: [&str; 4] = ["encoder_decoder.", "", "module.encoder_decoder.", 
 pub fn perform(args: &ImportArgs) -> Result<()> {
     let plan = Plan::resolve(&PlanRequest {
         task: args.task.clone(),
+        // an encoder and no more
+        method: Some(Method::RandomInit.word().to_owned()),
         preset: Some(args.preset.clone()),
         set: args.set.clone(),
         ..PlanRequest::default()

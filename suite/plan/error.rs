@@ -52,6 +52,16 @@ pub enum PlanError {
     /// A method or weights that tasks of speech do not have.
     #[error("tasks of speech have no method `{0}`")]
     NotForSpeech(Method),
+    /// A preset whose values for pretraining are for other data.
+    #[error(
+        "preset `{preset}` does not pretrain on `{task}`: its values are for pretraining on `{on}`, whose encoder `{task}` then judges"
+    )]
+    PretrainedElsewhere {
+        preset: &'static str,
+        task: &'static str,
+        /// The task that it pretrains on.
+        on: String,
+    },
     /// A plan value that cannot be set.
     #[error("`{key}` is a fact of {of} and cannot be set")]
     Fact {
@@ -99,6 +109,10 @@ impl From<PlanError> for Failure {
                 Some("`bridle-bench check --task <TASK>` prints every value of the plan by its name")
             }
             PlanError::NotAssignment(_) => Some("--set pretrain.batch=32"),
+            PlanError::PretrainedElsewhere { .. } => Some(
+                "--init FILE with an encoder that was pretrained there (`bridle-bench export` makes such files), \
+                 --task with those data, or --preset mini",
+            ),
             PlanError::InitMethod => Some("--init FILE without --method; `bridle-bench export` makes such files"),
             PlanError::Changed { .. } => Some("the options of that run, or no --resume, which starts another one"),
             _ => None,

@@ -92,3 +92,9 @@ fn without_none(tree: &mut Value) {
         _ => {}
     }
 }
+
+/// Takes the note out of a preset's values that its values for pretraining are for another task's
+/// data: `pretrain.on`.
+pub(super) fn pretrained_on(values: &mut Value) -> Option<String> {
+    remove(values, "pretrain.on")?.as_str().map(str::to_owned)
+}

@@ -36,7 +36,7 @@ impl Plan {
             init: request.init.as_ref(),
             lm: request.lm.as_ref(),
         };
-        let mut tree = names.tree(&choices, request.subset);
+        let mut tree = names.tree(&choices, request.subset)?;
         let left_out = prune(&mut tree, &choices, &names.protocols);
         let plan = Self::from_flat(&flatten(&tree)).expect("every preset is resolved by a test");
         let plan = plan.assign(&values, &left_out, &choices)?;
@@ -101,7 +101,7 @@ impl Names {
     }
 
     /// All sections of the plan, whether it uses them or not.
-    fn tree(&self, choices: &Choices<'_>, subset: Option<usize>) -> Value {
+    fn tree(&self, choices: &Choices<'_>, subset: Option<usize>) -> Result<Value, PlanError> {
         let task = choices.task;
         let mut tree = json!({
             "task": task.name, "method": self.method, "quantizer": null, "preset": self.preset.name,
@@ -117,6 +117,12 @@ impl Names {
         let defaults = sections().map(|section| section.defaults);
         let (modality, method) = (task.input.modality(), self.method.word());
         let mut values = self.preset.values(modality, task.name, method, defaults);
+        if let Some(on) = preset::pretrained_on(&mut values)
+            && self.method.pretrains()
+        {
+            let (preset, task) = (self.preset.name, task.name);
+            return Err(PlanError::PretrainedElsewhere { preset, task, on });
+        }
         values["quantizer"] = QuantizerConfig::section(self.quantizer, values["quantizer"].take());
         override_with(&mut tree, values);
         for oddity in recipe::ODDITIES {
@@ -132,7 +138,7 @@ impl Names {
         if let Some(subset) = subset {
             tree["data"]["subset"] = subset.into();
         }
-        tree
+        Ok(tree)
     }
 }
 

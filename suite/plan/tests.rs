@@ -55,6 +55,10 @@ fn every_preset_resolves_for_every_task_method_and_quantizer() {
                         assert!(matches!(plan, Err(PlanError::Quantizer { .. })));
                         continue;
                     }
+                    if (task.name(), preset.name) == ("esc50", "paper") && method.pretrains() {
+                        assert!(matches!(plan, Err(PlanError::PretrainedElsewhere { .. })));
+                        continue;
+                    }
                     let plan = plan.unwrap();
                     assert_eq!(Plan::from_flat(&plan.to_flat()).unwrap(), plan);
                     assert_eq!(plan.pretrain.is_some(), method.pretrains());

@@ -193,6 +193,19 @@ const SCRIPTS: &[Script] = &[
 ];
 
 #[test]
+fn what_the_authors_pretrain_elsewhere_needs_weights() {
+    let paper = |set: &[&str]| Plan::resolve(&request("esc50", &[&["preset=paper"][..], set].concat()));
+    assert_eq!(
+        paper(&[]).unwrap_err().to_string(),
+        "preset `paper` does not pretrain on `esc50`: its values are for pretraining on `audioset`, whose encoder \
+         `esc50` then judges"
+    );
+    for method in ["scratch", "random-init"] {
+        assert!(paper(&[&format!("method={method}")]).is_ok(), "{method}");
+    }
+}
+
+#[test]
 fn paper_has_the_values_of_the_authors_scripts() {
     let mut wrong = Vec::new();
     for (names, values) in SCRIPTS {
