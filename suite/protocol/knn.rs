@@ -17,12 +17,17 @@ use bridle::codebook::unit;
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
 use bridle_values::check::{Checked, at_least_one, held_out, positive, require};
+use bridle_values::choices;
 use burn::tensor::backend::Backend;
 use burn::tensor::{ElementConversion, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// Test samples compared at a time: their cosines with all training samples are in memory together.
 const ROWS: usize = 256;
+
+/// Classes that none of the neighbours has are ranked by the votes of all training samples. These
+/// weigh so little that the neighbours decide among the others.
+const REST: f32 = 1e-6;
 
 /// Nearest neighbours among frozen, mean-pooled features, by cosine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,16 +42,43 @@ pub struct Knn {
     /// Whether each feature is brought to mean 0 and deviation 1, as measured on the training
     /// samples.
     pub standardise: bool,
+    /// What ranks classes without a vote. Plans omit `none`, which is what plans without this value
+    /// meant.
+    #[serde(default = "Rest::earlier", skip_serializing_if = "Rest::is_none")]
+    pub rest: Rest,
+}
+
+choices! {
+    /// What ranks the classes that no neighbour votes for, of which few neighbours leave many.
+    "rank of classes without a vote" Rest {
+        /// the votes of all training samples
+        All = "all",
+        /// nothing, so that a class's number decides among them, as in plans of earlier versions
+        None = "none",
+    }
+}
+
+impl Rest {
+    const fn earlier() -> Self {
+        Self::None
+    }
+
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde hands out references
+    fn is_none(&self) -> bool {
+        *self == Self::None
+    }
 }
 
 impl Section for Knn {
     const STAGE: Stage = Stage::Judging;
+    const UNWRITTEN: &'static [(&'static str, &'static str)] = &[("rest", "\"none\"")];
     const DEFAULTS: &'static str = "
         [knn]
         neighbours = [1, 5, 10, 20, 50]
         temperature = 0.07
         holdout = 0.2
         standardise = true
+        rest = \"all\"
     ";
 
     fn check(&self, _plan: &Core) -> Checked {
@@ -126,20 +158,29 @@ fn votes<B: Backend>(
         let cosines: Vec<f32> = cosines.into_data().iter::<f32>().map(|cosine| cosine.elem()).collect();
         for (row, cosines) in cosines.chunks_exact(train.len()).enumerate() {
             let near = nearest(cosines, most);
-            for (&count, scores) in neighbours.iter().zip(&mut scores) {
-                let votes = &mut scores[(first + row) * classes..][..classes];
+            let vote = |samples: &mut dyn Iterator<Item = usize>, votes: &mut [f32]| {
                 let mut weights = 0.0;
-                for &sample in near.iter().take(count) {
+                for sample in samples {
                     let weight = (cosines[sample] / knn.temperature as f32).exp();
                     weights += weight;
-                    train.targets[sample]
-                        .classes()
-                        .iter()
-                        .for_each(|&class| votes[class] += weight);
+                    let classes = train.targets[sample].classes();
+                    classes.iter().for_each(|&class| votes[class] += weight);
                 }
-                if shares {
+                weights
+            };
+            let mut all = vec![0.0; classes];
+            let all_weights = match knn.rest {
+                Rest::All => vote(&mut (0..train.len()), &mut all),
+                Rest::None => 1.0,
+            };
+            for (&count, scores) in neighbours.iter().zip(&mut scores) {
+                let votes = &mut scores[(first + row) * classes..][..classes];
+                let weights = vote(&mut near.iter().take(count).copied(), votes);
+                if shares || knn.rest == Rest::All {
                     votes.iter_mut().for_each(|vote| *vote /= weights);
                 }
+                let rest = all.iter().map(|vote| REST * vote / all_weights);
+                votes.iter_mut().zip(rest).for_each(|(vote, rest)| *vote += rest);
             }
         }
     }
@@ -174,6 +215,7 @@ mod tests {
             temperature: 0.07,
             holdout: 0.25,
             standardise: false,
+            rest: Rest::None,
         }
     }
 
@@ -214,6 +256,28 @@ mod tests {
                 .chunks_exact(4)
                 .all(|row| row.iter().filter(|&&votes| votes > 0.0).count() == 1)
         );
+    }
+
+    /// With one neighbour, one class of four has a vote. The next one lies beside it, never opposite.
+    #[test]
+    fn classes_without_a_vote_are_ranked_by_all_samples() {
+        let (train, test) = (circle(80, 0.0, 0), circle(37, 0.02, 1));
+        let all = Knn {
+            rest: Rest::All,
+            ..knn(&[1])
+        };
+        let (found, voted) = (judge(&train, &test, &all), judge(&train, &test, &knn(&[1])));
+        let ranked = |found: &Outcome| {
+            scores_of(found)
+                .chunks_exact(4)
+                .map(|row| nearest(row, 4))
+                .collect::<Vec<_>>()
+        };
+        let (found, voted) = (ranked(&found), ranked(&voted));
+        assert!(found.iter().zip(&voted).all(|(found, voted)| found[0] == voted[0]));
+        let opposite = |ranks: &[Vec<usize>]| ranks.iter().filter(|ranks| (ranks[0] + ranks[1]) % 2 == 0).count();
+        assert_eq!(opposite(&found), 0);
+        assert!(opposite(&voted) > 0, "the lowest number decides");
     }
 
     #[test]
