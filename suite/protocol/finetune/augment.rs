@@ -7,8 +7,8 @@
 //! bands of mels and of frames behind silence.
 
 use super::Finetune;
-use crate::data::gain::{beta, gain};
-use crate::data::roll::{roll, silence};
+use crate::data::gain::{beta, gain, least};
+use crate::data::roll::{roll, silence, sounding_frames};
 use bridle_seed::{Seed, Stream};
 use bridle_tasks::{DataError, Dataset, InputSpec, Views};
 
@@ -55,7 +55,7 @@ impl Augment<'_> {
             share = beta(self.values.mixup_alpha, &mut stream);
             let other = partner(&mut stream);
             let other_values = self.single(other, &other_view, &mut stream)?;
-            self.mix(&mut values, &other_values, share);
+            mix(&mut values, &other_values, share, self.input);
             self.add(other, 1.0 - share, &mut targets);
         } else if mixes && stream.uniform() < self.values.cutmix as f32 {
             let other = partner(&mut stream);
@@ -107,27 +107,6 @@ impl Augment<'_> {
         Ok(values)
     }
 
-    /// `share` of the first and the rest of the second: amplitudes of sound, values of pictures.
-    fn mix(&self, values: &mut [f32], other: &[f32], share: f64) {
-        let InputSpec::Audio { std, .. } = *self.input else {
-            let share = share as f32;
-            values
-                .iter_mut()
-                .zip(other)
-                .for_each(|(a, &b)| *a = share * *a + (1.0 - share) * b);
-            return;
-        };
-        // energies go with the square of amplitudes; y = log energy / (2 std) up to a constant that
-        // both share
-        let unit = (2.0 * std) as f32;
-        let (first, second) = (2.0 * share.ln() as f32, 2.0 * (1.0 - share).ln() as f32);
-        values.iter_mut().zip(other).for_each(|(a, &b)| {
-            let (a_log, b_log) = (*a * unit + first, b * unit + second);
-            let (high, low) = (a_log.max(b_log), a_log.min(b_log));
-            *a = (high + (low - high).exp().ln_1p()) / unit;
-        });
-    }
-
     /// CutMix (arXiv 1905.04899): a box over the last two axes comes from the other. Gives the
     /// first one's share.
     fn cut(&self, values: &mut [f32], other: &[f32], stream: &mut Stream) -> f64 {
@@ -149,6 +128,35 @@ impl Augment<'_> {
             }
         }
         1.0 - ((bottom - top) * (right - left)) as f64 / (height * width) as f64
+    }
+}
+
+/// `share` of the first and the rest of the second: amplitudes of sound, values of pictures. Sound is
+/// as long as the first, since waveforms are mixed before they are padded (authors' dataset.py:200):
+/// where the second has ended there is the first alone, and the first's padding stays.
+fn mix(values: &mut [f32], other: &[f32], share: f64, input: &InputSpec) {
+    let InputSpec::Audio { mels, std, .. } = *input else {
+        let share = share as f32;
+        let pairs = values.iter_mut().zip(other);
+        pairs.for_each(|(a, &b)| *a = share * *a + (1.0 - share) * b);
+        return;
+    };
+    // energies go with the square of amplitudes; y = log energy / (2 std) up to a constant that both
+    // share
+    let unit = (2.0 * std) as f32;
+    let (first, second) = (2.0 * share.ln() as f32, 2.0 * (1.0 - share).ln() as f32);
+    let (padding, least) = (silence(input), least(input));
+    let [length, others] = [&*values, other].map(|clip| sounding_frames(clip, mels, padding) * mels);
+    for (place, value) in values[..length].iter_mut().enumerate() {
+        let own = *value * unit + first;
+        let mixed = if place < others {
+            let theirs = other[place] * unit + second;
+            let (high, low) = (own.max(theirs), own.min(theirs));
+            high + (low - high).exp().ln_1p()
+        } else {
+            own
+        };
+        *value = (mixed / unit).max(least);
     }
 }
 
@@ -179,6 +187,47 @@ fn band(size: usize, most: usize, stream: &mut Stream) -> (usize, usize) {
 mod tests {
     #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
     use super::*;
+
+    /// Log energies of two frames of two mels, of waveforms of `frames` frames, padded to three.
+    fn clip(energies: [f32; 4], frames: usize, input: &InputSpec) -> Vec<f32> {
+        let InputSpec::Audio { mean, std, .. } = *input else {
+            unreachable!("sound")
+        };
+        let sound = energies[..2 * frames]
+            .iter()
+            .map(|energy| energy.max(f32::EPSILON).ln());
+        let padded = sound.chain(std::iter::repeat(0.0)).take(6);
+        padded.map(|log| (log - mean as f32) / (2.0 * std as f32)).collect()
+    }
+
+    #[test]
+    fn mixing_is_that_of_waveforms_which_are_padded_afterwards() {
+        let input = InputSpec::Audio {
+            frames: 3,
+            mels: 2,
+            sample_rate: 16_000,
+            mean: -6.0,
+            std: 5.0,
+        };
+        let (long, short) = ([3.0, 0.0, 0.5, 0.0], [1.0, 0.0, 9.0, 9.0]);
+        let share = 0.3f32;
+        let (own, theirs) = (share.powi(2), (1.0 - share).powi(2));
+        for (first, frames, second, others) in [(long, 2, short, 1), (short, 1, long, 2), (long, 2, long, 2)] {
+            let mut found = clip(first, frames, &input);
+            mix(&mut found, &clip(second, others, &input), f64::from(share), &input);
+            let energy = |place: usize| {
+                let second = if place < 2 * others { second[place] } else { 0.0 };
+                own * first[place] + theirs * second
+            };
+            let expected = clip([0, 1, 2, 3].map(energy), frames, &input);
+            let error = found
+                .iter()
+                .zip(&expected)
+                .map(|(a, b)| (a - b).abs())
+                .fold(0.0, f32::max);
+            assert!(error < 1e-5, "{found:?}, not {expected:?}");
+        }
+    }
 
     #[test]
     fn bands_stay_inside_and_below_their_greatest_length() {
