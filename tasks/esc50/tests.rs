@@ -22,6 +22,34 @@ const TINY: Variant = Variant {
     manifest: None,
 };
 
+/// File names are fold, source, take and class.
+#[test]
+fn folds_keep_recordings_of_a_source_together_but_for_four() {
+    let mut sources: BTreeMap<&str, BTreeMap<&str, Vec<&str>>> = BTreeMap::new();
+    let files = include_str!("16k-flac-ogg.sha256").split_whitespace();
+    for name in files.filter_map(|word| word.strip_prefix("audio/")) {
+        let parts: Vec<&str> = name.split(['-', '.']).collect();
+        let [fold, source, _, class, _] = parts[..] else {
+            panic!("{name}")
+        };
+        sources.entry(source).or_default().entry(fold).or_default().push(class);
+    }
+    assert_eq!(sources.len(), 1_524);
+    sources.retain(|_, folds| folds.len() > 1);
+    assert_eq!(
+        sources.keys().copied().collect::<Vec<_>>(),
+        ["131943", "134049", "209698", "234879"]
+    );
+    for (source, folds) in sources {
+        let classes: Vec<&Vec<&str>> = folds.values().collect();
+        assert_eq!(classes.len(), 2, "{source}");
+        assert!(
+            classes[0].iter().all(|class| !classes[1].contains(class)),
+            "{source}: {classes:?}"
+        );
+    }
+}
+
 /// A complete set: one clip for each of 50 classes in each of 5 folds, 50 ms long.
 struct Fake(tempfile::TempDir);
 
