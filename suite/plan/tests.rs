@@ -268,6 +268,30 @@ fn phases_take_turns() {
     assert!(names(&["method=random-init"]).is_empty());
 }
 
+/// What is judged had as many epochs with every method, from the first weights on.
+#[test]
+fn encoders_that_are_compared_have_the_same_number_of_epochs() {
+    for preset in ["smoke", "mini", "paper"] {
+        let epochs = |method: &str| {
+            let mut request = request("digits", &[]);
+            (request.preset, request.method) = (Some(preset.to_owned()), Some(method.to_owned()));
+            let phases = Plan::resolve(&request).unwrap().phases();
+            let encoders = phases.iter().filter(|phase| phase.kind != PhaseKind::Tokenizer);
+            let epochs: Vec<usize> = encoders.map(|phase| phase.length.epochs).collect();
+            // relabelling starts from new weights, the others from those of the round before
+            if method == "relabel" {
+                epochs[1]
+            } else {
+                epochs.iter().sum()
+            }
+        };
+        let found = ["best-rq", "birq", "relabel", "bridle"].map(epochs);
+        // one epoch cannot be shared out
+        let judged = if preset == "smoke" { &found[..3] } else { &found };
+        assert!(judged.iter().all(|epochs| *epochs == found[0]), "{preset}: {found:?}");
+    }
+}
+
 #[test]
 fn kept_tokens_are_counted_as_the_authors_count() {
     let kept = |frames: usize| plan(&[&format!("data.frames={frames}")]).kept_tokens();
