@@ -125,9 +125,16 @@ fn listing(
             return Err(DataError::unknown_variant(task, folder, reason));
         }
     };
-    let clips = clips::find(folder)?;
-    let (entries, missing) = entries(task, folder, &clips.by_id, read)?;
-    let mut listing = Listing::new(task, VERSION, ORIGINAL, clips.tree, entries);
+    let mut clips = clips::find(folder)?;
+    let listed: BTreeSet<String> = read
+        .iter()
+        .flat_map(|(_, list)| list.rows.iter().map(|row| row.id.clone()))
+        .collect();
+    let is_missing = listed.iter().any(|id| !clips.by_id.contains_key(id));
+    let by_id = std::mem::take(&mut clips.by_id);
+    let tree = clips.check_archives(|id| listed.contains(id), is_missing)?;
+    let (entries, missing) = entries(task, folder, &by_id, read)?;
+    let mut listing = Listing::new(task, VERSION, ORIGINAL, tree, entries);
     listing.variant = variant;
     listing.lists = [CLASS_INDEX].into_iter().chain(lists).map(str::to_owned).collect();
     listing.missing = missing;

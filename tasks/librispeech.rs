@@ -13,6 +13,7 @@ use crate::data::listing::{Entry, Listing};
 use crate::data::speech::open::{ENDINGS, split_by_speaker};
 use crate::files::folder::{ends_in, names, stem};
 use crate::files::locate::Origin;
+use crate::files::table::lines;
 use crate::files::tree::Tree;
 use crate::{
     DataError, Progress, Role, Skipped, SpeechInput, SpeechRequest, SpeechSet, SpeechSpec, SpeechTask, Utterance,
@@ -164,11 +165,10 @@ fn add_chapter(
 
 /// The lines of a chapter's transcripts by id: (line number, transcript).
 fn transcripts(path: &Path) -> Result<BTreeMap<String, (u64, String)>, DataError> {
-    let text = bridle_files::text(path, bridle_files::TEXT).map_err(DataError::unreadable(path))?;
-    let mut lines = BTreeMap::new();
-    for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
-        let (id, text) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
-        if lines.insert(id.to_owned(), (number, text.to_owned())).is_some() {
+    let mut transcripts = BTreeMap::new();
+    for (number, line) in lines(path)? {
+        let (id, text) = line.split_once(char::is_whitespace).unwrap_or((&line, ""));
+        if transcripts.insert(id.to_owned(), (number, text.to_owned())).is_some() {
             return Err(DataError::bad_row(
                 path,
                 number,
@@ -176,7 +176,7 @@ fn transcripts(path: &Path) -> Result<BTreeMap<String, (u64, String)>, DataError
             ));
         }
     }
-    Ok(lines)
+    Ok(transcripts)
 }
 
 #[cfg(test)]

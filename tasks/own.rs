@@ -12,22 +12,79 @@ use std::path::Path;
 
 use self::file::{Kind, Reading, TaskFile};
 use crate::data::listing::{Entry, Listing};
-use crate::files::folder::class_folders;
+use crate::files::folder::{class_folders, names};
 use crate::files::tree::Tree;
 use crate::{DataError, Dataset, OpenRequest, Progress, Sample, Split, Target, Task, TaskSpec};
 
 const VERSION: u32 = 1;
 const SUMMARY: &str = "own data, from a task file";
 const SOURCE: &str = "the user's own";
+/// What [`DataError::NotTheTask`] calls a task file.
+const TASK_FILE: &str = "task file's";
 /// The share of samples held out for testing if neither data nor task file say.
 const HOLDOUT: f64 = 0.2;
-/// Folders within the data's folder that are splits.
-const SPLITS: [(&str, Split); 4] = [
-    ("train", Split::Train),
-    ("test", Split::Test),
-    ("val", Split::Test),
-    ("valid", Split::Test),
-];
+
+/// A part of data that names its parts, by folders or in a column `split`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Train,
+    Test,
+    Validation,
+}
+
+impl Part {
+    /// The part called `name`.
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "train" => Some(Self::Train),
+            "test" => Some(Self::Test),
+            "val" | "valid" | "validation" | "dev" => Some(Self::Validation),
+            _ => None,
+        }
+    }
+}
+
+/// Which parts are trained on and judged. Validation samples are judged only if nothing is for
+/// testing, and never together with test samples.
+struct Division {
+    judged: Part,
+    /// Validation samples beside those for testing.
+    unused: usize,
+}
+
+impl Division {
+    /// Of samples of these parts.
+    fn of(parts: impl Iterator<Item = Part>) -> Self {
+        let (mut test, mut validation) = (0, 0);
+        parts.for_each(|part| match part {
+            Part::Train => {}
+            Part::Test => test += 1,
+            Part::Validation => validation += 1,
+        });
+        match test {
+            0 => Self {
+                judged: Part::Validation,
+                unused: 0,
+            },
+            _ => Self {
+                judged: Part::Test,
+                unused: validation,
+            },
+        }
+    }
+
+    /// The split of a part's samples; `None` if they are not used.
+    fn split(&self, part: Part) -> Option<Split> {
+        match part {
+            Part::Train => Some(Split::Train),
+            part => (part == self.judged).then_some(Split::Test),
+        }
+    }
+
+    fn note(&self) -> Option<String> {
+        (self.unused > 0).then(|| format!("judged on test; {} validation samples are not used", self.unused))
+    }
+}
 
 struct OwnTask {
     spec: TaskSpec,
@@ -105,9 +162,10 @@ fn listing(name: &'static str, file: &TaskFile) -> Result<(Listing<Sample>, Vec<
         (None, None) => unreachable!("a task file that was read has one of them"),
     };
     let mut listing = Listing::new(name, VERSION, SOURCE, found.tree, found.entries);
-    listing.lists = found.lists;
+    (listing.lists, listing.splitting) = (found.lists, found.note);
     if !found.split {
-        listing.splitting = Some(divide(&mut listing.entries, file.folds, file.holdout));
+        let division = divide(&mut listing.entries, file.folds, file.holdout);
+        listing.splitting = joined([Some(division), listing.splitting]);
     } else if file.folds.is_some() || file.holdout.is_some() {
         let key = if file.folds.is_some() { "folds" } else { "holdout" };
         let reason = format!("`{key}` divides data that says nothing of splits, and this data does");
@@ -124,38 +182,112 @@ struct OwnFiles {
     classes: Vec<String>,
     /// Whether it assigns samples to splits.
     split: bool,
+    /// What of it is not used.
+    note: Option<String>,
 }
 
 /// `<split>/<class>/<file>`, or `<class>/<file>`.
 fn from_folder(folder: &Path, kind: Kind) -> Result<OwnFiles, DataError> {
-    let splits: Vec<_> = SPLITS
-        .into_iter()
-        .filter(|(name, _)| folder.join(name).is_dir())
-        .collect();
-    let both = splits.len() > 1 && splits[0].1 == Split::Train;
-    let parts = if both { splits } else { vec![("", Split::Train)] };
+    let tops = names(folder)?.into_iter().filter(|(_, is_folder)| *is_folder);
+    let tops: Vec<String> = tops.map(|(name, _)| name).collect();
+    let layout = Layout::of(folder, tops.iter().map(String::as_str))?;
     let mut files = Vec::new();
-    for (under, split) in parts {
+    for &(under, part) in layout.parts.as_deref().unwrap_or(&[("", Part::Train)]) {
         let twice = |file: String| (file.clone(), file);
         let named = |files: Vec<String>| files.into_iter().map(twice).collect();
         let found = class_folders(folder, under, kind.endings())?.into_iter();
-        files.extend(found.map(|(class, files)| (split, class, named(files))));
+        files.extend(found.map(|(class, files)| (part, class, named(files))));
     }
-    of_classes(Tree::folder(folder), folder, files, both)
+    of_classes(Tree::folder(folder), folder, files, &layout)
 }
 
-/// A split's class, and its files as (id, name).
-type ClassFiles = (Split, String, Vec<(String, String)>);
+/// What the folders at the top are.
+struct Layout<'a> {
+    /// The folders that are parts, in the order of parts; `None` if they are classes.
+    parts: Option<Vec<(&'a str, Part)>>,
+    /// Folders beside the parts, which are not read.
+    others: Vec<&'a str>,
+}
+
+impl<'a> Layout<'a> {
+    /// Folders are parts if one is for training and one for judging. `place` is for messages.
+    fn of(place: &Path, tops: impl Iterator<Item = &'a str>) -> Result<Self, DataError> {
+        let (mut parts, mut others) = (Vec::new(), Vec::new());
+        for top in tops {
+            match Part::named(top) {
+                Some(part) => parts.push((top, part)),
+                None => others.push(top),
+            }
+        }
+        parts.sort_by_key(|(_, part)| *part);
+        let folders = |part| {
+            parts
+                .iter()
+                .filter(|(_, found)| *found == part)
+                .map(|(top, _)| *top)
+                .collect::<Vec<_>>()
+        };
+        let validation = folders(Part::Validation);
+        if folders(Part::Train).is_empty() || parts.len() < 2 {
+            return Ok(Self {
+                parts: None,
+                others: Vec::new(),
+            });
+        }
+        if validation.len() > 1 {
+            let reason = format!(
+                "the folders {} are all for validation; one can be",
+                validation.join(" and ")
+            );
+            return Err(DataError::bad_sample(place, reason));
+        }
+        Ok(Self {
+            parts: Some(parts),
+            others,
+        })
+    }
+
+    /// What is not read, and why validation is judged beside a folder for testing.
+    fn note(&self, division: &Division) -> Option<String> {
+        let tests = self.parts.iter().flatten().find(|(_, part)| *part == Part::Test);
+        let tests = tests.filter(|_| division.judged == Part::Validation);
+        let empty = tests.map(|(top, _)| format!("judged on validation, as {top} has no folder of a class"));
+        let (folder, is) = if self.others.len() == 1 {
+            ("folder", "is")
+        } else {
+            ("folders", "are")
+        };
+        let others =
+            (!self.others.is_empty()).then(|| format!("the {folder} {} {is} not read", self.others.join(", ")));
+        joined([empty, others])
+    }
+}
+
+/// These notes as one.
+fn joined(notes: [Option<String>; 2]) -> Option<String> {
+    let notes: Vec<String> = notes.into_iter().flatten().collect();
+    (!notes.is_empty()).then(|| notes.join("; "))
+}
+
+/// A part's class, and its files as (id, name).
+type ClassFiles = (Part, String, Vec<(String, String)>);
 
 /// Samples whose classes are the names of their folders.
-fn of_classes(tree: Tree, place: &Path, files: Vec<ClassFiles>, split: bool) -> Result<OwnFiles, DataError> {
-    let classes: BTreeSet<String> = files.iter().map(|(_, class, _)| class.clone()).collect();
+fn of_classes(tree: Tree, place: &Path, files: Vec<ClassFiles>, layout: &Layout) -> Result<OwnFiles, DataError> {
+    let samples = files.iter().flat_map(|(part, _, files)| files.iter().map(|_| *part));
+    let division = Division::of(samples);
+    let used = files
+        .into_iter()
+        .filter_map(|(part, class, files)| Some((division.split(part)?, class, files)));
+    let used: Vec<(Split, String, Vec<(String, String)>)> = used.collect();
+    let classes: BTreeSet<String> = used.iter().map(|(_, class, _)| class.clone()).collect();
     let classes: Vec<String> = classes.into_iter().collect();
     if classes.len() < 2 {
-        let missing = "two folders of one class each with files of the task's modality";
-        return Err(DataError::not_the_task("task file's", place, missing));
+        let missing = "two folders of one class each with files of the task's modality (folders of splits are called train, \
+                       test and val)";
+        return Err(DataError::not_the_task(TASK_FILE, place, missing));
     }
-    let of_class = |(split, class, files): ClassFiles| {
+    let entries = used.into_iter().flat_map(|(split, class, files)| {
         let target = Target::Class(
             classes
                 .binary_search(&class)
@@ -163,14 +295,14 @@ fn of_classes(tree: Tree, place: &Path, files: Vec<ClassFiles>, split: bool) -> 
         );
         let entry = move |(id, file)| Entry::new(id, Some(file), target.clone(), split);
         files.into_iter().map(entry).collect::<Vec<_>>()
-    };
-    let entries = files.into_iter().flat_map(of_class).collect();
+    });
     Ok(OwnFiles {
         tree,
         lists: Vec::new(),
-        entries,
+        entries: entries.collect(),
         classes,
-        split,
+        split: layout.parts.is_some(),
+        note: joined([division.note(), layout.note(&division)]),
     })
 }
 

@@ -8,7 +8,7 @@ use super::segments::ID;
 use crate::DataError;
 use crate::files::archive::{ParquetTable, Value};
 use crate::files::folder::{ends_in, names};
-use crate::files::tree::Tree;
+use crate::files::tree::{Tree, Unopened};
 
 const ENDINGS: [&str; 6] = ["wav", "flac", "ogg", "oga", "wave", LEAST];
 /// Used only if a clip exists in no other format: mp3 encoders remove the highest tones.
@@ -24,6 +24,7 @@ pub(super) struct ClipFiles {
     pub tree: Tree,
     /// The file of each clip, by id.
     pub by_id: BTreeMap<String, String>,
+    unopened: Vec<Unopened>,
 }
 
 impl ClipFiles {
@@ -36,6 +37,23 @@ impl ClipFiles {
         }
     }
 
+    /// Fails if an archive is needed that cannot be opened: it names a clip of the lists, or it is
+    /// damaged and clips are missing.
+    pub fn check_archives(self, is_listed: impl Fn(&str) -> bool, is_missing: bool) -> Result<Tree, DataError> {
+        let is_clip = |file: &String| {
+            let name = file.rsplit('/').next().unwrap_or(file);
+            ends_in(name, &ENDINGS) && ids(name).any(&is_listed)
+        };
+        let is_needed = |archive: &Unopened| match &archive.names {
+            Some(names) => names.iter().any(is_clip),
+            None => is_missing,
+        };
+        match self.unopened.into_iter().find(is_needed) {
+            Some(archive) => Err(archive.error),
+            None => Ok(self.tree),
+        }
+    }
+
     fn add_named(&mut self, file: &str) {
         let name = file.rsplit('/').next().unwrap_or(file);
         if ends_in(name, &ENDINGS) {
@@ -44,16 +62,18 @@ impl ClipFiles {
     }
 }
 
-/// The clips below `folder`.
+/// The clips below `folder`. An archive that cannot be opened may be one of something else.
 pub(super) fn find(folder: &Path) -> Result<ClipFiles, DataError> {
     let files = below(folder)?;
-    let archives: Vec<String> = files.iter().filter(|file| ends_in(file, &ARCHIVES)).cloned().collect();
-    let tree = Tree::open(folder, archives.clone())?;
+    let named = files.iter().filter(|file| ends_in(file, &ARCHIVES)).cloned();
+    let (tree, unopened) = Tree::open_all(folder, named);
     let mut clips = ClipFiles {
         tree,
         by_id: BTreeMap::new(),
+        unopened,
     };
     files.iter().for_each(|file| clips.add_named(file));
+    let archives: Vec<String> = clips.tree.archives().map(str::to_owned).collect();
     for archive in &archives {
         let members: Vec<String> = clips.tree.members(archive).collect();
         match told_ids(&folder.join(archive))? {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::DataError;
+use crate::files::table::{CsvTable, lines, quoted};
 
 /// Length of a YouTube id.
 pub(super) const ID: usize = 11;
@@ -33,21 +34,18 @@ pub(super) struct Index {
 impl Index {
     pub fn read(path: &Path) -> Result<Self, DataError> {
         let bad = |line: u64, reason: String| DataError::bad_row(path, line, reason);
-        let bytes = bridle_files::read(path, bridle_files::TEXT).map_err(DataError::unreadable(path))?;
-        let mut reader = csv::ReaderBuilder::new()
-            .trim(csv::Trim::All)
-            .from_reader(bytes.as_slice());
+        let table = CsvTable::read(path)?;
+        let columns = [
+            table.required(path, "index")?,
+            table.required(path, "mid")?,
+            table.required(path, "display_name")?,
+        ];
         let mut index = Self {
             names: Vec::new(),
             numbers: BTreeMap::new(),
         };
-        for record in reader.records() {
-            let record =
-                record.map_err(|error| bad(error.position().map_or(1, csv::Position::line), error.to_string()))?;
-            let line = record.position().map_or(1, csv::Position::line);
-            let (Some(number), Some(mid), Some(name)) = (record.get(0), record.get(1), record.get(2)) else {
-                return Err(bad(line, "it is not a number, a machine id and a name".to_owned()));
-            };
+        for (line, record) in &table.rows {
+            let (line, [number, mid, name]) = (*line, columns.map(|column| &record[column]));
             if number.parse() != Ok(index.names.len()) {
                 return Err(bad(line, format!("the index '{number}' is not {}", index.names.len())));
             }
@@ -69,23 +67,18 @@ impl Index {
 /// Reads a list. Its labels are in quotes after a comma and a space, which csv readers do not
 /// expect.
 pub(super) fn read(path: &Path, index: &Index) -> Result<Segments, DataError> {
-    let bytes = bridle_files::read(path, bridle_files::TEXT).map_err(DataError::unreadable(path))?;
     let mut segments = Segments {
         rows: Vec::new(),
         announced: None,
     };
-    for (line, bytes) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
-        let bad = |reason: String| DataError::bad_row(path, line, reason);
-        let text = std::str::from_utf8(bytes)
-            .map_err(|_| bad("it is not UTF-8 text".to_owned()))?
-            .trim();
+    for (line, text) in lines(path)? {
         if let Some(comment) = text.strip_prefix('#') {
             let announced = comment
                 .split(',')
                 .find_map(|part| part.trim().strip_prefix("num_segs=")?.parse().ok());
             segments.announced = segments.announced.or(announced);
-        } else if !text.is_empty() {
-            let (id, classes) = segment(text, index).map_err(bad)?;
+        } else {
+            let (id, classes) = segment(&text, index).map_err(|reason| DataError::bad_row(path, line, reason))?;
             segments.rows.push(Segment { id, classes, line });
         }
     }
@@ -110,10 +103,12 @@ fn segment(text: &str, index: &Index) -> Result<(String, Vec<usize>), String> {
     if !matches!((seconds(start), seconds(end)), (Some(start), Some(end)) if start < end) {
         return Err(format!("'{start}' to '{end}' is no stretch of time in seconds"));
     }
-    let unquoted = labels
-        .strip_prefix('"')
-        .map_or(Some(labels), |rest| rest.strip_suffix('"'));
-    let labels = unquoted.ok_or_else(|| format!("the quotes of {labels} do not close"))?;
+    let labels = match quoted(labels) {
+        None => labels.to_owned(),
+        Some(Ok((labels, ""))) => labels,
+        Some(Ok((_, more))) => return Err(format!("'{more}' follows the labels, which are the last field")),
+        Some(Err(reason)) => return Err(reason),
+    };
     let number = |label: &str| {
         let label = label.trim();
         index

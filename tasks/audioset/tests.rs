@@ -107,6 +107,17 @@ fn lists_and_clips_come_together_and_what_is_missing_is_named() {
 }
 
 #[test]
+fn lists_are_the_same_with_a_byte_order_mark() {
+    let (plain, marked) = (Fake::new(), Fake::new());
+    for name in [CLASS_INDEX, BALANCED, EVALUATION] {
+        let text = std::fs::read_to_string(marked.path(name)).unwrap();
+        std::fs::write(marked.path(name), format!("\u{feff}{}", text.replace('\n', "\r\n"))).unwrap();
+    }
+    let (plain, marked) = (plain.open().unwrap(), marked.open().unwrap());
+    assert_eq!((&plain.samples, &plain.classes), (&marked.samples, &marked.classes));
+}
+
+#[test]
 fn mp3_is_taken_where_there_is_nothing_else() {
     let fake = Fake::new();
     let plain = fake.open().unwrap();
@@ -272,4 +283,31 @@ fn fuzzed_lists_are_lists_or_errors_that_name_the_file() {
         }
     }
     assert!((inputs / 5..inputs).contains(&refused), "{refused} refused");
+}
+
+#[test]
+fn archives_of_something_else_are_left_alone_and_a_shard_must_be_whole() {
+    let fake = Fake::new();
+    let whole = fake.open().unwrap();
+    let linked = |name: &str| {
+        let mut builder = ::tar::Builder::new(Vec::new());
+        let mut header = ::tar::Header::new_gnu();
+        header.set_entry_type(::tar::EntryType::Symlink);
+        header.set_size(0);
+        builder.append_link(&mut header, name, "v1").unwrap();
+        builder.into_inner().unwrap()
+    };
+    std::fs::write(fake.path("code.tar"), linked("tool/latest")).unwrap();
+    let numbers = parquet_of(&[Column::Numbers("energy", vec![1, 2, 3])], 3);
+    std::fs::write(fake.path("features.parquet"), numbers).unwrap();
+    let data = fake.open().unwrap();
+    assert_eq!(data.samples, whole.samples);
+    assert_eq!(data.facts.manifest_sha256, whole.facts.manifest_sha256);
+    let error = || fake.cleaned(fake.open().map(|_| ()).unwrap_err());
+    std::fs::write(fake.path("shard.tar"), linked("clips/gone-gone-g.wav")).unwrap();
+    insta::assert_snapshot!(error(), @"AS/shard.tar/clips/gone-gone-g.wav: it is not a plain file");
+    let shard = tar_of(&vec![("gone-gone-g.wav".to_owned(), vec![0; 4_000])]);
+    std::fs::write(fake.path("shard.tar"), &shard[..2_000]).unwrap();
+    let error = error();
+    assert!(error.starts_with("AS/shard.tar"), "{error}");
 }

@@ -99,7 +99,15 @@ impl<S: Listed> Listing<S> {
             Some(cache) => KnownHashes::read(root, &cache.join(self.task)),
             None => KnownHashes::none(root),
         };
-        known.hash(names, pool, progress)
+        let hashed = known.hash(names, pool, progress)?;
+        match self
+            .lists
+            .iter()
+            .find_map(|list| Some((list, hashed.unreadable.get(list)?)))
+        {
+            Some((list, reason)) => Err(DataError::bad_sample(root.join(list), reason.clone())),
+            None => Ok(hashed),
+        }
     }
 
     /// What decides each entry's input: the sha256 of its file, and its name within an archive.

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::DataError;
-use crate::files::folder::stem;
+use crate::files::folder::{ends_in, stem};
 use crate::files::table::CsvTable;
 
 pub(super) const TABLE: &str = "meta/esc50.csv";
+/// Extensions of clips.
+const ENDINGS: [&str; 6] = ["wav", "flac", "ogg", "oga", "wave", "mp3"];
 
 /// One line of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,21 +90,20 @@ pub(super) fn classes(path: &Path, clips: &[ClipRow]) -> Result<Vec<String>, Dat
     Ok(names.into_values().map(str::to_owned).collect())
 }
 
-/// The files `<audio><name>` by stem, each stem once; `names` must be sorted.
+/// The sound files `<audio><name>` by stem, each stem once; `names` must be sorted. Files of other
+/// kinds are ignored.
 pub(super) fn by_stem(
     root: &Path,
     audio: &str,
     names: impl Iterator<Item = String>,
 ) -> Result<BTreeMap<String, String>, DataError> {
     let mut files: BTreeMap<String, String> = BTreeMap::new();
-    for name in names {
+    for name in names.filter(|name| ends_in(name, &ENDINGS)) {
         let file = format!("{audio}{name}");
         if let Some(other) = files.insert(stem(&name).to_owned(), file.clone()) {
             let other = other.trim_start_matches(audio);
-            return Err(DataError::UnlistedFile {
-                path: root.join(file),
-                not_in: format!("{TABLE} a second time, beside {other}"),
-            });
+            let reason = format!("{other} is there too, and {TABLE} lists one clip of this name");
+            return Err(DataError::bad_sample(root.join(file), reason));
         }
     }
     Ok(files)

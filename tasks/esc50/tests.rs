@@ -239,7 +239,7 @@ fn a_file_too_few_or_too_many_is_named() {
     fake.edit_table(|table| table.replace("2-100-A-31.wav,2,31,mouse_click,False,100,A\n", ""));
     insta::assert_snapshot!(fake.error(), @"ESC/meta/esc50.csv has 249 clips, not 250");
     std::fs::write(fake.clip("1-100-A-0.ogg"), "").unwrap();
-    insta::assert_snapshot!(fake.error(), @"ESC/audio/1-100-A-0.wav is not listed in meta/esc50.csv a second time, beside 1-100-A-0.ogg");
+    insta::assert_snapshot!(fake.error(), @"ESC/audio/1-100-A-0.wav: 1-100-A-0.ogg is there too, and meta/esc50.csv lists one clip of this name");
 }
 
 #[test]
@@ -249,7 +249,7 @@ fn a_bad_line_of_the_table_is_named() {
         fake.edit_table(|table| table.replacen(from, to, 1));
         fake.error()
     };
-    insta::assert_snapshot!(with(",target,", ",label,"), @"ESC/meta/esc50.csv, line 1: there is no column 'target'");
+    insta::assert_snapshot!(with(",target,", ",label,"), @"ESC/meta/esc50.csv, line 1: there is no column 'target' among 'filename, fold, label, category, esc10, src_file, take'");
     insta::assert_snapshot!(with("1-100-A-3.wav,1,", "1-100-A-3.wav,one,"), @"ESC/meta/esc50.csv, line 5: the fold 'one' is not a number from 1");
     insta::assert_snapshot!(with("1-100-A-3.wav,1,3,", "1-100-A-3.wav,1,-3,"), @"ESC/meta/esc50.csv, line 5: the target '-3' is not a class number");
     insta::assert_snapshot!(with("1-100-A-3.wav,1,3,cow", "1-100-A-3.wav,1,3"), @"ESC/meta/esc50.csv, line 5: 6 fields, not 7");
@@ -323,6 +323,18 @@ fn different_data_skips_and_names_what_it_cannot_use() {
     assert_eq!(fake.open_different().unwrap().samples.len(), 248);
     std::fs::write(fake.clip("1-100-A-2.wav"), wav_bytes(16_000, 1, &[0.0; 399])).unwrap();
     insta::assert_snapshot!(fake.cleaned(fake.open_different()), @"3 of 250 samples in ESC cannot be used, more than 1 %; the first is 1-100-A-0: it is not a wav, flac, ogg or mp3 file");
+}
+
+#[test]
+fn files_of_other_kinds_beside_the_clips_are_ignored() {
+    let fake = Fake::new();
+    let whole = fake.open().unwrap();
+    for name in ["1-100-A-0.asd", "1-100-A-0.wav.reapeaks", "notes.txt"] {
+        std::fs::write(fake.clip(name), "an overview by an editor").unwrap();
+    }
+    let data = fake.open().unwrap();
+    assert_eq!(data.samples, whole.samples);
+    assert_eq!(data.facts, whole.facts);
 }
 
 #[test]

@@ -51,6 +51,20 @@ impl Archive {
         Ok(Self { members, by_name })
     }
 
+    /// The names in an archive that may not be opened, for members that are links, for example;
+    /// `None` if it is so damaged that nothing tells them. A table without a column of files has
+    /// none.
+    pub fn told_names(path: &Path) -> Option<Vec<String>> {
+        match path.extension()?.to_string_lossy().to_lowercase().as_str() {
+            "zip" => zip::told_names(path),
+            "tar" => tar::told_names(path),
+            _ => ParquetTable::open(path)
+                .ok()
+                .filter(|table| !table.has_files())
+                .map(|_| Vec::new()),
+        }
+    }
+
     pub fn len(&self) -> usize {
         self.members.len()
     }

@@ -16,6 +16,7 @@ use rayon::prelude::*;
 
 use super::manifest::{Manifest, ManifestEntry};
 use super::sha256::hash_file;
+use crate::files::folder::why_unreadable;
 use crate::hub::blob_hash;
 use crate::{DataError, Progress};
 
@@ -37,6 +38,10 @@ impl Stamp {
     /// The stamp of the file at `path`; links are followed.
     pub fn of(path: &Path) -> io::Result<Self> {
         let metadata = std::fs::metadata(path)?;
+        // a pipe would block, and a device would never end
+        if !metadata.is_file() {
+            return Err(io::Error::other("it is not a plain file"));
+        }
         Ok(Self {
             bytes: metadata.len(),
             modified: nanoseconds(metadata.modified()?),
@@ -56,6 +61,8 @@ pub(crate) struct Hashed {
     pub manifest: Manifest,
     /// In the manifest's order.
     stamps: Vec<Stamp>,
+    /// Files that could not be read, and why.
+    pub unreadable: BTreeMap<String, String>,
 }
 
 impl Hashed {
@@ -96,7 +103,8 @@ impl KnownHashes {
         }
     }
 
-    /// Hashes the files `names`, or takes what is remembered of them.
+    /// Hashes the files `names`, or takes what is remembered of them. Those that cannot be read are
+    /// named; a fault of the machine is an error.
     pub fn hash(
         mut self,
         mut names: Vec<String>,
@@ -111,28 +119,46 @@ impl KnownHashes {
             progress.advance(1);
             looked
         };
-        let looked: Vec<Result<Looked, DataError>> = pool.install(|| names.into_par_iter().map(look).collect());
+        let looked: Vec<Result<Looked, NotHashed>> = pool.install(|| names.into_par_iter().map(look).collect());
         progress.finish();
-        let looked: Vec<Looked> = looked.into_iter().collect::<Result<_, _>>()?;
+        let (mut found, mut unreadable) = (Vec::with_capacity(looked.len()), BTreeMap::new());
+        for looked in looked {
+            match looked {
+                Ok(looked) => found.push(looked),
+                Err(NotHashed::Unreadable(name, reason)) => {
+                    unreadable.insert(name, reason);
+                }
+                Err(NotHashed::Failed(error)) => return Err(error),
+            }
+        }
+        let looked = found;
         if looked.iter().any(|file| !file.remembered) {
             self.remember(&looked, begun);
         }
         let (entries, stamps) = looked.into_iter().map(|file| (file.entry, file.stamp)).unzip();
         let manifest = Manifest::of(entries);
-        Ok(Hashed { manifest, stamps })
+        Ok(Hashed {
+            manifest,
+            stamps,
+            unreadable,
+        })
     }
 
-    fn look(&self, name: String) -> Result<Looked, DataError> {
+    fn look(&self, name: String) -> Result<Looked, NotHashed> {
         let path = self.folder.join(&name);
-        let stamp = Stamp::of(&path).map_err(DataError::unreadable(&path))?;
+        let unreadable = |error: io::Error| match bridle_files::is_of_the_machine(&error) {
+            true => NotHashed::Failed(DataError::unreadable(&path)(error)),
+            false => NotHashed::Unreadable(name.clone(), why_unreadable(&path, &error)),
+        };
+        let stamp = Stamp::of(&path).map_err(unreadable)?;
         let known = self.known.get(&name).filter(|(known, _)| *known == stamp);
         let (bytes, sha256) = match known {
             Some((_, sha256)) => (stamp.bytes, sha256.clone()),
-            None => hash_file(&path).map_err(DataError::unreadable(&path))?,
+            None => hash_file(&path).map_err(unreadable)?,
         };
         if let Some(blob) = blob_hash(&path).filter(|blob| blob.len() == sha256.len() && *blob != sha256) {
             let reason = format!("it has sha256 {sha256}, not the {blob} that the hub's cache names");
-            return Err(DataError::bad_sample(path, reason));
+            return Err(NotHashed::Failed(DataError::bad_sample(path, reason)));
         }
         Ok(Looked {
             remembered: known.is_some(),
@@ -165,6 +191,13 @@ impl KnownHashes {
             let _ = std::fs::remove_file(&part);
         }
     }
+}
+
+/// Why a file was not hashed.
+enum NotHashed {
+    /// Its name, and why it cannot be read.
+    Unreadable(String, String),
+    Failed(DataError),
 }
 
 struct Looked {

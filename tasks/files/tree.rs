@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::DataError;
 use crate::error::SampleError;
 use crate::files::archive::Archive;
+use crate::files::folder::{exists, why_unreadable};
+use crate::files::hashes::Stamp;
 use crate::files::limits::largest;
 
 /// The file of a sample, before it is decoded.
@@ -106,6 +108,13 @@ fn lend(ending: &str, content: &[u8]) -> std::io::Result<OnDisk> {
     Ok(copy)
 }
 
+/// An archive that cannot be opened.
+pub(crate) struct Unopened {
+    /// What its files are called, if that can be told.
+    pub names: Option<Vec<String>>,
+    pub error: DataError,
+}
+
 /// A folder, and those of its archives that are read.
 pub(crate) struct Tree {
     root: PathBuf,
@@ -125,6 +134,30 @@ impl Tree {
         let archives = archives.into_iter().map(open).collect::<Result<_, DataError>>()?;
         let root = root.to_owned();
         Ok(Self { root, archives })
+    }
+
+    /// The folder `root` with those of its archives that can be opened, and why the others cannot.
+    pub fn open_all(root: &Path, archives: impl Iterator<Item = String>) -> (Self, Vec<Unopened>) {
+        let (mut opened, mut unopened) = (BTreeMap::new(), Vec::new());
+        for name in archives {
+            let path = root.join(&name);
+            match Archive::open(&path) {
+                Ok(archive) => {
+                    opened.insert(name, archive);
+                }
+                Err(error) => unopened.push(Unopened {
+                    names: Archive::told_names(&path),
+                    error: error.into(),
+                }),
+            }
+        }
+        let (root, archives) = (root.to_owned(), opened);
+        (Self { root, archives }, unopened)
+    }
+
+    /// The names of its archives.
+    pub fn archives(&self) -> impl Iterator<Item = &str> {
+        self.archives.keys().map(String::as_str)
     }
 
     pub fn root(&self) -> &Path {
@@ -148,10 +181,11 @@ impl Tree {
         self.split(file).map(|(_, member)| member)
     }
 
+    /// Whether there is such a file. A plain one may turn out to be unreadable.
     pub fn has(&self, file: &str) -> bool {
         match self.split(file) {
             Some((archive, member)) => self.archives[archive].find(member).is_some(),
-            None => self.root.join(file).is_file(),
+            None => exists(&self.root.join(file)),
         }
     }
 
@@ -165,7 +199,9 @@ impl Tree {
     /// The content of `file`, or its path if it is plain.
     pub fn raw(&self, file: &str) -> Result<Raw, SampleError> {
         let Some((archive, member)) = self.split(file) else {
-            return Ok(Raw::File(self.root.join(file)));
+            let path = self.root.join(file);
+            Stamp::of(&path).map_err(|error| why_unreadable(&path, &error))?;
+            return Ok(Raw::File(path));
         };
         let archive = &self.archives[archive];
         let number = archive.find(member).ok_or("the archive has no such file")?;

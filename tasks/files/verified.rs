@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::folder::why_unreadable;
 use super::hashes::{Hashed, Stamp};
 use super::tree::{Raw, Tree};
 use crate::error::SampleError;
@@ -16,26 +17,30 @@ struct VerifiedFile {
     bytes: Option<u64>,
 }
 
-/// One file per sample; `None` if it does not exist.
+/// One file per sample, or why there is none.
 pub(crate) struct VerifiedFiles {
     tree: Arc<Tree>,
-    files: Vec<Option<VerifiedFile>>,
+    files: Vec<Result<VerifiedFile, String>>,
 }
 
 impl VerifiedFiles {
-    /// Panics if a file or its archive was not hashed.
+    /// Panics if a file or its archive was not to be hashed.
     pub fn new<'a>(tree: Arc<Tree>, hashed: &Hashed, names: impl Iterator<Item = Option<&'a String>>) -> Self {
         let file = |name: &String| {
             let holder = tree.holder(name);
+            if let Some(reason) = hashed.unreadable.get(holder) {
+                return Err(reason.clone());
+            }
             let stamp = hashed.stamp(holder);
             let is_plain = holder == name;
-            VerifiedFile {
+            Ok(VerifiedFile {
                 name: name.clone(),
                 stamp,
                 bytes: if is_plain { Some(stamp.bytes) } else { tree.size(name) },
-            }
+            })
         };
-        let files = names.map(|name| name.map(file)).collect();
+        let none = || Err("there is no such file".to_owned());
+        let files = names.map(|name| name.map_or_else(none, file)).collect();
         Self { tree, files }
     }
 
@@ -58,9 +63,10 @@ impl VerifiedFiles {
 
     /// The content of file `index`, which must be unchanged since it was hashed.
     pub fn read(&self, index: usize) -> Result<Raw, SampleError> {
-        let file = self.files[index].as_ref().ok_or("there is no such file")?;
+        let file = self.files[index].as_ref().map_err(String::clone)?;
         let holder = self.tree.holder(&file.name);
-        match Stamp::of(&self.tree.root().join(holder)) {
+        let path = self.tree.root().join(holder);
+        match Stamp::of(&path) {
             Ok(stamp) if stamp == file.stamp => self.tree.raw(&file.name),
             Ok(_) => {
                 let what = if holder == file.name { "it" } else { "its archive" };
@@ -69,7 +75,7 @@ impl VerifiedFiles {
                 )))
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                Err(SampleError::Changed(format!("it cannot be read: {error}")))
+                Err(SampleError::Changed(why_unreadable(&path, &error)))
             }
             Err(error) => Err(SampleError::unreadable(&error)),
         }

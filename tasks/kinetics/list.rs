@@ -5,7 +5,8 @@ use std::path::Path;
 
 use super::NAME;
 use crate::data::listing::Entry;
-use crate::files::folder::{class_folders, ends_in, inner_path};
+use crate::files::folder::{ListedPaths, class_folders, ends_in, exists};
+use crate::files::table::{lines, quoted};
 use crate::{DataError, Sample, Split, Target};
 
 /// The lists of the two splits.
@@ -42,7 +43,7 @@ pub(super) fn from_lists(folder: &Path) -> Result<Videos, DataError> {
         .enumerate()
         .map(|(n, (label, _))| (label.as_str(), n))
         .collect();
-    let (mut entries, mut seen) = (Vec::new(), BTreeSet::new());
+    let (mut entries, mut seen, mut listed) = (Vec::new(), BTreeSet::new(), ListedPaths::new(folder));
     for ((list, split), lines) in LISTS.iter().zip(splits).zip(&lines) {
         for ListLine {
             path,
@@ -51,14 +52,16 @@ pub(super) fn from_lists(folder: &Path) -> Result<Videos, DataError> {
         } in lines
         {
             let bad = |reason| DataError::bad_row(&folder.join(list), *line, reason);
-            let id = within(folder, path).map_err(bad)?;
+            // published lists often have absolute paths
+            let outside = || format!("'{path}' does not lie in the data folder; link it there, and list the link");
+            let id = listed.within(path).ok_or_else(|| bad(outside()))?;
             if !seen.insert(id.clone()) {
                 return Err(bad(format!("'{path}' is listed a second time")));
             }
             let target = number
                 .get(label.as_str())
                 .ok_or_else(|| bad(format!("there is no class {label} in {LABELS}")))?;
-            let file = folder.join(&id).is_file().then(|| id.clone());
+            let file = exists(&folder.join(&id)).then(|| id.clone());
             entries.push(Entry::new(id, file, Target::Class(*target), split));
         }
     }
@@ -111,81 +114,87 @@ pub(super) fn from_folders(folder: &Path) -> Result<Videos, DataError> {
 
 /// The lines of a list, but for a first line of column names.
 fn read(path: &Path) -> Result<Vec<ListLine>, DataError> {
-    let bad = |number: u64, reason: String| DataError::bad_row(path, number, reason);
-    let mut lines = Vec::new();
-    for (number, line) in (1..).zip(text(path)?.lines()) {
-        let line = line.trim();
-        if line.is_empty() {
-            continue;
+    let mut found = Vec::new();
+    for (at, (number, line)) in lines(path)?.into_iter().enumerate() {
+        let bad = |reason: String| DataError::bad_row(path, number, reason);
+        if at == 0 && line.split(',').any(|field| field.trim() == "youtube_id") {
+            let reason = "this is the list of what YouTube has; needed are lines of path and label";
+            return Err(bad(reason.to_owned()));
         }
-        if number == 1 && line.split(',').any(|field| field.trim() == "youtube_id") {
-            let reason = "this is the list of what YouTube has; needed are lines of path and label".to_owned();
-            return Err(bad(number, reason));
-        }
-        let (path, label) = split(line);
-        if number == 1 && !ends_in(&path, &ENDINGS) && label.parse::<usize>().is_err() {
+        let (video, rest) = split(&line).map_err(bad)?;
+        if at == 0 && !video.contains('.') && rest.parse::<usize>().is_err() {
             continue; // column names
         }
-        if path.is_empty() || label.is_empty() {
-            return Err(bad(
-                number,
-                "it is not a path and a label with a space or comma between".to_owned(),
-            ));
+        if video.is_empty() || rest.is_empty() {
+            let reason = "it is not a path and a label with a space or comma between";
+            return Err(bad(reason.to_owned()));
         }
-        lines.push(ListLine { path, label, number });
+        let label = label(rest).map_err(bad)?;
+        found.push(ListLine {
+            path: video,
+            label,
+            number,
+        });
     }
-    if lines.is_empty() {
-        return Err(bad(1, "it lists nothing".to_owned()));
+    if found.is_empty() {
+        return Err(DataError::bad_row(path, 1, "it lists nothing"));
     }
-    Ok(lines)
+    Ok(found)
 }
 
-/// Path and label; either may contain spaces and commas. The path ends at the extension of a video,
-/// else at the last space or comma.
-fn split(line: &str) -> (String, String) {
-    let trim = |part: &str| part.trim().trim_matches('"').to_owned();
-    let parts = |(path, label): (&str, &str)| (trim(path), trim(label));
-    let of_video = |(path, _): &(String, String)| ends_in(path, &ENDINGS);
+/// The path of a line and what follows it. An unquoted path ends at the extension of a video, else
+/// at the last space or comma.
+fn split(line: &str) -> Result<(String, &str), String> {
+    if let Some(path) = quoted(line) {
+        let (path, rest) = path?;
+        return Ok((path, rest.trim_start_matches([',', ' ', '\t'])));
+    }
+    let parts = |at: usize| (line[..at].trim().to_owned(), line[at + 1..].trim());
     let separators = line.match_indices([',', ' ', '\t']).map(|(at, _)| at);
-    let mut splits = separators
-        .map(|at| parts((&line[..at], &line[at + 1..])))
-        .filter(|(path, _)| !path.is_empty());
-    let found = splits.find(of_video);
-    found
-        .or_else(|| line.rsplit_once([',', ' ', '\t']).map(parts))
-        .unwrap_or_default()
+    let mut splits = separators.map(parts);
+    let found = splits.find(|(path, _)| ends_in(path, &ENDINGS));
+    Ok(found
+        .or_else(|| line.rfind([',', ' ', '\t']).map(parts))
+        .unwrap_or_default())
 }
 
-fn text(path: &Path) -> Result<String, DataError> {
-    let bytes = bridle_files::read(path, bridle_files::TEXT).map_err(DataError::unreadable(path))?;
-    String::from_utf8(bytes).map_err(|error| {
-        let sound = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = 1 + sound.iter().filter(|&&byte| byte == b'\n').count() as u64;
-        DataError::bad_row(path, line, "it is not UTF-8 text")
-    })
+/// The label that is all of `text`. Without quotes it may have several words, but no number first
+/// or last among them, which would be a field of its own.
+fn label(text: &str) -> Result<String, String> {
+    match quoted(text) {
+        Some(Ok((label, ""))) if !label.trim().is_empty() => return Ok(label.trim().to_owned()),
+        Some(Ok((label, more))) => {
+            return Err(format!("'{more}' follows the label '{label}', which is the last field"));
+        }
+        Some(Err(reason)) => return Err(reason),
+        None => {}
+    }
+    let words: Vec<&str> = text.split([',', ' ', '\t']).filter(|word| !word.is_empty()).collect();
+    let is_number = |word: Option<&&str>| word.is_some_and(|word| word.parse::<f64>().is_ok());
+    if text.contains('\t') || (words.len() > 1 && (is_number(words.first()) || is_number(words.last()))) {
+        return Err(format!(
+            "'{text}' is more than a label: a line is a path and a label, which is in quotes if a number is one of its words"
+        ));
+    }
+    Ok(text.to_owned())
 }
 
 /// Class names by label. A first line without a number is a header.
 fn read_labels(path: &Path) -> Result<BTreeMap<usize, String>, DataError> {
-    let bad = |line: u64, reason: String| DataError::bad_row(path, line, reason);
     let mut names = BTreeMap::new();
-    for (number, line) in (1..)
-        .zip(text(path)?.lines())
-        .filter(|(_, line)| !line.trim().is_empty())
-    {
-        let (label, name) = line.split_once(',').unwrap_or((line, ""));
-        let name = name.trim().trim_matches('"');
-        match label.trim().parse::<usize>() {
-            Ok(label) if !name.is_empty() => {
-                if names.insert(label, name.to_owned()).is_some() {
-                    return Err(bad(number, format!("the class {label} is named a second time")));
+    for (at, (number, line)) in lines(path)?.into_iter().enumerate() {
+        let bad = |reason: String| DataError::bad_row(path, number, reason);
+        let (class, name) = line.split_once(',').unwrap_or((&line, ""));
+        match class.trim().parse::<usize>() {
+            Ok(class) if !name.trim().is_empty() => {
+                if names.insert(class, label(name.trim()).map_err(bad)?).is_some() {
+                    return Err(bad(format!("the class {class} is named a second time")));
                 }
             }
-            Err(_) if number == 1 => {}
+            Err(_) if at == 0 => {}
             _ => {
                 return Err(bad(
-                    number,
-                    "it is not a class number and a name with a comma between".to_owned(),
+                    "it is not a class number and a name with a comma between".to_owned()
                 ));
             }
         }
@@ -223,20 +232,4 @@ fn classes(
         .into_iter()
         .map(|(number, name)| (number.to_string(), name))
         .collect())
-}
-
-/// The path relative to the folder, with forward slashes. Published lists often have absolute
-/// paths.
-fn within(folder: &Path, path: &str) -> Result<String, String> {
-    let listed = Path::new(path);
-    let relative = match listed.strip_prefix(folder) {
-        Ok(relative) => relative,
-        Err(_) if listed.is_relative() => listed,
-        Err(_) => {
-            return Err(format!(
-                "'{path}' does not lie in the data folder; link it there, and list the link"
-            ));
-        }
-    };
-    inner_path(relative).ok_or_else(|| format!("'{path}' leads out of the data folder"))
 }

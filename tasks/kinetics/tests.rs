@@ -96,7 +96,7 @@ fn a_bad_list_or_folder_is_named() {
     insta::assert_snapshot!(lists("a.mp4 0\nb.mp4", None), @"K/train.csv, line 2: it is not a path and a label with a space or comma between");
     insta::assert_snapshot!(lists("a.mp4 0\na.mp4 1", None), @"K/train.csv, line 2: 'a.mp4' is listed a second time");
     insta::assert_snapshot!(lists("a.mp4 0\nb.mp4 2", None), @"K/train.csv, line 1: classes must be numbered from 0 without gaps, and 1 is not there");
-    insta::assert_snapshot!(lists("../a.mp4 0", None), @"K/train.csv, line 1: '../a.mp4' leads out of the data folder");
+    insta::assert_snapshot!(lists("../a.mp4 0", None), @"K/train.csv, line 1: '../a.mp4' does not lie in the data folder; link it there, and list the link");
     insta::assert_snapshot!(lists("/else/a.mp4 0", None), @"K/train.csv, line 1: '/else/a.mp4' does not lie in the data folder; link it there, and list the link");
     insta::assert_snapshot!(lists("a.mp4 1", Some("0,zero")), @"K/train.csv, line 1: there is no class 1 in labels.csv");
     insta::assert_snapshot!(lists("a.mp4 0", Some("label_index,label\n0,zero\nzero")), @"K/labels.csv, line 3: it is not a class number and a name with a comma between");
@@ -104,6 +104,66 @@ fn a_bad_list_or_folder_is_named() {
     insta::assert_snapshot!(lists("label,youtube_id,time_start,time_end,split\n", None), @"K/train.csv, line 1: this is the list of what YouTube has; needed are lines of path and label");
     insta::assert_snapshot!(found(&[("train/a/1.mp4", ""), ("val/b/1.mp4", "")]).unwrap_err(), @"K/val/b is not listed in the classes of K/train");
     insta::assert_snapshot!(found(&[("train/a/1.txt", ""), ("val/b.mp4", "")]).unwrap_err(), @"K is not the kinetics data: it has no video in its folder train");
+}
+
+#[test]
+fn a_list_is_the_same_with_a_byte_order_mark_and_with_quotes() {
+    let videos = [("a.mp4", ""), ("b.mp4", "")];
+    let of = |train: &str, val: &str, labels: Option<&str>| {
+        let mut files = vec![("train.csv", train), ("val.csv", val)];
+        files.extend(labels.map(|labels| ("labels.csv", labels)));
+        files.extend(videos);
+        let folder = folder(&files);
+        let (listing, classes) = listing(folder.path()).unwrap();
+        let ids: Vec<String> = listing.entries.iter().map(|entry| entry.sample.id.clone()).collect();
+        (ids, classes)
+    };
+    let (ids, classes) = of(
+        "\u{feff}a.mp4 0\r\nb.mp4 1\r\n",
+        "v.mp4 0",
+        Some("\u{feff}0,alpha\r\n1,beta\r\n"),
+    );
+    assert_eq!(
+        (ids.len(), ids[0].as_str(), classes),
+        (3, "a.mp4", vec!["alpha".to_owned(), "beta".to_owned()])
+    );
+    let (_, classes) = of(
+        "a.mp4 playing, \"drums\"\nb.mp4 \"riding a bike\"",
+        "v.mp4 riding a bike",
+        None,
+    );
+    assert_eq!(classes, ["playing, \"drums\"", "riding a bike"]);
+    let labels = "0,\"playing \"\"drums\"\", loud\"\n1,5\" nails\n";
+    let (_, classes) = of("a.mp4,0\nb.mp4,1", "v.mp4 0", Some(labels));
+    assert_eq!(classes, ["playing \"drums\", loud", "5\" nails"]);
+}
+
+#[test]
+fn more_than_a_path_and_a_label_is_refused() {
+    let told = |line: &str| {
+        let files = [("train.csv", &*format!("a.mp4 x\n{line}")), ("val.csv", "v.mp4 x")];
+        found(&files).unwrap_err()
+    };
+    insta::assert_snapshot!(told("b.mp4 300 0"), @"K/train.csv, line 2: '300 0' is more than a label: a line is a path and a label, which is in quotes if a number is one of its words");
+    for line in [
+        "b.mp4,300,0",
+        "b.mp4 0.0 10.0 riding a bike",
+        "b.mp4,riding a bike,300",
+        "b.mp4\triding a bike\tmore",
+        "b.mp4 0 1 5",
+        "b.mp4,\"riding a bike\",300",
+        "b.mp4 \"riding a bike",
+    ] {
+        assert!(told(line).starts_with("K/train.csv, line 2: "), "{line}");
+    }
+    // in quotes, a number is a word like any other; and a first line that is no header is a line
+    let quoted = [
+        ("train.csv", "a.mp4 \"class 1\"\nb.mp4 \"2 fast\""),
+        ("val.csv", "v.mp4 \"class 1\""),
+    ];
+    assert_eq!(found(&quoted).unwrap().len(), 3);
+    let first = [("train.csv", "v/a.mp5 x\nb.mp4 x"), ("val.csv", "v.mp4 x")];
+    assert_eq!(found(&first).unwrap().len(), 3);
 }
 
 fn request(data: PathBuf, cache: &Path) -> OpenRequest {

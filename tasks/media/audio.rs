@@ -3,6 +3,7 @@
 mod decode;
 mod fbank;
 mod input;
+mod kind;
 mod resample;
 
 pub use decode::{AudioError, Waveform, decode};

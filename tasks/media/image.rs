@@ -13,6 +13,7 @@ mod warp;
 
 pub use augment::ImageAugment;
 pub use crop::{Region, Resizer, random_region};
+pub(crate) use decode::picture_kind;
 pub use decode::{ImageError, MOST_PIXELS, decode};
 pub use erase::Erasing;
 pub use picture::{Picture, to_input};

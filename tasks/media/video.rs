@@ -8,6 +8,7 @@
 //! treated as square.
 
 mod clip;
+mod container;
 mod ffmpeg;
 mod input;
 mod memory;

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::file::Kind;
-use super::{ClassFiles, OwnFiles, SPLITS, of_classes};
+use super::{ClassFiles, Layout, OwnFiles, Part, of_classes};
+use crate::DataError;
 use crate::files::folder::ends_in;
 use crate::files::tree::Tree;
-use crate::{DataError, Split};
 
 /// `<split>/<class>/<file>`, or `<class>/<file>`; a folder around all of it is skipped. Samples
 /// have the names of the unpacked archive, and so the same splits.
@@ -21,27 +21,36 @@ pub(super) fn read(archive: &Path, kind: Kind) -> Result<OwnFiles, DataError> {
     let mut within: Vec<&str> = within.filter(|member| !hidden(member)).collect();
     within.sort_unstable();
     let around = around(&within);
-    let mut classes: BTreeMap<(&str, &str), Vec<(String, String)>> = BTreeMap::new();
     let inner: Vec<&str> = within.iter().map(|member| &member[around..]).collect();
-    let splits = splits(&inner);
+    let tops: BTreeSet<&str> = inner
+        .iter()
+        .filter_map(|member| Some(member.split_once('/')?.0))
+        .collect();
+    let layout = Layout::of(archive, tops.into_iter())?;
+    let part = |top: &str| {
+        layout
+            .parts
+            .iter()
+            .flatten()
+            .find(|(name, _)| *name == top)
+            .map(|(_, part)| *part)
+    };
+    let mut classes: BTreeMap<(Part, &str), Vec<(String, String)>> = BTreeMap::new();
     for member in inner {
         let parts: Vec<&str> = member.split('/').collect();
-        let place = match (parts[..].len(), splits.is_empty()) {
-            (2, true) => ("", parts[0]),
-            (3, false) if splits.contains_key(parts[0]) => (parts[0], parts[1]),
-            _ => continue,
+        let place = match (parts[..].len(), layout.parts.is_none()) {
+            (2, true) => Some((Part::Train, parts[0])),
+            (3, false) => part(parts[0]).map(|part| (part, parts[1])),
+            _ => None,
         };
-        if ends_in(member, kind.endings()) {
+        if let Some(place) = place.filter(|_| ends_in(member, kind.endings())) {
             let file = format!("{name}/{}{member}", &within[0][..around]);
             classes.entry(place).or_default().push((member.to_owned(), file));
         }
     }
-    let split = |name: &str| splits.get(name).copied().unwrap_or(Split::Train);
-    let of_class = |((part, class), files): ((&str, &str), _)| (split(part), class.to_owned(), files);
-    let mut files: Vec<ClassFiles> = classes.into_iter().map(of_class).collect();
-    files.sort_by_key(|(split, ..)| *split);
-    let both = !splits.is_empty();
-    of_classes(tree, archive, files, both)
+    let of_class = |((part, class), files): ((Part, &str), _)| (part, class.to_owned(), files);
+    let files: Vec<ClassFiles> = classes.into_iter().map(of_class).collect();
+    of_classes(tree, archive, files, &layout)
 }
 
 /// The length of the prefix `<folder>/` around everything, if there is one.
@@ -54,20 +63,4 @@ fn around(members: &[&str]) -> usize {
         .iter()
         .all(|member| member.get(..length) == members[0].get(..length));
     if deep && inside { length } else { 0 }
-}
-
-/// The folders that are splits, if those for training and testing both exist.
-fn splits<'a>(members: &[&'a str]) -> BTreeMap<&'a str, Split> {
-    let tops: BTreeSet<&str> = members
-        .iter()
-        .filter_map(|member| Some(member.split_once('/')?.0))
-        .collect();
-    let known = |name: &str| SPLITS.iter().find(|(split, _)| *split == name).map(|(_, split)| *split);
-    let found: BTreeMap<&str, Split> = tops.into_iter().filter_map(|top| Some((top, known(top)?))).collect();
-    let has = |split: Split| found.values().any(|found| *found == split);
-    if has(Split::Train) && has(Split::Test) {
-        found
-    } else {
-        BTreeMap::new()
-    }
 }

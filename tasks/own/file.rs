@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::files::table;
 use crate::media::Media;
 use crate::media::audio::LogMel;
 use crate::media::image::Pictures;
@@ -151,8 +152,7 @@ pub(super) type ChannelStatistics = ([f64; 3], [f64; 3]);
 /// Reads and checks a task file.
 pub(super) fn read(path: &Path) -> Result<TaskFile, DataError> {
     let bad = |line: u64, reason: String| DataError::bad_row(path, line, reason);
-    let bytes = bridle_files::read(path, bridle_files::SETTINGS).map_err(DataError::unreadable(path))?;
-    let text = String::from_utf8(bytes).map_err(|_| bad(1, "it is not UTF-8 text".to_owned()))?;
+    let text = table::text(path)?;
     let mut file: TaskFile = toml::from_str(&text).map_err(|error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
         let line = before.matches('\n').count();
@@ -283,14 +283,15 @@ impl TaskFile {
         if sample_rate.is_some_and(|rate| !(1_000..=768_000).contains(&rate)) {
             return Err(self.bad("sample_rate", "`sample_rate` must be from 1,000 to 768,000".to_owned()));
         }
-        for (key, value, least) in [("mean", mean, f64::MIN), ("std", std, f64::MIN_POSITIVE)] {
+        // inputs are float32
+        for (key, value, least) in [("mean", mean, f32::MIN), ("std", std, f32::MIN_POSITIVE)] {
             if matches!(value, Statistic::Three(_)) && self.kind == Kind::Audio {
                 return Err(self.bad(key, format!("`{key}` of sound is one number")));
             }
             if value
                 .channels(None, 1.0)
                 .iter()
-                .any(|value| !value.is_finite() || *value < least)
+                .any(|value| !(least..=f32::MAX).contains(&(*value as f32)))
             {
                 return Err(self.bad(key, format!("`{key}` is out of range")));
             }

@@ -9,12 +9,11 @@ use serde::Deserialize;
 use super::SOURCE;
 use crate::data::listing::{Entry, Listing};
 use crate::data::speech::open::{ENDINGS, split_by_speaker};
-use crate::files::folder::{ends_in, inner_path};
-use crate::files::table::CsvTable;
+use crate::files::folder::{ListedPaths, ends_in, exists};
+use crate::files::table::{self, CsvTable};
 use crate::files::tree::Tree;
 use crate::{
-    DataError, Progress, Role, Skipped, SpeechInput, SpeechRequest, SpeechSet, SpeechSpec, SpeechTask, Utterance,
-    normalise_text,
+    DataError, Progress, Role, SpeechInput, SpeechRequest, SpeechSet, SpeechSpec, SpeechTask, Utterance, normalise_text,
 };
 
 const VERSION: u32 = 1;
@@ -66,7 +65,8 @@ enum Speech {
 /// # Errors
 /// If the file says speech but cannot be used.
 pub fn open_speech_file(path: &Path) -> Result<Option<Box<dyn SpeechTask>>, DataError> {
-    let Ok(text) = bridle_files::text(path, bridle_files::SETTINGS) else {
+    // what cannot be read is an error of the task file of another modality
+    let Ok(text) = table::text(path) else {
         return Ok(None);
     };
     let is_speech = text.parse::<toml::Table>().is_ok_and(|file| {
@@ -105,8 +105,8 @@ fn list(name: &'static str, csv: &Path) -> Result<Listing<Utterance>, DataError>
     let columns = Columns {
         path: table.required(csv, "path")?,
         text: table.required(csv, "text")?,
-        split: table.column("split"),
-        speaker: table.column("speaker"),
+        split: table.column(csv, "split")?,
+        speaker: table.column(csv, "speaker")?,
     };
     let root = csv.parent().unwrap_or(Path::new(""));
     let mut listing = Listing::new(name, VERSION, "one's own", Tree::folder(root), Vec::new());
@@ -115,21 +115,16 @@ fn list(name: &'static str, csv: &Path) -> Result<Listing<Utterance>, DataError>
         .iter()
         .map(|name| name.to_string_lossy().into_owned())
         .collect();
-    let mut seen = BTreeSet::new();
+    let (mut seen, mut listed) = (BTreeSet::new(), ListedPaths::new(root));
     for (line, record) in &table.rows {
         let bad = |reason: String| DataError::bad_row(csv, *line, reason);
-        let sample = columns.utterance(record).map_err(bad)?;
+        let sample = columns.utterance(record, &mut listed).map_err(bad)?;
         let file = sample.id.clone();
         if !seen.insert(file.clone()) {
             return Err(bad(format!("'{file}' is listed a second time")));
         }
-        if root.join(&file).is_file() {
-            let file = Some(file);
-            listing.entries.push(Entry { sample, file });
-        } else {
-            let reason = "there is no such file".to_owned();
-            listing.unusable.push(Skipped { id: file, reason });
-        }
+        let file = exists(&root.join(&file)).then_some(file);
+        listing.entries.push(Entry { sample, file });
     }
     if columns.split.is_none() {
         let splitting = match columns.speaker {
@@ -143,9 +138,10 @@ fn list(name: &'static str, csv: &Path) -> Result<Listing<Utterance>, DataError>
 
 impl Columns {
     /// The utterance of one row; its id is its file.
-    fn utterance(&self, record: &StringRecord) -> Result<Utterance, String> {
+    fn utterance(&self, record: &StringRecord, listed: &mut ListedPaths) -> Result<Utterance, String> {
         let path = &record[self.path];
-        let file = inner_path(Path::new(path)).ok_or_else(|| format!("'{path}' leads out of the table's folder"))?;
+        let outside = || format!("'{path}' leads out of the table's folder");
+        let file = listed.within(path).ok_or_else(outside)?;
         if file.is_empty() {
             return Err("the path is empty".to_owned());
         }

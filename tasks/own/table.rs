@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::OwnFiles;
+use super::{Division, OwnFiles, Part};
 use crate::data::listing::Entry;
-use crate::files::folder::inner_path;
+use crate::files::folder::ListedPaths;
 use crate::files::table::CsvTable;
 use crate::files::tree::Tree;
-use crate::{DataError, Sample, Split, Target};
+use crate::{DataError, Sample, Target};
 
 const BETWEEN: char = ';';
 
@@ -16,7 +16,7 @@ const BETWEEN: char = ';';
 struct OwnRow {
     id: String,
     labels: Vec<String>,
-    split: Split,
+    part: Part,
     fold: Option<u8>,
 }
 
@@ -25,17 +25,22 @@ pub(super) fn read(csv: &Path, root: &Path) -> Result<OwnFiles, DataError> {
     let bad = |line: u64, reason: &str| DataError::bad_row(csv, line, reason);
     let table = CsvTable::read(csv)?;
     let (path, label) = (table.required(csv, "path")?, table.required(csv, "label")?);
-    let (split, fold) = (table.column("split"), table.column("fold"));
+    let (split, fold) = (table.column(csv, "split")?, table.column(csv, "fold")?);
     if split.is_some() && fold.is_some() {
         return Err(bad(
             1,
             "it has a column 'split' and a column 'fold'; one of them must go",
         ));
     }
-    let (mut lines, mut seen) = (Vec::new(), BTreeSet::new());
+    let (mut lines, mut seen, mut listed) = (Vec::new(), BTreeSet::new(), ListedPaths::new(root));
     for (number, record) in &table.rows {
         let bad = |reason: String| bad(*number, &reason);
-        let id = relative(&record[path], root).map_err(bad)?;
+        let path = &record[path];
+        let outside = || bad(format!("'{path}' leads out of {}", root.display()));
+        let id = listed.within(path).ok_or_else(outside)?;
+        if id.is_empty() {
+            return Err(bad("the path is empty".to_owned()));
+        }
         if !seen.insert(id.clone()) {
             return Err(bad(format!("'{id}' is listed a second time")));
         }
@@ -44,12 +49,12 @@ pub(super) fn read(csv: &Path, root: &Path) -> Result<OwnFiles, DataError> {
         if labels.is_empty() {
             return Err(bad("the label is empty".to_owned()));
         }
-        let split = split.map_or(Ok(Split::Train), |column| part(&record[column]));
+        let part = split.map_or(Ok(Part::Train), |column| part(&record[column]));
         let fold = fold.map(|column| fold_number(&record[column])).transpose();
         lines.push(OwnRow {
             id,
             labels,
-            split: split.map_err(bad)?,
+            part: part.map_err(bad)?,
             fold: fold.map_err(bad)?,
         });
     }
@@ -58,7 +63,9 @@ pub(super) fn read(csv: &Path, root: &Path) -> Result<OwnFiles, DataError> {
     found(csv, root, lines, divided).map_err(|reason| bad(1, &reason))
 }
 
-fn found(csv: &Path, root: &Path, lines: Vec<OwnRow>, split: bool) -> Result<OwnFiles, String> {
+fn found(csv: &Path, root: &Path, mut lines: Vec<OwnRow>, split: bool) -> Result<OwnFiles, String> {
+    let division = Division::of(lines.iter().map(|line| line.part));
+    lines.retain(|line| division.split(line.part).is_some());
     let classes: BTreeSet<&String> = lines.iter().flat_map(|line| &line.labels).collect();
     let mut classes: Vec<String> = classes.into_iter().cloned().collect();
     if classes.len() < 2 {
@@ -79,7 +86,8 @@ fn found(csv: &Path, root: &Path, lines: Vec<OwnRow>, split: bool) -> Result<Own
             _ => Target::Classes(numbers),
         };
         let file = below.join(&line.id).to_string_lossy().into_owned();
-        let mut entry = Entry::new(line.id, Some(file).filter(|file| tree.has(file)), target, line.split);
+        let split = division.split(line.part).expect("rows of unused parts were left out");
+        let mut entry = Entry::new(line.id, Some(file).filter(|file| tree.has(file)), target, split);
         entry.sample.fold = line.fold;
         entry
     };
@@ -90,6 +98,7 @@ fn found(csv: &Path, root: &Path, lines: Vec<OwnRow>, split: bool) -> Result<Own
         entries,
         classes,
         split,
+        note: division.note(),
     })
 }
 
@@ -123,8 +132,8 @@ fn place(csv: &Path, root: &Path) -> Result<TableFiles, String> {
 
 /// Both parts must have samples; folds are numbered from 1 without gaps.
 fn check_parts(lines: &[OwnRow], split: bool, fold: bool) -> Result<(), String> {
-    let has = |split: Split| lines.iter().any(|line| line.split == split);
-    if split && !(has(Split::Train) && has(Split::Test)) {
+    let has = |train: bool| lines.iter().any(|line| (line.part == Part::Train) == train);
+    if split && !(has(true) && has(false)) {
         return Err("the column 'split' must have both train and test".to_owned());
     }
     let folds: BTreeSet<u8> = lines.iter().filter_map(|line| line.fold).collect();
@@ -134,12 +143,8 @@ fn check_parts(lines: &[OwnRow], split: bool, fold: bool) -> Result<(), String> 
     Ok(())
 }
 
-fn part(word: &str) -> Result<Split, String> {
-    match word {
-        "train" => Ok(Split::Train),
-        "test" | "val" | "valid" | "validation" => Ok(Split::Test),
-        other => Err(format!("the split '{other}' is not train or test (or val)")),
-    }
+fn part(word: &str) -> Result<Part, String> {
+    Part::named(word).ok_or_else(|| format!("the split '{word}' is not train or test (or val)"))
 }
 
 fn fold_number(word: &str) -> Result<u8, String> {
@@ -147,15 +152,4 @@ fn fold_number(word: &str) -> Result<u8, String> {
         .ok()
         .filter(|&fold| fold > 0)
         .ok_or_else(|| format!("the fold '{word}' is not a number from 1 to 255"))
-}
-
-/// The path within the root, with forward slashes.
-fn relative(path: &str, root: &Path) -> Result<String, String> {
-    let listed = Path::new(path);
-    let within = listed.strip_prefix(root).unwrap_or(listed);
-    match inner_path(within) {
-        Some(within) if !within.is_empty() => Ok(within),
-        Some(_) => Err("the path is empty".to_owned()),
-        None => Err(format!("'{path}' leads out of {}", root.display())),
-    }
 }

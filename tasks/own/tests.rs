@@ -133,7 +133,7 @@ fn a_table_says_splits_folds_and_several_labels() {
         (spec, data.classes, samples, data.facts)
     };
     let (spec, classes, samples, facts) =
-        open_with("label,path,split\n10,a.wav,train\n2,b.wav,train\n2,\"c d.wav\",val\n10,e.wav,test\n");
+        open_with("label,path,split\n10,a.wav,train\n2,b.wav,train\n2,\"c d.wav\",test\n10,e.wav,test\n");
     assert_eq!(
         (classes, spec.input.constants()),
         (vec!["2".to_owned(), "10".to_owned()], (-6.0, 4.5))
@@ -172,7 +172,7 @@ fn a_fault_of_the_task_file_is_named_with_its_line_and_key() {
     insta::assert_snapshot!(task(&format!("folder = \"data\"\n{SOUND}side = 3\n")), @"D/my.toml, line 7: `side` is no setting of modality `audio`");
     insta::assert_snapshot!(task(&format!("folder = \"data\"\n{SOUND}mean = \"atuo\"\n")), @r#"D/my.toml, line 7: `mean`: "atuo" is not "auto", a number or three numbers"#);
     insta::assert_snapshot!(task(&format!("folder = \"data\"\n{SOUND}std = 0\n")), @"D/my.toml, line 7: `std` is out of range");
-    insta::assert_snapshot!(task(&format!("folder = \"data/a\"\n{SOUND}")), @"D/data/a is not the task file's data: it has no two folders of one class each with files of the task's modality");
+    insta::assert_snapshot!(task(&format!("folder = \"data/a\"\n{SOUND}")), @"D/data/a is not the task file's data: it has no two folders of one class each with files of the task's modality (folders of splits are called train, test and val)");
     insta::assert_snapshot!(task("name = \"esc50\"\nmodality = \"audio\"\nfolder = \"data\"\n"), @"D/my.toml, line 1: `name` is that of a built-in task");
     insta::assert_snapshot!(task("name = \"../x\"\nmodality = \"audio\"\nfolder = \"data\"\n"), @"D/my.toml, line 1: `name` must be of letters, digits, - and _, 64 at most");
 }
@@ -180,7 +180,7 @@ fn a_fault_of_the_task_file_is_named_with_its_line_and_key() {
 #[test]
 fn a_fault_of_the_table_is_named_with_its_line() {
     let table = |text: &str| error(&format!("csv = \"t.csv\"\n{SOUND}"), &[("t.csv", text), ("a.wav", "")]);
-    insta::assert_snapshot!(table("file,label\na.wav,x\n"), @"D/t.csv, line 1: there is no column 'path'");
+    insta::assert_snapshot!(table("file,label\na.wav,x\n"), @"D/t.csv, line 1: there is no column 'path' among 'file, label'");
     insta::assert_snapshot!(table("path,label\na.wav,x\n"), @"D/t.csv, line 1: it has 1 class, and a task needs two");
     insta::assert_snapshot!(table("path,label\na.wav,x\na.wav,y\n"), @"D/t.csv, line 3: 'a.wav' is listed a second time");
     insta::assert_snapshot!(table("path,label\na.wav,x\nb.wav\n"), @"D/t.csv, line 3: 1 fields, not 2");
@@ -194,6 +194,127 @@ fn a_fault_of_the_table_is_named_with_its_line() {
         &[("t.csv", "path,label,split\na.wav,x,train\nb.wav,y,test\n")],
     );
     insta::assert_snapshot!(split, @"D/my.toml, line 2: `holdout` divides data that says nothing of splits, and this data does");
+}
+
+/// The ids of the training and of the test samples, and how they were divided.
+fn divided(task: &str, files: &[&str]) -> (Vec<String>, Vec<String>, Option<String>) {
+    let files: Vec<(&str, &str)> = files.iter().map(|name| (*name, "")).collect();
+    let folder = folder(&files);
+    let path = folder.path().join("my.toml");
+    std::fs::write(&path, format!("{task}\n{SOUND}mean = -6\nstd = 4.5\n")).unwrap();
+    if let Some((_, table)) = task.split_once("# table\n") {
+        std::fs::write(folder.path().join("t.csv"), table.replace("# ", "")).unwrap();
+    }
+    let (_, data) = open(&path, &folder.path().join("cache"), None);
+    let (train, test) = data.split(None);
+    let ids = |indices: Vec<usize>| indices.iter().map(|&index| data.samples[index].id.clone()).collect();
+    (ids(train), ids(test), data.facts.splitting.clone())
+}
+
+#[test]
+fn validation_is_judged_only_where_nothing_is_for_testing() {
+    let with = |part: &str| vec![format!("data/{part}/a/1.wav"), format!("data/{part}/b/1.wav")];
+    let parts = |parts: &[&str]| {
+        let files: Vec<String> = parts.iter().flat_map(|part| with(part)).collect();
+        divided(
+            "folder = \"data\"",
+            &files.iter().map(String::as_str).collect::<Vec<_>>(),
+        )
+    };
+    for name in ["val", "valid", "validation", "dev"] {
+        let (train, test, note) = parts(&["train", name, "test"]);
+        assert_eq!(
+            (train.len(), test),
+            (2, vec!["test/a/1.wav".to_owned(), "test/b/1.wav".to_owned()])
+        );
+        assert_eq!(
+            note.as_deref(),
+            Some("judged on test; 2 validation samples are not used")
+        );
+        let (train, test, note) = parts(&["train", name]);
+        assert_eq!(
+            (train.len(), test[0].as_str(), test.len()),
+            (2, &*format!("{name}/a/1.wav"), 2)
+        );
+        assert_eq!(note, None);
+    }
+    let (_, _, note) = parts(&["train", "test", "more"]);
+    assert_eq!(note.as_deref(), Some("the folder more is not read"));
+    // contests hand out tests without classes
+    let (_, test, note) = divided(
+        "folder = \"data\"",
+        &[
+            "data/train/a/1.wav",
+            "data/train/b/1.wav",
+            "data/val/a/1.wav",
+            "data/test/1.wav",
+        ],
+    );
+    assert_eq!(test, ["val/a/1.wav"]);
+    assert_eq!(
+        note.as_deref(),
+        Some("judged on validation, as test has no folder of a class")
+    );
+    let both = ["data/train/a/1.wav", "data/val/a/1.wav", "data/valid/b/1.wav"].map(|name| (name, ""));
+    insta::assert_snapshot!(error(&format!("folder = \"data\"\n{SOUND}"), &both), @"D/data: the folders val and valid are all for validation; one can be");
+    let table = "csv = \"t.csv\"\n# table\n# path,label,split\n# 1.wav,a,train\n# 2.wav,b,train\n# 3.wav,a,val\n# 4.wav,b,test\n";
+    let (train, test, note) = divided(table, &["1.wav", "2.wav", "3.wav", "4.wav"]);
+    assert_eq!((train.len(), test), (2, vec!["4.wav".to_owned()]));
+    assert_eq!(
+        note.as_deref(),
+        Some("judged on test; 1 validation samples are not used")
+    );
+}
+
+#[test]
+#[cfg(unix)]
+fn one_file_that_cannot_be_read_is_left_out_and_named() {
+    use std::os::unix::ffi::OsStrExt;
+    let reason = |spoil: &dyn Fn(&Path)| {
+        let names: Vec<String> = (0..12).map(|n| format!("data/{}/{n}.wav", ["a", "b"][n % 2])).collect();
+        let files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
+        let folder = folder(&files);
+        spoil(&folder.path().join("data/a"));
+        let task = folder.path().join("my.toml");
+        std::fs::write(&task, format!("folder = \"data\"\nholdout = 0.4\n{SOUND}")).unwrap();
+        let (_, data) = open(&task, &folder.path().join("cache"), None);
+        assert_eq!((data.samples.len(), data.facts.skipped.len()), (12, 1));
+        data.facts.skipped[0].reason.clone()
+    };
+    let link = |folder: &Path| std::os::unix::fs::symlink("/no/such/object", folder.join("z.wav")).unwrap();
+    insta::assert_snapshot!(reason(&link), @"its link leads nowhere");
+    let name = |folder: &Path| std::fs::write(folder.join(std::ffi::OsStr::from_bytes(b"z\xe9.wav")), "").unwrap();
+    insta::assert_snapshot!(reason(&name), @"its name is not UTF-8");
+    let pipe = |folder: &Path| {
+        let made = std::process::Command::new("mkfifo")
+            .arg(folder.join("z.wav"))
+            .status()
+            .unwrap();
+        assert!(made.success());
+    };
+    insta::assert_snapshot!(reason(&pipe), @"it cannot be read: it is not a plain file");
+    // a class must not go unseen
+    let folder = folder(&[("data/a/1.wav", ""), ("data/b/1.wav", "")]);
+    std::os::unix::fs::symlink("/no/such/class", folder.path().join("data/c")).unwrap();
+    std::fs::write(folder.path().join("my.toml"), format!("folder = \"data\"\n{SOUND}")).unwrap();
+    let error = open_task_file(&folder.path().join("my.toml"))
+        .map(|_| ())
+        .unwrap_err()
+        .to_string();
+    assert!(error.ends_with("data/c: its link leads nowhere"), "{error}");
+}
+
+#[test]
+fn a_table_with_absolute_paths_is_that_with_relative_ones() {
+    let folder = folder(&[("x/a.wav", ""), ("x/b.wav", "")]);
+    let write = |before: &str| {
+        let table = format!("path,label,split\n{before}x/a.wav,a,train\n{before}x/b.wav,b,test\n");
+        std::fs::write(folder.path().join("t.csv"), table).unwrap();
+        let task = folder.path().join("x/../my.toml");
+        std::fs::write(&task, format!("csv = \"t.csv\"\n{SOUND}mean = -6\nstd = 4\n")).unwrap();
+        open(&task, &folder.path().join("cache"), None).1.samples
+    };
+    assert_eq!(write(""), write(&format!("{}/", folder.path().display())));
 }
 
 #[test]

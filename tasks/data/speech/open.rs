@@ -22,6 +22,9 @@ use crate::{
 
 /// Extensions of sound files.
 pub(crate) const ENDINGS: [&str; 2] = ["flac", "wav"];
+/// The longest utterance in 10 ms frames, 60 s: memory for attention grows with the square of the
+/// length, and a batch is as long as its longest utterance. Read sentences have up to 35 s.
+const LONGEST: usize = 6_000;
 /// Standardisation measures at most so many training utterances, evenly spread: enough for four
 /// digits per band.
 const MEASURED: usize = 2_000;
@@ -52,13 +55,10 @@ impl Sound for VerifiedFiles {
     }
 }
 
-/// A sound file as one channel at `sample_rate` hertz; all samples must be finite.
+/// A sound file as one channel at `sample_rate` hertz.
 pub(crate) fn read_sound(file: Raw, sample_rate: u32) -> Result<Vec<f32>, SampleError> {
     let wave = Waveform::read(file)?;
-    match wave.samples.iter().position(|sample| !sample.is_finite()) {
-        Some(place) => Err(format!("sample {place} is {}, not a finite number", wave.samples[place]).into()),
-        None => Ok(resample(wave.samples, wave.sample_rate, sample_rate)),
-    }
+    Ok(resample(wave.samples, wave.sample_rate, sample_rate))
 }
 
 impl Listing<Utterance> {
@@ -198,7 +198,7 @@ struct Usable {
     skipped: Vec<Skipped>,
 }
 
-/// The utterances whose sound can be used and is long enough for the transcript.
+/// The utterances whose sound can be used, is not too long, and is long enough for the transcript.
 fn usable(listing: &Listing<Utterance>, skipped: &[(usize, String)], lengths: &[usize], input: &SpeechInput) -> Usable {
     let mut usable = Usable {
         indices: Vec::new(),
@@ -217,7 +217,12 @@ fn usable(listing: &Listing<Utterance>, skipped: &[(usize, String)], lengths: &[
         }
         let frames = *lengths.next().expect("a length for each that was not skipped");
         let (given, needed) = (frames / input.stacked, min_frames(&utterance.text));
-        if given < needed {
+        if frames > LONGEST {
+            let (seconds, most) = (frames as f64 / 100.0, LONGEST / 100);
+            skip(format!(
+                "it is {seconds:.1} s long, and an utterance can have {most} s; cut it into sentences"
+            ));
+        } else if given < needed {
             skip(format!(
                 "it has {given} frames of {} ms, and its transcript of {} symbols needs {needed}",
                 10 * input.stacked,

@@ -153,7 +153,7 @@ fn what_is_wrong_with_a_table_is_told_by_line() {
     let error = |from: &str, to: &str| Own::new(&TABLE.replacen(from, to, 1)).error();
     insta::assert_snapshot!(error("three", "  "), @"table.csv, line 3: the transcript is empty");
     insta::assert_snapshot!(error("four", "4 you"), @"table.csv, line 4: the transcript has unknown symbols: '4' (U+0034); known are letters without accents, apostrophe and space");
-    insta::assert_snapshot!(error("text", "words"), @"table.csv, line 1: there is no column 'text'");
+    insta::assert_snapshot!(error("text", "words"), @"table.csv, line 1: there is no column 'text' among 'path, words'");
     insta::assert_snapshot!(error("b.wav", "a.wav"), @"table.csv, line 3: 'a.wav' is listed a second time");
     insta::assert_snapshot!(error("b.wav", "../b.wav"), @"table.csv, line 3: '../b.wav' leads out of the table's folder");
     insta::assert_snapshot!(error("b.wav", "b.mp3"), @"table.csv, line 3: 'b.mp3' is not called .flac or .wav");
@@ -185,6 +185,7 @@ fn sounds_that_cannot_be_used_are_skipped_and_named_and_few_may_be() {
     // THREE needs a blank between its last letters: six frames of 20 ms
     insta::assert_snapshot!(reason("b.wav", &wav_bytes(16_000, 1, &noise(1, 125))), @"it has 5 frames of 20 ms, and its transcript of 5 symbols needs 6");
     insta::assert_snapshot!(reason("b.wav", &wav_bytes(16_000, 1, &noise(1, 20))), @"the waveform has 320 samples, fewer than the 400 of one filterbank window");
+    insta::assert_snapshot!(reason("b.wav", &wav_bytes(16_000, 1, &noise(1, 60_100))), @"it is 60.1 s long, and an utterance can have 60 s; cut it into sentences");
     let own = Own::new(TABLE);
     own.write("b.wav", b"");
     own.write("c.wav", b"");

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ::parquet::basic::{ConvertedType, Type as Physical};
+use ::parquet::basic::{Compression, ConvertedType, Type as Physical};
 use ::parquet::column::reader::ColumnReader;
 use ::parquet::data_type::ByteArray;
 use ::parquet::errors::{ParquetError, Result as ParquetResult};
@@ -50,6 +50,12 @@ impl ParquetTable {
         let size = file.len();
         let open = || {
             let reader = SerializedFileReader::new(file.clone()).map_err(words)?;
+            if let Some(codec) = unsupported(&reader) {
+                return Ok(Err(ArchiveError::damaged(
+                    path,
+                    format!("its columns are compressed by {codec}, which is not supported; snappy and zstd are"),
+                )));
+            }
             let starts = starts(&reader, size)?;
             let content = content_column(&reader);
             let mut table = Self {
@@ -61,12 +67,13 @@ impl ParquetTable {
                 names: Vec::new(),
             };
             table.names = table.file_names()?;
-            Ok(table)
+            Ok(Ok(table))
         };
-        catching(open).map_err(|reason| {
+        let opened = catching(open);
+        opened.map_err(|reason| {
             let damaged = ArchiveError::damaged(path, format!("it is no whole parquet file: {reason}"));
             file.or_fault(path, damaged)
-        })
+        })?
     }
 
     pub fn rows(&self) -> usize {
@@ -175,6 +182,20 @@ impl ParquetTable {
             .map(|value| value.map(|value| value.data().to_vec()))
             .collect())
     }
+}
+
+/// A compression of its columns that cannot be read.
+fn unsupported(reader: &SerializedFileReader<SharedFile>) -> Option<&'static str> {
+    let groups = reader.metadata().row_groups().iter();
+    groups
+        .flat_map(|group| group.columns())
+        .find_map(|column| match column.compression() {
+            Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::ZSTD(_) => None,
+            Compression::GZIP(_) => Some("gzip"),
+            Compression::BROTLI(_) => Some("brotli"),
+            Compression::LZ4 | Compression::LZ4_RAW => Some("lz4"),
+            Compression::LZO => Some("lzo"),
+        })
 }
 
 /// The first row of each row group. Row counts that the file cannot hold are refused.

@@ -127,6 +127,16 @@ fn of_inner(path: &Path, file: &SharedFile, tars: &[TarMember]) -> Result<Vec<Ta
     Ok(members)
 }
 
+/// The names of all members, whatever they are; `None` if it is cut off or damaged.
+pub(super) fn told_names(path: &Path) -> Option<Vec<String>> {
+    let mut archive = ::tar::Archive::new(SharedFile::open(path).ok()?);
+    let entries = archive.entries_with_seek().ok()?;
+    let name = |entry: std::io::Result<::tar::Entry<'_, _>>| {
+        Some(String::from_utf8_lossy(&entry.ok()?.path_bytes()).into_owned())
+    };
+    entries.map(name).collect()
+}
+
 impl Members for Tar {
     fn len(&self) -> usize {
         self.members.len()

@@ -4,8 +4,8 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use ::zip::ZipArchive;
 use ::zip::result::ZipError;
+use ::zip::{CompressionMethod, ZipArchive};
 
 use super::error::ArchiveError;
 use super::file::SharedFile;
@@ -20,6 +20,7 @@ struct ZipMember {
     name: String,
     number: usize,
     size: u64,
+    method: CompressionMethod,
 }
 
 pub(super) struct Zip {
@@ -62,7 +63,13 @@ impl Zip {
             if size / DEFLATE_LIMIT > entry.compressed_size() {
                 return refused("its size is more than its bytes can hold");
             }
-            members.push(ZipMember { name, number, size });
+            let method = entry.compression();
+            members.push(ZipMember {
+                name,
+                number,
+                size,
+                method,
+            });
         }
         check_names(path, members.iter().map(|member| member.name.as_str()))?;
         Ok(Self {
@@ -72,6 +79,13 @@ impl Zip {
             members,
         })
     }
+}
+
+/// The names of all members, whatever they are; `None` if the directory cannot be read.
+pub(super) fn told_names(path: &Path) -> Option<Vec<String>> {
+    let archive = ZipArchive::new(SharedFile::open(path).ok()?).ok()?;
+    let name = |number| Some(archive.by_index_data(number).ok()?.name().ok()?.into_owned());
+    (0..archive.len()).map(name).collect()
 }
 
 impl Members for Zip {
@@ -94,6 +108,13 @@ impl Members for Zip {
             self.file.or_fault(&self.path, failed)
         };
         check_size(&member.name, member.size).map_err(failed)?;
+        if ![CompressionMethod::Stored, CompressionMethod::Deflated].contains(&member.method) {
+            let reason = format!(
+                "it is compressed by {}, which is not supported; deflate is",
+                member.method
+            );
+            return Err(failed(reason));
+        }
         // a clone shares the directory and has its own position
         let mut archive = self.archive.clone();
         let entry = archive

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::super::{NAME, classes};
 use crate::DataError;
 use crate::files::folder::stem;
+use crate::files::table::lines;
 
 /// Lists with picture and class in each line, as Kaggle, Caffe and others distribute them.
 const MAPS: [&str; 4] = ["LOC_val_solution.csv", "val_map.csv", "val_map.txt", "val.txt"];
@@ -80,17 +81,8 @@ pub(super) fn read(folder: &Path) -> Result<Judged, DataError> {
     })
 }
 
-/// Non-empty lines with their numbers.
-fn lines(path: &Path) -> Result<Vec<(u64, String)>, DataError> {
-    let text = bridle_files::text(path, bridle_files::TEXT).map_err(DataError::unreadable(path))?;
-    let lines = (1..)
-        .zip(text.lines())
-        .map(|(number, line)| (number, line.trim().to_owned()));
-    Ok(lines.filter(|(_, line)| !line.is_empty()).collect())
-}
-
-/// Picture, then a WordNet id or, in all lines, its index among the sorted ids. A bounding box may
-/// follow and is ignored.
+/// Picture, then a WordNet id or, in all lines, its index among the sorted ids. Only boxes may
+/// follow: four numbers each, with the id again before all but the first.
 fn map(path: &Path) -> Result<BTreeMap<String, String>, DataError> {
     let bad = |line: u64, reason: String| DataError::bad_row(path, line, reason);
     let known = classes();
@@ -100,6 +92,12 @@ fn map(path: &Path) -> Result<BTreeMap<String, String>, DataError> {
         let (Some(picture), Some(class)) = (words.next(), words.next()) else {
             return Err(bad(line, "it is not a picture and its class".to_owned()));
         };
+        let more: Vec<&str> = words.filter(|word| *word != class).collect();
+        let is_boxes = more.len().is_multiple_of(4) && more.iter().all(|word| word.parse::<f64>().is_ok());
+        if line > 1 && !is_boxes {
+            let reason = format!("'{}' follows the picture and its class", more.join(" "));
+            return Err(bad(line, reason));
+        }
         let class = match class.parse::<usize>() {
             Ok(number) if number < known.len() => {
                 numbers.insert(number);

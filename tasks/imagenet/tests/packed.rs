@@ -133,7 +133,7 @@ fn tars_and_tables_give_what_the_folder_gives() {
     );
     tars(
         "val_map.txt",
-        &judged(|class, name| format!("{name}.JPEG {}", id(class))),
+        &format!("\u{feff}{}", judged(|class, name| format!("{name}.JPEG {}", id(class)))),
     );
     tars(
         "val.txt",
@@ -170,6 +170,8 @@ fn what_is_missing_or_wrong_beside_archives_is_named() {
     insta::assert_snapshot!(tars(), @"SET/tars/val_map.txt, line 1: its classes are numbers, and none is 0: they must count the sorted WordNet ids from 0");
     write("val_map.txt", "a n01440764\nb cat\n");
     insta::assert_snapshot!(tars(), @"SET/tars/val_map.txt, line 2: 'cat' is neither a WordNet id nor a number from 0 to 999");
+    write("val_map.txt", "a 0\nb 300 0\n");
+    insta::assert_snapshot!(tars(), @"SET/tars/val_map.txt, line 2: '0' follows the picture and its class");
     write(
         "val_map.txt",
         &judged(|class, name| format!("{name} {}", CLASSES[class])),

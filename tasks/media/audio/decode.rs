@@ -11,6 +11,7 @@ use symphonia::core::formats::well_known::FORMAT_ID_MP3;
 use symphonia::core::formats::{FormatReader, Track, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream, ReadOnlySource};
 
+use super::kind;
 use crate::error::SampleError;
 use crate::files::tree::Raw;
 
@@ -37,6 +38,9 @@ pub enum AudioError {
     NotAudio,
     #[error("it holds no audio track that can be decoded")]
     NoTrack,
+    /// A known kind of file or codec; the field names it.
+    #[error("it is {0}, which is not supported; wav (PCM), flac, ogg (Vorbis) and mp3 are")]
+    Unsupported(String),
     #[error("it is damaged after {decoded} samples: {reason}")]
     Damaged { decoded: usize, reason: String },
     #[error("it is cut off: its header promises {promised} samples, it holds {decoded}")]
@@ -45,16 +49,33 @@ pub enum AudioError {
     Rate(u32),
     #[error("it holds no samples")]
     Empty,
+    #[error("sample {sample} is {value}, not a finite number")]
+    NotFinite { sample: usize, value: f32 },
+    #[error("sample {sample} is {value:e}, and features are computed of values up to {LARGEST:e}")]
+    TooLarge { sample: usize, value: f32 },
 }
 
+/// The largest magnitude of a sample. A window of 25 ms has at most 2^15 samples, so the power at a
+/// frequency is below (2^16 x)^2, and the energy of a mel band below 2^14 times that, which float32
+/// holds; the resampler's sums are smaller. Sound is made in values up to 1, integers up to 2^31.
+const LARGEST: f32 = 1e12;
+
 /// Decodes a complete file; `extension` is only a hint, the content decides.
-pub fn decode(bytes: Vec<u8>, extension: &str) -> Result<Waveform, AudioError> {
+pub fn decode(mut bytes: Vec<u8>, extension: &str) -> Result<Waveform, AudioError> {
+    kind::complete_sizes(&mut bytes);
     let bytes = Bytes::from(bytes);
+    decode_complete(&bytes, extension).map_err(|error| match (error, kind::unsupported(&bytes)) {
+        (AudioError::NotAudio | AudioError::NoTrack, Some(kind)) => AudioError::Unsupported(kind),
+        (error, _) => error,
+    })
+}
+
+fn decode_complete(bytes: &Bytes, extension: &str) -> Result<Waveform, AudioError> {
     let mut format = open(Box::new(Cursor::new(bytes.clone())), extension)?;
     if format.format_info().format == FORMAT_ID_MP3 {
         // with a seekable source, the reader would guess a length that no header states, and cut
         // the sound there
-        format = open(Box::new(ReadOnlySource::new(Cursor::new(bytes))), extension)?;
+        format = open(Box::new(ReadOnlySource::new(Cursor::new(bytes.clone()))), extension)?;
     }
     let track = format
         .default_track(TrackType::Audio)
@@ -69,8 +90,21 @@ pub fn decode(bytes: Vec<u8>, extension: &str) -> Result<Waveform, AudioError> {
         _ if waveform.samples.is_empty() => Err(AudioError::Empty),
         // the resampler's tables grow with the rate
         _ if !(1_000..=768_000).contains(&waveform.sample_rate) => Err(AudioError::Rate(waveform.sample_rate)),
-        _ => Ok(waveform),
+        _ => usable(&waveform.samples).map(|()| waveform),
     }
+}
+
+/// Fails at the first sample that is no number, or of which no finite features could be computed.
+fn usable(samples: &[f32]) -> Result<(), AudioError> {
+    // NaN is in no range
+    let Some(sample) = samples.iter().position(|value| !(-LARGEST..=LARGEST).contains(value)) else {
+        return Ok(());
+    };
+    let value = samples[sample];
+    Err(match value.is_finite() {
+        true => AudioError::TooLarge { sample, value },
+        false => AudioError::NotFinite { sample, value },
+    })
 }
 
 fn open(source: Box<dyn MediaSource>, extension: &str) -> Result<Box<dyn FormatReader>, AudioError> {
@@ -197,6 +231,106 @@ mod tests {
             let error = decode(whole[..bytes].to_vec(), "mp3").unwrap_err();
             assert!(matches!(error, AudioError::CutOff { promised: 4_000, .. }), "{error}");
         }
+    }
+
+    #[test]
+    fn a_sample_that_is_no_number_or_too_large_is_named() {
+        let with = |value: f32| {
+            let mut wave = [0.25; 400];
+            wave[5] = value;
+            decode(wav_bytes(8_000, 1, &wave), "wav").unwrap_err().to_string()
+        };
+        insta::assert_snapshot!(with(f32::NAN), @"sample 5 is NaN, not a finite number");
+        insta::assert_snapshot!(with(f32::NEG_INFINITY), @"sample 5 is -inf, not a finite number");
+        insta::assert_snapshot!(with(-1e29), @"sample 5 is -1e29, and features are computed of values up to 1e12");
+        // two channels whose sum is beyond float32
+        let loud = decode(wav_bytes(8_000, 2, &[f32::MAX; 8]), "wav").unwrap_err();
+        assert!(matches!(loud, AudioError::NotFinite { sample: 0, .. }), "{loud}");
+    }
+
+    #[test]
+    fn the_largest_samples_have_finite_features_at_every_rate() {
+        for rate in [1_000, 8_000, 44_100, 768_000] {
+            let wave: Vec<f32> = (0..rate / 5)
+                .map(|n| if n / 7 % 2 == 0 { LARGEST } else { -LARGEST })
+                .collect();
+            let wave = decode(wav_bytes(rate, 1, &wave), "wav").unwrap().samples;
+            for to in [rate, 16_000] {
+                let samples = crate::resample(wave.clone(), rate, to);
+                let features = crate::Fbank::new(to, 1).compute(&samples).unwrap();
+                assert!(features.iter().all(|value| value.is_finite()), "{rate} to {to}");
+            }
+        }
+    }
+
+    /// A wav file of 16-bit samples with these sizes in its header, and what follows the samples.
+    fn header_says(riff: u32, data: u32, samples: &[i16], after: &[u8]) -> Vec<u8> {
+        let mut bytes = [
+            b"RIFF".as_slice(),
+            &riff.to_le_bytes(),
+            b"WAVEfmt ",
+            &16u32.to_le_bytes(),
+        ]
+        .concat();
+        for short in [1u16, 1] {
+            bytes.extend(short.to_le_bytes());
+        }
+        bytes.extend([8_000u32, 16_000].iter().flat_map(|number| number.to_le_bytes()));
+        bytes.extend([2u16, 16].iter().flat_map(|number| number.to_le_bytes()));
+        bytes.extend([b"data".as_slice(), &data.to_le_bytes()].concat());
+        bytes.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
+        [&bytes, after].concat()
+    }
+
+    #[test]
+    fn a_wav_file_of_unknown_length_is_read_to_its_end() {
+        let samples: Vec<i16> = (0..4_000).map(|n| (n * 37 % 20_000) as i16).collect();
+        let whole = decode(header_says(36 + 8_000, 8_000, &samples, b""), "wav").unwrap();
+        assert_eq!(whole.samples.len(), 4_000);
+        for (riff, data) in [
+            (u32::MAX, u32::MAX),
+            (0x7fff_ffff, 0x7fff_ffff),
+            (0x7fff_f024, 0x7fff_f000),
+            (0, 0),
+            (u32::MAX, 0),
+        ] {
+            assert_eq!(
+                decode(header_says(riff, data, &samples, b""), "wav").unwrap(),
+                whole,
+                "{riff:x} {data:x}"
+            );
+            // a pipe that ended within a sample
+            assert_eq!(
+                decode(header_says(riff, data, &samples, b"\x01"), "wav").unwrap(),
+                whole,
+                "{riff:x} {data:x}"
+            );
+        }
+        // no placeholder: cut off, and truly empty
+        assert!(decode(header_says(36 + 9_000, 9_000, &samples, b""), "wav").is_err());
+        let list = [b"LIST".as_slice(), &4u32.to_le_bytes(), b"INFO"].concat();
+        assert!(decode(header_says(48, 0, &[], &list), "wav").is_err());
+        assert!(decode(header_says(36, 0, &[], b""), "wav").is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_decoded_is_named() {
+        let told = |bytes: Vec<u8>| decode(bytes, "wav").unwrap_err().to_string();
+        let tagged = |tag: u16| {
+            let mut bytes = header_says(36 + 200, 200, &[0; 100], b"");
+            bytes[20..22].copy_from_slice(&tag.to_le_bytes());
+            told(bytes)
+        };
+        // a page of one packet
+        let page = [b"OggS\0\x02".as_slice(), &[0; 20], &[1, 19], b"OpusHead\x01\x01"].concat();
+        let opus = [&page[..], &[0; 9]].concat();
+        insta::assert_snapshot!(tagged(0x55), @"it is a wav file of MP3 (0x0055), which is not supported; wav (PCM), flac, ogg (Vorbis) and mp3 are");
+        insta::assert_snapshot!(tagged(0x31), @"it is a wav file of GSM 6.10 (0x0031), which is not supported; wav (PCM), flac, ogg (Vorbis) and mp3 are");
+        insta::assert_snapshot!(tagged(0x11), @"it is a wav file of IMA ADPCM (0x0011), which is not supported; wav (PCM), flac, ogg (Vorbis) and mp3 are");
+        insta::assert_snapshot!(tagged(0x1234), @"it is a wav file of codec (0x1234), which is not supported; wav (PCM), flac, ogg (Vorbis) and mp3 are");
+        insta::assert_snapshot!(told(opus), @"it is an ogg file of Opus, which is not supported; wav (PCM), flac, ogg (Vorbis) and mp3 are");
+        insta::assert_snapshot!(told([b"\0\0\0\x20ftypM4A ".as_slice(), &[0; 100]].concat()), @"it is an MP4 file (m4a, AAC or ALAC), which is not supported; wav (PCM), flac, ogg (Vorbis) and mp3 are");
+        insta::assert_snapshot!(told(b"this is a shopping list, not a sound. ".repeat(40)), @"it is not a wav, flac, ogg or mp3 file");
     }
 
     #[test]

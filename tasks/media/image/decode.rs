@@ -18,8 +18,8 @@ use zune_jpeg::errors::DecodeErrors;
 
 use super::picture::Picture;
 
-/// More pixels are refused; Pillow also takes them for an attack.
-pub const MOST_PIXELS: usize = 89_478_485;
+/// More pixels are refused, as by Pillow, which takes them for an attack.
+pub const MOST_PIXELS: usize = 178_956_970;
 
 /// Why a file is not an intact picture.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,8 +40,29 @@ pub fn decode(bytes: &[u8]) -> Result<Picture, ImageError> {
     match bytes {
         [0xff, 0xd8, 0xff, ..] => decode_jpeg(bytes),
         [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => decode_png(bytes),
-        _ => Err(ImageError::NotImage),
+        _ => Err(picture_kind(bytes).map_or(ImageError::NotImage, |kind| ImageError::Unsupported(kind.to_owned()))),
     }
+}
+
+/// What kind of picture a file is, by its first bytes.
+pub(crate) fn picture_kind(bytes: &[u8]) -> Option<&'static str> {
+    let brand = bytes.get(4..12).unwrap_or_default();
+    Some(match bytes {
+        [0xff, 0xd8, 0xff, ..] => "a jpeg picture",
+        [0x89, b'P', b'N', b'G', ..] => "a png picture",
+        [b'G', b'I', b'F', b'8', ..] => "a GIF picture",
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => "a WebP picture",
+        [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => "a TIFF picture",
+        [b'8', b'B', b'P', b'S', ..] => "a Photoshop file",
+        [0xff, 0x0a, ..] | [0, 0, 0, 12, b'J', b'X', b'L', b' ', ..] => "a JPEG XL picture",
+        [0, 0, 0, 12, b'j', b'P', b' ', b' ', ..] | [0xff, 0x4f, 0xff, 0x51, ..] => "a JPEG 2000 picture",
+        [b'B', b'M', _, _, _, _, 0, 0, 0, 0, ..] => "a BMP picture",
+        [b'P', b'1'..=b'7', b'\n' | b' ' | b'\r', ..] => "a PNM picture",
+        [b'<', b's', b'v', b'g', ..] => "an SVG picture",
+        _ if matches!(brand, b"ftypheic" | b"ftypheix" | b"ftypmif1") => "an HEIC picture",
+        _ if matches!(brand, b"ftypavif" | b"ftypavis") => "an AVIF picture",
+        _ => return None,
+    })
 }
 
 fn decode_jpeg(bytes: &[u8]) -> Result<Picture, ImageError> {

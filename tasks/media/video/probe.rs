@@ -1,10 +1,13 @@
 //! Facts about a video file, read without decoding.
 
+use std::io::Read;
 use std::path::Path;
 
 use serde::Deserialize;
 
+use super::container::ends_early;
 use super::program::{Programs, VideoError};
+use crate::media::image::picture_kind;
 
 /// Enough for the packets of a film of several hours.
 const MOST_OUTPUT: u64 = 256 << 20;
@@ -73,6 +76,17 @@ struct Packet {
     stream_index: usize,
     #[serde(default)]
     flags: String,
+    /// Seconds.
+    pts_time: Option<String>,
+    duration_time: Option<String>,
+}
+
+impl Packet {
+    /// Seconds at which it ends, if it says.
+    fn end(&self) -> Option<f64> {
+        let number = |text: &Option<String>| text.as_ref()?.parse::<f64>().ok();
+        Some(number(&self.pts_time)? + number(&self.duration_time).unwrap_or(0.0))
+    }
 }
 
 #[derive(Deserialize)]
@@ -80,20 +94,22 @@ struct Format {
     duration: Option<String>,
 }
 
+/// What `ffprobe` says of a file whose container ends before its own sizes say, or before a packet
+/// does.
+const ENDS_EARLY: [&str; 2] = ["File ended prematurely", "partial file"];
+/// How much earlier than the header says packets may end: seconds, and a share of the length.
+const TOLERANCE: (f64, f64) = (0.5, 0.05);
+
 /// Probes a file. It counts packets, because the number of frames in the header may be absent or
-/// wrong.
+/// wrong, and reads those of all streams to the end, because only that shows a file that is cut
+/// off.
 pub(super) fn probe(programs: &Programs, file: &Path) -> Result<VideoFacts, VideoError> {
     let entries = "stream=index,width,height,time_base:stream_disposition=attached_pic:stream_side_data=rotation:\
-                   packet=stream_index,flags:format=duration";
-    let options = [
-        "-select_streams",
-        "v",
-        "-show_entries",
-        entries,
-        "-of",
-        "json=compact=1",
-    ];
-    let text = programs.ask(file, &options, MOST_OUTPUT)?;
+                   packet=stream_index,flags,pts_time,duration_time:format=duration";
+    let options = ["-show_entries", entries, "-of", "json=compact=1"];
+    let (text, complaints) = programs
+        .ask(file, &options, MOST_OUTPUT)
+        .map_err(|error| picture_of(file).map_or(error, VideoError::NotVideo))?;
     let answer: Probed = serde_json::from_slice(&text).map_err(|error| {
         let reason = format!("what is no answer ({error})");
         VideoError::Refused {
@@ -101,7 +117,33 @@ pub(super) fn probe(programs: &Programs, file: &Path) -> Result<VideoFacts, Vide
             reason,
         }
     })?;
-    facts(&answer)
+    let facts = facts(&answer)?;
+    if let Some(words) = ENDS_EARLY.into_iter().find(|words| complaints.contains(words)) {
+        return Err(VideoError::EndsEarly(format!("ffprobe says: {words}")));
+    }
+    // a file that cannot be opened again is an error when it is decoded
+    if ends_early(file).unwrap_or(false) {
+        return Err(VideoError::EndsEarly(
+            "its container is larger than the file".to_owned(),
+        ));
+    }
+    let end = answer.packets.iter().filter_map(Packet::end).reduce(f64::max);
+    match (facts.seconds, end) {
+        (Some(seconds), Some(end)) if end + f64::max(TOLERANCE.0, TOLERANCE.1 * seconds) < seconds => {
+            let reason = format!("its header says {seconds:.1} s, and its packets end at {end:.1} s");
+            Err(VideoError::EndsEarly(reason))
+        }
+        _ => Ok(facts),
+    }
+}
+
+/// The kind of picture that the file is.
+fn picture_of(file: &Path) -> Option<&'static str> {
+    let mut start = [0; 16];
+    let read = std::fs::File::open(file)
+        .and_then(|mut file| file.read(&mut start))
+        .ok()?;
+    picture_kind(&start[..read])
 }
 
 fn facts(answer: &Probed) -> Result<VideoFacts, VideoError> {

@@ -38,6 +38,10 @@ pub enum VideoError {
     Size { width: usize, height: usize },
     #[error("it is cut off: {expected} frames were to be decoded, {decoded} could be")]
     CutOff { expected: usize, decoded: usize },
+    #[error("it is cut off: {0}")]
+    EndsEarly(String),
+    #[error("it is {0}, not a video")]
+    NotVideo(&'static str),
 }
 
 /// What FFmpeg says, in the system's words, when the machine fails it. A loader says the last when a
@@ -85,7 +89,7 @@ impl Programs {
 
     pub(super) fn at(ffmpeg: PathBuf, ffprobe: PathBuf, patience: Duration) -> Result<Self, VideoError> {
         let version = |program: &Path| run(program, &["-version".into()], COMPLAINTS, patience);
-        let first = version(&ffmpeg)?;
+        let (first, _) = version(&ffmpeg)?;
         version(&ffprobe)?;
         let passthrough = passthrough(&String::from_utf8_lossy(&first));
         Ok(Self {
@@ -96,8 +100,8 @@ impl Programs {
         })
     }
 
-    /// The output of `ffprobe` for a file; at most `limit` bytes.
-    pub(super) fn ask(&self, file: &Path, options: &[&str], limit: u64) -> Result<Vec<u8>, VideoError> {
+    /// The output of `ffprobe` for a file, at most `limit` bytes, and what it complained of.
+    pub(super) fn ask(&self, file: &Path, options: &[&str], limit: u64) -> Result<(Vec<u8>, String), VideoError> {
         let mut arguments = reading(file);
         arguments.extend(options.iter().map(OsString::from));
         run(&self.ffprobe, &arguments, limit, self.patience).map_err(|error| about(error, file))
@@ -122,7 +126,8 @@ impl Programs {
         let output = ["-map", &stream, "-an", "-sn", "-dn", "-vf", filters];
         arguments.extend(output.iter().chain(&self.passthrough).map(OsString::from));
         arguments.extend(["-frames:v", &frames, "-pix_fmt", "rgb24", "-f", "rawvideo", "pipe:1"].map(OsString::from));
-        run(&self.ffmpeg, &arguments, limit, self.patience).map_err(|error| about(error, file))
+        let decoded = run(&self.ffmpeg, &arguments, limit, self.patience);
+        decoded.map(|(rgb, _)| rgb).map_err(|error| about(error, file))
     }
 }
 
@@ -163,8 +168,14 @@ fn passthrough(version: &str) -> [&'static str; 2] {
     }
 }
 
-/// Runs a program and returns its output. It is killed if it takes too long or writes too much.
-fn run(program: &Path, arguments: &[OsString], limit: u64, patience: Duration) -> Result<Vec<u8>, VideoError> {
+/// Runs a program and returns its output and its complaints. It is killed if it takes too long or
+/// writes too much.
+fn run(
+    program: &Path,
+    arguments: &[OsString],
+    limit: u64,
+    patience: Duration,
+) -> Result<(Vec<u8>, String), VideoError> {
     let name = program
         .file_name()
         .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
@@ -201,15 +212,15 @@ fn run(program: &Path, arguments: &[OsString], limit: u64, patience: Duration) -
     }
     let complaints = collect(complaints).ok_or_else(too_slow)?;
     let status = child.end(deadline).ok_or_else(too_slow)?;
+    let text = String::from_utf8_lossy(&complaints).into_owned();
     if status.success() {
-        return Ok(output);
+        return Ok((output, text));
     }
     // no exit code: a signal ended it
     if status.code().is_none() {
         return Err(failed(status.to_string()));
     }
     let reason = last_words(&complaints);
-    let text = String::from_utf8_lossy(&complaints);
     match OF_THE_MACHINE.iter().find(|words| text.contains(**words)) {
         Some(words) => Err(failed((*words).to_owned())),
         None => Err(VideoError::Refused { program: name, reason }),
@@ -293,7 +304,7 @@ mod tests {
     use super::*;
 
     fn shell(script: &str, limit: u64, patience: Duration) -> Result<Vec<u8>, VideoError> {
-        run(Path::new("/bin/sh"), &["-c".into(), script.into()], limit, patience)
+        run(Path::new("/bin/sh"), &["-c".into(), script.into()], limit, patience).map(|(output, _)| output)
     }
 
     #[test]

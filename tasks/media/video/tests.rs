@@ -429,3 +429,75 @@ fn what_is_no_video_is_named() {
     assert!(Command::new("ffmpeg").args(args).arg(&mkv).status().unwrap().success());
     assert!(matches!(programs.probe(&mkv), Err(VideoError::NoVideo)));
 }
+
+#[test]
+fn a_file_that_is_cut_off_is_named_whatever_its_container() {
+    let Some(programs) = programs() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let h264 = [
+        "-c:v",
+        "libx264",
+        "-preset",
+        "ultrafast",
+        "-g",
+        "10",
+        "-pix_fmt",
+        "yuv420p",
+    ];
+    let vp9 = [
+        "-c:v",
+        "libvpx-vp9",
+        "-deadline",
+        "realtime",
+        "-cpu-used",
+        "8",
+        "-b:v",
+        "200k",
+        "-c:a",
+        "libopus",
+    ];
+    let fragments = ["-movflags", "frag_keyframe+empty_moov"];
+    let first = ["-movflags", "+faststart"];
+    let kinds: [(&str, Vec<&str>); 5] = [
+        ("a.webm", vp9.to_vec()),
+        ("a.mkv", h264.to_vec()),
+        ("fragments.mp4", [&h264[..], &fragments].concat()),
+        ("first.mp4", [&h264[..], &first].concat()),
+        ("a.avi", vec!["-c:v", "mpeg4"]),
+    ];
+    for (name, codec) in kinds {
+        let path = folder.path().join(name);
+        // sound that is longer than the pictures is no fault
+        let inputs = "-v error -f lavfi -i testsrc2=size=64x48:rate=25:duration=3 -f lavfi -i sine=duration=5 -ac 1";
+        let mut ffmpeg = Command::new("ffmpeg");
+        assert!(
+            ffmpeg
+                .args(inputs.split(' '))
+                .args(codec)
+                .arg(&path)
+                .status()
+                .unwrap()
+                .success()
+        );
+        let whole = std::fs::read(&path).unwrap();
+        assert_eq!(programs.probe(&path).unwrap().frames, 75, "{name}");
+        for percent in [97, 90, 50, 30] {
+            std::fs::write(&path, &whole[..whole.len() * percent / 100]).unwrap();
+            let error = programs.probe(&path).map(|_| ()).unwrap_err();
+            assert!(
+                matches!(error, VideoError::EndsEarly(_)),
+                "{percent} % of {name}: {error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_picture_among_videos_is_named() {
+    let Some(programs) = programs() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.mp4");
+    std::fs::write(&file, b"GIF89a\x01\0\x01\0\0\0\0;").unwrap();
+    let error = programs.probe(&file).unwrap_err().to_string();
+    assert_eq!(error, "it is a GIF picture, not a video");
+}

@@ -24,6 +24,15 @@ fn packed_samples_are_those_of_the_folder() {
             "val/x.wav",
             "a/b/c/d.wav",
         ],
+        [
+            "train/hum/a.wav",
+            "train/buzz/b.wav",
+            "val/hum/c.wav",
+            "val/rest/d.wav",
+            "test/hum/e.wav",
+            "test/buzz/f.wav",
+            "test/g.wav",
+        ],
     ];
     for names in layouts {
         let within = names.map(|name| format!("data/{name}"));

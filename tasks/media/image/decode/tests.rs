@@ -84,7 +84,7 @@ fn a_cut_file_is_named_wherever_it_is_cut() {
 fn what_is_no_picture_is_named() {
     let message = |bytes: &[u8]| decode(bytes).unwrap_err().to_string();
     insta::assert_snapshot!(message(b""), @"it is not a jpeg or png file");
-    insta::assert_snapshot!(message(b"GIF89a and so on"), @"it is not a jpeg or png file");
+    insta::assert_snapshot!(message(b"GIF89a and so on"), @"it is of a kind that cannot be read: a GIF picture");
     insta::assert_snapshot!(message(&[0xff, 0xd8, 0xff]), @"it is cut off");
     let mut damaged = file("png");
     let middle = damaged.len() / 2;
@@ -126,7 +126,7 @@ fn sizes_that_cannot_be_are_refused_before_any_memory_is_taken() {
     for name in ["jpeg 4:2:0", "png"] {
         let error = decode(&with_size(name, 65_000, 65_000)).unwrap_err();
         insta::allow_duplicates! {
-            insta::assert_snapshot!(error, @"it has 65000 x 65000 pixels, more than 89478485 in all");
+            insta::assert_snapshot!(error, @"it has 65000 x 65000 pixels, more than 178956970 in all");
         }
         assert_eq!(
             decode(&with_size(name, 9_000, 9_000)),
@@ -135,4 +135,13 @@ fn sizes_that_cannot_be_are_refused_before_any_memory_is_taken() {
         );
         assert!(decode(&with_size(name, 0, 18)).is_err(), "{name}");
     }
+}
+
+#[test]
+fn a_picture_of_another_kind_is_named() {
+    let told = |bytes: &[u8]| decode(bytes).unwrap_err().to_string();
+    insta::assert_snapshot!(told(b"GIF89a\x01\0\x01\0"), @"it is of a kind that cannot be read: a GIF picture");
+    insta::assert_snapshot!(told(b"RIFF\x24\0\0\0WEBPVP8 "), @"it is of a kind that cannot be read: a WebP picture");
+    insta::assert_snapshot!(told(b"\0\0\0\x18ftypheic\0\0\0\0"), @"it is of a kind that cannot be read: an HEIC picture");
+    insta::assert_snapshot!(told(b"a shopping list"), @"it is not a jpeg or png file");
 }
