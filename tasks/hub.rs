@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use hf_hub::Repo;
+
 use self::client::shown;
 pub use self::error::FetchError;
 use self::listing::{HubFile, HubListing, is_hex};
@@ -80,8 +82,7 @@ struct HubFolders {
 
 impl HubFolders {
     fn new(source: &HubSource, request: &FetchRequest) -> Self {
-        // the layout of the hub's own programs
-        let name = format!("datasets--{}", source.repository.replace('/', "--"));
+        let name = Repo::dataset(source.repository.to_owned()).folder_name();
         let repository = request.to.is_none().then(|| request.cache.join(name));
         let root = repository.clone().or_else(|| request.to.clone()).unwrap_or_default();
         Self {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hf_hub::{Repo, RepoType};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use ureq::http::header::{ACCEPT_ENCODING, AUTHORIZATION, LOCATION, RANGE, RETRY_AFTER};
 use ureq::http::{HeaderMap, Response, Uri};
@@ -130,8 +131,9 @@ pub(super) fn joined(base: &str, location: &str) -> Option<String> {
 
 /// The address of a revision's facts, which may be a branch with slashes.
 pub(super) fn revision_address(endpoint: &str, repository: &str, revision: &str) -> String {
-    let revision = utf8_percent_encode(revision, NOT_IN_NAMES);
-    format!("{endpoint}/api/datasets/{repository}/revision/{revision}")
+    let revision = utf8_percent_encode(revision, NOT_IN_NAMES).to_string();
+    let repository = Repo::with_revision(repository.to_owned(), RepoType::Dataset, revision);
+    format!("{endpoint}/api/{}", repository.api_url())
 }
 
 /// An address as errors and plans show it: without user, password and query, which may hold secrets.
