@@ -69,6 +69,17 @@ impl ScoredRun {
         records.into_iter().map(with_predictions).collect()
     }
 
+    /// Checks that the predictions give every recorded value that can be computed from them.
+    ///
+    /// # Errors
+    /// If one does not.
+    pub fn check(&self) -> Result<(), CompareError> {
+        let protocols: BTreeSet<&str> = self.record.scores.iter().map(|score| &score.protocol[..]).collect();
+        protocols
+            .into_iter()
+            .try_for_each(|protocol| self.checked_metrics(protocol).map(drop))
+    }
+
     /// The metrics of a protocol that can be recomputed from predictions, each checked against the
     /// record.
     fn checked_metrics(&self, protocol: &str) -> Result<Vec<Metric>, CompareError> {
@@ -188,10 +199,10 @@ pub struct Compared {
     pub left_out: Vec<String>,
 }
 
-/// Compares groups of A with groups of B: runs of one task, method, plan and backend that have
-/// scores of one protocol. Within a task and protocol, groups are paired where only one pairing is
-/// possible: the only group of one side with the only one of the other; else those of one backend,
-/// then of one method, then of one plan.
+/// Compares groups of A with groups of B: runs of one task, its data, method, plan and backend that
+/// have scores of one protocol. Within a task and protocol, groups are paired where only one pairing
+/// is possible: the only group of one side with the only one of the other; else those on the same
+/// data, then of one backend, then of one method, then of one plan.
 ///
 /// Each pair is compared sample by sample over its common seeds and folds. `resamples` are drawn
 /// for each interval and each permutation test, from streams of `seed`. Panics if `resamples` is 0.

@@ -50,6 +50,7 @@ pub(crate) fn record(seed: u64, top1: u64) -> RunRecord {
         started: "2026-01-02T03:04:05Z".parse().unwrap(),
         finished: "2026-01-02T03:24:05Z".parse().unwrap(),
         predictions: None,
+        predictions_sha256: None,
     }
 }
 
@@ -84,6 +85,7 @@ fn data() -> Data {
         variant: "16k-flac-ogg".into(),
         source: "a folder".into(),
         manifest_sha256: Some("ab".repeat(32)),
+        samples_sha256: None,
         counts: [("train".to_string(), 1600), ("test".to_string(), 400)].into(),
         subset: None,
         skipped: Vec::new(),

@@ -10,6 +10,7 @@
 //! compare      two sets of records -> differences, intervals, p-values, verdicts
 //! regress      records against a file of expected numbers with bands: the gate for CI
 //! published    numbers of other methods, shown beside the measured ones
+//! shown        words of records and files without control characters
 //! table        tables from records, in six formats
 //! report       records and tables as one HTML page with plots
 //! ```
@@ -24,6 +25,7 @@ pub mod published;
 pub mod record;
 pub mod regress;
 pub mod report;
+pub mod shown;
 pub mod stats;
 pub mod store;
 pub mod table;

@@ -8,6 +8,8 @@ mod transcripts;
 
 pub use transcripts::{Outputs, ProtocolTexts, Transcripts};
 
+use crate::shown::excerpt;
+
 /// Scores of every class for every test sample of one run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Predictions {
@@ -36,24 +38,29 @@ pub enum PredictionsError {
         found: usize,
         expected: usize,
     },
-    #[error("the {protocol} score of sample `{id}` for class {class} is {value}")]
+    #[error("the {protocol} score of sample `{}` for class {class} is {value}", excerpt(id))]
     NotFinite {
         protocol: String,
         id: String,
         class: usize,
         value: f32,
     },
-    #[error("the target {target} of sample `{id}` is outside the classes 0..{classes}")]
+    #[error(
+        "the target {target} of sample `{}` is outside the classes 0..{classes}",
+        excerpt(id)
+    )]
     Target { id: String, target: u32, classes: usize },
     #[error(
-        "not predictions: the columns should be id, target, then <protocol>.<class>, but column {column} is `{found}`"
+        "not predictions: the columns should be id, target, then <protocol>.<class>, but column {column} is `{}`",
+        excerpt(found)
     )]
     Header { column: usize, found: String },
     #[error(
-        "not transcripts: the columns should be id, reference, then <protocol>.text, but column {column} is `{found}`"
+        "not transcripts: the columns should be id, reference, then <protocol>.text, but column {column} is `{}`",
+        excerpt(found)
     )]
     TextHeader { column: usize, found: String },
-    #[error("line {line}: `{found}` is not a {expected}")]
+    #[error("line {line}: `{}` is not a {expected}", excerpt(found))]
     Field {
         line: u64,
         found: String,

@@ -9,12 +9,14 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 mod differences;
+mod identity;
 pub(crate) mod mark;
 mod names;
 mod read;
 mod score;
 mod write;
 
+pub(crate) use identity::{identity, sha256};
 pub use jiff::Timestamp;
 pub(crate) use names::{display_value, plural};
 pub use read::RecordError;
@@ -58,8 +60,11 @@ pub struct RunRecord {
     pub peak_memory_bytes: PeakMemory,
     pub started: Timestamp,
     pub finished: Timestamp,
-    /// File with the predictions for each test sample, relative to the record.
+    /// File with the predictions for each test sample: a plain name, of a file beside the record.
     pub predictions: Option<String>,
+    /// SHA-256 of that file. None without predictions, and in older records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predictions_sha256: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,6 +117,9 @@ pub struct Data {
     pub source: String,
     /// SHA-256 of the manifest of its files. None for generated or unpinned data.
     pub manifest_sha256: Option<String>,
+    /// SHA-256 over every sample's id, labels and place in the splits. None in older records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples_sha256: Option<String>,
     /// Samples by name of split.
     pub counts: BTreeMap<String, u64>,
     /// Samples kept for each class, where only a part of the data was used.

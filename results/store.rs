@@ -1,10 +1,11 @@
 //! Paths of records and predictions, atomic writes, and search.
 
 use crate::predictions::{Outputs, Predictions, PredictionsError, Transcripts};
-use crate::record::{RecordError, RunRecord};
+use crate::record::{self, Data, RecordError, RunRecord};
+use bridle_files::Temporary;
 use std::collections::HashSet;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// What goes wrong with files of records.
@@ -24,20 +25,63 @@ pub enum StoreError {
     Record { path: PathBuf, source: RecordError },
     #[error("{}", path.display())]
     Predictions { path: PathBuf, source: PredictionsError },
+    #[error("{} is no plain file", path.display())]
+    NoFile { path: PathBuf },
+    #[error("{} are not the predictions of {}: the record holds another SHA-256", path.display(), record.display())]
+    OtherPredictions { path: PathBuf, record: PathBuf },
 }
 
-/// The path of a record below its folder:
-/// `<task>/<method>[-<quantizer>]/<plan hash>-<backend>-<dtype>-s<seed>[-f<fold>].json`.
-pub fn path(record: &RunRecord) -> PathBuf {
-    let method = match record.quantizer() {
-        Some(quantizer) => format!("{}-{quantizer}", record.method()),
-        None => record.method().to_string(),
-    };
-    let hash: String = record.plan_hash.chars().take(12).collect();
-    let fold = record.fold.map(|fold| format!("-f{fold}")).unwrap_or_default();
-    let (backend, seed) = (&record.backend, record.seed);
-    let file = format!("{hash}-{}-{}-s{seed}{fold}.json", backend.name, backend.dtype);
-    [record.task(), &method, &file].map(file_name).iter().collect()
+/// What names the files of a run.
+#[derive(Clone, Debug)]
+pub struct RunName<'a> {
+    pub task: &'a str,
+    /// `<method>` or `<method>-<quantizer>`.
+    pub label: String,
+    pub plan_hash: &'a str,
+    pub data: &'a Data,
+    pub backend: &'a str,
+    pub dtype: &'a str,
+    pub seed: u64,
+    pub fold: Option<u8>,
+}
+
+impl<'a> RunName<'a> {
+    pub fn of(record: &'a RunRecord) -> Self {
+        Self {
+            task: record.task(),
+            label: match record.quantizer() {
+                Some(quantizer) => format!("{}-{quantizer}", record.method()),
+                None => record.method().to_owned(),
+            },
+            plan_hash: &record.plan_hash,
+            data: &record.data,
+            backend: &record.backend.name,
+            dtype: &record.backend.dtype,
+            seed: record.seed,
+            fold: record.fold,
+        }
+    }
+
+    /// The path of its record below the folder of records:
+    /// `<task>/<method>[-<quantizer>]/<plan hash>[-<data>]-<backend>-<dtype>-s<seed>[-f<fold>].json`.
+    /// `data` is the start of its identity, where plan and task do not say which data it is.
+    pub fn path(&self) -> PathBuf {
+        let hash: String = self.plan_hash.chars().take(12).collect();
+        let data = if self.data.is_own() {
+            format!("-{}", self.data.short_identity())
+        } else {
+            String::new()
+        };
+        let fold = self.fold.map(|fold| format!("-f{fold}")).unwrap_or_default();
+        let (backend, dtype, seed) = (self.backend, self.dtype, self.seed);
+        let file = format!("{hash}{data}-{backend}-{dtype}-s{seed}{fold}.json");
+        folder(self.task, &self.label).join(file_name(&file))
+    }
+}
+
+/// The folder of such records below the folder of records: `<task>/<method>[-<quantizer>]`.
+pub fn folder(task: &str, label: &str) -> PathBuf {
+    [task, label].map(file_name).iter().collect()
 }
 
 /// A name as a single path component: a task file may have any name.
@@ -51,19 +95,13 @@ fn file_name(name: &str) -> String {
     }
 }
 
-/// Creates the folder if it is missing and checks that a file can be written there, so that a long
-/// run does not fail at its end.
-pub fn writable(out: &Path) -> Result<(), StoreError> {
-    let probe = out.join(format!(".writable-{}.tmp", std::process::id()));
-    let attempt = || {
-        fs::create_dir_all(out)?;
-        fs::write(&probe, b"probe")?;
-        fs::remove_file(&probe)
-    };
-    attempt().map_err(|source| StoreError::NotWritable {
-        path: out.to_path_buf(),
-        source,
-    })
+/// Makes a folder of records if it is missing, and checks that a file can be written there, so that a
+/// long run does not fail at its end. Removes what killed programs left there.
+pub fn prove_writable(folder: &Path) -> Result<(), StoreError> {
+    let path = || folder.to_path_buf();
+    bridle_files::prove_writable(folder).map_err(|source| StoreError::NotWritable { path: path(), source })?;
+    bridle_files::remove_abandoned(folder, bridle_files::is_temporary);
+    Ok(())
 }
 
 /// Writes a record and its predictions below `out` and returns the record's path. Replaces those of
@@ -91,56 +129,50 @@ fn write_with(
     record: &RunRecord,
     predictions: Option<Result<Vec<u8>, PredictionsError>>,
 ) -> Result<PathBuf, StoreError> {
-    let record_path = out.join(path(record));
+    let record_path = out.join(RunName::of(record).path());
     let predictions_path = record_path.with_extension("predictions.csv");
-    let mut record = record.clone();
-    let has_predictions = predictions.is_some();
-    record.predictions = match (&predictions, predictions_path.file_name()) {
-        (Some(_), Some(name)) => Some(name.to_string_lossy().into_owned()),
-        _ => None,
+    let csv = predictions.transpose().map_err(|source| StoreError::Predictions {
+        path: predictions_path.clone(),
+        source,
+    })?;
+    let name = predictions_path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
+    let record = RunRecord {
+        predictions: name.filter(|_| csv.is_some()),
+        predictions_sha256: csv.as_deref().map(record::sha256),
+        ..record.clone()
     };
     let text = record.to_json().map_err(|source| StoreError::Record {
         path: record_path.clone(),
         source,
     })?;
-    if let Some(csv) = predictions {
-        let csv = csv.map_err(|source| StoreError::Predictions {
-            path: predictions_path.clone(),
-            source,
-        })?;
-        replace(&predictions_path, &csv)?;
+    // both are on disk before the first is renamed, so that hardly anything can come between; what
+    // comes between all the same is told by the hash in the record
+    let temporary = |path: &Path, bytes: &[u8]| Temporary::holding(path, bytes).map_err(unwritable(path));
+    let new_record = temporary(&record_path, text.as_bytes())?;
+    if let Some(csv) = &csv {
+        let new_predictions = temporary(&predictions_path, csv)?;
+        new_predictions
+            .rename_to(&predictions_path)
+            .map_err(unwritable(&predictions_path))?;
     }
-    replace(&record_path, text.as_bytes())?;
-    if !has_predictions && predictions_path.exists() {
+    new_record.rename_to(&record_path).map_err(unwritable(&record_path))?;
+    if csv.is_none() && predictions_path.exists() {
         // left by the run that this one replaces
-        fs::remove_file(&predictions_path).map_err(|source| StoreError::Write {
-            path: predictions_path.clone(),
-            source,
-        })?;
+        fs::remove_file(&predictions_path).map_err(unwritable(&predictions_path))?;
     }
     Ok(record_path)
 }
 
-/// Replaces a file atomically: writes a temporary file beside it, flushes it to disk, renames it.
+fn unwritable(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    let path = path.to_path_buf();
+    move |source| StoreError::Write { path, source }
+}
+
+/// Replaces a file as a whole; see [`bridle_files::replace`].
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = folder.join(format!(".{name}.{}.tmp", std::process::id()));
-    let attempt = || {
-        fs::create_dir_all(folder)?;
-        let mut file = File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    };
-    attempt().map_err(|source| {
-        // nothing more can be done if even the half-written file cannot be removed
-        let _ = fs::remove_file(&temporary);
-        StoreError::Write {
-            path: path.to_path_buf(),
-            source,
-        }
-    })
+    bridle_files::replace(path, bytes).map_err(unwritable(path))
 }
 
 pub fn read(path: &Path) -> Result<RunRecord, StoreError> {
@@ -170,19 +202,38 @@ fn read_as<T>(path: &Path, parse: impl Fn(&str) -> Result<T, RecordError>) -> Re
 }
 
 /// Reads the predictions of the record that lies at `record_path`. None where it has none.
+///
+/// # Errors
+/// If the file is missing, no plain file, not the one that was written with the record, or no
+/// predictions.
 pub fn read_predictions(record_path: &Path, record: &RunRecord) -> Result<Option<Outputs>, StoreError> {
     let Some(name) = &record.predictions else {
         return Ok(None);
     };
     let path = record_path.with_file_name(name);
+    // neither a link, which could lead anywhere, nor a device without end
+    let kind = fs::symlink_metadata(&path).map_err(|source| unreadable(&path, source))?;
+    if !kind.is_file() {
+        return Err(StoreError::NoFile { path });
+    }
     let csv = bridle_files::read(&path, LARGEST_PREDICTIONS).map_err(|source| unreadable(&path, source))?;
+    if record
+        .predictions_sha256
+        .as_ref()
+        .is_some_and(|sha256| *sha256 != record::sha256(&csv))
+    {
+        return Err(StoreError::OtherPredictions {
+            path,
+            record: record_path.to_path_buf(),
+        });
+    }
     Outputs::from_csv(&csv)
         .map(Some)
         .map_err(|source| StoreError::Predictions { path, source })
 }
 
 /// Reads every record among these files and folders once, in order of path; folders are searched
-/// recursively for `*.json`. Fails if a file is no record, or if there is none at all.
+/// recursively for `*.json`, hidden files and folders left out. Fails if a file is no record, or if there is none at all.
 pub fn find(paths: &[PathBuf]) -> Result<Vec<(PathBuf, RunRecord)>, StoreError> {
     find_as(paths, RunRecord::from_json)
 }
@@ -220,6 +271,10 @@ fn search(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), StoreError> {
     for entry in fs::read_dir(folder).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
         let path = entry.path();
+        // such as `._x.json`, which macOS leaves on other file systems
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
         // a link to a folder is not followed: it could lead back here
         if entry.file_type().map_err(unreadable)?.is_dir() {
             search(&path, files)?;

@@ -1,8 +1,9 @@
 //! Where to compute and with which numbers: options of the command line, checked.
 
 use crate::cli::ComputeArgs;
-use crate::cli::error::{Result, UnknownName};
+use crate::cli::error::{Failure, Result, UnknownName};
 use crate::cli::terminal;
+use crate::run::machine;
 use bridle_backends::kernel::bf16_is_fast;
 use bridle_backends::{Choice, Name, Precision};
 use bridle_values::choices;
@@ -36,6 +37,7 @@ pub fn choose(args: &ComputeArgs) -> Result<(Choice, Dtype)> {
     let unknown = || UnknownName::new("backend", &args.backend, Name::ALL.map(Name::as_str));
     let name = Name::parse(&args.backend).ok_or_else(unknown)?;
     let dtype: Dtype = args.dtype.parse()?;
+    bounded(args.threads)?;
     let on_processor = name != Name::Cuda && args.device.is_none();
     if dtype == Dtype::Bf16 && on_processor && !bf16_is_fast() {
         terminal::log("note: this processor has no AVX-512 BF16; its bf16 is slower than fp32");
@@ -47,4 +49,22 @@ pub fn choose(args: &ComputeArgs) -> Result<(Choice, Dtype)> {
         precision: dtype.precision(),
     };
     Ok((choice, dtype))
+}
+
+/// Threads for each core that can do no good any more.
+const MOST_PER_CORE: u32 = 8;
+/// So many are never refused.
+const ALWAYS: u32 = 64;
+
+/// Refuses more threads than the machine could keep busy in any way.
+fn bounded(threads: Option<u32>) -> Result<()> {
+    let cores = machine::cores() as u32;
+    let most = cores.saturating_mul(MOST_PER_CORE).max(ALWAYS);
+    match threads {
+        Some(threads) if threads > most => {
+            let message = format!("{threads} threads are too many for {cores} cores; at most {most} will do");
+            Err(Failure::wrong_use(message).with_hint("omit --threads: all cores compute"))
+        }
+        _ => Ok(()),
+    }
 }

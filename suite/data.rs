@@ -42,9 +42,6 @@ pub trait TrainingData: Sync + Sized {
     /// Changes of labels are followed over so many samples at most, the first ones.
     const FOLLOWED: usize;
 
-    /// The hash of the data's manifest.
-    fn manifest_sha256(&self) -> &str;
-
     /// The order in which training sees these samples, in batches of `batch`.
     fn order(&self, samples: &[usize], batch: usize, seed: Seed) -> Order;
 

@@ -2,7 +2,7 @@
 //! documented code.
 
 use bridle_bench::cli::Cli;
-use bridle_bench::cli::terminal;
+use bridle_bench::cli::{interrupt, terminal};
 use bridle_bench::command;
 use clap::Parser;
 use std::process::ExitCode;
@@ -10,6 +10,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     terminal::report_panics();
+    interrupt::faults_have_their_exit_code();
     match command::perform(&cli) {
         Ok(exit) => exit,
         Err(failure) => {

@@ -28,9 +28,8 @@ use bridle::layered::LayeredEncoder as _;
 use bridle_backends::TrainBackend;
 use bridle_ctc::Ngrams;
 use bridle_results::predictions::{Outputs, PredictionsError};
-use bridle_results::record::Score;
+use bridle_results::record::{self, Score};
 use bridle_seed::Seed;
-use bridle_tasks::DataFacts;
 use burn::module::{AutodiffModule, Module as _, ModuleMapper, Param};
 use burn::tensor::Tensor;
 pub use ctc::{CtcTraining, Decoding, Symbols, Taught};
@@ -125,7 +124,7 @@ pub trait Examples: HasBridle {
     const NOUN: &'static str;
 
     /// What a record says about the data.
-    fn facts(&self) -> &DataFacts;
+    fn facts(&self) -> record::Data;
 
     /// The training and the test samples, with this test fold where there are folds.
     fn split(&self, fold: Option<u8>) -> (Vec<usize>, Vec<usize>);
@@ -159,6 +158,8 @@ pub struct Subject<'a, B: TrainBackend, D: Examples> {
     /// The protocols' values.
     pub values: &'a Sections,
     pub data: &'a D,
+    /// What tells the data from other data.
+    pub data_identity: &'a str,
     /// Indices of the training samples.
     pub train: &'a [usize],
     /// Indices of the test samples.

@@ -11,15 +11,19 @@ use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
 use crate::cli::progress::TerminalProgress;
 use crate::plan::{Flat, Plan, hash};
+use crate::run::checkpoint::CheckpointError;
 use crate::run::request::RUNS;
 use crate::train::PretrainState;
 use bridle_backends::Facts;
 use bridle_results::record::{self, RunRecord, Score, Timestamp};
-use bridle_results::store;
+use bridle_results::store::{self, RunName};
 use bridle_tasks::DataFacts;
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
+/// The file of a run's folder that is locked while it runs.
+const LOCK: &str = "lock";
 /// The file of a run's folder that holds its plan.
 const PLAN: &str = "plan.json";
 
@@ -34,6 +38,8 @@ pub struct Run<'a> {
     pub label: String,
     /// Names the pretraining; none where nothing is pretrained.
     pub pretrain_hash: Option<String>,
+    /// What its record says of the data.
+    pub data: record::Data,
     /// What computes.
     pub facts: &'a Facts,
     /// Number type.
@@ -47,13 +53,21 @@ pub struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// A run of this plan that starts now.
-    pub fn new(plan: &Plan, facts: &'a Facts, dtype: &'static str, seed: u64, fold: Option<u8>) -> Self {
+    /// A run of this plan on this data that starts now.
+    pub fn new(
+        plan: &Plan,
+        data: record::Data,
+        facts: &'a Facts,
+        dtype: &'static str,
+        seed: u64,
+        fold: Option<u8>,
+    ) -> Self {
         let hash = || plan.pretrain_hash(seed, fold, facts.name, dtype);
         Self {
             plan: plan.to_flat(),
             task: plan.task.clone(),
             label: plan.label(),
+            data,
             pretrain_hash: plan.method.pretrains().then(hash),
             facts,
             dtype,
@@ -84,10 +98,17 @@ impl<'a> Run<'a> {
     /// `esc50/bridle-rq/<plan hash>-flex-fp32-s0-f1.json`: the record's path below the folder of
     /// records.
     pub fn record_path(&self) -> PathBuf {
-        let fold = self.fold.map_or(String::new(), |fold| format!("-f{fold}"));
-        let (backend, dtype, seed) = (self.facts.name, self.dtype, self.seed);
-        let name = format!("{}-{backend}-{dtype}-s{seed}{fold}.json", self.plan_hash());
-        PathBuf::from(&self.task).join(&self.label).join(name)
+        let name = RunName {
+            task: &self.task,
+            label: self.label.clone(),
+            plan_hash: &self.plan_hash(),
+            data: &self.data,
+            backend: self.facts.name,
+            dtype: self.dtype,
+            seed: self.seed,
+            fold: self.fold,
+        };
+        name.path()
     }
 
     /// Where it works: the same below `runs/`.
@@ -97,19 +118,67 @@ impl<'a> Run<'a> {
 
     /// Where its finished pretraining is kept for other runs.
     pub fn shared_pretraining(&self) -> Option<PathBuf> {
-        let hash = self.pretrain_hash.as_ref()?;
-        Some(
-            PathBuf::from(RUNS)
-                .join("pretrained")
-                .join(format!("{hash}.safetensors")),
-        )
+        Some(shared_pretraining(self.pretrain_hash.as_ref()?, &self.data))
+    }
+
+    /// Whether this is a record of this plan, backend, seed and fold on this data.
+    pub fn is_of(&self, record: &RunRecord) -> bool {
+        record.plan_hash == self.plan_hash()
+            && (&*record.backend.name, &*record.backend.dtype) == (self.facts.name, self.dtype)
+            && (record.seed, record.fold) == (self.seed, self.fold)
+            && record.data.identity() == self.data.identity()
+    }
+
+    /// Takes the lock of the run's folder, so that no other run of this plan removes its checkpoints,
+    /// and removes what killed runs left there. None if the file system has no locks.
+    ///
+    /// # Errors
+    /// If the folder cannot be made or written.
+    pub fn lock(&self, folder: &Path, progress: &TerminalProgress) -> Result<Option<File>> {
+        let waiting = || {
+            let folder = folder.display();
+            progress.say(&format!(
+                "waits for another run of this plan, which works in `{folder}`"
+            ));
+        };
+        let lock = std::fs::create_dir_all(folder).and_then(|()| bridle_files::lock(&folder.join(LOCK), waiting));
+        let lock = lock.map_err(|error| Failure::fault(format!("cannot lock `{}`", folder.display()), error))?;
+        let below = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let below = below
+            .map(|entry| entry.path())
+            .filter(|path| path.is_dir() && !path.is_symlink());
+        let shared = self.shared_pretraining();
+        let shared = shared.as_deref().and_then(Path::parent).map(Path::to_owned);
+        for folder in below.chain([folder.to_owned()]).chain(shared) {
+            bridle_files::remove_abandoned(&folder, |name| name.ends_with(".tmp"));
+        }
+        Ok(lock)
+    }
+
+    /// Checks that all can be written that the run will write at its end: the finished pretraining,
+    /// and the record below `out`.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub fn prove_writable(&self, folder: &Path, out: &Path) -> Result<()> {
+        let record = out.join(self.record_path());
+        if record.is_dir() {
+            let message = format!("`{}`, where the record would be, is a folder", record.display());
+            return Err(Failure::wrong_use(message).with_hint("--out DIR with another folder"));
+        }
+        let pretraining = self.shared_pretraining();
+        let shared = pretraining.as_deref().and_then(Path::parent);
+        for folder in shared.into_iter().chain([folder]) {
+            let failed = |error| Failure::fault(format!("the folder `{}` cannot be written", folder.display()), error);
+            bridle_files::prove_writable(folder).map_err(failed)?;
+        }
+        Ok(())
     }
 
     /// Its record.
     pub fn record(
         &self,
         id: String,
-        data: &DataFacts,
         phases: Vec<record::Phase>,
         scores: Vec<Score>,
         mut seconds: BTreeMap<String, f64>,
@@ -134,7 +203,7 @@ impl<'a> Run<'a> {
             },
             seed: self.seed,
             fold: self.fold,
-            data: data_of(data),
+            data: self.data.clone(),
             phases,
             scores,
             seconds,
@@ -145,8 +214,22 @@ impl<'a> Run<'a> {
             started: self.started,
             finished: Timestamp::now(),
             predictions: None,
+            predictions_sha256: None,
         }
     }
+}
+
+/// Where the pretraining with this hash is kept; on data that the plan does not name, with the start
+/// of its identity.
+pub fn shared_pretraining(hash: &str, data: &record::Data) -> PathBuf {
+    let data = if data.is_own() {
+        format!("-{}", data.short_identity())
+    } else {
+        String::new()
+    };
+    Path::new(RUNS)
+        .join("pretrained")
+        .join(format!("{hash}{data}.safetensors"))
 }
 
 /// Fails if the run in this folder has another plan.
@@ -177,7 +260,7 @@ pub fn begin_folder(
     match saved {
         Some(state) => progress.say(&format!("resumes after step {}", state.total_steps)),
         None if resumes => progress.say("no checkpoint of this run yet: starts from the beginning"),
-        None => checkpoint::clear(folder),
+        None => checkpoint::clear(folder)?,
     }
     let wrong = |error: std::io::Error| Failure::fault(format!("cannot create `{}`", folder.display()), error);
     std::fs::create_dir_all(folder).map_err(wrong)?;
@@ -196,8 +279,15 @@ pub fn mark_reused(phases: Vec<record::Phase>, id: &str) -> Vec<record::Phase> {
         .collect()
 }
 
-/// What a record says about the data.
-fn data_of(facts: &DataFacts) -> record::Data {
+impl From<CheckpointError> for Failure {
+    fn from(error: CheckpointError) -> Self {
+        let failure = Self::new(Exit::Fault, error);
+        failure.with_hint("mend what keeps the file from being read, or start anew with --fresh")
+    }
+}
+
+/// What a record says about data whose samples have this hash.
+pub fn data_of(facts: &DataFacts, samples_sha256: String) -> record::Data {
     let one = |mean: f64, std: f64| record::MeanStd {
         mean: vec![mean],
         std: vec![std],
@@ -208,6 +298,7 @@ fn data_of(facts: &DataFacts) -> record::Data {
         variant: facts.variant.clone(),
         source: facts.source.clone(),
         manifest_sha256: Some(facts.manifest_sha256.clone()),
+        samples_sha256: Some(samples_sha256),
         counts: facts
             .counts
             .iter()

@@ -33,6 +33,8 @@ use std::time::Duration;
 pub struct Context<'a, D> {
     pub plan: &'a Core,
     pub data: &'a D,
+    /// What tells the data from other data.
+    pub data_identity: &'a str,
     /// The samples to train on.
     pub train: &'a [usize],
     /// The run's root seed.

@@ -107,7 +107,7 @@ pub(crate) fn pool(threads: usize) -> Result<ThreadPool, DataError> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build()
-        .map_err(|source| DataError::Threads { threads, source })
+        .map_err(|source| DataError::threads(threads, source))
 }
 
 /// Computes all rows in memory; `compute` must not skip.
@@ -257,7 +257,7 @@ fn write(
         path: path.to_owned(),
         source,
     };
-    let mut file = BufWriter::new(File::create(path).map_err(error)?);
+    let mut file = BufWriter::new(bridle_files::create(path).map_err(error)?);
     let mut hasher = blake3::Hasher::new();
     let mut footer = compute_all(work, lengths, pool, progress, compute, |row| {
         let bytes = bytemuck::cast_slice(if work.keep { row } else { &[] });

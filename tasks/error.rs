@@ -128,11 +128,14 @@ pub enum DataError {
     /// Video is decoded by external programs.
     #[error("`{program}` cannot be started: {reason}")]
     MissingProgram { program: String, reason: String },
+    /// The machine refused what has nothing to do with the data.
+    #[error("cannot {what}")]
+    System { what: String, source: io::Error },
     /// `threads` is 0 for one per core.
     #[error("cannot start {threads} threads")]
     Threads {
         threads: usize,
-        source: rayon::ThreadPoolBuildError,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
@@ -238,6 +241,11 @@ impl DataError {
     pub(crate) fn wrong_input(task: &'static str, reason: impl Into<String>) -> Self {
         let reason = reason.into();
         Self::WrongInput { task, reason }
+    }
+
+    pub(crate) fn threads(threads: usize, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        let source = Box::new(source);
+        Self::Threads { threads, source }
     }
 
     pub(crate) fn unreadable(path: &Path) -> impl Fn(io::Error) -> Self {

@@ -42,6 +42,7 @@ pub use data::speech::{
 };
 pub use error::{DataError, UnknownTask};
 pub use files::archive::panic_is_caught;
+pub use files::tree::remove_abandoned_copies;
 pub use hub::{FetchError, FetchPlan, FetchRequest, HubSource, PlannedFile, Proxies, fetch, fetched, plan_fetch};
 pub use input::{InputSpec, Modality};
 pub use media::Views;

@@ -5,6 +5,7 @@
 
 use bridle_results::record::RunRecord;
 use bridle_results::store;
+use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -199,9 +200,13 @@ fn fine_tuning_resumes_too() {
 
 #[test]
 fn probes_resume_too() {
-    let probes = "--protocol attentive-probe,linear-probe --set pretrain.rounds=1 --set attentive.epochs=4 --set probe.layer=1";
+    let probes =
+        "--protocol attentive-probe,linear-probe --set pretrain.rounds=1 --set attentive.epochs=4 --set probe.layer=1";
     let unbroken = unbroken(probes);
-    for moment in [Moment::Judging("attentive-probe-rates"), Moment::Judging("attentive-probe")] {
+    for moment in [
+        Moment::Judging("attentive-probe-rates"),
+        Moment::Judging("attentive-probe"),
+    ] {
         kill_and_resume(moment, &format!("{probes} --checkpoint-every 0"), &unbroken);
     }
 }
@@ -259,4 +264,288 @@ fn a_folder_of_another_plan_is_refused_by_the_value_that_differs() {
     assert!(!told.contains("pretrain.batch"), "{told}");
     let same = run(folder, &format!("{resume} --set pretrain.encoder.epochs=1"));
     assert!(same.status.success(), "{}", String::from_utf8_lossy(&same.stderr));
+}
+
+/// Sends a signal to a run, and gives its exit code and how long it took.
+fn stop(child: &mut Child, signal: &str) -> (Option<i32>, Duration) {
+    let begun = Instant::now();
+    let sent = Command::new("sh")
+        .args(["-c", &format!("kill -{signal} {}", child.id())])
+        .status()
+        .unwrap();
+    assert!(sent.success());
+    (child.wait().unwrap().code(), begun.elapsed())
+}
+
+/// A signal is heard within this time.
+const HEARD: Duration = Duration::from_secs(2);
+const SIGNALS: [(&str, i32); 3] = [("INT", 130), ("TERM", 143), ("HUP", 129)];
+
+#[test]
+fn a_signal_is_heard_while_a_protocol_evaluates_and_while_a_run_waits_for_another() {
+    let endless = "--set pretrain.rounds=1 --set probe.epochs=600000";
+    for (signal, code) in SIGNALS {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let mut evaluating = start(folder, endless);
+        wait_until(&mut evaluating, "the probe", || Moment::Evaluation.reached(folder));
+        let mut waiting = program(folder, &format!("run {PLAN} {endless}"));
+        let mut waiting = waiting.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let mut said = BufReader::new(waiting.stderr.take().unwrap()).lines();
+        assert!(said.any(|line| line.unwrap().starts_with("waits for another run of this plan")));
+        for (name, child) in [("waiting", &mut waiting), ("evaluating", &mut evaluating)] {
+            let (found, took) = stop(child, signal);
+            assert_eq!(found, Some(code), "SIG{signal} while {name}");
+            assert!(took < HEARD, "SIG{signal} while {name} took {took:?}");
+        }
+    }
+}
+
+#[test]
+fn a_second_run_of_one_plan_waits_and_reuses_what_the_first_trained() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut first = start(folder, "--checkpoint-every 0");
+    wait_until(&mut first, "its training", || logged(folder) > 0);
+    let second = run(folder, "--checkpoint-every 0");
+    let told = String::from_utf8_lossy(&second.stderr);
+    assert!(
+        second.status.success() && told.contains("reuses the pretraining"),
+        "{told}"
+    );
+    assert!(first.wait().unwrap().success());
+    assert_eq!(logged(folder), STEPS);
+}
+
+/// Flips a bit in the middle of a file.
+fn damage(path: &Path) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x40;
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_damaged_pretraining_is_named_and_trained_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let short = "--set pretrain.rounds=1 --set pretrain.encoder.epochs=1";
+    let (_, right) = finish(folder, short);
+    let record = files(&folder.join("results/records"), ".json").remove(0);
+    let [kept] = &files(&folder.join("runs/pretrained"), ".safetensors")[..] else {
+        panic!("one pretraining was to be kept")
+    };
+    damage(kept);
+    let export = program(folder, &format!("export {} --to e.safetensors", record.display()))
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&export.stderr);
+    assert!(export.status.code() == Some(3) && told.contains("is damaged"), "{told}");
+    let again = run(folder, short);
+    let told = String::from_utf8_lossy(&again.stderr);
+    assert!(told.contains("is damaged") && !told.contains("reuses"), "{told}");
+    assert_eq!(outcome(folder).1, right);
+    let third = run(folder, short);
+    let told = String::from_utf8_lossy(&third.stderr);
+    assert!(!told.contains("damaged") && told.contains("reuses"), "{told}");
+    // the export of a whole one is checked at use, too
+    let export = program(folder, &format!("export {} --to e.safetensors", record.display()))
+        .output()
+        .unwrap();
+    assert!(export.status.success(), "{}", String::from_utf8_lossy(&export.stderr));
+    damage(&folder.join("e.safetensors"));
+    let told = run(
+        folder,
+        &format!("{short} --init e.safetensors --set init.transductive=true"),
+    );
+    let told = String::from_utf8_lossy(&told.stderr);
+    assert!(told.contains("is damaged"), "{told}");
+}
+
+#[test]
+fn damaged_checkpoints_are_moved_aside_and_push_out_no_new_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut child = start(folder, "--checkpoint-every 0");
+    wait_until(&mut child, "step 24", || logged(folder) >= 24);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let checkpoints = || files(&folder.join("runs/synthetic"), ".safetensors");
+    let old = checkpoints();
+    assert!(!old.is_empty());
+    old.iter().for_each(|path| damage(path));
+    let mut child = start(folder, "--resume --checkpoint-every 0");
+    wait_until(&mut child, "the first steps", || (5..20).contains(&logged(folder)));
+    let (code, took) = stop(&mut child, "TERM");
+    assert!(code == Some(143) && took < HEARD, "{code:?} after {took:?}");
+    let new = checkpoints();
+    assert!(!new.is_empty() && new.iter().all(|path| !old.contains(path)), "{new:?}");
+    assert_eq!(files(&folder.join("runs/synthetic"), ".damaged").len(), old.len());
+    let output = run(folder, "--resume");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("resumes after step"));
+}
+
+#[test]
+fn a_run_is_complete_only_with_its_own_record_and_predictions() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let short = "--set pretrain.rounds=1 --set pretrain.encoder.epochs=1 --resume";
+    let (record, right) = finish(folder, short);
+    let path = files(&folder.join("results/records"), ".json").remove(0);
+    let csv = path.with_extension("predictions.csv");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let complete = || {
+        let told = run(folder, short);
+        assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+        String::from_utf8_lossy(&told.stderr).contains("already complete")
+    };
+    assert!(complete());
+    let spoil: [&dyn Fn(); 5] = [
+        &|| std::fs::remove_file(&csv).unwrap(),
+        &|| std::fs::write(&csv, String::from_utf8(right.clone()).unwrap().replace('1', "2")).unwrap(),
+        &|| std::fs::write(&path, "{").unwrap(),
+        &|| {
+            let manifest = record.data.manifest_sha256.clone().unwrap();
+            std::fs::write(&path, text.replace(&manifest, &"0".repeat(64))).unwrap();
+        },
+        &|| std::fs::write(&path, text.replace(&record.plan_hash, "0123456789ab")).unwrap(),
+    ];
+    for (number, spoil) in spoil.iter().enumerate() {
+        spoil();
+        assert!(!complete(), "spoiled by {number}");
+        assert!(outcome(folder).1 == right, "spoiled by {number}");
+        assert!(complete(), "mended after {number}");
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_hold_the_record_is_found_before_the_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::create_dir_all(folder.join("results/records/synthetic")).unwrap();
+    std::fs::write(folder.join("results/records/synthetic/bridle-rq"), "").unwrap();
+    let refused = run(folder, "");
+    assert_eq!(
+        refused.status.code(),
+        Some(2),
+        "{}",
+        String::from_utf8_lossy(&refused.stderr)
+    );
+    assert_eq!(logged(folder), 0);
+    std::fs::remove_file(folder.join("results/records/synthetic/bridle-rq")).unwrap();
+    std::fs::create_dir_all(folder.join("runs")).unwrap();
+    std::fs::write(folder.join("runs/pretrained"), "").unwrap();
+    let refused = run(folder, "");
+    assert_eq!(
+        refused.status.code(),
+        Some(1),
+        "{}",
+        String::from_utf8_lossy(&refused.stderr)
+    );
+    assert_eq!(logged(folder), 0);
+}
+
+#[test]
+fn what_killed_runs_left_is_gone_after_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let short = "--set pretrain.rounds=1 --set pretrain.encoder.epochs=1";
+    finish(folder, short);
+    let record = files(&folder.join("results/records"), ".json").remove(0);
+    let log = files(&folder.join("runs/synthetic"), "metrics.jsonl").remove(0);
+    for left in [
+        record.with_file_name(".a.json.4000000.tmp"),
+        record.with_file_name(".writable.4000000-2.tmp"),
+        log.with_file_name("checkpoint-0000000003-00.4000000.tmp"),
+        folder.join("runs/pretrained/00.4000000.tmp"),
+    ] {
+        std::fs::write(left, "left").unwrap();
+    }
+    finish(folder, short);
+    assert_eq!(files(folder, ".tmp"), Vec::<PathBuf>::new());
+}
+
+/// Two classes of tones, and a task file that holds some of them out.
+fn own_sounds(folder: &Path, division: &str) {
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 8_000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    for (class, pitch) in [("a", 300.0), ("b", 700.0)] {
+        std::fs::create_dir_all(folder.join("x").join(class)).unwrap();
+        for number in 0..40 {
+            let path = folder.join(format!("x/{class}/{number}.wav"));
+            let mut file = hound::WavWriter::create(path, spec).unwrap();
+            for step in 0..4_000 {
+                let turns = f64::from(step) * (pitch + f64::from(number)) / 8_000.0;
+                let value = (turns * std::f64::consts::TAU).sin() * 8_000.0;
+                file.write_sample(value as i16).unwrap();
+            }
+            file.finalize().unwrap();
+        }
+    }
+    let input = "[input]\nframes = 64\nmels = 32\nsample_rate = 8000\nmean = -5\nstd = 3\n";
+    let task = format!("name = \"own\"\nmodality = \"audio\"\n{division}\n{input}");
+    std::fs::write(folder.join("t.toml"), task).unwrap();
+}
+
+#[test]
+fn nothing_is_reused_of_own_data_that_was_divided_or_labelled_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let plan = "--task t.toml --quantizer rq --preset smoke --threads 1 --set pretrain.rounds=1 \
+                --set pretrain.encoder.epochs=1 --set quantizer.codes=16 --set probe.epochs=2 --resume";
+    let table = |edit: &dyn Fn(usize) -> (&'static str, &'static str)| {
+        let row = |number: usize| {
+            let (label, split) = edit(number);
+            format!(
+                "{}/{}.wav,{label},{split}\n",
+                if number < 40 { "a" } else { "b" },
+                number % 40
+            )
+        };
+        let rows: String = (0..80).map(row).collect();
+        // beside its root, so that it is no file of the data
+        std::fs::create_dir_all(folder.join("lists")).unwrap();
+        std::fs::write(folder.join("lists/t.csv"), format!("path,label,split\n{rows}")).unwrap();
+        "csv = \"lists/t.csv\"\nroot = \"x\"".to_owned()
+    };
+    let label = |number: usize| if number < 40 { "a" } else { "b" };
+    let split = |number: usize, every: usize| if number.is_multiple_of(every) { "test" } else { "train" };
+    let divisions: [&dyn Fn() -> String; 6] = [
+        &|| "folder = \"x\"\nholdout = 0.1".to_owned(),
+        &|| "folder = \"x\"\nholdout = 0.5".to_owned(),
+        &|| "folder = \"x\"\nfolds = 2".to_owned(),
+        &|| table(&|number| (label(number), split(number, 4))),
+        &|| table(&|number| (label(number), split(number, 2))),
+        &|| table(&|number| (if number == 7 { "b" } else { label(number) }, split(number, 2))),
+    ];
+    for (number, division) in divisions.iter().enumerate() {
+        own_sounds(folder, &division());
+        for complete in [false, true] {
+            let output = program(folder, &format!("run {plan}")).output().unwrap();
+            let told = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "division {number}: {told}");
+            assert!(!told.contains("reuses"), "division {number}: {told}");
+            assert_eq!(told.contains("already complete"), complete, "division {number}: {told}");
+        }
+    }
+    let records = store::find(&[folder.join("results/records")]).unwrap();
+    assert_eq!(records.len(), divisions.len());
+    for (path, record) in records {
+        let reused = record.phases.iter().filter(|phase| phase.reused_from.is_some()).count();
+        assert_eq!(reused, 0, "{}", path.display());
+        assert_eq!(record.data.samples_sha256.map(|hash| hash.len()), Some(64));
+    }
+    // other files in the same place
+    own_sounds(folder, "folder = \"x\"\nholdout = 0.1");
+    std::fs::copy(folder.join("x/a/1.wav"), folder.join("x/b/1.wav")).unwrap();
+    let output = program(folder, &format!("run {plan}")).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && !told.contains("already complete") && !told.contains("reuses"),
+        "{told}"
+    );
 }

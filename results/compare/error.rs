@@ -1,6 +1,7 @@
 //! Why two sets of records cannot be compared.
 
 use crate::metric::MetricError;
+use crate::shown::{excerpt, on_one_line};
 use crate::store::StoreError;
 use std::path::PathBuf;
 
@@ -65,9 +66,9 @@ pub enum CompareError {
         missing: Vec<String>,
         added: Vec<String>,
     },
-    #[error("the predictions of {} name sample `{id}` twice", path.display())]
+    #[error("the predictions of {} name sample `{}` twice", path.display(), excerpt(id))]
     SampleTwice { path: PathBuf, id: String },
-    #[error("{} and {} disagree on the targets of {id}", path.display(), other.display())]
+    #[error("{} and {} disagree on the targets of {}", path.display(), other.display(), on_one_line(id))]
     Targets { path: PathBuf, other: PathBuf, id: String },
 }
 
@@ -79,10 +80,11 @@ fn shown(value: &Option<f64>) -> String {
 }
 
 fn listed(names: &[String]) -> String {
-    match names {
-        [] => "none".into(),
-        names if names.len() <= SHOWN => names.join(", "),
-        names => format!("{} and {} more", names[..SHOWN].join(", "), names.len() - SHOWN),
+    let start: Vec<String> = names.iter().take(SHOWN).map(|name| excerpt(name)).collect();
+    match names.len().saturating_sub(SHOWN) {
+        _ if names.is_empty() => "none".into(),
+        0 => start.join(", "),
+        more => format!("{} and {more} more", start.join(", ")),
     }
 }
 

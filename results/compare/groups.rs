@@ -2,10 +2,11 @@
 //! B.
 
 use super::{CompareError, ScoredRun};
-use crate::record::RunRecord;
+use crate::record::{Data, RunRecord};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Runs of one task that have scores of one protocol and differ in nothing but seed and fold.
+/// Runs of one task and its data that have scores of one protocol and differ in nothing but seed and
+/// fold.
 #[derive(Clone, Debug)]
 pub(super) struct RunGroup<'a> {
     /// Method, backend and plan.
@@ -18,6 +19,8 @@ pub(super) struct RunGroup<'a> {
 enum GroupKey {
     /// The samples kept of each class: other test samples cannot be paired.
     Subset,
+    /// Which data it was.
+    Data,
     /// Backend, device and dtype.
     Backend,
     /// Method and quantizer.
@@ -25,7 +28,13 @@ enum GroupKey {
     Plan,
 }
 
-const KEYS: [GroupKey; 4] = [GroupKey::Subset, GroupKey::Backend, GroupKey::Method, GroupKey::Plan];
+const KEYS: [GroupKey; 5] = [
+    GroupKey::Subset,
+    GroupKey::Data,
+    GroupKey::Backend,
+    GroupKey::Method,
+    GroupKey::Plan,
+];
 
 impl<'a> RunGroup<'a> {
     /// The group of these runs, of which there is one at least.
@@ -36,6 +45,11 @@ impl<'a> RunGroup<'a> {
         }
     }
 
+    /// The data of its runs.
+    pub(super) fn data(&self) -> &Data {
+        &self.runs[0].record.data
+    }
+
     fn word(&self, key: GroupKey) -> String {
         word(key, &self.runs[0].record)
     }
@@ -44,6 +58,7 @@ impl<'a> RunGroup<'a> {
 fn word(key: GroupKey, record: &RunRecord) -> String {
     match key {
         GroupKey::Subset => format!("{:?}", record.data.subset),
+        GroupKey::Data => record.data.identity(),
         GroupKey::Backend => record.backend_name(),
         GroupKey::Method => record.method_name(),
         GroupKey::Plan => record.plan_hash.clone(),
@@ -65,8 +80,19 @@ pub(super) fn groups(runs: &[ScoredRun]) -> BTreeMap<(&str, &str), Vec<RunGroup<
         }
     }
     let all = found.into_iter();
-    all.map(|(place, groups)| (place, groups.into_values().map(RunGroup::of).collect()))
+    all.map(|(place, groups)| (place, told_apart(groups.into_values().map(RunGroup::of).collect())))
         .collect()
+}
+
+/// The same groups; where they had different data, their names say which.
+fn told_apart(mut groups: Vec<RunGroup<'_>>) -> Vec<RunGroup<'_>> {
+    let data: BTreeSet<String> = groups.iter().map(|group| group.data().identity()).collect();
+    if data.len() > 1 {
+        for group in &mut groups {
+            group.name = format!("{}, data {}", group.name, group.data().words());
+        }
+    }
+    groups
 }
 
 /// The error of two sides without a task and protocol in common.
@@ -116,7 +142,7 @@ fn narrow<'g, 'a>(
         .each_ref()
         .map(|side| side.iter().map(|group| group.word(key)).collect::<BTreeSet<_>>());
     let common: Vec<&String> = words[0].intersection(&words[1]).collect();
-    let is_setting = matches!(key, GroupKey::Subset | GroupKey::Backend);
+    let is_setting = matches!(key, GroupKey::Subset | GroupKey::Data | GroupKey::Backend);
     let leaves_none = words.iter().any(|words| words.len() == common.len());
     let is_choice = sides.iter().any(|side| side.len() == 1);
     if common.is_empty() || !is_setting && (is_choice || !leaves_none) {

@@ -257,11 +257,15 @@ fn rows(run: &ScoredRun) -> Result<HashMap<&str, usize>, CompareError> {
     Ok(rows)
 }
 
-/// A note where the two sides used different variants of the data.
+/// A note where the two sides had different data.
 pub(super) fn data_note(groups: [&RunGroup; 2]) -> Option<String> {
-    let [of_a, of_b] = groups.map(|group| {
-        let variants: BTreeSet<&str> = group.runs.iter().map(|run| &run.record.data.variant[..]).collect();
-        variants.into_iter().collect::<Vec<_>>().join(", ")
-    });
-    (of_a != of_b).then(|| format!("different variants of the data: A {of_a}, B {of_b}"))
+    let [a, b] = groups.map(RunGroup::data);
+    if a.variant != b.variant {
+        return Some(format!(
+            "different variants of the data: A {}, B {}",
+            a.variant, b.variant
+        ));
+    }
+    let differ = a.identity() != b.identity();
+    differ.then(|| format!("different data: A {}, B {}", a.words(), b.words()))
 }

@@ -1,6 +1,7 @@
 //! Reads a record of any schema version, and reports what is wrong with a malformed one.
 
 use super::{RunRecord, SCHEMA};
+use crate::shown::excerpt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -17,6 +18,8 @@ pub enum RecordError {
     Field { schema: u64, source: serde_json::Error },
     #[error("the score {protocol} {metric} has neither a value nor a reason for having none")]
     NoReason { protocol: String, metric: String },
+    #[error("`predictions` names no file beside the record: {}", excerpt(name))]
+    PredictionsName { name: String },
     #[error("the record cannot be written as JSON")]
     Unwritable(#[source] serde_json::Error),
 }
@@ -24,8 +27,18 @@ pub enum RecordError {
 impl RunRecord {
     /// The record in this text. Every schema version up to [`SCHEMA`] is read.
     pub fn from_json(text: &str) -> Result<Self, RecordError> {
-        parse(text)
+        let record: Self = parse(text)?;
+        match &record.predictions {
+            Some(name) if !is_plain(name) => Err(RecordError::PredictionsName { name: name.clone() }),
+            _ => Ok(record),
+        }
     }
+}
+
+/// Whether this is the name of a file, and no path on any system.
+fn is_plain(name: &str) -> bool {
+    let is_part = !matches!(name, "" | "." | "..");
+    is_part && !name.contains(['/', '\\', ':', '\0'])
 }
 
 /// The record in this text, or a part of it.

@@ -73,7 +73,7 @@ pub struct ExpectedNumber {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expected {
     pub key: RunKey,
-    /// A description of the data for readers; the plan's hash does the matching.
+    /// A description of the data for readers; the key does the matching.
     pub data: String,
     pub entries: Vec<ExpectedNumber>,
 }
@@ -212,6 +212,9 @@ fn write_run(run: &Expected, text: &mut String) {
         text.push_str(&format!("fold = {fold}\n"));
     }
     text.push_str(&format!("data = {}\n", quoted(&run.data)));
+    if let Some(identity) = &key.data {
+        text.push_str(&format!("data_identity = {}\n", quoted(identity)));
+    }
     for section in QuantityKind::ALL {
         let mut entries = run
             .entries

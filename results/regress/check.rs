@@ -95,7 +95,14 @@ pub fn check(baseline: &Baseline, runs: &[GateRun]) -> Verdict {
     let mut checks = Vec::new();
     let mut remarks = Vec::new();
     for expected in &baseline.runs {
-        let run = runs.iter().find(|run| run.key == expected.key);
+        let answers = runs.iter().filter(|run| run.key.answers(&expected.key));
+        let run = answers.clone().max_by_key(|run| &run.finished);
+        if answers.count() > 1 {
+            remarks.push(format!(
+                "there are runs of {} on different data; the latest counts",
+                expected.key
+            ));
+        }
         match run {
             Some(run) => checks.extend(new_values(expected, run)),
             None => remarks.extend(other_plan(expected, baseline, &runs)),
@@ -111,7 +118,7 @@ pub fn check(baseline: &Baseline, runs: &[GateRun]) -> Verdict {
     if left_out > 0 {
         remarks.push(format!("older records of the same run left out: {left_out}"));
     }
-    let is_new = |run: &&&GateRun| !baseline.runs.iter().any(|expected| expected.key == run.key);
+    let is_new = |run: &&&GateRun| !baseline.runs.iter().any(|expected| run.key.answers(&expected.key));
     let new_runs = runs
         .iter()
         .filter(is_new)
@@ -187,25 +194,32 @@ fn new_values(expected: &Expected, run: &GateRun) -> Vec<Check> {
     .collect()
 }
 
-/// Explains a missing run: its plan has probably changed. Names the runs that differ only in the
-/// plan's hash.
+/// Explains a missing run: its plan or its data has probably changed. Names the runs that differ in
+/// nothing else.
 fn other_plan(expected: &Expected, baseline: &Baseline, runs: &[&GateRun]) -> Option<String> {
-    let is_known = |key: &RunKey| baseline.runs.iter().any(|run| run.key == *key);
-    let plan_hash = |run: &&&GateRun| {
-        let plan_hash = run.key.plan_hash.clone();
-        let with_that = RunKey {
-            plan_hash,
+    let is_known = |key: &RunKey| baseline.runs.iter().any(|run| key.answers(&run.key));
+    let is_like = |run: &&&GateRun| {
+        let like = RunKey {
+            plan_hash: run.key.plan_hash.clone(),
+            data: run.key.data.clone(),
             ..expected.key.clone()
         };
-        with_that == run.key && !is_known(&run.key)
+        like == run.key && !is_known(&run.key)
     };
-    let others = runs.iter().filter(plan_hash).map(|run| run.key.plan_hash.as_str());
-    let others: Vec<&str> = others.collect();
     let key = &expected.key;
-    (!others.is_empty()).then(|| {
-        format!(
-            "no record of {key}; has the plan changed? There is plan {}",
-            others.join(", ")
-        )
-    })
+    let words = |run: &&GateRun| {
+        let data = run.key.data.as_ref().filter(|data| key.data.as_ref() != Some(data));
+        let data = data.map_or_else(String::new, |data| format!(" on data {}", &data[..8]));
+        format!("{}{data}", run.key.plan_hash)
+    };
+    let others: Vec<String> = runs.iter().filter(is_like).map(words).collect();
+    let other_data = runs
+        .iter()
+        .filter(is_like)
+        .any(|run| run.key.plan_hash == key.plan_hash);
+    let what = if other_data { "data" } else { "plan" };
+    let others = (!others.is_empty()).then(|| others.join(", "))?;
+    Some(format!(
+        "no record of {key}; has the {what} changed? There is plan {others}"
+    ))
 }

@@ -50,7 +50,7 @@ impl Baseline {
 }
 
 fn read_run(run: &TomlTable) -> Result<Expected> {
-    const KNOWN: [&str; 9] = [
+    const KNOWN: [&str; 10] = [
         "task",
         "method",
         "quantizer",
@@ -60,6 +60,7 @@ fn read_run(run: &TomlTable) -> Result<Expected> {
         "seed",
         "fold",
         "data",
+        "data_identity",
     ];
     run.knows(&[&KNOWN[..], &QuantityKind::ALL.map(QuantityKind::word)].concat())?;
     let word = |name| run.need(name)?.word();
@@ -73,6 +74,7 @@ fn read_run(run: &TomlTable) -> Result<Expected> {
         dtype: word("dtype")?,
         seed: run.need("seed")?.integer()?,
         fold: run.get("fold").map(|fold| fold.integer()).transpose()?,
+        data: optional("data_identity")?,
     };
     let mut entries = Vec::new();
     for section in QuantityKind::ALL {

@@ -202,10 +202,14 @@ fn band_text(band: Band, lower_is_better: bool) -> String {
 }
 
 fn key_json(key: &RunKey) -> Value {
-    json!({
+    let mut json = json!({
         "task": key.task, "method": key.method, "quantizer": key.quantizer, "plan_hash": key.plan_hash,
         "backend": key.backend, "dtype": key.dtype, "seed": key.seed, "fold": key.fold,
-    })
+    });
+    if let Some(data) = &key.data {
+        json["data"] = data.clone().into();
+    }
+    json
 }
 
 fn entry_json(check: &Check) -> Value {

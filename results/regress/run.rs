@@ -5,6 +5,7 @@ use crate::record::{self, RecordError};
 use crate::store::{self, StoreError};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -23,9 +24,18 @@ pub struct RunKey {
     pub seed: u64,
     /// Test fold. None where the task has no folds.
     pub fold: Option<u8>,
+    /// Identity of data that is no known variant. None where plan and task say which data it is, and
+    /// in older baselines, for which any data will do.
+    pub data: Option<String>,
 }
 
 impl RunKey {
+    /// Whether this is the run that the key of a baseline asks for.
+    pub(super) fn answers(&self, wanted: &Self) -> bool {
+        let data = wanted.data.clone().or_else(|| self.data.clone());
+        *self == Self { data, ..wanted.clone() }
+    }
+
     /// The same run with another seed.
     pub(super) fn with_seed(&self, seed: u64) -> Self {
         Self { seed, ..self.clone() }
@@ -40,7 +50,9 @@ impl fmt::Display for RunKey {
         }
         write!(f, ", plan {}, {} {}", self.plan_hash, self.backend, self.dtype)?;
         write!(f, ", seed {}", self.seed)?;
-        self.fold.map_or(Ok(()), |fold| write!(f, ", fold {fold}"))
+        self.fold.map_or(Ok(()), |fold| write!(f, ", fold {fold}"))?;
+        let data = self.data.as_ref().map(|data| data.get(..8).unwrap_or(data));
+        data.map_or(Ok(()), |data| write!(f, ", data {data}"))
     }
 }
 
@@ -98,7 +110,7 @@ pub struct GateRun {
     /// The data: variant and subset.
     pub data: String,
     /// When it ended, as written. Orders records of one run.
-    finished: String,
+    pub(super) finished: String,
     /// The numbers; None where the record has a null, a NaN or nothing at all.
     pub values: Vec<(Quantity, Option<f64>)>,
 }
@@ -173,6 +185,21 @@ struct GateData {
     #[serde(default)]
     variant: String,
     subset: Option<u64>,
+    manifest_sha256: Option<String>,
+    samples_sha256: Option<String>,
+    #[serde(default)]
+    counts: BTreeMap<String, u64>,
+}
+
+impl GateData {
+    /// As in [`RunKey`].
+    fn identity(&self) -> Option<String> {
+        let identity = || {
+            let (manifest, samples) = (self.manifest_sha256.as_deref(), self.samples_sha256.as_deref());
+            record::identity(manifest, &self.counts, samples)
+        };
+        (self.variant == record::DIFFERENT).then(identity)
+    }
 }
 
 #[derive(Deserialize)]
@@ -220,6 +247,7 @@ impl GateRecord {
                 dtype: self.backend.dtype,
                 seed: self.seed,
                 fold: self.fold,
+                data: self.data.identity(),
             },
             data: format!("{}{}", self.data.variant, subset.unwrap_or_default()),
             finished: self.finished,

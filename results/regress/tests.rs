@@ -336,3 +336,32 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_run_on_other_data_of_ones_own_is_not_the_run_of_the_baseline() {
+    let on = |manifest: &str, top1| {
+        let mut run = record(0, top1);
+        run.data.variant = "different".into();
+        run.data.manifest_sha256 = Some(manifest.repeat(64));
+        run_of(&run)
+    };
+    let expected = baseline(&[on("1", 200)]);
+    assert!(check(&expected, &[on("1", 200)]).passed());
+    let verdict = check(&expected, &[on("2", 200)]);
+    assert!(verdict.count(Standing::Missing) > 0 && verdict.new_runs.len() == 1);
+    assert!(
+        verdict.remarks[0].contains("has the data changed?"),
+        "{:?}",
+        verdict.remarks
+    );
+    // of two runs that differ in their data alone, none is left out as the older one
+    let both = check(&expected, &[on("1", 200), on("2", 0)]);
+    assert!(both.passed() && both.remarks.is_empty() && both.new_runs.len() == 1);
+    assert_eq!(baseline(&[on("1", 200), on("2", 0)]).runs.len(), 2);
+    // an older baseline does not say which data it was
+    let mut older = expected;
+    older.runs[0].key.data = None;
+    assert!(check(&older, &[on("2", 200)]).passed());
+    let unsure = check(&older, &[on("1", 200), on("2", 200)]);
+    assert!(unsure.remarks[0].contains("different data"), "{:?}", unsure.remarks);
+}

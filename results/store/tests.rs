@@ -34,19 +34,22 @@ fn files(folder: &Path) -> Vec<String> {
 fn paths_say_what_was_run() {
     let mut run = record(3, 165);
     assert_eq!(
-        path(&run),
+        RunName::of(&run).path(),
         Path::new("esc50/bridle-rq/0123456789ab-flex-fp32-s3-f1.json")
     );
     run.fold = None;
-    assert_eq!(path(&run), Path::new("esc50/bridle-rq/0123456789ab-flex-fp32-s3.json"));
+    assert_eq!(
+        RunName::of(&run).path(),
+        Path::new("esc50/bridle-rq/0123456789ab-flex-fp32-s3.json")
+    );
     let control = other(record(0, 165), None, "ffffffffffffffff", 100);
     assert_eq!(
-        path(&control),
+        RunName::of(&control).path(),
         Path::new("esc50/random-init/ffffffffffff-flex-fp32-s0-f1.json")
     );
     run.plan["task"] = "../my data".into();
     assert_eq!(
-        path(&run),
+        RunName::of(&run).path(),
         Path::new("-..-my-data/bridle-rq/0123456789ab-flex-fp32-s3.json")
     );
 }
@@ -140,12 +143,12 @@ fn errors_name_the_file() {
 fn a_folder_that_cannot_be_written_is_found_at_once() {
     let out = tempfile::tempdir().unwrap();
     let new = out.path().join("a/b");
-    writable(&new).unwrap();
+    prove_writable(&new).unwrap();
     assert_eq!(files(&new), Vec::<String>::new());
     let file = out.path().join("file");
     fs::write(&file, "").unwrap();
     for path in [file.clone(), file.join("below")] {
-        let error = writable(&path).unwrap_err();
+        let error = prove_writable(&path).unwrap_err();
         assert!(
             matches!(&error, StoreError::NotWritable { path: named, .. } if *named == path),
             "{error}"
@@ -155,4 +158,89 @@ fn a_folder_that_cannot_be_written_is_found_at_once() {
         write(&file, &record(0, 165), None),
         Err(StoreError::Write { .. })
     ));
+}
+
+#[test]
+fn runs_on_other_data_of_ones_own_have_names_of_their_own() {
+    let mut run = record(0, 165);
+    let known = RunName::of(&run).path();
+    run.data.counts = [("train".to_owned(), 1_599), ("test".to_owned(), 401)].into();
+    assert_eq!(RunName::of(&run).path(), known, "a known variant is named by the plan");
+    run.data.variant = record::DIFFERENT.into();
+    let mut names = vec![RunName::of(&run).path()];
+    run.data.samples_sha256 = Some("1".repeat(64));
+    names.push(RunName::of(&run).path());
+    run.data.manifest_sha256 = Some("2".repeat(64));
+    names.push(RunName::of(&run).path());
+    run.data.counts.insert("test".to_owned(), 400);
+    names.push(RunName::of(&run).path());
+    names.push(known);
+    assert_eq!(names.iter().collect::<HashSet<_>>().len(), 5, "{names:?}");
+    assert!(
+        names[0].to_str().unwrap().ends_with("-flex-fp32-s0-f1.json"),
+        "{names:?}"
+    );
+}
+
+#[test]
+fn hidden_files_and_folders_are_no_records() {
+    let out = tempfile::tempdir().unwrap();
+    let path = write(out.path(), &record(0, 165), None).unwrap();
+    fs::write(path.with_file_name("._x.json"), [0, 5, 22, 7]).unwrap();
+    fs::create_dir(out.path().join(".git")).unwrap();
+    fs::write(out.path().join(".git/a.json"), "{").unwrap();
+    let found = find(&[out.path().to_path_buf()]).unwrap();
+    assert_eq!(found.len(), 1);
+}
+
+#[test]
+fn predictions_are_a_plain_file_beside_the_record() {
+    let out = tempfile::tempdir().unwrap();
+    let path = write(out.path(), &record(0, 165), Some(&predictions())).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    let own = "\"0123456789ab-flex-fp32-s0-f1.predictions.csv\"";
+    for name in [
+        "/etc/passwd",
+        "../a.csv",
+        "below/a.csv",
+        "..",
+        "",
+        ".",
+        "C:a.csv",
+        "a\\b",
+        "/proc/self/environ",
+    ] {
+        let edited = text.replace(own, &serde_json::to_string(name).unwrap());
+        assert_ne!(edited, text);
+        let error = RunRecord::from_json(&edited).unwrap_err();
+        assert!(matches!(error, RecordError::PredictionsName { .. }), "{name}: {error}");
+    }
+    let error = |record: &RunRecord| read_predictions(&path, record).unwrap_err();
+    let mut run = read(&path).unwrap();
+    run.predictions = Some("folder".into());
+    fs::create_dir(path.with_file_name("folder")).unwrap();
+    assert!(matches!(error(&run), StoreError::NoFile { .. }));
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("/dev/zero", path.with_file_name("zero")).unwrap();
+        run.predictions = Some("zero".into());
+        assert!(matches!(error(&run), StoreError::NoFile { .. }));
+    }
+}
+
+#[test]
+fn predictions_of_another_run_are_noticed() {
+    let out = tempfile::tempdir().unwrap();
+    let path = write(out.path(), &record(0, 165), Some(&predictions())).unwrap();
+    let run = read(&path).unwrap();
+    let csv = path.with_extension("predictions.csv");
+    let other = fs::read_to_string(&csv).unwrap().replace("0.25", "0.5");
+    fs::write(&csv, other).unwrap();
+    let error = read_predictions(&path, &run).unwrap_err();
+    assert!(matches!(error, StoreError::OtherPredictions { .. }), "{error}");
+    let older = RunRecord {
+        predictions_sha256: None,
+        ..run
+    };
+    assert!(read_predictions(&path, &older).unwrap().is_some());
 }

@@ -32,19 +32,25 @@ struct ValueRuns<'a> {
     runs: Vec<&'a RunRecord>,
 }
 
-/// One table for each task, method and plan value that varies among otherwise equal plans, on one
+/// One table for each task, its data, method and plan value that varies among otherwise equal plans, on one
 /// backend and, unless it is what varies, with one quantizer. Before them, one for each reference
 /// plan from which others differ in several values.
 pub fn ablation_tables(records: &[RunRecord]) -> Vec<Table> {
     let (runs, _) = runs::distinct(records);
-    let mut alike: BTreeMap<(&str, &str), Vec<&RunRecord>> = BTreeMap::new();
+    let mixed = runs::of_several_data(&runs);
+    let mut alike: BTreeMap<(&str, String, &str), Vec<&RunRecord>> = BTreeMap::new();
     for run in runs {
-        alike.entry((run.task(), run.method())).or_default().push(run);
+        let data = if mixed.contains(run.task()) {
+            format!(", data {}", run.data.words())
+        } else {
+            String::new()
+        };
+        alike.entry((run.task(), data, run.method())).or_default().push(run);
     }
     let mut tables = Vec::new();
-    for ((task, method), runs) in &alike {
+    for ((task, data, method), runs) in &alike {
         for around in reference::families(runs) {
-            let of = format!("{task}, {}", around.method);
+            let of = format!("{task}, {}{data}", around.method);
             tables.push(table("change", &of, &around.note(), &[around.family]));
         }
         let keys: BTreeSet<&str> = runs
@@ -60,7 +66,7 @@ pub fn ablation_tables(records: &[RunRecord]) -> Vec<Table> {
                     key => key,
                 };
                 let note = format!("plans that differ only in {what}");
-                tables.push(table(key, &format!("{task}, {method}"), &note, &families));
+                tables.push(table(key, &format!("{task}, {method}{data}"), &note, &families));
             }
         }
     }

@@ -9,14 +9,17 @@ use std::collections::BTreeMap;
 
 const REFERENCE: &str = "flex fp32";
 
-/// Every plan that ran on more than one backend: score, paired difference to the reference backend
+/// Runs by the name of their backend.
+type ByBackend<'a> = BTreeMap<String, Vec<&'a RunRecord>>;
+
+/// Every plan that ran on more than one backend, on the same data: score, paired difference to the reference backend
 /// over common seeds and folds, training seconds. None if no plan did.
 pub fn backend_table(records: &[RunRecord]) -> Option<Table> {
     let (runs, _) = runs::distinct(records);
-    let mut plans: BTreeMap<(&str, String, &str), BTreeMap<String, Vec<&RunRecord>>> = BTreeMap::new();
+    let mut plans: BTreeMap<(&str, String, &str, String), ByBackend> = BTreeMap::new();
     for run in &runs {
         let backends = plans
-            .entry((run.task(), run.method_name(), &run.plan_hash))
+            .entry((run.task(), run.method_name(), &run.plan_hash, run.data.identity()))
             .or_default();
         backends.entry(run.backend_name()).or_default().push(run);
     }
@@ -26,7 +29,7 @@ pub fn backend_table(records: &[RunRecord]) -> Option<Table> {
     }
     let mut rows = Vec::new();
     let mut shown = Vec::new();
-    for ((task, method, _), backends) in &plans {
+    for ((task, method, ..), backends) in &plans {
         let reference = if backends.contains_key(REFERENCE) {
             REFERENCE
         } else {

@@ -1,6 +1,7 @@
 //! The formats of tables: one file each.
 
 use super::{Cell, Table};
+use crate::shown::json_escaped;
 use serde_json::Value;
 use tabled::builder::Builder;
 use tabled::settings::Alignment;
@@ -35,7 +36,7 @@ pub fn render(tables: &[Table], format: Format) -> String {
     match format {
         Format::Json => {
             let tables = Value::from(tables.iter().map(Table::to_json).collect::<Vec<_>>());
-            format!("{tables:#}\n")
+            json_escaped(&format!("{tables:#}\n"))
         }
         Format::Csv => csv::file(tables),
         Format::Html => html::page(tables),
@@ -57,7 +58,7 @@ pub(super) fn one(table: &Table, format: Format) -> String {
         Format::Latex => latex::table(table),
         Format::Csv => csv::file(std::slice::from_ref(table)),
         Format::Html => html::table(table),
-        Format::Json => format!("{:#}\n", table.to_json()),
+        Format::Json => json_escaped(&format!("{:#}\n", table.to_json())),
     }
 }
 

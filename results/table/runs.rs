@@ -10,6 +10,8 @@ pub(super) struct Group<'a> {
     setting: Setting,
     /// Start of the plan's hash, where nothing else tells this group from another.
     plan: Option<String>,
+    /// Start of the data's identity, where runs of one task had different data.
+    data: Option<String>,
     pub(super) runs: Vec<&'a RunRecord>,
 }
 
@@ -20,6 +22,14 @@ impl<'a> Group<'a> {
             .iter()
             .for_each(|run| tasks.entry(run.task()).or_default().push(run));
         tasks
+    }
+}
+
+impl Group<'_> {
+    /// The data of a group whose runs had the same.
+    fn data_words(&self) -> String {
+        let run = self.runs[0];
+        format!("{} {}", run.task(), run.data.words())
     }
 }
 
@@ -53,7 +63,7 @@ impl Setting {
     }
 }
 
-/// Each run once: of several records of one run the latest. Also returns the number left out.
+/// Each run once: of several records of one run, on the same data, the latest. Also returns the number left out.
 pub(super) fn distinct(records: &[RunRecord]) -> (Vec<&RunRecord>, usize) {
     let mut runs = BTreeMap::new();
     for record in records {
@@ -62,6 +72,7 @@ pub(super) fn distinct(records: &[RunRecord]) -> (Vec<&RunRecord>, usize) {
             record.method_name(),
             &record.plan_hash,
             record.backend_name(),
+            record.data.identity(),
             record.seed,
             record.fold,
         );
@@ -80,14 +91,15 @@ pub(super) fn pretrainings(records: &[RunRecord]) -> (Vec<&RunRecord>, usize) {
     let (mut runs, left_out) = distinct(records);
     let mut seen = HashSet::new();
     runs.retain(|run| {
-        let is_first = |hash: &String| seen.insert((hash.clone(), run.backend_name()));
+        let is_first = |hash: &String| seen.insert((hash.clone(), run.backend_name(), run.data.identity()));
         run.phases.iter().any(|phase| !phase.codebooks.is_empty()) && run.pretrain_hash.as_ref().is_none_or(is_first)
     });
     (runs, left_out)
 }
 
 /// Groups of runs that may be averaged. `columns` names the cells that a run fills. Two plans that
-/// fill the same cell get separate rows, distinguished by the plan's hash.
+/// fill the same cell get separate rows, distinguished by the plan's hash; so do runs of one task on
+/// different data, distinguished by its identity.
 pub(super) fn groups<'a, C: Ord>(runs: &[&'a RunRecord], columns: impl Fn(&RunRecord) -> Vec<C>) -> Vec<Group<'a>> {
     let mut settings: BTreeMap<(bool, String, Setting), Vec<&RunRecord>> = BTreeMap::new();
     for run in runs {
@@ -105,35 +117,41 @@ pub(super) fn groups<'a, C: Ord>(runs: &[&'a RunRecord], columns: impl Fn(&RunRe
                 plans.entry(column).or_default().insert(&run.plan_hash);
             });
         }
-        if plans.values().all(|plans| plans.len() < 2) {
-            groups.push(Group {
-                method,
-                setting,
-                plan: None,
-                runs,
-            });
-            continue;
+        let by_plan = plans.values().any(|plans| plans.len() > 1);
+        let mixed = of_several_data(&runs);
+        let mut split: BTreeMap<(Option<&str>, Option<String>), Vec<&RunRecord>> = BTreeMap::new();
+        for &run in &runs {
+            let plan = by_plan.then_some(&run.plan_hash[..]);
+            let data = mixed.contains(run.task()).then(|| run.data.short_identity());
+            split.entry((plan, data)).or_default().push(run);
         }
-        let mut split: BTreeMap<&str, Vec<&RunRecord>> = BTreeMap::new();
-        runs.iter()
-            .for_each(|run| split.entry(&run.plan_hash).or_default().push(run));
-        groups.extend(split.into_values().map(|runs| {
-            let plan = runs.first().map(|run| run.short_plan());
-            Group {
-                method: method.clone(),
-                setting: setting.clone(),
-                plan,
-                runs,
-            }
+        groups.extend(split.into_iter().map(|((plan, data), runs)| Group {
+            method: method.clone(),
+            setting: setting.clone(),
+            plan: plan.map(|_| runs[0].short_plan()),
+            data,
+            runs,
         }));
     }
     groups
+}
+
+/// The tasks whose runs had different data.
+pub(super) fn of_several_data<'a>(runs: &[&'a RunRecord]) -> BTreeSet<&'a str> {
+    let mut found: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for &run in runs {
+        found.entry(run.task()).or_default().insert(run.data.identity());
+    }
+    found.retain(|_, data| data.len() > 1);
+    found.into_keys().collect()
 }
 
 /// The leading columns of a table of groups: the method, then whatever tells the groups apart.
 pub(super) struct RowLabels {
     varying: Vec<usize>,
     plans: bool,
+    /// The data of groups that differ in it, in words.
+    data: BTreeSet<String>,
     /// What all groups share, in words; empty without groups.
     pub(super) shared: String,
 }
@@ -143,6 +161,11 @@ impl RowLabels {
         let mut labels = Self {
             varying: Vec::new(),
             plans: groups.iter().any(|g| g.plan.is_some()),
+            data: groups
+                .iter()
+                .filter(|g| g.data.is_some())
+                .map(Group::data_words)
+                .collect(),
             shared: String::new(),
         };
         let Some(first) = groups.first() else { return labels };
@@ -166,6 +189,7 @@ impl RowLabels {
             .into_iter()
             .chain(varying)
             .chain(self.plans.then_some("plan"))
+            .chain((!self.data.is_empty()).then_some("data"))
             .map(Heading::word)
             .collect()
     }
@@ -178,6 +202,9 @@ impl RowLabels {
         if self.plans {
             cells.push(group.plan.as_ref().map_or_else(Cell::missing, Cell::word));
         }
+        if !self.data.is_empty() {
+            cells.push(group.data.as_ref().map_or_else(Cell::missing, Cell::word));
+        }
         cells
     }
 
@@ -186,6 +213,10 @@ impl RowLabels {
         let mut notes = Vec::new();
         if !self.shared.is_empty() {
             notes.push(self.shared.clone());
+        }
+        if !self.data.is_empty() {
+            let data: Vec<&str> = self.data.iter().map(String::as_str).collect();
+            notes.push(format!("runs on different data are not averaged: {}", data.join("; ")));
         }
         if left_out > 0 {
             notes.push(format!(

@@ -121,6 +121,8 @@ pub(crate) struct Summary {
     /// Over the test samples of a single run, or over seeds where all of them ran the same folds.
     interval: Option<stats::Interval>,
     marks: Vec<Mark>,
+    /// Identities of the runs' data.
+    data: BTreeSet<String>,
 }
 
 impl Summary {
@@ -166,6 +168,7 @@ impl Summary {
             samples: by_fold.values().sum(),
             interval,
             marks: mark::marks_of(scored.iter().map(|(run, _)| *run)),
+            data: scored.iter().map(|(run, _)| run.data.identity()).collect(),
         })
     }
 
@@ -234,7 +237,12 @@ pub(super) fn best(column: &[Option<&Summary>], metric: &str) -> Vec<usize> {
     };
     let plain = candidates(false);
     let candidates = if plain.is_empty() { candidates(true) } else { plain };
-    if candidates.len() < 2 {
+    let data: BTreeSet<&String> = candidates
+        .iter()
+        .filter_map(|(row, _)| column[*row])
+        .flat_map(|summary| &summary.data)
+        .collect();
+    if candidates.len() < 2 || data.len() > 1 {
         return Vec::new();
     }
     let top = candidates

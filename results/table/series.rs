@@ -25,7 +25,7 @@ pub(crate) fn series<'a>(records: &'a [RunRecord]) -> Vec<Series<'a>> {
             .filter(|(_, cell)| !cell.text.is_empty());
         let words: Vec<String> = cells
             .map(|(heading, cell)| match heading.name.as_str() {
-                "plan" => format!("plan {}", cell.text),
+                name @ ("plan" | "data") => format!("{name} {}", cell.text),
                 _ => cell.text,
             })
             .collect();

@@ -283,9 +283,46 @@ proptest! {
         let scored: usize = main.rows.iter().flatten().filter(|cell| cell.value.get("marks").is_some()).count();
         prop_assert_eq!(scored > 0, records.iter().any(|record| !record.scores.is_empty()));
         // no two records of one run, so that none is chosen over another
-        let keys: std::collections::HashSet<_> = records.iter().map(crate::store::path).collect();
+        let keys: std::collections::HashSet<_> = records.iter().map(|record| crate::store::RunName::of(record).path()).collect();
         if keys.len() == records.len() {
             prop_assert_eq!(tables(&records), tables(&reversed));
         }
     }
+}
+
+/// Runs of one plan whose data is none of the known variants: two seeds on two data sets, and one seed
+/// on both.
+fn on_other_data() -> Vec<RunRecord> {
+    let on = |seed, manifest: &str, train: u64, top1| {
+        let mut run = record(seed, top1);
+        run.data.variant = "different".into();
+        run.data.manifest_sha256 = Some(manifest.repeat(64));
+        run.data.counts = [("test".to_owned(), 400), ("train".to_owned(), train)].into();
+        run
+    };
+    vec![on(0, "1", 14, 165), on(1, "2", 12, 100), on(0, "2", 12, 120)]
+}
+
+#[test]
+fn runs_on_different_data_are_never_averaged_nor_left_out() {
+    let table = main_table(&on_other_data());
+    assert_eq!(table.rows.len(), 2);
+    insta::assert_snapshot!(table.render(Format::Terminal));
+    assert!(
+        table.rows.iter().flatten().all(|cell| !cell.best),
+        "nothing is best across data"
+    );
+    let one_seed = &on_other_data()[..1];
+    assert!(!main_table(one_seed).header.iter().any(|heading| heading.name == "data"));
+    for table in [codebook_table(&on_other_data()), label_table(&on_other_data()).unwrap()] {
+        assert!(
+            table.header.iter().any(|heading| heading.name == "data"),
+            "{}",
+            table.title
+        );
+    }
+    let mut on_tch = on_other_data().remove(1);
+    (on_tch.backend, on_tch.seed) = (backend("tch"), 0);
+    let of_one = [on_other_data().remove(0), on_tch];
+    assert_eq!(backend_table(&of_one), None, "backends are compared on the same data");
 }

@@ -1,8 +1,8 @@
 //! Errors of commands: the message, its causes, a hint and the exit code.
 
 use super::exit::Exit;
-use super::interrupt::Signal;
 use bridle_backends::BackendError;
+use bridle_results::record::RecordError;
 use bridle_results::store::StoreError;
 use bridle_tasks::DataError;
 use bridle_values::ChoiceError;
@@ -99,6 +99,8 @@ impl From<DataError> for Failure {
                 Exit::Fault,
                 Some("the same again with more memory, room or file handles; nothing was stored of that sample"),
             ),
+            DataError::System { .. } => (Exit::Fault, None),
+            DataError::Threads { .. } => (Exit::Fault, Some("a smaller --threads")),
             DataError::WrongInput { .. } => (Exit::WrongUse, None),
             DataError::MissingProgram { .. } => (
                 Exit::Device,
@@ -132,6 +134,16 @@ impl From<BackendError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let (exit, hint) = match &error {
+            StoreError::Read { source, .. } if bridle_files::is_of_the_machine(source) => (Exit::Fault, None),
+            // what a run measured, and nothing that anybody gave
+            StoreError::Record {
+                source: RecordError::Unwritable(_) | RecordError::NoReason { .. },
+                ..
+            } => (Exit::Fault, None),
+            StoreError::OtherPredictions { .. } => (
+                Exit::WrongUse,
+                Some("the same `bridle-bench run` with --resume, which writes both anew"),
+            ),
             StoreError::NotWritable { .. } => (Exit::WrongUse, Some("--out DIR with a folder that can be written")),
             StoreError::Write { .. } => (Exit::Fault, None),
             StoreError::Missing { .. } | StoreError::Empty { .. } => (
@@ -142,14 +154,6 @@ impl From<StoreError> for Failure {
         };
         let failure = Self::new(exit, error);
         hint.into_iter().fold(failure, Self::with_hint)
-    }
-}
-
-/// A clean stop by a signal.
-impl From<Signal> for Failure {
-    fn from(signal: Signal) -> Self {
-        let stopped = anyhow::anyhow!("stopped by {}; a checkpoint was written", signal.name());
-        Self::new(signal.exit(), stopped).with_hint("the same command with --resume")
     }
 }
 

@@ -6,7 +6,8 @@
 pub enum Exit {
     /// The work is done.
     Done = 0,
-    /// The program's own fault, a full disk, or a folder that became unwritable while it ran.
+    /// A fault of the program or the machine: a full disk, a folder that became unwritable while it
+    /// ran, no more memory, threads or open files.
     Fault = 1,
     /// Wrong use: an unknown name, a bad value, a malformed record, an `--out` that cannot be
     /// written.
@@ -19,9 +20,11 @@ pub enum Exit {
     Diverged = 5,
     /// `regress` found a regression, or `table --check` an outdated table.
     Regression = 10,
-    /// Stopped by SIGINT (Ctrl-C), a checkpoint was written first.
+    /// Stopped by SIGHUP (the terminal is gone); in training, a checkpoint was written first.
+    HungUp = 129,
+    /// Stopped by SIGINT (Ctrl-C); in training, a checkpoint was written first.
     Interrupted = 130,
-    /// Stopped by SIGTERM, a checkpoint was written first.
+    /// Stopped by SIGTERM; in training, a checkpoint was written first.
     Terminated = 143,
 }
 
@@ -42,10 +45,10 @@ impl From<Exit> for std::process::ExitCode {
 pub const TABLE: &str = "\
 Exit codes:
   0    done
-  1    the program's own fault, a full disk, a folder unwritable while running
+  1    a fault of program or machine: disk full, folder unwritable while running
   2    wrong use: unknown name, bad value, malformed record, unwritable --out
   3    data missing or not what it should be
   4    a device or library is missing
   5    training diverged
   10   `regress` found a regression, or `table --check` an outdated table
-  130  stopped by SIGINT, 143 by SIGTERM (a checkpoint was written first)";
+  130  stopped by SIGINT, 143 by SIGTERM, 129 by SIGHUP (training writes a checkpoint first)";

@@ -1,12 +1,23 @@
-//! SIGINT and SIGTERM: the first asks for a clean stop (checkpoint, then exit), the second leaves
-//! at once.
+//! SIGINT, SIGTERM and SIGHUP: the first asks training for a clean stop, with a checkpoint; outside
+//! of training it ends the program at once. A second one always does.
+//!
+//! A thread of its own waits for signals, so that they are heard whatever the program does: hashing,
+//! decoding, labelling, evaluating, waiting for a lock. That is safe at any moment, as every file is
+//! whole or not there.
 
 use super::exit::Exit;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
-use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use super::terminal;
+use signal_hook::consts::{SIGABRT, SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level;
+use std::io::{self, IsTerminal};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The longest time that a message may take on a terminal that takes nothing any more, and that
+/// threads may take to end after a checkpoint.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A signal that asked the program to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +26,8 @@ pub enum Signal {
     Interrupt,
     /// A polite kill, as schedulers send it.
     Terminate,
+    /// The terminal is gone.
+    HangUp,
 }
 
 impl Signal {
@@ -23,6 +36,7 @@ impl Signal {
         match self {
             Signal::Interrupt => Exit::Interrupted,
             Signal::Terminate => Exit::Terminated,
+            Signal::HangUp => Exit::HungUp,
         }
     }
 
@@ -31,6 +45,16 @@ impl Signal {
         match self {
             Signal::Interrupt => "SIGINT",
             Signal::Terminate => "SIGTERM",
+            Signal::HangUp => "SIGHUP",
+        }
+    }
+
+    fn of(number: i32) -> Option<Self> {
+        match number {
+            SIGINT => Some(Self::Interrupt),
+            SIGTERM => Some(Self::Terminate),
+            SIGHUP => Some(Self::HangUp),
+            _ => None,
         }
     }
 }
@@ -38,41 +62,148 @@ impl Signal {
 /// Remembers the first signal. Clones share the memory.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt {
-    caught: Arc<AtomicUsize>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    caught: Option<Signal>,
+    /// Whether something runs that looks for signals by itself.
+    looked_for: bool,
 }
 
 impl Interrupt {
-    /// One that no signal reaches, for tests and for short commands.
+    /// One that no signal reaches, for tests.
     pub fn never() -> Self {
         Self::default()
     }
 
-    /// Listens from now on. A second signal of either kind ends the process at once with its exit
-    /// code.
+    /// Listens from now on.
     ///
     /// # Errors
-    /// If the system refuses the handlers.
+    /// If the system refuses the handlers or the thread.
     pub fn listen() -> io::Result<Self> {
         let interrupt = Self::default();
-        let armed = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
-            // order matters: the shutdown must see `armed` as it was before this signal set it
-            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&armed))?;
+        let mut signals = vec![SIGINT, SIGTERM];
+        // `nohup` has it ignored
+        if !is_ignored(SIGHUP) {
+            signals.push(SIGHUP);
         }
-        for signal in [SIGINT, SIGTERM] {
-            flag::register_usize(signal, Arc::clone(&interrupt.caught), signal as usize)?;
-            flag::register(signal, Arc::clone(&armed))?;
-        }
+        let mut signals = Signals::new(signals)?;
+        let heard = interrupt.clone();
+        let listen = move || {
+            signals
+                .forever()
+                .filter_map(Signal::of)
+                .for_each(|signal| heard.hear(signal))
+        };
+        std::thread::Builder::new().name("signals".to_owned()).spawn(listen)?;
         Ok(interrupt)
     }
 
+    fn hear(&self, signal: Signal) {
+        let mut state = self.state();
+        if state.caught.replace(signal).is_some() {
+            low_level::exit(i32::from(signal.exit().code()));
+        }
+        if !state.looked_for {
+            leave(signal);
+        }
+        drop(state);
+        say(format!(
+            "{}: stops after this step and writes a checkpoint; a second one stops at once",
+            signal.name()
+        ));
+    }
+
+    /// Until the guard is dropped, a signal is for whoever asks for it.
+    pub fn look_for(&self) -> LookFor<'_> {
+        self.state().looked_for = true;
+        LookFor(self)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // the state is whole between any two lines
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Somebody looks for signals.
+#[derive(Debug)]
+pub struct LookFor<'a>(&'a Interrupt);
+
+impl LookFor<'_> {
     /// The signal that asked for a stop, if one came.
     pub fn requested(&self) -> Option<Signal> {
-        match self.caught.load(Ordering::Relaxed) as i32 {
-            SIGINT => Some(Signal::Interrupt),
-            SIGTERM => Some(Signal::Terminate),
-            _ => None,
+        self.0.state().caught
+    }
+
+    /// The stop is on its way: a checkpoint was written. Ends the program if it does not end soon
+    /// by itself, because threads that still decode have to be waited for.
+    pub fn stops(self, signal: Signal) {
+        std::thread::spawn(move || {
+            std::thread::sleep(PATIENCE);
+            say(format!("stopped by {}; a checkpoint was written", signal.name()));
+            low_level::exit(i32::from(signal.exit().code()));
+        });
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for LookFor<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.looked_for = false;
+        if let Some(signal) = state.caught {
+            leave(signal);
         }
+    }
+}
+
+/// Gives faults of the machine the exit code of a fault: a file that would grow beyond the limit of
+/// its size becomes an error of the write, and an abort, such as by a failed allocation, exit code 1.
+pub fn faults_have_their_exit_code() {
+    // SAFETY: the first handler does nothing; the second only ends the process
+    let registered = unsafe {
+        let abort = || low_level::exit(i32::from(Exit::Fault.code()));
+        [low_level::register(SIGXFSZ, || ()), low_level::register(SIGABRT, abort)]
+    };
+    // a system that refuses them ends such programs by the signals themselves
+    drop(registered);
+}
+
+/// Ends the program now.
+fn leave(signal: Signal) -> ! {
+    say(format!(
+        "error: stopped by {}; what was finished is kept: checkpoints, pretrainings, features, records\n\
+         try: the same command with --resume",
+        signal.name()
+    ));
+    low_level::exit(i32::from(signal.exit().code()))
+}
+
+/// Writes a line to stderr, below a progress bar, unless stderr takes nothing any more.
+fn say(line: String) {
+    let line = if io::stderr().is_terminal() {
+        format!("\n{line}")
+    } else {
+        line
+    };
+    let (sender, said) = mpsc::channel();
+    std::thread::spawn(move || {
+        terminal::log(&line);
+        // nobody waits any more if it took too long
+        let _ = sender.send(());
+    });
+    let _ = said.recv_timeout(PATIENCE);
+}
+
+/// Whether the process was started with this signal ignored.
+fn is_ignored(signal: i32) -> bool {
+    // SAFETY: only asks, and zeros are a valid `sigaction`, a struct of numbers
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &raw mut action) == 0 && action.sa_sigaction == libc::SIG_IGN
     }
 }
 
@@ -80,14 +211,22 @@ impl Interrupt {
 mod tests {
     #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
     use super::*;
+    use std::time::Instant;
 
     #[test]
-    fn the_first_signal_is_remembered_and_the_process_lives() {
+    fn whoever_looks_for_the_first_signal_gets_it_and_the_process_lives() {
         let interrupt = Interrupt::listen().unwrap();
-        assert_eq!(interrupt.requested(), None);
-        signal_hook::low_level::raise(SIGTERM).unwrap();
-        assert_eq!(interrupt.requested(), Some(Signal::Terminate));
+        let looking = interrupt.look_for();
+        assert_eq!(looking.requested(), None);
+        low_level::raise(SIGTERM).unwrap();
+        let begun = Instant::now();
+        while looking.requested().is_none() && begun.elapsed() < Duration::from_secs(10) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(looking.requested(), Some(Signal::Terminate));
         assert_eq!(Signal::Terminate.exit().code(), 143);
-        assert_eq!(Interrupt::never().requested(), None);
+        // dropping it would end the process
+        std::mem::forget(looking);
+        assert_eq!(Interrupt::never().look_for().requested(), None);
     }
 }

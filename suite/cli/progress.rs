@@ -2,6 +2,7 @@
 //! short work.
 
 use super::terminal;
+use bridle_results::shown;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -45,12 +46,13 @@ impl TerminalProgress {
     pub fn start_at(&self, what: &str, done: u64, total: u64) {
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden());
         bar.set_style(style());
-        bar.set_prefix(what.to_owned());
+        let what = shown::on_one_line(what);
+        bar.set_prefix(what.clone());
         bar.set_position(done);
         bar.reset_eta();
         let now = Instant::now();
         let work = Work {
-            what: what.to_owned(),
+            what,
             bar,
             shown: false,
             begun: now,

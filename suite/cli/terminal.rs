@@ -2,15 +2,18 @@
 
 use super::error::{Failure, Result};
 use super::exit::Exit;
+use bridle_results::shown;
 use std::io::{ErrorKind, IsTerminal, Write};
 
-/// Writes `text` and a line end to stdout. A reader that went away (`| head`) is not an error.
+/// Writes `text` and a line end to stdout, without control characters. A reader that went away (`| head`) is not an error.
 pub fn print(text: &str) -> Result<()> {
     // lines of CSV end in CR LF, the last like the others
     let end: &[u8] = if text.ends_with("\r\n") { b"\r\n" } else { b"\n" };
+    let stray = |c: char| shown::is_control(c) && !matches!(c, '\n' | '\r' | '\t');
+    let text = text.trim_end().replace(stray, "\u{fffd}");
     let mut out = std::io::stdout().lock();
     match out
-        .write_all(text.trim_end().as_bytes())
+        .write_all(text.as_bytes())
         .and_then(|()| out.write_all(end))
         .and_then(|()| out.flush())
     {
@@ -19,9 +22,14 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
-/// Writes `text` and a line end to stderr, if it is open.
+/// Writes a value as JSON to stdout, control characters as escapes.
+pub fn print_json(value: &serde_json::Value) -> Result<()> {
+    print(&shown::json_escaped(&format!("{value:#}")))
+}
+
+/// Writes `text` and a line end to stderr, if it is open, without control characters.
 pub fn log(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", shown::printable(text));
 }
 
 /// Whether stdout is a terminal that wants colour (`NO_COLOR` unset, `TERM` not dumb).
@@ -38,6 +46,12 @@ pub fn report_panics() {
             return;
         }
         let message = info.payload_as_str().unwrap_or("no message");
+        if is_thread_refused(message) {
+            log(&format!(
+                "error: the system starts no more threads\n  because: {message}\ntry: a smaller --threads"
+            ));
+            std::process::exit(i32::from(Exit::Fault.code()));
+        }
         let place = info
             .location()
             .map(|place| format!(" at {}:{}", place.file(), place.line()))
@@ -45,4 +59,9 @@ pub fn report_panics() {
         log(&format!("error: internal fault{place}: {message}"));
         std::process::exit(i32::from(Exit::Fault.code()));
     }));
+}
+
+/// Whether a panic says that a library could not start a thread.
+fn is_thread_refused(message: &str) -> bool {
+    message.contains("failed to spawn thread") || message.contains("ThreadPoolBuildError")
 }

@@ -36,7 +36,7 @@ pub fn perform(args: &BenchArgs) -> Result<()> {
             if let Some(ratios) = ratios {
                 value["against"] = ratios.to_json();
             }
-            terminal::print(&format!("{value:#}"))
+            terminal::print_json(&value)
         }
     }
 }

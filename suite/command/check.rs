@@ -53,7 +53,7 @@ pub fn perform(args: &RunArgs) -> Result<()> {
     let report = Report::new(&request, &data, &backend, &out);
     match request.args.format {
         Format::Terminal => terminal::print(&report.text())?,
-        Format::Json => terminal::print(&format!("{:#}", report.json()))?,
+        Format::Json => terminal::print_json(&report.json())?,
     }
     out?;
     data?.verified?;

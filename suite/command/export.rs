@@ -7,7 +7,7 @@ use crate::cli::terminal;
 use crate::plan::Plan;
 use crate::run::checkpoint;
 use crate::run::encoder_file::{self, EncoderCard, Origin};
-use crate::run::request::RUNS;
+use crate::run::shared_pretraining;
 use crate::train::PretrainState;
 use bridle::weights::Weights;
 use bridle_results::record::RunRecord;
@@ -30,10 +30,13 @@ pub fn perform(args: &ExportArgs) -> Result<()> {
         failure.with_hint("`bridle-bench run` with the record's options again, then its new record")
     })?;
     let path = pretrained(&record, &plan, &args.record)?;
-    let (weights, _): (Weights, PretrainState) = checkpoint::read_file(&path).map_err(|error| {
-        let failure = Failure::new(Exit::Data, error);
-        failure.with_hint("the folder that the run was started in, or `bridle-bench run` with the record's plan again")
-    })?;
+    let hint = "the folder that the run was started in, or `bridle-bench run` with the record's plan again";
+    let (weights, state): (Weights, PretrainState) =
+        checkpoint::read_file(&path).map_err(|error| Failure::new(Exit::Data, error).with_hint(hint))?;
+    if !state.fits(&record.data.identity()) {
+        let message = format!("`{}` was trained on other data than the record's", path.display());
+        return Err(Failure::new(Exit::Data, anyhow::anyhow!(message)).with_hint(hint));
+    }
     let card = EncoderCard::of(&plan, origin(&record, &plan));
     let weights = bridle::weights::strip_prefix(&weights, "encoder.");
     encoder_file::write(&args.to, &card, &weights).map_err(|error| Failure::new(Exit::Fault, error))?;
@@ -63,7 +66,13 @@ fn pretrained(record: &RunRecord, plan: &Plan, path: &Path) -> Result<PathBuf> {
         );
         Failure::wrong_use(message).with_hint("the record of a run that pretrains")
     })?;
-    Ok(Path::new(RUNS).join("pretrained").join(format!("{hash}.safetensors")))
+    if !hash.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Err(Failure::wrong_use(format!(
+            "`{}` has no hash as `pretrain_hash`",
+            path.display()
+        )));
+    }
+    Ok(shared_pretraining(hash, &record.data))
 }
 
 fn origin(record: &RunRecord, plan: &Plan) -> Option<Origin> {

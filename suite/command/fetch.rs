@@ -25,7 +25,7 @@ pub fn perform(args: &FetchArgs) -> Result<()> {
     if args.dry_run {
         return match args.format {
             Format::Terminal => terminal::print(&text(&plan)),
-            Format::Json => terminal::print(&format!("{:#}", json(&plan))),
+            Format::Json => terminal::print_json(&json(&plan)),
         };
     }
     terminal::log(&text(&plan));
@@ -34,7 +34,7 @@ pub fn perform(args: &FetchArgs) -> Result<()> {
     let folder = bridle_tasks::fetch(&source, &request, &TerminalProgress::default())?;
     match args.format {
         Format::Terminal => terminal::print(&folder.display().to_string()),
-        Format::Json => terminal::print(&format!("{:#}", json!({"task": args.task, "folder": folder}))),
+        Format::Json => terminal::print_json(&json!({"task": args.task, "folder": folder})),
     }
 }
 

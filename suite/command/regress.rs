@@ -82,11 +82,11 @@ fn read(file: &Path) -> Result<Baseline> {
 }
 
 fn print(verdict: &Verdict, format: RegressFormat) -> Result<()> {
-    terminal::print(&match format {
-        RegressFormat::Terminal => verdict.terminal(),
-        RegressFormat::Markdown => verdict.markdown(),
-        RegressFormat::Json => format!("{:#}", verdict.to_json()),
-    })
+    match format {
+        RegressFormat::Terminal => terminal::print(&verdict.terminal()),
+        RegressFormat::Markdown => terminal::print(&verdict.markdown()),
+        RegressFormat::Json => terminal::print_json(&verdict.to_json()),
+    }
 }
 
 fn append(file: &Path, text: &str) -> Result<()> {

@@ -14,8 +14,9 @@ use crate::run::request::{Reuse, RunRequest};
 use crate::run::{Run, begin_folder, mark_reused, require_same};
 use crate::train::{self, Context, PretrainState, TrainError};
 use bridle::init::Init;
-use bridle::weights::{self, Weights, strip_prefix};
+use bridle::weights::{self, strip_prefix};
 use bridle_backends::{Facts, Job, TrainBackend};
+use bridle_results::compare::ScoredRun;
 use bridle_results::record::{self, RunRecord};
 use bridle_results::store;
 use bridle_seed::Seed;
@@ -31,9 +32,12 @@ use std::time::{Duration, Instant};
 /// Wrong use, missing data or devices, divergence, a stop by signal, or a disk that cannot be
 /// written.
 pub fn perform(args: &RunArgs) -> Result<Exit> {
-    let request = RunRequest::new(args)?;
-    store::writable(&request.args.out)?;
     let interrupt = Interrupt::listen().map_err(|error| Failure::fault("cannot listen for signals", error))?;
+    let request = RunRequest::new(args)?;
+    for plan in request.plans() {
+        store::prove_writable(&request.args.out.join(store::folder(&plan.task, &plan.label())))?;
+    }
+    bridle_tasks::remove_abandoned_copies();
     let progress = TerminalProgress::default();
     let session = Session {
         interrupt: &interrupt,
@@ -102,11 +106,12 @@ impl<D: Examples, F: Fn(&Plan) -> D> Job for Runs<'_, F> {
 
     fn run<B: TrainBackend>(self, device: B::Device, facts: Facts) -> Self::Output {
         let (request, mut records) = (self.request, Vec::new());
-        for plan in std::iter::once(&request.plan).chain(&request.ablation) {
+        for plan in request.plans() {
             let data = (self.data_for)(plan);
+            let data_facts = data.facts();
             for &seed in &request.seeds {
                 for &fold in &request.folds {
-                    let run = Run::new(plan, &facts, request.dtype.word(), seed, fold);
+                    let run = Run::new(plan, data_facts.clone(), &facts, request.dtype.word(), seed, fold);
                     records.push(OneRun::new(request, self.session, plan, &data, run)?.perform::<B>(&device)?);
                 }
             }
@@ -122,6 +127,8 @@ struct OneRun<'a, D> {
     plan: &'a Plan,
     data: &'a D,
     run: Run<'a>,
+    /// What tells the data from other data.
+    data_identity: String,
     seed: Seed,
     train: Vec<usize>,
     test: Vec<usize>,
@@ -155,6 +162,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
         };
         Ok(Self {
             seed: Seed::root(run.seed),
+            data_identity: run.data.identity(),
             resumes: matches!(request.reuse, Reuse::Resume | Reuse::ResumeIn(_)),
             request,
             session,
@@ -170,11 +178,14 @@ impl<'a, D: Examples> OneRun<'a, D> {
     fn perform<B: TrainBackend>(self, device: &B::Device) -> Result<RunRecord> {
         let (id, progress) = (self.run.id(), self.session.progress);
         progress.say(&self.headline());
-        let path = self.request.args.out.join(self.run.record_path());
-        if self.resumes && path.exists() {
+        let _lock = self.run.lock(&self.folder, progress)?;
+        if self.resumes
+            && let Some(record) = self.complete()?
+        {
             progress.say("already complete; --fresh runs it again");
-            return Ok(store::read(&path)?);
+            return Ok(record);
         }
+        self.run.prove_writable(&self.folder, &self.request.args.out)?;
         let (encoder, phases) = self.pretrain::<B>(&id, device)?;
         let (outcomes, seconds) = self.evaluate::<B>(&encoder, device)?;
         let seed = self.seed.child("interval");
@@ -183,13 +194,39 @@ impl<'a, D: Examples> OneRun<'a, D> {
             .map(|outcome| outcome.scores(self.data, &self.test, &seed))
             .collect::<Result<Vec<_>>>()?
             .concat();
-        let record = self.run.record(id, self.data.facts(), phases, scores, seconds);
+        let record = self.run.record(id, phases, scores, seconds);
         let found = outcomes.into_iter().flat_map(|outcome| outcome.predictions).collect();
         let outputs = self.data.outputs(&self.test, found);
         let outputs = outputs.map_err(|error| Failure::fault("cannot keep the predictions", error))?;
         let path = store::write_outputs(&self.request.args.out, &record, &outputs)?;
         progress.say(&format!("record: {}", path.display()));
         Ok(store::read(&path)?)
+    }
+
+    /// The record of this run, if there is one that belongs to the data just opened and to its
+    /// predictions.
+    fn complete(&self) -> Result<Option<RunRecord>> {
+        let path = self.request.args.out.join(self.run.record_path());
+        if !path.exists() {
+            return Ok(None);
+        }
+        let found = ScoredRun::read(&path, &[]).and_then(|found| {
+            found.iter().try_for_each(ScoredRun::check)?;
+            Ok(found)
+        });
+        let why = match found {
+            Ok(found) => match found.into_iter().next() {
+                Some(ScoredRun { record, .. }) if self.run.is_of(&record) => return Ok(Some(record)),
+                _ => "is of other data or another plan".to_owned(),
+            },
+            Err(error) => match Failure::from(error) {
+                fault if fault.exit() == Exit::Fault => return Err(fault),
+                failure => format!("cannot be used: {}", failure.message()),
+            },
+        };
+        let progress = self.session.progress;
+        progress.say(&format!("note: the record `{}` {why}; runs again", path.display()));
+        Ok(None)
     }
 
     fn headline(&self) -> String {
@@ -211,7 +248,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
             return Ok((self.given::<B>(encoder)?.valid(), Vec::new()));
         };
         let saved = if self.resumes {
-            checkpoint::newest::<PretrainState>(&self.folder).map_err(failure)?
+            checkpoint::newest::<PretrainState>(&self.folder, &|note| self.session.progress.say(note))?
         } else {
             None
         };
@@ -221,9 +258,12 @@ impl<'a, D: Examples> OneRun<'a, D> {
             return Ok(found);
         }
         let state = saved.as_ref().map(|(_, state)| state);
-        if state.is_some_and(|state| !state.fits(self.data.manifest_sha256())) {
+        if state.is_some_and(|state| !state.fits(&self.data_identity)) {
             let folder = self.folder.display();
-            let message = format!("the data has changed since the checkpoints in `{folder}` were written");
+            let message = format!(
+                "the data or its division has changed since the checkpoints in `{folder}` were written, or an older version \
+                 wrote them"
+            );
             return Err(Failure::wrong_use(message).with_hint("start anew, without --resume"));
         }
         begin_folder(&self.folder, &self.run.plan, state, self.resumes, self.session.progress)?;
@@ -233,6 +273,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
         let context = Context {
             plan: self.plan,
             data: self.data,
+            data_identity: &self.data_identity,
             train: &[&self.train[..], test].concat(),
             seed: self.seed,
             id,
@@ -265,18 +306,12 @@ impl<'a, D: Examples> OneRun<'a, D> {
         device: &B::Device,
     ) -> Result<Option<Pretrained<protocol::Frozen<B, D>>>> {
         let progress = self.session.progress;
-        if !path.exists() {
+        let found = checkpoint::read_whole::<PretrainState>(path, &|note| progress.say(note))?;
+        let Some((saved, state)) = found else {
             return Ok(None);
-        }
-        let (saved, state): (Weights, PretrainState) = match checkpoint::read_file(path) {
-            Ok(found) => found,
-            Err(error) => {
-                progress.say(&format!("note: {error}; pretraining anew"));
-                return Ok(None);
-            }
         };
         let id = &state.id;
-        if !state.fits(self.data.manifest_sha256()) {
+        if !state.fits(&self.data_identity) {
             progress.say(&format!(
                 "note: the pretraining of run {id} saw other data; pretraining anew"
             ));
@@ -299,6 +334,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
             plan: self.plan,
             values: &self.plan.evaluation,
             data: self.data,
+            data_identity: &self.data_identity,
             train: &self.train,
             test: &self.test,
             encoder,

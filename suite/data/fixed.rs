@@ -92,10 +92,6 @@ impl TrainingData for Fixed<'_> {
     type Encoder<B: TrainBackend> = Vit<B>;
     const FOLLOWED: usize = 2048;
 
-    fn manifest_sha256(&self) -> &str {
-        &self.dataset.facts.manifest_sha256
-    }
-
     fn order(&self, samples: &[usize], batch: usize, seed: Seed) -> Order {
         Order::shuffled(samples, batch, seed)
     }

@@ -103,10 +103,6 @@ impl TrainingData for Utterances<'_> {
     type Encoder<B: TrainBackend> = Conformer<B>;
     const FOLLOWED: usize = usize::MAX;
 
-    fn manifest_sha256(&self) -> &str {
-        &self.set.facts.manifest_sha256
-    }
-
     fn order(&self, samples: &[usize], batch: usize, seed: Seed) -> Order {
         let lengths = samples.iter().map(|&index| length(self.set, index)).collect();
         Order::by_length(samples, lengths, batch, seed)

@@ -1,5 +1,7 @@
-//! Files: reading what others wrote.
+//! Files: reading what others wrote, replacing files as a whole, and locks.
 
 mod read;
+mod write;
 
 pub use read::{SETTINGS, TEXT, is_of_the_machine, open, read, text, too_large};
+pub use write::{Temporary, create, is_temporary, lock, prove_writable, remove_abandoned, replace};

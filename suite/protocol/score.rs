@@ -7,14 +7,15 @@ use super::{Examples, Outcome, Predicted, Prediction, Subject};
 use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
 use crate::data::{Fixed, Utterances};
+use crate::run::data_of;
 use crate::train::TrainError;
 use bridle_backends::TrainBackend;
 use bridle_results::metric::{ErrorRate, Unit};
 use bridle_results::predictions::{Outputs, Predictions, PredictionsError, ProtocolScores, ProtocolTexts, Transcripts};
-use bridle_results::record::{Score, Scoring};
+use bridle_results::record::{self, Score, Scoring};
 use bridle_results::stats;
 use bridle_seed::Seed;
-use bridle_tasks::{DataFacts, Dataset, Role};
+use bridle_tasks::{Dataset, Role};
 use serde_json::{Map, json};
 
 /// Resamples behind the intervals of metrics that rank samples, and of error rates.
@@ -25,8 +26,8 @@ const LEVEL: f64 = 0.95;
 impl Examples for Fixed<'_> {
     const NOUN: &'static str = "sample";
 
-    fn facts(&self) -> &DataFacts {
-        &self.dataset.facts
+    fn facts(&self) -> record::Data {
+        data_of(&self.dataset.facts, self.dataset.samples_sha256())
     }
 
     fn split(&self, fold: Option<u8>) -> (Vec<usize>, Vec<usize>) {
@@ -74,8 +75,8 @@ fn class_lists(dataset: &Dataset, samples: &[usize]) -> Vec<Vec<u32>> {
 impl Examples for Utterances<'_> {
     const NOUN: &'static str = "utterance";
 
-    fn facts(&self) -> &DataFacts {
-        &self.set.facts
+    fn facts(&self) -> record::Data {
+        data_of(&self.set.facts, self.set.samples_sha256())
     }
 
     /// Copies without test utterances are tested on those for choosing between settings.

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 /// What a checkpoint holds beside the tensors.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct TrainingState {
-    /// The hash of the data's manifest. Absent in what older versions wrote.
+    /// The identity of the data. Absent in what older versions wrote.
     #[serde(default)]
     data: Option<String>,
     step: u64,
@@ -57,18 +57,18 @@ impl<B: TrainBackend, M: AutodiffModule<B>, G: ParameterGroups> Training<B, M, G
         phase: &'static str,
         mut model: Trained<B, M, G>,
     ) -> Result<Self, TrainError> {
-        let data = Some(subject.data.manifest_sha256().to_owned());
+        let data = Some(subject.data_identity.to_owned());
         let mut state = TrainingState {
             data: data.clone(),
             ..TrainingState::default()
         };
         let folder = subject.folder.join(phase);
         let saved = if subject.resumes {
-            checkpoint::newest::<TrainingState>(&folder)?
+            checkpoint::newest::<TrainingState>(&folder, &|note| subject.progress.say(note))?
         } else {
             None
         };
-        let fits = |found: &TrainingState| found.data.is_none() || found.data == data;
+        let fits = |found: &TrainingState| found.data == data;
         if let Some((saved, found)) = saved.filter(|(_, found)| fits(found)) {
             *model = weights::load((*model).clone(), &strip_prefix(&saved, "model."))?;
             let moments = strip_prefix(&saved, "optimizer.");
@@ -77,7 +77,7 @@ impl<B: TrainBackend, M: AutodiffModule<B>, G: ParameterGroups> Training<B, M, G
             let message = format!("{phase}: resumes after step {}", state.step);
             subject.progress.say(&message);
         } else {
-            checkpoint::clear(&folder);
+            checkpoint::clear(&folder)?;
         }
         std::fs::create_dir_all(subject.folder).map_err(|source| LogError::folder(subject.folder, source))?;
         let resumed = (state.step > 0).then_some(state.step);

@@ -7,7 +7,7 @@
 
 use crate::plan::{AudioRows, InitRequest, Plan, Sizes};
 use crate::run::checkpoint::{self, CheckpointError};
-use bridle::weights::{self, Weights, WeightsError};
+use bridle::weights::Weights;
 use bridle_tasks::InputSpec;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -83,13 +83,13 @@ pub enum EncoderFileError {
         /// Why not.
         source: std::io::Error,
     },
-    /// No safetensors file of 32-bit floats.
-    #[error("`{}` holds no weights", path.display())]
+    /// No safetensors file of 32-bit floats, or not as it was written.
+    #[error("`{}` holds no weights that can be used", path.display())]
     Weights {
         /// The file.
         path: PathBuf,
         /// Why not.
-        source: WeightsError,
+        source: CheckpointError,
     },
     /// No card, or one that cannot be read.
     #[error("`{}` does not say what its weights are: {reason}", path.display())]
@@ -198,10 +198,12 @@ impl EncoderFile {
             path: path.to_owned(),
             source,
         })?;
-        let (weights, header) = weights::from_safetensors(&bytes).map_err(|source| EncoderFileError::Weights {
-            path: path.to_owned(),
-            source,
-        })?;
+        // older files have no checksum
+        let (weights, header) =
+            checkpoint::from_bytes(path, &bytes, false).map_err(|source| EncoderFileError::Weights {
+                path: path.to_owned(),
+                source,
+            })?;
         let wrong = |reason: String| EncoderFileError::Card {
             path: path.to_owned(),
             reason,
@@ -238,7 +240,7 @@ impl EncoderFile {
 /// If the disk is full or the folder cannot be written.
 pub fn write(path: &Path, card: &EncoderCard, weights: &Weights) -> Result<(), CheckpointError> {
     let text = serde_json::to_string(card).expect("a card is plain data");
-    let bytes = weights::to_safetensors(weights, HashMap::from([(CARD.to_owned(), text)]))?;
+    let bytes = checkpoint::to_bytes(weights, HashMap::from([(CARD.to_owned(), text)]))?;
     checkpoint::write_bytes(path, &bytes)
 }
 
@@ -267,7 +269,7 @@ mod tests {
         )]);
         let header = HashMap::from([(CARD.to_owned(), card.to_string())]);
         let path = folder.join("a.safetensors");
-        std::fs::write(&path, weights::to_safetensors(&weights, header).unwrap()).unwrap();
+        std::fs::write(&path, bridle::weights::to_safetensors(&weights, header).unwrap()).unwrap();
         EncoderFile::read(&path)
     }
 
@@ -304,12 +306,14 @@ mod tests {
         bytes.resize(30_000_100, b' ');
         std::fs::write(&path, bytes).unwrap();
         let error = EncoderFile::read(&path).unwrap_err();
-        assert!(matches!(
-            error,
-            EncoderFileError::Weights {
-                source: WeightsError::Header(30_000_000),
-                ..
-            }
-        ));
+        let EncoderFileError::Weights {
+            source: CheckpointError::Damaged { reason, .. },
+            ..
+        } = error
+        else {
+            panic!("{error}")
+        };
+        let header = bridle::weights::WeightsError::Header(30_000_000);
+        assert_eq!(reason, header.to_string());
     }
 }

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// An open log.
@@ -65,17 +65,13 @@ impl MetricsLog {
                 source,
             }
         };
-        let file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(path)
-            .map_err(failed("open"))?;
-        let keep = match last_step {
-            Some(last_step) => length_up_to(&file, last_step).map_err(failed("read"))?,
-            None => 0,
+        let kept = match last_step {
+            Some(last_step) => lines_up_to(path, last_step).map_err(failed("read"))?,
+            None => Vec::new(),
         };
-        file.set_len(keep).map_err(failed("cut"))?;
+        // a new file in place of the old one: nothing is written through a link that lies there
+        bridle_files::replace(path, &kept).map_err(failed("cut"))?;
+        let file = OpenOptions::new().append(true).open(path).map_err(failed("open"))?;
         Ok(Self {
             file,
             path: path.to_owned(),
@@ -100,19 +96,18 @@ impl MetricsLog {
     }
 }
 
-/// Bytes of the leading whole lines whose step is at most `last_step`.
-fn length_up_to(file: &File, last_step: u64) -> io::Result<u64> {
-    let mut reader = BufReader::new(file);
-    let (mut keep, mut line) = (0, Vec::new());
-    loop {
-        line.clear();
-        let length = reader.read_until(b'\n', &mut line)?;
-        let kept = line.ends_with(b"\n") && serde_json::from_slice::<Stamp>(&line).is_ok_and(|s| s.step <= last_step);
-        if !kept {
-            return Ok(keep);
-        }
-        keep += length as u64;
-    }
+/// The leading whole lines whose step is at most `last_step`; none if there is no plain file.
+fn lines_up_to(path: &Path, last_step: u64) -> io::Result<Vec<u8>> {
+    let is_file = path.symlink_metadata().is_ok_and(|kind| kind.is_file());
+    let text = if is_file { std::fs::read(path)? } else { Vec::new() };
+    let is_kept = |line: &&[u8]| {
+        line.ends_with(b"\n") && serde_json::from_slice::<Stamp>(line).is_ok_and(|stamp| stamp.step <= last_step)
+    };
+    Ok(text
+        .split_inclusive(|&byte| byte == b'\n')
+        .take_while(is_kept)
+        .collect::<Vec<_>>()
+        .concat())
 }
 
 #[cfg(test)]
@@ -151,5 +146,27 @@ mod tests {
             .unwrap();
         MetricsLog::open(&path, None).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nothing_is_written_through_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (victim, path) = (folder.path().join("victim"), folder.path().join("metrics.jsonl"));
+        std::fs::write(&victim, "{\"step\":1}\nprecious").unwrap();
+        for (link, last_step) in [("soft", None), ("soft", Some(3)), ("hard", None), ("hard", Some(3))] {
+            let _ = std::fs::remove_file(&path);
+            match link {
+                "soft" => std::os::unix::fs::symlink(&victim, &path).unwrap(),
+                _ => std::fs::hard_link(&victim, &path).unwrap(),
+            }
+            let mut log = MetricsLog::open(&path, last_step).unwrap();
+            log.append(4, &json!({"loss": 2.0})).unwrap();
+            assert_eq!(
+                std::fs::read_to_string(&victim).unwrap(),
+                "{\"step\":1}\nprecious",
+                "{link}"
+            );
+        }
     }
 }

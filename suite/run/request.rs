@@ -135,6 +135,11 @@ impl RunRequest {
         })
     }
 
+    /// All plans to run, in order.
+    pub fn plans(&self) -> impl Iterator<Item = &Plan> {
+        std::iter::once(&self.plan).chain(&self.ablation)
+    }
+
     /// What a task of inputs of one shape is asked for.
     pub fn open_request(&self) -> OpenRequest {
         OpenRequest {

@@ -77,7 +77,7 @@ impl<'a, B: TrainBackend, D: TrainingData, M: PretrainingMethod<B, D>> Driver<'a
             context,
             state: PretrainState {
                 id: context.id.to_owned(),
-                data: Some(context.data.manifest_sha256().to_owned()),
+                data: Some(context.data_identity.to_owned()),
                 ..PretrainState::default()
             },
             labels: None,

@@ -18,8 +18,8 @@ const CURVE_POINTS: u64 = 48;
 pub struct PretrainState {
     /// Id of the run that made these weights.
     pub id: String,
-    /// What they were trained on: the hash of the data's manifest. Absent in what older versions
-    /// wrote.
+    /// What they were trained on: the identity of the data, with its division into training and test
+    /// samples. Older versions wrote less or nothing, which fits no data.
     #[serde(default)]
     pub data: Option<String>,
     /// Index of the phase at hand; the number of phases when all are done.
@@ -105,9 +105,9 @@ impl PretrainState {
         self.waited += spent.waited;
     }
 
-    /// Whether these weights were, for all that is known, trained on data of this manifest.
-    pub fn fits(&self, manifest_sha256: &str) -> bool {
-        self.data.as_ref().is_none_or(|data| data == manifest_sha256)
+    /// Whether these weights were trained on data of this identity.
+    pub fn fits(&self, data_identity: &str) -> bool {
+        self.data.as_deref() == Some(data_identity)
     }
 
     /// The state at the start of the phase after the one at hand.

@@ -140,8 +140,9 @@ impl Steps<'_> {
         let mut clock = Clock::start();
         let mut last_checkpoint = Instant::now();
         let mut pending = Vec::with_capacity(LOG_EVERY);
+        let signals = self.interrupt.look_for();
         std::thread::scope(|scope| {
-            let mut inputs = prefetch(scope, 0, self.range.clone(), AHEAD, inputs);
+            let mut inputs = prefetch(scope, 0, self.range.clone(), AHEAD, inputs)?;
             for step in self.range.clone() {
                 let rate = self.schedule.at(step as f64 / self.per_epoch as f64);
                 let input = clock.wait(|| inputs.next()).expect("inputs are made for every step")?;
@@ -149,18 +150,17 @@ impl Steps<'_> {
                 pending.push((step, rate, values, codes));
                 self.progress.advance(1);
                 let done = step + 1;
-                let signal = self.interrupt.requested();
+                let signal = signals.requested();
                 let due = signal.is_some() || last_checkpoint.elapsed() >= self.checkpoint_every;
                 if pending.len() == LOG_EVERY || due || done == steps {
                     self.read_back(learner, &mut pending)?;
                 }
-                if due && done < steps {
+                if due && (done < steps || signal.is_some()) {
                     learner.save(clock.stop())?;
                     (clock, last_checkpoint) = (Clock::start(), Instant::now());
                 }
-                if let Some(signal) = signal
-                    && done < steps
-                {
+                if let Some(signal) = signal {
+                    signals.stops(signal);
                     self.progress.finish();
                     return Err(TrainError::Interrupted {
                         signal,
@@ -190,7 +190,7 @@ impl Steps<'_> {
                     phase: self.phase.to_owned(),
                     step,
                     loss,
-                    last_good: checkpoint::list(self.folder).pop(),
+                    last_good: checkpoint::list(self.folder).unwrap_or_default().pop(),
                 });
             }
             self.progress.note(format!("loss {:.4}, rate {rate:.1e}", values[0]));

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 
 use bridle_seed::Seed;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::DataError;
 use crate::cache::Rows;
+use crate::files::sha256::sha256;
 use crate::media::{MediaFiles, Views};
 
 /// What a sample is used for, if the task has train and test.
@@ -165,6 +167,14 @@ impl Dataset {
             shape,
             inputs,
         }
+    }
+
+    /// sha256 over the names of the classes and each sample's id, classes, fold and split, in order:
+    /// what the manifest of the files does not say.
+    pub fn samples_sha256(&self) -> String {
+        let of = |sample: &Sample| json!([sample.id, sample.target, sample.fold, sample.split]).to_string();
+        let lines: Vec<String> = self.samples.iter().map(of).collect();
+        sha256(format!("{}\n{}", json!(self.classes), lines.join("\n")).as_bytes())
     }
 
     /// The axes of one input, as [`crate::InputSpec::shape`].

@@ -9,20 +9,25 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::Scope;
+use std::thread::{Builder, Scope};
+
+use crate::DataError;
 
 /// Makes the value of each of `steps` on `threads` threads of `scope` (0: one per core), at most
 /// `ahead` steps (at least 1) beyond the last one returned.
 ///
 /// The iterator returns them in order. Dropping it early ends its threads once they finish their
 /// current step. A panic in `make` resurfaces at its step's turn.
+///
+/// # Errors
+/// If the system starts not one thread; fewer than were asked for will do.
 pub fn prefetch<'scope, T, F>(
     scope: &'scope Scope<'scope, '_>,
     threads: usize,
     steps: Range<u64>,
     ahead: usize,
     make: F,
-) -> Prefetch<T>
+) -> Result<Prefetch<T>, DataError>
 where
     T: Send + 'scope,
     F: Fn(u64) -> T + Send + Sync + 'scope,
@@ -44,11 +49,15 @@ where
         ahead: ahead as u64,
     });
     let make = Arc::new(make);
-    for _ in 0..workers {
+    for started in 0..workers {
         let (shared, make) = (Arc::clone(&shared), Arc::clone(&make));
-        scope.spawn(move || shared.work(make.as_ref()));
+        match Builder::new().spawn_scoped(scope, move || shared.work(make.as_ref())) {
+            Ok(_) => {}
+            Err(_) if started > 0 => break,
+            Err(source) => return Err(DataError::threads(workers, source)),
+        }
     }
-    Prefetch { shared }
+    Ok(Prefetch { shared })
 }
 
 /// The values made ahead, in the order of the steps.

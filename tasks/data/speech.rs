@@ -13,12 +13,14 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 pub use self::standardizer::BandStandardizer;
 pub use self::text::{ALPHABET, UnknownSymbols, decode_text, encode_text, min_frames, normalise_text};
 
 use crate::cache::Rows;
 use crate::error::SampleError;
+use crate::files::sha256::sha256;
 use crate::{DataError, DataFacts, Fbank, Limits};
 
 /// What one input looks like; part of a run's plan.
@@ -144,6 +146,29 @@ struct Energies {
 }
 
 impl SpeechSet {
+    /// sha256 over each utterance's id, transcript, speaker, part and spoken words, in order: what the
+    /// manifest of the files does not say.
+    pub fn samples_sha256(&self) -> String {
+        let of = |utterance: &Utterance| {
+            let spans = utterance
+                .spans
+                .iter()
+                .map(|span| json!([span.start, span.end, span.word]));
+            let spans: Vec<serde_json::Value> = spans.collect();
+            let Utterance {
+                id,
+                text,
+                speaker,
+                role,
+                part,
+                ..
+            } = utterance;
+            json!([id, text, speaker, role, part, spans]).to_string()
+        };
+        let lines: Vec<String> = self.utterances.iter().map(of).collect();
+        sha256(lines.join("\n").as_bytes())
+    }
+
     pub fn input_spec(&self) -> SpeechInput {
         self.input
     }

@@ -4,10 +4,10 @@
 //! A file in an archive is named as if the archive were a folder: `shards/0.tar/clip.flac`.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+
+use bridle_files::Temporary;
 
 use crate::DataError;
 use crate::error::SampleError;
@@ -45,7 +45,7 @@ impl Raw {
     /// As a file on disk, for programs that read nothing else.
     pub fn on_disk(self) -> Result<OnDisk, SampleError> {
         match self {
-            Self::File(path) => Ok(OnDisk { path, lent: false }),
+            Self::File(path) => Ok(OnDisk::Own(path)),
             Self::Member { name, content } => lend(&ending(Path::new(&name)), &content).map_err(|error| {
                 let folder = std::env::temp_dir();
                 let reason = format!(
@@ -63,49 +63,48 @@ fn ending(path: &Path) -> String {
 }
 
 /// A file on disk. A copy is removed when this is dropped.
-pub(crate) struct OnDisk {
-    path: PathBuf,
-    lent: bool,
+pub(crate) enum OnDisk {
+    Own(PathBuf),
+    /// A copy of a file in an archive.
+    Lent(Temporary),
 }
 
 impl OnDisk {
     pub fn path(&self) -> &Path {
-        &self.path
+        match self {
+            Self::Own(path) => path,
+            Self::Lent(copy) => copy.path(),
+        }
     }
 
     /// Whether it is a copy of a file in an archive.
     pub fn is_lent(&self) -> bool {
-        self.lent
+        matches!(self, Self::Lent(_))
     }
 }
 
-impl Drop for OnDisk {
-    fn drop(&mut self) {
-        if self.lent {
-            // leftovers in the system's temporary folder are harmless
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
-}
+/// Begins the name of every copy in the system's temporary folder.
+const COPY: &str = "bridle-bench-";
 
 /// Copies `content` into the system's temporary folder.
 fn lend(ending: &str, content: &[u8]) -> std::io::Result<OnDisk> {
-    static NUMBER: AtomicU64 = AtomicU64::new(0);
-    let (path, mut file): (PathBuf, File) = loop {
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("bridle-bench-{}-{number}.{ending}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        // never follows a link that somebody else put there, nor overwrites what a killed program
-        // left
-        match OpenOptions::new().write(true).create_new(true).open(&path) {
-            Ok(file) => break (path, file),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
+    let mut copy = Temporary::create(&std::env::temp_dir(), |unique| format!("{COPY}{unique}.{ending}"))?;
+    copy.file().write_all(content)?;
+    Ok(OnDisk::Lent(copy))
+}
+
+/// Removes copies of files in archives that killed programs left in the system's temporary folder.
+pub fn remove_abandoned_copies() {
+    let is_copy = |name: &str| {
+        let numbers = name
+            .strip_prefix(COPY)
+            .and_then(|rest| rest.split_once('.'))
+            .map(|(numbers, _)| numbers);
+        let parts = numbers.and_then(|numbers| numbers.split_once('-'));
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        parts.is_some_and(|(program, number)| is_number(program) && is_number(number))
     };
-    let copy = OnDisk { path, lent: true };
-    file.write_all(content)?;
-    Ok(copy)
+    bridle_files::remove_abandoned(&std::env::temp_dir(), is_copy);
 }
 
 /// An archive that cannot be opened.

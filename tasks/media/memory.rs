@@ -73,7 +73,7 @@ fn a_process_to_be_measured() {
     assert!(data.streams() && data.samples.len() == samples);
     std::thread::scope(|scope| {
         let input = |step: u64| data.input(step as usize * 7_919 % samples).unwrap().into_owned();
-        let inputs = prefetch(scope, 2, 0..2_000, 8, input);
+        let inputs = prefetch(scope, 2, 0..2_000, 8, input).unwrap();
         assert!(inputs.map(|input| input.len()).eq(std::iter::repeat_n(64 * 64, 2_000)));
     });
     let peak = peak_memory().map_or_else(String::new, |bytes| bytes.to_string());

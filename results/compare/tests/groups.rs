@@ -201,3 +201,38 @@ fn seeds_have_a_verdict_of_their_own() {
         "{found:?}"
     );
 }
+
+#[test]
+fn seeds_on_different_data_are_never_one_group() {
+    let on = |manifest: &str, mut run: ScoredRun| {
+        run.record.data.variant = "different".into();
+        run.record.data.manifest_sha256 = Some(manifest.repeat(64));
+        run
+    };
+    let rq = |seed: u64| {
+        let mut rq = group(RQ, "flex", "knn", "f00000000000", 80);
+        rq.record.seed = seed;
+        rq
+    };
+    let vq = group(VQ, "flex", "knn", "a00000000000", 90);
+    let a = [on("1", rq(0)), on("2", rq(1))];
+    let found = blocks(&a, &[on("1", vq.clone())]);
+    let (paired, alone) = found.split_once('\n').unwrap();
+    assert!(
+        paired.starts_with("esc50 knn: bridle rq, flex fp32, plan f00000, data "),
+        "{found}"
+    );
+    assert!(
+        alone.starts_with("no partner by knn on esc50: bridle rq, flex fp32, plan f00000, data "),
+        "{found}"
+    );
+    // both sides on one data set each, but not the same
+    let found = compare(&a[..1], &[on("2", vq.clone())], 20, &Seed::root(0)).unwrap();
+    let notes = &found.comparisons[0].notes;
+    assert!(
+        notes.iter().any(|note| note.starts_with("different data: A ")),
+        "{notes:?}"
+    );
+    let error = compare(&a, &[on("3", vq)], 20, &Seed::root(0)).unwrap_err();
+    assert!(matches!(error, CompareError::Ambiguous { .. }), "{error}");
+}

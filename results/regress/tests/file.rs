@@ -84,12 +84,13 @@ proptest! {
     fn any_baseline_reads_as_it_was_written(
         words in prop::collection::vec("\\PC{0,8}|[a-z\"\\\\\n\t.]{0,4}", 8),
         numbers in prop::collection::vec(prop::num::f64::NORMAL | prop::num::f64::ZERO, 2),
-        (seed, fold) in (0..i64::MAX as u64, any::<Option<u8>>()),
+        (seed, fold, of_data) in (0..i64::MAX as u64, any::<Option<u8>>(), any::<Option<u8>>()),
     ) {
         let mut written = baseline(&runs()[..1]);
         let run = &mut written.runs[0];
         let [task, method, plan_hash, backend, dtype, data] = std::array::from_fn(|i| words[i].clone());
-        run.key = RunKey { task, method, quantizer: None, plan_hash, backend, dtype, seed, fold };
+        let identity = of_data.map(|number| number.to_string());
+        run.key = RunKey { task, method, quantizer: None, plan_hash, backend, dtype, seed, fold, data: identity };
         run.data = data;
         run.entries.truncate(1);
         // two words that differ, neither of them a key of an entry

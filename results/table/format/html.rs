@@ -1,5 +1,6 @@
 //! Tables as HTML pages and parts of them, well-formed for XML readers too.
 
+use crate::shown::is_control;
 use crate::table::{Cell, Table};
 
 /// Style of a page, for light and dark screens, phones and paper.
@@ -112,7 +113,7 @@ pub(crate) fn escaped(text: &str) -> String {
             '\'' => out.push_str("&#39;"),
             '\n' | '\t' => out.push(c),
             '\r' => out.push(' '),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),
+            c if is_control(c) || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),
             c => out.push(c),
         }
     }

@@ -1,5 +1,6 @@
 //! LaTeX tables in the style of booktabs.
 
+use crate::shown::on_one_line;
 use crate::table::{Cell, Heading, Table};
 
 /// Comment above all tables.
@@ -60,9 +61,8 @@ fn stacked(heading: &Heading, side: char) -> String {
 fn escaped(text: &str) -> String {
     let mut out = String::new();
     let mut before = ' ';
-    for c in text.chars() {
+    for c in on_one_line(text).chars() {
         match c {
-            '\n' | '\r' => out.push(' '),
             '&' | '%' | '$' | '#' | '_' | '{' | '}' => out.extend(['\\', c]),
             // two hyphens would become a dash
             '-' if before == '-' => out.push_str("{}-"),

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::fixtures::{backend, other, record};
+use crate::shown::is_control;
 use crate::table::{Heading, backend_table, codebook_table, main_table};
 use proptest::prelude::*;
 use serde_json::json;
@@ -84,6 +85,9 @@ fn fields(name: &str, value: &Value, out: &mut Vec<(String, String)>) {
             out.push((name.into(), words.join(" ")));
         }
         Value::Null => out.push((name.into(), String::new())),
+        Value::String(text) if text.starts_with(['=', '+', '-', '@', '\r']) && text.parse::<f64>().is_err() => {
+            out.push((name.into(), format!("'{text}")));
+        }
         Value::String(text) => out.push((name.into(), text.clone())),
         other => out.push((name.into(), other.to_string())),
     }
@@ -135,7 +139,9 @@ proptest! {
         for (table, json) in tables.iter().zip(json.as_array().unwrap()) {
             for (row, json) in table.rows.iter().zip(json["rows"].as_array().unwrap()) {
                 let line = lines.next().unwrap();
-                prop_assert_eq!(&line["table"], &table.title);
+                let mut title = Vec::new();
+                fields("table", &Value::from(table.title.clone()), &mut title);
+                prop_assert_eq!(&line["table"], &title[0].1);
                 for (heading, cell) in table.header.iter().zip(row) {
                     prop_assert_eq!(&json[&heading.name], &cell.value);
                     let mut expected = Vec::new();
@@ -162,4 +168,47 @@ fn a_number_in_csv_is_the_number_of_the_cell() {
     assert_eq!(rows[1]["esc50 linear-probe top1.mean"], "");
     let lines = render(&tables, Format::Csv);
     assert!(lines.ends_with("\r\n") && lines.matches('\n').count() == lines.matches("\r\n").count());
+}
+
+#[test]
+fn no_format_lets_a_control_character_through() {
+    let evil = "\u{1b}]0;title\u{7}\u{9b}31m\u{202e}gnp\u{2066}";
+    let mut table = awkward();
+    table.title.push_str(evil);
+    table.header.push(Heading::word(evil));
+    table.rows.iter_mut().for_each(|row| row.push(Cell::word(evil)));
+    table.notes.push(evil.into());
+    for (name, format) in Format::ALL {
+        let text = render(std::slice::from_ref(&table), format);
+        let stray = text.chars().find(|&c| is_control(c) && !matches!(c, '\n' | '\r'));
+        assert_eq!(stray, None, "{name}");
+    }
+}
+
+#[test]
+fn a_name_is_no_formula_no_link_and_no_html() {
+    let words = [
+        "=1+1",
+        "+a",
+        "-a",
+        "@a",
+        "\ta",
+        "[a](b)",
+        "![a](b)",
+        "<img src=b>",
+        "&lt;",
+        "-1.5",
+        "+2e3",
+    ];
+    let table = Table {
+        title: "T".into(),
+        header: vec![Heading::word("a")],
+        rows: words.map(|word| vec![Cell::word(word)]).into(),
+        notes: vec!["<b>[c](d)".into()],
+    };
+    insta::assert_snapshot!(format!(
+        "{}\n{}",
+        table.render(Format::Csv),
+        table.render(Format::Markdown)
+    ));
 }

@@ -27,7 +27,9 @@ fn steps_come_in_order_whatever_the_threads_and_the_room() {
                 dawdle(step);
                 step * step
             };
-            prefetch(scope, threads, steps.clone(), ahead, make).collect::<Vec<_>>()
+            prefetch(scope, threads, steps.clone(), ahead, make)
+                .unwrap()
+                .collect::<Vec<_>>()
         });
         assert_eq!(
             made,
@@ -41,7 +43,7 @@ fn steps_come_in_order_whatever_the_threads_and_the_room() {
 #[allow(clippy::reversed_empty_ranges)] // an empty range may be written that way by mistake
 fn no_steps_are_no_steps() {
     for steps in [0..0, 9..3] {
-        let made: Vec<u64> = thread::scope(|scope| prefetch(scope, 2, steps, 2, |step| step).collect());
+        let made: Vec<u64> = thread::scope(|scope| prefetch(scope, 2, steps, 2, |step| step).unwrap().collect());
         assert!(made.is_empty());
     }
 }
@@ -70,7 +72,8 @@ fn no_more_than_the_steps_ahead_and_the_one_in_hand_exist() {
             let made = prefetch(scope, threads, 0..60, ahead, |step| {
                 dawdle(step);
                 Counted::new(&alive, &most)
-            });
+            })
+            .unwrap();
             for (step, counted) in made.enumerate() {
                 dawdle(1_000 + step as u64);
                 drop(counted);
@@ -90,7 +93,8 @@ fn steps_are_made_while_another_is_in_hand() {
         let mut ahead = prefetch(scope, 2, 0..100, 4, move |step| {
             count.fetch_add(1, Ordering::SeqCst);
             step
-        });
+        })
+        .unwrap();
         made.store(ahead.next().unwrap(), Ordering::SeqCst);
         // nobody asks for more, and four more are made: without that this never ends
         while begun.load(Ordering::SeqCst) < 5 {
@@ -109,7 +113,8 @@ fn an_iterator_dropped_early_ends_its_threads_and_what_they_made() {
         let mut made = prefetch(scope, 3, 0..u64::MAX, 4, |_| {
             begun.fetch_add(1, Ordering::SeqCst);
             Counted::new(&alive, &most)
-        });
+        })
+        .unwrap();
         drop(made.by_ref().take(10).collect::<Vec<_>>());
     });
     assert!((10..=14).contains(&begun.load(Ordering::SeqCst)));
@@ -127,7 +132,7 @@ fn an_error_comes_at_its_turn_and_nothing_after_it_is_needed() {
                 Ok(step)
             }
         };
-        prefetch(scope, 4, 0..1_000_000_000, 5, make).collect()
+        prefetch(scope, 4, 0..1_000_000_000, 5, make).unwrap().collect()
     });
     assert_eq!(outcome, Err("no step 7".to_owned()));
 }
@@ -142,7 +147,9 @@ fn a_panic_comes_at_its_turn() {
                 assert!(step != 5, "step {step} went wrong");
                 step
             };
-            prefetch(scope, 3, 0..1_000_000_000, 4, make).for_each(|step| seen.store(step, Ordering::SeqCst));
+            prefetch(scope, 3, 0..1_000_000_000, 4, make)
+                .unwrap()
+                .for_each(|step| seen.store(step, Ordering::SeqCst));
         });
     }));
     let panic = outcome.unwrap_err();

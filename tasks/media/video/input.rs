@@ -1,6 +1,7 @@
 //! Video files as model inputs.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -68,9 +69,16 @@ impl Clips {
             ));
         }
         let ffmpeg = Ffmpeg::find().map_err(|error| match error {
-            VideoError::Missing { program, source } => DataError::MissingProgram {
-                program,
-                reason: source.to_string(),
+            VideoError::Missing { program, source } => match source.kind() {
+                ErrorKind::NotFound | ErrorKind::PermissionDenied => DataError::MissingProgram {
+                    program,
+                    reason: source.to_string(),
+                },
+                // no more processes, memory or open files
+                _ => DataError::System {
+                    what: format!("start `{program}`"),
+                    source,
+                },
             },
             other => DataError::MissingProgram {
                 program: "ffmpeg".to_owned(),
