@@ -6,6 +6,7 @@
 //! [`ablation_tables`] compare plans that differ in one value, [`comparison_table`] compares two
 //! sets of records. A dash stands for a missing value.
 
+use crate::evidence::Evidence;
 use crate::record::RunRecord;
 use crate::stats;
 use serde_json::{Value, json};
@@ -57,14 +58,14 @@ impl TableKind {
 
     /// The tables that these records make; none where they have nothing to show. Ablations make one
     /// per value.
-    pub fn of(self, records: &[RunRecord]) -> Vec<Table> {
+    pub fn of(self, records: &[RunRecord], evidence: &Evidence) -> Vec<Table> {
         let quantized = || records.iter().any(|record| record.quantizer().is_some());
         match self {
-            Self::Scores => vec![main_table(records)],
+            Self::Scores => vec![main_table(records, evidence)],
             Self::Codebooks if quantized() => vec![codebook_table(records)],
             Self::Codebooks => Vec::new(),
             Self::Labels => label_table(records).into_iter().collect(),
-            Self::Ablation => ablation_tables(records),
+            Self::Ablation => ablation_tables(records, evidence),
             Self::Backends => backend_table(records).into_iter().collect(),
         }
     }

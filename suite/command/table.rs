@@ -3,11 +3,12 @@
 use crate::cli::error::{Result, UnknownName};
 use crate::cli::terminal;
 use crate::cli::{Format, Published, RECORDS, TableArgs, TableFormat};
+use bridle_results::evidence::Evidence;
 use bridle_results::published::{self, Shown};
 use bridle_results::record::RunRecord;
 use bridle_results::table::{self, Table, TableKind};
 use bridle_results::{report, store};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Reads the records and prints their tables.
 ///
@@ -30,8 +31,10 @@ pub fn text(args: &TableArgs) -> Result<String> {
     } else {
         &args.paths
     };
-    let records: Vec<RunRecord> = store::find(paths)?.into_iter().map(|(_, record)| record).collect();
-    let mut tables = measured(&records, &kinds);
+    let found = store::find(paths)?;
+    let evidence = Evidence::read(&found);
+    let records: Vec<RunRecord> = found.into_iter().map(|(_, record)| record).collect();
+    let mut tables = measured(&records, &evidence, &kinds);
     if kinds.contains(&TableKind::Scores) {
         tables.extend(published::tables(&records, args.published.into()));
     }
@@ -39,22 +42,26 @@ pub fn text(args: &TableArgs) -> Result<String> {
         terminal::log("the records hold nothing for these tables");
     }
     Ok(match args.format {
-        TableFormat::Html => report::page(&records, &tables),
+        TableFormat::Html => report::page(&records, &evidence, &tables),
         format => table::render(&tables, format.into()),
     })
 }
 
-/// Prints all tables of what these records measured.
+/// Prints all tables of what these records below `out` measured.
 ///
 /// # Errors
 /// If stdout cannot be written.
-pub fn print(records: &[RunRecord], format: TableFormat) -> Result<()> {
-    let tables = measured(records, &TableKind::ALL.map(|(_, kind)| kind));
+pub fn print(records: &[RunRecord], out: &Path, format: TableFormat) -> Result<()> {
+    let mut evidence = Evidence::default();
+    for record in records {
+        evidence.add_file(&out.join(store::path(record)), record);
+    }
+    let tables = measured(records, &evidence, &TableKind::ALL.map(|(_, kind)| kind));
     terminal::print(&table::render(&tables, format.into()))
 }
 
-fn measured(records: &[RunRecord], kinds: &[TableKind]) -> Vec<Table> {
-    kinds.iter().flat_map(|kind| kind.of(records)).collect()
+fn measured(records: &[RunRecord], evidence: &Evidence, kinds: &[TableKind]) -> Vec<Table> {
+    kinds.iter().flat_map(|kind| kind.of(records, evidence)).collect()
 }
 
 impl From<Published> for Shown {

@@ -9,16 +9,14 @@ use crate::cli::exit::Exit;
 use crate::data::{Fixed, Utterances};
 use crate::train::TrainError;
 use bridle_backends::TrainBackend;
+use bridle_results::evidence::{self, Units};
 use bridle_results::metric::{ErrorRate, Unit};
 use bridle_results::predictions::{Outputs, Predictions, PredictionsError, ProtocolScores, ProtocolTexts, Transcripts};
 use bridle_results::record::{Score, Scoring};
-use bridle_results::stats;
-use bridle_seed::Seed;
+use bridle_results::stats::Spread;
 use bridle_tasks::{DataFacts, Dataset, Role};
 use serde_json::{Map, json};
 
-/// Resamples behind the intervals of metrics that rank samples, and of error rates.
-const RESAMPLES: usize = 1000;
 /// Confidence level of every interval.
 const LEVEL: f64 = 0.95;
 
@@ -40,14 +38,13 @@ impl Examples for Fixed<'_> {
         protocol.values::<B>(subject.values).classes(subject)
     }
 
-    fn scores(&self, test: &[usize], found: &Prediction, seed: &Seed) -> Result<Vec<Score>> {
+    fn scores(&self, test: &[usize], found: &Prediction) -> Result<Vec<Score>> {
         let judge = Scoring {
             protocol: &found.name,
             targets: &class_lists(self.dataset, test),
             classes: &self.dataset.classes,
+            units: &Units::new(&self.facts().task, &self.ids(test), None),
             level: LEVEL,
-            resamples: RESAMPLES,
-            seed: seed.child(&found.name),
         };
         let scores = judge.metrics().iter();
         let scores = scores.map(|&metric| judge.score(metric, found.values.scores()));
@@ -94,8 +91,8 @@ impl Examples for Utterances<'_> {
         protocol.values::<B>(subject.values).transcripts(subject)
     }
 
-    fn scores(&self, test: &[usize], found: &Prediction, seed: &Seed) -> Result<Vec<Score>> {
-        let seed = seed.child(&found.name);
+    fn scores(&self, test: &[usize], found: &Prediction) -> Result<Vec<Score>> {
+        let units = Units::new(&self.facts().task, &self.ids(test), None);
         let score = |unit: Unit| {
             let references = test.iter().map(|&index| &self.set.utterances[index].text[..]);
             let pairs = references.zip(found.values.texts().iter().map(String::as_str));
@@ -113,7 +110,8 @@ impl Examples for Utterances<'_> {
                 value: Some(rate.value()),
                 reason: None,
                 n: test.len() as u64,
-                interval: stats::bootstrap_error_rate(&rate, RESAMPLES, LEVEL, &seed.child(metric)),
+                interval: Spread::of(&[units.one_run(&rate.influence())])
+                    .map(|spread| spread.interval(unit.metric(), LEVEL)),
                 details: Map::from_iter(counts.map(|(name, count)| (name.to_owned(), json!(count)))),
                 per_class: None,
             })
@@ -135,14 +133,13 @@ impl Examples for Utterances<'_> {
 
 impl Outcome {
     /// Every metric of every prediction; each first metric has the details of the protocol too.
-    /// `seed` draws intervals.
     ///
     /// # Errors
     /// As [`Examples::scores`].
-    pub fn scores<D: Examples>(&self, data: &D, test: &[usize], seed: &Seed) -> Result<Vec<Score>> {
+    pub fn scores<D: Examples>(&self, data: &D, test: &[usize]) -> Result<Vec<Score>> {
         let mut all = Vec::new();
         for found in &self.predictions {
-            let mut scores = data.scores(test, found, seed)?;
+            let mut scores = data.scores(test, found)?;
             if let Some(first) = scores.first_mut() {
                 let own = std::mem::replace(&mut first.details, self.details.clone());
                 first.details.extend(own);
