@@ -327,14 +327,20 @@ fn difference(pairs: &Pairs, metric: Metric, resamples: usize, seed: &Seed) -> R
     let values = paired.values();
     let difference = values[0].zip(values[1]).map(|(a, b)| a - b);
     let spread = pairs.spread(metric)?;
-    let interval = spread.as_ref().map(|spread| spread.interval_of_difference(metric, LEVEL));
+    let interval = spread
+        .as_ref()
+        .map(|spread| spread.interval_of_difference(metric, LEVEL));
     let (p, test) = match (&spread, paired.discordant()) {
         (Some(spread), _) if spread.runs > 1 => (Some(spread.p()), "t over runs and samples"),
         (_, Some([only_a, only_b])) => (Some(stats::mcnemar(only_a, only_b)), "exact McNemar"),
         _ => {
             let p = paired.permutation(resamples, &seed.child("permutation"));
             let is_share = matches!(metric, Metric::Top1 | Metric::Top5);
-            let test = if is_share { "sign-flip permutation" } else { "swap permutation" };
+            let test = if is_share {
+                "sign-flip permutation"
+            } else {
+                "swap permutation"
+            };
             (p, test)
         }
     };

@@ -75,7 +75,10 @@ impl Units {
     /// Sums of these parts, `[N]`, over the samples of each unit, `[C]`.
     pub fn sums(&self, by_sample: &[f64]) -> Vec<f64> {
         let mut sums = vec![0.0; self.names.len()];
-        self.of_sample.iter().zip(by_sample).for_each(|(&unit, part)| sums[unit] += part);
+        self.of_sample
+            .iter()
+            .zip(by_sample)
+            .for_each(|(&unit, part)| sums[unit] += part);
         sums
     }
 }
@@ -90,7 +93,9 @@ pub fn influence(outputs: &Outputs, protocol: &str, metric: Metric) -> Result<Op
             None => Ok(None),
         },
         (Outputs::Transcripts(found), Some(unit)) => {
-            let Some(texts) = found.protocol(protocol) else { return Ok(None) };
+            let Some(texts) = found.protocol(protocol) else {
+                return Ok(None);
+            };
             let pairs = found.references.iter().zip(texts);
             let rate = ErrorRate::of(unit, pairs.map(|(wanted, found)| (&wanted[..], &found[..])))?;
             Ok(Some(rate.influence()))
@@ -145,7 +150,12 @@ impl Evidence {
             let metric = Metric::named(&score.metric)?;
             let found = influence(outputs, &score.protocol, metric).ok()??;
             let agrees = (found.value - score.value?).abs() <= RECORDED;
-            agrees.then(|| ((score.protocol.clone(), score.metric.clone()), units.sums(&found.by_sample)))
+            agrees.then(|| {
+                (
+                    (score.protocol.clone(), score.metric.clone()),
+                    units.sums(&found.by_sample),
+                )
+            })
         };
         let run = RunEvidence {
             scores: record.scores.iter().filter_map(of_score).collect(),
@@ -234,6 +244,9 @@ mod tests {
         assert_eq!(other.of_sample(), [0, 1, 2]);
         let named = clips.with_sources(vec!["b".into(), "a".into(), "b".into()]).unwrap();
         assert_eq!(Units::of("esc50", &named).sums(&[1.0, 2.0, 4.0]), [2.0, 5.0]);
-        assert_eq!(Units::of("esc50", &outputs(&["clip 1", "1-17-A-3"])).of_sample(), [1, 0]);
+        assert_eq!(
+            Units::of("esc50", &outputs(&["clip 1", "1-17-A-3"])).of_sample(),
+            [1, 0]
+        );
     }
 }

@@ -145,7 +145,9 @@ impl Predictions {
             .protocols
             .iter()
             .flat_map(|p| (0..self.classes).map(|c| format!("{}.{c}", p.protocol)));
-        let lead = ["id", "target"].into_iter().chain(self.sources.as_ref().map(|_| SOURCE));
+        let lead = ["id", "target"]
+            .into_iter()
+            .chain(self.sources.as_ref().map(|_| SOURCE));
         csv.write_record(lead.map(String::from).chain(named))?;
         for (i, (id, targets)) in self.ids.iter().zip(&self.targets).enumerate() {
             let target = targets.iter().map(u32::to_string).collect::<Vec<_>>().join(";");

@@ -166,7 +166,9 @@ fn the_order_of_samples_does_not_matter() {
 #[test]
 fn several_runs_are_compared_over_runs_and_samples() {
     let runs = |top1: usize, step: usize| -> Vec<ScoredRun> {
-        (0..5).map(|seed| run(seed, None, top1 + step * seed as usize, 3)).collect()
+        (0..5)
+            .map(|seed| run(seed, None, top1 + step * seed as usize, 3))
+            .collect()
     };
     let found = &compared(&runs(80, 1), &runs(140, 3)).differences[0];
     assert_eq!(
@@ -192,7 +194,10 @@ fn no_difference_shown_never_stands_without_what_could_have_been() {
     let first = &found.differences[0];
     assert_eq!(first.verdict, Conclusion::NotShown, "{first:?}");
     let could = format!("{:.1} points could have been", 100.0 * first.detectable.unwrap());
-    for text in comparison_sentences(&found).into_iter().chain([comparison_table(&found).render(Format::Terminal)]) {
+    for text in comparison_sentences(&found)
+        .into_iter()
+        .chain([comparison_table(&found).render(Format::Terminal)])
+    {
         assert_eq!(
             text.contains("no difference shown"),
             text.contains("could have been"),

@@ -74,7 +74,9 @@ impl ErrorRate {
 impl Influence {
     /// The sum of the first numbers over that of the second.
     fn of_ratio(parts: impl Iterator<Item = (f64, f64)> + Clone) -> Self {
-        let (above, below) = parts.clone().fold((0.0, 0.0), |sums, part| (sums.0 + part.0, sums.1 + part.1));
+        let (above, below) = parts
+            .clone()
+            .fold((0.0, 0.0), |sums, part| (sums.0 + part.0, sums.1 + part.1));
         let value = above / below;
         Self {
             value,
@@ -95,7 +97,10 @@ impl Influence {
         for class in classes {
             count += 1.0;
             sum.value += class.value;
-            sum.by_sample.iter_mut().zip(class.by_sample).for_each(|(sum, part)| *sum += part);
+            sum.by_sample
+                .iter_mut()
+                .zip(class.by_sample)
+                .for_each(|(sum, part)| *sum += part);
         }
         (count > 0.0).then(|| Self {
             value: sum.value / count,
@@ -115,10 +120,20 @@ mod tests {
     fn data(single: bool) -> (Vec<f32>, Vec<Vec<u32>>) {
         let mut stream = Seed::root(3).child("influence").stream();
         let targets: Vec<Vec<u32>> = (0..40u32)
-            .map(|i| if single { vec![i % 3] } else { (0..3).filter(|c| (i * 7 + c * 5) % 4 == 0).collect() })
+            .map(|i| {
+                if single {
+                    vec![i % 3]
+                } else {
+                    (0..3).filter(|c| (i * 7 + c * 5) % 4 == 0).collect()
+                }
+            })
             .collect();
-        let scores = targets.iter().flat_map(|own| (0..3u32).map(|class| own.contains(&class)).collect::<Vec<_>>());
-        let scores = scores.map(|own| (2.0 * stream.normal() + if own { 2.0 } else { 0.0 }).round()).collect();
+        let scores = targets
+            .iter()
+            .flat_map(|own| (0..3u32).map(|class| own.contains(&class)).collect::<Vec<_>>());
+        let scores = scores
+            .map(|own| (2.0 * stream.normal() + if own { 2.0 } else { 0.0 }).round())
+            .collect();
         (scores, targets)
     }
 
@@ -139,14 +154,21 @@ mod tests {
         for metric in Metric::ALL.into_iter().filter(|metric| metric.unit().is_none()) {
             let (scores, targets) = data(metric.first_classes().is_some());
             let found = metric.influence(&scores, &targets, 3).unwrap().unwrap();
-            assert_eq!(Some(found.value), metric.of(&scores, &targets, 3).unwrap(), "{metric:?}");
+            assert_eq!(
+                Some(found.value),
+                metric.of(&scores, &targets, 3).unwrap(),
+                "{metric:?}"
+            );
             assert!(found.by_sample.iter().sum::<f64>().abs() < 1e-12, "{metric:?}");
             // one further copy of a sample among 200 of each changes its weight by 1/200
             for place in [0, 7, 20] {
                 let step = repeated(metric, &scores, &targets, place, 200) - found.value;
                 let slope = step * 200.0;
                 let own = found.by_sample[place];
-                assert!((slope - own).abs() <= 0.03 * own.abs() + 1e-4, "{metric:?} {place}: {slope}, {own}");
+                assert!(
+                    (slope - own).abs() <= 0.03 * own.abs() + 1e-4,
+                    "{metric:?} {place}: {slope}, {own}"
+                );
             }
         }
     }

@@ -236,7 +236,11 @@ impl ClassOrder {
         let precision = average_precision.map(|value| {
             each(value, &|tie, positive| {
                 let Tie { until, .. } = ties[tie];
-                let own = if positive { until[0] / (until[0] + until[1]) - value } else { 0.0 };
+                let own = if positive {
+                    until[0] / (until[0] + until[1]) - value
+                } else {
+                    0.0
+                };
                 (own + below[tie][usize::from(!positive)]) / positives
             })
         });

@@ -75,7 +75,9 @@ impl Transcripts {
     pub fn to_csv(&self) -> Result<Vec<u8>, PredictionsError> {
         let mut csv = csv::Writer::from_writer(Vec::new());
         let named = self.protocols.iter().map(|texts| format!("{}{TEXT}", texts.protocol));
-        let lead = ["id", "reference"].into_iter().chain(self.sources.as_ref().map(|_| SOURCE));
+        let lead = ["id", "reference"]
+            .into_iter()
+            .chain(self.sources.as_ref().map(|_| SOURCE));
         csv.write_record(lead.map(String::from).chain(named))?;
         for (i, (id, reference)) in self.ids.iter().zip(&self.references).enumerate() {
             let source = self.sources.as_ref().map(|sources| &sources[i]);

@@ -12,7 +12,9 @@ pub(super) fn plots(series: &[Series], evidence: &Evidence) -> String {
     let runs = series.iter().flat_map(|series| &series.runs);
     let places: BTreeSet<ScoreColumn> = runs.flat_map(|run| columns(run)).collect();
     let figures = places.iter().enumerate();
-    let figures: String = figures.filter_map(|(i, place)| plot(i, place, series, evidence)).collect();
+    let figures: String = figures
+        .filter_map(|(i, place)| plot(i, place, series, evidence))
+        .collect();
     if figures.is_empty() {
         return String::new();
     }

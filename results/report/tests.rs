@@ -292,5 +292,12 @@ fn the_plan_of_every_run_is_there() {
 fn a_small_page() {
     let mut small = record(0, 165);
     small.phases.truncate(1);
-    insta::assert_snapshot!(page(&[small.clone()], &Evidence::default(), &[main_table(&[small], &Evidence::default())]).replace(STYLE, "STYLE\n"));
+    insta::assert_snapshot!(
+        page(
+            &[small.clone()],
+            &Evidence::default(),
+            &[main_table(&[small], &Evidence::default())]
+        )
+        .replace(STYLE, "STYLE\n")
+    );
 }

@@ -141,9 +141,17 @@ impl Spread {
         };
         let mut found = Self::of(&folds.iter().map(bare).collect::<Vec<_>>())?;
         let share = |values: &Vec<f64>| (values.len() as f64 / found.runs as f64).powi(2);
-        let variance = folds.iter().zip(over_samples).map(|(values, own)| share(values) * own).sum::<f64>();
+        let variance = folds
+            .iter()
+            .zip(over_samples)
+            .map(|(values, own)| share(values) * own)
+            .sum::<f64>();
         let is_together = found.runs == folds.len() && folds.len() > 1;
-        let variance = if is_together { variance - found.variance() } else { variance };
+        let variance = if is_together {
+            variance - found.variance()
+        } else {
+            variance
+        };
         (found.sources, found.samples) = (samples, samples);
         if variance > NOTHING {
             let degrees = samples.saturating_sub(folds.len()).max(1) as f64;
@@ -324,7 +332,12 @@ impl FoldRuns {
             return 0.0;
         }
         let mean = self.of_mean();
-        let of_run = |own: &Vec<f64>| own.iter().zip(&mean).map(|(own, mean)| (own - mean).powi(2)).sum::<f64>();
+        let of_run = |own: &Vec<f64>| {
+            own.iter()
+                .zip(&mean)
+                .map(|(own, mean)| (own - mean).powi(2))
+                .sum::<f64>()
+        };
         let squares: f64 = self.influences.iter().map(of_run).sum();
         sources / (sources - 1.0) * squares / (runs * (runs - 1.0))
     }

@@ -167,7 +167,9 @@ fn table(key: &str, of: &str, what: &str, families: &[Family], evidence: &Eviden
     let mut notes = vec![format!("{of}: {what}")];
     notes.extend((backends.len() == 1).then(|| backends.iter().map(|name| format!("backend {name}")).collect()));
     notes.extend(scores::cell_notes(summaries.iter().map(|(_, cell)| cell)));
-    notes.extend(scores::could_show(summaries.iter().map(|(column, cell)| (column, cell))));
+    notes.extend(scores::could_show(
+        summaries.iter().map(|(column, cell)| (column, cell)),
+    ));
     notes.extend(coded.then(|| "perplexity: of the training data's codes after the last phase; ± over runs".into()));
     Table {
         title: format!("Ablation: {key} ({of})"),

@@ -68,7 +68,10 @@ fn verdict(found: &MetricDifference) -> String {
         (Conclusion::NotShown, Some(detectable)) => {
             let (metric, words) = (found.metric.name(), Conclusion::NotShown.words());
             let unit = if scale(metric) == 1.0 { "" } else { " points" };
-            format!("{words}; {}{unit} could have been", number(found, Some(detectable)).text)
+            format!(
+                "{words}; {}{unit} could have been",
+                number(found, Some(detectable)).text
+            )
         }
         (Conclusion::NotShown, None) => "undecided: no interval".into(),
         (shown, _) => shown.words().into(),

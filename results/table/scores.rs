@@ -68,7 +68,9 @@ pub fn main_table(records: &[RunRecord], evidence: &Evidence) -> Table {
     notes.extend(labels.notes(left_out));
     notes.extend(cell_notes(summaries.iter().flatten().flatten()));
     let cells = summaries.iter().flat_map(|row| columns.iter().zip(row));
-    notes.extend(could_show(cells.filter_map(|(column, cell)| Some((column, cell.as_ref()?)))));
+    notes.extend(could_show(
+        cells.filter_map(|(column, cell)| Some((column, cell.as_ref()?))),
+    ));
     notes.extend(mark::missing(&runs));
     Table {
         title: "Scores".into(),
@@ -126,7 +128,10 @@ pub(super) fn could_show<'a>(cells: impl Iterator<Item = (&'a ScoreColumn, &'a S
     }
     let of_column = |(column, spreads): (&ScoreColumn, Vec<&Spread>)| {
         let (task, (_, protocol), (_, metric)) = column;
-        let pairs = spreads.iter().enumerate().flat_map(|(i, a)| spreads[..i].iter().map(|b| a.minus(b)));
+        let pairs = spreads
+            .iter()
+            .enumerate()
+            .flat_map(|(i, a)| spreads[..i].iter().map(|b| a.minus(b)));
         let mut found: Vec<f64> = pairs.map(|pair| pair.detectable(LEVEL)).collect();
         found.sort_by(f64::total_cmp);
         let shown = |value: &f64| format!("{:.*}", decimals(metric), value * scale(metric));
@@ -239,7 +244,11 @@ impl Summary {
     /// The mean of the runs; the median where some did not train.
     pub(crate) fn middle(&self) -> Option<f64> {
         let values = self.values.as_ref()?;
-        if self.untrained > 0 { median(values) } else { stats::mean(values) }
+        if self.untrained > 0 {
+            median(values)
+        } else {
+            stats::mean(values)
+        }
     }
 
     /// The mean, if all runs trained.
@@ -266,18 +275,30 @@ impl Summary {
                 "mean": null, "median": middle, "values": values, "untrained": self.untrained, "runs": self.runs(),
                 "n": self.samples, "marks": marks, "best": false,
             });
-            let text = format!("median {}{signs} of {}, {failed}, n={}", shown(middle), all.join(" "), self.samples);
+            let text = format!(
+                "median {}{signs} of {}, {failed}, n={}",
+                shown(middle),
+                all.join(" "),
+                self.samples
+            );
             return Cell::new(text, value);
         }
         let sd = stats::sample_sd(values);
         let ends = |interval: &Interval| format!("[{}, {}]", shown(interval.low), shown(interval.high));
-        let over = if values.len() > 1 { format!("{}, ", self.over) } else { String::new() };
+        let over = if values.len() > 1 {
+            format!("{}, ", self.over)
+        } else {
+            String::new()
+        };
         let spread = self.interval.as_ref().map_or_else(|| "(no interval)".into(), ends);
         let value = json!({
             "mean": middle, "sd": sd, "runs": self.runs(), "values": values, "n": self.samples,
             "interval": self.interval, "marks": marks, "best": false,
         });
-        Cell::new(format!("{}{signs} {spread} {over}n={}", shown(middle), self.samples), value)
+        Cell::new(
+            format!("{}{signs} {spread} {over}n={}", shown(middle), self.samples),
+            value,
+        )
     }
 }
 
@@ -301,15 +322,18 @@ fn without_evidence(by_fold: &BTreeMap<Option<u8>, Vec<&Score>>, samples: u64) -
 
 /// How many of several runs did not train: fewer than half, unlike the others. 0 without evidence.
 fn untrained(runs: &[&RunRecord], protocol: &str, evidence: &Evidence) -> usize {
-    let found: Option<Vec<(f64, bool)>> = runs
-        .iter()
-        .map(|run| evidence.learned_nothing(run, protocol))
-        .collect();
+    let found: Option<Vec<(f64, bool)>> = runs.iter().map(|run| evidence.learned_nothing(run, protocol)).collect();
     let (without, with): (Vec<_>, Vec<_>) = found.unwrap_or_default().into_iter().partition(|(_, nothing)| *nothing);
     let with: Vec<f64> = with.into_iter().map(|(value, _)| value).collect();
-    let (Some(mean), Some(sd)) = (stats::mean(&with), stats::sample_sd(&with)) else { return 0 };
+    let (Some(mean), Some(sd)) = (stats::mean(&with), stats::sample_sd(&with)) else {
+        return 0;
+    };
     let is_apart = without.iter().all(|(value, _)| (value - mean).abs() > APART * sd);
-    if is_apart && without.len() < with.len() { without.len() } else { 0 }
+    if is_apart && without.len() < with.len() {
+        without.len()
+    } else {
+        0
+    }
 }
 
 fn median(values: &[f64]) -> Option<f64> {
@@ -317,7 +341,11 @@ fn median(values: &[f64]) -> Option<f64> {
     sorted.sort_by(f64::total_cmp);
     let half = sorted.len() / 2;
     let upper = sorted.get(half)?;
-    Some(if sorted.len() % 2 == 0 { (sorted[half - 1] + upper) / 2.0 } else { *upper })
+    Some(if sorted.len() % 2 == 0 {
+        (sorted[half - 1] + upper) / 2.0
+    } else {
+        *upper
+    })
 }
 
 /// The rows with the best mean of a column. None if there is nothing to compare; numbers from other
@@ -379,9 +407,14 @@ pub(super) fn cell_notes<'a>(cells: impl Iterator<Item = &'a Summary>) -> Vec<St
     let cells: Vec<&Summary> = cells.collect();
     let mut notes = Vec::new();
     let intervals = cells.iter().filter_map(|cell| cell.interval());
-    let intervals: BTreeSet<String> = intervals.map(|found| format!("[low, high]: {}", found.words())).collect();
+    let intervals: BTreeSet<String> = intervals
+        .map(|found| format!("[low, high]: {}", found.words()))
+        .collect();
     notes.extend(intervals);
-    if cells.iter().any(|cell| cell.runs() > 1 && !cell.has_evidence && cell.interval().is_some()) {
+    if cells
+        .iter()
+        .any(|cell| cell.runs() > 1 && !cell.has_evidence && cell.interval().is_some())
+    {
         notes.push("runs without predictions beside their records: interval from the runs' own intervals".into());
     }
     if cells.iter().any(|cell| cell.untrained > 0) {

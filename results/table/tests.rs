@@ -140,7 +140,10 @@ fn runs_that_did_not_train_are_not_averaged_away() {
     }
     let cell = main_table(&runs, &evidence).rows[0][1].clone();
     assert_eq!(cell.text, "median 40.0 of 30.0 40.0 100.0, 1 of 3 did not train, n=30");
-    assert_eq!((&cell.value["mean"], &cell.value["untrained"]), (&Value::Null, &1.into()));
+    assert_eq!(
+        (&cell.value["mean"], &cell.value["untrained"]),
+        (&Value::Null, &1.into())
+    );
     let trained = main_table(&runs[..2], &evidence).rows[0][1].clone();
     assert!(trained.text.starts_with("35.0 ["), "{}", trained.text);
 }

@@ -61,7 +61,9 @@ fn quantile(p: f64) -> f64 {
 fn of_limits(limit: f64, deviation: f64) -> (f64, f64) {
     let steps = 400;
     let place = |i: usize| (i as f64 + 0.5) / f64::from(steps as u32);
-    let values: Vec<f64> = (0..steps).map(|i| cdf(limit + deviation * quantile(place(i)))).collect();
+    let values: Vec<f64> = (0..steps)
+        .map(|i| cdf(limit + deviation * quantile(place(i))))
+        .collect();
     let mean = values.iter().sum::<f64>() / values.len() as f64;
     let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / values.len() as f64;
     (mean, variance.sqrt())
@@ -76,7 +78,10 @@ fn limits(setting: &Setting) -> (f64, f64) {
         deviation = (deviation + 2.0 * (setting.deviation - sd)).max(0.0);
     }
     let (mean, sd) = of_limits(limit, deviation);
-    assert!((mean - setting.accuracy).abs() < 1e-6 && (sd - setting.deviation).abs() < 1e-4, "{mean} {sd}");
+    assert!(
+        (mean - setting.accuracy).abs() < 1e-6 && (sd - setting.deviation).abs() < 1e-4,
+        "{mean} {sd}"
+    );
     (limit, deviation)
 }
 
@@ -90,7 +95,9 @@ fn template() -> RunRecord {
 fn write(out: &Path, template: &RunRecord, setting: &Setting, (limit, deviation): (f64, f64), stream: &mut Stream) {
     for fold in 1..=setting.folds {
         let mut normal = |variance: f64| variance.sqrt() * f64::from(stream.normal());
-        let shared: Vec<f64> = (0..CLIPS.div_ceil(setting.cluster)).map(|_| normal(0.5 * 0.6)).collect();
+        let shared: Vec<f64> = (0..CLIPS.div_ceil(setting.cluster))
+            .map(|_| normal(0.5 * 0.6))
+            .collect();
         let own: Vec<f64> = (0..CLIPS).map(|_| normal(0.5 * 0.6)).collect();
         for method in ["one", "other"] {
             for seed in 0..setting.runs {
@@ -187,7 +194,11 @@ fn every_cell_covers() {
                     let small = found.small.map(|count| format!("{:.1}", share(count))).join(", ");
                     println!(
                         "| {accuracy} | {deviation} | {runs}{} | {cluster} | {table:.1} | {compare:.1} | {small} |",
-                        if folds > 1 { format!(" x {folds} folds") } else { String::new() }
+                        if folds > 1 {
+                            format!(" x {folds} folds")
+                        } else {
+                            String::new()
+                        }
                     );
                     let allowed = if folds > 1 { 4.0 } else { 2.0 };
                     if (table - 95.0).abs() > allowed || (compare - 95.0).abs() > allowed {
@@ -214,8 +225,14 @@ fn some_cells_cover() {
         let found = simulate(&setting, 150);
         let share = |count| per_cent(count, found.data_sets);
         let near = |share: f64| (share - 95.0).abs() <= 2.0 + 3.3 * 100.0 * (0.05f64 * 0.95 / 150.0).sqrt();
-        assert!(near(share(found.of_table)) && near(share(found.of_compare)), "{setting:?}: {found:?}");
+        assert!(
+            near(share(found.of_table)) && near(share(found.of_compare)),
+            "{setting:?}: {found:?}"
+        );
         let half = per_cent(found.small[3], found.data_sets);
-        assert!((half - 50.0).abs() <= 3.3 * 50.0 / (150f64).sqrt(), "{setting:?}: {half} % of p at most 0.5");
+        assert!(
+            (half - 50.0).abs() <= 3.3 * 50.0 / (150f64).sqrt(),
+            "{setting:?}: {half} % of p at most 0.5"
+        );
     }
 }

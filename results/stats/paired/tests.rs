@@ -28,14 +28,21 @@ impl Simulated {
     /// The spread of A - B.
     fn difference(&self, metric: Metric) -> Spread {
         let influence = |scores: &[f32]| metric.influence(scores, &self.targets, self.classes).unwrap().unwrap();
-        let pairs = self.seeds.iter().map(|pair| pair.each_ref().map(|scores| influence(scores)));
+        let pairs = self
+            .seeds
+            .iter()
+            .map(|pair| pair.each_ref().map(|scores| influence(scores)));
         let (mut values, mut influences) = (Vec::new(), Vec::new());
         for [a, b] in pairs {
             values.push(a.value - b.value);
             influences.push(a.by_sample.iter().zip(&b.by_sample).map(|(a, b)| a - b).collect());
         }
         let samples = self.targets.len();
-        let runs = FoldRuns { values, influences, samples };
+        let runs = FoldRuns {
+            values,
+            influences,
+            samples,
+        };
         Spread::of(&[runs]).unwrap()
     }
 
@@ -344,7 +351,10 @@ fn copies_do_not_differ() {
         // as far as so few samples can tell that two systems never differ
         let (difference, interval) = (data.difference(metric), data.interval(metric));
         assert_eq!((a, difference.estimate, difference.p()), (b, 0.0, 1.0), "{metric:?}");
-        assert!(interval.low < 0.0 && interval.high == -interval.low, "{metric:?} {interval:?}");
+        assert!(
+            interval.low < 0.0 && interval.high == -interval.low,
+            "{metric:?} {interval:?}"
+        );
         assert_eq!(paired.permutation(50, &Seed::root(0)), Some(1.0), "{metric:?}");
     }
 }
@@ -372,7 +382,10 @@ fn values_are_means_over_folds_and_seeds() {
 fn what_an_interval_is_over_is_named() {
     let method = |data: &Simulated, metric| data.interval(metric).method;
     let single = single_label(&mut stream("named", 0), 1, 0.0);
-    assert_eq!((method(&single, Metric::Map), single.interval(Metric::Map).n), ("linear".into(), 200));
+    assert_eq!(
+        (method(&single, Metric::Map), single.interval(Metric::Map).n),
+        ("linear".into(), 200)
+    );
     let several = single_label(&mut stream("named", 0), 3, 0.0);
     assert_eq!(method(&several, Metric::Top5), "runs and samples, linear");
 }
@@ -391,6 +404,11 @@ fn samples_of_one_source_are_exchanged_together() {
     // two sources can be exchanged in four ways, two of which are at least as far apart
     let p = clustered.permutation(RESAMPLES, &Seed::root(0)).unwrap();
     assert!(p > 0.4, "{p}");
-    assert!(data.paired(Metric::Top1).permutation(RESAMPLES, &Seed::root(0)).unwrap() < 0.05);
+    assert!(
+        data.paired(Metric::Top1)
+            .permutation(RESAMPLES, &Seed::root(0))
+            .unwrap()
+            < 0.05
+    );
     assert_eq!(clustered.discordant(), None);
 }

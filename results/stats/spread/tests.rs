@@ -37,18 +37,28 @@ fn variances_of_runs_and_samples_add_up_to_known_values() {
     let of_samples: f64 = samples.iter().map(|value: &f64| (value - mean).powi(2)).sum::<f64>() / 5.0 / 6.0;
     let cells = [[1, 1, 0, 1, 0, 0], [1, 0, 0, 1, 0, 1], [1, 1, 0, 1, 1, 1]];
     let residual = |(s, own): (usize, &[i32; 6])| {
-        let parts = own.iter().zip(&samples).map(|(hit, sample)| f64::from(*hit) - sample - runs[s] + mean);
+        let parts = own
+            .iter()
+            .zip(&samples)
+            .map(|(hit, sample)| f64::from(*hit) - sample - runs[s] + mean);
         parts.map(|part| part * part).sum::<f64>()
     };
     let of_both = cells.iter().enumerate().map(residual).sum::<f64>() / (2.0 * 5.0) / 18.0;
-    assert!(close(found.variance(), of_runs + of_samples - of_both, 1e-12), "{found:?}");
+    assert!(
+        close(found.variance(), of_runs + of_samples - of_both, 1e-12),
+        "{found:?}"
+    );
 }
 
 #[test]
 fn quantiles_and_power_have_their_known_values() {
     // scipy.stats.nct: the noncentrality with which t exceeds its two-sided 5 % limit in 80 %
     for (degrees, distance) in [(2.0, 5.6533), (4.0, 3.7611), (9.0, 3.1496), (f64::INFINITY, 2.8016)] {
-        assert!(close(detectable(0.95, degrees), distance, 1e-3), "{degrees}: {}", detectable(0.95, degrees));
+        assert!(
+            close(detectable(0.95, degrees), distance, 1e-3),
+            "{degrees}: {}",
+            detectable(0.95, degrees)
+        );
     }
     assert!(close(t_quantile(0.975, 2.0), 4.302_652_7, 1e-6));
     assert!(close(t_quantile(0.975, f64::INFINITY), 1.959_963_985, 1e-8));
@@ -60,7 +70,10 @@ fn what_never_varies_has_no_certain_interval() {
     let right = hits(&[&[1; 43][..]; 3]);
     let found = Spread::of(&[right]).unwrap();
     let interval = found.interval(Metric::Top1, 0.95);
-    assert!(interval.high == 1.0 && close(interval.low, 0.9180, 1e-4), "{interval:?}");
+    assert!(
+        interval.high == 1.0 && close(interval.low, 0.9180, 1e-4),
+        "{interval:?}"
+    );
     for (metric, value) in [
         (Metric::Top5, 0.0),
         (Metric::MapAllClasses, 0.5),
@@ -76,7 +89,10 @@ fn what_never_varies_has_no_certain_interval() {
                 samples: 20,
             };
             let interval = Spread::of(&[fold]).unwrap().interval(metric, 0.95);
-            assert!(interval.low <= value && value <= interval.high, "{metric:?} {interval:?}");
+            assert!(
+                interval.low <= value && value <= interval.high,
+                "{metric:?} {interval:?}"
+            );
             assert!(interval.low < interval.high, "{metric:?} {interval:?}");
         }
     }
@@ -135,12 +151,20 @@ fn simulated(stream: &mut Stream, runs: usize, of_runs: f64, shared: f64, sample
     let (mut values, mut influences) = (Vec::new(), Vec::new());
     for _ in 0..runs {
         let own = normal(of_runs / count);
-        let all: Vec<f64> = common.iter().map(|common| own + common + normal(1.0 - shared)).collect();
+        let all: Vec<f64> = common
+            .iter()
+            .map(|common| own + common + normal(1.0 - shared))
+            .collect();
         let mean = all.iter().sum::<f64>() / count;
         influences.push(all.iter().map(|value| (value - mean) / count).collect());
         values.push(mean);
     }
-    Spread::of(&[FoldRuns { values, influences, samples }]).unwrap()
+    Spread::of(&[FoldRuns {
+        values,
+        influences,
+        samples,
+    }])
+    .unwrap()
 }
 
 /// What the top of `spread.rs` says of the quantile, within what 2,000 simulations can tell.

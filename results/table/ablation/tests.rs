@@ -38,7 +38,10 @@ fn a_quantizer_varies_with_its_own_values() {
 #[test]
 fn plans_of_one_quantizer_are_not_averaged_beside_another() {
     let vq = other(record(0, 0), Some("vq"), "bbbbbbbbbbbb", 140);
-    let tables = ablation_tables(&[record(0, 165), with("quantizer.levels", 1.into(), 0, 150), vq], &Evidence::default());
+    let tables = ablation_tables(
+        &[record(0, 165), with("quantizer.levels", 1.into(), 0, 150), vq],
+        &Evidence::default(),
+    );
     let titles: Vec<&str> = tables.iter().map(|table| table.title.as_str()).collect();
     assert_eq!(
         titles,
@@ -118,7 +121,10 @@ fn names_backends_and_methods_are_no_ablation() {
     tch.plan["quantizer.levels"] = 3.into();
     tch.plan_hash = "eeeeeeeeeeee".into();
     let control = other(record(0, 0), None, "cccccccccccc", 110);
-    assert_eq!(ablation_tables(&[record(0, 165), smoke, tch, control], &Evidence::default()), []);
+    assert_eq!(
+        ablation_tables(&[record(0, 165), smoke, tch, control], &Evidence::default()),
+        []
+    );
 }
 
 #[test]
@@ -169,8 +175,14 @@ fn other_data_presets_and_protocols_have_no_reference_in_common() {
         ("data.variant", "another".into()),
     ];
     for (key, value) in keys {
-        assert_eq!(ablation_tables(&[record(0, 165), far(key, value)], &Evidence::default()), []);
+        assert_eq!(
+            ablation_tables(&[record(0, 165), far(key, value)], &Evidence::default()),
+            []
+        );
     }
-    let rows = ablation_tables(&[record(0, 165), far("recipe", "corrected".into())], &Evidence::default());
+    let rows = ablation_tables(
+        &[record(0, 165), far("recipe", "corrected".into())],
+        &Evidence::default(),
+    );
     assert_eq!(rows[0].rows[1][0].text, "recipe = corrected (2 values)");
 }

@@ -41,13 +41,25 @@ fn paired(references: &[String], seeds: &[[Vec<String>; 2]]) -> Paired {
 fn spread(references: &[String], seeds: &[[Vec<String>; 2]], of_both: bool) -> Spread {
     let (mut values, mut influences) = (Vec::new(), Vec::new());
     for pair in seeds {
-        let [a, b] = pair.each_ref().map(|found| rate(Unit::Words, references, found).unwrap().influence());
+        let [a, b] = pair
+            .each_ref()
+            .map(|found| rate(Unit::Words, references, found).unwrap().influence());
         let sign = if of_both { 1.0 } else { 0.0 };
         values.push(a.value - sign * b.value);
-        influences.push(a.by_sample.iter().zip(&b.by_sample).map(|(a, b)| a - sign * b).collect());
+        influences.push(
+            a.by_sample
+                .iter()
+                .zip(&b.by_sample)
+                .map(|(a, b)| a - sign * b)
+                .collect(),
+        );
     }
     let samples = references.len();
-    let runs = FoldRuns { values, influences, samples };
+    let runs = FoldRuns {
+        values,
+        influences,
+        samples,
+    };
     Spread::of(&[runs]).unwrap()
 }
 
