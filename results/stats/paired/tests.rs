@@ -392,7 +392,7 @@ fn what_an_interval_is_over_is_named() {
 
 #[test]
 fn samples_of_one_source_are_exchanged_together() {
-    let data = single_label(&mut stream("sources", 0), 1, 0.4);
+    let data = single_label(&mut stream("sources", 0), 1, 1.0);
     let sources: Vec<usize> = (0..data.targets.len()).map(|sample| sample / 100).collect();
     let fold = PairedScores {
         targets: &data.targets,
