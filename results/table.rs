@@ -15,6 +15,7 @@ mod ablation;
 mod backends;
 mod codebooks;
 mod comparison;
+mod each_run;
 mod format;
 mod labels;
 mod runs;
@@ -45,16 +46,25 @@ pub enum TableKind {
     Ablation,
     /// One plan on several backends.
     Backends,
+    /// The scores of every single run; only where it is asked for.
+    Runs,
 }
 
 impl TableKind {
-    pub const ALL: [(&'static str, Self); 5] = [
+    pub const ALL: [(&'static str, Self); 6] = [
         ("scores", Self::Scores),
         ("codebooks", Self::Codebooks),
         ("labels", Self::Labels),
         ("ablation", Self::Ablation),
         ("backends", Self::Backends),
+        ("runs", Self::Runs),
     ];
+
+    /// Those that are printed where none is named.
+    pub fn unasked() -> impl Iterator<Item = Self> {
+        let all = Self::ALL.into_iter().map(|(_, kind)| kind);
+        all.filter(|kind| *kind != Self::Runs)
+    }
 
     /// The tables that these records make; none where they have nothing to show. Ablations make one
     /// per value.
@@ -67,6 +77,7 @@ impl TableKind {
             Self::Labels => label_table(records).into_iter().collect(),
             Self::Ablation => ablation_tables(records, evidence),
             Self::Backends => backend_table(records).into_iter().collect(),
+            Self::Runs => vec![each_run::run_table(records, evidence)],
         }
     }
 }

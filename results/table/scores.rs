@@ -247,6 +247,11 @@ impl Summary {
             .filter(|spread| spread.runs > 1 && self.untrained == 0)
     }
 
+    /// Test samples, each counted once.
+    pub(super) fn samples(&self) -> u64 {
+        self.samples
+    }
+
     /// What the runs are, in words.
     pub(crate) fn over(&self) -> &str {
         &self.over

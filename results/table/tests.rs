@@ -118,6 +118,25 @@ fn all_runs_count_with_folds_as_strata() {
 }
 
 #[test]
+fn each_run_can_be_shown() {
+    let records = comparison();
+    let table = TableKind::Runs.of(&records, &Evidence::default()).remove(0);
+    let cells = |row: &Vec<Cell>| row.iter().map(|cell| cell.text.clone()).collect::<Vec<_>>();
+    let words = [
+        "esc50",
+        "bridle rq",
+        "1",
+        "1",
+        "linear-probe top1",
+        "40.0 [35.3, 44.9]",
+        "400",
+    ];
+    assert!(table.rows.iter().any(|row| cells(row) == words), "{:?}", table.rows);
+    assert_eq!(table.rows.len(), 2 * records.len());
+    assert!(TableKind::unasked().all(|kind| kind != TableKind::Runs));
+}
+
+#[test]
 fn runs_that_did_not_train_are_not_averaged_away() {
     let (mut evidence, mut runs) = (Evidence::default(), Vec::new());
     for (seed, wrong) in [(0u64, 3usize), (1, 4), (2, 10)] {

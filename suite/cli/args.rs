@@ -209,8 +209,8 @@ pub struct TableArgs {
     /// Records, or folders of them [default: results/records]
     #[arg(value_name = "RECORD|DIR")]
     pub paths: Vec<PathBuf>,
-    /// Tables to print, separated by commas: scores, codebooks, labels, ablation, backends
-    /// [default: all that apply]
+    /// Tables to print, separated by commas: scores, codebooks, labels, ablation, backends, runs
+    /// (every run's values) [default: all that apply but runs]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub only: Vec<String>,
     /// What goes to stdout: terminal, markdown, latex, csv, html (a page with plots) or json

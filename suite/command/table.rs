@@ -56,7 +56,8 @@ pub fn print(records: &[RunRecord], out: &Path, format: TableFormat) -> Result<(
     for record in records {
         evidence.add_file(&out.join(store::path(record)), record);
     }
-    let tables = measured(records, &evidence, &TableKind::ALL.map(|(_, kind)| kind));
+    let kinds: Vec<TableKind> = TableKind::unasked().collect();
+    let tables = measured(records, &evidence, &kinds);
     terminal::print(&table::render(&tables, format.into()))
 }
 
@@ -74,15 +75,19 @@ impl From<Published> for Shown {
     }
 }
 
-/// The tables of these names, each once, in the order of printing; all without a name.
+/// The tables of these names, each once, in the order of printing; without a name those that need
+/// not be asked for.
 fn chosen(names: &[String]) -> Result<Vec<TableKind>> {
     let known = TableKind::ALL.map(|(name, _)| name);
     if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
         return Err(UnknownName::new("table", name, known).into());
     }
-    let is_chosen = |name: &str| names.is_empty() || names.iter().any(|chosen| chosen == name);
-    let all = TableKind::ALL.into_iter().filter(|(name, _)| is_chosen(name));
-    Ok(all.map(|(_, kind)| kind).collect())
+    if names.is_empty() {
+        return Ok(TableKind::unasked().collect());
+    }
+    let all = TableKind::ALL.into_iter();
+    let chosen = all.filter(|(name, _)| names.iter().any(|chosen| chosen == name));
+    Ok(chosen.map(|(_, kind)| kind).collect())
 }
 
 impl From<Format> for TableFormat {
