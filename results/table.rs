@@ -66,6 +66,11 @@ impl TableKind {
         all.filter(|kind| *kind != Self::Runs)
     }
 
+    /// Whether it shows scores, whose intervals need the evidence of predictions.
+    pub fn has_scores(self) -> bool {
+        matches!(self, Self::Scores | Self::Ablation | Self::Runs)
+    }
+
     /// The tables that these records make; none where they have nothing to show. Ablations make one
     /// per value.
     pub fn of(self, records: &[RunRecord], evidence: &Evidence) -> Vec<Table> {

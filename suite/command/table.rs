@@ -32,7 +32,12 @@ pub fn text(args: &TableArgs) -> Result<String> {
         &args.paths
     };
     let found = store::find(paths)?;
-    let evidence = Evidence::read(&found);
+    let is_page = matches!(args.format, TableFormat::Html);
+    let evidence = if is_page || kinds.iter().any(|kind| kind.has_scores()) {
+        Evidence::read(&found)
+    } else {
+        Evidence::default()
+    };
     let records: Vec<RunRecord> = found.into_iter().map(|(_, record)| record).collect();
     let mut tables = measured(&records, &evidence, &kinds);
     if kinds.contains(&TableKind::Scores) {
