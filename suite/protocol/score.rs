@@ -14,7 +14,7 @@ use bridle_results::metric::{ErrorRate, Unit};
 use bridle_results::predictions::{Outputs, Predictions, PredictionsError, ProtocolScores, ProtocolTexts, Transcripts};
 use bridle_results::record::{Score, Scoring};
 use bridle_results::stats::Spread;
-use bridle_tasks::{DataFacts, Dataset, Role};
+use bridle_tasks::{DataFacts, Dataset, Role, SpeechSet};
 use serde_json::{Map, json};
 
 /// Confidence level of every interval.
@@ -43,7 +43,7 @@ impl Examples for Fixed<'_> {
             protocol: &found.name,
             targets: &class_lists(self.dataset, test),
             classes: &self.dataset.classes,
-            units: &Units::new(&self.facts().task, &self.ids(test), None),
+            units: &Units::new(&self.facts().task, &ids(self.dataset, test), None),
             level: LEVEL,
         };
         let scores = judge.metrics().iter();
@@ -53,14 +53,25 @@ impl Examples for Fixed<'_> {
     }
 
     fn outputs(&self, test: &[usize], found: Vec<Prediction>) -> std::result::Result<Outputs, PredictionsError> {
-        let ids = test.iter().map(|&sample| self.dataset.samples[sample].id.clone());
+        let ids = ids(self.dataset, test);
+        let sources = evidence::sources(&self.facts().task, &ids, None);
         let protocols = found.into_iter().map(|found| ProtocolScores {
             scores: found.values.scores().to_vec(),
             protocol: found.name,
         });
         let (targets, protocols) = (class_lists(self.dataset, test), protocols.collect());
-        Predictions::new(ids.collect(), targets, self.dataset.classes.len(), protocols).map(Outputs::Scores)
+        let predictions = Predictions::new(ids, targets, self.dataset.classes.len(), protocols)?;
+        let predictions = match sources {
+            Some(sources) => predictions.with_sources(sources)?,
+            None => predictions,
+        };
+        Ok(Outputs::Scores(predictions))
     }
+}
+
+fn ids(dataset: &Dataset, samples: &[usize]) -> Vec<String> {
+    let of_sample = |&sample: &usize| dataset.samples[sample].id.clone();
+    samples.iter().map(of_sample).collect()
 }
 
 /// The class numbers of each of these samples.
@@ -92,7 +103,7 @@ impl Examples for Utterances<'_> {
     }
 
     fn scores(&self, test: &[usize], found: &Prediction) -> Result<Vec<Score>> {
-        let units = Units::new(&self.facts().task, &self.ids(test), None);
+        let units = Units::new(&self.facts().task, &utterance_ids(self.set, test), None);
         let score = |unit: Unit| {
             let references = test.iter().map(|&index| &self.set.utterances[index].text[..]);
             let pairs = references.zip(found.values.texts().iter().map(String::as_str));
@@ -125,10 +136,15 @@ impl Examples for Utterances<'_> {
             hypotheses: found.values.texts().to_vec(),
             protocol: found.name,
         });
-        let ids = utterances().map(|utterance| utterance.id.clone()).collect();
+        let ids = utterance_ids(self.set, test);
         let references = utterances().map(|utterance| utterance.text.clone()).collect();
         Transcripts::new(ids, references, protocols.collect()).map(Outputs::Transcripts)
     }
+}
+
+fn utterance_ids(set: &SpeechSet, utterances: &[usize]) -> Vec<String> {
+    let of_utterance = |&index: &usize| set.utterances[index].id.clone();
+    utterances.iter().map(of_utterance).collect()
 }
 
 impl Outcome {
