@@ -122,12 +122,9 @@ pub(crate) fn decimals(metric: &str) -> usize {
 
 /// The differences that rows of each column could have shown.
 pub(super) fn could_show<'a>(cells: impl Iterator<Item = (&'a ScoreColumn, &'a Summary)>) -> Option<String> {
-    // rows of each column, and the spreads of those with several runs
-    let mut columns: BTreeMap<&ScoreColumn, (usize, Vec<&Spread>)> = BTreeMap::new();
+    let mut columns: BTreeMap<&ScoreColumn, Vec<&Spread>> = BTreeMap::new();
     for (column, summary) in cells {
-        let (rows, spreads) = columns.entry(column).or_default();
-        *rows += 1;
-        spreads.extend(summary.method_spread());
+        columns.entry(column).or_default().extend(summary.method_spread());
     }
     let of_column = |(column, spreads): (&ScoreColumn, Vec<&Spread>)| {
         let (task, (_, protocol), (_, metric)) = column;
@@ -144,18 +141,10 @@ pub(super) fn could_show<'a>(cells: impl Iterator<Item = (&'a ScoreColumn, &'a S
         };
         Some(format!("{task} {protocol} {metric} {ends}"))
     };
-    let is_compared = columns.values().any(|(rows, _)| *rows > 1);
-    let found: Vec<String> = columns
-        .into_iter()
-        .filter_map(|(column, (_, spreads))| of_column((column, spreads)))
-        .collect();
-    if !found.is_empty() {
-        let words = "two rows of several runs could show (true difference that 80 of 100 such unpaired comparisons would \
-                     show, two-sided test at 5 %)";
-        return Some(format!("{words}: {}", found.join("; ")));
-    }
-    is_compared
-        .then(|| "rows of a single run could show no difference between methods, only between trained models".into())
+    let found: Vec<String> = columns.into_iter().filter_map(of_column).collect();
+    let words = "two rows of several runs could show (true difference that 80 of 100 such unpaired comparisons would show, \
+                 two-sided test at 5 %)";
+    (!found.is_empty()).then(|| format!("{words}: {}", found.join("; ")))
 }
 
 /// The runs of one cell, summarised.
