@@ -8,7 +8,7 @@
 use crate::metric::{ErrorRate, Metric, MetricError};
 use crate::predictions::Outputs;
 use crate::record::{RunRecord, mark};
-use crate::stats::{self, Interval, Paired};
+use crate::stats::{self, Interval};
 use crate::store::{self, StoreError};
 use bridle_seed::Seed;
 use std::collections::{BTreeMap, BTreeSet};
@@ -156,11 +156,12 @@ pub struct MetricDifference {
     /// Means of A and of B over their common runs. None where the metric is undefined.
     pub values: [Option<f64>; 2],
     pub difference: Option<f64>,
-    /// Interval of the difference over test samples, for the models as they were trained.
+    /// Interval of the difference over runs and test samples; of a single pair of runs over test
+    /// samples alone, for the two models as they were trained.
     pub interval: Option<Interval>,
-    /// Interval of the difference over seeds, after averaging over folds. None for a single seed,
-    /// and where seeds ran different folds.
-    pub over_seeds: Option<Interval>,
+    /// The smallest difference that these runs could have shown: in 80 % of such comparisons, by a
+    /// two-sided test at 5 %.
+    pub detectable: Option<f64>,
     /// Probability of a difference at least this large if A and B did not differ.
     pub p: Option<f64>,
     /// The name of the test behind `p`.
@@ -171,10 +172,7 @@ pub struct MetricDifference {
     pub seeds: u64,
     /// Folds that both have; 0 where the task has none.
     pub folds: u64,
-    /// Conclusion for these test samples and these trained models.
     pub verdict: Conclusion,
-    /// Conclusion for other seeds. None without an interval over seeds.
-    pub verdict_over_seeds: Option<Conclusion>,
 }
 
 /// The differences between one group of A and one of B by one protocol.
@@ -276,14 +274,9 @@ fn comparison(
     ];
     let intervals = differences.iter().filter_map(|found| found.interval.as_ref());
     notes.extend(intervals.map(method).collect::<BTreeSet<_>>());
-    if differences.iter().any(|found| found.over_seeds.is_some()) {
-        notes.push(
-            "over seeds: 95 % interval of the mean difference over seeds (t), which includes the variation of training"
-                .into(),
-        );
-    }
-    if differences.iter().any(|found| found.seeds == 1) {
-        notes.push("one seed compares two trained models, not two methods".into());
+    notes.push(COULD_SHOW.into());
+    if pairs.runs().count() == 2 {
+        notes.push("one pair of runs compares two trained models, not two methods".into());
     }
     notes.extend(pairs.left_out());
     notes.extend(undecided);
@@ -299,12 +292,12 @@ fn comparison(
 }
 
 fn method(interval: &Interval) -> String {
-    let per_cent = interval.level * 100.0;
-    format!(
-        "[low, high]: {per_cent} % interval over test samples ({})",
-        interval.method
-    )
+    format!("[low, high]: {}", interval.words())
 }
+
+/// What a reader needs to know of the smallest difference that could have been shown.
+const COULD_SHOW: &str =
+    "could show: the smallest true difference that such runs would show in 80 of 100 cases (two-sided test at 5 %)";
 
 /// The metrics that all runs have, and a note on those that predictions cannot give.
 fn metrics(pairs: &Pairs) -> Result<(Vec<Metric>, Option<String>), CompareError> {
@@ -344,23 +337,24 @@ fn difference(pairs: &Pairs, metric: Metric, resamples: usize, seed: &Seed) -> R
     let seed = seed.child(&pairs.protocol);
     let values = paired.values();
     let difference = values[0].zip(values[1]).map(|(a, b)| a - b);
-    let interval = paired.bootstrap(resamples, LEVEL, &seed.child("bootstrap"));
-    let (p, test) = match paired.discordant() {
-        Some([only_a, only_b]) => (Some(stats::mcnemar(only_a, only_b)), "exact McNemar"),
-        None => {
+    let spread = pairs.spread(metric)?;
+    let interval = spread
+        .as_ref()
+        .map(|spread| spread.interval_of_difference(metric, LEVEL));
+    let (p, test) = match (&spread, paired.discordant()) {
+        (Some(spread), _) if spread.runs > 1 => (Some(spread.p()), "t over runs and samples"),
+        (_, Some([only_a, only_b])) => (Some(stats::mcnemar(only_a, only_b)), "exact McNemar"),
+        _ => {
             let p = paired.permutation(resamples, &seed.child("permutation"));
             let is_share = matches!(metric, Metric::Top1 | Metric::Top5);
-            (
-                p,
-                if is_share {
-                    "sign-flip permutation"
-                } else {
-                    "swap permutation"
-                },
-            )
+            let test = if is_share {
+                "sign-flip permutation"
+            } else {
+                "swap permutation"
+            };
+            (p, test)
         }
     };
-    let over_seeds = over_seeds(pairs, &paired);
     let better = |verdict: Conclusion| {
         if metric.unit().is_some() {
             verdict.reversed()
@@ -379,23 +373,9 @@ fn difference(pairs: &Pairs, metric: Metric, resamples: usize, seed: &Seed) -> R
         seeds: pairs.seeds().len() as u64,
         folds: pairs.folds() as u64,
         verdict: better(Conclusion::of(interval.as_ref(), p)),
-        verdict_over_seeds: over_seeds.as_ref().map(Conclusion::of_interval).map(better),
+        detectable: spread.map(|spread| spread.detectable(LEVEL)),
         interval,
-        over_seeds,
     })
-}
-
-fn over_seeds(pairs: &Pairs, paired: &Paired) -> Option<Interval> {
-    let mut by_seed: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
-    for (seed, [a, b]) in pairs.seeds_of_runs().zip(paired.runs()) {
-        by_seed.entry(seed).or_default().push(a? - b?);
-    }
-    let folds = by_seed.values().next()?.len();
-    if by_seed.values().any(|differences| differences.len() != folds) {
-        return None;
-    }
-    let means: Option<Vec<f64>> = by_seed.values().map(|differences| stats::mean(differences)).collect();
-    stats::t_interval(&means?, LEVEL)
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 //! ```text
 //! codes        use of each codebook; information of labels about class, place and words
 //! metric       scores and targets -> top-k, average precision, AUC, d'; transcripts -> WER, CER
-//! stats        intervals (Wilson, Student's t, stratified bootstrap), tests of a difference
+//! stats        intervals over runs and test samples, p-values, power; Wilson; tests of two runs
+//! evidence     how much each source of test samples moves a score, from predictions
 //! record       RunRecord: one run, fold and seed as JSON; a reader for every schema version
 //! predictions  scores or transcripts of every test sample, as CSV
 //! store        paths of records and predictions, atomic writes, search
@@ -19,6 +20,7 @@
 
 pub mod codes;
 pub mod compare;
+pub mod evidence;
 pub mod metric;
 pub mod predictions;
 pub mod published;

@@ -4,10 +4,12 @@
 //! samples for each class ([`Ranking`]). Error rates count edits of transcripts ([`ErrorRate`]).
 
 mod classes;
+mod influence;
 mod ranking;
 mod wer;
 
 pub use classes::ByClass;
+pub use influence::Influence;
 pub(crate) use ranking::ClassOrder;
 pub use ranking::{ClassRanking, Ranking, d_prime};
 pub use wer::{Edits, ErrorRate, Unit};

@@ -2,7 +2,8 @@
 //!
 //! One row per sample: `id`, `target`, then one score per class in columns named
 //! `<protocol>.<class>`. Several protocols of one run share a file, so that every comparison is
-//! paired. A target of several classes is written `3;7`. [`Transcripts`] have their own form.
+//! paired. A target of several classes is written `3;7`. Where the data names the recording that a
+//! sample was cut from, a third column `source` holds it. [`Transcripts`] have their own form.
 
 mod transcripts;
 
@@ -18,9 +19,15 @@ pub struct Predictions {
     /// Classes of each sample, counted from 0, `[N]`: one in single-label tasks, any number in
     /// others.
     pub targets: Vec<Vec<u32>>,
+    /// The source recording of each sample, `[N]`; samples of one source are no independent draws.
+    /// None where the data names none.
+    pub sources: Option<Vec<String>>,
     pub classes: usize,
     pub protocols: Vec<ProtocolScores>,
 }
+
+/// The column of source recordings, the third where there is one.
+pub(super) const SOURCE: &str = "source";
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProtocolScores {
@@ -81,11 +88,19 @@ impl Predictions {
         let predictions = Self {
             ids,
             targets,
+            sources: None,
             classes,
             protocols,
         };
         predictions.check()?;
         Ok(predictions)
+    }
+
+    /// The same with the source recording of each sample, `[N]`.
+    pub fn with_sources(mut self, sources: Vec<String>) -> Result<Self, PredictionsError> {
+        self.sources = Some(sources);
+        self.check()?;
+        Ok(self)
     }
 
     /// The scores of one protocol, row-major `[N, C]`.
@@ -104,6 +119,7 @@ impl Predictions {
             if found == expected { Ok(()) } else { Err(error) }
         };
         fits("targets", self.targets.len(), n)?;
+        fits("sources", self.sources.as_ref().map_or(n, Vec::len), n)?;
         for (id, targets) in self.ids.iter().zip(&self.targets) {
             if let Some(&target) = targets.iter().find(|&&target| target as usize >= self.classes) {
                 return Err(PredictionsError::Target {
@@ -136,11 +152,17 @@ impl Predictions {
             .protocols
             .iter()
             .flat_map(|p| (0..self.classes).map(|c| format!("{}.{c}", p.protocol)));
-        csv.write_record(["id".into(), "target".into()].into_iter().chain(named))?;
+        let lead = ["id", "target"]
+            .into_iter()
+            .chain(self.sources.as_ref().map(|_| SOURCE));
+        csv.write_record(lead.map(String::from).chain(named))?;
         for (i, (id, targets)) in self.ids.iter().zip(&self.targets).enumerate() {
             let target = targets.iter().map(u32::to_string).collect::<Vec<_>>().join(";");
             csv.write_field(id)?;
             csv.write_field(target)?;
+            if let Some(sources) = &self.sources {
+                csv.write_field(&sources[i])?;
+            }
             for scores in &self.protocols {
                 for score in &scores.scores[i * self.classes..(i + 1) * self.classes] {
                     csv.write_field(score.to_string())?;
@@ -155,7 +177,9 @@ impl Predictions {
 
     pub fn from_csv(text: &[u8]) -> Result<Self, PredictionsError> {
         let mut csv = csv::Reader::from_reader(text);
-        let (protocols, classes) = columns(csv.headers()?)?;
+        let header = csv.headers()?;
+        let has_sources = header.get(2) == Some(SOURCE);
+        let (protocols, classes) = columns(header, 2 + usize::from(has_sources))?;
         let protocols = protocols
             .into_iter()
             .map(|protocol| ProtocolScores {
@@ -166,6 +190,7 @@ impl Predictions {
         let mut read = Self {
             ids: Vec::new(),
             targets: Vec::new(),
+            sources: has_sources.then(Vec::new),
             classes,
             protocols,
         };
@@ -186,6 +211,9 @@ impl Predictions {
                 .filter(|target| !target.is_empty());
             let targets = targets.map(|target| target.parse().map_err(|_| field(target, "class")));
             read.targets.push(targets.collect::<Result<_, _>>()?);
+            if let Some(sources) = &mut read.sources {
+                sources.push(fields.next().unwrap_or_default().to_string());
+            }
             for (i, score) in fields.enumerate() {
                 read.protocols[i / classes]
                     .scores
@@ -197,8 +225,8 @@ impl Predictions {
     }
 }
 
-/// The protocols and the number of classes that a header names.
-fn columns(header: &csv::StringRecord) -> Result<(Vec<String>, usize), PredictionsError> {
+/// The protocols and the number of classes that a header names after its first `lead` columns.
+fn columns(header: &csv::StringRecord, lead: usize) -> Result<(Vec<String>, usize), PredictionsError> {
     let wrong = |i: usize| PredictionsError::Header {
         column: i + 1,
         found: header.get(i).unwrap_or_default().to_string(),
@@ -209,7 +237,7 @@ fn columns(header: &csv::StringRecord) -> Result<(Vec<String>, usize), Predictio
         }
     }
     let mut found: Vec<(String, usize)> = Vec::new();
-    for (i, name) in header.iter().enumerate().skip(2) {
+    for (i, name) in header.iter().enumerate().skip(lead) {
         let (protocol, class) = name.rsplit_once('.').ok_or_else(|| wrong(i))?;
         let class: usize = class.parse().map_err(|_| wrong(i))?;
         match found.last_mut() {

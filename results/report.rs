@@ -5,6 +5,7 @@
 //! never the only sign: every series also has a dash pattern and a marker, every plot a
 //! description.
 
+use crate::evidence::Evidence;
 use crate::record::{RunRecord, plural};
 use crate::table::html::{document, escaped, fragments, section};
 use crate::table::{Series, Table, series};
@@ -17,10 +18,10 @@ mod runs;
 mod training;
 
 /// The page: plots, tables, provenance, and the plan of each run.
-pub fn page(records: &[RunRecord], tables: &[Table]) -> String {
+pub fn page(records: &[RunRecord], evidence: &Evidence, tables: &[Table]) -> String {
     let series = series(records);
     let sections = [
-        section("scores", "Scores", &dots::plots(&series)),
+        section("scores", "Scores", &dots::plots(&series, evidence)),
         section("classes", "Classes", &classes::plots(&series)),
         section("tables", "Tables", &fragments(tables)),
         section("training", "Training", &training::plots(&series)),

@@ -6,6 +6,7 @@
 //! [`ablation_tables`] compare plans that differ in one value, [`comparison_table`] compares two
 //! sets of records. A dash stands for a missing value.
 
+use crate::evidence::Evidence;
 use crate::record::RunRecord;
 use crate::stats;
 use serde_json::{Value, json};
@@ -14,6 +15,7 @@ mod ablation;
 mod backends;
 mod codebooks;
 mod comparison;
+mod each_run;
 mod format;
 mod labels;
 mod runs;
@@ -44,28 +46,43 @@ pub enum TableKind {
     Ablation,
     /// One plan on several backends.
     Backends,
+    /// The scores of every single run; only where it is asked for.
+    Runs,
 }
 
 impl TableKind {
-    pub const ALL: [(&'static str, Self); 5] = [
+    pub const ALL: [(&'static str, Self); 6] = [
         ("scores", Self::Scores),
         ("codebooks", Self::Codebooks),
         ("labels", Self::Labels),
         ("ablation", Self::Ablation),
         ("backends", Self::Backends),
+        ("runs", Self::Runs),
     ];
+
+    /// Those that are printed where none is named.
+    pub fn unasked() -> impl Iterator<Item = Self> {
+        let all = Self::ALL.into_iter().map(|(_, kind)| kind);
+        all.filter(|kind| *kind != Self::Runs)
+    }
+
+    /// Whether it shows scores, whose intervals need the evidence of predictions.
+    pub fn has_scores(self) -> bool {
+        matches!(self, Self::Scores | Self::Ablation | Self::Runs)
+    }
 
     /// The tables that these records make; none where they have nothing to show. Ablations make one
     /// per value.
-    pub fn of(self, records: &[RunRecord]) -> Vec<Table> {
+    pub fn of(self, records: &[RunRecord], evidence: &Evidence) -> Vec<Table> {
         let quantized = || records.iter().any(|record| record.quantizer().is_some());
         match self {
-            Self::Scores => vec![main_table(records)],
+            Self::Scores => vec![main_table(records, evidence)],
             Self::Codebooks if quantized() => vec![codebook_table(records)],
             Self::Codebooks => Vec::new(),
             Self::Labels => label_table(records).into_iter().collect(),
-            Self::Ablation => ablation_tables(records),
+            Self::Ablation => ablation_tables(records, evidence),
             Self::Backends => backend_table(records).into_iter().collect(),
+            Self::Runs => vec![each_run::run_table(records, evidence)],
         }
     }
 }

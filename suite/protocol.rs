@@ -139,7 +139,7 @@ pub trait Examples: HasBridle {
     ///
     /// # Errors
     /// If predictions are no numbers, or references are empty.
-    fn scores(&self, test: &[usize], found: &Prediction, seed: &Seed) -> crate::cli::error::Result<Vec<Score>>;
+    fn scores(&self, test: &[usize], found: &Prediction) -> crate::cli::error::Result<Vec<Score>>;
 
     /// The predictions as they are written beside the record.
     ///

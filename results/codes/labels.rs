@@ -2,8 +2,10 @@
 //! place, their change.
 //!
 //! All values are plug-in estimates from the empirical distribution, in bits. Such an estimate of
-//! mutual information is too high by about (rows - 1)(columns - 1) / (2 n ln 2) bits for n tokens;
-//! compare labellings of equal size.
+//! mutual information is too high: by about (rows - 1)(columns - 1) / (2 n ln 2) bits for n
+//! independent tokens, and by more here, because tokens of one sample, and samples of one source,
+//! are alike. With classes shuffled over clips of ESC-50 a code tells 0.06 bits of them, where the
+//! formula says 0.02. Compare labellings of equal size.
 
 mod annotation;
 

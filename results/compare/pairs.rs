@@ -2,9 +2,10 @@
 
 use super::groups::RunGroup;
 use super::{CompareError, ScoredRun};
-use crate::metric::Metric;
+use crate::evidence::Units;
+use crate::metric::{ErrorRate, Influence, Metric, MetricError};
 use crate::predictions::Outputs;
-use crate::stats::{Paired, PairedScores, PairedTranscripts};
+use crate::stats::{FoldRuns, Paired, PairedScores, PairedTranscripts, Spread};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What pairs two runs: the fold, then the seed.
@@ -20,6 +21,7 @@ pub(super) struct Pairs<'a> {
 /// The pairs of one fold, their samples in the order of the first run of A.
 struct FoldPairs<'a> {
     wanted: &'a Outputs,
+    units: Units,
     has_number: bool,
     seeds: Vec<Seeded<'a>>,
 }
@@ -87,11 +89,13 @@ impl<'a> Pairs<'a> {
             match fold.wanted {
                 Outputs::Scores(wanted) => scores.push(PairedScores {
                     targets: &wanted.targets,
+                    sources: fold.units.of_sample(),
                     classes: wanted.classes,
                     seeds: seeds().map(|found| found.each_ref().map(Aligned::scores)).collect(),
                 }),
                 Outputs::Transcripts(wanted) => texts.push(PairedTranscripts {
                     references: &wanted.references,
+                    sources: fold.units.of_sample(),
                     seeds: seeds().map(|found| found.each_ref().map(Aligned::texts)).collect(),
                 }),
             }
@@ -103,6 +107,34 @@ impl<'a> Pairs<'a> {
         // each run was evaluated before, so the first stands for all
         let first = self.folds[0].seeds[0].runs[0];
         paired.map_err(|source| first.metric_error(source))
+    }
+
+    /// The spread of the difference A - B over pairs of runs and test samples. None where the metric
+    /// is undefined, and with fewer than two sources.
+    pub(super) fn spread(&self, metric: Metric) -> Result<Option<Spread>, CompareError> {
+        let of_fold = |fold: &FoldPairs| {
+            let mut runs = FoldRuns {
+                values: Vec::new(),
+                influences: Vec::new(),
+                samples: fold.wanted.ids().len(),
+            };
+            for seeded in &fold.seeds {
+                let [Some(a), Some(b)] = [0, 1].map(|side| fold.influence(metric, &seeded.found[side])) else {
+                    return Ok(None);
+                };
+                let (a, b) = (a?, b?);
+                let by_sample: Vec<f64> = a.by_sample.iter().zip(&b.by_sample).map(|(a, b)| a - b).collect();
+                runs.values.push(a.value - b.value);
+                runs.influences.push(fold.units.sums(&by_sample));
+            }
+            Ok(Some(runs))
+        };
+        let folds: Result<Vec<Option<FoldRuns>>, MetricError> = self.folds.iter().map(of_fold).collect();
+        // each run was evaluated before, so the first stands for all
+        let first = self.folds[0].seeds[0].runs[0];
+        let folds = folds.map_err(|source| first.metric_error(source))?;
+        let folds: Option<Vec<FoldRuns>> = folds.into_iter().collect();
+        Ok(folds.and_then(|folds| Spread::of(&folds)))
     }
 
     pub(super) fn runs(&self) -> impl Iterator<Item = &'a ScoredRun> {
@@ -146,9 +178,28 @@ impl<'a> FoldPairs<'a> {
         };
         Ok(Self {
             wanted: &first.predictions,
+            units: Units::of(first.record.task(), &first.predictions),
             has_number: number.is_some(),
             seeds: pairs.iter().map(seeded).collect::<Result<_, CompareError>>()?,
         })
+    }
+}
+
+impl FoldPairs<'_> {
+    /// The metric of predictions in the order of this fold's samples. None where it is undefined.
+    fn influence(&self, metric: Metric, found: &Aligned) -> Option<Result<Influence, MetricError>> {
+        match (self.wanted, metric.unit()) {
+            (Outputs::Scores(wanted), None) => {
+                let found = metric.influence(found.scores(), &wanted.targets, wanted.classes);
+                found.transpose()
+            }
+            (Outputs::Transcripts(wanted), Some(unit)) => {
+                let pairs = wanted.references.iter().zip(found.texts());
+                let rate = ErrorRate::of(unit, pairs.map(|(wanted, found)| (&wanted[..], &found[..])));
+                Some(rate.map(|rate| rate.influence()))
+            }
+            _ => None,
+        }
     }
 }
 

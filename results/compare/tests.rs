@@ -111,12 +111,10 @@ fn copies_do_not_differ() {
         assert_eq!(comparison.differences.len(), of_scores.count());
         for found in comparison.differences {
             let interval = found.interval.unwrap();
-            assert_eq!(
-                (found.difference, interval.low, interval.high),
-                (Some(0.0), 0.0, 0.0),
-                "{:?}",
-                found.metric
-            );
+            assert_eq!(found.difference, Some(0.0), "{:?}", found.metric);
+            // samples that never differ do not prove that others would not
+            assert!(interval.low < 0.0 && interval.high == -interval.low, "{interval:?}");
+            assert!(found.detectable.unwrap() > 0.0);
             assert_eq!((found.p, found.verdict), (Some(1.0), Conclusion::NotShown));
         }
     }
@@ -166,26 +164,47 @@ fn the_order_of_samples_does_not_matter() {
 }
 
 #[test]
-fn seeds_are_pooled_by_sample() {
-    let runs = |top1: usize, salt: usize| -> Vec<ScoredRun> {
-        (0..5).map(|seed| run(seed, None, top1 + seed as usize, salt)).collect()
+fn several_runs_are_compared_over_runs_and_samples() {
+    let runs = |top1: usize, step: usize| -> Vec<ScoredRun> {
+        (0..5)
+            .map(|seed| run(seed, None, top1 + step * seed as usize, 3))
+            .collect()
     };
-    let comparison = compared(&runs(80, 3), &runs(140, 3));
-    let found = &comparison.differences[0];
+    let found = &compared(&runs(80, 1), &runs(140, 3)).differences[0];
     assert_eq!(
         (found.samples, found.seeds, found.folds, found.test),
-        (200, 5, 0, "sign-flip permutation")
+        (200, 5, 0, "t over runs and samples")
     );
-    let over_seeds = found.over_seeds.as_ref().unwrap();
-    assert_eq!((over_seeds.n, &over_seeds.method[..]), (5, "t"));
-    assert!((found.difference.unwrap() + 0.3).abs() < 1e-12, "{found:?}");
-    assert_eq!(found.p, Some(1.0 / 201.0));
-    let map = comparison
-        .differences
-        .iter()
-        .find(|found| found.metric == Metric::Map)
-        .unwrap();
-    assert_eq!(map.test, "swap permutation");
+    let interval = found.interval.as_ref().unwrap();
+    assert_eq!((interval.n, &interval.method[..]), (200, "runs and samples, linear"));
+    assert!((found.difference.unwrap() + 0.32).abs() < 1e-12, "{found:?}");
+    assert!(interval.high < 0.0 && found.p.unwrap() < 1e-6, "{found:?}");
+    assert_eq!(found.verdict, Conclusion::B);
+}
+
+#[test]
+fn no_difference_shown_never_stands_without_what_could_have_been() {
+    let side = |tops: [usize; 2], hash: &str| -> Vec<ScoredRun> {
+        let runs = tops.iter().enumerate();
+        runs.map(|(seed, top1)| renamed(run(seed as u64, Some(1), *top1, 3), hash))
+            .collect()
+    };
+    // much better with one seed, somewhat worse with the other
+    let found = compared(&side([180, 60], "a00000000000"), &side([60, 70], "b00000000000"));
+    let first = &found.differences[0];
+    assert_eq!(first.verdict, Conclusion::NotShown, "{first:?}");
+    let could = format!("{:.1} points could have been", 100.0 * first.detectable.unwrap());
+    for text in comparison_sentences(&found)
+        .into_iter()
+        .chain([comparison_table(&found).render(Format::Terminal)])
+    {
+        assert_eq!(
+            text.contains("no difference shown"),
+            text.contains("could have been"),
+            "{text}"
+        );
+    }
+    assert!(comparison_sentences(&found)[0].contains(&could), "{could}");
 }
 
 #[test]

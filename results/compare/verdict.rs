@@ -1,9 +1,9 @@
-//! What a difference shows, over test samples and over seeds.
+//! What a difference shows.
 
 use super::LEVEL;
 use crate::stats::Interval;
 
-/// Which side is better, as far as samples or seeds show.
+/// Which side is better, as far as runs and samples show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Conclusion {
     /// The interval is on A's side of 0 (above; below for error rates) and p, if any, is at most
@@ -24,19 +24,7 @@ impl Conclusion {
         }
     }
 
-    /// The verdict over samples in words, and over seeds where several ran.
-    pub fn beside(self, over_seeds: Option<Self>) -> String {
-        match over_seeds {
-            None => self.words().into(),
-            Some(Self::NotShown) if self == Self::NotShown => "no difference shown over samples or seeds".into(),
-            Some(Self::NotShown) => format!("{}, shown over samples, not over seeds", self.words()),
-            Some(same) if same == self => format!("{}, shown over samples and over seeds", self.words()),
-            Some(other) if self == Self::NotShown => format!("{}, shown over seeds, not over samples", other.words()),
-            Some(other) => format!("{} over samples, {} over seeds", self.words(), other.words()),
-        }
-    }
-
-    /// From the interval and the test over samples.
+    /// From the interval and the test.
     pub(super) fn of(interval: Option<&Interval>, p: Option<f64>) -> Self {
         match p {
             Some(p) if p <= 1.0 - LEVEL => interval.map_or(Self::NotShown, Self::of_interval),
@@ -54,7 +42,7 @@ impl Conclusion {
     }
 
     /// From the interval only.
-    pub(super) fn of_interval(interval: &Interval) -> Self {
+    fn of_interval(interval: &Interval) -> Self {
         if interval.low > 0.0 {
             Self::A
         } else if interval.high < 0.0 {

@@ -5,7 +5,7 @@
 //! precision sums the step in recall times the precision over distinct scores, and AUC counts a
 //! tied pair as half.
 
-use super::{Metric, MetricError, check};
+use super::{Influence, Metric, MetricError, check};
 use statrs::distribution::{ContinuousCDF, Normal};
 
 /// Quality of one class's ranking of the samples.
@@ -192,6 +192,69 @@ impl ClassOrder {
             average_precision: (positives > 0.0).then(|| precisions / positives),
             auc: (positives > 0.0 && negatives > 0.0).then(|| area / (positives * negatives)),
         }
+    }
+}
+
+/// A run of equal scores: positives and negatives in it, and in it or before it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tie {
+    own: [f64; 2],
+    until: [f64; 2],
+}
+
+impl ClassOrder {
+    /// Average precision and AUC of a single system, each with the influence of its `samples`
+    /// samples. None where they are undefined.
+    pub(crate) fn influences(&self, samples: usize) -> [Option<Influence>; 2] {
+        let (mut ties, mut open) = (Vec::new(), Tie::default());
+        for place in &self.0 {
+            let side = usize::from(!place.positive);
+            open.own[side] += 1.0;
+            open.until[side] += 1.0;
+            if place.ends_tie {
+                ties.push(open);
+                open.own = [0.0; 2];
+            }
+        }
+        let [positives, negatives] = open.until;
+        let ClassRanking { average_precision, auc } = self.evaluate(&vec![1.0; samples]);
+        let each = |value: f64, part: &dyn Fn(usize, bool) -> f64| {
+            let (mut by_sample, mut tie) = (vec![0.0; samples], 0);
+            for place in &self.0 {
+                by_sample[place.entry as usize] = part(tie, place.positive);
+                tie += usize::from(place.ends_tie);
+            }
+            Influence { value, by_sample }
+        };
+        // what a positive and a negative change in the precision at this tie and at those below
+        let mut below = vec![[0.0; 2]; ties.len() + 1];
+        for (i, Tie { own, until }) in ties.iter().enumerate().rev() {
+            let all = until[0] + until[1];
+            let slope = own[0] / (all * all);
+            below[i] = [below[i + 1][0] + slope * until[1], below[i + 1][1] - slope * until[0]];
+        }
+        let precision = average_precision.map(|value| {
+            each(value, &|tie, positive| {
+                let Tie { until, .. } = ties[tie];
+                let own = if positive {
+                    until[0] / (until[0] + until[1]) - value
+                } else {
+                    0.0
+                };
+                (own + below[tie][usize::from(!positive)]) / positives
+            })
+        });
+        let area = auc.map(|value| {
+            each(value, &|tie, positive| {
+                let Tie { own, until } = ties[tie];
+                if positive {
+                    ((negatives - until[1] + own[1] / 2.0) / negatives - value) / positives
+                } else {
+                    ((until[0] - own[0] / 2.0) / positives - value) / negatives
+                }
+            })
+        });
+        [precision, area]
     }
 }
 

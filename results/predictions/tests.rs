@@ -9,16 +9,18 @@ fn finite_f32() -> impl Strategy<Value = f32> {
 }
 
 fn predictions() -> impl Strategy<Value = Predictions> {
-    (0usize..6, 1usize..4, 0usize..3).prop_flat_map(|(n, classes, protocols)| {
+    (0usize..6, 1usize..4, 0usize..3, any::<bool>()).prop_flat_map(|(n, classes, protocols, named)| {
         let targets = prop::collection::vec(0..classes as u32, 0..=2);
         let scores = prop::collection::vec(finite_f32(), n * classes);
         let ids = prop::collection::vec("[a-zA-Z0-9 ,;\"é/._-]{0,8}", n);
+        let sources = prop::collection::vec("[a-z ,]{0,4}", n).prop_map(move |all| named.then_some(all));
         let all = (
             ids,
+            sources,
             prop::collection::vec(targets, n),
             prop::collection::vec(scores, protocols),
         );
-        all.prop_map(move |(ids, targets, scores)| {
+        all.prop_map(move |(ids, sources, targets, scores)| {
             let named = scores.into_iter().zip(["linear-probe", "knn.cosine"]);
             let protocols = named
                 .map(|(scores, name)| ProtocolScores {
@@ -30,6 +32,7 @@ fn predictions() -> impl Strategy<Value = Predictions> {
             Predictions {
                 ids,
                 targets,
+                sources,
                 classes,
                 protocols,
             }
@@ -48,7 +51,7 @@ proptest! {
             return Ok(());
         }
         let read = Predictions::from_csv(&csv).unwrap();
-        prop_assert_eq!((&read.ids, &read.targets), (&written.ids, &written.targets));
+        prop_assert_eq!((&read.ids, &read.targets, &read.sources), (&written.ids, &written.targets, &written.sources));
         let bits = |all: &Predictions| -> Vec<(String, Vec<u32>)> {
             all.protocols.iter().map(|p| (p.protocol.clone(), p.scores.iter().map(|s| s.to_bits()).collect())).collect()
         };
@@ -61,6 +64,7 @@ fn two(scores: Vec<f32>) -> Predictions {
     Predictions {
         ids: vec!["a".into(), "b".into()],
         targets: vec![vec![1], vec![0]],
+        sources: None,
         classes: 2,
         protocols: vec![ProtocolScores {
             protocol: "knn".into(),

@@ -1,7 +1,8 @@
 //! Transcripts for each test utterance, as CSV: `id`, `reference`, then the recognised texts in
-//! columns named `<protocol>.text`. The second column distinguishes them from class scores.
+//! columns named `<protocol>.text`. The second column distinguishes them from class scores. As with
+//! class scores, a column `source` may follow it.
 
-use super::{Predictions, PredictionsError};
+use super::{Predictions, PredictionsError, SOURCE};
 
 /// The reference and the recognised texts of every test utterance of one run.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,6 +11,8 @@ pub struct Transcripts {
     pub ids: Vec<String>,
     /// Reference transcripts, `[N]`.
     pub references: Vec<String>,
+    /// The source recording of each utterance, `[N]`. None where the data names none.
+    pub sources: Option<Vec<String>>,
     pub protocols: Vec<ProtocolTexts>,
 }
 
@@ -45,8 +48,22 @@ impl Transcripts {
         Ok(Self {
             ids,
             references,
+            sources: None,
             protocols,
         })
+    }
+
+    /// The same with the source recording of each utterance, `[N]`.
+    pub fn with_sources(mut self, sources: Vec<String>) -> Result<Self, PredictionsError> {
+        if sources.len() != self.ids.len() {
+            return Err(PredictionsError::Shape {
+                what: "sources".into(),
+                found: sources.len(),
+                expected: self.ids.len(),
+            });
+        }
+        self.sources = Some(sources);
+        Ok(self)
     }
 
     /// The texts that one protocol recognised, `[N]`.
@@ -58,10 +75,14 @@ impl Transcripts {
     pub fn to_csv(&self) -> Result<Vec<u8>, PredictionsError> {
         let mut csv = csv::Writer::from_writer(Vec::new());
         let named = self.protocols.iter().map(|texts| format!("{}{TEXT}", texts.protocol));
-        csv.write_record(["id".into(), "reference".into()].into_iter().chain(named))?;
+        let lead = ["id", "reference"]
+            .into_iter()
+            .chain(self.sources.as_ref().map(|_| SOURCE));
+        csv.write_record(lead.map(String::from).chain(named))?;
         for (i, (id, reference)) in self.ids.iter().zip(&self.references).enumerate() {
+            let source = self.sources.as_ref().map(|sources| &sources[i]);
             let found = self.protocols.iter().map(|texts| &texts.hypotheses[i]);
-            csv.write_record([id, reference].into_iter().chain(found))?;
+            csv.write_record([id, reference].into_iter().chain(source).chain(found))?;
         }
         // only the flush of the underlying writer can fail, and a Vec takes everything
         csv.into_inner()
@@ -80,6 +101,8 @@ impl Transcripts {
                 return Err(wrong(column));
             }
         }
+        let has_sources = header.get(2) == Some(SOURCE);
+        let lead = 2 + usize::from(has_sources);
         let protocol = |(column, name): (usize, &str)| match name.strip_suffix(TEXT) {
             Some(protocol) => Ok(ProtocolTexts {
                 protocol: protocol.to_owned(),
@@ -87,17 +110,21 @@ impl Transcripts {
             }),
             None => Err(wrong(column)),
         };
-        let protocols = header.iter().enumerate().skip(2).map(protocol);
+        let protocols = header.iter().enumerate().skip(lead).map(protocol);
         let mut read = Self {
             ids: Vec::new(),
             references: Vec::new(),
+            sources: has_sources.then(Vec::new),
             protocols: protocols.collect::<Result<_, _>>()?,
         };
         for row in csv.records() {
             let row = row?;
             read.ids.push(row[0].to_owned());
             read.references.push(row[1].to_owned());
-            for (texts, found) in read.protocols.iter_mut().zip(row.iter().skip(2)) {
+            if let Some(sources) = &mut read.sources {
+                sources.push(row[2].to_owned());
+            }
+            for (texts, found) in read.protocols.iter_mut().zip(row.iter().skip(lead)) {
                 texts.hypotheses.push(found.to_owned());
             }
         }
@@ -121,6 +148,25 @@ impl Outputs {
         } else {
             Predictions::from_csv(text).map(Self::Scores)
         }
+    }
+
+    /// The source recording of each sample, `[N]`. None where the data names none.
+    pub fn sources(&self) -> Option<&[String]> {
+        match self {
+            Self::Scores(predictions) => predictions.sources.as_deref(),
+            Self::Transcripts(transcripts) => transcripts.sources.as_deref(),
+        }
+    }
+
+    /// The same predictions with the source recording of each sample, `[N]`.
+    ///
+    /// # Errors
+    /// If there are more or fewer sources than samples.
+    pub fn with_sources(self, sources: Vec<String>) -> Result<Self, PredictionsError> {
+        Ok(match self {
+            Self::Scores(predictions) => Self::Scores(predictions.with_sources(sources)?),
+            Self::Transcripts(transcripts) => Self::Transcripts(transcripts.with_sources(sources)?),
+        })
     }
 
     /// Ids of the samples, `[N]`.
@@ -165,7 +211,11 @@ mod tests {
         fn csv_gives_back_the_same_texts(written in transcripts()) {
             let csv = written.to_csv().unwrap();
             prop_assert_eq!(&Transcripts::from_csv(&csv).unwrap(), &written);
-            prop_assert_eq!(Outputs::from_csv(&csv).unwrap(), Outputs::Transcripts(written));
+            prop_assert_eq!(Outputs::from_csv(&csv).unwrap(), Outputs::Transcripts(written.clone()));
+            let sources: Vec<String> = (0..written.ids.len()).map(|i| format!("recording {}", i / 2)).collect();
+            let written = Outputs::Transcripts(written).with_sources(sources).unwrap();
+            let Outputs::Transcripts(transcripts) = &written else { unreachable!("transcripts") };
+            prop_assert_eq!(Outputs::from_csv(&transcripts.to_csv().unwrap()).unwrap(), written);
         }
     }
 

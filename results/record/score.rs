@@ -1,9 +1,9 @@
 //! Computes scores from predictions: the value, its interval, what was left out, values per class.
 
 use super::Score;
-use crate::metric::{ByClass, Metric, MetricError, Ranking, ranks, single_labels};
-use crate::stats;
-use bridle_seed::Seed;
+use crate::evidence::Units;
+use crate::metric::{ByClass, Metric, MetricError, Ranking};
+use crate::stats::{self, Spread};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -27,10 +27,9 @@ pub struct Scoring<'a> {
     pub targets: &'a [Vec<u32>],
     /// Names of the classes, `[C]`.
     pub classes: &'a [String],
+    /// The test samples' sources.
+    pub units: &'a Units,
     pub level: f64,
-    /// Resamples for the interval of a ranking metric; 0 for none, since many classes take time.
-    pub resamples: usize,
-    pub seed: Seed,
 }
 
 impl Scoring<'_> {
@@ -54,18 +53,16 @@ impl Scoring<'_> {
     /// As [`Metric::of`].
     pub fn score(&self, metric: Metric, scores: &[f32]) -> Result<Score, MetricError> {
         let (n, classes) = (self.targets.len() as u64, self.classes.len());
-        let value = metric.of(scores, self.targets, classes)?;
-        let interval = match metric.first_classes() {
-            Some(first) => {
-                let ranks = ranks(scores, &single_labels(self.targets)?, classes)?;
-                let right = ranks.iter().filter(|&&rank| rank < first).count() as u64;
-                stats::wilson(right, n, self.level)
+        let found = metric.influence(scores, self.targets, classes)?;
+        let value = found.as_ref().map(|found| found.value);
+        let spread = found.and_then(|found| Spread::of(&[self.units.one_run(&found)]));
+        let interval = match spread {
+            Some(spread) => Some(spread.interval(metric, self.level)),
+            // one sample has no spread
+            None if n == 1 && metric.first_classes().is_some() => {
+                stats::wilson(u64::from(value == Some(1.0)), n, self.level)
             }
-            None if self.resamples == 0 => None,
-            None => {
-                let (seed, level) = (self.seed.child(metric.name()), self.level);
-                stats::bootstrap_metric(metric, scores, self.targets, classes, self.resamples, level, &seed)?
-            }
+            None => None,
         };
         let by_class = metric.by_class(scores, self.targets, classes)?;
         Ok(Score {

@@ -2,33 +2,36 @@
 //! setting.
 
 use super::panel::{Axis, Caption, Dots, Panel};
+use crate::evidence::Evidence;
 use crate::stats::Interval;
 use crate::table::{ScoreColumn, Series, Summary, columns, decimals, scale};
 use std::collections::BTreeSet;
 
 /// All plots of scores with what their signs mean.
-pub(super) fn plots(series: &[Series]) -> String {
+pub(super) fn plots(series: &[Series], evidence: &Evidence) -> String {
     let runs = series.iter().flat_map(|series| &series.runs);
     let places: BTreeSet<ScoreColumn> = runs.flat_map(|run| columns(run)).collect();
     let figures = places.iter().enumerate();
-    let figures: String = figures.filter_map(|(i, place)| plot(i, place, series)).collect();
+    let figures: String = figures
+        .filter_map(|(i, place)| plot(i, place, series, evidence))
+        .collect();
     if figures.is_empty() {
         return String::new();
     }
     format!(
-        "<p>Marker: the value of one run, or the mean of several with each run as a small dot. Whisker: 95 % t interval of \
-         the mean over n seeds, as in the table of scores. A single seed (n=1) has none: \
-         it does not tell what another would give. The interval of one run over its test samples stands in the table.</p>\n\
+        "<p>Marker: the value of one run, or the mean of several with each run as a small dot; the median where some did \
+         not train. Whisker: 95 % interval over runs and test samples, as in the table of scores. A single run (n=1) has \
+         none: it does not tell what another would give. Its interval over its test samples stands in the table.</p>\n\
          <div class=\"panels\">\n{figures}</div>\n"
     )
 }
 
-fn plot(i: usize, place: &ScoreColumn, series: &[Series]) -> Option<String> {
+fn plot(i: usize, place: &ScoreColumn, series: &[Series], evidence: &Evidence) -> Option<String> {
     let (task, (_, protocol), (_, metric)) = place;
     let rows: Vec<(usize, &str, Dots)> = series
         .iter()
         .enumerate()
-        .filter_map(|(kind, series)| Some((kind, series.label.as_str(), dots(series, place)?)))
+        .filter_map(|(kind, series)| Some((kind, series.label.as_str(), dots(series, place, evidence)?)))
         .collect();
     if rows.is_empty() {
         return None;
@@ -62,24 +65,24 @@ fn plot(i: usize, place: &ScoreColumn, series: &[Series]) -> Option<String> {
 }
 
 /// The dots of a series for one score. None without a value.
-fn dots(series: &Series, place: &ScoreColumn) -> Option<Dots> {
+fn dots(series: &Series, place: &ScoreColumn, evidence: &Evidence) -> Option<Dots> {
     let metric = &place.2.1;
-    let (summary, scale, decimals) = (Summary::of(&series.runs, place)?, scale(metric), decimals(metric));
-    let (mean, values) = (summary.mean()?, summary.values()?);
+    let summary = Summary::of(&series.runs, place, evidence)?;
+    let (scale, decimals) = (scale(metric), decimals(metric));
+    let (middle, values) = (summary.middle()?, summary.values()?);
     let shown = |value: f64| format!("{:.decimals$}", value * scale);
-    let text = match (summary.over_seeds(), values) {
-        (Some(Interval { low, high, n, .. }), _) => {
-            format!("{} [{}, {}] n={n}", shown(mean), shown(*low), shown(*high))
-        }
-        (None, [_]) => format!("{} n=1", shown(mean)),
-        (None, _) => format!("{}, {}", shown(mean), summary.over()),
+    let count = values.len();
+    let interval = summary.interval().filter(|_| count > 1);
+    let text = match interval {
+        Some(Interval { low, high, .. }) => format!("{} [{}, {}] n={count}", shown(middle), shown(*low), shown(*high)),
+        None if count == 1 => format!("{} n=1", shown(middle)),
+        None => format!("{}, {}", shown(middle), summary.over()),
     };
-    let runs = values.iter().filter(|_| values.len() > 1).map(|value| value * scale);
+    let runs = values.iter().filter(|_| count > 1).map(|value| value * scale);
+    let ends = interval.map(|found| (found.low * scale, found.high * scale));
     Some(Dots {
-        middle: mean * scale,
-        ends: summary
-            .over_seeds()
-            .map(|found| (found.low * scale, found.high * scale)),
+        middle: middle * scale,
+        ends,
         runs: runs.collect(),
         text,
     })

@@ -91,8 +91,8 @@ fn rich() -> Vec<RunRecord> {
 }
 
 fn all_tables(records: &[RunRecord]) -> Vec<Table> {
-    let mut tables = vec![main_table(records), codebook_table(records)];
-    tables.extend(ablation_tables(records));
+    let mut tables = vec![main_table(records, &Evidence::default()), codebook_table(records)];
+    tables.extend(ablation_tables(records, &Evidence::default()));
     tables.extend(backend_table(records));
     tables.extend(published::tables(records, Shown::Protocol));
     tables
@@ -136,7 +136,7 @@ fn parsed(page: &str) -> (Vec<Element>, String) {
 #[test]
 fn the_page_is_well_formed_and_fetches_nothing() {
     let records = rich();
-    let page = page(&records, &all_tables(&records));
+    let page = page(&records, &Evidence::default(), &all_tables(&records));
     // BRIDLE_REPORT=FILE keeps the page, to be looked at
     if let Some(file) = std::env::var_os("BRIDLE_REPORT") {
         std::fs::write(file, &page).unwrap();
@@ -174,7 +174,7 @@ fn the_page_is_well_formed_and_fetches_nothing() {
 
 #[test]
 fn every_plot_has_a_title_and_a_description() {
-    let page = page(&rich(), &[]);
+    let page = page(&rich(), &Evidence::default(), &[]);
     let plots = page.matches("role=\"img\"").count();
     assert!(plots > 20, "{plots}");
     assert_eq!(
@@ -185,25 +185,27 @@ fn every_plot_has_a_title_and_a_description() {
 }
 
 #[test]
-fn whiskers_are_the_interval_over_seeds() {
-    let tops = [165u64, 160, 172];
-    let seeds: Vec<RunRecord> = (0..).zip(tops).map(|(seed, top1)| record(seed, top1)).collect();
-    let values = tops.map(|top1| top1 as f64 / 400.0);
-    let interval = crate::stats::t_interval(&values, 0.95).unwrap();
-    let told = format!("[{:.1}, {:.1}] n=3<", 100.0 * interval.low, 100.0 * interval.high);
+fn whiskers_are_the_interval_of_several_runs() {
+    let seeds: Vec<RunRecord> = (0..)
+        .zip([165u64, 160, 172])
+        .map(|(seed, top1)| record(seed, top1))
+        .collect();
+    let evidence = Evidence::default();
+    let interval = &main_table(&seeds, &evidence).rows[0][1].value["interval"];
+    let end = |name: &str| 100.0 * interval[name].as_f64().unwrap();
+    let told = format!("[{:.1}, {:.1}] n=3<", end("low"), end("high"));
     let whiskers = |page: &str| page.matches("class=\"whisker\"").count();
-    let of_seeds = page(&seeds, &[]);
+    let of_seeds = page(&seeds, &evidence, &[]);
     assert!(of_seeds.contains(&told), "{told}");
     assert_eq!(whiskers(&of_seeds), 2);
-    assert_eq!(whiskers(&page(&seeds[..1], &[])), 0);
-    // over folds of one seed there is no such interval
+    assert_eq!(whiskers(&page(&seeds[..1], &evidence, &[])), 0);
     let folds: Vec<RunRecord> = (1..=3)
         .map(|fold| RunRecord {
             fold: Some(fold),
             ..record(0, 160)
         })
         .collect();
-    assert_eq!(whiskers(&page(&folds, &[])), 0);
+    assert_eq!(whiskers(&page(&folds, &evidence, &[])), 2);
 }
 
 #[test]
@@ -216,7 +218,7 @@ fn the_best_and_worst_classes_are_shown() {
             .collect(),
         n: vec![20; 20],
     });
-    let page = page(&[run], &[]);
+    let page = page(&[run], &Evidence::default(), &[]);
     let (_, text) = parsed(&page);
     assert!(text.contains("the 8 best and the 8 worst of 19 classes"), "{text}");
     let place = |class: &str| text.find(&format!("&lt;class {class}&gt;"));
@@ -228,7 +230,7 @@ fn the_best_and_worst_classes_are_shown() {
 fn what_was_not_recorded_is_said_in_words() {
     let mut old = record(0, 165);
     old.phases.iter_mut().for_each(|phase| phase.curve = None);
-    let page = page(&[old], &[]);
+    let page = page(&[old], &Evidence::default(), &[]);
     let told = "bridle rq (seed 0, fold 1): loss over steps not recorded; encoder-1 from 5.545 to 4.321, \
                 tokenizer-1 from 5.545 to 4.321";
     assert!(page.contains(told) && page.contains("Perplexity over steps: not recorded."));
@@ -245,7 +247,7 @@ fn whatever_a_record_holds_is_text() {
     hostile.phases[0].name = word.into();
     hostile.scores[0].protocol = word.into();
     let records = [hostile];
-    let page = page(&records, &all_tables(&records));
+    let page = page(&records, &Evidence::default(), &all_tables(&records));
     let (elements, text) = parsed(&page);
     assert!(elements.iter().all(|(name, _)| name != "script"));
     assert!(
@@ -260,7 +262,7 @@ fn records_without_anything_make_a_page_too() {
     bare.scores.clear();
     bare.phases.clear();
     for records in [vec![], vec![bare]] {
-        let page = page(&records, &all_tables(&records));
+        let page = page(&records, &Evidence::default(), &all_tables(&records));
         assert!(page.contains("Nothing to show."));
         parsed(&page);
     }
@@ -271,15 +273,15 @@ fn the_order_of_records_changes_nothing() {
     let records = rich();
     let reversed: Vec<RunRecord> = records.iter().rev().cloned().collect();
     assert_eq!(
-        page(&records, &all_tables(&records)),
-        page(&reversed, &all_tables(&reversed))
+        page(&records, &Evidence::default(), &all_tables(&records)),
+        page(&reversed, &Evidence::default(), &all_tables(&reversed))
     );
 }
 
 #[test]
 fn the_plan_of_every_run_is_there() {
     let records = rich();
-    let page = page(&records, &[]);
+    let page = page(&records, &Evidence::default(), &[]);
     assert_eq!(page.matches("<details>").count(), records.len());
     let rates = "<dt>probe.rates</dt><dd>[0.001,0.003,0.01]</dd>";
     // all but the control
@@ -290,5 +292,12 @@ fn the_plan_of_every_run_is_there() {
 fn a_small_page() {
     let mut small = record(0, 165);
     small.phases.truncate(1);
-    insta::assert_snapshot!(page(&[small.clone()], &[main_table(&[small])]).replace(STYLE, "STYLE\n"));
+    insta::assert_snapshot!(
+        page(
+            &[small.clone()],
+            &Evidence::default(),
+            &[main_table(&[small], &Evidence::default())]
+        )
+        .replace(STYLE, "STYLE\n")
+    );
 }

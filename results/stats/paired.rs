@@ -1,24 +1,24 @@
-//! Any metric over test samples: bootstrap intervals of one system and of the difference of two,
-//! and a permutation test.
+//! Any metric of two systems on the same test samples: a permutation test.
 //!
-//! The unit is always the sample. Values of one sample in several seeds are dependent, so a sample
-//! is drawn, or exchanged, in all seeds at once. Folds hold different samples and are drawn from
-//! separately.
+//! What is exchanged is the source of samples, or the sample where the data names none. Values of
+//! one source in several seeds are dependent, so it is exchanged in all seeds at once.
 
-use super::{Interval, centred_percentiles, mean, percentiles, resample};
+use super::mean;
 use crate::metric::{ClassOrder, Metric, MetricError, Ranking, ranks, single_labels};
 use bridle_seed::{Seed, Stream};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 mod transcripts;
 
-pub use transcripts::{PairedTranscripts, bootstrap_error_rate};
+pub use transcripts::PairedTranscripts;
 
 /// The scores of two systems, A and B, for the same samples: one fold, or a whole task without
 /// folds.
 #[derive(Clone, Debug)]
 pub struct PairedScores<'a> {
     pub targets: &'a [Vec<u32>],
+    /// The source of each sample, by number, `[N]`.
+    pub sources: &'a [usize],
     pub classes: usize,
     /// Scores of A and of B, `[N, C]` each, for each seed.
     pub seeds: Vec<[&'a [f32]; 2]>,
@@ -39,7 +39,7 @@ impl Paired {
     pub fn new(metric: Metric, folds: &[PairedScores]) -> Result<Self, MetricError> {
         let fold = |fold: &PairedScores| {
             let seeds: Vec<&[&[f32]]> = fold.seeds.iter().map(|pair| &pair[..]).collect();
-            FoldSamples::new(metric, &seeds, fold.targets, fold.classes)
+            FoldSamples::new(metric, &seeds, fold)
         };
         Ok(Self {
             folds: folds.iter().map(fold).collect::<Result<_, _>>()?,
@@ -68,35 +68,8 @@ impl Paired {
         self.folds.iter().map(|fold| fold.samples).sum()
     }
 
-    /// Bootstrap interval of the difference A - B over test samples, the same samples drawn for
-    /// both. None if the metric is undefined, even in one resample. Panics if `resamples` is 0 or
-    /// `level` is not between 0 and 1.
-    ///
-    /// Single-label samples are drawn within their class, others
-    /// from the whole fold. The ends are percentiles. In simulations they cover the true difference
-    /// of mean average precision in 94 % of the cases from some 400 samples on, and in 92 to 93 %
-    /// where one system is nearly perfect and the other is not.
-    pub fn bootstrap(&self, resamples: usize, level: f64, seed: &Seed) -> Option<Interval> {
-        let difference = |stream: &mut Stream| {
-            let of_fold = |fold: &FoldSamples| {
-                let drawn = fold.draw(stream);
-                let [a, b] = [0, 1].map(|system| fold.values_of(system, &drawn));
-                a.into_iter().zip(b).map(|(a, b)| Some(a? - b?)).collect::<Vec<_>>()
-            };
-            mean_of_all(self.folds.iter().flat_map(of_fold))
-        };
-        let (low, high) = percentiles(&resample(resamples, seed, difference)?, level);
-        Some(Interval {
-            low,
-            high,
-            level,
-            method: format!("paired-{}", method(&self.folds)),
-            n: self.samples() as u64,
-        })
-    }
-
     /// Monte-Carlo permutation test of "it does not matter which system gave a sample's scores": A
-    /// and B are exchanged at random in each sample, in all seeds at once. p = (b + 1) / (m + 1),
+    /// and B are exchanged at random in each source, in all seeds at once. p = (b + 1) / (m + 1),
     /// where b of the m permutations differ at least as much, in either direction. None where the
     /// metric is undefined.
     ///
@@ -123,14 +96,17 @@ impl Paired {
         Some((found + 1) as f64 / (permutations + 1) as f64)
     }
 
-    /// Numbers of samples that only A, and only B, got right. None for several seeds, and for
-    /// metrics that are not a share of correct samples.
+    /// Numbers of samples that only A, and only B, got right. None for several seeds, for metrics
+    /// that are not a share of correct samples, and where samples share a source.
     pub fn discordant(&self) -> Option<[u64; 2]> {
         let mut counts = [0, 0];
         for fold in &self.folds {
             let [WeightedMetric::Hits(hits)] = &fold.seeds[..] else {
                 return None;
             };
+            if fold.sources.iter().collect::<BTreeSet<_>>().len() < fold.samples {
+                return None;
+            }
             let (a, b) = hits.split_at(fold.samples);
             for (&a, &b) in a.iter().zip(b) {
                 counts[0] += u64::from(a && !b);
@@ -139,60 +115,6 @@ impl Paired {
         }
         Some(counts)
     }
-}
-
-/// Bootstrap interval of any metric of one run over its test samples, drawn as in
-/// [`Paired::bootstrap`]. None if the metric is undefined, even in one resample. Panics if
-/// `resamples` is 0 or `level` is not between 0 and 1.
-///
-/// Intervals of ranking metrics are centred at the estimate. A sample drawn twice supports its own
-/// rank, so average precision is biased upwards in resamples, more so for rare classes. Where that
-/// bias exceeds the spread, corrections for median bias (Efron 1981) collapse to one end: in
-/// simulations with 16 positives of 400 they covered the truth in 76 of 100 cases, these in 98. In
-/// a difference of two systems most of the bias cancels.
-///
-/// # Errors
-/// As [`Metric::of`].
-pub fn bootstrap_metric(
-    metric: Metric,
-    scores: &[f32],
-    targets: &[Vec<u32>],
-    classes: usize,
-    resamples: usize,
-    level: f64,
-    seed: &Seed,
-) -> Result<Option<Interval>, MetricError> {
-    let fold = FoldSamples::new(metric, &[&[scores]], targets, classes)?;
-    let value = |stream: &mut Stream| mean_of_all(fold.values_of(0, &fold.draw(stream)));
-    let estimate = mean_of_all(fold.values_of(0, &vec![1.0; fold.samples]));
-    let interval = |(estimate, values): (f64, Vec<f64>)| {
-        let folds = std::slice::from_ref(&fold);
-        // a share of right samples has no bias to correct
-        let (form, (low, high)) = match metric.first_classes() {
-            Some(_) => ("", percentiles(&values, level)),
-            None => ("centred-", centred_percentiles(&values, level, estimate)),
-        };
-        let (least, most) = metric.range();
-        Interval {
-            low: low.max(least),
-            high: high.min(most),
-            level,
-            method: format!("{form}{}", method(folds)),
-            n: fold.samples as u64,
-        }
-    };
-    Ok(estimate.zip(resample(resamples, seed, value)).map(interval))
-}
-
-/// The name of a bootstrap over these folds.
-fn method(folds: &[FoldSamples]) -> String {
-    let stratified = folds.iter().any(|fold| fold.is_single_label);
-    let clustered = folds.iter().any(|fold| fold.seeds.len() > 1);
-    format!(
-        "{}bootstrap{}",
-        if stratified { "stratified-" } else { "" },
-        if clustered { ", seeds clustered by sample" } else { "" }
-    )
 }
 
 /// The mean, or None where a value is missing or there is none.
@@ -204,9 +126,8 @@ fn mean_of_all(values: impl IntoIterator<Item = Option<f64>>) -> Option<f64> {
 #[derive(Clone, Debug)]
 struct FoldSamples {
     samples: usize,
-    is_single_label: bool,
-    /// Samples of one stratum.
-    strata: Vec<Vec<usize>>,
+    /// The source of each sample, by number, `[N]`.
+    sources: Vec<usize>,
     /// One for each seed.
     seeds: Vec<WeightedMetric>,
 }
@@ -231,21 +152,14 @@ enum WeightedMetric {
 }
 
 impl FoldSamples {
-    fn new(metric: Metric, seeds: &[&[&[f32]]], targets: &[Vec<u32>], classes: usize) -> Result<Self, MetricError> {
-        let is_single_label = targets.iter().all(|targets| targets.len() == 1);
-        let mut strata = BTreeMap::<Option<&u32>, Vec<usize>>::new();
-        for (sample, targets) in targets.iter().enumerate() {
-            let class = if is_single_label { targets.first() } else { None };
-            strata.entry(class).or_default().push(sample);
-        }
+    fn new(metric: Metric, seeds: &[&[&[f32]]], fold: &PairedScores) -> Result<Self, MetricError> {
         let metrics = seeds
             .iter()
-            .map(|systems| WeightedMetric::new(metric, systems, targets, classes))
+            .map(|systems| WeightedMetric::new(metric, systems, fold.targets, fold.classes))
             .collect::<Result<_, _>>()?;
         Ok(Self {
-            samples: targets.len(),
-            is_single_label,
-            strata: strata.into_values().collect(),
+            samples: fold.targets.len(),
+            sources: fold.sources.to_vec(),
             seeds: metrics,
         })
     }
@@ -263,24 +177,11 @@ impl FoldSamples {
         self.seeds.iter().map(|metric| metric.value(weights)).collect()
     }
 
-    /// How often each sample is drawn. A stratum of m > 1 samples is drawn m - 1 times and keeps
-    /// its weight (Rao and Wu 1988). Drawing m times would make the variance too small by
-    /// (m - 1)/m, which matters at the 8 clips per class of an ESC-50 fold.
-    fn draw(&self, stream: &mut Stream) -> Vec<f64> {
-        let mut weights = vec![0.0; self.samples];
-        for stratum in &self.strata {
-            let draws = (stratum.len() - 1).max(1);
-            let weight = stratum.len() as f64 / draws as f64;
-            for _ in 0..draws {
-                weights[stratum[stream.below(stratum.len())]] += weight;
-            }
-        }
-        weights
-    }
-
-    /// Weights of two systems in which A and B are exchanged at random in each sample.
+    /// Weights of two systems in which A and B are exchanged at random in each source.
     fn exchanged(&self, stream: &mut Stream) -> [Vec<f64>; 2] {
-        let coins: Vec<f64> = (0..self.samples).map(|_| (stream.bits() >> 63) as f64).collect();
+        let count = self.sources.iter().max().map_or(0, |last| last + 1);
+        let of_source: Vec<f64> = (0..count).map(|_| (stream.bits() >> 63) as f64).collect();
+        let coins: Vec<f64> = self.sources.iter().map(|&source| of_source[source]).collect();
         let others = || coins.iter().map(|coin| 1.0 - coin);
         [
             coins.iter().copied().chain(others()).collect(),

@@ -4,6 +4,7 @@
 use super::runs;
 use super::scores::{self, ScoreColumn, Summary};
 use super::{Cell, Heading, Table, mean_cell};
+use crate::evidence::Evidence;
 use crate::record::{RunRecord, display_value, mark};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -35,7 +36,7 @@ struct ValueRuns<'a> {
 /// One table for each task, its data, method and plan value that varies among otherwise equal plans, on one
 /// backend and, unless it is what varies, with one quantizer. Before them, one for each reference
 /// plan from which others differ in several values.
-pub fn ablation_tables(records: &[RunRecord]) -> Vec<Table> {
+pub fn ablation_tables(records: &[RunRecord], evidence: &Evidence) -> Vec<Table> {
     let (runs, _) = runs::distinct(records);
     let mixed = runs::of_several_data(&runs);
     let mut alike: BTreeMap<(&str, String, &str), Vec<&RunRecord>> = BTreeMap::new();
@@ -51,7 +52,7 @@ pub fn ablation_tables(records: &[RunRecord]) -> Vec<Table> {
     for ((task, data, method), runs) in &alike {
         for around in reference::families(runs) {
             let of = format!("{task}, {}{data}", around.method);
-            tables.push(table("change", &of, &around.note(), &[around.family]));
+            tables.push(table("change", &of, &around.note(), &[around.family], evidence));
         }
         let keys: BTreeSet<&str> = runs
             .iter()
@@ -66,7 +67,7 @@ pub fn ablation_tables(records: &[RunRecord]) -> Vec<Table> {
                     key => key,
                 };
                 let note = format!("plans that differ only in {what}");
-                tables.push(table(key, &format!("{task}, {method}{data}"), &note, &families));
+                tables.push(table(key, &format!("{task}, {method}{data}"), &note, &families, evidence));
             }
         }
     }
@@ -137,7 +138,7 @@ fn order(a: &Value, b: &Value) -> std::cmp::Ordering {
     }
 }
 
-fn table(key: &str, of: &str, what: &str, families: &[Family]) -> Table {
+fn table(key: &str, of: &str, what: &str, families: &[Family], evidence: &Evidence) -> Table {
     let all: Vec<&RunRecord> = families
         .iter()
         .flat_map(|family| family.rows.iter().flat_map(|row| row.runs.iter().copied()))
@@ -160,7 +161,7 @@ fn table(key: &str, of: &str, what: &str, families: &[Family]) -> Table {
     let mut summaries = Vec::new();
     let mut rows = Vec::new();
     for family in families {
-        let cells = family_rows(family, [&others, &own], &columns, &mut summaries);
+        let cells = family_rows(family, [&others, &own], &columns, evidence, &mut summaries);
         rows.extend(cells.into_iter().zip(&family.rows).map(|(mut cells, row)| {
             if backends.len() > 1 {
                 cells.insert(0, Cell::word(&family.backend));
@@ -171,7 +172,10 @@ fn table(key: &str, of: &str, what: &str, families: &[Family]) -> Table {
     }
     let mut notes = vec![format!("{of}: {what}")];
     notes.extend((backends.len() == 1).then(|| backends.iter().map(|name| format!("backend {name}")).collect()));
-    notes.extend(scores::cell_notes(summaries.iter()));
+    notes.extend(scores::cell_notes(summaries.iter().map(|(_, cell)| cell)));
+    notes.extend(scores::could_show(
+        summaries.iter().map(|(column, cell)| (column, cell)),
+    ));
     notes.extend(coded.then(|| "perplexity: of the training data's codes after the last phase; ± over runs".into()));
     Table {
         title: format!("Ablation: {key} ({of})"),
@@ -218,7 +222,8 @@ fn family_rows(
     family: &Family,
     [others, own]: [&[String]; 2],
     columns: &BTreeSet<ScoreColumn>,
-    summaries: &mut Vec<Summary>,
+    evidence: &Evidence,
+    summaries: &mut Vec<(ScoreColumn, Summary)>,
 ) -> Vec<Vec<Cell>> {
     let cell = |value: Option<&Value>| {
         value.map_or_else(Cell::missing, |value| Cell::new(display_value(value), value.clone()))
@@ -230,7 +235,8 @@ fn family_rows(
     };
     let mut rows: Vec<Vec<Cell>> = family.rows.iter().map(lead).collect();
     for column in columns {
-        let cells: Vec<Option<Summary>> = family.rows.iter().map(|row| Summary::of(&row.runs, column)).collect();
+        let of_row = |row: &ValueRuns| Summary::of(&row.runs, column, evidence);
+        let cells: Vec<Option<Summary>> = family.rows.iter().map(of_row).collect();
         let of_column: Vec<Option<&Summary>> = cells.iter().map(Option::as_ref).collect();
         let best = scores::best(&of_column, &column.2.1);
         for (i, (row, summary)) in rows.iter_mut().zip(&of_column).enumerate() {
@@ -240,7 +246,7 @@ fn family_rows(
             }
             row.push(cell);
         }
-        summaries.extend(cells.into_iter().flatten());
+        summaries.extend(cells.into_iter().flatten().map(|cell| (column.clone(), cell)));
     }
     rows
 }

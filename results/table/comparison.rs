@@ -2,7 +2,7 @@
 
 use super::scores::{decimals, scale};
 use super::{Cell, Heading, Table};
-use crate::compare::{Comparison, MetricDifference};
+use crate::compare::{Comparison, Conclusion, MetricDifference};
 use crate::record::plural;
 use crate::stats::Interval;
 use serde_json::json;
@@ -10,14 +10,13 @@ use serde_json::json;
 /// One row per protocol and metric: A, B, their difference with its interval, p with its test,
 /// verdict.
 pub fn comparison_table(comparison: &Comparison) -> Table {
-    let with_seeds = comparison.differences.iter().any(|found| found.over_seeds.is_some());
     let mut header = vec![
         Heading::word("score"),
         Heading::new("A", "a"),
         Heading::new("B", "b"),
         Heading::new("A - B", "difference"),
+        Heading::new("could show", "detectable"),
     ];
-    header.extend(with_seeds.then(|| Heading::new("over seeds", "over_seeds")));
     header.extend(["p", "test", "n", "verdict"].map(Heading::word));
     let row = |found: &MetricDifference| {
         let mut row = vec![Cell::new(
@@ -26,15 +25,12 @@ pub fn comparison_table(comparison: &Comparison) -> Table {
         )];
         row.extend(found.values.map(|value| number(found, value)));
         row.push(difference(found));
-        row.extend(with_seeds.then(|| match &found.over_seeds {
-            Some(interval) => Cell::new(ends(found, interval), json!(interval)),
-            None => Cell::missing(),
-        }));
+        row.push(number_or_missing(found, found.detectable));
         row.push(found.p.map_or_else(Cell::missing, |p| Cell::new(p_value(p), p)));
         row.push(Cell::word(found.test));
         let value = json!({ "samples": found.samples, "seeds": found.seeds, "folds": found.folds });
         row.push(Cell::new(counts(found), value));
-        row.push(Cell::word(found.verdict.beside(found.verdict_over_seeds)));
+        row.push(Cell::word(verdict(found)));
         row
     };
     let sides = ["A", "B"].into_iter().zip(&comparison.names);
@@ -56,13 +52,34 @@ pub fn comparison_sentences(comparison: &Comparison) -> Vec<String> {
         format!(
             "{}: {}; A {a}, B {b}, A - B {}, p = {p} ({}); {}",
             name(found),
-            found.verdict.beside(found.verdict_over_seeds),
+            verdict(found),
             difference(found).text,
             found.test,
             counts(found)
         )
     };
     comparison.differences.iter().map(sentence).collect()
+}
+
+/// The verdict in words. That no difference is shown never stands without the difference that could
+/// have been.
+fn verdict(found: &MetricDifference) -> String {
+    match (found.verdict, found.detectable) {
+        (Conclusion::NotShown, Some(detectable)) => {
+            let (metric, words) = (found.metric.name(), Conclusion::NotShown.words());
+            let unit = if scale(metric) == 1.0 { "" } else { " points" };
+            format!(
+                "{words}; {}{unit} could have been",
+                number(found, Some(detectable)).text
+            )
+        }
+        (Conclusion::NotShown, None) => "undecided: no interval".into(),
+        (shown, _) => shown.words().into(),
+    }
+}
+
+fn number_or_missing(found: &MetricDifference, value: Option<f64>) -> Cell {
+    value.map_or_else(Cell::missing, |value| number(found, Some(value)))
 }
 
 /// The counts behind a row. Folds are left out where the task has none.

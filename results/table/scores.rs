@@ -2,17 +2,18 @@
 
 use super::runs::{self, RowLabels};
 use super::{Cell, Heading, Table};
+use crate::evidence::Evidence;
 use crate::metric::Metric;
 use crate::record::mark::{self, Mark};
 use crate::record::{RunRecord, Score, plural};
-use crate::stats;
+use crate::stats::{self, Interval, Spread};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Protocols in the order of their columns; others follow by name.
 const PROTOCOLS: [&str; 3] = ["linear-probe", "finetune", "knn"];
 
-/// Confidence level of intervals over seeds.
+/// Confidence level of intervals.
 const LEVEL: f64 = 0.95;
 
 /// Metrics in the order of their columns; others follow by name.
@@ -21,18 +22,25 @@ const METRICS: [&str; 8] = ["top1", "top5", "map", "map_all_classes", "auc", "dp
 /// A column: task, then protocol and metric with their rank.
 pub(crate) type ScoreColumn = (String, (usize, String), (usize, String));
 
-/// Methods against tasks, protocols and metrics. A cell holds one run's score with its interval
-/// over test samples, the mean over seeds (after averaging over folds) with its t interval, or the
-/// mean over folds with its standard deviation. Different plans, backends or dtypes never share a
-/// cell.
-pub fn main_table(records: &[RunRecord]) -> Table {
+/// A run that learned nothing did not train if it is also this many standard deviations of the
+/// other runs away from their mean. Low scores that vary much are not set apart.
+const APART: f64 = 4.0;
+
+/// Methods against tasks, protocols and metrics. A cell holds the mean over runs with its interval
+/// over runs and test samples, or one run's score with that over its samples; where some of the runs
+/// did not train, the median, the values and how many. Different plans, backends or dtypes never
+/// share a cell.
+pub fn main_table(records: &[RunRecord], evidence: &Evidence) -> Table {
     let (runs, left_out) = runs::distinct(records);
     let columns: BTreeSet<ScoreColumn> = runs.iter().flat_map(|run| columns(run)).collect();
     let groups = runs::groups(&runs, columns_of);
     let labels = RowLabels::of(&groups);
     let summaries: Vec<Vec<Option<Summary>>> = groups
         .iter()
-        .map(|group| columns.iter().map(|column| Summary::of(&group.runs, column)).collect())
+        .map(|group| {
+            let of_column = |column| Summary::of(&group.runs, column, evidence);
+            columns.iter().map(of_column).collect()
+        })
         .collect();
 
     let mut rows = Vec::new();
@@ -59,6 +67,10 @@ pub fn main_table(records: &[RunRecord]) -> Table {
     let mut notes = data_notes(&runs);
     notes.extend(labels.notes(left_out));
     notes.extend(cell_notes(summaries.iter().flatten().flatten()));
+    let cells = summaries.iter().flat_map(|row| columns.iter().zip(row));
+    notes.extend(could_show(
+        cells.filter_map(|(column, cell)| Some((column, cell.as_ref()?))),
+    ));
     notes.extend(mark::missing(&runs));
     Table {
         title: "Scores".into(),
@@ -108,6 +120,33 @@ pub(crate) fn decimals(metric: &str) -> usize {
     if metric == "dprime" { 3 } else { 1 }
 }
 
+/// The differences that rows of each column could have shown.
+pub(super) fn could_show<'a>(cells: impl Iterator<Item = (&'a ScoreColumn, &'a Summary)>) -> Option<String> {
+    let mut columns: BTreeMap<&ScoreColumn, Vec<&Spread>> = BTreeMap::new();
+    for (column, summary) in cells {
+        columns.entry(column).or_default().extend(summary.method_spread());
+    }
+    let of_column = |(column, spreads): (&ScoreColumn, Vec<&Spread>)| {
+        let (task, (_, protocol), (_, metric)) = column;
+        let pairs = spreads
+            .iter()
+            .enumerate()
+            .flat_map(|(i, a)| spreads[..i].iter().map(|b| a.minus(b)));
+        let mut found: Vec<f64> = pairs.map(|pair| pair.detectable(LEVEL)).collect();
+        found.sort_by(f64::total_cmp);
+        let shown = |value: &f64| format!("{:.*}", decimals(metric), value * scale(metric));
+        let ends = match (shown(found.first()?), shown(found.last()?)) {
+            (low, high) if low == high => low,
+            (low, high) => format!("{low} to {high}"),
+        };
+        Some(format!("{task} {protocol} {metric} {ends}"))
+    };
+    let found: Vec<String> = columns.into_iter().filter_map(of_column).collect();
+    let words = "two rows of several runs could show (true difference that 80 of 100 such unpaired comparisons would show, \
+                 two-sided test at 5 %)";
+    (!found.is_empty()).then(|| format!("{words}: {}", found.join("; ")))
+}
+
 /// The runs of one cell, summarised.
 pub(crate) struct Summary {
     metric: String,
@@ -118,44 +157,54 @@ pub(crate) struct Summary {
     over: String,
     /// Test samples, each counted once however many seeds were run.
     samples: u64,
-    /// Over the test samples of a single run, or over seeds where all of them ran the same folds.
-    interval: Option<stats::Interval>,
+    spread: Option<Spread>,
+    interval: Option<Interval>,
+    /// Whether the spread is from predictions, not from the runs' own intervals.
+    has_evidence: bool,
+    /// Runs of several that did not train.
+    untrained: usize,
     marks: Vec<Mark>,
     /// Identities of the runs' data.
     data: BTreeSet<String>,
 }
 
 impl Summary {
-    pub(crate) fn of(runs: &[&RunRecord], (task, (_, protocol), (_, metric)): &ScoreColumn) -> Option<Self> {
+    pub(crate) fn of(
+        runs: &[&RunRecord],
+        (task, (_, protocol), (_, metric)): &ScoreColumn,
+        evidence: &Evidence,
+    ) -> Option<Self> {
         let of_task = runs.iter().filter(|run| run.task() == task);
         let scored: Vec<(&RunRecord, &Score)> = of_task
             .filter_map(|run| Some((*run, run.score(protocol, metric)?)))
             .collect();
         let (_, only) = scored.first()?;
-        let mut by_fold = BTreeMap::new();
+        let mut by_fold: BTreeMap<Option<u8>, Vec<&Score>> = BTreeMap::new();
         for (run, score) in &scored {
-            let samples = by_fold.entry(run.fold).or_insert(0);
-            *samples = score.n.max(*samples);
+            by_fold.entry(run.fold).or_default().push(score);
         }
-        let mut by_seed: BTreeMap<u64, Vec<Option<f64>>> = BTreeMap::new();
-        for (run, score) in &scored {
-            by_seed.entry(run.seed).or_default().push(score.value);
-        }
+        let seeds: BTreeSet<u64> = scored.iter().map(|(run, _)| run.seed).collect();
         let counted = |count: usize, noun: &str| format!("{count} {}", plural(count, noun));
-        // with each seed on every fold, a seed's value is its mean over folds
-        let is_full = by_seed.values().all(|values| values.len() == by_fold.len());
-        let over = match (by_seed.len(), by_fold.len()) {
+        let over = match (seeds.len(), by_fold.len()) {
             (seeds, 1) => counted(seeds, "seed"),
             (1, folds) => counted(folds, "fold"),
-            (seeds, folds) if is_full => format!("{} x {}", counted(seeds, "seed"), counted(folds, "fold")),
+            (seeds, folds) if seeds * folds == scored.len() => {
+                format!("{} x {}", counted(seeds, "seed"), counted(folds, "fold"))
+            }
             _ => counted(scored.len(), "run"),
         };
-        let of_seed = |values: &Vec<Option<f64>>| stats::mean(&values.iter().copied().collect::<Option<Vec<f64>>>()?);
-        let of_seeds: Option<Vec<f64>> = by_seed.values().map(of_seed).collect();
-        let interval = match scored.len() {
-            1 => only.interval.clone(),
-            _ if is_full => of_seeds.and_then(|values| stats::t_interval(&values, LEVEL)),
-            _ => None,
+        let samples_of = |scores: &Vec<&Score>| scores.iter().map(|score| score.n).max().unwrap_or(0);
+        let samples = by_fold.values().map(samples_of).sum();
+        let own: Vec<&RunRecord> = scored.iter().map(|(run, _)| *run).collect();
+        let found = evidence.spread(&own, protocol, metric);
+        let has_evidence = found.is_some();
+        let spread = found.or_else(|| without_evidence(&by_fold, samples));
+        let interval = match (scored.len(), has_evidence) {
+            (1, false) => only.interval.clone(),
+            _ => spread
+                .as_ref()
+                .zip(Metric::named(metric))
+                .map(|(spread, metric)| spread.interval(metric, LEVEL)),
         };
         Some(Self {
             metric: metric.clone(),
@@ -165,10 +214,13 @@ impl Summary {
                 .find(|(_, score)| score.value.is_none())
                 .map(|(_, score)| score.reason.clone().unwrap_or_else(|| "no reason recorded".into())),
             over,
-            samples: by_fold.values().sum(),
+            samples,
+            spread,
             interval,
-            marks: mark::marks_of(scored.iter().map(|(run, _)| *run)),
+            has_evidence,
+            untrained: untrained(&own, protocol, evidence),
             data: scored.iter().map(|(run, _)| run.data.identity()).collect(),
+            marks: mark::marks_of(own),
         })
     }
 
@@ -176,10 +228,20 @@ impl Summary {
         self.values.as_deref()
     }
 
-    /// The interval of the mean over seeds. None for a single seed, and where seeds ran different
-    /// folds.
-    pub(crate) fn over_seeds(&self) -> Option<&stats::Interval> {
-        self.interval.as_ref().filter(|interval| interval.method == "t")
+    pub(crate) fn interval(&self) -> Option<&Interval> {
+        self.interval.as_ref().filter(|_| self.untrained == 0)
+    }
+
+    /// The spread of the mean over several runs that all trained.
+    fn method_spread(&self) -> Option<&Spread> {
+        self.spread
+            .as_ref()
+            .filter(|spread| spread.runs > 1 && self.untrained == 0)
+    }
+
+    /// Test samples, each counted once.
+    pub(super) fn samples(&self) -> u64 {
+        self.samples
     }
 
     /// What the runs are, in words.
@@ -187,8 +249,19 @@ impl Summary {
         &self.over
     }
 
-    pub(crate) fn mean(&self) -> Option<f64> {
-        stats::mean(self.values.as_ref()?)
+    /// The mean of the runs; the median where some did not train.
+    pub(crate) fn middle(&self) -> Option<f64> {
+        let values = self.values.as_ref()?;
+        if self.untrained > 0 {
+            median(values)
+        } else {
+            stats::mean(values)
+        }
+    }
+
+    /// The mean, if all runs trained.
+    fn mean(&self) -> Option<f64> {
+        self.middle().filter(|_| self.untrained == 0)
     }
 
     fn runs(&self) -> usize {
@@ -198,25 +271,89 @@ impl Summary {
     pub(super) fn cell(&self) -> Cell {
         let signs = mark::signs(&self.marks);
         let marks: Vec<&str> = self.marks.iter().map(|mark| mark.name()).collect();
-        let (Some(values), Some(mean)) = (&self.values, self.mean()) else {
+        let (Some(values), Some(middle)) = (&self.values, self.middle()) else {
             let value = json!({ "mean": null, "reason": self.reason, "n": self.samples, "marks": marks });
             return Cell::new(format!("undefined{signs}"), value);
         };
         let shown = |value: f64| format!("{:.*}", decimals(&self.metric), value * scale(&self.metric));
+        if self.untrained > 0 {
+            let all: Vec<String> = values.iter().map(|value| shown(*value)).collect();
+            let failed = format!("{} of {} did not train", self.untrained, values.len());
+            let value = json!({
+                "mean": null, "median": middle, "values": values, "untrained": self.untrained, "runs": self.runs(),
+                "n": self.samples, "marks": marks, "best": false,
+            });
+            let text = format!(
+                "median {}{signs} of {}, {failed}, n={}",
+                shown(middle),
+                all.join(" "),
+                self.samples
+            );
+            return Cell::new(text, value);
+        }
         let sd = stats::sample_sd(values);
-        let ends = |interval: &stats::Interval| format!("[{}, {}]", shown(interval.low), shown(interval.high));
-        let spread = match (sd, &self.interval) {
-            (Some(_), Some(interval)) => format!(" {} t, {}, n={}", ends(interval), self.over, self.samples),
-            (Some(sd), None) => format!(" ± {} ({}, n={})", shown(sd), self.over, self.samples),
-            (None, Some(interval)) => format!(" {} n={}", ends(interval), self.samples),
-            (None, None) => format!(" (no interval) n={}", self.samples),
+        let ends = |interval: &Interval| format!("[{}, {}]", shown(interval.low), shown(interval.high));
+        let over = if values.len() > 1 {
+            format!("{}, ", self.over)
+        } else {
+            String::new()
         };
+        let spread = self.interval.as_ref().map_or_else(|| "(no interval)".into(), ends);
         let value = json!({
-            "mean": mean, "sd": sd, "runs": self.runs(), "n": self.samples,
+            "mean": middle, "sd": sd, "runs": self.runs(), "values": values, "n": self.samples,
             "interval": self.interval, "marks": marks, "best": false,
         });
-        Cell::new(format!("{}{signs}{spread}", shown(mean)), value)
+        Cell::new(
+            format!("{}{signs} {spread} {over}n={}", shown(middle), self.samples),
+            value,
+        )
     }
+}
+
+/// The spread of runs without predictions, from the intervals that they recorded. None if one of
+/// several has no value or interval.
+fn without_evidence(by_fold: &BTreeMap<Option<u8>, Vec<&Score>>, samples: u64) -> Option<Spread> {
+    let (mut folds, mut over_samples) = (Vec::new(), Vec::new());
+    for scores in by_fold.values() {
+        let variance = |score: &&Score| {
+            let interval = score.interval.as_ref()?;
+            let quantile = stats::normal_quantile(0.5 + interval.level / 2.0);
+            Some(((interval.high - interval.low) / (2.0 * quantile)).powi(2))
+        };
+        let values: Option<Vec<f64>> = scores.iter().map(|score| score.value).collect();
+        let variances: Option<Vec<f64>> = scores.iter().map(variance).collect();
+        folds.push(values?);
+        over_samples.push(stats::mean(&variances?)?);
+    }
+    Spread::of_values(&folds, &over_samples, samples as usize)
+}
+
+/// How many of several runs did not train: fewer than half, unlike the others. 0 without evidence.
+fn untrained(runs: &[&RunRecord], protocol: &str, evidence: &Evidence) -> usize {
+    let found: Option<Vec<(f64, bool)>> = runs.iter().map(|run| evidence.learned_nothing(run, protocol)).collect();
+    let (without, with): (Vec<_>, Vec<_>) = found.unwrap_or_default().into_iter().partition(|(_, nothing)| *nothing);
+    let with: Vec<f64> = with.into_iter().map(|(value, _)| value).collect();
+    let (Some(mean), Some(sd)) = (stats::mean(&with), stats::sample_sd(&with)) else {
+        return 0;
+    };
+    let is_apart = without.iter().all(|(value, _)| (value - mean).abs() > APART * sd);
+    if is_apart && without.len() < with.len() {
+        without.len()
+    } else {
+        0
+    }
+}
+
+fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let half = sorted.len() / 2;
+    let upper = sorted.get(half)?;
+    Some(if sorted.len() % 2 == 0 {
+        (sorted[half - 1] + upper) / 2.0
+    } else {
+        *upper
+    })
 }
 
 /// The rows with the best mean of a column. None if there is nothing to compare; numbers from other
@@ -282,23 +419,23 @@ fn data_notes(runs: &[&RunRecord]) -> Vec<String> {
 pub(super) fn cell_notes<'a>(cells: impl Iterator<Item = &'a Summary>) -> Vec<String> {
     let cells: Vec<&Summary> = cells.collect();
     let mut notes = Vec::new();
-    let intervals: BTreeSet<String> = cells
-        .iter()
-        .filter_map(|cell| cell.interval.as_ref())
-        .map(|interval| match &interval.method[..] {
-            "t" => format!(
-                "[low, high] t: {} % interval of the mean over seeds (Student's t)",
-                interval.level * 100.0
-            ),
-            method => format!(
-                "[low, high]: {} % interval of one run ({method})",
-                interval.level * 100.0
-            ),
-        })
+    let intervals = cells.iter().filter_map(|cell| cell.interval());
+    let intervals: BTreeSet<String> = intervals
+        .map(|found| format!("[low, high]: {}", found.words()))
         .collect();
     notes.extend(intervals);
-    if cells.iter().any(|cell| cell.runs() > 1 && cell.interval.is_none()) {
-        notes.push("±: sample standard deviation over the runs".into());
+    if cells
+        .iter()
+        .any(|cell| cell.runs() > 1 && !cell.has_evidence && cell.interval().is_some())
+    {
+        notes.push("runs without predictions beside their records: interval from the runs' own intervals".into());
+    }
+    if cells.iter().any(|cell| cell.untrained > 0) {
+        notes.push(
+            "did not train: no better than an output that ignores its input (the most frequent class, AUC 0.5, word \
+             errors from 90 %), far from the other runs; no mean and no interval"
+                .into(),
+        );
     }
     if !cells.is_empty() {
         notes.push("n: test samples; * or bold: best mean of its column, which is no test of a difference".into());

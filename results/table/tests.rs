@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::fixtures::{backend, other, proportion, record};
-use crate::record::Skipped;
+use crate::record::{Score, Skipped};
 use proptest::prelude::*;
 
 fn on(mut record: RunRecord, name: &str) -> RunRecord {
@@ -23,7 +23,7 @@ fn comparison() -> Vec<RunRecord> {
 
 #[test]
 fn methods_are_compared() {
-    let table = main_table(&comparison());
+    let table = main_table(&comparison(), &Evidence::default());
     insta::assert_snapshot!("main_terminal", table.render(Format::Terminal));
     insta::assert_snapshot!("main_markdown", table.render(Format::Markdown));
     insta::assert_snapshot!("main_json", table.render(Format::Json));
@@ -44,14 +44,14 @@ fn runs_of_other_plans_and_backends_get_rows_of_their_own() {
     let mut smoke = other(record(0, 0), Some("rq"), "eeeeeeeeeeee", 90);
     smoke.plan["preset"] = "smoke".into();
     records.push(smoke);
-    insta::assert_snapshot!(main_table(&records).render(Format::Terminal));
+    insta::assert_snapshot!(main_table(&records, &Evidence::default()).render(Format::Terminal));
 }
 
 #[test]
 fn plans_that_differ_in_protocols_alone_share_a_row() {
     let mut knn = other(record(0, 0), Some("rq"), "dddddddddddd", 120);
     knn.scores.iter_mut().for_each(|score| score.protocol = "knn".into());
-    let table = main_table(&[record(0, 165), knn]);
+    let table = main_table(&[record(0, 165), knn], &Evidence::default());
     assert_eq!(table.rows.len(), 1);
     assert_eq!(table.header.len(), 5);
     assert!(table.rows[0].iter().all(|cell| !cell.text.is_empty()));
@@ -71,7 +71,7 @@ fn numbers_that_are_not_like_the_others_are_marked() {
     records[3].scores[1].value = None;
     records[3].scores[1].reason = Some("fewer than five classes".into());
     records[4].scores[1].interval = None;
-    insta::assert_snapshot!(main_table(&records).render(Format::Terminal));
+    insta::assert_snapshot!(main_table(&records, &Evidence::default()).render(Format::Terminal));
 }
 
 #[test]
@@ -83,37 +83,88 @@ fn folds_are_told_from_seeds() {
             record
         })
         .collect();
-    let table = main_table(&folds);
-    assert_eq!(table.rows[0][1].text, "40.8 ± 0.4 (5 folds, n=2000)");
-    assert!(table.rows[0][1].value["sd"].is_number() && table.rows[0][1].value["interval"].is_null());
+    let table = main_table(&folds, &Evidence::default());
+    let cell = &table.rows[0][1];
     assert!(
-        table.notes.iter().any(|note| note.starts_with('±')),
-        "{:?}",
-        table.notes
+        cell.text.starts_with("40.8 [") && cell.text.ends_with("] 5 folds, n=2000"),
+        "{}",
+        cell.text
     );
+    assert!(cell.value["sd"].is_number() && cell.value["interval"]["low"].is_number());
 }
 
 #[test]
-fn an_interval_over_seeds_takes_the_mean_over_folds_first() {
+fn all_runs_count_with_folds_as_strata() {
     let run = |seed: u64, fold: u8, top1: u64| RunRecord {
         fold: Some(fold),
         ..record(seed, top1)
     };
-    // 160 and 200 on average, whatever the folds
     let mut runs = vec![run(0, 1, 100), run(0, 2, 220), run(1, 1, 260), run(1, 2, 140)];
-    let cell = main_table(&runs).rows[0][1].clone();
-    let interval = crate::stats::t_interval(&[0.4, 0.5], 0.95).unwrap();
-    assert_eq!(cell.value["interval"]["n"], 2);
-    assert!((cell.value["interval"]["low"].as_f64().unwrap() - interval.low).abs() < 1e-12);
+    let cell = main_table(&runs, &Evidence::default()).rows[0][1].clone();
     assert!(
-        cell.text.starts_with("45.0 [") && cell.text.ends_with("] t, 2 seeds x 2 folds, n=800"),
+        cell.text.starts_with("45.0 [") && cell.text.ends_with("] 2 seeds x 2 folds, n=800"),
         "{}",
         cell.text
     );
-    // where a seed lacks a fold, its mean would be of other samples
+    // the seeds' means over folds, 0.4 and 0.5, hide how far runs of one fold lie apart
+    let width = |cell: &Cell| {
+        let end = |name: &str| cell.value["interval"][name].as_f64().unwrap();
+        end("high") - end("low")
+    };
+    assert!(width(&cell) > 0.3, "{}", cell.text);
     runs.pop();
-    let text = &main_table(&runs).rows[0][1].text;
-    assert!(text.contains("(3 runs, n=800)"), "{text}");
+    let text = &main_table(&runs, &Evidence::default()).rows[0][1].text;
+    assert!(text.contains("] 3 runs, n=800"), "{text}");
+}
+
+#[test]
+fn each_run_can_be_shown() {
+    let records = comparison();
+    let table = TableKind::Runs.of(&records, &Evidence::default()).remove(0);
+    let cells = |row: &Vec<Cell>| row.iter().map(|cell| cell.text.clone()).collect::<Vec<_>>();
+    let words = [
+        "esc50",
+        "bridle rq",
+        "1",
+        "1",
+        "linear-probe top1",
+        "40.0 [35.3, 44.9]",
+        "400",
+    ];
+    assert!(table.rows.iter().any(|row| cells(row) == words), "{:?}", table.rows);
+    assert_eq!(table.rows.len(), 2 * records.len());
+    assert!(TableKind::unasked().all(|kind| kind != TableKind::Runs));
+}
+
+#[test]
+fn runs_that_did_not_train_are_not_averaged_away() {
+    let (mut evidence, mut runs) = (Evidence::default(), Vec::new());
+    for (seed, wrong) in [(0u64, 3usize), (1, 4), (2, 10)] {
+        let references = vec!["ONE TWO ONE TWO ONE TWO ONE TWO ONE TWO".to_string(); 30];
+        let found = vec![vec!["ONE", "TWO"].repeat(5)[wrong..].join(" "); 30];
+        let texts = crate::predictions::ProtocolTexts {
+            protocol: "finetune".into(),
+            hypotheses: found,
+        };
+        let ids = (0..30).map(|i| format!("utterance {i}")).collect();
+        let outputs = crate::predictions::Transcripts::new(ids, references, vec![texts]).unwrap();
+        let mut run = record(seed, 0);
+        run.fold = None;
+        run.scores = vec![Score {
+            value: Some(wrong as f64 / 10.0),
+            ..Score::proportion("finetune", "wer", 0, 30)
+        }];
+        evidence.add(&run, &crate::predictions::Outputs::Transcripts(outputs));
+        runs.push(run);
+    }
+    let cell = main_table(&runs, &evidence).rows[0][1].clone();
+    assert_eq!(cell.text, "median 40.0 of 30.0 40.0 100.0, 1 of 3 did not train, n=30");
+    assert_eq!(
+        (&cell.value["mean"], &cell.value["untrained"]),
+        (&Value::Null, &1.into())
+    );
+    let trained = main_table(&runs[..2], &evidence).rows[0][1].clone();
+    assert!(trained.text.starts_with("35.0 ["), "{}", trained.text);
 }
 
 #[test]
@@ -121,7 +172,7 @@ fn a_run_counts_once() {
     let mut newer = record(0, 200);
     newer.finished = newer.finished.checked_add(std::time::Duration::from_secs(60)).unwrap();
     for records in [[record(0, 100), newer.clone()], [newer.clone(), record(0, 100)]] {
-        let table = main_table(&records);
+        let table = main_table(&records, &Evidence::default());
         assert_eq!(table.rows[0][1].text, "50.0 [45.1, 54.9] n=400");
         assert!(
             table
@@ -140,7 +191,7 @@ fn the_lowest_error_is_the_best() {
         .iter_mut()
         .flat_map(|record| &mut record.scores)
         .for_each(|score| score.metric = "wer".into());
-    let table = main_table(&records);
+    let table = main_table(&records, &Evidence::default());
     assert_eq!(
         table.rows.iter().map(|row| row[1].best).collect::<Vec<_>>(),
         [false, true]
@@ -184,13 +235,13 @@ fn every_table_is_titled_by_its_name() {
     let records = comparison();
     for (name, kind) in TableKind::ALL {
         let titles: Vec<String> = kind
-            .of(&records)
+            .of(&records, &Evidence::default())
             .iter()
             .map(|table| table.title.to_lowercase())
             .collect();
         assert!(titles.iter().all(|title| title.starts_with(name)), "{name}: {titles:?}");
     }
-    assert_eq!(TableKind::Codebooks.of(&records[4..]), Vec::new());
+    assert_eq!(TableKind::Codebooks.of(&records[4..], &Evidence::default()), Vec::new());
 }
 
 #[test]
@@ -267,7 +318,7 @@ proptest! {
         let mut reversed = records.clone();
         reversed.reverse();
         let tables = |records: &[RunRecord]| {
-            let mut tables = vec![main_table(records), codebook_table(records)];
+            let mut tables = vec![main_table(records, &Evidence::default()), codebook_table(records)];
             tables.extend(label_table(records));
             tables.extend(backend_table(records));
             tables
@@ -279,7 +330,7 @@ proptest! {
                 prop_assert!(text.ends_with('\n') && !text.contains("NaN"));
             }
         }
-        let main = main_table(&records);
+        let main = main_table(&records, &Evidence::default());
         let scored: usize = main.rows.iter().flatten().filter(|cell| cell.value.get("marks").is_some()).count();
         prop_assert_eq!(scored > 0, records.iter().any(|record| !record.scores.is_empty()));
         // no two records of one run, so that none is chosen over another

@@ -209,8 +209,8 @@ pub struct TableArgs {
     /// Records, or folders of them [default: results/records]
     #[arg(value_name = "RECORD|DIR")]
     pub paths: Vec<PathBuf>,
-    /// Tables to print, separated by commas: scores, codebooks, labels, ablation, backends
-    /// [default: all that apply]
+    /// Tables to print, separated by commas: scores, codebooks, labels, ablation, backends, runs
+    /// (every run's values) [default: all that apply but runs]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub only: Vec<String>,
     /// What goes to stdout: terminal, markdown, latex, csv, html (a page with plots) or json
@@ -295,7 +295,7 @@ pub struct CompareArgs {
     /// The same, only for B
     #[arg(long = "where-b", value_name = "KEY=VALUE")]
     pub only_b: Vec<Filter>,
-    /// Resamples per interval, and permutations per test
+    /// Permutations per test of two single runs
     #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
     pub resamples: u32,
     /// Root seed of their random numbers
@@ -518,9 +518,10 @@ Examples:
       two records, for a program to read
 
 A difference is shown where its 95 % interval leaves out 0 and p is at most 0.05.
-Intervals and tests are over test samples: of one seed, they tell two trained
-models apart, not two methods. Where several seeds ran, the verdict also says
-whether the interval over seeds leaves out 0.";
+With several runs a side, interval and p are over runs and test samples, clustered
+by source recording where the data names one. One run a side tells two trained
+models apart, not two methods: interval and test are then over test samples. Where
+no difference is shown, the verdict says which one these runs could have shown.";
 
 const EXPORT_EXAMPLES: &str = "\
 Examples:

@@ -90,7 +90,7 @@ fn run_all<D: Examples>(
         data_for,
     };
     let records = bridle_backends::run(&request.backend, job)??;
-    table::print(&records, request.args.format.into())?;
+    table::print(&records, &request.args.out, request.args.format.into())?;
     Ok(Exit::Done)
 }
 
@@ -188,10 +188,9 @@ impl<'a, D: Examples> OneRun<'a, D> {
         self.run.prove_writable(&self.folder, &self.request.args.out)?;
         let (encoder, phases) = self.pretrain::<B>(&id, device)?;
         let (outcomes, seconds) = self.evaluate::<B>(&encoder, device)?;
-        let seed = self.seed.child("interval");
         let scores = outcomes
             .iter()
-            .map(|outcome| outcome.scores(self.data, &self.test, &seed))
+            .map(|outcome| outcome.scores(self.data, &self.test))
             .collect::<Result<Vec<_>>>()?
             .concat();
         let record = self.run.record(id, phases, scores, seconds);

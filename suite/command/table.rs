@@ -3,11 +3,12 @@
 use crate::cli::error::{Result, UnknownName};
 use crate::cli::terminal;
 use crate::cli::{Format, Published, RECORDS, TableArgs, TableFormat};
+use bridle_results::evidence::Evidence;
 use bridle_results::published::{self, Shown};
 use bridle_results::record::RunRecord;
 use bridle_results::table::{self, Table, TableKind};
 use bridle_results::{report, store};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Reads the records and prints their tables.
 ///
@@ -30,8 +31,15 @@ pub fn text(args: &TableArgs) -> Result<String> {
     } else {
         &args.paths
     };
-    let records: Vec<RunRecord> = store::find(paths)?.into_iter().map(|(_, record)| record).collect();
-    let mut tables = measured(&records, &kinds);
+    let found = store::find(paths)?;
+    let is_page = matches!(args.format, TableFormat::Html);
+    let evidence = if is_page || kinds.iter().any(|kind| kind.has_scores()) {
+        Evidence::read(&found)
+    } else {
+        Evidence::default()
+    };
+    let records: Vec<RunRecord> = found.into_iter().map(|(_, record)| record).collect();
+    let mut tables = measured(&records, &evidence, &kinds);
     if kinds.contains(&TableKind::Scores) {
         tables.extend(published::tables(&records, args.published.into()));
     }
@@ -39,22 +47,27 @@ pub fn text(args: &TableArgs) -> Result<String> {
         terminal::log("the records hold nothing for these tables");
     }
     Ok(match args.format {
-        TableFormat::Html => report::page(&records, &tables),
+        TableFormat::Html => report::page(&records, &evidence, &tables),
         format => table::render(&tables, format.into()),
     })
 }
 
-/// Prints all tables of what these records measured.
+/// Prints all tables of what these records below `out` measured.
 ///
 /// # Errors
 /// If stdout cannot be written.
-pub fn print(records: &[RunRecord], format: TableFormat) -> Result<()> {
-    let tables = measured(records, &TableKind::ALL.map(|(_, kind)| kind));
+pub fn print(records: &[RunRecord], out: &Path, format: TableFormat) -> Result<()> {
+    let mut evidence = Evidence::default();
+    for record in records {
+        evidence.add_file(&out.join(store::path(record)), record);
+    }
+    let kinds: Vec<TableKind> = TableKind::unasked().collect();
+    let tables = measured(records, &evidence, &kinds);
     terminal::print(&table::render(&tables, format.into()))
 }
 
-fn measured(records: &[RunRecord], kinds: &[TableKind]) -> Vec<Table> {
-    kinds.iter().flat_map(|kind| kind.of(records)).collect()
+fn measured(records: &[RunRecord], evidence: &Evidence, kinds: &[TableKind]) -> Vec<Table> {
+    kinds.iter().flat_map(|kind| kind.of(records, evidence)).collect()
 }
 
 impl From<Published> for Shown {
@@ -67,15 +80,19 @@ impl From<Published> for Shown {
     }
 }
 
-/// The tables of these names, each once, in the order of printing; all without a name.
+/// The tables of these names, each once, in the order of printing; without a name those that need
+/// not be asked for.
 fn chosen(names: &[String]) -> Result<Vec<TableKind>> {
     let known = TableKind::ALL.map(|(name, _)| name);
     if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
         return Err(UnknownName::new("table", name, known).into());
     }
-    let is_chosen = |name: &str| names.is_empty() || names.iter().any(|chosen| chosen == name);
-    let all = TableKind::ALL.into_iter().filter(|(name, _)| is_chosen(name));
-    Ok(all.map(|(_, kind)| kind).collect())
+    if names.is_empty() {
+        return Ok(TableKind::unasked().collect());
+    }
+    let all = TableKind::ALL.into_iter();
+    let chosen = all.filter(|(name, _)| names.iter().any(|chosen| chosen == name));
+    Ok(chosen.map(|(_, kind)| kind).collect())
 }
 
 impl From<Format> for TableFormat {

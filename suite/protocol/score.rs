@@ -10,16 +10,14 @@ use crate::data::{Fixed, Utterances};
 use crate::run::data_of;
 use crate::train::TrainError;
 use bridle_backends::TrainBackend;
+use bridle_results::evidence::{self, Units};
 use bridle_results::metric::{ErrorRate, Unit};
 use bridle_results::predictions::{Outputs, Predictions, PredictionsError, ProtocolScores, ProtocolTexts, Transcripts};
 use bridle_results::record::{self, Score, Scoring};
-use bridle_results::stats;
-use bridle_seed::Seed;
-use bridle_tasks::{Dataset, Role};
+use bridle_results::stats::Spread;
+use bridle_tasks::{Dataset, Role, SpeechSet};
 use serde_json::{Map, json};
 
-/// Resamples behind the intervals of metrics that rank samples, and of error rates.
-const RESAMPLES: usize = 1000;
 /// Confidence level of every interval.
 const LEVEL: f64 = 0.95;
 
@@ -41,14 +39,13 @@ impl Examples for Fixed<'_> {
         protocol.values::<B>(subject.values).classes(subject)
     }
 
-    fn scores(&self, test: &[usize], found: &Prediction, seed: &Seed) -> Result<Vec<Score>> {
+    fn scores(&self, test: &[usize], found: &Prediction) -> Result<Vec<Score>> {
         let judge = Scoring {
             protocol: &found.name,
             targets: &class_lists(self.dataset, test),
             classes: &self.dataset.classes,
+            units: &Units::new(&self.facts().task, &ids(self.dataset, test), None),
             level: LEVEL,
-            resamples: RESAMPLES,
-            seed: seed.child(&found.name),
         };
         let scores = judge.metrics().iter();
         let scores = scores.map(|&metric| judge.score(metric, found.values.scores()));
@@ -57,14 +54,25 @@ impl Examples for Fixed<'_> {
     }
 
     fn outputs(&self, test: &[usize], found: Vec<Prediction>) -> std::result::Result<Outputs, PredictionsError> {
-        let ids = test.iter().map(|&sample| self.dataset.samples[sample].id.clone());
+        let ids = ids(self.dataset, test);
+        let sources = evidence::sources(&self.facts().task, &ids, None);
         let protocols = found.into_iter().map(|found| ProtocolScores {
             scores: found.values.scores().to_vec(),
             protocol: found.name,
         });
         let (targets, protocols) = (class_lists(self.dataset, test), protocols.collect());
-        Predictions::new(ids.collect(), targets, self.dataset.classes.len(), protocols).map(Outputs::Scores)
+        let predictions = Predictions::new(ids, targets, self.dataset.classes.len(), protocols)?;
+        let predictions = match sources {
+            Some(sources) => predictions.with_sources(sources)?,
+            None => predictions,
+        };
+        Ok(Outputs::Scores(predictions))
     }
+}
+
+fn ids(dataset: &Dataset, samples: &[usize]) -> Vec<String> {
+    let of_sample = |&sample: &usize| dataset.samples[sample].id.clone();
+    samples.iter().map(of_sample).collect()
 }
 
 /// The class numbers of each of these samples.
@@ -95,8 +103,8 @@ impl Examples for Utterances<'_> {
         protocol.values::<B>(subject.values).transcripts(subject)
     }
 
-    fn scores(&self, test: &[usize], found: &Prediction, seed: &Seed) -> Result<Vec<Score>> {
-        let seed = seed.child(&found.name);
+    fn scores(&self, test: &[usize], found: &Prediction) -> Result<Vec<Score>> {
+        let units = Units::new(&self.facts().task, &utterance_ids(self.set, test), None);
         let score = |unit: Unit| {
             let references = test.iter().map(|&index| &self.set.utterances[index].text[..]);
             let pairs = references.zip(found.values.texts().iter().map(String::as_str));
@@ -114,7 +122,8 @@ impl Examples for Utterances<'_> {
                 value: Some(rate.value()),
                 reason: None,
                 n: test.len() as u64,
-                interval: stats::bootstrap_error_rate(&rate, RESAMPLES, LEVEL, &seed.child(metric)),
+                interval: Spread::of(&[units.one_run(&rate.influence())])
+                    .map(|spread| spread.interval(unit.metric(), LEVEL)),
                 details: Map::from_iter(counts.map(|(name, count)| (name.to_owned(), json!(count)))),
                 per_class: None,
             })
@@ -128,22 +137,26 @@ impl Examples for Utterances<'_> {
             hypotheses: found.values.texts().to_vec(),
             protocol: found.name,
         });
-        let ids = utterances().map(|utterance| utterance.id.clone()).collect();
+        let ids = utterance_ids(self.set, test);
         let references = utterances().map(|utterance| utterance.text.clone()).collect();
         Transcripts::new(ids, references, protocols.collect()).map(Outputs::Transcripts)
     }
 }
 
+fn utterance_ids(set: &SpeechSet, utterances: &[usize]) -> Vec<String> {
+    let of_utterance = |&index: &usize| set.utterances[index].id.clone();
+    utterances.iter().map(of_utterance).collect()
+}
+
 impl Outcome {
     /// Every metric of every prediction; each first metric has the details of the protocol too.
-    /// `seed` draws intervals.
     ///
     /// # Errors
     /// As [`Examples::scores`].
-    pub fn scores<D: Examples>(&self, data: &D, test: &[usize], seed: &Seed) -> Result<Vec<Score>> {
+    pub fn scores<D: Examples>(&self, data: &D, test: &[usize]) -> Result<Vec<Score>> {
         let mut all = Vec::new();
         for found in &self.predictions {
-            let mut scores = data.scores(test, found, seed)?;
+            let mut scores = data.scores(test, found)?;
             if let Some(first) = scores.first_mut() {
                 let own = std::mem::replace(&mut first.details, self.details.clone());
                 first.details.extend(own);

@@ -171,38 +171,6 @@ fn a_filter_by_protocol_leaves_the_scores_of_the_others() {
 }
 
 #[test]
-fn seeds_have_a_verdict_of_their_own() {
-    use Conclusion::{A, B, NotShown};
-    let words = |samples: Conclusion, seeds| samples.beside(seeds);
-    assert_eq!(words(A, None), "A is better");
-    assert_eq!(words(A, Some(A)), "A is better, shown over samples and over seeds");
-    assert_eq!(
-        words(B, Some(NotShown)),
-        "B is better, shown over samples, not over seeds"
-    );
-    assert_eq!(
-        words(NotShown, Some(B)),
-        "B is better, shown over seeds, not over samples"
-    );
-    assert_eq!(
-        words(NotShown, Some(NotShown)),
-        "no difference shown over samples or seeds"
-    );
-    // much better with one seed, somewhat worse with the other
-    let side = |tops: [usize; 2], hash: &str| -> Vec<ScoredRun> {
-        let runs = tops.iter().enumerate();
-        runs.map(|(seed, top1)| renamed(run(seed as u64, Some(1), *top1, 3), hash))
-            .collect()
-    };
-    let found = &compared(&side([180, 60], "a00000000000"), &side([60, 70], "b00000000000")).differences[0];
-    assert_eq!(
-        (found.verdict, found.verdict_over_seeds),
-        (A, Some(NotShown)),
-        "{found:?}"
-    );
-}
-
-#[test]
 fn seeds_on_different_data_are_never_one_group() {
     let on = |manifest: &str, mut run: ScoredRun| {
         run.record.data.variant = "different".into();

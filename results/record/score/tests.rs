@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use super::*;
+use crate::evidence::Evidence;
 use crate::fixtures::{other, record};
 use crate::record::RunRecord;
 use crate::regress::{self, Bands, Baseline, GateRun};
@@ -36,19 +37,25 @@ fn scores(targets: &[Vec<u32>], classes: usize, noise: f32) -> Vec<f32> {
     targets.iter().enumerate().flat_map(of_sample).collect()
 }
 
-fn judge<'a>(targets: &'a [Vec<u32>], classes: &'a [String]) -> Scoring<'a> {
+/// Each of so many samples on its own.
+fn units(samples: usize) -> Units {
+    let ids: Vec<String> = (0..samples).map(|sample| format!("sample {sample}")).collect();
+    Units::new("a task", &ids, None)
+}
+
+fn judge<'a>(targets: &'a [Vec<u32>], classes: &'a [String], units: &'a Units) -> Scoring<'a> {
     Scoring {
         protocol: "finetune",
         targets,
         classes,
+        units,
         level: 0.95,
-        resamples: 50,
-        seed: Seed::root(0),
     }
 }
 
 fn judged(targets: &[Vec<u32>], classes: &[String], noise: f32) -> Vec<Score> {
-    let (judge, scores) = (judge(targets, classes), scores(targets, classes.len(), noise));
+    let units = units(targets.len());
+    let (judge, scores) = (judge(targets, classes, &units), scores(targets, classes.len(), noise));
     let metrics = judge.metrics().iter();
     metrics.map(|metric| judge.score(*metric, &scores).unwrap()).collect()
 }
@@ -58,7 +65,7 @@ fn the_metrics_follow_from_the_targets() {
     let single: Vec<Vec<u32>> = (0..N).map(|i| vec![i as u32 % 6]).collect();
     let metrics = |targets: &[Vec<u32>], classes: usize| -> Vec<&str> {
         let names = names(classes);
-        judge(targets, &names)
+        judge(targets, &names, &units(targets.len()))
             .metrics()
             .iter()
             .map(|metric| metric.name())
@@ -128,7 +135,7 @@ fn the_headline_of_several_labels_is_average_precision() {
         multi_label("rq", "aaaaaaaaaaaa", 1, 0.1),
         multi_label("vq", "bbbbbbbbbbbb", 0, 0.3),
     ];
-    let table = main_table(&runs);
+    let table = main_table(&runs, &Evidence::default());
     let heads: Vec<&str> = table.header[1..].iter().map(|heading| heading.name.as_str()).collect();
     let expected = ["map", "map_all_classes", "auc", "dprime"].map(|metric| format!("own clips finetune {metric}"));
     assert_eq!(heads, expected);
@@ -138,7 +145,7 @@ fn the_headline_of_several_labels_is_average_precision() {
         "{}",
         table.render(Format::Terminal)
     );
-    let page = report::page(&runs, std::slice::from_ref(&table));
+    let page = report::page(&runs, &Evidence::default(), std::slice::from_ref(&table));
     for title in [
         "own clips, finetune, map",
         "own clips, finetune, map, bridle vq: all 5 classes",

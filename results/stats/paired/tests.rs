@@ -1,8 +1,9 @@
-//! Laws of paired comparison: coverage of the intervals and distribution of p-values over simulated
-//! data sets.
+//! Laws of paired comparison of the same samples: coverage of the intervals and distribution of
+//! p-values over simulated data sets.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use super::*;
+use crate::stats::{FoldRuns, Interval, Spread};
 use statrs::distribution::{ContinuousCDF, Normal};
 
 /// Simulated data sets for each law.
@@ -18,10 +19,53 @@ struct Simulated {
     seeds: Vec<[Vec<f32>; 2]>,
 }
 
+/// The numbers of so many samples, each a source of its own.
+fn alone(samples: usize) -> Vec<usize> {
+    (0..samples).collect()
+}
+
 impl Simulated {
+    /// The spread of A - B.
+    fn difference(&self, metric: Metric) -> Spread {
+        let influence = |scores: &[f32]| metric.influence(scores, &self.targets, self.classes).unwrap().unwrap();
+        let pairs = self
+            .seeds
+            .iter()
+            .map(|pair| pair.each_ref().map(|scores| influence(scores)));
+        let (mut values, mut influences) = (Vec::new(), Vec::new());
+        for [a, b] in pairs {
+            values.push(a.value - b.value);
+            influences.push(a.by_sample.iter().zip(&b.by_sample).map(|(a, b)| a - b).collect());
+        }
+        let samples = self.targets.len();
+        let runs = FoldRuns {
+            values,
+            influences,
+            samples,
+        };
+        Spread::of(&[runs]).unwrap()
+    }
+
+    fn interval(&self, metric: Metric) -> Interval {
+        self.difference(metric).interval_of_difference(metric, 0.95)
+    }
+
+    /// The interval of A in the first seed.
+    fn interval_of_a(&self, metric: Metric) -> Interval {
+        let [scores, _] = &self.seeds[0];
+        let found = metric.influence(scores, &self.targets, self.classes).unwrap().unwrap();
+        let run = FoldRuns {
+            values: vec![found.value],
+            influences: vec![found.by_sample],
+            samples: self.targets.len(),
+        };
+        Spread::of(&[run]).unwrap().interval(metric, 0.95)
+    }
+
     fn paired(&self, metric: Metric) -> Paired {
         let fold = PairedScores {
             targets: &self.targets,
+            sources: &alone(self.targets.len()),
             classes: self.classes,
             seeds: self.seeds.iter().map(|[a, b]| [&a[..], &b[..]]).collect(),
         };
@@ -125,8 +169,7 @@ fn covers(law: &str, truth: f64, interval: impl FnMut(&mut Stream) -> Interval) 
 fn the_interval_of_a_difference_covers_it() {
     for (law, seeds, gap) in [("equal", 1, 0.0), ("apart", 1, 0.4), ("three seeds", 3, 0.4)] {
         covers(law, single_label_truth(gap), |stream| {
-            let paired = single_label(stream, seeds, gap).paired(Metric::Top1);
-            paired.bootstrap(RESAMPLES, 0.95, &Seed::root(stream.bits())).unwrap()
+            single_label(stream, seeds, gap).interval(Metric::Top1)
         });
     }
 }
@@ -146,8 +189,7 @@ fn the_interval_of_a_difference_in_average_precision_covers_it() {
     ] {
         let [a, b] = ranking_truth(Metric::Map, signals);
         covers(law, a - b, |stream| {
-            let paired = multi_label(stream, n, signals, 1.0).paired(Metric::Map);
-            paired.bootstrap(RESAMPLES, 0.95, &Seed::root(stream.bits())).unwrap()
+            multi_label(stream, n, signals, 1.0).interval(Metric::Map)
         });
     }
 }
@@ -157,8 +199,7 @@ fn the_interval_of_a_difference_in_auc_covers_it() {
     for metric in [Metric::Auc, Metric::DPrime] {
         let [a, b] = ranking_truth(metric, [1.5, 1.0]);
         covers(metric.name(), a - b, |stream| {
-            let paired = multi_label(stream, 400, [1.5, 1.0], 1.0).paired(metric);
-            paired.bootstrap(RESAMPLES, 0.95, &Seed::root(stream.bits())).unwrap()
+            multi_label(stream, 400, [1.5, 1.0], 1.0).interval(metric)
         });
     }
 }
@@ -169,10 +210,7 @@ fn the_interval_of_average_precision_covers_it() {
         let [truth, _] = ranking_truth(Metric::Map, [signal; 2]);
         covers(&format!("signal {signal}"), truth, |stream| {
             let data = multi_label(stream, 1000, [signal; 2], 1.0);
-            let seed = Seed::root(stream.bits());
-            let [scores, _] = &data.seeds[0];
-            let interval = bootstrap_metric(Metric::Map, scores, &data.targets, data.classes, RESAMPLES, 0.95, &seed);
-            interval.unwrap().unwrap()
+            data.interval_of_a(Metric::Map)
         });
     }
 }
@@ -193,10 +231,13 @@ fn the_interval_of_average_precision_covers_it_for_rare_classes() {
                 scores.push(stream.normal() + if positive { 0.3 } else { 0.0 });
             }
         }
-        let seed = Seed::root(stream.bits());
-        let interval = bootstrap_metric(Metric::Map, &scores, &targets, 10, 200, 0.95, &seed);
         let estimate = Metric::Map.of(&scores, &targets, 10).unwrap().unwrap();
-        (estimate, interval.unwrap().unwrap())
+        let data = Simulated {
+            targets,
+            classes: 10,
+            seeds: vec![[scores.clone(), scores]],
+        };
+        (estimate, data.interval_of_a(Metric::Map))
     };
     let found: Vec<(f64, Interval)> = (0..300).map(simulate).collect();
     let truth = found.iter().map(|(estimate, _)| estimate).sum::<f64>() / found.len() as f64;
@@ -283,13 +324,14 @@ fn mcnemar_is_never_too_small_without_a_difference() {
 fn clear_differences_are_found() {
     let data = single_label(&mut stream("clear", 0), 3, 1.0);
     let paired = data.paired(Metric::Top1);
-    assert!(paired.bootstrap(RESAMPLES, 0.95, &Seed::root(1)).unwrap().low > 0.0);
+    assert!(data.interval(Metric::Top1).low > 0.0);
     assert_eq!(
         paired.permutation(RESAMPLES, &Seed::root(1)),
         Some(1.0 / (RESAMPLES + 1) as f64)
     );
-    let paired = multi_label(&mut stream("clear", 0), 200, [1.0, 2.5], 7.0).paired(Metric::Map);
-    assert!(paired.bootstrap(RESAMPLES, 0.95, &Seed::root(1)).unwrap().high < 0.0);
+    let data = multi_label(&mut stream("clear", 0), 200, [1.0, 2.5], 7.0);
+    let paired = data.paired(Metric::Map);
+    assert!(data.interval(Metric::Map).high < 0.0);
     assert_eq!(
         paired.permutation(RESAMPLES, &Seed::root(1)),
         Some(1.0 / (RESAMPLES + 1) as f64)
@@ -306,8 +348,13 @@ fn copies_do_not_differ() {
         data.seeds.iter_mut().for_each(|[a, b]| b.clone_from(a));
         let paired = data.paired(metric);
         let [a, b] = paired.values();
-        let interval = paired.bootstrap(50, 0.95, &Seed::root(0)).unwrap();
-        assert_eq!((a, interval.low, interval.high), (b, 0.0, 0.0), "{metric:?}");
+        // as far as so few samples can tell that two systems never differ
+        let (difference, interval) = (data.difference(metric), data.interval(metric));
+        assert_eq!((a, difference.estimate, difference.p()), (b, 0.0, 1.0), "{metric:?}");
+        assert!(
+            interval.low < 0.0 && interval.high == -interval.low,
+            "{metric:?} {interval:?}"
+        );
         assert_eq!(paired.permutation(50, &Seed::root(0)), Some(1.0), "{metric:?}");
     }
 }
@@ -332,12 +379,36 @@ fn values_are_means_over_folds_and_seeds() {
 }
 
 #[test]
-fn methods_are_named() {
-    let interval = |data: &Simulated, metric| data.paired(metric).bootstrap(20, 0.95, &Seed::root(0)).unwrap();
-    let single = interval(&single_label(&mut stream("named", 0), 1, 0.0), Metric::Map);
-    assert_eq!((&single.method[..], single.n), ("paired-stratified-bootstrap", 200));
-    let several = interval(&single_label(&mut stream("named", 0), 3, 0.0), Metric::Top5);
-    assert_eq!(several.method, "paired-stratified-bootstrap, seeds clustered by sample");
-    let multi = interval(&multi_label(&mut stream("named", 0), 30, [1.0; 2], 1.0), Metric::Auc);
-    assert_eq!((&multi.method[..], multi.n), ("paired-bootstrap", 30));
+fn what_an_interval_is_over_is_named() {
+    let method = |data: &Simulated, metric| data.interval(metric).method;
+    let single = single_label(&mut stream("named", 0), 1, 0.0);
+    assert_eq!(
+        (method(&single, Metric::Map), single.interval(Metric::Map).n),
+        ("linear".into(), 200)
+    );
+    let several = single_label(&mut stream("named", 0), 3, 0.0);
+    assert_eq!(method(&several, Metric::Top5), "runs and samples, linear");
+}
+
+#[test]
+fn samples_of_one_source_are_exchanged_together() {
+    let data = single_label(&mut stream("sources", 0), 1, 1.0);
+    let sources: Vec<usize> = (0..data.targets.len()).map(|sample| sample / 100).collect();
+    let fold = PairedScores {
+        targets: &data.targets,
+        sources: &sources,
+        classes: data.classes,
+        seeds: data.seeds.iter().map(|[a, b]| [&a[..], &b[..]]).collect(),
+    };
+    let clustered = Paired::new(Metric::Top1, &[fold]).unwrap();
+    // two sources can be exchanged in four ways, two of which are at least as far apart
+    let p = clustered.permutation(RESAMPLES, &Seed::root(0)).unwrap();
+    assert!(p > 0.4, "{p}");
+    assert!(
+        data.paired(Metric::Top1)
+            .permutation(RESAMPLES, &Seed::root(0))
+            .unwrap()
+            < 0.05
+    );
+    assert_eq!(clustered.discordant(), None);
 }

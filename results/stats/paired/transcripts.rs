@@ -1,13 +1,11 @@
-//! Bootstrap and paired comparison of error rates over utterances.
+//! Paired comparison of error rates over utterances.
 //!
-//! An utterance is drawn with its errors and its length, so that a resample's rate is again a sum
-//! over a sum. Utterances of one speaker are dependent, which drawing them separately ignores: with
-//! few speakers, intervals are too narrow.
+//! An utterance keeps its errors and its length together, so that a rate is a sum over a sum.
+//! Utterances of one speaker are dependent: unless the data names them as one source, intervals are
+//! too narrow.
 
-use super::{FoldSamples, Paired, WeightedMetric, mean_of_all, method};
+use super::{FoldSamples, Paired, WeightedMetric};
 use crate::metric::{ErrorRate, MetricError, Unit};
-use crate::stats::{Interval, percentiles, resample};
-use bridle_seed::{Seed, Stream};
 
 /// The texts that two systems, A and B, recognised in the same utterances: one fold, or a whole
 /// task without folds.
@@ -15,6 +13,8 @@ use bridle_seed::{Seed, Stream};
 pub struct PairedTranscripts<'a> {
     /// The transcript of each utterance, `[N]`.
     pub references: &'a [String],
+    /// The source of each utterance, by number, `[N]`.
+    pub sources: &'a [usize],
     /// What A and B recognised, `[N]` each, for each seed.
     pub seeds: Vec<[&'a [String]; 2]>,
 }
@@ -32,7 +32,11 @@ impl Paired {
                 Ok(WeightedMetric::errors(&rates.collect::<Result<Vec<_>, MetricError>>()?))
             };
             let seeds = fold.seeds.iter().map(seed).collect::<Result<_, MetricError>>()?;
-            Ok(FoldSamples::of_utterances(fold.references.len(), seeds))
+            Ok(FoldSamples {
+                samples: fold.references.len(),
+                sources: fold.sources.to_vec(),
+                seeds,
+            })
         };
         Ok(Self {
             folds: folds.iter().map(fold).collect::<Result<_, MetricError>>()?,
@@ -49,38 +53,6 @@ fn rate(unit: Unit, references: &[String], hypotheses: &[String]) -> Result<Erro
     }
     let pairs = references.iter().zip(hypotheses);
     ErrorRate::of(unit, pairs.map(|(wanted, found)| (&wanted[..], &found[..])))
-}
-
-/// Percentile bootstrap interval of an error rate over its utterances; one fewer is drawn than
-/// there are, as in [`crate::stats::bootstrap_metric`]. None for a single utterance, and if a
-/// resample has no transcript with a word. Panics if `resamples` is 0 or `level` is not between 0
-/// and 1.
-pub fn bootstrap_error_rate(rate: &ErrorRate, resamples: usize, level: f64, seed: &Seed) -> Option<Interval> {
-    let n = rate.utterances().len();
-    if n < 2 {
-        return None;
-    }
-    let fold = FoldSamples::of_utterances(n, vec![WeightedMetric::errors(std::slice::from_ref(rate))]);
-    let value = |stream: &mut Stream| mean_of_all(fold.values_of(0, &fold.draw(stream)));
-    let (low, high) = percentiles(&resample(resamples, seed, value)?, level);
-    Some(Interval {
-        low,
-        high,
-        level,
-        method: method(std::slice::from_ref(&fold)),
-        n: n as u64,
-    })
-}
-
-impl FoldSamples {
-    fn of_utterances(samples: usize, seeds: Vec<WeightedMetric>) -> Self {
-        Self {
-            samples,
-            is_single_label: false,
-            strata: vec![(0..samples).collect()],
-            seeds,
-        }
-    }
 }
 
 impl WeightedMetric {

@@ -19,7 +19,7 @@ fn rows_run_over_the_value_that_varies() {
     let mut records: Vec<RunRecord> = (0..3).map(|seed| with(rate, 0.01.into(), seed, 120 + seed)).collect();
     records.extend((0..3).map(|seed| record(seed, 160 + 2 * seed)));
     records.push(with(rate, 0.002.into(), 0, 170));
-    let tables = ablation_tables(&records);
+    let tables = ablation_tables(&records, &Evidence::default());
     assert_eq!(tables.len(), 1);
     insta::assert_snapshot!(tables[0].render(Format::Terminal));
 }
@@ -28,7 +28,7 @@ fn rows_run_over_the_value_that_varies() {
 fn a_quantizer_varies_with_its_own_values() {
     let mut vq = other(record(0, 0), Some("vq"), "bbbbbbbbbbbb", 140);
     vq.plan["quantizer.levels"] = 1.into();
-    let tables = ablation_tables(&[record(0, 165), vq]);
+    let tables = ablation_tables(&[record(0, 165), vq], &Evidence::default());
     let titles: Vec<&str> = tables.iter().map(|table| table.title.as_str()).collect();
     assert_eq!(titles, ["Ablation: quantizer (esc50, bridle)"]);
     let names: Vec<&Value> = tables[0].rows.iter().map(|row| &row[0].value).collect();
@@ -38,7 +38,10 @@ fn a_quantizer_varies_with_its_own_values() {
 #[test]
 fn plans_of_one_quantizer_are_not_averaged_beside_another() {
     let vq = other(record(0, 0), Some("vq"), "bbbbbbbbbbbb", 140);
-    let tables = ablation_tables(&[record(0, 165), with("quantizer.levels", 1.into(), 0, 150), vq]);
+    let tables = ablation_tables(
+        &[record(0, 165), with("quantizer.levels", 1.into(), 0, 150), vq],
+        &Evidence::default(),
+    );
     let titles: Vec<&str> = tables.iter().map(|table| table.title.as_str()).collect();
     assert_eq!(
         titles,
@@ -63,7 +66,7 @@ fn values_of_a_protocol_are_no_column_beside_runs_without_it() {
             run
         })
     };
-    let tables = ablation_tables(&[pair("finetune"), pair("knn")].concat());
+    let tables = ablation_tables(&[pair("finetune"), pair("knn")].concat(), &Evidence::default());
     assert_eq!(tables.len(), 1);
     assert_eq!((&tables[0].header[0].name[..], tables[0].rows.len()), ("quantizer", 4));
 }
@@ -71,7 +74,7 @@ fn values_of_a_protocol_are_no_column_beside_runs_without_it() {
 #[test]
 fn a_value_of_the_quantizer_varies_by_itself() {
     let records = [record(0, 165), with("quantizer.levels", 1.into(), 0, 140)];
-    let tables = ablation_tables(&records);
+    let tables = ablation_tables(&records, &Evidence::default());
     assert_eq!(tables.len(), 1);
     assert_eq!(tables[0].title, "Ablation: quantizer.levels (esc50, bridle)");
     let values: Vec<&Value> = tables[0].rows.iter().map(|row| &row[0].value).collect();
@@ -89,7 +92,7 @@ fn families_of_a_grid_are_told_apart() {
             records.push(record);
         }
     }
-    let tables = ablation_tables(&records);
+    let tables = ablation_tables(&records, &Evidence::default());
     assert_eq!(tables.len(), 3);
     let of_grid = |row: &Vec<Cell>| row[0].text.clone();
     let rows: Vec<String> = tables[0].rows.iter().map(of_grid).collect();
@@ -118,7 +121,10 @@ fn names_backends_and_methods_are_no_ablation() {
     tch.plan["quantizer.levels"] = 3.into();
     tch.plan_hash = "eeeeeeeeeeee".into();
     let control = other(record(0, 0), None, "cccccccccccc", 110);
-    assert_eq!(ablation_tables(&[record(0, 165), smoke, tch, control]), []);
+    assert_eq!(
+        ablation_tables(&[record(0, 165), smoke, tch, control], &Evidence::default()),
+        []
+    );
 }
 
 #[test]
@@ -146,13 +152,13 @@ fn corrections_stand_alone_and_all_together() {
     }
     (all.plan["recipe"], all.plan_hash) = ("corrected".into(), "eeeeeeeeeeee".into());
     records.push(all);
-    let tables = ablation_tables(&records);
+    let tables = ablation_tables(&records, &Evidence::default());
     let titles: Vec<&str> = tables.iter().map(|table| table.title.as_str()).collect();
     assert_eq!(titles[0], "Ablation: change (esc50, bridle rq)");
     assert_eq!(titles.len(), 1 + corrections.len());
     insta::assert_snapshot!("together", tables[0].render(Format::Terminal));
     records.reverse();
-    assert_eq!(ablation_tables(&records), tables);
+    assert_eq!(ablation_tables(&records, &Evidence::default()), tables);
 }
 
 #[test]
@@ -169,8 +175,14 @@ fn other_data_presets_and_protocols_have_no_reference_in_common() {
         ("data.variant", "another".into()),
     ];
     for (key, value) in keys {
-        assert_eq!(ablation_tables(&[record(0, 165), far(key, value)]), []);
+        assert_eq!(
+            ablation_tables(&[record(0, 165), far(key, value)], &Evidence::default()),
+            []
+        );
     }
-    let rows = ablation_tables(&[record(0, 165), far("recipe", "corrected".into())]);
+    let rows = ablation_tables(
+        &[record(0, 165), far("recipe", "corrected".into())],
+        &Evidence::default(),
+    );
     assert_eq!(rows[0].rows[1][0].text, "recipe = corrected (2 values)");
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use super::*;
+use crate::evidence::Evidence;
 use crate::fixtures::{backend, other, record};
 use crate::shown::is_control;
 use crate::table::{Heading, backend_table, codebook_table, main_table};
@@ -26,7 +27,10 @@ fn tables() -> Vec<Table> {
     let mut tch = record(0, 170);
     (tch.backend, tch.program.dirty) = (backend("tch"), true);
     let records = [record(0, 165), tch, other(record(0, 0), None, "cccccccccccc", 110)];
-    vec![main_table(&records), backend_table(&records).unwrap()]
+    vec![
+        main_table(&records, &Evidence::default()),
+        backend_table(&records).unwrap(),
+    ]
 }
 
 #[test]
@@ -158,7 +162,10 @@ proptest! {
 
 #[test]
 fn a_number_in_csv_is_the_number_of_the_cell() {
-    let tables = [main_table(&[record(0, 165)]), codebook_table(&[record(0, 165)])];
+    let tables = [
+        main_table(&[record(0, 165)], &Evidence::default()),
+        codebook_table(&[record(0, 165)]),
+    ];
     let rows = read_csv(&render(&tables, Format::Csv));
     assert_eq!(
         rows[0]["esc50 linear-probe top1.mean"].parse::<f64>().unwrap(),

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use super::*;
+use crate::metric::Metric;
+use crate::stats::{FoldRuns, Interval, Spread};
+use bridle_seed::{Seed, Stream};
 
 const SIMULATIONS: usize = 400;
-const RESAMPLES: usize = 399;
 
 /// `utterances` transcripts of 3 to 7 words, and for each seed what A and B recognise: every word
 /// is wrong with a chance that an utterance's hardness shares between systems and seeds, and B's is
@@ -26,11 +28,43 @@ fn simulated(stream: &mut Stream, utterances: usize, seeds: usize, gap: f64) -> 
 }
 
 fn paired(references: &[String], seeds: &[[Vec<String>; 2]]) -> Paired {
+    let sources: Vec<usize> = (0..references.len()).collect();
     let fold = PairedTranscripts {
         references,
+        sources: &sources,
         seeds: seeds.iter().map(|[a, b]| [&a[..], &b[..]]).collect(),
     };
     Paired::of_transcripts(Unit::Words, &[fold]).unwrap()
+}
+
+/// The spread over utterances of A - B, or of A alone.
+fn spread(references: &[String], seeds: &[[Vec<String>; 2]], of_both: bool) -> Spread {
+    let (mut values, mut influences) = (Vec::new(), Vec::new());
+    for pair in seeds {
+        let [a, b] = pair
+            .each_ref()
+            .map(|found| rate(Unit::Words, references, found).unwrap().influence());
+        let sign = if of_both { 1.0 } else { 0.0 };
+        values.push(a.value - sign * b.value);
+        influences.push(
+            a.by_sample
+                .iter()
+                .zip(&b.by_sample)
+                .map(|(a, b)| a - sign * b)
+                .collect(),
+        );
+    }
+    let samples = references.len();
+    let runs = FoldRuns {
+        values,
+        influences,
+        samples,
+    };
+    Spread::of(&[runs]).unwrap()
+}
+
+fn difference(references: &[String], seeds: &[[Vec<String>; 2]]) -> Interval {
+    spread(references, seeds, true).interval_of_difference(Metric::Wer, 0.95)
 }
 
 #[test]
@@ -47,23 +81,19 @@ fn values_are_sums_over_sums() {
 
 #[test]
 fn intervals_hold_the_true_difference_and_the_true_rate() {
-    let (mut difference, mut alone) = (0, 0);
+    let (mut of_both, mut alone) = (0, 0);
     for simulation in 0..SIMULATIONS {
         let seed = Seed::root(2).indexed(simulation as u64);
         let (references, seeds) = simulated(&mut seed.stream(), 60, 1, 0.1);
-        let found = paired(&references, &seeds)
-            .bootstrap(RESAMPLES, 0.95, &seed.child("a"))
-            .unwrap();
-        difference += usize::from(found.low <= -0.1 && -0.1 <= found.high);
-        let of_a = rate(Unit::Words, &references, &seeds[0][0]).unwrap();
-        let found = bootstrap_error_rate(&of_a, RESAMPLES, 0.95, &seed.child("b")).unwrap();
-        assert_eq!((found.n, &found.method[..]), (60, "bootstrap"));
+        let found = difference(&references, &seeds);
+        of_both += usize::from(found.low <= -0.1 && -0.1 <= found.high);
+        let found = spread(&references, &seeds, false).interval(Metric::Wer, 0.95);
+        assert_eq!((found.n, &found.method[..]), (60, "log"));
         // words are wrong with a chance of 0.1 and half of 0.4
         alone += usize::from(found.low <= 0.3 && 0.3 <= found.high);
     }
-    // 0.95 less what percentiles lose with 60 utterances, and three standard errors of 400
-    // simulations
-    for held in [difference, alone] {
+    // 0.95 less what a variance of 60 utterances loses, and three standard errors of 400 simulations
+    for held in [of_both, alone] {
         let share = held as f64 / SIMULATIONS as f64;
         assert!((0.90..=0.985).contains(&share), "{share}");
     }
@@ -85,11 +115,10 @@ fn small_p_values_are_as_rare_as_they_say_where_systems_are_alike() {
 fn exchanging_the_systems_turns_the_difference_round() {
     let (references, seeds) = simulated(&mut Seed::root(4).stream(), 40, 3, 0.2);
     let turned: Vec<[Vec<String>; 2]> = seeds.iter().map(|[a, b]| [b.clone(), a.clone()]).collect();
-    let seed = Seed::root(5);
-    let [one, other] = [&seeds, &turned].map(|seeds| paired(&references, seeds).bootstrap(199, 0.9, &seed).unwrap());
+    let [one, other] = [&seeds, &turned].map(|seeds| difference(&references, seeds));
     assert!((one.low + other.high).abs() < 1e-12 && (one.high + other.low).abs() < 1e-12);
     assert!(one.high < 0.0, "{one:?}");
-    assert_eq!(one.method, "paired-bootstrap, seeds clustered by sample");
+    assert_eq!(one.method, "runs and samples, linear");
 }
 
 #[test]
@@ -102,15 +131,11 @@ fn what_has_no_rate_or_no_partner_is_refused() {
     let empty = words(&["", ""]);
     let fold = PairedTranscripts {
         references: &empty,
+        sources: &[0, 1],
         seeds: vec![[&empty, &empty]],
     };
     assert_eq!(
         Paired::of_transcripts(Unit::Words, &[fold]).map(|_| ()),
         Err(MetricError::NoTranscript)
     );
-    let one = rate(Unit::Words, &words(&["ONE"]), &words(&["TWO"])).unwrap();
-    assert_eq!(bootstrap_error_rate(&one, 99, 0.95, &Seed::root(0)), None);
-    // so many resamples miss the one transcript with a word that the rate is undefined in one
-    let pair = rate(Unit::Words, &words(&["ONE", ""]), &words(&["TWO", ""])).unwrap();
-    assert_eq!(bootstrap_error_rate(&pair, 99, 0.95, &Seed::root(0)), None);
 }
