@@ -108,7 +108,7 @@ pub fn influence(outputs: &Outputs, protocol: &str, metric: Metric) -> Result<Op
 type Key = (String, PathBuf);
 
 fn key(record: &RunRecord) -> Key {
-    (record.id.clone(), store::path(record))
+    (record.id.clone(), store::RunName::of(record).path())
 }
 
 /// The evidence behind the scores of some records.

@@ -356,7 +356,7 @@ fn on_other_data() -> Vec<RunRecord> {
 
 #[test]
 fn runs_on_different_data_are_never_averaged_nor_left_out() {
-    let table = main_table(&on_other_data());
+    let table = main_table(&on_other_data(), &Evidence::default());
     assert_eq!(table.rows.len(), 2);
     insta::assert_snapshot!(table.render(Format::Terminal));
     assert!(
@@ -364,7 +364,7 @@ fn runs_on_different_data_are_never_averaged_nor_left_out() {
         "nothing is best across data"
     );
     let one_seed = &on_other_data()[..1];
-    assert!(!main_table(one_seed).header.iter().any(|heading| heading.name == "data"));
+    assert!(!main_table(one_seed, &Evidence::default()).header.iter().any(|heading| heading.name == "data"));
     for table in [codebook_table(&on_other_data()), label_table(&on_other_data()).unwrap()] {
         assert!(
             table.header.iter().any(|heading| heading.name == "data"),
