@@ -278,6 +278,13 @@ impl RunRecord {
         word(&self.plan, key)
     }
 
+    /// Seconds of computing that it took, without those of phases that another run trained.
+    pub fn computing_seconds(&self) -> f64 {
+        let reused = self.phases.iter().filter(|phase| phase.reused_from.is_some());
+        let reused: f64 = reused.map(|phase| phase.seconds).sum();
+        (self.seconds.values().sum::<f64>() - reused).max(0.0)
+    }
+
     pub fn task(&self) -> &str {
         self.plan_word("task").unwrap_or(&self.data.task)
     }

@@ -10,6 +10,7 @@ pub mod list;
 pub mod regress;
 pub mod run;
 mod splice;
+pub mod study;
 pub mod table;
 
 use crate::cli::error::Result;
@@ -34,6 +35,7 @@ pub fn perform(cli: &Cli) -> Result<Exit> {
         Command::Regress(args) => regress::perform(args),
         Command::Export(args) => export::perform(args).map(|()| Exit::Done),
         Command::Import(args) => import::perform(args).map(|()| Exit::Done),
+        Command::Study(args) => study::perform(args),
         Command::Bench(args) => bench::perform(args).map(|()| Exit::Done),
         Command::Completions(args) => {
             let mut script = Vec::new();

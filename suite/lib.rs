@@ -9,6 +9,7 @@
 //! protocol                   how an encoder is evaluated
 //! run                        request, name, folder, record, checkpoints and log; encoders in files
 //! quantizers                 the registry of quantizers
+//! study                      a question, its arms, and their runs
 //! bench                      the throughput of single steps
 //! estimate                   what a plan costs
 //! ```
@@ -24,4 +25,5 @@ pub mod protocol;
 pub mod quantizers;
 pub mod run;
 pub mod sizes;
+pub mod study;
 pub mod train;

@@ -19,7 +19,7 @@ use bridle_results::record::{self, RunRecord, Score, Timestamp};
 use bridle_results::store::{self, RunName};
 use bridle_tasks::DataFacts;
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 /// The file of a run's folder that is locked while it runs.
@@ -153,6 +153,12 @@ impl<'a> Run<'a> {
             bridle_files::remove_abandoned(&folder, |name| name.ends_with(".tmp"));
         }
         Ok(lock)
+    }
+
+    /// Whether another process holds that lock.
+    pub fn is_taken(&self) -> bool {
+        let lock = File::open(self.folder().join(LOCK));
+        lock.is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
     }
 
     /// Checks that all can be written that the run will write at its end: the finished pretraining,

@@ -45,6 +45,9 @@ pub enum Command {
     /// Compare two sets of records: paired differences with intervals and tests
     #[command(after_help = COMPARE_EXAMPLES)]
     Compare(CompareArgs),
+    /// Make the runs of a study file that are missing, and compare its arms with the reference
+    #[command(after_help = STUDY_EXAMPLES)]
+    Study(StudyArgs),
     /// Write the encoder that a run pretrained to a safetensors file
     #[command(after_help = EXPORT_EXAMPLES)]
     Export(ExportArgs),
@@ -338,6 +341,33 @@ pub struct ImportArgs {
     pub to: PathBuf,
 }
 
+#[derive(Debug, Args)]
+pub struct StudyArgs {
+    /// Study file: a question, tasks, arms, seeds, and hours of computing
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Print the arms and the number of their runs; run nothing
+    #[arg(long)]
+    pub plan: bool,
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+    /// Folder or archive of the data set, as for `run`
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Never use the network
+    #[arg(long)]
+    pub offline: bool,
+    /// Folder of the records
+    #[arg(long, value_name = "DIR", default_value = RECORDS)]
+    pub out: PathBuf,
+    /// Maximum time between two checkpoints, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub checkpoint_every: u64,
+    /// What goes to stdout: terminal or markdown
+    #[arg(long, value_enum, default_value_t = TableFormat::Terminal, hide_possible_values = true)]
+    pub format: TableFormat,
+}
+
 /// Named like the options of the PyTorch peer.
 #[derive(Clone, Debug, Args)]
 pub struct BenchArgs {
@@ -522,6 +552,13 @@ With several runs a side, interval and p are over runs and test samples, cluster
 by source recording where the data names one. One run a side tells two trained
 models apart, not two methods: interval and test are then over test samples. Where
 no difference is shown, the verdict says which one these runs could have shown.";
+
+const STUDY_EXAMPLES: &str = "\
+Examples:
+  bridle-bench study studies/tokenizer-phase.toml --backend tch
+      make the runs that are not recorded yet, all arms seed by seed; give it again to go on
+  bridle-bench study studies/tokenizer-phase.toml --plan
+      what it would run";
 
 const EXPORT_EXAMPLES: &str = "\
 Examples:

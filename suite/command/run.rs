@@ -4,7 +4,7 @@ use crate::cli::RunArgs;
 use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
 use crate::cli::interrupt::Interrupt;
-use crate::cli::progress::TerminalProgress;
+use crate::cli::progress::{TerminalProgress, display_duration};
 use crate::command::table;
 use crate::data::{Fixed, Utterances};
 use crate::plan::{AnyTask, Plan};
@@ -22,37 +22,71 @@ use bridle_results::store;
 use bridle_seed::Seed;
 use bridle_tasks::DataFacts;
 use burn::module::AutodiffModule;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Runs every fold and seed that was asked for, then prints the tables of their records.
 ///
 /// # Errors
-/// Wrong use, missing data or devices, divergence, a stop by signal, or a disk that cannot be
-/// written.
+/// As [`records`]; wrong use; if stdout cannot be written.
 pub fn perform(args: &RunArgs) -> Result<Exit> {
-    let interrupt = Interrupt::listen().map_err(|error| Failure::fault("cannot listen for signals", error))?;
-    let request = RunRequest::new(args)?;
+    let session = Session::begin()?;
+    let made = records(RunRequest::new(args)?, &session)?;
+    table::print(&made.records, &args.out, args.format.into())?;
+    Ok(Exit::Done)
+}
+
+/// What the user sees of the work, and how to stop it.
+pub struct Session {
+    interrupt: Interrupt,
+    progress: TerminalProgress,
+}
+
+impl Session {
+    /// Listens for signals from now on.
+    ///
+    /// # Errors
+    /// If the system refuses the handlers.
+    pub fn begin() -> Result<Self> {
+        let interrupt = Interrupt::listen().map_err(|error| Failure::fault("cannot listen for signals", error))?;
+        Ok(Self {
+            interrupt,
+            progress: TerminalProgress::default(),
+        })
+    }
+}
+
+/// The runs that were made, or were there.
+#[derive(Default)]
+pub struct Made {
+    pub records: Vec<RunRecord>,
+    /// Hashes of the plans, in the order of the request.
+    pub plans: Vec<String>,
+    /// Why some are missing.
+    pub stopped: Option<String>,
+}
+
+/// Makes every run that was asked for.
+///
+/// # Errors
+/// Missing data or devices, divergence, a stop by signal, or a disk that cannot be written.
+pub fn records(request: RunRequest, session: &Session) -> Result<Made> {
     for plan in request.plans() {
         store::prove_writable(&request.args.out.join(store::folder(&plan.task, &plan.label())))?;
     }
     bridle_tasks::remove_abandoned_copies();
-    let progress = TerminalProgress::default();
-    let session = Session {
-        interrupt: &interrupt,
-        progress: &progress,
-    };
+    let progress = &session.progress;
     match request.task {
         AnyTask::Fixed(task) => {
-            let dataset = task.open(&request.open_request(), &progress)?;
-            say_left_out(&dataset.facts, &progress);
-            run_all(request, &dataset.facts, &session, |plan| Fixed::new(&dataset, plan))
+            let dataset = task.open(&request.open_request(), progress)?;
+            say_left_out(&dataset.facts, progress);
+            run_all(request, &dataset.facts, session, |plan| Fixed::new(&dataset, plan))
         }
         AnyTask::Speech(task) => {
-            let set = task.open(&request.speech_request(), &progress)?;
-            say_left_out(&set.facts, &progress);
-            run_all(request, &set.facts, &session, |plan| Utterances::new(&set, plan))
+            let set = task.open(&request.speech_request(), progress)?;
+            say_left_out(&set.facts, progress);
+            run_all(request, &set.facts, session, |plan| Utterances::new(&set, plan))
         }
     }
 }
@@ -68,62 +102,96 @@ fn say_left_out(facts: &DataFacts, progress: &TerminalProgress) {
     }
 }
 
-/// What the user sees of the work, and how to stop it.
-struct Session<'a> {
-    interrupt: &'a Interrupt,
-    progress: &'a TerminalProgress,
-}
-
 /// Runs all plans, folds and seeds on data that `data_for` adapts to a plan.
 fn run_all<D: Examples>(
-    mut request: RunRequest,
+    request: RunRequest,
     facts: &DataFacts,
-    session: &Session<'_>,
+    session: &Session,
     data_for: impl Fn(&Plan) -> D,
-) -> Result<Exit> {
-    request.plan = request.plan.with_variant(&facts.variant);
-    let ablation = request.ablation.into_iter();
-    request.ablation = ablation.map(|plan| plan.with_variant(&facts.variant)).collect();
+) -> Result<Made> {
+    let request = request.with_variant(&facts.variant);
     let job = Runs {
         request: &request,
         session,
         data_for,
     };
-    let records = bridle_backends::run(&request.backend, job)??;
-    table::print(&records, &request.args.out, request.args.format.into())?;
-    Ok(Exit::Done)
+    bridle_backends::run(&request.backend, job)?
 }
 
 /// All plans, folds and seeds, on one backend.
 struct Runs<'a, F> {
     request: &'a RunRequest,
-    session: &'a Session<'a>,
+    session: &'a Session,
     data_for: F,
 }
 
 impl<D: Examples, F: Fn(&Plan) -> D> Job for Runs<'_, F> {
-    type Output = Result<Vec<RunRecord>>;
+    type Output = Result<Made>;
 
     fn run<B: TrainBackend>(self, device: B::Device, facts: Facts) -> Self::Output {
-        let (request, mut records) = (self.request, Vec::new());
-        for plan in request.plans() {
+        let request = self.request;
+        let mut made = Made {
+            plans: request.plans().map(Plan::plan_hash).collect(),
+            ..Made::default()
+        };
+        let (mut ahead, mut taken) = (VecDeque::from(request.runs()), 0);
+        while let Some((plan, seed, fold)) = ahead.pop_front() {
             let data = (self.data_for)(plan);
-            let data_facts = data.facts();
-            for &seed in &request.seeds {
-                for &fold in &request.folds {
-                    let run = Run::new(plan, data_facts.clone(), &facts, request.dtype.word(), seed, fold);
-                    records.push(OneRun::new(request, self.session, plan, &data, run)?.perform::<B>(&device)?);
+            let run = Run::new(plan, data.facts().clone(), &facts, request.dtype.word(), seed, fold);
+            if let Some(budget) = request.budget {
+                // what another process works on comes later, until nothing else is left
+                if taken < ahead.len() && run.is_taken() {
+                    ahead.push_back((plan, seed, fold));
+                    taken += 1;
+                    continue;
+                }
+                if let Some(stopped) = self.stopped(&run, &facts, &data.facts(), budget) {
+                    made.stopped = Some(stopped);
+                    continue;
                 }
             }
+            taken = 0;
+            made.records
+                .push(OneRun::new(request, self.session, plan, &data, run)?.perform::<B>(&device)?);
         }
-        Ok(records)
+        Ok(made)
+    }
+}
+
+impl<F> Runs<'_, F> {
+    /// Why a run of a study is not begun: the budget is spent, and it is not recorded. Else says how
+    /// far the study has come.
+    fn stopped(&self, run: &Run<'_>, facts: &Facts, data: &record::Data, budget: Duration) -> Option<String> {
+        let path = |run: &Run<'_>| self.request.args.out.join(run.record_path());
+        if path(run).exists() {
+            return None;
+        }
+        let of = |(plan, seed, fold)| Run::new(plan, data.clone(), facts, self.request.dtype.word(), seed, fold);
+        let all: Vec<Run<'_>> = self.request.runs().into_iter().map(of).collect();
+        let recorded = all.iter().filter_map(|run| store::read(&path(run)).ok());
+        let seconds: Vec<f64> = recorded.map(|record| record.computing_seconds()).collect();
+        let (there, all, spent) = (seconds.len(), all.len(), seconds.iter().sum::<f64>());
+        if spent >= budget.as_secs_f64() {
+            let (spent, budget) = (spent / 3600.0, budget.as_secs_f64() / 3600.0);
+            return Some(format!(
+                "the budget of {budget} h is spent: {there} of {all} runs took {spent:.2} h of computing"
+            ));
+        }
+        if there > 0 {
+            let left = Duration::from_secs_f64(spent / there as f64 * (all - there) as f64);
+            let left = display_duration(left);
+            self.session
+                .progress
+                .say(&format!("{there} of {all} runs are recorded; about {left} left"));
+        }
+        None
     }
 }
 
 /// One seed and fold.
 struct OneRun<'a, D> {
     request: &'a RunRequest,
-    session: &'a Session<'a>,
+    session: &'a Session,
     plan: &'a Plan,
     data: &'a D,
     run: Run<'a>,
@@ -140,13 +208,7 @@ struct OneRun<'a, D> {
 type Pretrained<E> = (E, Vec<record::Phase>);
 
 impl<'a, D: Examples> OneRun<'a, D> {
-    fn new(
-        request: &'a RunRequest,
-        session: &'a Session<'a>,
-        plan: &'a Plan,
-        data: &'a D,
-        run: Run<'a>,
-    ) -> Result<Self> {
+    fn new(request: &'a RunRequest, session: &'a Session, plan: &'a Plan, data: &'a D, run: Run<'a>) -> Result<Self> {
         let (train, test) = data.split(run.fold);
         if train.is_empty() || test.is_empty() {
             let which = if train.is_empty() { "training" } else { "test" };
@@ -176,7 +238,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
     }
 
     fn perform<B: TrainBackend>(self, device: &B::Device) -> Result<RunRecord> {
-        let (id, progress) = (self.run.id(), self.session.progress);
+        let (id, progress) = (self.run.id(), &self.session.progress);
         progress.say(&self.headline());
         let _lock = self.run.lock(&self.folder, progress)?;
         if self.resumes
@@ -223,7 +285,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
                 failure => format!("cannot be used: {}", failure.message()),
             },
         };
-        let progress = self.session.progress;
+        let progress = &self.session.progress;
         progress.say(&format!("note: the record `{}` {why}; runs again", path.display()));
         Ok(None)
     }
@@ -265,7 +327,13 @@ impl<'a, D: Examples> OneRun<'a, D> {
             );
             return Err(Failure::wrong_use(message).with_hint("start anew, without --resume"));
         }
-        begin_folder(&self.folder, &self.run.plan, state, self.resumes, self.session.progress)?;
+        begin_folder(
+            &self.folder,
+            &self.run.plan,
+            state,
+            self.resumes,
+            &self.session.progress,
+        )?;
         let pretrain = self.plan.pretrain.as_ref();
         let transductive = pretrain.is_some_and(|pretrain| pretrain.transductive);
         let test = if transductive { &self.test[..] } else { &[] };
@@ -278,8 +346,8 @@ impl<'a, D: Examples> OneRun<'a, D> {
             id,
             folder: &self.folder,
             checkpoint_every: Duration::from_secs(self.request.args.checkpoint_every),
-            interrupt: self.session.interrupt,
-            progress: self.session.progress,
+            interrupt: &self.session.interrupt,
+            progress: &self.session.progress,
         };
         let (encoder, weights, state) = train::pretrain::<B, D>(&context, saved, device).map_err(failure)?;
         checkpoint::write_file(&shared, &strip_prefix(&weights, "student."), &state).map_err(failure)?;
@@ -304,7 +372,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
         path: &Path,
         device: &B::Device,
     ) -> Result<Option<Pretrained<protocol::Frozen<B, D>>>> {
-        let progress = self.session.progress;
+        let progress = &self.session.progress;
         let found = checkpoint::read_whole::<PretrainState>(path, &|note| progress.say(note))?;
         let Some((saved, state)) = found else {
             return Ok(None);
@@ -343,8 +411,8 @@ impl<'a, D: Examples> OneRun<'a, D> {
             folder: &self.folder,
             resumes: self.resumes,
             checkpoint_every: Duration::from_secs(self.request.args.checkpoint_every),
-            interrupt: self.session.interrupt,
-            progress: self.session.progress,
+            interrupt: &self.session.interrupt,
+            progress: &self.session.progress,
             features: FeatureCache::default(),
         };
         let (mut outcomes, mut seconds) = (Vec::new(), BTreeMap::new());

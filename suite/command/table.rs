@@ -7,6 +7,7 @@ use bridle_results::evidence::Evidence;
 use bridle_results::published::{self, Shown};
 use bridle_results::record::RunRecord;
 use bridle_results::table::{self, Table, TableKind};
+use bridle_results::store::RunName;
 use bridle_results::{report, store};
 use std::path::{Path, PathBuf};
 
@@ -57,13 +58,17 @@ pub fn text(args: &TableArgs) -> Result<String> {
 /// # Errors
 /// If stdout cannot be written.
 pub fn print(records: &[RunRecord], out: &Path, format: TableFormat) -> Result<()> {
+    terminal::print(&of(records, out, format))
+}
+
+/// The tables of these records, which lie below `out`, as text.
+pub fn of(records: &[RunRecord], out: &Path, format: TableFormat) -> String {
     let mut evidence = Evidence::default();
     for record in records {
-        evidence.add_file(&out.join(store::path(record)), record);
+        evidence.add_file(&out.join(RunName::of(record).path()), record);
     }
     let kinds: Vec<TableKind> = TableKind::unasked().collect();
-    let tables = measured(records, &evidence, &kinds);
-    terminal::print(&table::render(&tables, format.into()))
+    table::render(&measured(records, &evidence, &kinds), format.into())
 }
 
 fn measured(records: &[RunRecord], evidence: &Evidence, kinds: &[TableKind]) -> Vec<Table> {

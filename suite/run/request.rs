@@ -14,6 +14,7 @@ use bridle_ctc::Ngrams;
 use bridle_tasks::{Limits, OpenRequest, SpeechRequest};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Where checkpoints and logs lie.
 pub const RUNS: &str = "runs";
@@ -55,14 +56,28 @@ impl Reuse {
     }
 }
 
+/// The order of runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// All seeds and folds of a plan, then those of the next.
+    ByPlan,
+    /// All plans on a seed and fold, then on the next: wherever it stops, plans can be compared.
+    BySeed,
+}
+
 /// A checked request.
 #[derive(Debug)]
 pub struct RunRequest {
     pub task: AnyTask,
     /// Every value that decides the numbers. The data's variant is not known yet.
     pub plan: Plan,
-    /// Further plans to run after it, each with one or all changes of the recipe.
-    pub ablation: Vec<Plan>,
+    /// Further plans on the same data: of an ablation each change of the recipe and all of them, of
+    /// a study the other arms.
+    pub further: Vec<Plan>,
+    /// In what order they are run.
+    pub order: Order,
+    /// No run begins once the recorded ones took so much computing.
+    pub budget: Option<Duration>,
     /// Weights to start from in place of pretraining.
     pub init: Option<EncoderFile>,
     /// The language model for the decoding of speech.
@@ -123,7 +138,9 @@ impl RunRequest {
         Ok(Self {
             folds,
             task,
-            ablation,
+            further: ablation,
+            order: Order::ByPlan,
+            budget: None,
             init,
             lm,
             seeds: seeds(args.seed, args.seeds)?,
@@ -137,7 +154,31 @@ impl RunRequest {
 
     /// All plans to run, in order.
     pub fn plans(&self) -> impl Iterator<Item = &Plan> {
-        std::iter::once(&self.plan).chain(&self.ablation)
+        std::iter::once(&self.plan).chain(&self.further)
+    }
+
+    /// Every run, in order: plan, seed, fold.
+    pub fn runs(&self) -> Vec<(&Plan, u64, Option<u8>)> {
+        let folds = |seed| self.folds.iter().map(move |&fold| (seed, fold));
+        let samples = || self.seeds.iter().flat_map(|&seed| folds(seed));
+        match self.order {
+            Order::ByPlan => {
+                let of_plan = |plan| samples().map(move |(seed, fold)| (plan, seed, fold));
+                self.plans().flat_map(of_plan).collect()
+            }
+            Order::BySeed => {
+                let of_sample = |(seed, fold)| self.plans().map(move |plan| (plan, seed, fold));
+                samples().flat_map(of_sample).collect()
+            }
+        }
+    }
+
+    /// The same on the variant of the data that was found.
+    pub fn with_variant(mut self, variant: &str) -> Self {
+        self.plan = self.plan.with_variant(variant);
+        let further = self.further.into_iter();
+        self.further = further.map(|plan| plan.with_variant(variant)).collect();
+        self
     }
 
     /// What a task of inputs of one shape is asked for.
@@ -354,14 +395,14 @@ mod tests {
             "--task esc50 --quantizer vq",
         ] {
             let found = request(&format!("{line} --ablation")).unwrap();
-            let plans = std::iter::once(&found.plan).chain(&found.ablation);
+            let plans = found.plans();
             let mut hashes: Vec<String> = plans.map(Plan::plan_hash).collect();
             let count = hashes.len();
             hashes.sort();
             hashes.dedup();
             assert_eq!(hashes.len(), count, "{line}");
         }
-        assert_eq!(request("--task esc50").unwrap().ablation, []);
+        assert_eq!(request("--task esc50").unwrap().further, []);
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl Needs {
         let phases = estimate::phases(&request.plan, training);
         let features = estimate::features(&request.plan, all);
         let finetune = estimate::finetune(&request.plan, training);
-        let runs = (request.folds.len() * request.seeds.len() * (1 + request.ablation.len())) as f64;
+        let runs = (request.folds.len() * request.seeds.len() * request.plans().count()) as f64;
         let trained = || phases.iter().chain(&finetune);
         let one = trained().map(|phase| phase.operations).sum::<f64>() + features.operations;
         Self {

@@ -1,0 +1,169 @@
+//! Studies: a question, named arms that differ in values of the plan, and the runs that answer it.
+//!
+//! A study is a TOML file. Its runs are those of `run`, with the same records; what is recorded
+//! already is never run again, so a study may go on over many sittings, and in several processes.
+
+use crate::cli::error::{Failure, Result};
+use crate::cli::exit::Exit;
+use crate::cli::{RunArgs, StudyArgs};
+use crate::run::request::{Order, RunRequest};
+use serde::Deserialize;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A study file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Study {
+    /// What it asks, in a sentence.
+    pub question: String,
+    /// Names of tasks, or task files.
+    pub tasks: Vec<String>,
+    #[serde(default)]
+    pub protocols: Vec<String>,
+    #[serde(default)]
+    pub preset: Option<String>,
+    /// `key=value` for values of the plan that all arms share.
+    #[serde(default)]
+    pub set: Vec<String>,
+    /// As `--folds`.
+    #[serde(default = "first_fold")]
+    pub folds: String,
+    /// Number of seeds.
+    pub seeds: u32,
+    #[serde(default)]
+    pub first_seed: u64,
+    /// No run begins once the recorded runs took so many hours of computing.
+    pub hours: f64,
+    /// When to stop before all runs are made, for readers; written before the first run.
+    #[serde(default)]
+    pub stop: Option<String>,
+    /// The arm that all others are compared with.
+    pub reference: String,
+    #[serde(rename = "arm")]
+    pub arms: Vec<Arm>,
+}
+
+/// One arm: what it changes.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Arm {
+    pub name: String,
+    #[serde(default)]
+    pub method: Option<String>,
+    #[serde(default)]
+    pub quantizer: Option<String>,
+    #[serde(default)]
+    pub recipe: Option<String>,
+    /// As `--init`.
+    #[serde(default)]
+    pub init: Option<PathBuf>,
+    /// `key=value` for values of the plan, after those that all arms share.
+    #[serde(default)]
+    pub set: Vec<String>,
+}
+
+fn first_fold() -> String {
+    "1".to_owned()
+}
+
+impl Study {
+    /// Reads a study file.
+    ///
+    /// # Errors
+    /// If it cannot be read, has unknown keys, lacks one, or has arms of one name or none.
+    pub fn read(path: &Path) -> Result<Self> {
+        let place = path.display();
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let error = anyhow::Error::new(error).context(format!("cannot read the study `{place}`"));
+            Failure::new(Exit::Data, error)
+        })?;
+        let wrong = |why: String| Failure::wrong_use(format!("`{place}` is no study: {why}"));
+        let study: Self = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        let mut names = study.arms.iter().map(|arm| arm.name.as_str()).collect::<Vec<_>>();
+        if !names.contains(&study.reference.as_str()) {
+            let known = names.join(", ");
+            return Err(wrong(format!("no arm is named `{}` (arms: {known})", study.reference)));
+        }
+        names.sort_unstable();
+        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(wrong(format!("two arms are named `{}`", twice[0])));
+        }
+        if study.tasks.is_empty() || study.seeds == 0 {
+            return Err(wrong("it needs a task and a seed".to_owned()));
+        }
+        if !(study.hours.is_finite() && study.hours > 0.0) {
+            return Err(wrong(format!("`hours` must be positive, not {}", study.hours)));
+        }
+        Ok(study)
+    }
+
+    /// The computing time after which no run begins.
+    pub fn budget(&self) -> Duration {
+        Duration::from_secs_f64(self.hours * 3600.0)
+    }
+
+    /// What each task is asked to run: all arms, seed by seed.
+    ///
+    /// # Errors
+    /// Wrong use, with the name of the arm; two arms with the same plan; an arm on other data.
+    pub fn requests(&self, args: &StudyArgs) -> Result<Vec<RunRequest>> {
+        self.tasks.iter().map(|task| self.request(task, args)).collect()
+    }
+
+    fn request(&self, task: &str, args: &StudyArgs) -> Result<RunRequest> {
+        let mut requests = Vec::new();
+        let mut seen: HashMap<String, &str> = HashMap::new();
+        for arm in &self.arms {
+            let of_arm = |failure: Failure| failure.in_context(format!("arm `{}`", arm.name));
+            let request = RunRequest::new(&self.run_args(task, arm, args)).map_err(of_arm)?;
+            if let Some(other) = seen.insert(request.plan.plan_hash(), &arm.name) {
+                let message = format!("arms `{other}` and `{}` are the same plan on `{task}`", arm.name);
+                return Err(Failure::wrong_use(message).with_hint("change a value of one of them, or remove it"));
+            }
+            requests.push(request);
+        }
+        let mut requests = requests.into_iter();
+        let mut first: RunRequest = requests.next().expect("a study has its reference arm");
+        for (request, arm) in requests.zip(&self.arms[1..]) {
+            if request.plan.data != first.plan.data {
+                let message = format!("arm `{}` sees other data than arm `{}`", arm.name, self.arms[0].name);
+                return Err(Failure::wrong_use(message).with_hint("values of `data` belong to the study's own `set`"));
+            }
+            first.further.push(request.plan);
+        }
+        first.order = Order::BySeed;
+        first.budget = Some(self.budget());
+        Ok(first)
+    }
+
+    /// What `run` would be given for one arm.
+    fn run_args(&self, task: &str, arm: &Arm, args: &StudyArgs) -> RunArgs {
+        RunArgs {
+            task: task.to_owned(),
+            quantizer: arm.quantizer.clone(),
+            method: arm.method.clone(),
+            preset: self.preset.clone(),
+            protocol: self.protocols.clone(),
+            recipe: arm.recipe.clone(),
+            ablation: false,
+            init: arm.init.clone(),
+            lm: None,
+            set: [&self.set[..], &arm.set[..]].concat(),
+            subset: None,
+            folds: self.folds.clone(),
+            seed: self.first_seed,
+            seeds: self.seeds,
+            compute: args.compute.clone(),
+            data: args.data.clone(),
+            offline: args.offline,
+            allow_different_data: false,
+            out: args.out.clone(),
+            resume: Some(None),
+            checkpoint_every: args.checkpoint_every,
+            fresh: false,
+            format: crate::cli::Format::Terminal,
+        }
+    }
+}
