@@ -129,6 +129,14 @@ pub trait Examples: HasBridle {
     /// The training and the test samples, with this test fold where there are folds.
     fn split(&self, fold: Option<u8>) -> (Vec<usize>, Vec<usize>);
 
+    /// Fails if a test fold, or the test part, leaves nothing to train on or to judge.
+    ///
+    /// # Errors
+    /// The part that has no sample, how many the other has, and how the data was divided.
+    fn require_parts(&self, folds: &[Option<u8>]) -> crate::cli::error::Result<()> {
+        score::require_parts(self, folds)
+    }
+
     /// Evaluates an encoder by one protocol.
     ///
     /// # Errors

@@ -204,3 +204,58 @@ fn ones_own_sounds_need_a_task_file_only() {
     );
     assert!(told.contains("wrong.toml") && told.contains("modality"), "{told}");
 }
+
+/// A folder with tones of 16-bit samples at 8 kHz, each with its own pitch, and a task file `t.toml` over `data`.
+fn tones(names: &[String], keys: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (number, name) in names.iter().enumerate() {
+        let path = folder.path().join("data").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let tone = |n: usize| (9_000.0 * (0.02 * (3 + number) as f32 * n as f32).sin()) as i16;
+        let samples: Vec<u8> = (0..4_000).flat_map(|n| tone(n).to_le_bytes()).collect();
+        let mut bytes = [
+            b"RIFF".as_slice(),
+            &8_036u32.to_le_bytes(),
+            b"WAVEfmt ",
+            &16u32.to_le_bytes(),
+        ]
+        .concat();
+        bytes.extend(
+            [1, 0, 1, 0]
+                .iter()
+                .chain(&8_000u32.to_le_bytes())
+                .chain(&16_000u32.to_le_bytes()),
+        );
+        bytes.extend([2, 0, 16, 0].iter().chain(b"data").chain(&8_000u32.to_le_bytes()));
+        fs::write(path, [bytes, samples].concat()).unwrap();
+    }
+    let input = "[input]\nframes = 32\nmels = 32\nsample_rate = 8000\nmean = -5\nstd = 3\n";
+    let file = format!("name = \"mine\"\nmodality = \"audio\"\nfolder = \"data\"\n{keys}\n{input}");
+    fs::write(folder.path().join("t.toml"), file).unwrap();
+    folder
+}
+
+#[test]
+fn a_division_without_a_sample_to_train_on_or_to_judge_is_refused_before_any_work() {
+    let names: Vec<String> = ["a/0.wav", "b/0.wav"].map(str::to_owned).to_vec();
+    for (keys, lacking) in [
+        ("holdout = 1e-300", "no usable test sample"),
+        ("holdout = 0.999999999999", "no usable training sample"),
+        ("folds = 100", "no usable test sample with test fold"),
+    ] {
+        let folder = tones(&names, keys);
+        for line in [
+            "check --task t.toml --preset smoke",
+            "run --task t.toml --quantizer rq --preset smoke",
+        ] {
+            let output = bench(folder.path(), line);
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(3), "{line}, {keys}: {told}");
+            assert!(
+                told.contains(lacking) && told.contains("try: more samples"),
+                "{line}, {keys}: {told}"
+            );
+        }
+        assert!(!folder.path().join("results").exists());
+    }
+}

@@ -109,6 +109,7 @@ fn run_all<D: Examples>(
     session: &Session,
     data_for: impl Fn(&Plan) -> D,
 ) -> Result<Made> {
+    data_for(&request.plan).require_parts(&request.folds)?;
     let request = request.with_variant(&facts.variant);
     let job = Runs {
         request: &request,
@@ -210,11 +211,6 @@ type Pretrained<E> = (E, Vec<record::Phase>);
 impl<'a, D: Examples> OneRun<'a, D> {
     fn new(request: &'a RunRequest, session: &'a Session, plan: &'a Plan, data: &'a D, run: Run<'a>) -> Result<Self> {
         let (train, test) = data.split(run.fold);
-        if train.is_empty() || test.is_empty() {
-            let which = if train.is_empty() { "training" } else { "test" };
-            let message = format!("`{}` has no usable {which} {}", plan.task, D::NOUN);
-            return Err(Failure::new(Exit::Data, anyhow::anyhow!(message)));
-        }
         let folder = match &request.reuse {
             Reuse::ResumeIn(folder) => {
                 require_same(&run.plan, folder)?;

@@ -60,16 +60,16 @@ pub enum ArpaError {
 }
 
 impl Ngrams {
-    /// The model in this file.
+    /// The model in this file, with its words spelled as `spell` says.
     ///
     /// # Errors
     /// If it cannot be read or is no ARPA file.
-    pub fn read(path: &Path) -> Result<Self, ArpaError> {
+    pub fn read(path: &Path, spell: impl Fn(&str) -> String) -> Result<Self, ArpaError> {
         let text = bridle_files::text(path, LARGEST).map_err(|source| ArpaError::Unreadable {
             path: path.to_owned(),
             source,
         })?;
-        Self::parse(&text).map_err(|error| match error {
+        Self::spelled(&text, &spell).map_err(|error| match error {
             ArpaError::Line { line, reason } => ArpaError::FileLine {
                 path: path.to_owned(),
                 line,
@@ -85,7 +85,11 @@ impl Ngrams {
     /// # Errors
     /// If it is no ARPA file: the line says where.
     pub fn parse(text: &str) -> Result<Self, ArpaError> {
-        let mut lines = Lines::new(text);
+        Self::spelled(text, &str::to_owned)
+    }
+
+    fn spelled(text: &str, spell: &dyn Fn(&str) -> String) -> Result<Self, ArpaError> {
+        let mut lines = Lines::new(text.trim_start_matches('\u{feff}'));
         let counts = counts(&mut lines)?;
         let mut model = Self {
             words: HashMap::new(),
@@ -96,7 +100,7 @@ impl Ngrams {
         };
         for (order, &count) in (1..).zip(&counts) {
             lines.expect(&format!("\\{order}-grams:"))?;
-            model.section(&mut lines, order, count, order == counts.len())?;
+            model.section(&mut lines, order, count, order == counts.len(), spell)?;
         }
         lines.expect("\\end\\")?;
         model.unknown = model.word("<unk>");
@@ -104,11 +108,20 @@ impl Ngrams {
         Ok(model)
     }
 
-    fn section(&mut self, lines: &mut Lines, order: usize, count: usize, is_last: bool) -> Result<(), ArpaError> {
+    fn section(
+        &mut self,
+        lines: &mut Lines,
+        order: usize,
+        count: usize,
+        is_last: bool,
+        spell: &dyn Fn(&str) -> String,
+    ) -> Result<(), ArpaError> {
         // the promise of a broken file must not take all memory
         let mut ngrams = HashMap::with_capacity(count.min(1 << 20));
         while let Some(line) = lines.entry() {
-            let (words, values) = self.entry(line, order, is_last).map_err(|reason| lines.wrong(reason))?;
+            let (words, values) = self
+                .entry(line, order, is_last, spell)
+                .map_err(|reason| lines.wrong(reason))?;
             if ngrams.insert(words, values).is_some() {
                 return Err(lines.wrong("this n-gram stands here a second time"));
             }
@@ -122,7 +135,13 @@ impl Ngrams {
     }
 
     /// A probability, `order` words, and perhaps a back-off weight.
-    fn entry(&mut self, line: &str, order: usize, is_last: bool) -> Result<(Box<[u32]>, Values), String> {
+    fn entry(
+        &mut self,
+        line: &str,
+        order: usize,
+        is_last: bool,
+        spell: &dyn Fn(&str) -> String,
+    ) -> Result<(Box<[u32]>, Values), String> {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let given = fields.len().saturating_sub(1);
         if given != order && (is_last || given != order + 1) {
@@ -137,7 +156,9 @@ impl Ngrams {
             return Err(format!("the logarithm {log} is above 0, which no probability has"));
         }
         let back_off = fields.get(order + 1).map_or(Ok(0.0), |field| number(field))?;
-        let words = fields[1..=order].iter().map(|word| self.known(word, order == 1));
+        let words = fields[1..=order]
+            .iter()
+            .map(|word| self.known(&spell(word), order == 1));
         Ok((words.collect::<Result<_, String>>()?, (log, back_off)))
     }
 
@@ -156,6 +177,11 @@ impl Ngrams {
     /// The length of the longest n-grams.
     pub fn order(&self) -> usize {
         self.orders.len()
+    }
+
+    /// Its words, in no order.
+    pub fn words(&self) -> impl Iterator<Item = &str> {
+        self.words.keys().map(String::as_str)
     }
 
     /// The number of a word. None where the model does not know it.

@@ -360,7 +360,7 @@ fn broken_files_are_errors_with_their_line() {
         assert_eq!(broken(from, to), expected, "{from} -> {to}");
     }
     assert!(Ngrams::parse("").is_err() && Ngrams::parse("\\data\\\n\\end\\").is_err());
-    let error = Ngrams::read(std::path::Path::new("no/such.arpa")).unwrap_err();
+    let error = Ngrams::read(std::path::Path::new("no/such.arpa"), str::to_owned).unwrap_err();
     assert_eq!(error.to_string(), "cannot read no/such.arpa");
 }
 
@@ -370,4 +370,21 @@ fn every_cut_of_a_file_is_an_error() {
     for cut in 0..end {
         assert!(Ngrams::parse(&ARPA[..cut]).is_err(), "cut after {cut} bytes");
     }
+}
+
+#[test]
+fn a_model_is_the_same_with_a_byte_order_mark_and_with_its_words_respelled() {
+    let upper = "\\data\\\nngram 1=3\nngram 2=1\n\n\\1-grams:\n-99 <s>\n-0.5 ONE -0.2\n-0.6 TWO\n\n\\2-grams:\n-0.3 ONE TWO\n\n\\end\\\n";
+    let sentence = |model: &Ngrams| model.sentence(["ONE", "TWO", "ONE"]);
+    let expected = sentence(&Ngrams::parse(upper).unwrap());
+    let marked = Ngrams::parse(&format!("\u{feff}{upper}")).unwrap();
+    assert_eq!(sentence(&marked), expected);
+    let folder = std::env::temp_dir().join(format!("bridle-ctc-{}.arpa", std::process::id()));
+    std::fs::write(&folder, upper.replace("ONE", "one").replace("TWO", "Two")).unwrap();
+    let respelled = Ngrams::read(&folder, |word| match word {
+        "<s>" => word.to_owned(),
+        word => word.to_uppercase(),
+    });
+    std::fs::remove_file(&folder).unwrap();
+    assert_eq!(sentence(&respelled.unwrap()), expected);
 }

@@ -21,6 +21,33 @@ use serde_json::{Map, json};
 /// Confidence level of every interval.
 const LEVEL: f64 = 0.95;
 
+/// As [`Examples::require_parts`].
+pub(super) fn require_parts<D: Examples>(data: &D, folds: &[Option<u8>]) -> Result<()> {
+    for &fold in folds {
+        let (train, test) = data.split(fold);
+        let (lacking, there) = match (train.len(), test.len()) {
+            (0, _) => ("training", format!("{} are for testing", test.len())),
+            (_, 0) => ("test", format!("{} are for training", train.len())),
+            _ => continue,
+        };
+        let facts = data.facts();
+        let fold = fold.map_or(String::new(), |fold| format!(" with test fold {fold}"));
+        let how = facts.splitting.iter().map(|splitting| format!(" ({splitting})"));
+        let how: String = how.collect();
+        let message = format!(
+            "`{}` has no usable {lacking} {}{fold}: {there}{how}",
+            facts.task,
+            D::NOUN
+        );
+        let failure = Failure::new(Exit::Data, anyhow::anyhow!(message));
+        return Err(match facts.splitting {
+            Some(_) => failure.with_hint("more samples, or say what is for testing, as by a column `split`"),
+            None => failure,
+        });
+    }
+    Ok(())
+}
+
 impl Examples for Fixed<'_> {
     const NOUN: &'static str = "sample";
 

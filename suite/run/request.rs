@@ -11,7 +11,7 @@ use crate::run::encoder_file::{EncoderFile, EncoderFileError};
 use crate::run::machine;
 use bridle_backends::Choice;
 use bridle_ctc::Ngrams;
-use bridle_tasks::{Limits, OpenRequest, SpeechRequest};
+use bridle_tasks::{Limits, OpenRequest, SpeechRequest, normalise_text};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -231,13 +231,26 @@ fn only_for_its_kind(args: &RunArgs, task: &AnyTask) -> Result<()> {
 /// Bytes of a language model.
 const LARGEST_LM: u64 = 16 << 30;
 
-/// Reads an ARPA file.
+/// Reads an ARPA file, its words in the alphabet of transcripts.
 fn language_model(path: &Path) -> Result<(Ngrams, LmRequest)> {
-    let failure = |error: bridle_ctc::ArpaError| {
-        let hint = "an n-gram model in ARPA form, as KenLM's lmplz or SRILM's ngram-count write it";
-        Failure::new(Exit::Data, error).with_hint(hint)
-    };
-    let model = Ngrams::read(path).map_err(failure)?;
+    let hint = "an n-gram model in ARPA form, as KenLM's lmplz or SRILM's ngram-count write it, of text in one case";
+    let failure = |error: bridle_ctc::ArpaError| Failure::new(Exit::Data, error).with_hint(hint);
+    let spell = |word: &str| normalise_text(word).unwrap_or_else(|_| word.to_owned());
+    let model = Ngrams::read(path, spell).map_err(failure)?;
+    // <s>, </s> and <unk> are no words
+    let words = || model.words().filter(|word| !word.starts_with('<'));
+    let known = words().filter(|word| normalise_text(word).is_ok()).count();
+    let (all, shown) = (words().count(), path.display());
+    let letters = "letters without accents and apostrophes, of which transcripts are";
+    if known == 0 {
+        let message = format!("none of the {all} words of {shown} are of {letters}");
+        return Err(Failure::new(Exit::Data, anyhow::anyhow!(message)).with_hint(hint));
+    }
+    if 2 * known < all {
+        terminal::log(&format!(
+            "note: only {known} of the {all} words of {shown} are of {letters}"
+        ));
+    }
     let bytes = bridle_files::read(path, LARGEST_LM)
         .map_err(|error| Failure::fault(format!("cannot read `{}`", path.display()), error))?;
     let name = path

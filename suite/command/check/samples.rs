@@ -4,6 +4,8 @@
 use super::{Found, Line};
 use crate::cli::error::Result;
 use crate::cli::progress::TerminalProgress;
+use crate::data::Fixed;
+use crate::protocol::Examples as _;
 use crate::run::request::RunRequest;
 use bridle_tasks::{Census, DataError, Dataset, Task};
 use serde_json::{Map, json};
@@ -31,6 +33,7 @@ pub(super) fn look(request: &RunRequest, task: &dyn Task) -> Result<Found> {
     let (dataset, copy, differences) = found?;
     let mut lines = vec![("data", data_line(&dataset))];
     lines.extend(copy_lines(&copy, &differences));
+    let parts = Fixed::new(&dataset, &request.plan).require_parts(&request.folds);
     Ok(Found {
         lines,
         json: Map::from_iter([
@@ -41,7 +44,8 @@ pub(super) fn look(request: &RunRequest, task: &dyn Task) -> Result<Found> {
         verified: copy
             .verify(request.args.allow_different_data)
             .map(drop)
-            .map_err(Into::into),
+            .map_err(Into::into)
+            .and(parts),
         facts: dataset.facts,
     })
 }

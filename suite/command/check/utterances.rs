@@ -38,7 +38,7 @@ pub(super) fn look(request: &RunRequest, task: &dyn SpeechTask) -> Result<Found>
         lines,
         json: Map::from_iter([("minutes".to_owned(), minutes)]),
         samples: None,
-        verified: Ok(()),
+        verified: data.require_parts(&[None]),
         facts: set.facts,
     })
 }
