@@ -171,7 +171,8 @@ fn a_record_does_not_differ_from_its_copy() {
         assert!(text.contains("no difference shown"), "{text}");
     }
     let table = stdout(folder.path(), &format!("compare {record} {record}"));
-    assert!(table.contains("+0.00 [+0.00, +0.00]"), "{table}");
+    // the same predictions on 400 samples do not prove that two methods are the same on all
+    assert!(table.contains("+0.00 [-0.63, +0.63]"), "{table}");
 }
 
 #[test]

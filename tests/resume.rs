@@ -23,7 +23,9 @@ const SIGKILL: i32 = 9;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn program(folder: &Path, line: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bridle-bench"));
+    // what starts the tests may ignore SIGHUP, as nohup does, and the program would too
+    let mut command = Command::new("env");
+    command.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_bridle-bench")]);
     command.args(line.split_whitespace()).current_dir(folder);
     command.stdin(Stdio::null()).env_remove("BRIDLE_DATA");
     command

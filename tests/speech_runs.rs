@@ -288,8 +288,16 @@ fn the_encoder_rests_while_the_head_learns_alone() {
     let weights = |options: &str| {
         let line = format!("run {SHORT} --method scratch --set finetune.epochs=3 --checkpoint-every 0 {options}");
         let record = finish(tones.path(), &line);
-        let run = format!("runs/tones/scratch/{}-flex-fp32-s0/finetune", record.plan_hash);
-        let files = fs::read_dir(tones.path().join(run)).unwrap();
+        let runs = fs::read_dir(tones.path().join("runs/tones/scratch")).unwrap();
+        let mut runs = runs.map(|entry| entry.unwrap().path());
+        let of_plan = |run: &PathBuf| {
+            run.file_name()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .starts_with(&record.plan_hash)
+        };
+        let files = fs::read_dir(runs.find(of_plan).unwrap().join("finetune")).unwrap();
         let newest = files.map(|entry| entry.unwrap().path()).max().unwrap();
         from_safetensors(&fs::read(newest).unwrap()).unwrap().0
     };

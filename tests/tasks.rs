@@ -229,7 +229,7 @@ fn tones(names: &[String], keys: &str) -> tempfile::TempDir {
         bytes.extend([2, 0, 16, 0].iter().chain(b"data").chain(&8_000u32.to_le_bytes()));
         fs::write(path, [bytes, samples].concat()).unwrap();
     }
-    let input = "[input]\nframes = 32\nmels = 32\nsample_rate = 8000\nmean = -5\nstd = 3\n";
+    let input = "[input]\nframes = 128\nmels = 64\nsample_rate = 8000\nmean = -5\nstd = 3\n";
     let file = format!("name = \"mine\"\nmodality = \"audio\"\nfolder = \"data\"\n{keys}\n{input}");
     fs::write(folder.path().join("t.toml"), file).unwrap();
     folder
