@@ -67,7 +67,13 @@ pub fn ablation_tables(records: &[RunRecord], evidence: &Evidence) -> Vec<Table>
                     key => key,
                 };
                 let note = format!("plans that differ only in {what}");
-                tables.push(table(key, &format!("{task}, {method}{data}"), &note, &families, evidence));
+                tables.push(table(
+                    key,
+                    &format!("{task}, {method}{data}"),
+                    &note,
+                    &families,
+                    evidence,
+                ));
             }
         }
     }

@@ -364,7 +364,12 @@ fn runs_on_different_data_are_never_averaged_nor_left_out() {
         "nothing is best across data"
     );
     let one_seed = &on_other_data()[..1];
-    assert!(!main_table(one_seed, &Evidence::default()).header.iter().any(|heading| heading.name == "data"));
+    assert!(
+        !main_table(one_seed, &Evidence::default())
+            .header
+            .iter()
+            .any(|heading| heading.name == "data")
+    );
     for table in [codebook_table(&on_other_data()), label_table(&on_other_data()).unwrap()] {
         assert!(
             table.header.iter().any(|heading| heading.name == "data"),

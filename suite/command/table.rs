@@ -6,8 +6,8 @@ use crate::cli::{Format, Published, RECORDS, TableArgs, TableFormat};
 use bridle_results::evidence::Evidence;
 use bridle_results::published::{self, Shown};
 use bridle_results::record::RunRecord;
-use bridle_results::table::{self, Table, TableKind};
 use bridle_results::store::RunName;
+use bridle_results::table::{self, Table, TableKind};
 use bridle_results::{report, store};
 use std::path::{Path, PathBuf};
 
