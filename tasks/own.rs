@@ -279,7 +279,7 @@ fn of_classes(tree: Tree, place: &Path, files: Vec<ClassFiles>, layout: &Layout)
     let used = files
         .into_iter()
         .filter_map(|(part, class, files)| Some((division.split(part)?, class, files)));
-    let used: Vec<(Split, String, Vec<(String, String)>)> = used.collect();
+    let used: Vec<_> = used.collect();
     let classes: BTreeSet<String> = used.iter().map(|(_, class, _)| class.clone()).collect();
     let classes: Vec<String> = classes.into_iter().collect();
     if classes.len() < 2 {

@@ -349,7 +349,7 @@ fn median(values: &[f64]) -> Option<f64> {
     sorted.sort_by(f64::total_cmp);
     let half = sorted.len() / 2;
     let upper = sorted.get(half)?;
-    Some(if sorted.len() % 2 == 0 {
+    Some(if sorted.len().is_multiple_of(2) {
         (sorted[half - 1] + upper) / 2.0
     } else {
         *upper

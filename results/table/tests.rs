@@ -141,7 +141,7 @@ fn runs_that_did_not_train_are_not_averaged_away() {
     let (mut evidence, mut runs) = (Evidence::default(), Vec::new());
     for (seed, wrong) in [(0u64, 3usize), (1, 4), (2, 10)] {
         let references = vec!["ONE TWO ONE TWO ONE TWO ONE TWO ONE TWO".to_string(); 30];
-        let found = vec![vec!["ONE", "TWO"].repeat(5)[wrong..].join(" "); 30];
+        let found = vec![["ONE", "TWO"].repeat(5)[wrong..].join(" "); 30];
         let texts = crate::predictions::ProtocolTexts {
             protocol: "finetune".into(),
             hypotheses: found,

@@ -216,7 +216,7 @@ mod tests {
         let (seed, device) = (Seed::root(0), Default::default());
         let frames = Frames::<Flex>::unpadded(Tensor::ones([1, 200, 64], &device));
         let rows = index_rows(&(0..200).collect::<Vec<_>>(), &device);
-        let standard = Standardizer::new(&[5.0; 64], &[3.0; 64], &Init::new(seed.clone(), &device));
+        let standard = Standardizer::new(&[5.0; 64], &[3.0; 64], &Init::new(seed, &device));
         let mask = plan.unwrap().core.mask.unwrap();
         let noise = with_noise(&frames, &mask, rows, &standard, &seed).x;
         let noise: Vec<f64> = noise.into_data().iter::<f64>().map(|x| (x - 5.0) / 3.0).collect();
