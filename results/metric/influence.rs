@@ -42,7 +42,8 @@ impl Metric {
 
     fn of_orders(self, orders: &[ClassOrder], samples: usize) -> Option<Influence> {
         let of_class = |order: &ClassOrder| {
-            let [precision, auc] = order.influences(samples);
+            let with_value = |(value, by_sample)| Influence { value, by_sample };
+            let [precision, auc] = order.influences(samples).map(|found| found.map(with_value));
             match self {
                 Self::Map => precision,
                 Self::MapAllClasses => Some(precision.unwrap_or_else(|| Influence::none(samples))),

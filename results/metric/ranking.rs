@@ -5,7 +5,7 @@
 //! precision sums the step in recall times the precision over distinct scores, and AUC counts a
 //! tied pair as half.
 
-use super::{Influence, Metric, MetricError, check};
+use super::{Metric, MetricError, check};
 use statrs::distribution::{ContinuousCDF, Normal};
 
 /// Quality of one class's ranking of the samples.
@@ -204,8 +204,8 @@ struct Tie {
 
 impl ClassOrder {
     /// Average precision and AUC of a single system, each with the influence of its `samples`
-    /// samples. None where they are undefined.
-    pub(crate) fn influences(&self, samples: usize) -> [Option<Influence>; 2] {
+    /// samples, `[N]`. None where they are undefined.
+    pub(crate) fn influences(&self, samples: usize) -> [Option<(f64, Vec<f64>)>; 2] {
         let (mut ties, mut open) = (Vec::new(), Tie::default());
         for place in &self.0 {
             let side = usize::from(!place.positive);
@@ -224,7 +224,7 @@ impl ClassOrder {
                 by_sample[place.entry as usize] = part(tie, place.positive);
                 tie += usize::from(place.ends_tie);
             }
-            Influence { value, by_sample }
+            (value, by_sample)
         };
         // what a positive and a negative change in the precision at this tie and at those below
         let mut below = vec![[0.0; 2]; ties.len() + 1];
