@@ -256,6 +256,8 @@ fn a_division_without_a_sample_to_train_on_or_to_judge_is_refused_before_any_wor
                 "{line}, {keys}: {told}"
             );
         }
-        assert!(!folder.path().join("results").exists());
+        let mut found = Vec::new();
+        all_records(&folder.path().join("results/records"), &mut found);
+        assert!(found.is_empty() && !folder.path().join("runs/mine").exists());
     }
 }
