@@ -5,7 +5,7 @@
 //! (the same in every run and method), the rest is drawn anew; the limit varies with the seed. Clips
 //! of one source share a part of the clip's.
 //!
-//! The whole table, 1,000 data sets a cell (some minutes):
+//! The whole table, 1,000 data sets a cell (about three minutes each on two cores):
 //!
 //!     cargo test --release -p bridle-results --test coverage -- --ignored --nocapture
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
@@ -172,7 +172,7 @@ fn per_cent(count: usize, of: usize) -> f64 {
 }
 
 #[test]
-#[ignore = "takes minutes; the bounded part below runs always"]
+#[ignore = "takes hours on two cores; the bounded part below runs always"]
 fn every_cell_covers() {
     let mut wrong = Vec::new();
     println!("| accuracy | seed sd | runs | clips a source | table | compare | p <= 1, 5, 20, 50 % |");
