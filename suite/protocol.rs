@@ -129,10 +129,17 @@ pub trait Examples: HasBridle {
     /// The training and the test samples, with this test fold where there are folds.
     fn split(&self, fold: Option<u8>) -> (Vec<usize>, Vec<usize>);
 
-    /// Fails if a test fold, or the test part, leaves nothing to train on or to judge.
+    /// The names of the classes; none where samples have no class.
+    fn class_names(&self) -> &[String] {
+        &[]
+    }
+
+    /// Fails if a test fold, or the test part, leaves nothing to train on or to judge, or a class
+    /// to judge that training never shows.
     ///
     /// # Errors
-    /// The part that has no sample, how many the other has, and how the data was divided.
+    /// The part that has no sample, how many the other has, and how the data was divided; or the
+    /// class.
     fn require_parts(&self, folds: &[Option<u8>]) -> crate::cli::error::Result<()> {
         score::require_parts(self, folds)
     }

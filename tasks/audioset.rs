@@ -122,7 +122,7 @@ fn listing(
         None => Some(VARIANT),
         Some(_) if allow_different => None,
         Some(reason) => {
-            return Err(DataError::unknown_variant(task, folder, reason));
+            return Err(DataError::unknown_variant(task, folder, reason).not_allowed());
         }
     };
     let mut clips = clips::find(folder)?;

@@ -97,6 +97,9 @@ pub enum DataError {
         expected: String,
         found: String,
     },
+    /// Data that would be accepted if the request allowed different data.
+    #[error(transparent)]
+    NotAllowed(Box<DataError>),
     /// Data that opened as a known variant but measures differently.
     #[error("this is not variant {variant} of the {task} data: {difference}")]
     Differs {
@@ -241,6 +244,11 @@ impl DataError {
     pub(crate) fn wrong_input(task: &'static str, reason: impl Into<String>) -> Self {
         let reason = reason.into();
         Self::WrongInput { task, reason }
+    }
+
+    /// The error, for a request that could have allowed it.
+    pub(crate) fn not_allowed(self) -> Self {
+        Self::NotAllowed(Box::new(self))
     }
 
     pub(crate) fn threads(threads: usize, source: impl std::error::Error + Send + Sync + 'static) -> Self {

@@ -84,7 +84,7 @@ fn open(
     let classes = table::classes(&given.table, &given.clips)?;
     let allowed = |outcome: Result<_, DataError>| match outcome {
         Err(_) if request.allow_different => Ok(None),
-        outcome => outcome,
+        outcome => outcome.map_err(DataError::not_allowed),
     };
     let variant = allowed(known_variant(&given, variants, &classes).map(Some))?;
     let is_folder = given.packaging == Packaging::Folder;

@@ -78,7 +78,7 @@ fn open(root: &Path, request: &OpenRequest, progress: &dyn Progress) -> Result<D
     let variant = match check_full(root, &found) {
         Ok(()) => Some(found.form),
         Err(_) if request.allow_different => None,
-        Err(error) => return Err(error),
+        Err(error) => return Err(error.not_allowed()),
     };
     let pictures = Pictures::new(NAME, &request.input, true)?;
     let mut listing = Listing::new(NAME, VERSION, ORIGINAL, found.tree, found.entries);

@@ -57,7 +57,7 @@ impl Task for Kinetics {
             let (videos, classes) = (listing.entries.len(), classes.len());
             let reason =
                 format!("none is pinned, as copies differ; this one lists {videos} videos of {classes} classes");
-            return Err(DataError::unknown_variant(NAME, &folder, reason));
+            return Err(DataError::unknown_variant(NAME, &folder, reason).not_allowed());
         }
         let augment = VideoAugment::fine_tuning();
         let clips = Clips::new(NAME, &request.input, STRIDE, augment, request.limits.videos)?;

@@ -23,6 +23,7 @@ mod input;
 mod kinetics;
 mod librispeech;
 mod media;
+mod names;
 mod own;
 mod progress;
 mod request;
@@ -54,6 +55,7 @@ pub use media::image::{
 pub use media::video::{
     CLIP_VERSION, Clip, ClipView, Ffmpeg, Frames, Framing, VideoAugment, VideoError, VideoFacts, ViewPlace,
 };
+pub use names::is_same_name;
 pub use own::open_task_file;
 pub use own::speech::open_speech_file;
 pub use progress::Progress;

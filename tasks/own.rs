@@ -14,13 +14,12 @@ use self::file::{Kind, Reading, TaskFile};
 use crate::data::listing::{Entry, Listing};
 use crate::files::folder::{class_folders, names};
 use crate::files::tree::Tree;
+use crate::names::composed;
 use crate::{DataError, Dataset, OpenRequest, Progress, Sample, Split, Target, Task, TaskSpec};
 
 const VERSION: u32 = 1;
 const SUMMARY: &str = "own data, from a task file";
 const SOURCE: &str = "the user's own";
-/// What [`DataError::NotTheTask`] calls a task file.
-const TASK_FILE: &str = "task file's";
 /// The share of samples held out for testing if neither data nor task file say.
 const HOLDOUT: f64 = 0.2;
 
@@ -98,13 +97,14 @@ pub fn open_task_file(path: &Path) -> Result<Box<dyn Task>, DataError> {
     let file = file::read(path)?;
     // lives as long as the program, like the names of built-in tasks; a run opens one task file
     let name: &'static str = String::leak(file.name.clone());
-    let (listing, classes) = listing(name, &file)?;
+    let (mut listing, classes) = listing(name, &file)?;
+    let samples = listing.entries.iter_mut().map(|entry| &mut entry.sample);
+    let metric = file.metric(&mut samples.map(|sample| &mut sample.target).collect::<Vec<_>>())?;
     let mut input = file.input(None);
     if file.measures() {
         let media = file.reading().media(name, &input, 0)?;
         input = file.input(Some(measure::statistics(&listing, media.as_ref(), &input)?));
     }
-    let samples = || listing.entries.iter().map(|entry| &entry.sample);
     let spec = TaskSpec {
         name,
         version: VERSION,
@@ -112,8 +112,8 @@ pub fn open_task_file(path: &Path) -> Result<Box<dyn Task>, DataError> {
         modality: input.modality(),
         input,
         classes,
-        folds: samples().filter_map(|sample| sample.fold).max(),
-        metric: file.metric(samples().any(|sample| matches!(sample.target, Target::Classes(_)))),
+        folds: listing.entries.iter().filter_map(|entry| entry.sample.fold).max(),
+        metric,
         source: SOURCE,
         licence: "that of the data",
         citation: "that of the data",
@@ -278,14 +278,14 @@ fn of_classes(tree: Tree, place: &Path, files: Vec<ClassFiles>, layout: &Layout)
     let division = Division::of(samples);
     let used = files
         .into_iter()
-        .filter_map(|(part, class, files)| Some((division.split(part)?, class, files)));
+        .filter_map(|(part, class, files)| Some((division.split(part)?, composed(&class), files)));
     let used: Vec<_> = used.collect();
     let classes: BTreeSet<String> = used.iter().map(|(_, class, _)| class.clone()).collect();
     let classes: Vec<String> = classes.into_iter().collect();
     if classes.len() < 2 {
-        let missing = "two folders of one class each with files of the task's modality (folders of splits are called train, \
-                       test and val)";
-        return Err(DataError::not_the_task(TASK_FILE, place, missing));
+        let reason = "it has no two folders of one class each with files of the task's modality (folders of splits are called \
+                      train, test and val)";
+        return Err(DataError::bad_sample(place, reason));
     }
     let entries = used.into_iter().flat_map(|(split, class, files)| {
         let target = Target::Class(

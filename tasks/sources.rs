@@ -16,17 +16,17 @@ pub fn sources() -> &'static [TaskSource] {
     &SOURCES
 }
 
-/// A hint for missing or wrong data of this task.
+/// What a folder of this task's data must hold.
 pub fn data_hint(task: &str) -> &'static str {
     match task {
         "audioset" | "audioset-20k" => AUDIOSET_LAYOUT,
-        _ => "--data DIR with the unpacked data set, or set BRIDLE_DATA to the folder that holds it",
+        _ => "the unpacked data set",
     }
 }
 
 /// What an AudioSet folder must hold. The copy on the hub has the clips, but neither the lists nor
 /// the class index that assign them to splits, so it is never fetched by itself.
-const AUDIOSET_LAYOUT: &str = "--data DIR with class_labels_indices.csv, balanced_train_segments.csv, \
+const AUDIOSET_LAYOUT: &str = "class_labels_indices.csv, balanced_train_segments.csv, \
                                  eval_segments.csv and, but for audioset-20k, unbalanced_train_segments.csv, all from \
                                  https://research.google.com/audioset/download.html, and with the clips below it under their \
                                  YouTube ids; `bridle-bench fetch audioset --to DIR`, or `audioset-20k`, brings a copy of these";

@@ -261,3 +261,76 @@ fn a_division_without_a_sample_to_train_on_or_to_judge_is_refused_before_any_wor
         assert!(found.is_empty() && !folder.path().join("runs/mine").exists());
     }
 }
+
+#[test]
+fn a_class_to_judge_that_training_never_shows_is_refused_and_a_spelling_is_no_class() {
+    let own = |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        tones(&names, "")
+    };
+    let told = |folder: &Path, line: &str, code: i32| {
+        let output = bench(folder, line);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{line}: {told}");
+        told
+    };
+    let parts = ["train/Wren/0.wav", "train/robin/0.wav", "test/robin/1.wav"];
+    let lines = ["check --task t.toml --preset smoke", "run --task t.toml --preset smoke"];
+    for line in lines {
+        let folder = own(&[&parts[..], &["test/images/1.wav", "test/images/2.wav"]].concat());
+        let message = told(folder.path(), line, 3);
+        let right = "class 'images' has 2 test samples and none to train on\ntry: training samples of every class";
+        assert!(message.contains(right), "{message}");
+        assert!(!folder.path().join("runs/mine").exists());
+
+        let folder = own(&[&parts[..], &["test/wren/1.wav"]].concat());
+        let message = told(folder.path(), line, 3);
+        assert!(
+            message.contains("training has 'Wren', which differs in capital letters only"),
+            "{message}"
+        );
+    }
+    // the same letters, composed and decomposed
+    let folder = own(&[
+        "train/m\u{e9}sange/0.wav",
+        "train/robin/0.wav",
+        "test/me\u{301}sange/1.wav",
+    ]);
+    let output = bench(folder.path(), &format!("{} --format json", lines[0]));
+    let copy: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        copy["copy"]["samples"]["test"],
+        serde_json::json!({"m\u{e9}sange": 1}),
+        "{copy}"
+    );
+    // and in a table, of a file
+    fs::write(
+        folder.path().join("t.csv"),
+        "path,label,split\ntrain/me\u{301}sange/0.wav,a,train\ntrain/robin/0.wav,b,train\ntest/m\u{e9}sange/1.wav,a,test\n",
+    )
+    .unwrap();
+    let file = fs::read_to_string(folder.path().join("t.toml")).unwrap();
+    let file = file.replace("folder = \"data\"", "csv = \"t.csv\"\nroot = \"data\"");
+    fs::write(folder.path().join("t.toml"), file).unwrap();
+    let output = bench(folder.path(), &format!("{} --format json", lines[0]));
+    let copy: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(copy["copy"]["skipped"], 0, "{copy}");
+}
+
+#[test]
+fn the_metric_of_a_task_file_is_the_one_that_a_record_has() {
+    let names: Vec<String> = (0..16)
+        .map(|n| format!("{}/{}/{n}.wav", ["train", "train", "test"][n % 3], ["a", "b"][n / 8]))
+        .collect();
+    for (key, first) in [("", "top1"), ("metric = \"top1\"", "top1"), ("metric = \"map\"", "map")] {
+        let folder = tones(&names, key);
+        let line =
+            "--task t.toml --method random-init --protocol knn,linear-probe --set model.dim=32 --set probe.epochs=2";
+        let found = records(folder.path(), line);
+        let metrics = metrics(&found[0]);
+        for protocol in ["linear-probe", "knn"] {
+            let headline = metrics.iter().find(|(of, _)| of == protocol).unwrap();
+            assert_eq!(headline.1, first, "{key}");
+        }
+    }
+}

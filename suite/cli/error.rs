@@ -93,31 +93,42 @@ impl From<ChoiceError> for Failure {
 
 impl From<DataError> for Failure {
     fn from(error: DataError) -> Self {
+        let hint = |text: &str| Some(text.to_owned());
         let (exit, hint) = match &error {
-            DataError::Cache { .. } => (Exit::Fault, Some("make room, or run in a folder that can be written")),
+            DataError::Cache { source, .. } => match source.raw_os_error() {
+                Some(_) => (Exit::Fault, hint("make room, or run in a folder that can be written")),
+                // the file is not as it was written
+                None => (Exit::Fault, hint("the same command with --resume, which makes the file anew")),
+            },
             DataError::Machine { .. } => (
                 Exit::Fault,
-                Some("the same again with more memory, room or file handles; nothing was stored of that sample"),
+                hint("the same again with more memory, room or file handles; nothing was stored of that sample"),
             ),
             DataError::System { .. } => (Exit::Fault, None),
-            DataError::Threads { .. } => (Exit::Fault, Some("a smaller --threads")),
+            DataError::Threads { .. } => (Exit::Fault, hint("a smaller --threads")),
             DataError::WrongInput { .. } => (Exit::WrongUse, None),
             DataError::MissingProgram { .. } => (
                 Exit::Device,
-                Some("install FFmpeg (`apt-get install ffmpeg`, `dnf install ffmpeg-free`, `brew install ffmpeg`)"),
+                hint("install FFmpeg (`apt-get install ffmpeg`, `dnf install ffmpeg-free`, `brew install ffmpeg`)"),
             ),
-            DataError::NoFolderGiven { task, .. }
-            | DataError::NoFolder { task, .. }
-            | DataError::NotTheTask { task, .. } => (Exit::Data, Some(bridle_tasks::data_hint(task))),
+            DataError::NoFolderGiven { task, .. } => {
+                let content = bridle_tasks::data_hint(task);
+                let hint = format!("--data DIR with {content}, or BRIDLE_DATA with a folder that has it");
+                (Exit::Data, Some(hint))
+            }
+            DataError::NoFolder { task, .. } | DataError::NotTheTask { task, .. } => {
+                let hint = format!("a folder with {}", bridle_tasks::data_hint(task));
+                (Exit::Data, Some(hint))
+            }
             DataError::NotFetched { .. } => (
                 Exit::Data,
-                Some("`bridle-bench fetch` with the task, which resumes, or --data DIR with a copy"),
+                hint("`bridle-bench fetch` with the task, which resumes, or --data DIR with a copy"),
             ),
-            DataError::Unreadable { .. } | DataError::TooManySkipped { .. } => (Exit::Data, None),
-            _ => (
+            DataError::NotAllowed(_) => (
                 Exit::Data,
-                Some("fix the data, or accept it with --allow-different-data, which the record says"),
+                hint("fix the data, or accept it with --allow-different-data, which the record says"),
             ),
+            _ => (Exit::Data, None),
         };
         let failure = Self::new(exit, error);
         hint.into_iter().fold(failure, Self::with_hint)

@@ -427,9 +427,8 @@ impl<'a, D: Examples> OneRun<'a, D> {
 /// What stopped training, with its exit code.
 fn failure(error: impl Into<TrainError>) -> Failure {
     match error.into() {
-        error @ TrainError::Diverged { .. } => {
-            Failure::new(Exit::Diverged, error).with_hint("a smaller rate: --set pretrain.encoder.rate=3e-4")
-        }
+        error @ TrainError::Diverged { .. } => Failure::new(Exit::Diverged, error)
+            .with_hint("a smaller rate of this phase; `bridle-bench check` prints the plan's"),
         error @ TrainError::Interrupted { signal, .. } => {
             Failure::new(signal.exit(), error).with_hint("the same command with --resume")
         }

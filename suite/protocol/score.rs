@@ -15,8 +15,9 @@ use bridle_results::metric::{ErrorRate, Unit};
 use bridle_results::predictions::{Outputs, Predictions, PredictionsError, ProtocolScores, ProtocolTexts, Transcripts};
 use bridle_results::record::{self, Score, Scoring};
 use bridle_results::stats::Spread;
-use bridle_tasks::{Dataset, Role, SpeechSet};
+use bridle_tasks::{Dataset, Role, SpeechSet, is_same_name};
 use serde_json::{Map, json};
+use std::collections::BTreeSet;
 
 /// Confidence level of every interval.
 const LEVEL: f64 = 0.95;
@@ -28,7 +29,10 @@ pub(super) fn require_parts<D: Examples>(data: &D, folds: &[Option<u8>]) -> Resu
         let (lacking, there) = match (train.len(), test.len()) {
             (0, _) => ("training", format!("{} are for testing", test.len())),
             (_, 0) => ("test", format!("{} are for training", train.len())),
-            _ => continue,
+            _ => {
+                require_classes(data, &train, &test)?;
+                continue;
+            }
         };
         let facts = data.facts();
         let fold = fold.map_or(String::new(), |fold| format!(" with test fold {fold}"));
@@ -48,8 +52,42 @@ pub(super) fn require_parts<D: Examples>(data: &D, folds: &[Option<u8>]) -> Resu
     Ok(())
 }
 
+/// Fails if a class has samples in `test` and none in `train`.
+fn require_classes<D: Examples>(data: &D, train: &[usize], test: &[usize]) -> Result<()> {
+    let of = |sample: &usize| data.classes(*sample).unwrap_or_default().iter().copied();
+    let trained: BTreeSet<usize> = train.iter().flat_map(of).collect();
+    let untrained = || test.iter().flat_map(of).filter(|class| !trained.contains(class));
+    let Some(class) = untrained().min() else {
+        return Ok(());
+    };
+    let name = |class: usize| &*data.class_names()[class];
+    let samples = untrained().filter(|found| *found == class).count();
+    let others = untrained().collect::<BTreeSet<usize>>().len() - 1;
+    let others = match others {
+        0 => String::new(),
+        others => format!(", nor have {others} other classes"),
+    };
+    let twin = trained
+        .iter()
+        .find(|&&trained| is_same_name(name(trained), name(class)));
+    let twin = twin.map_or(String::new(), |&twin| {
+        format!("; training has '{}', which differs in capital letters only", name(twin))
+    });
+    let message = format!(
+        "`{}`: class '{}' has {samples} test samples and none to train on{others}{twin}",
+        data.facts().task,
+        name(class)
+    );
+    let hint = "training samples of every class, or its test samples taken out";
+    Err(Failure::new(Exit::Data, anyhow::anyhow!(message)).with_hint(hint))
+}
+
 impl Examples for Fixed<'_> {
     const NOUN: &'static str = "sample";
+
+    fn class_names(&self) -> &[String] {
+        &self.dataset.classes
+    }
 
     fn facts(&self) -> record::Data {
         data_of(&self.dataset.facts, self.dataset.samples_sha256())

@@ -83,7 +83,8 @@ impl Census {
                 task: self.task.clone(),
                 variant: self.variant.clone(),
                 difference: difference.clone(),
-            }),
+            }
+            .not_allowed()),
             _ => Ok(differences),
         }
     }

@@ -76,7 +76,9 @@ impl Listing<Sample> {
             Err(error) => {
                 let entry = &self.entries[index];
                 let name = entry.file.as_ref().unwrap_or(&entry.sample.id);
-                Err(error.at(self.tree.root().join(name)))
+                let could_be_skipped = matches!(error, SampleError::Broken(_));
+                let error = error.at(self.tree.root().join(name));
+                Err(if could_be_skipped { error.not_allowed() } else { error })
             }
         })?;
         let skipped = prepared.skipped.iter().map(|(index, reason)| Skipped {

@@ -11,10 +11,12 @@ mod parquet;
 mod tar;
 mod zip;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::OnceLock;
 
 use self::members::Members;
+use crate::names::composed;
 
 pub use self::error::ArchiveError;
 pub(crate) use self::file::read_at;
@@ -26,6 +28,8 @@ pub(crate) struct Archive {
     members: Box<dyn Members>,
     /// Member indices sorted by name, made at the first [`Self::find`].
     by_name: OnceLock<Vec<usize>>,
+    /// Members with accents by their composed names, made likewise.
+    by_composed: OnceLock<BTreeMap<String, usize>>,
 }
 
 impl Archive {
@@ -47,8 +51,11 @@ impl Archive {
             },
             _ => return Err(ArchiveError::damaged(path, "it is not a .zip, .tar or .parquet file")),
         };
-        let by_name = OnceLock::new();
-        Ok(Self { members, by_name })
+        Ok(Self {
+            members,
+            by_name: OnceLock::new(),
+            by_composed: OnceLock::new(),
+        })
     }
 
     /// The names in an archive that may not be opened, for members that are links, for example;
@@ -85,15 +92,24 @@ impl Archive {
         self.members.read(index)
     }
 
-    /// The index of the member called `name`.
+    /// The index of the member called `name`, if only in the other form of its accents.
     pub fn find(&self, name: &str) -> Option<usize> {
         let by_name = self.by_name.get_or_init(|| {
             let mut indices: Vec<usize> = (0..self.len()).collect();
             indices.sort_by_key(|&index| self.name(index));
             indices
         });
-        let place = by_name.binary_search_by(|&index| self.name(index).cmp(name)).ok()?;
-        Some(by_name[place])
+        match by_name.binary_search_by(|&index| self.name(index).cmp(name)) {
+            Ok(place) => Some(by_name[place]),
+            Err(_) if name.is_ascii() => None,
+            Err(_) => {
+                let by_composed = self.by_composed.get_or_init(|| {
+                    let with_accents = (0..self.len()).filter(|&index| !self.name(index).is_ascii());
+                    with_accents.map(|index| (composed(self.name(index)), index)).collect()
+                });
+                by_composed.get(&composed(name)).copied()
+            }
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use crate::DataError;
+use crate::names::composed;
 
 /// What stands for the bytes of a name that are not UTF-8.
 const NOT_UTF_8: char = char::REPLACEMENT_CHARACTER;
@@ -97,6 +98,8 @@ pub(crate) struct ListedPaths {
     canonical: Option<PathBuf>,
     /// Whether a folder on the way to a path is the root.
     is_root: BTreeMap<PathBuf, bool>,
+    /// Names in a folder by their composed form.
+    spelled: BTreeMap<PathBuf, BTreeMap<String, String>>,
 }
 
 impl ListedPaths {
@@ -106,13 +109,39 @@ impl ListedPaths {
             root: root.to_owned(),
             canonical: place.canonicalize().ok(),
             is_root: BTreeMap::new(),
+            spelled: BTreeMap::new(),
         }
     }
 
     /// A path relative to the root, with forward slashes; `None` if it leads out. It may be listed
     /// relative to the root or absolute, through links and with `..`: it is inside if it is so on
-    /// the disk.
+    /// the disk. Accents may be written in another form than on the disk.
     pub fn within(&mut self, listed: &str) -> Option<String> {
+        let inner = self.inside(listed)?;
+        let differs = !inner.is_ascii() && !exists(&self.root.join(&inner));
+        Some(if differs {
+            self.as_on_disk(&inner).unwrap_or(inner)
+        } else {
+            inner
+        })
+    }
+
+    fn as_on_disk(&mut self, inner: &str) -> Option<String> {
+        let mut found = String::new();
+        for part in inner.split('/') {
+            let folder = self.root.join(&found);
+            let spelled = self.spelled.entry(folder.clone()).or_insert_with(|| {
+                let there = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+                let names = there.filter_map(|entry| entry.file_name().into_string().ok());
+                names.map(|name| (composed(&name), name)).collect()
+            });
+            let between = if found.is_empty() { "" } else { "/" };
+            found = format!("{found}{between}{}", spelled.get(&composed(part))?);
+        }
+        Some(found)
+    }
+
+    fn inside(&mut self, listed: &str) -> Option<String> {
         let listed = Path::new(listed);
         if let Some(inner) = inner_path(listed.strip_prefix(&self.root).unwrap_or(listed)) {
             return Some(inner);
@@ -148,6 +177,21 @@ mod tests {
     #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
     use super::*;
+
+    #[test]
+    fn accents_may_be_in_the_other_form_in_a_list() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("Me\u{301}sange")).unwrap();
+        std::fs::write(folder.path().join("Me\u{301}sange/\u{e9}.wav"), "").unwrap();
+        let mut listed = ListedPaths::new(folder.path());
+        let on_disk = Some("Me\u{301}sange/\u{e9}.wav");
+        assert_eq!(listed.within("M\u{e9}sange/e\u{301}.wav").as_deref(), on_disk);
+        assert_eq!(listed.within("Me\u{301}sange/\u{e9}.wav").as_deref(), on_disk);
+        assert_eq!(
+            listed.within("M\u{e9}sange/\u{e8}.wav").as_deref(),
+            Some("M\u{e9}sange/\u{e8}.wav")
+        );
+    }
 
     #[test]
     #[cfg(unix)]

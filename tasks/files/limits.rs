@@ -5,8 +5,8 @@ use super::folder::ends_in;
 
 /// A picture; the largest that is decoded has less without any compression.
 const PICTURE: u64 = 512 << 20;
-/// A sound: an hour in two channels of 48 kHz and 32 bits.
-const SOUND: u64 = 2 << 30;
+/// A sound: an hour in two channels of 48 kHz and 24 bits.
+const SOUND: u64 = 1 << 30;
 /// A video that FFmpeg reads from its folder, and an archive.
 const LARGE: u64 = 1 << 42;
 

@@ -9,7 +9,7 @@ use crate::media::Media;
 use crate::media::audio::LogMel;
 use crate::media::image::Pictures;
 use crate::media::video::{Clips, VideoAugment};
-use crate::{DataError, InputSpec, MainMetric};
+use crate::{DataError, InputSpec, MainMetric, Target};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -230,13 +230,14 @@ impl TaskFile {
         }
         let place =
             |key: &str, path: &Path, what: &str| self.bad(key, format!("`{key}`: {} is no {what}", path.display()));
+        const PLACE: &str = "folder, .zip or .tar";
         match (&self.folder, &self.csv) {
             (Some(folder), _) if !folder.is_dir() && !is_archive(folder) => {
-                return Err(place("folder", folder, "folder"));
+                return Err(place("folder", folder, PLACE));
             }
             (_, Some(csv)) if !csv.is_file() => return Err(place("csv", csv, "file")),
             (_, Some(_)) if !self.root().is_dir() && !is_archive(&self.root()) => {
-                return Err(place("root", &self.root(), "folder"));
+                return Err(place("root", &self.root(), PLACE));
             }
             _ => {}
         }
@@ -318,11 +319,26 @@ impl TaskFile {
         self.input.mean == Statistic::Auto || self.input.std == Statistic::Auto
     }
 
-    /// The given metric, or the default for targets of one class or of several.
-    pub fn metric(&self, several: bool) -> MainMetric {
+    /// The given metric, or the default for targets of one class or of several. With `map`, samples
+    /// of one class are learnt and ranked as those of several are, class by class.
+    ///
+    /// # Errors
+    /// `top1` of samples with several classes.
+    pub fn metric(&self, targets: &mut [&mut Target]) -> Result<MainMetric, DataError> {
+        let several = targets.iter().any(|target| matches!(target, Target::Classes(_)));
         match (self.metric, several) {
-            (Some(Metric::Map), _) | (None, true) => MainMetric::Map,
-            (Some(Metric::Top1), _) | (None, false) => MainMetric::Top1,
+            (Some(Metric::Top1), true) => {
+                let reason = "`metric`: `top1` is for samples of one class, and some have several";
+                Err(self.bad("metric", reason.to_owned()))
+            }
+            (Some(Metric::Map), false) => {
+                for target in targets {
+                    **target = Target::Classes(target.classes().to_vec());
+                }
+                Ok(MainMetric::Map)
+            }
+            (Some(Metric::Map) | None, true) => Ok(MainMetric::Map),
+            (Some(Metric::Top1) | None, false) => Ok(MainMetric::Top1),
         }
     }
 

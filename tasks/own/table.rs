@@ -8,6 +8,7 @@ use crate::data::listing::Entry;
 use crate::files::folder::ListedPaths;
 use crate::files::table::CsvTable;
 use crate::files::tree::Tree;
+use crate::names::composed;
 use crate::{DataError, Sample, Target};
 
 const BETWEEN: char = ';';
@@ -44,7 +45,7 @@ pub(super) fn read(csv: &Path, root: &Path) -> Result<OwnFiles, DataError> {
         if !seen.insert(id.clone()) {
             return Err(bad(format!("'{id}' is listed a second time")));
         }
-        let labels = record[label].split(BETWEEN).map(|label| label.trim().to_owned());
+        let labels = record[label].split(BETWEEN).map(|label| composed(label.trim()));
         let labels: Vec<String> = labels.filter(|label| !label.is_empty()).collect();
         if labels.is_empty() {
             return Err(bad("the label is empty".to_owned()));

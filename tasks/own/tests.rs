@@ -166,13 +166,13 @@ fn a_fault_of_the_task_file_is_named_with_its_line_and_key() {
     insta::assert_snapshot!(task("name = \"mine\"\nfolder = \"data\"\n"), @"D/my.toml, line 1: missing field `modality`");
     insta::assert_snapshot!(task("name = \"mine\"\nmodality = \"audio\n"), @r#"D/my.toml, line 2: `modality`: invalid basic string, expected `"`"#);
     insta::assert_snapshot!(task(SOUND), @"D/my.toml, line 1: `folder` or `csv` must say where the samples are");
-    insta::assert_snapshot!(task(&format!("folder = \"dta\"\n{SOUND}")), @"D/my.toml, line 1: `folder`: D/dta is no folder");
+    insta::assert_snapshot!(task(&format!("folder = \"dta\"\n{SOUND}")), @"D/my.toml, line 1: `folder`: D/dta is no folder, .zip or .tar");
     insta::assert_snapshot!(task(&format!("folder = \"data\"\nfolds = 1\n{SOUND}")), @"D/my.toml, line 2: `folds` must be from 2 to 100");
     insta::assert_snapshot!(task(&format!("folder = \"data\"\nholdout = 1.5\n{SOUND}")), @"D/my.toml, line 2: `holdout` must lie between 0 and 1");
     insta::assert_snapshot!(task(&format!("folder = \"data\"\n{SOUND}side = 3\n")), @"D/my.toml, line 7: `side` is no setting of modality `audio`");
     insta::assert_snapshot!(task(&format!("folder = \"data\"\n{SOUND}mean = \"atuo\"\n")), @r#"D/my.toml, line 7: `mean`: "atuo" is not "auto", a number or three numbers"#);
     insta::assert_snapshot!(task(&format!("folder = \"data\"\n{SOUND}std = 0\n")), @"D/my.toml, line 7: `std` is out of range");
-    insta::assert_snapshot!(task(&format!("folder = \"data/a\"\n{SOUND}")), @"D/data/a is not the task file's data: it has no two folders of one class each with files of the task's modality (folders of splits are called train, test and val)");
+    insta::assert_snapshot!(task(&format!("folder = \"data/a\"\n{SOUND}")), @"D/data/a: it has no two folders of one class each with files of the task's modality (folders of splits are called train, test and val)");
     insta::assert_snapshot!(task("name = \"esc50\"\nmodality = \"audio\"\nfolder = \"data\"\n"), @"D/my.toml, line 1: `name` is that of a built-in task");
     insta::assert_snapshot!(task("name = \"../x\"\nmodality = \"audio\"\nfolder = \"data\"\n"), @"D/my.toml, line 1: `name` must be of letters, digits, - and _, 64 at most");
 }
@@ -193,6 +193,11 @@ fn a_fault_of_the_table_is_named_with_its_line() {
         &format!("csv = \"t.csv\"\nholdout = 0.1\n{SOUND}"),
         &[("t.csv", "path,label,split\na.wav,x,train\nb.wav,y,test\n")],
     );
+    let metric = error(
+        &format!("csv = \"t.csv\"\nmetric = \"top1\"\n{SOUND}"),
+        &[("t.csv", "path,label\na.wav,x\nb.wav,x;y\n")],
+    );
+    insta::assert_snapshot!(metric, @"D/my.toml, line 2: `metric`: `top1` is for samples of one class, and some have several");
     insta::assert_snapshot!(split, @"D/my.toml, line 2: `holdout` divides data that says nothing of splits, and this data does");
 }
 
