@@ -2,6 +2,7 @@
 //! what it keeps there.
 
 pub mod checkpoint;
+pub mod control;
 pub mod encoder_file;
 pub mod machine;
 pub mod metrics_log;
@@ -26,6 +27,9 @@ use std::path::{Path, PathBuf};
 const LOCK: &str = "lock";
 /// The file of a run's folder that holds its plan.
 const PLAN: &str = "plan.json";
+/// The file of a run's folder that is there from the first step of training until the record is
+/// written. An older record may lie there, which the run is about to replace.
+const UNFINISHED: &str = "unfinished";
 
 /// What one run is.
 #[derive(Clone, Debug)]
@@ -263,15 +267,27 @@ pub fn begin_folder(
     resumes: bool,
     progress: &TerminalProgress,
 ) -> Result<()> {
+    let wrong = |error: std::io::Error| Failure::fault(format!("cannot create `{}`", folder.display()), error);
+    std::fs::create_dir_all(folder).map_err(wrong)?;
+    store::replace(&folder.join(UNFINISHED), b"")?;
     match saved {
         Some(state) => progress.say(&format!("resumes after step {}", state.total_steps)),
         None if resumes => progress.say("no checkpoint of this run yet: starts from the beginning"),
         None => checkpoint::clear(folder)?,
     }
-    let wrong = |error: std::io::Error| Failure::fault(format!("cannot create `{}`", folder.display()), error);
-    std::fs::create_dir_all(folder).map_err(wrong)?;
     let text = serde_json::to_vec_pretty(plan).expect("a map of JSON values is JSON");
     Ok(store::replace(&folder.join(PLAN), &text)?)
+}
+
+/// Whether the training in `folder` began, and its record was not written.
+pub fn is_unfinished(folder: &Path) -> bool {
+    folder.join(UNFINISHED).exists()
+}
+
+/// Notes that the record is written.
+pub fn end_folder(folder: &Path) {
+    // one that stays costs time alone: the run is made once more, with the same outcome
+    let _ = std::fs::remove_file(folder.join(UNFINISHED));
 }
 
 /// Notes in each phase that it was trained by run `id`.

@@ -148,6 +148,7 @@ impl Study {
             protocol: self.protocols.clone(),
             recipe: arm.recipe.clone(),
             ablation: false,
+            control: false,
             init: arm.init.clone(),
             lm: None,
             set: [&self.set[..], &arm.set[..]].concat(),

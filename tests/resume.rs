@@ -179,6 +179,23 @@ fn killed_at_any_moment_and_resumed_a_run_ends_in_the_same_record() {
 }
 
 #[test]
+fn a_replacement_that_is_killed_is_what_resume_goes_on_with() {
+    let unbroken = unbroken("");
+    for (steps, options) in [(7, "--checkpoint-every 0"), (3, "--checkpoint-every 100000")] {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        finish(folder, options);
+        let mut child = start(folder, &format!("{options} --fresh"));
+        wait_until(&mut child, "a few steps", || (steps..STEPS).contains(&logged(folder)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let (record, predictions) = finish(folder, &format!("{options} --resume"));
+        assert!(record.differences(&unbroken.0).unwrap().is_empty() && predictions == unbroken.1);
+        assert_eq!(log(folder), unbroken.2, "{options}");
+    }
+}
+
+#[test]
 fn joint_training_resumes_too() {
     // every fourth step trains the tokenizer as well, so that the two optimizers have taken different numbers of steps
     let joint = "--method bridle-joint --set pretrain.encoder.epochs=1";
@@ -535,7 +552,8 @@ fn nothing_is_reused_of_own_data_that_was_divided_or_labelled_otherwise() {
         }
     }
     let records = store::find(&[folder.join("results/records")]).unwrap();
-    assert_eq!(records.len(), divisions.len());
+    // each with its control
+    assert_eq!(records.len(), 2 * divisions.len());
     for (path, record) in records {
         let reused = record.phases.iter().filter(|phase| phase.reused_from.is_some()).count();
         assert_eq!(reused, 0, "{}", path.display());

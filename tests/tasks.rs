@@ -334,3 +334,50 @@ fn the_metric_of_a_task_file_is_the_one_that_a_record_has() {
         }
     }
 }
+
+#[test]
+fn own_data_is_compared_with_the_random_encoder_without_asking() {
+    let names: Vec<String> = (0..24)
+        .map(|n| format!("{}/{}/{n}.wav", ["train", "train", "test"][n % 3], ["a", "b"][n / 12]))
+        .collect();
+    let folder = tones(&names, "");
+    let line = format!("run {SHORT} --task t.toml --quantizer vq --protocol knn,finetune --set finetune.epochs=1");
+    let output = bench(folder.path(), &line);
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let (against, tables) = told.split_once("Scores").unwrap();
+    assert!(
+        against.starts_with("Against the random encoder") && against.contains("knn"),
+        "{told}"
+    );
+    assert!(tables.contains("random-init") && tables.contains("bridle-vq"), "{told}");
+    let mut found = Vec::new();
+    all_records(&folder.path().join("results/records"), &mut found);
+    let [trained, control] = ["bridle", "random-init"].map(|method| {
+        let is_it = |record: &&Value| record["plan"]["method"] == method;
+        found.iter().find(is_it).unwrap()["plan"].as_object().unwrap()
+    });
+    for (key, value) in control {
+        let of_its_own = matches!(key.as_str(), "method" | "protocols");
+        assert!(of_its_own || trained.get(key) == Some(value), "{key}");
+    }
+    // other data: on demand
+    let line = format!("run {SHORT} --task synthetic --quantizer vq --subset 40");
+    let lines = |options: &str| String::from_utf8(bench(folder.path(), &format!("{line} {options}")).stdout).unwrap();
+    assert!(!lines("").contains("Against") && lines("--control").contains("Against the random encoder"));
+}
+
+#[test]
+fn a_plan_of_few_steps_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = |line: &str| String::from_utf8(bench(folder.path(), line).stdout).unwrap();
+    let few = "check --task synthetic --preset mini --subset 40";
+    assert!(
+        told(few).contains("steps of the encoder in all are few"),
+        "{}",
+        told(few)
+    );
+    assert!(!told("check --task synthetic --preset smoke --subset 40").contains("are few"));
+    let more = told(&format!("{few} --set pretrain.encoder.epochs=1000"));
+    assert!(!more.contains("are few"), "{more}");
+}

@@ -89,6 +89,10 @@ pub struct RunArgs {
     /// Also run each change of the corrected recipe by itself, and all together: one ablation table
     #[arg(long, conflicts_with = "recipe")]
     pub ablation: bool,
+    /// Judge the frozen random encoder too, and print first how the run differs from it; own data
+    /// always has it
+    #[arg(long)]
+    pub control: bool,
     /// Start from these weights, written by `export` or `import`, and skip pretraining
     #[arg(long, value_name = "FILE")]
     pub init: Option<PathBuf>,

@@ -98,7 +98,10 @@ impl From<DataError> for Failure {
             DataError::Cache { source, .. } => match source.raw_os_error() {
                 Some(_) => (Exit::Fault, hint("make room, or run in a folder that can be written")),
                 // the file is not as it was written
-                None => (Exit::Fault, hint("the same command with --resume, which makes the file anew")),
+                None => (
+                    Exit::Fault,
+                    hint("the same command with --resume, which makes the file anew"),
+                ),
             },
             DataError::Machine { .. } => (
                 Exit::Fault,
@@ -113,7 +116,7 @@ impl From<DataError> for Failure {
             ),
             DataError::NoFolderGiven { task, .. } => {
                 let content = bridle_tasks::data_hint(task);
-                let hint = format!("--data DIR with {content}, or BRIDLE_DATA with a folder that has it");
+                let hint = format!("--data DIR, or a folder {task}/ within $BRIDLE_DATA, with {content}");
                 (Exit::Data, Some(hint))
             }
             DataError::NoFolder { task, .. } | DataError::NotTheTask { task, .. } => {

@@ -5,8 +5,10 @@ use crate::cli::exit::Exit;
 use crate::cli::terminal;
 use crate::cli::{CompareArgs, TableFormat};
 use bridle_results::compare::{self, CompareError, Compared, Comparison, Filter, ScoredRun};
+use bridle_results::record::RunRecord;
 use bridle_results::table::{self, Table};
 use bridle_seed::Seed;
+use std::path::Path;
 
 /// Prints the differences, and on stderr what has no partner.
 ///
@@ -44,6 +46,30 @@ pub fn text(args: &CompareArgs) -> Result<(String, Vec<String>)> {
         format => table::render(&tables, format.into()),
     };
     Ok((text, left_out))
+}
+
+/// The runs in `out` of the plan with hash `a` against those of the plan with hash `b`, on the
+/// backend and with the number type of `records`.
+///
+/// # Errors
+/// As [`text`].
+pub fn plans(a: &str, b: &str, records: &[RunRecord], out: &Path, format: TableFormat) -> Result<String> {
+    let only = |key: &str, value: &str| format!("{key}={value}").parse().expect("a filter");
+    let common = records.iter().take(1).flat_map(|record| {
+        let (backend, dtype) = (&record.backend.name, &record.backend.dtype);
+        [only("backend", backend), only("dtype", dtype)]
+    });
+    let (text, _) = text(&CompareArgs {
+        a: out.to_owned(),
+        b: out.to_owned(),
+        both: common.collect(),
+        only_a: vec![only("plan", a)],
+        only_b: vec![only("plan", b)],
+        resamples: 2000,
+        seed: 0,
+        format,
+    })?;
+    Ok(text)
 }
 
 impl From<CompareError> for Failure {

@@ -1,17 +1,17 @@
 //! `run`: pretrain, evaluate, write records, print the tables. One program for every kind of data.
 
-use crate::cli::RunArgs;
 use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::{TerminalProgress, display_duration};
-use crate::command::table;
+use crate::cli::{RunArgs, TableFormat, terminal};
+use crate::command::{compare, table};
 use crate::data::{Fixed, Utterances};
 use crate::plan::{AnyTask, Plan};
 use crate::protocol::{self, Examples, FeatureCache, Outcome, Subject};
 use crate::run::checkpoint;
 use crate::run::request::{Reuse, RunRequest};
-use crate::run::{Run, begin_folder, mark_reused, require_same};
+use crate::run::{Run, begin_folder, end_folder, is_unfinished, mark_reused, require_same};
 use crate::train::{self, Context, PretrainState, TrainError};
 use bridle::init::Init;
 use bridle::weights::{self, strip_prefix};
@@ -32,8 +32,14 @@ use std::time::{Duration, Instant};
 /// As [`records`]; wrong use; if stdout cannot be written.
 pub fn perform(args: &RunArgs) -> Result<Exit> {
     let session = Session::begin()?;
-    let made = records(RunRequest::new(args)?, &session)?;
-    table::print(&made.records, &args.out, args.format.into())?;
+    let request = RunRequest::new(args)?;
+    let (has_control, format) = (request.has_control, args.format.into());
+    let made = records(request, &session)?;
+    if let (true, [plan, .., control]) = (has_control && format == TableFormat::Terminal, &made.plans[..]) {
+        let text = compare::plans(plan, control, &made.records, &args.out, format)?;
+        terminal::print(&format!("Against the random encoder\n\n{text}\n"))?;
+    }
+    table::print(&made.records, &args.out, format)?;
     Ok(Exit::Done)
 }
 
@@ -109,7 +115,11 @@ fn run_all<D: Examples>(
     session: &Session,
     data_for: impl Fn(&Plan) -> D,
 ) -> Result<Made> {
-    data_for(&request.plan).require_parts(&request.folds)?;
+    let data = data_for(&request.plan);
+    data.require_parts(&request.folds)?;
+    let few = request.plan.few_steps(data.split(request.folds[0]).0.len());
+    few.iter().for_each(|few| session.progress.say(&format!("note: {few}")));
+    drop(data);
     let request = request.with_variant(&facts.variant);
     let job = Runs {
         request: &request,
@@ -256,6 +266,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
         let outputs = self.data.outputs(&self.test, found);
         let outputs = outputs.map_err(|error| Failure::fault("cannot keep the predictions", error))?;
         let path = store::write_outputs(&self.request.args.out, &record, &outputs)?;
+        end_folder(&self.folder);
         progress.say(&format!("record: {}", path.display()));
         Ok(store::read(&path)?)
     }
@@ -264,7 +275,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
     /// predictions.
     fn complete(&self) -> Result<Option<RunRecord>> {
         let path = self.request.args.out.join(self.run.record_path());
-        if !path.exists() {
+        if !path.exists() || is_unfinished(&self.folder) {
             return Ok(None);
         }
         let found = ScoredRun::read(&path, &[]).and_then(|found| {
@@ -309,7 +320,9 @@ impl<'a, D: Examples> OneRun<'a, D> {
         } else {
             None
         };
-        if self.request.reuse.allows_pretraining(saved.is_some())
+        // a run that --fresh began and that was stopped goes on without earlier work
+        let begun = saved.is_some() || (self.resumes && is_unfinished(&self.folder));
+        if self.request.reuse.allows_pretraining(begun)
             && let Some(found) = self.reuse::<B>(&shared, device)?
         {
             return Ok(found);

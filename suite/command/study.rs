@@ -3,7 +3,7 @@
 use super::{compare, run, table};
 use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
-use crate::cli::{CompareArgs, StudyArgs, terminal};
+use crate::cli::{StudyArgs, terminal};
 use crate::run::request::RunRequest;
 use crate::study::Study;
 use bridle_results::record::RunRecord;
@@ -91,25 +91,7 @@ fn answers(study: &Study, args: &StudyArgs, arms: &[String], records: &[RunRecor
         if common == 0 {
             continue;
         }
-        let only = |hash: &String| format!("plan={hash}").parse().expect("a filter");
-        let common = records.first().map(|record| {
-            let (backend, dtype) = (&record.backend.name, &record.backend.dtype);
-            [format!("backend={backend}"), format!("dtype={dtype}")]
-        });
-        let (found, _) = compare::text(&CompareArgs {
-            a: args.out.clone(),
-            b: args.out.clone(),
-            both: common
-                .iter()
-                .flatten()
-                .map(|text| text.parse().expect("a filter"))
-                .collect(),
-            only_a: vec![only(hash)],
-            only_b: vec![only(reference)],
-            resamples: 2000,
-            seed: 0,
-            format: args.format,
-        })?;
+        let found = compare::plans(hash, reference, records, &args.out, args.format)?;
         text.push_str(&found);
     }
     Ok(text)

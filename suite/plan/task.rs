@@ -41,6 +41,11 @@ impl AnyTask {
         fixed.chain(speech_tasks().iter().copied().map(Self::Speech))
     }
 
+    /// Whether it is of a task file.
+    pub fn is_own(&self) -> bool {
+        Self::all().all(|task| task.name() != self.name())
+    }
+
     /// The name given with `--task`.
     pub fn name(&self) -> &'static str {
         match self {

@@ -7,6 +7,7 @@ use crate::cli::exit::Exit;
 use crate::cli::terminal;
 use crate::compute::{self, Dtype};
 use crate::plan::{AnyTask, LmRequest, Plan, PlanRequest, TaskFacts, corrected_changes};
+use crate::run::control;
 use crate::run::encoder_file::{EncoderFile, EncoderFileError};
 use crate::run::machine;
 use bridle_backends::Choice;
@@ -72,8 +73,10 @@ pub struct RunRequest {
     /// Every value that decides the numbers. The data's variant is not known yet.
     pub plan: Plan,
     /// Further plans on the same data: of an ablation each change of the recipe and all of them, of
-    /// a study the other arms.
+    /// a study the other arms. A control comes last.
     pub further: Vec<Plan>,
+    /// Whether there is a control.
+    pub has_control: bool,
     /// In what order they are run.
     pub order: Order,
     /// No run begins once the recorded ones took so much computing.
@@ -125,6 +128,12 @@ impl RunRequest {
         } else {
             Vec::new()
         };
+        let wants_control = args.control || task.is_own();
+        let control = if wants_control {
+            control::of(&facts, &wanted, &plan)?
+        } else {
+            None
+        };
         let folds = folds(&args.folds, &facts)?;
         if let Some(file) = &init {
             unseen(file, &plan, &folds)?;
@@ -138,7 +147,8 @@ impl RunRequest {
         Ok(Self {
             folds,
             task,
-            further: ablation,
+            has_control: control.is_some(),
+            further: ablation.into_iter().chain(control).collect(),
             order: Order::ByPlan,
             budget: None,
             init,

@@ -57,6 +57,7 @@ impl<'a> Report<'a> {
             None if plan.is_speech() => lines.extend(self.phase_lines()),
             None => {}
         }
+        lines.extend(self.few_steps().map(|few| ("steps", few)));
         lines.push(("plan", plan.plan_hash()));
         let lines = lines.iter().map(|(topic, facts)| format!("{topic:<9} {facts}\n"));
         lines.collect::<String>() + &self.plan_lines()
@@ -84,6 +85,7 @@ impl<'a> Report<'a> {
                 "threads": self.threads(),
             },
             "machine": machine::machine(None),
+            "few_steps": self.few_steps(),
             "needs": self.needs.as_ref().map(Needs::json),
             "problems": problems.into_iter().flatten().map(problem).collect::<Vec<_>>(),
         });
@@ -91,6 +93,11 @@ impl<'a> Report<'a> {
             report.extend(found.json.clone());
         }
         report
+    }
+
+    fn few_steps(&self) -> Option<String> {
+        let (_, training) = self.data.as_ref().ok()?.samples?;
+        self.request.plan.few_steps(training)
     }
 
     fn threads(&self) -> usize {

@@ -1,0 +1,40 @@
+//! The control of a run: the random encoder, frozen, under the same protocols. A pretraining that
+//! teaches nothing looks well by itself.
+
+use crate::plan::{Method, Plan, PlanError, PlanRequest, Protocol, TaskFacts, display_value};
+
+/// The control of `plan`, which was made from `wanted`: the same data, encoder and protocols. None
+/// if the plan is a control itself, or none of its protocols freezes the encoder.
+///
+/// # Errors
+/// As [`Plan::resolve_for`].
+pub fn of(facts: &TaskFacts, wanted: &PlanRequest, plan: &Plan) -> Result<Option<Plan>, PlanError> {
+    let frozen = plan
+        .protocols
+        .iter()
+        .filter(|protocol| protocol.fits(Method::RandomInit));
+    let protocols: Vec<String> = frozen.map(|protocol| Protocol::word(*protocol).to_owned()).collect();
+    if matches!(plan.method, Method::RandomInit | Method::Scratch) || protocols.is_empty() {
+        return Ok(None);
+    }
+    let mut control = PlanRequest {
+        task: plan.task.clone(),
+        method: Some(Method::RandomInit.word().to_owned()),
+        quantizer: None,
+        preset: Some(plan.preset.clone()),
+        recipe: plan.recipe.map(|recipe| recipe.to_string()),
+        init: None,
+        set: Vec::new(),
+        protocols,
+        ..wanted.clone()
+    };
+    let (plan, bare) = (plan.to_flat(), Plan::resolve_for(facts, &control)?.to_flat());
+    let shared = bare
+        .iter()
+        .filter(|(key, _)| !matches!(key.as_str(), "method" | "protocols"));
+    let differs = shared.filter_map(|(key, value)| plan.get(key).filter(|wanted| *wanted != value).map(|v| (key, v)));
+    control.set = differs
+        .map(|(key, value)| format!("{key}={}", display_value(value)))
+        .collect();
+    Plan::resolve_for(facts, &control).map(Some)
+}
