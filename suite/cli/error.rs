@@ -98,7 +98,10 @@ impl From<DataError> for Failure {
             DataError::Cache { source, .. } => match source.raw_os_error() {
                 Some(_) => (Exit::Fault, hint("make room, or run in a folder that can be written")),
                 // the file is not as it was written
-                None => (Exit::Fault, hint("the same command with --resume, which makes the file anew")),
+                None => (
+                    Exit::Fault,
+                    hint("the same command with --resume, which makes the file anew"),
+                ),
             },
             DataError::Machine { .. } => (
                 Exit::Fault,
