@@ -194,8 +194,9 @@ fn unreadable(path: &Path, source: io::Error) -> StoreError {
 
 fn read_as<T>(path: &Path, parse: impl Fn(&str) -> Result<T, RecordError>) -> Result<T, StoreError> {
     let bytes = bridle_files::read(path, LARGEST_RECORD).map_err(|source| unreadable(path, source))?;
-    // text in another encoding is not JSON; replacement characters make the reader report it
-    parse(&String::from_utf8_lossy(&bytes)).map_err(|source| StoreError::Record {
+    // text in another encoding is not JSON; replacement characters make the reader report it. Some
+    // editors put a byte-order mark first
+    parse(String::from_utf8_lossy(&bytes).trim_start_matches('\u{feff}')).map_err(|source| StoreError::Record {
         path: path.to_path_buf(),
         source,
     })

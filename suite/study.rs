@@ -75,7 +75,7 @@ impl Study {
     /// If it cannot be read, has unknown keys, lacks one, or has arms of one name or none.
     pub fn read(path: &Path) -> Result<Self> {
         let place = path.display();
-        let text = std::fs::read_to_string(path).map_err(|error| {
+        let text = bridle_files::text(path, bridle_files::SETTINGS).map_err(|error| {
             let error = anyhow::Error::new(error).context(format!("cannot read the study `{place}`"));
             Failure::new(Exit::Data, error)
         })?;

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::files::archive::ArchiveError;
+use crate::files::folder::{ends_in, names};
 
 /// A task name that does not exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,11 +58,13 @@ pub enum DataError {
         original: &'static str,
     },
     /// The folder holds something else: the first thing looked for is missing.
-    #[error("{} is not the {task} data: it has no {missing}", path.display())]
+    #[error("{} is not the {task} data: it has no {missing}{}", path.display(), packed.as_deref().map_or_else(String::new, |packed| format!("; {packed} must be unpacked first")))]
     NotTheTask {
         task: &'static str,
         path: PathBuf,
         missing: &'static str,
+        /// A file there, packed in a form that is not read.
+        packed: Option<String>,
     },
     #[error("{} is no known variant of the {task} data: {reason}", path.display())]
     UnknownVariant {
@@ -209,11 +212,24 @@ impl From<ArchiveError> for SampleError {
     }
 }
 
+/// The first file in a folder that is packed in a form that is not read.
+fn packed_in(folder: &Path) -> Option<String> {
+    const PACKED: [&str; 7] = ["gz", "tgz", "bz2", "xz", "zst", "7z", "rar"];
+    let names = names(folder).ok()?.into_iter();
+    let mut packed = names.filter(|(name, is_folder)| !is_folder && ends_in(name, &PACKED));
+    packed.next().map(|(name, _)| name)
+}
+
 /// Short forms for the errors that are made in many places.
 impl DataError {
     pub(crate) fn not_the_task(task: &'static str, path: &Path, missing: &'static str) -> Self {
-        let path = path.to_owned();
-        Self::NotTheTask { task, path, missing }
+        let (path, packed) = (path.to_owned(), packed_in(path));
+        Self::NotTheTask {
+            task,
+            path,
+            missing,
+            packed,
+        }
     }
 
     pub(crate) fn unknown_variant(task: &'static str, path: &Path, reason: String) -> Self {
@@ -232,6 +248,8 @@ impl DataError {
     }
 
     pub(crate) fn wrong_count(path: &Path, what: impl Into<String>, expected: usize, found: usize) -> Self {
+        // the folder in which the program runs
+        let path = if path == Path::new("") { Path::new(".") } else { path };
         let (path, what) = (path.to_owned(), what.into());
         Self::WrongCount {
             path,

@@ -187,6 +187,60 @@ fn unknown_names_and_bad_values_are_wrong_use() {
 }
 
 #[test]
+fn more_threads_than_can_be_kept_busy_are_refused_before_any_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("study.toml"),
+        "question = \"?\"\ntasks = [\"synthetic\"]\nreference = \"a\"\n[[arm]]\nname = \"a\"\n",
+    )
+    .unwrap();
+    for line in [
+        "run --task synthetic --preset smoke",
+        "check --task synthetic --preset smoke",
+        "study study.toml",
+        "bench",
+    ] {
+        for threads in ["1000000", "4294967295"] {
+            let told = refusal(folder.path(), &format!("{line} --threads {threads}"));
+            let said = told.contains(&format!("{threads} threads are too many for"));
+            assert!(
+                said && told.contains("omit --threads") && told.ends_with("exit 2\n"),
+                "{told}"
+            );
+        }
+        for wrong in ["0", "4294967296", "all"] {
+            let told = refusal(folder.path(), &format!("{line} --threads {wrong}"));
+            assert!(told.contains("--threads") && told.ends_with("exit 2\n"), "{told}");
+        }
+    }
+    // as many as no machine minds
+    let output = output(folder.path(), "check --task synthetic --preset smoke --threads 64");
+    assert!(output.status.success());
+    assert!(String::from_utf8_lossy(&output.stdout).contains("64 threads"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_the_place_of_settings_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe.toml");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for line in [
+        "run --task pipe.toml",
+        "study pipe.toml",
+        "regress --baseline pipe.toml",
+        "table pipe.toml",
+        "table --splice pipe.toml",
+        "compare pipe.toml pipe.toml",
+        "export --to a.safetensors pipe.toml",
+        "run --task synthetic --preset smoke --init pipe.toml",
+    ] {
+        let told = refusal(folder.path(), line);
+        assert!(told.contains("a pipe, a socket or a device"), "{told}");
+    }
+}
+
+#[test]
 fn data_that_is_not_what_it_should_be_is_named() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(folder.path().join("pictures")).unwrap();

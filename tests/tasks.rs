@@ -388,3 +388,120 @@ fn a_plan_of_few_steps_says_so() {
     let more = told(&format!("{few} --set pretrain.encoder.epochs=1000"));
     assert!(!more.contains("are few"), "{more}");
 }
+
+/// Runs the program without root's right to read everything. None, and the test says so, where that cannot be done;
+/// fails there if `$BRIDLE_REQUIRE_DATA` is 1.
+#[cfg(unix)]
+fn as_somebody_else(folder: &Path, line: &str) -> Option<Output> {
+    use std::os::unix::fs::{PermissionsExt, chown};
+    let closed = folder.join("closed");
+    fs::write(&closed, "").unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0)).unwrap();
+    let is_root = fs::read(&closed).is_ok();
+    fs::remove_file(&closed).unwrap();
+    if !is_root {
+        return Some(bench(folder, line));
+    }
+    const NOBODY: u32 = 65_534;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+    let program = folder.join("program");
+    fs::copy(env!("CARGO_BIN_EXE_bridle-bench"), &program).unwrap();
+    for path in [folder, &folder.join("runs"), &folder.join("results")] {
+        fs::create_dir_all(path).unwrap();
+        chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    let output = command
+        .arg(program)
+        .args(line.split_whitespace())
+        .current_dir(folder)
+        .output();
+    if output.is_err() {
+        let required = std::env::var("BRIDLE_REQUIRE_DATA").as_deref() == Ok("1");
+        assert!(!required, "needs the program setpriv, and $BRIDLE_REQUIRE_DATA is 1");
+        eprintln!("needs the program setpriv: root may read everything");
+    }
+    output.ok()
+}
+
+#[cfg(unix)]
+#[test]
+fn what_may_not_be_read_is_a_sample_left_out_or_an_error_that_says_so() {
+    use std::os::unix::fs::PermissionsExt;
+    let close = |path: PathBuf| fs::set_permissions(path, fs::Permissions::from_mode(0)).unwrap();
+    let names: Vec<String> = (0..20).map(|n| format!("{}/{n}.wav", ["a", "b"][n % 2])).collect();
+    let folder = tones(&names, "");
+    fs::set_permissions(folder.path().join("data"), fs::Permissions::from_mode(0o755)).unwrap();
+    close(folder.path().join("data/a/4.wav"));
+    let line = format!("run {SHORT} --task t.toml --method random-init --protocol knn --format json");
+    let Some(output) = as_somebody_else(folder.path(), &line) else {
+        return;
+    };
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{told}");
+    assert!(
+        told.contains("left out: a/4.wav: it cannot be read: Permission denied"),
+        "{told}"
+    );
+    let mut found = Vec::new();
+    all_records(&folder.path().join("results/records"), &mut found);
+    assert_eq!(found[0]["data"]["skipped"][0]["id"], "a/4.wav");
+
+    let refused = |line: &str, code: i32, of: &str| {
+        let output = as_somebody_else(folder.path(), line).unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        let says = told.contains(&format!("cannot read {of}")) && told.contains("Permission denied");
+        assert!(output.status.code() == Some(code) && says, "{line}: {told}");
+    };
+    close(folder.path().join("data/b"));
+    refused(&line, 3, "./data/b");
+    close(folder.path().join("t.toml"));
+    refused(&line, 3, "t.toml");
+    close(folder.path().join("results/records/mine"));
+    refused("table", 2, "results/records/mine");
+    // or nothing could remove them
+    for path in ["data/b", "results/records/mine"] {
+        fs::set_permissions(folder.path().join(path), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_archive_with_a_member_that_cannot_be_read_is_read_without_it() {
+    let names: Vec<String> = (0..20).map(|n| format!("{}/{n}.wav", ["a", "b"][n % 2])).collect();
+    let folder = tones(&names, "");
+    std::os::unix::fs::symlink("/nonexistent", folder.path().join("data/a/zz.wav")).unwrap();
+    let packed = Command::new("tar")
+        .args(["-cf", "data.tar", "data"])
+        .current_dir(folder.path())
+        .status();
+    assert!(packed.unwrap().success());
+    let file = fs::read_to_string(folder.path().join("t.toml")).unwrap();
+    let counts = |at: &str| {
+        fs::write(
+            folder.path().join("t.toml"),
+            file.replace("\"data\"", &format!("\"{at}\"")),
+        )
+        .unwrap();
+        let output = bench(folder.path(), "check --task t.toml --preset smoke --format json");
+        let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(told["copy"]["skipped"], 1, "{at}: {told}");
+        told["copy"]["samples"].clone()
+    };
+    assert_eq!(counts("data.tar"), counts("data"));
+    let packed = Command::new("gzip").arg("data.tar").current_dir(folder.path()).status();
+    assert!(packed.unwrap().success());
+    fs::write(
+        folder.path().join("t.toml"),
+        file.replace("\"data\"", "\"data.tar.gz\""),
+    )
+    .unwrap();
+    let output = bench(folder.path(), "check --task t.toml --preset smoke");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3));
+    assert!(
+        told.contains("data.tar.gz is packed by gzip; `gunzip` unpacks it"),
+        "{told}"
+    );
+}

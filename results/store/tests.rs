@@ -78,6 +78,15 @@ fn a_run_replaces_its_like_whole() {
 }
 
 #[test]
+fn a_record_is_the_same_with_a_byte_order_mark() {
+    let out = tempfile::tempdir().unwrap();
+    let path = write(out.path(), &record(0, 165), None).unwrap();
+    let marked = [b"\xef\xbb\xbf".to_vec(), std::fs::read(&path).unwrap()].concat();
+    std::fs::write(&path, marked).unwrap();
+    assert_eq!(read(&path).unwrap(), record(0, 165));
+}
+
+#[test]
 fn an_unwritable_record_leaves_the_old_one() {
     let out = tempfile::tempdir().unwrap();
     let path = write(out.path(), &record(0, 165), Some(&predictions())).unwrap();

@@ -3,6 +3,7 @@
 //! A named pipe or a terminal may never end, and a device or a file with holes may be larger than
 //! memory. Links are followed.
 
+use crate::foreign::foreign;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -51,8 +52,10 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 /// # Errors
 /// As [`read`], and if the content is no UTF-8.
 pub fn text(path: &Path, limit: u64) -> io::Result<String> {
-    let bytes = read(path, limit)?;
-    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not text in UTF-8"))
+    String::from_utf8(read(path, limit)?).map_err(|error| {
+        let kind = foreign(error.as_bytes()).unwrap_or("not text in UTF-8");
+        io::Error::new(io::ErrorKind::InvalidData, format!("it is {kind}"))
+    })
 }
 
 /// Whether an error says that the machine failed, not that the file is wrong: no memory, no room, no
@@ -112,6 +115,8 @@ mod tests {
         assert_eq!(read(&path, 2).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
         std::fs::write(&path, [0xff]).unwrap();
         assert_eq!(text(&path, 3).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        std::fs::write(&path, [0x1f, 0x8b, 8]).unwrap();
+        assert!(text(&path, 3).unwrap_err().to_string().contains("gunzip"));
         // holes take no room on the disk, but would in memory
         File::options()
             .write(true)

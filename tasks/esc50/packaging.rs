@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 use super::NAME;
 use super::table::{self, ClipRow, TABLE};
 use crate::DataError;
-use crate::files::archive::{ParquetTable, Value};
+use crate::files::archive::{Archive, ArchiveError, ParquetTable, Value};
 use crate::files::folder::{ends_in, names};
 use crate::files::tree::Tree;
 
 /// Subfolders that may hold the data: the one in the original's archive, and the one on the hub.
 const INNER: [&str; 2] = ["ESC-50-master", "data"];
+
+/// The columns of a parquet file that say what a clip is.
+const COLUMNS: [&str; 4] = ["filename", "fold", "target", "category"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Packaging {
@@ -66,26 +69,64 @@ impl Given {
     }
 }
 
-/// The archives in a folder, if some could be the data set.
+/// The archives in a folder that hold the data set; those of something else are left alone.
 fn archives(folder: &Path) -> Result<Option<Given>, DataError> {
     if !folder.is_dir() {
         return Ok(None);
     }
     let files = names(folder)?.into_iter().filter(|(_, is_folder)| !is_folder);
-    let files = files
-        .map(|(name, _)| name)
-        .filter(|name| ends_in(name, &["parquet", "zip", "tar"]));
-    let (tables, mut others): (Vec<String>, Vec<String>) = files.partition(|name| ends_in(name, &["parquet"]));
+    let files: Vec<String> = files.map(|(name, _)| name).collect();
+    let (mut others, unopened) = of_clips(folder, &files, &["zip", "tar"], has_table);
+    let (tables, damaged) = of_clips(folder, &files, &["parquet"], is_table_of_clips);
     match (others.len(), tables.is_empty()) {
-        (0, true) => Ok(None),
-        (0, false) => parquet(folder, tables).map(Some),
         (1, true) => archive(folder, others.remove(0)).map(Some),
+        // a damaged table may be one of the data set's
+        (0, false) => damaged.map_or_else(|| parquet(folder, tables).map(Some), |error| Err(error.into())),
+        (0, true) => unopened.or(damaged).map_or(Ok(None), |error| Err(error.into())),
         _ => {
             let archives = [others, tables].concat().join(", ");
             let reason = format!("it has several archives ({archives}); one of them must be given");
             Err(DataError::unknown_variant(NAME, folder, reason))
         }
     }
+}
+
+/// The files with these endings of which `holds` is true, and the first error of one that cannot be
+/// opened.
+fn of_clips(
+    folder: &Path,
+    files: &[String],
+    endings: &[&str],
+    holds: impl Fn(&Path) -> Result<bool, ArchiveError>,
+) -> (Vec<String>, Option<ArchiveError>) {
+    let (mut found, mut first_error) = (Vec::new(), None);
+    for name in files.iter().filter(|name| ends_in(name, endings)) {
+        match holds(&folder.join(name)) {
+            Ok(true) => found.push(name.clone()),
+            Ok(false) => {}
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
+    }
+    (found, first_error)
+}
+
+/// Whether an archive holds the table of clips.
+fn has_table(path: &Path) -> Result<bool, ArchiveError> {
+    let archive = Archive::open(path)?;
+    Ok((0..archive.len()).any(|index| is_listed_table(archive.name(index))))
+}
+
+fn is_listed_table(member: &str) -> bool {
+    member
+        .strip_suffix(TABLE)
+        .is_some_and(|before| before.is_empty() || before.ends_with('/'))
+}
+
+/// Whether a table has the columns of clips.
+fn is_table_of_clips(path: &Path) -> Result<bool, ArchiveError> {
+    let table = ParquetTable::open(path)?;
+    let columns = table.columns();
+    Ok(table.has_files() && COLUMNS.iter().all(|column| columns.contains(column)))
 }
 
 fn folder(root: &Path) -> Result<Given, DataError> {
@@ -162,12 +203,8 @@ fn parquet(root: &Path, tables: Vec<String>) -> Result<Given, DataError> {
         let path = root.join(name);
         let table = ParquetTable::open(&path)?;
         let column = |name| table.column(name);
-        let columns = [
-            column("filename")?,
-            column("fold")?,
-            column("target")?,
-            column("category")?,
-        ];
+        let [filename, fold, target, category] = COLUMNS;
+        let columns = [column(filename)?, column(fold)?, column(target)?, column(category)?];
         for (at, file) in tree.members(name).enumerate() {
             let line = at as u64 + 1;
             let clip = clip(&columns, at).map_err(|reason| DataError::bad_row(&path, line, reason))?;

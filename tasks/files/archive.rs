@@ -12,6 +12,7 @@ mod tar;
 mod zip;
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -41,16 +42,10 @@ impl Archive {
     /// out of it.
     pub fn open(path: &Path) -> Result<Self, ArchiveError> {
         std::fs::metadata(path).map_err(|source| ArchiveError::unreadable(path, source))?;
-        let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
-        let members: Box<dyn Members> = match ending.as_deref() {
-            Some("zip") => Box::new(zip::Zip::open(path)?),
-            Some("tar") => Box::new(tar::Tar::open(path)?),
-            Some("parquet") => match ParquetTable::open(path)? {
-                table if table.has_files() => Box::new(table),
-                _ => return Err(ArchiveError::damaged(path, "none of its columns holds files")),
-            },
-            _ => return Err(ArchiveError::damaged(path, "it is not a .zip, .tar or .parquet file")),
-        };
+        let members = Self::members(path).map_err(|error| match (error, foreign_kind(path)) {
+            (ArchiveError::Damaged { .. }, Some(kind)) => ArchiveError::damaged(path, format!("it is {kind}")),
+            (error, _) => error,
+        })?;
         Ok(Self {
             members,
             by_name: OnceLock::new(),
@@ -58,11 +53,23 @@ impl Archive {
         })
     }
 
+    fn members(path: &Path) -> Result<Box<dyn Members>, ArchiveError> {
+        Ok(match ending(path).as_str() {
+            "zip" => Box::new(zip::Zip::open(path)?),
+            "tar" => Box::new(tar::Tar::open(path)?),
+            "parquet" => match ParquetTable::open(path)? {
+                table if table.has_files() => Box::new(table),
+                _ => return Err(ArchiveError::damaged(path, "none of its columns holds files")),
+            },
+            _ => return Err(ArchiveError::damaged(path, "it is not a .zip, .tar or .parquet file")),
+        })
+    }
+
     /// The names in an archive that may not be opened, for members that are links, for example;
     /// `None` if it is so damaged that nothing tells them. A table without a column of files has
     /// none.
     pub fn told_names(path: &Path) -> Option<Vec<String>> {
-        match path.extension()?.to_string_lossy().to_lowercase().as_str() {
+        match ending(path).as_str() {
             "zip" => zip::told_names(path),
             "tar" => tar::told_names(path),
             _ => ParquetTable::open(path)
@@ -111,6 +118,24 @@ impl Archive {
             }
         }
     }
+}
+
+fn ending(path: &Path) -> String {
+    path.extension().unwrap_or_default().to_string_lossy().to_lowercase()
+}
+
+/// What a file is that cannot be opened as an archive of its name; `None` if it is of that kind, or
+/// unknown.
+pub(crate) fn foreign_kind(path: &Path) -> Option<&'static str> {
+    let mut start = Vec::new();
+    let file = bridle_files::open(path).ok()?;
+    file.take(512).read_to_end(&mut start).ok()?;
+    let kind = bridle_files::foreign(&start)?;
+    let is_its_own = matches!(
+        (ending(path).as_str(), kind),
+        ("zip", "a zip archive") | ("tar", "a tar archive")
+    );
+    (!is_its_own).then_some(kind)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use bridle_files::foreign;
 use csv::StringRecord;
 
 use crate::DataError;
@@ -24,6 +25,9 @@ pub(crate) fn lines(path: &Path) -> Result<Vec<(u64, String)>, DataError> {
 
 /// `path` is for messages.
 fn plain(path: &Path, bytes: Vec<u8>) -> Result<String, DataError> {
+    if let Some(kind) = foreign(&bytes).filter(|_| !bytes.is_empty()) {
+        return Err(DataError::bad_row(path, 1, format!("it is {kind}")));
+    }
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err(DataError::bad_row(path, 1, "it is UTF-16 text, and must be UTF-8"));
     }
@@ -106,7 +110,18 @@ impl CsvTable {
 
     pub fn column(&self, path: &Path, name: &str) -> Result<Option<usize>, DataError> {
         let Some(column) = self.headers.iter().position(|header| header == name) else {
-            return Ok(None);
+            // left aside, a column that says how samples are divided would divide them otherwise
+            let respelled = |header: &&str| {
+                let header = header.to_lowercase();
+                header == name || header.strip_suffix('s') == Some(name)
+            };
+            return match self.headers.iter().find(respelled) {
+                Some(header) => {
+                    let reason = format!("its column '{}' must be called '{name}'", header.escape_debug());
+                    Err(DataError::bad_row(path, 1, reason))
+                }
+                None => Ok(None),
+            };
         };
         // a quote that does not close takes in the rows that follow
         match self.rows.iter().find(|(_, record)| record[column].contains('\n')) {
@@ -193,6 +208,9 @@ mod tests {
         let told = |text: &str| table(text.as_bytes()).unwrap_err();
         insta::assert_snapshot!(told("path;label\na.wav;x\n"), @"t.csv, line 1: there is no column 'path' among 'path;label'; fields are separated by commas");
         insta::assert_snapshot!(told("file,label\na.wav,x\n"), @"t.csv, line 1: there is no column 'path' among 'file, label'");
+        insta::assert_snapshot!(told("Path,label\na.wav,x\n"), @"t.csv, line 1: its column 'Path' must be called 'path'");
+        insta::assert_snapshot!(told("path,labels\na.wav,x\n"), @"t.csv, line 1: its column 'labels' must be called 'label'");
+        insta::assert_snapshot!(told("version https://git-lfs.github.com/spec/v1\n"), @"t.csv, line 1: it is a pointer of Git LFS; `git lfs pull` fetches the file");
         insta::assert_snapshot!(told("path,label\na.wav,x\nb.wav,y,3\n"), @"t.csv, line 3: 3 fields, not 2");
         insta::assert_snapshot!(told("path,label\na.wav,\"x\nb.wav,y\n"), @"t.csv, line 2: the quotes of its label do not close on the line");
         insta::assert_snapshot!(told("path,label,label\na.wav,x,y\n"), @"t.csv, line 1: there are two columns 'label'");

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::files::archive::foreign_kind;
 use crate::files::table;
 use crate::media::Media;
 use crate::media::audio::LogMel;
@@ -228,8 +229,10 @@ impl TaskFile {
             (Some(_), None) if self.root.is_some() => return fail("root", "`root` goes with `csv`, not with `folder`"),
             _ => {}
         }
-        let place =
-            |key: &str, path: &Path, what: &str| self.bad(key, format!("`{key}`: {} is no {what}", path.display()));
+        let place = |key: &str, path: &Path, what: &str| {
+            let is = foreign_kind(path).map_or_else(|| format!("no {what}"), str::to_owned);
+            self.bad(key, format!("`{key}`: {} is {is}", path.display()))
+        };
         const PLACE: &str = "folder, .zip or .tar";
         match (&self.folder, &self.csv) {
             (Some(folder), _) if !folder.is_dir() && !is_archive(folder) => {

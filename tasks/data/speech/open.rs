@@ -181,7 +181,9 @@ impl Listing<Utterance> {
         let training = (0..utterances.len()).filter(|&index| utterances[index].role == Role::Train);
         let training: Vec<usize> = training.collect();
         if training.is_empty() {
-            return Err(DataError::wrong_count(self.tree.root(), "training utterances", 1, 0));
+            let list = self.lists.first().map_or("", String::as_str);
+            let reason = format!("none of its {} usable utterances is for training", utterances.len());
+            return Err(DataError::bad_sample(self.tree.root().join(list), reason));
         }
         let mut sums = Sums::new(input.mels);
         for &index in training.iter().step_by(training.len().div_ceil(MEASURED)) {

@@ -147,8 +147,15 @@ fn what_is_wrong_with_an_archive_or_table_is_named() {
     std::fs::write(fake.path("zip/a.zip"), "no zip").unwrap();
     let told = error(fake.path("zip"));
     assert!(told.starts_with("ESC/zip/a.zip: it is no whole zip file"), "{told}");
-    fake.packed("zip/b.parquet", b"no table");
-    insta::assert_snapshot!(error(fake.path("zip")), @"ESC/zip is no known variant of the esc50 data: it has several archives (a.zip, b.parquet); one of them must be given");
+    std::fs::write(fake.path("zip/a.zip"), b"\x1f\x8b\x08\0").unwrap();
+    insta::assert_snapshot!(error(fake.path("zip")), @"ESC/zip/a.zip: it is packed by gzip; `gunzip` unpacks it");
+    let whole = zip_of(&fake.files(), CompressionMethod::Stored);
+    for name in ["zip/a.zip", "zip/b.zip"] {
+        fake.packed(name, &whole);
+    }
+    insta::assert_snapshot!(error(fake.path("zip")), @"ESC/zip is no known variant of the esc50 data: it has several archives (a.zip, b.zip); one of them must be given");
+    fake.packed("packed/esc50.tar.gz", b"\x1f\x8b\x08\0");
+    insta::assert_snapshot!(error(fake.path("packed")), @"ESC/packed is not the esc50 data: it has no meta/esc50.csv; esc50.tar.gz must be unpacked first");
     let table = |columns: &[Column]| fake.packed("hub/t.parquet", &parquet_of(columns, 100));
     insta::assert_snapshot!(error(table(&fake.rows(0..249))), @"ESC/hub/t.parquet has 249 clips, not 250");
     insta::assert_snapshot!(error(table(&fake.rows(0..250)[1..])), @"ESC/hub/t.parquet/column 'filename': there is no such column among fold, target, category, audio");
@@ -158,4 +165,35 @@ fn what_is_wrong_with_an_archive_or_table_is_named() {
     fake.packed("hub/u.parquet", &parquet_of(&fake.rows(0..1), 1));
     table(&fake.rows(0..250));
     insta::assert_snapshot!(error(fake.path("hub")), @"ESC/hub/u.parquet, line 1: the clip '1-100-A-0' is there a second time");
+}
+
+#[test]
+fn archives_of_something_else_are_left_alone_and_a_table_must_be_whole() {
+    let fake = Fake::new();
+    let something_else = |folder: &str| {
+        let code = tar_of(&vec![("tool/readme".to_owned(), vec![1])]);
+        let energies = parquet_of(&[Column::Numbers("energy", vec![1, 2, 3])], 3);
+        for (name, bytes) in [
+            ("code.tar", code),
+            ("damaged.zip", b"no zip".to_vec()),
+            ("energies.parquet", energies),
+        ] {
+            fake.packed(&format!("{folder}/{name}"), &bytes);
+        }
+    };
+    let zip = zip_of(&fake.files(), CompressionMethod::Deflated);
+    fake.packed("zip/a.zip", &zip);
+    fake.packed("zip/damaged.parquet", b"no table");
+    fake.packed("hub/data/train-0.parquet", &parquet_of(&fake.rows(0..250), 100));
+    for (folder, within, variant) in [("zip", "zip", "tiny-zip"), ("hub", "hub/data", "tiny-parquet")] {
+        something_else(within);
+        let data = fake.open_at(&fake.path(folder)).unwrap();
+        assert_eq!((data.facts.variant.as_str(), data.samples.len()), (variant, 250));
+    }
+    fake.packed("hub/data/train-1.parquet", b"no table");
+    let told = fake.cleaned(fake.open_at(&fake.path("hub")));
+    assert!(
+        told.starts_with("ESC/hub/data/train-1.parquet: it is no whole parquet file"),
+        "{told}"
+    );
 }

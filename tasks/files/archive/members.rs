@@ -34,10 +34,17 @@ pub(crate) fn objection(name: &str) -> Option<&'static str> {
     match name {
         "" => Some("its name is empty"),
         _ if name.len() > LONGEST_NAME => Some("its name is too long"),
-        _ if name.starts_with('/') || name.contains(['\\', '\0', ':']) => Some("its name is not a relative path"),
+        _ if name.starts_with('/') || name.contains(['\\', '\0']) || has_drive(name) => {
+            Some("its name is not a relative path")
+        }
         _ if name.split('/').any(bad_part) => Some("its name leads out of the archive"),
         _ => None,
     }
+}
+
+/// Whether a path begins with a drive of Windows.
+fn has_drive(name: &str) -> bool {
+    matches!(name.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic())
 }
 
 /// Checks that all names are relative, stay within the archive and are distinct.

@@ -8,6 +8,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use ::tar::EntryType;
+
 use super::error::ArchiveError;
 use super::file::SharedFile;
 use super::members::{Members, check_names, check_size};
@@ -47,6 +49,14 @@ struct TarMember {
     name: String,
     position: u64,
     size: u64,
+    /// Why it cannot be read, if it cannot.
+    unusable: Option<&'static str>,
+}
+
+impl TarMember {
+    fn is_tar(&self) -> bool {
+        self.name.ends_with(ENDING) && self.unusable.is_none()
+    }
 }
 
 pub(super) struct Tar {
@@ -59,7 +69,7 @@ impl Tar {
     pub fn open(path: &Path) -> Result<Self, ArchiveError> {
         let file = SharedFile::open(path)?;
         let mut members = index(path, &file)?;
-        if !members.is_empty() && members.iter().all(|member| member.name.ends_with(ENDING)) {
+        if !members.is_empty() && members.iter().all(TarMember::is_tar) {
             members = of_inner(path, &file, &members)?;
         }
         check_names(path, members.iter().map(|member| member.name.as_str()))?;
@@ -85,10 +95,10 @@ fn index(path: &Path, file: &SharedFile) -> Result<Vec<TarMember>, ArchiveError>
     for entry in archive.entries_with_seek().map_err(damaged)? {
         left.set(MOST_HEADERS);
         let entry = entry.map_err(damaged)?;
-        let name = match std::str::from_utf8(&entry.path_bytes()) {
-            Ok(name) => name.trim_start_matches("./").trim_end_matches('/').to_owned(),
-            Err(_) => return Err(ArchiveError::damaged(path, "a name in it is not UTF-8")),
-        };
+        let bytes = entry.path_bytes();
+        let is_utf_8 = std::str::from_utf8(&bytes).is_ok();
+        let name = String::from_utf8_lossy(&bytes);
+        let name = name.trim_start_matches("./").trim_end_matches('/').to_owned();
         let (position, size) = (entry.raw_file_position(), entry.size());
         let padded = size.checked_next_multiple_of(BLOCK);
         end = match padded.and_then(|padded| position.checked_add(padded)) {
@@ -99,11 +109,19 @@ fn index(path: &Path, file: &SharedFile) -> Result<Vec<TarMember>, ArchiveError>
         if kind.is_dir() {
             continue;
         }
-        // links and devices would need unpacking; sparse files lie in pieces
-        if !kind.is_file() && !kind.is_contiguous() {
-            return Err(ArchiveError::member(path, &name, "it is not a plain file"));
-        }
-        members.push(TarMember { name, position, size });
+        let unusable = match kind {
+            _ if !is_utf_8 => Some("its name is not UTF-8"),
+            kind if kind.is_file() || kind.is_contiguous() => None,
+            EntryType::Symlink | EntryType::Link => Some("it is a link, which is not followed in an archive"),
+            EntryType::GNUSparse => Some("it is a file with holes, which is not read from a tar"),
+            _ => Some("it is not a plain file"),
+        };
+        members.push(TarMember {
+            name,
+            position,
+            size,
+            unusable,
+        });
     }
     // only the missing block of zeros reveals a tar that is cut off between two members
     match SharedFile::bytes(file, end, BLOCK) {
@@ -121,7 +139,7 @@ fn of_inner(path: &Path, file: &SharedFile, tars: &[TarMember]) -> Result<Vec<Ta
         members.extend(inner.into_iter().map(|member| TarMember {
             name: format!("{folder}/{}", member.name),
             position: tar.position + member.position,
-            size: member.size,
+            ..member
         }));
     }
     Ok(members)
@@ -153,6 +171,9 @@ impl Members for Tar {
     fn read(&self, index: usize) -> Result<Vec<u8>, ArchiveError> {
         let member = &self.members[index];
         let failed = |reason: String| ArchiveError::member(&self.path, &member.name, reason);
+        if let Some(reason) = member.unusable {
+            return Err(failed(reason.to_owned()));
+        }
         check_size(&member.name, member.size).map_err(failed)?;
         let bytes = SharedFile::bytes(&self.file, member.position, member.size);
         bytes.map_err(|error| {

@@ -117,20 +117,78 @@ fn names_that_lead_out_are_refused() {
 }
 
 #[test]
-fn what_is_no_plain_file_is_refused() {
+fn a_member_that_cannot_be_read_is_named_and_stops_no_other() {
     let folder = tempfile::tempdir().unwrap();
-    let mut builder = ::tar::Builder::new(Vec::new());
-    let mut header = ::tar::Header::new_gnu();
-    header.set_entry_type(::tar::EntryType::Symlink);
-    header.set_size(0);
-    builder.append_link(&mut header, "link", "/etc/hostname").unwrap();
-    let path = written(&folder, "link.tar", &builder.into_inner().unwrap());
+    let mut builder = ::tar::Builder::new(tar_of(&files()));
+    builder.get_mut().truncate(tar_of(&files()).len() - 1_024);
+    for (name, kind) in [
+        (&b"link"[..], ::tar::EntryType::Symlink),
+        (b"pipe", ::tar::EntryType::Fifo),
+        (b"holes", ::tar::EntryType::GNUSparse),
+        (b"\xe9.bin", ::tar::EntryType::Regular),
+    ] {
+        let mut header = ::tar::Header::new_gnu();
+        header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name);
+        header.set_entry_type(kind);
+        header.set_size(0);
+        header.set_cksum();
+        builder.append(&header, &[][..]).unwrap();
+    }
+    let archive = Archive::open(&written(&folder, "odd.tar", &builder.into_inner().unwrap())).unwrap();
+    for (name, content) in files() {
+        assert_eq!(archive.read(archive.find(&name).unwrap()).unwrap(), content);
+    }
+    for (name, reason) in [
+        ("link", "it is a link, which is not followed in an archive"),
+        ("pipe", "it is not a plain file"),
+        ("holes", "it is a file with holes, which is not read from a tar"),
+        ("\u{fffd}.bin", "its name is not UTF-8"),
+    ] {
+        let message = archive.read(archive.find(name).unwrap()).unwrap_err().to_string();
+        assert!(message.ends_with(&format!("odd.tar, {name}: {reason}")), "{message}");
+    }
+    let mut writer = ::zip::ZipWriter::new(std::io::Cursor::new(zip_of(&files(), CompressionMethod::Stored)));
+    writer = ::zip::ZipWriter::new_append(writer.finish().unwrap()).unwrap();
+    writer
+        .add_symlink("link", "/etc/hostname", ::zip::write::SimpleFileOptions::default())
+        .unwrap();
+    let path = written(&folder, "odd.zip", &writer.finish().unwrap().into_inner());
+    let archive = Archive::open(&path).unwrap();
+    assert_eq!(archive.read(archive.find("set/0.bin").unwrap()).unwrap(), files()[0].1);
+    let message = archive.read(archive.find("link").unwrap()).unwrap_err().to_string();
     assert!(
-        whole(&path)
-            .unwrap_err()
-            .to_string()
-            .ends_with("link.tar, link: it is not a plain file")
+        message.ends_with("odd.zip, link: it is a link, which is not followed in an archive"),
+        "{message}"
     );
+}
+
+#[test]
+fn a_packed_file_in_the_place_of_an_archive_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = |name: &str, bytes: &[u8]| {
+        let message = whole(&written(&folder, name, bytes)).unwrap_err().to_string();
+        message.rsplit_once(": ").unwrap().1.to_owned()
+    };
+    for name in ["a.tar", "a.zip", "a.parquet", "a.tgz", "a.tar.gz"] {
+        assert_eq!(
+            told(name, b"\x1f\x8b\x08\0rest"),
+            "it is packed by gzip; `gunzip` unpacks it"
+        );
+    }
+    assert_eq!(told("b.zip", &tar_of(&files())), "it is a tar archive");
+    assert_eq!(
+        told("b.tar", &zip_of(&files(), CompressionMethod::Stored)),
+        "it is a zip archive"
+    );
+    assert_eq!(
+        told("c.zip", b"version https://git-lfs.github.com/spec/v1\n"),
+        "it is a pointer of Git LFS; `git lfs pull` fetches the file"
+    );
+}
+
+#[test]
+fn what_is_no_archive_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
     let twice = vec![("a".to_owned(), vec![1]), ("a".to_owned(), vec![2])];
     let path = written(&folder, "twice.tar", &tar_of(&twice));
     let message = whole(&path).unwrap_err().to_string();

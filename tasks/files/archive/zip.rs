@@ -21,6 +21,8 @@ struct ZipMember {
     number: usize,
     size: u64,
     method: CompressionMethod,
+    /// Why it cannot be read, if it cannot.
+    unusable: Option<&'static str>,
 }
 
 pub(super) struct Zip {
@@ -53,12 +55,11 @@ impl Zip {
             if entry.is_dir() {
                 continue;
             }
-            if entry.is_symlink() {
-                return refused("it is a link");
-            }
-            if entry.encrypted() {
-                return refused("it is encrypted");
-            }
+            let unusable = match () {
+                () if entry.is_symlink() => Some("it is a link, which is not followed in an archive"),
+                () if entry.encrypted() => Some("it is encrypted"),
+                () => None,
+            };
             let size = entry.size();
             if size / DEFLATE_LIMIT > entry.compressed_size() {
                 return refused("its size is more than its bytes can hold");
@@ -69,6 +70,7 @@ impl Zip {
                 number,
                 size,
                 method,
+                unusable,
             });
         }
         check_names(path, members.iter().map(|member| member.name.as_str()))?;
@@ -107,6 +109,9 @@ impl Members for Zip {
             let failed = ArchiveError::member(&self.path, &member.name, reason);
             self.file.or_fault(&self.path, failed)
         };
+        if let Some(reason) = member.unusable {
+            return Err(failed(reason.to_owned()));
+        }
         check_size(&member.name, member.size).map_err(failed)?;
         if ![CompressionMethod::Stored, CompressionMethod::Deflated].contains(&member.method) {
             let reason = format!(

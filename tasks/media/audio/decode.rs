@@ -3,6 +3,7 @@
 
 use std::io::Cursor;
 
+use bridle_files::foreign;
 use bytes::Bytes;
 use symphonia::core::codecs::audio::AudioDecoderOptions;
 use symphonia::core::errors::Error;
@@ -14,6 +15,7 @@ use symphonia::core::io::{MediaSource, MediaSourceStream, ReadOnlySource};
 use super::kind;
 use crate::error::SampleError;
 use crate::files::tree::Raw;
+use crate::media::image::picture_kind;
 
 /// Sound in memory: one channel, values from -1 to 1.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +40,9 @@ pub enum AudioError {
     NotAudio,
     #[error("it holds no audio track that can be decoded")]
     NoTrack,
+    /// A packed file or a pointer, or a picture; the field names it.
+    #[error("it is {0}")]
+    Foreign(&'static str),
     /// A known kind of file or codec; the field names it.
     #[error("it is {0}, which is not supported; wav (PCM), flac, ogg (Vorbis) and mp3 are")]
     Unsupported(String),
@@ -64,9 +69,12 @@ const LARGEST: f32 = 1e12;
 pub fn decode(mut bytes: Vec<u8>, extension: &str) -> Result<Waveform, AudioError> {
     kind::complete_sizes(&mut bytes);
     let bytes = Bytes::from(bytes);
-    decode_complete(&bytes, extension).map_err(|error| match (error, kind::unsupported(&bytes)) {
-        (AudioError::NotAudio | AudioError::NoTrack, Some(kind)) => AudioError::Unsupported(kind),
-        (error, _) => error,
+    decode_complete(&bytes, extension).map_err(|error| match error {
+        AudioError::NotAudio | AudioError::NoTrack => match foreign(&bytes).or_else(|| picture_kind(&bytes)) {
+            Some(kind) => AudioError::Foreign(kind),
+            None => kind::unsupported(&bytes).map_or(error, AudioError::Unsupported),
+        },
+        error => error,
     })
 }
 
@@ -291,8 +299,14 @@ mod tests {
             (u32::MAX, u32::MAX),
             (0x7fff_ffff, 0x7fff_ffff),
             (0x7fff_f024, 0x7fff_f000),
+            // some take the header from the placeholder
+            (0x7fff_ffff, 0x7fff_ffff - 36),
+            (u32::MAX, u32::MAX - 36),
             (0, 0),
             (u32::MAX, 0),
+            // one size alone
+            (0, 8_000),
+            (36 + 8_000, u32::MAX),
         ] {
             assert_eq!(
                 decode(header_says(riff, data, &samples, b""), "wav").unwrap(),
@@ -331,6 +345,9 @@ mod tests {
         insta::assert_snapshot!(told(opus), @"it is an ogg file of Opus, which is not supported; wav (PCM), flac, ogg (Vorbis) and mp3 are");
         insta::assert_snapshot!(told([b"\0\0\0\x20ftypM4A ".as_slice(), &[0; 100]].concat()), @"it is an MP4 file (m4a, AAC or ALAC), which is not supported; wav (PCM), flac, ogg (Vorbis) and mp3 are");
         insta::assert_snapshot!(told(b"this is a shopping list, not a sound. ".repeat(40)), @"it is not a wav, flac, ogg or mp3 file");
+        insta::assert_snapshot!(told(b"\x1f\x8b\x08\0\0".to_vec()), @"it is packed by gzip; `gunzip` unpacks it");
+        insta::assert_snapshot!(told(b"\x89PNG\r\n\x1a\n".to_vec()), @"it is a png picture");
+        insta::assert_snapshot!(told(Vec::new()), @"it is an empty file");
     }
 
     #[test]

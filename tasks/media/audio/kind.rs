@@ -1,8 +1,11 @@
 //! What kind of file holds a sound, read from its first bytes: to name what cannot be decoded, and
 //! to read wav files whose writer did not know their length.
 
-/// Sizes that writers leave in a wav header when they write to a pipe.
-const UNKNOWN_SIZES: [u32; 5] = [0, 0x7fff_f000, 0x7fff_ffff, 0x8000_0000, u32::MAX];
+/// Whether a writer left this size in a wav header because it wrote to a pipe: nothing, or about 2 or
+/// 4 GiB, from which some take the header's own bytes. A sound file of such a size is not read.
+fn is_unknown(size: u32) -> bool {
+    matches!(size, 0 | 0x7fff_0000..=0x8000_ffff | 0xffff_0000..)
+}
 
 /// A chunk of a wav file: its id, the size in its header, and where its content begins.
 struct Chunk<'a> {
@@ -42,14 +45,15 @@ pub(super) fn complete_sizes(bytes: &mut [u8]) {
     };
     let left = bytes.len() - data.start;
     let is_empty = data.size == 0 && (left == 0 || chunks_follow(bytes, data.start));
-    if !UNKNOWN_SIZES.contains(&data.size) || is_empty || data.size as usize == left {
-        return;
-    }
-    let samples = left - left % usize::from(frame.max(1));
     let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX).to_le_bytes();
     let (place, whole) = (data.start, bytes.len());
-    bytes[place - 4..place].copy_from_slice(&size(samples));
-    bytes[4..8].copy_from_slice(&size(whole - 8));
+    if is_unknown(data.size) && !is_empty && data.size as usize != left {
+        let samples = left - left % usize::from(frame.max(1));
+        bytes[place - 4..place].copy_from_slice(&size(samples));
+    }
+    if number(bytes, 4).is_some_and(is_unknown) {
+        bytes[4..8].copy_from_slice(&size(whole - 8));
+    }
 }
 
 /// Whether the rest of a wav file is chunks up to its last byte.
@@ -91,6 +95,7 @@ pub(super) fn unsupported(bytes: &[u8]) -> Option<String> {
         _ if starts(&[0x1a, 0x45, 0xdf, 0xa3]) => "a Matroska or WebM file",
         _ if starts(&[0xff, 0xf1]) || starts(&[0xff, 0xf9]) => "an AAC stream",
         _ if starts(&[0x0b, 0x77]) => "an AC-3 stream",
+        _ if matches!(bytes, [0xff, 0xf4 | 0xf5 | 0xfc | 0xfd, ..]) => "an MPEG layer 2 stream",
         _ => return None,
     };
     Some(kind.to_owned())

@@ -9,6 +9,7 @@
 
 use std::io::Cursor;
 
+use bridle_files::foreign;
 use png::{BitDepth, ColorType, Transformations};
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
@@ -26,6 +27,9 @@ pub const MOST_PIXELS: usize = 178_956_970;
 pub enum ImageError {
     #[error("it is not a jpeg or png file")]
     NotImage,
+    /// A packed file or a pointer; the field names it.
+    #[error("it is {0}")]
+    Foreign(&'static str),
     #[error("it has {width} x {height} pixels, more than {MOST_PIXELS} in all")]
     TooLarge { width: usize, height: usize },
     #[error("it is cut off")]
@@ -40,7 +44,11 @@ pub fn decode(bytes: &[u8]) -> Result<Picture, ImageError> {
     match bytes {
         [0xff, 0xd8, 0xff, ..] => decode_jpeg(bytes),
         [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => decode_png(bytes),
-        _ => Err(picture_kind(bytes).map_or(ImageError::NotImage, |kind| ImageError::Unsupported(kind.to_owned()))),
+        _ => Err(match (picture_kind(bytes), foreign(bytes)) {
+            (Some(kind), _) => ImageError::Unsupported(kind.to_owned()),
+            (None, Some(kind)) => ImageError::Foreign(kind),
+            (None, None) => ImageError::NotImage,
+        }),
     }
 }
 
@@ -111,6 +119,7 @@ fn walk(bytes: &[u8]) -> Result<(), ImageError> {
             // markers without a length, fill bytes, and within the picture the escaped 0xff
             (0xff, 0x00 | 0x01 | 0xd0..=0xd8) => 2,
             (0xff, 0xff) => 1,
+            (0xff, 0xf7) if !in_picture => return Err(ImageError::Unsupported("a JPEG-LS picture".to_owned())),
             (0xff, 0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf) if !in_picture => {
                 let reason = format!("the jpeg frame kind {}, neither baseline nor progressive", code - 0xc0);
                 return Err(ImageError::Unsupported(reason));

@@ -1,5 +1,6 @@
 //! Whether a video's container ends early, read from the sizes in its own headers. FFmpeg says
-//! nothing of AVI files that were cut off, nor of MP4 files cut off within a header.
+//! nothing of AVI files and MPEG program streams that were cut off, nor of MP4 files cut off within
+//! a header.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -46,10 +47,29 @@ fn size(header: &[u8]) -> Option<u64> {
         });
     }
     if !BOXES.iter().any(|name| name.as_slice() == second) {
-        return None;
+        return match *first {
+            [0, 0, 1, kind] => program_stream_size(kind, header),
+            _ => None,
+        };
     }
     match u32::from_be_bytes(*first) {
         1 => header.get(8..16)?.first_chunk().copied().map(u64::from_be_bytes),
         size => Some(size.into()),
+    }
+}
+
+/// The size of a part of an MPEG program stream (ISO 13818-1, 2.5.3): a pack header, or a packet that
+/// says its length.
+fn program_stream_size(kind: u8, header: &[u8]) -> Option<u64> {
+    match (kind, header.get(4)? >> 6) {
+        // of MPEG-2, with stuffing, and of MPEG-1
+        (0xba, 0b01) => header.get(13).map(|byte| 14 + u64::from(byte & 7)),
+        (0xba, _) => Some(12),
+        (0xbb.., _) => {
+            let length = header.get(4..6)?.first_chunk().copied().map(u16::from_be_bytes)?;
+            // 0 is a packet without end
+            (length > 0).then(|| 6 + u64::from(length))
+        }
+        _ => None,
     }
 }

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
+use bridle_files::foreign;
 use serde::Deserialize;
 
 use super::container::ends_early;
@@ -109,7 +110,7 @@ pub(super) fn probe(programs: &Programs, file: &Path) -> Result<VideoFacts, Vide
     let options = ["-show_entries", entries, "-of", "json=compact=1"];
     let (text, complaints) = programs
         .ask(file, &options, MOST_OUTPUT)
-        .map_err(|error| picture_of(file).map_or(error, VideoError::NotVideo))?;
+        .map_err(|error| refused(error, file))?;
     let answer: Probed = serde_json::from_slice(&text).map_err(|error| {
         let reason = format!("what is no answer ({error})");
         VideoError::Refused {
@@ -123,9 +124,7 @@ pub(super) fn probe(programs: &Programs, file: &Path) -> Result<VideoFacts, Vide
     }
     // a file that cannot be opened again is an error when it is decoded
     if ends_early(file).unwrap_or(false) {
-        return Err(VideoError::EndsEarly(
-            "its container is larger than the file".to_owned(),
-        ));
+        return Err(larger_than_the_file());
     }
     let end = answer.packets.iter().filter_map(Packet::end).reduce(f64::max);
     match (facts.seconds, end) {
@@ -137,13 +136,27 @@ pub(super) fn probe(programs: &Programs, file: &Path) -> Result<VideoFacts, Vide
     }
 }
 
-/// The kind of picture that the file is.
-fn picture_of(file: &Path) -> Option<&'static str> {
-    let mut start = [0; 16];
-    let read = std::fs::File::open(file)
-        .and_then(|mut file| file.read(&mut start))
-        .ok()?;
-    picture_kind(&start[..read])
+fn larger_than_the_file() -> VideoError {
+    VideoError::EndsEarly("its container is larger than the file".to_owned())
+}
+
+/// What the file is that `ffprobe` refuses; `error` if its first bytes do not tell.
+fn refused(error: VideoError, file: &Path) -> VideoError {
+    if error.is_of_the_machine() {
+        return error;
+    }
+    let mut start = Vec::new();
+    let read = std::fs::File::open(file).and_then(|file| file.take(512).read_to_end(&mut start));
+    match (picture_kind(&start), foreign(&start)) {
+        _ if read.is_err() => error,
+        (Some(kind), _) => VideoError::NotVideo(kind),
+        (None, Some(kind)) => VideoError::Foreign(kind),
+        (None, None) if start.starts_with(b"RIFF") && start.get(8..12) == Some(b"WAVE") => {
+            VideoError::NotVideo("a wav file")
+        }
+        (None, None) if ends_early(file).unwrap_or(false) => larger_than_the_file(),
+        (None, None) => error,
+    }
 }
 
 fn facts(answer: &Probed) -> Result<VideoFacts, VideoError> {

@@ -42,6 +42,9 @@ pub enum VideoError {
     EndsEarly(String),
     #[error("it is {0}, not a video")]
     NotVideo(&'static str),
+    /// A packed file or a pointer; the field names it.
+    #[error("it is {0}")]
+    Foreign(&'static str),
 }
 
 /// What FFmpeg says, in the system's words, when the machine fails it. A loader says the last when a

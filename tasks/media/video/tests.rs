@@ -407,8 +407,7 @@ fn what_is_no_video_is_named() {
         programs.probe(&file).unwrap_err().to_string()
     };
     for (name, content) in [
-        ("empty.mp4", &b""[..]),
-        ("list.txt", b"a shopping list, which ffmpeg would draw as a film\n"),
+        ("list.txt", &b"a shopping list, which ffmpeg would draw as a film\n"[..]),
         ("list.m3u8", b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/x.ts\n"),
         ("-odd: name.mp4", b"nothing"),
     ] {
@@ -419,7 +418,13 @@ fn what_is_no_video_is_named() {
         );
     }
     let sound = crate::fixtures::wav_bytes(8_000, 1, &[0.1; 800]);
-    refused("sound.mp4", &sound);
+    assert_eq!(refused("sound.mp4", &sound), "it is a wav file, not a video");
+    assert_eq!(refused("empty.mp4", b""), "it is an empty file");
+    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n";
+    assert_eq!(
+        refused("pointer.mp4", pointer),
+        "it is a pointer of Git LFS; `git lfs pull` fetches the file"
+    );
     assert!(matches!(
         programs.probe(&folder.path().join("absent.mp4")),
         Err(VideoError::Refused { .. })
@@ -458,12 +463,15 @@ fn a_file_that_is_cut_off_is_named_whatever_its_container() {
     ];
     let fragments = ["-movflags", "frag_keyframe+empty_moov"];
     let first = ["-movflags", "+faststart"];
-    let kinds: [(&str, Vec<&str>); 5] = [
+    let kinds: [(&str, Vec<&str>); 7] = [
         ("a.webm", vp9.to_vec()),
         ("a.mkv", h264.to_vec()),
         ("fragments.mp4", [&h264[..], &fragments].concat()),
         ("first.mp4", [&h264[..], &first].concat()),
+        // its index is the last part
+        ("last.mov", h264.to_vec()),
         ("a.avi", vec!["-c:v", "mpeg4"]),
+        ("a.mpg", vec!["-c:v", "mpeg2video"]),
     ];
     for (name, codec) in kinds {
         let path = folder.path().join(name);

@@ -144,4 +144,6 @@ fn a_picture_of_another_kind_is_named() {
     insta::assert_snapshot!(told(b"RIFF\x24\0\0\0WEBPVP8 "), @"it is of a kind that cannot be read: a WebP picture");
     insta::assert_snapshot!(told(b"\0\0\0\x18ftypheic\0\0\0\0"), @"it is of a kind that cannot be read: an HEIC picture");
     insta::assert_snapshot!(told(b"a shopping list"), @"it is not a jpeg or png file");
+    insta::assert_snapshot!(told(b"<!doctype html>\n<title>404</title>"), @"it is a web page, not the file that was asked for");
+    insta::assert_snapshot!(told(b"\xff\xd8\xff\xf7\0\x0b\x08\0\x01\0\x01\x01\x01\x11\0\xff\xd9"), @"it is of a kind that cannot be read: a JPEG-LS picture");
 }
