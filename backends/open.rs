@@ -7,12 +7,15 @@ use crate::flex;
 use crate::kernel::with_precision;
 #[cfg(feature = "tch")]
 use crate::libtorch;
+use burn_std::config::{BurnConfig, RuntimeConfig};
 
 /// Opens the chosen backend and runs `job` on it.
 ///
 /// # Errors
 /// If the backend is not compiled in, or its library or device cannot be opened.
 pub fn run<J: Job>(choice: &Choice, job: J) -> Result<J::Output, BackendError> {
+    // or burn reads a `burn.toml` of this folder or any above it, and panics if it is malformed
+    BurnConfig::storage().lock().get_or_insert_default();
     with_precision(choice.precision, || match choice.name {
         Name::Flex => flex::run(choice, job),
         #[cfg(feature = "tch")]

@@ -51,6 +51,7 @@ pub(crate) fn record(seed: u64, top1: u64) -> RunRecord {
         finished: "2026-01-02T03:24:05Z".parse().unwrap(),
         predictions: None,
         predictions_sha256: None,
+        content_sha256: None,
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 mod differences;
+mod hash;
 mod identity;
 pub(crate) mod mark;
 mod names;
@@ -65,6 +66,10 @@ pub struct RunRecord {
     /// SHA-256 of that file. None without predictions, and in older records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predictions_sha256: Option<String>,
+    /// SHA-256 over all of the record that is the same in every run of its plan; see
+    /// [`RunRecord::is_unchanged`]. None in older records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_sha256: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

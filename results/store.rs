@@ -141,9 +141,11 @@ fn write_with(
     let record = RunRecord {
         predictions: name.filter(|_| csv.is_some()),
         predictions_sha256: csv.as_deref().map(record::sha256),
+        content_sha256: None,
         ..record.clone()
     };
-    let text = record.to_json().map_err(|source| StoreError::Record {
+    let text = record.with_hash().and_then(|record| record.to_json());
+    let text = text.map_err(|source| StoreError::Record {
         path: record_path.clone(),
         source,
     })?;

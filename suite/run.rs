@@ -225,6 +225,7 @@ impl<'a> Run<'a> {
             finished: Timestamp::now(),
             predictions: None,
             predictions_sha256: None,
+            content_sha256: None,
         }
     }
 }
@@ -247,9 +248,10 @@ pub fn shared_pretraining(hash: &str, data: &record::Data) -> PathBuf {
 /// # Errors
 /// If there is no run, its plan cannot be read, or a value that decides something differs.
 pub fn require_same(plan: &Flat, folder: &Path) -> Result<()> {
-    let text = bridle_files::read(&folder.join(PLAN), bridle_files::SETTINGS).map_err(|_| {
+    let text = bridle_files::read(&folder.join(PLAN), bridle_files::SETTINGS).map_err(|error| {
         let hint = "name a folder below runs/ that holds plan.json, or give --resume without one";
-        Failure::wrong_use(format!("`{}` is no folder of a run", folder.display())).with_hint(hint)
+        let error = anyhow::Error::new(error).context(format!("`{}` is no folder of a run", folder.display()));
+        Failure::new(Exit::WrongUse, error).with_hint(hint)
     })?;
     let stored: Flat = serde_json::from_slice(&text)
         .map_err(|error| Failure::new(Exit::WrongUse, error).with_hint("start the run anew, without --resume"))?;

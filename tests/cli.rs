@@ -333,6 +333,17 @@ fn a_reader_that_goes_away_is_no_fault() {
     );
 }
 
+/// burn would read it, in this folder or any above it.
+#[test]
+fn a_file_of_settings_for_burn_decides_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("burn.toml"), "[no toml").unwrap();
+    let line = "run --task synthetic --preset smoke --subset 20 --set data.frames=64 --set pretrain.rounds=1 \
+                --set pretrain.encoder.epochs=1 --set probe.epochs=2";
+    let output = output(folder.path(), line);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 #[test]
 fn every_shell_gets_its_completions() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {

@@ -3,6 +3,8 @@
 
     tests/kill.py target/release/bridle-bench                 every kind of trial, for 50 seconds
     tests/kill.py PROGRAM --seconds 3600 --seed 7             for an hour, other moments
+    tests/kill.py PROGRAM --product                           every method, phase, protocol and backend, killed
+    tests/kill.py PROGRAM --product --seconds 20              as many of them as fit
 
 Trials, in turn:
 
@@ -12,16 +14,16 @@ Trials, in turn:
     fault    the n-th such call fails once: disk full, or an error of the disk (needs strace); exit code 1
     replace  SIGKILL while a finished run is replaced by the same run with --fresh
 
-After each, the same command with --resume ends with exit code 0. Its record, predictions and log are
+With --product: each method with each protocol that fits it, on each backend, on sound and on speech, is killed in
+each of its phases, and in what follows them, at KILLS random writes (needs strace) and at a random moment.
+
+After each, the same command with --resume ends with exit code 0. Its record, predictions and logs are
 those of a run that nobody disturbed, bit for bit but for times, and no temporary file is left. Between
 two tries a record, if there is one, is whole and belongs to its predictions.
 """
 
 import argparse
 import collections
-import hashlib
-import json
-import os
 import pathlib
 import random
 import re
@@ -32,111 +34,122 @@ import sys
 import tempfile
 import time
 
+sys.dont_write_bytecode = True  # the checkout stays clean
+from disturb import (LONG, SMALL, Case, Failed, Place, backends, cases, check_end, check_records, finish, last_lines,
+                     phases, start, undisturbed)
+
 # three phases of 20, 10 and 20 steps, then a linear probe: a second or two
-PLAN = (
-    "run --task synthetic --quantizer rq --preset smoke --subset 40 --threads 1 --checkpoint-every 0 "
-    "--set data.frames=128 --set quantizer.codes=64 --set model.estimator.depth=1 --set probe.epochs=20 "
+CASE = Case("sound", tuple((
+    f"{SMALL} --task synthetic --quantizer rq --subset 40 --set data.frames=128 --set quantizer.codes=64 "
+    "--set probe.epochs=20 --set model.estimator.depth=1 "
     "--set model.decoder.dim=32 --set model.decoder.depth=1 --set pretrain.encoder.epochs=2"
-).split()
-# what may differ between two runs of one plan; see results/record/differences.rs
-VARYING = {"id", "machine", "peak_memory_bytes", "started", "finished", "seconds", "input_wait_seconds",
-           "samples_per_second", "reused_from"}
-CALLS = "rename,renameat,renameat2,fsync,unlink,unlinkat,mkdir,mkdirat,ftruncate"
+).split()))
+# the calls that change a file
+CALLS = "openat,write,rename,renameat,renameat2,fsync,unlink,unlinkat,mkdir,mkdirat,ftruncate"
+# the most writes of each phase at which the product kills a run
+KILLS = 4
 HEARD = 2.0  # seconds within which a signal is heard
-LONG = 300  # seconds after which a run hangs
-
-
-class Failed(Exception):
-    """A law that does not hold."""
-
-
-def start(program, folder, *options, before=()):
-    """Starts the run in `folder`, in a session of its own."""
-    err = open(folder / "err", "ab")
-    return subprocess.Popen([*before, program, *PLAN, *options], cwd=folder, stdin=subprocess.DEVNULL,
-                            stdout=subprocess.DEVNULL, stderr=err, start_new_session=True)
-
-
-def finish(child):
-    """The exit code; minus the signal's number if a signal ended it."""
-    try:
-        return child.wait(timeout=LONG)
-    except subprocess.TimeoutExpired:
-        os.killpg(child.pid, signal.SIGKILL)
-        raise Failed(f"still running after {LONG} s") from None
-
-
-def stripped(value):
-    if isinstance(value, dict):
-        return {name: stripped(part) for name, part in value.items() if name not in VARYING}
-    return [stripped(part) for part in value] if isinstance(value, list) else value
-
-
-def outcome(folder):
-    """Record, predictions and log of the one run of `folder`."""
-    records = sorted(folder.glob("results/records/**/*.json"))
-    logs = sorted(folder.glob("runs/synthetic/**/metrics.jsonl"))
-    if len(records) != 1 or len(logs) != 1:
-        raise Failed(f"{len(records)} records and {len(logs)} logs instead of one")
-    record = json.loads(records[0].read_text())
-    plan = record.pop("plan")
-    predictions = records[0].with_name(record["predictions"]).read_bytes()
-    return {"plan": plan, **stripped(record)}, predictions, logs[0].read_text()
-
-
-def check_records(folder):
-    """A record that can be seen is whole, and its predictions are its own."""
-    for path in folder.glob("results/records/**/*.json"):
-        record = json.loads(path.read_text())
-        predictions = path.with_name(record["predictions"]).read_bytes()
-        yield hashlib.sha256(predictions).hexdigest() == record["predictions_sha256"]
-
-
-def check_end(program, folder, expected):
-    """The run resumes, ends, and is the one that nobody disturbed."""
-    code = finish(start(program, folder, "--resume"))
-    if code != 0:
-        raise Failed(f"--resume ends with exit code {code}")
-    for name, found, wanted in zip(("record", "predictions", "log"), outcome(folder), expected):
-        if found != wanted:
-            raise Failed(f"another {name}")
-    left = [str(path) for path in folder.rglob("*.tmp")] + [str(path) for path in folder.rglob("*.damaged")]
-    if left:
-        raise Failed(f"left behind: {left}")
 
 
 def trace(call, when, effect):
     """The program under strace, with this effect on the `when`-th call of its main thread."""
-    return ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:{effect}:when={when}"]
+    inject = f"inject={call}:{effect}:when={when}"
+    return ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", inject]
 
 
-def draw_write(draw, calls):
-    """One of all calls that change a file: its name, and which of its kind it is."""
-    call = draw.choices(list(calls), weights=list(calls.values()))[0]
-    return call, draw.randrange(1, calls[call] + 1)
+class Run:
+    """A case that was run once without being disturbed, and once to count its calls."""
+
+    def __init__(self, program, place, case, traced):
+        self.program, self.place, self.case = program, place, case
+        folder = place.fresh(case)
+        self.ends, self.seconds = self.watched(folder)
+        self.expected = undisturbed(program, folder, case, "--resume")
+        self.stages = [*phases((folder / "err").read_text()), "protocol"]
+        shutil.rmtree(folder)
+        self.calls = self.counted() if traced else []
+
+    def watched(self, folder):
+        """The seconds at which phases end, and the run."""
+        begun, ends = time.monotonic(), []
+        child = start(self.program, folder, self.case)
+        while child.poll() is None and time.monotonic() - begun < LONG:
+            ended = len(phases((folder / "err").read_text()))
+            ends += [time.monotonic() - begun] * (ended - len(ends))
+            time.sleep(0.001)
+        if finish(child) != 0:
+            raise Failed(f"a run that nobody disturbed fails:\n{last_lines(folder)}")
+        seconds = time.monotonic() - begun
+        return [*ends, seconds], seconds
+
+    def counted(self):
+        """Calls of the main thread that change a file: stage, name, and which of its kind it is."""
+        folder = self.place.fresh(self.case)
+        before = ["strace", "-f", "-qq", "-s", "80", "-o", str(folder / "calls"), "-e", f"trace={CALLS}"]
+        finish(start(self.program, folder, self.case, before=before))
+        counts, stage, found = collections.Counter(), 0, []
+        lines = (folder / "calls").read_text(errors="replace").splitlines()
+        main = lines[0].split()[0]
+        for line in lines:
+            thread, call = line.split(maxsplit=1)
+            name = re.match(r"(\w+)\(", call)
+            if thread != main or not name:
+                continue
+            counts[name[1]] += 1
+            # reading changes nothing, and neither do the calls of the dynamic loader
+            if name[1] != "openat" or "O_CREAT" in call:
+                found.append((stage, name[1], counts[name[1]]))
+            stage += len(phases(call.removeprefix('write(2, "')))
+        shutil.rmtree(folder)
+        return found
+
+    def draw_write(self, draw, stage=None):
+        """One of all calls that change a file: its name, and which of its kind it is."""
+        return draw.choice([call[1:] for call in self.calls if stage in (None, call[0])])
+
+    def killed_at_write(self, folder, draw, stage=None):
+        call, when = self.draw_write(draw, stage)
+        code = finish(start(self.program, folder, self.case, before=trace(call, when, "signal=SIGKILL")))
+        return f"killed at {call} {when}: {code}"
+
+    def killed_at_moment(self, folder, draw, stage):
+        """SIGKILL while this stage lasts."""
+        begin = self.ends[stage - 1] if stage else 0.0
+        child = start(self.program, folder, self.case)
+        deadline = time.monotonic() + LONG
+        while len(phases((folder / "err").read_text())) < stage and child.poll() is None:
+            time.sleep(0.001)
+            if time.monotonic() > deadline:
+                raise Failed(f"{self.stages[stage - 1]} has not ended after {LONG} s")
+        time.sleep(draw.uniform(0, self.ends[stage] - begin))
+        child.kill()
+        return f"killed in {self.stages[stage]}: {finish(child)}"
+
+    def check_end(self, folder):
+        pairs = list(check_records(folder))
+        check_end(self.program, folder, self.case, self.expected)
+        return "" if all(pairs) else " (a mixed pair, mended)"
 
 
-def kill_at_write(program, folder, draw, calls, _seconds):
-    call, when = draw_write(draw, calls)
-    code = finish(start(program, folder, before=trace(call, when, "signal=SIGKILL")))
-    return f"killed at {call} {when}: {code}"
+def kill_at_write(run, folder, draw):
+    return run.killed_at_write(folder, draw)
 
 
-def kill_at_moment(program, folder, draw, _calls, seconds):
+def kill_at_moment(run, folder, draw):
     kills = draw.randrange(1, 4)
     for _ in range(kills):
-        child = start(program, folder, "--resume")
-        time.sleep(draw.uniform(0, seconds))
+        child = start(run.program, folder, run.case, "--resume")
+        time.sleep(draw.uniform(0, run.seconds))
         child.kill()
         finish(child)
     return f"killed {kills} times"
 
 
-def signal_at_moment(program, folder, draw, _calls, seconds):
+def signal_at_moment(run, folder, draw):
     sent, expected = draw.choice([(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-    child = start(program, folder, "--resume")
+    child = start(run.program, folder, run.case, "--resume")
     # before the program listens, a signal ends it as the system does
-    time.sleep(draw.uniform(0.05, seconds))
+    time.sleep(draw.uniform(0.05, run.seconds))
     begun = time.monotonic()
     child.send_signal(sent)
     code, took = finish(child), time.monotonic() - begun
@@ -147,77 +160,88 @@ def signal_at_moment(program, folder, draw, _calls, seconds):
     return f"{sent.name} after {took:.2f} s: {code}"
 
 
-def fail_at_write(program, folder, draw, calls, _seconds):
-    (call, when), error = draw_write(draw, calls), draw.choice(["ENOSPC", "EIO"])
-    code = finish(start(program, folder, before=trace(call, when, f"error={error}")))
+def fail_at_write(run, folder, draw):
+    (call, when), error = run.draw_write(draw), draw.choice(["ENOSPC", "EIO"])
+    code = finish(start(run.program, folder, run.case, before=trace(call, when, f"error={error}")))
     # what costs only time or tidiness may fail, and a folder of records that cannot be written is wrong use
     if code not in (0, 1, 2):
         raise Failed(f"{error} at {call} {when} ends with exit code {code}")
     return f"{error} at {call} {when}: {code}"
 
 
-def kill_a_replacement(program, folder, draw, calls, _seconds):
-    if finish(start(program, folder)) != 0:
-        raise Failed("a run that nobody disturbed fails")
+def kill_a_replacement(run, folder, draw):
+    undisturbed(run.program, folder, run.case)
     call = draw.choice(["rename", "fsync"])
-    when = draw.randrange(max(1, calls[call] - 4), calls[call] + 1)
-    code = finish(start(program, folder, "--fresh", before=trace(call, when, "signal=SIGKILL")))
+    last = max(when for _, name, when in run.calls if name == call)
+    when = draw.randrange(max(1, last - 3), last + 1)
+    before = trace(call, when, "signal=SIGKILL")
+    code = finish(start(run.program, folder, run.case, "--fresh", before=before))
     return f"killed at {call} {when} of a replacement: {code}"
 
 
-def count_calls(program, folder):
-    """Calls that change a file in an undisturbed run, by their names."""
-    counts = folder / "calls"
-    before = ["strace", "-f", "-qq", "-o", str(counts), "-e", f"trace={CALLS}"]
-    finish(start(program, folder, before=before))
-    found = re.findall(r"^\d+\s+(\w+)\(", counts.read_text(), re.MULTILINE)
-    return dict(sorted(collections.Counter(found).items()))
+def several_kinds(program, place, draw, options, traced):
+    """Every kind of trial on one case, in turn."""
+    trials = [kill_at_moment, signal_at_moment]
+    if traced:
+        trials = [kill_at_write, kill_at_moment, fail_at_write, signal_at_moment, kill_a_replacement]
+    run, begun, done = Run(program, place, CASE, traced), time.monotonic(), 0
+    while done < len(trials) or time.monotonic() - begun < (options.seconds or 50):
+        trial = trials[done % len(trials)]
+        told = attempt(run, f"trial {done} of seed {options.seed}", lambda folder: trial(run, folder, draw))
+        print(told, flush=True)
+        done += 1
+    print(f"kill: {done} trials hold, {len(run.calls)} writes a run, {run.seconds:.1f} s a run, seed {options.seed}")
+
+
+def product(program, place, draw, options, traced):
+    """Every method, phase, protocol and backend: killed at writes, and at a moment."""
+    begun, done, late, places, visited = time.monotonic(), 0, 0, 0, 0
+    chosen = list(cases(options.backend or backends(program)))
+    draw.shuffle(chosen)
+    for case in chosen:
+        if options.seconds and time.monotonic() - begun > options.seconds:
+            break
+        run = Run(program, place, case, traced)
+        # of each case its own moments, whatever was drawn before
+        own = random.Random(f"{options.seed} {case.name}")
+        for stage, name in enumerate(run.stages):
+            for kind in [Run.killed_at_moment] + [Run.killed_at_write] * KILLS * traced:
+                told = attempt(run, f"{case.name}, {name}, seed {options.seed}",
+                               lambda folder: kind(run, folder, own, stage))
+                killed = told.partition(" (")[0].endswith("-9")
+                done, late = done + killed, late + (not killed)
+        places, visited = places + len(run.stages), visited + 1
+        print(f"{visited} of {len(chosen)}: {case.name}: {', '.join(run.stages)}; {done} kills", flush=True)
+    print(f"kill product: {done} kills hold in {places} phases of {visited} of {len(chosen)} cases; {late} more came "
+          f"too late; {time.monotonic() - begun:.0f} s, seed {options.seed}")
+
+
+def attempt(run, name, disturb):
+    """Disturbs a run in a fresh folder and checks how it ends. Gives what was done."""
+    folder, told = run.place.fresh(run.case), name
+    try:
+        told = disturb(folder)
+        mended = run.check_end(folder)
+    except (Failed, OSError, ValueError, KeyError) as error:
+        sys.exit(f"kill: {name}: {told}: {error}\n{last_lines(folder)}")
+    shutil.rmtree(folder)
+    return f"{told}{mended}"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program", type=lambda path: str(pathlib.Path(path).resolve()))
-    parser.add_argument("--seconds", type=float, default=50)
+    parser.add_argument("--seconds", type=float, help="50 by default, the whole product with --product")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--product", action="store_true")
+    parser.add_argument("--backend", action="append", help="of --product; every one that runs here by default")
     options = parser.parse_args()
-    program, begun, draw = options.program, time.monotonic(), random.Random(options.seed)
     traced = shutil.which("strace") is not None
-    trials = [kill_at_moment, signal_at_moment]
-    if traced:
-        trials = [kill_at_write, kill_at_moment, fail_at_write, signal_at_moment, kill_a_replacement]
-    else:
+    if not traced:
         print("kill: no strace, so that no write is hit exactly")
-
     with tempfile.TemporaryDirectory() as scratch:
-        scratch = pathlib.Path(scratch)
-
-        def fresh(name):
-            folder = scratch / name
-            folder.mkdir()
-            return folder
-
-        folder = fresh("undisturbed")
-        start_time = time.monotonic()
-        if finish(start(program, folder)) != 0:
-            sys.exit(f"kill: the run fails:\n{(folder / 'err').read_text()}")
-        seconds, expected = time.monotonic() - start_time, outcome(folder)
-        calls = count_calls(program, fresh("counted")) if traced else {}
-        done = 0
-        while done < len(trials) or time.monotonic() - begun < options.seconds:
-            trial, folder = trials[done % len(trials)], fresh(f"trial-{done}")
-            told = trial.__name__
-            try:
-                told = trial(program, folder, draw, calls, seconds)
-                pairs = list(check_records(folder))
-                check_end(program, folder, expected)
-                if not all(check_records(folder)):
-                    raise Failed("a record beside the predictions of another run")
-            except (Failed, OSError, ValueError, KeyError) as error:
-                sys.exit(f"kill: trial {done} of seed {options.seed}: {told}: {error}\n{(folder / 'err').read_text()}")
-            print(f"{told}{'' if all(pairs) else ' (a mixed pair, mended)'}", flush=True)
-            shutil.rmtree(folder)
-            done += 1
-        print(f"kill: {done} trials hold, {sum(calls.values())} writes a run, {seconds:.1f} s a run")
+        way = product if options.product else several_kinds
+        way(options.program, Place(options.program, scratch), random.Random(options.seed), options, traced)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ use super::{RecordError, RunRecord};
 use serde_json::Value;
 
 /// Fields that may differ between two runs of one plan on one machine.
-const VARYING: [&str; 7] = [
+const VARYING: [&str; 8] = [
     "id",
     "machine",
     "seconds",
@@ -12,6 +12,8 @@ const VARYING: [&str; 7] = [
     "started",
     "finished",
     "samples_per_second",
+    // says nothing that the others do not say
+    "content_sha256",
 ];
 
 /// Times and speeds below the top level.

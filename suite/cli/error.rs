@@ -22,11 +22,18 @@ pub struct Failure {
 pub type Result<T> = std::result::Result<T, Failure>;
 
 impl Failure {
-    /// A failure with this exit code; `error` keeps its chain of sources.
+    /// A failure with this exit code; `error` keeps its chain of sources. Where the machine failed,
+    /// neither use nor data are wrong: the exit code is that of a fault.
     pub fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
+        let error = error.into();
+        let mut causes = error.chain().filter_map(|cause| cause.downcast_ref());
+        let exit = match exit {
+            Exit::WrongUse | Exit::Data if causes.any(bridle_files::is_of_the_machine) => Exit::Fault,
+            exit => exit,
+        };
         Self {
             exit,
-            error: error.into(),
+            error,
             hint: None,
         }
     }
@@ -148,7 +155,6 @@ impl From<BackendError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let (exit, hint) = match &error {
-            StoreError::Read { source, .. } if bridle_files::is_of_the_machine(source) => (Exit::Fault, None),
             // what a run measured, and nothing that anybody gave
             StoreError::Record {
                 source: RecordError::Unwritable(_) | RecordError::NoReason { .. },
@@ -184,5 +190,28 @@ mod tests {
             "error: cannot write `a.json`\n  because: no space left on device\ntry: free some space"
         );
         assert_eq!(failure.exit(), Exit::Fault);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_fault_of_the_machine_is_neither_wrong_use_nor_wrong_data() {
+        let out = |number| StoreError::NotWritable {
+            path: "out".into(),
+            source: std::io::Error::from_raw_os_error(number),
+        };
+        let data = |number| DataError::Unreadable {
+            path: "a.wav".into(),
+            source: std::io::Error::from_raw_os_error(number),
+        };
+        // ENOSPC, EIO, EMFILE, EAGAIN
+        for number in [28, 5, 24, 11] {
+            assert_eq!(Failure::from(out(number)).exit(), Exit::Fault, "{number}");
+            assert_eq!(Failure::from(data(number)).exit(), Exit::Fault, "{number}");
+        }
+        // EACCES, EROFS, ENOENT
+        for number in [13, 30, 2] {
+            assert_eq!(Failure::from(out(number)).exit(), Exit::WrongUse, "{number}");
+            assert_eq!(Failure::from(data(number)).exit(), Exit::Data, "{number}");
+        }
     }
 }

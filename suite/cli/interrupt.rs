@@ -13,6 +13,7 @@ use signal_hook::low_level;
 use std::io::{self, IsTerminal};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::Builder;
 use std::time::Duration;
 
 /// The longest time that a message may take on a terminal that takes nothing any more, and that
@@ -97,7 +98,8 @@ impl Interrupt {
                 .filter_map(Signal::of)
                 .for_each(|signal| heard.hear(signal))
         };
-        std::thread::Builder::new().name("signals".to_owned()).spawn(listen)?;
+        let started = Builder::new().name("signals".to_owned()).spawn(listen);
+        started.map_err(|error| io::Error::other(format!("no thread can be started: {error}")))?;
         Ok(interrupt)
     }
 
@@ -141,7 +143,8 @@ impl LookFor<'_> {
     /// The stop is on its way: a checkpoint was written. Ends the program if it does not end soon
     /// by itself, because threads that still decode have to be waited for.
     pub fn stops(self, signal: Signal) {
-        std::thread::spawn(move || {
+        // without a thread for it, nothing but patience is lost
+        let _ = Builder::new().spawn(move || {
             std::thread::sleep(PATIENCE);
             say(format!("stopped by {}; a checkpoint was written", signal.name()));
             low_level::exit(i32::from(signal.exit().code()));
@@ -190,11 +193,12 @@ fn say(line: String) {
         line
     };
     let (sender, said) = mpsc::channel();
-    std::thread::spawn(move || {
+    let _ = Builder::new().spawn(move || {
         terminal::log(&line);
         // nobody waits any more if it took too long
         let _ = sender.send(());
     });
+    // without a thread nobody sends, and the line is lost: the exit code says the same
     let _ = said.recv_timeout(PATIENCE);
 }
 

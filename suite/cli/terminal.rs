@@ -29,7 +29,10 @@ pub fn print_json(value: &serde_json::Value) -> Result<()> {
 
 /// Writes `text` and a line end to stderr, if it is open, without control characters.
 pub fn log(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", shown::printable(text));
+    // in one call, so that lines of several programs do not mix
+    let _ = std::io::stderr()
+        .lock()
+        .write_all(format!("{}\n", shown::printable(text)).as_bytes());
 }
 
 /// Whether stdout is a terminal that wants colour (`NO_COLOR` unset, `TERM` not dumb).
@@ -63,5 +66,7 @@ pub fn report_panics() {
 
 /// Whether a panic says that a library could not start a thread.
 fn is_thread_refused(message: &str) -> bool {
-    message.contains("failed to spawn thread") || message.contains("ThreadPoolBuildError")
+    ["failed to spawn thread", "ThreadPoolBuildError", "alternative stack"]
+        .iter()
+        .any(|said| message.contains(said))
 }

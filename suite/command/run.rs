@@ -284,6 +284,9 @@ impl<'a, D: Examples> OneRun<'a, D> {
         });
         let why = match found {
             Ok(found) => match found.into_iter().next() {
+                Some(ScoredRun { record, .. }) if !record.is_unchanged() => {
+                    "was changed since it was written".to_owned()
+                }
                 Some(ScoredRun { record, .. }) if self.run.is_of(&record) => return Ok(Some(record)),
                 _ => "is of other data or another plan".to_owned(),
             },

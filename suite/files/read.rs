@@ -62,9 +62,16 @@ pub fn text(path: &Path, limit: u64) -> io::Result<String> {
 /// descriptors, a time-out, a disk or a network that fails.
 pub fn is_of_the_machine(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
+    /// ELOOP, links in a circle, whose kind has no stable name.
+    const CIRCLE: i32 = if cfg!(target_os = "linux") { 40 } else { 62 };
     match error.kind() {
         Kind::NotFound
         | Kind::PermissionDenied
+        | Kind::AlreadyExists
+        | Kind::DirectoryNotEmpty
+        | Kind::ReadOnlyFilesystem
+        | Kind::CrossesDevices
+        | Kind::TooManyLinks
         | Kind::IsADirectory
         | Kind::NotADirectory
         | Kind::InvalidData
@@ -75,7 +82,7 @@ pub fn is_of_the_machine(error: &io::Error) -> bool {
         | Kind::InvalidFilename => false,
         // what a reader says of the content has no number of the system
         Kind::Other => error.raw_os_error().is_some(),
-        _ => true,
+        _ => error.raw_os_error() != Some(CIRCLE),
     }
 }
 
@@ -155,10 +162,14 @@ mod tests {
         for number in [24, 28, 12, 5, 110, 116, 23, 122] {
             assert!(is_of_the_machine(&io::Error::from_raw_os_error(number)), "{number}");
         }
-        // ENOENT, EACCES, EISDIR
-        for number in [2, 13, 21] {
+        // ENOENT, EACCES, EISDIR, EROFS, EEXIST
+        for number in [2, 13, 21, 30, 17] {
             assert!(!is_of_the_machine(&io::Error::from_raw_os_error(number)), "{number}");
         }
         assert!(!is_of_the_machine(&io::Error::other("a bad sample")));
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&link, &link).unwrap();
+        assert!(!is_of_the_machine(&File::open(&link).unwrap_err()));
     }
 }

@@ -1,7 +1,6 @@
 //! Video files as model inputs.
 
 use std::collections::HashMap;
-use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -68,23 +67,7 @@ impl Clips {
                 "the normalisation needs finite means and standard deviations above zero",
             ));
         }
-        let ffmpeg = Ffmpeg::find().map_err(|error| match error {
-            VideoError::Missing { program, source } => match source.kind() {
-                ErrorKind::NotFound | ErrorKind::PermissionDenied => DataError::MissingProgram {
-                    program,
-                    reason: source.to_string(),
-                },
-                // no more processes, memory or open files
-                _ => DataError::System {
-                    what: format!("start `{program}`"),
-                    source,
-                },
-            },
-            other => DataError::MissingProgram {
-                program: "ffmpeg".to_owned(),
-                reason: other.to_string(),
-            },
-        })?;
+        let ffmpeg = Ffmpeg::find().map_err(VideoError::at_start)?;
         Ok(Self {
             ffmpeg,
             frames,

@@ -2,13 +2,14 @@
 //! or all memory.
 
 use std::ffi::{OsStr, OsString};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::DataError;
 use crate::error::SampleError;
 
 /// Decoding ten seconds takes one; this is for files that trap a decoder.
@@ -62,6 +63,33 @@ impl VideoError {
     /// Whether it says nothing of the file.
     pub(super) fn is_of_the_machine(&self) -> bool {
         matches!(self, Self::Missing { .. } | Self::TooSlow { .. } | Self::Failed { .. })
+    }
+
+    /// The error of a program that does not even tell its version: it or a library of it is not
+    /// there, or the machine lacks processes, memory or open files.
+    pub(super) fn at_start(self) -> DataError {
+        let program = match &self {
+            Self::Missing { program, .. } | Self::TooSlow { program, .. } | Self::Failed { program, .. } => program,
+            _ => "ffmpeg",
+        };
+        let program = program.to_owned();
+        let source = match self {
+            Self::Missing { source, .. } => source,
+            other if other.is_of_the_machine() && !other.to_string().contains("No such file") => {
+                std::io::Error::other(other.to_string())
+            }
+            other => std::io::Error::new(ErrorKind::NotFound, other.to_string()),
+        };
+        match source.kind() {
+            ErrorKind::NotFound | ErrorKind::PermissionDenied => DataError::MissingProgram {
+                program,
+                reason: source.to_string(),
+            },
+            _ => DataError::System {
+                what: format!("start `{program}`"),
+                source,
+            },
+        }
     }
 }
 
@@ -224,8 +252,9 @@ fn run(
         return Err(failed(status.to_string()));
     }
     let reason = last_words(&complaints);
-    match OF_THE_MACHINE.iter().find(|words| text.contains(**words)) {
-        Some(words) => Err(failed((*words).to_owned())),
+    let is_of_the_machine = |line: &&str| OF_THE_MACHINE.iter().any(|words| line.contains(words));
+    match text.lines().find(is_of_the_machine) {
+        Some(line) => Err(failed(line.trim().to_owned())),
         None => Err(VideoError::Refused { program: name, reason }),
     }
 }
@@ -355,6 +384,39 @@ mod tests {
         assert!(matches!(SampleError::from(slow), SampleError::Machine(_)));
         let broken = shell("echo 'moov atom not found' >&2; exit 1", 3, long).unwrap_err();
         assert!(matches!(SampleError::from(broken), SampleError::Broken(_)));
+    }
+
+    #[test]
+    fn a_program_that_cannot_start_is_missing_or_the_machine_is_at_fault() {
+        let long = Duration::from_secs(20);
+        let loader = "error while loading shared libraries: libavfilter.so.8:";
+        for (script, is_missing) in [
+            ("kill -9 $$".to_owned(), false),
+            (
+                format!("echo '{loader} failed to map segment from shared object' >&2; exit 127"),
+                false,
+            ),
+            (
+                format!("echo '{loader} cannot open shared object file: Too many open files' >&2; exit 127"),
+                false,
+            ),
+            (
+                format!("echo '{loader} cannot open: No such file or directory' >&2; exit 127"),
+                true,
+            ),
+            (
+                "echo 'symbol lookup error: undefined symbol' >&2; exit 127".to_owned(),
+                true,
+            ),
+        ] {
+            let error = shell(&script, 3, long).unwrap_err().at_start();
+            let found = matches!(error, DataError::MissingProgram { .. });
+            assert_eq!(found, is_missing, "{script}: {error:?}");
+            assert!(
+                found || matches!(error, DataError::System { .. }),
+                "{script}: {error:?}"
+            );
+        }
     }
 
     #[test]
