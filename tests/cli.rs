@@ -191,7 +191,7 @@ fn more_threads_than_can_be_kept_busy_are_refused_before_any_starts() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(
         folder.path().join("study.toml"),
-        "question = \"?\"\ntasks = [\"synthetic\"]\nreference = \"a\"\n[[arm]]\nname = \"a\"\n",
+        "question = \"?\"\ntasks = [\"synthetic\"]\nhours = 1\nseeds = 1\nreference = \"a\"\n[[arm]]\nname = \"a\"\n",
     )
     .unwrap();
     for line in [
