@@ -125,12 +125,15 @@ fn phase(name: &str, counts: [u64; 4]) -> Phase {
             joint_used: 7,
             joint_entropy_bits: 2.5,
             class_information_bits: vec![0.25, 0.125],
+            class_information_shuffled_bits: vec![0.0625, 0.03125],
             place_information_bits: vec![0.5, 0.75],
+            place_information_shuffled_bits: vec![0.125, 0.0625],
             annotations: Default::default(),
             change: (name != "encoder-1").then(|| LabelChange {
                 since: "encoder-1".into(),
                 changed: vec![0.75, 0.875],
                 kept_information_bits: vec![1.25, 0.5],
+                kept_information_shuffled_bits: vec![0.25, 0.125],
             }),
         }),
         curve: Some(Curve {

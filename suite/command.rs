@@ -4,6 +4,7 @@ pub mod bench;
 pub mod check;
 pub mod compare;
 pub mod export;
+pub mod features;
 pub mod fetch;
 pub mod import;
 pub mod list;
@@ -33,6 +34,7 @@ pub fn perform(cli: &Cli) -> Result<Exit> {
         Command::Table(args) => splice::perform(&args.splice, args.check),
         Command::Compare(args) => compare::perform(args).map(|()| Exit::Done),
         Command::Regress(args) => regress::perform(args),
+        Command::Features(args) => features::perform(args).map(|()| Exit::Done),
         Command::Export(args) => export::perform(args).map(|()| Exit::Done),
         Command::Import(args) => import::perform(args).map(|()| Exit::Done),
         Command::Study(args) => study::perform(args),

@@ -90,6 +90,12 @@ pub trait TrainingData: Sync + Sized {
         None
     }
 
+    /// The recording that each of these samples was cut from, by number; a number of its own where
+    /// that is not known.
+    fn sources(&self, samples: &[usize]) -> Vec<usize> {
+        (0..samples.len()).collect()
+    }
+
     /// What is known of single frames over these samples.
     fn annotations(&self, _samples: &[usize]) -> Vec<FrameAnnotation<'_>> {
         Vec::new()

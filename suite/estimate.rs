@@ -186,9 +186,8 @@ impl Networks {
         let area = (model.patch * model.patch) as f64;
         let trunk = |dim, depth, heads| Trunk::new(dim, depth, heads, model.mlp_ratio);
         let labels = plan
-            .quantizer
-            .as_ref()
-            .map_or(0, |quantizer| quantizer.codebooks() * quantizer.codebook_size());
+            .label_quantizer()
+            .map_or(0, |quantizer| quantizer.label_codes() * quantizer.codebook_size());
         let decoder = vit.decoder.as_ref();
         let estimator = vit.estimator.as_ref();
         Self {

@@ -26,7 +26,7 @@ pub use error::PlanError;
 pub use facts::{InitRequest, LmRequest, TaskFacts};
 pub use flat::{Difference, Flat, PlanReadError, corrected_changes, difference, display_value};
 pub use method::{Method, PhaseKind, Takes};
-pub use phase::PhasePlan;
+pub use phase::{Codebooks, PhasePlan};
 pub use recipe::Recipe;
 pub use request::PlanRequest;
 pub use sections::*;

@@ -33,7 +33,7 @@ use bridle_seed::Seed;
 use burn::module::{AutodiffModule, Module as _, ModuleMapper, Param};
 use burn::tensor::Tensor;
 pub use ctc::{CtcTraining, Decoding, Symbols, Taught};
-pub use features::FeatureCache;
+pub use features::{FEATURES, FeatureCache};
 pub use finetune::{Finetune, FinetuneLoss, Sampler};
 pub use knn::Knn;
 pub use linear_probe::Probe;

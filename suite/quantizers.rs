@@ -18,7 +18,7 @@ use bridle_values::{UnknownName, as_words};
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
-use serde::de::Error as _;
+use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
@@ -96,6 +96,9 @@ macro_rules! quantizers {
             fn code_dim(&self) -> usize {
                 match self { $(Self::$variant(config) => QuantizerValues::code_dim(config)),+ }
             }
+            fn label_codes(&self) -> usize {
+                match self { $(Self::$variant(config) => config.label_codes()),+ }
+            }
         }
 
         impl<B: Ops> Quantizer<B> for AnyQuantizer<B> {
@@ -160,6 +163,11 @@ impl QuantizerKind {
     /// What it is, in a line.
     pub fn about(self) -> &'static str {
         self.0.summary
+    }
+
+    /// Whether it has a value of this name.
+    pub fn has(self, value: &str) -> bool {
+        self.names().iter().any(|name| name == value)
     }
 
     /// The names of its values, within the section.
@@ -242,6 +250,26 @@ impl QuantizerConfig {
             left_out.push((name.clone(), why));
         }
         left_out
+    }
+
+    /// Its value of this name; None if it has none.
+    pub(crate) fn get<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        serde_json::from_value(self.values().ok()?.get(name)?.clone()).ok()
+    }
+
+    /// The same with these values in place of its own. Values of other kinds are left aside.
+    ///
+    /// # Panics
+    /// If a value is of another type than the quantizer's own.
+    #[must_use]
+    pub(crate) fn with(&self, values: impl IntoIterator<Item = (&'static str, Value)>) -> Self {
+        let Ok(Value::Object(mut own)) = self.values() else {
+            unreachable!("a quantizer's values are a map");
+        };
+        for (name, value) in values {
+            own.get_mut(name).into_iter().for_each(|own| *own = value.clone());
+        }
+        Self::read(self.kind(), Value::Object(own)).expect("values of their own type")
     }
 
     /// A quantizer of this kind with these sizes, as far as it has them, and defaults otherwise.

@@ -1,10 +1,18 @@
-//! From the plan's values to the model's sizes.
+//! From the plan's values to the model's sizes and first weights.
 
 use crate::plan::{Core, Sizes};
 use crate::quantizers::ModelConfig;
 use bridle::config::{AudioRows, DecoderConfig, Geometry, StackConfig};
+use bridle::init::Init;
 use bridle::speech::conformer::ConformerConfig;
+use bridle_seed::Seed;
 use bridle_tasks::InputSpec;
+use burn::tensor::backend::Backend;
+
+/// Where the plan's first weights are drawn.
+pub fn init<B: Backend>(plan: &Core, seed: Seed, device: &B::Device) -> Init<B> {
+    Init::new(seed, device).with_patch(plan.init.patch)
+}
 
 /// What the plan's input looks like to the model.
 pub fn geometry(plan: &Core) -> Geometry {
@@ -74,11 +82,11 @@ pub fn conformer(plan: &Core) -> ConformerConfig {
     }
 }
 
-/// Sizes of every part; None where the plan pretrains nothing.
+/// Sizes of every part, with the quantizer of encoder phases; None where the plan pretrains nothing.
 pub fn config(plan: &Core) -> Option<ModelConfig> {
     let vit = plan.vit();
     let (decoder, estimator) = (vit.decoder.as_ref()?, vit.estimator.as_ref()?);
-    let quantizer = plan.quantizer.as_ref()?;
+    let quantizer = plan.label_quantizer()?;
     let mlp_ratio = vit.sizes.mlp_ratio;
     let stack = |dim, depth, heads| StackConfig {
         dim,
@@ -94,7 +102,7 @@ pub fn config(plan: &Core) -> Option<ModelConfig> {
             stack: stack(decoder.dim, decoder.depth, decoder.heads),
         },
         estimator: stack(estimator.dim, estimator.depth, estimator.heads),
-        quantizer: quantizer.clone(),
+        quantizer,
     })
 }
 
@@ -107,9 +115,8 @@ mod tests {
     use crate::quantizers::AnyQuantizer;
     use crate::run::encoder_file::EncoderCard;
     use bridle::codebook::SeededPicks;
-    use bridle::init::Init;
+    use bridle::patch::PatchEmbed;
     use bridle::quantizer::{Mode, Quantizer as _};
-    use bridle_seed::Seed;
     use burn::tensor::{Tensor, TensorData};
     use burn_flex::Flex;
 
@@ -123,10 +130,66 @@ mod tests {
         Plan::resolve(&request).unwrap()
     }
 
+    /// Asserts that these numbers are uniform in [-bound, bound): none beyond it, some near each end,
+    /// and the deviation of that distribution, bound / sqrt(3).
+    fn assert_uniform(what: &str, values: &[f32], bound: f32) {
+        let deviation = (values.iter().map(|x| x * x).sum::<f32>() / values.len() as f32).sqrt();
+        let (least, most) = values.iter().fold((0f32, 0f32), |(a, b), &x| (a.min(x), b.max(x)));
+        assert!(
+            -bound <= least && most < bound,
+            "{what}: {least} to {most} is not within {bound}"
+        );
+        assert!(
+            least < -0.9 * bound && most > 0.9 * bound,
+            "{what}: {least} to {most} of {bound}"
+        );
+        let share = deviation * 3f32.sqrt() / bound;
+        assert!((share - 1.0).abs() < 0.1, "{what}: {share} of the deviation");
+    }
+
+    /// `initialize_weights` sets the weights of sounds and images to Glorot's form
+    /// (model/encoder_decoder.py:129-131). Otherwise it reaches linear layers and norms only
+    /// (140-148; for video model_video/encoder_decoder.py:60-67), so that what PyTorch draws for a
+    /// convolution stays: uniform within 1 / sqrt(fan in).
+    #[test]
+    fn patches_start_as_the_authors_convolutions() {
+        for (task, fan_in) in [("esc50", 256f32), ("imagenet", 768.0), ("kinetics", 1536.0)] {
+            let weights = |set: &[&str]| {
+                let plan = Plan::resolve(&PlanRequest {
+                    task: task.to_owned(),
+                    method: Some("random-init".to_owned()),
+                    preset: Some("paper".to_owned()),
+                    set: set.iter().map(|&set| set.to_owned()).collect(),
+                    ..PlanRequest::default()
+                });
+                let plan = plan.unwrap();
+                let place = init::<Flex>(&plan, Seed::root(0), &Default::default()).child("student");
+                let proj = PatchEmbed::new(&geometry(&plan), plan.model.dim(), &place.child("encoder")).proj;
+                let of = |values: TensorData| values.iter::<f32>().collect::<Vec<f32>>();
+                (
+                    of(proj.weight.val().into_data()),
+                    of(proj.bias.unwrap().val().into_data()),
+                )
+            };
+            let (glorot, pytorch) = ((6.0 / (fan_in + 768.0)).sqrt(), fan_in.sqrt().recip());
+            let (weight, bias) = weights(&[]);
+            assert_uniform(
+                &format!("{task}, weights"),
+                &weight,
+                if task == "kinetics" { pytorch } else { glorot },
+            );
+            assert_uniform(&format!("{task}, bias"), &bias, pytorch);
+            for set in ["init.patch=glorot", "recipe=corrected"] {
+                let (weight, bias) = weights(&[set]);
+                assert_uniform(&format!("{task}, weights, {set}"), &weight, glorot);
+                assert!(bias.iter().all(|&x| x == 0.0), "{task}, {set}");
+            }
+        }
+    }
+
     fn quantizer(set: &[&str]) -> AnyQuantizer<Flex> {
-        let config = config(&plan(set)).unwrap();
-        let init = Init::new(Seed::root(0), &Default::default());
-        AnyQuantizer::new(&config.quantizer, &init)
+        let config = plan(set).core.quantizer.unwrap();
+        AnyQuantizer::new(&config, &Init::new(Seed::root(0), &Default::default()))
     }
 
     /// Latents around `centres` places, [4, 64, 32].
@@ -239,7 +302,7 @@ mod tests {
         assert_ne!(row(&scrambled, 3)[..32], row(&scrambled, 11)[..32]);
     }
 
-    fn init(name: &str, card: &EncoderCard) -> InitRequest {
+    fn given(name: &str, card: &EncoderCard) -> InitRequest {
         InitRequest {
             name: name.to_owned(),
             sha256: "0".repeat(64),
@@ -256,7 +319,7 @@ mod tests {
             preset: Some("smoke".to_owned()),
             ..PlanRequest::default()
         });
-        let init = init("longer.safetensors", &EncoderCard::of(&longer.unwrap(), None));
+        let init = given("longer.safetensors", &EncoderCard::of(&longer.unwrap(), None));
         Plan::resolve(&PlanRequest {
             task: "esc50".to_owned(),
             preset: Some("smoke".to_owned()),
@@ -298,7 +361,7 @@ mod tests {
         let refusal = |task: &str, set: &str| {
             let request = PlanRequest {
                 task: task.to_owned(),
-                init: Some(init("short.safetensors", &card)),
+                init: Some(given("short.safetensors", &card)),
                 set: [set]
                     .iter()
                     .filter(|set| !set.is_empty())

@@ -56,8 +56,8 @@ pub use media::video::{
     CLIP_VERSION, Clip, ClipView, Ffmpeg, Frames, Framing, VideoAugment, VideoError, VideoFacts, ViewPlace,
 };
 pub use names::is_same_name;
-pub use own::open_task_file;
 pub use own::speech::open_speech_file;
+pub use own::{open_files, open_task_file};
 pub use progress::Progress;
 pub use request::{Limits, OpenRequest};
 pub use sources::{TaskSource, data_hint, sources};

@@ -6,9 +6,12 @@ mod file;
 mod measure;
 pub(crate) mod speech;
 mod table;
+mod unlabelled;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+
+pub use self::unlabelled::open_files;
 
 use self::file::{Kind, Reading, TaskFile};
 use crate::data::listing::{Entry, Listing};

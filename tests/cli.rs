@@ -67,6 +67,7 @@ fn every_command_explains_itself() {
         "regress",
         "study",
         "fetch",
+        "features",
         "export",
         "import",
         "bench",

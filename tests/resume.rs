@@ -206,6 +206,36 @@ fn joint_training_resumes_too() {
     );
 }
 
+/// Codebooks that each phase starts in a way of its own, with labels of several codes per level.
+#[test]
+fn phases_with_values_of_their_own_resume_too() {
+    let own = "--set pretrain.encoder.soft_codes=2 --set pretrain.encoder.restart=on";
+    for start in ["kmeans", "uniform"] {
+        let own = format!("{own} --set pretrain.tokenizer.start={start}");
+        let unbroken = unbroken(&own);
+        let phases = &unbroken.0.phases;
+        let names: Vec<&str> = phases.iter().map(|phase| &phase.name[..]).collect();
+        assert_eq!(names, ["encoder-1", "tokenizer-1", "encoder-2"]);
+        // two codes of each level are counted with the level
+        let counted = |phase: usize| {
+            phases[phase]
+                .codebooks
+                .iter()
+                .map(|level| level.counts.iter().sum())
+                .collect()
+        };
+        let (labels, single): (Vec<u64>, Vec<u64>) = (counted(2), counted(1));
+        assert_eq!(labels, single.iter().map(|count| 2 * count).collect::<Vec<_>>());
+        assert_eq!(
+            phases[2].labels.as_ref().unwrap().place_information_bits.len(),
+            2 * labels.len()
+        );
+        for moment in [Moment::Steps(25), Moment::Steps(42)] {
+            kill_and_resume(moment, &format!("{own} --checkpoint-every 0"), &unbroken);
+        }
+    }
+}
+
 #[test]
 fn fine_tuning_resumes_too() {
     let finetune =

@@ -158,6 +158,10 @@ impl CodebookCounts {
         Ok(())
     }
 
+    pub fn levels(&self) -> usize {
+        self.levels.len()
+    }
+
     /// The counts of one level, `[K]`. Panics if there is no such level.
     pub fn level(&self, level: usize) -> &[u64] {
         &self.levels[level]

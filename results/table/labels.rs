@@ -23,7 +23,7 @@ pub fn label_table(records: &[RunRecord]) -> Option<Table> {
     let groups = runs::groups(&runs, |run| vec![run.task().to_string()]);
     let labels = RowLabels::of(&groups);
     let averaged = groups.iter().flat_map(Group::by_task).any(|(_, runs)| runs.len() > 1);
-    let known = known(&runs);
+    let known = Known::of(&runs);
     let mut rows = Vec::new();
     for group in &groups {
         for (task, runs) in group.by_task() {
@@ -43,8 +43,11 @@ pub fn label_table(records: &[RunRecord]) -> Option<Table> {
     header.extend(averaged.then(|| Heading::word("runs")));
     let mut notes = labels.notes(left_out);
     notes.extend(NOTES.map(str::to_owned));
-    if !known.is_empty() {
-        let names = known.join(", ");
+    if known.shuffled {
+        notes.push(SHUFFLED.to_owned());
+    }
+    if !known.annotations.is_empty() {
+        let names = known.annotations.join(", ");
         notes.push(format!(
             "{names}: mutual information of a code with this annotation of its frame; first level first"
         ));
@@ -68,36 +71,47 @@ const NOTES: [&str; 4] = [
     "kept: mutual information of a token's code before and after; independent of code numbers",
 ];
 
-/// The names of the annotations in any of these runs.
-fn known<'a>(runs: &[&'a RunRecord]) -> Vec<&'a str> {
-    let phases = runs.iter().flat_map(|run| &run.phases);
-    let labels = phases.filter_map(|phase| phase.labels.as_ref());
-    let names: BTreeSet<&str> = labels
-        .flat_map(|labels| labels.annotations.keys())
-        .map(String::as_str)
-        .collect();
-    names.into_iter().collect()
+const SHUFFLED: &str = "shuffled: the same estimate where there is nothing to tell: classes shuffled over whole sources, places \
+                        turned within their sample, annotations and earlier codes of other samples";
+
+/// What any of these runs has of labels beside what all have.
+struct Known<'a> {
+    /// The names of the annotations.
+    annotations: Vec<&'a str>,
+    /// Whether information has a shuffled baseline.
+    shuffled: bool,
 }
 
-fn headings(known: &[&str]) -> Vec<Heading> {
+impl<'a> Known<'a> {
+    fn of(runs: &[&'a RunRecord]) -> Self {
+        let phases = || runs.iter().flat_map(|run| &run.phases);
+        let labels = || phases().filter_map(|phase| phase.labels.as_ref());
+        let names = labels().flat_map(|labels| labels.annotations.keys());
+        let names: BTreeSet<&str> = names.map(String::as_str).collect();
+        Self {
+            annotations: names.into_iter().collect(),
+            shuffled: labels().any(|labels| !labels.place_information_shuffled_bits.is_empty()),
+        }
+    }
+}
+
+fn headings(known: &Known<'_>) -> Vec<Heading> {
+    let information = |name: &str| {
+        let value = Heading::new(format!("{name}\n(bits)"), format!("{name}_information_bits"));
+        let shuffled = || Heading::new("shuffled\n(bits)", format!("{name}_information_shuffled_bits"));
+        [Some(value), known.shuffled.then(shuffled)].into_iter().flatten()
+    };
     let mut headings = vec![
         Heading::word("phase"),
         Heading::word("tokens"),
         Heading::new("tuples", "joint_used"),
         Heading::new("joint\n(bits)", "joint_entropy_bits"),
         Heading::new("sum\n(bits)", "sum_entropy_bits"),
-        Heading::new("class\n(bits)", "class_information_bits"),
-        Heading::new("place\n(bits)", "place_information_bits"),
     ];
-    headings.extend(
-        known
-            .iter()
-            .map(|name| Heading::new(format!("{name}\n(bits)"), format!("{name}_information_bits"))),
-    );
-    headings.extend([
-        Heading::new("changed\n(%)", "changed"),
-        Heading::new("kept\n(bits)", "kept_information_bits"),
-    ]);
+    let names = ["class", "place"].into_iter().chain(known.annotations.iter().copied());
+    headings.extend(names.flat_map(information));
+    headings.push(Heading::new("changed\n(%)", "changed"));
+    headings.extend(information("kept"));
     headings
 }
 
@@ -111,7 +125,7 @@ fn phases<'a>(runs: &[&'a RunRecord]) -> Vec<&'a str> {
     names.filter(|name| seen.insert(*name)).collect()
 }
 
-fn phase_cells(runs: &[&RunRecord], name: &str, known: &[&str], averaged: bool) -> Vec<Cell> {
+fn phase_cells(runs: &[&RunRecord], name: &str, known: &Known<'_>, averaged: bool) -> Vec<Cell> {
     let found = runs
         .iter()
         .filter_map(|run| run.phases.iter().find(|phase| phase.name == name));
@@ -122,27 +136,42 @@ fn phase_cells(runs: &[&RunRecord], name: &str, known: &[&str], averaged: bool) 
         .iter()
         .map(|phase| phase.codebooks.iter().map(|level| level.entropy_bits).sum());
     let mean = |values: Vec<f64>, decimals: usize| mean_cell(&values, decimals, 1.0, "");
-    let by_level = |of: fn(&LabelStatistics) -> &[f64]| list(labels.iter().map(|labels| of(labels)).collect(), 2, 1.0);
+    // information and its baseline, by level
+    let information = |values: Vec<&[f64]>, shuffled: Vec<&[f64]>| {
+        let baseline = || list(shuffled, 2, 1.0);
+        [Some(list(values, 2, 1.0)), known.shuffled.then(baseline)]
+            .into_iter()
+            .flatten()
+    };
+    let by_level =
+        |of: fn(&LabelStatistics) -> &[f64]| -> Vec<&[f64]> { labels.iter().map(|labels| of(labels)).collect() };
+    let changes = |of: fn(&LabelChange) -> &[f64]| -> Vec<&[f64]> { change.iter().map(|change| of(change)).collect() };
     let mut cells = vec![
         mean(labels.iter().map(|labels| labels.tokens as f64).collect(), 0),
         mean(labels.iter().map(|labels| labels.joint_used as f64).collect(), 0),
         mean(labels.iter().map(|labels| labels.joint_entropy_bits).collect(), 2),
         mean(sums.collect(), 2),
-        by_level(|labels| &labels.class_information_bits),
-        by_level(|labels| &labels.place_information_bits),
     ];
-    cells.extend(known.iter().map(|&name| {
-        let known = labels.iter().filter_map(|labels| labels.annotations.get(name));
-        list(known.map(|known| &known.information_bits[..]).collect(), 2, 1.0)
-    }));
-    cells.extend([
-        list(change.iter().map(|change| &change.changed[..]).collect(), 0, 100.0),
-        list(
-            change.iter().map(|change| &change.kept_information_bits[..]).collect(),
-            2,
-            1.0,
-        ),
-    ]);
+    cells.extend(information(
+        by_level(|labels| &labels.class_information_bits),
+        by_level(|labels| &labels.class_information_shuffled_bits),
+    ));
+    cells.extend(information(
+        by_level(|labels| &labels.place_information_bits),
+        by_level(|labels| &labels.place_information_shuffled_bits),
+    ));
+    for &name in &known.annotations {
+        let found = || labels.iter().filter_map(|labels| labels.annotations.get(name));
+        cells.extend(information(
+            found().map(|known| &known.information_bits[..]).collect(),
+            found().map(|known| &known.information_shuffled_bits[..]).collect(),
+        ));
+    }
+    cells.push(list(changes(|change| &change.changed), 0, 100.0));
+    cells.extend(information(
+        changes(|change| &change.kept_information_bits),
+        changes(|change| &change.kept_information_shuffled_bits),
+    ));
     cells.extend(averaged.then(|| Cell::new(found.len().to_string(), found.len())));
     cells
 }

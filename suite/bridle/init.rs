@@ -2,10 +2,21 @@
 //! numbers.
 
 use bridle_seed::Seed;
+use bridle_values::choices;
 use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
+
+choices! {
+    /// First weights of the patch embedding, which the authors make as a convolution.
+    "start of the patch embedding" PatchInit {
+        /// what PyTorch draws for a convolution, which the authors' code replaces by Glorot's form in the weights only, and for video not at all
+        Pytorch = "pytorch",
+        /// Glorot weights and a zero bias, as of any linear layer
+        Glorot = "glorot",
+    }
+}
 
 /// Draws the parameters of one place in the model; [`Init::child`] is the place one name deeper.
 ///
@@ -14,22 +25,31 @@ use burn::tensor::{Tensor, TensorData};
 #[derive(Clone, Debug)]
 pub struct Init<B: Backend> {
     seed: Seed,
+    /// How patch embeddings start.
+    pub patch: PatchInit,
     pub device: B::Device,
 }
 
 impl<B: Backend> Init<B> {
+    /// The root of a model whose patch embeddings start as other linear layers.
     pub fn new(seed: Seed, device: &B::Device) -> Self {
         Self {
             seed,
+            patch: PatchInit::Glorot,
             device: device.clone(),
         }
+    }
+
+    /// The same place, with patch embeddings that start in this way.
+    pub fn with_patch(self, patch: PatchInit) -> Self {
+        Self { patch, ..self }
     }
 
     /// The place called `name` below this one.
     pub fn child(&self, name: &str) -> Self {
         Self {
             seed: self.seed.child(name),
-            device: self.device.clone(),
+            ..self.clone()
         }
     }
 
@@ -37,7 +57,7 @@ impl<B: Backend> Init<B> {
     pub fn indexed(&self, index: usize) -> Self {
         Self {
             seed: self.seed.indexed(index as u64),
-            device: self.device.clone(),
+            ..self.clone()
         }
     }
 

@@ -2,7 +2,7 @@
 //! written as one product.
 
 use crate::config::Geometry;
-use crate::init::Init;
+use crate::init::{Init, PatchInit};
 use crate::transformer::linear;
 use bridle_backends::Ops;
 use burn::module::Module;
@@ -18,10 +18,19 @@ pub struct PatchEmbed<B: Backend> {
 }
 
 impl<B: Backend> PatchEmbed<B> {
+    /// First weights as `init.patch` says. PyTorch's default of a convolution is uniform within
+    /// 1 / sqrt(fan in), weights and bias alike (`torch.nn.modules.conv`, `reset_parameters`).
     pub fn new(geometry: &Geometry, dim: usize, init: &Init<B>) -> Self {
-        Self {
-            proj: init.linear("proj", geometry.patch_len(), dim, true),
+        let inputs = geometry.patch_len();
+        let mut proj = init.linear("proj", inputs, dim, true);
+        if init.patch == PatchInit::Pytorch {
+            let bound = (inputs as f32).sqrt().recip();
+            proj.bias = Some(init.uniform("proj_bias", [dim], bound));
+            if geometry.is_video() {
+                proj.weight = init.uniform("proj", [inputs, dim], bound);
+            }
         }
+        Self { proj }
     }
 }
 

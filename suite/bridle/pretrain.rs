@@ -30,7 +30,7 @@ pub struct Student<B: Backend> {
 impl<B: Backend> Student<B> {
     pub fn new(config: &ModelConfig<impl QuantizerValues>, init: &Init<B>) -> Self {
         let (geometry, dim) = (&config.geometry, config.encoder.dim);
-        let logits = config.quantizer.codebooks() * config.quantizer.codebook_size();
+        let logits = config.quantizer.label_codes() * config.quantizer.codebook_size();
         Self {
             encoder: Vit::new(geometry, &config.encoder, &init.child("encoder")),
             decoder: Decoder::new(geometry, dim, &config.decoder, logits, &init.child("decoder")),
@@ -56,7 +56,8 @@ impl<B: Ops, Q: Quantizer<B>> Teacher<B, Q> {
     }
 }
 
-/// The codes of the removed tokens, [B * R, Q], from codes of all tokens [B, N, Q].
+/// The codes of the removed tokens, [B * R, Q], from codes of all tokens [B, N, Q]; with S codes per
+/// level, Q * S of them.
 pub fn removed_codes<B: Backend>(codes: Tensor<B, 3, Int>, mask: &MaskRows<B>) -> Tensor<B, 2, Int> {
     let [batch, tokens, levels] = codes.dims();
     codes

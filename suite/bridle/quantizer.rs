@@ -61,7 +61,7 @@ pub trait QuantizerValues: Clone + Debug + PartialEq {
     /// Fails with the name of the first value that is impossible, and what it must satisfy.
     fn check(&self) -> Checked;
 
-    /// Codes per token, Q.
+    /// Codebooks Q.
     fn codebooks(&self) -> usize;
 
     /// Values that a code can have, K.
@@ -69,6 +69,11 @@ pub trait QuantizerValues: Clone + Debug + PartialEq {
 
     /// Length of a latent, d.
     fn code_dim(&self) -> usize;
+
+    /// Codes of a token's label: one of each codebook, unless several are taken.
+    fn label_codes(&self) -> usize {
+        self.codebooks()
+    }
 }
 
 /// The contract of every quantizer.
@@ -82,7 +87,7 @@ pub trait Quantizer<B: Backend>: Module<B> {
     /// Quantizes latents [B, N, d]. The first call may also start the codebooks from this batch.
     fn forward(&mut self, latents: Tensor<B, 3>, mode: Mode, picks: &mut dyn Picks) -> Quantized<B>;
 
-    /// Only the codes, [B, N, Q], as `forward` in evaluation returns them. Labels are made of them.
+    /// Only the codes, as `forward` in evaluation returns them. Labels are made of them.
     fn codes(&mut self, latents: Tensor<B, 3>, picks: &mut dyn Picks) -> Tensor<B, 3, Int> {
         self.forward(latents, Mode::Eval, picks).codes
     }

@@ -127,6 +127,10 @@ impl QuantizerValues for RqConfig {
     fn code_dim(&self) -> usize {
         self.code_dim
     }
+
+    fn label_codes(&self) -> usize {
+        self.codebooks * self.soft_codes
+    }
 }
 
 /// A code used less than this share of the even usage is restarted (by-usage).

@@ -48,6 +48,9 @@ pub enum Command {
     /// Make the runs of a study file that are missing, and compare its arms with the reference
     #[command(after_help = STUDY_EXAMPLES)]
     Study(StudyArgs),
+    /// Write what an encoder makes of one's own files: a vector for each
+    #[command(after_help = FEATURES_EXAMPLES)]
+    Features(FeaturesArgs),
     /// Write the encoder that a run pretrained to a safetensors file
     #[command(after_help = EXPORT_EXAMPLES)]
     Export(ExportArgs),
@@ -324,6 +327,22 @@ pub struct ExportArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct FeaturesArgs {
+    /// Encoder file, written by `export` or `import`
+    #[arg(long, value_name = "FILE")]
+    pub init: PathBuf,
+    /// Folder of sounds, pictures or videos, whatever the encoder takes, at any depth
+    #[arg(long, value_name = "DIR")]
+    pub files: PathBuf,
+    /// File to write: a safetensors file with a tensor of 32-bit floats for each file, by its path
+    /// from the folder
+    #[arg(long, value_name = "FILE", default_value = "features.safetensors")]
+    pub to: PathBuf,
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+}
+
+#[derive(Debug, Args)]
 pub struct ImportArgs {
     /// State dictionary as a safetensors file of 32-bit floats
     #[arg(value_name = "FILE")]
@@ -570,6 +589,18 @@ Examples:
       parameters by name; sizes, input and origin in the file's header
   bridle-bench run --task esc50 --init encoder.safetensors --protocol finetune
       how to use the file";
+
+const FEATURES_EXAMPLES: &str = "\
+Examples:
+  bridle-bench features --init encoder.safetensors --files recordings
+      writes features.safetensors; safetensors.numpy.load_file reads it into a dict by path
+  bridle-bench features --init encoder.safetensors --files clips --to clips.safetensors --backend tch
+      another name, on LibTorch
+
+A vector is the mean of the patch tokens after the final norm, the features of linear-probe and knn.
+Inputs are as the encoder was trained on: of a longer sound its beginning, of a video one clip from
+the middle, of a picture its centre. Files that cannot be read are named and left out, at most one or
+1 %. Decoded inputs are kept in runs/features, which can be deleted at any time.";
 
 const IMPORT_EXAMPLES: &str = "\
 Examples:

@@ -64,6 +64,8 @@ impl Signal {
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt {
     state: Arc<Mutex<State>>,
+    /// What to try after a stop.
+    again: &'static str,
 }
 
 #[derive(Debug, Default)]
@@ -79,12 +81,15 @@ impl Interrupt {
         Self::default()
     }
 
-    /// Listens from now on.
+    /// Listens from now on. After a stop the user is told to try `again`.
     ///
     /// # Errors
     /// If the system refuses the handlers or the thread.
-    pub fn listen() -> io::Result<Self> {
-        let interrupt = Self::default();
+    pub fn listen(again: &'static str) -> io::Result<Self> {
+        let interrupt = Self {
+            again,
+            ..Self::default()
+        };
         let mut signals = vec![SIGINT, SIGTERM];
         // `nohup` has it ignored
         if !is_ignored(SIGHUP) {
@@ -109,7 +114,7 @@ impl Interrupt {
             low_level::exit(i32::from(signal.exit().code()));
         }
         if !state.looked_for {
-            leave(signal);
+            leave(signal, self.again);
         }
         drop(state);
         say(format!(
@@ -158,7 +163,7 @@ impl Drop for LookFor<'_> {
         let mut state = self.0.state();
         state.looked_for = false;
         if let Some(signal) = state.caught {
-            leave(signal);
+            leave(signal, self.0.again);
         }
     }
 }
@@ -176,10 +181,10 @@ pub fn faults_have_their_exit_code() {
 }
 
 /// Ends the program now.
-fn leave(signal: Signal) -> ! {
+fn leave(signal: Signal, again: &str) -> ! {
     say(format!(
         "error: stopped by {}; what was finished is kept: checkpoints, pretrainings, features, records\n\
-         try: the same command with --resume",
+         try: {again}",
         signal.name()
     ));
     low_level::exit(i32::from(signal.exit().code()))
@@ -219,7 +224,7 @@ mod tests {
 
     #[test]
     fn whoever_looks_for_the_first_signal_gets_it_and_the_process_lives() {
-        let interrupt = Interrupt::listen().unwrap();
+        let interrupt = Interrupt::listen("the same test").unwrap();
         let looking = interrupt.look_for();
         assert_eq!(looking.requested(), None);
         low_level::raise(SIGTERM).unwrap();

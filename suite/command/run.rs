@@ -12,6 +12,7 @@ use crate::protocol::{self, Examples, FeatureCache, Outcome, Subject};
 use crate::run::checkpoint;
 use crate::run::request::{Reuse, RunRequest};
 use crate::run::{Run, begin_folder, end_folder, is_unfinished, mark_reused, require_same};
+use crate::sizes;
 use crate::train::{self, Context, PretrainState, TrainError};
 use bridle::init::Init;
 use bridle::weights::{self, strip_prefix};
@@ -55,7 +56,8 @@ impl Session {
     /// # Errors
     /// If the system refuses the handlers.
     pub fn begin() -> Result<Self> {
-        let interrupt = Interrupt::listen().map_err(|error| Failure::fault("cannot listen for signals", error))?;
+        let interrupt = Interrupt::listen("the same command with --resume")
+            .map_err(|error| Failure::fault("cannot listen for signals", error))?;
         Ok(Self {
             interrupt,
             progress: TerminalProgress::default(),
@@ -315,7 +317,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
     fn pretrain<B: TrainBackend>(&self, id: &str, device: &B::Device) -> Result<Pretrained<protocol::Frozen<B, D>>> {
         let Some(shared) = self.run.shared_pretraining() else {
             let place = self.seed.child("weights").child("student").child("encoder");
-            let encoder = self.data.encoder(&Init::<B>::new(place, device));
+            let encoder = self.data.encoder(&sizes::init::<B>(self.plan, place, device));
             return Ok((self.given::<B>(encoder)?.valid(), Vec::new()));
         };
         let saved = if self.resumes {
@@ -368,14 +370,10 @@ impl<'a, D: Examples> OneRun<'a, D> {
 
     /// The encoder with the weights that `--init` names, if it does.
     fn given<B: TrainBackend>(&self, encoder: D::Encoder<B>) -> Result<D::Encoder<B>> {
-        let Some(file) = &self.request.init else {
-            return Ok(encoder);
-        };
-        weights::load(encoder, &file.weights).map_err(|error| {
-            let failure = Failure::new(Exit::Data, error);
-            let hint = format!("write `{}` again with `bridle-bench export` or `import`", file.name);
-            failure.with_hint(hint)
-        })
+        match &self.request.init {
+            Some(file) => file.fill(encoder),
+            None => Ok(encoder),
+        }
     }
 
     /// A finished pretraining with the same hash, if there is one.

@@ -11,6 +11,7 @@ use bridle::init::Init;
 use bridle::patch::patches;
 use bridle::standardizer::Standardizer;
 use bridle_backends::TrainBackend;
+use bridle_results::evidence::Units;
 use bridle_seed::Seed;
 use bridle_tasks::{DataError, Dataset, InputSpec, Views};
 use burn::tensor::backend::Backend;
@@ -161,6 +162,14 @@ impl TrainingData for Fixed<'_> {
         let deviation = |(sum, square): (&f64, &f64)| (square / n - (sum / n).powi(2)).max(0.0).sqrt() as f32;
         let deviation: Vec<f32> = sums.iter().zip(&squares).map(deviation).collect();
         Ok(Standardizer::new(&mean, &deviation, init))
+    }
+
+    fn sources(&self, samples: &[usize]) -> Vec<usize> {
+        let ids: Vec<String> = samples
+            .iter()
+            .map(|&sample| self.dataset.samples[sample].id.clone())
+            .collect();
+        Units::new(&self.dataset.facts.task, &ids, None).of_sample().to_vec()
     }
 
     fn classes(&self, sample: usize) -> Option<&[usize]> {

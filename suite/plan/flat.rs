@@ -12,13 +12,15 @@ pub type Flat = Map<String, Value>;
 const QUANTIZER: &str = "quantizer";
 const QUANTIZER_KIND: &str = "quantizer.kind";
 
-/// A value that this plan has but does not write, since it is as it always was.
+/// A value that this plan has but does not write, since it is as it always was, or as another one.
 pub(super) fn unwritten(flat: &Flat, key: &str) -> Option<Value> {
     let (section, name) = section_of(key)?;
     let (_, value) = section.unwritten.iter().find(|(unwritten, _)| *unwritten == name)?;
-    let within = |other: &String| other.split_once('.').is_some_and(|(first, _)| first == section.name);
-    let value = || serde_json::from_str(value).expect("the list of unwritten values is read by a test");
-    flat.keys().any(within).then(value)
+    let (place, _) = key.rsplit_once('.')?;
+    let beside = |other: &String| other.rsplit_once('.').is_some_and(|(other, _)| other == place);
+    let has = section.may_be_unwritten || flat.keys().any(beside);
+    let constant = || serde_json::from_str(value).ok();
+    has.then(|| constant().or_else(|| flat.get(*value).cloned())).flatten()
 }
 
 /// A map that is no plan of this version.
@@ -91,7 +93,9 @@ pub fn difference(first: &Flat, second: &Flat) -> Vec<Difference> {
 /// `--set`. Left out are values that the plan holds already, has no section for, or has no use for.
 pub fn corrected_changes(plan: &Plan) -> impl Iterator<Item = String> {
     let flat = plan.to_flat();
-    let single = flat.get("quantizer.soft_codes") == Some(&1.into());
+    let soft_codes =
+        ["quantizer", "pretrain.encoder", "pretrain.tokenizer"].map(|of| flat.get(&format!("{of}.soft_codes")));
+    let single = soft_codes.into_iter().flatten().all(|count| *count == 1);
     let whole = plan.position_crop().is_none();
     let idle = move |key: &str| match key {
         "quantizer.soft_pick" => single,

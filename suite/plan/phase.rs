@@ -1,7 +1,14 @@
 //! The phases of pretraining, in the order of training.
 
 use super::method::PhaseKind;
-use super::sections::{Core, Phase, Pretrain};
+use super::sections::{Core, Phase, PhaseRestart, Pretrain};
+use crate::quantizers::QuantizerConfig;
+use bridle::codebook::Start;
+use bridle::rq::Restart;
+use serde_json::json;
+
+/// The quantizer's value that says how codebooks start.
+const START: &str = "start";
 
 /// Steps of the encoder that a plan should have. On 240 clips of ten classes 300 steps made it worse
 /// than the random encoder, and 900 much better.
@@ -16,6 +23,21 @@ pub struct PhasePlan {
     pub kind: PhaseKind,
     /// Its length and rate.
     pub length: Phase,
+    /// The quantizer's values in it.
+    pub quantizer: Option<QuantizerConfig>,
+    pub codebooks: Codebooks,
+}
+
+/// The codebooks that a phase begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codebooks {
+    /// New ones, which its first forward starts.
+    New,
+    /// Those of the phase before, which its first forward starts again, by k-means; or as they are, but
+    /// for new vectors in place of codes that it leaves unused (`uniform`).
+    Again(Start),
+    /// Those of the phase before.
+    Kept,
 }
 
 impl Core {
@@ -28,10 +50,22 @@ impl Core {
         // an encoder of speech sees every frame, and the hidden ones as noise
         let kind = if self.is_speech() { PhaseKind::Masked } else { kind };
         let word = if kind == PhaseKind::Joint { "joint" } else { "encoder" };
-        let phase = |kind, word: &str, number: usize, length: Phase| PhasePlan {
-            name: format!("{word}-{number}"),
-            kind,
-            length,
+        let mut started = None;
+        let mut phase = |kind, word: &str, number: usize, length: Phase| {
+            // a tokenizer phase starts from fresh codebooks (the authors' loader drops the old)
+            let new = kind == PhaseKind::Tokenizer || number == 1;
+            let codebooks = self.codebooks(&length, new, started);
+            let quantizer = self.phase_quantizer(&length, codebooks);
+            if let Codebooks::New | Codebooks::Again(Start::Kmeans) = codebooks {
+                started = quantizer.as_ref().and_then(|quantizer| quantizer.get(START));
+            }
+            PhasePlan {
+                name: format!("{word}-{number}"),
+                kind,
+                length,
+                quantizer,
+                codebooks,
+            }
         };
         let Pretrain {
             rounds,
@@ -69,5 +103,41 @@ impl Core {
                  small set: --set pretrain.encoder.epochs={more}"
             )
         })
+    }
+
+    /// The quantizer's values where labels are predicted, from which the encoder's head has its size.
+    pub fn label_quantizer(&self) -> Option<QuantizerConfig> {
+        self.phase_quantizer(&self.pretrain.as_ref()?.encoder, Codebooks::Kept)
+    }
+
+    fn phase_quantizer(&self, phase: &Phase, codebooks: Codebooks) -> Option<QuantizerConfig> {
+        let start = match codebooks {
+            Codebooks::New | Codebooks::Kept => phase.start,
+            Codebooks::Again(start) => Some(start),
+        };
+        let off = (phase.restart == PhaseRestart::Off).then_some(Restart::Off);
+        let values = [
+            (START, start.map(|start| json!(start))),
+            ("restart", off.map(|off| json!(off))),
+            ("soft_codes", phase.soft_codes.map(|count| json!(count))),
+        ];
+        let own = values.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        Some(self.quantizer.as_ref()?.with(own))
+    }
+
+    /// What a phase begins with, given how the codebooks at hand were started.
+    fn codebooks(&self, phase: &Phase, new: bool, started: Option<Start>) -> Codebooks {
+        let of_all = self.quantizer.as_ref();
+        let start = phase.start.or_else(|| of_all?.get(START));
+        let restart: Option<Restart> = of_all.and_then(|quantizer| quantizer.get("restart"));
+        if new {
+            Codebooks::New
+        } else if started == Some(Start::Uniform) && start == Some(Start::Kmeans) {
+            Codebooks::Again(Start::Kmeans)
+        } else if phase.restart == PhaseRestart::On && restart == Some(Restart::FirstForward) {
+            Codebooks::Again(Start::Uniform)
+        } else {
+            Codebooks::Kept
+        }
     }
 }

@@ -41,6 +41,7 @@ pub const ODDITIES: &[Oddity] = &[
     oddity("position.audio_rows", "scrambled", "token-order"),
     oddity("cold_start.position", "in-label", "out"),
     oddity("augment.roll", "never", "uniform"),
+    oddity("init.patch", "pytorch", "glorot"),
     oddity("esc50.position_crop", "off-by-one", "by-time"),
     oddity("finetune.token_mask", "0.0", "0.2"),
     oddity("finetune.batch_mixup", "false", "true"),

@@ -26,12 +26,12 @@ pub use augment::{Augment, Roll};
 pub use cold_start::{ColdStart, ColdStartPosition};
 pub use data::{Data, Input};
 pub use esc50::{Esc50, Esc50Crop, PositionCrop};
-pub use init::Init;
+pub use init::{GivenWeights, Init};
 pub use joint::{CountedFrom, Joint};
 pub use mask::{Mask, MaskKind, NoiseMeasure};
 pub use model::{ConformerSizes, Decoder, Encoder, Estimator, Sizes, VitSizes};
 pub use position::Position;
-pub use pretrain::{Phase, Pretrain};
+pub use pretrain::{Phase, PhaseRestart, Pretrain};
 pub use refine::{Projection, Refine};
 pub use relabel::Relabel;
 pub use test::Test;
@@ -63,9 +63,9 @@ macro_rules! sections {
             pub recipe: Option<Recipe>,
             /// What makes the labels; none where nothing is pretrained.
             pub quantizer: Option<QuantizerConfig>,
-            /// The weights that are started from, where they were given.
-            #[serde(skip_serializing_if = "Option::is_none")]
-            pub init: Option<Init>,
+            /// What training starts from.
+            #[serde(default, skip_serializing_if = "Init::is_unwritten")]
+            pub init: Init,
             /// What the model sees.
             pub data: Data,
             /// Sizes of encoder, decoder and estimator.
@@ -88,6 +88,7 @@ macro_rules! sections {
             /// # Errors
             /// Names the first value that is impossible, and what it must satisfy.
             pub(super) fn check(&self) -> Checked {
+                self.init.check(self)?;
                 self.data.check(self)?;
                 self.model.check(self)?;
                 check_some(self.quantizer.as_ref(), self)?;
@@ -183,9 +184,12 @@ pub trait Section {
     /// Values that are only names of others and enter no hash.
     const NAMES: &'static [&'static str] = &[];
 
-    /// Values that plans do not write while they are as here: so plans from before they existed
-    /// keep their form and hashes.
+    /// Values that plans do not write while they are as here, in JSON, or as the value of this other
+    /// name: so plans from before they existed keep their form and hashes.
     const UNWRITTEN: &'static [(&'static str, &'static str)] = &[];
+
+    /// Whether a plan that writes no value of the section has it all the same.
+    const MAY_BE_UNWRITTEN: bool = false;
 
     /// Values for presets that have none of this section: a preset's file in short, in which
     /// `[preset.<name>]` holds those of one preset.
@@ -235,6 +239,7 @@ pub struct SectionInfo {
     pub stage: Stage,
     pub names: &'static [&'static str],
     pub unwritten: &'static [(&'static str, &'static str)],
+    pub may_be_unwritten: bool,
     pub defaults: &'static str,
     pub absent: fn(&Choices<'_>) -> Option<String>,
     pub left_out: fn(&Choices<'_>) -> Vec<LeftOut>,
@@ -249,6 +254,7 @@ impl SectionInfo {
             stage: S::STAGE,
             names: S::NAMES,
             unwritten: S::UNWRITTEN,
+            may_be_unwritten: S::MAY_BE_UNWRITTEN,
             defaults: S::DEFAULTS,
             absent: S::absent,
             left_out: S::left_out,

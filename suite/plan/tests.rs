@@ -6,6 +6,8 @@
 mod authors;
 
 use super::*;
+use bridle::codebook::Start;
+use bridle::quantizer::QuantizerValues as _;
 use proptest::prelude::*;
 
 fn request(task: &str, set: &[&str]) -> PlanRequest {
@@ -119,11 +121,8 @@ fn the_lists_of_sections_and_methods_name_each_other() {
             section.name
         );
         for (_, value) in section.unwritten {
-            assert!(
-                serde_json::from_str::<serde_json::Value>(value).is_ok(),
-                "{}: {value}",
-                section.name
-            );
+            let constant = serde_json::from_str::<serde_json::Value>(value).is_ok();
+            assert!(constant || section_of(value).is_some(), "{}: {value}", section.name);
         }
     }
 }
@@ -266,6 +265,107 @@ fn phases_take_turns() {
     assert_eq!(names(&["pretrain.rounds=1"]), ["encoder-1"]);
     assert_eq!(names(&["method=bridle-joint"]), ["joint-1"]);
     assert!(names(&["method=random-init"]).is_empty());
+}
+
+/// What each phase begins with, and how many codes its labels have.
+fn codebooks(task: &str, set: &[&str]) -> Vec<(Codebooks, usize)> {
+    let phases = Plan::resolve(&request(task, set)).unwrap().phases().into_iter();
+    phases
+        .map(|phase| (phase.codebooks, phase.quantizer.unwrap().label_codes()))
+        .collect()
+}
+
+#[test]
+fn each_phase_starts_codebooks_as_the_authors_processes_do() {
+    use Codebooks::{Again, Kept, New};
+    let begins = |task: &str, set: &[&str]| {
+        let all = codebooks(task, set).into_iter();
+        all.map(|(codebooks, _)| codebooks).collect::<Vec<_>>()
+    };
+    // a flag of each process: off in the script of audio encoders, on in that of images
+    assert_eq!(begins("esc50", &[]), [New, New, Kept]);
+    assert_eq!(begins("imagenet", &[]), [New, New, Again(Start::Uniform)]);
+    assert_eq!(
+        begins("esc50", &["pretrain.encoder.restart=on"]),
+        [New, New, Again(Start::Uniform)]
+    );
+    for set in [
+        "pretrain.encoder.restart=once",
+        "quantizer.restart=off",
+        "recipe=corrected",
+        "quantizer=vq",
+    ] {
+        assert_eq!(begins("imagenet", &[set]), [New, New, Kept], "{set}");
+    }
+    // whether codebooks have started is known to the next process only if k-means started them
+    let uniform = "pretrain.tokenizer.start=uniform";
+    assert_eq!(
+        begins("esc50", &[uniform, "pretrain.rounds=3"]),
+        [New, New, Again(Start::Kmeans), New, Again(Start::Kmeans)]
+    );
+    assert_eq!(
+        begins("esc50", &[uniform, "pretrain.encoder.start=uniform"]),
+        [New, New, Kept]
+    );
+    assert_eq!(begins("esc50", &["quantizer.start=uniform"]), [New, New, Kept]);
+    let paper = codebooks("audioset", &["preset=paper"]);
+    assert_eq!(paper, [(New, 8), (New, 4), (Again(Start::Kmeans), 8)]);
+    let head = Plan::resolve(&request("audioset", &["preset=paper"])).unwrap();
+    let head = head.label_quantizer().unwrap();
+    assert_eq!(head.label_codes() * head.codebook_size(), 2048);
+}
+
+#[test]
+fn values_of_phases_are_those_of_the_quantizer_unless_they_are_set() {
+    let flat = plan(&["pretrain.encoder.restart=once"]).to_flat();
+    for phase in ["encoder", "tokenizer"] {
+        let unwritten = |value: &str| flat::unwritten(&flat, &format!("pretrain.{phase}.{value}"));
+        assert!(!flat.contains_key(&format!("pretrain.{phase}.start")));
+        assert_eq!(unwritten("start"), Some("kmeans".into()));
+        assert_eq!(unwritten("restart"), Some("once".into()));
+        assert_eq!(unwritten("soft_codes"), Some(1.into()));
+    }
+    for (set, why) in [
+        (
+            "pretrain.encoder.soft_codes=300",
+            "300 is not between 1 and quantizer.codes, 256",
+        ),
+        (
+            "pretrain.tokenizer.start=k-means",
+            "unknown codebook start `k-means`; did you mean `kmeans`?",
+        ),
+        ("pretrain.encoder.restart=first-forward", "unknown restart of a phase"),
+    ] {
+        let found = refusal(&[set]);
+        assert!(found.contains(why), "{set}: {found}");
+    }
+    for (set, why) in [
+        (
+            ["quantizer=vq", "pretrain.encoder.restart=on"],
+            "quantizer `vq` is the same in every phase",
+        ),
+        (
+            ["method=best-rq", "pretrain.encoder.restart=on"],
+            "method `best-rq` trains no codebooks in phases",
+        ),
+    ] {
+        let found = refusal(&set);
+        assert!(found.contains(why), "{set:?}: {found}");
+    }
+}
+
+#[test]
+fn only_first_weights_of_patches_have_a_start() {
+    assert_eq!(plan(&[]).to_flat()["init.patch"], "pytorch");
+    // as in plans of earlier versions
+    let earlier = plan(&["init.patch=glorot"]);
+    assert!(!earlier.to_flat().contains_key("init.patch"));
+    assert_eq!(Plan::from_flat(&earlier.to_flat()).unwrap(), earlier);
+    assert_ne!(earlier.plan_hash(), plan(&[]).plan_hash());
+    let speech = Plan::resolve(&request("digits", &["init.patch=pytorch"]))
+        .unwrap_err()
+        .to_string();
+    assert!(speech.contains("an encoder of speech has no patches"), "{speech}");
 }
 
 /// What is judged had as many epochs with every method, from the first weights on.

@@ -11,7 +11,7 @@ use std::cell::{Cell, OnceCell};
 use std::time::Instant;
 
 /// What the features are, in words.
-const FEATURES: &str = "mean of patch tokens after the final norm";
+pub const FEATURES: &str = "mean of patch tokens after the final norm";
 
 /// Features of the training and test samples, and the seconds that they took; computed when first
 /// asked for.

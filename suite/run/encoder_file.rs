@@ -5,10 +5,14 @@
 //! nothing can be wrong: sizes, input, order of the position rows, and where the weights
 //! came from.
 
+use crate::cli::error::Failure;
+use crate::cli::exit::Exit;
 use crate::plan::{AudioRows, InitRequest, Plan, Sizes};
 use crate::run::checkpoint::{self, CheckpointError};
-use bridle::weights::Weights;
+use bridle::weights::{self, Weights};
 use bridle_tasks::InputSpec;
+use burn::module::Module;
+use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -178,6 +182,17 @@ impl EncoderCard {
 }
 
 impl EncoderFile {
+    /// The encoder with these weights.
+    ///
+    /// # Errors
+    /// If one is missing or of another shape.
+    pub fn fill<B: Backend, M: Module<B>>(&self, encoder: M) -> Result<M, Failure> {
+        weights::load(encoder, &self.weights).map_err(|error| {
+            let hint = format!("write `{}` again with `bridle-bench export` or `import`", self.name);
+            Failure::new(Exit::Data, error).with_hint(hint)
+        })
+    }
+
     /// What a plan takes from it.
     pub fn request(&self) -> InitRequest {
         InitRequest {

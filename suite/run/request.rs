@@ -275,7 +275,7 @@ fn language_model(path: &Path) -> Result<(Ngrams, LmRequest)> {
 
 /// The limits that there always are, but no more memory for videos than a quarter of what could be
 /// had.
-fn limits() -> Limits {
+pub(crate) fn limits() -> Limits {
     let limits = Limits::default();
     let quarter = machine::available_memory_bytes().map_or(limits.videos, |bytes| bytes / 4);
     Limits {
@@ -302,7 +302,8 @@ fn ablation(task: &TaskFacts, wanted: &PlanRequest, plan: &Plan) -> Result<Vec<P
 /// Refuses weights that were trained on inputs of the samples they are to be tested on, unless the
 /// plan says so.
 fn unseen(file: &EncoderFile, plan: &Plan, folds: &[Option<u8>]) -> Result<()> {
-    let allowed = plan.init.as_ref().is_some_and(|init| init.transductive);
+    let given = plan.init.weights.as_ref();
+    let allowed = given.is_some_and(|weights| weights.transductive);
     let Some(origin) = file
         .card
         .origin

@@ -11,10 +11,12 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 use std::collections::HashMap;
 
-/// Codes [T, Q] of each sample's frames, and how often each code occurs.
+/// Codes [T, L] of each sample's frames, and how often each code occurs. L is the number of codebooks
+/// times the codes that are taken of each.
 #[derive(Clone, Debug)]
 pub struct Labels {
     codes: HashMap<usize, Vec<u16>>,
+    /// L.
     levels: usize,
     /// Codes in the largest codebook.
     size: usize,
@@ -32,7 +34,7 @@ pub struct EarlierLabels {
 
 impl Labels {
     /// Collects the codes of all frames of the training samples; `codes` gives those of a batch,
-    /// [M, Q], of Q codebooks of these sizes.
+    /// [M, Q], of Q codebooks of these sizes; or [M, Q * S], S of each codebook, level by level.
     ///
     /// # Errors
     /// If a sample cannot be read any more.
@@ -73,10 +75,16 @@ impl Labels {
     }
 
     fn read_back<B: Backend>(&mut self, samples: &[usize], lengths: &[usize], codes: Tensor<B, 2, Int>) {
+        let [_, levels] = codes.dims();
         let codes: Vec<i64> = codes.into_data().iter::<i64>().collect();
-        self.counts
-            .add(&codes)
-            .expect("labels are codes of their own codebooks");
+        let picks = levels / self.counts.levels();
+        for pick in 0..picks {
+            let of_pick: Vec<i64> = codes.iter().copied().skip(pick).step_by(picks).collect();
+            self.counts
+                .add(&of_pick)
+                .expect("labels are codes of their own codebooks");
+        }
+        self.levels = levels;
         let mut codes = codes.into_iter().map(|code| code as u16);
         for (&sample, length) in samples.iter().zip(lengths) {
             let own = codes.by_ref().take(length * self.levels).collect();
@@ -115,13 +123,16 @@ impl Labels {
         samples: &[usize],
         earlier: Option<&EarlierLabels>,
     ) -> LabelStatistics {
-        let of = |&sample: &usize| SampleLabels {
+        let of = |(&sample, source): (&usize, usize)| SampleLabels {
+            source,
             classes: data.classes(sample).unwrap_or(&[]),
             codes: &self.codes[&sample],
         };
-        let mut found = labels::statistics(samples.iter().map(of), self.levels, self.size);
+        let all: Vec<SampleLabels<'_>> = samples.iter().zip(data.sources(samples)).map(of).collect();
+        let mut found = labels::statistics(&all, self.levels, self.size);
         if samples.iter().all(|&sample| data.classes(sample).is_none()) {
             found.class_information_bits.clear();
+            found.class_information_shuffled_bits.clear();
         }
         let annotations = data.annotations(samples).into_iter();
         found.annotations = annotations
@@ -135,7 +146,7 @@ impl Labels {
         let known: Vec<Vec<Option<usize>>> = samples.iter().map(|&sample| of(sample)).collect();
         let pairs = samples.iter().zip(&known);
         let pairs = pairs.map(|(sample, known)| (&self.codes[sample][..], &known[..]));
-        labels::annotation(pairs, self.levels, self.size)
+        labels::annotation(&pairs.collect::<Vec<_>>(), self.levels, self.size)
     }
 
     fn change(&self, samples: &[usize], earlier: &EarlierLabels) -> LabelChange {
@@ -149,7 +160,8 @@ impl Labels {
             start += after.len();
             Some((before, after))
         });
-        labels::change(&earlier.phase, pairs, self.levels, self.size.max(most + 1))
+        let pairs: Vec<_> = pairs.collect();
+        labels::change(&earlier.phase, &pairs, self.levels, self.size.max(most + 1))
     }
 
     /// A copy of the labels of the first samples, to be compared with later ones.

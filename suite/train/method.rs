@@ -39,6 +39,11 @@ pub trait PretrainingMethod<B: TrainBackend, D: TrainingData>: Sized {
         false
     }
 
+    /// Whether such labels are those that the tokenizer phase before counted, as far as that is known.
+    fn takes_labels(&self, _phase: &PhaseRun<'_, D>) -> bool {
+        true
+    }
+
     /// The labels of all training samples, as this phase's.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use crate::data::{Batch as _, TrainingData};
 use crate::plan::{PhaseKind, PhasePlan};
 use crate::run::checkpoint;
 use crate::run::metrics_log::MetricsLog;
-use bridle::init::Init;
+use crate::sizes;
 use bridle::optimizer::Trainable;
 use bridle::quantizer::Quantizer as _;
 use bridle::weights::{Weights, strip_prefix, with_prefix};
@@ -67,7 +67,7 @@ impl<'a, B: TrainBackend, D: TrainingData, M: PretrainingMethod<B, D>> Driver<'a
         saved: Option<(Weights, PretrainState)>,
         device: &B::Device,
     ) -> Result<Self, TrainError> {
-        let init = Init::<B>::new(context.seed.child("weights"), device);
+        let init = sizes::init::<B>(context.plan, context.seed.child("weights"), device);
         let steps = saved.as_ref().map(|(_, state)| state.total_steps);
         let phase = saved.as_ref().map_or(0, |(_, state)| state.phase);
         let mut driver = Self {
@@ -135,7 +135,8 @@ impl<'a, B: TrainBackend, D: TrainingData, M: PretrainingMethod<B, D>> Driver<'a
             self.method.begin_phase(&phase);
         }
         let begun = Instant::now();
-        let labels = match (self.method.keeps_labels(&phase), self.labels.take()) {
+        let earlier = self.labels.take().filter(|_| self.method.takes_labels(&phase));
+        let labels = match (self.method.keeps_labels(&phase), earlier) {
             (true, None) => Some(self.method.make_labels(&phase)?),
             (true, earlier) => earlier,
             (false, _) => None,

@@ -121,14 +121,17 @@ pub(super) struct TaskFile {
     text: String,
 }
 
+/// A clip takes every so manyth frame, unless a task file says otherwise.
+pub(super) const STRIDE: usize = 4;
+
 /// How files are read, apart from what an input says.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reading {
-    kind: Kind,
+    pub kind: Kind,
     /// A clip takes every so manyth frame.
-    stride: usize,
+    pub stride: usize,
     /// Whether training views may be mirrored.
-    mirror: bool,
+    pub mirror: bool,
 }
 
 impl Reading {
@@ -312,7 +315,7 @@ impl TaskFile {
     pub fn reading(&self) -> Reading {
         Reading {
             kind: self.kind,
-            stride: self.input.stride.unwrap_or(4),
+            stride: self.input.stride.unwrap_or(STRIDE),
             mirror: self.input.mirror.unwrap_or(true),
         }
     }

@@ -1,32 +1,32 @@
 //! Information of codes about annotations of single tokens: a spoken digit, a phone, the speaker.
 
-use super::{Annotation, Contingency, entropy_bits};
+use super::{Annotation, Tables, entropy_bits, shuffled};
 
 /// Computes the information of codes, `[tokens, levels]` per sample, about annotations, `[tokens]`
 /// per sample. Tokens without an annotation, such as pauses, are left out. Samples may differ in
 /// length. Panics unless codes and annotations of a sample have the same number of tokens.
-pub fn annotation<'a>(
-    samples: impl IntoIterator<Item = (&'a [u16], &'a [Option<usize>])>,
-    levels: usize,
-    codes: usize,
-) -> Annotation {
-    let mut tables = vec![Contingency::new(codes); levels];
+pub fn annotation(samples: &[(&[u16], &[Option<usize>])], levels: usize, codes: usize) -> Annotation {
+    let mut tables = [(); 2].map(|()| Tables::new(levels, codes));
     let mut values: Vec<u64> = Vec::new();
-    for (sample, annotations) in samples {
+    for ((sample, annotations), other) in samples.iter().zip(shuffled::others(samples.len())) {
         assert_eq!(sample.len(), annotations.len() * levels, "an annotation for each token");
-        for (tuple, annotation) in sample.chunks_exact(levels).zip(annotations) {
+        let mut others = samples[other].1.iter().cycle();
+        for (tuple, annotation) in sample.chunks_exact(levels).zip(*annotations) {
+            if let Some(&Some(other)) = others.next() {
+                tables[1].count(tuple, &[other]);
+            }
             let Some(value) = *annotation else { continue };
             values.resize(values.len().max(value + 1), 0);
             values[value] += 1;
-            for (table, &code) in tables.iter_mut().zip(tuple) {
-                table.count(code, value);
-            }
+            tables[0].count(tuple, &[value]);
         }
     }
+    let [information_bits, information_shuffled_bits] = tables.map(|tables| tables.information());
     Annotation {
         tokens: values.iter().sum(),
         entropy_bits: entropy_bits(values),
-        information_bits: tables.iter().map(Contingency::mutual_information).collect(),
+        information_bits,
+        information_shuffled_bits,
     }
 }
 
@@ -56,7 +56,8 @@ mod tests {
     }
 
     fn of(samples: &[(Vec<u16>, Vec<Option<usize>>)]) -> Annotation {
-        annotation(samples.iter().map(|(codes, known)| (&codes[..], &known[..])), 2, CODES)
+        let samples: Vec<_> = samples.iter().map(|(codes, known)| (&codes[..], &known[..])).collect();
+        annotation(&samples, 2, CODES)
     }
 
     #[test]
@@ -69,6 +70,11 @@ mod tests {
         assert!((found.entropy_bits - 2.0).abs() < 0.01);
         // the bias of the plug-in estimate: 3 * 7 / (2 * 5800 ln 2) = 0.0026 bits
         assert!(found.information_bits[1] < 0.007, "{found:?}");
+        // with the annotations of other samples, neither tells anything
+        assert!(
+            found.information_shuffled_bits.iter().all(|bits| *bits < 0.007),
+            "{found:?}"
+        );
         assert_eq!(
             found.tokens,
             drawn(400).iter().flat_map(|(_, known)| known.iter().flatten()).count() as u64
@@ -79,11 +85,9 @@ mod tests {
     fn what_holds_for_a_whole_sample_is_what_its_class_would_be() {
         let samples = drawn(60);
         let classes: Vec<[usize; 1]> = (0..samples.len()).map(|number| [number % 3]).collect();
-        let labels = samples
-            .iter()
-            .zip(&classes)
-            .map(|((codes, _), classes)| SampleLabels { classes, codes });
-        let by_class = statistics(labels, 2, CODES).class_information_bits;
+        let labels = samples.iter().zip(&classes).enumerate();
+        let labels = labels.map(|(source, ((codes, _), classes))| SampleLabels { source, classes, codes });
+        let by_class = statistics(&labels.collect::<Vec<_>>(), 2, CODES).class_information_bits;
         let known: Vec<Vec<Option<usize>>> = samples
             .iter()
             .zip(&classes)
@@ -93,7 +97,8 @@ mod tests {
             .iter()
             .zip(&known)
             .map(|((codes, _), known)| (&codes[..], &known[..]));
-        assert_eq!(annotation(pairs, 2, CODES).information_bits, by_class);
+        let found = annotation(&pairs.collect::<Vec<_>>(), 2, CODES);
+        assert_eq!(found.information_bits, by_class);
     }
 
     #[test]
@@ -101,11 +106,11 @@ mod tests {
         let samples = drawn(20);
         let mut more = samples.clone();
         more.push((vec![7; 60], vec![None; 30]));
-        assert_eq!(of(&samples), of(&more));
-        let none = of(&more[20..]);
-        assert_eq!(
-            (none.tokens, none.entropy_bits, none.information_bits),
-            (0, 0.0, vec![0.0; 2])
-        );
+        let told = |samples: &[_]| {
+            let found = of(samples);
+            (found.tokens, found.entropy_bits, found.information_bits)
+        };
+        assert_eq!(told(&samples), told(&more));
+        assert_eq!(told(&more[20..]), (0, 0.0, vec![0.0; 2]));
     }
 }

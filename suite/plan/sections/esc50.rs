@@ -53,7 +53,7 @@ impl Core {
     /// Which rows of a longer position table the tokens take, where weights were given that were
     /// trained on longer sounds.
     pub fn position_crop(&self) -> Option<PositionCrop> {
-        let (longer, patch) = (self.init.as_ref()?.frames?, self.model.vit()?.sizes.patch);
+        let (longer, patch) = (self.init.weights.as_ref()?.frames?, self.model.vit()?.sizes.patch);
         let Input::Fixed(InputSpec::Audio { frames, mels, .. }) = self.data.input else {
             return None;
         };

@@ -1,16 +1,55 @@
-//! Weights to start from in place of pretraining (`--init`).
+//! What training starts from: weights that were given in place of pretraining (`--init`), or first
+//! weights.
 
-use super::{Choices, FactOf, Input, Section, Stage};
+use super::{Choices, FactOf, Input, LeftOut, Section, Stage};
 use crate::plan::{Core, InitRequest};
+use bridle::init::PatchInit;
 use bridle_tasks::InputSpec;
 use bridle_values::check::{Checked, require};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+/// What training starts from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Init {
+    #[serde(flatten)]
+    pub weights: Option<GivenWeights>,
+    /// First weights of patch embeddings. Plans omit Glorot's, which is what plans without this value
+    /// meant; encoders of speech have no patches.
+    #[serde(default = "earlier", skip_serializing_if = "is_earlier")]
+    pub patch: PatchInit,
+}
+
+const fn earlier() -> PatchInit {
+    PatchInit::Glorot
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands out references
+fn is_earlier(patch: &PatchInit) -> bool {
+    *patch == earlier()
+}
+
+impl Default for Init {
+    /// What plans without this section meant.
+    fn default() -> Self {
+        Self {
+            weights: None,
+            patch: earlier(),
+        }
+    }
+}
+
+impl Init {
+    /// Whether plans leave the section out.
+    pub(super) fn is_unwritten(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// Weights that were given with `--init`. Their sizes and the order of their position rows are
 /// values of the plan too.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Init {
+pub struct GivenWeights {
     /// Their file's name, without its folder: a name, not part of the hash.
     pub name: String,
     pub sha256: String,
@@ -26,6 +65,30 @@ pub struct Init {
 impl Section for Init {
     const STAGE: Stage = Stage::Pretraining;
     const NAMES: &'static [&'static str] = &["name"];
+    const UNWRITTEN: &'static [(&'static str, &'static str)] = &[("patch", "\"glorot\"")];
+    const MAY_BE_UNWRITTEN: bool = true;
+
+    fn absent(choices: &Choices<'_>) -> Option<String> {
+        let why = || "an encoder of speech has no patches".to_owned();
+        choices.is_speech().then(why)
+    }
+
+    fn left_out(choices: &Choices<'_>) -> Vec<LeftOut> {
+        let patch = || ("patch".to_owned(), "the weights are given with --init".to_owned());
+        choices.init.map(|_| patch()).into_iter().collect()
+    }
+
+    fn check(&self, plan: &Core) -> Checked {
+        let drawn = self.weights.is_none() && !plan.is_speech();
+        require(drawn || is_earlier(&self.patch), "init.patch", || {
+            let why = if plan.is_speech() {
+                "an encoder of speech has no patches"
+            } else {
+                "the weights are given with --init"
+            };
+            why.to_owned()
+        })
+    }
 
     fn decided(choices: &Choices<'_>) -> Value {
         let Some(init) = choices.init else {

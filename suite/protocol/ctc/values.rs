@@ -95,11 +95,7 @@ choices! {
 impl CtcTraining {
     pub fn check(&self, section: &str) -> Checked {
         let key = |name: &str| format!("{section}.{name}");
-        let length = Phase {
-            epochs: self.epochs,
-            rate: self.rate,
-            warmup_epochs: self.warmup_epochs,
-        };
+        let length = Phase::of_length(self.epochs, self.rate, self.warmup_epochs);
         length.check(section)?;
         require(
             self.head_epochs.unwrap_or(0) <= self.epochs,

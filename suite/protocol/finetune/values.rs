@@ -122,11 +122,7 @@ impl Judging for Taught<Finetune> {
 
 impl Finetune {
     fn check(&self) -> Checked {
-        let length = Phase {
-            epochs: self.epochs,
-            rate: self.rate,
-            warmup_epochs: self.warmup_epochs,
-        };
+        let length = Phase::of_length(self.epochs, self.rate, self.warmup_epochs);
         length.check("finetune")?;
         not_negative("finetune.least_rate", self.least_rate)?;
         at_least_one("finetune.batch", self.batch)?;

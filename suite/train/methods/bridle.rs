@@ -2,7 +2,7 @@
 //! (`bridle-joint`).
 
 use crate::data::{Fixed, FixedBatch, TrainingData};
-use crate::plan::{ColdStartPosition, MaskKind, PhaseKind};
+use crate::plan::{Codebooks, ColdStartPosition, MaskKind, PhaseKind, PhasePlan};
 use crate::quantizers::{AnyQuantizer, ModelConfig, QuantizerConfig, Teacher};
 use crate::sizes;
 use crate::train::labels::Labels;
@@ -19,7 +19,7 @@ use bridle::quantizer::{Mode, Quantizer, QuantizerValues};
 use bridle::swin::Dropout;
 use bridle::tokenizer::Source;
 use bridle::weights;
-use bridle_backends::TrainBackend;
+use bridle_backends::{Ops, TrainBackend};
 use bridle_seed::{Seed, Stream};
 use burn::module::AutodiffModule;
 use burn::tensor::{Int, Tensor};
@@ -52,11 +52,14 @@ pub struct BridlePatches<B: TrainBackend> {
 type Phase<'p, 'd> = PhaseRun<'p, Fixed<'d>>;
 
 impl<'d, B: TrainBackend> PretrainingMethod<B, Fixed<'d>> for BridlePatches<B> {
-    fn new(context: &Context<'_, Fixed<'d>>, init: &Init<B>, _phase: usize) -> Result<Self, TrainError> {
+    fn new(context: &Context<'_, Fixed<'d>>, init: &Init<B>, phase: usize) -> Result<Self, TrainError> {
         let config = sizes::config(context.plan).expect("a plan of BRIDLE has all sizes");
         let adamw = context.pretrain().adamw;
+        let student = Student::new(&config, &init.child("student"));
+        let quantizer = phase_values(context, phase).unwrap_or_else(|| config.quantizer.clone());
+        let config = ModelConfig { quantizer, ..config };
         Ok(Self {
-            student: Trained::new(Student::new(&config, &init.child("student")), adamw),
+            student: Trained::new(student, adamw),
             teacher: Trained::new(Teacher::new(&config, &init.child("teacher")), adamw),
             config,
             frozen_encoder: None,
@@ -77,15 +80,17 @@ impl<'d, B: TrainBackend> PretrainingMethod<B, Fixed<'d>> for BridlePatches<B> {
     }
 
     fn begin_phase(&mut self, phase: &Phase<'_, 'd>) {
-        if phase.plan.kind == PhaseKind::Tokenizer {
-            self.teacher.tokenizer.quantizer = fresh_quantizer(phase, &self.config.quantizer, &self.device);
-        }
+        begin_codebooks(&mut self.teacher.tokenizer.quantizer, phase, &self.device);
     }
 
     /// Not where labels depend on each step: on its mask (video), or on views that it draws.
     fn keeps_labels(&self, phase: &Phase<'_, 'd>) -> bool {
         let fixed = !self.config.geometry.is_video() && !phase.context.data.varies();
         phase.plan.kind == PhaseKind::Encoder && fixed
+    }
+
+    fn takes_labels(&self, phase: &Phase<'_, 'd>) -> bool {
+        same_labels(phase)
     }
 
     fn make_labels(&mut self, phase: &Phase<'_, 'd>) -> Result<Labels, TrainError> {
@@ -215,18 +220,47 @@ fn source(phase: &Phase<'_, '_>) -> Source {
     }
 }
 
-/// New codebooks: a tokenizer phase starts from fresh ones (the authors' loader drops the old).
-pub(super) fn fresh_quantizer<B: TrainBackend, D>(
-    phase: &PhaseRun<'_, D>,
-    values: &QuantizerConfig,
-    device: &B::Device,
-) -> AnyQuantizer<B> {
-    let seed: Seed = phase.context.seed.child("weights").child(&phase.plan.name);
-    AnyQuantizer::new(values, &Init::new(seed, device))
+/// The quantizer's values in the phase at this place; None where there is none.
+pub(super) fn phase_values<D>(context: &Context<'_, D>, phase: usize) -> Option<QuantizerConfig> {
+    context.plan.phases().into_iter().nth(phase)?.quantizer
 }
 
-/// Takes the codebooks that a frozen copy of the tokenizer has started.
-pub(super) fn take_codebooks<B: TrainBackend>(own: &mut AnyQuantizer<B>, copy: &AnyQuantizer<B::InnerBackend>) {
+/// The codebooks that a phase begins with, in a quantizer with the phase's values.
+pub(super) fn begin_codebooks<B: TrainBackend, D>(
+    quantizer: &mut AnyQuantizer<B>,
+    phase: &PhaseRun<'_, D>,
+    device: &B::Device,
+) {
+    // those of the first phase are drawn with the other weights
+    if phase.index > 0 {
+        let seed: Seed = phase.context.seed.child("weights").child(&phase.plan.name);
+        *quantizer = next_codebooks(quantizer, &phase.plan, &Init::new(seed, device));
+    }
+}
+
+/// The quantizer of a phase after one with this quantizer.
+fn next_codebooks<B: Ops>(earlier: &AnyQuantizer<B>, phase: &PhasePlan, init: &Init<B>) -> AnyQuantizer<B> {
+    let values = phase.quantizer.as_ref().expect("a phase of BRIDLE has a quantizer");
+    let mut next = AnyQuantizer::new(values, init);
+    if phase.codebooks != Codebooks::New {
+        take_codebooks(&mut next, earlier);
+        next.set_started(phase.codebooks == Codebooks::Kept);
+    }
+    next
+}
+
+/// Whether labels that the phase before counted are this phase's too.
+pub(super) fn same_labels<D>(phase: &PhaseRun<'_, D>) -> bool {
+    let before = phase
+        .index
+        .checked_sub(1)
+        .and_then(|before| phase_values(phase.context, before));
+    let codes = |values: Option<&QuantizerConfig>| values.map(QuantizerValues::label_codes);
+    phase.plan.codebooks == Codebooks::Kept && codes(before.as_ref()) == codes(phase.plan.quantizer.as_ref())
+}
+
+/// Takes the codebooks of another quantizer, such as a frozen copy that has started them.
+pub(super) fn take_codebooks<B: Ops, C: Ops>(own: &mut AnyQuantizer<B>, copy: &AnyQuantizer<C>) {
     *own = weights::load(own.clone(), &weights::collect(copy)).expect("a copy has the same parameters");
     own.set_started(copy.is_started());
 }
@@ -252,4 +286,87 @@ pub(super) fn tokenizer_batch<B: TrainBackend>(
     let counted = step.is_multiple_of(LOG_EVERY as u64);
     batch.codes = counted.then(|| (found.quantized.codes.inner(), codebook_size));
     batch
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
+    use super::*;
+    use crate::plan::{Plan, PlanRequest};
+    use burn::tensor::TensorData;
+    use burn_flex::Flex;
+
+    const CODES: usize = 64;
+
+    fn phases(set: &[&str]) -> Vec<PhasePlan> {
+        let codes = format!("quantizer.codes={CODES}");
+        let request = PlanRequest {
+            task: "esc50".to_owned(),
+            preset: Some("smoke".to_owned()),
+            set: set.iter().copied().chain([&codes[..]]).map(str::to_owned).collect(),
+            ..PlanRequest::default()
+        };
+        Plan::resolve(&request).unwrap().phases()
+    }
+
+    /// Latents [1, 256, 32] at `places` places.
+    fn latents(places: usize) -> Tensor<Flex, 3> {
+        let mut stream = Seed::root(1).stream();
+        let places: Vec<Vec<f32>> = (0..places)
+            .map(|_| (0..32).map(|_| stream.normal()).collect())
+            .collect();
+        let values = (0..256).flat_map(|row| places[row % places.len()].clone()).collect();
+        Tensor::from_data(TensorData::new::<f32, _>(values, [1, 256, 32]), &Default::default())
+    }
+
+    /// The vectors of the first level, code by code.
+    fn vectors(quantizer: &AnyQuantizer<Flex>) -> Vec<Vec<f32>> {
+        let all: Vec<f32> = quantizer.codebooks()[0]
+            .vectors
+            .val()
+            .into_data()
+            .iter::<f32>()
+            .collect();
+        all.chunks(all.len() / CODES).map(<[f32]>::to_vec).collect()
+    }
+
+    /// How many codes of the first level have other vectors after the first forward of the second
+    /// encoder phase, and after its next one; its first batch uses 5 of 64.
+    fn renewed(set: &[&str]) -> [usize; 2] {
+        let phases = phases(set);
+        let init = |name: &str| Init::<Flex>::new(Seed::root(0).child(name), &Default::default());
+        let mut picks = SeededPicks(Seed::root(3));
+        let mut trained = AnyQuantizer::new(phases[1].quantizer.as_ref().unwrap(), &init("tokenizer-1"));
+        trained.forward(latents(300), Mode::Train, &mut picks);
+        let mut next = next_codebooks(&trained, &phases[2], &init("encoder-2"));
+        let mut before = vectors(&trained);
+        [(); 2].map(|()| {
+            next.codes(latents(5), &mut picks);
+            let now = std::mem::replace(&mut before, vectors(&next));
+            now.iter().zip(&before).filter(|(then, now)| then != now).count()
+        })
+    }
+
+    #[test]
+    fn an_encoder_phase_restarts_codes_where_its_process_would() {
+        assert_eq!(renewed(&[]), [0, 0]);
+        assert_eq!(renewed(&["pretrain.encoder.restart=once"]), [0, 0]);
+        let on = renewed(&["pretrain.encoder.restart=on"]);
+        assert!((CODES - 5..CODES).contains(&on[0]), "{on:?}");
+        assert_eq!(on[1], 0);
+        // the same where two codes are taken of each level: the farthest ones
+        let soft = renewed(&["pretrain.encoder.restart=on", "pretrain.encoder.soft_codes=2"]);
+        assert!(soft[0] >= CODES - 10 && soft[1] == 0, "{soft:?}");
+        // codebooks that started uniformly start again, by k-means
+        let uniform = "pretrain.tokenizer.start=uniform";
+        assert_eq!(renewed(&[uniform]), [CODES, 0]);
+        assert_eq!(renewed(&[uniform, "pretrain.encoder.start=uniform"]), [0, 0]);
+        // a tokenizer phase has new codebooks in any case
+        let phases = phases(&["pretrain.rounds=3"]);
+        let init = Init::<Flex>::new(Seed::root(0), &Default::default());
+        let mut earlier = AnyQuantizer::new(phases[2].quantizer.as_ref().unwrap(), &init);
+        earlier.forward(latents(300), Mode::Train, &mut SeededPicks(Seed::root(3)));
+        let new = next_codebooks(&earlier, &phases[3], &init.child("tokenizer-2"));
+        assert!(!new.is_started() && vectors(&new) != vectors(&earlier));
+    }
 }

@@ -4,11 +4,11 @@
 //! The paper has audio, image and video only; this is its method carried over, not a published form
 //! of it.
 
-use super::bridle::{HasBridle, fresh_quantizer, mode, take_codebooks, tokenizer_batch};
+use super::bridle::{HasBridle, begin_codebooks, mode, phase_values, same_labels, take_codebooks, tokenizer_batch};
 use super::masked::{MaskedStudent, frame_labels, kept_labels_loss, student};
 use crate::data::{TrainingData as _, UtteranceBatch, Utterances, valid_rows};
 use crate::plan::PhaseKind;
-use crate::quantizers::{AnyQuantizer, FrameTeacher, QuantizerConfig};
+use crate::quantizers::{AnyQuantizer, FrameTeacher};
 use crate::train::labels::Labels;
 use crate::train::method::{ModelPart, PhaseRun, PretrainingMethod};
 use crate::train::steps::BatchLoss;
@@ -34,7 +34,7 @@ impl<'d> HasBridle for Utterances<'d> {
 
 /// Encoder and head, tokenizer and estimator.
 pub struct BridleSpeech<'d, B: TrainBackend> {
-    values: QuantizerConfig,
+    codebook_size: usize,
     student: MaskedStudent<B, Utterances<'d>>,
     teacher: Trained<B, FrameTeacher<B>>,
     standard: Standardizer<B>,
@@ -44,20 +44,22 @@ pub struct BridleSpeech<'d, B: TrainBackend> {
 }
 
 impl<'d, B: TrainBackend> PretrainingMethod<B, Utterances<'d>> for BridleSpeech<'d, B> {
-    fn new(context: &Context<'_, Utterances<'d>>, init: &Init<B>, _phase: usize) -> Result<Self, TrainError> {
-        let values = context.quantizer().clone();
+    fn new(context: &Context<'_, Utterances<'d>>, init: &Init<B>, phase: usize) -> Result<Self, TrainError> {
+        let labels = context.plan.label_quantizer();
+        let labels = labels.expect("a plan of BRIDLE has a quantizer");
+        let values = phase_values(context, phase).unwrap_or_else(|| labels.clone());
         let depth = context.plan.conformer().estimator_depth;
         let depth = depth.expect("a plan of BRIDLE has an estimator");
         let (init_teacher, adamw) = (init.child("teacher"), context.pretrain().adamw);
         let standard = context.data.standard(context.train, &init_teacher)?;
         let teacher = FrameTeacher::new(context.data.sizes(), depth, standard.clone(), &values, &init_teacher);
         Ok(Self {
-            student: student(context, values.codebooks() * values.codebook_size(), init),
+            student: student(context, labels.label_codes() * labels.codebook_size(), init),
             teacher: Trained::new(teacher, adamw),
             standard,
             frozen_encoder: None,
             device: init.device.clone(),
-            values,
+            codebook_size: values.codebook_size(),
         })
     }
 
@@ -73,13 +75,15 @@ impl<'d, B: TrainBackend> PretrainingMethod<B, Utterances<'d>> for BridleSpeech<
     }
 
     fn begin_phase(&mut self, phase: &Phase<'_, 'd>) {
-        if phase.plan.kind == PhaseKind::Tokenizer {
-            self.teacher.tokenizer.quantizer = fresh_quantizer(phase, &self.values, &self.device);
-        }
+        begin_codebooks(&mut self.teacher.tokenizer.quantizer, phase, &self.device);
     }
 
     fn keeps_labels(&self, phase: &Phase<'_, 'd>) -> bool {
         phase.plan.kind != PhaseKind::Tokenizer
+    }
+
+    fn takes_labels(&self, phase: &Phase<'_, 'd>) -> bool {
+        same_labels(phase)
     }
 
     /// Of the cold start before the tokenizer was ever trained. Codebooks may start on the first
@@ -131,6 +135,6 @@ impl<B: TrainBackend> BridleSpeech<'_, B> {
         let target = Tensor::from_inner(inner.with(encoder.encode(&inner)).rows(rows.clone().inner()));
         let (mode, mut picks) = mode(phase.picks(), step, step.saturating_sub(1));
         let found = frame_tokenizer_loss(&mut self.teacher, &frames, rows, target, mode, &mut picks);
-        tokenizer_batch(found, step, self.values.codebook_size())
+        tokenizer_batch(found, step, self.codebook_size)
     }
 }
