@@ -36,3 +36,8 @@ mod finite;
 
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+#[path = "../tests/fuzz/replay.rs"]
+mod replay;
+#[cfg(any(test, fuzzing))]
+pub mod untrusted;

@@ -2,7 +2,7 @@
 //!
 //! Every kind is held to its plain form before it is timed: a fast wrong answer is no number.
 
-mod against;
+pub(crate) mod against;
 mod check;
 mod report;
 mod setup;

@@ -10,7 +10,7 @@ pub mod import;
 pub mod list;
 pub mod regress;
 pub mod run;
-mod splice;
+pub(crate) mod splice;
 pub mod study;
 pub mod table;
 

@@ -27,3 +27,9 @@ pub mod run;
 pub mod sizes;
 pub mod study;
 pub mod train;
+
+#[cfg(test)]
+#[path = "../tests/fuzz/replay.rs"]
+mod replay;
+#[cfg(test)]
+mod untrusted;

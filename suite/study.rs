@@ -93,7 +93,7 @@ impl Study {
         if study.tasks.is_empty() || study.seeds == 0 {
             return Err(wrong("it needs a task and a seed".to_owned()));
         }
-        if !(study.hours.is_finite() && study.hours > 0.0) {
+        if study.time().is_none_or(|time| time.is_zero()) {
             return Err(wrong(format!("`hours` must be positive, not {}", study.hours)));
         }
         Ok(study)
@@ -101,7 +101,12 @@ impl Study {
 
     /// The computing time after which no run begins.
     pub fn budget(&self) -> Duration {
-        Duration::from_secs_f64(self.hours * 3600.0)
+        self.time().expect("it was checked when it was read")
+    }
+
+    /// The hours, if they are a length of time.
+    fn time(&self) -> Option<Duration> {
+        Duration::try_from_secs_f64(self.hours * 3600.0).ok()
     }
 
     /// What each task is asked to run: all arms, seed by seed.

@@ -101,7 +101,7 @@ fn open(
 }
 
 /// The clips of a folder, and the names of the classes.
-fn listing(
+pub(crate) fn listing(
     task: &'static str,
     folder: &Path,
     training: &[&'static str],

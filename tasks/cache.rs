@@ -354,8 +354,12 @@ impl Totals {
 fn open(path: &Path, work: &Work, lengths: Lengths, pool: &ThreadPool) -> Option<(Prepared, Option<Vec<usize>>)> {
     let mut file = bridle_files::open(path).ok()?;
     let footer = Footer::read(&mut file)?;
-    let fits =
-        footer.key == work.key && footer.row == work.kept_row() && footer.rows + footer.skipped.len() == work.samples;
+    let rises = footer.skipped.is_sorted_by(|(a, _), (b, _)| a < b);
+    let skipped = footer.skipped.last().is_none_or(|(last, _)| *last < work.samples) && rises;
+    let fits = footer.key == work.key
+        && footer.row == work.kept_row()
+        && footer.rows.checked_add(footer.skipped.len()) == Some(work.samples)
+        && skipped;
     // a file without rows has no lengths
     let is_ragged = matches!(lengths, Lengths::Ragged { .. }) && footer.rows > 0;
     if !fits || footer.lengths.is_some() != is_ragged {
@@ -381,3 +385,5 @@ fn open(path: &Path, work: &Work, lengths: Lengths, pool: &ThreadPool) -> Option
 mod ragged;
 #[cfg(test)]
 mod tests;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod untrusted;

@@ -7,3 +7,6 @@ mod open;
 pub(crate) mod prefetch;
 pub(crate) mod speech;
 mod subset;
+
+// what prefetch takes its threads from
+use std as standard;

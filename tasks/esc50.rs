@@ -6,7 +6,7 @@
 //! are all pinned by size and sha256. In that variant the codec coincides with the ESC-10 flag.
 
 mod packaging;
-mod table;
+pub(crate) mod table;
 mod variants;
 
 use std::path::Path;

@@ -375,3 +375,5 @@ fn offline(source: &HubSource, path: &Path, reason: &str) -> FetchError {
 
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod untrusted;

@@ -61,6 +61,12 @@ fn classes() -> Vec<String> {
         .collect()
 }
 
+/// The classes of validation pictures that lists beside the original tars name.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn judged(folder: &Path) -> Result<impl std::fmt::Debug + use<>, DataError> {
+    packed::judged::read(folder)
+}
+
 /// What was found, in any layout.
 struct Contents {
     /// The variant name of the full set in this layout.

@@ -66,7 +66,7 @@ impl Task for Kinetics {
 }
 
 /// The videos of a folder, and the names of the classes.
-fn listing(folder: &Path) -> Result<(Listing<Sample>, Vec<String>), DataError> {
+pub(crate) fn listing(folder: &Path) -> Result<(Listing<Sample>, Vec<String>), DataError> {
     let has = |name: &str| folder.join(name).exists();
     let found = match (has(list::LISTS[0]) && has(list::LISTS[1]), has("train") && has("val")) {
         (true, _) => list::from_lists(folder)?,

@@ -26,13 +26,16 @@ mod media;
 mod names;
 mod own;
 mod progress;
+#[cfg(test)]
+#[path = "../tests/fuzz/replay.rs"]
+mod replay;
 mod request;
 mod sources;
 mod speech_task;
 mod synthetic;
 mod task;
-#[cfg(test)]
-mod untrusted;
+#[cfg(any(test, fuzzing))]
+pub mod untrusted;
 
 pub use data::census::{Census, InputStatistics};
 pub use data::dataset::{DataFacts, Dataset, FileSizes, Missing, Sample, Skipped, Split, Target, sampling_weights};

@@ -60,7 +60,7 @@ fn folders(folder: &Path) -> Result<Vec<String>, DataError> {
     Ok(all.map(|(name, _)| name).collect())
 }
 
-fn list(folder: &Path) -> Result<Listing<Utterance>, DataError> {
+pub(crate) fn list(folder: &Path) -> Result<Listing<Utterance>, DataError> {
     let parts = |folder: &Path| -> Result<Vec<(String, Role)>, DataError> {
         let parts = folders(folder)?.into_iter();
         Ok(parts.filter_map(|name| Some((name.clone(), role(&name)?))).collect())

@@ -50,13 +50,13 @@ pub fn perform(files: &[PathBuf], check: bool) -> Result<Exit> {
 }
 
 /// A page with its tables as they should be.
-struct Filled {
-    page: String,
+pub(crate) struct Filled {
+    pub page: String,
     /// Place and command of each table that changed.
-    outdated: Vec<String>,
+    pub outdated: Vec<String>,
 }
 
-fn fill(file: &Path, page: &str) -> Result<Filled> {
+pub(crate) fn fill(file: &Path, page: &str) -> Result<Filled> {
     let (mut filled, mut outdated) = (String::new(), Vec::new());
     // the marker that is open: its place, its command's words, and what stands below it now
     let mut open: Option<(String, &str, String)> = None;

@@ -244,7 +244,8 @@ impl Ngrams {
 
 fn number(field: &str) -> Result<f64, String> {
     let number: f64 = field.parse().map_err(|_| format!("'{field}' is no number"))?;
-    match number.is_finite() || number == f64::NEG_INFINITY {
+    // weights beyond those of 32 bits add up to infinity
+    match number.abs() <= f64::from(f32::MAX) || number == f64::NEG_INFINITY {
         true => Ok(number),
         false => Err(format!("{number} is no logarithm of a probability")),
     }

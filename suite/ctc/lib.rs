@@ -24,4 +24,9 @@ pub use greedy::{collapse, greedy};
 pub use model::{LanguageModel, NoModel, SymbolModel, WordModel, WordState};
 
 #[cfg(test)]
+#[path = "../../tests/fuzz/replay.rs"]
+mod replay;
+#[cfg(test)]
 mod tests;
+#[cfg(any(test, fuzzing))]
+pub mod untrusted;

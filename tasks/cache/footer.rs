@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-const MARK: &[u8; 8] = b"bridle\0\x01";
+pub(super) const MARK: &[u8; 8] = b"bridle\0\x01";
 const TAIL: usize = 32 + 8 + MARK.len();
 /// Bytes of the footer itself; one of ten million rows has about a tenth.
 const LONGEST: u64 = 1 << 30;

@@ -8,9 +8,10 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{Builder, Scope};
 
+// the standard library, in whose place tests/fuzz/prefetch.rs puts a model of threads
+use super::standard::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use super::standard::thread::{Builder, Scope};
 use crate::DataError;
 
 /// Makes the value of each of `steps` on `threads` threads of `scope` (0: one per core), at most

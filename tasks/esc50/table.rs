@@ -13,7 +13,7 @@ const ENDINGS: [&str; 6] = ["wav", "flac", "ogg", "oga", "wave", "mp3"];
 
 /// One line of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ClipRow {
+pub(crate) struct ClipRow {
     /// The file name without its extension, which differs between variants.
     pub stem: String,
     /// From 1.
@@ -50,7 +50,7 @@ impl ClipRow {
 }
 
 /// Parses the table; `path` is for messages. Columns may come in any order; others are ignored.
-pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<ClipRow>, DataError> {
+pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<ClipRow>, DataError> {
     let table = CsvTable::parse(path, bytes)?;
     let column = |name: &str| table.required(path, name);
     let columns = [
@@ -73,7 +73,7 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<ClipRow>, DataError
 
 /// The class names by number. A line that contradicts an earlier one, or a number without a name,
 /// is an error.
-pub(super) fn classes(path: &Path, clips: &[ClipRow]) -> Result<Vec<String>, DataError> {
+pub(crate) fn classes(path: &Path, clips: &[ClipRow]) -> Result<Vec<String>, DataError> {
     let mut names: BTreeMap<usize, &str> = BTreeMap::new();
     for clip in clips {
         let name = *names.entry(clip.target).or_insert(&clip.category);

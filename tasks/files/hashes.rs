@@ -207,7 +207,7 @@ struct Looked {
 }
 
 /// A line `<sha256> <bytes> <modification time> <name>` per file, then the blake3 of those lines.
-fn text(known: &BTreeMap<String, (Stamp, String)>) -> String {
+pub(crate) fn text(known: &BTreeMap<String, (Stamp, String)>) -> String {
     let line = |(name, (stamp, sha256)): (&String, &(Stamp, String))| {
         format!("{sha256} {} {} {name}\n", stamp.bytes, stamp.modified)
     };
@@ -217,7 +217,7 @@ fn text(known: &BTreeMap<String, (Stamp, String)>) -> String {
     text
 }
 
-fn parse(text: &str) -> Option<BTreeMap<String, (Stamp, String)>> {
+pub(crate) fn parse(text: &str) -> Option<BTreeMap<String, (Stamp, String)>> {
     let (lines, hash) = text.split_at_checked(text.len().checked_sub(64)?)?;
     if blake3::hash(lines.as_bytes()).to_hex().as_str() != hash {
         return None;

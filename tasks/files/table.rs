@@ -68,7 +68,7 @@ pub(crate) fn quoted(text: &str) -> Option<Result<(String, &str), String>> {
 
 /// A table with a header line.
 pub(crate) struct CsvTable {
-    headers: StringRecord,
+    pub headers: StringRecord,
     /// Records with their lines, from 1.
     pub rows: Vec<(u64, StringRecord)>,
 }

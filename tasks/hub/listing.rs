@@ -198,7 +198,7 @@ impl<'a> Asker<'a> {
 }
 
 /// The next page of a `Link` header.
-fn next_page(link: &str) -> Option<&str> {
+pub(super) fn next_page(link: &str) -> Option<&str> {
     link.split(',').find_map(|part| {
         let (address, words) = part.trim().strip_prefix('<')?.split_once('>')?;
         words.contains("rel=\"next\"").then_some(address)

@@ -70,30 +70,6 @@ fn whole(hub: &Hub, to: &Path) -> usize {
     there
 }
 
-/// Reads a page of a listing; any outcome is right.
-pub(crate) fn reads_page(bytes: &[u8]) {
-    if let Ok(entries) = serde_json::from_slice::<Vec<listing::TreeEntry>>(bytes) {
-        let request = FetchRequest {
-            endpoints: Vec::new(),
-            ..request_to("http://127.0.0.1:9", Path::new(""))
-        };
-        let asker = listing::Asker::new(&SOURCE, "http://127.0.0.1:9", &request);
-        for entry in entries {
-            let _ = asker.listed(entry);
-        }
-    }
-}
-
-/// Reads a lock file; the names of its files if it can be used.
-pub(crate) fn reads_lock(bytes: &[u8]) -> Vec<String> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("lock.toml");
-    std::fs::write(&path, bytes).unwrap();
-    let lock = LockFile::read(&path).ok().flatten();
-    lock.map(|lock| lock.files.into_iter().map(|file| file.name).collect())
-        .unwrap_or_default()
-}
-
 fn snapshot(hub: &Hub, cache: &Path) -> PathBuf {
     let commit = hub.state.lock().unwrap().commit.clone();
     cache.join("datasets--someone--sounds/snapshots").join(commit)

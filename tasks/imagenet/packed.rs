@@ -1,6 +1,6 @@
 //! ImageNet as published, and as hubs store it: the original tars, and parquet files.
 
-mod judged;
+pub(super) mod judged;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

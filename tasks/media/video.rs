@@ -26,6 +26,9 @@ pub use view::{ClipView, VideoAugment, ViewPlace};
 /// Raised whenever a change here changes the numbers; part of the key of stored inputs.
 pub const CLIP_VERSION: u32 = 2;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use {container::ends_early, probe::facts_of};
+
 #[cfg(test)]
 pub(crate) mod tests;
 

@@ -100,7 +100,7 @@ struct Columns {
     speaker: Option<usize>,
 }
 
-fn list(name: &'static str, csv: &Path) -> Result<Listing<Utterance>, DataError> {
+pub(crate) fn list(name: &'static str, csv: &Path) -> Result<Listing<Utterance>, DataError> {
     let table = CsvTable::read(csv)?;
     let columns = Columns {
         path: table.required(csv, "path")?,

@@ -28,6 +28,18 @@ pub enum Value {
     List(Vec<Value>),
 }
 
+impl Value {
+    /// Its bytes in memory.
+    fn bytes(&self) -> usize {
+        let content = match self {
+            Self::Text(text) => text.len(),
+            Self::List(values) => values.iter().map(Self::bytes).sum(),
+            Self::Null | Self::Bool(_) | Self::Integer(_) | Self::Real(_) => 0,
+        };
+        size_of::<Self>() + content
+    }
+}
+
 /// A parquet file, read by row.
 pub struct ParquetTable {
     path: PathBuf,
@@ -97,7 +109,7 @@ impl ParquetTable {
             let field = self.fields().iter().find(|field| field.name() == name);
             let field = field.ok_or_else(|| format!("there is no such column among {}", self.columns().join(", ")))?;
             let root = Type::group_type_builder("schema").with_fields(vec![field.clone()]);
-            let mut values = Vec::new();
+            let (mut values, mut bytes) = (Vec::new(), 0);
             for row in self
                 .reader
                 .get_row_iter(Some(root.build().map_err(words)?))
@@ -105,7 +117,13 @@ impl ParquetTable {
             {
                 let row = row.map_err(words)?;
                 let (_, field) = row.get_column_iter().next().ok_or("a row is empty")?;
-                values.push(value(field)?);
+                let value = value(field)?;
+                bytes += value.bytes();
+                // a word of a dictionary takes a few bits in each row
+                if bytes as u64 > bridle_files::TEXT {
+                    return Err(format!("it has more than {} bytes", bridle_files::TEXT));
+                }
+                values.push(value);
                 // a damaged page may repeat itself forever
                 if values.len() > self.rows() {
                     return Err("it has more values than rows".to_owned());
@@ -150,13 +168,19 @@ impl ParquetTable {
             let rows = self.starts[group + 1] - self.starts[group];
             names.extend(self.values(group, path, 0, rows)?);
         }
-        let texts = names.into_iter().map(|name| String::from_utf8(name?).ok());
+        let mut bytes = 0;
+        let texts = names.into_iter().map(|name| {
+            let name = name?;
+            bytes += name.len() as u64;
+            // a long word of a dictionary takes a few bits in each row
+            (bytes <= bridle_files::TEXT).then(|| String::from_utf8(name.data().to_vec()).ok())?
+        });
         let names: Option<Vec<String>> = texts.collect();
         Ok(names.filter(|names| serve_as_names(names)).unwrap_or_else(numbers))
     }
 
     /// `count` values of a binary leaf column from row `first` of a row group on.
-    fn values(&self, group: usize, leaf: usize, first: usize, count: usize) -> Result<Vec<Option<Vec<u8>>>, String> {
+    fn values(&self, group: usize, leaf: usize, first: usize, count: usize) -> Result<Vec<Option<ByteArray>>, String> {
         let group = self.reader.get_row_group(group).map_err(words)?;
         let ColumnReader::ByteArrayColumnReader(mut column) = group.get_column_reader(leaf).map_err(words)? else {
             return Err("its column is not binary".to_owned());
@@ -176,11 +200,7 @@ impl ParquetTable {
         levels.resize(count, deepest);
         let mut values = values.into_iter();
         let present = |level: i16| (level == deepest).then(|| values.next()).flatten();
-        let present: Vec<Option<ByteArray>> = levels.into_iter().map(present).collect();
-        Ok(present
-            .into_iter()
-            .map(|value| value.map(|value| value.data().to_vec()))
-            .collect())
+        Ok(levels.into_iter().map(present).collect())
     }
 }
 
@@ -278,7 +298,8 @@ impl Members for ParquetTable {
             let content = self.content.ok_or("no column holds files")?;
             let group = self.starts.partition_point(|&start| start <= index) - 1;
             let mut values = self.values(group, content, index - self.starts[group], 1)?;
-            values.pop().flatten().ok_or_else(|| "its content is null".to_owned())
+            let value = values.pop().flatten().ok_or("its content is null")?;
+            Ok(value.data().to_vec())
         };
         catching(read).map_err(|reason| self.failed(&self.names[index], reason))
     }

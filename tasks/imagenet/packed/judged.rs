@@ -26,7 +26,8 @@ const HOW: &str = "list of the classes of its validation pictures: LOC_val_solut
 const NO_SYNSETS: &str = "synsets.txt beside ILSVRC2012_validation_ground_truth.txt, with the number and WordNet id of each class in \
                           a line, as the devkit's meta.mat has them: its numbers are not those of the sorted ids";
 
-pub(super) struct Judged {
+#[derive(Debug)]
+pub(in super::super) struct Judged {
     /// The list and the one that it needs, relative to the folder.
     pub lists: Vec<String>,
     by_name: BTreeMap<String, String>,
@@ -49,7 +50,7 @@ impl Judged {
 }
 
 /// Reads the first list that exists.
-pub(super) fn read(folder: &Path) -> Result<Judged, DataError> {
+pub(in super::super) fn read(folder: &Path) -> Result<Judged, DataError> {
     let has = |name: &&str| folder.join(name).is_file();
     if let Some(list) = MAPS.into_iter().find(|name| has(name)) {
         let by_name = map(&folder.join(list))?;

@@ -54,11 +54,17 @@ pub enum AudioError {
     Rate(u32),
     #[error("it holds no samples")]
     Empty,
+    #[error("it holds more than {0} samples, the most that are decoded")]
+    TooLong(usize),
     #[error("sample {sample} is {value}, not a finite number")]
     NotFinite { sample: usize, value: f32 },
     #[error("sample {sample} is {value:e}, and features are computed of values up to {LARGEST:e}")]
     TooLarge { sample: usize, value: f32 },
 }
+
+/// The most samples of a channel, those of the largest wav file of 16 bits that is read. A flac file of a
+/// megabyte can unfold to billions.
+const MOST_SAMPLES: usize = 1 << 30;
 
 /// The largest magnitude of a sample. A window of 25 ms has at most 2^15 samples, so the power at a
 /// frequency is below (2^16 x)^2, and the energy of a mel band below 2^14 times that, which float32
@@ -69,7 +75,7 @@ const LARGEST: f32 = 1e12;
 pub fn decode(mut bytes: Vec<u8>, extension: &str) -> Result<Waveform, AudioError> {
     kind::complete_sizes(&mut bytes);
     let bytes = Bytes::from(bytes);
-    decode_complete(&bytes, extension).map_err(|error| match error {
+    decode_complete(&bytes, extension, MOST_SAMPLES).map_err(|error| match error {
         AudioError::NotAudio | AudioError::NoTrack => match foreign(&bytes).or_else(|| picture_kind(&bytes)) {
             Some(kind) => AudioError::Foreign(kind),
             None => kind::unsupported(&bytes).map_or(error, AudioError::Unsupported),
@@ -78,7 +84,7 @@ pub fn decode(mut bytes: Vec<u8>, extension: &str) -> Result<Waveform, AudioErro
     })
 }
 
-fn decode_complete(bytes: &Bytes, extension: &str) -> Result<Waveform, AudioError> {
+fn decode_complete(bytes: &Bytes, extension: &str, most: usize) -> Result<Waveform, AudioError> {
     let mut format = open(Box::new(Cursor::new(bytes.clone())), extension)?;
     if format.format_info().format == FORMAT_ID_MP3 {
         // with a seekable source, the reader would guess a length that no header states, and cut
@@ -89,7 +95,7 @@ fn decode_complete(bytes: &Bytes, extension: &str) -> Result<Waveform, AudioErro
         .default_track(TrackType::Audio)
         .ok_or(AudioError::NoTrack)?
         .clone();
-    let waveform = decode_track(format.as_mut(), &track)?;
+    let waveform = decode_track(format.as_mut(), &track, most)?;
     match track.num_frames {
         Some(promised) if promised > waveform.samples.len() as u64 => Err(AudioError::CutOff {
             promised,
@@ -124,7 +130,7 @@ fn open(source: Box<dyn MediaSource>, extension: &str) -> Result<Box<dyn FormatR
         .map_err(|_| AudioError::NotAudio)
 }
 
-fn decode_track(format: &mut dyn FormatReader, track: &Track) -> Result<Waveform, AudioError> {
+fn decode_track(format: &mut dyn FormatReader, track: &Track, most: usize) -> Result<Waveform, AudioError> {
     let params = track
         .codec_params
         .as_ref()
@@ -161,6 +167,9 @@ fn decode_track(format: &mut dyn FormatReader, track: &Track) -> Result<Waveform
                 .chunks_exact(channels)
                 .map(|frame| frame.iter().sum::<f32>() * scale),
         );
+        if waveform.samples.len() > most {
+            return Err(AudioError::TooLong(most));
+        }
     }
     if decoder.finalize().verify_ok == Some(false) {
         let reason = "the checksum of its samples is wrong".to_owned();
@@ -348,6 +357,14 @@ mod tests {
         insta::assert_snapshot!(told(b"\x1f\x8b\x08\0\0".to_vec()), @"it is packed by gzip; `gunzip` unpacks it");
         insta::assert_snapshot!(told(b"\x89PNG\r\n\x1a\n".to_vec()), @"it is a png picture");
         insta::assert_snapshot!(told(Vec::new()), @"it is an empty file");
+    }
+
+    #[test]
+    fn a_file_that_unfolds_without_end_is_left() {
+        let bytes = Bytes::from(wav_bytes(8_000, 1, &[0.25; 9_000]));
+        assert_eq!(decode_complete(&bytes, "wav", 9_000).unwrap().samples.len(), 9_000);
+        let error = decode_complete(&bytes, "wav", 8_999).unwrap_err();
+        assert!(matches!(error, AudioError::TooLong(8_999)), "{error}");
     }
 
     #[test]

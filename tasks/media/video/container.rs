@@ -12,7 +12,7 @@ const BOXES: [&[u8; 4]; 12] = [
 ];
 
 /// Whether a part of the container reaches beyond the end of the file.
-pub(super) fn ends_early(path: &Path) -> io::Result<bool> {
+pub(crate) fn ends_early(path: &Path) -> io::Result<bool> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
     let mut at = 0;

@@ -61,12 +61,15 @@ impl VideoMemory {
             loaded.bytes -= bytes;
             return None;
         }
-        let before = loaded.videos.insert(file.to_owned(), video.clone());
-        // of two threads that decoded the same video, one must return its share
+        // of two threads that decoded the same video, the first decides, and the other returns its share
+        let before = loaded.videos.get(file).cloned();
         if video.is_none() || before.is_some() {
             loaded.bytes -= bytes;
         }
-        video
+        before.unwrap_or_else(|| {
+            loaded.videos.insert(file.to_owned(), video.clone());
+            video
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Loaded> {
@@ -117,6 +120,21 @@ mod tests {
             assert_eq!((held, decoded), (2 * PART as usize, 2 * PART as usize), "round {round}");
         }
         assert_eq!(kept.lock().bytes, 12 * held as u64);
+    }
+
+    #[test]
+    fn of_two_that_decode_one_video_the_first_decides() {
+        let file = Path::new("a.mp4");
+        for (first, second) in [(true, false), (false, true), (true, true)] {
+            let kept = VideoMemory::new(12 * PART * 2);
+            let decoded = |whole: bool| if whole { Ok(clip(1)) } else { Err(VideoError::NoVideo) };
+            let found = kept.get(file, &facts(1), || {
+                // another thread begins later and ends first
+                assert_eq!(kept.get(file, &facts(1), || decoded(first)).is_some(), first);
+                decoded(second)
+            });
+            assert_eq!((found.is_some(), kept.lock().bytes), (first, 12 * u64::from(first)));
+        }
     }
 
     #[test]

@@ -111,13 +111,7 @@ pub(super) fn probe(programs: &Programs, file: &Path) -> Result<VideoFacts, Vide
     let (text, complaints) = programs
         .ask(file, &options, MOST_OUTPUT)
         .map_err(|error| refused(error, file))?;
-    let answer: Probed = serde_json::from_slice(&text).map_err(|error| {
-        let reason = format!("what is no answer ({error})");
-        VideoError::Refused {
-            program: "ffprobe".to_owned(),
-            reason,
-        }
-    })?;
+    let answer = read(&text)?;
     let facts = facts(&answer)?;
     if let Some(words) = ENDS_EARLY.into_iter().find(|words| complaints.contains(words)) {
         return Err(VideoError::EndsEarly(format!("ffprobe says: {words}")));
@@ -134,6 +128,20 @@ pub(super) fn probe(programs: &Programs, file: &Path) -> Result<VideoFacts, Vide
         }
         _ => Ok(facts),
     }
+}
+
+/// The answer of `ffprobe`.
+fn read(text: &[u8]) -> Result<Probed, VideoError> {
+    serde_json::from_slice(text).map_err(|error| VideoError::Refused {
+        program: "ffprobe".to_owned(),
+        reason: format!("what is no answer ({error})"),
+    })
+}
+
+/// What an answer says of the file.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn facts_of(text: &[u8]) -> Result<VideoFacts, VideoError> {
+    facts(&read(text)?)
 }
 
 fn larger_than_the_file() -> VideoError {
@@ -167,7 +175,7 @@ fn facts(answer: &Probed) -> Result<VideoFacts, VideoError> {
         .iter()
         .rev()
         .filter(pictures)
-        .max_by_key(|stream| stream.width * stream.height);
+        .max_by_key(|stream| stream.width.saturating_mul(stream.height));
     let stream = best.ok_or(VideoError::NoVideo)?;
     // a packet with flag D is decoded for others' sake and dropped, as before the start of an edit
     // list
@@ -193,7 +201,8 @@ fn facts(answer: &Probed) -> Result<VideoFacts, VideoError> {
     let seconds = answer
         .format
         .as_ref()
-        .and_then(|format| format.duration.as_ref()?.parse().ok());
+        .and_then(|format| format.duration.as_ref()?.parse().ok())
+        .filter(|seconds: &f64| seconds.is_finite());
     let time_base = stream.time_base.clone();
     Ok(VideoFacts {
         stream: stream.index,
