@@ -42,7 +42,6 @@ pub const LAWS: &[(&str, fn(&[u8]))] = &[
     ("mp3", |bytes| sound("mp3", bytes)),
     ("ogg", |bytes| sound("ogg", bytes)),
     ("own-table", own_table),
-    ("parquet", |bytes| archive("parquet", bytes)),
     ("png", picture),
     ("speech-file", speech_file),
     ("speech-table", speech_table),
@@ -134,8 +133,10 @@ fn csv_table(bytes: &[u8]) {
     if read.0.is_empty() {
         return;
     }
-    // after the byte-order marks that readers pass over, a field may begin with one
-    let mut writer = csv::Writer::from_writer("\u{feff}\u{feff}".as_bytes().to_vec());
+    // in quotes, since a field may begin with what readers pass over
+    let mut writer = csv::WriterBuilder::new()
+        .quote_style(csv::QuoteStyle::Always)
+        .from_writer(Vec::new());
     std::iter::once(&read.0)
         .chain(&read.1)
         .for_each(|row| writer.write_record(row).unwrap());
@@ -353,15 +354,6 @@ fn archive(ending: &str, bytes: &[u8]) {
             }
             (Err(error), Err(_)) => named(error),
             _ => panic!("{name:?} is read once only"),
-        }
-    }
-    if ending == "parquet"
-        && let Ok(table) = crate::files::archive::ParquetTable::open(&path)
-    {
-        for column in table.columns() {
-            if let Ok(values) = table.column(column) {
-                assert_eq!(values.len(), table.rows());
-            }
         }
     }
 }

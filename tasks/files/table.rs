@@ -36,9 +36,10 @@ fn plain(path: &Path, bytes: Vec<u8>) -> Result<String, DataError> {
         let line = 1 + sound.iter().filter(|&&byte| byte == b'\n').count() as u64;
         DataError::bad_row(path, line, "it is not UTF-8 text")
     })?;
-    let text = match text.strip_prefix('\u{feff}') {
-        Some(rest) => rest.to_owned(),
-        None => text,
+    // the reader of tables would pass over a second one, after quotes were looked for
+    let text = match text.starts_with('\u{feff}') {
+        true => text.trim_start_matches('\u{feff}').to_owned(),
+        false => text,
     };
     Ok(match text.contains('\r') {
         true => text.replace("\r\n", "\n").replace('\r', "\n"),

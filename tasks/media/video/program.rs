@@ -69,10 +69,11 @@ impl VideoError {
     /// there, or the machine lacks processes, memory or open files.
     pub(super) fn at_start(self) -> DataError {
         let program = match &self {
-            Self::Missing { program, .. } | Self::TooSlow { program, .. } | Self::Failed { program, .. } => program,
-            _ => "ffmpeg",
+            Self::Missing { program, .. } | Self::TooSlow { program, .. } | Self::Failed { program, .. } => {
+                program.clone()
+            }
+            _ => "ffmpeg".to_owned(),
         };
-        let program = program.to_owned();
         let source = match self {
             Self::Missing { source, .. } => source,
             other if other.is_of_the_machine() && !other.to_string().contains("No such file") => {
