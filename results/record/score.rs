@@ -23,6 +23,8 @@ pub struct PerClass {
 #[derive(Clone, Debug)]
 pub struct Scoring<'a> {
     pub protocol: &'a str,
+    /// Whether samples may have several classes.
+    pub several: bool,
     /// Classes of each test sample, `[N]`: one in single-label tasks, any number in others.
     pub targets: &'a [Vec<u32>],
     /// Names of the classes, `[C]`.
@@ -33,12 +35,11 @@ pub struct Scoring<'a> {
 }
 
 impl Scoring<'_> {
-    /// The metrics that these targets allow, the main one first. Samples of one class each: top-1,
+    /// The metrics of such targets, the main one first. Samples of one class each: top-1,
     /// and top-5 if there are more than 5 classes. Others: mean average precision, also over all
     /// classes, AUC and d'.
     pub fn metrics(&self) -> &'static [Metric] {
-        let is_single_label = self.targets.iter().all(|targets| targets.len() == 1);
-        if !is_single_label {
+        if self.several {
             &[Metric::Map, Metric::MapAllClasses, Metric::Auc, Metric::DPrime]
         } else if self.classes.len() > 5 {
             &[Metric::Top1, Metric::Top5]

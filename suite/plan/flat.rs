@@ -11,6 +11,8 @@ pub type Flat = Map<String, Value>;
 /// value of it.
 const QUANTIZER: &str = "quantizer";
 const QUANTIZER_KIND: &str = "quantizer.kind";
+/// No name has more dots.
+const DEEPEST: usize = 8;
 
 /// A value that this plan has but does not write, since it is as it always was, or as another one.
 pub(super) fn unwritten(flat: &Flat, key: &str) -> Option<Value> {
@@ -66,6 +68,10 @@ impl Plan {
     /// # Errors
     /// If a value is missing, unknown or of the wrong kind.
     pub fn from_flat(flat: &Flat) -> Result<Self, PlanReadError> {
+        // a name of thousands of parts would be read by as many calls within each other
+        if let Some(deep) = flat.keys().find(|key| key.matches('.').count() > DEEPEST) {
+            return Err(PlanReadError::UnknownKey(deep.clone()));
+        }
         let plan: Self = serde_json::from_value(unflatten(flat))?;
         let known = plan.to_flat();
         let unknown = |key: &&String| !known.contains_key(*key) && unwritten(&known, key).is_none();

@@ -15,7 +15,7 @@ use bridle_results::metric::{ErrorRate, Unit};
 use bridle_results::predictions::{Outputs, Predictions, PredictionsError, ProtocolScores, ProtocolTexts, Transcripts};
 use bridle_results::record::{self, Score, Scoring};
 use bridle_results::stats::Spread;
-use bridle_tasks::{Dataset, Role, SpeechSet, is_same_name};
+use bridle_tasks::{Dataset, Role, Sample, SpeechSet, Target, is_same_name};
 use serde_json::{Map, json};
 use std::collections::BTreeSet;
 
@@ -107,6 +107,7 @@ impl Examples for Fixed<'_> {
     fn scores(&self, test: &[usize], found: &Prediction) -> Result<Vec<Score>> {
         let judge = Scoring {
             protocol: &found.name,
+            several: is_of_several(self.dataset),
             targets: &class_lists(self.dataset, test),
             classes: &self.dataset.classes,
             units: &Units::new(&self.facts().task, &ids(self.dataset, test), None),
@@ -138,6 +139,12 @@ impl Examples for Fixed<'_> {
 fn ids(dataset: &Dataset, samples: &[usize]) -> Vec<String> {
     let of_sample = |&sample: &usize| dataset.samples[sample].id.clone();
     samples.iter().map(of_sample).collect()
+}
+
+/// Whether a sample may have several classes, also where no test sample has.
+fn is_of_several(dataset: &Dataset) -> bool {
+    let several = |sample: &Sample| matches!(sample.target, Target::Classes(_));
+    dataset.samples.iter().any(several)
 }
 
 /// The class numbers of each of these samples.

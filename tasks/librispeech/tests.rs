@@ -163,5 +163,5 @@ fn a_folder_of_something_else_and_one_that_cannot_be_parted_are_told() {
     let error = |chapters: &[(&str, Option<&str>, &[&str])]| open(&made(chapters)).map(|_| ()).unwrap_err();
     insta::assert_snapshot!(error(&[]), @"DATA is not the librispeech data: it has no <speaker>/<chapter>/<speaker>-<chapter>.trans.txt");
     insta::assert_snapshot!(error(&[("7/1", Some("7-1-0000 ONE\n"), &["7-1-0000.wav"])]), @"DATA is no known variant of the librispeech data: nothing says what is for training and what for testing, and 1 speaker cannot be parted");
-    insta::assert_snapshot!(error(&[("test-a/7/1", Some("7-1-0000 ONE\n"), &["7-1-0000.wav"])]), @"DATA has 0 training utterances, not 1");
+    insta::assert_snapshot!(error(&[("test-a/7/1", Some("7-1-0000 ONE\n"), &["7-1-0000.wav"])]), @"DATA/test-a/7/1/7-1.trans.txt: none of its 1 usable utterances is for training");
 }

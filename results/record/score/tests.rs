@@ -46,6 +46,7 @@ fn units(samples: usize) -> Units {
 fn judge<'a>(targets: &'a [Vec<u32>], classes: &'a [String], units: &'a Units) -> Scoring<'a> {
     Scoring {
         protocol: "finetune",
+        several: targets.iter().any(|targets| targets.len() != 1),
         targets,
         classes,
         units,

@@ -490,7 +490,8 @@ fn a_file_that_is_cut_off_is_named_whatever_its_container() {
         let whole = std::fs::read(&path).unwrap();
         assert_eq!(programs.probe(&path).unwrap().frames, 75, "{name}");
         for percent in [97, 90, 50, 30] {
-            std::fs::write(&path, &whole[..whole.len() * percent / 100]).unwrap();
+            // not between two packs of a program stream, which says nothing of its length
+            std::fs::write(&path, &whole[..whole.len() * percent / 100 - 3]).unwrap();
             let error = programs.probe(&path).map(|_| ()).unwrap_err();
             assert!(
                 matches!(error, VideoError::EndsEarly(_)),

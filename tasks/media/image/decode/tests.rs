@@ -83,7 +83,7 @@ fn a_cut_file_is_named_wherever_it_is_cut() {
 #[test]
 fn what_is_no_picture_is_named() {
     let message = |bytes: &[u8]| decode(bytes).unwrap_err().to_string();
-    insta::assert_snapshot!(message(b""), @"it is not a jpeg or png file");
+    insta::assert_snapshot!(message(b""), @"it is an empty file");
     insta::assert_snapshot!(message(b"GIF89a and so on"), @"it is of a kind that cannot be read: a GIF picture");
     insta::assert_snapshot!(message(&[0xff, 0xd8, 0xff]), @"it is cut off");
     let mut damaged = file("png");
