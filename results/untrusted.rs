@@ -14,8 +14,11 @@ use crate::report;
 use crate::shown::is_control;
 use crate::table::{Format, TableKind, render};
 
+/// What holds for a parser, whatever the bytes.
+pub type Law = fn(&[u8]);
+
 /// The laws by name, which is also that of the folder of their kept inputs.
-pub const LAWS: &[(&str, fn(&[u8]))] = &[
+pub const LAWS: &[(&str, Law)] = &[
     ("gate", gate),
     ("gate-record", gate_record),
     ("predictions", predictions),

@@ -19,8 +19,11 @@ use crate::{
     open_speech_file, open_task_file, own,
 };
 
+/// What holds for a parser, whatever the bytes.
+pub type Law = fn(&[u8]);
+
 /// The laws by name, which is also that of the folder of their kept inputs.
-pub const LAWS: &[(&str, fn(&[u8]))] = &[
+pub const LAWS: &[(&str, Law)] = &[
     ("audioset-classes", audioset_classes),
     ("audioset-segments", audioset_segments),
     ("csv-table", csv_table),

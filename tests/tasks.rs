@@ -396,7 +396,7 @@ fn as_somebody_else(folder: &Path, line: &str) -> Option<Output> {
     use std::os::unix::fs::{PermissionsExt, chown};
     let closed = folder.join("closed");
     fs::write(&closed, "").unwrap();
-    fs::set_permissions(&closed, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o0)).unwrap();
     let is_root = fs::read(&closed).is_ok();
     fs::remove_file(&closed).unwrap();
     if !is_root {
@@ -429,7 +429,7 @@ fn as_somebody_else(folder: &Path, line: &str) -> Option<Output> {
 #[test]
 fn what_may_not_be_read_is_a_sample_left_out_or_an_error_that_says_so() {
     use std::os::unix::fs::PermissionsExt;
-    let close = |path: PathBuf| fs::set_permissions(path, fs::Permissions::from_mode(0)).unwrap();
+    let close = |path: PathBuf| fs::set_permissions(path, fs::Permissions::from_mode(0o0)).unwrap();
     let names: Vec<String> = (0..20).map(|n| format!("{}/{n}.wav", ["a", "b"][n % 2])).collect();
     let folder = tones(&names, "");
     fs::set_permissions(folder.path().join("data"), fs::Permissions::from_mode(0o755)).unwrap();

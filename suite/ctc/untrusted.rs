@@ -7,8 +7,11 @@
 
 use crate::{ArpaError, Frames, Ngrams, Search, Weights, WordModel};
 
+/// What holds for a parser, whatever the bytes.
+pub type Law = fn(&[u8]);
+
 /// The laws by name, which is also that of the folder of their kept inputs.
-pub const LAWS: &[(&str, fn(&[u8]))] = &[("arpa", arpa)];
+pub const LAWS: &[(&str, Law)] = &[("arpa", arpa)];
 
 fn arpa(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
