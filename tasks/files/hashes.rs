@@ -228,7 +228,7 @@ pub(crate) fn parse(text: &str) -> Option<BTreeMap<String, (Stamp, String)>> {
         let (bytes, modified) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
         Some((parts.next()?.to_owned(), (Stamp { bytes, modified }, sha256)))
     };
-    lines.lines().map(parse_line).collect()
+    lines.split_terminator('\n').map(parse_line).collect()
 }
 
 #[cfg(test)]
