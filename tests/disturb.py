@@ -140,7 +140,7 @@ class Place:
             one = case("sound", "bridle", ["knn"])
             folder = self.fresh(one)
             undisturbed(self.program, folder, one)
-            record = next(folder.glob("results/records/**/*.json")).relative_to(folder)
+            record = records_of(folder)[0].relative_to(folder)
             subprocess.run([self.program, "export", record, "--to", path], cwd=folder, check=True, capture_output=True)
         return path
 
@@ -176,9 +176,15 @@ def stripped(value):
     return [stripped(part) for part in value] if isinstance(value, list) else value
 
 
+def records_of(folder):
+    """Paths of records, but for the control that a run on own data has beside it."""
+    found = sorted(folder.glob("results/records/**/*.json"))
+    return [path for path in found if path.parent.name != "random-init"] or found
+
+
 def outcome(folder):
     """Record, predictions and logs of the one run of `folder`."""
-    records = sorted(folder.glob("results/records/**/*.json"))
+    records = records_of(folder)
     if len(records) != 1:
         raise Failed(f"{len(records)} records instead of one")
     record = json.loads(records[0].read_text())

@@ -35,7 +35,7 @@ import time
 
 sys.dont_write_bytecode = True  # the checkout stays clean
 from disturb import (CALLS, ERRORS, SMALL, Case, Failed, Place, backends, cases, check_end, finish, last_lines, outcome,
-                     run_failing, start, undisturbed)
+                     records_of, run_failing, start, undisturbed)
 
 TINY = f"{SMALL} --set quantizer.codes=16 --set pretrain.encoder.epochs=1"
 # options of tasks of pictures and videos, and of real data with their folders in $BRIDLE_DATA
@@ -75,7 +75,7 @@ class Home:
         self.memory = [self.peak()]
 
     def peak(self):
-        record = next(self.folder.glob("results/records/**/*.json"))
+        record = records_of(self.folder)[0]
         return json.loads(record.read_text())["peak_memory_bytes"]["host"]
 
     def listing(self):

@@ -76,7 +76,9 @@ fn steps_in_order() {
             let Ok(made) = prefetch(scope, threads, steps.clone(), ahead, make) else {
                 return;
             };
-            let given = made.inspect(|_| drop(waiting.fetch_sub(1, Ordering::SeqCst)));
+            let given = made.inspect(|_| {
+                waiting.fetch_sub(1, Ordering::SeqCst);
+            });
             assert_eq!(given.collect::<Vec<u64>>(), steps.clone().collect::<Vec<_>>());
         });
     }
