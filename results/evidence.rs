@@ -5,7 +5,7 @@ use crate::metric::{ErrorRate, Influence, Metric, MetricError};
 use crate::predictions::Outputs;
 use crate::record::RunRecord;
 use crate::stats::{FoldRuns, Spread};
-use crate::store;
+use crate::store::{self, StoreError};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
@@ -128,19 +128,28 @@ struct RunEvidence {
 impl Evidence {
     /// Reads the predictions beside these records. Records without readable predictions, and scores
     /// that differ from them, have no evidence: their tables then say so.
-    pub fn read(records: &[(PathBuf, RunRecord)]) -> Self {
+    ///
+    /// # Errors
+    /// If the machine fails to read one: their tables would hold other intervals.
+    pub fn read(records: &[(PathBuf, RunRecord)]) -> Result<Self, StoreError> {
         let mut all = Self::default();
         for (path, record) in records {
-            all.add_file(path, record);
+            all.add_file(path, record)?;
         }
-        all
+        Ok(all)
     }
 
     /// Reads the predictions beside one record.
-    pub fn add_file(&mut self, path: &Path, record: &RunRecord) {
-        if let Ok(Some(outputs)) = store::read_predictions(path, record) {
-            self.add(record, &outputs);
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn add_file(&mut self, path: &Path, record: &RunRecord) -> Result<(), StoreError> {
+        match store::read_predictions(path, record) {
+            Ok(Some(outputs)) => self.add(record, &outputs),
+            Err(error) if error.is_of_the_machine() => return Err(error),
+            Ok(None) | Err(_) => {}
         }
+        Ok(())
     }
 
     /// Adds the evidence of one run.

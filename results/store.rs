@@ -31,6 +31,13 @@ pub enum StoreError {
     OtherPredictions { path: PathBuf, record: PathBuf },
 }
 
+impl StoreError {
+    /// Whether the machine failed, and nothing is known of the file.
+    pub fn is_of_the_machine(&self) -> bool {
+        matches!(self, Self::Read { source, .. } if bridle_files::is_of_the_machine(source))
+    }
+}
+
 /// What names the files of a run.
 #[derive(Clone, Debug)]
 pub struct RunName<'a> {

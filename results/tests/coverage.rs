@@ -148,7 +148,7 @@ fn simulate(setting: &Setting, data_sets: usize) -> Found {
         let seed = Seed::root(41).child(&format!("{setting:?}")).indexed(data_set as u64);
         write(out.path(), &template, setting, limits, &mut seed.stream());
         let records = store::find(&[out.path().to_path_buf()]).unwrap();
-        let evidence = Evidence::read(&records);
+        let evidence = Evidence::read(&records).unwrap();
         let records: Vec<RunRecord> = records.into_iter().map(|(_, record)| record).collect();
         let table = table::main_table(&records, &evidence).to_json();
         let interval = &table["rows"][0]["esc50 linear-probe top1"]["interval"];

@@ -35,7 +35,7 @@ pub fn perform(args: &StudyArgs) -> Result<Exit> {
         over = over.or(made.stopped);
         all.extend(made.records);
     }
-    let tables = table::of(&all, &args.out, args.format);
+    let tables = table::of(&all, &args.out, args.format)?;
     terminal::print(&format!("{tables}\n{text}"))?;
     match over {
         Some(why) => {

@@ -35,7 +35,7 @@ pub fn text(args: &TableArgs) -> Result<String> {
     let found = store::find(paths)?;
     let is_page = matches!(args.format, TableFormat::Html);
     let evidence = if is_page || kinds.iter().any(|kind| kind.has_scores()) {
-        Evidence::read(&found)
+        Evidence::read(&found)?
     } else {
         Evidence::default()
     };
@@ -56,19 +56,22 @@ pub fn text(args: &TableArgs) -> Result<String> {
 /// Prints all tables of what these records below `out` measured.
 ///
 /// # Errors
-/// If stdout cannot be written.
+/// As [`of`], and if stdout cannot be written.
 pub fn print(records: &[RunRecord], out: &Path, format: TableFormat) -> Result<()> {
-    terminal::print(&of(records, out, format))
+    terminal::print(&of(records, out, format)?)
 }
 
 /// The tables of these records, which lie below `out`, as text.
-pub fn of(records: &[RunRecord], out: &Path, format: TableFormat) -> String {
+///
+/// # Errors
+/// If the machine fails to read predictions.
+pub fn of(records: &[RunRecord], out: &Path, format: TableFormat) -> Result<String> {
     let mut evidence = Evidence::default();
     for record in records {
-        evidence.add_file(&out.join(RunName::of(record).path()), record);
+        evidence.add_file(&out.join(RunName::of(record).path()), record)?;
     }
     let kinds: Vec<TableKind> = TableKind::unasked().collect();
-    table::render(&measured(records, &evidence, &kinds), format.into())
+    Ok(table::render(&measured(records, &evidence, &kinds), format.into()))
 }
 
 fn measured(records: &[RunRecord], evidence: &Evidence, kinds: &[TableKind]) -> Vec<Table> {
