@@ -131,6 +131,8 @@ impl Study {
         }
         let mut requests = requests.into_iter();
         let mut first: RunRequest = requests.next().expect("a study has its reference arm");
+        // a study names its controls itself, as arms
+        (first.further, first.has_control) = (Vec::new(), false);
         for (request, arm) in requests.zip(&self.arms[1..]) {
             if request.plan.data != first.plan.data {
                 let message = format!("arm `{}` sees other data than arm `{}`", arm.name, self.arms[0].name);

@@ -505,3 +505,34 @@ fn an_archive_with_a_member_that_cannot_be_read_is_read_without_it() {
         "{told}"
     );
 }
+
+#[test]
+fn the_control_of_own_data_stays_out_of_studies_and_of_the_folders_of_other_runs() {
+    let names: Vec<String> = (0..24)
+        .map(|n| format!("{}/{}/{n}.wav", ["train", "train", "test"][n % 3], ["a", "b"][n / 12]))
+        .collect();
+    let folder = tones(&names, "");
+    let plan = format!("run {SHORT} --task t.toml --quantizer vq");
+    let told = |line: &str| {
+        let output = bench(folder.path(), line);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{line}: {told}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    told(&plan);
+    let runs: Vec<PathBuf> = fs::read_dir(folder.path().join("runs/mine/bridle-vq"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    assert!(told(&format!("{plan} --resume {}", runs[0].display())).contains("Against the random encoder"));
+
+    let study = "question = \"Which?\"\ntasks = [\"t.toml\"]\npreset = \"smoke\"\nprotocols = [\"knn\"]\n\
+                 set = [\"model.dim=32\", \"pretrain.rounds=1\", \"pretrain.encoder.epochs=1\"]\nseeds = 1\nhours = 1.0\n\
+                 reference = \"a\"\n[[arm]]\nname = \"a\"\nquantizer = \"vq\"\n[[arm]]\nname = \"b\"\nquantizer = \"rq\"\n";
+    fs::write(folder.path().join("s.toml"), study).unwrap();
+    let answer = told("study s.toml --out arms");
+    assert!(
+        answer.contains("== b against a: 1 runs of each") && !answer.contains("random-init"),
+        "{answer}"
+    );
+}

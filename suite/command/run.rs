@@ -224,7 +224,8 @@ impl<'a, D: Examples> OneRun<'a, D> {
     fn new(request: &'a RunRequest, session: &'a Session, plan: &'a Plan, data: &'a D, run: Run<'a>) -> Result<Self> {
         let (train, test) = data.split(run.fold);
         let folder = match &request.reuse {
-            Reuse::ResumeIn(folder) => {
+            // further plans and the control have folders of their own
+            Reuse::ResumeIn(folder) if std::ptr::eq(plan, &request.plan) => {
                 require_same(&run.plan, folder)?;
                 folder.clone()
             }
