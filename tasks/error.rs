@@ -5,7 +5,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::files::archive::ArchiveError;
-use crate::files::folder::{ends_in, names};
 
 /// A task name that does not exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -212,26 +211,8 @@ impl From<ArchiveError> for SampleError {
     }
 }
 
-/// The first file in a folder that is packed in a form that is not read.
-fn packed_in(folder: &Path) -> Option<String> {
-    const PACKED: [&str; 7] = ["gz", "tgz", "bz2", "xz", "zst", "7z", "rar"];
-    let names = names(folder).ok()?.into_iter();
-    let mut packed = names.filter(|(name, is_folder)| !is_folder && ends_in(name, &PACKED));
-    packed.next().map(|(name, _)| name)
-}
-
 /// Short forms for the errors that are made in many places.
 impl DataError {
-    pub(crate) fn not_the_task(task: &'static str, path: &Path, missing: &'static str) -> Self {
-        let (path, packed) = (path.to_owned(), packed_in(path));
-        Self::NotTheTask {
-            task,
-            path,
-            missing,
-            packed,
-        }
-    }
-
     pub(crate) fn unknown_variant(task: &'static str, path: &Path, reason: String) -> Self {
         let path = path.to_owned();
         Self::UnknownVariant { task, path, reason }

@@ -42,6 +42,27 @@ pub(crate) fn stem(name: &str) -> &str {
     name.rsplit_once('.').map_or(name, |(stem, _)| stem)
 }
 
+/// The first file in a folder that is packed in a form that is not read.
+fn packed_in(folder: &Path) -> Option<String> {
+    const PACKED: [&str; 7] = ["gz", "tgz", "bz2", "xz", "zst", "7z", "rar"];
+    let names = names(folder).ok()?.into_iter();
+    let mut packed = names.filter(|(name, is_folder)| !is_folder && ends_in(name, &PACKED));
+    packed.next().map(|(name, _)| name)
+}
+
+impl DataError {
+    /// The folder holds something else; a packed file in it is named.
+    pub(crate) fn not_the_task(task: &'static str, path: &Path, missing: &'static str) -> Self {
+        let (path, packed) = (path.to_owned(), packed_in(path));
+        Self::NotTheTask {
+            task,
+            path,
+            missing,
+            packed,
+        }
+    }
+}
+
 /// The files `<root>/<under>/<class>/<file>`: (class, its files relative to `root`). Both are
 /// sorted by name, and classes without such files are left out.
 pub(crate) fn class_folders(
