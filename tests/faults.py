@@ -46,8 +46,8 @@ LIMITS = {"memory": (resource.RLIMIT_AS, 0, 128 * MIB, ["memory", "thread"]),
 STEPS = 40
 # what a run does without: the call, and why
 TOLERATED = [
-    (r'"/(sys|proc)\b|</(sys|proc)/', "facts of the machine, which decide no number"),
-    (r'"/etc/ld.so.cache"|"[^"]*\.so[.\d]*"|"/usr/lib/locale/', "libraries of `lscpu`, which is asked for such facts"),
+    (r'"/(sys|proc)\b|</(sys|proc)\b', "facts of the machine, which decide no number"),
+    (r'"/etc/ld.so.cache"|"[^"]*\.so[.\d]*"|"/usr/(lib|share)/locale/', "libraries of `lscpu`, which is asked for such facts"),
     (r"\.hashes\"|/features/\S*\.part", "what would be remembered of files"),
     (r'"(runs|/tmp|results)[^"]*", \S*O_DIRECTORY', "a look for what killed runs left"),
     (r"^write\(2<", "messages"),
@@ -133,7 +133,9 @@ class Faults:
             raise Failed(f"exit code 0 and another outcome after {why}")
         if not all(check_records(folder)):
             raise Failed(f"a record beside the predictions of another run after {why}")
-        require_nothing_left(folder)
+        # a program without memory or threads ends at once, and the next run removes what it left
+        if not re.search("memory allocation of|starts no more threads", said):
+            require_nothing_left(folder)
         return f"exit code {code}"
 
 

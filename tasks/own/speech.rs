@@ -63,12 +63,9 @@ enum Speech {
 /// The task of a task file of speech; `None` for another modality.
 ///
 /// # Errors
-/// If the file says speech but cannot be used.
+/// If the file cannot be read, or says speech but cannot be used.
 pub fn open_speech_file(path: &Path) -> Result<Option<Box<dyn SpeechTask>>, DataError> {
-    // what cannot be read is an error of the task file of another modality
-    let Ok(text) = table::text(path) else {
-        return Ok(None);
-    };
+    let text = table::text(path)?;
     let is_speech = text.parse::<toml::Table>().is_ok_and(|file| {
         let modality = file.get("modality").and_then(toml::Value::as_str);
         modality == Some("speech")
