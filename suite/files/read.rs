@@ -77,11 +77,10 @@ pub fn is_of_the_machine(error: &io::Error) -> bool {
         | Kind::InvalidData
         | Kind::InvalidInput
         | Kind::UnexpectedEof
-        | Kind::FileTooLarge
         | Kind::Unsupported
         | Kind::InvalidFilename => false,
-        // what a reader says of the content has no number of the system
-        Kind::Other => error.raw_os_error().is_some(),
+        // what a reader says of the content, or of a file beyond its limit, has no number of the system
+        Kind::Other | Kind::FileTooLarge => error.raw_os_error().is_some(),
         _ => error.raw_os_error() != Some(CIRCLE),
     }
 }
@@ -158,15 +157,15 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn faults_of_the_machine_are_told_from_wrong_files() {
-        // EMFILE, ENOSPC, ENOMEM, EIO, ETIMEDOUT, ESTALE, ENFILE, EDQUOT
-        for number in [24, 28, 12, 5, 110, 116, 23, 122] {
+        // EMFILE, ENOSPC, ENOMEM, EIO, ETIMEDOUT, ESTALE, ENFILE, EDQUOT, EFBIG
+        for number in [24, 28, 12, 5, 110, 116, 23, 122, 27] {
             assert!(is_of_the_machine(&io::Error::from_raw_os_error(number)), "{number}");
         }
         // ENOENT, EACCES, EISDIR, EROFS, EEXIST
         for number in [2, 13, 21, 30, 17] {
             assert!(!is_of_the_machine(&io::Error::from_raw_os_error(number)), "{number}");
         }
-        assert!(!is_of_the_machine(&io::Error::other("a bad sample")));
+        assert!(!is_of_the_machine(&io::Error::other("a bad sample")) && !is_of_the_machine(&too_large(10)));
         let folder = tempfile::tempdir().unwrap();
         let link = folder.path().join("link");
         std::os::unix::fs::symlink(&link, &link).unwrap();
