@@ -48,6 +48,7 @@ pub const INFO: QuantizerInfo = QuantizerInfo {
     name: "random",
     summary: "Q fixed random projections with K random codes each (BEST-RQ's), which never learn",
     several_codebooks: true,
+    unwritten: &[],
 };
 
 impl QuantizerValues for RandomConfig {

@@ -60,6 +60,7 @@ pub const INFO: QuantizerInfo = QuantizerInfo {
     name: "vq",
     summary: "one codebook of K unit-norm codes (the BEATs form)",
     several_codebooks: false,
+    unwritten: &[],
 };
 
 impl QuantizerValues for VqConfig {

@@ -170,10 +170,16 @@ impl QuantizerKind {
         self.names().iter().any(|name| name == value)
     }
 
+    /// Values that plans need not write, and what they are then.
+    pub fn unwritten(self) -> &'static [(&'static str, &'static str)] {
+        self.0.unwritten
+    }
+
     /// The names of its values, within the section.
     fn names(self) -> Vec<String> {
+        let unwritten = self.0.unwritten.iter().map(|(name, _)| (*name).to_owned());
         match self.defaults().values() {
-            Ok(Value::Object(values)) => values.into_iter().map(|(name, _)| name).collect(),
+            Ok(Value::Object(values)) => values.into_iter().map(|(name, _)| name).chain(unwritten).collect(),
             other => unreachable!("the values of `{self}` are {other:?}"),
         }
     }
@@ -219,10 +225,18 @@ impl QuantizerConfig {
         };
         let others = QuantizerKind::all().filter(|other| *other != kind);
         let mut section = Map::from_iter([(KIND.to_owned(), kind.word().into())]);
-        for kind in others.chain([kind]) {
-            if let Ok(Value::Object(values)) = kind.defaults().values() {
+        for other in others {
+            let unwritten = other.0.unwritten.iter();
+            section.extend(unwritten.map(|(name, _)| ((*name).to_owned(), Value::Null)));
+            if let Ok(Value::Object(values)) = other.defaults().values() {
                 section.extend(values);
             }
+        }
+        for (name, _) in kind.0.unwritten {
+            section.remove(*name);
+        }
+        if let Ok(Value::Object(values)) = kind.defaults().values() {
+            section.extend(values);
         }
         let own = preset.remove(kind.word());
         if !kind.0.several_codebooks {

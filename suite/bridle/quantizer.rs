@@ -52,6 +52,9 @@ pub struct QuantizerInfo {
     pub summary: &'static str,
     /// Whether it takes several codebooks, so that presets may ask for them.
     pub several_codebooks: bool,
+    /// Values that plans do not write while they are as here, in JSON, or as the plan's value of this
+    /// name: so plans from before they existed keep their form and hashes.
+    pub unwritten: &'static [(&'static str, &'static str)],
 }
 
 /// A quantizer's values: the section `quantizer` of plans with this quantizer.

@@ -14,7 +14,7 @@ use crate::init::Init;
 use crate::loss::mse;
 use crate::quantizer::{Mode, Quantized, Quantizer, QuantizerInfo, QuantizerValues};
 use bridle_backends::Ops;
-use bridle_values::check::{Checked, at_least_one, require};
+use bridle_values::check::{Checked, at_least_one, require, share};
 use bridle_values::choices;
 use burn::module::Module;
 use burn::tensor::backend::Backend;
@@ -28,7 +28,7 @@ choices! {
         Off = "off",
         /// in the first forward only, judged on that batch
         FirstForward = "first-forward",
-        /// every 100 steps, codes whose average usage is below a tenth of the even share
+        /// every `restart_every` steps, codes whose average usage is below a tenth of the even share
         ByUsage = "by-usage",
     }
 }
@@ -69,6 +69,12 @@ pub struct RqConfig {
     pub restart: Restart,
     /// The space of lookup, average, residual and loss.
     pub space: Space,
+    /// Steps between two restarts by usage. Plans omit 100.
+    #[serde(default = "RqConfig::usual_steps", skip_serializing_if = "RqConfig::are_usual_steps")]
+    pub restart_every: usize,
+    /// Decay of the average of usage. Plans omit that of the other averages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage_decay: Option<f64>,
     /// No value of plans, which always have the default.
     #[serde(skip)]
     pub learning: Learning,
@@ -89,8 +95,27 @@ impl Default for RqConfig {
             soft_pick: SoftPick::Farthest,
             restart: Restart::FirstForward,
             space: Space::UnitLookup,
+            restart_every: Self::usual_steps(),
+            usage_decay: None,
             learning: Learning::Ema,
         }
+    }
+}
+
+impl RqConfig {
+    const fn usual_steps() -> usize {
+        100
+    }
+
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde hands out references
+    const fn are_usual_steps(steps: &usize) -> bool {
+        *steps == Self::usual_steps()
+    }
+
+    /// Decay of the average of usage, of which the smoothed form makes its vectors.
+    fn usage_decay(&self) -> f64 {
+        let own = self.usage_decay.filter(|_| self.learning != Learning::SmoothedEma);
+        own.unwrap_or(self.decay)
     }
 }
 
@@ -99,6 +124,7 @@ pub const INFO: QuantizerInfo = QuantizerInfo {
     name: "rq",
     summary: "residual quantization, Q codebooks of K codes",
     several_codebooks: true,
+    unwritten: &[("restart_every", "100"), ("usage_decay", "quantizer.decay")],
 };
 
 impl QuantizerValues for RqConfig {
@@ -110,6 +136,8 @@ impl QuantizerValues for RqConfig {
         at_least_one("quantizer.levels", self.codebooks)?;
         check_codes(self.codebook_size, self.code_dim)?;
         check_learning(self.decay, self.commitment, self.kmeans_iterations)?;
+        share("quantizer.usage_decay", self.usage_decay())?;
+        at_least_one("quantizer.restart_every", self.restart_every)?;
         let (soft, codes) = (self.soft_codes, self.codebook_size);
         require((1..=codes).contains(&soft), "quantizer.soft_codes", || {
             format!("{soft} is not between 1 and quantizer.codes, {codes}")
@@ -182,7 +210,7 @@ impl<B: Ops> ResidualQuantizer<B> {
         let codes = book.assign(rows.clone(), config.soft_codes, config.soft_pick);
         let counts = book.counts(codes.clone());
         if config.learning != Learning::Gradient {
-            book.track_usage(counts.clone(), config.decay);
+            book.track_usage(counts.clone(), config.usage_decay());
         }
         if mode.trains() && config.learning != Learning::Gradient {
             let sums = book.sums(rows.clone(), codes.clone());
@@ -291,7 +319,7 @@ impl<B: Ops> Quantizer<B> for ResidualQuantizer<B> {
                 for (level, book) in self.levels.iter_mut().enumerate() {
                     // a statistic, which the authors' code follows in evaluation too
                     let counts = book.counts(codes.clone().narrow(1, level, 1));
-                    book.track_usage(counts, self.config.decay);
+                    book.track_usage(counts, self.config.usage_decay());
                 }
             }
             return joined(vec![codes], batch, tokens);

@@ -2,6 +2,7 @@
 
 use super::recipe::{ODDITIES, Recipe};
 use super::{Plan, section_of};
+use crate::quantizers::QuantizerKind;
 use serde_json::{Map, Value};
 
 /// Dotted name to value, in the order of the plan's sections.
@@ -17,7 +18,10 @@ const DEEPEST: usize = 8;
 /// A value that this plan has but does not write, since it is as it always was, or as another one.
 pub(super) fn unwritten(flat: &Flat, key: &str) -> Option<Value> {
     let (section, name) = section_of(key)?;
-    let (_, value) = section.unwritten.iter().find(|(unwritten, _)| *unwritten == name)?;
+    let kind = || -> Option<QuantizerKind> { flat.get(QUANTIZER)?.as_str()?.parse().ok() };
+    let of_kind = kind().filter(|_| section.name == QUANTIZER).map(QuantizerKind::unwritten);
+    let mut values = section.unwritten.iter().chain(of_kind.unwrap_or_default());
+    let (_, value) = values.find(|(unwritten, _)| *unwritten == name)?;
     let (place, _) = key.rsplit_once('.')?;
     let beside = |other: &String| other.rsplit_once('.').is_some_and(|(other, _)| other == place);
     let has = section.may_be_unwritten || flat.keys().any(beside);

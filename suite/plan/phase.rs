@@ -42,7 +42,7 @@ pub enum Codebooks {
 
 impl Core {
     /// All phases of pretraining; empty for a method that does not pretrain. Between each two
-    /// encoder phases lies one of the tokenizer, if the method has those.
+    /// encoder phases lies one of the tokenizer, if the method has those and makes new labels.
     pub fn phases(&self) -> Vec<PhasePlan> {
         let (Some(pretrain), Some(kind)) = (&self.pretrain, self.method.info().phase) else {
             return Vec::new();
@@ -69,13 +69,14 @@ impl Core {
         };
         let Pretrain {
             rounds,
+            relabel,
             encoder,
             tokenizer,
             ..
         } = pretrain;
         (1..=rounds.unwrap_or(1))
             .flat_map(|round| {
-                let before = tokenizer.filter(|_| round > 1);
+                let before = tokenizer.filter(|_| *relabel && round > 1);
                 let before = before.map(|length| phase(PhaseKind::Tokenizer, "tokenizer", round - 1, length));
                 before.into_iter().chain([phase(kind, word, round, *encoder)])
             })
@@ -130,8 +131,11 @@ impl Core {
         let of_all = self.quantizer.as_ref();
         let start = phase.start.or_else(|| of_all?.get(START));
         let restart: Option<Restart> = of_all.and_then(|quantizer| quantizer.get("restart"));
+        let keeps_labels = self.pretrain.as_ref().is_some_and(|pretrain| !pretrain.relabel);
         if new {
             Codebooks::New
+        } else if keeps_labels {
+            Codebooks::Kept
         } else if started == Some(Start::Uniform) && start == Some(Start::Kmeans) {
             Codebooks::Again(Start::Kmeans)
         } else if phase.restart == PhaseRestart::On && restart == Some(Restart::FirstForward) {

@@ -263,6 +263,10 @@ fn phases_take_turns() {
         ["encoder-1", "tokenizer-1", "encoder-2", "tokenizer-2", "encoder-3"]
     );
     assert_eq!(names(&["pretrain.rounds=1"]), ["encoder-1"]);
+    assert_eq!(
+        names(&["pretrain.rounds=3", "pretrain.relabel=false"]),
+        ["encoder-1", "encoder-2", "encoder-3"]
+    );
     assert_eq!(names(&["method=bridle-joint"]), ["joint-1"]);
     assert!(names(&["method=random-init"]).is_empty());
 }
@@ -297,6 +301,10 @@ fn each_phase_starts_codebooks_as_the_authors_processes_do() {
     ] {
         assert_eq!(begins("imagenet", &[set]), [New, New, Kept], "{set}");
     }
+    // labels that are kept are those of codebooks that are
+    let kept = "pretrain.relabel=false";
+    assert_eq!(begins("esc50", &[kept]), [New, Kept]);
+    assert_eq!(begins("imagenet", &[kept]), [New, Kept]);
     // whether codebooks have started is known to the next process only if k-means started them
     let uniform = "pretrain.tokenizer.start=uniform";
     assert_eq!(
@@ -347,6 +355,37 @@ fn values_of_phases_are_those_of_the_quantizer_unless_they_are_set() {
         (
             ["method=best-rq", "pretrain.encoder.restart=on"],
             "method `best-rq` trains no codebooks in phases",
+        ),
+    ] {
+        let found = refusal(&set);
+        assert!(found.contains(why), "{set:?}: {found}");
+    }
+}
+
+#[test]
+fn values_that_plans_do_not_write_can_be_set_where_they_mean_something() {
+    let usual = plan(&[]);
+    let pretraining = |plan: &Plan| plan.pretrain_hash(0, Some(1), "flex", "fp32");
+    for (same, other) in [
+        ("quantizer.restart_every=100", "quantizer.restart_every=10"),
+        ("pretrain.relabel=true", "pretrain.relabel=false"),
+    ] {
+        assert_eq!(plan(&[same]), usual, "{same}");
+        assert_ne!(pretraining(&plan(&[other])), pretraining(&usual), "{other}");
+    }
+    let decay = plan(&["quantizer.usage_decay=0.9"]);
+    assert_eq!(decay.to_flat()["quantizer.usage_decay"], 0.9);
+    assert_eq!(Plan::from_flat(&decay.to_flat()).unwrap(), decay);
+    for (set, why) in [
+        (
+            ["quantizer=vq", "quantizer.restart_every=10"],
+            "quantizer `vq` does not use it; rq would",
+        ),
+        (["quantizer=rq", "quantizer.restart_every=0"], "quantizer.restart_every: must be at least 1"),
+        (["quantizer=rq", "quantizer.usage_decay=2"], "2 is not in 0 up to but without 1"),
+        (
+            ["method=best-rq", "pretrain.relabel=false"],
+            "method `best-rq` has no tokenizer phase to leave out",
         ),
     ] {
         let found = refusal(&set);

@@ -25,6 +25,7 @@ pub const INFO: QuantizerInfo = QuantizerInfo {
     name: "fsq",
     summary: "finite scalar quantization: each number rounded to a few levels, no codebook",
     several_codebooks: false,
+    unwritten: &[],
 };
 
 /// The values of finite scalar quantization.

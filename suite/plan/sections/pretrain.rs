@@ -16,6 +16,10 @@ pub struct Pretrain {
     /// Encoder phases, with a tokenizer phase between each two (interleaving only).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rounds: Option<usize>,
+    /// Whether a tokenizer phase makes new labels between two encoder phases. If not, all of these
+    /// train on the first labels. Plans omit true.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub relabel: bool,
     /// Samples of a batch; of an optimizer step, unless it takes several.
     pub batch: usize,
     /// Batches per optimizer step: gradients are summed, so memory is that of one batch. Plans omit
@@ -43,6 +47,15 @@ impl Pretrain {
     pub const fn step_samples(&self) -> usize {
         self.batch * self.accumulate
     }
+}
+
+const fn yes() -> bool {
+    true
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands out references
+const fn is_true(value: &bool) -> bool {
+    *value
 }
 
 const fn one() -> usize {
@@ -108,6 +121,7 @@ impl PhaseRestart {
 impl Section for Pretrain {
     const STAGE: Stage = Stage::Pretraining;
     const UNWRITTEN: &'static [(&'static str, &'static str)] = &[
+        ("relabel", "true"),
         ("accumulate", "1"),
         ("checkpoint", "false"),
         ("encoder.start", "quantizer.start"),
@@ -156,6 +170,10 @@ impl Section for Pretrain {
         })?;
         require(!(speech && self.checkpoint), "pretrain.checkpoint", || {
             "an encoder of speech keeps what its blocks compute".to_owned()
+        })?;
+        let has_tokenizer = self.rounds.is_some() && self.tokenizer.is_some();
+        require(self.relabel || has_tokenizer, "pretrain.relabel", || {
+            format!("method `{method}` has no tokenizer phase to leave out")
         })?;
         let rounds = method != Method::Relabel || self.rounds == Some(2);
         require(rounds, "pretrain.rounds", || {

@@ -16,6 +16,7 @@ use bridle::mask::{Mask, MaskRows};
 use bridle::optimizer::Trained;
 use bridle::pretrain::{Student, TokenizerLoss, encoder_loss, labels, tokenizer_loss};
 use bridle::quantizer::{Mode, Quantizer, QuantizerValues};
+use bridle::rq::RqConfig;
 use bridle::swin::Dropout;
 use bridle::tokenizer::Source;
 use bridle::weights;
@@ -23,9 +24,6 @@ use bridle_backends::{Ops, TrainBackend};
 use bridle_seed::{Seed, Stream};
 use burn::module::AutodiffModule;
 use burn::tensor::{Int, Tensor};
-
-/// A quantizer that restarts by usage does so after this many steps.
-const RESTART_EVERY: u64 = 100;
 
 /// Data that BRIDLE has a form for.
 pub trait HasBridle: TrainingData {
@@ -203,21 +201,27 @@ impl<B: TrainBackend> BridlePatches<B> {
         x: Tensor<B, 5>,
         target: Tensor<B::InnerBackend, 3>,
     ) -> TokenizerLoss<B> {
-        let (mode, mut picks) = mode(phase.picks(), step, before);
+        let (mode, mut picks) = mode(phase, step, before);
         tokenizer_loss(&mut self.teacher, x, Tensor::from_inner(target), mode, &mut picks)
     }
 }
 
-/// The first encoder phase has labels from the cold start: the tokenizer was never trained then.
+/// Labels come from the cold start as long as the tokenizer was never trained.
 fn source(phase: &Phase<'_, '_>) -> Source {
     let cold_start = phase.context.plan.cold_start.as_ref();
-    match (phase.plan.kind, phase.index) {
-        (PhaseKind::Encoder, 0) => match cold_start.map(|start| start.position) {
-            Some(ColdStartPosition::Out) => Source::ColdStartContent,
-            _ => Source::ColdStart,
-        },
-        _ => Source::Network,
+    if phase.plan.kind != PhaseKind::Encoder || is_taught(phase) {
+        return Source::Network;
     }
+    match cold_start.map(|start| start.position) {
+        Some(ColdStartPosition::Out) => Source::ColdStartContent,
+        _ => Source::ColdStart,
+    }
+}
+
+/// Whether a phase before this one trained the tokenizer.
+pub(super) fn is_taught<D: TrainingData>(phase: &PhaseRun<'_, D>) -> bool {
+    let mut before = phase.context.plan.phases().into_iter().take(phase.index);
+    before.any(|before| before.kind == PhaseKind::Tokenizer)
 }
 
 /// The quantizer's values in the phase at this place; None where there is none.
@@ -267,11 +271,15 @@ pub(super) fn take_codebooks<B: Ops, C: Ops>(own: &mut AnyQuantizer<B>, copy: &A
 
 /// From time to time hardly used codes are restarted, by picks of the step's own: once as many steps
 /// have passed, counted over the last step `before` that moved codebooks.
-pub(super) fn mode(picks: SeededPicks, step: u64, before: u64) -> (Mode, SeededPicks) {
-    if step / RESTART_EVERY > before / RESTART_EVERY {
-        return (Mode::Restart, SeededPicks(picks.0.child("by-usage").indexed(step)));
+pub(super) fn mode<D: TrainingData>(phase: &PhaseRun<'_, D>, step: u64, before: u64) -> (Mode, SeededPicks) {
+    let picks = phase.picks();
+    let quantizer = phase.plan.quantizer.clone().and_then(|values| RqConfig::try_from(&values).ok());
+    match quantizer.map(|values| values.restart_every as u64) {
+        Some(every) if step / every > before / every => {
+            (Mode::Restart, SeededPicks(picks.0.child("by-usage").indexed(step)))
+        }
+        _ => (Mode::Train, picks),
     }
-    (Mode::Train, picks)
 }
 
 /// The loss of a tokenizer phase; the use of codes is counted as often as losses are read back.

@@ -4,7 +4,9 @@
 //! The paper has audio, image and video only; this is its method carried over, not a published form
 //! of it.
 
-use super::bridle::{HasBridle, begin_codebooks, mode, phase_values, same_labels, take_codebooks, tokenizer_batch};
+use super::bridle::{
+    HasBridle, begin_codebooks, is_taught, mode, phase_values, same_labels, take_codebooks, tokenizer_batch,
+};
 use super::masked::{MaskedStudent, frame_labels, kept_labels_loss, student};
 use crate::data::{TrainingData as _, UtteranceBatch, Utterances, valid_rows};
 use crate::plan::PhaseKind;
@@ -91,9 +93,9 @@ impl<'d, B: TrainBackend> PretrainingMethod<B, Utterances<'d>> for BridleSpeech<
     fn make_labels(&mut self, phase: &Phase<'_, 'd>) -> Result<Labels, TrainError> {
         let mut tokenizer = self.teacher.tokenizer.valid();
         let mut picks = phase.picks();
-        let source = match phase.index {
-            0 => Source::ColdStart,
-            _ => Source::Network,
+        let source = match is_taught(phase) {
+            false => Source::ColdStart,
+            true => Source::Network,
         };
         let [codebooks, size] = tokenizer.quantizer.sizes();
         let labels = frame_labels(phase, &vec![size; codebooks], &self.device, |frames, rows| {
@@ -133,7 +135,7 @@ impl<B: TrainBackend> BridleSpeech<'_, B> {
         let encoder = self.frozen_encoder.get_or_insert_with(|| self.student.encoder.valid());
         let inner = frames.inner();
         let target = Tensor::from_inner(inner.with(encoder.encode(&inner)).rows(rows.clone().inner()));
-        let (mode, mut picks) = mode(phase.picks(), step, step.saturating_sub(1));
+        let (mode, mut picks) = mode(phase, step, step.saturating_sub(1));
         let found = frame_tokenizer_loss(&mut self.teacher, &frames, rows, target, mode, &mut picks);
         tokenizer_batch(found, step, self.codebook_size)
     }
