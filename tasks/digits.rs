@@ -203,6 +203,7 @@ impl Takes {
                     role,
                     part: part.to_owned(),
                     spans: Vec::new(),
+                    source: None,
                 };
                 all.push((utterance, recipe));
             }

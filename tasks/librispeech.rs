@@ -106,6 +106,7 @@ fn add_part(listing: &mut Listing<Utterance>, part: &str, role: Role) -> Result<
                 role,
                 part: part.to_owned(),
                 spans: Vec::new(),
+                source: None,
             };
             add_chapter(listing, &folder, list, utterance)?;
         }

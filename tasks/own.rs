@@ -8,7 +8,7 @@ pub(crate) mod speech;
 mod table;
 mod unlabelled;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 pub use self::unlabelled::open_files;
@@ -169,7 +169,10 @@ fn listing(name: &'static str, file: &TaskFile) -> Result<(Listing<Sample>, Vec<
     if !found.split {
         let division = divide(&mut listing.entries, file.folds, file.holdout);
         listing.splitting = joined([Some(division), listing.splitting]);
-    } else if file.folds.is_some() || file.holdout.is_some() {
+    } else if let Some(shared) = shared_sources(&listing.entries) {
+        listing.splitting = joined([Some(shared), listing.splitting]);
+    }
+    if found.split && (file.folds.is_some() || file.holdout.is_some()) {
         let key = if file.folds.is_some() { "folds" } else { "holdout" };
         let reason = format!("`{key}` divides data that says nothing of splits, and this data does");
         return Err(file.bad(key, reason));
@@ -266,6 +269,18 @@ impl<'a> Layout<'a> {
     }
 }
 
+/// What to say of recordings with samples on both sides of the division.
+fn shared_sources(entries: &[Entry<Sample>]) -> Option<String> {
+    let mut parts: BTreeMap<&str, BTreeSet<(Option<u8>, bool)>> = BTreeMap::new();
+    let samples = entries.iter().map(|entry| &entry.sample);
+    for (sample, source) in samples.filter_map(|sample| Some((sample, sample.source.as_deref()?))) {
+        let part = (sample.fold, sample.split == Split::Test);
+        parts.entry(source).or_default().insert(part);
+    }
+    let shared = parts.values().filter(|parts| parts.len() > 1).count();
+    (shared > 0).then(|| format!("{shared} sources have samples to train on and to judge: scores may be too good"))
+}
+
 /// These notes as one.
 fn joined(notes: [Option<String>; 2]) -> Option<String> {
     let notes: Vec<String> = notes.into_iter().flatten().collect();
@@ -309,29 +324,32 @@ fn of_classes(tree: Tree, place: &Path, files: Vec<ClassFiles>, layout: &Layout)
     })
 }
 
-/// Assigns splits or folds by a hash of each sample's id, so that a sample stays in its part when
-/// others are added or removed. Returns how it did so.
+/// Assigns splits or folds by a hash of each sample's source, or of its id where it has none, so that
+/// a sample stays in its part when others are added or removed. Returns how it did so.
 fn divide(entries: &mut [Entry<Sample>], folds: Option<u8>, holdout: Option<f64>) -> String {
-    let share = |id: &str| {
-        let hash = blake3::hash(id.as_bytes());
+    let named = entries.iter().any(|entry| entry.sample.source.is_some());
+    let of = if named { "source" } else { "id" };
+    let share = |sample: &Sample| {
+        let name = sample.source.as_ref().unwrap_or(&sample.id);
+        let hash = blake3::hash(name.as_bytes());
         let first = hash.as_bytes().first_chunk().expect("a hash has 32 bytes");
         (u64::from_le_bytes(*first) >> 11) as f64 / (1u64 << 53) as f64
     };
     if let Some(folds) = folds {
         entries
             .iter_mut()
-            .for_each(|entry| entry.sample.fold = Some(1 + (share(&entry.sample.id) * f64::from(folds)) as u8));
-        return format!("{folds} folds by a hash of the sample's id");
+            .for_each(|entry| entry.sample.fold = Some(1 + (share(&entry.sample) * f64::from(folds)) as u8));
+        return format!("{folds} folds by a hash of the sample's {of}");
     }
     let holdout = holdout.unwrap_or(HOLDOUT);
     for entry in entries {
-        entry.sample.split = if share(&entry.sample.id) < holdout {
+        entry.sample.split = if share(&entry.sample) < holdout {
             Split::Test
         } else {
             Split::Train
         };
     }
-    format!("{holdout} held out by a hash of the sample's id")
+    format!("{holdout} held out by a hash of the sample's {of}")
 }
 
 #[cfg(test)]

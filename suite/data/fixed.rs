@@ -169,7 +169,10 @@ impl TrainingData for Fixed<'_> {
             .iter()
             .map(|&sample| self.dataset.samples[sample].id.clone())
             .collect();
-        Units::new(&self.dataset.facts.task, &ids, None).of_sample().to_vec()
+        let named = self.dataset.sources(samples);
+        Units::new(&self.dataset.facts.task, &ids, named.as_deref())
+            .of_sample()
+            .to_vec()
     }
 
     fn classes(&self, sample: usize) -> Option<&[usize]> {

@@ -110,7 +110,11 @@ impl Examples for Fixed<'_> {
             several: is_of_several(self.dataset),
             targets: &class_lists(self.dataset, test),
             classes: &self.dataset.classes,
-            units: &Units::new(&self.facts().task, &ids(self.dataset, test), None),
+            units: &Units::new(
+                &self.facts().task,
+                &ids(self.dataset, test),
+                self.dataset.sources(test).as_deref(),
+            ),
             level: LEVEL,
         };
         let scores = judge.metrics().iter();
@@ -121,7 +125,7 @@ impl Examples for Fixed<'_> {
 
     fn outputs(&self, test: &[usize], found: Vec<Prediction>) -> std::result::Result<Outputs, PredictionsError> {
         let ids = ids(self.dataset, test);
-        let sources = evidence::sources(&self.facts().task, &ids, None);
+        let sources = evidence::sources(&self.facts().task, &ids, self.dataset.sources(test).as_deref());
         let protocols = found.into_iter().map(|found| ProtocolScores {
             scores: found.values.scores().to_vec(),
             protocol: found.name,
@@ -176,7 +180,8 @@ impl Examples for Utterances<'_> {
     }
 
     fn scores(&self, test: &[usize], found: &Prediction) -> Result<Vec<Score>> {
-        let units = Units::new(&self.facts().task, &utterance_ids(self.set, test), None);
+        let (ids, sources) = (utterance_ids(self.set, test), self.set.sources(test));
+        let units = Units::new(&self.facts().task, &ids, sources.as_deref());
         let score = |unit: Unit| {
             let references = test.iter().map(|&index| &self.set.utterances[index].text[..]);
             let pairs = references.zip(found.values.texts().iter().map(String::as_str));
@@ -211,7 +216,11 @@ impl Examples for Utterances<'_> {
         });
         let ids = utterance_ids(self.set, test);
         let references = utterances().map(|utterance| utterance.text.clone()).collect();
-        Transcripts::new(ids, references, protocols.collect()).map(Outputs::Transcripts)
+        let outputs = Transcripts::new(ids, references, protocols.collect()).map(Outputs::Transcripts)?;
+        match self.set.sources(test) {
+            Some(sources) => outputs.with_sources(sources),
+            None => Ok(outputs),
+        }
     }
 }
 

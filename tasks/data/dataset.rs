@@ -48,6 +48,8 @@ pub struct Sample {
     pub fold: Option<u8>,
     /// Always [`Split::Train`] if the task has folds.
     pub split: Split,
+    /// The recording that it was cut from, if the data says: samples of one are no independent draws.
+    pub source: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,6 +177,16 @@ impl Dataset {
         let of = |sample: &Sample| json!([sample.id, sample.target, sample.fold, sample.split]).to_string();
         let lines: Vec<String> = self.samples.iter().map(of).collect();
         sha256(format!("{}\n{}", json!(self.classes), lines.join("\n")).as_bytes())
+    }
+
+    /// The sources of these samples, a sample without one being its own; None if the data names none.
+    pub fn sources(&self, samples: &[usize]) -> Option<Vec<String>> {
+        let named = self.samples.iter().any(|sample| sample.source.is_some());
+        let of_sample = |&index: &usize| {
+            let sample = &self.samples[index];
+            sample.source.as_ref().unwrap_or(&sample.id).clone()
+        };
+        named.then(|| samples.iter().map(of_sample).collect())
     }
 
     /// The axes of one input, as [`crate::InputSpec::shape`].

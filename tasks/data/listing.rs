@@ -39,12 +39,13 @@ pub(crate) struct Entry<S> {
 
 impl Entry<Sample> {
     pub fn new(id: String, file: Option<String>, target: Target, split: Split) -> Self {
-        let fold = None;
+        let (fold, source) = (None, None);
         let sample = Sample {
             id,
             target,
             fold,
             split,
+            source,
         };
         Self { sample, file }
     }

@@ -99,6 +99,8 @@ pub struct Utterance {
     pub part: String,
     /// When each word is spoken, if the data says; otherwise empty.
     pub spans: Vec<Span>,
+    /// The recording that it was cut from, if the data says.
+    pub source: Option<String>,
 }
 
 /// Provides the sound of a data set's utterances.
@@ -167,6 +169,16 @@ impl SpeechSet {
         };
         let lines: Vec<String> = self.utterances.iter().map(of).collect();
         sha256(lines.join("\n").as_bytes())
+    }
+
+    /// The sources of these utterances, one without being its own; None if the data names none.
+    pub fn sources(&self, utterances: &[usize]) -> Option<Vec<String>> {
+        let named = self.utterances.iter().any(|utterance| utterance.source.is_some());
+        let of_utterance = |&index: &usize| {
+            let utterance = &self.utterances[index];
+            utterance.source.as_ref().unwrap_or(&utterance.id).clone()
+        };
+        named.then(|| utterances.iter().map(of_utterance).collect())
     }
 
     pub fn input_spec(&self) -> SpeechInput {

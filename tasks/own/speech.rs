@@ -1,4 +1,5 @@
-//! Speech of the user: a task file with a csv of `path,text` and optional `split` and `speaker`.
+//! Speech of the user: a task file with a csv of `path,text` and optional `split`, `speaker` and
+//! `source`.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,6 +8,7 @@ use csv::StringRecord;
 use serde::Deserialize;
 
 use super::SOURCE;
+use super::table::source_name;
 use crate::data::listing::{Entry, Listing};
 use crate::data::speech::open::{ENDINGS, split_by_speaker};
 use crate::files::folder::{ListedPaths, ends_in, exists};
@@ -95,6 +97,7 @@ struct Columns {
     text: usize,
     split: Option<usize>,
     speaker: Option<usize>,
+    source: Option<usize>,
 }
 
 pub(crate) fn list(name: &'static str, csv: &Path) -> Result<Listing<Utterance>, DataError> {
@@ -104,6 +107,7 @@ pub(crate) fn list(name: &'static str, csv: &Path) -> Result<Listing<Utterance>,
         text: table.required(csv, "text")?,
         split: table.column(csv, "split")?,
         speaker: table.column(csv, "speaker")?,
+        source: table.column(csv, "source")?,
     };
     let root = csv.parent().unwrap_or(Path::new(""));
     let mut listing = Listing::new(name, VERSION, "one's own", Tree::folder(root), Vec::new());
@@ -162,6 +166,7 @@ impl Columns {
             role,
             part: part.to_owned(),
             spans: Vec::new(),
+            source: self.source.and_then(|column| source_name(&record[column])),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The table of the user's samples: `path,label` and optional `split` or `fold`.
+//! The table of the user's samples: `path,label` and optional `split` or `fold`, and `source`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -19,6 +19,7 @@ struct OwnRow {
     labels: Vec<String>,
     part: Part,
     fold: Option<u8>,
+    source: Option<String>,
 }
 
 /// Reads the table. Columns come in any order; others are ignored.
@@ -27,6 +28,7 @@ pub(super) fn read(csv: &Path, root: &Path) -> Result<OwnFiles, DataError> {
     let table = CsvTable::read(csv)?;
     let (path, label) = (table.required(csv, "path")?, table.required(csv, "label")?);
     let (split, fold) = (table.column(csv, "split")?, table.column(csv, "fold")?);
+    let source = table.column(csv, "source")?;
     if split.is_some() && fold.is_some() {
         return Err(bad(
             1,
@@ -57,6 +59,7 @@ pub(super) fn read(csv: &Path, root: &Path) -> Result<OwnFiles, DataError> {
             labels,
             part: part.map_err(bad)?,
             fold: fold.map_err(bad)?,
+            source: source.and_then(|column| source_name(&record[column])),
         });
     }
     let divided = split.is_some() || fold.is_some();
@@ -89,7 +92,7 @@ fn found(csv: &Path, root: &Path, mut lines: Vec<OwnRow>, split: bool) -> Result
         let file = below.join(&line.id).to_string_lossy().into_owned();
         let split = division.split(line.part).expect("rows of unused parts were left out");
         let mut entry = Entry::new(line.id, Some(file).filter(|file| tree.has(file)), target, split);
-        entry.sample.fold = line.fold;
+        (entry.sample.fold, entry.sample.source) = (line.fold, line.source);
         entry
     };
     let entries: Vec<Entry<Sample>> = lines.into_iter().map(entry).collect();
@@ -142,6 +145,12 @@ fn check_parts(lines: &[OwnRow], split: bool, fold: bool) -> Result<(), String> 
         return Err("the column 'fold' must number two or more folds from 1 without gaps".to_owned());
     }
     Ok(())
+}
+
+/// The name of a source; None for an empty field.
+pub(super) fn source_name(field: &str) -> Option<String> {
+    let name = field.trim();
+    (!name.is_empty()).then(|| name.to_owned())
 }
 
 fn part(word: &str) -> Result<Part, String> {

@@ -466,3 +466,35 @@ fn pictures_open_with_measured_statistics_and_views_that_are_mirrored_only_if_th
     // 20 expected, standard deviation 3
     assert!((8..=32).contains(&turned), "{turned} of 40 were mirrored");
 }
+
+#[test]
+fn samples_of_one_source_stay_on_one_side_and_are_named_where_the_user_parts_them() {
+    let names: Vec<String> = (0..24).map(|n| format!("{n}.wav")).collect();
+    let files: Vec<&str> = names.iter().map(String::as_str).collect();
+    let row = |n: usize, more: &str| format!("# {n}.wav,{},bird {}{more}\n", ["x", "y"][n % 2], n / 4);
+    let rows: String = (0..24).map(|n| row(n, "")).collect();
+    let (train, test, note) = divided(
+        &format!("csv = \"t.csv\"\nholdout = 0.4\n# table\n# path,label,source\n{rows}"),
+        &files,
+    );
+    let sources = |ids: &[String]| -> BTreeSet<usize> {
+        let number = |id: &String| id.trim_end_matches(".wav").parse::<usize>().unwrap() / 4;
+        ids.iter().map(number).collect()
+    };
+    assert!(
+        !test.is_empty() && sources(&train).is_disjoint(&sources(&test)),
+        "{test:?}"
+    );
+    assert_eq!(note.as_deref(), Some("0.4 held out by a hash of the sample's source"));
+    let parted: String = (0..24)
+        .map(|n| row(n, if n % 3 == 0 { ",test" } else { ",train" }))
+        .collect();
+    let (_, _, note) = divided(
+        &format!("csv = \"t.csv\"\n# table\n# path,label,source,split\n{parted}"),
+        &files,
+    );
+    assert_eq!(
+        note.as_deref(),
+        Some("6 sources have samples to train on and to judge: scores may be too good")
+    );
+}

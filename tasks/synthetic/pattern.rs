@@ -110,6 +110,7 @@ fn samples(size: Size, subset: Option<usize>) -> Vec<Sample> {
             target: Target::Class(index % CLASSES),
             fold: None,
             split,
+            source: None,
         })
     };
     part(Split::Train, "train", subset.unwrap_or(size.train))
