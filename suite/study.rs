@@ -175,3 +175,49 @@ impl Study {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser;
+    use std::collections::BTreeSet;
+
+    fn command(line: &str) -> Command {
+        let words = ["bridle-bench"].into_iter().chain(line.split_whitespace());
+        Cli::try_parse_from(words).unwrap().command
+    }
+
+    /// The hashes of all plans on the study's first task.
+    fn study(name: &str) -> BTreeSet<String> {
+        let path = format!("{}/results/studies/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+        let Command::Study(args) = command(&format!("study {path}")) else {
+            unreachable!("the line says study")
+        };
+        let study = Study::read(Path::new(&path)).unwrap();
+        let requests = study.requests(&args).unwrap();
+        requests[0].plans().map(crate::plan::Plan::plan_hash).collect()
+    }
+
+    #[test]
+    fn the_ablation_that_ships_has_the_plans_of_the_option() {
+        let Command::Run(args) = command("run --task esc50 --quantizer rq --ablation --protocol linear-probe,knn")
+        else {
+            unreachable!("the line says run")
+        };
+        let option = RunRequest::new(&args).unwrap();
+        let plans: BTreeSet<String> = option.plans().map(crate::plan::Plan::plan_hash).collect();
+        assert_eq!(study("ablation"), plans);
+    }
+
+    #[test]
+    fn every_study_that_ships_has_an_arm_a_plan() {
+        for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/results/studies")).unwrap() {
+            let path = file.unwrap().path();
+            let arms = Study::read(&path).unwrap().arms.len();
+            let name = path.file_stem().unwrap().to_string_lossy();
+            assert_eq!(study(&name).len(), arms, "{name}");
+        }
+    }
+}
