@@ -381,8 +381,14 @@ fn values_that_plans_do_not_write_can_be_set_where_they_mean_something() {
             ["quantizer=vq", "quantizer.restart_every=10"],
             "quantizer `vq` does not use it; rq would",
         ),
-        (["quantizer=rq", "quantizer.restart_every=0"], "`quantizer.restart_every`: must be at least 1"),
-        (["quantizer=rq", "quantizer.usage_decay=2"], "2 is not in 0 up to but without 1"),
+        (
+            ["quantizer=rq", "quantizer.restart_every=0"],
+            "`quantizer.restart_every`: must be at least 1",
+        ),
+        (
+            ["quantizer=rq", "quantizer.usage_decay=2"],
+            "2 is not in 0 up to but without 1",
+        ),
         (
             ["method=best-rq", "pretrain.relabel=false"],
             "method `best-rq` has no tokenizer phase to leave out",
