@@ -11,7 +11,9 @@ mod features;
 mod finetune;
 mod hold_out;
 mod knn;
+mod lbfgs;
 mod linear_probe;
+mod logistic;
 mod registry;
 mod scale;
 mod score;
@@ -47,6 +49,8 @@ registry::protocols! {
         LinearProbe = "linear-probe", probe: linear_probe::LinearProbe;
         /// the classes of the nearest training samples, by cosine of the same features
         Knn = "knn", knn: Knn;
+        /// the same classifier as linear-probe, fitted to convergence; its penalty is chosen by cross-validation
+        Logistic = "logistic-regression", logistic: logistic::Logistic;
         /// the whole encoder and a head, trained on the classes
         Finetune = "finetune", finetune: Taught<Finetune>;
         /// one learnt query over all tokens of the frozen encoder, then a linear classifier

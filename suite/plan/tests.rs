@@ -539,7 +539,7 @@ fn protocols_must_fit_the_method() {
     assert_eq!(
         refusal(&["method=random-init", "protocols=finetune"]),
         "protocol `finetune` does not fit method `random-init`, which is judged by linear-probe or knn or \
-         attentive-probe"
+         logistic-regression or attentive-probe"
     );
     assert_eq!(
         refusal(&["method=scratch", "protocols=knn,finetune"]),

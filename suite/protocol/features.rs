@@ -167,19 +167,23 @@ impl<T: Copy + ToString + serde::Serialize> Choice<T> {
         });
         let named = values.iter().map(ToString::to_string);
         let tried = named.zip(qualities.iter().map(|share| json!(share)));
-        let details = [
-            (name, json!(values[best])),
-            (quality_name(&train.targets), Value::Object(tried.collect())),
-            ("held_out", held_out),
-            ("train_n", json!(train.len())),
-            ("features", json!(FEATURES)),
-        ];
+        let mut details = Map::from_iter(
+            [
+                (name, json!(values[best])),
+                (quality_name(&train.targets), Value::Object(tried.collect())),
+                ("held_out", held_out),
+                ("train_n", json!(train.len())),
+                ("features", json!(FEATURES)),
+            ]
+            .map(|(name, value)| (name.to_owned(), value)),
+        );
+        // beyond an end of the list there may be a better value
+        if values.len() > 1 && (best == 0 || best + 1 == values.len()) {
+            details.insert("at_edge".to_owned(), json!(true));
+        }
         Self {
             best: values[best],
-            details: details
-                .map(|(name, value)| (name.to_owned(), value))
-                .into_iter()
-                .collect(),
+            details,
         }
     }
 }

@@ -68,6 +68,38 @@ impl HoldOut {
     }
 }
 
+/// The training samples in parts, each of which is held out in turn, and how they were divided:
+/// their groups (folds) where they have several, else this many parts with an even share of every
+/// class, drawn (of all samples, where they have several classes).
+pub fn cross_validation(train: &Features, parts: usize, seed: Seed) -> (Vec<HoldOut>, String) {
+    let mut groups: Vec<u8> = train.groups.iter().flatten().copied().collect();
+    groups.sort_unstable();
+    groups.dedup();
+    let (of_sample, rule): (Vec<usize>, String) = if groups.len() > 1 {
+        let place = |group: &Option<u8>| groups.iter().position(|known| Some(*known) == *group).unwrap_or(0);
+        let rule = format!("each of {} folds in turn", groups.len());
+        (train.groups.iter().map(place).collect(), rule)
+    } else {
+        // samples of one class after the other are dealt to the parts in turn
+        let mut dealt = seed.stream().permutation(train.len());
+        if !has_several(&train.targets) {
+            dealt.sort_by_key(|&place| train.targets[place].classes()[0]);
+        }
+        let mut of_sample = vec![0; train.len()];
+        for (turn, place) in dealt.into_iter().enumerate() {
+            of_sample[place] = turn % parts;
+        }
+        (of_sample, format!("each of {parts} parts in turn"))
+    };
+    let count = of_sample.iter().max().map_or(0, |most| most + 1);
+    let held_out = (0..count).map(|part| {
+        let (places, kept) = (0..train.len()).partition(|&place| of_sample[place] == part);
+        let rule = rule.clone();
+        HoldOut { kept, places, rule }
+    });
+    (held_out.collect(), rule)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

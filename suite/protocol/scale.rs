@@ -38,15 +38,16 @@ impl Scale {
         }
     }
 
+    /// The scaled features of one sample, [D].
+    pub fn scaled<'a>(&'a self, row: &'a [f32]) -> impl Iterator<Item = f32> + 'a {
+        let values = row.iter().zip(&self.mean).zip(&self.factor);
+        values.map(|((x, mean), factor)| (x - mean) * factor)
+    }
+
     /// The scaled features on the device, [n, D].
     pub fn apply<B: Backend>(&self, features: &Features, device: &B::Device) -> Tensor<B, 2> {
-        let scaled = features.values.chunks_exact(features.dim).flat_map(|row| {
-            row.iter()
-                .zip(&self.mean)
-                .zip(&self.factor)
-                .map(|((x, mean), factor)| (x - mean) * factor)
-        });
-        let values: Vec<f32> = scaled.collect();
+        let rows = features.values.chunks_exact(features.dim);
+        let values: Vec<f32> = rows.flat_map(|row| self.scaled(row)).collect();
         Tensor::from_data(TensorData::new(values, [features.len(), features.dim]), device)
     }
 }

@@ -56,6 +56,7 @@ fn config(case: &Case, learning: Learning) -> RqConfig {
         restart: Restart::Off,
         space: Space::UnitLookup,
         learning,
+        ..RqConfig::default()
     }
 }
 

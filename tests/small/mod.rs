@@ -44,6 +44,7 @@ pub fn config() -> ModelConfig<RqConfig> {
             restart: Restart::FirstForward,
             space: Space::UnitLookup,
             learning: Learning::Ema,
+            ..RqConfig::default()
         },
     }
 }
