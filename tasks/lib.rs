@@ -25,6 +25,7 @@ mod librispeech;
 mod media;
 mod names;
 mod own;
+pub mod pipeline;
 mod progress;
 #[cfg(test)]
 #[path = "../tests/fuzz/replay.rs"]
