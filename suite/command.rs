@@ -3,12 +3,14 @@
 pub mod bench;
 pub mod check;
 pub mod compare;
+pub mod explain;
 pub mod export;
 pub mod features;
 pub mod fetch;
 pub mod import;
 pub mod list;
 pub mod regress;
+pub mod reproduce;
 pub mod run;
 pub(crate) mod splice;
 pub mod study;
@@ -29,6 +31,8 @@ pub fn perform(cli: &Cli) -> Result<Exit> {
         Command::Run(args) => run::perform(args),
         Command::List(args) => list::perform(args).map(|()| Exit::Done),
         Command::Check(args) => check::perform(args).map(|()| Exit::Done),
+        Command::Reproduce(args) => reproduce::perform(args),
+        Command::Explain(args) => explain::perform(args).map(|()| Exit::Done),
         Command::Fetch(args) => fetch::perform(args).map(|()| Exit::Done),
         Command::Table(args) if args.splice.is_empty() => table::perform(args).map(|()| Exit::Done),
         Command::Table(args) => splice::perform(&args.splice, args.check),

@@ -148,7 +148,9 @@ impl Study {
     /// What `run` would be given for one arm.
     fn run_args(&self, task: &str, arm: &Arm, args: &StudyArgs) -> RunArgs {
         RunArgs {
-            task: task.to_owned(),
+            task: Some(task.to_owned()),
+            from: None,
+            plan: None,
             quantizer: arm.quantizer.clone(),
             method: arm.method.clone(),
             preset: self.preset.clone(),
@@ -160,8 +162,8 @@ impl Study {
             lm: None,
             set: [&self.set[..], &arm.set[..]].concat(),
             subset: None,
-            folds: self.folds.clone(),
-            seed: self.first_seed,
+            folds: Some(self.folds.clone()),
+            seed: Some(self.first_seed),
             seeds: self.seeds,
             compute: args.compute.clone(),
             data: args.data.clone(),
@@ -171,7 +173,7 @@ impl Study {
             resume: Some(None),
             checkpoint_every: args.checkpoint_every,
             fresh: false,
-            format: crate::cli::Format::Terminal,
+            format: crate::cli::RunFormat::Terminal,
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::{TerminalProgress, display_duration};
-use crate::cli::{RunArgs, TableFormat, terminal};
+use crate::cli::{RunArgs, RunFormat, TableFormat, terminal};
 use crate::command::{compare, table};
 use crate::data::{Fixed, Utterances};
 use crate::plan::{AnyTask, Plan};
@@ -32,9 +32,17 @@ use std::time::{Duration, Instant};
 /// # Errors
 /// As [`records`]; wrong use; if stdout cannot be written.
 pub fn perform(args: &RunArgs) -> Result<Exit> {
+    let format = match args.format {
+        RunFormat::Terminal => TableFormat::Terminal,
+        RunFormat::Json => TableFormat::Json,
+        RunFormat::Toml => {
+            let failure = Failure::wrong_use("`run` prints no plan as TOML");
+            return Err(failure.with_hint("`bridle-bench check` with the same options"));
+        }
+    };
     let session = Session::begin()?;
     let request = RunRequest::new(args)?;
-    let (has_control, format) = (request.has_control, args.format.into());
+    let has_control = request.has_control;
     let made = records(request, &session)?;
     if let (true, [plan, .., control]) = (has_control && format == TableFormat::Terminal, &made.plans[..]) {
         let text = compare::plans(plan, control, &made.records, &args.out, format)?;
@@ -117,6 +125,7 @@ fn run_all<D: Examples>(
     session: &Session,
     data_for: impl Fn(&Plan) -> D,
 ) -> Result<Made> {
+    request.require_variant(&facts.variant)?;
     let data = data_for(&request.plan);
     data.require_parts(&request.folds)?;
     let few = request.plan.few_steps(data.split(request.folds[0]).0.len());

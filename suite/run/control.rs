@@ -21,9 +21,10 @@ pub fn of(facts: &TaskFacts, wanted: &PlanRequest, plan: &Plan) -> Result<Option
         task: plan.task.clone(),
         method: Some(Method::RandomInit.word().to_owned()),
         quantizer: None,
-        preset: Some(plan.preset.clone()),
+        preset: wanted.preset.clone().or_else(|| Some(plan.preset.clone())),
         recipe: plan.recipe.map(|recipe| recipe.to_string()),
         init: None,
+        written: None,
         set: Vec::new(),
         protocols,
         ..wanted.clone()
