@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod check;
 pub mod compare;
+pub mod completions;
 pub mod explain;
 pub mod export;
 pub mod features;
@@ -18,9 +19,7 @@ pub mod table;
 
 use crate::cli::error::Result;
 use crate::cli::exit::Exit;
-use crate::cli::terminal;
 use crate::cli::{Cli, Command};
-use clap::CommandFactory;
 
 /// Does what the command line asks for.
 ///
@@ -43,10 +42,6 @@ pub fn perform(cli: &Cli) -> Result<Exit> {
         Command::Import(args) => import::perform(args).map(|()| Exit::Done),
         Command::Study(args) => study::perform(args),
         Command::Bench(args) => bench::perform(args).map(|()| Exit::Done),
-        Command::Completions(args) => {
-            let mut script = Vec::new();
-            clap_complete::generate(args.shell, &mut Cli::command(), "bridle-bench", &mut script);
-            terminal::print(&String::from_utf8_lossy(&script)).map(|()| Exit::Done)
-        }
+        Command::Completions(args) => completions::perform(args.shell).map(|()| Exit::Done),
     }
 }

@@ -168,6 +168,7 @@ impl Study {
             compute: args.compute.clone(),
             data: args.data.clone(),
             offline: args.offline,
+            yes: false,
             allow_different_data: false,
             out: args.out.clone(),
             resume: Some(None),

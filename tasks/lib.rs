@@ -61,7 +61,7 @@ pub use media::video::{
 };
 pub use names::is_same_name;
 pub use own::speech::open_speech_file;
-pub use own::{open_files, open_task_file};
+pub use own::{is_task_folder, open_files, open_task_file, open_task_folder};
 pub use progress::Progress;
 pub use request::{Limits, OpenRequest};
 pub use sources::{TaskSource, data_hint, sources};

@@ -3,6 +3,7 @@
 //! ones.
 
 use super::exit;
+use super::terminal::Talk;
 use bridle_baselines::import::Release;
 use bridle_results::compare::Filter;
 use bridle_results::reproduction::ROUNDING;
@@ -21,6 +22,23 @@ pub const RECORDS: &str = "results/records";
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
+    /// Say nothing but results and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose", display_order = 1000)]
+    pub quiet: bool,
+    /// Say more: folders, checkpoints, and progress every few seconds also in logs
+    #[arg(short, long, global = true, display_order = 1000)]
+    pub verbose: bool,
+}
+
+impl Cli {
+    /// What goes to stderr.
+    pub fn talk(&self) -> Talk {
+        match (self.quiet, self.verbose) {
+            (true, _) => Talk::Errors,
+            (_, true) => Talk::More,
+            _ => Talk::Usual,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -75,7 +93,8 @@ pub enum Command {
 /// Options of `run` and `check`.
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
-    /// Data set to train and evaluate on: a name, as `list tasks` shows all, or a task file
+    /// Data set to train and evaluate on: a name, as `list tasks` shows all; own data by its task
+    /// file or its folder of class folders
     #[arg(long, value_name = "NAME", required_unless_present_any = ["from", "plan"])]
     pub task: Option<String>,
     /// Run again what this record is of: its plan, seed, fold, backend and number type; further
@@ -141,6 +160,9 @@ pub struct RunArgs {
     /// Never use the network
     #[arg(long)]
     pub offline: bool,
+    /// Fetch more than a gigabyte of data without asking
+    #[arg(short, long)]
+    pub yes: bool,
     /// Accept data that matches no known variant; the record says so
     #[arg(long)]
     pub allow_different_data: bool,
@@ -254,6 +276,9 @@ pub struct FetchArgs {
     /// Print what would be downloaded: files, size, source and licence; change nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Fetch more than a gigabyte without asking
+    #[arg(short, long)]
+    pub yes: bool,
     /// Never use the network: verify existing files
     #[arg(long)]
     pub offline: bool,
@@ -314,7 +339,8 @@ pub struct RegressArgs {
     /// With --write: bands of K standard deviations over the seeds of a plan (at least 3 seeds)
     #[arg(long, value_name = "K", requires = "write", value_parser = width)]
     pub from_spread: Option<f64>,
-    /// What goes to stdout: terminal, markdown or json
+    /// What goes to stdout: terminal, markdown, json; github (annotations of regressions, nothing if
+    /// there are none) or gitlab (the same as a code quality report)
     #[arg(long, value_enum, default_value_t = RegressFormat::Terminal, hide_possible_values = true)]
     pub format: RegressFormat,
     /// Append the verdict as Markdown to FILE, such as $GITHUB_STEP_SUMMARY
@@ -330,6 +356,10 @@ pub enum RegressFormat {
     Markdown,
     /// For machines
     Json,
+    /// Annotations of GitHub Actions
+    Github,
+    /// A code quality report of GitLab
+    Gitlab,
 }
 
 /// The width of a band: a number from 0 upwards.
@@ -645,7 +675,7 @@ Examples:
   bridle-bench regress --baseline baseline.toml
       exit code 10 if a number left its band or is missing
   bridle-bench regress --baseline baseline.toml new-records --summary $GITHUB_STEP_SUMMARY
-      the same in CI, with a summary on the run's page
+      the same in CI, with a summary on the run's page; examples/ci has whole workflows
   bridle-bench regress --baseline baseline.toml --write --from-spread 3
       bands of three standard deviations over seeds";
 

@@ -4,6 +4,7 @@ mod needs;
 mod report;
 mod samples;
 mod utterances;
+mod verdict;
 
 use crate::cli::error::{Failure, Result};
 use crate::cli::terminal;
@@ -57,9 +58,11 @@ pub fn perform(args: &RunArgs) -> Result<()> {
         RunFormat::Json => terminal::print_json(&report.json())?,
         RunFormat::Toml => terminal::print(&written::to_toml(&request.plan.to_flat()))?,
     }
+    let wanting = report.wanting();
     out?;
     data?.verified?;
-    backend.map(|_| ())
+    backend?;
+    wanting.map_or(Ok(()), Err)
 }
 
 /// The chosen backend's state; a failure if it cannot be opened.

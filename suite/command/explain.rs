@@ -3,9 +3,10 @@
 use crate::cli::error::{Failure, Result};
 use crate::cli::{ExplainArgs, Format, terminal};
 use crate::plan::explain::{self, Explanation};
-use crate::plan::survey::{Default, Survey};
+use crate::plan::survey::{PresetDefault, Survey};
 use crate::plan::{Recipe, Stage, decides, display_value};
 use serde_json::{Value, json};
+use std::cell::LazyCell;
 
 /// Prints what was asked for: values in full, sections and the whole list in a line each.
 ///
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 /// If a name is neither a value nor a section; if stdout cannot be written.
 pub fn perform(args: &ExplainArgs) -> Result<()> {
     let all: Vec<&'static str> = explain::keys().collect();
+    let survey = LazyCell::new(Survey::of_all);
     let mut parts = Vec::new();
     let mut keys = Vec::new();
     for word in &args.keys {
@@ -29,7 +31,7 @@ pub fn perform(args: &ExplainArgs) -> Result<()> {
         }
         keys.extend(value.into_iter().chain(below()));
         if args.format == Format::Terminal {
-            parts.extend(value.map(|key| Explained::of(key, &Survey::new()).text()));
+            parts.extend(value.map(|key| Explained::of(key, &survey).text()));
             parts.extend(below().next().map(|_| lines(below())));
         }
     }
@@ -40,7 +42,6 @@ pub fn perform(args: &ExplainArgs) -> Result<()> {
     match args.format {
         Format::Terminal => terminal::print(&parts.join("\n")),
         Format::Json => {
-            let survey = Survey::new();
             let all = keys.into_iter().map(|key| Explained::of(key, &survey).json());
             terminal::print_json(&all.collect())
         }
@@ -60,7 +61,7 @@ fn lines(keys: impl Iterator<Item = &'static str>) -> String {
 struct Explained {
     key: &'static str,
     explanation: &'static Explanation,
-    defaults: Vec<(&'static str, Vec<Default>)>,
+    defaults: Vec<(&'static str, Vec<PresetDefault>)>,
 }
 
 impl Explained {
@@ -131,7 +132,7 @@ impl Explained {
     }
 
     fn json(&self) -> Value {
-        let default = |default: &Default| json!({"value": default.value, "only": default.only});
+        let default = |default: &PresetDefault| json!({"value": default.value, "only": default.only});
         let words = explain::words(self.key).into_iter();
         json!({
             "key": self.key,
@@ -155,7 +156,7 @@ impl Explained {
 }
 
 /// `10`, or `50 on kinetics`.
-fn in_words(default: &Default) -> String {
+fn in_words(default: &PresetDefault) -> String {
     let value = display_value(&default.value);
     if default.only.is_empty() {
         return value;

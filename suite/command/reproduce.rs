@@ -5,6 +5,7 @@ use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
 use crate::cli::{ComputeArgs, Format, ReproduceArgs, RunArgs, RunFormat, terminal};
 use crate::command::run::{self, Session};
+use crate::run::machine;
 use crate::run::request::RunRequest;
 use bridle_results::record::{DIFFERENT, RunRecord};
 use bridle_results::reproduction::{Reproduction, Verdict};
@@ -134,9 +135,10 @@ fn again(
 
 /// What `run` would be given.
 fn run_args(args: &ReproduceArgs, paths: &Paths, path: &Path, record: &RunRecord) -> RunArgs {
-    let threads = u32::try_from(record.backend.threads)
-        .ok()
-        .filter(|threads| *threads > 0);
+    // as many as the record had, unless that is more than there are cores
+    let cores = machine::cores() as u64;
+    let threads = Some(record.backend.threads).filter(|threads| (1..=cores).contains(threads));
+    let threads = threads.and_then(|threads| u32::try_from(threads).ok());
     RunArgs {
         task: paths.task.as_ref().map(|task| task.display().to_string()),
         from: Some(path.to_owned()),
@@ -163,6 +165,7 @@ fn run_args(args: &ReproduceArgs, paths: &Paths, path: &Path, record: &RunRecord
         },
         data: paths.data.clone(),
         offline: args.offline,
+        yes: false,
         // which data it was is compared with everything else
         allow_different_data: record.data.variant == DIFFERENT,
         out: PathBuf::from(OUT),

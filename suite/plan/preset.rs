@@ -39,7 +39,7 @@ const fn all(speech: bool) -> &'static [Preset] {
 }
 
 /// Whether a preset has this name.
-pub(super) fn is_known(name: &str) -> bool {
+pub fn is_known(name: &str) -> bool {
     PRESETS.iter().any(|preset| preset.name == name)
 }
 

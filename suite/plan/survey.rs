@@ -18,7 +18,7 @@ pub struct Survey(Vec<Surveyed>);
 
 /// A default: the value, and where it holds; empty for everywhere else.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Default {
+pub struct PresetDefault {
     pub value: Value,
     /// `on <task>` or `with <method or quantizer>`.
     pub only: Vec<String>,
@@ -26,7 +26,7 @@ pub struct Default {
 
 impl Survey {
     /// Resolves every plan, with every protocol that fits it.
-    pub fn new() -> Self {
+    pub fn of_all() -> Self {
         let mut all = Vec::new();
         for preset in preset::PRESETS {
             for task in AnyTask::all() {
@@ -57,13 +57,13 @@ impl Survey {
     }
 
     /// The defaults of a value under each preset that has it, the commonest first.
-    pub fn defaults(&self, key: &str) -> Vec<(&'static str, Vec<Default>)> {
+    pub fn defaults(&self, key: &str) -> Vec<(&'static str, Vec<PresetDefault>)> {
         let presets = preset::PRESETS.iter().map(|preset| preset.name);
         let with = presets.map(|preset| (preset, self.of_preset(preset, key)));
         with.filter(|(_, defaults)| !defaults.is_empty()).collect()
     }
 
-    fn of_preset(&self, preset: &str, key: &str) -> Vec<Default> {
+    fn of_preset(&self, preset: &str, key: &str) -> Vec<PresetDefault> {
         let of_preset = self.0.iter().filter(|plan| plan.preset == preset);
         let having: Vec<(&Surveyed, Value)> = of_preset
             .filter_map(|plan| {
@@ -78,7 +78,7 @@ impl Survey {
             return Vec::new();
         };
         let of_usual = || having.iter().filter(|(plan, _)| plan.is_of(usual));
-        let mut defaults: Vec<Default> = Vec::new();
+        let mut defaults: Vec<PresetDefault> = Vec::new();
         for (plan, value) in of_usual() {
             note(&mut defaults, value, format!("on {}", plan.task));
         }
@@ -114,10 +114,10 @@ impl Surveyed {
 }
 
 /// Notes where a value holds. The first default holds everywhere else, and says nothing of it.
-fn note(defaults: &mut Vec<Default>, value: &Value, only: String) {
+fn note(defaults: &mut Vec<PresetDefault>, value: &Value, only: String) {
     match defaults.iter_mut().find(|default| default.value == *value) {
         Some(default) => default.only.push(only),
-        None => defaults.push(Default {
+        None => defaults.push(PresetDefault {
             value: value.clone(),
             only: vec![only],
         }),

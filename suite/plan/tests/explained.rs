@@ -19,7 +19,7 @@ const GIVEN: [&str; 7] = [
 fn every_value_that_a_plan_can_have_is_explained_and_nothing_else() {
     let explained: BTreeSet<String> = explain::keys().map(str::to_owned).collect();
     assert_eq!(explained.len(), explain::keys().count(), "a value is explained twice");
-    let mut there = Survey::new().keys();
+    let mut there = Survey::of_all().keys();
     assert!(there.len() > 100, "{}", there.len());
     there.extend(GIVEN.map(str::to_owned));
     let missing: Vec<&String> = there.difference(&explained).collect();
@@ -43,7 +43,7 @@ fn every_explanation_says_what_the_value_may_be() {
 
 #[test]
 fn every_default_is_one_of_the_words_that_a_value_may_be() {
-    let survey = Survey::new();
+    let survey = Survey::of_all();
     for key in explain::keys().filter(|key| *key != "protocols") {
         let words = explain::words(key);
         for (preset, defaults) in survey.defaults(key) {
@@ -60,7 +60,7 @@ fn every_default_is_one_of_the_words_that_a_value_may_be() {
 
 #[test]
 fn defaults_say_where_they_hold() {
-    let survey = Survey::new();
+    let survey = Survey::of_all();
     let of = |key: &str, preset: &str| {
         let found = survey.defaults(key).into_iter().find(|(name, _)| *name == preset);
         let defaults = found.unwrap().1.into_iter();
