@@ -175,7 +175,7 @@ fn every_committed_record_gives_its_own_plan_again() {
             older.extend(written.changes(&plan.to_flat()).into_iter().map(|change| change.key));
         }
     }
-    assert!(same > 60, "{same} records");
+    assert!(same > 50, "{same} records");
     // the one value that came after a record
     assert_eq!(older, ["pretrain.transductive"]);
 }
@@ -501,7 +501,12 @@ fn the_workflows_of_ci_write_a_baseline_pass_quietly_and_name_what_regressed() {
     );
     let text = std::fs::read_to_string(folder.join("baseline.toml")).unwrap();
     let line = text.lines().find(|line| line.contains("top1 = ")).unwrap();
-    std::fs::write(folder.join("baseline.toml"), text.replace(line, "top1 = 5.0")).unwrap();
+    let (name, _) = line.split_once(" = ").unwrap();
+    std::fs::write(
+        folder.join("baseline.toml"),
+        text.replace(line, &format!("{name} = 5.0")),
+    )
+    .unwrap();
     let github = ci(folder, "github");
     let lines = String::from_utf8(github.stdout.clone()).unwrap();
     assert_eq!(github.status.code(), Some(10), "{lines}{}", told(&github));

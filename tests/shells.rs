@@ -65,7 +65,7 @@ fn bash_completes_commands_options_and_values() {
         let (current, previous) = (words[words.len() - 1], words[words.len() - 2]);
         let line = format!(
             "source ./script; COMP_WORDS=({typed}); COMP_CWORD={}; \
-             _bridle-bench bridle-bench {current} {previous}; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+             $(complete -p bridle-bench | sed 's/.*-F \\([^ ]*\\).*/\\1/') bridle-bench {current} {previous}; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
             words.len() - 1
         );
         let output = Command::new("bash")

@@ -7,7 +7,7 @@ use crate::compute::Dtype;
 use crate::plan::{AnyTask, Method, Protocol, QuantizerKind, Recipe, explain, preset};
 use bridle_backends::Name;
 use clap::builder::{PossibleValue, PossibleValuesParser};
-use clap::{Command, CommandFactory};
+use clap::{Arg, Command, CommandFactory};
 use clap_complete::Shell;
 
 /// Prints the script.
@@ -18,7 +18,29 @@ pub fn perform(shell: Shell) -> Result<()> {
     let mut script = Vec::new();
     let mut command = with_values(Cli::command());
     clap_complete::generate(shell, &mut command, env!("CARGO_PKG_NAME"), &mut script);
-    terminal::print(&String::from_utf8_lossy(&script))
+    let mut script = String::from_utf8_lossy(&script).into_owned();
+    if shell == Shell::Fish {
+        script.push_str(&arguments_in_fish(&command));
+    }
+    terminal::print(&script)
+}
+
+/// What clap's script for fish leaves out: the words that arguments without an option take.
+fn arguments_in_fish(command: &Command) -> String {
+    let name = command.get_name();
+    let function = format!("__fish_{}_using_subcommand", name.replace('-', "_"));
+    let mut lines = String::new();
+    for command in command.get_subcommands() {
+        let words = command.get_positionals().flat_map(Arg::get_possible_values);
+        let words: Vec<String> = words.map(|value| value.get_name().to_owned()).collect();
+        if !words.is_empty() {
+            let (command, words) = (command.get_name(), words.join(" "));
+            lines.push_str(&format!(
+                "complete -c {name} -n \"{function} {command}\" -f -a \"{words}\"\n"
+            ));
+        }
+    }
+    lines
 }
 
 /// The command with the words that its options take. They are for completion alone: when a command

@@ -161,15 +161,15 @@ fn in_words(default: &PresetDefault) -> String {
     if default.only.is_empty() {
         return value;
     }
-    // `on a, on b` once
+    // `on a, on b and with c` as `on a, b and with c`
     let mut text = value;
     let mut last = "";
     for only in &default.only {
         let (word, name) = only.split_once(' ').unwrap_or(("", only));
-        text.push_str(&if word == last {
-            format!(", {name}")
-        } else {
-            format!(" {word} {name}")
+        text.push_str(&match last {
+            "" => format!(" {word} {name}"),
+            last if last == word => format!(", {name}"),
+            _ => format!(" and {word} {name}"),
         });
         last = word;
     }

@@ -141,9 +141,10 @@ impl From<PlanError> for Failure {
             error => error,
         };
         let hint = match &error {
-            PlanError::Unknown(unknown) if unknown.kind == PLAN_VALUE => {
-                Some("`bridle-bench check --task <TASK>` prints every value of the plan by its name")
-            }
+            PlanError::Unknown(unknown) if unknown.kind == PLAN_VALUE => Some(
+                "`bridle-bench check --task <TASK>` prints every value of the plan by its name, `bridle-bench explain` what \
+                     each means",
+            ),
             PlanError::NotAssignment(_) => Some("--set pretrain.batch=32"),
             PlanError::PretrainedElsewhere { .. } => Some(
                 "--init FILE with an encoder that was pretrained there (`bridle-bench export` makes such files), \

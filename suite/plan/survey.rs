@@ -98,7 +98,8 @@ impl Survey {
             };
             let of_other = having.iter().filter(|(plan, _)| plan.is_of(other));
             let mut differing = of_other.filter(|(plan, value)| beside(plan).is_none_or(|usual| usual != value));
-            if let Some((_, value)) = differing.next() {
+            let differing = differing.find(|(_, value)| *value != defaults[0].value);
+            if let Some((_, value)) = differing {
                 let name = if other.0 == usual.0 { other.1 } else { other.0.word() };
                 note(&mut defaults, value, format!("with {name}"));
             }
@@ -116,6 +117,7 @@ impl Surveyed {
 /// Notes where a value holds. The first default holds everywhere else, and says nothing of it.
 fn note(defaults: &mut Vec<PresetDefault>, value: &Value, only: String) {
     match defaults.iter_mut().find(|default| default.value == *value) {
+        Some(default) if default.only.contains(&only) => {}
         Some(default) => default.only.push(only),
         None => defaults.push(PresetDefault {
             value: value.clone(),
