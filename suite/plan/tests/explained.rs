@@ -36,7 +36,7 @@ fn every_explanation_says_what_the_value_may_be() {
         let explanation = explain::find(key).unwrap();
         let words = explain::words(key);
         let ranged = explanation.range.is_some();
-        assert!(ranged != !words.is_empty(), "{key} has either a range or words");
+        assert!(ranged == words.is_empty(), "{key} has either a range or words");
         assert!(explanation.meaning.ends_with('.'), "{key}: {}", explanation.meaning);
     }
 }
