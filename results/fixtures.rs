@@ -24,6 +24,7 @@ pub(crate) fn record(seed: u64, top1: u64) -> RunRecord {
             version: "0.1.0".into(),
             commit: "4f1c2d3".into(),
             dirty: false,
+            command: None,
         },
         machine: Machine {
             cpu: "a processor".into(),

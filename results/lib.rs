@@ -11,6 +11,7 @@
 //! compare      two sets of records -> differences, intervals, p-values, verdicts
 //! regress      records against a file of expected numbers with bands: the gate for CI
 //! published    numbers of other methods, shown beside the measured ones
+//! reproduction a run beside the same run made again: equal, within rounding, different in what
 //! shown        words of records and files without control characters
 //! table        tables from records, in six formats
 //! report       records and tables as one HTML page with plots
@@ -27,6 +28,7 @@ pub mod published;
 pub mod record;
 pub mod regress;
 pub mod report;
+pub mod reproduction;
 pub mod shown;
 pub mod stats;
 pub mod store;

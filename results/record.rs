@@ -28,7 +28,7 @@ pub use score::{PerClass, Scoring};
 pub const SCHEMA: u32 = 2;
 
 /// One run of one plan with one seed and, where the task has folds, one fold. Holds no absolute
-/// path.
+/// path but those that the user typed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
     /// Version of this structure; see [`SCHEMA`].
@@ -79,6 +79,9 @@ pub struct Program {
     pub commit: String,
     /// Whether tracked files differed from that commit.
     pub dirty: bool,
+    /// The command line as it was typed, in words, the program's name first. None in older records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Vec<String>>,
 }
 
 impl Program {

@@ -3,12 +3,15 @@
 pub mod bench;
 pub mod check;
 pub mod compare;
+pub mod completions;
+pub mod explain;
 pub mod export;
 pub mod features;
 pub mod fetch;
 pub mod import;
 pub mod list;
 pub mod regress;
+pub mod reproduce;
 pub mod run;
 pub(crate) mod splice;
 pub mod study;
@@ -16,9 +19,7 @@ pub mod table;
 
 use crate::cli::error::Result;
 use crate::cli::exit::Exit;
-use crate::cli::terminal;
 use crate::cli::{Cli, Command};
-use clap::CommandFactory;
 
 /// Does what the command line asks for.
 ///
@@ -29,6 +30,8 @@ pub fn perform(cli: &Cli) -> Result<Exit> {
         Command::Run(args) => run::perform(args),
         Command::List(args) => list::perform(args).map(|()| Exit::Done),
         Command::Check(args) => check::perform(args).map(|()| Exit::Done),
+        Command::Reproduce(args) => reproduce::perform(args),
+        Command::Explain(args) => explain::perform(args).map(|()| Exit::Done),
         Command::Fetch(args) => fetch::perform(args).map(|()| Exit::Done),
         Command::Table(args) if args.splice.is_empty() => table::perform(args).map(|()| Exit::Done),
         Command::Table(args) => splice::perform(&args.splice, args.check),
@@ -39,10 +42,6 @@ pub fn perform(cli: &Cli) -> Result<Exit> {
         Command::Import(args) => import::perform(args).map(|()| Exit::Done),
         Command::Study(args) => study::perform(args),
         Command::Bench(args) => bench::perform(args).map(|()| Exit::Done),
-        Command::Completions(args) => {
-            let mut script = Vec::new();
-            clap_complete::generate(args.shell, &mut Cli::command(), "bridle-bench", &mut script);
-            terminal::print(&String::from_utf8_lossy(&script)).map(|()| Exit::Done)
-        }
+        Command::Completions(args) => completions::perform(args.shell).map(|()| Exit::Done),
     }
 }

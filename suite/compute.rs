@@ -34,9 +34,10 @@ impl Dtype {
 /// # Errors
 /// An unknown name.
 pub fn choose(args: &ComputeArgs) -> Result<(Choice, Dtype)> {
-    let unknown = || UnknownName::new("backend", &args.backend, Name::ALL.map(Name::as_str));
-    let name = Name::parse(&args.backend).ok_or_else(unknown)?;
-    let dtype: Dtype = args.dtype.parse()?;
+    let word = args.backend.as_deref().unwrap_or(Name::Flex.as_str());
+    let unknown = || UnknownName::new("backend", word, Name::ALL.map(Name::as_str));
+    let name = Name::parse(word).ok_or_else(unknown)?;
+    let dtype = args.dtype.as_deref().map_or(Ok(Dtype::Fp32), str::parse)?;
     bounded(args.threads)?;
     let on_processor = name != Name::Cuda && args.device.is_none();
     if dtype == Dtype::Bf16 && on_processor && !bf16_is_fast() {

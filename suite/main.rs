@@ -9,12 +9,13 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    terminal::decide(cli.talk());
     terminal::report_panics();
     interrupt::faults_have_their_exit_code();
     match command::perform(&cli) {
         Ok(exit) => exit,
         Err(failure) => {
-            terminal::log(&failure.to_string());
+            terminal::error(&failure.to_string());
             failure.exit()
         }
     }

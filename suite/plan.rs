@@ -7,23 +7,28 @@
 //! record holds. Seeds, folds, paths, backend and threads are not part of it.
 
 mod error;
+pub mod explain;
 pub mod facts;
 pub(crate) mod flat;
 pub(crate) mod hash;
 pub mod method;
 mod phase;
 pub mod preset;
+mod preset_file;
 pub mod recipe;
 mod request;
 mod resolve;
 pub mod sections;
 mod set;
+pub mod survey;
 mod task;
+pub mod written;
 #[cfg(test)]
 mod tests;
 
 pub use error::PlanError;
 pub use facts::{InitRequest, LmRequest, TaskFacts};
+pub use hash::decides;
 pub use flat::{Difference, Flat, PlanReadError, corrected_changes, difference, display_value};
 pub use method::{Method, PhaseKind, Takes};
 pub use phase::{Codebooks, PhasePlan};
@@ -31,6 +36,7 @@ pub use recipe::Recipe;
 pub use request::PlanRequest;
 pub use sections::*;
 pub use task::AnyTask;
+pub use written::Written;
 
 pub use crate::protocol::Protocol;
 pub use crate::quantizers::QuantizerKind;

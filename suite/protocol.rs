@@ -37,7 +37,7 @@ use burn::tensor::Tensor;
 pub use ctc::{CtcTraining, Decoding, Symbols, Taught};
 pub use features::{FEATURES, FeatureCache};
 pub use finetune::{Finetune, FinetuneLoss, Sampler};
-pub use knn::Knn;
+pub use knn::{Knn, Rest};
 pub use linear_probe::Probe;
 use serde_json::{Map, Value};
 use std::path::Path;

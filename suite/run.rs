@@ -6,6 +6,7 @@ pub mod control;
 pub mod encoder_file;
 pub mod machine;
 pub mod metrics_log;
+pub mod origin;
 pub mod request;
 
 use crate::cli::error::{Failure, Result};

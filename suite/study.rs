@@ -148,7 +148,9 @@ impl Study {
     /// What `run` would be given for one arm.
     fn run_args(&self, task: &str, arm: &Arm, args: &StudyArgs) -> RunArgs {
         RunArgs {
-            task: task.to_owned(),
+            task: Some(task.to_owned()),
+            from: None,
+            plan: None,
             quantizer: arm.quantizer.clone(),
             method: arm.method.clone(),
             preset: self.preset.clone(),
@@ -160,18 +162,19 @@ impl Study {
             lm: None,
             set: [&self.set[..], &arm.set[..]].concat(),
             subset: None,
-            folds: self.folds.clone(),
-            seed: self.first_seed,
+            folds: Some(self.folds.clone()),
+            seed: Some(self.first_seed),
             seeds: self.seeds,
             compute: args.compute.clone(),
             data: args.data.clone(),
             offline: args.offline,
+            yes: false,
             allow_different_data: false,
             out: args.out.clone(),
             resume: Some(None),
             checkpoint_every: args.checkpoint_every,
             fresh: false,
-            format: crate::cli::Format::Terminal,
+            format: crate::cli::RunFormat::Terminal,
         }
     }
 }

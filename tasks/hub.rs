@@ -35,6 +35,8 @@ use crate::Progress;
 
 /// Attempts to list the files before a fetch gives up.
 const TRIES: u32 = 6;
+/// More bytes than these are fetched only if whoever watches agrees.
+const AGREED: u64 = 1_000_000_000;
 const STATE: &str = ".bridle";
 const NEVER_FETCHED: &str = "it was never fetched to there";
 const MAIN: &str = "main";
@@ -180,6 +182,7 @@ pub fn fetch(source: &HubSource, request: &FetchRequest, progress: &dyn Progress
     let _alone = lock::exclusive(&place.state, progress)?;
     let locked = LockFile::read(&lock_file)?;
     let (mut listing, _) = listed(source, request, &place, locked.as_ref())?;
+    agreed(source, &place, &listing, progress)?;
     if locked.is_none() {
         LockFile::new(source.repository, &listing, false).write(&lock_file)?;
     }
@@ -195,6 +198,29 @@ pub fn fetch(source: &HubSource, request: &FetchRequest, progress: &dyn Progress
     // empty, or parts of files that arrived some other way; leftovers do no harm
     let _ = std::fs::remove_dir_all(place.state.join("parts"));
     Ok(to)
+}
+
+/// Fails if much is left to fetch and whoever watches does not agree.
+fn agreed(
+    source: &HubSource,
+    place: &HubFolders,
+    listing: &HubListing,
+    progress: &dyn Progress,
+) -> Result<(), FetchError> {
+    let to = place.files(&listing.revision);
+    let length = |path: &Path| std::fs::metadata(path).map_or(0, |facts| facts.len());
+    let left = |file: &HubFile| {
+        let there = length(&to.join(&file.name)).max(length(&part(place, file)));
+        file.size.saturating_sub(there)
+    };
+    let bytes = listing.files.iter().map(left).sum();
+    if bytes <= AGREED || progress.may_fetch(source.repository, bytes) {
+        return Ok(());
+    }
+    Err(FetchError::NotAgreed {
+        repository: source.repository.to_owned(),
+        bytes,
+    })
 }
 
 /// Records for the hub's own programs which snapshot is that of the main branch.

@@ -25,6 +25,7 @@ mod librispeech;
 mod media;
 mod names;
 mod own;
+pub mod pipeline;
 mod progress;
 #[cfg(test)]
 #[path = "../tests/fuzz/replay.rs"]
@@ -60,7 +61,7 @@ pub use media::video::{
 };
 pub use names::is_same_name;
 pub use own::speech::open_speech_file;
-pub use own::{open_files, open_task_file};
+pub use own::{is_task_folder, open_files, open_task_file, open_task_folder};
 pub use progress::Progress;
 pub use request::{Limits, OpenRequest};
 pub use sources::{TaskSource, data_hint, sources};

@@ -3,6 +3,7 @@
 
 mod archived;
 mod file;
+mod folder;
 mod measure;
 pub(crate) mod speech;
 mod table;
@@ -11,6 +12,7 @@ mod unlabelled;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+pub use self::folder::{is_task_folder, open_task_folder};
 pub use self::unlabelled::open_files;
 
 use self::file::{Kind, Reading, TaskFile};
@@ -97,10 +99,14 @@ struct OwnTask {
 /// Reads a task file and its lists. Statistics that are `auto` are measured now, on a fixed sample
 /// of the training data.
 pub fn open_task_file(path: &Path) -> Result<Box<dyn Task>, DataError> {
-    let file = file::read(path)?;
+    opened(&file::read(path)?)
+}
+
+/// The task that a file describes.
+fn opened(file: &TaskFile) -> Result<Box<dyn Task>, DataError> {
     // lives as long as the program, like the names of built-in tasks; a run opens one task file
     let name: &'static str = String::leak(file.name.clone());
-    let (mut listing, classes) = listing(name, &file)?;
+    let (mut listing, classes) = listing(name, file)?;
     let samples = listing.entries.iter_mut().map(|entry| &mut entry.sample);
     let metric = file.metric(&mut samples.map(|sample| &mut sample.target).collect::<Vec<_>>())?;
     let mut input = file.input(None);

@@ -7,6 +7,10 @@ pub trait Progress: Sync {
     /// `by` more units are done; called from any thread.
     fn advance(&self, by: u64);
     fn finish(&self);
+    /// Whether so many bytes from `source` may be fetched. Asked only of more than a gigabyte.
+    fn may_fetch(&self, _source: &str, _bytes: u64) -> bool {
+        true
+    }
 }
 
 impl Progress for () {

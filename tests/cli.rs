@@ -62,6 +62,8 @@ fn every_command_explains_itself() {
         "run",
         "list",
         "check",
+        "reproduce",
+        "explain",
         "table",
         "compare",
         "regress",

@@ -176,6 +176,12 @@ def stripped(value):
     return [stripped(part) for part in value] if isinstance(value, list) else value
 
 
+def timeless(log):
+    """The lines of a training log, without the moment and the speed, which no two runs share."""
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name not in ("time", "samples_per_second")} for line in lines]
+
+
 def records_of(folder):
     """Paths of records, but for the control that a run on own data has beside it."""
     found = sorted(folder.glob("results/records/**/*.json"))
@@ -190,7 +196,8 @@ def outcome(folder):
     record = json.loads(records[0].read_text())
     plan = record.pop("plan")
     predictions = records[0].with_name(record["predictions"]).read_bytes()
-    logs = {str(path.relative_to(folder)): path.read_bytes() for path in folder.glob("runs/**/*.jsonl")}
+    record["program"].pop("command", None)
+    logs = {str(path.relative_to(folder)): timeless(path) for path in folder.glob("runs/**/*.jsonl")}
     return {"record": {"plan": plan, **stripped(record)}, "predictions": predictions, "log": logs}
 
 

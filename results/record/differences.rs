@@ -19,12 +19,15 @@ const VARYING: [&str; 8] = [
 /// Times and speeds below the top level.
 const TIMES: [&str; 3] = ["seconds", "input_wait_seconds", "samples_per_second"];
 
+/// How the program was called: with `--resume`, for example, or in other words for the same plan.
+const COMMAND: &str = "command";
+
 /// The field of a phase that reuses the weights of another run.
 const CACHE_HIT: &str = "reused_from";
 
 impl RunRecord {
     /// The record without the fields that may differ between two runs of one plan: times, speeds,
-    /// memory, id, machine, cache hits. Fails as [`RunRecord::to_json`] does.
+    /// memory, id, machine, command, cache hits. Fails as [`RunRecord::to_json`] does.
     pub fn comparable(&self) -> Result<Value, RecordError> {
         let mut value = serde_json::to_value(self).map_err(RecordError::Unwritable)?;
         if let Some(fields) = value.as_object_mut() {
@@ -33,6 +36,8 @@ impl RunRecord {
                 strip(field);
             }
             fields.retain(|name, _| !varies(name));
+            let program = fields.get_mut("program").and_then(Value::as_object_mut);
+            program.into_iter().for_each(|program| drop(program.remove(COMMAND)));
         }
         Ok(value)
     }

@@ -54,6 +54,7 @@ fn what_may_vary_does_not_make_a_difference() {
     let mut b = a.clone();
     b.id = "another".into();
     b.machine.cpu = "another".into();
+    b.program.command = Some(["bridle-bench", "run", "--resume"].map(String::from).into());
     b.seconds.insert("encoder-1".into(), 1.0);
     b.phases[0].seconds = 1.0;
     b.phases[0].samples_per_second = 1.0;

@@ -3,8 +3,10 @@
 //! ones.
 
 use super::exit;
+use super::terminal::Talk;
 use bridle_baselines::import::Release;
 use bridle_results::compare::Filter;
+use bridle_results::reproduction::ROUNDING;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -20,6 +22,23 @@ pub const RECORDS: &str = "results/records";
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
+    /// Say nothing but results and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose", display_order = 1000)]
+    pub quiet: bool,
+    /// Say more: folders, checkpoints, and progress every few seconds also in logs
+    #[arg(short, long, global = true, display_order = 1000)]
+    pub verbose: bool,
+}
+
+impl Cli {
+    /// What goes to stderr.
+    pub fn talk(&self) -> Talk {
+        match (self.quiet, self.verbose) {
+            (true, _) => Talk::Errors,
+            (_, true) => Talk::More,
+            _ => Talk::Usual,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -36,6 +55,12 @@ pub enum Command {
     /// Download and verify a task's data set
     #[command(after_help = FETCH_EXAMPLES)]
     Fetch(FetchArgs),
+    /// Run again what records are of, and compare: equal to the bit, within rounding, or different
+    #[command(after_help = REPRODUCE_EXAMPLES)]
+    Reproduce(ReproduceArgs),
+    /// Explain values of the plan: meaning, source, range, defaults
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(ExplainArgs),
     /// Print comparison tables of records
     #[command(after_help = TABLE_EXAMPLES)]
     Table(TableArgs),
@@ -68,9 +93,17 @@ pub enum Command {
 /// Options of `run` and `check`.
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
-    /// Data set to train and evaluate on; `list tasks` shows all
-    #[arg(long, value_name = "NAME")]
-    pub task: String,
+    /// Data set to train and evaluate on: a name, as `list tasks` shows all; own data by its task
+    /// file or its folder of class folders
+    #[arg(long, value_name = "NAME", required_unless_present_any = ["from", "plan"])]
+    pub task: Option<String>,
+    /// Run again what this record is of: its plan, seed, fold, backend and number type; further
+    /// options change it
+    #[arg(long, value_name = "RECORD", conflicts_with_all = ["plan", "preset", "recipe"])]
+    pub from: Option<PathBuf>,
+    /// Take every value of the plan from a TOML file as `check --format toml` prints it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["preset", "recipe"])]
+    pub plan: Option<PathBuf>,
     /// What makes the labels; `list quantizers` shows all [default: set by the method]
     #[arg(long, value_name = "NAME")]
     pub quantizer: Option<String>,
@@ -78,8 +111,8 @@ pub struct RunArgs {
     /// [default: bridle]
     #[arg(long, value_name = "NAME")]
     pub method: Option<String>,
-    /// Values to start from: smoke (about a minute), mini (learns for real) or paper [default:
-    /// mini]
+    /// Values to start from: smoke (about a minute), mini (learns for real), paper, or a file of
+    /// one's own (.toml) over one of them [default: mini]
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
     /// How to evaluate the encoder, separated by commas [default: linear-probe; for speech
@@ -109,12 +142,12 @@ pub struct RunArgs {
     /// or any N (generated data)
     #[arg(long, value_name = "N")]
     pub subset: Option<usize>,
-    /// Test folds: `all`, or numbers separated by commas
-    #[arg(long, value_name = "LIST", default_value = "1")]
-    pub folds: String,
-    /// Root seed of all random numbers
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub seed: u64,
+    /// Test folds: `all`, or numbers separated by commas [default: 1]
+    #[arg(long, value_name = "LIST")]
+    pub folds: Option<String>,
+    /// Root seed of all random numbers [default: 0]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
     /// Number of seeds to run, from --seed upwards
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub seeds: u32,
@@ -127,6 +160,9 @@ pub struct RunArgs {
     /// Never use the network
     #[arg(long)]
     pub offline: bool,
+    /// Fetch more than a gigabyte of data without asking
+    #[arg(short, long)]
+    pub yes: bool,
     /// Accept data that matches no known variant; the record says so
     #[arg(long)]
     pub allow_different_data: bool,
@@ -142,26 +178,67 @@ pub struct RunArgs {
     /// Do not reuse an earlier pretraining
     #[arg(long)]
     pub fresh: bool,
-    /// What goes to stdout: terminal or json
-    #[arg(long, value_enum, default_value_t = Format::Terminal, hide_possible_values = true)]
-    pub format: Format,
+    /// What goes to stdout: terminal or json; for check also toml, the plan alone
+    #[arg(long, value_enum, default_value_t = RunFormat::Terminal, hide_possible_values = true)]
+    pub format: RunFormat,
 }
 
 // Where and how to compute. No doc comment: clap would take it for the command's.
 #[derive(Clone, Debug, Args)]
 pub struct ComputeArgs {
-    /// Where to compute: flex, tch or cuda; `list backends` shows which are ready
-    #[arg(long, value_name = "NAME", default_value = "flex")]
-    pub backend: String,
+    /// Where to compute: flex, tch or cuda; `list backends` shows which are ready [default: flex]
+    #[arg(long, value_name = "NAME")]
+    pub backend: Option<String>,
     /// Device number, where there are several
     #[arg(long, value_name = "N")]
     pub device: Option<usize>,
     /// Threads [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub threads: Option<u32>,
-    /// Number type of the computation
-    #[arg(long, value_name = "NAME", default_value = "fp32")]
-    pub dtype: String,
+    /// Number type of the computation: fp32 or bf16 [default: fp32]
+    #[arg(long, value_name = "NAME")]
+    pub dtype: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct ReproduceArgs {
+    /// Records, or folders of them
+    #[arg(value_name = "RECORD|DIR", required = true)]
+    pub records: Vec<PathBuf>,
+    /// Folder or archive of the data set, as for `run`
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Task file of records on own data
+    #[arg(long, value_name = "FILE")]
+    pub task: Option<PathBuf>,
+    /// Never use the network
+    #[arg(long)]
+    pub offline: bool,
+    /// Threads [default: as many as the record had]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub threads: Option<u32>,
+    /// How far numbers may differ by rounding, over the larger of them and 1
+    #[arg(long, value_name = "X", default_value_t = ROUNDING, value_parser = width)]
+    pub rounding: f64,
+    /// Folder to work in; nothing outside it is reused or changed
+    #[arg(long, value_name = "DIR", default_value = "runs/reproduce")]
+    pub work: PathBuf,
+    /// Resume what an interrupted `reproduce` left in that folder
+    #[arg(long)]
+    pub resume: bool,
+    /// What goes to stdout: terminal or json
+    #[arg(long, value_enum, default_value_t = Format::Terminal, hide_possible_values = true)]
+    pub format: Format,
+}
+
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// Values by their dotted names, or sections; none lists all
+    #[arg(value_name = "KEY")]
+    pub keys: Vec<String>,
+    /// What goes to stdout: terminal or json
+    #[arg(long, value_enum, default_value_t = Format::Terminal, hide_possible_values = true)]
+    pub format: Format,
 }
 
 #[derive(Debug, Args)]
@@ -199,6 +276,9 @@ pub struct FetchArgs {
     /// Print what would be downloaded: files, size, source and licence; change nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Fetch more than a gigabyte without asking
+    #[arg(short, long)]
+    pub yes: bool,
     /// Never use the network: verify existing files
     #[arg(long)]
     pub offline: bool,
@@ -259,7 +339,8 @@ pub struct RegressArgs {
     /// With --write: bands of K standard deviations over the seeds of a plan (at least 3 seeds)
     #[arg(long, value_name = "K", requires = "write", value_parser = width)]
     pub from_spread: Option<f64>,
-    /// What goes to stdout: terminal, markdown or json
+    /// What goes to stdout: terminal, markdown, json; github (annotations of regressions, nothing if
+    /// there are none) or gitlab (the same as a code quality report)
     #[arg(long, value_enum, default_value_t = RegressFormat::Terminal, hide_possible_values = true)]
     pub format: RegressFormat,
     /// Append the verdict as Markdown to FILE, such as $GITHUB_STEP_SUMMARY
@@ -275,6 +356,10 @@ pub enum RegressFormat {
     Markdown,
     /// For machines
     Json,
+    /// Annotations of GitHub Actions
+    Github,
+    /// A code quality report of GitLab
+    Gitlab,
 }
 
 /// The width of a band: a number from 0 upwards.
@@ -468,6 +553,17 @@ pub enum Format {
     Json,
 }
 
+/// Output of `run` and `check`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RunFormat {
+    /// For people
+    Terminal,
+    /// For machines
+    Json,
+    /// The plan alone, for `--plan` (`check` only)
+    Toml,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum TableFormat {
     /// For people
@@ -507,6 +603,8 @@ Examples:
       other values than the preset's
   bridle-bench run --task esc50 --quantizer rq --resume
       resume after an interruption
+  bridle-bench run --from results/records/esc50/bridle-rq/0123456789ab-tch-fp32-s0-f1.json --seed 1
+      what a record is of, with another seed
   bridle-bench run --task esc50 --init encoder.safetensors --protocol linear-probe,knn,finetune
       evaluate an existing encoder
   bridle-bench run --task esc50 --backend tch --ablation
@@ -517,7 +615,9 @@ Examples:
   bridle-bench check --task esc50 --quantizer rq --data ~/data/esc50
       what `run` with the same options would do
   bridle-bench check --task synthetic --preset paper --format json
-      the plan for a program to read";
+      the plan for a program to read
+  bridle-bench check --task esc50 --format toml > plan.toml && bridle-bench run --plan plan.toml
+      the plan as a file, to be edited and run";
 
 const LIST_EXAMPLES: &str = "\
 Examples:
@@ -532,6 +632,25 @@ Examples:
       verifies every file; after an interruption the same command resumes
   HF_TOKEN=... bridle-bench fetch imagenet
       a gated data set, after accepting its terms";
+
+const REPRODUCE_EXAMPLES: &str = "\
+Examples:
+  bridle-bench reproduce results/records/synthetic/bridle-rq/0123456789ab-flex-fp32-s0.json
+      the same plan, seed, fold, backend, number type and threads, in runs/reproduce
+  bridle-bench reproduce results/records/esc50 --data ~/data/esc50 --rounding 1e-3
+      all records of a folder; what has no data or no backend here is skipped, with the reason
+
+Exit code 0 if all that ran are equal or within rounding, 10 if one is different. If none ran,
+the code of the first reason: 3 without data, 4 without backend.";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  bridle-bench explain quantizer.restart
+      what it means, where it comes from, its range and its default under each preset
+  bridle-bench explain mask pretrain.encoder
+      all values of two sections
+  bridle-bench explain
+      every value that plans have, in a line each";
 
 const TABLE_EXAMPLES: &str = "\
 Examples:
@@ -556,7 +675,7 @@ Examples:
   bridle-bench regress --baseline baseline.toml
       exit code 10 if a number left its band or is missing
   bridle-bench regress --baseline baseline.toml new-records --summary $GITHUB_STEP_SUMMARY
-      the same in CI, with a summary on the run's page
+      the same in CI, with a summary on the run's page; examples/ci has whole workflows
   bridle-bench regress --baseline baseline.toml --write --from-spread 3
       bands of three standard deviations over seeds";
 

@@ -18,7 +18,7 @@ pub enum Exit {
     Device = 4,
     /// Training diverged.
     Diverged = 5,
-    /// `regress` found a regression, or `table --check` an outdated table.
+    /// `regress` found a regression, `reproduce` a difference, or `table --check` an outdated table.
     Regression = 10,
     /// Stopped by SIGHUP (the terminal is gone); in training, a checkpoint was written first.
     HungUp = 129,
@@ -50,5 +50,5 @@ Exit codes:
   3    data missing or not what it should be
   4    a device or library is missing
   5    training diverged
-  10   `regress` found a regression, or `table --check` an outdated table
+  10   `regress` found a regression, `reproduce` a difference, `table --check` an outdated table
   130  stopped by SIGINT, 143 by SIGTERM, 129 by SIGHUP (training writes a checkpoint first)";

@@ -199,7 +199,7 @@ fn say(line: String) {
     };
     let (sender, said) = mpsc::channel();
     let _ = Builder::new().spawn(move || {
-        terminal::log(&line);
+        terminal::error(&line);
         // nobody waits any more if it took too long
         let _ = sender.send(());
     });

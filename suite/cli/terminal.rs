@@ -1,9 +1,35 @@
-//! Results go to stdout, everything else to stderr. A closed pipe is no error.
+//! Results go to stdout, everything else to stderr: as much as `--quiet` or `--verbose` ask for. A
+//! closed pipe is no error.
 
 use super::error::{Failure, Result};
 use super::exit::Exit;
 use bridle_results::shown;
 use std::io::{ErrorKind, IsTerminal, Write};
+use std::sync::OnceLock;
+
+/// What goes to stderr.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Talk {
+    /// Only why a command failed or stopped.
+    Errors,
+    /// Notes and progress, which thins out where no terminal shows it.
+    #[default]
+    Usual,
+    /// Every note, and progress every few seconds.
+    More,
+}
+
+static TALK: OnceLock<Talk> = OnceLock::new();
+
+/// Decides what goes to stderr. Only the first call does.
+pub fn decide(talk: Talk) {
+    let _ = TALK.set(talk);
+}
+
+/// What was decided.
+pub fn talk() -> Talk {
+    TALK.get().copied().unwrap_or_default()
+}
 
 /// Writes `text` and a line end to stdout, without control characters. A reader that went away (`| head`) is not an error.
 pub fn print(text: &str) -> Result<()> {
@@ -27,12 +53,31 @@ pub fn print_json(value: &serde_json::Value) -> Result<()> {
     print(&shown::json_escaped(&format!("{value:#}")))
 }
 
-/// Writes `text` and a line end to stderr, if it is open, without control characters.
+/// Says something beside the results, unless nothing but errors was asked for.
 pub fn log(text: &str) {
+    if talk() > Talk::Errors {
+        error(text);
+    }
+}
+
+/// Writes `text` and a line end to stderr, if it is open, without control characters.
+pub fn error(text: &str) {
     // in one call, so that lines of several programs do not mix
     let _ = std::io::stderr()
         .lock()
         .write_all(format!("{}\n", shown::printable(text)).as_bytes());
+}
+
+/// Asks a question on the terminal, and gives whether the answer is yes. Without a terminal it is no.
+pub fn asks(question: &str) -> bool {
+    if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+        return false;
+    }
+    let _ = write!(std::io::stderr(), "{} [y/N] ", shown::printable(question));
+    let mut answer = String::new();
+    // an input that ends or fails is no answer
+    let _ = std::io::stdin().read_line(&mut answer);
+    matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
 }
 
 /// Whether stdout is a terminal that wants colour (`NO_COLOR` unset, `TERM` not dumb).
@@ -50,7 +95,7 @@ pub fn report_panics() {
         }
         let message = info.payload_as_str().unwrap_or("no message");
         if is_thread_refused(message) {
-            log(&format!(
+            error(&format!(
                 "error: the system starts no more threads\n  because: {message}\ntry: a smaller --threads"
             ));
             std::process::exit(i32::from(Exit::Fault.code()));
@@ -59,7 +104,7 @@ pub fn report_panics() {
             .location()
             .map(|place| format!(" at {}:{}", place.file(), place.line()))
             .unwrap_or_default();
-        log(&format!("error: internal fault{place}: {message}"));
+        error(&format!("error: internal fault{place}: {message}"));
         std::process::exit(i32::from(Exit::Fault.code()));
     }));
 }

@@ -4,11 +4,12 @@ mod needs;
 mod report;
 mod samples;
 mod utterances;
+mod verdict;
 
 use crate::cli::error::{Failure, Result};
 use crate::cli::terminal;
-use crate::cli::{Format, RunArgs};
-use crate::plan::AnyTask;
+use crate::cli::{RunArgs, RunFormat};
+use crate::plan::{AnyTask, written};
 use crate::run::request::RunRequest;
 use bridle_backends::{Availability, BackendError, BackendState, Choice};
 use bridle_tasks::DataFacts;
@@ -45,6 +46,7 @@ pub fn perform(args: &RunArgs) -> Result<()> {
         AnyTask::Fixed(task) => samples::look(&request, task),
         AnyTask::Speech(task) => utterances::look(&request, task),
     };
+    let data = data.and_then(|found| request.require_variant(&found.facts.variant).map(|()| found));
     if let Ok(found) = &data {
         request.plan = request.plan.with_variant(&found.facts.variant);
     }
@@ -52,12 +54,15 @@ pub fn perform(args: &RunArgs) -> Result<()> {
     let out = out_is_writable(&request.args.out);
     let report = Report::new(&request, &data, &backend, &out);
     match request.args.format {
-        Format::Terminal => terminal::print(&report.text())?,
-        Format::Json => terminal::print_json(&report.json())?,
+        RunFormat::Terminal => terminal::print(&report.text())?,
+        RunFormat::Json => terminal::print_json(&report.json())?,
+        RunFormat::Toml => terminal::print(&written::to_toml(&request.plan.to_flat()))?,
     }
+    let wanting = report.wanting();
     out?;
     data?.verified?;
-    backend.map(|_| ())
+    backend?;
+    wanting.map_or(Ok(()), Err)
 }
 
 /// The chosen backend's state; a failure if it cannot be opened.

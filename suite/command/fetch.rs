@@ -31,7 +31,7 @@ pub fn perform(args: &FetchArgs) -> Result<()> {
     terminal::log(&text(&plan));
     // SIGINT and SIGTERM end the process as they are: every file under its name is whole, and parts
     // resume
-    let folder = bridle_tasks::fetch(&source, &request, &TerminalProgress::default())?;
+    let folder = bridle_tasks::fetch(&source, &request, &TerminalProgress::agreeing(args.yes))?;
     match args.format {
         Format::Terminal => terminal::print(&folder.display().to_string()),
         Format::Json => terminal::print_json(&json!({"task": args.task, "folder": folder})),
@@ -93,6 +93,7 @@ impl From<FetchError> for Failure {
             FetchError::Moved { .. } => {
                 Some("--revision with the first one to keep to it, or remove the lock file to take the new one")
             }
+            FetchError::NotAgreed { .. } => Some("`bridle-bench fetch` or `run` with --yes"),
             FetchError::Offline { .. } => Some("the same without --offline, and without HF_HUB_OFFLINE=1"),
             FetchError::Unreachable { .. } | FetchError::Status { .. } | FetchError::Limited { .. } => {
                 Some("the same again, which resumes here; HF_ENDPOINT names another hub, or several with commas")

@@ -1,6 +1,8 @@
 //! `regress`: compares records with a baseline file, for CI; with `--write` it makes that file
 //! from them.
 
+mod annotations;
+
 use crate::cli::RECORDS;
 use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
@@ -29,7 +31,7 @@ pub fn perform(args: &RegressArgs) -> Result<Exit> {
     }
     let baseline = read(&args.baseline)?;
     let verdict = regress::check(&baseline, &GateRun::find(&paths)?);
-    print(&verdict, args.format)?;
+    print(&verdict, args)?;
     if let Some(file) = &args.summary {
         append(file, &verdict.markdown())?;
     }
@@ -81,11 +83,17 @@ fn read(file: &Path) -> Result<Baseline> {
     Baseline::from_toml(&text).map_err(malformed)
 }
 
-fn print(verdict: &Verdict, format: RegressFormat) -> Result<()> {
-    match format {
+fn print(verdict: &Verdict, args: &RegressArgs) -> Result<()> {
+    let baseline = args.baseline.display().to_string();
+    match args.format {
         RegressFormat::Terminal => terminal::print(&verdict.terminal()),
         RegressFormat::Markdown => terminal::print(&verdict.markdown()),
         RegressFormat::Json => terminal::print_json(&verdict.to_json()),
+        RegressFormat::Github => match annotations::github(verdict, &baseline) {
+            lines if lines.is_empty() => Ok(()),
+            lines => terminal::print(&lines),
+        },
+        RegressFormat::Gitlab => terminal::print_json(&annotations::gitlab(verdict, &baseline)),
     }
 }
 

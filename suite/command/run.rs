@@ -4,9 +4,10 @@ use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::{TerminalProgress, display_duration};
-use crate::cli::{RunArgs, TableFormat, terminal};
+use crate::cli::{RunArgs, RunFormat, TableFormat, terminal};
 use crate::command::{compare, table};
 use crate::data::{Fixed, Utterances};
+use crate::estimate;
 use crate::plan::{AnyTask, Plan};
 use crate::protocol::{self, Examples, FeatureCache, Outcome, Subject};
 use crate::run::checkpoint;
@@ -32,9 +33,17 @@ use std::time::{Duration, Instant};
 /// # Errors
 /// As [`records`]; wrong use; if stdout cannot be written.
 pub fn perform(args: &RunArgs) -> Result<Exit> {
-    let session = Session::begin()?;
+    let format = match args.format {
+        RunFormat::Terminal => TableFormat::Terminal,
+        RunFormat::Json => TableFormat::Json,
+        RunFormat::Toml => {
+            let failure = Failure::wrong_use("`run` prints no plan as TOML");
+            return Err(failure.with_hint("`bridle-bench check` with the same options"));
+        }
+    };
+    let session = Session::begin()?.agreeing(args.yes);
     let request = RunRequest::new(args)?;
-    let (has_control, format) = (request.has_control, args.format.into());
+    let has_control = request.has_control;
     let made = records(request, &session)?;
     if let (true, [plan, .., control]) = (has_control && format == TableFormat::Terminal, &made.plans[..]) {
         let text = compare::plans(plan, control, &made.records, &args.out, format)?;
@@ -62,6 +71,13 @@ impl Session {
             interrupt,
             progress: TerminalProgress::default(),
         })
+    }
+
+    /// The same, which fetches much data without asking where that was agreed to before.
+    #[must_use]
+    pub fn agreeing(self, yes: bool) -> Self {
+        let progress = TerminalProgress::agreeing(yes);
+        Self { progress, ..self }
     }
 }
 
@@ -117,6 +133,7 @@ fn run_all<D: Examples>(
     session: &Session,
     data_for: impl Fn(&Plan) -> D,
 ) -> Result<Made> {
+    request.require_variant(&facts.variant)?;
     let data = data_for(&request.plan);
     data.require_parts(&request.folds)?;
     let few = request.plan.few_steps(data.split(request.folds[0]).0.len());
@@ -164,11 +181,26 @@ impl<D: Examples, F: Fn(&Plan) -> D> Job for Runs<'_, F> {
                 }
             }
             taken = 0;
+            let runs_left = ahead.len();
+            self.session.progress.plan(phase_costs(plan, &data, fold), runs_left);
             made.records
                 .push(OneRun::new(request, self.session, plan, &data, run)?.perform::<B>(&device)?);
         }
         Ok(made)
     }
+}
+
+/// The phases of a plan's pretraining, with what each costs beside the others.
+fn phase_costs<D: Examples>(plan: &Plan, data: &D, fold: Option<u8>) -> Vec<(String, f64)> {
+    let phases = plan.phases().into_iter();
+    if plan.is_speech() {
+        return phases.map(|phase| (phase.name, phase.length.epochs as f64)).collect();
+    }
+    let costs = estimate::phases(plan, data.split(fold).0.len()).into_iter();
+    phases
+        .zip(costs)
+        .map(|(phase, cost)| (phase.name, cost.operations))
+        .collect()
 }
 
 impl<F> Runs<'_, F> {
@@ -249,6 +281,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
     fn perform<B: TrainBackend>(self, device: &B::Device) -> Result<RunRecord> {
         let (id, progress) = (self.run.id(), &self.session.progress);
         progress.say(&self.headline());
+        progress.say_more(&format!("works in {}", self.folder.display()));
         let _lock = self.run.lock(&self.folder, progress)?;
         if self.resumes
             && let Some(record) = self.complete()?

@@ -2,7 +2,7 @@
 
 use crate::cli::error::{Result, UnknownName};
 use crate::cli::terminal;
-use crate::cli::{Format, Published, RECORDS, TableArgs, TableFormat};
+use crate::cli::{Published, RECORDS, TableArgs, TableFormat};
 use bridle_results::evidence::Evidence;
 use bridle_results::published::{self, Shown};
 use bridle_results::record::RunRecord;
@@ -101,15 +101,6 @@ fn chosen(names: &[String]) -> Result<Vec<TableKind>> {
     let all = TableKind::ALL.into_iter();
     let chosen = all.filter(|(name, _)| names.iter().any(|chosen| chosen == name));
     Ok(chosen.map(|(_, kind)| kind).collect())
-}
-
-impl From<Format> for TableFormat {
-    fn from(format: Format) -> Self {
-        match format {
-            Format::Terminal => Self::Terminal,
-            Format::Json => Self::Json,
-        }
-    }
 }
 
 impl From<TableFormat> for table::Format {

@@ -1,6 +1,6 @@
 //! Why there is no plan, and a hint.
 
-use super::flat::Difference;
+use super::flat::{Difference, PlanReadError};
 use super::{FactOf, Method, Protocol, QuantizerKind};
 use crate::cli::error::{Failure, UnknownName};
 use crate::cli::exit::Exit;
@@ -69,6 +69,32 @@ pub enum PlanError {
         /// What fixes it.
         of: FactOf,
     },
+    /// A file that should hold a plan and does not.
+    #[error("`{place}` is no plan: {why}")]
+    NoPlan { place: String, why: String },
+    /// A file that cannot be read.
+    #[error("cannot read `{place}`")]
+    Unreadable { place: String, source: std::io::Error },
+    /// A file that should hold a preset and does not.
+    #[error("`{place}` is no preset: {why}")]
+    NoPreset { place: String, why: String },
+    /// A value in a file or record that a plan cannot have.
+    #[error("{place}")]
+    Written { place: String, source: Box<PlanError> },
+    /// Values that make no plan.
+    #[error("the values of {place}")]
+    Values { place: String, source: PlanReadError },
+    /// A fact that is another one in a plan that was written earlier.
+    #[error("`{key}`, a fact of {of}, is {here} here and {written} in {place}")]
+    OtherFact {
+        key: String,
+        /// What fixes it.
+        of: FactOf,
+        here: String,
+        written: String,
+        /// Where the plan was read.
+        place: String,
+    },
     /// Weights with another method, or the method without weights.
     #[error("method `init` needs weights given with --init, and --init needs method `init`")]
     InitMethod,
@@ -83,6 +109,16 @@ pub enum PlanError {
         /// The values in which the plans differ.
         differences: Vec<Difference>,
     },
+}
+
+impl PlanError {
+    /// The same error, met in the file or record at `place`.
+    pub(super) fn in_file(self, place: &str) -> Self {
+        Self::Written {
+            place: place.to_owned(),
+            source: Box::new(self),
+        }
+    }
 }
 
 fn list(differences: &[Difference]) -> String {
@@ -105,14 +141,17 @@ impl From<PlanError> for Failure {
             error => error,
         };
         let hint = match &error {
-            PlanError::Unknown(unknown) if unknown.kind == PLAN_VALUE => {
-                Some("`bridle-bench check --task <TASK>` prints every value of the plan by its name")
-            }
+            PlanError::Unknown(unknown) if unknown.kind == PLAN_VALUE => Some(
+                "`bridle-bench check --task <TASK>` prints every value of the plan by its name, `bridle-bench explain` what \
+                     each means",
+            ),
             PlanError::NotAssignment(_) => Some("--set pretrain.batch=32"),
             PlanError::PretrainedElsewhere { .. } => Some(
                 "--init FILE with an encoder that was pretrained there (`bridle-bench export` makes such files), \
                  --task with those data, or --preset mini",
             ),
+            PlanError::NoPlan { .. } => Some("a file as `bridle-bench check --format toml` prints it"),
+            PlanError::Written { .. } => Some("`bridle-bench explain` lists every value that plans have"),
             PlanError::InitMethod => Some("--init FILE without --method; `bridle-bench export` makes such files"),
             PlanError::Changed { .. } => Some("the options of that run, or no --resume, which starts another one"),
             _ => None,

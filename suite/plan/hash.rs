@@ -17,7 +17,7 @@ impl Plan {
     /// 12 hexadecimal digits over all that decides the pretrained weights. Runs that share them
     /// share one pretraining.
     pub fn pretrain_hash(&self, seed: u64, fold: Option<u8>, backend: &str, dtype: &str) -> String {
-        let decides = |(key, _): &(String, Value)| stage(key) == Some(Stage::Pretraining);
+        let decides = |(key, _): &(String, Value)| decides(key) == Some(Stage::Pretraining);
         let run = [
             ("run.seed", seed.into()),
             ("run.fold", fold.into()),
@@ -31,12 +31,12 @@ impl Plan {
 
 /// As [`Plan::plan_hash`], of a plan's flat map.
 pub(crate) fn plan_hash(plan: Flat) -> String {
-    let decides = |(key, _): &(String, Value)| stage(key).is_some();
+    let decides = |(key, _): &(String, Value)| decides(key).is_some();
     digest("plan", plan.into_iter().filter(decides))
 }
 
 /// What a value decides; None if it is a mere name. A value of no known section decides everything.
-pub(super) fn stage(key: &str) -> Option<Stage> {
+pub fn decides(key: &str) -> Option<Stage> {
     match (key, section_of(key)) {
         ("preset" | "recipe", _) => None,
         ("protocols", _) => Some(Stage::Judging),
@@ -52,7 +52,7 @@ pub(super) fn stage(key: &str) -> Option<Stage> {
 /// Lists the values that differ. Names decide nothing and may differ.
 pub(crate) fn require_same(plan: &Flat, stored: &Flat, folder: &Path) -> Result<(), PlanError> {
     let mut differences = difference(stored, plan);
-    differences.retain(|difference| stage(&difference.key).is_some());
+    differences.retain(|difference| decides(&difference.key).is_some());
     if differences.is_empty() {
         return Ok(());
     }

@@ -13,6 +13,8 @@ pub struct Preset {
     /// The file, in TOML: sections of the plan, then `[modality.*]`, `[task.*]` and `[method.*]`
     /// sections that override them.
     pub text: &'static str,
+    /// The preset over which a file of one's own lays its values.
+    pub(super) base: Option<&'static Preset>,
 }
 
 /// The preset of a run that names none.
@@ -21,7 +23,7 @@ pub const DEFAULT: &str = "mini";
 /// One line per preset: `configs/<folder><name>.toml`.
 macro_rules! presets {
     ($folder:literal: $($name:literal),+ $(,)?) => {
-        &[$(Preset { name: $name, text: include_str!(concat!("../configs/", $folder, $name, ".toml")) }),+]
+        &[$(Preset { name: $name, text: include_str!(concat!("../configs/", $folder, $name, ".toml")), base: None }),+]
     };
 }
 
@@ -31,12 +33,22 @@ pub const PRESETS: &[Preset] = presets!["": "smoke", "mini", "paper"];
 /// The same names for tasks of speech.
 pub const SPEECH_PRESETS: &[Preset] = presets!["speech/": "smoke", "mini", "paper"];
 
+/// The presets for tasks of speech, or for others.
+const fn all(speech: bool) -> &'static [Preset] {
+    if speech { SPEECH_PRESETS } else { PRESETS }
+}
+
+/// Whether a preset has this name.
+pub fn is_known(name: &str) -> bool {
+    PRESETS.iter().any(|preset| preset.name == name)
+}
+
 /// Finds a preset by its name, for a task of speech or another one.
 ///
 /// # Errors
 /// If there is none of that name.
 pub fn find(name: &str, speech: bool) -> Result<&'static Preset, UnknownName> {
-    let presets = if speech { SPEECH_PRESETS } else { PRESETS };
+    let presets = all(speech);
     let found = presets.iter().find(|preset| preset.name == name);
     found.ok_or_else(|| UnknownName::new("preset", name, presets.iter().map(|preset| preset.name)))
 }
@@ -54,7 +66,7 @@ impl Preset {
 
     /// The values for a task: the file's sections, then what it says of the modality, of the task,
     /// and of the method. Of sections that the file does not have, those of `defaults`, which say
-    /// more of this preset under `[preset.<name>]`.
+    /// more of this preset under `[preset.<name>]`. A file of one's own says the same over its base.
     pub fn values<'a>(
         &self,
         modality: &str,
@@ -63,11 +75,13 @@ impl Preset {
         defaults: impl Iterator<Item = &'a str>,
     ) -> Value {
         let mut values = json!({});
-        for text in defaults.chain([self.text]) {
+        let built_in = self.base.unwrap_or(self);
+        let own = self.base.map(|_| self.text);
+        for text in defaults.chain([built_in.text]).chain(own) {
             let file: toml::Table = text.parse().expect("presets and defaults are read by a test");
             let mut tree = serde_json::to_value(file).expect("TOML without dates is JSON");
             for (kind, name) in [
-                ("preset", self.name),
+                ("preset", built_in.name),
                 ("modality", modality),
                 ("task", task),
                 ("method", method),
@@ -85,7 +99,7 @@ impl Preset {
 }
 
 /// TOML has no null: `"none"` is null, as on the command line.
-fn without_none(tree: &mut Value) {
+pub(super) fn without_none(tree: &mut Value) {
     match tree {
         Value::Object(members) => members.values_mut().for_each(without_none),
         Value::String(word) if word == "none" => *tree = Value::Null,

@@ -1,19 +1,20 @@
 //! What a plan is made from: names and options as the user typed them.
 
 use super::facts::{InitRequest, LmRequest};
+use super::preset::Preset;
 use super::set::list_items;
-use super::{AnyTask, PlanError};
+use super::{AnyTask, PlanError, Written};
 
 /// What the user asked for, as words. Empty and absent mean the defaults.
 #[derive(Clone, Debug, Default)]
 pub struct PlanRequest {
-    /// Name of a task, or a task file.
+    /// Name of a task, or a task file; empty for that of the plan that was written.
     pub task: String,
     /// Name of a method; default `bridle`.
     pub method: Option<String>,
     /// Name of a quantizer; default `rq`. A method that makes no labels records none.
     pub quantizer: Option<String>,
-    /// Name of a preset; default [`preset::DEFAULT`].
+    /// Name of a preset, or the file of one; default [`super::preset::DEFAULT`].
     pub preset: Option<String>,
     /// Name of a recipe; default `authors`. Speech has none.
     pub recipe: Option<String>,
@@ -25,11 +26,22 @@ pub struct PlanRequest {
     pub init: Option<InitRequest>,
     /// A language model for the decoding of speech.
     pub lm: Option<LmRequest>,
+    /// A whole plan that was written earlier, in place of the preset's values. Names that are given
+    /// here come first.
+    pub written: Option<Written>,
     /// `key=value` for any value of the plan, applied in order.
     pub set: Vec<String>,
 }
 
 impl PlanRequest {
+    /// Where the values come from, for messages.
+    pub(super) fn place(&self, preset: &Preset) -> String {
+        match &self.written {
+            Some(written) => written.place().to_owned(),
+            None => format!("preset {}", preset.name),
+        }
+    }
+
     /// Finds the task, or reads the task file.
     ///
     /// # Errors
@@ -39,7 +51,8 @@ impl PlanRequest {
     }
 }
 
-/// Moves the six names out of `--set` into their own options.
+/// Moves the six names out of `--set` into their own options, and completes them from a plan that was
+/// written earlier.
 pub(super) fn split_names(request: &PlanRequest) -> Result<(PlanRequest, Vec<(String, String)>), PlanError> {
     let (mut request, mut values) = (request.clone(), Vec::new());
     for assignment in std::mem::take(&mut request.set) {
@@ -56,6 +69,9 @@ pub(super) fn split_names(request: &PlanRequest) -> Result<(PlanRequest, Vec<(St
             "protocols" => request.protocols = list_items(&text).map(str::to_owned).collect(),
             _ => values.push((key, text)),
         }
+    }
+    if let Some(written) = request.written.clone() {
+        request = written.names(request);
     }
     Ok((request, values))
 }

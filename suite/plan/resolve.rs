@@ -5,7 +5,7 @@ use super::request::split_names;
 use super::sections::Choices;
 use super::set::LeftOut;
 use super::{Method, Plan, PlanError, PlanRequest, Protocol, QuantizerKind, Recipe, Takes, TaskFacts};
-use super::{method, preset, recipe, sections};
+use super::{method, preset, preset_file, recipe, sections};
 use crate::protocol::{FinetuneLoss, Taught};
 use crate::quantizers::QuantizerConfig;
 use bridle_values::check::require;
@@ -38,7 +38,15 @@ impl Plan {
         };
         let mut tree = names.tree(&choices, request.subset)?;
         let left_out = prune(&mut tree, &choices, &names.protocols);
-        let plan = Self::from_flat(&flatten(&tree)).expect("every preset is resolved by a test");
+        let flat = flatten(&tree);
+        let flat = match &request.written {
+            Some(written) => written.over(flat, &choices, request.subset, &left_out)?,
+            None => flat,
+        };
+        let plan = Self::from_flat(&flat).map_err(|source| PlanError::Values {
+            place: request.place(names.preset),
+            source,
+        })?;
         let plan = plan.assign(&values, &left_out, &choices)?;
         plan.validate()?;
         if let Some(init) = &request.init {
@@ -91,7 +99,10 @@ impl Names {
             method,
             quantizer,
             protocols: protocols(method, speech, &request.protocols)?,
-            preset: preset::find(&or(&request.preset, preset::DEFAULT), speech)?,
+            preset: match or(&request.preset, preset::DEFAULT) {
+                path if preset_file::is_path(&path) => preset_file::open(&path, speech)?,
+                name => preset::find(&name, speech)?,
+            },
             recipe: if speech {
                 None
             } else {

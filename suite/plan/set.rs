@@ -40,7 +40,7 @@ impl Plan {
 }
 
 /// A value that this plan left out, or a name that no plan has.
-fn no_such_value(key: &str, flat: &Flat, left_out: &[LeftOut]) -> PlanError {
+pub(super) fn no_such_value(key: &str, flat: &Flat, left_out: &[LeftOut]) -> PlanError {
     let holds = |(path, _, removed): &&LeftOut| {
         let mut section = json!({});
         insert(&mut section, path, removed.clone());

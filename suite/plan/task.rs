@@ -4,7 +4,9 @@ use super::PlanError;
 use super::facts::TaskFacts;
 use super::sections::Input;
 use crate::cli::error::UnknownName;
-use bridle_tasks::{MainMetric, SpeechTask, Task, open_speech_file, open_task_file, speech_tasks};
+use bridle_tasks::{
+    MainMetric, SpeechTask, Task, is_task_folder, open_speech_file, open_task_file, open_task_folder, speech_tasks,
+};
 use std::path::Path;
 
 /// A task of either kind.
@@ -17,10 +19,12 @@ pub enum AnyTask {
 }
 
 impl AnyTask {
-    /// The task of this name, or of this task file.
+    /// The task of this name, of this task file, or of this folder of class folders. Where a folder has
+    /// the name of a built-in task, `./NAME` is the folder.
     ///
     /// # Errors
-    /// If there is none of that name, with the names of all, or the file is no task file.
+    /// If there is none of that name, with the names of all; if the file is no task file, or the folder
+    /// holds no classes.
     pub fn find(word: &str) -> Result<Self, PlanError> {
         let file = Path::new(word);
         if file.extension().is_some_and(|extension| extension == "toml") {
@@ -31,6 +35,9 @@ impl AnyTask {
             });
         }
         let found = Self::all().find(|task| task.name() == word);
+        if found.is_none() && is_task_folder(file) {
+            return Ok(Self::Fixed(Box::leak(open_task_folder(file)?)));
+        }
         let names = || Self::all().map(|task| task.name());
         Ok(found.ok_or_else(|| UnknownName::new("task", word, names()))?)
     }

@@ -382,6 +382,7 @@ impl<B: TrainBackend> Probe<'_, '_, B> {
         let order = Order::shuffled(places, values.batch, seed.child("order"));
         let length = Length {
             steps_per_epoch: order.steps_per_epoch(),
+            batch: values.batch,
             schedule: Schedule {
                 rate: rates[0],
                 least: 0.0,

@@ -152,6 +152,7 @@ where
     let order = data.order(drawn, values.batch, seed.child("order"));
     let length = Length {
         steps_per_epoch: order.steps_per_epoch(),
+        batch: values.batch,
         schedule: Schedule {
             rate: values.rate,
             least: 0.0,

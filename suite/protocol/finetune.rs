@@ -101,6 +101,7 @@ impl<'a, 'd, B: TrainBackend> Run<'a, 'd, B> {
         let order = self.order();
         let length = Length {
             steps_per_epoch: order.steps_per_epoch(),
+            batch: values.batch,
             schedule: Schedule {
                 rate: values.rate,
                 least: values.least_rate,

@@ -44,6 +44,8 @@ pub struct Training<B: TrainBackend, M, G = UniformRate> {
 /// How long to train, and at which rates.
 pub struct Length {
     pub steps_per_epoch: u64,
+    /// Samples of a step.
+    pub batch: usize,
     pub schedule: Schedule,
 }
 
@@ -108,6 +110,7 @@ impl<B: TrainBackend, M: AutodiffModule<B>, G: ParameterGroups> Training<B, M, G
             phase: self.phase,
             range: self.state.step..length.steps_per_epoch * length.schedule.epochs as u64,
             per_epoch: length.steps_per_epoch,
+            samples: length.batch,
             schedule: length.schedule,
             folder: &folder,
             checkpoint_every: subject.checkpoint_every,
@@ -169,7 +172,10 @@ where
         let Training { phase, state, log, .. } = &mut *self.training;
         let loss = f64::from(numbers.values[0].1);
         state.loss = Some((state.loss.map_or(loss, |(first, _)| first), loss));
-        let line = json!({"phase": phase, "loss": loss, "rate": numbers.rate});
+        let line = json!({
+            "phase": phase, "loss": loss, "rate": numbers.rate,
+            "time": numbers.time, "samples_per_second": numbers.samples_per_second,
+        });
         Ok(log.append(numbers.step + 1, &line)?)
     }
 

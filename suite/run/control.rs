@@ -1,7 +1,12 @@
 //! The control of a run: the random encoder, frozen, under the same protocols. A pretraining that
 //! teaches nothing looks well by itself.
 
-use crate::plan::{Method, Plan, PlanError, PlanRequest, Protocol, TaskFacts, display_value};
+use crate::plan::{Method, Plan, PlanError, PlanRequest, Protocol, TaskFacts, display_value, preset};
+
+/// The plan's preset by its name; None if a file is all that has that name.
+fn known_preset(plan: &Plan) -> Option<String> {
+    preset::is_known(&plan.preset).then(|| plan.preset.clone())
+}
 
 /// The control of `plan`, which was made from `wanted`: the same data, encoder and protocols. None
 /// if the plan is a control itself, or none of its protocols freezes the encoder.
@@ -21,9 +26,10 @@ pub fn of(facts: &TaskFacts, wanted: &PlanRequest, plan: &Plan) -> Result<Option
         task: plan.task.clone(),
         method: Some(Method::RandomInit.word().to_owned()),
         quantizer: None,
-        preset: Some(plan.preset.clone()),
+        preset: wanted.preset.clone().or_else(|| known_preset(plan)),
         recipe: plan.recipe.map(|recipe| recipe.to_string()),
         init: None,
+        written: None,
         set: Vec::new(),
         protocols,
         ..wanted.clone()

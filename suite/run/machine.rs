@@ -12,13 +12,23 @@ pub const VERSION: &str = concat!(
     ")"
 );
 
-/// The program: its version, and the commit that it was built from.
+/// The program: its version, the commit that it was built from, and how it was called.
 pub fn program() -> Program {
     Program {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: env!("BRIDLE_COMMIT").to_owned(),
         dirty: !env!("BRIDLE_DIRTY_MARK").is_empty(),
+        command: Some(command()),
     }
+}
+
+/// The words of the command line as they were typed; of the program its name alone, wherever it lies.
+fn command() -> Vec<String> {
+    let typed = std::env::args_os().skip(1);
+    let typed = typed.map(|word| word.to_string_lossy().into_owned());
+    std::iter::once(env!("CARGO_PKG_NAME").to_owned())
+        .chain(typed)
+        .collect()
 }
 
 /// The machine: processor, logical cores, main memory in bytes. `gpu` is what the backend says of

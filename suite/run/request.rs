@@ -10,6 +10,7 @@ use crate::plan::{AnyTask, LmRequest, Plan, PlanRequest, TaskFacts, corrected_ch
 use crate::run::control;
 use crate::run::encoder_file::{EncoderFile, EncoderFileError};
 use crate::run::machine;
+use crate::run::origin::Origin;
 use bridle_backends::Choice;
 use bridle_ctc::Ngrams;
 use bridle_tasks::{Limits, OpenRequest, SpeechRequest, normalise_text};
@@ -91,6 +92,8 @@ pub struct RunRequest {
     pub backend: Choice,
     pub dtype: Dtype,
     pub reuse: Reuse,
+    /// What is repeated, where something is.
+    pub origin: Option<Origin>,
     /// Options that need no check.
     pub args: RunArgs,
 }
@@ -102,15 +105,20 @@ impl RunRequest {
     /// # Errors
     /// Wrong use, with the word and the right ones; a file that cannot be read.
     pub fn new(args: &RunArgs) -> Result<Self> {
+        let origin = Origin::of(args)?;
+        let args = &origin
+            .as_ref()
+            .map_or_else(|| args.clone(), |origin| origin.complete(args));
         let (backend, dtype) = compute::choose(&args.compute)?;
         let mut wanted = PlanRequest {
-            task: args.task.clone(),
+            task: args.task.clone().unwrap_or_default(),
             method: args.method.clone(),
             quantizer: args.quantizer.clone(),
             preset: args.preset.clone(),
             recipe: args.recipe.clone(),
             protocols: args.protocol.clone(),
             subset: args.subset,
+            written: origin.as_ref().map(|origin| origin.written.clone()),
             set: args.set.clone(),
             ..PlanRequest::default()
         };
@@ -134,7 +142,10 @@ impl RunRequest {
         } else {
             None
         };
-        let folds = folds(&args.folds, &facts)?;
+        let folds = folds(args.folds.as_deref().unwrap_or(FIRST_FOLD), &facts)?;
+        if let Some(origin) = &origin {
+            terminal::log(&origin.said(args, &plan));
+        }
         if let Some(file) = &init {
             unseen(file, &plan, &folds)?;
         }
@@ -153,10 +164,11 @@ impl RunRequest {
             budget: None,
             init,
             lm,
-            seeds: seeds(args.seed, args.seeds)?,
+            seeds: seeds(args.seed.unwrap_or(0), args.seeds)?,
             backend,
             dtype,
             reuse: Reuse::of(args),
+            origin,
             args: args.clone(),
             plan,
         })
@@ -189,6 +201,23 @@ impl RunRequest {
         let further = self.further.into_iter();
         self.further = further.map(|plan| plan.with_variant(variant)).collect();
         self
+    }
+
+    /// Fails if the run repeats something on data of another variant, unless that is allowed.
+    ///
+    /// # Errors
+    /// Both variants.
+    pub fn require_variant(&self, found: &str) -> Result<()> {
+        let origin = self.origin.as_ref().filter(|_| !self.args.allow_different_data);
+        match origin.and_then(|origin| Some((origin, origin.written.variant()?))) {
+            Some((origin, variant)) if variant != found => {
+                let place = origin.written.place();
+                let message = format!("the data is of variant `{found}`, but that of {place} is `{variant}`");
+                let failure = Failure::new(Exit::Data, anyhow::anyhow!(message));
+                Err(failure.with_hint("--data DIR with that variant, or --allow-different-data, for another plan"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What a task of inputs of one shape is asked for.
@@ -226,18 +255,23 @@ fn only_for_its_kind(args: &RunArgs, task: &AnyTask) -> Result<()> {
         ("--recipe", speech && args.recipe.is_some()),
         ("--ablation", speech && args.ablation),
         ("--init", speech && args.init.is_some()),
-        ("--folds", speech && !matches!(args.folds.as_str(), "1" | "all")),
+        (
+            "--folds",
+            speech && !matches!(args.folds.as_deref(), None | Some(FIRST_FOLD | "all")),
+        ),
     ];
     let Some((option, _)) = unused.iter().find(|(_, unused)| *unused) else {
         return Ok(());
     };
     Err(Failure::wrong_use(if speech {
-        format!("`{option}` means nothing for `{}`, a task of speech", args.task)
+        format!("`{option}` means nothing for `{}`, a task of speech", task.name())
     } else {
-        format!("`{option}` is for tasks of speech, which `{}` is not", args.task)
+        format!("`{option}` is for tasks of speech, which `{}` is not", task.name())
     }))
 }
 
+/// The test fold of a run that names none.
+const FIRST_FOLD: &str = "1";
 /// Bytes of a language model.
 const LARGEST_LM: u64 = 16 << 30;
 

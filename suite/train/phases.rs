@@ -146,6 +146,7 @@ impl<'a, B: TrainBackend, D: TrainingData, M: PretrainingMethod<B, D>> Driver<'a
             phase: &phase.plan.name,
             range: self.state.step..phase.steps,
             per_epoch,
+            samples: batch,
             schedule: Schedule::of(&phase.plan.length),
             folder: context.folder,
             checkpoint_every: context.checkpoint_every,

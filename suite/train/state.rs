@@ -81,6 +81,8 @@ impl PretrainState {
         let StepNumbers {
             step,
             rate,
+            time,
+            samples_per_second,
             values,
             codebooks,
         } = numbers;
@@ -90,6 +92,8 @@ impl PretrainState {
         self.trace(*step, steps, loss, codebooks.as_deref());
         let epoch = *step as f64 / per_epoch as f64;
         let mut line = json!({"phase": phase.name, "phase_step": step, "epoch": epoch, "rate": rate});
+        line["time"] = json!(time);
+        line["samples_per_second"] = json!(samples_per_second);
         values.iter().for_each(|(name, value)| line[*name] = json!(value));
         if let Some(codebooks) = codebooks {
             let level = |level: &CodebookStatistics| json!({"used": level.used, "perplexity": level.perplexity});

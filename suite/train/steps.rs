@@ -9,6 +9,7 @@ use crate::run::checkpoint;
 use bridle::optimizer::{Gradients, Trainable};
 use bridle_backends::TrainBackend;
 use bridle_results::codes::{CodebookCounts, CodebookStatistics};
+use bridle_results::record::Timestamp;
 use bridle_tasks::{DataError, Progress, prefetch};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Int, Tensor};
@@ -92,6 +93,10 @@ pub struct StepNumbers {
     pub step: u64,
     /// Its rate.
     pub rate: f64,
+    /// When it was read back from the device, with up to [`LOG_EVERY`] others.
+    pub time: Timestamp,
+    /// Samples per second of the steps that were read back together, waiting for inputs included.
+    pub samples_per_second: f64,
     /// As in [`BatchLoss`].
     pub values: Vec<(&'static str, f32)>,
     /// How its batch used the codes, level by level, where that was counted.
@@ -115,6 +120,8 @@ pub struct Steps<'a> {
     pub range: Range<u64>,
     /// Steps of one pass over the data.
     pub per_epoch: u64,
+    /// Samples of a step.
+    pub samples: usize,
     /// The rate over the phase.
     pub schedule: Schedule,
     /// The folder of checkpoints.
@@ -136,10 +143,12 @@ impl Steps<'_> {
         inputs: impl Fn(u64) -> Result<L::Input, DataError> + Send + Sync,
     ) -> Result<Spent, TrainError> {
         let steps = self.range.end;
-        self.progress.start_at(self.phase, self.range.start, steps);
+        self.progress
+            .start_steps(self.phase, self.range.start, steps, self.samples);
         let mut clock = Clock::start();
         let mut last_checkpoint = Instant::now();
         let mut pending = Vec::with_capacity(LOG_EVERY);
+        let mut read_back = Instant::now();
         let signals = self.interrupt.look_for();
         std::thread::scope(|scope| {
             let mut inputs = prefetch(scope, 0, self.range.clone(), AHEAD, inputs)?;
@@ -153,10 +162,15 @@ impl Steps<'_> {
                 let signal = signals.requested();
                 let due = signal.is_some() || last_checkpoint.elapsed() >= self.checkpoint_every;
                 if pending.len() == LOG_EVERY || due || done == steps {
-                    self.read_back(learner, &mut pending)?;
+                    let speed =
+                        self.samples as f64 * pending.len() as f64 / read_back.elapsed().as_secs_f64().max(1e-9);
+                    self.read_back(learner, &mut pending, speed)?;
+                    read_back = Instant::now();
                 }
                 if due && (done < steps || signal.is_some()) {
                     learner.save(clock.stop())?;
+                    self.progress
+                        .say_more(&format!("{}: a checkpoint after step {done}", self.phase));
                     (clock, last_checkpoint) = (Clock::start(), Instant::now());
                 }
                 if let Some(signal) = signal {
@@ -180,7 +194,9 @@ impl Steps<'_> {
         &self,
         learner: &mut L,
         pending: &mut Vec<(u64, f64, NamedValues<B>, CountedCodes<B>)>,
+        samples_per_second: f64,
     ) -> Result<(), TrainError> {
+        let time = Timestamp::now();
         for (step, rate, values, codes) in pending.drain(..) {
             let (names, tensors): (Vec<_>, Vec<_>) = values.into_iter().unzip();
             let values: Vec<f32> = Tensor::cat(tensors, 0).into_data().iter::<f32>().collect();
@@ -193,10 +209,12 @@ impl Steps<'_> {
                     last_good: checkpoint::list(self.folder).unwrap_or_default().pop(),
                 });
             }
-            self.progress.note(format!("loss {:.4}, rate {rate:.1e}", values[0]));
+            self.progress.note(&format!("loss {:.4}, rate {rate:.1e}", values[0]));
             learner.log_step(StepNumbers {
                 step,
                 rate,
+                time,
+                samples_per_second,
                 values: names.into_iter().zip(values).collect(),
                 codebooks: codes.map(|(codes, size)| codebook_use(codes, size)),
             })?;

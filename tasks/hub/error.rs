@@ -53,6 +53,9 @@ pub enum FetchError {
         file: String,
         lock: PathBuf,
     },
+    /// Whoever watches did not agree to fetch so much.
+    #[error("{repository} is {:.1} GB to fetch, which nobody agreed to", *bytes as f64 / 1e9)]
+    NotAgreed { repository: String, bytes: u64 },
     /// The network is forbidden and files are missing.
     #[error("{repository} is not wholly in {} and the network is not to be used: {reason}", path.display())]
     Offline {

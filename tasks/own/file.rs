@@ -21,6 +21,8 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    pub const ALL: [Self; 3] = [Self::Audio, Self::Image, Self::Video];
+
     /// Extensions of its files.
     pub fn endings(self) -> &'static [&'static str] {
         match self {
@@ -203,12 +205,33 @@ fn advised(message: &str, key: &str) -> String {
 }
 
 /// Whether this is an archive that may replace a folder.
-fn is_archive(path: &Path) -> bool {
+pub(super) fn is_archive(path: &Path) -> bool {
     let ends = |ending: &str| path.extension().is_some_and(|found| found.eq_ignore_ascii_case(ending));
     path.is_file() && (ends("zip") || ends("tar"))
 }
 
 impl TaskFile {
+    /// What a task file would say that gives name, modality and folder alone.
+    ///
+    /// # Errors
+    /// As for such a file.
+    pub fn of_folder(name: String, kind: Kind, folder: &Path) -> Result<Self, DataError> {
+        let file = Self {
+            name,
+            kind,
+            folder: Some(folder.to_owned()),
+            csv: None,
+            root: None,
+            folds: None,
+            holdout: None,
+            metric: None,
+            input: Settings::default(),
+            path: folder.to_owned(),
+            text: String::new(),
+        };
+        file.check().map(|()| file)
+    }
+
     /// An error about a key, at the key's line, or at the first if there is none.
     pub fn bad(&self, key: &str, reason: String) -> DataError {
         let is_key = |line: &str| line.split('=').next().is_some_and(|word| word.trim() == key) && line.contains('=');

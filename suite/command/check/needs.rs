@@ -25,17 +25,17 @@ fn free_bytes(path: &Path) -> Option<u64> {
 
 /// What the run will need, next to what there is; `samples` is (all, training on the first fold).
 pub(super) struct Needs {
-    memory_bytes: f64,
-    memory_available: Option<u64>,
-    features_bytes: u64,
-    checkpoint_bytes: u64,
-    disk_free: Option<u64>,
-    phases: Vec<estimate::PhaseCost>,
-    finetune: Option<estimate::PhaseCost>,
+    pub memory_bytes: f64,
+    pub memory_available: Option<u64>,
+    pub features_bytes: u64,
+    pub checkpoint_bytes: u64,
+    pub disk_free: Option<u64>,
+    pub phases: Vec<estimate::PhaseCost>,
+    pub finetune: Option<estimate::PhaseCost>,
     /// Operations in all, for every fold and seed.
-    operations: f64,
+    pub operations: f64,
     /// How long they take, if a record shows the backend's speed.
-    time: Option<Duration>,
+    pub time: Option<Duration>,
 }
 
 impl Needs {
@@ -144,7 +144,7 @@ impl Needs {
 }
 
 /// Bytes in the unit that keeps two or three digits.
-fn size(bytes: f64) -> String {
+pub(super) fn size(bytes: f64) -> String {
     match bytes {
         bytes if bytes < 1e6 => format!("{:.0} kB", bytes / 1e3),
         bytes if bytes < 1e9 => format!("{:.0} MB", bytes / 1e6),

@@ -1,12 +1,14 @@
 //! What `check` prints: the same facts for people and for programs.
 
 use super::needs::Needs;
+use super::verdict::{Ruling, Verdict};
 use super::{Found, Line};
 use crate::cli::error::{Failure, Result};
+use crate::cli::exit::Exit;
 use crate::plan::display_value;
 use crate::run::machine;
 use crate::run::request::RunRequest;
-use bridle_backends::BackendState;
+use bridle_backends::{BackendState, Name};
 use serde_json::{Value, json};
 
 /// Everything that was found.
@@ -57,7 +59,7 @@ impl<'a> Report<'a> {
             None if plan.is_speech() => lines.extend(self.phase_lines()),
             None => {}
         }
-        lines.extend(self.few_steps().map(|few| ("steps", few)));
+        lines.extend(self.verdicts().iter().map(|verdict| ("verdict", verdict.text())));
         lines.push(("plan", plan.plan_hash()));
         let lines = lines.iter().map(|(topic, facts)| format!("{topic:<9} {facts}\n"));
         lines.collect::<String>() + &self.plan_lines()
@@ -86,6 +88,7 @@ impl<'a> Report<'a> {
             },
             "machine": machine::machine(None),
             "few_steps": self.few_steps(),
+            "verdicts": self.verdicts().iter().map(Verdict::json).collect::<Vec<_>>(),
             "needs": self.needs.as_ref().map(Needs::json),
             "problems": problems.into_iter().flatten().map(problem).collect::<Vec<_>>(),
         });
@@ -93,6 +96,39 @@ impl<'a> Report<'a> {
             report.extend(found.json.clone());
         }
         report
+    }
+
+    /// On everything that is known: memory, disk and steps only with data that can be estimated.
+    fn verdicts(&self) -> Vec<Verdict> {
+        let found = self.data.as_ref();
+        let data = found.err().or_else(|| found.ok()?.verified.as_ref().err());
+        let mut verdicts = vec![
+            Verdict::of_failure("data", data),
+            Verdict::of_failure("device", self.backend.as_ref().err()),
+            Verdict::of_failure("records", self.out.as_ref().err()),
+        ];
+        let samples = found.ok().and_then(|found| found.samples);
+        if let (Some(needs), Some((_, training))) = (&self.needs, samples) {
+            // a GPU has memory of its own, of which nothing is known here
+            if self.request.backend.name != Name::Cuda {
+                verdicts.push(Verdict::of_memory(needs, &self.request.plan, training));
+            }
+            verdicts.push(Verdict::of_disk(needs));
+            verdicts.push(Verdict::of_steps(self.few_steps()));
+        }
+        verdicts
+    }
+
+    /// Why the run would fail for want of memory or room, if it would.
+    pub fn wanting(&self) -> Option<Failure> {
+        let needs = ["memory", "disk"];
+        let all = self.verdicts().into_iter();
+        let mut wanting = all.filter(|verdict| verdict.ruling == Ruling::Cannot && needs.contains(&verdict.topic));
+        let verdict = wanting.next()?;
+        Some(Failure::new(
+            Exit::Device,
+            anyhow::anyhow!("this machine cannot run the plan: {}", verdict.text()),
+        ))
     }
 
     fn few_steps(&self) -> Option<String> {

@@ -1,0 +1,249 @@
+//! What `check` makes of what it found: for data, device, memory, disk, steps and records whether it
+//! is enough, and which values of the plan would make it so.
+
+use super::needs::{Needs, size};
+use crate::cli::error::Failure;
+use crate::estimate;
+use crate::plan::{Flat, Plan};
+use serde_json::{Value, json};
+
+/// Estimates are good to this factor.
+const FACTOR: f64 = 1.5;
+
+/// Whether something is enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ruling {
+    Ok,
+    /// It may not be enough, or not for what the run is for.
+    Short,
+    /// The run would fail.
+    Cannot,
+}
+
+impl Ruling {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Short => "short",
+            Self::Cannot => "cannot",
+        }
+    }
+
+    /// Of a need next to what there is.
+    fn of(needed: f64, available: Option<u64>) -> Self {
+        let available = available.map_or(f64::INFINITY, |available| available as f64);
+        if needed * FACTOR <= available {
+            Self::Ok
+        } else if needed <= available * FACTOR {
+            Self::Short
+        } else {
+            Self::Cannot
+        }
+    }
+}
+
+/// The verdict on one thing.
+#[derive(Clone, Debug)]
+pub(super) struct Verdict {
+    pub topic: &'static str,
+    pub ruling: Ruling,
+    why: String,
+    /// `key=value` for each value of the plan that would make it enough.
+    set: Vec<String>,
+}
+
+impl Verdict {
+    /// Of what stops the run, if it does.
+    pub fn of_failure(topic: &'static str, failure: Option<&Failure>) -> Self {
+        Self {
+            topic,
+            ruling: failure.map_or(Ruling::Ok, |_| Ruling::Cannot),
+            why: failure.map_or_else(String::new, Failure::message),
+            set: Vec::new(),
+        }
+    }
+
+    /// Of steps, which `few` says are few.
+    pub fn of_steps(few: Option<String>) -> Self {
+        Self {
+            topic: "steps",
+            ruling: few.as_ref().map_or(Ruling::Ok, |_| Ruling::Short),
+            why: few.unwrap_or_default(),
+            set: Vec::new(),
+        }
+    }
+
+    /// Of main memory: what the plan holds at its peak on `training` samples.
+    pub fn of_memory(needs: &Needs, plan: &Plan, training: usize) -> Self {
+        let available = needs.memory_available;
+        let ruling = Ruling::of(needs.memory_bytes, available);
+        let fits = |set: &Set| {
+            let changed = with(plan, set);
+            changed.is_some_and(|plan| Ruling::of(peak(&plan, training), available) == Ruling::Ok)
+        };
+        let set = match ruling {
+            Ruling::Ok => None,
+            _ => remedies(plan).into_iter().find(fits),
+        };
+        Self {
+            topic: "memory",
+            ruling,
+            why: beside(needs.memory_bytes, available, ruling),
+            set: set
+                .into_iter()
+                .flatten()
+                .map(|(key, value)| format!("{key}={value}"))
+                .collect(),
+        }
+    }
+
+    /// Of the disk that holds work files: inputs, and two checkpoints and the finished pretraining.
+    pub fn of_disk(needs: &Needs) -> Self {
+        let needed = needs.features_bytes as f64 + 3.0 * needs.checkpoint_bytes as f64;
+        let ruling = Ruling::of(needed, needs.disk_free);
+        Self {
+            topic: "disk",
+            ruling,
+            why: beside(needed, needs.disk_free, ruling),
+            set: Vec::new(),
+        }
+    }
+
+    /// `memory: short, about 3.1 GB of 4.0 GB; --set pretrain.batch=8`.
+    pub fn text(&self) -> String {
+        let Self {
+            topic,
+            ruling,
+            why,
+            set,
+        } = self;
+        let why = if why.is_empty() {
+            String::new()
+        } else {
+            format!(", {why}")
+        };
+        let set: String = set.iter().map(|set| format!(" --set {set}")).collect();
+        let set = if set.is_empty() {
+            set
+        } else {
+            format!("; enough with{set}")
+        };
+        format!("{topic}: {}{why}{set}", ruling.word())
+    }
+
+    pub fn json(&self) -> Value {
+        json!({"topic": self.topic, "verdict": self.ruling.word(), "why": self.why, "set": self.set})
+    }
+}
+
+fn beside(needed: f64, available: Option<u64>, ruling: Ruling) -> String {
+    match (ruling, available) {
+        (Ruling::Ok, _) | (_, None) => String::new(),
+        (_, Some(available)) => format!("about {} of {}", size(needed), size(available as f64)),
+    }
+}
+
+/// The most memory that a phase of the plan holds.
+fn peak(plan: &Plan, training: usize) -> f64 {
+    let phases = estimate::phases(plan, training).into_iter();
+    let trained = phases
+        .chain(estimate::finetune(plan, training))
+        .map(|phase| phase.memory_bytes);
+    trained.fold(estimate::features(plan, training).memory_bytes, f64::max)
+}
+
+/// Values of a plan to set together.
+type Set = Vec<(&'static str, usize)>;
+
+/// What needs less memory, the mildest first: batches in parts change no number beyond rounding,
+/// smaller batches do.
+fn remedies(plan: &Plan) -> Vec<Set> {
+    let pretrain = plan.pretrain.as_ref();
+    let finetune = plan
+        .evaluation
+        .finetune
+        .as_ref()
+        .and_then(|finetune| finetune.classes());
+    let parts = pretrain.filter(|_| !plan.method.masks_frames());
+    let halvings = || (1..20).map(|power| 1_usize << power);
+    let of_finetune = |parts: usize| finetune.map(|values| ("finetune.batch", (values.batch / parts).max(1)));
+    let accumulated = halvings().filter_map(|times| {
+        let pretrain = parts.filter(|pretrain| pretrain.batch % times == 0)?;
+        let smaller = [
+            ("pretrain.batch", pretrain.batch / times),
+            ("pretrain.accumulate", pretrain.accumulate * times),
+        ];
+        Some(smaller.into_iter().chain(of_finetune(times)).collect())
+    });
+    let smaller = halvings().map(|times| {
+        let batch = pretrain.map(|pretrain| ("pretrain.batch", (pretrain.batch / times).max(1)));
+        batch.into_iter().chain(of_finetune(times)).collect()
+    });
+    let tuned = halvings().filter_map(|times| Some(vec![of_finetune(times)?]));
+    tuned.chain(accumulated).chain(smaller).collect()
+}
+
+/// The plan with other values; None if there is no such plan.
+fn with(plan: &Plan, set: &Set) -> Option<Plan> {
+    let mut flat: Flat = plan.to_flat();
+    set.iter()
+        .for_each(|(key, value)| drop(flat.insert((*key).to_owned(), json!(value))));
+    Plan::from_flat(&flat).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
+
+    use super::*;
+    use crate::plan::PlanRequest;
+
+    #[test]
+    fn an_estimate_rules_with_its_uncertainty() {
+        for (needed, available, ruling) in [
+            (1.0, Some(100), Ruling::Ok),
+            (90.0, Some(100), Ruling::Short),
+            (149.0, Some(100), Ruling::Short),
+            (151.0, Some(100), Ruling::Cannot),
+            (1e30, None, Ruling::Ok),
+        ] {
+            assert_eq!(Ruling::of(needed, available), ruling, "{needed} of {available:?}");
+        }
+    }
+
+    #[test]
+    fn batches_in_parts_come_before_smaller_ones_and_fit() {
+        let request = |method: &str| PlanRequest {
+            task: "esc50".to_owned(),
+            method: Some(method.to_owned()),
+            ..PlanRequest::default()
+        };
+        let plan = Plan::resolve(&request("bridle")).unwrap();
+        let first = &remedies(&plan)[0];
+        assert_eq!(first[..], [("pretrain.batch", 8), ("pretrain.accumulate", 2)]);
+        let parts = with(&plan, first).unwrap();
+        assert!(peak(&parts, 1600) < peak(&plan, 1600));
+        let needs = Needs {
+            memory_bytes: peak(&plan, 1600),
+            memory_available: Some((peak(&parts, 1600) * FACTOR) as u64 + 1),
+            features_bytes: 1,
+            checkpoint_bytes: 1,
+            disk_free: Some(100),
+            phases: Vec::new(),
+            finetune: None,
+            operations: 0.0,
+            time: None,
+        };
+        let verdict = Verdict::of_memory(&needs, &plan, 1600);
+        assert!(
+            verdict
+                .text()
+                .ends_with("enough with --set pretrain.batch=8 --set pretrain.accumulate=2"),
+            "{verdict:?}"
+        );
+        assert_eq!(Verdict::of_disk(&needs).text(), "disk: ok");
+        // a method that takes one batch a step
+        let masked = Plan::resolve(&request("best-rq")).unwrap();
+        assert_eq!(remedies(&masked)[0][..], [("pretrain.batch", 8)]);
+    }
+}
