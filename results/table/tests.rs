@@ -6,6 +6,14 @@ use crate::fixtures::{backend, other, proportion, record};
 use crate::record::{Score, Skipped};
 use proptest::prelude::*;
 
+/// Text that is wide enough for any table here.
+const WIDE: Format = Format::Terminal { columns: 250 };
+
+/// The table of scores in full.
+fn main_table(records: &[RunRecord], evidence: &Evidence) -> Table {
+    score_tables(records, evidence, &View::default()).remove(0)
+}
+
 fn on(mut record: RunRecord, name: &str) -> RunRecord {
     record.backend = backend(name);
     record
@@ -24,16 +32,14 @@ fn comparison() -> Vec<RunRecord> {
 #[test]
 fn methods_are_compared() {
     let table = main_table(&comparison(), &Evidence::default());
-    insta::assert_snapshot!("main_terminal", table.render(Format::Terminal));
+    insta::assert_snapshot!("main_terminal", table.render(WIDE));
     insta::assert_snapshot!("main_markdown", table.render(Format::Markdown));
     insta::assert_snapshot!("main_json", table.render(Format::Json));
-    let widest = table
-        .render(Format::Terminal)
-        .lines()
-        .map(|line| line.chars().count())
-        .max()
-        .unwrap();
-    assert!(widest <= 100, "{widest} columns");
+    for columns in [30, 40, 60, 80, 100] {
+        let text = table.render(Format::Terminal { columns });
+        let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(widest <= columns, "{widest} columns of {columns}:\n{text}");
+    }
 }
 
 #[test]
@@ -44,7 +50,7 @@ fn runs_of_other_plans_and_backends_get_rows_of_their_own() {
     let mut smoke = other(record(0, 0), Some("rq"), "eeeeeeeeeeee", 90);
     smoke.plan["preset"] = "smoke".into();
     records.push(smoke);
-    insta::assert_snapshot!(main_table(&records, &Evidence::default()).render(Format::Terminal));
+    insta::assert_snapshot!(main_table(&records, &Evidence::default()).render(WIDE));
 }
 
 #[test]
@@ -71,7 +77,7 @@ fn numbers_that_are_not_like_the_others_are_marked() {
     records[3].scores[1].value = None;
     records[3].scores[1].reason = Some("fewer than five classes".into());
     records[4].scores[1].interval = None;
-    insta::assert_snapshot!(main_table(&records, &Evidence::default()).render(Format::Terminal));
+    insta::assert_snapshot!(main_table(&records, &Evidence::default()).render(WIDE));
 }
 
 #[test]
@@ -120,20 +126,23 @@ fn all_runs_count_with_folds_as_strata() {
 #[test]
 fn each_run_can_be_shown() {
     let records = comparison();
-    let table = TableKind::Runs.of(&records, &Evidence::default()).remove(0);
+    let table = TableKind::Runs
+        .of(&records, &Evidence::default(), &View::default())
+        .remove(0);
     let cells = |row: &Vec<Cell>| row.iter().map(|cell| cell.text.clone()).collect::<Vec<_>>();
     let words = [
         "esc50",
         "bridle rq",
         "1",
         "1",
-        "linear-probe top1",
+        "linear-probe",
+        "top1",
         "40.0 [35.3, 44.9]",
         "400",
     ];
     assert!(table.rows.iter().any(|row| cells(row) == words), "{:?}", table.rows);
     assert_eq!(table.rows.len(), 2 * records.len());
-    assert!(TableKind::unasked().all(|kind| kind != TableKind::Runs));
+    assert!(TableKind::of_report().all(|kind| kind != TableKind::Runs));
 }
 
 #[test]
@@ -201,7 +210,7 @@ fn the_lowest_error_is_the_best() {
 #[test]
 fn codebooks_are_shown_by_phase_and_level() {
     let one = codebook_table(&[record(0, 165), other(record(0, 0), None, "cccccccccccc", 110)]);
-    insta::assert_snapshot!("codebooks_one", one.render(Format::Terminal));
+    insta::assert_snapshot!("codebooks_one", one.render(WIDE));
     let averaged = codebook_table(&comparison());
     insta::assert_snapshot!("codebooks_averaged", averaged.render(Format::Markdown));
 }
@@ -214,7 +223,7 @@ fn labels_are_shown_by_phase() {
     records[3].phases[0].labels = None;
     records[1].phases[0].labels.as_mut().unwrap().joint_entropy_bits = 2.75;
     let table = label_table(&records).unwrap();
-    insta::assert_snapshot!("labels_averaged", table.render(Format::Terminal));
+    insta::assert_snapshot!("labels_averaged", table.render(WIDE));
     let one = label_table(&records[..1]).unwrap();
     insta::assert_snapshot!("labels_markdown", one.render(Format::Markdown));
     insta::assert_snapshot!("labels_json", one.render(Format::Json));
@@ -235,13 +244,16 @@ fn every_table_is_titled_by_its_name() {
     let records = comparison();
     for (name, kind) in TableKind::ALL {
         let titles: Vec<String> = kind
-            .of(&records, &Evidence::default())
+            .of(&records, &Evidence::default(), &View::default())
             .iter()
             .map(|table| table.title.to_lowercase())
             .collect();
         assert!(titles.iter().all(|title| title.starts_with(name)), "{name}: {titles:?}");
     }
-    assert_eq!(TableKind::Codebooks.of(&records[4..], &Evidence::default()), Vec::new());
+    assert_eq!(
+        TableKind::Codebooks.of(&records[4..], &Evidence::default(), &View::default()),
+        Vec::new()
+    );
 }
 
 #[test]
@@ -256,7 +268,7 @@ fn backends_are_compared_on_the_same_seeds() {
     assert_eq!(backend_table(&comparison()), None);
     let mut records = comparison();
     records.extend([on(record(0, 167), "tch"), on(record(7, 390), "tch")]);
-    insta::assert_snapshot!(backend_table(&records).unwrap().render(Format::Terminal));
+    insta::assert_snapshot!(backend_table(&records).unwrap().render(WIDE));
 }
 
 #[test]
@@ -360,7 +372,7 @@ fn on_other_data() -> Vec<RunRecord> {
 fn runs_on_different_data_are_never_averaged_nor_left_out() {
     let table = main_table(&on_other_data(), &Evidence::default());
     assert_eq!(table.rows.len(), 2);
-    insta::assert_snapshot!(table.render(Format::Terminal));
+    insta::assert_snapshot!(table.render(WIDE));
     assert!(
         table.rows.iter().flatten().all(|cell| !cell.best),
         "nothing is best across data"

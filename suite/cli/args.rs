@@ -220,9 +220,29 @@ pub struct TableArgs {
     #[arg(value_name = "RECORD|DIR")]
     pub paths: Vec<PathBuf>,
     /// Tables to print, separated by commas: scores, codebooks, labels, ablation, backends, runs
-    /// (every run's values) [default: all that apply but runs]
+    /// (every run's values) [default: scores; a page of html has all]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub only: Vec<String>,
+    /// Only records with this task, method, quantizer, plan (start of its hash), backend, dtype,
+    /// seed, fold, protocol or value of the plan; repeatable, the same key adds another accepted
+    /// value
+    #[arg(long = "where", value_name = "KEY=VALUE")]
+    pub filters: Vec<Filter>,
+    /// Rows of scores to show, in this order: words of each, separated by slashes, such as
+    /// rq/tch,random-init [default: all]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub rows: Vec<String>,
+    /// Columns of scores to show, in this order, such as knn/top1,linear-probe [default: all]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub columns: Vec<String>,
+    /// Also print how the rows of scores differ from this one, with intervals over common runs and
+    /// test samples
+    #[arg(long, value_name = "ROW")]
+    pub baseline: Option<String>,
+    /// full: every cell with its interval and counts; paper: short cells for the column of a page
+    /// [default: paper for latex and markdown, else full]
+    #[arg(long, value_enum, hide_possible_values = true)]
+    pub style: Option<TableStyle>,
     /// What goes to stdout: terminal, markdown, latex, csv, html (a page with plots) or json
     #[arg(long, value_enum, default_value_t = TableFormat::Terminal, hide_possible_values = true)]
     pub format: TableFormat,
@@ -231,7 +251,8 @@ pub struct TableArgs {
     #[arg(long, value_enum, default_value_t = Published::Protocol, hide_possible_values = true)]
     pub published: Published,
     /// Fill the tables of a Markdown file between markers that hold their commands; repeatable
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["paths", "only", "format", "published"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all =
+        ["paths", "only", "filters", "rows", "columns", "baseline", "style", "format", "published"])]
     pub splice: Vec<PathBuf>,
     /// With --splice: write nothing, and exit with code 10 if a table is outdated
     #[arg(long, requires = "splice")]
@@ -482,6 +503,15 @@ pub enum TableFormat {
     Html,
     /// For machines
     Json,
+}
+
+/// How much a table says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TableStyle {
+    /// Every cell with its interval and counts
+    Full,
+    /// Short cells for the column of a page
+    Paper,
 }
 
 /// Which published numbers `table` shows.

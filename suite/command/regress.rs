@@ -83,7 +83,7 @@ fn read(file: &Path) -> Result<Baseline> {
 
 fn print(verdict: &Verdict, format: RegressFormat) -> Result<()> {
     match format {
-        RegressFormat::Terminal => terminal::print(&verdict.terminal()),
+        RegressFormat::Terminal => terminal::print(&verdict.terminal(terminal::columns())),
         RegressFormat::Markdown => terminal::print(&verdict.markdown()),
         RegressFormat::Json => terminal::print_json(&verdict.to_json()),
     }
