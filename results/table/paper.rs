@@ -9,15 +9,19 @@ use std::collections::BTreeSet;
 /// Columns of scores that fit the one column of a page.
 const SCORES: usize = 6;
 
-/// Rows that fit a page.
-const ROWS: usize = 40;
+/// Lines of a page below the headings: a row takes one, and so do so many letters of a note.
+const LINES: usize = 44;
+const LETTERS: usize = 100;
+
+/// The fewest rows of a part, however long its notes are.
+const ROWS: usize = 8;
 
 /// The sign of a cell of one run.
 pub(super) const ONE_RUN: &str = "¹";
 
 /// What is marked in a column of scores.
 pub(super) const BOLD: &str = "bold: the best mean of its column, and all that are not shown to differ from it: the 95 % interval \
-                               of the difference over the same seeds, folds and test samples, as `compare` computes it, \
+                               of the difference over the same seeds, folds and test samples (as compare computes it) \
                                holds 0, or nothing can be paired";
 
 /// The table in parts that each fit a page, each with a caption that says what all its rows share.
@@ -127,9 +131,12 @@ fn with_columns(table: &Table, columns: &[usize]) -> Table {
     }
 }
 
-/// The table in parts of at most [`ROWS`] rows.
+/// The table in parts that fit the height of a page with all notes.
 fn by_rows(table: Table) -> Vec<Table> {
-    let parts = table.rows.chunks(ROWS).map(<[Vec<Cell>]>::to_vec);
+    let lines = |note: &String| note.chars().count().div_ceil(LETTERS);
+    let notes: usize = table.notes.iter().map(lines).sum();
+    let most = LINES.saturating_sub(notes).max(ROWS);
+    let parts = table.rows.chunks(most).map(<[Vec<Cell>]>::to_vec);
     let part = |rows| Table { rows, ..table.clone() };
     parts.map(part).collect()
 }

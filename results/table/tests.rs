@@ -54,6 +54,78 @@ fn runs_of_other_plans_and_backends_get_rows_of_their_own() {
 }
 
 #[test]
+fn runs_of_one_pretraining_share_a_row_and_a_seed_counts_once() {
+    let both = |seed: u64, top1: u64| {
+        let mut run = other(record(seed, 0), Some("rq"), "dddddddddddd", top1);
+        run.pretrain_hash = record(seed, 0).pretrain_hash;
+        run.plan["protocols"] = serde_json::json!(["linear-probe", "knn"]);
+        run.plan.insert("knn.neighbours".into(), 5.into());
+        run.finished = run.finished.checked_add(std::time::Duration::from_secs(60)).unwrap();
+        let mut knn = proportion("top1", 100);
+        knn.protocol = "knn".into();
+        run.scores.push(knn);
+        run
+    };
+    let records = [record(0, 165), record(1, 170), both(0, 166), both(2, 171)];
+    let table = main_table(&records, &Evidence::default());
+    assert_eq!(table.rows.len(), 1, "{:?}", table.rows);
+    let value = |column: usize| &table.rows[0][column].value;
+    assert_eq!(value(1)["values"], serde_json::json!([0.415, 0.425, 0.4275]));
+    assert_eq!(value(3)["runs"], 2);
+    // the same protocol by other values is another number
+    let mut changed = records.clone();
+    changed[0].plan.insert("probe.epochs".into(), 10.into());
+    changed[1].plan.insert("probe.epochs".into(), 10.into());
+    changed[2].plan.insert("probe.epochs".into(), 20.into());
+    changed[3].plan.insert("probe.epochs".into(), 20.into());
+    assert_eq!(main_table(&changed, &Evidence::default()).rows.len(), 2);
+}
+
+#[test]
+fn rows_and_columns_are_chosen_and_ordered_by_their_words() {
+    let records = comparison();
+    let view = View {
+        rows: vec!["random-init".into(), "rq".into()],
+        columns: vec!["linear-probe/top5".into(), "top1".into()],
+        ..View::default()
+    };
+    view.check(&records).unwrap();
+    let table = score_tables(&records, &Evidence::default(), &view).remove(0);
+    let rows: Vec<&str> = table.rows.iter().map(|row| row[0].text.as_str()).collect();
+    let columns: Vec<&str> = table.header[1..].iter().map(|heading| heading.name.as_str()).collect();
+    assert_eq!(rows, ["random-init", "bridle rq"]);
+    assert_eq!(columns, ["esc50 linear-probe top5", "esc50 linear-probe top1"]);
+    let unknown = View {
+        baseline: Some("rq/top1".into()),
+        ..View::default()
+    };
+    let error = unknown.check(&records).unwrap_err();
+    assert_eq!(error.to_string(), "no row of the scores is called `rq/top1`");
+}
+
+#[test]
+fn a_paper_table_has_at_most_six_columns_of_scores() {
+    let mut records = comparison();
+    for record in &mut records {
+        let scores = record.scores.clone();
+        for protocol in ["finetune", "knn", "attentive-probe"] {
+            record.scores.extend(scores.iter().cloned().map(|score| Score {
+                protocol: protocol.into(),
+                ..score
+            }));
+        }
+    }
+    let view = View {
+        style: Style::Paper,
+        ..View::default()
+    };
+    let tables = score_tables(&records, &Evidence::default(), &view);
+    let scores = |table: &Table| table.header.iter().filter(|heading| heading.is_short_score()).count();
+    assert_eq!(tables.iter().map(scores).collect::<Vec<_>>(), [6, 2]);
+    assert!(tables[0].title.ends_with("part 1 of 2"), "{}", tables[0].title);
+}
+
+#[test]
 fn plans_that_differ_in_protocols_alone_share_a_row() {
     let mut knn = other(record(0, 0), Some("rq"), "dddddddddddd", 120);
     knn.scores.iter_mut().for_each(|score| score.protocol = "knn".into());
@@ -227,6 +299,19 @@ fn labels_are_shown_by_phase() {
     let one = label_table(&records[..1]).unwrap();
     insta::assert_snapshot!("labels_markdown", one.render(Format::Markdown));
     insta::assert_snapshot!("labels_json", one.render(Format::Json));
+}
+
+#[test]
+fn the_sum_over_levels_limits_the_joint_entropy_only_where_a_token_takes_one_code() {
+    let limited = |run: &RunRecord| {
+        let notes = label_table(std::slice::from_ref(run)).unwrap().notes.join("\n");
+        notes.contains("at most the sum over levels")
+    };
+    let mut run = record(0, 165);
+    run.plan.insert("quantizer.soft_codes".into(), 1.into());
+    assert!(limited(&run));
+    run.plan.insert("pretrain.encoder.soft_codes".into(), 2.into());
+    assert!(!limited(&run));
 }
 
 #[test]

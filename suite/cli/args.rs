@@ -567,14 +567,16 @@ const TABLE_EXAMPLES: &str = "\
 Examples:
   bridle-bench table
       all records of results/records
-  bridle-bench table results/records/esc50 --format markdown
-      one task, for a page
+  bridle-bench table results/records/esc50 --format latex > table.tex
+      one task, for a paper
+  bridle-bench table --where backend=tch --columns linear-probe,knn/top1 --baseline random-init
+      some columns, and how far each row is from the random encoder
   bridle-bench table --only codebooks,labels
       how codes are used, and what they tell about the classes
   bridle-bench table --format html > report.html
       one page with plots, tables and the plan of each run
   bridle-bench table --published all --format csv > numbers.csv
-      with published numbers of every protocol
+      one number a line, with published numbers of every protocol
   bridle-bench table --splice results/README.md
       run the table, compare and list commands in the file's markers, and put their output
       between `<!-- bridle-bench table ARGUMENTS: begin -->` and `<!-- end -->`";

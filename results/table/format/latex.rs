@@ -44,7 +44,7 @@ pub(super) fn table(table: &Table, label: &str) -> String {
     let columns: Vec<&str> = (0..table.header.len()).map(|column| side(table, column)).collect();
     let mut lines = vec![
         "\\begin{table}".to_string(),
-        "  \\centering\\footnotesize\\setlength{\\tabcolsep}{3.5pt}".to_string(),
+        "  \\centering\\footnotesize\\setlength{\\tabcolsep}{2.5pt}".to_string(),
         format!("  \\caption{{{}}}", escaped(&table.title)),
         format!("  \\label{{{label}}}"),
         "  \\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%".to_string(),
@@ -68,7 +68,7 @@ pub(super) fn table(table: &Table, label: &str) -> String {
     lines.extend(table.rows.iter().map(cells));
     lines.extend(["    \\bottomrule".to_string(), "  \\end{tabular}}".to_string()]);
     if !table.notes.is_empty() {
-        lines.push("  \\par\\medskip\\footnotesize\\raggedright".to_string());
+        lines.push("  \\par\\medskip\\scriptsize\\raggedright".to_string());
     }
     lines.extend(table.notes.iter().map(|note| format!("  {}\\par", breakable(note))));
     lines.push("\\end{table}\n".to_string());
@@ -124,7 +124,7 @@ fn shown(heading: &Heading, cell: &Cell) -> String {
     }
     match cell.text.split_once(' ') {
         Some((mean, spread)) if mean.parse::<f64>().is_ok() => {
-            format!("{} & {{\\scriptsize {}}}", bold(cell, mean), escaped(spread))
+            format!("{} & {{\\tiny {}}}", bold(cell, mean), escaped(spread))
         }
         _ => format!("\\multicolumn{{2}}{{c}}{{{}}}", bold(cell, &cell.text)),
     }
