@@ -21,7 +21,7 @@ mod pairs;
 mod verdict;
 
 pub use error::CompareError;
-pub use filter::{Filter, NoFilter};
+pub use filter::{Filter, NoFilter, kept};
 use groups::RunGroup;
 use pairs::Pairs;
 pub use verdict::Conclusion;

@@ -197,6 +197,43 @@ impl Evidence {
         Spread::of(&folds)
     }
 
+    /// The spread of the difference of two groups of runs over the seeds and folds that both have;
+    /// no group has one twice. None if they share none, a run of a pair has no evidence, or runs of
+    /// one fold have different samples.
+    pub(crate) fn difference(
+        &self,
+        a: &[&RunRecord],
+        b: &[&RunRecord],
+        protocol: &str,
+        metric: &str,
+    ) -> Option<Spread> {
+        let place = (protocol.to_string(), metric.to_string());
+        let mut folds: BTreeMap<Option<u8>, (&Units, FoldRuns)> = BTreeMap::new();
+        for first in a {
+            let Some(second) = b.iter().find(|run| (run.seed, run.fold) == (first.seed, first.fold)) else {
+                continue;
+            };
+            let [of_first, of_second] = [first, second].map(|run| self.0.get(&key(run)));
+            let (of_first, of_second) = (of_first?, of_second?);
+            let parts = of_first.scores.get(&place)?.iter().zip(of_second.scores.get(&place)?);
+            let empty = FoldRuns {
+                values: Vec::new(),
+                influences: Vec::new(),
+                samples: of_first.units.of_sample.len(),
+            };
+            let (units, fold) = folds.entry(first.fold).or_insert((&of_first.units, empty));
+            let is_alike = |other: &Units| other.names == units.names && other.of_sample.len() == fold.samples;
+            if !is_alike(&of_first.units) || !is_alike(&of_second.units) {
+                return None;
+            }
+            let value = |run: &RunRecord| run.score(protocol, metric)?.value;
+            fold.values.push(value(first)? - value(second)?);
+            fold.influences.push(parts.map(|(a, b)| a - b).collect());
+        }
+        let folds: Vec<FoldRuns> = folds.into_values().map(|(_, fold)| fold).collect();
+        Spread::of(&folds)
+    }
+
     /// The value by which this run's training is judged, and whether it is no better than what an
     /// output that ignores its input has: the most frequent class, an AUC of a half, or nearly empty
     /// texts. None without evidence.

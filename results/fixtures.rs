@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use crate::codes::CodebookStatistics;
-use crate::codes::labels::{LabelChange, LabelStatistics};
+use crate::codes::labels::{Annotation, LabelChange, LabelStatistics};
 use crate::record::*;
 use serde_json::{Value, json};
 
@@ -54,6 +54,43 @@ pub(crate) fn record(seed: u64, top1: u64) -> RunRecord {
         predictions_sha256: None,
         content_sha256: None,
     }
+}
+
+/// A run with a value in every field that a record can have.
+pub(crate) fn full_record() -> RunRecord {
+    let mut record = record(0, 165);
+    let digest = || Some("cd".repeat(32));
+    (record.predictions, record.machine.gpu) = (Some("run.predictions.csv".into()), Some("a GPU".into()));
+    (record.predictions_sha256, record.content_sha256) = (digest(), digest());
+    record.peak_memory_bytes.device = Some(1 << 30);
+    record.data.samples_sha256 = digest();
+    record.data.subset = Some(8);
+    record.data.splitting = Some("by name".into());
+    record.data.missing = Some(Missing {
+        count: 1,
+        first: vec!["1-1-A".into()],
+    });
+    record.data.skipped.push(Skipped {
+        id: "1-1-B".into(),
+        reason: "truncated".into(),
+    });
+    let phase = &mut record.phases[1];
+    (phase.input_wait_seconds, phase.reused_from) = (Some(0.5), Some("run-7".into()));
+    let annotation = Annotation {
+        tokens: 100,
+        entropy_bits: 2.0,
+        information_bits: vec![0.5, 0.25],
+        information_shuffled_bits: vec![0.125, 0.0625],
+    };
+    let labels = phase.labels.as_mut().unwrap();
+    labels.annotations.insert("word".into(), annotation);
+    record.scores[0].per_class = Some(PerClass {
+        names: vec!["dog".into()],
+        values: vec![Some(0.5)],
+        n: vec![8],
+    });
+    (record.scores[1].value, record.scores[1].reason) = (None, Some("no test sample".into()));
+    record
 }
 
 /// The same run with its quantizer, plan and score exchanged; None is the random-init control.

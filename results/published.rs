@@ -186,9 +186,9 @@ fn table(task: &str, rows: &[&(Citation, PublishedNumber)]) -> Table {
             .to_string(),
     ];
     notes.extend(references.notes());
-    let mut header = vec![Heading::word("method")];
-    header.extend(several.then(|| Heading::word("benchmark")));
-    header.extend(["protocol", "metric"].map(Heading::word));
+    let mut header = vec![Heading::key("method")];
+    header.extend(several.then(|| Heading::key("benchmark")));
+    header.extend(["protocol", "metric"].map(Heading::key));
     header.push(Heading::new("value (%)", "value_percent"));
     header.push(Heading::word("report"));
     header.push(Heading::new("external\nsupervision", "external_supervision"));

@@ -323,4 +323,6 @@ pub(crate) fn word<'a>(plan: &'a Map<String, Value>, key: &str) -> Option<&'a st
 }
 
 #[cfg(test)]
+mod schema;
+#[cfg(test)]
 mod tests;

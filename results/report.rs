@@ -1,9 +1,9 @@
 //! The report: records and their tables as one page with plots, for phone, desktop, paper and
 //! screen reader.
 //!
-//! The page is self-contained: no script, nothing fetched; its own policy forbids both. Colour is
-//! never the only sign: every series also has a dash pattern and a marker, every plot a
-//! description.
+//! The page is self-contained: nothing is fetched, and its own policy forbids it; one short script
+//! sorts tables, and without it they stand as they are. Colour is never the only sign: a method also
+//! has a marker, its settings have dash patterns, every plot has a description.
 
 use crate::evidence::Evidence;
 use crate::record::{RunRecord, plural};
@@ -12,6 +12,7 @@ use crate::table::{Series, Table, series};
 
 mod classes;
 mod codes;
+mod differences;
 mod dots;
 mod panel;
 mod runs;
@@ -22,6 +23,7 @@ pub fn page(records: &[RunRecord], evidence: &Evidence, tables: &[Table]) -> Str
     let series = series(records);
     let sections = [
         section("scores", "Scores", &dots::plots(&series, evidence)),
+        section("differences", "Differences", &differences::plots(&series, evidence)),
         section("classes", "Classes", &classes::plots(&series)),
         section("tables", "Tables", &fragments(tables)),
         section("training", "Training", &training::plots(&series)),

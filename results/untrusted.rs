@@ -12,7 +12,7 @@ use crate::record::RunRecord;
 use crate::regress::{Bands, Baseline, BaselineError, GateRun, check};
 use crate::report;
 use crate::shown::is_control;
-use crate::table::{Format, TableKind, render};
+use crate::table::{Format, Style, TableKind, View, render};
 
 /// What holds for a parser, whatever the bytes.
 pub type Law = fn(&[u8]);
@@ -39,23 +39,33 @@ fn record(bytes: &[u8]) {
     second.seed = read.seed.wrapping_add(1);
     let records = [read, second];
     let evidence = Evidence::default();
-    let tables: Vec<_> = TableKind::ALL
-        .iter()
-        .flat_map(|(_, kind)| kind.of(&records, &evidence))
-        .collect();
-    for format in [
-        Format::Terminal,
-        Format::Markdown,
-        Format::Latex,
-        Format::Csv,
-        Format::Html,
-    ] {
-        render(&tables, format);
+    let of_style = |style| -> Vec<_> {
+        let view = View {
+            style,
+            ..View::default()
+        };
+        let kinds = TableKind::ALL.iter();
+        kinds
+            .flat_map(|(_, kind)| kind.of(&records, &evidence, &view))
+            .collect()
+    };
+    let tables = of_style(Style::Full);
+    for tables in [&tables, &of_style(Style::Paper)] {
+        for format in [
+            Format::Terminal { columns: 80 },
+            Format::Terminal { columns: 20 },
+            Format::Markdown,
+            Format::Latex,
+            Format::Csv,
+            Format::Html,
+        ] {
+            render(tables, format);
+        }
     }
     let json = render(&tables, Format::Json);
     assert!(serde_json::from_str::<Vec<serde_json::Value>>(&json).is_ok(), "{json}");
     let page = report::page(&records, &evidence, &tables);
-    assert!(!page.contains("<script"));
+    assert_eq!(page.matches("<script").count(), 1, "the page's own");
 }
 
 /// A gate is written and read again the same; an error names a line of it.

@@ -316,11 +316,11 @@ def check_table(program, root, runs):
     found, count = [], 0
     tables = printed(program, "table", root, "--published", "none", "--only", "scores")
     for row in itertools.chain.from_iterable(table["rows"] for table in tables):
-        for column, cell in row.items():
-            if not isinstance(cell, dict) or not cell.get("interval"):
+        for cell in row["scores"]:
+            if not cell.get("interval"):
                 continue
-            task, protocol, metric = column.rsplit(" ", 2)
-            name = f"{root}: {row['method']} {row.get('backend') or ''} {row.get('plan') or ''} {column}"
+            task, protocol, metric = cell["task"], cell["protocol"], cell["metric"]
+            name = f"{root}: {row['method']} {row.get('backend') or ''} {row.get('plan') or ''} {task} {protocol} {metric}"
             own = [
                 run
                 for run in runs

@@ -22,10 +22,10 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LabelStatistics {
     pub tokens: u64,
-    /// Distinct tuples of codes, one code from each level.
+    /// Distinct tuples of codes: all codes that a token takes from each level.
     pub joint_used: u64,
-    /// Entropy of the tuples. At most the sum over levels; equal to it where levels are
-    /// independent.
+    /// Entropy of the tuples. Where a token takes one code of each level, at most the sum over
+    /// levels, and equal to it where levels are independent.
     #[serde(with = "finite")]
     pub joint_entropy_bits: f64,
     /// Mutual information of each level's code with the sample's class, `[levels]`; empty where

@@ -82,8 +82,11 @@ impl Filter {
 }
 
 /// Keeps the records that have, for each key that filters name, one of its values; and of their
-/// scores only those of the requested protocols.
-pub(super) fn kept(
+/// scores only those of the requested protocols. `path` is where they come from.
+///
+/// # Errors
+/// If no record is left, or a filter's key is unknown.
+pub fn kept(
     path: &Path,
     records: Vec<(PathBuf, RunRecord)>,
     filters: &[Filter],

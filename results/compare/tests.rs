@@ -196,7 +196,7 @@ fn no_difference_shown_never_stands_without_what_could_have_been() {
     let could = format!("{:.1} points could have been", 100.0 * first.detectable.unwrap());
     for text in comparison_sentences(&found)
         .into_iter()
-        .chain([comparison_table(&found).render(Format::Terminal)])
+        .chain([comparison_table(&found).render(Format::Terminal { columns: 250 })])
     {
         assert_eq!(
             text.contains("no difference shown"),
@@ -273,7 +273,7 @@ fn comparisons_are_printed() {
     let text = format!(
         "{}\n\n{}",
         comparison_sentences(&comparison).join("\n"),
-        table.render(Format::Terminal)
+        table.render(Format::Terminal { columns: 250 })
     );
     insta::assert_snapshot!("comparison", text);
     insta::assert_snapshot!("comparison_json", table.render(Format::Json));

@@ -68,7 +68,7 @@ fn only_what_was_measured_is_set_beside_it() {
     assert!(protocol[0].rows.iter().all(|row| row[1].text == "linear-probe"));
     let all = tables(&records, Shown::All);
     assert!(all[0].rows.len() > protocol[0].rows.len());
-    insta::assert_snapshot!(protocol[0].render(Format::Terminal));
+    insta::assert_snapshot!(protocol[0].render(Format::Terminal { columns: 250 }));
 }
 
 #[test]

@@ -23,8 +23,9 @@ impl Verdict {
         })
     }
 
-    /// A headline, every number in a line, and which run is which; ends with a line end.
-    pub fn terminal(&self) -> String {
+    /// A headline, every number in a line, and which run is which, in so many columns; ends with a
+    /// line end.
+    pub fn terminal(&self, columns: usize) -> String {
         let runs = self.runs();
         let table = Table {
             title: format!("{}\n{}", self.headline(), self.counts()),
@@ -32,7 +33,7 @@ impl Verdict {
             rows: self.checks.iter().map(|check| row(check, &runs)).collect(),
             notes: self.notes(&runs),
         };
-        table.render(Format::Terminal)
+        table.render(Format::Terminal { columns })
     }
 
     /// The summary page of a CI run: what moved, and the rest folded; ends with a line end.

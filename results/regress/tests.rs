@@ -298,7 +298,7 @@ fn mixed() -> Verdict {
 fn a_verdict_is_printed() {
     let verdict = mixed();
     assert!(Standing::ALL.iter().all(|outcome| verdict.count(*outcome) > 0));
-    insta::assert_snapshot!("terminal", verdict.terminal());
+    insta::assert_snapshot!("terminal", verdict.terminal(100));
     insta::assert_snapshot!("markdown", verdict.markdown());
     let json = verdict.to_json();
     assert_eq!(json["passed"], false);
@@ -315,7 +315,7 @@ fn a_verdict_is_printed() {
     let runs = runs();
     insta::assert_snapshot!("passed", check(&baseline(&runs[4..]), &runs[4..]).markdown());
     let widest = verdict
-        .terminal()
+        .terminal(100)
         .lines()
         .filter(|line| line.contains('|'))
         .map(|line| line.chars().count())

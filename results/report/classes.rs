@@ -1,6 +1,6 @@
 //! The best and the worst classes: bars for each setting and score with values per class.
 
-use super::panel::{Axis, Caption, Panel};
+use super::panel::{Axis, Caption, Look, Panel};
 use crate::record::PerClass;
 use crate::stats;
 use crate::table::{ScoreColumn, Series, columns, decimals, scale};
@@ -12,11 +12,11 @@ const ENDS: usize = 8;
 /// All plots of classes. Empty without any.
 pub(super) fn plots(series: &[Series]) -> String {
     let mut figures = String::new();
-    for (kind, series) in series.iter().enumerate() {
+    for series in series {
         let places: BTreeSet<ScoreColumn> = series.runs.iter().flat_map(|run| columns(run)).collect();
         for place in &places {
             let id = format!("classes-{}", figures.matches("<figure>").count());
-            figures.push_str(&plot(id, kind, series, place).unwrap_or_default());
+            figures.push_str(&plot(id, series, place).unwrap_or_default());
         }
     }
     if figures.is_empty() {
@@ -35,7 +35,7 @@ struct Class {
     samples: BTreeMap<Option<u8>, u64>,
 }
 
-fn plot(id: String, kind: usize, series: &Series, place: &ScoreColumn) -> Option<String> {
+fn plot(id: String, series: &Series, place: &ScoreColumn) -> Option<String> {
     let (task, (_, protocol), (_, metric)) = place;
     let mut classes: BTreeMap<&str, Class> = BTreeMap::new();
     for run in series.runs.iter().filter(|run| run.task() == task) {
@@ -64,13 +64,21 @@ fn plot(id: String, kind: usize, series: &Series, place: &ScoreColumn) -> Option
         valued.drain(ENDS..count - ENDS);
     }
     let unit = format!("{metric} (%)");
-    let mut panel = Panel::of_rows(Axis::over(&unit, [0.0, 100.0].into_iter()), valued.len());
-    let mut described = Vec::new();
-    for (row, (value, name, samples)) in valued.iter().enumerate() {
-        let text = format!("{value:.*} n={samples}", decimals(metric));
-        described.push(format!("{name}: {text}"));
-        panel.bar(row, kind, name, *value, &text);
+    let texts = valued
+        .iter()
+        .map(|(value, _, samples)| format!("{value:.*} n={samples}", decimals(metric)));
+    let texts: Vec<String> = texts.collect();
+    let names = || {
+        valued
+            .iter()
+            .map(|(_, name, _)| *name)
+            .zip(texts.iter().map(String::as_str))
+    };
+    let mut panel = Panel::of_rows(Axis::over(&unit, [0.0, 100.0].into_iter()), names());
+    for (row, ((name, text), (value, ..))) in names().zip(&valued).enumerate() {
+        panel.bar(row, Look::of(series), name, *value, text);
     }
+    let described: Vec<String> = names().map(|(name, text)| format!("{name}: {text}")).collect();
     let shown = match valued.len() {
         all if all == count => format!("all {count} classes"),
         _ => format!("the {ENDS} best and the {ENDS} worst of {count} classes"),

@@ -1,6 +1,6 @@
 //! Use of codes: perplexity over steps per level, and how often each code was chosen.
 
-use super::panel::{Axis, Caption, Panel, legend, number};
+use super::panel::{Axis, Caption, Look, Panel, dashes, number};
 use crate::codes::CodebookStatistics;
 use crate::record::{Curve, Phase, RunRecord};
 use crate::table::Series;
@@ -27,6 +27,8 @@ pub(super) fn plots(series: &[Series]) -> String {
 /// One series on one task.
 struct TaskSeries<'a> {
     title: String,
+    /// The place of its method.
+    method: usize,
     runs: Vec<&'a RunRecord>,
 }
 
@@ -36,6 +38,7 @@ fn by_task<'a>(series: &[Series<'a>]) -> Vec<TaskSeries<'a>> {
         for run in &series.runs {
             let setting = settings.entry((run.task(), i)).or_insert_with(|| TaskSeries {
                 title: format!("{}, {}", run.task(), series.label),
+                method: series.method,
                 runs: Vec::new(),
             });
             setting.runs.push(run);
@@ -61,7 +64,7 @@ fn perplexities(settings: &[TaskSeries]) -> String {
         }
         for (phase, curves) in phases {
             let id = format!("perplexity-{}", figures.matches("<figure>").count());
-            figures.push_str(&perplexity(id, &format!("{}: {phase}", setting.title), &curves));
+            figures.push_str(&perplexity(id, setting, phase, &curves));
         }
     }
     if figures.is_empty() {
@@ -71,11 +74,11 @@ fn perplexities(settings: &[TaskSeries]) -> String {
     format!(
         "<p>Of the codes of each step's batch, one line for each run and level. Phases with fixed labels have none.</p>\n{}\
          <div class=\"panels\">\n{figures}</div>\n",
-        legend(names)
+        dashes(names)
     )
 }
 
-fn perplexity(id: String, title: &str, curves: &[&Curve]) -> String {
+fn perplexity(id: String, setting: &TaskSeries, phase: &str, curves: &[&Curve]) -> String {
     let lines: Vec<(usize, Vec<(f64, f64)>)> = curves
         .iter()
         .flat_map(|curve| curve.perplexity.iter().enumerate().map(|level| (*curve, level)))
@@ -91,7 +94,11 @@ fn perplexity(id: String, title: &str, curves: &[&Curve]) -> String {
     );
     let mut ends = Vec::new();
     for (level, points) in &lines {
-        panel.line(*level, points);
+        let look = Look {
+            method: setting.method,
+            part: *level,
+        };
+        panel.line(look, points);
         if let (Some(first), Some(last)) = (points.first(), points.last()) {
             ends.push(format!(
                 "level {} from {} to {}",
@@ -103,7 +110,7 @@ fn perplexity(id: String, title: &str, curves: &[&Curve]) -> String {
     }
     panel.figure(&Caption {
         id,
-        title,
+        title: &format!("{}: {phase}", setting.title),
         description: format!("Perplexity over steps: {}.", ends.join("; ")),
     })
 }
@@ -127,7 +134,13 @@ fn histograms(settings: &[TaskSeries]) -> String {
         for (j, (names, codebooks)) in distinct(&run.phases).iter().enumerate() {
             let plots = codebooks.iter().enumerate();
             let plots: String = plots
-                .map(|(level, codes)| histogram(&format!("codes-{i}-{j}-{level}"), level, codes, &all))
+                .map(|(level, codes)| {
+                    let look = Look {
+                        method: setting.method,
+                        part: level,
+                    };
+                    histogram(&format!("codes-{i}-{j}-{level}"), look, codes, &all)
+                })
                 .collect();
             out.push_str(&format!(
                 "<h5>{}</h5>\n<div class=\"small panels\">\n{plots}</div>\n",
@@ -166,16 +179,16 @@ fn shares(codes: &CodebookStatistics) -> Vec<f64> {
     counts.chunks(width).map(|chunk| 100.0 * mean(chunk) / total).collect()
 }
 
-fn histogram(id: &str, level: usize, codes: &CodebookStatistics, all: &[f64]) -> String {
+fn histogram(id: &str, look: Look, codes: &CodebookStatistics, all: &[f64]) -> String {
     let rank = Axis::whole("rank", codes.codes as f64);
     let mut panel = Panel::small(rank, Axis::of_powers("share (%)", all.iter().copied()));
-    panel.bars(level, &shares(codes));
+    panel.bars(look, &shares(codes));
     panel.level(100.0 / codes.codes.max(1) as f64);
     let used = format!("{} of {} used", codes.used, codes.codes);
     let perplexity = number(codes.perplexity, 1);
     panel.figure(&Caption {
         id: id.to_string(),
-        title: &format!("level {}: {used}", level + 1),
+        title: &format!("level {}: {used}", look.part + 1),
         description: format!("Codes by how often they are chosen: {used}, perplexity {perplexity}."),
     })
 }

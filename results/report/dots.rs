@@ -1,7 +1,7 @@
 //! Scores as dots with whiskers: one plot for each task, protocol and metric, one row for each
 //! setting.
 
-use super::panel::{Axis, Caption, Dots, Panel};
+use super::panel::{Axis, Caption, Dots, Look, Panel};
 use crate::evidence::Evidence;
 use crate::stats::Interval;
 use crate::table::{ScoreColumn, Series, Summary, columns, decimals, scale};
@@ -28,10 +28,9 @@ pub(super) fn plots(series: &[Series], evidence: &Evidence) -> String {
 
 fn plot(i: usize, place: &ScoreColumn, series: &[Series], evidence: &Evidence) -> Option<String> {
     let (task, (_, protocol), (_, metric)) = place;
-    let rows: Vec<(usize, &str, Dots)> = series
+    let rows: Vec<(Look, &str, Dots)> = series
         .iter()
-        .enumerate()
-        .filter_map(|(kind, series)| Some((kind, series.label.as_str(), dots(series, place, evidence)?)))
+        .filter_map(|series| Some((Look::of(series), series.label.as_str(), dots(series, place, evidence)?)))
         .collect();
     if rows.is_empty() {
         return None;
@@ -49,9 +48,10 @@ fn plot(i: usize, place: &ScoreColumn, series: &[Series], evidence: &Evidence) -
             .chain([dots.middle])
             .chain(ends.into_iter().flatten())
     });
-    let mut panel = Panel::of_rows(Axis::over(&unit, values), rows.len());
-    for (row, (kind, label, dots)) in rows.iter().enumerate() {
-        panel.row(row, *kind, label, dots);
+    let names = rows.iter().map(|(_, label, dots)| (*label, dots.text.as_str()));
+    let mut panel = Panel::of_rows(Axis::of_metric(&unit, metric, values), names);
+    for (row, (look, label, dots)) in rows.iter().enumerate() {
+        panel.row(row, *look, label, dots);
     }
     let described: Vec<String> = rows
         .iter()

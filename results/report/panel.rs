@@ -1,18 +1,27 @@
 //! Plots as inline SVG: scales, axes, lines and markers in one panel of fixed proportions.
 
+use crate::metric::Metric;
 use crate::table::html::escaped;
+use crate::table::{Series, scale};
 
 /// Width of a panel in its own units: about a phone's pixels, so that text stays legible.
 pub(super) const WIDTH: f64 = 360.0;
 
-/// Colours, dash patterns and markers before combinations repeat.
+/// Colours, markers and dash patterns, each; a method's colour and marker together repeat after the
+/// square of it.
 const KINDS: usize = 6;
 
 /// Height of a plot of one value over another.
 const HEIGHT: f64 = 220.0;
 
-/// Height of a row: its name above its dots.
+/// Height of a row: its name and numbers above its dots.
 const ROW: f64 = 36.0;
+
+/// Height of each further line of a row, where name and numbers do not fit beside each other.
+const LINE: f64 = 15.0;
+
+/// Width of a letter, rather too large.
+const LETTER: f64 = 7.2;
 
 /// Space around the plotted area.
 const LEFT: f64 = 44.0;
@@ -68,6 +77,24 @@ impl Axis {
         }
     }
 
+    /// The axis over values of a metric, whose ends are none that the metric cannot have.
+    pub(super) fn of_metric(label: &str, metric: &str, values: impl Iterator<Item = f64>) -> Self {
+        let (least, most) = possible(metric);
+        Self::over(label, values).within(least, most)
+    }
+
+    /// The axis over differences of a metric, with 0.
+    pub(super) fn of_differences(label: &str, metric: &str, values: impl Iterator<Item = f64>) -> Self {
+        let (least, most) = possible(metric);
+        Self::over(label, values.chain([0.0])).within(least - most, most - least)
+    }
+
+    fn within(mut self, least: f64, most: f64) -> Self {
+        (self.low, self.high) = (self.low.max(least), self.high.min(most));
+        self.ticks.retain(|tick| (least..=most).contains(tick));
+        self
+    }
+
     /// The axis of places in a list of `count`: its ends are the list's.
     pub(super) fn whole(label: &str, count: f64) -> Self {
         let high = count.max(1.0);
@@ -112,6 +139,12 @@ impl Axis {
     }
 }
 
+/// The least and the largest value that a metric can have, as it is displayed.
+fn possible(metric: &str) -> (f64, f64) {
+    let (least, most) = Metric::named(metric).map_or((f64::NEG_INFINITY, f64::INFINITY), Metric::range);
+    (least * scale(metric), most * scale(metric))
+}
+
 /// The next of 1, 2, 5, 10, 20, 50, ... at or above `least`.
 fn round_step(least: f64) -> f64 {
     let power = 10f64.powf(least.log10().floor());
@@ -135,11 +168,35 @@ pub(super) fn number(value: f64, decimals: usize) -> String {
     format!("{sign}{out}{rest}")
 }
 
+/// How a series looks: colour and marker of its method, dash pattern of what it is of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Look {
+    pub(super) method: usize,
+    /// The setting, or the level of its codes.
+    pub(super) part: usize,
+}
+
+impl Look {
+    pub(super) fn of(series: &Series) -> Self {
+        Self {
+            method: series.method,
+            part: series.setting,
+        }
+    }
+
+    /// The class for colour and dash pattern; after the last pattern they start again.
+    fn class(self) -> String {
+        format!("c{} d{}", self.method % KINDS, self.part % KINDS)
+    }
+}
+
 /// A plot under construction.
 pub(super) struct Panel {
     width: f64,
     height: f64,
     left: f64,
+    /// Height of a row.
+    row: f64,
     x: Axis,
     y: Axis,
     body: String,
@@ -162,10 +219,20 @@ impl Panel {
         panel
     }
 
-    /// Rows along an axis, to be filled with [`Panel::row`].
-    pub(super) fn of_rows(x: Axis, rows: usize) -> Self {
+    /// Rows along an axis, to be filled with [`Panel::row`]: their names and what stands beside them.
+    pub(super) fn of_rows<'a>(x: Axis, names: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
         let y = Axis::over("", std::iter::empty());
-        let mut panel = Self::bare(WIDTH, TOP + BOTTOM + rows as f64 * ROW, RIGHT, x, y);
+        let room = WIDTH - 2.0 * RIGHT;
+        let letters = |text: &str| LETTER * (text.chars().count() + 1) as f64;
+        let (mut rows, mut row) = (0, ROW);
+        for (name, text) in names {
+            rows += 1;
+            if letters(name) + letters(text) > room {
+                row = ROW + LINE;
+            }
+        }
+        let mut panel = Self::bare(WIDTH, TOP + BOTTOM + f64::from(rows) * row, RIGHT, x, y);
+        panel.row = row;
         panel.draw_x();
         panel
     }
@@ -176,6 +243,7 @@ impl Panel {
             width,
             height,
             left,
+            row: ROW,
             x,
             y,
             body,
@@ -226,28 +294,28 @@ impl Panel {
 
     /// A line through these points with a marker at its end. Points that are not numbers are left
     /// out.
-    pub(super) fn line(&mut self, kind: usize, points: &[(f64, f64)]) {
+    pub(super) fn line(&mut self, look: Look, points: &[(f64, f64)]) {
         let finite = points.iter().filter(|(x, y)| x.is_finite() && y.is_finite());
         let places: Vec<(f64, f64)> = finite.map(|&(x, y)| (self.x(x), self.y(y))).collect();
         let Some(&(x, y)) = places.last() else { return };
         let path: Vec<String> = places.iter().map(|(x, y)| format!("{x:.1} {y:.1}")).collect();
         self.body.push_str(&format!(
             "<g class=\"{}\"><path class=\"line\" d=\"M{}\"/>{}</g>\n",
-            class(kind),
+            look.class(),
             path.join("L"),
-            marker(kind, x, y, 4.0)
+            marker(look, x, y, 4.0)
         ));
     }
 
     /// Bars from the left, as one area, each `1 / values.len()` of the axis wide.
-    pub(super) fn bars(&mut self, kind: usize, values: &[f64]) {
+    pub(super) fn bars(&mut self, look: Look, values: &[f64]) {
         let (bottom, width) = (self.height - BOTTOM, self.width - RIGHT - self.left);
         let mut path = format!("M{:.1} {bottom:.1}", self.left);
         for (i, value) in values.iter().enumerate() {
             let right = self.left + (i + 1) as f64 / values.len() as f64 * width;
             path.push_str(&format!("V{:.1}H{right:.1}", self.y(*value)));
         }
-        let class = class(kind);
+        let class = look.class();
         self.body
             .push_str(&format!("<path class=\"bars {class}\" d=\"{path}V{bottom:.1}Z\"/>\n"));
     }
@@ -261,10 +329,16 @@ impl Panel {
         ));
     }
 
+    /// A dashed line through all rows at this value.
+    pub(super) fn upright(&mut self, value: f64) {
+        let (x, bottom) = (self.x(value), self.height - BOTTOM);
+        self.body
+            .push_str(&format!("<path class=\"even\" d=\"M{x:.1} {TOP:.1}V{bottom:.1}\"/>\n"));
+    }
+
     /// A row with its name, the values of single runs, and a middle with its ends.
-    pub(super) fn row(&mut self, row: usize, kind: usize, name: &str, dots: &Dots) {
-        let top = TOP + row as f64 * ROW;
-        let (text, y) = (top + 13.0, top + 25.0);
+    pub(super) fn row(&mut self, row: usize, look: Look, name: &str, dots: &Dots) {
+        let y = TOP + (row + 1) as f64 * self.row - 11.0;
         let mut drawn = String::new();
         if let Some((low, high)) = dots.ends {
             let (low, high) = (self.x(low), self.x(high));
@@ -280,32 +354,35 @@ impl Panel {
                 self.x(*value)
             ));
         }
-        drawn.push_str(&marker(kind, self.x(dots.middle), y, 5.0));
-        self.body.push_str(&format!(
-            "<text class=\"name\" x=\"{:.1}\" y=\"{text:.1}\">{}</text>\
-             <text class=\"name end\" x=\"{:.1}\" y=\"{text:.1}\">{}</text><g class=\"{}\">{drawn}</g>\n",
-            self.left,
-            escaped(&shortened(name)),
-            self.width - RIGHT,
-            escaped(&dots.text),
-            class(kind)
-        ));
+        drawn.push_str(&marker(look, self.x(dots.middle), y, 5.0));
+        self.head(row, name, &dots.text);
+        self.body
+            .push_str(&format!("<g class=\"{}\">{drawn}</g>\n", look.class()));
     }
 
     /// A row with its name and a bar from the left end of the axis.
-    pub(super) fn bar(&mut self, row: usize, kind: usize, name: &str, value: f64, text: &str) {
-        let top = TOP + row as f64 * ROW;
-        let (name_y, y, end) = (top + 13.0, top + 18.0, self.width - RIGHT);
+    pub(super) fn bar(&mut self, row: usize, look: Look, name: &str, value: f64, text: &str) {
+        let y = TOP + (row + 1) as f64 * self.row - 18.0;
         self.body.push_str(&format!(
-            "<path class=\"bars {}\" d=\"M{:.1} {y:.1}H{:.1}v10H{:.1}Z\"/>\
-             <text class=\"name\" x=\"{:.1}\" y=\"{name_y:.1}\">{}</text>\
-             <text class=\"name end\" x=\"{end:.1}\" y=\"{name_y:.1}\">{}</text>\n",
-            class(kind),
+            "<path class=\"bars {}\" d=\"M{:.1} {y:.1}H{:.1}v10H{:.1}Z\"/>\n",
+            look.class(),
             self.left,
             self.x(value),
-            self.left,
+            self.left
+        ));
+        self.head(row, name, text);
+    }
+
+    /// The name and the numbers of a row, beside each other or on a line each.
+    fn head(&mut self, row: usize, name: &str, text: &str) {
+        let name_y = TOP + row as f64 * self.row + 13.0;
+        let text_y = name_y + self.row - ROW;
+        self.body.push_str(&format!(
+            "<text class=\"name\" x=\"{:.1}\" y=\"{name_y:.1}\">{}</text>\
+             <text class=\"name end\" x=\"{:.1}\" y=\"{text_y:.1}\">{}</text>\n",
             self.left,
             escaped(&shortened(name)),
+            self.width - RIGHT,
             escaped(text)
         ));
     }
@@ -335,26 +412,35 @@ pub(super) struct Dots {
 }
 
 /// Names and signs of the lines, to stand above plots.
-pub(super) fn legend<S: AsRef<str>>(names: impl Iterator<Item = (usize, S)>) -> String {
-    let entry = |(kind, name): (usize, S)| {
+pub(super) fn legend<S: AsRef<str>>(names: impl Iterator<Item = (Look, S)>) -> String {
+    let entry = |(look, name): (Look, S)| {
         format!(
             "<li><svg viewBox=\"0 0 34 12\" aria-hidden=\"true\"><g class=\"{}\"><path class=\"line\" d=\"M1 6H33\"/>{}</g>\
              </svg>{}</li>\n",
-            class(kind),
-            marker(kind, 17.0, 6.0, 4.0),
+            look.class(),
+            marker(look, 17.0, 6.0, 4.0),
             escaped(name.as_ref())
         )
     };
     format!("<ul class=\"legend\">\n{}</ul>\n", names.map(entry).collect::<String>())
 }
 
-/// The class for colour and dash pattern; after the last colour they start again with other dashes.
-fn class(kind: usize) -> String {
-    format!("c{} d{}", kind % KINDS, (kind + kind / KINDS) % KINDS)
+/// Dash patterns and what they stand for, where colours stand for methods.
+pub(super) fn dashes(names: impl Iterator<Item = (usize, String)>) -> String {
+    let entry = |(part, name): (usize, String)| {
+        format!(
+            "<li><svg viewBox=\"0 0 34 12\" aria-hidden=\"true\"><g class=\"plain d{}\"><path class=\"line\" d=\"M1 6H33\"/></g>\
+             </svg>{}</li>\n",
+            part % KINDS,
+            escaped(&name)
+        )
+    };
+    format!("<ul class=\"legend\">\n{}</ul>\n", names.map(entry).collect::<String>())
 }
 
-fn marker(kind: usize, x: f64, y: f64, r: f64) -> String {
-    let path = match (kind + kind / KINDS) % KINDS {
+/// The marker of a method: after the last colour they start again with other markers.
+fn marker(look: Look, x: f64, y: f64, r: f64) -> String {
+    let path = match (look.method + look.method / KINDS) % KINDS {
         0 => return format!("<circle class=\"mark\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{r}\"/>"),
         1 => format!("M{:.1} {:.1}h{s}v{s}h-{s}Z", x - r, y - r, s = 2.0 * r),
         2 => format!("M{x:.1} {:.1}l{r} {s}h-{s}Z", y - r, s = 2.0 * r),
@@ -365,9 +451,9 @@ fn marker(kind: usize, x: f64, y: f64, r: f64) -> String {
     format!("<path class=\"mark\" d=\"{path}\"/>")
 }
 
-/// A name short enough to leave room for numbers in its row.
+/// A name that fits a line of a row.
 fn shortened(name: &str) -> String {
-    const LONGEST: usize = 34;
+    const LONGEST: usize = 44;
     if name.chars().count() <= LONGEST {
         return name.to_string();
     }

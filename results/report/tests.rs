@@ -6,8 +6,8 @@ use crate::codes::CodebookStatistics;
 use crate::fixtures::{backend, other, record};
 use crate::published::{self, Shown};
 use crate::record::{Curve, PerClass, Phase};
-use crate::table::html::STYLE;
-use crate::table::{ablation_tables, backend_table, codebook_table, main_table};
+use crate::table::html::{SCRIPT, STYLE};
+use crate::table::{Style, View, ablation_tables, backend_table, codebook_table, score_tables};
 use quick_xml::events::Event;
 use quick_xml::{Reader, XmlVersion};
 use serde_json::json;
@@ -90,9 +90,14 @@ fn rich() -> Vec<RunRecord> {
     records
 }
 
+/// The table of scores in full.
+fn main_table(records: &[RunRecord], evidence: &Evidence) -> Table {
+    score_tables(records, evidence, &View::default()).remove(0)
+}
+
 fn all_tables(records: &[RunRecord]) -> Vec<Table> {
     let mut tables = vec![main_table(records, &Evidence::default()), codebook_table(records)];
-    tables.extend(ablation_tables(records, &Evidence::default()));
+    tables.extend(ablation_tables(records, &Evidence::default(), Style::Full));
     tables.extend(backend_table(records));
     tables.extend(published::tables(records, Shown::Protocol));
     tables
@@ -142,8 +147,10 @@ fn the_page_is_well_formed_and_fetches_nothing() {
         std::fs::write(file, &page).unwrap();
     }
     let (elements, _) = parsed(&page);
+    assert_eq!(page.matches("<script>").count(), 1);
+    assert!(page.contains(&format!("<script>{SCRIPT}</script>")) && !SCRIPT.contains("http"));
     let fetching = [
-        "script", "link", "img", "iframe", "object", "embed", "base", "audio", "video", "source", "image", "use",
+        "link", "img", "iframe", "object", "embed", "base", "audio", "video", "source", "image", "use",
     ];
     let mut ids = HashSet::new();
     for (name, attributes) in &elements {
@@ -249,7 +256,8 @@ fn whatever_a_record_holds_is_text() {
     let records = [hostile];
     let page = page(&records, &Evidence::default(), &all_tables(&records));
     let (elements, text) = parsed(&page);
-    assert!(elements.iter().all(|(name, _)| name != "script"));
+    let scripts = elements.iter().filter(|(name, _)| name == "script");
+    assert_eq!(scripts.count(), 1, "the page's own");
     assert!(
         text.contains("&lt;script&gt;alert(&#39;&amp;amp;&quot;&#39;)&lt;/script&gt;\u{fffd}"),
         "{text}"
@@ -299,5 +307,6 @@ fn a_small_page() {
             &[main_table(&[small], &Evidence::default())]
         )
         .replace(STYLE, "STYLE\n")
+        .replace(SCRIPT, "SCRIPT\n")
     );
 }

@@ -1,31 +1,32 @@
 //! The training loss over steps: one plot for each task and phase, one line for each run.
 
-use super::panel::{Axis, Caption, Panel, legend, number};
+use super::panel::{Axis, Caption, Look, Panel, legend, number};
 use crate::record::{Phase, RunRecord, plural};
 use crate::table::Series;
 use crate::table::html::escaped;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The runs of a phase: their kind, label and what they recorded.
-type PhaseRuns<'a> = Vec<(usize, &'a str, &'a Phase)>;
+/// The runs of a phase: their look, label and what they recorded.
+type PhaseRuns<'a> = Vec<(Look, &'a str, &'a Phase)>;
 
 /// All plots of losses, and in words what cannot be plotted.
 pub(super) fn plots(series: &[Series]) -> String {
     let mut phases: BTreeMap<(&str, &str), PhaseRuns> = BTreeMap::new();
     let mut missing = String::new();
-    for (kind, series) in series.iter().enumerate() {
+    for series in series {
+        let look = Look::of(series);
         for run in &series.runs {
             for phase in run.phases.iter().filter(|phase| phase.curve.is_some()) {
                 let runs = phases.entry((run.task(), &phase.name)).or_default();
-                runs.push((kind, &series.label, phase));
+                runs.push((look, &series.label, phase));
             }
             missing.push_str(&unrecorded(run, &series.label));
         }
     }
-    let shown: BTreeMap<usize, &str> = phases
+    let shown: BTreeMap<Look, &str> = phases
         .values()
         .flatten()
-        .map(|(kind, label, _)| (*kind, *label))
+        .map(|(look, label, _)| (*look, *label))
         .collect();
     let mut figures: Vec<(usize, String)> = phases
         .iter()
@@ -82,19 +83,19 @@ fn unrecorded(run: &RunRecord, label: &str) -> String {
 }
 
 fn plot(i: usize, task: &str, phase: &str, runs: &PhaseRuns) -> String {
-    let curves: Vec<(usize, Vec<(f64, f64)>)> = runs.iter().map(|(kind, _, phase)| (*kind, points(phase))).collect();
+    let curves: Vec<(Look, Vec<(f64, f64)>)> = runs.iter().map(|(look, _, phase)| (*look, points(phase))).collect();
     let all = || curves.iter().flat_map(|(_, points)| points.iter().copied());
     let mut panel = Panel::new(
         Axis::over("step", all().map(|(step, _)| step)),
         Axis::over("loss", all().map(|(_, loss)| loss)),
     );
-    for (kind, points) in &curves {
-        panel.line(*kind, points);
+    for (look, points) in &curves {
+        panel.line(*look, points);
     }
     let mut settings: Vec<String> = Vec::new();
-    let labels: BTreeSet<(usize, &str)> = runs.iter().map(|(kind, label, _)| (*kind, *label)).collect();
-    for (kind, label) in labels {
-        let phases: Vec<&Phase> = runs.iter().filter(|run| run.0 == kind).map(|run| run.2).collect();
+    let labels: BTreeSet<(Look, &str)> = runs.iter().map(|(look, label, _)| (*look, *label)).collect();
+    for (look, label) in labels {
+        let phases: Vec<&Phase> = runs.iter().filter(|run| run.0 == look).map(|run| run.2).collect();
         let mean = |end: fn(&Phase) -> f64| phases.iter().map(|phase| end(phase)).sum::<f64>() / phases.len() as f64;
         let (first, last) = (mean(|phase| phase.loss.first), mean(|phase| phase.loss.last));
         let (first, last, n) = (number(first, 2), number(last, 2), phases.len());

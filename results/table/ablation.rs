@@ -1,9 +1,10 @@
 //! Ablation tables: plans that differ in one value, and plans that differ from a reference in one
 //! value or in several.
 
-use super::runs;
-use super::scores::{self, ScoreColumn, Summary};
-use super::{Cell, Heading, Table, mean_cell};
+use super::best::ColumnRow;
+use super::scores::{self, ScoreColumn};
+use super::summary::Summary;
+use super::{Cell, Heading, Style, Table, mean_cell, paper, runs};
 use crate::evidence::Evidence;
 use crate::record::{RunRecord, display_value, mark};
 use serde_json::{Map, Value};
@@ -36,7 +37,7 @@ struct ValueRuns<'a> {
 /// One table for each task, its data, method and plan value that varies among otherwise equal plans, on one
 /// backend and, unless it is what varies, with one quantizer. Before them, one for each reference
 /// plan from which others differ in several values.
-pub fn ablation_tables(records: &[RunRecord], evidence: &Evidence) -> Vec<Table> {
+pub fn ablation_tables(records: &[RunRecord], evidence: &Evidence, style: Style) -> Vec<Table> {
     let (runs, _) = runs::distinct(records);
     let mixed = runs::of_several_data(&runs);
     let mut alike: BTreeMap<(&str, String, &str), Vec<&RunRecord>> = BTreeMap::new();
@@ -52,7 +53,7 @@ pub fn ablation_tables(records: &[RunRecord], evidence: &Evidence) -> Vec<Table>
     for ((task, data, method), runs) in &alike {
         for around in reference::families(runs) {
             let of = format!("{task}, {}{data}", around.method);
-            tables.push(table("change", &of, &around.note(), &[around.family], evidence));
+            tables.extend(table("change", &of, &around.note(), &[around.family], evidence, style));
         }
         let keys: BTreeSet<&str> = runs
             .iter()
@@ -67,13 +68,8 @@ pub fn ablation_tables(records: &[RunRecord], evidence: &Evidence) -> Vec<Table>
                     key => key,
                 };
                 let note = format!("plans that differ only in {what}");
-                tables.push(table(
-                    key,
-                    &format!("{task}, {method}{data}"),
-                    &note,
-                    &families,
-                    evidence,
-                ));
+                let of = format!("{task}, {method}{data}");
+                tables.extend(table(key, &of, &note, &families, evidence, style));
             }
         }
     }
@@ -144,7 +140,7 @@ fn order(a: &Value, b: &Value) -> std::cmp::Ordering {
     }
 }
 
-fn table(key: &str, of: &str, what: &str, families: &[Family], evidence: &Evidence) -> Table {
+fn table(key: &str, of: &str, what: &str, families: &[Family], evidence: &Evidence, style: Style) -> Vec<Table> {
     let all: Vec<&RunRecord> = families
         .iter()
         .flat_map(|family| family.rows.iter().flat_map(|row| row.runs.iter().copied()))
@@ -154,20 +150,20 @@ fn table(key: &str, of: &str, what: &str, families: &[Family], evidence: &Eviden
     let coded = all.iter().any(|run| first_perplexity(run).is_some());
     let backends: BTreeSet<&str> = families.iter().map(|family| family.backend.as_str()).collect();
     let mut header: Vec<Heading> = (backends.len() > 1)
-        .then(|| Heading::word("backend"))
+        .then(|| Heading::key("backend"))
         .into_iter()
         .collect();
-    header.extend(others.iter().map(Heading::word));
-    header.push(Heading::word(key));
+    header.extend(others.iter().map(Heading::key));
+    header.push(Heading::key(key));
     let own = own(families);
-    header.extend(own.iter().map(Heading::word));
+    header.extend(own.iter().map(Heading::key));
     header.extend(columns.iter().map(scores::heading));
     header.extend(coded.then(|| Heading::new("level 1\nperplexity", "perplexity")));
 
     let mut summaries = Vec::new();
     let mut rows = Vec::new();
     for family in families {
-        let cells = family_rows(family, [&others, &own], &columns, evidence, &mut summaries);
+        let cells = family_rows(family, [&others, &own], &columns, evidence, style, &mut summaries);
         rows.extend(cells.into_iter().zip(&family.rows).map(|(mut cells, row)| {
             if backends.len() > 1 {
                 cells.insert(0, Cell::word(&family.backend));
@@ -178,16 +174,21 @@ fn table(key: &str, of: &str, what: &str, families: &[Family], evidence: &Eviden
     }
     let mut notes = vec![format!("{of}: {what}")];
     notes.extend((backends.len() == 1).then(|| backends.iter().map(|name| format!("backend {name}")).collect()));
-    notes.extend(scores::cell_notes(summaries.iter().map(|(_, cell)| cell)));
-    notes.extend(scores::could_show(
-        summaries.iter().map(|(column, cell)| (column, cell)),
-    ));
+    notes.extend(scores::cell_notes(summaries.iter().map(|(_, cell)| cell), style));
+    if style == Style::Full {
+        let cells = summaries.iter().map(|(column, cell)| (column, cell));
+        notes.extend(scores::could_show(cells));
+    }
     notes.extend(coded.then(|| "perplexity: of the training data's codes after the last phase; ± over runs".into()));
-    Table {
+    let table = Table {
         title: format!("Ablation: {key} ({of})"),
         header,
         rows,
         notes,
+    };
+    match style {
+        Style::Full => vec![table],
+        Style::Paper => paper::fitted(table, ""),
     }
 }
 
@@ -229,6 +230,7 @@ fn family_rows(
     [others, own]: [&[String]; 2],
     columns: &BTreeSet<ScoreColumn>,
     evidence: &Evidence,
+    style: Style,
     summaries: &mut Vec<(ScoreColumn, Summary)>,
 ) -> Vec<Vec<Cell>> {
     let cell = |value: Option<&Value>| {
@@ -243,15 +245,9 @@ fn family_rows(
     for column in columns {
         let of_row = |row: &ValueRuns| Summary::of(&row.runs, column, evidence);
         let cells: Vec<Option<Summary>> = family.rows.iter().map(of_row).collect();
-        let of_column: Vec<Option<&Summary>> = cells.iter().map(Option::as_ref).collect();
-        let best = scores::best(&of_column, &column.2.1);
-        for (i, (row, summary)) in rows.iter_mut().zip(&of_column).enumerate() {
-            let mut cell = summary.map_or_else(Cell::missing, Summary::cell);
-            if best.contains(&i) {
-                (cell.best, cell.value["best"]) = (true, Value::Bool(true));
-            }
-            row.push(cell);
-        }
+        let of_column = family.rows.iter().zip(&cells);
+        let of_column: Vec<ColumnRow> = of_column.map(|(row, cell)| (&row.runs[..], cell.as_ref())).collect();
+        scores::push_column(&mut rows, &of_column, column, evidence, style);
         summaries.extend(cells.into_iter().flatten().map(|cell| (column.clone(), cell)));
     }
     rows

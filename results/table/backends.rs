@@ -42,8 +42,7 @@ pub fn backend_table(records: &[RunRecord]) -> Option<Table> {
                     runs.first()
                         .map_or_else(Cell::missing, |run| Cell::word(run.short_plan())),
                 );
-                row.push(Cell::word(format!("{protocol} {metric}")));
-                row.push(Cell::word(name));
+                row.extend([&protocol, &metric, name].map(Cell::word));
                 let base = if name == reference {
                     None
                 } else {
@@ -55,7 +54,9 @@ pub fn backend_table(records: &[RunRecord]) -> Option<Table> {
             }
         }
     }
-    let mut header: Vec<Heading> = ["task", "method", "plan", "score", "backend"].map(Heading::word).into();
+    let mut header: Vec<Heading> = ["task", "method", "plan", "protocol", "metric", "backend"]
+        .map(Heading::key)
+        .into();
     header.push(Heading::new("mean (%)", "mean"));
     header.push(Heading::word("difference"));
     header.push(Heading::new("training (s)", "training_seconds"));

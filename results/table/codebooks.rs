@@ -1,7 +1,7 @@
 //! The codebook table: how each level's codes are used after each phase.
 
 use super::runs::{self, Group, RowLabels};
-use super::{Cell, Heading, Table, mean_cell};
+use super::{Cell, Heading, Style, Table, mean_cell};
 use crate::codes::CodebookStatistics;
 use crate::record::{RunRecord, mark};
 use std::collections::BTreeSet;
@@ -14,9 +14,10 @@ pub fn codebook_table(records: &[RunRecord]) -> Table {
     let labels = RowLabels::of(&groups);
     let averaged = groups.iter().flat_map(Group::by_task).any(|(_, runs)| runs.len() > 1);
 
-    let mut header = vec![Heading::word("task")];
+    let mut header = vec![Heading::key("task")];
     header.extend(labels.header());
-    header.extend(["phase", "level", "codes"].map(Heading::word));
+    header.extend(["phase", "level"].map(Heading::key));
+    header.push(Heading::word("codes"));
     header.push(Heading::new("usage (%)", "usage"));
     header.push(Heading::word("perplexity"));
     header.push(Heading::new("entropy (bits)", "entropy_bits"));
@@ -34,7 +35,7 @@ pub fn codebook_table(records: &[RunRecord]) -> Table {
             }
         }
     }
-    let mut notes = labels.notes(left_out);
+    let mut notes = labels.notes(left_out, Style::Full);
     if averaged {
         notes.push("mean over the runs, ±: sample standard deviation".into());
     }

@@ -11,7 +11,7 @@ use serde_json::json;
 /// verdict.
 pub fn comparison_table(comparison: &Comparison) -> Table {
     let mut header = vec![
-        Heading::word("score"),
+        Heading::key("score"),
         Heading::new("A", "a"),
         Heading::new("B", "b"),
         Heading::new("A - B", "difference"),

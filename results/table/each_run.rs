@@ -1,8 +1,9 @@
 //! The table of single runs: the value of each seed and fold, with its interval over test samples.
 
 use super::runs::{self, RowLabels};
-use super::scores::{self, Summary};
-use super::{Cell, Heading, Table};
+use super::scores;
+use super::summary::Summary;
+use super::{Cell, Heading, Style, Table};
 use crate::evidence::Evidence;
 use crate::record::RunRecord;
 use serde_json::json;
@@ -12,9 +13,9 @@ pub(super) fn run_table(records: &[RunRecord], evidence: &Evidence) -> Table {
     let (runs, left_out) = runs::distinct(records);
     let groups = runs::groups(&runs, |run| scores::columns(run).collect());
     let labels = RowLabels::of(&groups);
-    let mut header = vec![Heading::word("task")];
+    let mut header = vec![Heading::key("task")];
     header.extend(labels.header());
-    header.extend(["seed", "fold", "score"].map(Heading::word));
+    header.extend(["seed", "fold", "protocol", "metric"].map(Heading::key));
     header.push(Heading::new("value (%, d' plain)", "value"));
     header.push(Heading::word("n"));
     let (mut rows, mut cells) = (Vec::new(), Vec::new());
@@ -32,7 +33,7 @@ pub(super) fn run_table(records: &[RunRecord], evidence: &Evidence) -> Table {
                     run.fold
                         .map_or_else(Cell::missing, |fold| Cell::new(fold.to_string(), fold)),
                 );
-                row.push(Cell::word(format!("{protocol} {metric}")));
+                row.extend([protocol, metric].map(Cell::word));
                 let shown = |value: f64| format!("{:.*}", scores::decimals(metric), value * scores::scale(metric));
                 let value = json!({ "value": summary.middle(), "interval": summary.interval() });
                 let ends = summary
@@ -48,8 +49,8 @@ pub(super) fn run_table(records: &[RunRecord], evidence: &Evidence) -> Table {
             }
         }
     }
-    let mut notes = labels.notes(left_out);
-    notes.extend(scores::cell_notes(cells.iter()));
+    let mut notes = labels.notes(left_out, Style::Full);
+    notes.extend(scores::cell_notes(cells.iter(), Style::Full));
     Table {
         title: "Runs".into(),
         header,

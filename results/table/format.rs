@@ -1,6 +1,6 @@
 //! The formats of tables: one file each.
 
-use super::{Cell, Table};
+use super::{Cell, Heading, Table};
 use crate::shown::json_escaped;
 use serde_json::Value;
 use tabled::builder::Builder;
@@ -8,6 +8,7 @@ use tabled::settings::Alignment;
 use tabled::settings::object::{Columns, Rows};
 
 mod csv;
+mod fit;
 pub(crate) mod html;
 mod latex;
 pub(crate) mod markdown;
@@ -16,13 +17,14 @@ mod terminal;
 /// A form in which tables are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Aligned text; the best of a column carries a `*`.
-    Terminal,
+    /// Aligned text in so many columns at most, unless a word is longer; the best of a column
+    /// carries a `*`.
+    Terminal { columns: usize },
     /// A Markdown table; the best of a column is bold.
     Markdown,
     /// A LaTeX table in the style of booktabs; the best of a column is bold.
     Latex,
-    /// Values for spreadsheets: one header for all tables, told apart by the column `table`.
+    /// Values for programs, one number a line; a column `table` tells the tables apart.
     Csv,
     /// A page of its own; the best of a column is bold.
     Html,
@@ -40,8 +42,8 @@ pub fn render(tables: &[Table], format: Format) -> String {
         }
         Format::Csv => csv::file(tables),
         Format::Html => html::page(tables),
-        Format::Latex => format!("{}{}", latex::HEAD, joined(tables, format)),
-        Format::Terminal | Format::Markdown => joined(tables, format),
+        Format::Latex => latex::file(tables),
+        Format::Terminal { .. } | Format::Markdown => joined(tables, format),
     }
 }
 
@@ -53,16 +55,17 @@ fn joined(tables: &[Table], format: Format) -> String {
 /// One table in this format.
 pub(super) fn one(table: &Table, format: Format) -> String {
     match format {
-        Format::Terminal => terminal::table(table),
+        Format::Terminal { columns } => terminal::table(table, columns),
         Format::Markdown => markdown::table(table),
-        Format::Latex => latex::table(table),
+        Format::Latex => latex::table(table, &latex::label(table)),
         Format::Csv => csv::file(std::slice::from_ref(table)),
         Format::Html => html::table(table),
         Format::Json => json_escaped(&format!("{:#}\n", table.to_json())),
     }
 }
 
-/// Header and rows in aligned columns: numbers right, headings left.
+/// Header and rows in aligned columns, numbers right, headings left. `heading` gets the lines of a
+/// heading, from that of its group down.
 fn grid(
     table: &Table,
     style: impl FnOnce(&mut tabled::Table),
@@ -70,7 +73,7 @@ fn grid(
     cell: impl Fn(&Cell) -> String,
 ) -> String {
     let mut builder = Builder::default();
-    builder.push_record(table.header.iter().map(|column| heading(&column.text)));
+    builder.push_record(table.header.iter().map(|column| heading(&stacked(column))));
     for row in &table.rows {
         builder.push_record(row.iter().map(&cell));
     }
@@ -82,6 +85,12 @@ fn grid(
     grid.modify(Rows::first(), Alignment::left());
     let grid = grid.to_string();
     grid.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+/// The text of a heading below those of its groups, each on a line.
+fn stacked(heading: &Heading) -> String {
+    let groups = heading.groups.iter().map(String::as_str);
+    groups.chain([heading.text.as_str()]).collect::<Vec<_>>().join("\n")
 }
 
 /// Title, grid and notes as paragraphs of text.

@@ -2,10 +2,11 @@
 //! phases.
 
 use super::runs::{self, Group, RowLabels};
-use super::{Cell, Heading, Table, mean_cell};
+use super::{Cell, Heading, Style, Table, mean_cell};
 use crate::codes::labels::{LabelChange, LabelStatistics};
 use crate::record::{Phase, RunRecord, mark};
 use crate::stats;
+use serde_json::Value;
 use std::collections::{BTreeSet, HashSet};
 
 /// One row per phase: the joint entropy beside the sum over levels and, by level, the information
@@ -37,11 +38,12 @@ pub fn label_table(records: &[RunRecord]) -> Option<Table> {
             }
         }
     }
-    let mut header = vec![Heading::word("task")];
+    let mut header = vec![Heading::key("task")];
     header.extend(labels.header());
     header.extend(headings(&known));
     header.extend(averaged.then(|| Heading::word("runs")));
-    let mut notes = labels.notes(left_out);
+    let mut notes = labels.notes(left_out, Style::Full);
+    notes.push(tuples_note(&runs));
     notes.extend(NOTES.map(str::to_owned));
     if known.shuffled {
         notes.push(SHUFFLED.to_owned());
@@ -64,8 +66,26 @@ pub fn label_table(records: &[RunRecord]) -> Option<Table> {
     })
 }
 
-const NOTES: [&str; 4] = [
-    "tuples: distinct combinations of codes over all levels; joint: their entropy, at most the sum over levels",
+/// What tuples are, and what limits their entropy.
+fn tuples_note(runs: &[&RunRecord]) -> String {
+    let limit = if runs.iter().all(|run| takes_one_code(run)) {
+        ", at most the sum over levels"
+    } else {
+        "; it can be above the sum over levels, because a token takes several codes of a level: tuples hold all of them, and \
+         the sum counts each level once"
+    };
+    format!("tuples: distinct combinations of codes over all levels; joint: their entropy{limit}")
+}
+
+/// Whether a token takes one code of each level in all phases.
+fn takes_one_code(run: &RunRecord) -> bool {
+    let sections = ["quantizer", "pretrain.encoder", "pretrain.tokenizer"];
+    let counts = sections.map(|section| run.plan.get(&format!("{section}.soft_codes")));
+    let is_one = |count: &Value| count.as_u64().is_none_or(|count| count <= 1);
+    counts.into_iter().flatten().all(is_one)
+}
+
+const NOTES: [&str; 3] = [
     "class, place: mutual information of a code with the sample's class and the token's place; first level first",
     "changed: share of tokens whose code differs from the previous labelling; a new codebook renumbers its codes",
     "kept: mutual information of a token's code before and after; independent of code numbers",
@@ -102,7 +122,7 @@ fn headings(known: &Known<'_>) -> Vec<Heading> {
         [Some(value), known.shuffled.then(shuffled)].into_iter().flatten()
     };
     let mut headings = vec![
-        Heading::word("phase"),
+        Heading::key("phase"),
         Heading::word("tokens"),
         Heading::new("tuples", "joint_used"),
         Heading::new("joint\n(bits)", "joint_entropy_bits"),

@@ -1,10 +1,14 @@
 //! Groups of runs that belong in one row: those that differ only in seed and fold.
 
-use super::{Cell, Heading};
+use super::scores::ScoreColumn;
+use super::{Cell, Heading, Style};
 use crate::record::{RunRecord, plural};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+mod pretraining;
+
 /// Runs of one method and setting, to be shown in one row (or block of rows).
+#[derive(Clone)]
 pub(super) struct Group<'a> {
     pub(super) method: String,
     setting: Setting,
@@ -26,6 +30,34 @@ impl<'a> Group<'a> {
 }
 
 impl Group<'_> {
+    /// Whether one of its runs has this score.
+    pub(super) fn has(&self, (task, (_, protocol), (_, metric)): &ScoreColumn) -> bool {
+        let mut of_task = self.runs.iter().filter(|run| run.task() == task);
+        of_task.any(|run| run.score(protocol, metric).is_some())
+    }
+
+    /// Method and backend.
+    pub(super) fn words(&self) -> String {
+        format!("{}, {}", self.method, self.setting.backend)
+    }
+
+    /// The one of these that it is compared with: the only one of its setting, of its backend, or of
+    /// all. None if it is one of them.
+    pub(super) fn partner<'g, 'a>(&self, groups: &'g [Group<'a>]) -> Option<&'g Group<'a>> {
+        let is_own =
+            |other: &Group| (&other.method, &other.setting, &other.plan) == (&self.method, &self.setting, &self.plan);
+        if groups.iter().any(is_own) {
+            return None;
+        }
+        let only = |fits: &dyn Fn(&Group) -> bool| {
+            let mut fitting = groups.iter().filter(|group| fits(group));
+            fitting.next().filter(|_| fitting.next().is_none())
+        };
+        only(&|other| other.setting == self.setting)
+            .or_else(|| only(&|other| other.setting.backend == self.setting.backend))
+            .or_else(|| only(&|_| true))
+    }
+
     /// The data of a group whose runs had the same.
     fn data_words(&self) -> String {
         let run = self.runs[0];
@@ -98,8 +130,9 @@ pub(super) fn pretrainings(records: &[RunRecord]) -> (Vec<&RunRecord>, usize) {
 }
 
 /// Groups of runs that may be averaged. `columns` names the cells that a run fills. Two plans that
-/// fill the same cell get separate rows, distinguished by the plan's hash; so do runs of one task on
-/// different data, distinguished by its identity.
+/// fill the same cell get separate rows, distinguished by the plan's hash, unless they share their
+/// pretraining and evaluate it alike; so do runs of one task on different data, distinguished by its
+/// identity.
 pub(super) fn groups<'a, C: Ord>(runs: &[&'a RunRecord], columns: impl Fn(&RunRecord) -> Vec<C>) -> Vec<Group<'a>> {
     let mut settings: BTreeMap<(bool, String, Setting), Vec<&RunRecord>> = BTreeMap::new();
     for run in runs {
@@ -111,17 +144,19 @@ pub(super) fn groups<'a, C: Ord>(runs: &[&'a RunRecord], columns: impl Fn(&RunRe
     }
     let mut groups = Vec::new();
     for ((_, method, setting), runs) in settings {
-        let mut plans: BTreeMap<C, BTreeSet<&str>> = BTreeMap::new();
+        let plans = pretraining::plans(&runs);
+        let plan_of = |run: &RunRecord| plans[&run.plan_hash[..]];
+        let mut filled: BTreeMap<C, BTreeSet<&str>> = BTreeMap::new();
         for run in &runs {
             columns(run).into_iter().for_each(|column| {
-                plans.entry(column).or_default().insert(&run.plan_hash);
+                filled.entry(column).or_default().insert(plan_of(run));
             });
         }
-        let by_plan = plans.values().any(|plans| plans.len() > 1);
+        let by_plan = filled.values().any(|plans| plans.len() > 1);
         let mixed = of_several_data(&runs);
         let mut split: BTreeMap<(Option<&str>, Option<String>), Vec<&RunRecord>> = BTreeMap::new();
         for &run in &runs {
-            let plan = by_plan.then_some(&run.plan_hash[..]);
+            let plan = by_plan.then_some(plan_of(run));
             let data = mixed.contains(run.task()).then(|| run.data.short_identity());
             split.entry((plan, data)).or_default().push(run);
         }
@@ -190,7 +225,7 @@ impl RowLabels {
             .chain(varying)
             .chain(self.plans.then_some("plan"))
             .chain((!self.data.is_empty()).then_some("data"))
-            .map(Heading::word)
+            .map(Heading::key)
             .collect()
     }
 
@@ -208,10 +243,11 @@ impl RowLabels {
         cells
     }
 
-    /// The notes that every table of groups has: what is shared, and records that were left out.
-    pub(super) fn notes(&self, left_out: usize) -> Vec<String> {
+    /// The notes that every table of groups has: what is shared, unless the caption says it, and
+    /// records that were left out.
+    pub(super) fn notes(&self, left_out: usize, style: Style) -> Vec<String> {
         let mut notes = Vec::new();
-        if !self.shared.is_empty() {
+        if style == Style::Full && !self.shared.is_empty() {
             notes.push(self.shared.clone());
         }
         if !self.data.is_empty() {

@@ -8,6 +8,10 @@ use crate::record::RunRecord;
 pub(crate) struct Series<'a> {
     /// The method and whatever tells it from the others, in words.
     pub(crate) label: String,
+    /// The place of its method among all methods: what gives its colour and marker.
+    pub(crate) method: usize,
+    /// Its place among the settings of its method.
+    pub(crate) setting: usize,
     /// Its runs, by task, plan, seed and fold.
     pub(crate) runs: Vec<&'a RunRecord>,
 }
@@ -17,7 +21,23 @@ pub(crate) fn series<'a>(records: &'a [RunRecord]) -> Vec<Series<'a>> {
     let (runs, _) = distinct(records);
     let groups = groups(&runs, |run| scores::columns(run).collect());
     let labels = RowLabels::of(&groups);
-    let of_group = |group: &Group<'a>| {
+    let mut methods: Vec<(&str, usize)> = Vec::new();
+    let places: Vec<(usize, usize)> = groups
+        .iter()
+        .map(
+            |group| match methods.iter().position(|(method, _)| *method == group.method) {
+                Some(place) => {
+                    methods[place].1 += 1;
+                    (place, methods[place].1)
+                }
+                None => {
+                    methods.push((&group.method, 0));
+                    (methods.len() - 1, 0)
+                }
+            },
+        )
+        .collect();
+    let of_group = |(group, &(method, setting)): (&Group<'a>, &(usize, usize))| {
         let header = labels.header();
         let cells = header
             .iter()
@@ -31,8 +51,10 @@ pub(crate) fn series<'a>(records: &'a [RunRecord]) -> Vec<Series<'a>> {
             .collect();
         Series {
             label: words.join(", "),
+            method,
+            setting,
             runs: group.runs.clone(),
         }
     };
-    groups.iter().map(of_group).collect()
+    groups.iter().zip(&places).map(of_group).collect()
 }

@@ -6,6 +6,14 @@ use crate::fixtures::{backend, other, proportion, record};
 use crate::record::{Score, Skipped};
 use proptest::prelude::*;
 
+/// Text that is wide enough for any table here.
+const WIDE: Format = Format::Terminal { columns: 250 };
+
+/// The table of scores in full.
+fn main_table(records: &[RunRecord], evidence: &Evidence) -> Table {
+    score_tables(records, evidence, &View::default()).remove(0)
+}
+
 fn on(mut record: RunRecord, name: &str) -> RunRecord {
     record.backend = backend(name);
     record
@@ -24,16 +32,14 @@ fn comparison() -> Vec<RunRecord> {
 #[test]
 fn methods_are_compared() {
     let table = main_table(&comparison(), &Evidence::default());
-    insta::assert_snapshot!("main_terminal", table.render(Format::Terminal));
+    insta::assert_snapshot!("main_terminal", table.render(WIDE));
     insta::assert_snapshot!("main_markdown", table.render(Format::Markdown));
     insta::assert_snapshot!("main_json", table.render(Format::Json));
-    let widest = table
-        .render(Format::Terminal)
-        .lines()
-        .map(|line| line.chars().count())
-        .max()
-        .unwrap();
-    assert!(widest <= 100, "{widest} columns");
+    for columns in [30, 40, 60, 80, 100] {
+        let text = table.render(Format::Terminal { columns });
+        let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(widest <= columns, "{widest} columns of {columns}:\n{text}");
+    }
 }
 
 #[test]
@@ -44,7 +50,79 @@ fn runs_of_other_plans_and_backends_get_rows_of_their_own() {
     let mut smoke = other(record(0, 0), Some("rq"), "eeeeeeeeeeee", 90);
     smoke.plan["preset"] = "smoke".into();
     records.push(smoke);
-    insta::assert_snapshot!(main_table(&records, &Evidence::default()).render(Format::Terminal));
+    insta::assert_snapshot!(main_table(&records, &Evidence::default()).render(WIDE));
+}
+
+#[test]
+fn runs_of_one_pretraining_share_a_row_and_a_seed_counts_once() {
+    let both = |seed: u64, top1: u64| {
+        let mut run = other(record(seed, 0), Some("rq"), "dddddddddddd", top1);
+        run.pretrain_hash = record(seed, 0).pretrain_hash;
+        run.plan["protocols"] = serde_json::json!(["linear-probe", "knn"]);
+        run.plan.insert("knn.neighbours".into(), 5.into());
+        run.finished = run.finished.checked_add(std::time::Duration::from_secs(60)).unwrap();
+        let mut knn = proportion("top1", 100);
+        knn.protocol = "knn".into();
+        run.scores.push(knn);
+        run
+    };
+    let records = [record(0, 165), record(1, 170), both(0, 166), both(2, 171)];
+    let table = main_table(&records, &Evidence::default());
+    assert_eq!(table.rows.len(), 1, "{:?}", table.rows);
+    let value = |column: usize| &table.rows[0][column].value;
+    assert_eq!(value(1)["values"], serde_json::json!([0.415, 0.425, 0.4275]));
+    assert_eq!(value(3)["runs"], 2);
+    // the same protocol by other values is another number
+    let mut changed = records.clone();
+    changed[0].plan.insert("probe.epochs".into(), 10.into());
+    changed[1].plan.insert("probe.epochs".into(), 10.into());
+    changed[2].plan.insert("probe.epochs".into(), 20.into());
+    changed[3].plan.insert("probe.epochs".into(), 20.into());
+    assert_eq!(main_table(&changed, &Evidence::default()).rows.len(), 2);
+}
+
+#[test]
+fn rows_and_columns_are_chosen_and_ordered_by_their_words() {
+    let records = comparison();
+    let view = View {
+        rows: vec!["random-init".into(), "rq".into()],
+        columns: vec!["linear-probe/top5".into(), "top1".into()],
+        ..View::default()
+    };
+    view.check(&records).unwrap();
+    let table = score_tables(&records, &Evidence::default(), &view).remove(0);
+    let rows: Vec<&str> = table.rows.iter().map(|row| row[0].text.as_str()).collect();
+    let columns: Vec<&str> = table.header[1..].iter().map(|heading| heading.name.as_str()).collect();
+    assert_eq!(rows, ["random-init", "bridle rq"]);
+    assert_eq!(columns, ["esc50 linear-probe top5", "esc50 linear-probe top1"]);
+    let unknown = View {
+        baseline: Some("rq/top1".into()),
+        ..View::default()
+    };
+    let error = unknown.check(&records).unwrap_err();
+    assert_eq!(error.to_string(), "no row of the scores is called `rq/top1`");
+}
+
+#[test]
+fn a_paper_table_has_at_most_six_columns_of_scores() {
+    let mut records = comparison();
+    for record in &mut records {
+        let scores = record.scores.clone();
+        for protocol in ["finetune", "knn", "attentive-probe"] {
+            record.scores.extend(scores.iter().cloned().map(|score| Score {
+                protocol: protocol.into(),
+                ..score
+            }));
+        }
+    }
+    let view = View {
+        style: Style::Paper,
+        ..View::default()
+    };
+    let tables = score_tables(&records, &Evidence::default(), &view);
+    let scores = |table: &Table| table.header.iter().filter(|heading| heading.is_short_score()).count();
+    assert_eq!(tables.iter().map(scores).collect::<Vec<_>>(), [6, 2]);
+    assert!(tables[0].title.ends_with("part 1 of 2"), "{}", tables[0].title);
 }
 
 #[test]
@@ -71,7 +149,7 @@ fn numbers_that_are_not_like_the_others_are_marked() {
     records[3].scores[1].value = None;
     records[3].scores[1].reason = Some("fewer than five classes".into());
     records[4].scores[1].interval = None;
-    insta::assert_snapshot!(main_table(&records, &Evidence::default()).render(Format::Terminal));
+    insta::assert_snapshot!(main_table(&records, &Evidence::default()).render(WIDE));
 }
 
 #[test]
@@ -120,20 +198,23 @@ fn all_runs_count_with_folds_as_strata() {
 #[test]
 fn each_run_can_be_shown() {
     let records = comparison();
-    let table = TableKind::Runs.of(&records, &Evidence::default()).remove(0);
+    let table = TableKind::Runs
+        .of(&records, &Evidence::default(), &View::default())
+        .remove(0);
     let cells = |row: &Vec<Cell>| row.iter().map(|cell| cell.text.clone()).collect::<Vec<_>>();
     let words = [
         "esc50",
         "bridle rq",
         "1",
         "1",
-        "linear-probe top1",
+        "linear-probe",
+        "top1",
         "40.0 [35.3, 44.9]",
         "400",
     ];
     assert!(table.rows.iter().any(|row| cells(row) == words), "{:?}", table.rows);
     assert_eq!(table.rows.len(), 2 * records.len());
-    assert!(TableKind::unasked().all(|kind| kind != TableKind::Runs));
+    assert!(TableKind::of_report().all(|kind| kind != TableKind::Runs));
 }
 
 #[test]
@@ -201,7 +282,7 @@ fn the_lowest_error_is_the_best() {
 #[test]
 fn codebooks_are_shown_by_phase_and_level() {
     let one = codebook_table(&[record(0, 165), other(record(0, 0), None, "cccccccccccc", 110)]);
-    insta::assert_snapshot!("codebooks_one", one.render(Format::Terminal));
+    insta::assert_snapshot!("codebooks_one", one.render(WIDE));
     let averaged = codebook_table(&comparison());
     insta::assert_snapshot!("codebooks_averaged", averaged.render(Format::Markdown));
 }
@@ -214,10 +295,23 @@ fn labels_are_shown_by_phase() {
     records[3].phases[0].labels = None;
     records[1].phases[0].labels.as_mut().unwrap().joint_entropy_bits = 2.75;
     let table = label_table(&records).unwrap();
-    insta::assert_snapshot!("labels_averaged", table.render(Format::Terminal));
+    insta::assert_snapshot!("labels_averaged", table.render(WIDE));
     let one = label_table(&records[..1]).unwrap();
     insta::assert_snapshot!("labels_markdown", one.render(Format::Markdown));
     insta::assert_snapshot!("labels_json", one.render(Format::Json));
+}
+
+#[test]
+fn the_sum_over_levels_limits_the_joint_entropy_only_where_a_token_takes_one_code() {
+    let limited = |run: &RunRecord| {
+        let notes = label_table(std::slice::from_ref(run)).unwrap().notes.join("\n");
+        notes.contains("at most the sum over levels")
+    };
+    let mut run = record(0, 165);
+    run.plan.insert("quantizer.soft_codes".into(), 1.into());
+    assert!(limited(&run));
+    run.plan.insert("pretrain.encoder.soft_codes".into(), 2.into());
+    assert!(!limited(&run));
 }
 
 #[test]
@@ -235,13 +329,16 @@ fn every_table_is_titled_by_its_name() {
     let records = comparison();
     for (name, kind) in TableKind::ALL {
         let titles: Vec<String> = kind
-            .of(&records, &Evidence::default())
+            .of(&records, &Evidence::default(), &View::default())
             .iter()
             .map(|table| table.title.to_lowercase())
             .collect();
         assert!(titles.iter().all(|title| title.starts_with(name)), "{name}: {titles:?}");
     }
-    assert_eq!(TableKind::Codebooks.of(&records[4..], &Evidence::default()), Vec::new());
+    assert_eq!(
+        TableKind::Codebooks.of(&records[4..], &Evidence::default(), &View::default()),
+        Vec::new()
+    );
 }
 
 #[test]
@@ -256,7 +353,7 @@ fn backends_are_compared_on_the_same_seeds() {
     assert_eq!(backend_table(&comparison()), None);
     let mut records = comparison();
     records.extend([on(record(0, 167), "tch"), on(record(7, 390), "tch")]);
-    insta::assert_snapshot!(backend_table(&records).unwrap().render(Format::Terminal));
+    insta::assert_snapshot!(backend_table(&records).unwrap().render(WIDE));
 }
 
 #[test]
@@ -360,7 +457,7 @@ fn on_other_data() -> Vec<RunRecord> {
 fn runs_on_different_data_are_never_averaged_nor_left_out() {
     let table = main_table(&on_other_data(), &Evidence::default());
     assert_eq!(table.rows.len(), 2);
-    insta::assert_snapshot!(table.render(Format::Terminal));
+    insta::assert_snapshot!(table.render(WIDE));
     assert!(
         table.rows.iter().flatten().all(|cell| !cell.best),
         "nothing is best across data"

@@ -14,7 +14,8 @@ use bridle_results::compare::{self, ScoredRun};
 use bridle_results::evidence::Evidence;
 use bridle_results::predictions::{Predictions, ProtocolScores};
 use bridle_results::record::{RunRecord, Score};
-use bridle_results::{store, table};
+use bridle_results::store;
+use bridle_results::table::{self, View};
 use bridle_seed::{Seed, Stream};
 use std::path::Path;
 
@@ -150,8 +151,10 @@ fn simulate(setting: &Setting, data_sets: usize) -> Found {
         let records = store::find(&[out.path().to_path_buf()]).unwrap();
         let evidence = Evidence::read(&records).unwrap();
         let records: Vec<RunRecord> = records.into_iter().map(|(_, record)| record).collect();
-        let table = table::main_table(&records, &evidence).to_json();
-        let interval = &table["rows"][0]["esc50 linear-probe top1"]["interval"];
+        let table = table::score_tables(&records, &evidence, &View::default())
+            .remove(0)
+            .to_json();
+        let interval = &table["rows"][0]["scores"][0]["interval"];
         let (low, high) = (interval["low"].as_f64().unwrap(), interval["high"].as_f64().unwrap());
         found.of_table += usize::from(low <= setting.accuracy && setting.accuracy <= high);
         let side = |method: &str| ScoredRun::read(&out.path().join("esc50").join(method), &[]).unwrap();

@@ -300,9 +300,29 @@ pub struct TableArgs {
     #[arg(value_name = "RECORD|DIR")]
     pub paths: Vec<PathBuf>,
     /// Tables to print, separated by commas: scores, codebooks, labels, ablation, backends, runs
-    /// (every run's values) [default: all that apply but runs]
+    /// (every run's values) [default: scores; a page of html has all]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub only: Vec<String>,
+    /// Only records with this task, method, quantizer, plan (start of its hash), backend, dtype,
+    /// seed, fold, protocol or value of the plan; repeatable, the same key adds another accepted
+    /// value
+    #[arg(long = "where", value_name = "KEY=VALUE")]
+    pub filters: Vec<Filter>,
+    /// Rows of scores to show, in this order: words of each, separated by slashes, such as
+    /// rq/tch,random-init [default: all]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub rows: Vec<String>,
+    /// Columns of scores to show, in this order, such as knn/top1,linear-probe [default: all]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub columns: Vec<String>,
+    /// Also print how the rows of scores differ from this one, with intervals over common runs and
+    /// test samples
+    #[arg(long, value_name = "ROW")]
+    pub baseline: Option<String>,
+    /// full: every cell with its interval and counts; paper: short cells for the column of a page
+    /// [default: paper for latex and markdown, else full]
+    #[arg(long, value_enum, hide_possible_values = true)]
+    pub style: Option<TableStyle>,
     /// What goes to stdout: terminal, markdown, latex, csv, html (a page with plots) or json
     #[arg(long, value_enum, default_value_t = TableFormat::Terminal, hide_possible_values = true)]
     pub format: TableFormat,
@@ -311,7 +331,8 @@ pub struct TableArgs {
     #[arg(long, value_enum, default_value_t = Published::Protocol, hide_possible_values = true)]
     pub published: Published,
     /// Fill the tables of a Markdown file between markers that hold their commands; repeatable
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["paths", "only", "format", "published"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all =
+        ["paths", "only", "filters", "rows", "columns", "baseline", "style", "format", "published"])]
     pub splice: Vec<PathBuf>,
     /// With --splice: write nothing, and exit with code 10 if a table is outdated
     #[arg(long, requires = "splice")]
@@ -580,6 +601,15 @@ pub enum TableFormat {
     Json,
 }
 
+/// How much a table says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TableStyle {
+    /// Every cell with its interval and counts
+    Full,
+    /// Short cells for the column of a page
+    Paper,
+}
+
 /// Which published numbers `table` shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Published {
@@ -656,14 +686,16 @@ const TABLE_EXAMPLES: &str = "\
 Examples:
   bridle-bench table
       all records of results/records
-  bridle-bench table results/records/esc50 --format markdown
-      one task, for a page
+  bridle-bench table results/records/esc50 --format latex > table.tex
+      one task, for a paper
+  bridle-bench table --where backend=tch --columns linear-probe,knn/top1 --baseline random-init
+      some columns, and how far each row is from the random encoder
   bridle-bench table --only codebooks,labels
       how codes are used, and what they tell about the classes
   bridle-bench table --format html > report.html
       one page with plots, tables and the plan of each run
   bridle-bench table --published all --format csv > numbers.csv
-      with published numbers of every protocol
+      one number a line, with published numbers of every protocol
   bridle-bench table --splice results/README.md
       run the table, compare and list commands in the file's markers, and put their output
       between `<!-- bridle-bench table ARGUMENTS: begin -->` and `<!-- end -->`";

@@ -29,7 +29,8 @@ pub fn perform(args: &BenchArgs) -> Result<()> {
     match args.format {
         Format::Terminal => {
             let tables: Vec<_> = [report.table()].into_iter().chain(ratios).collect();
-            terminal::print(&table::render(&tables, table::Format::Terminal))
+            let columns = terminal::columns();
+            terminal::print(&table::render(&tables, table::Format::Terminal { columns }))
         }
         Format::Json => {
             let mut value = json!(report);

@@ -86,7 +86,7 @@ fn read(file: &Path) -> Result<Baseline> {
 fn print(verdict: &Verdict, args: &RegressArgs) -> Result<()> {
     let baseline = args.baseline.display().to_string();
     match args.format {
-        RegressFormat::Terminal => terminal::print(&verdict.terminal()),
+        RegressFormat::Terminal => terminal::print(&verdict.terminal(terminal::columns())),
         RegressFormat::Markdown => terminal::print(&verdict.markdown()),
         RegressFormat::Json => terminal::print_json(&verdict.to_json()),
         RegressFormat::Github => match annotations::github(verdict, &baseline) {

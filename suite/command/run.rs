@@ -49,7 +49,7 @@ pub fn perform(args: &RunArgs) -> Result<Exit> {
         let text = compare::plans(plan, control, &made.records, &args.out, format)?;
         terminal::print(&format!("Against the random encoder\n\n{text}\n"))?;
     }
-    table::print(&made.records, &args.out, format)?;
+    table::print(&made.records, &args.out, format, args.ablation)?;
     Ok(Exit::Done)
 }
 

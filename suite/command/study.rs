@@ -7,6 +7,7 @@ use crate::cli::{StudyArgs, terminal};
 use crate::run::request::RunRequest;
 use crate::study::Study;
 use bridle_results::record::RunRecord;
+use bridle_results::table::TableKind;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
@@ -35,7 +36,7 @@ pub fn perform(args: &StudyArgs) -> Result<Exit> {
         over = over.or(made.stopped);
         all.extend(made.records);
     }
-    let tables = table::of(&all, &args.out, args.format)?;
+    let tables = table::of(&all, &args.out, args.format, &[TableKind::Scores])?;
     terminal::print(&format!("{tables}\n{text}"))?;
     match over {
         Some(why) => {

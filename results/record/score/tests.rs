@@ -8,7 +8,7 @@ use crate::fixtures::{other, record};
 use crate::record::RunRecord;
 use crate::regress::{self, Bands, Baseline, GateRun};
 use crate::report;
-use crate::table::{Format, main_table};
+use crate::table::{Format, View, score_tables};
 
 const N: usize = 80;
 
@@ -136,7 +136,7 @@ fn the_headline_of_several_labels_is_average_precision() {
         multi_label("rq", "aaaaaaaaaaaa", 1, 0.1),
         multi_label("vq", "bbbbbbbbbbbb", 0, 0.3),
     ];
-    let table = main_table(&runs, &Evidence::default());
+    let table = score_tables(&runs, &Evidence::default(), &View::default()).remove(0);
     let heads: Vec<&str> = table.header[1..].iter().map(|heading| heading.name.as_str()).collect();
     let expected = ["map", "map_all_classes", "auc", "dprime"].map(|metric| format!("own clips finetune {metric}"));
     assert_eq!(heads, expected);
@@ -144,7 +144,7 @@ fn the_headline_of_several_labels_is_average_precision() {
     assert!(
         table.rows[0][1..].iter().all(|cell| cell.best),
         "{}",
-        table.render(Format::Terminal)
+        table.render(Format::Terminal { columns: 250 })
     );
     let page = report::page(&runs, &Evidence::default(), std::slice::from_ref(&table));
     for title in [

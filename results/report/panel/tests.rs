@@ -48,7 +48,35 @@ fn powers_of_ten_lie_evenly() {
 }
 
 #[test]
-fn every_kind_up_to_a_dozen_looks_different() {
-    let looks: std::collections::HashSet<_> = (0..12).map(|kind| (class(kind), marker(kind, 0.0, 0.0, 4.0))).collect();
-    assert_eq!(looks.len(), 12);
+fn methods_up_to_three_dozen_look_different() {
+    let look = |method| Look { method, part: 0 };
+    let looks: std::collections::HashSet<_> = (0..36)
+        .map(|method| (look(method).class(), marker(look(method), 0.0, 0.0, 4.0)))
+        .collect();
+    assert_eq!(looks.len(), 36);
+}
+
+#[test]
+fn an_axis_ends_where_the_metric_ends() {
+    let ends = |metric: &str, values: &[f64]| {
+        let axis = Axis::of_metric("", metric, values.iter().copied());
+        assert!(axis.ticks.iter().all(|tick| (axis.low..=axis.high).contains(tick)));
+        (axis.low, axis.high)
+    };
+    assert_eq!(ends("top1", &[100.0, 100.0]), (95.0, 100.0));
+    assert_eq!(ends("map", &[0.0]), (0.0, 0.5));
+    assert_eq!(ends("wer", &[100.0]), (95.0, 105.0));
+    assert_eq!(ends("wer", &[0.0]).0, 0.0);
+    assert_eq!(ends("dprime", &[-1.0, 1.0]), (-1.0, 1.0));
+    let differences = Axis::of_differences("", "top1", [99.0, 100.0].into_iter());
+    assert_eq!((differences.low, differences.high), (0.0, 100.0));
+}
+
+#[test]
+fn a_name_and_its_numbers_share_a_line_only_where_both_fit() {
+    let height = |name: &str| {
+        let names = [(name, "41.2 [32.1, 51.1] n=3")].into_iter();
+        Panel::of_rows(Axis::over("", [0.0].into_iter()), names).height
+    };
+    assert!(height("rq") < height("bridle rq, tch fp32, plan 0123456"));
 }

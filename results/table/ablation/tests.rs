@@ -13,22 +13,27 @@ fn with(key: &str, value: Value, seed: u64, top1: u64) -> RunRecord {
     record
 }
 
+/// The ablations in full.
+fn tables_of(records: &[RunRecord], evidence: &Evidence) -> Vec<Table> {
+    ablation_tables(records, evidence, Style::Full)
+}
+
 #[test]
 fn rows_run_over_the_value_that_varies() {
     let rate = "pretrain.encoder.rate";
     let mut records: Vec<RunRecord> = (0..3).map(|seed| with(rate, 0.01.into(), seed, 120 + seed)).collect();
     records.extend((0..3).map(|seed| record(seed, 160 + 2 * seed)));
     records.push(with(rate, 0.002.into(), 0, 170));
-    let tables = ablation_tables(&records, &Evidence::default());
+    let tables = tables_of(&records, &Evidence::default());
     assert_eq!(tables.len(), 1);
-    insta::assert_snapshot!(tables[0].render(Format::Terminal));
+    insta::assert_snapshot!(tables[0].render(Format::Terminal { columns: 250 }));
 }
 
 #[test]
 fn a_quantizer_varies_with_its_own_values() {
     let mut vq = other(record(0, 0), Some("vq"), "bbbbbbbbbbbb", 140);
     vq.plan["quantizer.levels"] = 1.into();
-    let tables = ablation_tables(&[record(0, 165), vq], &Evidence::default());
+    let tables = tables_of(&[record(0, 165), vq], &Evidence::default());
     let titles: Vec<&str> = tables.iter().map(|table| table.title.as_str()).collect();
     assert_eq!(titles, ["Ablation: quantizer (esc50, bridle)"]);
     let names: Vec<&Value> = tables[0].rows.iter().map(|row| &row[0].value).collect();
@@ -38,7 +43,7 @@ fn a_quantizer_varies_with_its_own_values() {
 #[test]
 fn plans_of_one_quantizer_are_not_averaged_beside_another() {
     let vq = other(record(0, 0), Some("vq"), "bbbbbbbbbbbb", 140);
-    let tables = ablation_tables(
+    let tables = tables_of(
         &[record(0, 165), with("quantizer.levels", 1.into(), 0, 150), vq],
         &Evidence::default(),
     );
@@ -66,7 +71,7 @@ fn values_of_a_protocol_are_no_column_beside_runs_without_it() {
             run
         })
     };
-    let tables = ablation_tables(&[pair("finetune"), pair("knn")].concat(), &Evidence::default());
+    let tables = tables_of(&[pair("finetune"), pair("knn")].concat(), &Evidence::default());
     assert_eq!(tables.len(), 1);
     assert_eq!((&tables[0].header[0].name[..], tables[0].rows.len()), ("quantizer", 4));
 }
@@ -74,7 +79,7 @@ fn values_of_a_protocol_are_no_column_beside_runs_without_it() {
 #[test]
 fn a_value_of_the_quantizer_varies_by_itself() {
     let records = [record(0, 165), with("quantizer.levels", 1.into(), 0, 140)];
-    let tables = ablation_tables(&records, &Evidence::default());
+    let tables = tables_of(&records, &Evidence::default());
     assert_eq!(tables.len(), 1);
     assert_eq!(tables[0].title, "Ablation: quantizer.levels (esc50, bridle)");
     let values: Vec<&Value> = tables[0].rows.iter().map(|row| &row[0].value).collect();
@@ -92,7 +97,7 @@ fn families_of_a_grid_are_told_apart() {
             records.push(record);
         }
     }
-    let tables = ablation_tables(&records, &Evidence::default());
+    let tables = tables_of(&records, &Evidence::default());
     assert_eq!(tables.len(), 3);
     let of_grid = |row: &Vec<Cell>| row[0].text.clone();
     let rows: Vec<String> = tables[0].rows.iter().map(of_grid).collect();
@@ -122,7 +127,7 @@ fn names_backends_and_methods_are_no_ablation() {
     tch.plan_hash = "eeeeeeeeeeee".into();
     let control = other(record(0, 0), None, "cccccccccccc", 110);
     assert_eq!(
-        ablation_tables(&[record(0, 165), smoke, tch, control], &Evidence::default()),
+        tables_of(&[record(0, 165), smoke, tch, control], &Evidence::default()),
         []
     );
 }
@@ -152,13 +157,13 @@ fn corrections_stand_alone_and_all_together() {
     }
     (all.plan["recipe"], all.plan_hash) = ("corrected".into(), "eeeeeeeeeeee".into());
     records.push(all);
-    let tables = ablation_tables(&records, &Evidence::default());
+    let tables = tables_of(&records, &Evidence::default());
     let titles: Vec<&str> = tables.iter().map(|table| table.title.as_str()).collect();
     assert_eq!(titles[0], "Ablation: change (esc50, bridle rq)");
     assert_eq!(titles.len(), 1 + corrections.len());
-    insta::assert_snapshot!("together", tables[0].render(Format::Terminal));
+    insta::assert_snapshot!("together", tables[0].render(Format::Terminal { columns: 250 }));
     records.reverse();
-    assert_eq!(ablation_tables(&records, &Evidence::default()), tables);
+    assert_eq!(tables_of(&records, &Evidence::default()), tables);
 }
 
 #[test]
@@ -175,12 +180,9 @@ fn other_data_presets_and_protocols_have_no_reference_in_common() {
         ("data.variant", "another".into()),
     ];
     for (key, value) in keys {
-        assert_eq!(
-            ablation_tables(&[record(0, 165), far(key, value)], &Evidence::default()),
-            []
-        );
+        assert_eq!(tables_of(&[record(0, 165), far(key, value)], &Evidence::default()), []);
     }
-    let rows = ablation_tables(
+    let rows = tables_of(
         &[record(0, 165), far("recipe", "corrected".into())],
         &Evidence::default(),
     );

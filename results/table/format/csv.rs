@@ -1,39 +1,52 @@
-//! Comma-separated values (RFC 4180): all tables under one header, for a spreadsheet or one
-//! `read_csv`.
+//! Comma-separated values (RFC 4180), tidy: one number a line, for one `read_csv`.
 //!
-//! The first column, `table`, is the title of a row's table. Every column of any table follows,
-//! empty where a row's table does not have it. A value of several parts takes one column per part,
-//! `name.part`. Values are those of JSON: fractions stay fractions. Notes are left out; marks are
-//! in the columns `.marks`. A text that a spreadsheet would take for a formula has a quote before it.
+//! A line has the title of its table, the keys of its row, and for a score its task, protocol and
+//! metric; a column is empty where a table does not have that key. Then follow the name of the
+//! number, `measure`, and the number itself, `value`. What is no number is in `text` instead. A
+//! value of several parts takes a line for each, `name.part`, and a list one for each item, counted
+//! from 1. Values are those of JSON: fractions stay fractions. Notes and missing values are left
+//! out. A text that a spreadsheet would take for a formula has a quote before it.
 
 use crate::shown::is_control;
-use crate::table::Table;
+use crate::table::{Column, Table};
 use csv::{Terminator, WriterBuilder};
 use serde_json::Value;
 
+/// The columns after those of the keys.
+const LAST: [&str; 3] = ["measure", "value", "text"];
+
+/// A line: its keys with their names, the measure, the value.
+struct Line<'a> {
+    keys: Vec<(&'a str, String)>,
+    measure: String,
+    value: &'a Value,
+}
+
 pub(super) fn file(tables: &[Table]) -> String {
-    let rows: Vec<Vec<(String, String)>> = tables.iter().flat_map(rows).collect();
-    let mut columns: Vec<&str> = vec!["table"];
-    for (column, _) in rows.iter().flatten() {
-        if !columns.contains(&column.as_str()) {
-            columns.push(column);
+    let lines: Vec<Line> = tables.iter().flat_map(lines).collect();
+    let mut keys: Vec<&str> = vec!["table"];
+    for (key, _) in lines.iter().flat_map(|line| &line.keys) {
+        if !keys.contains(key) {
+            keys.push(key);
         }
     }
     let mut writer = WriterBuilder::new()
         .terminator(Terminator::CRLF)
         .from_writer(Vec::new());
-    let fault = "memory can be written, and all rows have the header's length";
-    writer
-        .write_record(columns.iter().map(|name| harmless(name)))
-        .expect(fault);
-    for row in &rows {
-        let field = |column: &&str| {
-            let of_column = row.iter().find(|(name, _)| name == column);
-            of_column.map_or("", |(_, field)| field.as_str())
+    let fault = "memory can be written, and all lines have the header's length";
+    let header = keys.iter().chain(&LAST);
+    writer.write_record(header.map(|name| harmless(name))).expect(fault);
+    for line in &lines {
+        let key = |name: &&str| {
+            let known = line.keys.iter().find(|(key, _)| key == name);
+            known.map_or_else(String::new, |(_, word)| word.clone())
         };
-        writer
-            .write_record(columns.iter().map(field).map(harmless))
-            .expect(fault);
+        let (value, text) = match line.value {
+            Value::Number(number) => (number.to_string(), String::new()),
+            other => (String::new(), word(other)),
+        };
+        let fields = keys.iter().map(key).chain([line.measure.clone(), value, text]);
+        writer.write_record(fields.map(|field| harmless(&field))).expect(fault);
     }
     let bytes = writer.into_inner().expect(fault);
     String::from_utf8(bytes).expect("made of strings")
@@ -54,36 +67,55 @@ fn harmless(field: &str) -> String {
     quote.into_iter().chain(field.chars().map(shown)).collect()
 }
 
-/// The rows of one table: fields with the names of their columns.
-fn rows(table: &Table) -> Vec<Vec<(String, String)>> {
-    let row = |cells: &Vec<super::Cell>| {
-        let mut fields = vec![("table".to_string(), table.title.clone())];
-        for (heading, cell) in table.header.iter().zip(cells) {
-            flatten(&heading.name, &cell.value, &mut fields);
-        }
-        fields
-    };
-    table.rows.iter().map(row).collect()
+/// A text as it is, any other value as JSON.
+fn word(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Takes a value apart until each part is a single field.
-fn flatten(name: &str, value: &Value, fields: &mut Vec<(String, String)>) {
-    let field = match value {
-        Value::Object(parts) => {
-            for (part, value) in parts {
-                flatten(&format!("{name}.{part}"), value, fields);
-            }
-            return;
+/// The lines of one table.
+fn lines(table: &Table) -> Vec<Line<'_>> {
+    let mut lines = Vec::new();
+    for row in &table.rows {
+        let cells = || table.header.iter().zip(row);
+        let of_row = cells().filter(|(heading, _)| heading.column == Column::Key);
+        let of_row = of_row.filter(|(_, cell)| !cell.value.is_null());
+        let mut keys: Vec<(&str, String)> = vec![("table", table.title.clone())];
+        keys.extend(of_row.map(|(heading, cell)| (heading.name.as_str(), word(&cell.value))));
+        for (heading, cell) in cells() {
+            let (keys, measure) = match &heading.column {
+                Column::Key => continue,
+                Column::Value => (keys.clone(), heading.name.as_str()),
+                Column::Score(place) => {
+                    let place = Column::SCORE.into_iter().zip(place.iter().cloned());
+                    (keys.iter().cloned().chain(place).collect(), "")
+                }
+            };
+            push(&keys, measure, &cell.value, &mut lines);
         }
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        Value::Array(items) => {
-            let words = items
-                .iter()
-                .map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_string));
-            words.collect::<Vec<_>>().join(" ")
-        }
-        Value::Bool(_) | Value::Number(_) => value.to_string(),
+    }
+    lines
+}
+
+/// Takes a value apart until each part is a number or a text.
+fn push<'a>(keys: &[(&'a str, String)], measure: &str, value: &'a Value, lines: &mut Vec<Line<'a>>) {
+    let name = |part: &str| match measure {
+        "" => part.to_owned(),
+        measure => format!("{measure}.{part}"),
     };
-    fields.push((name.to_string(), field));
+    match value {
+        Value::Null => {}
+        Value::Object(parts) => parts
+            .iter()
+            .for_each(|(part, value)| push(keys, &name(part), value, lines)),
+        Value::Array(items) => {
+            for (item, number) in items.iter().zip(1..) {
+                push(keys, &name(&number.to_string()), item, lines);
+            }
+        }
+        value => lines.push(Line {
+            keys: keys.to_vec(),
+            measure: measure.to_owned(),
+            value,
+        }),
+    }
 }

@@ -1,10 +1,16 @@
 //! Tables as HTML pages and parts of them, well-formed for XML readers too.
 
+use super::stacked;
 use crate::shown::is_control;
 use crate::table::{Cell, Table};
+use base64::prelude::{BASE64_STANDARD, Engine};
+use sha2::{Digest, Sha256};
 
 /// Style of a page, for light and dark screens, phones and paper.
 pub(crate) const STYLE: &str = include_str!("page.css");
+
+/// The page's only script: without it, tables stand as they are.
+pub(crate) const SCRIPT: &str = include_str!("sort.js");
 
 /// A page of tables only.
 pub(super) fn page(tables: &[Table]) -> String {
@@ -43,14 +49,16 @@ pub(crate) fn document(overview: &str, sections: &[Section]) -> String {
         format!("<section id=\"{id}\" aria-labelledby=\"{id}-title\">\n<h2 id=\"{id}-title\">{title}</h2>\n{content}</section>\n")
     });
     let bodies: String = bodies.collect();
+    let digest = BASE64_STANDARD.encode(Sha256::digest(SCRIPT));
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
          <meta name=\"color-scheme\" content=\"light dark\"/>\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; \
+         script-src 'sha256-{digest}'\"/>\n\
          <title>bridle-bench report</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
          <header>\n<h1>bridle-bench report</h1>\n{overview}<nav aria-label=\"Contents\"><ul>{links}</ul></nav>\n</header>\n\
-         <main>\n{bodies}</main>\n</body>\n</html>\n"
+         <main>\n{bodies}</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
     )
 }
 
@@ -64,7 +72,7 @@ pub(super) fn table(table: &Table) -> String {
          <table>\n<caption>{title}</caption>\n<thead><tr>"
     );
     for (column, heading) in table.header.iter().enumerate() {
-        let lines: Vec<String> = heading.text.lines().map(escaped).collect();
+        let lines: Vec<String> = stacked(heading).lines().map(escaped).collect();
         out.push_str(&format!(
             "<th scope=\"col\"{}>{}</th>",
             class(column),
@@ -75,7 +83,7 @@ pub(super) fn table(table: &Table) -> String {
     for row in &table.rows {
         let cells = row.iter().enumerate();
         let cells: String = cells
-            .map(|(column, content)| format!("<td{}>{}</td>", class(column), cell(content)))
+            .map(|(column, content)| format!("<td{}{}>{}</td>", class(column), order(content), cell(content)))
             .collect();
         out.push_str(&format!("<tr>{cells}</tr>\n"));
     }
@@ -90,6 +98,16 @@ pub(super) fn table(table: &Table) -> String {
     }
     out.push_str("</div>\n");
     out
+}
+
+/// The number by which a cell is sorted, as an attribute; nothing for words.
+fn order(cell: &Cell) -> String {
+    let parts = ["mean", "median", "difference", "value"].into_iter();
+    let number = cell
+        .value
+        .as_f64()
+        .or_else(|| parts.filter_map(|part| cell.value.get(part)?.as_f64()).next());
+    number.map_or_else(String::new, |number| format!(" data-sort=\"{number}\""))
 }
 
 fn cell(cell: &Cell) -> String {

@@ -17,7 +17,22 @@ pub(crate) fn rows(table: &Table) -> String {
     let style = |grid: &mut tabled::Table| {
         grid.with(Style::markdown());
     };
-    grid(table, style, escaped, cell)
+    let grid = grid(table, style, escaped, cell);
+    let mut lines: Vec<String> = grid.lines().map(str::to_owned).collect();
+    if let Some(line) = lines.get_mut(1) {
+        *line = aligned(table, line);
+    }
+    lines.join("\n")
+}
+
+/// The line below the headings, with the sign for columns that are aligned right.
+fn aligned(table: &Table, line: &str) -> String {
+    let parts = line.trim_matches('|').split('|').enumerate();
+    let parts = parts.map(|(column, dashes)| match dashes.strip_suffix('-') {
+        Some(rest) if table.is_numeric(column) => format!("{rest}:"),
+        _ => dashes.to_owned(),
+    });
+    format!("|{}|", parts.collect::<Vec<_>>().join("|"))
 }
 
 fn cell(cell: &Cell) -> String {

@@ -5,7 +5,7 @@ use super::*;
 use crate::evidence::Evidence;
 use crate::fixtures::{backend, other, record};
 use crate::shown::is_control;
-use crate::table::{Heading, backend_table, codebook_table, main_table};
+use crate::table::{Column, Heading, Style, View, backend_table, codebook_table, score_tables};
 use proptest::prelude::*;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 impl Format {
     /// Every format with its name.
     pub(crate) const ALL: [(&'static str, Self); 6] = [
-        ("terminal", Self::Terminal),
+        ("terminal", Self::Terminal { columns: 100 }),
         ("markdown", Self::Markdown),
         ("latex", Self::Latex),
         ("csv", Self::Csv),
@@ -28,7 +28,7 @@ fn tables() -> Vec<Table> {
     (tch.backend, tch.program.dirty) = (backend("tch"), true);
     let records = [record(0, 165), tch, other(record(0, 0), None, "cccccccccccc", 110)];
     vec![
-        main_table(&records, &Evidence::default()),
+        score_tables(&records, &Evidence::default(), &View::default()).remove(0),
         backend_table(&records).unwrap(),
     ]
 }
@@ -77,23 +77,29 @@ fn read_csv(text: &str) -> Vec<BTreeMap<String, String>> {
     reader.deserialize().map(Result::unwrap).collect()
 }
 
-/// Every field that a value becomes, and its text.
-fn fields(name: &str, value: &Value, out: &mut Vec<(String, String)>) {
+/// Every line that a value becomes: measure, then value and text.
+fn lines(name: &str, value: &Value, out: &mut Vec<[String; 3]>) {
+    let text = |text: &str| {
+        let is_formula = text.starts_with(['=', '+', '-', '@', '\r']) && text.parse::<f64>().is_err();
+        if is_formula {
+            format!("'{text}")
+        } else {
+            text.to_owned()
+        }
+    };
     match value {
         Value::Object(parts) => {
             let parts = parts.iter();
-            parts.for_each(|(part, value)| fields(&format!("{name}.{part}"), value, out));
+            parts.for_each(|(part, value)| lines(&format!("{name}.{part}"), value, out));
         }
         Value::Array(items) => {
-            let words: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
-            out.push((name.into(), words.join(" ")));
+            let items = items.iter().zip(1..);
+            items.for_each(|(item, number)| lines(&format!("{name}.{number}"), item, out));
         }
-        Value::Null => out.push((name.into(), String::new())),
-        Value::String(text) if text.starts_with(['=', '+', '-', '@', '\r']) && text.parse::<f64>().is_err() => {
-            out.push((name.into(), format!("'{text}")));
-        }
-        Value::String(text) => out.push((name.into(), text.clone())),
-        other => out.push((name.into(), other.to_string())),
+        Value::Null => {}
+        Value::Number(number) => out.push([name.into(), number.to_string(), String::new()]),
+        Value::String(word) => out.push([name.into(), String::new(), text(word)]),
+        other => out.push([name.into(), String::new(), other.to_string()]),
     }
 }
 
@@ -139,42 +145,103 @@ proptest! {
     fn json_and_csv_hold_every_value_of_every_cell(tables in prop::collection::vec(any_table(), 0..3)) {
         let json: Value = serde_json::from_str(&render(&tables, Format::Json)).unwrap();
         let csv = read_csv(&render(&tables, Format::Csv));
-        let mut lines = csv.iter();
+        let mut read = csv.iter();
         for (table, json) in tables.iter().zip(json.as_array().unwrap()) {
             for (row, json) in table.rows.iter().zip(json["rows"].as_array().unwrap()) {
-                let line = lines.next().unwrap();
-                let mut title = Vec::new();
-                fields("table", &Value::from(table.title.clone()), &mut title);
-                prop_assert_eq!(&line["table"], &title[0].1);
                 for (heading, cell) in table.header.iter().zip(row) {
                     prop_assert_eq!(&json[&heading.name], &cell.value);
-                    let mut expected = Vec::new();
-                    fields(&heading.name, &cell.value, &mut expected);
-                    for (name, field) in expected {
-                        prop_assert_eq!(&line[&name], &field, "{}", name);
+                    let (mut title, mut expected) = (Vec::new(), Vec::new());
+                    lines("table", &Value::from(table.title.clone()), &mut title);
+                    lines(&heading.name, &cell.value, &mut expected);
+                    for [measure, value, text] in expected {
+                        let line = read.next().unwrap();
+                        let fields = ["table", "measure", "value", "text"].map(|name| line[name].clone());
+                        prop_assert_eq!(fields, [title[0][2].clone(), measure, value, text]);
                     }
                 }
             }
         }
-        prop_assert_eq!(lines.next(), None);
+        prop_assert_eq!(read.next(), None);
+    }
+
+    #[test]
+    fn text_for_a_terminal_is_no_wider_than_it_unless_a_word_is(
+        tables in prop::collection::vec(any_table(), 0..3), columns in 20usize..160
+    ) {
+        for line in render(&tables, Format::Terminal { columns }).lines() {
+            let width = line.chars().count();
+            let longest = line.split(' ').map(|word| word.chars().count()).max().unwrap_or(0);
+            // a bullet of a list, an indent and a mark may stand before a word
+            prop_assert!(width <= columns || longest + 8 > columns, "{width} of {columns}: {line}");
+        }
     }
 }
 
 #[test]
-fn a_number_in_csv_is_the_number_of_the_cell() {
-    let tables = [
-        main_table(&[record(0, 165)], &Evidence::default()),
-        codebook_table(&[record(0, 165)]),
+fn csv_has_a_number_in_each_line_and_names_what_it_is_of() {
+    let view = View::default();
+    let mut tables = score_tables(&[record(0, 165)], &Evidence::default(), &view);
+    tables.push(codebook_table(&[record(0, 165)]));
+    let text = render(&tables, Format::Csv);
+    let rows = read_csv(&text);
+    let is =
+        |row: &BTreeMap<String, String>, fields: &[(&str, &str)]| fields.iter().all(|(name, word)| row[*name] == *word);
+    let place = [
+        ("task", "esc50"),
+        ("method", "bridle rq"),
+        ("protocol", "linear-probe"),
+        ("metric", "top1"),
     ];
-    let rows = read_csv(&render(&tables, Format::Csv));
-    assert_eq!(
-        rows[0]["esc50 linear-probe top1.mean"].parse::<f64>().unwrap(),
-        165.0 / 400.0
-    );
-    assert_eq!(rows[1]["usage"], "1.0");
-    assert_eq!(rows[1]["esc50 linear-probe top1.mean"], "");
-    let lines = render(&tables, Format::Csv);
-    assert!(lines.ends_with("\r\n") && lines.matches('\n').count() == lines.matches("\r\n").count());
+    let mean: Vec<_> = rows
+        .iter()
+        .filter(|row| is(row, &place) && row["measure"] == "mean")
+        .collect();
+    assert_eq!(mean.len(), 1);
+    assert_eq!(mean[0]["value"].parse::<f64>().unwrap(), 165.0 / 400.0);
+    let usage = [
+        ("phase", "encoder-1"),
+        ("level", "2"),
+        ("measure", "usage"),
+        ("value", "1.0"),
+        ("protocol", ""),
+    ];
+    assert!(rows.iter().any(|row| is(row, &usage)));
+    for row in &rows {
+        assert!(row["value"].is_empty() != row["text"].is_empty(), "{row:?}");
+        assert!(
+            row["value"].is_empty() || row["value"].parse::<f64>().is_ok(),
+            "{row:?}"
+        );
+    }
+    assert!(text.ends_with("\r\n") && text.matches('\n').count() == text.matches("\r\n").count());
+}
+
+#[test]
+fn json_names_the_fields_of_a_score() {
+    let table = score_tables(&[record(0, 165)], &Evidence::default(), &View::default()).remove(0);
+    let json = table.to_json();
+    assert_eq!(json["columns"], json!(["method", "scores"]));
+    let score = &json["rows"][0]["scores"][0];
+    let place = Column::SCORE.map(|field| score[field].as_str().unwrap());
+    assert_eq!(place, ["esc50", "linear-probe", "top1"]);
+    assert_eq!(score["mean"], 165.0 / 400.0);
+}
+
+#[test]
+fn paper_tables_in_latex_and_markdown() {
+    let view = View {
+        style: Style::Paper,
+        ..View::default()
+    };
+    let mut records = vec![
+        record(0, 165),
+        record(1, 170),
+        other(record(0, 0), None, "cccccccccccc", 110),
+    ];
+    records[2].program.dirty = true;
+    let tables = score_tables(&records, &Evidence::default(), &view);
+    insta::assert_snapshot!("paper_latex", render(&tables, Format::Latex));
+    insta::assert_snapshot!("paper_markdown", render(&tables, Format::Markdown));
 }
 
 #[test]
