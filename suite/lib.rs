@@ -4,6 +4,7 @@
 //! cli                        command line, terminal, progress, errors, exit codes, signals
 //! compute, plan              options of the backend; every value of a run, resolved
 //! command                    one file for each command
+//! embeddings                 vectors of samples that were made elsewhere
 //! sizes, data                from the plan to the model's sizes, from samples to batches
 //! train                      optimizer steps, rates, phases, methods
 //! protocol                   how an encoder is evaluated
@@ -19,6 +20,7 @@ pub mod cli;
 pub mod command;
 pub mod compute;
 pub mod data;
+pub mod embeddings;
 pub mod estimate;
 pub mod plan;
 pub mod protocol;

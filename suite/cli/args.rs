@@ -48,6 +48,9 @@ pub enum Command {
     /// Make the runs of a study file that are missing, and compare its arms with the reference
     #[command(after_help = STUDY_EXAMPLES)]
     Study(StudyArgs),
+    /// Score embeddings that any other program made, by the same protocols
+    #[command(after_help = JUDGE_EXAMPLES)]
+    Judge(JudgeArgs),
     /// Write what an encoder makes of one's own files: a vector for each
     #[command(after_help = FEATURES_EXAMPLES)]
     Features(FeaturesArgs),
@@ -327,6 +330,90 @@ pub struct ExportArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct JudgeArgs {
+    /// Data set that the vectors are of; `list tasks` shows all
+    #[arg(long, value_name = "NAME")]
+    pub task: String,
+    /// safetensors or npz file with one vector for each sample of the task, by its id or the name of
+    /// its file
+    #[arg(long, value_name = "FILE", visible_alias = "features")]
+    pub embeddings: PathBuf,
+    /// What tables call them
+    #[arg(long, value_name = "NAME")]
+    pub name: String,
+    /// How to judge them, separated by commas: linear-probe, knn
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "linear-probe")]
+    pub protocol: Vec<String>,
+    /// Values of the protocols: smoke, mini or paper [default: mini]
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
+    /// Set a value of the plan, such as probe.epochs; repeatable
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Use only the first N samples of each class, as for `run`
+    #[arg(long, value_name = "N")]
+    pub subset: Option<usize>,
+    /// Test folds: `all`, or numbers separated by commas
+    #[arg(long, value_name = "LIST", default_value = "1")]
+    pub folds: String,
+    /// Root seed of all random numbers
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Number of seeds to run, from --seed upwards
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub seeds: u32,
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+    /// Folder or archive of the data set, as for `run`
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Never use the network
+    #[arg(long)]
+    pub offline: bool,
+    /// Accept data that matches no known variant; the record says so
+    #[arg(long)]
+    pub allow_different_data: bool,
+    /// Folder of the records
+    #[arg(long, value_name = "DIR", default_value = RECORDS)]
+    pub out: PathBuf,
+    /// What goes to stdout: terminal or json
+    #[arg(long, value_enum, default_value_t = Format::Terminal, hide_possible_values = true)]
+    pub format: Format,
+}
+
+impl JudgeArgs {
+    /// What `run` would be given.
+    pub fn run(&self) -> RunArgs {
+        RunArgs {
+            task: self.task.clone(),
+            quantizer: None,
+            method: None,
+            preset: self.preset.clone(),
+            protocol: self.protocol.clone(),
+            recipe: None,
+            ablation: false,
+            control: false,
+            init: None,
+            lm: None,
+            set: self.set.clone(),
+            subset: self.subset,
+            folds: self.folds.clone(),
+            seed: self.seed,
+            seeds: self.seeds,
+            compute: self.compute.clone(),
+            data: self.data.clone(),
+            offline: self.offline,
+            allow_different_data: self.allow_different_data,
+            out: self.out.clone(),
+            resume: None,
+            checkpoint_every: 60,
+            fresh: false,
+            format: self.format,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
 pub struct FeaturesArgs {
     /// Encoder file, written by `export` or `import`
     #[arg(long, value_name = "FILE")]
@@ -589,6 +676,20 @@ Examples:
       parameters by name; sizes, input and origin in the file's header
   bridle-bench run --task esc50 --init encoder.safetensors --protocol finetune
       how to use the file";
+
+const JUDGE_EXAMPLES: &str = "\
+Examples:
+  bridle-bench judge --task esc50 --embeddings wav2vec2.npz --name wav2vec2-base --protocol linear-probe,knn
+      vectors by clip, from numpy.savez(FILE, ids=ids, embeddings=matrix)
+  bridle-bench features --init encoder.safetensors --files ~/data/esc50/audio
+  bridle-bench judge --task esc50 --embeddings features.safetensors --name mine --folds all
+      vectors that this program made, on every fold
+  bridle-bench check --task esc50 --format json
+      the ids of the task's samples, under `ids`
+
+A file holds a vector for each sample by its name, or a matrix `embeddings` and a list `ids`: in npz an
+array of text, in safetensors a list in JSON in the header. Numbers are floats of 16, 32 or 64 bits. A
+name is the sample's id, or the name of its file, with or without folder and ending.";
 
 const FEATURES_EXAMPLES: &str = "\
 Examples:

@@ -7,8 +7,9 @@ use crate::cli::progress::{TerminalProgress, display_duration};
 use crate::cli::{RunArgs, TableFormat, terminal};
 use crate::command::{compare, table};
 use crate::data::{Fixed, Utterances};
+use crate::embeddings::{Embeddings, Matched};
 use crate::plan::{AnyTask, Plan};
-use crate::protocol::{self, Examples, FeatureCache, Outcome, Subject};
+use crate::protocol::{self, Examples, FeatureCache, Judged, Outcome, Subject, Vectors};
 use crate::run::checkpoint;
 use crate::run::request::{Reuse, RunRequest};
 use crate::run::{Run, begin_folder, end_folder, is_unfinished, mark_reused, require_same};
@@ -21,7 +22,7 @@ use bridle_results::compare::ScoredRun;
 use bridle_results::record::{self, RunRecord};
 use bridle_results::store;
 use bridle_seed::Seed;
-use bridle_tasks::DataFacts;
+use bridle_tasks::{DataFacts, Dataset};
 use burn::module::AutodiffModule;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -56,7 +57,15 @@ impl Session {
     /// # Errors
     /// If the system refuses the handlers.
     pub fn begin() -> Result<Self> {
-        let interrupt = Interrupt::listen("the same command with --resume")
+        Self::telling("the same command with --resume")
+    }
+
+    /// The same; whoever stops it is told to try `again`.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn telling(again: &'static str) -> Result<Self> {
+        let interrupt = Interrupt::listen(again)
             .map_err(|error| Failure::fault("cannot listen for signals", error))?;
         Ok(Self {
             interrupt,
@@ -79,24 +88,39 @@ pub struct Made {
 ///
 /// # Errors
 /// Missing data or devices, divergence, a stop by signal, or a disk that cannot be written.
-pub fn records(request: RunRequest, session: &Session) -> Result<Made> {
+pub fn records(mut request: RunRequest, session: &Session) -> Result<Made> {
     for plan in request.plans() {
         store::prove_writable(&request.args.out.join(store::folder(&plan.task, &plan.label())))?;
     }
     bridle_tasks::remove_abandoned_copies();
     let progress = &session.progress;
+    let embeddings = request.embeddings.take();
     match request.task {
         AnyTask::Fixed(task) => {
             let dataset = task.open(&request.open_request(), progress)?;
             say_left_out(&dataset.facts, progress);
-            run_all(request, &dataset.facts, session, |plan| Fixed::new(&dataset, plan))
+            let matched = embeddings.as_ref().map(|given| matched(given, &dataset, &request));
+            let given = matched.transpose()?;
+            let vectors = given.as_ref().map(|given| given as &dyn Vectors);
+            run_all(request, &dataset.facts, session, vectors, |plan| Fixed::new(&dataset, plan))
         }
         AnyTask::Speech(task) => {
             let set = task.open(&request.speech_request(), progress)?;
             say_left_out(&set.facts, progress);
-            run_all(request, &set.facts, session, |plan| Utterances::new(&set, plan))
+            run_all(request, &set.facts, session, None, |plan| Utterances::new(&set, plan))
         }
     }
+}
+
+/// The vectors of the samples that the request's folds train and test on.
+fn matched<'a>(given: &'a Embeddings, dataset: &Dataset, request: &RunRequest) -> Result<Matched<'a>> {
+    let ids: Vec<&str> = dataset.samples.iter().map(|sample| &*sample.id).collect();
+    let of_fold = |fold: &Option<u8>| dataset.split(*fold);
+    let read = request.folds.iter().map(of_fold).flat_map(|(train, test)| [train, test].concat());
+    let skipped: Vec<&str> = dataset.facts.skipped.iter().map(|skipped| &*skipped.id).collect();
+    // a subset does not know the names of the others
+    let others = request.plan.data.subset.is_none().then_some(&skipped[..]);
+    Ok(given.matched(&request.plan.task, &ids, &read.collect(), others)?)
 }
 
 /// Names the samples that cannot be used; of very many, the first ones.
@@ -115,6 +139,7 @@ fn run_all<D: Examples>(
     request: RunRequest,
     facts: &DataFacts,
     session: &Session,
+    vectors: Option<&dyn Vectors>,
     data_for: impl Fn(&Plan) -> D,
 ) -> Result<Made> {
     let data = data_for(&request.plan);
@@ -126,6 +151,7 @@ fn run_all<D: Examples>(
     let job = Runs {
         request: &request,
         session,
+        vectors,
         data_for,
     };
     bridle_backends::run(&request.backend, job)?
@@ -135,6 +161,8 @@ fn run_all<D: Examples>(
 struct Runs<'a, F> {
     request: &'a RunRequest,
     session: &'a Session,
+    /// What is judged in place of an encoder.
+    vectors: Option<&'a dyn Vectors>,
     data_for: F,
 }
 
@@ -164,8 +192,8 @@ impl<D: Examples, F: Fn(&Plan) -> D> Job for Runs<'_, F> {
                 }
             }
             taken = 0;
-            made.records
-                .push(OneRun::new(request, self.session, plan, &data, run)?.perform::<B>(&device)?);
+            let run = OneRun::new(request, self.session, plan, &data, run)?;
+            made.records.push(run.perform::<B>(self.vectors, &device)?);
         }
         Ok(made)
     }
@@ -246,7 +274,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
         })
     }
 
-    fn perform<B: TrainBackend>(self, device: &B::Device) -> Result<RunRecord> {
+    fn perform<B: TrainBackend>(self, vectors: Option<&dyn Vectors>, device: &B::Device) -> Result<RunRecord> {
         let (id, progress) = (self.run.id(), &self.session.progress);
         progress.say(&self.headline());
         let _lock = self.run.lock(&self.folder, progress)?;
@@ -257,8 +285,13 @@ impl<'a, D: Examples> OneRun<'a, D> {
             return Ok(record);
         }
         self.run.prove_writable(&self.folder, &self.request.args.out)?;
-        let (encoder, phases) = self.pretrain::<B>(&id, device)?;
-        let (outcomes, seconds) = self.evaluate::<B>(&encoder, device)?;
+        let (phases, (outcomes, seconds)) = match vectors {
+            Some(vectors) => (Vec::new(), self.evaluate::<B>(Judged::Vectors(vectors), device)?),
+            None => {
+                let (encoder, phases) = self.pretrain::<B>(&id, device)?;
+                (phases, self.evaluate::<B>(Judged::Encoder(&encoder), device)?)
+            }
+        };
         let scores = outcomes
             .iter()
             .map(|outcome| outcome.scores(self.data, &self.test))
@@ -405,7 +438,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
     /// The outcome of each protocol, and the seconds that each took.
     fn evaluate<B: TrainBackend>(
         &self,
-        encoder: &protocol::Frozen<B, D>,
+        judged: Judged<'_, protocol::Frozen<B, D>>,
         device: &B::Device,
     ) -> Result<(Vec<Outcome>, BTreeMap<String, f64>)> {
         let subject = Subject::<B, D> {
@@ -415,7 +448,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
             data_identity: &self.data_identity,
             train: &self.train,
             test: &self.test,
-            encoder,
+            judged,
             lm: self.request.lm.as_ref(),
             seed: self.seed,
             device,

@@ -72,6 +72,9 @@ pub enum PlanError {
     /// Weights with another method, or the method without weights.
     #[error("method `init` needs weights given with --init, and --init needs method `init`")]
     InitMethod,
+    /// The method of given vectors without any, or vectors with another method.
+    #[error("method `embeddings` needs vectors, which `judge` takes, and `judge` needs method `embeddings`")]
+    EmbeddingsMethod,
     /// A plan value of the wrong kind or out of its range.
     #[error(transparent)]
     Impossible(#[from] Impossible),
@@ -114,6 +117,7 @@ impl From<PlanError> for Failure {
                  --task with those data, or --preset mini",
             ),
             PlanError::InitMethod => Some("--init FILE without --method; `bridle-bench export` makes such files"),
+            PlanError::EmbeddingsMethod => Some("`bridle-bench judge --task TASK --embeddings FILE --name NAME`"),
             PlanError::Changed { .. } => Some("the options of that run, or no --resume, which starts another one"),
             _ => None,
         };

@@ -33,6 +33,16 @@ pub struct InitRequest {
     pub audio_rows: Option<AudioRows>,
 }
 
+/// Vectors that were given in place of an encoder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmbeddingsRequest {
+    /// What they are called in tables.
+    pub name: String,
+    pub sha256: String,
+    /// Length of a vector.
+    pub dim: usize,
+}
+
 /// A language model's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LmRequest {

@@ -34,6 +34,7 @@ impl Plan {
             judging_trains: names.protocols.iter().any(|protocol| protocol.trains_encoder()),
             task,
             init: request.init.as_ref(),
+            embeddings: request.embeddings.as_ref(),
             lm: request.lm.as_ref(),
         };
         let mut tree = names.tree(&choices, request.subset)?;
@@ -67,10 +68,10 @@ impl Names {
     fn parse(task: &TaskFacts, request: &PlanRequest) -> Result<Self, PlanError> {
         let speech = task.input.is_speech();
         let or = |word: &Option<String>, default: &str| word.clone().unwrap_or_else(|| default.to_owned());
-        let usual = if request.init.is_some() {
-            Method::Init
-        } else {
-            Method::Bridle
+        let usual = match (&request.init, &request.embeddings) {
+            (Some(_), _) => Method::Init,
+            (None, Some(_)) => Method::Embeddings,
+            (None, None) => Method::Bridle,
         };
         let method: Method = or(&request.method, usual.word()).parse()?;
         if !method.takes(speech) {
@@ -83,6 +84,9 @@ impl Names {
         if (method == Method::Init) != request.init.is_some() {
             return Err(PlanError::InitMethod);
         }
+        if (method == Method::Embeddings) != request.embeddings.is_some() {
+            return Err(PlanError::EmbeddingsMethod);
+        }
         let quantizer: QuantizerKind = or(&request.quantizer, method.usual_quantizer()).parse()?;
         if !method.fits(quantizer) {
             return Err(PlanError::Quantizer { method, quantizer });
@@ -92,7 +96,8 @@ impl Names {
             quantizer,
             protocols: protocols(method, speech, &request.protocols)?,
             preset: preset::find(&or(&request.preset, preset::DEFAULT), speech)?,
-            recipe: if speech {
+            // without an encoder, nothing is computed that the authors' code has
+            recipe: if speech || method == Method::Embeddings {
                 None
             } else {
                 Some(or(&request.recipe, "authors").parse()?)

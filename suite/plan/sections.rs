@@ -10,6 +10,7 @@ mod augment;
 mod birq;
 mod cold_start;
 mod data;
+mod embeddings;
 mod esc50;
 mod init;
 mod joint;
@@ -25,18 +26,19 @@ mod test;
 pub use augment::{Augment, Roll};
 pub use cold_start::{ColdStart, ColdStartPosition};
 pub use data::{Data, Input};
+pub use embeddings::GivenEmbeddings;
 pub use esc50::{Esc50, Esc50Crop, PositionCrop};
 pub use init::{GivenWeights, Init};
 pub use joint::{CountedFrom, Joint};
 pub use mask::{Mask, MaskKind, NoiseMeasure};
-pub use model::{ConformerSizes, Decoder, Encoder, Estimator, Sizes, VitSizes};
+pub use model::{ConformerSizes, Decoder, Encoder, Estimator, GivenSizes, Sizes, VitSizes};
 pub use position::Position;
 pub use pretrain::{Phase, PhaseRestart, Pretrain};
 pub use refine::{Projection, Refine};
 pub use relabel::Relabel;
 pub use test::Test;
 
-use super::facts::{InitRequest, LmRequest, TaskFacts};
+use super::facts::{EmbeddingsRequest, InitRequest, LmRequest, TaskFacts};
 use super::method::{Method, Takes};
 use super::recipe::Recipe;
 use crate::quantizers::{QuantizerConfig, QuantizerKind};
@@ -100,6 +102,7 @@ macro_rules! sections {
 }
 
 sections! {
+    embeddings: GivenEmbeddings,
     position: Position,
     mask: Mask,
     pretrain: Pretrain,
@@ -132,6 +135,8 @@ pub struct Choices<'a> {
     /// What the task says of itself.
     pub task: &'a TaskFacts,
     pub init: Option<&'a InitRequest>,
+    /// Vectors in place of an encoder.
+    pub embeddings: Option<&'a EmbeddingsRequest>,
     /// A language model for decoding.
     pub lm: Option<&'a LmRequest>,
 }
@@ -142,16 +147,24 @@ impl Choices<'_> {
         self.task.input.is_speech()
     }
 
+    /// Why plans of given vectors lack what is of an encoder or of its inputs.
+    pub fn no_encoder(&self) -> Option<String> {
+        let why = || "the vectors are given to `judge`".to_owned();
+        self.embeddings.map(|_| why())
+    }
+
     /// Why a task of another kind lacks a section of sound.
     pub fn not_audio(&self) -> Option<String> {
         let modality = self.task.input.modality();
-        (modality != "audio").then(|| format!("task `{}` is {modality}, not audio", self.task.name))
+        let other = || format!("task `{}` is {modality}, not audio", self.task.name);
+        self.no_encoder().or_else(|| (modality != "audio").then(other))
     }
 
     /// The reason why this task's plans lack a section that only tasks have which name it.
     fn not_of_task(&self, section: &str) -> Option<String> {
         let named = self.task.sections.contains(&section);
-        (!named).then(|| format!("task `{}` has no use for it", self.task.name))
+        let unnamed = || format!("task `{}` has no use for it", self.task.name);
+        self.no_encoder().or_else(|| (!named).then(unnamed))
     }
 }
 
@@ -160,6 +173,7 @@ impl Choices<'_> {
 pub enum FactOf {
     Data,
     Weights,
+    Embeddings,
     LanguageModel,
 }
 
@@ -168,6 +182,7 @@ impl std::fmt::Display for FactOf {
         f.write_str(match self {
             Self::Data => "the data",
             Self::Weights => "the weights given with --init",
+            Self::Embeddings => "the vectors given with --embeddings",
             Self::LanguageModel => "the language model given with --lm",
         })
     }
@@ -231,6 +246,8 @@ pub trait Judging: Section {
     const TRAINS_ENCODER: bool;
     /// The data whose encoders it judges.
     const TAKES: Takes;
+    /// Whether a vector of each sample is all that it needs.
+    const TAKES_VECTORS: bool = false;
 }
 
 /// A section of the list: its name, and what it says of itself.

@@ -4,7 +4,7 @@
 use crate::plan::{Method, Plan, PlanError, PlanRequest, Protocol, TaskFacts, display_value};
 
 /// The control of `plan`, which was made from `wanted`: the same data, encoder and protocols. None
-/// if the plan is a control itself, or none of its protocols freezes the encoder.
+/// if the plan is a control itself or has no encoder, or none of its protocols freezes the encoder.
 ///
 /// # Errors
 /// As [`Plan::resolve_for`].
@@ -14,7 +14,7 @@ pub fn of(facts: &TaskFacts, wanted: &PlanRequest, plan: &Plan) -> Result<Option
         .iter()
         .filter(|protocol| protocol.fits(Method::RandomInit));
     let protocols: Vec<String> = frozen.map(|protocol| Protocol::word(*protocol).to_owned()).collect();
-    if matches!(plan.method, Method::RandomInit | Method::Scratch) || protocols.is_empty() {
+    if matches!(plan.method, Method::RandomInit | Method::Scratch | Method::Embeddings) || protocols.is_empty() {
         return Ok(None);
     }
     let mut control = PlanRequest {

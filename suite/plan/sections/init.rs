@@ -70,7 +70,7 @@ impl Section for Init {
 
     fn absent(choices: &Choices<'_>) -> Option<String> {
         let why = || "an encoder of speech has no patches".to_owned();
-        choices.is_speech().then(why)
+        choices.is_speech().then(why).or_else(|| choices.no_encoder())
     }
 
     fn left_out(choices: &Choices<'_>) -> Vec<LeftOut> {
