@@ -9,7 +9,8 @@ mod npy;
 mod npz;
 mod tensors;
 
-pub use matching::{Matched, MatchError};
+pub use matching::{MatchError, Matched};
+pub use npz::write as to_npz;
 
 use crate::cli::error::Failure;
 use crate::cli::exit::Exit;
@@ -142,15 +143,23 @@ impl Vectors {
                 dim,
                 values: matrix.values,
             }),
-            [rows, dim] if rows * dim > 0 => Err(format!("its matrix has {rows} rows, and its list {} names", names.len())),
-            _ => Err(format!("its matrix has shape {:?}, not [samples, length]", matrix.shape)),
+            [rows, dim] if rows * dim > 0 => Err(format!(
+                "its matrix has {rows} rows, and its list {} names",
+                names.len()
+            )),
+            _ => Err(format!(
+                "its matrix has shape {:?}, not [samples, length]",
+                matrix.shape
+            )),
         }
     }
 }
 
 /// The name of the matrix among those of a file's arrays: a usual one, or the only one.
 fn matrix_name<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Result<&'a str, String> {
-    let usual = MATRICES.iter().find_map(|usual| names.clone().find(|name| name == usual));
+    let usual = MATRICES
+        .iter()
+        .find_map(|usual| names.clone().find(|name| name == usual));
     let mut all = names.clone();
     match (usual, all.next(), all.next()) {
         (Some(name), ..) | (None, Some(name), None) => Ok(name),
@@ -163,7 +172,9 @@ fn matrix_name<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Result<&'a s
 
 /// The count of an array's numbers, if its bytes hold exactly that many of this size.
 fn count(shape: &[usize], size: usize, bytes: usize) -> Option<usize> {
-    let count = shape.iter().try_fold(1_usize, |count, &length| count.checked_mul(length))?;
+    let count = shape
+        .iter()
+        .try_fold(1_usize, |count, &length| count.checked_mul(length))?;
     (count.checked_mul(size)? == bytes).then_some(count)
 }
 

@@ -418,13 +418,18 @@ pub struct FeaturesArgs {
     /// Encoder file, written by `export` or `import`
     #[arg(long, value_name = "FILE")]
     pub init: PathBuf,
-    /// Folder of sounds, pictures or videos, whatever the encoder takes, at any depth
-    #[arg(long, value_name = "DIR")]
+    /// Folder of sounds, pictures or videos, whatever the encoder takes, at any depth; or a text file
+    /// with a path a line, from its own folder
+    #[arg(long, value_name = "DIR|LIST")]
     pub files: PathBuf,
-    /// File to write: a safetensors file with a tensor of 32-bit floats for each file, by its path
-    /// from the folder
+    /// File to write: a safetensors file with a tensor of 32-bit floats for each file, by its path; if
+    /// it ends in .npz, a matrix `embeddings` and a list `ids` for numpy
     #[arg(long, value_name = "FILE", default_value = "features.safetensors")]
     pub to: PathBuf,
+    /// What is written of each file: mean (one vector, the features of the protocols) or tokens (a
+    /// vector of each patch)
+    #[arg(long, value_enum, default_value_t = Pool::Mean, hide_possible_values = true)]
+    pub pool: Pool,
     #[command(flatten)]
     pub compute: ComputeArgs,
 }
@@ -545,6 +550,15 @@ pub struct CompletionsArgs {
     /// The shell
     #[arg(value_enum)]
     pub shell: clap_complete::Shell,
+}
+
+/// What `features` writes of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Pool {
+    /// The mean of its tokens
+    Mean,
+    /// All of them
+    Tokens,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -695,8 +709,10 @@ const FEATURES_EXAMPLES: &str = "\
 Examples:
   bridle-bench features --init encoder.safetensors --files recordings
       writes features.safetensors; safetensors.numpy.load_file reads it into a dict by path
-  bridle-bench features --init encoder.safetensors --files clips --to clips.safetensors --backend tch
-      another name, on LibTorch
+  bridle-bench features --init encoder.safetensors --files clips --to clips.npz --backend tch
+      for numpy, on LibTorch
+  bridle-bench features --init encoder.safetensors --files list.txt --pool tokens
+      of the files of a list, all tokens
 
 A vector is the mean of the patch tokens after the final norm, the features of linear-probe and knn.
 Inputs are as the encoder was trained on: of a longer sound its beginning, of a video one clip from

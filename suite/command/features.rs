@@ -1,27 +1,28 @@
 //! `features`: what an encoder makes of one's own files, without training or judging anything.
 
-use crate::cli::FeaturesArgs;
 use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::TerminalProgress;
 use crate::cli::terminal;
+use crate::cli::{FeaturesArgs, Pool};
 use crate::compute;
 use crate::data::{Fixed, TrainingData as _, fixed};
+use crate::embeddings;
 use crate::plan::{Input, Plan, PlanRequest, TaskFacts};
 use crate::protocol::FEATURES as WHAT;
 use crate::run::checkpoint;
 use crate::run::encoder_file::{EncoderFile, Origin};
 use crate::run::request::{FEATURES as CACHE, limits};
 use bridle::init::Init;
-use bridle::weights::{self, Values, Weights};
+use bridle::weights::{self, Values};
 use bridle_backends::{Facts, Job, TrainBackend};
 use bridle_seed::Seed;
 use bridle_tasks::{Dataset, OpenRequest, Progress as _, open_files};
 use burn::module::AutodiffModule;
 use serde::Serialize;
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The header's entry that says what the vectors are.
 const CARD: &str = "bridle-bench";
@@ -53,7 +54,7 @@ struct Encoder<'a> {
     origin: Option<&'a Origin>,
 }
 
-/// Computes a vector for each file and writes them, by the files' paths from the folder, each [D].
+/// Computes a vector for each file, or its tokens, and writes them by the files' paths.
 ///
 /// # Errors
 /// If the encoder file, the folder or too many of its files cannot be read, or if the file cannot be
@@ -94,12 +95,13 @@ pub fn perform(args: &FeaturesArgs) -> Result<()> {
         plan: &plan,
         encoder: &encoder,
         dataset: &dataset,
+        pool: args.pool,
         progress: &progress,
     };
-    let vectors = bridle_backends::run(&backend, made)??;
+    let values = bridle_backends::run(&backend, made)??;
     let card = Card {
         format: FORMAT,
-        features: WHAT,
+        features: about(args.pool),
         dim: plan.model.dim(),
         encoder: Encoder {
             name: &encoder.name,
@@ -109,20 +111,49 @@ pub fn perform(args: &FeaturesArgs) -> Result<()> {
         backend: backend.name.as_str(),
         dtype: dtype.word(),
     };
-    let card = serde_json::to_string(&card).expect("a card is plain data");
-    let bytes = weights::to_safetensors(&vectors, HashMap::from([(CARD.to_owned(), card)]))
-        .map_err(|error| Failure::fault("cannot lay out the features", error))?;
+    let shape = match args.pool {
+        Pool::Mean => vec![plan.model.dim()],
+        Pool::Tokens => vec![plan.tokens(), plan.model.dim()],
+    };
+    let ids: Vec<&str> = dataset.samples.iter().map(|sample| &*sample.id).collect();
+    let bytes = laid_out(&args.to, &ids, &values, &shape, &card)?;
     checkpoint::write_bytes(&args.to, &bytes).map_err(|error| Failure::new(Exit::Fault, error))?;
     for skipped in &dataset.facts.skipped {
         terminal::log(&format!("left out: {}: {}", skipped.id, skipped.reason));
     }
     terminal::log(&format!(
-        "{}: {} vectors of {} numbers, {WHAT}",
+        "{}: {} vectors of {} numbers, {}",
         args.to.display(),
-        vectors.len(),
-        plan.model.dim()
+        values.len() / plan.model.dim(),
+        plan.model.dim(),
+        about(args.pool)
     ));
     Ok(())
+}
+
+/// What the vectors are, in words.
+const fn about(pool: Pool) -> &'static str {
+    match pool {
+        Pool::Mean => WHAT,
+        Pool::Tokens => "patch tokens after the final norm",
+    }
+}
+
+/// The bytes of a file of arrays [ids, shape], whose form its ending says.
+fn laid_out(to: &Path, ids: &[&str], values: &[f32], shape: &[usize], card: &Card<'_>) -> Result<Vec<u8>> {
+    let wrong = |error: anyhow::Error| Failure::fault("cannot lay out the features", error);
+    let card = serde_json::to_string(card).expect("a card is plain data");
+    if to.extension().is_some_and(|ending| ending == "npz") {
+        let whole = [&[ids.len()], shape].concat();
+        return embeddings::to_npz(ids, values, &whole, &card).map_err(|error| wrong(error.into()));
+    }
+    let rows = values.chunks_exact(shape.iter().product());
+    let named = ids.iter().zip(rows).map(|(id, row)| {
+        let (shape, data) = (shape.to_vec(), row.to_vec());
+        ((*id).to_owned(), Values { shape, data })
+    });
+    let header = HashMap::from([(CARD.to_owned(), card)]);
+    weights::to_safetensors(&named.collect(), header).map_err(|error| wrong(error.into()))
 }
 
 /// A plan whose encoder is this one, on inputs as it was trained on.
@@ -142,16 +173,17 @@ fn plan(encoder: &EncoderFile) -> Result<Plan> {
     Ok(Plan::resolve_for(&facts, &request)?)
 }
 
-/// The vectors of all samples.
+/// The vectors of all samples, or their tokens, one after the other.
 struct Made<'a> {
     plan: &'a Plan,
     encoder: &'a EncoderFile,
     dataset: &'a Dataset,
+    pool: Pool,
     progress: &'a TerminalProgress,
 }
 
 impl Job for Made<'_> {
-    type Output = Result<Weights>;
+    type Output = Result<Vec<f32>>;
 
     fn run<B: TrainBackend>(self, device: B::Device, _facts: Facts) -> Self::Output {
         let data = Fixed::new(self.dataset, self.plan);
@@ -159,20 +191,17 @@ impl Job for Made<'_> {
         let encoder = self.encoder.fill(encoder)?.valid();
         let samples: Vec<usize> = (0..self.dataset.samples.len()).collect();
         self.progress.start("features", samples.len() as u64);
-        let mut vectors = Weights::new();
+        let mut values = Vec::new();
         for batch in samples.chunks(BATCH) {
             let x = fixed::batch(self.dataset, batch, data.geometry(), &device)?;
-            let rows: Vec<f32> = encoder.features(x).into_data().iter::<f32>().collect();
-            for (&sample, row) in batch.iter().zip(rows.chunks_exact(encoder.dim())) {
-                let values = Values {
-                    shape: vec![row.len()],
-                    data: row.to_vec(),
-                };
-                vectors.insert(self.dataset.samples[sample].id.clone(), values);
-            }
+            let found = match self.pool {
+                Pool::Mean => encoder.features(x).into_data(),
+                Pool::Tokens => encoder.embed_patches(x).into_data(),
+            };
+            values.extend(found.iter::<f32>());
             self.progress.advance(batch.len() as u64);
         }
         self.progress.finish();
-        Ok(vectors)
+        Ok(values)
     }
 }

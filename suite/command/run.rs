@@ -65,8 +65,7 @@ impl Session {
     /// # Errors
     /// As [`Self::begin`].
     pub fn telling(again: &'static str) -> Result<Self> {
-        let interrupt = Interrupt::listen(again)
-            .map_err(|error| Failure::fault("cannot listen for signals", error))?;
+        let interrupt = Interrupt::listen(again).map_err(|error| Failure::fault("cannot listen for signals", error))?;
         Ok(Self {
             interrupt,
             progress: TerminalProgress::default(),
@@ -102,7 +101,9 @@ pub fn records(mut request: RunRequest, session: &Session) -> Result<Made> {
             let matched = embeddings.as_ref().map(|given| matched(given, &dataset, &request));
             let given = matched.transpose()?;
             let vectors = given.as_ref().map(|given| given as &dyn Vectors);
-            run_all(request, &dataset.facts, session, vectors, |plan| Fixed::new(&dataset, plan))
+            run_all(request, &dataset.facts, session, vectors, |plan| {
+                Fixed::new(&dataset, plan)
+            })
         }
         AnyTask::Speech(task) => {
             let set = task.open(&request.speech_request(), progress)?;
@@ -116,7 +117,11 @@ pub fn records(mut request: RunRequest, session: &Session) -> Result<Made> {
 fn matched<'a>(given: &'a Embeddings, dataset: &Dataset, request: &RunRequest) -> Result<Matched<'a>> {
     let ids: Vec<&str> = dataset.samples.iter().map(|sample| &*sample.id).collect();
     let of_fold = |fold: &Option<u8>| dataset.split(*fold);
-    let read = request.folds.iter().map(of_fold).flat_map(|(train, test)| [train, test].concat());
+    let read = request
+        .folds
+        .iter()
+        .map(of_fold)
+        .flat_map(|(train, test)| [train, test].concat());
     let skipped: Vec<&str> = dataset.facts.skipped.iter().map(|skipped| &*skipped.id).collect();
     // a subset does not know the names of the others
     let others = request.plan.data.subset.is_none().then_some(&skipped[..]);

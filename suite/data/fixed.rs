@@ -74,7 +74,9 @@ impl<'a> Fixed<'a> {
     }
 
     fn model(&self) -> &Model {
-        self.model.as_ref().expect("nothing asks for an encoder where there are vectors")
+        self.model
+            .as_ref()
+            .expect("nothing asks for an encoder where there are vectors")
     }
 
     /// What the model's input looks like.

@@ -101,7 +101,9 @@ impl Embeddings {
         read: &BTreeSet<usize>,
         others: Option<&[&str]>,
     ) -> Result<Matched<'_>, MatchError> {
-        let of_all = Form::ALL.iter().filter_map(|form| self.found(*form, ids, others.unwrap_or_default()));
+        let of_all = Form::ALL
+            .iter()
+            .filter_map(|form| self.found(*form, ids, others.unwrap_or_default()));
         let found = of_all.min_by_key(|found| {
             // the least wrong, the first of equals
             let wrong = read.iter().filter(|sample| found.rows[**sample].len() != 1).count();
@@ -120,7 +122,10 @@ impl Embeddings {
             ("vector", "of no sample", unknown),
             ("vector", "with numbers that are not finite", of(&|rows| !finite(rows))),
         ];
-        let problems: Vec<String> = problems.iter().filter_map(|(noun, what, names)| told(noun, what, names)).collect();
+        let problems: Vec<String> = problems
+            .iter()
+            .filter_map(|(noun, what, names)| told(noun, what, names))
+            .collect();
         if problems.is_empty() {
             return Ok(Matched {
                 embeddings: self,

@@ -44,7 +44,10 @@ impl<'a> Header<'a> {
         Ok(Self {
             kind,
             fortran: value("fortran_order").ok_or_else(damaged)?.starts_with("True"),
-            shape: lengths.map(str::parse).collect::<Result<_, _>>().map_err(|_| damaged())?,
+            shape: lengths
+                .map(str::parse)
+                .collect::<Result<_, _>>()
+                .map_err(|_| damaged())?,
             data: &bytes[end..],
         })
     }
@@ -90,7 +93,9 @@ pub(super) fn floats(bytes: &[u8]) -> Result<Array, String> {
 /// 16-bit floats.
 pub(super) fn half(data: &[u8]) -> Vec<f32> {
     let numbers = data.chunks_exact(2);
-    numbers.map(|bytes| f16::from_le_bytes([bytes[0], bytes[1]]).to_f32()).collect()
+    numbers
+        .map(|bytes| f16::from_le_bytes([bytes[0], bytes[1]]).to_f32())
+        .collect()
 }
 
 /// 32-bit floats.
@@ -103,6 +108,31 @@ pub(super) fn single(data: &[u8]) -> Vec<f32> {
 pub(super) fn double(data: &[u8]) -> Vec<f32> {
     let (numbers, _) = data.as_chunks();
     numbers.iter().map(|bytes| f64::from_le_bytes(*bytes) as f32).collect()
+}
+
+/// An array of this kind and shape with these bytes.
+pub(super) fn array(kind: &str, shape: &[usize], data: &[u8]) -> Vec<u8> {
+    let lengths: String = shape.iter().map(|length| format!("{length}, ")).collect();
+    let header = format!(
+        "{{'descr': '{kind}', 'fortran_order': False, 'shape': ({}), }}",
+        lengths.trim_end()
+    );
+    // the numbers begin at a multiple of 64 bytes
+    let length = (10 + header.len() + 1).next_multiple_of(64) - 10;
+    let header = format!("{header:<width$}\n", width = length - 1);
+    let length = u16::try_from(length).expect("a shape of a few axes").to_le_bytes();
+    [&b"\x93NUMPY\x01\x00"[..], &length, header.as_bytes(), data].concat()
+}
+
+/// A list of text.
+pub(super) fn list(names: &[&str]) -> Vec<u8> {
+    let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(1);
+    let points = |name: &&str| {
+        let zeros = std::iter::repeat_n(0, longest - name.chars().count());
+        name.chars().map(u32::from).chain(zeros).collect::<Vec<_>>()
+    };
+    let data: Vec<u8> = names.iter().flat_map(points).flat_map(u32::to_le_bytes).collect();
+    array(&format!("<U{longest}"), &[names.len()], &data)
 }
 
 /// A list of text: numpy's `<U` (UTF-32, filled up with zeros), or `S` (bytes of UTF-8).
@@ -133,7 +163,10 @@ pub(super) fn texts(bytes: &[u8]) -> Result<Vec<String>, String> {
         "<U" => {
             let (points, _) = bytes.as_chunks();
             let points = points.iter().map(|point| u32::from_le_bytes(*point));
-            points.take_while(|point| *point != 0).map(char::from_u32).collect::<Option<String>>()
+            points
+                .take_while(|point| *point != 0)
+                .map(char::from_u32)
+                .collect::<Option<String>>()
         }
         _ => {
             let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);

@@ -14,7 +14,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vectors, String> {
     let header = metadata.metadata().as_ref();
     let list = LISTS.iter().find_map(|list| Some((list, header?.get(*list)?)));
     let Some((list, text)) = list else {
-        let arrays = tensors.iter().map(|(name, view)| Ok((name.to_owned(), array(name, &view)?)));
+        let arrays = tensors
+            .iter()
+            .map(|(name, view)| Ok((name.to_owned(), array(name, &view)?)));
         return Vectors::one_each(arrays.collect::<Result<Vec<_>, String>>()?);
     };
     let names: Vec<String> = serde_json::from_str(text)
@@ -31,7 +33,9 @@ fn array(name: &str, view: &TensorView<'_>) -> Result<Array, String> {
         Dtype::F16 => half(data),
         Dtype::BF16 => {
             let numbers = data.chunks_exact(2);
-            numbers.map(|bytes| bf16::from_le_bytes([bytes[0], bytes[1]]).to_f32()).collect()
+            numbers
+                .map(|bytes| bf16::from_le_bytes([bytes[0], bytes[1]]).to_f32())
+                .collect()
         }
         Dtype::F32 => single(data),
         Dtype::F64 => double(data),

@@ -251,13 +251,21 @@ fn free_name(name: &str) -> Result<()> {
         let failure = Failure::wrong_use(format!("`--name {}`: {why}", name.escape_debug()));
         Err(failure.with_hint("--name with the encoder's name, such as dinov2-base"))
     };
-    if name.trim() != name || name.is_empty() || name.chars().count() > LONGEST_NAME || name.contains(char::is_control) {
-        return refused(format!("a name has 1 to {LONGEST_NAME} characters and no space at its ends"));
+    if name.trim() != name || name.is_empty() || name.chars().count() > LONGEST_NAME || name.contains(char::is_control)
+    {
+        return refused(format!(
+            "a name has 1 to {LONGEST_NAME} characters and no space at its ends"
+        ));
     }
     let own = Method::ALL.iter().map(|method| method.word());
-    let own = own.filter(|own| name.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '-'])));
+    let own = own.filter(|own| {
+        name.strip_prefix(own)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '-']))
+    });
     match own.max_by_key(|own| own.len()) {
-        Some(own) => refused(format!("names that begin with `{own}` are of this program's own method")),
+        Some(own) => refused(format!(
+            "names that begin with `{own}` are of this program's own method"
+        )),
         None => Ok(()),
     }
 }

@@ -158,7 +158,10 @@ impl Section for Encoder {
 
     fn fact(value: &str, choices: &Choices<'_>) -> Option<FactOf> {
         let theirs = value == "dim" || OF_A_VIT.contains(&value);
-        let fact = choices.init.map(|_| FactOf::Weights).or(choices.embeddings.map(|_| FactOf::Embeddings));
+        let fact = choices
+            .init
+            .map(|_| FactOf::Weights)
+            .or(choices.embeddings.map(|_| FactOf::Embeddings));
         fact.filter(|_| theirs)
     }
 
