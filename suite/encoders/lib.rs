@@ -2,3 +2,4 @@
 //! forward pass, its input.
 
 pub mod names;
+pub mod vit;

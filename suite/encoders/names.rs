@@ -28,11 +28,7 @@ pub enum EncoderError {
     LeftOver(Vec<String>),
     /// A setting that contradicts the weights, or that this program does not know.
     #[error("`{key}` is {value}: {reason}")]
-    Setting {
-        key: String,
-        value: String,
-        reason: String,
-    },
+    Setting { key: String, value: String, reason: String },
     /// No family that is known, or keys of several.
     #[error("{0}")]
     Unknown(String),

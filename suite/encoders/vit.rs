@@ -1,0 +1,3 @@
+//! One vision transformer for pictures, sounds and videos.
+
+pub mod posconv;
