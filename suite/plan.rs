@@ -23,7 +23,7 @@ mod task;
 mod tests;
 
 pub use error::PlanError;
-pub use facts::{EmbeddingsRequest, InitRequest, LmRequest, TaskFacts};
+pub use facts::{EmbeddingsRequest, ForeignRequest, InitRequest, LmRequest, TaskFacts};
 pub use flat::{Difference, Flat, PlanReadError, corrected_changes, difference, display_value};
 pub use method::{Method, PhaseKind, Takes};
 pub use phase::{Codebooks, PhasePlan};

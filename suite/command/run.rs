@@ -7,10 +7,10 @@ use crate::cli::progress::{TerminalProgress, display_duration};
 use crate::cli::{RunArgs, TableFormat, terminal};
 use crate::command::{compare, table};
 use crate::data::{Fixed, Utterances};
-use crate::embeddings::{Embeddings, Matched};
 use crate::plan::{AnyTask, Plan};
 use crate::protocol::{self, Examples, FeatureCache, Judged, Outcome, Subject, Vectors};
 use crate::run::checkpoint;
+use crate::run::given::Given;
 use crate::run::request::{Reuse, RunRequest};
 use crate::run::{Run, begin_folder, end_folder, is_unfinished, mark_reused, require_same};
 use crate::sizes;
@@ -22,7 +22,7 @@ use bridle_results::compare::ScoredRun;
 use bridle_results::record::{self, RunRecord};
 use bridle_results::store;
 use bridle_seed::Seed;
-use bridle_tasks::{DataFacts, Dataset};
+use bridle_tasks::DataFacts;
 use burn::module::AutodiffModule;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -93,39 +93,24 @@ pub fn records(mut request: RunRequest, session: &Session) -> Result<Made> {
     }
     bridle_tasks::remove_abandoned_copies();
     let progress = &session.progress;
-    let embeddings = request.embeddings.take();
+    let (embeddings, foreign) = (request.embeddings.take(), request.foreign.take());
     match request.task {
         AnyTask::Fixed(task) => {
             let dataset = task.open(&request.open_request(), progress)?;
             say_left_out(&dataset.facts, progress);
-            let matched = embeddings.as_ref().map(|given| matched(given, &dataset, &request));
-            let given = matched.transpose()?;
-            let vectors = given.as_ref().map(|given| given as &dyn Vectors);
-            run_all(request, &dataset.facts, session, vectors, |plan| {
+            let given = Given::of(embeddings.as_ref(), foreign.as_ref(), &dataset, &request)?;
+            run_all(request, &dataset.facts, session, &given, |plan| {
                 Fixed::new(&dataset, plan)
             })
         }
         AnyTask::Speech(task) => {
             let set = task.open(&request.speech_request(), progress)?;
             say_left_out(&set.facts, progress);
-            run_all(request, &set.facts, session, None, |plan| Utterances::new(&set, plan))
+            run_all(request, &set.facts, session, &Given::Nothing, |plan| {
+                Utterances::new(&set, plan)
+            })
         }
     }
-}
-
-/// The vectors of the samples that the request's folds train and test on.
-fn matched<'a>(given: &'a Embeddings, dataset: &Dataset, request: &RunRequest) -> Result<Matched<'a>> {
-    let ids: Vec<&str> = dataset.samples.iter().map(|sample| &*sample.id).collect();
-    let of_fold = |fold: &Option<u8>| dataset.split(*fold);
-    let read = request
-        .folds
-        .iter()
-        .map(of_fold)
-        .flat_map(|(train, test)| [train, test].concat());
-    let skipped: Vec<&str> = dataset.facts.skipped.iter().map(|skipped| &*skipped.id).collect();
-    // a subset does not know the names of the others
-    let others = request.plan.data.subset.is_none().then_some(&skipped[..]);
-    Ok(given.matched(&request.plan.task, &ids, &read.collect(), others)?)
 }
 
 /// Names the samples that cannot be used; of very many, the first ones.
@@ -144,7 +129,7 @@ fn run_all<D: Examples>(
     request: RunRequest,
     facts: &DataFacts,
     session: &Session,
-    vectors: Option<&dyn Vectors>,
+    given: &Given<'_>,
     data_for: impl Fn(&Plan) -> D,
 ) -> Result<Made> {
     let data = data_for(&request.plan);
@@ -156,7 +141,7 @@ fn run_all<D: Examples>(
     let job = Runs {
         request: &request,
         session,
-        vectors,
+        given,
         data_for,
     };
     bridle_backends::run(&request.backend, job)?
@@ -166,8 +151,7 @@ fn run_all<D: Examples>(
 struct Runs<'a, F> {
     request: &'a RunRequest,
     session: &'a Session,
-    /// What is judged in place of an encoder.
-    vectors: Option<&'a dyn Vectors>,
+    given: &'a Given<'a>,
     data_for: F,
 }
 
@@ -180,6 +164,7 @@ impl<D: Examples, F: Fn(&Plan) -> D> Job for Runs<'_, F> {
             plans: request.plans().map(Plan::plan_hash).collect(),
             ..Made::default()
         };
+        let vectors = self.given.on::<B>(&device, &self.session.progress)?;
         let (mut ahead, mut taken) = (VecDeque::from(request.runs()), 0);
         while let Some((plan, seed, fold)) = ahead.pop_front() {
             let data = (self.data_for)(plan);
@@ -198,7 +183,7 @@ impl<D: Examples, F: Fn(&Plan) -> D> Job for Runs<'_, F> {
             }
             taken = 0;
             let run = OneRun::new(request, self.session, plan, &data, run)?;
-            made.records.push(run.perform::<B>(self.vectors, &device)?);
+            made.records.push(run.perform::<B>(vectors.as_deref(), &device)?);
         }
         Ok(made)
     }

@@ -63,12 +63,8 @@ impl Vectors for Matched<'_> {
         "vectors as they were given".to_owned()
     }
 
-    fn dim(&self) -> usize {
-        self.embeddings.dim
-    }
-
     /// Panics at a sample that was not to be read.
-    fn of(&self, samples: &[usize], _progress: &dyn Progress) -> Result<Vec<f32>, DataError> {
+    fn of(&self, samples: &[usize], _layer: Option<usize>, _progress: &dyn Progress) -> Result<Vec<f32>, DataError> {
         let row = |&sample: &usize| self.rows[sample].expect("every sample that is read has a vector");
         let rows = samples.iter().map(row);
         Ok(rows.flat_map(|row| self.embeddings.row(row)).copied().collect())

@@ -219,7 +219,7 @@ fn matched(names: &[&str], ids: &[&str]) -> Result<Vec<f32>, String> {
     let found = embeddings.matched("birds", ids, &read, Some(&["skipped.wav"]));
     let found = found.map_err(|error| error.to_string())?;
     let all: Vec<usize> = read.into_iter().collect();
-    Ok(found.of(&all, &()).unwrap())
+    Ok(found.of(&all, None, &()).unwrap())
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a plan is made from: names and options as the user typed them.
 
-use super::facts::{EmbeddingsRequest, InitRequest, LmRequest};
+use super::facts::{EmbeddingsRequest, ForeignRequest, InitRequest, LmRequest};
 use super::set::list_items;
 use super::{AnyTask, PlanError};
 
@@ -23,6 +23,8 @@ pub struct PlanRequest {
     pub subset: Option<usize>,
     /// Weights to start from in place of pretraining.
     pub init: Option<InitRequest>,
+    /// An encoder of others to judge.
+    pub foreign: Option<ForeignRequest>,
     /// Vectors to judge in place of an encoder's.
     pub embeddings: Option<EmbeddingsRequest>,
     /// A language model for the decoding of speech.

@@ -2,7 +2,7 @@
 
 use super::flat::{flatten, insert, override_with, remove};
 use super::request::split_names;
-use super::sections::Choices;
+use super::sections::{Choices, Input};
 use super::set::LeftOut;
 use super::{Method, Plan, PlanError, PlanRequest, Protocol, QuantizerKind, Recipe, Takes, TaskFacts};
 use super::{method, preset, recipe, sections};
@@ -35,6 +35,7 @@ impl Plan {
             task,
             init: request.init.as_ref(),
             embeddings: request.embeddings.as_ref(),
+            foreign: request.foreign.as_ref(),
             lm: request.lm.as_ref(),
         };
         let mut tree = names.tree(&choices, request.subset)?;
@@ -45,6 +46,10 @@ impl Plan {
         if let Some(init) = &request.init {
             plan.check_weights(init)?;
         }
+        let (here, there) = (task.input.modality(), plan.data.input.modality());
+        require(here == there, "data.kind", || {
+            format!("{here}, but the encoder given with --init takes {there}")
+        })?;
         let finetune = plan.evaluation.finetune.as_ref().and_then(Taught::classes);
         let loss = finetune.map(|finetune| finetune.loss);
         let fits = !task.several_classes || loss != Some(FinetuneLoss::CrossEntropy);
@@ -68,10 +73,11 @@ impl Names {
     fn parse(task: &TaskFacts, request: &PlanRequest) -> Result<Self, PlanError> {
         let speech = task.input.is_speech();
         let or = |word: &Option<String>, default: &str| word.clone().unwrap_or_else(|| default.to_owned());
-        let usual = match (&request.init, &request.embeddings) {
-            (Some(_), _) => Method::Init,
-            (None, Some(_)) => Method::Embeddings,
-            (None, None) => Method::Bridle,
+        let has_weights = request.init.is_some() || request.foreign.is_some();
+        let usual = match (has_weights, &request.embeddings) {
+            (true, _) => Method::Init,
+            (false, Some(_)) => Method::Embeddings,
+            (false, None) => Method::Bridle,
         };
         let method: Method = or(&request.method, usual.word()).parse()?;
         if !method.takes(speech) {
@@ -81,7 +87,7 @@ impl Names {
                 PlanError::OnlyForSpeech { method }
             });
         }
-        if (method == Method::Init) != request.init.is_some() {
+        if (method == Method::Init) != has_weights {
             return Err(PlanError::InitMethod);
         }
         if (method == Method::Embeddings) != request.embeddings.is_some() {
@@ -91,13 +97,18 @@ impl Names {
         if !method.fits(quantizer) {
             return Err(PlanError::Quantizer { method, quantizer });
         }
+        let protocols = protocols(method, speech, &request.protocols)?;
+        let mut unfit = protocols.iter().filter(|protocol| !protocol.takes_vectors());
+        if let (Some(_), Some(&protocol)) = (&request.foreign, unfit.next()) {
+            return Err(PlanError::ForeignProtocol(protocol));
+        }
         Ok(Self {
             method,
             quantizer,
-            protocols: protocols(method, speech, &request.protocols)?,
+            protocols,
             preset: preset::find(&or(&request.preset, preset::DEFAULT), speech)?,
-            // without an encoder, nothing is computed that the authors' code has
-            recipe: if speech || method == Method::Embeddings {
+            // without an encoder of its own, nothing is computed that the authors' code has
+            recipe: if speech || request.embeddings.is_some() || request.foreign.is_some() {
                 None
             } else {
                 Some(or(&request.recipe, "authors").parse()?)
@@ -108,9 +119,10 @@ impl Names {
     /// All sections of the plan, whether it uses them or not.
     fn tree(&self, choices: &Choices<'_>, subset: Option<usize>) -> Result<Value, PlanError> {
         let task = choices.task;
+        let theirs = choices.foreign.map(|foreign| Input::Fixed(foreign.input.clone()));
         let mut tree = json!({
             "task": task.name, "method": self.method, "quantizer": null, "preset": self.preset.name,
-            "protocols": self.protocols, "data": task.input,
+            "protocols": self.protocols, "data": theirs.as_ref().unwrap_or(&task.input),
         });
         if let Some(recipe) = self.recipe {
             tree["recipe"] = json!(recipe);
@@ -127,6 +139,10 @@ impl Names {
         {
             let (preset, task) = (self.preset.name, task.name);
             return Err(PlanError::PretrainedElsewhere { preset, task, on });
+        }
+        if theirs.is_some() {
+            // of inputs that an encoder of ours would have
+            remove(&mut values, "data");
         }
         values["quantizer"] = QuantizerConfig::section(self.quantizer, values["quantizer"].take());
         override_with(&mut tree, values);

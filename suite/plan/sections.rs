@@ -12,6 +12,7 @@ mod cold_start;
 mod data;
 mod embeddings;
 mod esc50;
+mod foreign;
 mod init;
 mod joint;
 mod mask;
@@ -28,6 +29,7 @@ pub use cold_start::{ColdStart, ColdStartPosition};
 pub use data::{Data, Input};
 pub use embeddings::GivenEmbeddings;
 pub use esc50::{Esc50, Esc50Crop, PositionCrop};
+pub use foreign::GivenEncoder;
 pub use init::{GivenWeights, Init};
 pub use joint::{CountedFrom, Joint};
 pub use mask::{Mask, MaskKind, NoiseMeasure};
@@ -38,7 +40,7 @@ pub use refine::{Projection, Refine};
 pub use relabel::Relabel;
 pub use test::Test;
 
-use super::facts::{EmbeddingsRequest, InitRequest, LmRequest, TaskFacts};
+use super::facts::{EmbeddingsRequest, ForeignRequest, InitRequest, LmRequest, TaskFacts};
 use super::method::{Method, Takes};
 use super::recipe::Recipe;
 use crate::quantizers::{QuantizerConfig, QuantizerKind};
@@ -102,6 +104,7 @@ macro_rules! sections {
 }
 
 sections! {
+    foreign: GivenEncoder,
     embeddings: GivenEmbeddings,
     position: Position,
     mask: Mask,
@@ -135,6 +138,8 @@ pub struct Choices<'a> {
     /// What the task says of itself.
     pub task: &'a TaskFacts,
     pub init: Option<&'a InitRequest>,
+    /// An encoder of others.
+    pub foreign: Option<&'a ForeignRequest>,
     /// Vectors in place of an encoder.
     pub embeddings: Option<&'a EmbeddingsRequest>,
     /// A language model for decoding.
@@ -147,10 +152,13 @@ impl Choices<'_> {
         self.task.input.is_speech()
     }
 
-    /// Why plans of given vectors lack what is of an encoder or of its inputs.
+    /// Why plans lack what is of an encoder of this program or of its inputs, if they have none.
     pub fn no_encoder(&self) -> Option<String> {
-        let why = || "the vectors are given to `judge`".to_owned();
-        self.embeddings.map(|_| why())
+        let theirs = self
+            .foreign
+            .map(|_| "the encoder given with --init is of another program");
+        let why = theirs.or(self.embeddings.map(|_| "the vectors are given to `judge`"));
+        why.map(str::to_owned)
     }
 
     /// Why a task of another kind lacks a section of sound.

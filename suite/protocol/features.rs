@@ -18,14 +18,21 @@ pub trait Vectors {
     /// What they are, in words.
     fn about(&self) -> String;
 
-    /// Their length, D.
-    fn dim(&self) -> usize;
-
-    /// Those of these samples, row-major [n, D].
+    /// Those of these samples after so many layers, or of the output, row-major [n, D].
     ///
     /// # Errors
-    /// If a sample cannot be read any more.
-    fn of(&self, samples: &[usize], progress: &dyn Progress) -> Result<Vec<f32>, DataError>;
+    /// If a sample cannot be read any more, or is no input for what makes them.
+    fn of(&self, samples: &[usize], layer: Option<usize>, progress: &dyn Progress) -> Result<Vec<f32>, DataError>;
+}
+
+impl<V: Vectors> Vectors for &V {
+    fn about(&self) -> String {
+        V::about(self)
+    }
+
+    fn of(&self, samples: &[usize], layer: Option<usize>, progress: &dyn Progress) -> Result<Vec<f32>, DataError> {
+        V::of(self, samples, layer, progress)
+    }
 }
 
 /// Features of the training and test samples, and the seconds that they took; computed when first
@@ -71,8 +78,9 @@ impl<B: TrainBackend> Subject<'_, B, Fixed<'_>> {
     pub(super) fn features_at(&self, layer: Option<usize>) -> Result<(Features, Features), DataError> {
         if let Judged::Vectors(vectors) = self.judged {
             let of = |samples: &[usize]| {
-                let values = vectors.of(samples, self.progress)?;
-                Ok::<_, DataError>(Features::new(values, vectors.dim(), self.data.dataset, samples))
+                let values = vectors.of(samples, layer, self.progress)?;
+                let dim = values.len() / samples.len().max(1);
+                Ok::<_, DataError>(Features::new(values, dim, self.data.dataset, samples))
             };
             return Ok((of(self.train)?, of(self.test)?));
         }

@@ -7,6 +7,7 @@ use crate::cli::exit::Exit;
 use crate::cli::terminal;
 use crate::compute::{self, Dtype};
 use crate::embeddings::Embeddings;
+use crate::foreign::{self, Foreign};
 use crate::plan::{AnyTask, EmbeddingsRequest, LmRequest, Method, Plan, PlanRequest, TaskFacts, corrected_changes};
 use crate::run::control;
 use crate::run::encoder_file::{EncoderFile, EncoderFileError};
@@ -84,6 +85,8 @@ pub struct RunRequest {
     pub budget: Option<Duration>,
     /// Weights to start from in place of pretraining.
     pub init: Option<EncoderFile>,
+    /// An encoder of others to judge.
+    pub foreign: Option<Foreign>,
     /// Vectors to judge in place of an encoder's.
     pub embeddings: Option<Embeddings>,
     /// The language model for the decoding of speech.
@@ -138,13 +141,22 @@ impl RunRequest {
         };
         let task = wanted.task()?;
         only_for_its_kind(args, &task)?;
-        let init = args.init.as_deref().map(EncoderFile::read).transpose()?;
+        let facts = task.facts();
+        let (init, foreign) = match args.init.as_deref() {
+            Some(path) if !EncoderFile::has_card(path) => {
+                let options = foreign::options(&mut wanted.set)?;
+                let (theirs, request) = foreign::read(path, &options, foreign::seconds(&facts), backend.threads)?;
+                theirs.lines().iter().for_each(|line| terminal::log(line));
+                wanted.foreign = Some(request);
+                (None, Some(theirs))
+            }
+            path => (path.map(EncoderFile::read).transpose()?, None),
+        };
         wanted.init = init.as_ref().map(EncoderFile::request);
         let lm = args.lm.as_deref().map(language_model).transpose()?;
         let (lm, lm_request) = lm.unzip();
         wanted.lm = lm_request;
         wanted.embeddings = embeddings_request;
-        let facts = task.facts();
         let plan = Plan::resolve_for(&facts, &wanted)?;
         let ablation = if args.ablation {
             ablation(&facts, &wanted, &plan)?
@@ -175,6 +187,7 @@ impl RunRequest {
             order: Order::ByPlan,
             budget: None,
             init,
+            foreign,
             embeddings,
             lm,
             seeds: seeds(args.seed, args.seeds)?,

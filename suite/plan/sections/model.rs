@@ -73,12 +73,15 @@ pub struct ConformerSizes {
     pub estimator_depth: Option<usize>,
 }
 
-/// What is known of vectors that were made elsewhere.
+/// What is known of an encoder of others, or of vectors that it made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GivenSizes {
     /// Length of a vector.
     pub dim: usize,
+    /// Blocks, if there are any to read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth: Option<usize>,
 }
 
 /// Sizes of a ViT, in plans and in encoder files.
@@ -103,10 +106,10 @@ impl<'de> Deserialize<'de> for Encoder {
         // only a Conformer convolves
         let found = if values.get("kernel").is_some() {
             serde_json::from_value(values).map(Self::Conformer)
-        } else if values.as_object().is_some_and(|values| values.keys().eq(["dim"])) {
-            serde_json::from_value(values).map(Self::Given)
-        } else {
+        } else if values.get("patch").is_some() {
             serde_json::from_value(values).map(Self::Vit)
+        } else {
+            serde_json::from_value(values).map(Self::Given)
         };
         found.map_err(D::Error::custom)
     }
@@ -126,7 +129,10 @@ impl Encoder {
         match self {
             Self::Vit(vit) => vit.sizes.depth,
             Self::Conformer(sizes) => sizes.depth,
-            Self::Given(_) => 0,
+            Self::Given(sizes) => match sizes.depth {
+                Some(depth) => depth,
+                None => 0,
+            },
         }
     }
 
@@ -145,23 +151,25 @@ impl Section for Encoder {
         let Some(why) = choices.no_encoder() else {
             return Vec::new();
         };
-        OF_A_VIT.map(|value| (value.to_owned(), why.clone())).into()
+        let theirs = |value: &&str| *value == "depth" && choices.foreign.is_some();
+        let left_out = OF_A_VIT.iter().filter(|value| !theirs(value));
+        left_out.map(|&value| (value.to_owned(), why.clone())).collect()
     }
 
     fn decided(choices: &Choices<'_>) -> Value {
-        match (choices.init, choices.embeddings) {
-            (Some(init), _) => json!(init.sizes),
-            (None, Some(embeddings)) => json!({"dim": embeddings.dim}),
-            (None, None) => Value::Null,
+        match (choices.init, choices.foreign, choices.embeddings) {
+            (Some(init), ..) => json!(init.sizes),
+            (_, Some(foreign), _) => json!({"dim": foreign.dim, "depth": foreign.depth}),
+            (.., Some(embeddings)) => json!({"dim": embeddings.dim}),
+            (None, None, None) => Value::Null,
         }
     }
 
     fn fact(value: &str, choices: &Choices<'_>) -> Option<FactOf> {
         let theirs = value == "dim" || OF_A_VIT.contains(&value);
-        let fact = choices
-            .init
-            .map(|_| FactOf::Weights)
-            .or(choices.embeddings.map(|_| FactOf::Embeddings));
+        let has_weights = choices.init.is_some() || choices.foreign.is_some();
+        let fact = has_weights.then_some(FactOf::Weights);
+        let fact = fact.or(choices.embeddings.map(|_| FactOf::Embeddings));
         fact.filter(|_| theirs)
     }
 
