@@ -13,7 +13,7 @@ use crate::plan::{ForeignRequest, Input, TaskFacts};
 use bridle_backends::{Choice, Facts, Job, Name, Ops, Precision, TrainBackend};
 use bridle_containers::{Checkpoint, ContainerError};
 use bridle_encoders::{Encoder, EncoderError, Options, Recognised, Report};
-use bridle_tasks::pipeline::{FixedPipeline, PipelineError};
+use bridle_tasks::pipeline::FixedPipeline;
 use bridle_tasks::{Dataset, InputSpec};
 use serde_json::json;
 use std::path::Path;
@@ -60,18 +60,25 @@ impl Foreign {
     ///
     /// # Errors
     /// If they would have no shape.
-    pub fn input(&self, seconds: f64) -> Result<InputSpec, PipelineError> {
-        FixedPipeline::lasting(self.recognised.pipeline.clone(), seconds).map(InputSpec::Pipeline)
+    pub fn input(&self, seconds: f64) -> Result<InputSpec, Failure> {
+        let fixed = FixedPipeline::lasting(self.recognised.pipeline.clone(), seconds);
+        let wrong =
+            |error| Failure::new(Exit::WrongUse, error).in_context(format!("the input of `{}`", self.checkpoint.name));
+        fixed.map(InputSpec::Pipeline).map_err(wrong)
+    }
+
+    /// Its name without the folders above it, its SHA-256 and its family.
+    pub fn identity(&self) -> (&str, &str, &str) {
+        (&self.checkpoint.name, &self.checkpoint.sha256, &self.recognised.family)
     }
 
     /// What a plan takes from it.
     fn request<B: Ops>(&self, seconds: f64, device: &B::Device) -> Result<ForeignRequest, Failure> {
         let blank = Encoder::<B>::blank(&self.recognised, device).map_err(|error| self.wrong(error))?;
-        let wrong = |error| Failure::new(Exit::WrongUse, error);
         let known = &self.recognised;
         Ok(ForeignRequest {
             name: self.checkpoint.name.clone(),
-            input: self.input(seconds).map_err(wrong)?,
+            input: self.input(seconds)?,
             dim: blank.pooled_dim(known.pooling),
             depth: blank.blocks(),
             values: json!({

@@ -99,8 +99,9 @@ pub struct RunArgs {
     /// always has it
     #[arg(long)]
     pub control: bool,
-    /// Start from these weights, written by `export` or `import`, and skip pretraining
-    #[arg(long, value_name = "FILE")]
+    /// Start from these weights and skip pretraining: a file that `export` or `import` wrote, or the
+    /// folder or file of an encoder of others, recognised by its contents
+    #[arg(long, value_name = "FILE|DIR")]
     pub init: Option<PathBuf>,
     /// N-gram language model in ARPA format for the beam search (speech)
     #[arg(long, value_name = "FILE")]
@@ -415,8 +416,8 @@ impl JudgeArgs {
 
 #[derive(Debug, Args)]
 pub struct FeaturesArgs {
-    /// Encoder file, written by `export` or `import`
-    #[arg(long, value_name = "FILE")]
+    /// Encoder file, written by `export` or `import`, or an encoder of others, as for `run`
+    #[arg(long, value_name = "FILE|DIR")]
     pub init: PathBuf,
     /// Folder of sounds, pictures or videos, whatever the encoder takes, at any depth; or a text file
     /// with a path a line, from its own folder
@@ -430,6 +431,13 @@ pub struct FeaturesArgs {
     /// vector of each patch)
     #[arg(long, value_enum, default_value_t = Pool::Mean, hide_possible_values = true)]
     pub pool: Pool,
+    /// Length of sounds for an encoder of others that takes any: longer ones are cut, shorter ones
+    /// completed
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
+    pub seconds: f64,
+    /// What the file of an encoder of others does not say: foreign.heads=12 and the like; repeatable
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
     #[command(flatten)]
     pub compute: ComputeArgs,
 }
@@ -610,6 +618,8 @@ Examples:
       resume after an interruption
   bridle-bench run --task esc50 --init encoder.safetensors --protocol linear-probe,knn,finetune
       evaluate an existing encoder
+  bridle-bench run --task esc50 --init ~/models/wav2vec2-base --protocol linear-probe,knn
+      evaluate an encoder of others: a folder of Hugging Face's form, or a checkpoint of PyTorch's
   bridle-bench run --task esc50 --backend tch --ablation
       the authors' code, each correction by itself, and all together, in one table";
 
