@@ -13,6 +13,7 @@ pub mod layers;
 pub mod names;
 pub mod pooling;
 pub mod recognised;
+pub mod settings;
 pub mod vit;
 
 use bridle_backends::Ops;
