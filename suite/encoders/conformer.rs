@@ -7,14 +7,16 @@ pub mod config;
 pub mod convolution;
 pub mod distances;
 pub mod front;
-pub mod recognise;
+pub mod schemes;
 pub mod take;
 
+use crate::input::{Input, States};
+use crate::layers::Norm;
 use crate::names::{EncoderError, Taker};
+use crate::pooling::Pooling;
 use crate::speech::front::{Projection, WaveFront};
-use crate::speech::layers::Norm;
 use crate::speech::names::Names;
-use crate::speech::sequences::States;
+use crate::speech::sequences::{Sequences, pooled};
 use block::Block;
 use bridle_backends::Ops;
 use burn::module::Module;
@@ -23,7 +25,6 @@ use burn::tensor::backend::Backend;
 use config::{ConformerConfig, Places};
 use distances::{Distances, speeds};
 use front::{Front, MelFront};
-pub use recognise::recognise;
 use take::BlockTaker;
 
 /// Epsilon of the last norm of SpeechBrain's encoder; the others have another.
@@ -37,16 +38,13 @@ pub struct Conformer<B: Backend> {
     /// After the last block; w2v-BERT has none.
     pub norm: Option<Norm<B>>,
     #[module(skip)]
-    places: Places,
-    heads: usize,
-    /// Whether the last state has the final norm in it.
-    norms_state: bool,
+    pub config: ConformerConfig,
 }
 
 impl<B: Backend> Conformer<B> {
     /// # Errors
     /// If a tensor is missing, of another shape or not finite.
-    pub fn take(taker: &Taker, config: &ConformerConfig, device: &B::Device) -> Result<Self, EncoderError> {
+    pub fn take(config: &ConformerConfig, taker: &Taker, device: &B::Device) -> Result<Self, EncoderError> {
         let &ConformerConfig { dim, epsilon, .. } = config;
         let block = |place: String| BlockTaker::<B> {
             taker,
@@ -75,6 +73,7 @@ impl<B: Backend> Conformer<B> {
                 let front = MelFront::take(taker, [mels, dim], channels, device)?;
                 let norm = Norm::take(taker, "1.transformer.encoder.norm.norm", dim, LAST_EPSILON, device)?;
                 take_speeds(taker, "1.transformer.positional_encoding.inv_freq", config)?;
+                take_decoder_table(taker, dim)?;
                 let blocks = (0..config.depth).map(speech_brain).collect::<Result<_, _>>()?;
                 (Front::Mels(front), blocks, Some(norm))
             }
@@ -83,9 +82,7 @@ impl<B: Backend> Conformer<B> {
             front,
             blocks,
             norm,
-            places: config.places,
-            heads: config.heads,
-            norms_state: matches!(config.front, config::Front::Wave(_)),
+            config: config.clone(),
         })
     }
 }
@@ -97,43 +94,69 @@ fn take_speeds(taker: &Taker, name: &str, config: &ConformerConfig) -> Result<()
         Places::Rotary { base } => (config.dim / config.heads, base),
         Places::Table { .. } => return Ok(()),
     };
-    // transformers' relative positions are in no file
-    if !taker.has(name) && !matches!(config.front, config::Front::Mels { .. }) {
+    let is_there = taker.has(name);
+    // transformers' files of relative positions have none
+    if !is_there && matches!(config.front, config::Front::Wave(_)) {
         return Ok(());
     }
     let found = taker.values(name, &[width / 2])?;
     let differs = |(found, expected): (&f32, &f64)| (f64::from(*found) - expected).abs() > 1e-5 * expected;
-    match found.iter().zip(&speeds(width, base)).any(differs) {
-        true => Err(EncoderError::Unknown(format!("its `{name}` are not {base}^(-2i / {width})"))),
+    match is_there && found.iter().zip(&speeds(width, base)).any(differs) {
+        true => Err(EncoderError::Unknown(format!(
+            "its `{name}` are not {base}^(-2i / {width})"
+        ))),
         false => Ok(()),
     }
 }
 
+/// Holds the table of places that SpeechBrain saves for a decoder to the encoder's width.
+fn take_decoder_table(taker: &Taker, dim: usize) -> Result<(), EncoderError> {
+    let name = "1.transformer.positional_encoding_decoder.pe";
+    let rows = taker.shape(name).and_then(|shape| shape.get(1)).copied().unwrap_or(1);
+    taker.values(name, &[1, rows, dim]).map(drop)
+}
+
 impl<B: Ops> Conformer<B> {
-    /// The input that the model's pipeline makes, [B, N, F] (samples have F = 1), of sounds of
-    /// `lengths` rows.
+    /// What enters the first block, what leaves each block, and the output. In transformers' folders of wav2vec 2.0
+    /// the last state is the output, as transformers numbers them.
     ///
-    /// # Panics
-    /// If a sound is too short for a frame.
-    pub fn states(&self, input: Tensor<B, 3>, lengths: &[usize]) -> States<B> {
-        let (mut x, frames) = self.front.forward(input, lengths);
+    /// # Errors
+    /// If the input is not of the encoder's kind, or a sound is too short for a frame.
+    pub fn states(&self, input: Input<B>) -> Result<States<B>, EncoderError> {
+        Ok(self.run(input)?.0)
+    }
+
+    /// The mean of the output over the frames of each sound, [B, D].
+    ///
+    /// # Errors
+    /// As [`Conformer::states`]; or if another pooling is asked for.
+    pub fn pooled(&self, input: Input<B>, pooling: Pooling) -> Result<Tensor<B, 2>, EncoderError> {
+        let (states, frames) = self.run(input)?;
+        pooled(states.last, &frames, pooling)
+    }
+
+    fn run(&self, input: Input<B>) -> Result<(States<B>, Sequences<B>), EncoderError> {
+        let (rows, lengths) = match &self.config.front {
+            config::Front::Wave(front) => input.sounds(|samples| front.frames(samples))?,
+            config::Front::Frames(width) | config::Front::Mels { mels: width, .. } => input.spectrograms(*width)?,
+        };
+        let (mut x, frames) = self.front.forward(rows, &lengths);
         let [_, times, dim] = x.dims();
-        let distances = Distances::new(self.places, times, [dim, self.heads], &x.device());
-        let mut states = vec![x.clone()];
+        let ConformerConfig { places, heads, .. } = self.config;
+        let distances = Distances::new(places, times, [dim, heads], &x.device());
+        let mut hidden = vec![x.clone()];
         for block in &self.blocks {
             x = block.forward(x, &frames, &distances);
-            states.push(x.clone());
+            hidden.push(x.clone());
         }
         if let Some(norm) = &self.norm {
             x = norm.forward(x);
-            if let (true, Some(last)) = (self.norms_state, states.last_mut()) {
+            if let (Front::Wave(_), Some(last)) = (&self.front, hidden.last_mut()) {
                 *last = x.clone();
             }
         }
-        States {
-            states,
-            last: x,
-            frames,
-        }
+        let lengths = frames.lengths.clone();
+        let states = States { hidden, last: x, lengths };
+        Ok((states, frames))
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::names::EncoderError;
 use crate::recognised::{Options, Recognised};
+use crate::{conformer, speech};
 use bridle_containers::Checkpoint;
 
 /// One way of naming tensors.
@@ -17,7 +18,13 @@ pub struct Scheme {
 }
 
 /// All of them. The first that finds an encoder has it.
-pub const SCHEMES: &[Scheme] = &[];
+pub const SCHEMES: &[Scheme] = &[
+    speech::schemes::TRANSFORMERS,
+    speech::schemes::FAIRSEQ,
+    conformer::schemes::WAV2VEC2,
+    conformer::schemes::W2V_BERT,
+    conformer::schemes::BEST_RQ,
+];
 
 /// The one encoder in a checkpoint.
 ///

@@ -12,7 +12,7 @@ pub enum EncoderError {
     #[error(transparent)]
     Container(#[from] ContainerError),
     /// A tensor that the output depends on is not there. `near` are names that nothing reads, the likest first.
-    #[error("it has no tensor `{name}`{}", near(near))]
+    #[error("it has no tensor `{name}`{}", listed(near))]
     Missing { name: String, near: Vec<String> },
     #[error("tensor `{name}` has shape {found:?}, not {expected:?}")]
     Shape { name: String, expected: Vec<usize>, found: Vec<usize> },
@@ -38,7 +38,7 @@ pub enum EncoderError {
     Unknown(String),
 }
 
-fn near(names: &[String]) -> String {
+fn listed(names: &[String]) -> String {
     match names {
         [] => String::new(),
         names => format!(" (nothing reads {})", names.join(", ")),

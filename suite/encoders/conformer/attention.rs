@@ -2,12 +2,11 @@
 //! 1901.02860, section 3.3), by a table of distances, or by turned inputs (arXiv 2104.09864).
 
 use super::distances::{Distances, by_key, turned};
+use crate::layers::Linear;
 use crate::speech::attention::{by_head, mixed, split};
-use crate::speech::layers::linear;
 use crate::speech::sequences::Sequences;
 use bridle_backends::Ops;
 use burn::module::{Module, Param};
-use burn::nn::Linear;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
@@ -48,7 +47,7 @@ impl<B: Ops> Attention<B> {
                 let [_, _, wide] = qkv.dims();
                 let queries = qkv.narrow(2, 0, wide / 3);
                 let with = |bias: &Param<Tensor<B, 1>>| by_head(queries.clone() + bias.val().unsqueeze(), self.heads);
-                let places = by_head(linear(&relative.map, sines.clone().unsqueeze()), self.heads);
+                let places = by_head(relative.map.forward(sines.clone().unsqueeze()), self.heads);
                 let by_place = with(&relative.place).matmul(places.swap_dims(2, 3));
                 with(&relative.content).matmul(keys) + by_key(by_place)
             }
@@ -59,17 +58,17 @@ impl<B: Ops> Attention<B> {
             }
             _ => queries.matmul(keys),
         };
-        linear(&self.proj, mixed(scores.div_scalar(self.divisor), values, frames))
+        self.proj.forward(mixed(scores.div_scalar(self.divisor), values, frames))
     }
 
     /// Queries, keys and values, [B, T, 3D]. What turns, turns the input of queries and keys.
     fn joined(&self, x: Tensor<B, 3>, distances: &Distances<B>) -> Tensor<B, 3> {
         let Distances::Turns { cos, sin } = distances else {
-            return linear(&self.qkv, x);
+            return self.qkv.forward(x);
         };
         let [_, _, dim] = x.dims();
-        let moved = linear(&self.qkv, turned(x.clone(), cos, sin)).narrow(2, 0, 2 * dim);
-        let values = linear(&self.qkv, x).narrow(2, 2 * dim, dim);
+        let moved = self.qkv.forward(turned(x.clone(), cos, sin)).narrow(2, 0, 2 * dim);
+        let values = self.qkv.forward(x).narrow(2, 2 * dim, dim);
         Tensor::cat(vec![moved, values], 2)
     }
 }

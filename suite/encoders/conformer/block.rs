@@ -4,7 +4,8 @@
 use super::attention::Attention;
 use super::convolution::Convolution;
 use super::distances::Distances;
-use crate::speech::layers::{FeedForward, Norm};
+use crate::layers::Norm;
+use crate::speech::feed_forward::FeedForward;
 use crate::speech::sequences::Sequences;
 use bridle_backends::Ops;
 use burn::module::Module;

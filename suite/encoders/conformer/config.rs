@@ -3,7 +3,7 @@
 
 use crate::names::{EncoderError, Taker};
 use crate::speech::config::FrontConfig;
-use crate::speech::layers::Activation;
+use crate::speech::feed_forward::Activation;
 use crate::speech::names::Names;
 use crate::speech::settings::{Settings, agrees, refused};
 use serde::{Deserialize, Serialize};
@@ -13,8 +13,6 @@ use serde_json::json;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConformerConfig {
-    /// What the names of all its tensors begin with.
-    pub prefix: String,
     pub front: Front,
     /// Width D.
     pub dim: usize,
@@ -68,7 +66,7 @@ impl ConformerConfig {
     ///
     /// # Errors
     /// If a setting is missing, contradicts the weights or is not supported.
-    pub fn wav2vec2(settings: &Settings, taker: &Taker, prefix: &str) -> Result<Self, EncoderError> {
+    pub fn wav2vec2(settings: &Settings, taker: &Taker) -> Result<Self, EncoderError> {
         let front = FrontConfig::from_transformers(settings)?;
         front.agrees(taker, Names::Transformers, "conv_dim")?;
         let places = [
@@ -81,14 +79,14 @@ impl ConformerConfig {
             },
             places => places,
         };
-        Self::transformers(settings, taker, prefix, (Front::Wave(front), places))
+        Self::transformers(settings, taker, (Front::Wave(front), places))
     }
 
     /// w2v-BERT 2.0, as `config.json` says.
     ///
     /// # Errors
     /// If a setting is missing, contradicts the weights or is not supported.
-    pub fn w2v_bert(settings: &Settings, taker: &Taker, prefix: &str) -> Result<Self, EncoderError> {
+    pub fn w2v_bert(settings: &Settings, taker: &Taker) -> Result<Self, EncoderError> {
         settings.word("position_embeddings_type", &[("relative_key", ())])?;
         settings.only("use_intermediate_ffn_before_adapter", &json!(false))?;
         let inputs = settings.number("feature_projection_input_dim")?;
@@ -98,13 +96,12 @@ impl ConformerConfig {
             left: settings.number("left_max_position_embeddings")?,
             right: settings.number("right_max_position_embeddings")?,
         };
-        Self::transformers(settings, taker, prefix, (Front::Frames(inputs), places))
+        Self::transformers(settings, taker, (Front::Frames(inputs), places))
     }
 
     fn transformers(
         settings: &Settings,
         taker: &Taker,
-        prefix: &str,
         (front, places): (Front, Places),
     ) -> Result<Self, EncoderError> {
         settings.only("add_adapter", &json!(false))?;
@@ -114,7 +111,6 @@ impl ConformerConfig {
             return Err(refused("conv_depthwise_kernel_size", kernel, "an even kernel has no middle"));
         }
         let config = Self {
-            prefix: prefix.to_owned(),
             front,
             dim,
             depth: settings.number("num_hidden_layers")?,
@@ -176,7 +172,6 @@ impl ConformerConfig {
         let second = sizes("0.convblock_1.convs.norm_0.norm.weight", 2)?;
         let biases = sizes(&block("mha_layer.pos_bias_u"), 2)?;
         Ok(Self {
-            prefix: String::new(),
             front: Front::Mels {
                 mels: 2 * first[0],
                 channels: [first[1], second[1]],

@@ -1,11 +1,11 @@
 //! The convolution of a Conformer block (arXiv 2005.08100, section 2.2): norm, pointwise with a gate,
 //! depthwise over time, norm, activation, pointwise.
 
-use crate::speech::layers::{Activation, Norm, linear};
+use crate::layers::{Linear, Norm};
+use crate::speech::feed_forward::Activation;
 use crate::speech::sequences::Sequences;
 use bridle_backends::Ops;
 use burn::module::{Module, Param};
-use burn::nn::Linear;
 use burn::tensor::Tensor;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::backend::Backend;
@@ -50,14 +50,14 @@ impl<B: Ops> Convolution<B> {
     /// [B, T, D] to [B, T, D].
     pub fn forward(&self, x: Tensor<B, 3>, frames: &Sequences<B>) -> Tensor<B, 3> {
         let [_, _, dim] = x.dims();
-        let both = linear(&self.gated, self.norm.forward(x));
+        let both = self.gated.forward(self.norm.forward(x));
         let gated = both.clone().narrow(2, 0, dim) * sigmoid(both.narrow(2, dim, dim));
         let over_time = self.over_time(frames.cleared(gated));
         let normed = match &self.inner {
             InnerNorm::Layer(norm) => norm.forward(over_time),
             InnerNorm::Batch(norm) => over_time * norm.scale.val().unsqueeze() + norm.shift.val().unsqueeze(),
         };
-        linear(&self.out, self.activation.of(normed))
+        self.out.forward(self.activation.of(normed))
     }
 
     /// The depthwise convolution, with zeros beyond the ends: [B, T, D] to [B, T, D].

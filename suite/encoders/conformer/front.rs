@@ -1,13 +1,12 @@
 //! What is in front of a Conformer's blocks: convolutions over the sound, a map of frames, or
 //! SpeechBrain's convolutions over a filterbank.
 
+use crate::layers::{Linear, each_row};
 use crate::names::{EncoderError, Taker};
 use crate::speech::front::{Projection, WaveFront};
-use crate::speech::layers::{Norm, linear, take_linear};
 use crate::speech::sequences::Sequences;
 use bridle_backends::Ops;
 use burn::module::{Module, Param};
-use burn::nn::Linear;
 use burn::tensor::Tensor;
 use burn::tensor::activation::leaky_relu;
 use burn::tensor::backend::Backend;
@@ -40,8 +39,10 @@ pub struct MelLayer<B: Backend> {
     pub weight: Param<Tensor<B, 4>>,
     /// [O].
     pub bias: Param<Tensor<B, 1>>,
-    /// Of [mel, O] together.
-    pub norm: Norm<B>,
+    /// Scale of [mel, O] together.
+    pub scale: Param<Tensor<B, 1>>,
+    /// Shift of [mel, O] together.
+    pub shift: Param<Tensor<B, 1>>,
 }
 
 /// Epsilon of the norms within the convolutions.
@@ -67,7 +68,7 @@ impl<B: Ops> Front<B> {
             }
             Self::Mels(front) => {
                 let x = rows(&x).cleared(x);
-                let x = linear(&front.map, front.convolve(x));
+                let x = front.map.forward(front.convolve(x));
                 let frames = lengths.iter().map(|length| length.div_ceil(STRIDE)).collect();
                 let frames = Sequences::new(frames, times.div_ceil(STRIDE), &x.device());
                 (frames.cleared(x), frames)
@@ -92,16 +93,21 @@ impl<B: Backend> MelFront<B> {
             let shape = [outputs, inputs[index], 3, 3];
             let weight = taker.tensor(&name("conv_0.conv.weight"), shape, device)?;
             let bias = taker.tensor(&name("conv_0.conv.bias"), [outputs], device)?;
+            let norm = |part: &str| {
+                let values: Tensor<B, 2> = taker.tensor(&name(part), [height, outputs], device)?;
+                Ok::<_, EncoderError>(Param::from_tensor(values.flatten(0, 1)))
+            };
             Ok::<_, EncoderError>(MelLayer {
                 weight: Param::from_tensor(weight),
                 bias: Param::from_tensor(bias),
-                norm: Norm::take_shaped(taker, &name("norm_0.norm"), &[height, outputs], EPSILON, device)?,
+                scale: norm("norm_0.norm.weight")?,
+                shift: norm("norm_0.norm.bias")?,
             })
         };
         let map = "1.transformer.custom_src_module.layers.0.w";
         Ok(Self {
             layers: (0..2).map(layer).collect::<Result<_, _>>()?,
-            map: take_linear(taker, map, [mels / 4 * channels[1], dim], device)?,
+            map: Linear::take(taker, map, [mels / 4 * channels[1], dim], true, device)?,
         })
     }
 }
@@ -133,7 +139,10 @@ impl<B: Ops> MelLayer<B> {
         let image = conv2d(image, self.weight.val(), Some(self.bias.val()), options);
         let [batch, channels, height, width] = image.dims();
         let rows = image.permute([0, 3, 2, 1]).reshape([batch, width, height * channels]);
-        let image = leaky_relu(self.norm.forward(rows), LEAK);
+        let normed = each_row(rows, |rows| {
+            B::norm_rows(rows, self.scale.val(), self.shift.val(), EPSILON)
+        });
+        let image = leaky_relu(normed, LEAK);
         image.reshape([batch, width, height, channels]).permute([0, 3, 2, 1])
     }
 }

@@ -4,11 +4,11 @@ use super::attention::{Attention, Relative};
 use super::block::Block;
 use super::config::{ConformerConfig, Front, Places};
 use super::convolution::{BatchNorm, Convolution, InnerNorm};
+use crate::layers::{Linear, Norm};
 use crate::names::{EncoderError, Taker};
 use crate::speech::block::take_joined;
-use crate::speech::layers::{FeedForward, Norm, made_linear, take_linear};
+use crate::speech::feed_forward::FeedForward;
 use burn::module::Param;
-use burn::nn::Linear;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
@@ -51,9 +51,11 @@ impl<B: Backend> BlockTaker<'_, B> {
     /// A convolution of kernel 1, [out, in, 1], as a linear map.
     fn pointwise(&self, name: &str, [inputs, outputs]: [usize; 2], bias: bool) -> Result<Linear<B>, EncoderError> {
         let weight = self.values(&format!("{name}.weight"), &[outputs, inputs, 1])?;
-        let bias = bias.then(|| self.values(&format!("{name}.bias"), &[outputs]));
-        let bias = bias.transpose()?;
-        Ok(made_linear(&weight, bias.as_deref(), [inputs, outputs], self.device))
+        let bias = match bias {
+            true => self.values(&format!("{name}.bias"), &[outputs])?,
+            false => Vec::new(),
+        };
+        Ok(Linear::from_values(&weight, bias, [inputs, outputs], self.device))
     }
 
     /// Transformer-XL's tensors; those of the biases have `shape`.
@@ -66,7 +68,7 @@ impl<B: Backend> BlockTaker<'_, B> {
         };
         let map = self.values(&format!("{place}.linear_pos.weight"), &[dim, dim])?;
         Ok(Relative {
-            map: made_linear(&map, None, [dim, dim], self.device),
+            map: Linear::from_values(&map, Vec::new(), [dim, dim], self.device),
             content: bias("pos_bias_u")?,
             place: bias("pos_bias_v")?,
         })
@@ -102,7 +104,7 @@ impl<B: Backend> BlockTaker<'_, B> {
             norm2: self.norm("self_attn_layer_norm")?,
             attention: Attention {
                 qkv: take_joined(self.taker, joined.each_ref(), dim, self.device)?,
-                proj: take_linear(self.taker, &attention("linear_out"), [dim, dim], self.device)?,
+                proj: Linear::take(self.taker, &attention("linear_out"), [dim, dim], true, self.device)?,
                 relative: relative.transpose()?,
                 distances,
                 heads,
@@ -158,13 +160,13 @@ impl<B: Backend> BlockTaker<'_, B> {
         let &ConformerConfig { dim, heads, kernel, .. } = self.config;
         let weight = self.values("mha_layer.in_proj_weight", &[3 * dim, dim])?;
         let weight = parts_first(&weight, [heads, dim / heads, dim]);
-        let out = |name: &str| take_linear(self.taker, &self.name(name), [dim, dim], self.device);
+        let out = |name: &str| Linear::take(self.taker, &self.name(name), [dim, dim], true, self.device);
         Ok(Block {
             norm1: self.norm("ffn_module1.0")?,
             first: self.feed_forward(["ffn_module1.1.ffn.0", "ffn_module1.1.ffn.3"])?,
             norm2: self.norm("norm1.norm")?,
             attention: Attention {
-                qkv: made_linear(&weight, None, [dim, 3 * dim], self.device),
+                qkv: Linear::from_values(&weight, Vec::new(), [dim, 3 * dim], self.device),
                 proj: out("mha_layer.out_proj")?,
                 // the numbers of a head's biases are read in the order in which they lie in the file
                 relative: Some(self.relative("mha_layer", [dim / heads, heads])?),

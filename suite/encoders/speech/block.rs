@@ -4,12 +4,12 @@
 use super::attention::{mixed, split};
 use super::buckets::Gate;
 use super::config::SpeechConfig;
-use super::layers::{Activation, FeedForward, Norm, linear, made_linear, take_linear};
+use super::feed_forward::{Activation, FeedForward};
 use super::sequences::Sequences;
+use crate::layers::{Linear, Norm};
 use crate::names::{EncoderError, Taker};
 use bridle_backends::Ops;
 use burn::module::Module;
-use burn::nn::Linear;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
@@ -47,7 +47,7 @@ impl<B: Backend> Block<B> {
             .map(|_| Gate::take(taker, [&names.gate, &names.gate_constant], [heads, dim / heads], device));
         Ok(Self {
             qkv: take_joined(taker, [queries, keys, values], dim, device)?,
-            proj: take_linear(taker, proj, [dim, dim], device)?,
+            proj: Linear::take(taker, proj, [dim, dim], true, device)?,
             gate: gate.transpose()?,
             norm1: Norm::take(taker, &names.norm1, dim, epsilon, device)?,
             feed_forward: FeedForward::take(
@@ -79,7 +79,7 @@ pub fn take_joined<B: Backend>(
         weight.extend(taker.values(&format!("{name}.weight"), &[dim, dim])?);
         bias.extend(taker.values(&format!("{name}.bias"), &[dim])?);
     }
-    Ok(made_linear(&weight, Some(&bias), [dim, 3 * dim], device))
+    Ok(Linear::from_values(&weight, bias, [dim, 3 * dim], device))
 }
 
 impl<B: Ops> Block<B> {
@@ -94,9 +94,9 @@ impl<B: Ops> Block<B> {
     }
 
     fn attention(&self, x: Tensor<B, 3>, frames: &Sequences<B>, bias: Option<&Tensor<B, 4>>) -> Tensor<B, 3> {
-        let qkv = linear(&self.qkv, x.clone());
+        let qkv = self.qkv.forward(x.clone());
         if bias.is_none() && frames.is_even() {
-            return linear(&self.proj, B::self_attention(qkv, self.heads));
+            return self.proj.forward(B::self_attention(qkv, self.heads));
         }
         let [queries, keys, values] = split(qkv, self.heads);
         let [.., head] = queries.dims();
@@ -105,6 +105,6 @@ impl<B: Ops> Block<B> {
             (Some(bias), Some(gate)) => scores + gate.forward(x) * bias.clone(),
             _ => scores,
         };
-        linear(&self.proj, mixed(scores, values, frames))
+        self.proj.forward(mixed(scores, values, frames))
     }
 }

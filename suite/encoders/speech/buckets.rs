@@ -2,12 +2,11 @@
 //! section 2.1), and WavLM's gates on it (arXiv 2110.13900, section 3.1).
 
 use super::config::BucketsConfig;
-use super::layers::{linear, take_linear};
 use super::names::Names;
+use crate::layers::Linear;
 use crate::names::{EncoderError, Taker};
 use bridle_backends::Ops;
 use burn::module::{Module, Param};
-use burn::nn::Linear;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
@@ -92,7 +91,7 @@ impl<B: Backend> Gate<B> {
     ) -> Result<Self, EncoderError> {
         let constants = taker.values(constant, &[1, heads, 1, 1])?;
         Ok(Self {
-            map: take_linear(taker, map, [head, 8], device)?,
+            map: Linear::take(taker, map, [head, 8], true, device)?,
             constant: Param::from_tensor(Tensor::from_floats(&constants[..], device)),
         })
     }
@@ -103,7 +102,7 @@ impl<B: Ops> Gate<B> {
     pub fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 4> {
         let ([batch, times, dim], [heads]) = (x.dims(), self.constant.dims());
         let x = x.reshape([batch, times * heads, dim / heads]);
-        let eight = linear(&self.map, x).reshape([batch * times * heads, 2, 4]);
+        let eight = self.map.forward(x).reshape([batch * times * heads, 2, 4]);
         let two = sigmoid(eight.sum_dim(2)).reshape([batch, times, heads, 2]);
         let (a, b) = (two.clone().narrow(3, 0, 1), two.narrow(3, 1, 1));
         let constant = self.constant.val().reshape([1, 1, heads, 1]);

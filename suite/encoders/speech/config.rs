@@ -15,8 +15,6 @@ const FAIRSEQ_EPSILON: f64 = 1e-5;
 #[serde(deny_unknown_fields)]
 pub struct SpeechConfig {
     pub names: Names,
-    /// What the names of all its tensors begin with.
-    pub prefix: String,
     pub front: FrontConfig,
     /// Width D.
     pub dim: usize,
@@ -179,7 +177,7 @@ impl SpeechConfig {
     ///
     /// # Errors
     /// If a setting is missing, contradicts the weights or is not supported.
-    pub fn from_transformers(settings: &Settings, taker: &Taker, prefix: &str) -> Result<Self, EncoderError> {
+    pub fn from_transformers(settings: &Settings, taker: &Taker) -> Result<Self, EncoderError> {
         let family = settings.text("model_type")?;
         let is_data2vec = family == "data2vec-audio";
         settings.word("hidden_act", &[("gelu", ())])?;
@@ -210,7 +208,6 @@ impl SpeechConfig {
         };
         let config = Self {
             names: Names::Transformers,
-            prefix: prefix.to_owned(),
             front,
             dim,
             depth: settings.number("num_hidden_layers")?,
@@ -232,7 +229,7 @@ impl SpeechConfig {
     ///
     /// # Errors
     /// If a setting is missing, contradicts the weights or is not supported.
-    pub fn from_fairseq(settings: &Settings, taker: &Taker, prefix: &str) -> Result<Self, EncoderError> {
+    pub fn from_fairseq(settings: &Settings, taker: &Taker) -> Result<Self, EncoderError> {
         settings.word("activation_fn", &[("gelu", ())])?;
         let supported = [
             ("layer_type", json!("transformer")),
@@ -259,7 +256,6 @@ impl SpeechConfig {
         };
         let config = Self {
             names: Names::Fairseq,
-            prefix: prefix.to_owned(),
             front,
             dim,
             depth: settings.number("encoder_layers")?,

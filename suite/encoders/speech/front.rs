@@ -2,13 +2,12 @@
 //! section 2), and the map from their channels to the encoder's width.
 
 use super::config::{Convolution, FrontConfig, FrontNorm};
-use super::layers::{Norm, linear, made_linear, take_linear};
 use super::names::Names;
 use super::sequences::Sequences;
+use crate::layers::{Linear, Norm};
 use crate::names::{EncoderError, Taker};
 use bridle_backends::Ops;
 use burn::module::{Module, Param};
-use burn::nn::Linear;
 use burn::tensor::Tensor;
 use burn::tensor::activation::gelu;
 use burn::tensor::backend::Backend;
@@ -159,8 +158,8 @@ impl<B: Backend> FrontLayer<B> {
         let name = names.convolution(index);
         let weight = taker.values(&format!("{name}.weight"), &[channels, inputs, kernel])?;
         let bias = match config.bias {
-            true => Some(taker.values(&format!("{name}.bias"), &[channels])?),
-            false => None,
+            true => taker.values(&format!("{name}.bias"), &[channels])?,
+            false => Vec::new(),
         };
         let norm = match config.norm {
             FrontNorm::Layer => Some(Norm::take(taker, &names.layer_norm(index), channels, EPSILON, device)?),
@@ -168,7 +167,7 @@ impl<B: Backend> FrontLayer<B> {
         };
         let weight = channels_last(&weight, [channels, inputs, kernel]);
         Ok(Self {
-            convolution: made_linear(&weight, bias.as_deref(), [kernel * inputs, channels], device),
+            convolution: Linear::from_values(&weight, bias, [kernel * inputs, channels], device),
             norm,
             kernel,
             stride,
@@ -184,7 +183,7 @@ impl<B: Backend> FrontLayer<B> {
 impl<B: Ops> FrontLayer<B> {
     /// [B, N, I] to [B, T, O].
     fn convolve(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
-        linear(&self.convolution, windows(x, self.kernel, self.stride))
+        self.convolution.forward(windows(x, self.kernel, self.stride))
     }
 }
 
@@ -255,7 +254,7 @@ impl<B: Backend> Projection<B> {
     ) -> Result<Self, EncoderError> {
         Ok(Self {
             norm: Norm::take(taker, norm, channels, epsilon, device)?,
-            map: take_linear(taker, map, [channels, dim], device)?,
+            map: Linear::take(taker, map, [channels, dim], true, device)?,
         })
     }
 }
@@ -263,6 +262,6 @@ impl<B: Backend> Projection<B> {
 impl<B: Ops> Projection<B> {
     /// [B, T, C] to [B, T, D].
     pub fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
-        linear(&self.map, self.norm.forward(x))
+        self.map.forward(self.norm.forward(x))
     }
 }

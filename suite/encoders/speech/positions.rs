@@ -2,9 +2,9 @@
 //! (arXiv 2202.03555, section 4.2).
 
 use super::config::PositionsConfig;
-use super::layers::each_row;
 use super::names::Names;
 use super::sequences::Sequences;
+use crate::layers::each_row;
 use crate::names::{EncoderError, Taker};
 use crate::vit::posconv::PositionalConvolution;
 use bridle_backends::Ops;

@@ -1,5 +1,9 @@
 //! Batches of sounds of different lengths: what keeps the padding out of everything.
 
+use super::settings::refused;
+use crate::input::Input;
+use crate::names::EncoderError;
+use crate::pooling::Pooling;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
@@ -83,21 +87,75 @@ impl<B: Backend> Sequences<B> {
     }
 }
 
-/// What an encoder makes of a batch of sounds.
-#[derive(Clone, Debug)]
-pub struct States<B: Backend> {
-    /// What enters the first block, then what leaves each block, [B, T, D]. Where the family's
-    /// own numbering puts the final norm into the last one, it is in there.
-    pub states: Vec<Tensor<B, 3>>,
-    /// The encoder's output, [B, T, D].
-    pub last: Tensor<B, 3>,
-    /// Which frames are no padding.
-    pub frames: Sequences<B>,
+/// The mean of [B, T, D] over the frames of each sequence, [B, D].
+///
+/// # Errors
+/// If another pooling is asked for: there is no token but the frames.
+pub fn pooled<B: Backend>(
+    x: Tensor<B, 3>,
+    frames: &Sequences<B>,
+    pooling: Pooling,
+) -> Result<Tensor<B, 2>, EncoderError> {
+    only_mean(pooling)?;
+    Ok(frames.mean(x).squeeze_dim(1))
 }
 
-impl<B: Backend> States<B> {
-    /// The mean of the encoder's output over the frames of each sound, [B, D].
-    pub fn pooled(&self) -> Tensor<B, 2> {
-        self.frames.mean(self.last.clone()).squeeze_dim(1)
+/// Refuses what frames have no tokens for.
+///
+/// # Errors
+/// If the pooling is no mean.
+pub fn only_mean(pooling: Pooling) -> Result<(), EncoderError> {
+    match pooling {
+        Pooling::Mean => Ok(()),
+        other => Err(refused("pooling", other, "frames have no other token, so only mean is supported")),
+    }
+}
+
+impl<B: Backend> Input<B> {
+    /// Samples [B, N, 1] and how many each sound has. `frames` says how many frames so many samples give.
+    ///
+    /// # Errors
+    /// If these are no sounds, or one gives no frame or is longer than the batch.
+    pub(crate) fn sounds(
+        &self,
+        frames: impl Fn(usize) -> usize,
+    ) -> Result<(Tensor<B, 3>, Vec<usize>), EncoderError> {
+        let Self::Sounds(samples, lengths) = self else {
+            return Err(self.refuse("the encoder takes sounds"));
+        };
+        self.fits(samples.dims(), lengths, frames)?;
+        Ok((samples.clone().unsqueeze_dim(2), lengths.clone()))
+    }
+
+    /// Frames [B, N, F] and how many each sound has.
+    ///
+    /// # Errors
+    /// If these are no spectrograms of `width` numbers, or one is empty or longer than the batch.
+    pub(crate) fn spectrograms(&self, width: usize) -> Result<(Tensor<B, 3>, Vec<usize>), EncoderError> {
+        let Self::Spectrograms(rows, lengths) = self else {
+            return Err(self.refuse("the encoder takes spectrograms"));
+        };
+        let [batch, longest, found] = rows.dims();
+        if found != width {
+            return Err(self.refuse(format!("the encoder takes frames of {width} numbers")));
+        }
+        self.fits([batch, longest], lengths, |rows| rows)?;
+        Ok((rows.clone(), lengths.clone()))
+    }
+
+    fn fits(
+        &self,
+        [batch, longest]: [usize; 2],
+        lengths: &[usize],
+        frames: impl Fn(usize) -> usize,
+    ) -> Result<(), EncoderError> {
+        if lengths.len() != batch {
+            return Err(self.refuse(format!("it comes with {} lengths", lengths.len())));
+        }
+        match lengths.iter().find(|length| **length > longest || frames(**length) == 0) {
+            Some(length) if *length > longest => Err(self.refuse(format!("one sound is said to have {length}"))),
+            Some(length) => Err(self.refuse(format!("a sound of {length} is too short for a frame"))),
+            None => Ok(()),
+        }
     }
 }

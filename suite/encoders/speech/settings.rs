@@ -3,6 +3,7 @@
 
 use crate::names::{EncoderError, Taker};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Settings by their names.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +53,12 @@ impl<'a> Settings<'a> {
             true => Ok(number),
             false => Err(refused(key, number, format!("it does not divide the width, {width}"))),
         }
+    }
+
+    /// # Errors
+    /// If it is missing or no number.
+    pub fn real(&self, key: &str) -> Result<f64, EncoderError> {
+        self.needed(key, "a number", Value::as_f64)
     }
 
     /// # Errors
@@ -126,4 +133,27 @@ pub fn agrees(taker: &Taker, key: &str, size: usize, shown: &[(String, usize)]) 
         }
         _ => Ok(()),
     }
+}
+
+/// Holds a number of blocks to the weights, whose names begin with `encoder.layers.`.
+///
+/// # Errors
+/// If they are of another number.
+pub fn has_blocks(taker: &Taker, key: &str, depth: usize) -> Result<(), EncoderError> {
+    match blocks(taker, "encoder.layers.") {
+        found if found == depth => Ok(()),
+        found => Err(refused(key, depth, format!("the weights have {found} blocks"))),
+    }
+}
+
+/// How many blocks there are under `start`: up to the last number that two tensors have.
+pub fn blocks(taker: &Taker, start: &str) -> usize {
+    let mut tensors: BTreeMap<usize, usize> = BTreeMap::new();
+    for rest in taker.names().filter_map(|name| name.strip_prefix(start)) {
+        if let Some(Ok(index)) = rest.split_once('.').map(|(number, _)| number.parse()) {
+            *tensors.entry(index).or_default() += 1;
+        }
+    }
+    let last = tensors.into_iter().rev().find(|(_, count)| *count > 1);
+    last.map_or(0, |(index, _)| index + 1)
 }
