@@ -11,6 +11,7 @@ mod transformers;
 
 use crate::names::EncoderError;
 use crate::recognised::{Options, Recognised};
+use crate::{conformer, speech};
 use bridle_containers::Checkpoint;
 use std::collections::BTreeMap;
 
@@ -27,7 +28,18 @@ pub struct Scheme {
 }
 
 /// All of them. The first that finds an encoder has it.
-pub const SCHEMES: &[Scheme] = &[eat::FAIRSEQ, eat::HUB, beats::SCHEME, transformers::SCHEME, timm::SCHEME];
+pub const SCHEMES: &[Scheme] = &[
+    eat::FAIRSEQ,
+    eat::HUB,
+    beats::SCHEME,
+    transformers::SCHEME,
+    timm::SCHEME,
+    speech::schemes::TRANSFORMERS,
+    speech::schemes::FAIRSEQ,
+    conformer::schemes::WAV2VEC2,
+    conformer::schemes::W2V_BERT,
+    conformer::schemes::BEST_RQ,
+];
 
 /// What stands in front of the given ends of names, wherever at least two of them are: a file in which one tensor is
 /// missing or has another name is still of its family.

@@ -1,0 +1,198 @@
+//! Sizes and switches of Conformers, as transformers writes them down or as SpeechBrain's weights
+//! show them.
+
+use crate::names::{EncoderError, Taker};
+use crate::speech::config::FrontConfig;
+use crate::speech::feed_forward::Activation;
+use crate::speech::names::Names;
+use crate::speech::settings::{Settings, agrees, refused};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// One Conformer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConformerConfig {
+    pub front: Front,
+    /// Width D.
+    pub dim: usize,
+    pub depth: usize,
+    pub heads: usize,
+    /// Hidden width of the feed-forwards.
+    pub hidden: usize,
+    /// Frames that a depthwise convolution sees.
+    pub kernel: usize,
+    pub places: Places,
+    pub activation: Activation,
+    /// Of the norms of the blocks.
+    pub epsilon: f64,
+}
+
+/// What makes frames, and with it whose Conformer it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Front {
+    /// wav2vec 2.0's: convolutions over the sound.
+    Wave(FrontConfig),
+    /// w2v-BERT 2.0's: a map of so many numbers of a frame.
+    Frames(usize),
+    /// BEST-RQ's of SpeechBrain: convolutions over a filterbank.
+    Mels { mels: usize, channels: [usize; 2] },
+}
+
+/// How scores know distances.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Places {
+    /// By sines and cosines of them; with `even`, the sines of their sizes.
+    Sines { base: f64, even: bool },
+    /// By a table of those from `left` before a query to `right` after it.
+    Table { left: usize, right: usize },
+    /// By inputs turned by their places.
+    Rotary { base: f64 },
+}
+
+/// Base of the sines, which no setting says.
+pub const BASE: f64 = 10_000.0;
+
+const ACTIVATIONS: [(&str, Activation); 3] = [
+    ("gelu", Activation::Gelu),
+    ("swish", Activation::Silu),
+    ("silu", Activation::Silu),
+];
+
+impl ConformerConfig {
+    /// wav2vec 2.0's Conformer, as `config.json` says.
+    ///
+    /// # Errors
+    /// If a setting is missing, contradicts the weights or is not supported.
+    pub fn wav2vec2(settings: &Settings, taker: &Taker) -> Result<Self, EncoderError> {
+        let front = FrontConfig::from_transformers(settings)?;
+        front.agrees(taker, Names::Transformers, "conv_dim")?;
+        let places = [
+            ("relative", Places::Sines { base: BASE, even: false }),
+            ("rotary", Places::Rotary { base: BASE }),
+        ];
+        let places = match settings.word("position_embeddings_type", &places)? {
+            Places::Rotary { .. } => Places::Rotary {
+                base: settings.number("rotary_embedding_base")? as f64,
+            },
+            places => places,
+        };
+        Self::transformers(settings, taker, (Front::Wave(front), places))
+    }
+
+    /// w2v-BERT 2.0, as `config.json` says.
+    ///
+    /// # Errors
+    /// If a setting is missing, contradicts the weights or is not supported.
+    pub fn w2v_bert(settings: &Settings, taker: &Taker) -> Result<Self, EncoderError> {
+        settings.word("position_embeddings_type", &[("relative_key", ())])?;
+        settings.only("use_intermediate_ffn_before_adapter", &json!(false))?;
+        let inputs = settings.number("feature_projection_input_dim")?;
+        let shown = ["layer_norm.weight", "layer_norm.bias"].map(|name| (format!("feature_projection.{name}"), 0));
+        agrees(taker, "feature_projection_input_dim", inputs, &shown)?;
+        let places = Places::Table {
+            left: settings.number("left_max_position_embeddings")?,
+            right: settings.number("right_max_position_embeddings")?,
+        };
+        Self::transformers(settings, taker, (Front::Frames(inputs), places))
+    }
+
+    fn transformers(
+        settings: &Settings,
+        taker: &Taker,
+        (front, places): (Front, Places),
+    ) -> Result<Self, EncoderError> {
+        settings.only("add_adapter", &json!(false))?;
+        let dim = settings.number("hidden_size")?;
+        let kernel = settings.number("conv_depthwise_kernel_size")?;
+        if kernel.is_multiple_of(2) {
+            return Err(refused("conv_depthwise_kernel_size", kernel, "an even kernel has no middle"));
+        }
+        let config = Self {
+            front,
+            dim,
+            depth: settings.number("num_hidden_layers")?,
+            heads: settings.divisor("num_attention_heads", dim)?,
+            hidden: settings.number("intermediate_size")?,
+            kernel,
+            places,
+            activation: settings.word("hidden_act", &ACTIVATIONS)?,
+            epsilon: settings.epsilon("layer_norm_eps")?,
+        };
+        config.agrees(taker)?;
+        Ok(config)
+    }
+
+    /// Holds sizes to the weights.
+    fn agrees(&self, taker: &Taker) -> Result<(), EncoderError> {
+        let axis = |name: &str, axis: usize| (format!("encoder.layers.0.{name}"), axis);
+        let widths = [axis("final_layer_norm.weight", 0), axis("final_layer_norm.bias", 0)];
+        agrees(taker, "hidden_size", self.dim, &widths)?;
+        let hiddens = [
+            axis("ffn1.intermediate_dense.weight", 0),
+            axis("ffn1.intermediate_dense.bias", 0),
+            axis("ffn1.output_dense.weight", 1),
+        ];
+        agrees(taker, "intermediate_size", self.hidden, &hiddens)?;
+        let kernels = (0..self.depth).map(|index| {
+            let name = format!("encoder.layers.{index}.conv_module.depthwise_conv.weight");
+            (name, 2)
+        });
+        agrees(
+            taker,
+            "conv_depthwise_kernel_size",
+            self.kernel,
+            &kernels.collect::<Vec<_>>(),
+        )
+    }
+
+    /// SpeechBrain's BEST-RQ, whose sizes its weights show. `depth` is how many blocks there are.
+    ///
+    /// # Errors
+    /// If a tensor that shows them is missing or has another number of axes.
+    pub fn best_rq(taker: &Taker, depth: usize) -> Result<Self, EncoderError> {
+        let sizes = |name: &str, axes: usize| {
+            let missing = || EncoderError::Missing {
+                name: name.to_owned(),
+                near: Vec::new(),
+            };
+            let shape = taker.shape(name).ok_or_else(missing)?;
+            match shape.len() == axes && !shape.contains(&0) {
+                true => Ok(shape.to_vec()),
+                false => {
+                    let reason = format!("tensor `{name}` has shape {shape:?}, not {axes} positive sizes");
+                    Err(EncoderError::Unknown(reason))
+                }
+            }
+        };
+        let block = |name: &str| format!("1.transformer.encoder.layers.0.{name}");
+        let first = sizes("0.convblock_0.convs.norm_0.norm.weight", 2)?;
+        let second = sizes("0.convblock_1.convs.norm_0.norm.weight", 2)?;
+        let biases = sizes(&block("mha_layer.pos_bias_u"), 2)?;
+        Ok(Self {
+            front: Front::Mels {
+                mels: 2 * first[0],
+                channels: [first[1], second[1]],
+            },
+            dim: sizes("1.transformer.encoder.norm.norm.weight", 1)?[0],
+            depth,
+            heads: biases[1],
+            hidden: sizes(&block("ffn_module1.1.ffn.0.bias"), 1)?[0],
+            kernel: sizes(&block("convolution_module.conv.weight"), 3)?[2],
+            places: Places::Sines { base: BASE, even: true },
+            activation: Activation::Gelu,
+            epsilon: 1e-5,
+        })
+    }
+
+    /// Rows of the input that a sound of so many rows gives; samples for encoders over waves.
+    pub fn frames(&self, rows: usize) -> usize {
+        match &self.front {
+            Front::Wave(front) => front.frames(rows),
+            Front::Frames(_) => rows,
+            Front::Mels { .. } => rows.div_ceil(4),
+        }
+    }
+}
