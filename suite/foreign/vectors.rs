@@ -37,6 +37,7 @@ impl<'a, B: Ops> ForeignVectors<'a, B> {
             pooling: known.pooling,
             prefix: match &known.body {
                 Body::Vit(config) => config.prefix(),
+                Body::Speech(_) | Body::Conformer(_) => 0,
             },
             is_wave: matches!(known.pipeline, Pipeline::Wave(_)),
             dataset,
