@@ -109,12 +109,20 @@ fn features_that_were_written_have_the_scores_of_their_encoder_digit_for_digit()
     assert!(table.contains("\"mine\""), "{table}");
     let (own, judged) = (records(folder, "init"), records(folder, "mine"));
     assert_eq!((own.len(), judged.len()), (2, 2));
+    // the control of own data is a random encoder, not the given one
+    let control = records(folder, "random-init");
+    let predictions = |path: &Path| fs::read(path.with_extension("predictions.csv")).unwrap();
+    assert!(
+        control
+            .iter()
+            .zip(&own)
+            .all(|(control, own)| predictions(&control.0) != predictions(&own.0))
+    );
     for ((path, own), (judged_path, judged)) in own.iter().zip(&judged) {
         assert_eq!(
             own.scores.iter().map(numbers).collect::<Vec<_>>(),
             judged.scores.iter().map(numbers).collect::<Vec<_>>()
         );
-        let predictions = |path: &Path| fs::read(path.with_extension("predictions.csv")).unwrap();
         assert_eq!(predictions(path), predictions(judged_path));
         assert!(judged_path.starts_with(folder.join("results/records/tones/mine")));
         assert!(judged.pretrain_hash.is_none() && judged.phases.is_empty());

@@ -392,12 +392,13 @@ impl<'a, D: Examples> OneRun<'a, D> {
         Ok((encoder.valid(), state.done))
     }
 
-    /// The encoder with the weights that `--init` names, if it does.
+    /// The encoder with the weights that the plan names, if it does: a control or another arm has none.
     fn given<B: TrainBackend>(&self, encoder: D::Encoder<B>) -> Result<D::Encoder<B>> {
-        match &self.request.init {
-            Some(file) => file.fill(encoder),
-            None => Ok(encoder),
-        }
+        let Some(named) = &self.plan.init.weights else {
+            return Ok(encoder);
+        };
+        let file = self.request.init.iter().find(|file| file.sha256 == named.sha256);
+        file.expect("a plan's weights were read with it").fill(encoder)
     }
 
     /// A finished pretraining with the same hash, if there is one.

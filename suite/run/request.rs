@@ -83,8 +83,8 @@ pub struct RunRequest {
     pub order: Order,
     /// No run begins once the recorded ones took so much computing.
     pub budget: Option<Duration>,
-    /// Weights to start from in place of pretraining.
-    pub init: Option<EncoderFile>,
+    /// Weights to start from in place of pretraining, of any of the plans.
+    pub init: Vec<EncoderFile>,
     /// An encoder of others to judge.
     pub foreign: Option<Foreign>,
     /// Vectors to judge in place of an encoder's.
@@ -186,7 +186,7 @@ impl RunRequest {
             further: ablation.into_iter().chain(control).collect(),
             order: Order::ByPlan,
             budget: None,
-            init,
+            init: init.into_iter().collect(),
             foreign,
             embeddings,
             lm,

@@ -126,6 +126,7 @@ fn best_rq(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<R
         pipeline: Pipeline::SpeechBrain(SpeechBrain {
             sample_rate: SAMPLE_RATE,
             mels,
+            multiple: 4,
         }),
         assumed: vec![
             format!("a filterbank has {mels} mels"),

@@ -1,7 +1,7 @@
 //! What is known of families beyond their files: licences, inputs, poolings.
 
 use crate::pooling::Pooling;
-use bridle_tasks::pipeline::{Filter, Kaldi, Normalise, Picture, Pipeline, Resize, Video, Window};
+use bridle_tasks::pipeline::{Filter, Kaldi, Normalise, Picture, Pipeline, Resize, Rounding, Video, Window};
 
 /// Mean and standard deviation of ImageNet's pictures, by channel.
 pub const IMAGENET: [[f64; 3]; 2] = [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]];
@@ -38,6 +38,8 @@ pub fn cropped(side: usize, shorter: usize, filter: Filter, [mean, std]: [[f64; 
         resize: Resize::ShorterSide(shorter),
         filter,
         crop: Some([side, side]),
+        rounding: Rounding::Even,
+        scale: 1.0 / 255.0,
         mean,
         std,
     }

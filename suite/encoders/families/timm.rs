@@ -11,7 +11,7 @@ use crate::settings::{Settings, refuse};
 use crate::vit::config::{InputKind, NormPlace, OtherGrid, Patches, Positions, QkvBias, ScoreBias, VitConfig};
 use crate::vit::words::Words;
 use bridle_containers::Checkpoint;
-use bridle_tasks::pipeline::{Filter, Picture, Pipeline, Resize};
+use bridle_tasks::pipeline::{Filter, Picture, Pipeline, Resize, Rounding};
 
 pub const SCHEME: Scheme = Scheme {
     name: "timm",
@@ -274,6 +274,8 @@ fn picture(pretrained: Settings, assumed: &mut Vec<String>) -> Result<Picture, E
         resize,
         filter,
         crop: Some([high, wide]),
+        rounding: Rounding::Even,
+        scale: 1.0 / 255.0,
         mean: constants("mean", known::IMAGENET[0])?,
         std: constants("std", known::IMAGENET[1])?,
     })
