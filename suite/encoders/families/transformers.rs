@@ -312,7 +312,7 @@ fn sound(
         let step = needed(key)?;
         let left = size.checked_sub(kernel).filter(|_| step > 0);
         let patches = left.map(|left| left / step + 1);
-        Ok((step, patches.ok_or_else(|| refuse(key, step, format!("no patch of {kernel} in {size}")))?))
+        Ok::<_, EncoderError>((step, patches.ok_or_else(|| refuse(key, step, format!("no patch of {kernel} in {size}")))?))
     };
     let (frequency, rows) = count("frequency_stride", mels, high)?;
     let (time, columns) = count("time_stride", frames, wide)?;
