@@ -219,7 +219,7 @@ impl From<ForeignError> for Failure {
                 Exit::WrongUse,
                 "--set foreign.KEY=VALUE with what the file does not say: family, heads, pooling, frames, mels, strides, size",
             ),
-            _ => (Exit::WrongUse, "baselines/README.md lists the families that are known"),
+            _ => (Exit::WrongUse, "suite/JUDGE.md lists the families that are known"),
         };
         Self::new(exit, error).with_hint(hint)
     }

@@ -54,7 +54,7 @@ impl<'a, B: Ops> ForeignVectors<'a, B> {
         }
         // [1, samples] of a sound that stays as it is, for which the encoder has one axis
         let of_one = &self.dataset.shape()[usize::from(self.is_wave)..];
-        let shape = [&[samples.len()], of_one].concat();
+        let shape = [&[samples.len()][..], of_one].concat();
         Input::from_values(values, &shape, &self.device).map_err(unfit)
     }
 

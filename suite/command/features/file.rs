@@ -47,7 +47,7 @@ pub(super) fn laid_out(to: &Path, ids: &[&str], values: &[f32], shape: &[usize],
     let wrong = |error: anyhow::Error| Failure::fault("cannot lay out the features", error);
     let card = serde_json::to_string(card).expect("a card is plain data");
     if to.extension().is_some_and(|ending| ending == "npz") {
-        let whole = [&[ids.len()], shape].concat();
+        let whole = [&[ids.len()][..], shape].concat();
         return embeddings::to_npz(ids, values, &whole, &card).map_err(|error| wrong(error.into()));
     }
     let rows = values.chunks_exact(shape.iter().product());
