@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::protocol::Vectors as _;
+use proptest::prelude::*;
 use safetensors::tensor::{Dtype, TensorView};
 use std::collections::{BTreeSet, HashMap};
 use std::io::{Cursor, Write as _};
@@ -199,6 +200,28 @@ fn a_file_that_is_written_is_read_again_and_has_numpys_form() {
     let matrix = npy("<f4", "2, 2", &singles(&values));
     let both = stored(&[("y", labels), ("embeddings", matrix), ("ids", texts(&names))]);
     assert_eq!(read(&both).unwrap(), expected());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+    /// Whatever a damaged file says, it is read or refused: nothing panics or takes more than its limit.
+    #[test]
+    fn damaged_files_are_read_or_refused(
+        place in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<prop::sample::Index>(), is_zip in any::<bool>(),
+    ) {
+        let mut bytes = if is_zip {
+            to_npz(&["a", "b/ü.wav"], &[1.0, 2.5, -3.0, 0.25], &[2, 2], "about").unwrap()
+        } else {
+            let data = singles(&[1.0, 2.5, -3.0, 0.25]);
+            let view = TensorView::new(Dtype::F32, vec![2, 2], &data).unwrap();
+            let header = HashMap::from([("ids".to_owned(), r#"["a", "b"]"#.to_owned())]);
+            safetensors::serialize([("embeddings", view)], Some(header)).unwrap()
+        };
+        let end = bytes.len();
+        bytes[place.index(end)] = byte;
+        bytes.truncate(end - cut.index(end) % 3 * (end / 3));
+        let _ = if is_zip { npz::read(&bytes, 1 << 20) } else { tensors::read(&bytes) };
+    }
 }
 
 /// Embeddings of these names, the vector of the nth is [n].
