@@ -126,9 +126,6 @@ pub trait Examples: HasBridle {
     /// What a record says about the data.
     fn facts(&self) -> record::Data;
 
-    /// The name of a sample, in predictions and in files of embeddings.
-    fn id(&self, sample: usize) -> &str;
-
     /// The training and the test samples, with this test fold where there are folds.
     fn split(&self, fold: Option<u8>) -> (Vec<usize>, Vec<usize>);
 

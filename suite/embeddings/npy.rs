@@ -46,7 +46,7 @@ impl<'a> Header<'a> {
             fortran: value("fortran_order").ok_or_else(damaged)?.starts_with("True"),
             shape: lengths
                 .map(str::parse)
-                .collect::<Result<_, _>>()
+                .collect::<Result<Vec<usize>, _>>()
                 .map_err(|_| damaged())?,
             data: &bytes[end..],
         })

@@ -31,8 +31,8 @@ pub fn options(set: &mut Vec<String>) -> Result<Options> {
         }
         values.insert(key.to_owned(), value(key, text.trim()));
     }
-    let text = Value::Object(values.clone());
-    serde_json::from_value(text).map_err(|error| Failure::wrong_use(format!("`--set foreign`: {error}")))
+    serde_json::from_value(Value::Object(values))
+        .map_err(|error| Failure::wrong_use(format!("`--set foreign`: {error}")))
 }
 
 /// Words for words, and numbers for all else; a list of them for strides.

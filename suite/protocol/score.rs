@@ -93,10 +93,6 @@ impl Examples for Fixed<'_> {
         data_of(&self.dataset.facts, self.dataset.samples_sha256())
     }
 
-    fn id(&self, sample: usize) -> &str {
-        &self.dataset.samples[sample].id
-    }
-
     fn split(&self, fold: Option<u8>) -> (Vec<usize>, Vec<usize>) {
         self.dataset.split(fold)
     }
@@ -161,10 +157,6 @@ impl Examples for Utterances<'_> {
 
     fn facts(&self) -> record::Data {
         data_of(&self.set.facts, self.set.samples_sha256())
-    }
-
-    fn id(&self, sample: usize) -> &str {
-        &self.set.utterances[sample].id
     }
 
     /// Copies without test utterances are tested on those for choosing between settings.
