@@ -102,9 +102,10 @@ fn take_speeds(taker: &Taker, name: &str, config: &ConformerConfig) -> Result<()
     let found = taker.values(name, &[width / 2])?;
     let differs = |(found, expected): (&f32, &f64)| (f64::from(*found) - expected).abs() > 1e-5 * expected;
     match is_there && found.iter().zip(&speeds(width, base)).any(differs) {
-        true => Err(EncoderError::Unknown(format!(
-            "its `{name}` are not {base}^(-2i / {width})"
-        ))),
+        true => Err(EncoderError::Values {
+            name: taker.full(name),
+            reason: format!("they are not {base}^(-2i / {width})"),
+        }),
         false => Ok(()),
     }
 }

@@ -1,9 +1,19 @@
 //! The schemes of names that checkpoints follow. Each finds its names in a checkpoint, and says what encoder they are.
 
+mod beats;
+mod eat;
+mod known;
+mod plain;
+mod preprocessor;
+mod sizes;
+mod timm;
+mod transformers;
+
 use crate::names::EncoderError;
 use crate::recognised::{Options, Recognised};
 use crate::{conformer, speech};
 use bridle_containers::Checkpoint;
+use std::collections::BTreeMap;
 
 /// One way of naming tensors.
 pub struct Scheme {
@@ -24,7 +34,32 @@ pub const SCHEMES: &[Scheme] = &[
     conformer::schemes::WAV2VEC2,
     conformer::schemes::W2V_BERT,
     conformer::schemes::BEST_RQ,
+    eat::FAIRSEQ,
+    eat::HUB,
+    beats::SCHEME,
+    transformers::SCHEME,
+    timm::SCHEME,
 ];
+
+/// What stands in front of the given ends of names, wherever at least two of them are: a file in which one tensor is
+/// missing or has another name is still of its family.
+fn prefixes(checkpoint: &Checkpoint, ends: &[&str]) -> Vec<String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for name in checkpoint.tensors.keys() {
+        let fronts = ends.iter().filter_map(|end| name.strip_suffix(end));
+        for front in fronts.filter(|front| front.is_empty() || front.ends_with('.')) {
+            *counts.entry(front).or_default() += 1;
+        }
+    }
+    let is_part = |prefix: &str, part: &str| prefix.split('.').any(|word| word == part);
+    let has_teacher = counts.keys().any(|prefix| is_part(prefix, "teacher"));
+    let is_encoder = |prefix: &str| {
+        let aside = ["_ema", "decoder"].iter().any(|part| is_part(prefix, part));
+        !aside && !(has_teacher && is_part(prefix, "student"))
+    };
+    let found = counts.into_iter().filter(|(prefix, count)| *count > 1 && is_encoder(prefix));
+    found.map(|(prefix, _)| prefix.to_owned()).collect()
+}
 
 /// The one encoder in a checkpoint.
 ///
@@ -40,11 +75,21 @@ pub fn recognise(checkpoint: &Checkpoint, options: &Options) -> Result<Recognise
         }
     }
     match &found[..] {
+        // none, or a head alone
         [] => Err(EncoderError::Unknown(format!(
             "`{}` holds no encoder of a known family",
             checkpoint.name
         ))),
-        [(scheme, prefix)] => (scheme.recognise)(checkpoint, prefix, options),
+        [(scheme, prefix)] => {
+            let recognised = (scheme.recognise)(checkpoint, prefix, options)?;
+            match &options.family {
+                Some(family) if *family != recognised.family => {
+                    let reason = format!("its tensors are those of {}", recognised.family);
+                    Err(crate::settings::refuse("family", family, reason))
+                }
+                _ => Ok(recognised),
+            }
+        }
         several => {
             let words = several.iter().map(|(scheme, prefix)| format!("{} at `{prefix}`", scheme.name));
             Err(EncoderError::Unknown(format!(

@@ -13,7 +13,7 @@ pub struct Norm<B: Backend> {
     pub weight: Param<Tensor<B, 1>>,
     /// Shift [D].
     pub bias: Param<Tensor<B, 1>>,
-    epsilon: f64,
+    pub epsilon: f64,
 }
 
 impl<B: Backend> Norm<B> {

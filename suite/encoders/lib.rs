@@ -14,6 +14,7 @@ pub mod layers;
 pub mod names;
 pub mod pooling;
 pub mod recognised;
+pub mod settings;
 pub mod speech;
 pub mod vit;
 

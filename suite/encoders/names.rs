@@ -93,8 +93,15 @@ impl<'a> Taker<'a> {
         }
     }
 
-    fn full(&self, name: &str) -> String {
-        format!("{}{name}", self.prefix)
+    /// The name in the file; `../` at the beginning leaves the last part of the prefix.
+    pub fn full(&self, name: &str) -> String {
+        match name.strip_prefix("../") {
+            Some(name) => {
+                let parts = self.prefix.trim_end_matches('.').rsplit_once('.');
+                parts.map_or_else(|| name.to_owned(), |(outer, _)| format!("{outer}.{name}"))
+            }
+            None => format!("{}{name}", self.prefix),
+        }
     }
 
     pub fn has(&self, name: &str) -> bool {
@@ -110,6 +117,17 @@ impl<'a> Taker<'a> {
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let names = self.checkpoint.into_iter().flat_map(|checkpoint| checkpoint.tensors.keys());
         names.filter_map(|name| name.strip_prefix(&self.prefix))
+    }
+
+    /// The error that a tensor is missing, with the names under the prefix whose shapes could be its.
+    pub fn missing(&self, name: &str, could_be: impl Fn(&[usize]) -> bool) -> EncoderError {
+        let full = self.full(name);
+        let fits = |other: &str| {
+            let shape = other.strip_prefix(&self.prefix).and_then(|name| self.shape(name));
+            shape.is_some_and(&could_be)
+        };
+        let near = self.checkpoint.map(|checkpoint| nearest(checkpoint, &full, fits));
+        EncoderError::Missing { name: full, near: near.unwrap_or_default() }
     }
 
     /// The numbers of a tensor of this shape, row-major.

@@ -5,9 +5,9 @@ use crate::names::{EncoderError, Taker};
 use crate::speech::config::FrontConfig;
 use crate::speech::feed_forward::Activation;
 use crate::speech::names::Names;
-use crate::speech::settings::{Settings, agrees, refused};
+use crate::settings::refuse;
+use crate::speech::settings::{Needed, agrees};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 /// One Conformer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,7 +66,7 @@ impl ConformerConfig {
     ///
     /// # Errors
     /// If a setting is missing, contradicts the weights or is not supported.
-    pub fn wav2vec2(settings: &Settings, taker: &Taker) -> Result<Self, EncoderError> {
+    pub fn wav2vec2(settings: Needed, taker: &Taker) -> Result<Self, EncoderError> {
         let front = FrontConfig::from_transformers(settings)?;
         front.agrees(taker, Names::Transformers, "conv_dim")?;
         let places = [
@@ -75,7 +75,7 @@ impl ConformerConfig {
         ];
         let places = match settings.word("position_embeddings_type", &places)? {
             Places::Rotary { .. } => Places::Rotary {
-                base: settings.number("rotary_embedding_base")? as f64,
+                base: settings.count("rotary_embedding_base")? as f64,
             },
             places => places,
         };
@@ -86,36 +86,36 @@ impl ConformerConfig {
     ///
     /// # Errors
     /// If a setting is missing, contradicts the weights or is not supported.
-    pub fn w2v_bert(settings: &Settings, taker: &Taker) -> Result<Self, EncoderError> {
+    pub fn w2v_bert(settings: Needed, taker: &Taker) -> Result<Self, EncoderError> {
         settings.word("position_embeddings_type", &[("relative_key", ())])?;
-        settings.only("use_intermediate_ffn_before_adapter", &json!(false))?;
-        let inputs = settings.number("feature_projection_input_dim")?;
+        settings.0.only("use_intermediate_ffn_before_adapter", false)?;
+        let inputs = settings.count("feature_projection_input_dim")?;
         let shown = ["layer_norm.weight", "layer_norm.bias"].map(|name| (format!("feature_projection.{name}"), 0));
         agrees(taker, "feature_projection_input_dim", inputs, &shown)?;
         let places = Places::Table {
-            left: settings.number("left_max_position_embeddings")?,
-            right: settings.number("right_max_position_embeddings")?,
+            left: settings.count("left_max_position_embeddings")?,
+            right: settings.count("right_max_position_embeddings")?,
         };
         Self::transformers(settings, taker, (Front::Frames(inputs), places))
     }
 
     fn transformers(
-        settings: &Settings,
+        settings: Needed,
         taker: &Taker,
         (front, places): (Front, Places),
     ) -> Result<Self, EncoderError> {
-        settings.only("add_adapter", &json!(false))?;
-        let dim = settings.number("hidden_size")?;
-        let kernel = settings.number("conv_depthwise_kernel_size")?;
+        settings.0.only("add_adapter", false)?;
+        let dim = settings.count("hidden_size")?;
+        let kernel = settings.count("conv_depthwise_kernel_size")?;
         if kernel.is_multiple_of(2) {
-            return Err(refused("conv_depthwise_kernel_size", kernel, "an even kernel has no middle"));
+            return Err(refuse("conv_depthwise_kernel_size", kernel, "an even kernel has no middle"));
         }
         let config = Self {
             front,
             dim,
-            depth: settings.number("num_hidden_layers")?,
+            depth: settings.count("num_hidden_layers")?,
             heads: settings.divisor("num_attention_heads", dim)?,
-            hidden: settings.number("intermediate_size")?,
+            hidden: settings.count("intermediate_size")?,
             kernel,
             places,
             activation: settings.word("hidden_act", &ACTIVATIONS)?,
@@ -154,10 +154,7 @@ impl ConformerConfig {
     /// If a tensor that shows them is missing or has another number of axes.
     pub fn best_rq(taker: &Taker, depth: usize) -> Result<Self, EncoderError> {
         let sizes = |name: &str, axes: usize| {
-            let missing = || EncoderError::Missing {
-                name: name.to_owned(),
-                near: Vec::new(),
-            };
+            let missing = || taker.missing(name, |shape| shape.len() == axes);
             let shape = taker.shape(name).ok_or_else(missing)?;
             match shape.len() == axes && !shape.contains(&0) {
                 true => Ok(shape.to_vec()),

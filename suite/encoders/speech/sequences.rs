@@ -1,9 +1,9 @@
 //! Batches of sounds of different lengths: what keeps the padding out of everything.
 
-use super::settings::refused;
 use crate::input::Input;
 use crate::names::EncoderError;
 use crate::pooling::Pooling;
+use crate::settings::refuse;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
@@ -107,7 +107,7 @@ pub fn pooled<B: Backend>(
 pub fn only_mean(pooling: Pooling) -> Result<(), EncoderError> {
     match pooling {
         Pooling::Mean => Ok(()),
-        other => Err(refused("pooling", other, "frames have no other token, so only mean is supported")),
+        other => Err(refuse("pooling", other, "frames have no other token, so only mean is supported")),
     }
 }
 

@@ -55,8 +55,10 @@ pub struct Patches {
     /// From patch to patch, along the same axes.
     pub stride: [usize; 3],
     pub bias: bool,
-    /// Width of the patches, if a norm and a linear map bring them to D.
-    pub width: Option<usize>,
+    /// Width of the patches; a linear map brings them to D if it is another.
+    pub width: usize,
+    /// A norm of the patches (BEATs).
+    pub norm: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,26 +105,27 @@ pub enum QkvBias {
 #[serde(rename_all = "kebab-case")]
 pub enum Positions {
     None,
-    /// A row for each of the first tokens in front, and for each of `patches`.
+    /// A row for each of the first `prefix` tokens in front, and for each patch of a grid.
     Table {
         prefix: usize,
-        patches: usize,
-        grid: Grid,
+        rows: usize,
+        columns: usize,
+        other: OtherGrid,
     },
     /// A table of more rows than an input has patches, which take the first ones.
     FirstRows { rows: usize },
-    /// Fixed sines, for this many tokens.
-    Sines { tokens: usize },
+    /// Fixed sines, for patches along frames, rows and columns.
+    Sines { grid: [usize; 3] },
     /// A convolution over all tokens.
     Convolution { kernel: usize, groups: usize },
 }
 
-/// What happens where the patches are not those of the table.
+/// What happens where an input's grid is not that of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Grid {
-    /// They are refused.
-    Fixed,
+pub enum OtherGrid {
+    /// It is refused.
+    Refused,
     /// The table, a square, is resized: bicubic, by the sizes of the grids.
     BySize,
     /// The same, with 0.1 added to the new size.
