@@ -22,7 +22,7 @@ use bridle_backends::Ops;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use config::{ConformerConfig, Places};
+use config::{BLOCKS, ConformerConfig, Places};
 use distances::{Distances, speeds};
 use front::{Front, MelFront};
 use take::BlockTaker;
@@ -53,7 +53,7 @@ impl<B: Backend> Conformer<B> {
             device,
         };
         let transformers = |index| block(format!("encoder.layers.{index}.")).transformers();
-        let speech_brain = |index| block(format!("1.transformer.encoder.layers.{index}.")).speech_brain();
+        let speech_brain = |index| block(format!("{BLOCKS}{index}.")).speech_brain();
         let (front, blocks, norm) = match &config.front {
             config::Front::Wave(front) => {
                 let names = Names::Transformers;

@@ -1,6 +1,6 @@
 //! Which checkpoints hold a Conformer, and which one.
 
-use super::config::{ConformerConfig, Front};
+use super::config::{BLOCKS, ConformerConfig, Front};
 use crate::families::Scheme;
 use crate::names::{EncoderError, Taker};
 use crate::recognised::{Body, Options, Recognised};
@@ -113,7 +113,7 @@ fn w2v_bert(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<
 
 fn best_rq(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<Recognised, EncoderError> {
     let taker = Taker::new(checkpoint, prefix);
-    let config = ConformerConfig::best_rq(&taker, blocks(&taker, "1.transformer.encoder.layers."))?;
+    let config = ConformerConfig::best_rq(&taker, blocks(&taker, BLOCKS))?;
     let mels = match config.front {
         Front::Mels { mels, .. } => mels,
         Front::Wave(_) | Front::Frames(_) => 0,

@@ -107,6 +107,25 @@ pub fn agrees(taker: &Taker, key: &str, size: usize, shown: &[(String, usize)]) 
     }
 }
 
+/// The size that most of these axes of tensors have.
+///
+/// # Errors
+/// If there is none of them.
+pub fn shown(taker: &Taker, axes: &[(String, usize)]) -> Result<usize, EncoderError> {
+    let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
+    for (name, axis) in axes {
+        if let Some(size) = taker.shape(name).and_then(|shape| shape.get(*axis)) {
+            *counts.entry(*size).or_default() += 1;
+        }
+    }
+    counts.remove(&0);
+    let most = counts.into_iter().max_by_key(|(size, count)| (*count, std::cmp::Reverse(*size)));
+    most.map(|(size, _)| size).ok_or_else(|| {
+        let name = axes.first().map_or("", |(name, _)| name);
+        taker.missing(name, |shape| !shape.is_empty())
+    })
+}
+
 /// Holds a number of blocks to the weights, whose names begin with `encoder.layers.`.
 ///
 /// # Errors
