@@ -159,6 +159,7 @@ impl EncoderCard {
                 mean,
                 std,
             } => (&[*side, *side, *frames], mean, std),
+            InputSpec::Pipeline(_) => return Err("its inputs are those of an encoder of others".to_owned()),
         };
         if let Some(edge) = edges.iter().find(|edge| !(1..=LONGEST).contains(*edge)) {
             return Err(format!("its inputs are {edge} long, not from 1 to {LONGEST}"));

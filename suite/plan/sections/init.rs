@@ -148,6 +148,9 @@ impl Core {
                     ..
                 },
             ) => same("data.side", *side, *theirs).and(same("data.frames", *frames, *length)),
+            (InputSpec::Pipeline(_), _) | (_, InputSpec::Pipeline(_)) => require(false, "data.kind", || {
+                "pipeline, which encoders of others take, and no weights given with --init".to_owned()
+            }),
             _ => unreachable!("both are of one modality"),
         }
     }

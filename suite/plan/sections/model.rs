@@ -186,6 +186,9 @@ impl Sizes {
                 })?;
                 divides("data.side", side)
             }
+            InputSpec::Pipeline(_) => require(false, "data.kind", || {
+                "pipeline, which encoders of others take, and no model of a plan's own".to_owned()
+            }),
         }
     }
 }
@@ -241,7 +244,7 @@ impl Core {
     }
 
     /// The grid of tokens of one input: time, height (or mel), width. Audio has (frames, mels, 1)
-    /// over the patch. An utterance has none.
+    /// over the patch. An utterance has none, and nor has an input that encoders of others take.
     pub fn grid(&self) -> [usize; 3] {
         let (Input::Fixed(input), Encoder::Vit(vit)) = (&self.data.input, &self.model) else {
             return [0, 0, 0];
@@ -251,6 +254,7 @@ impl Core {
             InputSpec::Audio { frames, mels, .. } => [frames / patch, mels / patch, 1],
             InputSpec::Image { side, .. } => [1, side / patch, side / patch],
             InputSpec::Video { frames, side, .. } => [frames / tubelet.unwrap_or(1), side / patch, side / patch],
+            InputSpec::Pipeline(_) => [0, 0, 0],
         }
     }
 
