@@ -157,7 +157,11 @@ impl<B: Ops> Conformer<B> {
             }
         }
         let lengths = frames.lengths.clone();
-        let states = States { hidden, last: x, lengths };
+        let states = States {
+            hidden,
+            last: x,
+            lengths,
+        };
         Ok((states, frames))
     }
 }

@@ -50,12 +50,17 @@ impl<B: Backend> Speech<B> {
     /// # Errors
     /// If a tensor is missing, of another shape or not finite.
     pub fn take(config: &SpeechConfig, taker: &Taker, device: &B::Device) -> Result<Self, EncoderError> {
-        let &SpeechConfig { names, dim, epsilon, .. } = config;
+        let &SpeechConfig {
+            names, dim, epsilon, ..
+        } = config;
         let block = |index| Block::take(taker, config, index, device);
         Ok(Self {
             front: WaveFront::take(taker, names, &config.front, (dim, epsilon), device)?,
             positions: Positions::take(taker, names, &config.positions, dim, device)?,
-            buckets: config.buckets.map(|_| take_buckets(config, taker, device)).transpose()?,
+            buckets: config
+                .buckets
+                .map(|_| take_buckets(config, taker, device))
+                .transpose()?,
             blocks: (0..config.depth).map(block).collect::<Result<_, _>>()?,
             norm: Norm::take(taker, names.norm(), dim, epsilon, device)?,
             config: config.clone(),
@@ -107,7 +112,11 @@ impl<B: Ops> Speech<B> {
             }
         }
         let lengths = frames.lengths.clone();
-        let states = States { hidden, last: x, lengths };
+        let states = States {
+            hidden,
+            last: x,
+            lengths,
+        };
         Ok((states, frames))
     }
 }
@@ -129,5 +138,8 @@ fn take_buckets<B: Backend>(
             });
         }
     }
-    Ok(Param::from_tensor(Tensor::from_data(TensorData::new(table, shape), device)))
+    Ok(Param::from_tensor(Tensor::from_data(
+        TensorData::new(table, shape),
+        device,
+    )))
 }

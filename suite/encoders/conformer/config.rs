@@ -2,10 +2,10 @@
 //! show them.
 
 use crate::names::{EncoderError, Taker};
+use crate::settings::refuse;
 use crate::speech::config::FrontConfig;
 use crate::speech::feed_forward::Activation;
 use crate::speech::names::Names;
-use crate::settings::refuse;
 use crate::speech::settings::{Needed, agrees, shown};
 use serde::{Deserialize, Serialize};
 
@@ -73,7 +73,13 @@ impl ConformerConfig {
         let front = FrontConfig::from_transformers(settings)?;
         front.agrees(taker, Names::Transformers, "conv_dim")?;
         let places = [
-            ("relative", Places::Sines { base: BASE, even: false }),
+            (
+                "relative",
+                Places::Sines {
+                    base: BASE,
+                    even: false,
+                },
+            ),
             ("rotary", Places::Rotary { base: BASE }),
         ];
         let places = match settings.word("position_embeddings_type", &places)? {
@@ -102,16 +108,16 @@ impl ConformerConfig {
         Self::transformers(settings, taker, (Front::Frames(inputs), places))
     }
 
-    fn transformers(
-        settings: Needed,
-        taker: &Taker,
-        (front, places): (Front, Places),
-    ) -> Result<Self, EncoderError> {
+    fn transformers(settings: Needed, taker: &Taker, (front, places): (Front, Places)) -> Result<Self, EncoderError> {
         settings.0.only("add_adapter", false)?;
         let dim = settings.count("hidden_size")?;
         let kernel = settings.count("conv_depthwise_kernel_size")?;
         if kernel.is_multiple_of(2) {
-            return Err(refuse("conv_depthwise_kernel_size", kernel, "an even kernel has no middle"));
+            return Err(refuse(
+                "conv_depthwise_kernel_size",
+                kernel,
+                "an even kernel has no middle",
+            ));
         }
         let config = Self {
             front,

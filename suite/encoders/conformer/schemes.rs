@@ -4,10 +4,8 @@ use super::config::{BLOCKS, ConformerConfig, Front};
 use crate::families::Scheme;
 use crate::names::{EncoderError, Taker};
 use crate::recognised::{Body, Options, Recognised};
-use crate::speech::schemes::{
-    Found, HEADS, SAMPLE_RATE, beginnings, has_conformer_blocks, labels, numbered, wave,
-};
 use crate::settings::{Settings, refuse};
+use crate::speech::schemes::{Found, HEADS, SAMPLE_RATE, beginnings, has_conformer_blocks, labels, numbered, wave};
 use crate::speech::settings::{Needed, blocks, has_blocks};
 use bridle_containers::Checkpoint;
 use bridle_tasks::pipeline::{Kaldi, Normalise, Pipeline, SpeechBrain, Window};
@@ -16,8 +14,13 @@ use bridle_tasks::pipeline::{Kaldi, Normalise, Pipeline, SpeechBrain, Window};
 pub const WAV2VEC2: Scheme = Scheme {
     name: "transformers-conformer",
     find: |checkpoint| {
-        let starts = beginnings(checkpoint, "feature_extractor.conv_layers.", |rest| numbered(rest, ".conv."));
-        starts.into_iter().filter(|start| has_conformer_blocks(checkpoint, start)).collect()
+        let starts = beginnings(checkpoint, "feature_extractor.conv_layers.", |rest| {
+            numbered(rest, ".conv.")
+        });
+        starts
+            .into_iter()
+            .filter(|start| has_conformer_blocks(checkpoint, start))
+            .collect()
     },
     recognise: wav2vec2,
     passed_over: &{

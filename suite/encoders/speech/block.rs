@@ -33,13 +33,10 @@ pub struct Block<B: Backend> {
 impl<B: Backend> Block<B> {
     /// # Errors
     /// If a tensor is missing, of another shape or not finite.
-    pub fn take(
-        taker: &Taker,
-        config: &SpeechConfig,
-        index: usize,
-        device: &B::Device,
-    ) -> Result<Self, EncoderError> {
-        let &SpeechConfig { dim, heads, epsilon, .. } = config;
+    pub fn take(taker: &Taker, config: &SpeechConfig, index: usize, device: &B::Device) -> Result<Self, EncoderError> {
+        let &SpeechConfig {
+            dim, heads, epsilon, ..
+        } = config;
         let names = config.names.block(index);
         let [queries, keys, values, proj] = &names.attention;
         let gate = config
@@ -100,7 +97,9 @@ impl<B: Ops> Block<B> {
         }
         let [queries, keys, values] = split(qkv, self.heads);
         let [.., head] = queries.dims();
-        let scores = queries.mul_scalar((head as f64).powf(-0.5)).matmul(keys.swap_dims(2, 3));
+        let scores = queries
+            .mul_scalar((head as f64).powf(-0.5))
+            .matmul(keys.swap_dims(2, 3));
         let scores = match (bias, &self.gate) {
             (Some(bias), Some(gate)) => scores + gate.forward(by_head(x, self.heads), bias.clone()),
             _ => scores,

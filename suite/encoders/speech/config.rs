@@ -144,7 +144,9 @@ impl FrontConfig {
     pub fn agrees(&self, taker: &Taker, names: Names, key: &str) -> Result<(), EncoderError> {
         let found = |index: usize| taker.shape(&format!("{}.weight", names.convolution(index)));
         let expected = |index: usize| {
-            let inputs = index.checked_sub(1).map_or(1, |before| self.convolutions[before].channels);
+            let inputs = index
+                .checked_sub(1)
+                .map_or(1, |before| self.convolutions[before].channels);
             let layer = &self.convolutions[index];
             [layer.channels, inputs, layer.kernel]
         };
@@ -153,7 +155,11 @@ impl FrontConfig {
         let there = there.map_or(0, |last| last + 1);
         // a single one that is missing is named when it is read
         if there > count || there + 1 < count {
-            return Err(refuse(key, self.listed(), format!("the weights have {there} convolutions")));
+            return Err(refuse(
+                key,
+                self.listed(),
+                format!("the weights have {there} convolutions"),
+            ));
         }
         let differs = |index: &usize| found(*index).is_some_and(|shape| shape != expected(*index));
         let wrong: Vec<usize> = (0..count).filter(differs).collect();
@@ -182,7 +188,11 @@ impl SpeechConfig {
         let family = settings.text("model_type")?;
         let is_data2vec = family == "data2vec-audio";
         settings.word("hidden_act", &[("gelu", ())])?;
-        let unsupported = [("add_adapter", false), ("conv_pos_batch_norm", false), ("feat_proj_layer_norm", true)];
+        let unsupported = [
+            ("add_adapter", false),
+            ("conv_pos_batch_norm", false),
+            ("feat_proj_layer_norm", true),
+        ];
         for (key, supported) in unsupported {
             settings.0.only(key, supported)?;
         }

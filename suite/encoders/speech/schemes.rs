@@ -141,7 +141,9 @@ fn fairseq(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<R
         Some(_) => settings.flag("normalize")?,
         None => Needed(Settings(task)).flag("normalize")?,
     };
-    let hubert = ["label_rate", "untie_final_proj"].iter().any(|key| settings.0.get(key).is_some());
+    let hubert = ["label_rate", "untie_final_proj"]
+        .iter()
+        .any(|key| settings.0.get(key).is_some());
     let family = match (&config.buckets, hubert || taker.has("label_embs_concat")) {
         (Some(_), _) => "wavlm",
         (None, true) => "hubert",
@@ -151,7 +153,10 @@ fn fairseq(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<R
         family,
         scheme: &FAIRSEQ,
         heads: config.heads,
-        assumed: vec![format!("the epsilon of its norms is {:e}, as in its code", config.epsilon)],
+        assumed: vec![format!(
+            "the epsilon of its norms is {:e}, as in its code",
+            config.epsilon
+        )],
         body: Body::Speech(config),
         pipeline: Pipeline::Wave(Wave {
             sample_rate: SAMPLE_RATE,

@@ -119,7 +119,9 @@ pub fn shown(taker: &Taker, axes: &[(String, usize)]) -> Result<usize, EncoderEr
         }
     }
     counts.remove(&0);
-    let most = counts.into_iter().max_by_key(|(size, count)| (*count, std::cmp::Reverse(*size)));
+    let most = counts
+        .into_iter()
+        .max_by_key(|(size, count)| (*count, std::cmp::Reverse(*size)));
     most.map(|(size, _)| size).ok_or_else(|| {
         let name = axes.first().map_or("", |(name, _)| name);
         taker.missing(name, |shape| !shape.is_empty())

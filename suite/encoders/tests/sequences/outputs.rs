@@ -5,11 +5,11 @@ use bridle_encoders::{Encoder, Input, Pooling, build, recognise};
 use bridle_tasks::pipeline::Pipeline;
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
-use burn_flex::Flex;
+use burn_flex::{Flex, FlexDevice};
 
 type B = Flex;
 
-fn device() -> <B as burn::tensor::backend::BackendTypes>::Device {
+fn device() -> FlexDevice {
     Default::default()
 }
 
