@@ -22,7 +22,7 @@ use bridle_backends::Ops;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use config::{ConformerConfig, Places};
+use config::{BLOCKS, ConformerConfig, Places};
 use distances::{Distances, speeds};
 use front::{Front, MelFront};
 use take::BlockTaker;
@@ -53,7 +53,7 @@ impl<B: Backend> Conformer<B> {
             device,
         };
         let transformers = |index| block(format!("encoder.layers.{index}.")).transformers();
-        let speech_brain = |index| block(format!("1.transformer.encoder.layers.{index}.")).speech_brain();
+        let speech_brain = |index| block(format!("{BLOCKS}{index}.")).speech_brain();
         let (front, blocks, norm) = match &config.front {
             config::Front::Wave(front) => {
                 let names = Names::Transformers;
@@ -102,9 +102,10 @@ fn take_speeds(taker: &Taker, name: &str, config: &ConformerConfig) -> Result<()
     let found = taker.values(name, &[width / 2])?;
     let differs = |(found, expected): (&f32, &f64)| (f64::from(*found) - expected).abs() > 1e-5 * expected;
     match is_there && found.iter().zip(&speeds(width, base)).any(differs) {
-        true => Err(EncoderError::Unknown(format!(
-            "its `{name}` are not {base}^(-2i / {width})"
-        ))),
+        true => Err(EncoderError::Values {
+            name: taker.full(name),
+            reason: format!("they are not {base}^(-2i / {width})"),
+        }),
         false => Ok(()),
     }
 }
@@ -156,7 +157,11 @@ impl<B: Ops> Conformer<B> {
             }
         }
         let lengths = frames.lengths.clone();
-        let states = States { hidden, last: x, lengths };
+        let states = States {
+            hidden,
+            last: x,
+            lengths,
+        };
         Ok((states, frames))
     }
 }

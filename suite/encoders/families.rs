@@ -39,6 +39,11 @@ pub const SCHEMES: &[Scheme] = &[
     conformer::schemes::WAV2VEC2,
     conformer::schemes::W2V_BERT,
     conformer::schemes::BEST_RQ,
+    eat::FAIRSEQ,
+    eat::HUB,
+    beats::SCHEME,
+    transformers::SCHEME,
+    timm::SCHEME,
 ];
 
 /// What stands in front of the given ends of names, wherever at least two of them are: a file in which one tensor is

@@ -58,7 +58,8 @@ impl<B: Ops> Attention<B> {
             }
             _ => queries.matmul(keys),
         };
-        self.proj.forward(mixed(scores.div_scalar(self.divisor), values, frames))
+        self.proj
+            .forward(mixed(scores.div_scalar(self.divisor), values, frames))
     }
 
     /// Queries, keys and values, [B, T, 3D]. What turns, turns the input of queries and keys.

@@ -2,12 +2,12 @@
 //! show them.
 
 use crate::names::{EncoderError, Taker};
+use crate::settings::refuse;
 use crate::speech::config::FrontConfig;
 use crate::speech::feed_forward::Activation;
 use crate::speech::names::Names;
-use crate::speech::settings::{Settings, agrees, refused};
+use crate::speech::settings::{Needed, agrees, shown};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 /// One Conformer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,6 +52,9 @@ pub enum Places {
     Rotary { base: f64 },
 }
 
+/// What the names of SpeechBrain's blocks begin with.
+pub const BLOCKS: &str = "1.transformer.encoder.layers.";
+
 /// Base of the sines, which no setting says.
 pub const BASE: f64 = 10_000.0;
 
@@ -66,16 +69,22 @@ impl ConformerConfig {
     ///
     /// # Errors
     /// If a setting is missing, contradicts the weights or is not supported.
-    pub fn wav2vec2(settings: &Settings, taker: &Taker) -> Result<Self, EncoderError> {
+    pub fn wav2vec2(settings: Needed, taker: &Taker) -> Result<Self, EncoderError> {
         let front = FrontConfig::from_transformers(settings)?;
         front.agrees(taker, Names::Transformers, "conv_dim")?;
         let places = [
-            ("relative", Places::Sines { base: BASE, even: false }),
+            (
+                "relative",
+                Places::Sines {
+                    base: BASE,
+                    even: false,
+                },
+            ),
             ("rotary", Places::Rotary { base: BASE }),
         ];
         let places = match settings.word("position_embeddings_type", &places)? {
             Places::Rotary { .. } => Places::Rotary {
-                base: settings.number("rotary_embedding_base")? as f64,
+                base: settings.count("rotary_embedding_base")? as f64,
             },
             places => places,
         };
@@ -86,36 +95,36 @@ impl ConformerConfig {
     ///
     /// # Errors
     /// If a setting is missing, contradicts the weights or is not supported.
-    pub fn w2v_bert(settings: &Settings, taker: &Taker) -> Result<Self, EncoderError> {
+    pub fn w2v_bert(settings: Needed, taker: &Taker) -> Result<Self, EncoderError> {
         settings.word("position_embeddings_type", &[("relative_key", ())])?;
-        settings.only("use_intermediate_ffn_before_adapter", &json!(false))?;
-        let inputs = settings.number("feature_projection_input_dim")?;
+        settings.0.only("use_intermediate_ffn_before_adapter", false)?;
+        let inputs = settings.count("feature_projection_input_dim")?;
         let shown = ["layer_norm.weight", "layer_norm.bias"].map(|name| (format!("feature_projection.{name}"), 0));
         agrees(taker, "feature_projection_input_dim", inputs, &shown)?;
         let places = Places::Table {
-            left: settings.number("left_max_position_embeddings")?,
-            right: settings.number("right_max_position_embeddings")?,
+            left: settings.count("left_max_position_embeddings")?,
+            right: settings.count("right_max_position_embeddings")?,
         };
         Self::transformers(settings, taker, (Front::Frames(inputs), places))
     }
 
-    fn transformers(
-        settings: &Settings,
-        taker: &Taker,
-        (front, places): (Front, Places),
-    ) -> Result<Self, EncoderError> {
-        settings.only("add_adapter", &json!(false))?;
-        let dim = settings.number("hidden_size")?;
-        let kernel = settings.number("conv_depthwise_kernel_size")?;
+    fn transformers(settings: Needed, taker: &Taker, (front, places): (Front, Places)) -> Result<Self, EncoderError> {
+        settings.0.only("add_adapter", false)?;
+        let dim = settings.count("hidden_size")?;
+        let kernel = settings.count("conv_depthwise_kernel_size")?;
         if kernel.is_multiple_of(2) {
-            return Err(refused("conv_depthwise_kernel_size", kernel, "an even kernel has no middle"));
+            return Err(refuse(
+                "conv_depthwise_kernel_size",
+                kernel,
+                "an even kernel has no middle",
+            ));
         }
         let config = Self {
             front,
             dim,
-            depth: settings.number("num_hidden_layers")?,
+            depth: settings.count("num_hidden_layers")?,
             heads: settings.divisor("num_attention_heads", dim)?,
-            hidden: settings.number("intermediate_size")?,
+            hidden: settings.count("intermediate_size")?,
             kernel,
             places,
             activation: settings.word("hidden_act", &ACTIVATIONS)?,
@@ -151,43 +160,47 @@ impl ConformerConfig {
     /// SpeechBrain's BEST-RQ, whose sizes its weights show. `depth` is how many blocks there are.
     ///
     /// # Errors
-    /// If a tensor that shows them is missing or has another number of axes.
+    /// If no tensor shows one of them, or the heads do not divide the width.
     pub fn best_rq(taker: &Taker, depth: usize) -> Result<Self, EncoderError> {
-        let sizes = |name: &str, axes: usize| {
-            let missing = || EncoderError::Missing {
-                name: name.to_owned(),
-                near: Vec::new(),
-            };
-            let shape = taker.shape(name).ok_or_else(missing)?;
-            match shape.len() == axes && !shape.contains(&0) {
-                true => Ok(shape.to_vec()),
-                false => {
-                    let reason = format!("tensor `{name}` has shape {shape:?}, not {axes} positive sizes");
-                    Err(EncoderError::Unknown(reason))
-                }
-            }
+        let places = |part: &str, axes: &[(&str, usize)]| {
+            let place = |(name, axis): &(&str, usize)| (format!("{part}{name}"), *axis);
+            shown(taker, &axes.iter().map(place).collect::<Vec<_>>())
         };
-        let block = |name: &str| format!("1.transformer.encoder.layers.0.{name}");
-        let first = sizes("0.convblock_0.convs.norm_0.norm.weight", 2)?;
-        let second = sizes("0.convblock_1.convs.norm_0.norm.weight", 2)?;
-        let biases = sizes(&block("mha_layer.pos_bias_u"), 2)?;
+        let front = |index: usize, axes: &[(&str, usize)]| places(&format!("0.convblock_{index}.convs."), axes);
+        let channels = [
+            ("conv_0.conv.weight", 0),
+            ("conv_0.conv.bias", 0),
+            ("norm_0.norm.weight", 1),
+        ];
+        let in_blocks = |axes: &[(&str, usize)]| {
+            let block = |index| move |(name, axis): &(&str, usize)| (format!("{BLOCKS}{index}.{name}"), *axis);
+            let all = (0..depth).flat_map(|index| axes.iter().map(block(index)));
+            shown(taker, &all.collect::<Vec<_>>())
+        };
+        let widths = [("norm1.norm.weight", 0), ("norm2.norm.weight", 0)];
+        let hiddens = [("ffn_module1.1.ffn.0.bias", 0), ("ffn_module2.1.ffn.0.bias", 0)];
+        let dim = in_blocks(&widths)?;
+        let heads = in_blocks(&[("mha_layer.pos_bias_u", 1), ("mha_layer.pos_bias_v", 1)])?;
+        if !dim.is_multiple_of(heads) {
+            return Err(refuse("heads", heads, format!("they do not divide the width, {dim}")));
+        }
         Ok(Self {
             front: Front::Mels {
-                mels: 2 * first[0],
-                channels: [first[1], second[1]],
+                mels: 2 * front(0, &[("norm_0.norm.weight", 0), ("norm_0.norm.bias", 0)])?,
+                channels: [front(0, &channels)?, front(1, &channels)?],
             },
-            dim: sizes("1.transformer.encoder.norm.norm.weight", 1)?[0],
+            dim,
             depth,
-            heads: biases[1],
-            hidden: sizes(&block("ffn_module1.1.ffn.0.bias"), 1)?[0],
-            kernel: sizes(&block("convolution_module.conv.weight"), 3)?[2],
+            heads,
+            hidden: in_blocks(&hiddens)?,
+            kernel: in_blocks(&[("convolution_module.conv.weight", 2)])?,
             places: Places::Sines { base: BASE, even: true },
             activation: Activation::Gelu,
             epsilon: 1e-5,
         })
     }
 
-    /// Rows of the input that a sound of so many rows gives; samples for encoders over waves.
+    /// Frames of a sound of so many rows, which are samples for encoders over waves.
     pub fn frames(&self, rows: usize) -> usize {
         match &self.front {
             Front::Wave(front) => front.frames(rows),

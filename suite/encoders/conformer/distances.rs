@@ -30,7 +30,14 @@ impl<B: Backend> Distances<B> {
             Places::Sines { base, even } => {
                 let of = |(key_after, &speed): (i64, &f64)| {
                     let (sin, cos) = (-key_after as f64 * speed).sin_cos();
-                    [if even { (key_after.abs() as f64 * speed).sin() } else { sin }, cos]
+                    [
+                        if even {
+                            (key_after.abs() as f64 * speed).sin()
+                        } else {
+                            sin
+                        },
+                        cos,
+                    ]
                 };
                 let speeds = speeds(dim, base);
                 let row = |distance: i64| speeds.iter().flat_map(move |speed| of((distance, speed)));

@@ -1,23 +1,26 @@
 //! Which checkpoints hold a Conformer, and which one.
 
-use super::config::{ConformerConfig, Front};
+use super::config::{BLOCKS, ConformerConfig, Front};
 use crate::families::Scheme;
 use crate::names::{EncoderError, Taker};
 use crate::recognised::{Body, Options, Recognised};
-use crate::speech::schemes::{
-    Found, HEADS, SAMPLE_RATE, beginnings, has_conformer_blocks, labels, numbered, wave,
-};
-use crate::speech::settings::{Settings, blocks, has_blocks, refused};
+use crate::settings::{Settings, refuse};
+use crate::speech::schemes::{Found, HEADS, SAMPLE_RATE, beginnings, has_conformer_blocks, labels, numbered, wave};
+use crate::speech::settings::{Needed, blocks, has_blocks};
 use bridle_containers::Checkpoint;
 use bridle_tasks::pipeline::{Kaldi, Normalise, Pipeline, SpeechBrain, Window};
-use serde_json::json;
 
 /// wav2vec 2.0's Conformer in folders of transformers.
 pub const WAV2VEC2: Scheme = Scheme {
     name: "transformers-conformer",
     find: |checkpoint| {
-        let starts = beginnings(checkpoint, "feature_extractor.conv_layers.", |rest| numbered(rest, ".conv."));
-        starts.into_iter().filter(|start| has_conformer_blocks(checkpoint, start)).collect()
+        let starts = beginnings(checkpoint, "feature_extractor.conv_layers.", |rest| {
+            numbered(rest, ".conv.")
+        });
+        starts
+            .into_iter()
+            .filter(|start| has_conformer_blocks(checkpoint, start))
+            .collect()
     },
     recognise: wav2vec2,
     passed_over: &{
@@ -57,17 +60,17 @@ pub const BEST_RQ: Scheme = Scheme {
 };
 
 fn wav2vec2(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<Recognised, EncoderError> {
-    let settings = Settings(&checkpoint.config);
+    let settings = Needed(Settings(&checkpoint.config));
     settings.word("model_type", &[("wav2vec2-conformer", ())])?;
     let taker = Taker::new(checkpoint, prefix);
-    let config = ConformerConfig::wav2vec2(&settings, &taker)?;
+    let config = ConformerConfig::wav2vec2(settings, &taker)?;
     has_blocks(&taker, "num_hidden_layers", config.depth)?;
     let found = Found {
         family: "wav2vec2-conformer",
         scheme: &WAV2VEC2,
         heads: config.heads,
         body: Body::Conformer(config),
-        pipeline: wave(&Settings(&checkpoint.preprocessor))?,
+        pipeline: wave(Needed(Settings(&checkpoint.preprocessor)))?,
         assumed: Vec::new(),
         licence: None,
         labels: labels(&taker, checkpoint),
@@ -76,17 +79,17 @@ fn wav2vec2(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<
 }
 
 fn w2v_bert(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<Recognised, EncoderError> {
-    let settings = Settings(&checkpoint.config);
+    let settings = Needed(Settings(&checkpoint.config));
     settings.word("model_type", &[("wav2vec2-bert", ())])?;
     let taker = Taker::new(checkpoint, prefix);
-    let config = ConformerConfig::w2v_bert(&settings, &taker)?;
+    let config = ConformerConfig::w2v_bert(settings, &taker)?;
     has_blocks(&taker, "num_hidden_layers", config.depth)?;
-    let inputs = Settings(&checkpoint.preprocessor);
-    inputs.only("sampling_rate", &json!(SAMPLE_RATE))?;
-    let (mels, stack) = (inputs.number("num_mel_bins")?, inputs.number("stride")?);
+    let inputs = Needed(Settings(&checkpoint.preprocessor));
+    inputs.0.only("sampling_rate", SAMPLE_RATE)?;
+    let (mels, stack) = (inputs.count("num_mel_bins")?, inputs.count("stride")?);
     if config.front != Front::Frames(mels * stack) {
         let reason = format!("the encoder does not take {stack} times {mels} numbers");
-        return Err(refused("num_mel_bins", mels, reason));
+        return Err(refuse("num_mel_bins", mels, reason));
     }
     let found = Found {
         family: "w2v-bert",
@@ -113,7 +116,7 @@ fn w2v_bert(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<
 
 fn best_rq(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<Recognised, EncoderError> {
     let taker = Taker::new(checkpoint, prefix);
-    let config = ConformerConfig::best_rq(&taker, blocks(&taker, "1.transformer.encoder.layers."))?;
+    let config = ConformerConfig::best_rq(&taker, blocks(&taker, BLOCKS))?;
     let mels = match config.front {
         Front::Mels { mels, .. } => mels,
         Front::Wave(_) | Front::Frames(_) => 0,
@@ -132,7 +135,7 @@ fn best_rq(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<R
             format!("a filterbank has {mels} mels"),
             "its activations are GELU, its convolutions over the filterbank have stride 2".to_owned(),
         ],
-        licence: Some("Apache 2.0"),
+        licence: Some("Apache-2.0"),
         labels: "none",
     };
     found.with(prefix, options)

@@ -30,7 +30,13 @@ impl<B: Backend> BlockTaker<'_, B> {
     }
 
     fn norm(&self, name: &str) -> Result<Norm<B>, EncoderError> {
-        Norm::take(self.taker, &self.name(name), self.config.dim, self.config.epsilon, self.device)
+        Norm::take(
+            self.taker,
+            &self.name(name),
+            self.config.dim,
+            self.config.epsilon,
+            self.device,
+        )
     }
 
     fn feed_forward(&self, [up, down]: [&str; 2]) -> Result<FeedForward<B>, EncoderError> {

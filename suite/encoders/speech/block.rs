@@ -1,13 +1,13 @@
 //! The transformer block of wav2vec 2.0 and its kin, with norms after its parts (base) or before
 //! them (large).
 
-use super::attention::{mixed, split};
-use super::buckets::Gate;
+use super::attention::{by_head, mixed, split};
 use super::config::SpeechConfig;
 use super::feed_forward::{Activation, FeedForward};
 use super::sequences::Sequences;
 use crate::layers::{Linear, Norm};
 use crate::names::{EncoderError, Taker};
+use crate::vit::bias::Gate;
 use bridle_backends::Ops;
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -33,13 +33,10 @@ pub struct Block<B: Backend> {
 impl<B: Backend> Block<B> {
     /// # Errors
     /// If a tensor is missing, of another shape or not finite.
-    pub fn take(
-        taker: &Taker,
-        config: &SpeechConfig,
-        index: usize,
-        device: &B::Device,
-    ) -> Result<Self, EncoderError> {
-        let &SpeechConfig { dim, heads, epsilon, .. } = config;
+    pub fn take(taker: &Taker, config: &SpeechConfig, index: usize, device: &B::Device) -> Result<Self, EncoderError> {
+        let &SpeechConfig {
+            dim, heads, epsilon, ..
+        } = config;
         let names = config.names.block(index);
         let [queries, keys, values, proj] = &names.attention;
         let gate = config
@@ -83,8 +80,8 @@ pub fn take_joined<B: Backend>(
 }
 
 impl<B: Ops> Block<B> {
-    /// [B, T, D] to [B, T, D]. `bias` is added to the scores, [1, H, T, T].
-    pub fn forward(&self, x: Tensor<B, 3>, frames: &Sequences<B>, bias: Option<&Tensor<B, 4>>) -> Tensor<B, 3> {
+    /// [B, T, D] to [B, T, D]. `bias`, [H, T, T], is added to the scores as the block's gate lets it.
+    pub fn forward(&self, x: Tensor<B, 3>, frames: &Sequences<B>, bias: Option<&Tensor<B, 3>>) -> Tensor<B, 3> {
         if self.pre_norm {
             let x = x.clone() + self.attention(self.norm1.forward(x), frames, bias);
             return x.clone() + self.feed_forward.forward(self.norm2.forward(x));
@@ -93,16 +90,18 @@ impl<B: Ops> Block<B> {
         self.norm2.forward(x.clone() + self.feed_forward.forward(x))
     }
 
-    fn attention(&self, x: Tensor<B, 3>, frames: &Sequences<B>, bias: Option<&Tensor<B, 4>>) -> Tensor<B, 3> {
+    fn attention(&self, x: Tensor<B, 3>, frames: &Sequences<B>, bias: Option<&Tensor<B, 3>>) -> Tensor<B, 3> {
         let qkv = self.qkv.forward(x.clone());
         if bias.is_none() && frames.is_even() {
             return self.proj.forward(B::self_attention(qkv, self.heads));
         }
         let [queries, keys, values] = split(qkv, self.heads);
         let [.., head] = queries.dims();
-        let scores = queries.mul_scalar((head as f64).powf(-0.5)).matmul(keys.swap_dims(2, 3));
+        let scores = queries
+            .mul_scalar((head as f64).powf(-0.5))
+            .matmul(keys.swap_dims(2, 3));
         let scores = match (bias, &self.gate) {
-            (Some(bias), Some(gate)) => scores + gate.forward(x) * bias.clone(),
+            (Some(bias), Some(gate)) => scores + gate.forward(by_head(x, self.heads), bias.clone()),
             _ => scores,
         };
         self.proj.forward(mixed(scores, values, frames))

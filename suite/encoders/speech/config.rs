@@ -1,9 +1,10 @@
 //! Sizes and switches of wav2vec 2.0 and its kin, as transformers or fairseq write them down.
 
 use super::names::Names;
-use super::settings::{Settings, agrees, refused};
+use super::settings::{Needed, agrees};
 use super::strides;
 use crate::names::{EncoderError, Taker};
+use crate::settings::refuse;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -93,20 +94,20 @@ impl FrontConfig {
     ///
     /// # Errors
     /// If a setting is missing, contradicts another one or is not supported.
-    pub fn from_transformers(settings: &Settings) -> Result<Self, EncoderError> {
+    pub fn from_transformers(settings: Needed) -> Result<Self, EncoderError> {
         settings.word("feat_extract_activation", &[("gelu", ())])?;
         let [channels, kernels, strides] = [
-            settings.numbers("conv_dim")?,
-            settings.numbers("conv_kernel")?,
-            settings.numbers("conv_stride")?,
+            settings.counts("conv_dim")?,
+            settings.counts("conv_kernel")?,
+            settings.counts("conv_stride")?,
         ];
         for (key, list) in [("conv_kernel", &kernels), ("conv_stride", &strides)] {
             if list.len() != channels.len() {
                 let reason = format!("`conv_dim` is of {} convolutions", channels.len());
-                return Err(refused(key, json!(list), reason));
+                return Err(refuse(key, json!(list), reason));
             }
         }
-        settings.only("num_feat_extract_layers", &json!(channels.len()))?;
+        settings.0.only("num_feat_extract_layers", channels.len())?;
         let layers = channels.into_iter().zip(kernels).zip(strides);
         let convolutions = layers.map(|((channels, kernel), stride)| Convolution {
             channels,
@@ -125,12 +126,12 @@ impl FrontConfig {
     ///
     /// # Errors
     /// If a setting is missing or not supported.
-    pub fn from_fairseq(settings: &Settings) -> Result<Self, EncoderError> {
+    pub fn from_fairseq(settings: Needed) -> Result<Self, EncoderError> {
         let expression = settings.text("conv_feature_layers")?;
         let convolutions = strides::parse(expression);
         let known = [("default", FrontNorm::Group), ("layer_norm", FrontNorm::Layer)];
         Ok(Self {
-            convolutions: convolutions.map_err(|reason| refused("conv_feature_layers", expression, reason))?,
+            convolutions: convolutions.map_err(|reason| refuse("conv_feature_layers", expression, reason))?,
             norm: settings.word("extractor_mode", &known)?,
             bias: settings.flag("conv_bias")?,
         })
@@ -143,7 +144,9 @@ impl FrontConfig {
     pub fn agrees(&self, taker: &Taker, names: Names, key: &str) -> Result<(), EncoderError> {
         let found = |index: usize| taker.shape(&format!("{}.weight", names.convolution(index)));
         let expected = |index: usize| {
-            let inputs = index.checked_sub(1).map_or(1, |before| self.convolutions[before].channels);
+            let inputs = index
+                .checked_sub(1)
+                .map_or(1, |before| self.convolutions[before].channels);
             let layer = &self.convolutions[index];
             [layer.channels, inputs, layer.kernel]
         };
@@ -152,7 +155,11 @@ impl FrontConfig {
         let there = there.map_or(0, |last| last + 1);
         // a single one that is missing is named when it is read
         if there > count || there + 1 < count {
-            return Err(refused(key, self.listed(), format!("the weights have {there} convolutions")));
+            return Err(refuse(
+                key,
+                self.listed(),
+                format!("the weights have {there} convolutions"),
+            ));
         }
         let differs = |index: &usize| found(*index).is_some_and(|shape| shape != expected(*index));
         let wrong: Vec<usize> = (0..count).filter(differs).collect();
@@ -160,7 +167,7 @@ impl FrontConfig {
             [first, _, ..] => {
                 let (expected, found) = (expected(first), found(first).unwrap_or_default());
                 let reason = format!("the weights of convolution {first} have shape {found:?}, not {expected:?}");
-                Err(refused(key, self.listed(), reason))
+                Err(refuse(key, self.listed(), reason))
             }
             _ => Ok(()),
         }
@@ -177,27 +184,31 @@ impl SpeechConfig {
     ///
     /// # Errors
     /// If a setting is missing, contradicts the weights or is not supported.
-    pub fn from_transformers(settings: &Settings, taker: &Taker) -> Result<Self, EncoderError> {
+    pub fn from_transformers(settings: Needed, taker: &Taker) -> Result<Self, EncoderError> {
         let family = settings.text("model_type")?;
         let is_data2vec = family == "data2vec-audio";
         settings.word("hidden_act", &[("gelu", ())])?;
-        let unsupported = [("add_adapter", false), ("conv_pos_batch_norm", false), ("feat_proj_layer_norm", true)];
+        let unsupported = [
+            ("add_adapter", false),
+            ("conv_pos_batch_norm", false),
+            ("feat_proj_layer_norm", true),
+        ];
         for (key, supported) in unsupported {
-            settings.only(key, &json!(supported))?;
+            settings.0.only(key, supported)?;
         }
-        settings.only("adapter_attn_dim", &Value::Null)?;
+        settings.0.only("adapter_attn_dim", Value::Null)?;
         let front = FrontConfig::from_transformers(settings)?;
         front.agrees(taker, Names::Transformers, "conv_dim")?;
-        let dim = settings.number("hidden_size")?;
+        let dim = settings.count("hidden_size")?;
         let groups = settings.divisor("num_conv_pos_embedding_groups", dim)?;
         let positions = match is_data2vec {
             true => PositionsConfig {
-                kernel: settings.number("conv_pos_kernel_size")?,
+                kernel: settings.count("conv_pos_kernel_size")?,
                 groups,
-                stack: Some(settings.number("num_conv_pos_embeddings")?),
+                stack: Some(settings.count("num_conv_pos_embeddings")?),
             },
             false => PositionsConfig {
-                kernel: settings.number("num_conv_pos_embeddings")?,
+                kernel: settings.count("num_conv_pos_embeddings")?,
                 groups,
                 stack: None,
             },
@@ -210,11 +221,11 @@ impl SpeechConfig {
             names: Names::Transformers,
             front,
             dim,
-            depth: settings.number("num_hidden_layers")?,
+            depth: settings.count("num_hidden_layers")?,
             heads: settings.divisor("num_attention_heads", dim)?,
-            hidden: settings.number("intermediate_size")?,
+            hidden: settings.count("intermediate_size")?,
             pre_norm: match is_data2vec {
-                true => settings.only("do_stable_layer_norm", &json!(false)).map(|()| false)?,
+                true => settings.0.only("do_stable_layer_norm", false).map(|()| false)?,
                 false => settings.flag("do_stable_layer_norm")?,
             },
             positions,
@@ -229,7 +240,7 @@ impl SpeechConfig {
     ///
     /// # Errors
     /// If a setting is missing, contradicts the weights or is not supported.
-    pub fn from_fairseq(settings: &Settings, taker: &Taker) -> Result<Self, EncoderError> {
+    pub fn from_fairseq(settings: Needed, taker: &Taker) -> Result<Self, EncoderError> {
         settings.word("activation_fn", &[("gelu", ())])?;
         let supported = [
             ("layer_type", json!("transformer")),
@@ -240,15 +251,15 @@ impl SpeechConfig {
             ("quantize_input", json!(false)),
         ];
         for (key, value) in supported {
-            settings.only(key, &value)?;
+            settings.0.only(key, value)?;
         }
         let front = FrontConfig::from_fairseq(settings)?;
         front.agrees(taker, Names::Fairseq, "conv_feature_layers")?;
-        let dim = settings.number("encoder_embed_dim")?;
-        let buckets = match settings.get("relative_position_embedding") {
-            Some(Value::Bool(true)) => {
+        let dim = settings.count("encoder_embed_dim")?;
+        let buckets = match settings.0.flag("relative_position_embedding")? {
+            Some(true) => {
                 if !settings.flag("gru_rel_pos")? {
-                    return Err(refused("gru_rel_pos", false, "only true is supported"));
+                    return Err(refuse("gru_rel_pos", false, "only true is supported"));
                 }
                 Some(BucketsConfig::read(settings, ["num_buckets", "max_distance"])?)
             }
@@ -258,12 +269,12 @@ impl SpeechConfig {
             names: Names::Fairseq,
             front,
             dim,
-            depth: settings.number("encoder_layers")?,
+            depth: settings.count("encoder_layers")?,
             heads: settings.divisor("encoder_attention_heads", dim)?,
-            hidden: settings.number("encoder_ffn_embed_dim")?,
+            hidden: settings.count("encoder_ffn_embed_dim")?,
             pre_norm: settings.flag("layer_norm_first")?,
             positions: PositionsConfig {
-                kernel: settings.number("conv_pos")?,
+                kernel: settings.count("conv_pos")?,
                 groups: settings.divisor("conv_pos_groups", dim)?,
                 stack: None,
             },
@@ -291,17 +302,17 @@ impl SpeechConfig {
 }
 
 impl BucketsConfig {
-    fn read(settings: &Settings, [count, largest]: [&str; 2]) -> Result<Self, EncoderError> {
+    fn read(settings: Needed, [count, largest]: [&str; 2]) -> Result<Self, EncoderError> {
         let config = Self {
-            count: settings.number(count)?,
-            largest: settings.number(largest)?,
+            count: settings.count(count)?,
+            largest: settings.count(largest)?,
         };
         if config.count < 4 || config.count % 2 == 1 {
-            return Err(refused(count, config.count, "it must be even and 4 at least"));
+            return Err(refuse(count, config.count, "it must be even and 4 at least"));
         }
         if config.largest <= config.count / 4 {
             let reason = format!("distances up to {} have buckets of their own", config.count / 4);
-            return Err(refused(largest, config.largest, reason));
+            return Err(refuse(largest, config.largest, reason));
         }
         Ok(config)
     }

@@ -89,12 +89,7 @@ impl<B: Ops> WaveFront<B> {
 impl<B: Backend> FrontEnd<B> {
     /// # Errors
     /// If a tensor is missing, of another shape or not finite.
-    pub fn take(
-        taker: &Taker,
-        names: Names,
-        config: &FrontConfig,
-        device: &B::Device,
-    ) -> Result<Self, EncoderError> {
+    pub fn take(taker: &Taker, names: Names, config: &FrontConfig, device: &B::Device) -> Result<Self, EncoderError> {
         let inputs = std::iter::once(1).chain(config.convolutions.iter().map(|layer| layer.channels));
         let layers = config.convolutions.iter().zip(inputs).enumerate();
         let layer = |(index, (layer, inputs))| FrontLayer::take(taker, names, config, (index, layer, inputs), device);
@@ -193,7 +188,9 @@ fn channels_last(weight: &[f32], [outputs, inputs, kernel]: [usize; 3]) -> Vec<f
         let (output, rest) = (index / (kernel * inputs), index % (kernel * inputs));
         (output * inputs + rest % inputs) * kernel + rest / inputs
     };
-    (0..outputs * inputs * kernel).map(|index| weight[place(index)]).collect()
+    (0..outputs * inputs * kernel)
+        .map(|index| weight[place(index)])
+        .collect()
 }
 
 /// How many windows of `kernel` frames, `stride` apart, lie in `length` frames.

@@ -37,8 +37,7 @@ impl<B: Backend> Positions<B> {
         Ok(match config.stack {
             None => Self::Convolution(PositionalConvolution::take(taker, names.positions(), shape, device)?),
             Some(depth) => {
-                let layer =
-                    |index| PositionalConvolution::take(taker, &names.stacked_positions(index), shape, device);
+                let layer = |index| PositionalConvolution::take(taker, &names.stacked_positions(index), shape, device);
                 Self::Stack((0..depth).map(layer).collect::<Result<_, _>>()?)
             }
         })

@@ -2,11 +2,12 @@
 
 use super::config::SpeechConfig;
 use super::sequences::only_mean;
-use super::settings::{Settings, has_blocks, refused};
+use super::settings::{Needed, has_blocks};
 use crate::families::Scheme;
 use crate::names::{EncoderError, Taker};
 use crate::pooling::Pooling;
 use crate::recognised::{Body, Options, Recognised};
+use crate::settings::{Settings, refuse};
 use bridle_containers::Checkpoint;
 use bridle_tasks::pipeline::{Pipeline, Wave};
 use serde_json::Value;
@@ -86,18 +87,18 @@ pub fn has_conformer_blocks(checkpoint: &Checkpoint, start: &str) -> bool {
 }
 
 fn transformers(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<Recognised, EncoderError> {
-    let settings = Settings(&checkpoint.config);
+    let settings = Needed(Settings(&checkpoint.config));
     let known = ["wav2vec2", "hubert", "wavlm", "data2vec-audio"].map(|word| (word, word));
     let family = settings.word("model_type", &known)?;
     let taker = Taker::new(checkpoint, prefix);
-    let config = SpeechConfig::from_transformers(&settings, &taker)?;
+    let config = SpeechConfig::from_transformers(settings, &taker)?;
     has_blocks(&taker, "num_hidden_layers", config.depth)?;
     let found = Found {
         family,
         scheme: &TRANSFORMERS,
         heads: config.heads,
         body: Body::Speech(config),
-        pipeline: wave(&Settings(&checkpoint.preprocessor))?,
+        pipeline: wave(Needed(Settings(&checkpoint.preprocessor)))?,
         assumed: Vec::new(),
         licence: None,
         labels: labels(&taker, checkpoint),
@@ -109,8 +110,8 @@ fn transformers(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Res
 ///
 /// # Errors
 /// If a setting is missing or not supported.
-pub fn wave(settings: &Settings) -> Result<Pipeline, EncoderError> {
-    settings.only("sampling_rate", &SAMPLE_RATE.into())?;
+pub fn wave(settings: Needed) -> Result<Pipeline, EncoderError> {
+    settings.0.only("sampling_rate", SAMPLE_RATE)?;
     let normalise = settings.flag("do_normalize")?.then_some(1e-7);
     Ok(Pipeline::Wave(Wave {
         sample_rate: SAMPLE_RATE,
@@ -130,17 +131,19 @@ fn fairseq(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<R
     let places = ["/cfg/model", "/cfg", "/args"];
     let mut places = places.iter().filter_map(|place| checkpoint.options.pointer(place));
     let settings = places.find(|place| place.get("conv_feature_layers").is_some());
-    let settings = Settings(settings.unwrap_or(&Value::Null));
+    let settings = Needed(Settings(settings.unwrap_or(&Value::Null)));
     let taker = Taker::new(checkpoint, prefix);
-    let config = SpeechConfig::from_fairseq(&settings, &taker)?;
+    let config = SpeechConfig::from_fairseq(settings, &taker)?;
     has_blocks(&taker, "encoder_layers", config.depth)?;
     // fairseq keeps it with the model or with the task
     let task = checkpoint.options.pointer("/cfg/task").unwrap_or(&Value::Null);
-    let normalises = match settings.get("normalize") {
+    let normalises = match settings.0.get("normalize") {
         Some(_) => settings.flag("normalize")?,
-        None => Settings(task).flag("normalize")?,
+        None => Needed(Settings(task)).flag("normalize")?,
     };
-    let hubert = ["label_rate", "untie_final_proj"].iter().any(|key| settings.get(key).is_some());
+    let hubert = ["label_rate", "untie_final_proj"]
+        .iter()
+        .any(|key| settings.0.get(key).is_some());
     let family = match (&config.buckets, hubert || taker.has("label_embs_concat")) {
         (Some(_), _) => "wavlm",
         (None, true) => "hubert",
@@ -150,7 +153,10 @@ fn fairseq(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<R
         family,
         scheme: &FAIRSEQ,
         heads: config.heads,
-        assumed: vec![format!("the epsilon of its norms is {:e}, as in its code", config.epsilon)],
+        assumed: vec![format!(
+            "the epsilon of its norms is {:e}, as in its code",
+            config.epsilon
+        )],
         body: Body::Speech(config),
         pipeline: Pipeline::Wave(Wave {
             sample_rate: SAMPLE_RATE,
@@ -181,10 +187,10 @@ impl Found {
     /// If they differ.
     pub fn with(self, prefix: &str, options: &Options) -> Result<Recognised, EncoderError> {
         if let Some(family) = options.family.as_ref().filter(|family| **family != self.family) {
-            return Err(refused("family", family, format!("it is of {}", self.family)));
+            return Err(refuse("family", family, format!("it is of {}", self.family)));
         }
         if let Some(heads) = options.heads.filter(|heads| *heads != self.heads) {
-            return Err(refused("heads", heads, format!("it says that they are {}", self.heads)));
+            return Err(refuse("heads", heads, format!("it says that they are {}", self.heads)));
         }
         let pooling = options.pooling.unwrap_or(Pooling::Mean);
         only_mean(pooling)?;

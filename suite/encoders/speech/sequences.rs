@@ -1,9 +1,9 @@
 //! Batches of sounds of different lengths: what keeps the padding out of everything.
 
-use super::settings::refused;
 use crate::input::Input;
 use crate::names::EncoderError;
 use crate::pooling::Pooling;
+use crate::settings::refuse;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
@@ -107,7 +107,11 @@ pub fn pooled<B: Backend>(
 pub fn only_mean(pooling: Pooling) -> Result<(), EncoderError> {
     match pooling {
         Pooling::Mean => Ok(()),
-        other => Err(refused("pooling", other, "frames have no other token, so only mean is supported")),
+        other => Err(refuse(
+            "pooling",
+            other,
+            "frames have no other token, so only mean is supported",
+        )),
     }
 }
 
@@ -116,10 +120,7 @@ impl<B: Backend> Input<B> {
     ///
     /// # Errors
     /// If these are no sounds, or one gives no frame or is longer than the batch.
-    pub(crate) fn sounds(
-        &self,
-        frames: impl Fn(usize) -> usize,
-    ) -> Result<(Tensor<B, 3>, Vec<usize>), EncoderError> {
+    pub(crate) fn sounds(&self, frames: impl Fn(usize) -> usize) -> Result<(Tensor<B, 3>, Vec<usize>), EncoderError> {
         let Self::Sounds(samples, lengths) = self else {
             return Err(self.refuse("the encoder takes sounds"));
         };
@@ -152,7 +153,10 @@ impl<B: Backend> Input<B> {
         if lengths.len() != batch {
             return Err(self.refuse(format!("it comes with {} lengths", lengths.len())));
         }
-        match lengths.iter().find(|length| **length > longest || frames(**length) == 0) {
+        match lengths
+            .iter()
+            .find(|length| **length > longest || frames(**length) == 0)
+        {
             Some(length) if *length > longest => Err(self.refuse(format!("one sound is said to have {length}"))),
             Some(length) => Err(self.refuse(format!("a sound of {length} is too short for a frame"))),
             None => Ok(()),

@@ -1,123 +1,95 @@
-//! Reads the settings that lie beside weights. One that is missing, of another kind, or that this
-//! program does not know is an error which names it.
+//! Settings that must be there, held to what is supported and to the weights.
 
 use crate::names::{EncoderError, Taker};
+use crate::settings::{Settings, refuse};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Settings by their names.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings<'a>(pub &'a Value);
+/// Settings of which none has a default.
+#[derive(Clone, Copy)]
+pub struct Needed<'a>(pub Settings<'a>);
 
-/// That `key` has this value, and why it cannot be used.
-pub fn refused(key: &str, value: impl ToString, reason: impl Into<String>) -> EncoderError {
-    EncoderError::Setting {
-        key: key.to_owned(),
-        value: value.to_string(),
-        reason: reason.into(),
-    }
-}
-
-impl<'a> Settings<'a> {
-    pub fn get(&self, key: &str) -> Option<&'a Value> {
-        self.0.get(key).filter(|value| !value.is_null())
-    }
-
-    fn needed<T>(
-        &self,
-        key: &str,
-        kind: &str,
-        read: impl FnOnce(&'a Value) -> Option<T>,
-    ) -> Result<T, EncoderError> {
-        match self.get(key) {
-            None => Err(refused(key, "missing", "the weights do not say it")),
-            Some(value) => read(value).ok_or_else(|| refused(key, value, format!("it must be {kind}"))),
-        }
-    }
-
+impl<'a> Needed<'a> {
     /// A positive whole number below 2^24.
     ///
     /// # Errors
     /// If it is missing or anything else, as in all that follow.
-    pub fn number(&self, key: &str) -> Result<usize, EncoderError> {
-        self.needed(key, "a positive whole number", count)
-    }
-
-    /// A number that fits and divides a width.
-    ///
-    /// # Errors
-    /// If it does not divide it.
-    pub fn divisor(&self, key: &str, width: usize) -> Result<usize, EncoderError> {
-        let number = self.number(key)?;
-        match width.is_multiple_of(number) {
-            true => Ok(number),
-            false => Err(refused(key, number, format!("it does not divide the width, {width}"))),
+    pub fn count(self, key: &str) -> Result<usize, EncoderError> {
+        let size = self.0.required(key, self.0.size(key)?)?;
+        match SIZES.contains(&size) {
+            true => Ok(size),
+            false => Err(refuse(key, size, "it is no size")),
         }
     }
 
+    /// A positive whole number that divides a width.
+    ///
     /// # Errors
-    /// If it is missing or no number.
-    pub fn real(&self, key: &str) -> Result<f64, EncoderError> {
-        self.needed(key, "a number", Value::as_f64)
-    }
-
-    /// # Errors
-    /// If it is missing or no number between 0 and 1.
-    pub fn epsilon(&self, key: &str) -> Result<f64, EncoderError> {
-        let small = |value: &Value| value.as_f64().filter(|value| (0.0..1.0).contains(value));
-        self.needed(key, "a number from 0 to 1", small)
-    }
-
-    /// # Errors
-    /// If it is missing or neither true nor false.
-    pub fn flag(&self, key: &str) -> Result<bool, EncoderError> {
-        self.needed(key, "true or false", Value::as_bool)
-    }
-
-    /// # Errors
-    /// If it is missing or no text.
-    pub fn text(&self, key: &str) -> Result<&'a str, EncoderError> {
-        self.needed(key, "a text", Value::as_str)
+    /// If it does not divide it.
+    pub fn divisor(self, key: &str, width: usize) -> Result<usize, EncoderError> {
+        let number = self.count(key)?;
+        match width.is_multiple_of(number) {
+            true => Ok(number),
+            false => Err(refuse(key, number, format!("it does not divide the width, {width}"))),
+        }
     }
 
     /// # Errors
     /// If it is missing or no list of positive whole numbers.
-    pub fn numbers(&self, key: &str) -> Result<Vec<usize>, EncoderError> {
-        let all = |value: &Value| value.as_array()?.iter().map(count).collect();
-        self.needed(key, "a list of positive whole numbers", all)
+    pub fn counts(self, key: &str) -> Result<Vec<usize>, EncoderError> {
+        let value = self.0.required(key, self.0.get(key))?;
+        let count = |value: &Value| {
+            let size = value.as_u64().and_then(|size| usize::try_from(size).ok());
+            size.filter(|size| SIZES.contains(size))
+        };
+        let counts = value.as_array().and_then(|list| list.iter().map(count).collect());
+        counts.ok_or_else(|| refuse(key, value, "it is no list of sizes"))
     }
 
-    /// One of these words.
+    /// # Errors
+    /// If it is missing or no number.
+    pub fn real(self, key: &str) -> Result<f64, EncoderError> {
+        self.0.required(key, self.0.number(key)?)
+    }
+
+    /// # Errors
+    /// If it is missing or no number from 0 to 1.
+    pub fn epsilon(self, key: &str) -> Result<f64, EncoderError> {
+        let epsilon = self.real(key)?;
+        match (0.0..1.0).contains(&epsilon) {
+            true => Ok(epsilon),
+            false => Err(refuse(key, epsilon, "it is not between 0 and 1")),
+        }
+    }
+
+    /// # Errors
+    /// If it is missing or neither true nor false.
+    pub fn flag(self, key: &str) -> Result<bool, EncoderError> {
+        self.0.required(key, self.0.flag(key)?)
+    }
+
+    /// # Errors
+    /// If it is missing or no text.
+    pub fn text(self, key: &str) -> Result<&'a str, EncoderError> {
+        self.0.required(key, self.0.word(key)?)
+    }
+
+    /// What one of these words means.
     ///
     /// # Errors
-    /// If it is missing or another one.
-    pub fn word<T: Copy>(&self, key: &str, known: &[(&str, T)]) -> Result<T, EncoderError> {
+    /// If it is missing or another word.
+    pub fn word<T: Copy>(self, key: &str, known: &[(&str, T)]) -> Result<T, EncoderError> {
         let value = self.text(key)?;
         let found = known.iter().find(|(word, _)| *word == value);
         found.map(|(_, meaning)| *meaning).ok_or_else(|| {
             let words: Vec<&str> = known.iter().map(|(word, _)| *word).collect();
-            refused(key, value, format!("only {} is supported", words.join(" or ")))
+            refuse(key, value, format!("this program supports {}", words.join(" and ")))
         })
     }
-
-    /// Holds a setting to the only value that is supported; where it is missing, it is that.
-    ///
-    /// # Errors
-    /// If it is another.
-    pub fn only(&self, key: &str, supported: &Value) -> Result<(), EncoderError> {
-        match self.get(key) {
-            Some(value) if value != supported => {
-                Err(refused(key, value, format!("only {supported} is supported")))
-            }
-            _ => Ok(()),
-        }
-    }
 }
 
-fn count(value: &Value) -> Option<usize> {
-    let number = value.as_u64().filter(|number| (1..1 << 24).contains(number))?;
-    usize::try_from(number).ok()
-}
+/// More than any size of an encoder.
+const SIZES: std::ops::Range<usize> = 1..1 << 24;
 
 /// Holds a size to the axes of tensors that show it. One tensor alone may be of a wrong shape, which
 /// is found when it is read; where all agree on another size, the setting is wrong.
@@ -129,10 +101,31 @@ pub fn agrees(taker: &Taker, key: &str, size: usize, shown: &[(String, usize)]) 
     let found: Vec<usize> = shown.iter().filter_map(axis).collect();
     match found[..] {
         [first, _, ..] if first != size && found.iter().all(|&found| found == first) => {
-            Err(refused(key, size, format!("the weights have {first}")))
+            Err(refuse(key, size, format!("the weights have {first}")))
         }
         _ => Ok(()),
     }
+}
+
+/// The size that most of these axes of tensors have.
+///
+/// # Errors
+/// If there is none of them.
+pub fn shown(taker: &Taker, axes: &[(String, usize)]) -> Result<usize, EncoderError> {
+    let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
+    for (name, axis) in axes {
+        if let Some(size) = taker.shape(name).and_then(|shape| shape.get(*axis)) {
+            *counts.entry(*size).or_default() += 1;
+        }
+    }
+    counts.remove(&0);
+    let most = counts
+        .into_iter()
+        .max_by_key(|(size, count)| (*count, std::cmp::Reverse(*size)));
+    most.map(|(size, _)| size).ok_or_else(|| {
+        let name = axes.first().map_or("", |(name, _)| name);
+        taker.missing(name, |shape| !shape.is_empty())
+    })
 }
 
 /// Holds a number of blocks to the weights, whose names begin with `encoder.layers.`.
@@ -142,7 +135,7 @@ pub fn agrees(taker: &Taker, key: &str, size: usize, shown: &[(String, usize)]) 
 pub fn has_blocks(taker: &Taker, key: &str, depth: usize) -> Result<(), EncoderError> {
     match blocks(taker, "encoder.layers.") {
         found if found == depth => Ok(()),
-        found => Err(refused(key, depth, format!("the weights have {found} blocks"))),
+        found => Err(refuse(key, depth, format!("the weights have {found} blocks"))),
     }
 }
 

@@ -1,17 +1,15 @@
 //! Encoders over waves and frames against the numbers of their authors' code, alone and in padded batches.
 
-mod fixture;
-
+use crate::fixture::{Fixture, all, largest_difference};
 use bridle_encoders::{Encoder, Input, Pooling, build, recognise};
 use bridle_tasks::pipeline::Pipeline;
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
-use burn_flex::Flex;
-use fixture::{Fixture, all};
+use burn_flex::{Flex, FlexDevice};
 
 type B = Flex;
 
-fn device() -> <B as burn::tensor::backend::BackendTypes>::Device {
+fn device() -> FlexDevice {
     Default::default()
 }
 
@@ -31,7 +29,11 @@ fn pipeline(fixture: &Fixture) -> Pipeline {
 fn input(fixture: &Fixture, name: &str) -> (Vec<f32>, usize) {
     match pipeline(fixture) {
         Pipeline::Wave(wave) => {
-            let samples: Vec<f64> = fixture.values(&format!("wave{name}")).iter().map(|x| f64::from(*x) / 32768.0).collect();
+            let samples: Vec<f64> = fixture
+                .values(&format!("wave{name}"))
+                .iter()
+                .map(|x| f64::from(*x) / 32768.0)
+                .collect();
             let mean = samples.iter().sum::<f64>() / samples.len() as f64;
             let variance = samples.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / samples.len() as f64;
             let made = |x: &f64| match wave.normalise {
@@ -59,7 +61,10 @@ fn batch(sounds: &[Vec<f32>], width: usize) -> Input<B> {
     let values: Vec<f32> = sounds.iter().flat_map(padded).collect();
     let count = sounds.len();
     match width {
-        1 => Input::Sounds(Tensor::from_data(TensorData::new(values, [count, longest]), &device()), lengths),
+        1 => Input::Sounds(
+            Tensor::from_data(TensorData::new(values, [count, longest]), &device()),
+            lengths,
+        ),
         _ => {
             let data = TensorData::new(values, [count, longest, width]);
             Input::Spectrograms(Tensor::from_data(data, &device()), lengths)
@@ -86,17 +91,25 @@ fn every_state_is_that_of_the_authors_code() {
             if fixture.has(&format!("input{name}")) {
                 fixture.compare(&format!("input{name}"), &rows);
             }
-            let states = encoder.states(batch(&[rows.clone()], width)).expect("an input of its kind");
+            let states = encoder
+                .states(batch(&[rows.clone()], width))
+                .expect("an input of its kind");
             for (index, state) in states.hidden.iter().enumerate().filter(|_| name != ".b") {
                 fixture.compare(&format!("hidden.{index}"), &numbers(state.clone()));
             }
             if fixture.has(&format!("layer_mean{name}")) {
-                let sum = states.hidden.iter().map(|state| state.clone().mean_dim(1)).reduce(|sum, mean| sum + mean);
+                let sum = states
+                    .hidden
+                    .iter()
+                    .map(|state| state.clone().mean_dim(1))
+                    .reduce(|sum, mean| sum + mean);
                 let mean = sum.expect("a state").div_scalar(states.hidden.len() as f32);
                 fixture.compare(&format!("layer_mean{name}"), &numbers(mean));
             }
             fixture.compare(&format!("last{name}"), &numbers(states.last));
-            let pooled = encoder.pooled(batch(&[rows], width), Pooling::Mean).expect("frames have a mean");
+            let pooled = encoder
+                .pooled(batch(&[rows], width), Pooling::Mean)
+                .expect("frames have a mean");
             fixture.compare(&format!("mean{name}"), &numbers(pooled));
         }
         fixture.all_compared(&["wave", "input", "mask", "conv", "projected"]);
@@ -143,7 +156,9 @@ fn a_sound_gives_the_same_numbers_alone_and_beside_a_longer_one() {
             [_, other] => input(&fixture, other).0,
             _ => first[..first.len() / width / 2 * width].to_vec(),
         };
-        let alone = encoder.states(batch(&[second.clone()], width)).expect("an input of its kind");
+        let alone = encoder
+            .states(batch(&[second.clone()], width))
+            .expect("an input of its kind");
         let frames = alone.lengths[0];
         let both = || batch(&[first.clone(), second.clone()], width);
         let states = encoder.states(both()).expect("an input of its kind");
@@ -161,8 +176,12 @@ fn a_sound_gives_the_same_numbers_alone_and_beside_a_longer_one() {
         for (index, (alone, beside)) in alone.hidden.iter().zip(&states.hidden).enumerate() {
             let tolerance = fixture.tolerance(&format!("hidden.{index}"));
             let (alone, beside) = (numbers(alone.clone()), of(beside.clone(), 1));
-            let largest = fixture::largest_difference(&alone, &beside);
-            assert!(largest <= tolerance, "{}: state {index} is off by {largest}", fixture.name);
+            let largest = largest_difference(&alone, &beside);
+            assert!(
+                largest <= tolerance,
+                "{}: state {index} is off by {largest}",
+                fixture.name
+            );
         }
     }
 }
@@ -187,11 +206,19 @@ fn too_short_sounds_and_other_inputs_are_refused() {
                 Input::Spectrograms(x, _) => Input::Spectrograms(x, wrong.clone()),
                 other => other,
             };
-            assert!(encoder.states(input).is_err(), "{} took lengths {wrong:?}", fixture.name);
+            assert!(
+                encoder.states(input).is_err(),
+                "{} took lengths {wrong:?}",
+                fixture.name
+            );
         }
         let short = batch(&[rows[..width].to_vec()], width);
         assert_eq!(encoder.states(short).is_err(), width == 1, "{}", fixture.name);
-        assert!(encoder.pooled(batch(&[rows], width), Pooling::Cls).is_err(), "{}", fixture.name);
+        assert!(
+            encoder.pooled(batch(&[rows], width), Pooling::Cls).is_err(),
+            "{}",
+            fixture.name
+        );
     }
 }
 
