@@ -4,7 +4,6 @@ mod beats;
 mod eat;
 mod known;
 mod plain;
-mod preprocessor;
 mod sizes;
 mod timm;
 mod transformers;
