@@ -4,7 +4,6 @@ mod beats;
 mod eat;
 mod known;
 mod plain;
-mod preprocessor;
 mod sizes;
 mod timm;
 mod transformers;
@@ -29,11 +28,6 @@ pub struct Scheme {
 
 /// All of them. The first that finds an encoder has it.
 pub const SCHEMES: &[Scheme] = &[
-    eat::FAIRSEQ,
-    eat::HUB,
-    beats::SCHEME,
-    transformers::SCHEME,
-    timm::SCHEME,
     speech::schemes::TRANSFORMERS,
     speech::schemes::FAIRSEQ,
     conformer::schemes::WAV2VEC2,

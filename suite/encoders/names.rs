@@ -1,6 +1,7 @@
 //! Takes a checkpoint's tensors by name, strictly: one that is missing, of another shape, or left over is an error.
 
 use bridle_containers::{Checkpoint, ContainerError};
+use bridle_tasks::pipeline::PipelineError;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use std::cell::RefCell;
@@ -11,6 +12,8 @@ use std::collections::BTreeSet;
 pub enum EncoderError {
     #[error(transparent)]
     Container(#[from] ContainerError),
+    #[error(transparent)]
+    Pipeline(#[from] PipelineError),
     /// A tensor that the output depends on is not there. `near` are names that nothing reads, the likest first.
     #[error("it has no tensor `{name}`{}", listed(near))]
     Missing { name: String, near: Vec<String> },

@@ -10,7 +10,7 @@ use crate::vit::config::{InputKind, MlpKind, NormPlace, Patches, Positions, QkvB
 use crate::vit::posconv::kernel_shape;
 use crate::vit::words::Words;
 use bridle_containers::Checkpoint;
-use bridle_tasks::pipeline::{Kaldi, Normalise, Pipeline, Window};
+use bridle_tasks::pipeline::{Kaldi, Pipeline};
 
 pub const SCHEME: Scheme = Scheme {
     name: "beats",
@@ -134,17 +134,7 @@ fn recognise(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result
         scheme: SCHEME.name.to_owned(),
         prefix: prefix.to_owned(),
         body: Body::Vit(config),
-        pipeline: Pipeline::Kaldi(Kaldi {
-            sample_rate: 16_000,
-            mels,
-            window: Window::Povey,
-            scale: 32_768.0,
-            centre: false,
-            frames: None,
-            normalise: Normalise::Constants { mean: 15.41663, std: 6.55582 },
-            stack: 1,
-            padding_value: 0.0,
-        }),
+        pipeline: Pipeline::Kaldi(Kaldi { mels, ..Kaldi::beats() }),
         pooling,
         assumed,
         licence: known::licence("beats").map(str::to_owned),

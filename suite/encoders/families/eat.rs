@@ -9,7 +9,7 @@ use crate::settings::{Settings, refuse};
 use crate::vit::config::{InputKind, MlpKind, NormPlace, Patches, Positions, QkvBias, ScoreBias, VitConfig};
 use crate::vit::words::Words;
 use bridle_containers::Checkpoint;
-use bridle_tasks::pipeline::Pipeline;
+use bridle_tasks::pipeline::{AUDIOSET_ROUNDED, Kaldi, Pipeline};
 
 const PASSED_OVER: &[&str] = &[
     "_ema",
@@ -51,9 +51,6 @@ pub const HUB: Scheme = Scheme {
     recognise: hub,
     passed_over: PASSED_OVER,
 };
-
-/// AudioSet's mean and standard deviation as EAT rounds them.
-const CONSTANTS: [f64; 2] = [-4.268, 4.569];
 
 /// The released ones' frames and mels.
 const USUAL: [usize; 2] = [1_024, 128];
@@ -190,7 +187,10 @@ fn eat(
         scheme: scheme.to_owned(),
         prefix: prefix.to_owned(),
         body: Body::Vit(config),
-        pipeline: Pipeline::Kaldi(known::spectrogram(frames, mels, CONSTANTS)),
+        pipeline: Pipeline::Kaldi(Kaldi {
+            mels,
+            ..Kaldi::spectrogram(AUDIOSET_ROUNDED, frames)
+        }),
         pooling,
         assumed,
         licence: known::licence("eat").map(str::to_owned),

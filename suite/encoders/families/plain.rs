@@ -12,7 +12,7 @@ use crate::vit::bias::window_rows;
 use crate::vit::config::{InputKind, OtherGrid, Positions, ScoreBias, VitConfig};
 use crate::vit::words::Words;
 use bridle_containers::Checkpoint;
-use bridle_tasks::pipeline::{Filter, Pipeline};
+use bridle_tasks::pipeline::{AUDIOSET, HALF, IMAGENET, Kaldi, Picture, Pipeline, Video};
 
 /// An encoder whose file says nothing but names and shapes.
 pub fn recognise(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<Recognised, EncoderError> {
@@ -172,8 +172,8 @@ fn picture(
         return Err(refuse("size", size, reason));
     }
     assumed.push(format!("pictures of {size} x {size}, resized and cut as its authors evaluate"));
-    let constants = if family == "beit" { known::HALVES } else { known::IMAGENET };
-    Ok(known::evaluated(size, constants))
+    let constants = if family == "beit" { HALF } else { IMAGENET };
+    Ok(Pipeline::Picture(Picture::evaluation(size, constants)))
 }
 
 fn ast(
@@ -215,7 +215,7 @@ fn ast(
     let classes = ["../mlp_head.1.weight", "../mlp_head.1.bias"].iter().find_map(|name| taker.shape(name)?.first());
     config.head = classes.copied().or_else(|| has_part_beside(taker).then_some(0));
     assumed.push("sounds normalised as AudioSet's".to_owned());
-    Ok(Pipeline::Kaldi(known::spectrogram(frames, mels, known::AUDIOSET)))
+    Ok(spectrogram(frames, mels))
 }
 
 /// Whether there is a part of AST's head.
@@ -251,7 +251,7 @@ fn audio_mae(
         other: OtherGrid::Refused,
     };
     assumed.push("sounds normalised as AudioSet's".to_owned());
-    Ok(Pipeline::Kaldi(known::spectrogram(frames, mels, known::AUDIOSET)))
+    Ok(spectrogram(frames, mels))
 }
 
 fn videomae(config: &mut VitConfig, options: &Options, assumed: &mut Vec<String>) -> Pipeline {
@@ -266,5 +266,10 @@ fn videomae(config: &mut VitConfig, options: &Options, assumed: &mut Vec<String>
     config.cls = false;
     config.positions = Positions::Sines { grid: [frames / deep, size / high, size / wide] };
     assumed.push("every fourth frame".to_owned());
-    known::video(frames, known::cropped(size, size, Filter::Bilinear, known::IMAGENET))
+    Pipeline::Video(Video::videomae(frames, size))
+}
+
+fn spectrogram(frames: usize, mels: usize) -> Pipeline {
+    let usual = Kaldi::spectrogram(AUDIOSET, frames);
+    Pipeline::Kaldi(Kaldi { mels, ..usual })
 }

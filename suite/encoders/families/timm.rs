@@ -1,6 +1,5 @@
 //! timm's names: timm's own folders, and the files of authors who built on it, which say less ([`plain`]).
 
-use super::known;
 use super::plain;
 use super::sizes::{Sizes, kernel, square_table};
 use super::{Scheme, prefixes};
@@ -11,7 +10,7 @@ use crate::settings::{Settings, refuse};
 use crate::vit::config::{InputKind, NormPlace, OtherGrid, Patches, Positions, QkvBias, ScoreBias, VitConfig};
 use crate::vit::words::Words;
 use bridle_containers::Checkpoint;
-use bridle_tasks::pipeline::{Filter, Picture, Pipeline, Resize, Rounding};
+use bridle_tasks::pipeline::Pipeline;
 
 pub const SCHEME: Scheme = Scheme {
     name: "timm",
@@ -227,7 +226,7 @@ fn folder(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<Re
         scheme: SCHEME.name.to_owned(),
         prefix: prefix.to_owned(),
         body: Body::Vit(config),
-        pipeline: Pipeline::Picture(picture(pretrained, &mut assumed)?),
+        pipeline: Pipeline::from_timm(&checkpoint.config)?,
         pooling,
         assumed,
         licence: pretrained.word("license")?.map(str::to_owned),
@@ -238,45 +237,4 @@ fn folder(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<Re
 /// Whether a table of positions has rows for patches alone.
 fn has_positions_alone(taker: &Taker, words: &Words) -> bool {
     matches!(taker.shape(words.positions), Some([1, rows, _]) if rows.isqrt().pow(2) == *rows)
-}
-
-/// How a picture is made, from `pretrained_cfg`.
-fn picture(pretrained: Settings, assumed: &mut Vec<String>) -> Result<Picture, EncoderError> {
-    let constants = |key: &str, usual: [f64; 3]| match pretrained.get(key) {
-        Some(value) => serde_json::from_value(value.clone()).map_err(|_| refuse(key, value, "it is not three numbers")),
-        None => Ok(usual),
-    };
-    let sizes = match pretrained.get("input_size") {
-        Some(value) => serde_json::from_value(value.clone())
-            .map_err(|_| refuse("input_size", value, "it is not channels, height and width"))?,
-        None => {
-            assumed.push("pictures of 224 x 224".to_owned());
-            [3, 224, 224]
-        }
-    };
-    let [_, high, wide]: [usize; 3] = sizes;
-    let part = pretrained.number("crop_pct")?.unwrap_or(0.875);
-    if !(part > 0.0 && part <= 1.0) {
-        return Err(refuse("crop_pct", part, "it is not a part of a picture"));
-    }
-    let larger = |side: usize| (side as f64 / part).floor() as usize;
-    let resize = match pretrained.word("crop_mode")?.unwrap_or("center") {
-        "center" if high == wide => Resize::ShorterSide(larger(high)),
-        "squash" => Resize::To([larger(high), larger(wide)]),
-        other => return Err(refuse("crop_mode", other, format!("not supported for {high} x {wide}"))),
-    };
-    let filter = match pretrained.word("interpolation")?.unwrap_or("bicubic") {
-        "bilinear" => Filter::Bilinear,
-        "bicubic" => Filter::Bicubic,
-        other => return Err(refuse("interpolation", other, "this program supports bilinear and bicubic")),
-    };
-    Ok(Picture {
-        resize,
-        filter,
-        crop: Some([high, wide]),
-        rounding: Rounding::Even,
-        scale: 1.0 / 255.0,
-        mean: constants("mean", known::IMAGENET[0])?,
-        std: constants("std", known::IMAGENET[1])?,
-    })
 }

@@ -2,7 +2,6 @@
 //! everything, and is held against the weights.
 
 use super::known;
-use super::preprocessor::{Usual, picture, spectrogram};
 use super::sizes::{Kernel, Sizes, kernel};
 use super::{Scheme, prefixes};
 use crate::names::{EncoderError, Taker};
@@ -12,7 +11,7 @@ use crate::settings::{Settings, refuse};
 use crate::vit::config::{InputKind, MlpKind, NormPlace, OtherGrid, Patches, Positions, QkvBias, ScoreBias, VitConfig};
 use crate::vit::words::Words;
 use bridle_containers::Checkpoint;
-use bridle_tasks::pipeline::{Filter, Pipeline};
+use bridle_tasks::pipeline::{AUDIOSET, HALF, IMAGENET, Kaldi, Picture, Pipeline, Resize, Video};
 
 pub const SCHEME: Scheme = Scheme {
     name: "transformers",
@@ -46,32 +45,24 @@ fn find(checkpoint: &Checkpoint) -> Vec<String> {
 struct Family {
     word: &'static str,
     other_grid: OtherGrid,
-    usual: Usual,
+    /// Mean and standard deviation of pictures, where no file says them.
+    constants: [[f64; 3]; 2],
 }
 
 impl Family {
     /// By `model_type`.
     fn of(model_type: &str) -> Option<Self> {
-        let family = |word, other_grid, filter, constants| Self {
-            word,
-            other_grid,
-            usual: Usual {
-                filter,
-                constants,
-                is_shorter: word == "videomae",
-            },
-        };
-        let (imagenet, halves) = (known::IMAGENET, known::HALVES);
+        let family = |word, other_grid, constants| Self { word, other_grid, constants };
         Some(match model_type {
-            "vit" => family("vit", OtherGrid::BySize, Filter::Bilinear, halves),
-            "deit" => family("deit", OtherGrid::BySize, Filter::Bicubic, imagenet),
-            "vit_mae" => family("mae", OtherGrid::BySize, Filter::Bilinear, imagenet),
-            "dinov2" => family("dinov2", OtherGrid::BySize, Filter::Bicubic, imagenet),
-            "dinov2_with_registers" => family("dinov2", OtherGrid::Antialiased, Filter::Bicubic, imagenet),
-            "beit" => family("beit", OtherGrid::Refused, Filter::Bicubic, halves),
-            "data2vec-vision" => family("data2vec-vision", OtherGrid::Refused, Filter::Bicubic, halves),
-            "videomae" => family("videomae", OtherGrid::Refused, Filter::Bilinear, imagenet),
-            "audio-spectrogram-transformer" => family("ast", OtherGrid::Refused, Filter::Bilinear, halves),
+            "vit" => family("vit", OtherGrid::BySize, HALF),
+            "deit" => family("deit", OtherGrid::BySize, IMAGENET),
+            "vit_mae" => family("mae", OtherGrid::BySize, IMAGENET),
+            "dinov2" => family("dinov2", OtherGrid::BySize, IMAGENET),
+            "dinov2_with_registers" => family("dinov2", OtherGrid::Antialiased, IMAGENET),
+            "beit" => family("beit", OtherGrid::Refused, HALF),
+            "data2vec-vision" => family("data2vec-vision", OtherGrid::Refused, HALF),
+            "videomae" => family("videomae", OtherGrid::Refused, IMAGENET),
+            "audio-spectrogram-transformer" => family("ast", OtherGrid::Refused, HALF),
             _ => return None,
         })
     }
@@ -131,7 +122,7 @@ fn recognise(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result
         settings.only("pooler_act", "tanh")?;
     }
     let pipeline = match family.word {
-        "ast" => Pipeline::Kaldi(sound(checkpoint, &mut config, &taker, &words, &mut assumed)?),
+        "ast" => sound(checkpoint, &mut config, &taker, &words, &mut assumed)?,
         _ => seen(checkpoint, &family, &mut config, &taker, &words, &mut assumed)?,
     };
     let pooling = options.pooling.unwrap_or_else(|| {
@@ -249,12 +240,19 @@ fn seen(
     if rows == 0 || columns == 0 {
         return Err(refuse("image_size", size[0], format!("smaller than a patch of {high} x {wide}")));
     }
-    let made = picture(Settings(&checkpoint.preprocessor), size, &family.usual, assumed)?;
+    let picture = || {
+        let usual = Picture::evaluation(size[0], family.constants);
+        Picture { resize: Resize::To(size), crop: None, ..usual }
+    };
     if family.word == "videomae" {
         let frames = settings.required("num_frames", settings.size("num_frames")?)?;
         config.positions = Positions::Sines { grid: [frames / deep, rows, columns] };
         assumed.push("every fourth frame".to_owned());
-        return Ok(known::video(frames, made));
+        let usual = Video::videomae(frames, size[0]);
+        return Ok(match preprocessor(checkpoint, assumed)? {
+            Some(Pipeline::Video(video)) => Pipeline::Video(Video { frames, ..video }),
+            other => other.unwrap_or(Pipeline::Video(usual)),
+        });
     }
     let has_table = !family.is_beit() || settings.flag("use_absolute_position_embeddings")? == Some(true);
     if family.is_beit() {
@@ -274,7 +272,16 @@ fn seen(
         }
         config.positions = Positions::Table { prefix, rows, columns, other: family.other_grid };
     }
-    Ok(Pipeline::Picture(made))
+    Ok(preprocessor(checkpoint, assumed)?.unwrap_or_else(|| Pipeline::Picture(picture())))
+}
+
+/// How the input is made, if a file says it.
+fn preprocessor(checkpoint: &Checkpoint, assumed: &mut Vec<String>) -> Result<Option<Pipeline>, EncoderError> {
+    if checkpoint.preprocessor.is_null() {
+        assumed.push("the family's usual input: there is no preprocessor_config.json".to_owned());
+        return Ok(None);
+    }
+    Ok(Some(Pipeline::from_preprocessor(&checkpoint.preprocessor)?))
 }
 
 /// Holds the rows of a table of positions against what a setting says.
@@ -303,7 +310,7 @@ fn sound(
     taker: &Taker,
     words: &Words,
     assumed: &mut Vec<String>,
-) -> Result<bridle_tasks::pipeline::Kaldi, EncoderError> {
+) -> Result<Pipeline, EncoderError> {
     let settings = Settings(&checkpoint.config);
     let needed = |key: &str| settings.required(key, settings.size(key)?);
     let (frames, mels) = (needed("max_length")?, needed("num_mel_bins")?);
@@ -311,8 +318,8 @@ fn sound(
     let count = |key: &str, size: usize, kernel: usize| {
         let step = needed(key)?;
         let left = size.checked_sub(kernel).filter(|_| step > 0);
-        let patches = left.map(|left| left / step + 1);
-        Ok::<_, EncoderError>((step, patches.ok_or_else(|| refuse(key, step, format!("no patch of {kernel} in {size}")))?))
+        let patches = left.map(|left| (step, left / step + 1));
+        patches.ok_or_else(|| refuse(key, step, format!("no patch of {kernel} in {size}")))
     };
     let (frequency, rows) = count("frequency_stride", mels, high)?;
     let (time, columns) = count("time_stride", frames, wide)?;
@@ -325,5 +332,9 @@ fn sound(
         let classes = ["weight", "bias"].iter().find_map(|part| taker.shape(&format!("{}.{part}", words.head[1]))?.first());
         config.head = Some(classes.copied().unwrap_or(0));
     }
-    spectrogram(Settings(&checkpoint.preprocessor), [frames, mels], assumed)
+    let said = Settings(&checkpoint.preprocessor);
+    said.agrees("max_length", frames, "the number of frames")?;
+    said.agrees("num_mel_bins", mels, "the number of mels")?;
+    let usual = Kaldi { mels, ..Kaldi::spectrogram(AUDIOSET, frames) };
+    Ok(preprocessor(checkpoint, assumed)?.unwrap_or(Pipeline::Kaldi(usual)))
 }
