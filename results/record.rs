@@ -297,9 +297,9 @@ impl RunRecord {
         self.plan_word("task").unwrap_or(&self.data.task)
     }
 
-    /// The method's name; `unknown` where the plan has none.
+    /// The method's name, or the one that was given to embeddings; `unknown` where the plan has none.
     pub fn method(&self) -> &str {
-        self.plan_word("method").unwrap_or("unknown")
+        method(&self.plan)
     }
 
     /// The quantizer's name. None where the method has none.
@@ -312,6 +312,12 @@ impl RunRecord {
             .iter()
             .find(|score| score.protocol == protocol && score.metric == metric)
     }
+}
+
+/// As [`RunRecord::method`], of a plan.
+pub(crate) fn method(plan: &Map<String, Value>) -> &str {
+    let name = word(plan, "embeddings.name").or_else(|| word(plan, "method"));
+    name.unwrap_or("unknown")
 }
 
 pub(crate) fn word<'a>(plan: &'a Map<String, Value>, key: &str) -> Option<&'a str> {

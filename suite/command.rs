@@ -9,6 +9,7 @@ pub mod export;
 pub mod features;
 pub mod fetch;
 pub mod import;
+pub mod judge;
 pub mod list;
 pub mod regress;
 pub mod reproduce;
@@ -37,6 +38,7 @@ pub fn perform(cli: &Cli) -> Result<Exit> {
         Command::Table(args) => splice::perform(&args.splice, args.check),
         Command::Compare(args) => compare::perform(args).map(|()| Exit::Done),
         Command::Regress(args) => regress::perform(args),
+        Command::Judge(args) => judge::perform(args).map(|()| Exit::Done),
         Command::Features(args) => features::perform(args).map(|()| Exit::Done),
         Command::Export(args) => export::perform(args).map(|()| Exit::Done),
         Command::Import(args) => import::perform(args).map(|()| Exit::Done),

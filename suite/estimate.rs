@@ -160,11 +160,7 @@ pub fn features(plan: &Plan, samples: usize) -> PhaseCost {
 
 /// Bytes of the stored model inputs of `samples` samples.
 pub fn input_bytes(plan: &Plan, samples: usize) -> u64 {
-    let numbers = match *plan.fixed_input() {
-        InputSpec::Audio { frames, mels, .. } => frames * mels,
-        InputSpec::Image { side, .. } => 3 * side * side,
-        InputSpec::Video { frames, side, .. } => 3 * frames * side * side,
-    };
+    let numbers: usize = plan.fixed_input().shape().iter().product();
     (samples * numbers) as u64 * F32 as u64
 }
 
@@ -198,6 +194,7 @@ impl Networks {
                 InputSpec::Audio { .. } => area,
                 InputSpec::Image { .. } => 3.0 * area,
                 InputSpec::Video { .. } => 3.0 * area * model.tubelet.unwrap_or(1) as f64,
+                InputSpec::Pipeline(_) => unreachable!("a plan with a ViT of its own has no such input"),
             },
             tokens: plan.tokens() as f64,
             kept: plan.kept_tokens() as f64 + 1.0,

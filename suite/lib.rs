@@ -4,7 +4,9 @@
 //! cli                        command line, terminal, progress, errors, exit codes, signals
 //! compute, plan              options of the backend; every value of a run, resolved
 //! command                    one file for each command
+//! embeddings                 vectors of samples that were made elsewhere
 //! sizes, data                from the plan to the model's sizes, from samples to batches
+//! foreign                    encoders of other people's making, judged by their vectors
 //! train                      optimizer steps, rates, phases, methods
 //! protocol                   how an encoder is evaluated
 //! run                        request, name, folder, record, checkpoints and log; encoders in files
@@ -19,7 +21,9 @@ pub mod cli;
 pub mod command;
 pub mod compute;
 pub mod data;
+pub mod embeddings;
 pub mod estimate;
+pub mod foreign;
 pub mod plan;
 pub mod protocol;
 pub mod quantizers;

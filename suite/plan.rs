@@ -27,7 +27,7 @@ pub mod written;
 mod tests;
 
 pub use error::PlanError;
-pub use facts::{InitRequest, LmRequest, TaskFacts};
+pub use facts::{EmbeddingsRequest, ForeignRequest, InitRequest, LmRequest, TaskFacts};
 pub use hash::decides;
 pub use flat::{Difference, Flat, PlanReadError, corrected_changes, difference, display_value};
 pub use method::{Method, PhaseKind, Takes};
@@ -89,11 +89,13 @@ impl Plan {
         self.evaluation.check(self)
     }
 
-    /// `<method>` or `<method>-<quantizer>`: the row of a table and the folder of a record.
+    /// `<method>` or `<method>-<quantizer>`, or the name that was given to embeddings: the row of a
+    /// table and the folder of a record.
     pub fn label(&self) -> String {
-        match &self.quantizer {
-            Some(quantizer) => format!("{}-{}", self.method, quantizer.kind()),
-            None => self.method.to_string(),
+        match (&self.quantizer, &self.embeddings) {
+            (Some(quantizer), _) => format!("{}-{}", self.method, quantizer.kind()),
+            (None, Some(embeddings)) => embeddings.name.clone(),
+            (None, None) => self.method.to_string(),
         }
     }
 

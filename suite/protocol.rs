@@ -35,7 +35,7 @@ use bridle_seed::Seed;
 use burn::module::{AutodiffModule, Module as _, ModuleMapper, Param};
 use burn::tensor::Tensor;
 pub use ctc::{CtcTraining, Decoding, Symbols, Taught};
-pub use features::{FEATURES, FeatureCache};
+pub use features::{FEATURES, FeatureCache, Vectors};
 pub use finetune::{Finetune, FinetuneLoss, Sampler};
 pub use knn::{Knn, Rest};
 pub use linear_probe::Probe;
@@ -170,7 +170,15 @@ pub trait Examples: HasBridle {
 /// Encoders of this data without gradients.
 pub type Frozen<B, D> = <<D as TrainingData>::Encoder<B> as AutodiffModule<B>>::InnerModule;
 
-/// An encoder to be evaluated, and all that protocols need for it.
+/// What is evaluated.
+pub enum Judged<'a, E> {
+    /// An encoder without gradients.
+    Encoder(&'a E),
+    /// A vector of each sample, made elsewhere.
+    Vectors(&'a dyn Vectors),
+}
+
+/// What is to be evaluated, and all that protocols need for it.
 pub struct Subject<'a, B: TrainBackend, D: Examples> {
     /// The plan, but for the protocols' values.
     pub plan: &'a Core,
@@ -183,7 +191,7 @@ pub struct Subject<'a, B: TrainBackend, D: Examples> {
     pub train: &'a [usize],
     /// Indices of the test samples.
     pub test: &'a [usize],
-    pub encoder: &'a Frozen<B, D>,
+    pub judged: Judged<'a, Frozen<B, D>>,
     /// The language model that ranks transcripts, if one was given.
     pub lm: Option<&'a Ngrams>,
     /// The run's root seed.
@@ -201,17 +209,26 @@ pub struct Subject<'a, B: TrainBackend, D: Examples> {
     pub features: FeatureCache,
 }
 
-impl<B: TrainBackend, D: Examples> Subject<'_, B, D> {
+impl<'a, B: TrainBackend, D: Examples> Subject<'a, B, D> {
+    /// The encoder. Panics where vectors are judged, whose plans have no protocol that reads one.
+    fn encoder(&self) -> &'a Frozen<B, D> {
+        match self.judged {
+            Judged::Encoder(encoder) => encoder,
+            Judged::Vectors(_) => unreachable!("a plan of vectors has only protocols that take them"),
+        }
+    }
+
     /// Tokens [B, T, D] of the frozen encoder after so many layers; None: its output.
     fn tokens(&self, frames: &Frames<B::InnerBackend>, layer: Option<usize>) -> Tensor<B::InnerBackend, 3> {
-        let layers = layer.unwrap_or(self.encoder.layers());
-        let hidden = self.encoder.pass(self.encoder.enter(frames), 0..layers, frames);
-        self.encoder.of_frames(hidden)
+        let encoder = self.encoder();
+        let layers = layer.unwrap_or(encoder.layers());
+        let hidden = encoder.pass(encoder.enter(frames), 0..layers, frames);
+        encoder.of_frames(hidden)
     }
 
     /// The encoder, ready to be trained.
     fn trainable(&self) -> D::Encoder<B> {
-        D::Encoder::<B>::from_inner(self.encoder.clone()).map(&mut RequireGradients)
+        D::Encoder::<B>::from_inner(self.encoder().clone()).map(&mut RequireGradients)
     }
 }
 

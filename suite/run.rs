@@ -4,6 +4,7 @@
 pub mod checkpoint;
 pub mod control;
 pub mod encoder_file;
+pub mod given;
 pub mod machine;
 pub mod metrics_log;
 pub mod origin;

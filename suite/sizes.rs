@@ -37,6 +37,7 @@ pub fn geometry(plan: &Core) -> Geometry {
             patch,
             tubelet: tubelet.unwrap_or(1),
         },
+        InputSpec::Pipeline(_) => unreachable!("a plan with a ViT of its own has no such input"),
     }
 }
 

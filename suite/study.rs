@@ -127,6 +127,10 @@ impl Study {
                 let message = format!("arms `{other}` and `{}` are the same plan on `{task}`", arm.name);
                 return Err(Failure::wrong_use(message).with_hint("change a value of one of them, or remove it"));
             }
+            if request.foreign.is_some() {
+                let message = "an encoder of another program is judged by `run`, not in a study";
+                return Err(of_arm(Failure::wrong_use(message)));
+            }
             requests.push(request);
         }
         let mut requests = requests.into_iter();
@@ -139,6 +143,7 @@ impl Study {
                 return Err(Failure::wrong_use(message).with_hint("values of `data` belong to the study's own `set`"));
             }
             first.further.push(request.plan);
+            first.init.extend(request.init);
         }
         first.order = Order::BySeed;
         first.budget = Some(self.budget());

@@ -17,7 +17,7 @@ use std::path::Path;
 use self::segments::{Index, Segment, Segments};
 use crate::data::listing::{Entry, Listing};
 use crate::files::locate::Origin;
-use crate::media::audio::LogMel;
+use crate::media::audio::Sounds;
 use crate::{
     DataError, Dataset, InputSpec, MainMetric, Missing, Modality, OpenRequest, Progress, Sample, Split, Target, Task,
     TaskSpec,
@@ -94,10 +94,10 @@ fn open(
     request: &OpenRequest,
     progress: &dyn Progress,
 ) -> Result<Dataset, DataError> {
-    let log_mel = LogMel::new(task, &request.input)?;
+    let sounds = Sounds::new(task, &request.input)?;
     let folder = Origin::folder(task, ORIGINAL).locate(request.data.as_deref(), true, progress)?;
     let (listing, classes) = listing(task, &folder, training, request.allow_different)?;
-    listing.open(classes, Box::new(log_mel), request, progress)
+    listing.open(classes, Box::new(sounds), request, progress)
 }
 
 /// The clips of a folder, and the names of the classes.

@@ -22,7 +22,7 @@ use crate::error::SampleError;
 use crate::files::locate::Origin;
 use crate::files::manifest::Manifest;
 use crate::files::tree::Raw;
-use crate::media::audio::LogMel;
+use crate::media::audio::Sounds;
 use crate::media::{Media, Views};
 use crate::{
     DataError, Dataset, InputSpec, MainMetric, Modality, OpenRequest, Progress, Sample, Split, Target, Task, TaskSpec,
@@ -79,7 +79,7 @@ fn open(
     request: &OpenRequest,
     progress: &dyn Progress,
 ) -> Result<Dataset, DataError> {
-    let log_mel = LogMel::new(NAME, &request.input)?;
+    let sounds = Sounds::new(NAME, &request.input)?;
     let given = Given::find(place)?;
     let classes = table::classes(&given.table, &given.clips)?;
     let allowed = |outcome: Result<_, DataError>| match outcome {
@@ -104,7 +104,7 @@ fn open(
         return Err(DataError::wrong_count(&table, "clips", 1, 0));
     }
     listing.variant = variant.map(|variant| variant.name);
-    let clips = ClipAudio { log_mel, variant };
+    let clips = ClipAudio { sounds, variant };
     listing.open_hashed(classes, Box::new(clips), &hashed, request, &pool, progress)
 }
 
@@ -123,9 +123,9 @@ impl Given {
     }
 }
 
-/// ClipAudio as log-mel inputs; those of a known variant must have its sample rate and length.
+/// Clips as inputs; those of a known variant must have its sample rate and length.
 struct ClipAudio {
-    log_mel: LogMel,
+    sounds: Sounds,
     variant: Option<Variant>,
 }
 
@@ -147,21 +147,21 @@ impl ClipAudio {
 impl Media for ClipAudio {
     fn key(&self) -> String {
         let variant = self.variant.map_or(DIFFERENT, |variant| variant.name);
-        format!("{variant} {}", self.log_mel.key())
+        format!("{variant} {}", self.sounds.key())
     }
 
     fn work(&self) -> &'static str {
-        self.log_mel.work()
+        self.sounds.work()
     }
 
     fn view(&self, file: Raw) -> Result<Vec<f32>, SampleError> {
         let wave = Waveform::read(file)?;
         self.check(&wave)?;
-        Ok(self.log_mel.energies(wave)?)
+        Ok(self.sounds.values(wave)?)
     }
 
     fn normalise(&self, values: &mut [f32]) {
-        self.log_mel.normalise(values);
+        self.sounds.normalise(values);
     }
 
     fn augments(&self) -> bool {

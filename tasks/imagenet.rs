@@ -12,7 +12,7 @@ use std::path::Path;
 use crate::data::listing::{Entry, Listing};
 use crate::files::locate::Origin;
 use crate::files::tree::Tree;
-use crate::media::image::Pictures;
+use crate::pipeline::media::pictures;
 use crate::{
     DataError, Dataset, InputSpec, MainMetric, Modality, OpenRequest, Progress, Sample, Split, Task, TaskSpec,
 };
@@ -86,10 +86,10 @@ fn open(root: &Path, request: &OpenRequest, progress: &dyn Progress) -> Result<D
         Err(_) if request.allow_different => None,
         Err(error) => return Err(error.not_allowed()),
     };
-    let pictures = Pictures::new(NAME, &request.input, true)?;
+    let pictures = pictures(NAME, &request.input, true)?;
     let mut listing = Listing::new(NAME, VERSION, ORIGINAL, found.tree, found.entries);
     (listing.variant, listing.lists) = (variant, found.lists);
-    listing.open(found.classes, Box::new(pictures), request, progress)
+    listing.open(found.classes, pictures, request, progress)
 }
 
 /// Reports the first difference from the full set.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::pipeline::FixedPipeline;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Modality {
@@ -44,15 +46,19 @@ pub enum InputSpec {
         mean: [f64; 3],
         std: [f64; 3],
     },
+    /// What an encoder of others was trained with. Training sees no other views than evaluation.
+    Pipeline(FixedPipeline),
 }
 
 impl InputSpec {
-    /// The shape of one input: \[1, frames, mels\], \[3, side, side\] or \[3, frames, side, side\].
+    /// The shape of one input: \[1, frames, mels\], \[3, side, side\] or \[3, frames, side, side\]; of
+    /// a pipeline, see [`FixedPipeline::shape`].
     pub fn shape(&self) -> Vec<usize> {
-        match *self {
-            Self::Audio { frames, mels, .. } => vec![1, frames, mels],
-            Self::Image { side, .. } => vec![3, side, side],
-            Self::Video { frames, side, .. } => vec![3, frames, side, side],
+        match self {
+            &Self::Audio { frames, mels, .. } => vec![1, frames, mels],
+            &Self::Image { side, .. } => vec![3, side, side],
+            &Self::Video { frames, side, .. } => vec![3, frames, side, side],
+            Self::Pipeline(fixed) => fixed.shape(),
         }
     }
 
@@ -61,15 +67,18 @@ impl InputSpec {
             Self::Audio { .. } => Modality::Audio,
             Self::Image { .. } => Modality::Image,
             Self::Video { .. } => Modality::Video,
+            Self::Pipeline(fixed) => fixed.pipeline().modality(),
         }
     }
 
-    /// The normalisation's constants, averaged over channels: (mean, standard deviation).
+    /// The normalisation's constants, averaged over channels: (mean, standard deviation). A pipeline
+    /// normalises by itself, so that its inputs are used, and measured, as they come: (0, 1).
     pub fn constants(&self) -> (f64, f64) {
         let average = |channels: &[f64; 3]| channels.iter().sum::<f64>() / 3.0;
         match self {
             Self::Audio { mean, std, .. } => (*mean, *std),
             Self::Image { mean, std, .. } | Self::Video { mean, std, .. } => (average(mean), average(std)),
+            Self::Pipeline(_) => (0.0, 1.0),
         }
     }
 }

@@ -12,7 +12,8 @@ use std::path::Path;
 use crate::data::listing::Listing;
 use crate::files::locate::Origin;
 use crate::files::tree::Tree;
-use crate::media::video::{Clips, VideoAugment};
+use crate::media::video::VideoAugment;
+use crate::pipeline::media::clips;
 use crate::{DataError, Dataset, InputSpec, MainMetric, Modality, OpenRequest, Progress, Sample, Task, TaskSpec};
 
 const NAME: &str = "kinetics";
@@ -60,8 +61,8 @@ impl Task for Kinetics {
             return Err(DataError::unknown_variant(NAME, &folder, reason).not_allowed());
         }
         let augment = VideoAugment::fine_tuning();
-        let clips = Clips::new(NAME, &request.input, STRIDE, augment, request.limits.videos)?;
-        listing.open(classes, Box::new(clips), request, progress)
+        let clips = clips(NAME, &request.input, STRIDE, augment, request.limits.videos)?;
+        listing.open(classes, clips, request, progress)
     }
 }
 

@@ -10,6 +10,8 @@ pub(crate) enum Mark {
     Different,
     LostSamples,
     Missing,
+    Given,
+    Labels,
 }
 
 impl Mark {
@@ -24,6 +26,16 @@ impl Mark {
                 '#',
                 "missing-samples",
                 "this copy does not have all samples that the data's lists name",
+            ),
+            Self::Given => (
+                '◊',
+                "made-elsewhere",
+                "an encoder that was trained elsewhere; whether it has seen these test samples is not known",
+            ),
+            Self::Labels => (
+                '‖',
+                "seen-labels",
+                "an encoder whose training saw labels, which its record names",
             ),
         }
     }
@@ -41,7 +53,7 @@ impl Mark {
     /// Whether the number was measured on other samples than its neighbours, and so cannot be the
     /// best.
     pub(crate) fn is_other_data(self) -> bool {
-        self != Self::Dirty
+        !matches!(self, Self::Dirty | Self::Given | Self::Labels)
     }
 }
 
@@ -53,11 +65,26 @@ pub(crate) fn marks(record: &RunRecord) -> Vec<Mark> {
         (record.data.variant == DIFFERENT, Mark::Different),
         (!record.data.skipped.is_empty(), Mark::LostSamples),
         (record.data.missing.is_some(), Mark::Missing),
+        (is_given(record), Mark::Given),
+        (has_seen_labels(record), Mark::Labels),
     ];
     all.into_iter()
         .filter(|(holds, _)| *holds)
         .map(|(_, mark)| mark)
         .collect()
+}
+
+/// Whether what was judged was made by another program.
+fn is_given(record: &RunRecord) -> bool {
+    ["embeddings.sha256", "foreign.sha256"]
+        .iter()
+        .any(|key| record.plan.contains_key(*key))
+}
+
+/// Whether its training is known to have seen labels.
+fn has_seen_labels(record: &RunRecord) -> bool {
+    let labels = record.plan_word("foreign.labels");
+    labels.is_some_and(|labels| !matches!(labels, "none" | "unknown"))
 }
 
 /// The marks of several records together, each once.

@@ -13,10 +13,10 @@ impl RunRecord {
         }
     }
 
-    /// The method with its quantizer.
+    /// The method with its quantizer, or with the encoder of others that was given.
     pub(crate) fn method_name(&self) -> String {
-        match self.quantizer() {
-            Some(quantizer) => format!("{} {quantizer}", self.method()),
+        match self.quantizer().or_else(|| self.plan_word("foreign.name")) {
+            Some(name) => format!("{} {name}", self.method()),
             None => self.method().to_string(),
         }
     }

@@ -240,7 +240,7 @@ impl GateRecord {
         GateRun {
             key: RunKey {
                 task: word("task").unwrap_or(&self.data.task).to_owned(),
-                method: word("method").unwrap_or("unknown").to_owned(),
+                method: record::method(&self.plan).to_owned(),
                 quantizer: word("quantizer").filter(|word| *word != "none").map(str::to_owned),
                 plan_hash: self.plan_hash,
                 backend: self.backend.name,

@@ -126,6 +126,50 @@ fn a_paper_table_has_at_most_six_columns_of_scores() {
 }
 
 #[test]
+fn what_was_made_elsewhere_has_its_own_name_and_a_mark_and_is_never_averaged_with_another() {
+    let given = |seed, name: &str, hash: &str, top1| {
+        let mut run = other(record(seed, 0), None, hash, top1);
+        run.plan["method"] = "embeddings".into();
+        run.plan.insert("embeddings.name".into(), name.into());
+        run.plan.insert("embeddings.sha256".into(), hash.into());
+        run
+    };
+    let mut encoder = other(record(0, 0), None, "ffffffffffff", 200);
+    encoder.plan["method"] = "init".into();
+    for (key, value) in [("name", "beats.pt"), ("sha256", "1a"), ("labels", "AudioSet")] {
+        encoder.plan.insert(format!("foreign.{key}"), value.into());
+    }
+    let records = [
+        record(0, 165),
+        given(0, "theirs", "dddddddddddd", 150),
+        given(1, "theirs", "dddddddddddd", 154),
+        given(0, "theirs", "eeeeeeeeeeee", 90),
+        encoder,
+    ];
+    assert_eq!((records[1].method(), records[4].method()), ("theirs", "init"));
+    let table = main_table(&records, &Evidence::default());
+    let row = |row: usize| {
+        table.rows[row]
+            .iter()
+            .map(|cell| cell.text.clone())
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let rows: Vec<String> = (0..table.rows.len()).map(row).collect();
+    assert_eq!(rows.len(), 4, "{rows:?}");
+    let of = |word: &str| rows.iter().filter(|row| row.contains(word)).collect::<Vec<_>>();
+    assert_eq!((of("theirs").len(), of("init beats.pt").len()), (2, 1));
+    assert!(
+        of("theirs").iter().all(|row| row.contains('◊') && !row.contains('‖')),
+        "{rows:?}"
+    );
+    assert!(of("beats.pt")[0].contains("◊‖"), "{rows:?}");
+    assert!(!of("bridle")[0].contains('◊'), "{rows:?}");
+    let text = table.render(Format::Terminal);
+    assert!(text.contains("◊ an encoder that was trained elsewhere"), "{text}");
+}
+
+#[test]
 fn plans_that_differ_in_protocols_alone_share_a_row() {
     let mut knn = other(record(0, 0), Some("rq"), "dddddddddddd", 120);
     knn.scores.iter_mut().for_each(|score| score.protocol = "knn".into());

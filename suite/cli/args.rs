@@ -73,6 +73,9 @@ pub enum Command {
     /// Make the runs of a study file that are missing, and compare its arms with the reference
     #[command(after_help = STUDY_EXAMPLES)]
     Study(StudyArgs),
+    /// Score embeddings that any other program made, by the same protocols
+    #[command(after_help = JUDGE_EXAMPLES)]
+    Judge(JudgeArgs),
     /// Write what an encoder makes of one's own files: a vector for each
     #[command(after_help = FEATURES_EXAMPLES)]
     Features(FeaturesArgs),
@@ -129,8 +132,9 @@ pub struct RunArgs {
     /// always has it
     #[arg(long)]
     pub control: bool,
-    /// Start from these weights, written by `export` or `import`, and skip pretraining
-    #[arg(long, value_name = "FILE")]
+    /// Start from these weights and skip pretraining: a file that `export` or `import` wrote, or the
+    /// folder or file of an encoder of others, recognised by its contents
+    #[arg(long, value_name = "FILE|DIR")]
     pub init: Option<PathBuf>,
     /// N-gram language model in ARPA format for the beam search (speech)
     #[arg(long, value_name = "FILE")]
@@ -433,17 +437,119 @@ pub struct ExportArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct FeaturesArgs {
-    /// Encoder file, written by `export` or `import`
-    #[arg(long, value_name = "FILE")]
-    pub init: PathBuf,
-    /// Folder of sounds, pictures or videos, whatever the encoder takes, at any depth
+pub struct JudgeArgs {
+    /// Data set that the vectors are of; `list tasks` shows all
+    #[arg(long, value_name = "NAME")]
+    pub task: String,
+    /// safetensors or npz file with one vector for each sample of the task, by its id or the name of
+    /// its file
+    #[arg(long, value_name = "FILE", visible_alias = "features")]
+    pub embeddings: PathBuf,
+    /// What tables call them
+    #[arg(long, value_name = "NAME")]
+    pub name: String,
+    /// How to judge them, separated by commas: linear-probe, knn
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "linear-probe")]
+    pub protocol: Vec<String>,
+    /// Values of the protocols: smoke, mini or paper [default: mini]
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
+    /// Set a value of the plan, such as probe.epochs; repeatable
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Use only the first N samples of each class, as for `run`
+    #[arg(long, value_name = "N")]
+    pub subset: Option<usize>,
+    /// Test folds: `all`, or numbers separated by commas
+    #[arg(long, value_name = "LIST", default_value = "1")]
+    pub folds: String,
+    /// Root seed of all random numbers
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Number of seeds to run, from --seed upwards
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub seeds: u32,
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+    /// Folder or archive of the data set, as for `run`
     #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Never use the network
+    #[arg(long)]
+    pub offline: bool,
+    /// Accept data that matches no known variant; the record says so
+    #[arg(long)]
+    pub allow_different_data: bool,
+    /// Folder of the records
+    #[arg(long, value_name = "DIR", default_value = RECORDS)]
+    pub out: PathBuf,
+    /// What goes to stdout: terminal or json
+    #[arg(long, value_enum, default_value_t = Format::Terminal, hide_possible_values = true)]
+    pub format: Format,
+}
+
+impl JudgeArgs {
+    /// What `run` would be given.
+    pub fn run(&self) -> RunArgs {
+        RunArgs {
+            from: None,
+            plan: None,
+            task: Some(self.task.clone()),
+            quantizer: None,
+            method: None,
+            preset: self.preset.clone(),
+            protocol: self.protocol.clone(),
+            recipe: None,
+            ablation: false,
+            control: false,
+            init: None,
+            lm: None,
+            set: self.set.clone(),
+            subset: self.subset,
+            folds: Some(self.folds.clone()),
+            seed: Some(self.seed),
+            seeds: self.seeds,
+            compute: self.compute.clone(),
+            data: self.data.clone(),
+            offline: self.offline,
+            yes: false,
+            allow_different_data: self.allow_different_data,
+            out: self.out.clone(),
+            resume: None,
+            checkpoint_every: 60,
+            fresh: false,
+            format: match self.format {
+                Format::Terminal => RunFormat::Terminal,
+                Format::Json => RunFormat::Json,
+            },
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct FeaturesArgs {
+    /// Encoder file, written by `export` or `import`, or an encoder of others, as for `run`
+    #[arg(long, value_name = "FILE|DIR")]
+    pub init: PathBuf,
+    /// Folder of sounds, pictures or videos, whatever the encoder takes, at any depth; or a text file
+    /// with a path a line, from its own folder
+    #[arg(long, value_name = "DIR|LIST")]
     pub files: PathBuf,
-    /// File to write: a safetensors file with a tensor of 32-bit floats for each file, by its path
-    /// from the folder
+    /// File to write: a safetensors file with a tensor of 32-bit floats for each file, by its path; if
+    /// it ends in .npz, a matrix `embeddings` and a list `ids` for numpy
     #[arg(long, value_name = "FILE", default_value = "features.safetensors")]
     pub to: PathBuf,
+    /// What is written of each file: mean (one vector, the features of the protocols) or tokens (a
+    /// vector of each patch)
+    #[arg(long, value_enum, default_value_t = Pool::Mean, hide_possible_values = true)]
+    pub pool: Pool,
+    /// Length of sounds for an encoder of others that takes any: longer ones are cut, shorter ones
+    /// completed
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
+    pub seconds: f64,
+    /// What the file of an encoder of others does not say: foreign.heads=12 and the like; repeatable
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
     #[command(flatten)]
     pub compute: ComputeArgs,
 }
@@ -566,6 +672,15 @@ pub struct CompletionsArgs {
     pub shell: clap_complete::Shell,
 }
 
+/// What `features` writes of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Pool {
+    /// The mean of its tokens
+    Mean,
+    /// All of them
+    Tokens,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// For people
@@ -583,6 +698,15 @@ pub enum RunFormat {
     Json,
     /// The plan alone, for `--plan` (`check` only)
     Toml,
+}
+
+impl From<Format> for TableFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Terminal => Self::Terminal,
+            Format::Json => Self::Json,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -637,6 +761,8 @@ Examples:
       what a record is of, with another seed
   bridle-bench run --task esc50 --init encoder.safetensors --protocol linear-probe,knn,finetune
       evaluate an existing encoder
+  bridle-bench run --task esc50 --init ~/models/wav2vec2-base --protocol linear-probe,knn
+      evaluate an encoder of others: a folder of Hugging Face's form, or a checkpoint of PyTorch's
   bridle-bench run --task esc50 --backend tch --ablation
       the authors' code, each correction by itself, and all together, in one table";
 
@@ -741,12 +867,28 @@ Examples:
   bridle-bench run --task esc50 --init encoder.safetensors --protocol finetune
       how to use the file";
 
+const JUDGE_EXAMPLES: &str = "\
+Examples:
+  bridle-bench judge --task esc50 --embeddings wav2vec2.npz --name wav2vec2-base --protocol linear-probe,knn
+      vectors by clip, from numpy.savez(FILE, ids=ids, embeddings=matrix)
+  bridle-bench features --init encoder.safetensors --files ~/data/esc50/audio
+  bridle-bench judge --task esc50 --embeddings features.safetensors --name mine --folds all
+      vectors that this program made, on every fold
+  bridle-bench check --task esc50 --format json
+      the ids of the task's samples, under `ids`
+
+A file holds a vector for each sample by its name, or a matrix `embeddings` and a list `ids`: in npz an
+array of text, in safetensors a list in JSON in the header. Numbers are floats of 16, 32 or 64 bits. A
+name is the sample's id, or the name of its file, with or without folder and ending.";
+
 const FEATURES_EXAMPLES: &str = "\
 Examples:
   bridle-bench features --init encoder.safetensors --files recordings
       writes features.safetensors; safetensors.numpy.load_file reads it into a dict by path
-  bridle-bench features --init encoder.safetensors --files clips --to clips.safetensors --backend tch
-      another name, on LibTorch
+  bridle-bench features --init encoder.safetensors --files clips --to clips.npz --backend tch
+      for numpy, on LibTorch
+  bridle-bench features --init encoder.safetensors --files list.txt --pool tokens
+      of the files of a list, all tokens
 
 A vector is the mean of the patch tokens after the final norm, the features of linear-probe and knn.
 Inputs are as the encoder was trained on: of a longer sound its beginning, of a video one clip from

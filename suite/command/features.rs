@@ -1,82 +1,47 @@
 //! `features`: what an encoder makes of one's own files, without training or judging anything.
 
-use crate::cli::FeaturesArgs;
+mod file;
+
 use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::TerminalProgress;
 use crate::cli::terminal;
+use crate::cli::{FeaturesArgs, Pool};
 use crate::compute;
 use crate::data::{Fixed, TrainingData as _, fixed};
+use crate::foreign::{self, Foreign};
 use crate::plan::{Input, Plan, PlanRequest, TaskFacts};
-use crate::protocol::FEATURES as WHAT;
+use crate::protocol::{FEATURES as WHAT, Vectors as _};
 use crate::run::checkpoint;
-use crate::run::encoder_file::{EncoderFile, Origin};
+use crate::run::encoder_file::EncoderFile;
 use crate::run::request::{FEATURES as CACHE, limits};
 use bridle::init::Init;
-use bridle::weights::{self, Values, Weights};
 use bridle_backends::{Facts, Job, TrainBackend};
 use bridle_seed::Seed;
-use bridle_tasks::{Dataset, OpenRequest, Progress as _, open_files};
+use bridle_tasks::{Dataset, InputSpec, OpenRequest, Progress as _, open_files};
 use burn::module::AutodiffModule;
-use serde::Serialize;
-use std::collections::HashMap;
+use file::{Card, Encoder, FORMAT, laid_out};
 use std::path::PathBuf;
 
-/// The header's entry that says what the vectors are.
-const CARD: &str = "bridle-bench";
-/// Raised when older programs could no longer read a file of features.
-const FORMAT: u32 = 1;
 /// Files at a time.
 const BATCH: usize = 16;
 
-/// What the vectors of a file are.
-#[derive(Debug, Serialize)]
-struct Card<'a> {
-    format: u32,
-    /// What a vector is, in words.
-    features: &'static str,
-    /// Its length.
-    dim: usize,
-    encoder: Encoder<'a>,
-    backend: &'a str,
-    dtype: &'a str,
-}
-
-/// The encoder that made them.
-#[derive(Debug, Serialize)]
-struct Encoder<'a> {
-    /// Its file's name, without its folder.
-    name: &'a str,
-    sha256: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    origin: Option<&'a Origin>,
-}
-
-/// Computes a vector for each file and writes them, by the files' paths from the folder, each [D].
+/// Computes a vector for each file, or its tokens, and writes them by the files' paths.
 ///
 /// # Errors
-/// If the encoder file, the folder or too many of its files cannot be read, or if the file cannot be
-/// written.
+/// If the encoder, the folder or too many of its files cannot be read, or if the file cannot be written.
 pub fn perform(args: &FeaturesArgs) -> Result<()> {
     let (backend, dtype) = compute::choose(&args.compute)?;
     Interrupt::listen("the same command again").map_err(|error| Failure::fault("cannot listen for signals", error))?;
-    let unwritable = |why: String| {
-        let message = format!("`{}` cannot be written: {why}", args.to.display());
-        Failure::wrong_use(message).with_hint("--to FILE in a folder that you may write to")
-    };
-    if args.to.is_dir() {
-        return Err(unwritable("it is a folder".to_owned()));
-    }
-    let folder = args.to.parent().filter(|folder| !folder.as_os_str().is_empty());
-    bridle_files::prove_writable(folder.unwrap_or(".".as_ref())).map_err(|error| unwritable(error.to_string()))?;
-    let encoder = EncoderFile::read(&args.init)?;
+    prove_writable(args)?;
+    let source = Source::read(args)?;
     let progress = TerminalProgress::default();
-    let plan = plan(&encoder)?;
+    let input = source.input(args)?;
     let request = OpenRequest {
         data: None,
         offline: true,
-        input: encoder.card.input.clone(),
+        input: input.clone(),
         subset: None,
         allow_different: true,
         cache: PathBuf::from(CACHE),
@@ -86,43 +51,101 @@ pub fn perform(args: &FeaturesArgs) -> Result<()> {
     let dataset = open_files(&args.files, &request, &progress).map_err(|error| match Failure::from(error) {
         failure if failure.exit() == Exit::Data => failure.with_hint(format!(
             "--files DIR with files of {} that can be read",
-            plan.data.input.modality()
+            Input::Fixed(input).modality()
         )),
         failure => failure,
     })?;
     let made = Made {
-        plan: &plan,
-        encoder: &encoder,
+        source: &source,
         dataset: &dataset,
+        pool: args.pool,
         progress: &progress,
     };
-    let vectors = bridle_backends::run(&backend, made)??;
+    let Rows { values, shape, about } = bridle_backends::run(&backend, made)??;
+    let dim = shape.last().copied().unwrap_or(1);
     let card = Card {
         format: FORMAT,
-        features: WHAT,
-        dim: plan.model.dim(),
-        encoder: Encoder {
-            name: &encoder.name,
-            sha256: &encoder.sha256,
-            origin: encoder.card.origin.as_ref(),
-        },
+        features: &about,
+        dim,
+        encoder: source.card(),
         backend: backend.name.as_str(),
         dtype: dtype.word(),
     };
-    let card = serde_json::to_string(&card).expect("a card is plain data");
-    let bytes = weights::to_safetensors(&vectors, HashMap::from([(CARD.to_owned(), card)]))
-        .map_err(|error| Failure::fault("cannot lay out the features", error))?;
+    let ids: Vec<&str> = dataset.samples.iter().map(|sample| &*sample.id).collect();
+    let bytes = laid_out(&args.to, &ids, &values, &shape, &card)?;
     checkpoint::write_bytes(&args.to, &bytes).map_err(|error| Failure::new(Exit::Fault, error))?;
     for skipped in &dataset.facts.skipped {
         terminal::log(&format!("left out: {}: {}", skipped.id, skipped.reason));
     }
-    terminal::log(&format!(
-        "{}: {} vectors of {} numbers, {WHAT}",
-        args.to.display(),
-        vectors.len(),
-        plan.model.dim()
-    ));
+    let (to, count) = (args.to.display(), values.len() / dim);
+    terminal::log(&format!("{to}: {count} vectors of {dim} numbers, {about}"));
     Ok(())
+}
+
+/// Fails before any work if the file could not be written at its end.
+fn prove_writable(args: &FeaturesArgs) -> Result<()> {
+    let unwritable = |why: String| {
+        let message = format!("`{}` cannot be written: {why}", args.to.display());
+        Failure::wrong_use(message).with_hint("--to FILE in a folder that you may write to")
+    };
+    if args.to.is_dir() {
+        return Err(unwritable("it is a folder".to_owned()));
+    }
+    let folder = args.to.parent().filter(|folder| !folder.as_os_str().is_empty());
+    bridle_files::prove_writable(folder.unwrap_or(".".as_ref())).map_err(|error| unwritable(error.to_string()))
+}
+
+/// What makes the vectors.
+enum Source {
+    /// An encoder of this program, and a plan with it.
+    Own(Box<(EncoderFile, Plan)>),
+    Foreign(Foreign),
+}
+
+impl Source {
+    fn read(args: &FeaturesArgs) -> Result<Self> {
+        let mut set = args.set.clone();
+        let options = foreign::options(&mut set)?;
+        if let Some(unknown) = set.first() {
+            let message = format!("`--set {unknown}`: only values of `foreign` can be set here");
+            return Err(Failure::wrong_use(message));
+        }
+        if EncoderFile::has_card(&args.init) {
+            let encoder = EncoderFile::read(&args.init)?;
+            let plan = plan(&encoder)?;
+            return Ok(Self::Own(Box::new((encoder, plan))));
+        }
+        let theirs = Foreign::open(&args.init, &options)?;
+        theirs.lines().iter().for_each(|line| terminal::log(line));
+        Ok(Self::Foreign(theirs))
+    }
+
+    fn input(&self, args: &FeaturesArgs) -> Result<InputSpec> {
+        match self {
+            Self::Own(own) => Ok(own.0.card.input.clone()),
+            Self::Foreign(theirs) => theirs.input(args.seconds),
+        }
+    }
+
+    fn card(&self) -> Encoder<'_> {
+        match self {
+            Self::Own(own) => Encoder {
+                name: &own.0.name,
+                sha256: &own.0.sha256,
+                origin: own.0.card.origin.as_ref(),
+                family: None,
+            },
+            Self::Foreign(theirs) => {
+                let (name, sha256, family) = theirs.identity();
+                Encoder {
+                    name,
+                    sha256,
+                    origin: None,
+                    family: Some(family),
+                }
+            }
+        }
+    }
 }
 
 /// A plan whose encoder is this one, on inputs as it was trained on.
@@ -142,37 +165,90 @@ fn plan(encoder: &EncoderFile) -> Result<Plan> {
     Ok(Plan::resolve_for(&facts, &request)?)
 }
 
-/// The vectors of all samples.
+/// The vectors of all samples, or their tokens, one after the other.
 struct Made<'a> {
-    plan: &'a Plan,
-    encoder: &'a EncoderFile,
+    source: &'a Source,
     dataset: &'a Dataset,
+    pool: Pool,
     progress: &'a TerminalProgress,
 }
 
+/// Arrays of one shape, [samples, shape], and what they are in words.
+struct Rows {
+    values: Vec<f32>,
+    shape: Vec<usize>,
+    about: String,
+}
+
 impl Job for Made<'_> {
-    type Output = Result<Weights>;
+    type Output = Result<Rows>;
 
     fn run<B: TrainBackend>(self, device: B::Device, _facts: Facts) -> Self::Output {
-        let data = Fixed::new(self.dataset, self.plan);
-        let encoder = data.encoder(&Init::<B>::new(Seed::root(0), &device));
-        let encoder = self.encoder.fill(encoder)?.valid();
         let samples: Vec<usize> = (0..self.dataset.samples.len()).collect();
+        match self.source {
+            Source::Own(own) => self.own::<B>(&own.0, &own.1, &samples, &device),
+            Source::Foreign(theirs) => self.foreign::<B>(theirs, &samples, &device),
+        }
+    }
+}
+
+impl Made<'_> {
+    fn own<B: TrainBackend>(
+        &self,
+        encoder: &EncoderFile,
+        plan: &Plan,
+        samples: &[usize],
+        device: &B::Device,
+    ) -> Result<Rows> {
+        let data = Fixed::new(self.dataset, plan);
+        let encoder = encoder
+            .fill(data.encoder(&Init::<B>::new(Seed::root(0), device)))?
+            .valid();
         self.progress.start("features", samples.len() as u64);
-        let mut vectors = Weights::new();
+        let mut values = Vec::new();
         for batch in samples.chunks(BATCH) {
-            let x = fixed::batch(self.dataset, batch, data.geometry(), &device)?;
-            let rows: Vec<f32> = encoder.features(x).into_data().iter::<f32>().collect();
-            for (&sample, row) in batch.iter().zip(rows.chunks_exact(encoder.dim())) {
-                let values = Values {
-                    shape: vec![row.len()],
-                    data: row.to_vec(),
-                };
-                vectors.insert(self.dataset.samples[sample].id.clone(), values);
-            }
+            let x = fixed::batch(self.dataset, batch, data.geometry(), device)?;
+            let found = match self.pool {
+                Pool::Mean => encoder.features(x).into_data(),
+                Pool::Tokens => encoder.embed_patches(x).into_data(),
+            };
+            values.extend(found.iter::<f32>());
             self.progress.advance(batch.len() as u64);
         }
         self.progress.finish();
-        Ok(vectors)
+        let (shape, about) = match self.pool {
+            Pool::Mean => (vec![encoder.dim()], WHAT),
+            Pool::Tokens => (vec![plan.tokens(), encoder.dim()], "patch tokens after the final norm"),
+        };
+        Ok(Rows {
+            values,
+            shape,
+            about: about.to_owned(),
+        })
+    }
+
+    fn foreign<B: TrainBackend>(&self, theirs: &Foreign, samples: &[usize], device: &B::Device) -> Result<Rows> {
+        let (vectors, line) = theirs.vectors::<B::InnerBackend>(self.dataset, device)?;
+        self.progress.say(&line);
+        Ok(match self.pool {
+            Pool::Mean => {
+                let values = vectors.of(samples, None, self.progress)?;
+                let shape = vec![values.len() / samples.len()];
+                Rows {
+                    values,
+                    shape,
+                    about: vectors.about(),
+                }
+            }
+            Pool::Tokens => {
+                let (values, shape) = vectors.all_tokens(self.progress)?;
+                let (_, _, family) = theirs.identity();
+                Rows {
+                    values,
+                    shape: shape.to_vec(),
+                    about: format!("patch tokens or frames of {family}"),
+                }
+            }
+        })
     }
 }

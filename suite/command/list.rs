@@ -85,6 +85,7 @@ fn task_entry(task: &TaskSpec) -> Entry {
         } => format!("{frames} frames x {mels} mels at {sample_rate} Hz"),
         InputSpec::Image { side, .. } => format!("{side} x {side} pixels"),
         InputSpec::Video { frames, side, .. } => format!("{frames} frames of {side} x {side} pixels"),
+        InputSpec::Pipeline(fixed) => format!("{:?} numbers", fixed.shape()),
     };
     let size = format!("{} classes{folds}; {input}", task.classes.len());
     Entry {

@@ -9,8 +9,9 @@ use crate::command::{compare, table};
 use crate::data::{Fixed, Utterances};
 use crate::estimate;
 use crate::plan::{AnyTask, Plan};
-use crate::protocol::{self, Examples, FeatureCache, Outcome, Subject};
+use crate::protocol::{self, Examples, FeatureCache, Judged, Outcome, Subject, Vectors};
 use crate::run::checkpoint;
+use crate::run::given::Given;
 use crate::run::request::{Reuse, RunRequest};
 use crate::run::{Run, begin_folder, end_folder, is_unfinished, mark_reused, require_same};
 use crate::sizes;
@@ -65,8 +66,15 @@ impl Session {
     /// # Errors
     /// If the system refuses the handlers.
     pub fn begin() -> Result<Self> {
-        let interrupt = Interrupt::listen("the same command with --resume")
-            .map_err(|error| Failure::fault("cannot listen for signals", error))?;
+        Self::telling("the same command with --resume")
+    }
+
+    /// The same; whoever stops it is told to try `again`.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn telling(again: &'static str) -> Result<Self> {
+        let interrupt = Interrupt::listen(again).map_err(|error| Failure::fault("cannot listen for signals", error))?;
         Ok(Self {
             interrupt,
             progress: TerminalProgress::default(),
@@ -95,22 +103,28 @@ pub struct Made {
 ///
 /// # Errors
 /// Missing data or devices, divergence, a stop by signal, or a disk that cannot be written.
-pub fn records(request: RunRequest, session: &Session) -> Result<Made> {
+pub fn records(mut request: RunRequest, session: &Session) -> Result<Made> {
     for plan in request.plans() {
         store::prove_writable(&request.args.out.join(store::folder(&plan.task, &plan.label())))?;
     }
     bridle_tasks::remove_abandoned_copies();
     let progress = &session.progress;
+    let (embeddings, foreign) = (request.embeddings.take(), request.foreign.take());
     match request.task {
         AnyTask::Fixed(task) => {
             let dataset = task.open(&request.open_request(), progress)?;
             say_left_out(&dataset.facts, progress);
-            run_all(request, &dataset.facts, session, |plan| Fixed::new(&dataset, plan))
+            let given = Given::of(embeddings.as_ref(), foreign.as_ref(), &dataset, &request)?;
+            run_all(request, &dataset.facts, session, &given, |plan| {
+                Fixed::new(&dataset, plan)
+            })
         }
         AnyTask::Speech(task) => {
             let set = task.open(&request.speech_request(), progress)?;
             say_left_out(&set.facts, progress);
-            run_all(request, &set.facts, session, |plan| Utterances::new(&set, plan))
+            run_all(request, &set.facts, session, &Given::Nothing, |plan| {
+                Utterances::new(&set, plan)
+            })
         }
     }
 }
@@ -131,6 +145,7 @@ fn run_all<D: Examples>(
     request: RunRequest,
     facts: &DataFacts,
     session: &Session,
+    given: &Given<'_>,
     data_for: impl Fn(&Plan) -> D,
 ) -> Result<Made> {
     request.require_variant(&facts.variant)?;
@@ -143,6 +158,7 @@ fn run_all<D: Examples>(
     let job = Runs {
         request: &request,
         session,
+        given,
         data_for,
     };
     bridle_backends::run(&request.backend, job)?
@@ -152,6 +168,7 @@ fn run_all<D: Examples>(
 struct Runs<'a, F> {
     request: &'a RunRequest,
     session: &'a Session,
+    given: &'a Given<'a>,
     data_for: F,
 }
 
@@ -164,6 +181,7 @@ impl<D: Examples, F: Fn(&Plan) -> D> Job for Runs<'_, F> {
             plans: request.plans().map(Plan::plan_hash).collect(),
             ..Made::default()
         };
+        let vectors = self.given.on::<B>(&device, &self.session.progress)?;
         let (mut ahead, mut taken) = (VecDeque::from(request.runs()), 0);
         while let Some((plan, seed, fold)) = ahead.pop_front() {
             let data = (self.data_for)(plan);
@@ -183,8 +201,8 @@ impl<D: Examples, F: Fn(&Plan) -> D> Job for Runs<'_, F> {
             taken = 0;
             let runs_left = ahead.len();
             self.session.progress.plan(phase_costs(plan, &data, fold), runs_left);
-            made.records
-                .push(OneRun::new(request, self.session, plan, &data, run)?.perform::<B>(&device)?);
+            let run = OneRun::new(request, self.session, plan, &data, run)?;
+            made.records.push(run.perform::<B>(vectors.as_deref(), &device)?);
         }
         Ok(made)
     }
@@ -278,7 +296,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
         })
     }
 
-    fn perform<B: TrainBackend>(self, device: &B::Device) -> Result<RunRecord> {
+    fn perform<B: TrainBackend>(self, vectors: Option<&dyn Vectors>, device: &B::Device) -> Result<RunRecord> {
         let (id, progress) = (self.run.id(), &self.session.progress);
         progress.say(&self.headline());
         progress.say_more(&format!("works in {}", self.folder.display()));
@@ -290,8 +308,13 @@ impl<'a, D: Examples> OneRun<'a, D> {
             return Ok(record);
         }
         self.run.prove_writable(&self.folder, &self.request.args.out)?;
-        let (encoder, phases) = self.pretrain::<B>(&id, device)?;
-        let (outcomes, seconds) = self.evaluate::<B>(&encoder, device)?;
+        let (phases, (outcomes, seconds)) = match vectors {
+            Some(vectors) => (Vec::new(), self.evaluate::<B>(Judged::Vectors(vectors), device)?),
+            None => {
+                let (encoder, phases) = self.pretrain::<B>(&id, device)?;
+                (phases, self.evaluate::<B>(Judged::Encoder(&encoder), device)?)
+            }
+        };
         let scores = outcomes
             .iter()
             .map(|outcome| outcome.scores(self.data, &self.test))
@@ -402,12 +425,13 @@ impl<'a, D: Examples> OneRun<'a, D> {
         Ok((encoder.valid(), state.done))
     }
 
-    /// The encoder with the weights that `--init` names, if it does.
+    /// The encoder with the weights that the plan names, if it does: a control or another arm has none.
     fn given<B: TrainBackend>(&self, encoder: D::Encoder<B>) -> Result<D::Encoder<B>> {
-        match &self.request.init {
-            Some(file) => file.fill(encoder),
-            None => Ok(encoder),
-        }
+        let Some(named) = &self.plan.init.weights else {
+            return Ok(encoder);
+        };
+        let file = self.request.init.iter().find(|file| file.sha256 == named.sha256);
+        file.expect("a plan's weights were read with it").fill(encoder)
     }
 
     /// A finished pretraining with the same hash, if there is one.
@@ -438,7 +462,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
     /// The outcome of each protocol, and the seconds that each took.
     fn evaluate<B: TrainBackend>(
         &self,
-        encoder: &protocol::Frozen<B, D>,
+        judged: Judged<'_, protocol::Frozen<B, D>>,
         device: &B::Device,
     ) -> Result<(Vec<Outcome>, BTreeMap<String, f64>)> {
         let subject = Subject::<B, D> {
@@ -448,7 +472,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
             data_identity: &self.data_identity,
             train: &self.train,
             test: &self.test,
-            encoder,
+            judged,
             lm: self.request.lm.as_ref(),
             seed: self.seed,
             device,

@@ -2,11 +2,48 @@
 //! PyTorch's pickles in both of their forms, and Hugging Face folders.
 //!
 //! A file is told by its bytes, never by its name. What is read is bounded by the file's size, not
-//! by what it claims.
+//! by what it claims. Numbers are read when they are asked for, and are those of the bytes that
+//! [`Checkpoint::sha256`] is of: a file that changes meanwhile is an error.
+//!
+//! ```text
+//! folder       the files of a checkpoint, and their settings
+//! piece        one file's weights, and those of several joined
+//! source       one file: hashed when it is opened, held to that later
+//! kind         what a file is by its first bytes
+//! safetensors  the header of safetensors
+//! zip, old     the two forms of PyTorch: where the pickle and the storages lie
+//! pickle       a reader of pickles that builds inert values
+//! weights      which dictionary of a pickle holds the weights
+//! storage      from a tensor of a pickle to its place in the file
+//! options      what else a pickle says, as JSON
+//! tensor       reading a tensor's numbers, views too
+//! number       types of numbers
+//! ```
 
+mod budget;
+mod folder;
+mod kind;
+mod number;
+mod old;
+mod options;
+mod pickle;
+mod piece;
+mod safetensors;
+mod source;
+mod storage;
+mod tensor;
+mod weights;
+mod zip;
+
+use folder::Files;
+use piece::Piece;
 use serde_json::Value;
+use source::Source;
 use std::collections::BTreeMap;
 use std::path::Path;
+
+/// Most bytes of a pickle, without the numbers of its tensors.
+const PICKLE: usize = 64 << 20;
 
 /// Weights as a file holds them, with the settings that lie beside them.
 #[derive(Debug)]
@@ -20,13 +57,14 @@ pub struct Checkpoint {
     pub entry: String,
     /// Tensors by the names of the file within `entry`; those of nested dictionaries with dots.
     pub tensors: BTreeMap<String, Entry>,
-    /// `config.json` of a folder, or null.
+    /// `config.json` of the folder, or null.
     pub config: Value,
-    /// `preprocessor_config.json` of a folder, or null.
+    /// `preprocessor_config.json` of the folder, or null.
     pub preprocessor: Value,
     /// What else a pickle says in plain values, such as `cfg` and `args`, or null. Objects of
     /// classes nobody knows are objects with a key `__class__`.
     pub options: Value,
+    sources: Vec<Source>,
 }
 
 /// How the weights are stored.
@@ -43,6 +81,9 @@ pub enum Form {
 #[derive(Debug)]
 pub struct Entry {
     pub shape: Vec<usize>,
+    /// The type of its numbers in the file, such as `float32` or `bfloat16`.
+    pub dtype: &'static str,
+    place: tensor::Place,
 }
 
 /// Why a file of weights cannot be read.
@@ -59,13 +100,35 @@ pub enum ContainerError {
     Content { path: std::path::PathBuf, reason: String },
 }
 
+impl ContainerError {
+    fn content(path: &Path, reason: impl ToString) -> Self {
+        let (path, reason) = (path.to_owned(), reason.to_string());
+        Self::Content { path, reason }
+    }
+}
+
 impl Checkpoint {
     /// Reads the names, shapes and settings of a file or folder; numbers are read when asked for.
+    /// `config.json` and `preprocessor_config.json` are taken from the folder of a file too.
     ///
     /// # Errors
     /// If the file system refuses, or the file is none of the known forms, damaged or harmful.
     pub fn open(path: &Path) -> Result<Self, ContainerError> {
-        todo!("{}", path.display())
+        let files = Files::find(path)?;
+        let (sources, sha256) = files.open()?;
+        let pieces: Result<Vec<_>, _> = sources.iter().enumerate().map(Piece::read).collect();
+        let (form, weights) = piece::joined(&files, &sources, pieces?)?;
+        Ok(Self {
+            name: name(path),
+            sha256,
+            form,
+            entry: weights.entry,
+            tensors: weights.tensors,
+            config: files.config,
+            preprocessor: files.preprocessor,
+            options: weights.options,
+            sources,
+        })
     }
 
     /// The numbers of a tensor, row-major, as 32-bit floats. None if there is no such tensor.
@@ -73,6 +136,14 @@ impl Checkpoint {
     /// # Errors
     /// If the file cannot be read any more, or is not what it was when it was opened.
     pub fn read(&self, name: &str) -> Option<Result<Vec<f32>, ContainerError>> {
-        todo!("{name}")
+        Some(self.tensors.get(name)?.read(&self.sources))
     }
+}
+
+/// A path's last name; that of the folder itself for `.` and `..`.
+fn name(path: &Path) -> String {
+    let full = || path.canonicalize().ok();
+    let name = path.file_name().map(ToOwned::to_owned);
+    let name = name.or_else(|| Some(full()?.file_name()?.to_owned()));
+    name.unwrap_or_default().to_string_lossy().into_owned()
 }

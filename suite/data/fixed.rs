@@ -25,11 +25,17 @@ const MEASURED: usize = 512;
 pub struct Fixed<'a> {
     pub dataset: &'a Dataset,
     input: InputSpec,
+    /// None where the plan is of vectors that were made elsewhere.
+    model: Option<Model>,
+    variation: Variation,
+}
+
+/// The encoder of such inputs.
+struct Model {
     geometry: Geometry,
     encoder: StackConfig,
     /// Rows of a longer sound's position table, in place of the geometry's own.
     positions: Option<Vec<f32>>,
-    variation: Variation,
 }
 
 /// How inputs differ from one step to the next.
@@ -54,9 +60,11 @@ impl<'a> Fixed<'a> {
         Self {
             dataset,
             input: plan.fixed_input().clone(),
-            geometry: crate::sizes::geometry(plan),
-            encoder: crate::sizes::encoder(plan),
-            positions: crate::sizes::cropped_positions(plan),
+            model: plan.model.vit().map(|_| Model {
+                geometry: crate::sizes::geometry(plan),
+                encoder: crate::sizes::encoder(plan),
+                positions: crate::sizes::cropped_positions(plan),
+            }),
             variation: match dataset.augments() {
                 true => Variation::Views,
                 false if rolls || gains => Variation::Sound { rolls, gains },
@@ -65,14 +73,20 @@ impl<'a> Fixed<'a> {
         }
     }
 
+    fn model(&self) -> &Model {
+        self.model
+            .as_ref()
+            .expect("nothing asks for an encoder where there are vectors")
+    }
+
     /// What the model's input looks like.
-    pub const fn geometry(&self) -> &Geometry {
-        &self.geometry
+    pub fn geometry(&self) -> &Geometry {
+        &self.model().geometry
     }
 
     /// A batch as one tensor [B, C, T, H, W].
     pub fn inputs<B: Backend>(&self, batch: FixedBatch, device: &B::Device) -> Tensor<B, 5> {
-        on_device(batch.values, batch.samples.len(), &self.geometry, device)
+        on_device(batch.values, batch.samples.len(), self.geometry(), device)
     }
 
     fn collect<'s>(
@@ -80,7 +94,7 @@ impl<'a> Fixed<'a> {
         samples: Vec<usize>,
         input: impl Fn(usize, usize) -> Result<Cow<'s, [f32]>, DataError>,
     ) -> Result<FixedBatch, DataError> {
-        let mut values = Vec::with_capacity(samples.len() * self.geometry.input_len());
+        let mut values = Vec::with_capacity(samples.len() * self.geometry().input_len());
         for (place, &sample) in samples.iter().enumerate() {
             values.extend_from_slice(&input(place, sample)?);
         }
@@ -127,28 +141,29 @@ impl TrainingData for Fixed<'_> {
     }
 
     fn lengths(&self, batch: &FixedBatch) -> Vec<usize> {
-        vec![self.geometry.tokens(); batch.samples.len()]
+        vec![self.geometry().tokens(); batch.samples.len()]
     }
 
     fn frames<B: Backend>(&self, batch: FixedBatch, device: &B::Device) -> Frames<B> {
-        patch_frames(self.inputs(batch, device), &self.geometry)
+        patch_frames(self.inputs(batch, device), self.geometry())
     }
 
     fn encoder<B: TrainBackend>(&self, init: &Init<B>) -> Vit<B> {
-        let mut encoder = Vit::new(&self.geometry, &self.encoder, init);
-        if let Some(table) = &self.positions {
-            encoder.set_positions(init.table([self.geometry.tokens(), self.encoder.dim], table.clone()));
+        let model = self.model();
+        let mut encoder = Vit::new(&model.geometry, &model.encoder, init);
+        if let Some(table) = &model.positions {
+            encoder.set_positions(init.table([model.geometry.tokens(), model.encoder.dim], table.clone()));
         }
         encoder
     }
 
     /// Measured over the first samples.
     fn standard<B: Backend>(&self, samples: &[usize], init: &Init<B>) -> Result<Standardizer<B>, DataError> {
-        let width = self.geometry.patch_len();
+        let width = self.geometry().patch_len();
         let (mut sums, mut squares, mut count) = (vec![0f64; width], vec![0f64; width], 0usize);
         for batch in samples[..samples.len().min(MEASURED)].chunks(16) {
             let x = self.inputs::<B>(self.read(batch.to_vec())?, &init.device);
-            let rows: Vec<f32> = patches(x, &self.geometry).into_data().iter::<f32>().collect();
+            let rows: Vec<f32> = patches(x, self.geometry()).into_data().iter::<f32>().collect();
             for row in rows.chunks_exact(width) {
                 for ((sum, square), &value) in sums.iter_mut().zip(&mut squares).zip(row) {
                     *sum += f64::from(value);

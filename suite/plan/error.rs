@@ -98,6 +98,14 @@ pub enum PlanError {
     /// Weights with another method, or the method without weights.
     #[error("method `init` needs weights given with --init, and --init needs method `init`")]
     InitMethod,
+    /// A protocol that needs more of an encoder of others than its vectors.
+    #[error(
+        "protocol `{0}` trains or reads the inside of an encoder, which this version does with its own encoders only"
+    )]
+    ForeignProtocol(Protocol),
+    /// The method of given vectors without any, or vectors with another method.
+    #[error("method `embeddings` needs vectors, which `judge` takes, and `judge` needs method `embeddings`")]
+    EmbeddingsMethod,
     /// A plan value of the wrong kind or out of its range.
     #[error(transparent)]
     Impossible(#[from] Impossible),
@@ -153,6 +161,10 @@ impl From<PlanError> for Failure {
             PlanError::NoPlan { .. } => Some("a file as `bridle-bench check --format toml` prints it"),
             PlanError::Written { .. } => Some("`bridle-bench explain` lists every value that plans have"),
             PlanError::InitMethod => Some("--init FILE without --method; `bridle-bench export` makes such files"),
+            PlanError::ForeignProtocol(_) => {
+                Some("--protocol linear-probe,knn, which judge an encoder of others by its vectors")
+            }
+            PlanError::EmbeddingsMethod => Some("`bridle-bench judge --task TASK --embeddings FILE --name NAME`"),
             PlanError::Changed { .. } => Some("the options of that run, or no --resume, which starts another one"),
             _ => None,
         };

@@ -33,6 +33,31 @@ pub struct InitRequest {
     pub audio_rows: Option<AudioRows>,
 }
 
+/// Vectors that were given in place of an encoder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmbeddingsRequest {
+    /// What they are called in tables.
+    pub name: String,
+    pub sha256: String,
+    /// Length of a vector.
+    pub dim: usize,
+}
+
+/// An encoder of others that was given, and what is known of it.
+#[derive(Clone, Debug)]
+pub struct ForeignRequest {
+    /// Its file or folder, without those above it.
+    pub name: String,
+    /// Its inputs.
+    pub input: InputSpec,
+    /// Width of a pooled vector.
+    pub dim: usize,
+    /// Blocks.
+    pub depth: usize,
+    /// Values of the section `foreign`.
+    pub values: serde_json::Value,
+}
+
 /// A language model's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LmRequest {

@@ -1,7 +1,7 @@
 //! The plan as a flat map of dotted names, as printed, set, hashed, recorded and compared.
 
 use super::recipe::{ODDITIES, Recipe};
-use super::{Plan, section_of};
+use super::{Encoder, Plan, section_of};
 use crate::quantizers::QuantizerKind;
 use serde_json::{Map, Value};
 
@@ -81,7 +81,7 @@ impl Plan {
         let unknown = |key: &&String| !known.contains_key(*key) && unwritten(&known, key).is_none();
         match flat.keys().find(unknown) {
             Some(key) => Err(PlanReadError::UnknownKey(key.clone())),
-            None if plan.is_speech() == plan.model.vit().is_some() => Err(PlanReadError::WrongEncoder),
+            None if plan.is_speech() != matches!(plan.model, Encoder::Conformer(_)) => Err(PlanReadError::WrongEncoder),
             None => Ok(plan),
         }
     }

@@ -36,6 +36,8 @@ pub enum JudgedBy {
     Frozen,
     /// Those that train the encoder.
     Trained,
+    /// Those that need nothing but a vector of each sample.
+    Vectors,
 }
 
 /// What a phase of pretraining trains.
@@ -183,6 +185,15 @@ methods! {
         phase: None,
         uses: &[],
         judged_by: JudgedBy::Any,
+    };
+    Embeddings: MethodInfo {
+        name: "embeddings",
+        about: "no encoder here: the vectors given to `judge`, whatever made them",
+        takes: Takes::Fixed,
+        labels: LabelsFrom::Nothing,
+        phase: None,
+        uses: &["embeddings"],
+        judged_by: JudgedBy::Vectors,
     };
 }
 

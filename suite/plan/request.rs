@@ -1,6 +1,6 @@
 //! What a plan is made from: names and options as the user typed them.
 
-use super::facts::{InitRequest, LmRequest};
+use super::facts::{EmbeddingsRequest, ForeignRequest, InitRequest, LmRequest};
 use super::preset::Preset;
 use super::set::list_items;
 use super::{AnyTask, PlanError, Written};
@@ -24,6 +24,10 @@ pub struct PlanRequest {
     pub subset: Option<usize>,
     /// Weights to start from in place of pretraining.
     pub init: Option<InitRequest>,
+    /// An encoder of others to judge.
+    pub foreign: Option<ForeignRequest>,
+    /// Vectors to judge in place of an encoder's.
+    pub embeddings: Option<EmbeddingsRequest>,
     /// A language model for the decoding of speech.
     pub lm: Option<LmRequest>,
     /// A whole plan that was written earlier, in place of the preset's values. Names that are given

@@ -2,7 +2,7 @@
 
 use super::flat::{flatten, insert, override_with, remove};
 use super::request::split_names;
-use super::sections::Choices;
+use super::sections::{Choices, Input};
 use super::set::LeftOut;
 use super::{Method, Plan, PlanError, PlanRequest, Protocol, QuantizerKind, Recipe, Takes, TaskFacts};
 use super::{method, preset, preset_file, recipe, sections};
@@ -34,6 +34,8 @@ impl Plan {
             judging_trains: names.protocols.iter().any(|protocol| protocol.trains_encoder()),
             task,
             init: request.init.as_ref(),
+            embeddings: request.embeddings.as_ref(),
+            foreign: request.foreign.as_ref(),
             lm: request.lm.as_ref(),
         };
         let mut tree = names.tree(&choices, request.subset)?;
@@ -52,6 +54,10 @@ impl Plan {
         if let Some(init) = &request.init {
             plan.check_weights(init)?;
         }
+        let (here, there) = (task.input.modality(), plan.data.input.modality());
+        require(here == there, "data.kind", || {
+            format!("{here}, but the encoder given with --init takes {there}")
+        })?;
         let finetune = plan.evaluation.finetune.as_ref().and_then(Taught::classes);
         let loss = finetune.map(|finetune| finetune.loss);
         let fits = !task.several_classes || loss != Some(FinetuneLoss::CrossEntropy);
@@ -75,10 +81,11 @@ impl Names {
     fn parse(task: &TaskFacts, request: &PlanRequest) -> Result<Self, PlanError> {
         let speech = task.input.is_speech();
         let or = |word: &Option<String>, default: &str| word.clone().unwrap_or_else(|| default.to_owned());
-        let usual = if request.init.is_some() {
-            Method::Init
-        } else {
-            Method::Bridle
+        let has_weights = request.init.is_some() || request.foreign.is_some();
+        let usual = match (has_weights, &request.embeddings) {
+            (true, _) => Method::Init,
+            (false, Some(_)) => Method::Embeddings,
+            (false, None) => Method::Bridle,
         };
         let method: Method = or(&request.method, usual.word()).parse()?;
         if !method.takes(speech) {
@@ -88,22 +95,31 @@ impl Names {
                 PlanError::OnlyForSpeech { method }
             });
         }
-        if (method == Method::Init) != request.init.is_some() {
+        if (method == Method::Init) != has_weights {
             return Err(PlanError::InitMethod);
+        }
+        if (method == Method::Embeddings) != request.embeddings.is_some() {
+            return Err(PlanError::EmbeddingsMethod);
         }
         let quantizer: QuantizerKind = or(&request.quantizer, method.usual_quantizer()).parse()?;
         if !method.fits(quantizer) {
             return Err(PlanError::Quantizer { method, quantizer });
         }
+        let protocols = protocols(method, speech, &request.protocols)?;
+        let mut unfit = protocols.iter().filter(|protocol| !protocol.takes_vectors());
+        if let (Some(_), Some(&protocol)) = (&request.foreign, unfit.next()) {
+            return Err(PlanError::ForeignProtocol(protocol));
+        }
         Ok(Self {
             method,
             quantizer,
-            protocols: protocols(method, speech, &request.protocols)?,
+            protocols,
             preset: match or(&request.preset, preset::DEFAULT) {
                 path if preset_file::is_path(&path) => preset_file::open(&path, speech)?,
                 name => preset::find(&name, speech)?,
             },
-            recipe: if speech {
+            // without an encoder of its own, nothing is computed that the authors' code has
+            recipe: if speech || request.embeddings.is_some() || request.foreign.is_some() {
                 None
             } else {
                 Some(or(&request.recipe, "authors").parse()?)
@@ -114,9 +130,10 @@ impl Names {
     /// All sections of the plan, whether it uses them or not.
     fn tree(&self, choices: &Choices<'_>, subset: Option<usize>) -> Result<Value, PlanError> {
         let task = choices.task;
+        let theirs = choices.foreign.map(|foreign| Input::Fixed(foreign.input.clone()));
         let mut tree = json!({
             "task": task.name, "method": self.method, "quantizer": null, "preset": self.preset.name,
-            "protocols": self.protocols, "data": task.input,
+            "protocols": self.protocols, "data": theirs.as_ref().unwrap_or(&task.input),
         });
         if let Some(recipe) = self.recipe {
             tree["recipe"] = json!(recipe);
@@ -133,6 +150,10 @@ impl Names {
         {
             let (preset, task) = (self.preset.name, task.name);
             return Err(PlanError::PretrainedElsewhere { preset, task, on });
+        }
+        if theirs.is_some() {
+            // of inputs that an encoder of ours would have
+            remove(&mut values, "data");
         }
         values["quantizer"] = QuantizerConfig::section(self.quantizer, values["quantizer"].take());
         override_with(&mut tree, values);

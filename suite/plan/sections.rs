@@ -10,7 +10,9 @@ mod augment;
 mod birq;
 mod cold_start;
 mod data;
+mod embeddings;
 mod esc50;
+mod foreign;
 mod init;
 mod joint;
 mod mask;
@@ -25,18 +27,20 @@ mod test;
 pub use augment::{Augment, Roll};
 pub use cold_start::{ColdStart, ColdStartPosition};
 pub use data::{Data, Input};
+pub use embeddings::GivenEmbeddings;
 pub use esc50::{Esc50, Esc50Crop, PositionCrop};
+pub use foreign::GivenEncoder;
 pub use init::{GivenWeights, Init};
 pub use joint::{CountedFrom, Joint};
 pub use mask::{Mask, MaskKind, NoiseMeasure};
-pub use model::{ConformerSizes, Decoder, Encoder, Estimator, Sizes, VitSizes};
+pub use model::{ConformerSizes, Decoder, Encoder, Estimator, GivenSizes, Sizes, VitSizes};
 pub use position::Position;
 pub use pretrain::{Phase, PhaseRestart, Pretrain};
 pub use refine::{Projection, Refine};
 pub use relabel::Relabel;
 pub use test::Test;
 
-use super::facts::{InitRequest, LmRequest, TaskFacts};
+use super::facts::{EmbeddingsRequest, ForeignRequest, InitRequest, LmRequest, TaskFacts};
 use super::method::{Method, Takes};
 use super::recipe::Recipe;
 use crate::quantizers::{QuantizerConfig, QuantizerKind};
@@ -100,6 +104,8 @@ macro_rules! sections {
 }
 
 sections! {
+    foreign: GivenEncoder,
+    embeddings: GivenEmbeddings,
     position: Position,
     mask: Mask,
     pretrain: Pretrain,
@@ -132,6 +138,10 @@ pub struct Choices<'a> {
     /// What the task says of itself.
     pub task: &'a TaskFacts,
     pub init: Option<&'a InitRequest>,
+    /// An encoder of others.
+    pub foreign: Option<&'a ForeignRequest>,
+    /// Vectors in place of an encoder.
+    pub embeddings: Option<&'a EmbeddingsRequest>,
     /// A language model for decoding.
     pub lm: Option<&'a LmRequest>,
 }
@@ -142,16 +152,27 @@ impl Choices<'_> {
         self.task.input.is_speech()
     }
 
+    /// Why plans lack what is of an encoder of this program or of its inputs, if they have none.
+    pub fn no_encoder(&self) -> Option<String> {
+        let theirs = self
+            .foreign
+            .map(|_| "the encoder given with --init is of another program");
+        let why = theirs.or(self.embeddings.map(|_| "the vectors are given to `judge`"));
+        why.map(str::to_owned)
+    }
+
     /// Why a task of another kind lacks a section of sound.
     pub fn not_audio(&self) -> Option<String> {
         let modality = self.task.input.modality();
-        (modality != "audio").then(|| format!("task `{}` is {modality}, not audio", self.task.name))
+        let other = || format!("task `{}` is {modality}, not audio", self.task.name);
+        self.no_encoder().or_else(|| (modality != "audio").then(other))
     }
 
     /// The reason why this task's plans lack a section that only tasks have which name it.
     fn not_of_task(&self, section: &str) -> Option<String> {
         let named = self.task.sections.contains(&section);
-        (!named).then(|| format!("task `{}` has no use for it", self.task.name))
+        let unnamed = || format!("task `{}` has no use for it", self.task.name);
+        self.no_encoder().or_else(|| (!named).then(unnamed))
     }
 }
 
@@ -160,6 +181,7 @@ impl Choices<'_> {
 pub enum FactOf {
     Data,
     Weights,
+    Embeddings,
     LanguageModel,
 }
 
@@ -168,6 +190,7 @@ impl std::fmt::Display for FactOf {
         f.write_str(match self {
             Self::Data => "the data",
             Self::Weights => "the weights given with --init",
+            Self::Embeddings => "the vectors given with --embeddings",
             Self::LanguageModel => "the language model given with --lm",
         })
     }
@@ -231,6 +254,8 @@ pub trait Judging: Section {
     const TRAINS_ENCODER: bool;
     /// The data whose encoders it judges.
     const TAKES: Takes;
+    /// Whether a vector of each sample is all that it needs.
+    const TAKES_VECTORS: bool = false;
 }
 
 /// A section of the list: its name, and what it says of itself.

@@ -10,6 +10,7 @@ use super::*;
 use bridle::codebook::Start;
 use bridle::quantizer::QuantizerValues as _;
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 
 fn request(task: &str, set: &[&str]) -> PlanRequest {
     PlanRequest {
@@ -38,8 +39,8 @@ fn every_preset_resolves_for_every_task_method_and_quantizer() {
         } {
             for method in Method::ALL {
                 for quantizer in QuantizerKind::all() {
-                    if *method == Method::Init {
-                        continue; // needs weights
+                    if matches!(method, Method::Init | Method::Embeddings) {
+                        continue; // they need weights, or vectors
                     }
                     let request = PlanRequest {
                         task: task.name().to_owned(),
@@ -591,6 +592,46 @@ fn the_layer_that_a_probe_reads_is_written_only_where_it_is_set() {
     for wrong in ["0", "99"] {
         assert!(refusal(&[&format!("probe.layer={wrong}")]).contains("model.depth"));
     }
+}
+
+/// The plan of vectors with this hash of their file.
+fn of_vectors(task: &str, sha256: &str, name: &str, set: &[&str]) -> Result<Plan, PlanError> {
+    Plan::resolve(&PlanRequest {
+        embeddings: Some(EmbeddingsRequest {
+            name: name.to_owned(),
+            sha256: sha256.to_owned(),
+            dim: 768,
+        }),
+        protocols: vec!["linear-probe".to_owned(), "knn".to_owned()],
+        ..request(task, set)
+    })
+}
+
+#[test]
+fn plans_of_vectors_have_what_decides_their_scores_and_nothing_of_an_encoder() {
+    for task in AnyTask::all().filter(|task| !task.facts().input.is_speech()) {
+        let plan = of_vectors(task.name(), "1a", "theirs", &[]).unwrap();
+        assert_eq!(Plan::from_flat(&plan.to_flat()).unwrap(), plan);
+        let flat = plan.to_flat();
+        let sections: BTreeSet<&str> = flat.keys().map(|key| key.split('.').next().unwrap()).collect();
+        let expected = "data embeddings knn method model preset probe protocols quantizer task";
+        assert_eq!(sections, expected.split(' ').collect(), "{}", task.name());
+        assert_eq!((plan.label(), &flat["model.dim"]), ("theirs".to_owned(), &768.into()));
+    }
+    let hash = |sha256, name, set: &[&str]| of_vectors("esc50", sha256, name, set).unwrap().plan_hash();
+    let usual = hash("1a", "theirs", &[]);
+    assert_eq!(hash("1a", "ours", &[]), usual, "a name decides nothing");
+    assert_ne!(hash("1b", "theirs", &[]), usual);
+    assert_ne!(hash("1a", "theirs", &["knn.neighbours=3"]), usual);
+    let refusal = |set: &str| of_vectors("esc50", "1a", "theirs", &[set]).unwrap_err().to_string();
+    assert!(refusal("probe.layer=1").contains("given vectors have no layers"));
+    assert!(refusal("model.dim=3").contains("a fact of the vectors given with --embeddings"));
+    assert!(refusal("protocols=finetune").contains("judged by linear-probe or knn"));
+    assert!(refusal("method=bridle").contains("`judge`"));
+    assert!(matches!(
+        of_vectors("digits", "1a", "theirs", &[]),
+        Err(PlanError::NotForSpeech(Method::Embeddings))
+    ));
 }
 
 #[test]

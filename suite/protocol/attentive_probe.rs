@@ -173,6 +173,7 @@ fn heads(plan: &Core) -> usize {
     match &plan.model {
         Encoder::Vit(vit) => vit.sizes.heads,
         Encoder::Conformer(sizes) => sizes.heads,
+        Encoder::Given(_) => unreachable!("plans of vectors have no attentive probe"),
     }
 }
 
@@ -295,11 +296,11 @@ impl<'a, 'd> Samples<'a, 'd> {
         let Subject {
             data,
             train,
-            encoder,
             device,
             progress,
             ..
         } = *subject;
+        let encoder = subject.encoder();
         let size = train.len() * encoder.geometry().tokens() * encoder.dim();
         let mut tokens = (size * size_of::<f32>() <= KEPT_BYTES).then(|| Vec::with_capacity(size));
         if let Some(tokens) = &mut tokens {
@@ -344,7 +345,7 @@ impl<'a, 'd> Samples<'a, 'd> {
 impl<B: TrainBackend> Probe<'_, '_, B> {
     /// Tokens [B, T, D].
     fn tokens(&self, input: Input) -> Tensor<B::InnerBackend, 3> {
-        let (encoder, device) = (self.subject.encoder, self.subject.device);
+        let (encoder, device) = (self.subject.encoder(), self.subject.device);
         match input {
             Input::Samples(batch) => encoder.embed_patches(self.subject.data.inputs(batch, device)),
             Input::Tokens(values) => {
@@ -365,7 +366,7 @@ impl<B: TrainBackend> Probe<'_, '_, B> {
         rates: &[f64],
     ) -> Result<Vec<Head<B::InnerBackend>>, TrainError> {
         let (subject, values, seed) = (self.subject, self.values, self.seed.child(seed));
-        let (dim, classes, device) = (subject.encoder.dim(), subject.classes(), subject.device);
+        let (dim, classes, device) = (subject.encoder().dim(), subject.classes(), subject.device);
         let init = Init::<B>::new(seed.child("weights"), device);
         // equal, but no clones, which would share their first gradients
         let head = |_: &f64| Head::new(&init, dim, heads(subject.plan), classes);
@@ -434,11 +435,11 @@ impl<B: TrainBackend> Probe<'_, '_, B> {
         let Subject {
             data,
             test,
-            encoder,
             device,
             progress,
             ..
         } = *self.subject;
+        let encoder = self.subject.encoder();
         let (dataset, geometry) = (data.dataset, encoder.geometry());
         let (clips, mut found) = (self.subject.plan.test_clips(), Vec::new());
         progress.start("attentive-probe: test", test.len() as u64);

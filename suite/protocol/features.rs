@@ -1,6 +1,6 @@
 //! Features of a frozen encoder: computed once and shared by the protocols that only read them.
 
-use super::Subject;
+use super::{Judged, Outcome, Subject};
 use crate::data::{Fixed, fixed};
 use bridle_backends::TrainBackend;
 use bridle_results::metric::Metric;
@@ -12,6 +12,28 @@ use std::time::Instant;
 
 /// What the features are, in words.
 pub const FEATURES: &str = "mean of patch tokens after the final norm";
+
+/// A vector of each sample, whatever makes it.
+pub trait Vectors {
+    /// What they are, in words.
+    fn about(&self) -> String;
+
+    /// Those of these samples after so many layers, or of the output, row-major [n, D].
+    ///
+    /// # Errors
+    /// If a sample cannot be read any more, or is no input for what makes them.
+    fn of(&self, samples: &[usize], layer: Option<usize>, progress: &dyn Progress) -> Result<Vec<f32>, DataError>;
+}
+
+impl<V: Vectors> Vectors for &V {
+    fn about(&self) -> String {
+        V::about(self)
+    }
+
+    fn of(&self, samples: &[usize], layer: Option<usize>, progress: &dyn Progress) -> Result<Vec<f32>, DataError> {
+        V::of(self, samples, layer, progress)
+    }
+}
 
 /// Features of the training and test samples, and the seconds that they took; computed when first
 /// asked for.
@@ -54,6 +76,14 @@ impl<B: TrainBackend> Subject<'_, B, Fixed<'_>> {
     /// # Errors
     /// If a sample cannot be read any more.
     pub(super) fn features_at(&self, layer: Option<usize>) -> Result<(Features, Features), DataError> {
+        if let Judged::Vectors(vectors) = self.judged {
+            let of = |samples: &[usize]| {
+                let values = vectors.of(samples, layer, self.progress)?;
+                let dim = values.len() / samples.len().max(1);
+                Ok::<_, DataError>(Features::new(values, dim, self.data.dataset, samples))
+            };
+            return Ok((of(self.train)?, of(self.test)?));
+        }
         let train = self.features_of(self.train, layer)?;
         let test = match self.plan.test_clips() {
             1 => self.features_of(self.test, layer),
@@ -62,40 +92,50 @@ impl<B: TrainBackend> Subject<'_, B, Fixed<'_>> {
         Ok((train, test?))
     }
 
+    /// An outcome of features, which says what they were where they were made elsewhere.
+    pub(super) fn of_features(&self, mut outcome: Outcome) -> Outcome {
+        if let Judged::Vectors(vectors) = self.judged {
+            outcome.details.insert("features".to_owned(), json!(vectors.about()));
+        }
+        outcome
+    }
+
     /// Mean-pooled patch tokens of inputs [B, C, T, H, W]: [B, D].
     fn pooled(&self, x: Tensor<B::InnerBackend, 5>, layer: Option<usize>) -> Tensor<B::InnerBackend, 2> {
         if layer.is_none() {
-            return self.encoder.features(x);
+            return self.encoder().features(x);
         }
-        let tokens = self.tokens(&fixed::patch_frames(x, self.encoder.geometry()), layer);
+        let tokens = self.tokens(&fixed::patch_frames(x, self.encoder().geometry()), layer);
         let [batch, _, dim] = tokens.dims();
         tokens.mean_dim(1).reshape([batch, dim])
     }
 
     fn features_of(&self, samples: &[usize], layer: Option<usize>) -> Result<Features, DataError> {
         let batch = self.plan.pretrain.as_ref().map_or(16, |pretrain| pretrain.batch);
+        let encoder = self.encoder();
         self.progress.start("features", samples.len() as u64);
-        let mut values = Vec::with_capacity(samples.len() * self.encoder.dim());
+        let mut values = Vec::with_capacity(samples.len() * encoder.dim());
         for samples in samples.chunks(batch) {
-            let x = fixed::batch(self.data.dataset, samples, self.encoder.geometry(), self.device)?;
+            let x = fixed::batch(self.data.dataset, samples, encoder.geometry(), self.device)?;
             values.extend(self.pooled(x, layer).into_data().iter::<f32>());
             self.progress.advance(samples.len() as u64);
         }
         self.progress.finish();
-        Ok(Features::new(values, self.encoder.dim(), self.data.dataset, samples))
+        Ok(Features::new(values, encoder.dim(), self.data.dataset, samples))
     }
 
     /// Features of the test samples, averaged over views of each.
     fn features_of_views(&self, clips: usize, layer: Option<usize>) -> Result<Features, DataError> {
+        let encoder = self.encoder();
         self.progress.start("features of test views", self.test.len() as u64);
-        let mut values = Vec::with_capacity(self.test.len() * self.encoder.dim());
+        let mut values = Vec::with_capacity(self.test.len() * encoder.dim());
         for &sample in self.test {
-            let x = fixed::test_views(self.data.dataset, sample, clips, self.encoder.geometry(), self.device)?;
+            let x = fixed::test_views(self.data.dataset, sample, clips, encoder.geometry(), self.device)?;
             values.extend(self.pooled(x, layer).mean_dim(0).into_data().iter::<f32>());
             self.progress.advance(1);
         }
         self.progress.finish();
-        Ok(Features::new(values, self.encoder.dim(), self.data.dataset, self.test))
+        Ok(Features::new(values, encoder.dim(), self.data.dataset, self.test))
     }
 }
 

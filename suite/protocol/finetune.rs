@@ -94,7 +94,7 @@ impl<'a, 'd, B: TrainBackend> Run<'a, 'd, B> {
         let model = Classifier::new(subject.trainable(), subject.classes(), &init);
         let layers = Layers(LayerDecay {
             decay: values.layer_decay,
-            blocks: subject.encoder.blocks.len(),
+            blocks: subject.encoder().blocks.len(),
         });
         let model = Trained::with_groups(model, values.adamw, layers);
         let mut training = Training::open(subject, PHASE, model)?;
@@ -156,7 +156,7 @@ impl<'a, 'd, B: TrainBackend> Run<'a, 'd, B> {
     fn loss(&self, model: &Classifier<B>, batch: Augmented, step: u64) -> Tensor<B, 1> {
         let subject = self.subject;
         let samples = batch.targets.len() / subject.classes();
-        let x = fixed::on_device(batch.values, samples, subject.encoder.geometry(), subject.device);
+        let x = fixed::on_device(batch.values, samples, subject.encoder().geometry(), subject.device);
         let targets = TensorData::new(batch.targets, [samples, subject.classes()]);
         let targets: Tensor<B, 2> = Tensor::from_data(targets, subject.device);
         let dropped = Dropped {
@@ -188,7 +188,7 @@ impl<'a, 'd, B: TrainBackend> Run<'a, 'd, B> {
     }
 
     fn branches(&self, batch: usize, seed: &Seed) -> Vec<Option<BranchFactors<B>>> {
-        let rates = drop_rates(self.values.drop_path, self.subject.encoder.blocks.len());
+        let rates = drop_rates(self.values.drop_path, self.subject.encoder().blocks.len());
         let block = |(index, &rate): (usize, &f64)| {
             let mut stream = seed.indexed(index as u64).stream();
             let mut factor = || {
@@ -208,11 +208,11 @@ impl<'a, 'd, B: TrainBackend> Run<'a, 'd, B> {
         let Subject {
             data,
             test,
-            encoder,
             device,
             progress,
             ..
         } = *self.subject;
+        let encoder = self.subject.encoder();
         let mut scores = Vec::with_capacity(test.len() * self.subject.classes());
         progress.start("finetune: test", test.len() as u64);
         let clips = self.subject.plan.test_clips();

@@ -96,6 +96,7 @@ impl Section for Knn {
 impl Judging for Knn {
     const TRAINS_ENCODER: bool = false;
     const TAKES: Takes = Takes::Fixed;
+    const TAKES_VECTORS: bool = true;
 }
 
 impl<B: TrainBackend> Evaluate<B> for Knn {
@@ -104,7 +105,8 @@ impl<B: TrainBackend> Evaluate<B> for Knn {
         subject.progress.say(&what);
         let (train, test) = subject.features()?;
         let (seed, classes) = (subject.seed.child("knn"), subject.classes());
-        Ok(run::<B::InnerBackend>(train, test, classes, self, seed, subject.device))
+        let found = run::<B::InnerBackend>(train, test, classes, self, seed, subject.device);
+        Ok(subject.of_features(found))
     }
 
     fn transcripts(&self, _subject: &Subject<'_, B, Utterances<'_>>) -> Result<Outcome, TrainError> {

@@ -58,7 +58,10 @@ impl Section for LinearProbe {
         require(
             self.layer.is_none_or(|layer| (1..=depth).contains(&layer)),
             "probe.layer",
-            || format!("must be between 1 and model.depth, {depth}, or none"),
+            || match depth {
+                0 => "must be none: given vectors have no layers".to_owned(),
+                _ => format!("must be between 1 and model.depth, {depth}, or none"),
+            },
         )?;
         match &self.values {
             Taught::Classes(probe) => probe.check(),
@@ -76,6 +79,7 @@ impl LinearProbe {
 impl Judging for LinearProbe {
     const TRAINS_ENCODER: bool = false;
     const TAKES: Takes = Takes::Any;
+    const TAKES_VECTORS: bool = true;
 }
 
 impl Probe {
@@ -106,7 +110,8 @@ impl<B: TrainBackend> Evaluate<B> for LinearProbe {
             Some(features) => features,
         };
         let (seed, classes) = (subject.seed.child("linear-probe"), subject.classes());
-        let mut found = run::<B::InnerBackend>(train, test, classes, probe, seed, subject.device);
+        let found = run::<B::InnerBackend>(train, test, classes, probe, seed, subject.device);
+        let mut found = subject.of_features(found);
         if let Some(layer) = self.layer {
             let features = json!(format!("mean of patch tokens after layer {layer}"));
             found.details.insert("features".to_owned(), features);

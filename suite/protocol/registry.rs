@@ -21,6 +21,11 @@ macro_rules! protocols {
                 match self { $(Self::$variant => <$values as $crate::plan::Judging>::TRAINS_ENCODER),+ }
             }
 
+            /// Whether a vector of each sample is all that it needs.
+            pub const fn takes_vectors(self) -> bool {
+                match self { $(Self::$variant => <$values as $crate::plan::Judging>::TAKES_VECTORS),+ }
+            }
+
             /// The data that it takes.
             pub const fn takes(self) -> $crate::plan::Takes {
                 match self { $(Self::$variant => <$values as $crate::plan::Judging>::TAKES),+ }
@@ -33,6 +38,7 @@ macro_rules! protocols {
                     JudgedBy::Any => true,
                     JudgedBy::Frozen => !self.trains_encoder(),
                     JudgedBy::Trained => self.trains_encoder(),
+                    JudgedBy::Vectors => self.takes_vectors(),
                 }
             }
 

@@ -1,7 +1,7 @@
 //! The control of a run: the random encoder, frozen, under the same protocols. A pretraining that
 //! teaches nothing looks well by itself.
 
-use crate::plan::{Method, Plan, PlanError, PlanRequest, Protocol, TaskFacts, display_value, preset};
+use crate::plan::{Encoder, Method, Plan, PlanError, PlanRequest, Protocol, TaskFacts, display_value, preset};
 
 /// The plan's preset by its name; None if a file is all that has that name.
 fn known_preset(plan: &Plan) -> Option<String> {
@@ -9,7 +9,7 @@ fn known_preset(plan: &Plan) -> Option<String> {
 }
 
 /// The control of `plan`, which was made from `wanted`: the same data, encoder and protocols. None
-/// if the plan is a control itself, or none of its protocols freezes the encoder.
+/// if the plan is a control itself or has no encoder of this program, or none of its protocols freezes the encoder.
 ///
 /// # Errors
 /// As [`Plan::resolve_for`].
@@ -19,7 +19,9 @@ pub fn of(facts: &TaskFacts, wanted: &PlanRequest, plan: &Plan) -> Result<Option
         .iter()
         .filter(|protocol| protocol.fits(Method::RandomInit));
     let protocols: Vec<String> = frozen.map(|protocol| Protocol::word(*protocol).to_owned()).collect();
-    if matches!(plan.method, Method::RandomInit | Method::Scratch) || protocols.is_empty() {
+    let has_none =
+        matches!(plan.method, Method::RandomInit | Method::Scratch) || matches!(plan.model, Encoder::Given(_));
+    if has_none || protocols.is_empty() {
         return Ok(None);
     }
     let mut control = PlanRequest {

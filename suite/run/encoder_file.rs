@@ -16,12 +16,15 @@ use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 /// The header's entry that holds the card.
 const CARD: &str = "bridle-bench";
 /// Bytes of an encoder file; a ViT-H of 32-bit floats has 2.5 GB.
 pub const LARGEST: u64 = 16 << 30;
+/// Bytes of the header of a safetensors file.
+const LONGEST_HEADER: u64 = 25_000_000;
 /// Raised when older programs could no longer read a card.
 const FORMAT: u32 = 1;
 
@@ -159,6 +162,7 @@ impl EncoderCard {
                 mean,
                 std,
             } => (&[*side, *side, *frames], mean, std),
+            InputSpec::Pipeline(_) => return Err("its inputs are those of an encoder of others".to_owned()),
         };
         if let Some(edge) = edges.iter().find(|edge| !(1..=LONGEST).contains(*edge)) {
             return Err(format!("its inputs are {edge} long, not from 1 to {LONGEST}"));
@@ -201,6 +205,24 @@ impl EncoderFile {
             input: self.card.input.clone(),
             sizes: self.card.model.clone(),
             audio_rows: self.card.audio_rows,
+        }
+    }
+
+    /// Whether a path leads to nothing that can be read, or to a safetensors file with a card: to no
+    /// checkpoint that another program wrote.
+    pub fn has_card(path: &Path) -> bool {
+        let header = |mut file: std::fs::File| {
+            let mut length = [0; 8];
+            file.read_exact(&mut length).ok()?;
+            let length = u64::from_le_bytes(length).min(LONGEST_HEADER);
+            let mut header = Vec::new();
+            file.take(length).read_to_end(&mut header).ok()?;
+            let header: serde_json::Value = serde_json::from_slice(&header).ok()?;
+            header.get("__metadata__")?.get(CARD).map(drop)
+        };
+        match bridle_files::open(path) {
+            Ok(file) => header(file).is_some(),
+            Err(_) => !path.is_dir(),
         }
     }
 

@@ -6,7 +6,9 @@ use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
 use crate::cli::terminal;
 use crate::compute::{self, Dtype};
-use crate::plan::{AnyTask, LmRequest, Plan, PlanRequest, TaskFacts, corrected_changes};
+use crate::embeddings::Embeddings;
+use crate::foreign::{self, Foreign};
+use crate::plan::{AnyTask, EmbeddingsRequest, LmRequest, Method, Plan, PlanRequest, TaskFacts, corrected_changes};
 use crate::run::control;
 use crate::run::encoder_file::{EncoderFile, EncoderFileError};
 use crate::run::machine;
@@ -82,8 +84,12 @@ pub struct RunRequest {
     pub order: Order,
     /// No run begins once the recorded ones took so much computing.
     pub budget: Option<Duration>,
-    /// Weights to start from in place of pretraining.
-    pub init: Option<EncoderFile>,
+    /// Weights to start from in place of pretraining, of any of the plans.
+    pub init: Vec<EncoderFile>,
+    /// An encoder of others to judge.
+    pub foreign: Option<Foreign>,
+    /// Vectors to judge in place of an encoder's.
+    pub embeddings: Option<Embeddings>,
     /// The language model for the decoding of speech.
     pub lm: Option<Ngrams>,
     /// Test folds; one `None` for a task without folds.
@@ -105,6 +111,25 @@ impl RunRequest {
     /// # Errors
     /// Wrong use, with the word and the right ones; a file that cannot be read.
     pub fn new(args: &RunArgs) -> Result<Self> {
+        Self::of(args, None)
+    }
+
+    /// The same to judge vectors by this name.
+    ///
+    /// # Errors
+    /// As [`Self::new`], and if a method of this program has the name.
+    pub fn judging(args: &RunArgs, embeddings: Embeddings, name: &str) -> Result<Self> {
+        free_name(name)?;
+        let request = EmbeddingsRequest {
+            name: name.to_owned(),
+            sha256: embeddings.sha256.clone(),
+            dim: embeddings.dim,
+        };
+        Self::of(args, Some((embeddings, request)))
+    }
+
+    fn of(args: &RunArgs, given: Option<(Embeddings, EmbeddingsRequest)>) -> Result<Self> {
+        let (embeddings, embeddings_request) = given.unzip();
         let origin = Origin::of(args)?;
         let args = &origin
             .as_ref()
@@ -124,12 +149,22 @@ impl RunRequest {
         };
         let task = wanted.task()?;
         only_for_its_kind(args, &task)?;
-        let init = args.init.as_deref().map(EncoderFile::read).transpose()?;
+        let facts = task.facts();
+        let (init, foreign) = match args.init.as_deref() {
+            Some(path) if !EncoderFile::has_card(path) => {
+                let options = foreign::options(&mut wanted.set)?;
+                let (theirs, request) = foreign::read(path, &options, foreign::seconds(&facts), backend.threads)?;
+                theirs.lines().iter().for_each(|line| terminal::log(line));
+                wanted.foreign = Some(request);
+                (None, Some(theirs))
+            }
+            path => (path.map(EncoderFile::read).transpose()?, None),
+        };
         wanted.init = init.as_ref().map(EncoderFile::request);
         let lm = args.lm.as_deref().map(language_model).transpose()?;
         let (lm, lm_request) = lm.unzip();
         wanted.lm = lm_request;
-        let facts = task.facts();
+        wanted.embeddings = embeddings_request;
         let plan = Plan::resolve_for(&facts, &wanted)?;
         let ablation = if args.ablation {
             ablation(&facts, &wanted, &plan)?
@@ -162,7 +197,9 @@ impl RunRequest {
             further: ablation.into_iter().chain(control).collect(),
             order: Order::ByPlan,
             budget: None,
-            init,
+            init: init.into_iter().collect(),
+            foreign,
+            embeddings,
             lm,
             seeds: seeds(args.seed.unwrap_or(0), args.seeds)?,
             backend,
@@ -244,6 +281,34 @@ impl RunRequest {
             threads: self.backend.threads.unwrap_or(0),
             limits: Limits::default(),
         }
+    }
+}
+
+/// Characters of the longest name of embeddings.
+const LONGEST_NAME: usize = 64;
+
+/// Refuses a name of embeddings that a row of a table could not have beside this program's own.
+fn free_name(name: &str) -> Result<()> {
+    let refused = |why: String| {
+        let failure = Failure::wrong_use(format!("`--name {}`: {why}", name.escape_debug()));
+        Err(failure.with_hint("--name with the encoder's name, such as dinov2-base"))
+    };
+    if name.trim() != name || name.is_empty() || name.chars().count() > LONGEST_NAME || name.contains(char::is_control)
+    {
+        return refused(format!(
+            "a name has 1 to {LONGEST_NAME} characters and no space at its ends"
+        ));
+    }
+    let own = Method::ALL.iter().map(|method| method.word());
+    let own = own.filter(|own| {
+        name.strip_prefix(own)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '-']))
+    });
+    match own.max_by_key(|own| own.len()) {
+        Some(own) => refused(format!(
+            "names that begin with `{own}` are of this program's own method"
+        )),
+        None => Ok(()),
     }
 }
 

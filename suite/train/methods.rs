@@ -34,6 +34,8 @@ pub fn pretrain<B: TrainBackend, D: bridle::HasBridle>(
         Method::BestRq => phases::run::<B, D, best_rq::BestRqMethod<B, D>>(context, saved, device),
         Method::Birq => phases::run::<B, D, birq::BirqMethod<B, D>>(context, saved, device),
         Method::Relabel => phases::run::<B, D, relabel::RelabelMethod<B, D>>(context, saved, device),
-        method @ (Method::RandomInit | Method::Scratch | Method::Init) => unreachable!("`{method}` pretrains nothing"),
+        method @ (Method::RandomInit | Method::Scratch | Method::Init | Method::Embeddings) => {
+            unreachable!("`{method}` pretrains nothing")
+        }
     }
 }

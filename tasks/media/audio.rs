@@ -5,9 +5,11 @@ mod fbank;
 mod input;
 mod kind;
 mod resample;
+pub(crate) mod speechbrain;
+mod triangle;
 
 pub use decode::{AudioError, Waveform, decode};
-pub(crate) use fbank::normalise;
 pub use fbank::{FBANK_VERSION, Fbank, TooShort};
-pub(crate) use input::LogMel;
+pub(crate) use fbank::{frames_in, normalise};
+pub(crate) use input::Sounds;
 pub use resample::{RESAMPLER_VERSION, resample};

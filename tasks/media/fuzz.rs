@@ -18,7 +18,7 @@ use crate::cache::pool;
 use crate::files::hashes::KnownHashes;
 use crate::files::tree::Tree;
 use crate::fixtures::{fuzz_inputs, mutated, peak_memory, wav_bytes};
-use crate::media::audio::LogMel;
+use crate::media::audio::Sounds;
 use crate::media::image::Pictures;
 use crate::media::image::tests::{pattern, png_bytes};
 
@@ -35,7 +35,7 @@ fn sound() -> Box<dyn Media> {
         mean: -6.0,
         std: 4.0,
     };
-    Box::new(LogMel::new("test", &input).unwrap())
+    Box::new(Sounds::new("test", &input).unwrap())
 }
 
 fn pictures() -> Box<dyn Media> {

@@ -8,6 +8,7 @@ mod erase;
 mod operation;
 mod picture;
 mod pictures;
+mod pillow;
 mod rand_augment;
 mod warp;
 
@@ -16,8 +17,10 @@ pub use crop::{Region, Resizer, random_region};
 pub(crate) use decode::picture_kind;
 pub use decode::{ImageError, MOST_PIXELS, decode};
 pub use erase::Erasing;
+pub(crate) use picture::PICTURE_VERSION;
 pub use picture::{Picture, to_input};
-pub(crate) use pictures::Pictures;
+pub(crate) use pictures::{Pictures, read};
+pub(crate) use pillow::resize as resize_as_pillow;
 pub use rand_augment::RandAugment;
 
 #[cfg(test)]

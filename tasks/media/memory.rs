@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use crate::data::listing::{Entry, Listing};
 use crate::files::tree::Tree;
 use crate::fixtures::{peak_memory, wav_bytes};
-use crate::media::audio::LogMel;
+use crate::media::audio::Sounds;
 use crate::{Dataset, InputSpec, Limits, OpenRequest, Split, Target, prefetch};
 
 /// How many samples and which folder, for the process that the test measures.
@@ -58,7 +58,7 @@ fn open(samples: usize, folder: &Path) -> Dataset {
             ..Limits::default()
         },
     };
-    let media = Box::new(LogMel::new("many", &INPUT).unwrap());
+    let media = Box::new(Sounds::new("many", &INPUT).unwrap());
     listing.open(classes, media, &request, &()).unwrap()
 }
 

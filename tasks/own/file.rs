@@ -7,9 +7,9 @@ use serde::Deserialize;
 use crate::files::archive::foreign_kind;
 use crate::files::table;
 use crate::media::Media;
-use crate::media::audio::LogMel;
-use crate::media::image::Pictures;
-use crate::media::video::{Clips, VideoAugment};
+use crate::media::audio::Sounds;
+use crate::media::video::VideoAugment;
+use crate::pipeline::media::{clips, pictures};
 use crate::{DataError, InputSpec, MainMetric, Target};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -139,14 +139,14 @@ pub(super) struct Reading {
 impl Reading {
     pub fn media(self, name: &'static str, input: &InputSpec, keep: u64) -> Result<Box<dyn Media>, DataError> {
         Ok(match self.kind {
-            Kind::Audio => Box::new(LogMel::new(name, input)?),
-            Kind::Image => Box::new(Pictures::new(name, input, self.mirror)?),
+            Kind::Audio => Box::new(Sounds::new(name, input)?),
+            Kind::Image => pictures(name, input, self.mirror)?,
             Kind::Video => {
                 let augment = VideoAugment {
                     mirror: self.mirror,
                     ..VideoAugment::fine_tuning()
                 };
-                Box::new(Clips::new(name, input, self.stride, augment, keep)?)
+                clips(name, input, self.stride, augment, keep)?
             }
         })
     }

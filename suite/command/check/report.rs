@@ -17,7 +17,7 @@ pub(super) struct Report<'a> {
     data: &'a Result<Found>,
     backend: &'a Result<BackendState>,
     out: &'a Result<()>,
-    /// None where they cannot be estimated: without data, and on speech.
+    /// None where they cannot be estimated: without data, on speech, and of an encoder of others.
     needs: Option<Needs>,
 }
 
@@ -29,6 +29,7 @@ impl<'a> Report<'a> {
         out: &'a Result<()>,
     ) -> Self {
         let samples = data.as_ref().ok().and_then(|found| found.samples);
+        let samples = samples.filter(|_| request.plan.model.vit().is_some());
         Self {
             request,
             data,

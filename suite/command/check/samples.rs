@@ -7,7 +7,7 @@ use crate::cli::progress::TerminalProgress;
 use crate::data::Fixed;
 use crate::protocol::Examples as _;
 use crate::run::request::RunRequest;
-use bridle_tasks::{Census, DataError, Dataset, Task};
+use bridle_tasks::{Census, DataError, Dataset, Split, Task};
 use serde_json::{Map, json};
 use std::collections::BTreeMap;
 
@@ -39,6 +39,7 @@ pub(super) fn look(request: &RunRequest, task: &dyn Task) -> Result<Found> {
         json: Map::from_iter([
             ("copy".to_owned(), json!(copy)),
             ("differences".to_owned(), json!(differences)),
+            ("ids".to_owned(), json!(ids(&dataset))),
         ]),
         samples: Some((dataset.samples.len(), dataset.split(request.folds[0]).0.len())),
         verified: copy
@@ -48,6 +49,20 @@ pub(super) fn look(request: &RunRequest, task: &dyn Task) -> Result<Found> {
             .and(parts),
         facts: dataset.facts,
     })
+}
+
+/// The names of the samples, by fold or split.
+fn ids(dataset: &Dataset) -> BTreeMap<String, Vec<&str>> {
+    let mut parts: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for sample in &dataset.samples {
+        let part = match (sample.fold, sample.split) {
+            (Some(fold), _) => format!("fold-{fold}"),
+            (None, Split::Train) => "train".to_owned(),
+            (None, Split::Test) => "test".to_owned(),
+        };
+        parts.entry(part).or_default().push(&sample.id);
+    }
+    parts
 }
 
 fn data_line(dataset: &Dataset) -> String {

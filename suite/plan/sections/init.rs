@@ -70,7 +70,7 @@ impl Section for Init {
 
     fn absent(choices: &Choices<'_>) -> Option<String> {
         let why = || "an encoder of speech has no patches".to_owned();
-        choices.is_speech().then(why)
+        choices.is_speech().then(why).or_else(|| choices.no_encoder())
     }
 
     fn left_out(choices: &Choices<'_>) -> Vec<LeftOut> {
@@ -148,6 +148,9 @@ impl Core {
                     ..
                 },
             ) => same("data.side", *side, *theirs).and(same("data.frames", *frames, *length)),
+            (InputSpec::Pipeline(_), _) | (_, InputSpec::Pipeline(_)) => require(false, "data.kind", || {
+                "pipeline, which encoders of others take, and no weights given with --init".to_owned()
+            }),
             _ => unreachable!("both are of one modality"),
         }
     }

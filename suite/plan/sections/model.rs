@@ -1,6 +1,6 @@
 //! Sizes of encoder, decoder and estimator.
 
-use super::{Choices, FactOf, Input, Section, Stage};
+use super::{Choices, FactOf, Input, LeftOut, Section, Stage};
 use crate::plan::{Core, DecoderKind};
 use bridle_tasks::InputSpec;
 use bridle_values::check::{Checked, at_least_one, require};
@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 /// The only grid of tokens (time x mel) that the Swin decoder is made for.
 const SWIN_GRID: [usize; 3] = [64, 8, 1];
 
+/// Values of a ViT beside its width.
+const OF_A_VIT: [&str; 5] = ["patch", "tubelet", "depth", "heads", "mlp_ratio"];
+
 /// The encoder and the networks trained with it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
@@ -19,6 +22,8 @@ pub enum Encoder {
     Vit(VitSizes),
     /// For utterances of any length.
     Conformer(ConformerSizes),
+    /// Made elsewhere, of which no more is known here.
+    Given(GivenSizes),
 }
 
 /// Sizes of the networks of inputs of one shape.
@@ -68,6 +73,17 @@ pub struct ConformerSizes {
     pub estimator_depth: Option<usize>,
 }
 
+/// What is known of an encoder of others, or of vectors that it made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GivenSizes {
+    /// Length of a vector.
+    pub dim: usize,
+    /// Blocks, if there are any to read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth: Option<usize>,
+}
+
 /// Sizes of a ViT, in plans and in encoder files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -90,8 +106,10 @@ impl<'de> Deserialize<'de> for Encoder {
         // only a Conformer convolves
         let found = if values.get("kernel").is_some() {
             serde_json::from_value(values).map(Self::Conformer)
-        } else {
+        } else if values.get("patch").is_some() {
             serde_json::from_value(values).map(Self::Vit)
+        } else {
+            serde_json::from_value(values).map(Self::Given)
         };
         found.map_err(D::Error::custom)
     }
@@ -102,20 +120,26 @@ impl Encoder {
         match self {
             Self::Vit(vit) => vit.sizes.dim,
             Self::Conformer(sizes) => sizes.dim,
+            Self::Given(sizes) => sizes.dim,
         }
     }
 
+    /// Layers that can be read; none of vectors.
     pub const fn depth(&self) -> usize {
         match self {
             Self::Vit(vit) => vit.sizes.depth,
             Self::Conformer(sizes) => sizes.depth,
+            Self::Given(sizes) => match sizes.depth {
+                Some(depth) => depth,
+                None => 0,
+            },
         }
     }
 
     pub const fn vit(&self) -> Option<&VitSizes> {
         match self {
             Self::Vit(sizes) => Some(sizes),
-            Self::Conformer(_) => None,
+            Self::Conformer(_) | Self::Given(_) => None,
         }
     }
 }
@@ -123,19 +147,37 @@ impl Encoder {
 impl Section for Encoder {
     const STAGE: Stage = Stage::Pretraining;
 
+    fn left_out(choices: &Choices<'_>) -> Vec<LeftOut> {
+        let Some(why) = choices.no_encoder() else {
+            return Vec::new();
+        };
+        let theirs = |value: &&str| *value == "depth" && choices.foreign.is_some();
+        let left_out = OF_A_VIT.iter().filter(|value| !theirs(value));
+        left_out.map(|&value| (value.to_owned(), why.clone())).collect()
+    }
+
     fn decided(choices: &Choices<'_>) -> Value {
-        choices.init.map_or(Value::Null, |init| json!(init.sizes))
+        match (choices.init, choices.foreign, choices.embeddings) {
+            (Some(init), ..) => json!(init.sizes),
+            (_, Some(foreign), _) => json!({"dim": foreign.dim, "depth": foreign.depth}),
+            (.., Some(embeddings)) => json!({"dim": embeddings.dim}),
+            (None, None, None) => Value::Null,
+        }
     }
 
     fn fact(value: &str, choices: &Choices<'_>) -> Option<FactOf> {
-        let theirs = matches!(value, "patch" | "tubelet" | "dim" | "depth" | "heads" | "mlp_ratio");
-        (theirs && choices.init.is_some()).then_some(FactOf::Weights)
+        let theirs = value == "dim" || OF_A_VIT.contains(&value);
+        let has_weights = choices.init.is_some() || choices.foreign.is_some();
+        let fact = has_weights.then_some(FactOf::Weights);
+        let fact = fact.or(choices.embeddings.map(|_| FactOf::Embeddings));
+        fact.filter(|_| theirs)
     }
 
     fn check(&self, plan: &Core) -> Checked {
         match self {
             Self::Vit(sizes) => sizes.check(plan),
             Self::Conformer(sizes) => sizes.check(),
+            Self::Given(sizes) => at_least_one("model.dim", sizes.dim),
         }
     }
 }
@@ -186,6 +228,9 @@ impl Sizes {
                 })?;
                 divides("data.side", side)
             }
+            InputSpec::Pipeline(_) => require(false, "data.kind", || {
+                "pipeline, which encoders of others take, and no model of a plan's own".to_owned()
+            }),
         }
     }
 }
@@ -236,12 +281,12 @@ impl Core {
     pub fn conformer(&self) -> &ConformerSizes {
         match &self.model {
             Encoder::Conformer(sizes) => sizes,
-            Encoder::Vit(_) => unreachable!("speech has a Conformer"),
+            Encoder::Vit(_) | Encoder::Given(_) => unreachable!("speech has a Conformer"),
         }
     }
 
     /// The grid of tokens of one input: time, height (or mel), width. Audio has (frames, mels, 1)
-    /// over the patch. An utterance has none.
+    /// over the patch. An utterance has none, and nor has an input that encoders of others take.
     pub fn grid(&self) -> [usize; 3] {
         let (Input::Fixed(input), Encoder::Vit(vit)) = (&self.data.input, &self.model) else {
             return [0, 0, 0];
@@ -251,6 +296,7 @@ impl Core {
             InputSpec::Audio { frames, mels, .. } => [frames / patch, mels / patch, 1],
             InputSpec::Image { side, .. } => [1, side / patch, side / patch],
             InputSpec::Video { frames, side, .. } => [frames / tubelet.unwrap_or(1), side / patch, side / patch],
+            InputSpec::Pipeline(_) => [0, 0, 0],
         }
     }
 

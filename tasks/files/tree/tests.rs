@@ -10,7 +10,7 @@ use crate::data::listing::{Entry, Listing};
 use crate::fixtures::archives::{Column, Files, parquet_of, tar_of, zip_of};
 use crate::fixtures::{outside_data, wav_bytes};
 use crate::media::Media;
-use crate::media::audio::LogMel;
+use crate::media::audio::Sounds;
 use crate::media::image::Pictures;
 use crate::media::image::tests::{pattern, png_bytes};
 use crate::media::video::{Clips, VideoAugment};
@@ -166,7 +166,7 @@ fn all_forms_are_equal(files: &Files, input: &InputSpec, media: impl Fn() -> Box
 
 #[test]
 fn sounds_are_the_same_from_every_form() {
-    all_forms_are_equal(&sounds(), &SOUND, || Box::new(LogMel::new("shelved", &SOUND).unwrap()));
+    all_forms_are_equal(&sounds(), &SOUND, || Box::new(Sounds::new("shelved", &SOUND).unwrap()));
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn videos_are_the_same_from_every_form_and_leave_no_copies() {
 
 /// The message about the files of one form, with the folder's name taken out.
 fn refusal(folder: &Path, tree: Tree, names: Vec<String>) -> String {
-    let media = Box::new(LogMel::new("shelved", &SOUND).unwrap());
+    let media = Box::new(Sounds::new("shelved", &SOUND).unwrap());
     let request = request(folder, &SOUND, 1 << 30);
     let opened = listing(tree, names).open(classes(), media, &request, &());
     let error = opened.map(|_| "it opened").unwrap_err().to_string();
@@ -258,7 +258,7 @@ fn an_archive_that_changed_after_the_opening_is_named() {
     std::fs::write(&path, tar_of(&files)).unwrap();
     let tree = Tree::open(folder.path(), vec!["a.tar".to_owned()]).unwrap();
     let names: Vec<String> = tree.members("a.tar").collect();
-    let media = Box::new(LogMel::new("shelved", &SOUND).unwrap());
+    let media = Box::new(Sounds::new("shelved", &SOUND).unwrap());
     let request = request(folder.path(), &SOUND, 0);
     let data = listing(tree, names).open(classes(), media, &request, &()).unwrap();
     assert!(data.input(0).is_ok());
@@ -277,7 +277,7 @@ fn the_archive_is_what_is_hashed_and_its_content_decides_the_key() {
         std::fs::write(folder.path().join(name), bytes).unwrap();
         let tree = Tree::open(folder.path(), vec![name.to_owned()]).unwrap();
         let names: Vec<String> = tree.members(name).collect();
-        let media = Box::new(LogMel::new("shelved", &SOUND).unwrap());
+        let media = Box::new(Sounds::new("shelved", &SOUND).unwrap());
         let request = request(folder.path(), &SOUND, 1 << 30);
         listing(tree, names).open(classes(), media, &request, &()).unwrap()
     };

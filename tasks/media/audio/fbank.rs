@@ -4,11 +4,15 @@
 //! Waveform minus its mean; 25 ms frames every 10 ms, none padded; per frame: minus its mean,
 //! pre-emphasis 0.97, symmetric Hann window, power spectrum over the next power of two, triangles
 //! on the HTK mel scale from 20 Hz to half the sample rate, log of at least the float32 epsilon.
+//! Encoders of others also take Kaldi's own window, 16-bit samples, or the waveform with its mean.
 
 use std::sync::Arc;
 
 use realfft::num_complex::Complex32;
 use realfft::{RealFftPlanner, RealToComplex};
+
+use super::triangle::Triangle;
+use crate::pipeline::Window;
 
 /// Raised whenever a change here changes the numbers; part of the key of stored features.
 pub const FBANK_VERSION: u32 = 1;
@@ -24,16 +28,14 @@ pub struct TooShort {
     pub window: usize,
 }
 
-/// One mel triangle without its zeros.
-struct Triangle {
-    first_bin: usize,
-    weights: Vec<f32>,
-}
-
 /// A filterbank, planned once and shared by threads.
 pub struct Fbank {
     mels: usize,
     hop: usize,
+    /// What the waveform is multiplied by.
+    scale: f32,
+    /// Whether the mean of the waveform is taken off.
+    centre: bool,
     window: Vec<f32>,
     triangles: Vec<Triangle>,
     fft: Arc<dyn RealToComplex<f32>>,
@@ -51,21 +53,30 @@ struct Scratch {
 impl Fbank {
     /// A filterbank of `mels` triangles for waveforms of `sample_rate` hertz.
     pub fn new(sample_rate: u32, mels: usize) -> Self {
-        let length = sample_rate as usize * 25 / 1000;
+        Self::with(sample_rate, mels, Window::Hann, 1.0, true)
+    }
+
+    /// The same with another window, of the waveform times `scale`, and less its mean if `centre`.
+    pub fn with(sample_rate: u32, mels: usize, window: Window, scale: f32, centre: bool) -> Self {
+        let length = window_samples(sample_rate);
         let padded = length.next_power_of_two();
         let step = std::f64::consts::TAU / (length - 1) as f64;
+        let hann = (0..length).map(|n| 0.5 - 0.5 * (step * n as f64).cos());
         Self {
             mels,
-            hop: sample_rate as usize / 100,
-            window: (0..length)
-                .map(|n| (0.5 - 0.5 * (step * n as f64).cos()) as f32)
-                .collect(),
+            hop: hop_samples(sample_rate),
+            scale,
+            centre,
+            window: match window {
+                Window::Hann => hann.map(|weight| weight as f32).collect(),
+                Window::Povey => hann.map(|weight| weight.powf(0.85) as f32).collect(),
+            },
             triangles: triangles(f64::from(sample_rate), mels, padded),
             fft: RealFftPlanner::new().plan_fft_forward(padded),
         }
     }
 
-    /// The Hann window.
+    /// The window's weights.
     pub fn window(&self) -> &[f32] {
         &self.window
     }
@@ -75,18 +86,14 @@ impl Fbank {
         let bins = self.fft.len() / 2;
         let mut banks = vec![0.0; self.mels * bins];
         for (row, triangle) in banks.chunks_exact_mut(bins).zip(&self.triangles) {
-            row[triangle.first_bin..][..triangle.weights.len()].copy_from_slice(&triangle.weights);
+            triangle.write(row);
         }
         banks
     }
 
     /// The number of complete frames in `samples` samples.
     pub fn frames(&self, samples: usize) -> usize {
-        if samples < self.window.len() {
-            0
-        } else {
-            1 + (samples - self.window.len()) / self.hop
-        }
+        frames(samples, self.window.len(), self.hop)
     }
 
     /// Frame number `index` before zero padding: centred, pre-emphasised, windowed.
@@ -99,7 +106,7 @@ impl Fbank {
             });
         }
         let mut scratch = self.scratch();
-        self.window_frame(&wave[index * self.hop..], mean(wave), &mut scratch);
+        self.window_frame(&wave[index * self.hop..], self.offset(wave), &mut scratch);
         scratch.padded.truncate(self.window.len());
         Ok(scratch.padded)
     }
@@ -136,7 +143,7 @@ impl Fbank {
             });
         }
         let mut scratch = self.scratch();
-        let offset = mean(wave);
+        let offset = self.offset(wave);
         for (frame, row) in out
             .chunks_exact_mut(self.mels)
             .take(self.frames(wave.len()))
@@ -150,25 +157,22 @@ impl Fbank {
                 *power = bin.norm_sqr();
             }
             for (energy, triangle) in row.iter_mut().zip(&self.triangles) {
-                let bins = &scratch.power[triangle.first_bin..];
-                *energy = triangle
-                    .weights
-                    .iter()
-                    .zip(bins)
-                    .map(|(w, p)| w * p)
-                    .sum::<f32>()
-                    .max(f32::EPSILON)
-                    .ln();
+                *energy = triangle.energy(&scratch.power).max(f32::EPSILON).ln();
             }
         }
         Ok(())
+    }
+
+    /// What is taken off every sample.
+    fn offset(&self, wave: &[f32]) -> f32 {
+        if self.centre { mean(wave) } else { 0.0 }
     }
 
     /// Fills the padded buffer with the first frame of `wave`.
     fn window_frame(&self, wave: &[f32], offset: f32, scratch: &mut Scratch) {
         let length = self.window.len();
         for (kept, sample) in scratch.frame.iter_mut().zip(wave) {
-            *kept = sample - offset;
+            *kept = (sample - offset) * self.scale;
         }
         let centre = mean(&scratch.frame);
         scratch.frame.iter_mut().for_each(|sample| *sample -= centre);
@@ -190,6 +194,29 @@ impl Fbank {
             fft: self.fft.make_scratch_vec(),
         }
     }
+}
+
+/// Samples of one frame, 25 ms.
+fn window_samples(sample_rate: u32) -> usize {
+    sample_rate as usize * 25 / 1000
+}
+
+/// Samples from one frame to the next, 10 ms.
+fn hop_samples(sample_rate: u32) -> usize {
+    sample_rate as usize / 100
+}
+
+fn frames(samples: usize, window: usize, hop: usize) -> usize {
+    if samples < window {
+        0
+    } else {
+        1 + (samples - window) / hop
+    }
+}
+
+/// The number of complete frames in `samples` samples at `sample_rate` hertz.
+pub(crate) fn frames_in(samples: usize, sample_rate: u32) -> usize {
+    frames(samples, window_samples(sample_rate), hop_samples(sample_rate))
 }
 
 /// (x - mean) / (2 std) in place, the authors' form: two standard deviations, not one.
@@ -228,14 +255,7 @@ fn triangles(sample_rate: f64, mels: usize, padded: usize) -> Vec<Triangle> {
                     .min((left + 2.0 * spacing - m) / spacing)
                     .max(0.0) as f32
             };
-            let inside = |m: &f64| weight(*m) > 0.0;
-            let first_bin = bin_mels.iter().position(inside).unwrap_or(0);
-            let weights = bin_mels[first_bin..]
-                .iter()
-                .take_while(|m| inside(m))
-                .map(|&m| weight(m))
-                .collect();
-            Triangle { first_bin, weights }
+            Triangle::new(bin_mels.len(), |bin| weight(bin_mels[bin]))
         })
         .collect()
 }

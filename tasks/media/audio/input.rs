@@ -6,29 +6,44 @@ use super::{FBANK_VERSION, Fbank, RESAMPLER_VERSION, Waveform, normalise, resamp
 use crate::error::SampleError;
 use crate::files::tree::Raw;
 use crate::media::{Media, Views};
-use crate::{DataError, InputSpec};
+use crate::pipeline::FixedPipeline;
+use crate::pipeline::media::PIPELINE_VERSION;
+use crate::{DataError, InputSpec, Modality};
 
-pub(crate) struct LogMel {
-    fbank: Fbank,
-    frames: usize,
+pub(crate) struct Sounds {
     sample_rate: u32,
-    mean: f64,
-    std: f64,
+    form: Form,
 }
 
-impl LogMel {
+/// What a waveform becomes.
+enum Form {
+    LogMel {
+        fbank: Box<Fbank>,
+        frames: usize,
+        mean: f64,
+        std: f64,
+    },
+    Pipeline(FixedPipeline),
+}
+
+impl Sounds {
     /// `task` is for errors.
     pub fn new(task: &'static str, spec: &InputSpec) -> Result<Self, DataError> {
         let wrong = |reason: &str| DataError::wrong_input(task, reason.to_owned());
-        let InputSpec::Audio {
-            frames,
-            mels,
-            sample_rate,
-            mean,
-            std,
-        } = *spec
-        else {
-            return Err(wrong("its clips are sound"));
+        let (frames, mels, sample_rate, mean, std) = match spec {
+            InputSpec::Audio {
+                frames,
+                mels,
+                sample_rate,
+                mean,
+                std,
+            } => (*frames, *mels, *sample_rate, *mean, *std),
+            InputSpec::Pipeline(fixed) if spec.modality() == Modality::Audio => {
+                let sample_rate = fixed.pipeline().sample_rate().expect("sounds have a rate");
+                let form = Form::Pipeline(fixed.clone());
+                return Ok(Self { sample_rate, form });
+            }
+            _ => return Err(wrong("its clips are sound")),
         };
         if frames == 0 || mels == 0 || !(1_000..=768_000).contains(&sample_rate) {
             return Err(wrong(
@@ -40,39 +55,55 @@ impl LogMel {
                 "the normalisation needs a finite mean and a standard deviation above zero",
             ));
         }
-        Ok(Self {
-            fbank: Fbank::new(sample_rate, mels),
+        let fbank = Box::new(Fbank::new(sample_rate, mels));
+        let form = Form::LogMel {
+            fbank,
             frames,
-            sample_rate,
             mean,
             std,
-        })
+        };
+        Ok(Self { sample_rate, form })
     }
 
-    /// A waveform's log-mel energies before the normalisation, padded or cut.
-    pub fn energies(&self, wave: Waveform) -> Result<Vec<f32>, String> {
+    /// A waveform's input before the normalisation, padded or cut.
+    pub fn values(&self, wave: Waveform) -> Result<Vec<f32>, String> {
         let samples = resample(wave.samples, wave.sample_rate, self.sample_rate);
-        self.fbank
-            .padded(&samples, self.frames)
-            .map_err(|error| error.to_string())
+        match &self.form {
+            Form::LogMel { fbank, frames, .. } => fbank.padded(&samples, *frames).map_err(|error| error.to_string()),
+            Form::Pipeline(fixed) => {
+                let rows = fixed.sound(&samples).map_err(|error| error.to_string())?;
+                Ok(rows.data)
+            }
+        }
     }
 }
 
-impl Media for LogMel {
+impl Media for Sounds {
     fn key(&self) -> String {
-        format!("fbank {FBANK_VERSION} resampler {RESAMPLER_VERSION}")
+        let computed = format!("fbank {FBANK_VERSION} resampler {RESAMPLER_VERSION}");
+        match &self.form {
+            Form::LogMel { .. } => computed,
+            Form::Pipeline(_) => format!("pipeline {PIPELINE_VERSION} {computed}"),
+        }
     }
 
     fn work(&self) -> &'static str {
-        "computing log-mel features"
+        match &self.form {
+            Form::LogMel { .. } => "computing log-mel features",
+            Form::Pipeline(_) => "computing inputs of sounds",
+        }
     }
 
     fn view(&self, file: Raw) -> Result<Vec<f32>, SampleError> {
-        Ok(self.energies(Waveform::read(file)?)?)
+        Ok(self.values(Waveform::read(file)?)?)
     }
 
     fn normalise(&self, values: &mut [f32]) {
-        normalise(values, self.mean, self.std);
+        match self.form {
+            Form::LogMel { mean, std, .. } => normalise(values, mean, std),
+            // its own part of the pipeline
+            Form::Pipeline(_) => {}
+        }
     }
 
     /// Sound is augmented after its features are computed.

@@ -78,7 +78,8 @@ impl Media for Pictures {
     }
 }
 
-fn read(file: Raw) -> Result<Picture, SampleError> {
+/// Decodes a file of a data set.
+pub(crate) fn read(file: Raw) -> Result<Picture, SampleError> {
     let (content, _) = file.read()?;
     decode(&content).map_err(|error| error.to_string().into())
 }

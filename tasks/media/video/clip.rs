@@ -25,14 +25,14 @@ impl Frames {
     }
 
     /// The index of each in a video of `total` frames; beyond the end, the last frame repeats.
-    pub(super) fn numbers(self, total: usize) -> impl ExactSizeIterator<Item = usize> {
+    pub(crate) fn numbers(self, total: usize) -> impl ExactSizeIterator<Item = usize> {
         let held = self.within(total as u64);
         let number = move |index: usize| held.start as usize + index.min(held.count.max(1) - 1) * held.stride;
         (0..self.count).map(number)
     }
 
     /// The last start that keeps `count` frames at `stride` within a video.
-    pub(super) fn last_start(total: u64, count: usize, stride: usize) -> u64 {
+    pub(crate) fn last_start(total: u64, count: usize, stride: usize) -> u64 {
         (total - 1).saturating_sub(count.saturating_sub(1) as u64 * stride.max(1) as u64)
     }
 }

@@ -67,7 +67,7 @@ impl VideoError {
 
     /// The error of a program that does not even tell its version: it or a library of it is not
     /// there, or the machine lacks processes, memory or open files.
-    pub(super) fn at_start(self) -> DataError {
+    pub(crate) fn at_start(self) -> DataError {
         let program = match &self {
             Self::Missing { program, .. } | Self::TooSlow { program, .. } | Self::Failed { program, .. } => {
                 program.clone()

@@ -1,0 +1,135 @@
+//! Which dictionary of a pickle holds the weights, and the tensors in it by name.
+
+use crate::Entry;
+use crate::budget::Budget;
+use crate::options;
+use crate::pickle::{Id, Pickle, Value};
+use crate::storage::{self, Storages};
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
+
+/// What the dictionary of weights is called in files that hold more than it, the likeliest first.
+const ENTRIES: [&str; 5] = ["model", "state_dict", "module", "teacher", "model_state"];
+
+/// A copy of the weights that a training averages: never the ones to take.
+const AVERAGED: &str = "_ema";
+
+/// Dictionaries within one another that hold weights.
+const DEPTH: usize = 32;
+
+/// The weights of a pickle, and what else it says.
+pub(crate) struct Weights {
+    /// Where they lie; empty at the top.
+    pub entry: String,
+    pub tensors: BTreeMap<String, Entry>,
+    pub options: Json,
+}
+
+/// Finds the weights of a pickle. `source` is the number of its file.
+///
+/// # Errors
+/// If it holds none, or a tensor that reaches beyond its storage.
+pub(crate) fn find(pickle: &Pickle, storages: &Storages, source: usize) -> Result<Weights, String> {
+    let Some(top) = pickle.dict(pickle.root) else {
+        let found = match pickle.value(pickle.root) {
+            Value::Object(object) => format!("an object of {}", options::class(pickle, object.class)),
+            other => other.what().to_owned(),
+        };
+        return Err(format!("it is {found}, not a dictionary of tensors"));
+    };
+    let entry = entry(pickle, top)?;
+    let pairs = match entry {
+        "" => top,
+        _ => pickle
+            .get(top, entry)
+            .and_then(|id| pickle.dict(id))
+            .unwrap_or_default(),
+    };
+    Ok(Weights {
+        entry: entry.to_owned(),
+        tensors: tensors(pickle, pairs, storages, source)?,
+        options: options::without(pickle, top, entry),
+    })
+}
+
+/// The name of the entry that holds the weights; empty for the whole dictionary.
+fn entry<'a>(pickle: &Pickle<'a>, top: &[(Id, Id)]) -> Result<&'a str, String> {
+    let named = || top.iter().filter_map(|&(key, value)| Some((pickle.text(key)?, value)));
+    let holding = |key: &str| named().rev().find(|&(name, value)| name == key && holds(pickle, value));
+    let student = holding("student").and_then(|_| holding("teacher"));
+    let known = || ENTRIES.into_iter().find_map(holding);
+    if let Some((name, _)) = student.or_else(known) {
+        return Ok(name);
+    }
+    if top.iter().any(|&(_, value)| is_tensor(pickle, value)) {
+        return Ok("");
+    }
+    let direct = |id: Id| {
+        let pairs = pickle.dict(id).unwrap_or_default();
+        pairs.iter().any(|&(_, value)| is_tensor(pickle, value))
+    };
+    let others: Vec<&str> = named()
+        .filter(|&(name, value)| name != AVERAGED && direct(value))
+        .map(|(name, _)| name)
+        .collect();
+    match others[..] {
+        [one] => Ok(one),
+        [] => Err("it is a dictionary without tensors".to_owned()),
+        _ => Err(format!(
+            "which of its dictionaries are the weights? {}",
+            others.join(", ")
+        )),
+    }
+}
+
+fn is_tensor(pickle: &Pickle, id: Id) -> bool {
+    matches!(pickle.value(id), Value::Tensor(_))
+}
+
+/// Whether a value is a dictionary with tensors in it, or in dictionaries of it.
+fn holds(pickle: &Pickle, id: Id) -> bool {
+    let pairs = pickle.dict(id).unwrap_or_default();
+    let inner = || pairs.iter().filter_map(|&(_, value)| pickle.dict(value));
+    let within = |pairs: &[(Id, Id)]| pairs.iter().any(|&(_, value)| is_tensor(pickle, value));
+    within(pairs) || inner().any(within)
+}
+
+/// The tensors of a dictionary, and of dictionaries within it, by name.
+fn tensors(
+    pickle: &Pickle,
+    pairs: &[(Id, Id)],
+    storages: &Storages,
+    source: usize,
+) -> Result<BTreeMap<String, Entry>, String> {
+    let mut budget = Budget::new();
+    let mut found = BTreeMap::new();
+    // dictionaries that are being read, each with what names in it begin with
+    let mut open = vec![(String::new(), pairs.iter())];
+    while let Some((prefix, pairs)) = open.last_mut() {
+        let Some(&(key, value)) = pairs.next() else {
+            open.pop();
+            continue;
+        };
+        let Some(key) = options::key(pickle, key) else {
+            continue;
+        };
+        let spent = budget.take(prefix.len() + key.len());
+        spent.ok_or("its tensors have too many names, or too long ones")?;
+        let name = format!("{prefix}{key}");
+        match pickle.value(value) {
+            Value::Tensor(arguments) => {
+                let entry = storage::entry(pickle, *arguments, storages, source);
+                let entry = entry.map_err(|reason| format!("tensor `{name}`: {reason}"))?;
+                if found.insert(name.clone(), entry).is_some() {
+                    return Err(format!("it has two tensors `{name}`"));
+                }
+            }
+            Value::Dict(_) if open.len() == DEPTH => {
+                return Err(format!("dictionaries lie within one another too deeply at `{name}`"));
+            }
+            Value::Dict(pairs) => open.push((format!("{name}."), pairs.iter())),
+            _ => {}
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,69 @@
+//! What a run judges in place of an encoder of this program: vectors, or an encoder of others.
+
+use super::request::RunRequest;
+use crate::cli::error::Result;
+use crate::cli::progress::TerminalProgress;
+use crate::embeddings::{Embeddings, Matched};
+use crate::foreign::Foreign;
+use crate::protocol::Vectors;
+use bridle_backends::TrainBackend;
+use bridle_tasks::Dataset;
+
+/// What a run judges in place of an encoder of its own.
+pub enum Given<'a> {
+    Nothing,
+    Vectors(Matched<'a>),
+    Encoder(&'a Foreign, &'a Dataset),
+}
+
+impl<'a> Given<'a> {
+    /// What was given, for the samples of a data set.
+    ///
+    /// # Errors
+    /// If a sample that the request's folds read has no vector of finite numbers.
+    pub fn of(
+        embeddings: Option<&'a Embeddings>,
+        foreign: Option<&'a Foreign>,
+        dataset: &'a Dataset,
+        request: &RunRequest,
+    ) -> Result<Self> {
+        Ok(match (embeddings, foreign) {
+            (Some(embeddings), _) => Self::Vectors(matched(embeddings, dataset, request)?),
+            (None, Some(foreign)) => Self::Encoder(foreign, dataset),
+            (None, None) => Self::Nothing,
+        })
+    }
+
+    /// What gives the vectors, on a device; None where a run has an encoder of its own. Says which
+    /// tensors are read.
+    ///
+    /// # Errors
+    /// If a tensor is missing, left over, or not what it should be.
+    pub fn on<B: TrainBackend>(
+        &self,
+        device: &B::Device,
+        progress: &TerminalProgress,
+    ) -> Result<Option<Box<dyn Vectors + '_>>> {
+        Ok(match self {
+            Self::Nothing => None,
+            Self::Vectors(matched) => Some(Box::new(matched)),
+            Self::Encoder(foreign, dataset) => {
+                let (vectors, line) = foreign.vectors::<B::InnerBackend>(dataset, device)?;
+                progress.say(&line);
+                Some(Box::new(vectors))
+            }
+        })
+    }
+}
+
+/// The vectors of the samples that the request's folds train and test on.
+fn matched<'a>(given: &'a Embeddings, dataset: &Dataset, request: &RunRequest) -> Result<Matched<'a>> {
+    let ids: Vec<&str> = dataset.samples.iter().map(|sample| &*sample.id).collect();
+    let of_fold = |fold: &Option<u8>| dataset.split(*fold);
+    let read = request.folds.iter().map(of_fold);
+    let read = read.flat_map(|(train, test)| [train, test].concat());
+    let skipped: Vec<&str> = dataset.facts.skipped.iter().map(|skipped| &*skipped.id).collect();
+    // a subset does not know the names of the others
+    let others = request.plan.data.subset.is_none().then_some(&skipped[..]);
+    Ok(given.matched(&request.plan.task, &ids, &read.collect(), others)?)
+}
