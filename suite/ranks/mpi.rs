@@ -1,0 +1,459 @@
+//! Ranks joined by an MPI library.
+//!
+//! All exchanges are non-blocking ones of bytes, waited for with a limit: MPI itself waits for ever
+//! when a process hangs. Sums are made here and not by MPI, whose order of adding is its own. What
+//! is exchanged lies in buffers of this module, so that an exchange that never ends cannot write
+//! into memory that somebody else has got meanwhile.
+
+mod abi;
+mod groups;
+mod library;
+mod wait;
+
+use crate::Patience;
+use crate::error::RanksError;
+use crate::launcher::Launcher;
+use crate::tree::{self, Number};
+use crate::values_of;
+use abi::Constants;
+use groups::{Group, Groups};
+use library::{Functions, Library, text_of};
+use std::ffi::{c_int, c_void};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use wait::Waiting;
+
+/// Bytes of values that are summed at a time. Larger buckets are no faster, smaller ones are slower.
+const BUCKET: usize = 25 << 20;
+
+/// Bytes that a rank gives at a time where all give their own: lengths in MPI are 32-bit, and each
+/// rank receives as much from each other.
+const PIECE: usize = 16 << 20;
+
+/// The processes of one MPI world.
+#[derive(Debug)]
+pub struct Mpi {
+    library: Library,
+    functions: Functions,
+    constants: Constants,
+    groups: Groups,
+    waiting: Waiting,
+    /// What is sent and received; one exchange at a time.
+    buffers: Mutex<Buffers>,
+    /// An exchange failed: nothing is known of where the others are.
+    broken: AtomicBool,
+}
+
+/// Memory of exchanges, as numbers of 8 bytes so that any number may lie in it.
+#[derive(Debug, Default)]
+struct Buffers {
+    sent: Vec<u64>,
+    received: Vec<u64>,
+}
+
+impl Buffers {
+    /// Makes room for so many bytes.
+    fn reserve(&mut self, sent: usize, received: usize) {
+        self.sent.resize(sent.div_ceil(8), 0);
+        self.received.resize(received.div_ceil(8), 0);
+    }
+}
+
+/// What non-blocking functions get beside the request.
+type Exchange<'a> = &'a dyn Fn(&Functions, &Constants, *mut usize) -> c_int;
+
+impl Mpi {
+    /// Joins the processes that `launcher` started. To be called once in a process.
+    ///
+    /// # Errors
+    /// If no library can be opened, or it is not the launcher's, or it does not start.
+    pub fn open(launcher: &Launcher, patience: Duration) -> Result<Self, RanksError> {
+        if !launcher.kind.joins() {
+            return Err(lone(launcher));
+        }
+        let (library, functions, constants) = Library::open(launcher)?;
+        start(&library, &functions, &constants)?;
+        let mut mpi = Self {
+            library,
+            functions,
+            constants,
+            groups: Groups::default(),
+            waiting: Waiting::new(patience),
+            buffers: Mutex::default(),
+            broken: AtomicBool::new(false),
+        };
+        let world = mpi.group(constants.world)?;
+        if world.size != launcher.size {
+            // alone in a world of its own, or in a part of the whole: not what the launcher started
+            if world.size == 1 {
+                // SAFETY: started above, and nothing is under way
+                unsafe { (mpi.functions.finalize)() };
+            }
+            return Err(RanksError::Foreign {
+                launcher: launcher.kind.name(),
+                size: launcher.size,
+                library: mpi.library.name.clone(),
+                engine: mpi.library.engine.clone(),
+                joined: world.size,
+            });
+        }
+        mpi.groups = Groups::alone(world);
+        mpi.groups = mpi.find_machines(world)?;
+        mpi.waiting.share_cores(mpi.groups.local.size);
+        Ok(mpi)
+    }
+
+    pub fn rank(&self) -> usize {
+        self.groups.world.rank
+    }
+
+    pub fn size(&self) -> usize {
+        self.groups.world.size
+    }
+
+    pub fn local(&self) -> (usize, usize) {
+        (self.groups.local.rank, self.groups.local.size)
+    }
+
+    pub fn machines(&self) -> usize {
+        self.groups.machines
+    }
+
+    pub fn engine(&self) -> &str {
+        &self.library.engine
+    }
+
+    /// A communicator with this process's place in it.
+    fn group(&self, handle: usize) -> Result<Group, RanksError> {
+        let (mut rank, mut size) = (0, 0);
+        // SAFETY: the handle is a communicator of this library
+        self.checked("asking for the rank", unsafe {
+            (self.functions.rank)(handle, &mut rank)
+        })?;
+        // SAFETY: as before
+        self.checked("asking for the number of ranks", unsafe {
+            (self.functions.size)(handle, &mut size)
+        })?;
+        Ok(Group {
+            handle,
+            rank: usize::try_from(rank).unwrap_or(0),
+            size: usize::try_from(size).unwrap_or(1),
+        })
+    }
+
+    /// Finds out who is on which machine.
+    fn find_machines(&self, world: Group) -> Result<Groups, RanksError> {
+        let Constants {
+            world: all,
+            info_null,
+            shared_memory,
+            ..
+        } = self.constants;
+        let (mut handle, key) = (all, world.rank as c_int);
+        // SAFETY: a communicator and an info of this library; the handle is written
+        let code = unsafe { (self.functions.split_type)(all, shared_memory, key, info_null, &mut handle) };
+        self.checked("finding the ranks of this machine", code)?;
+        let local = self.group(handle)?;
+        // a machine is named by its first rank
+        let mine = self.gather_in(local, &(world.rank as u64).to_ne_bytes())?;
+        let named = self.gather(&mine[0])?;
+        let machine: Vec<u64> = named.iter().flat_map(|bytes| values_of(bytes)).collect();
+        self.group_by_machine(world, local, &machine)
+    }
+
+    /// The groups in which sums are made, where rank r is on the machine `machine[r]`.
+    fn group_by_machine(&self, world: Group, local: Group, machine: &[u64]) -> Result<Groups, RanksError> {
+        let Some(each) = groups::alike(machine) else {
+            return Ok(Groups::flat(world, local, machine));
+        };
+        let (mut across, color) = (self.constants.world, (world.rank % each) as c_int);
+        // SAFETY: a communicator of this library; the handle is written
+        let code = unsafe { (self.functions.split)(self.constants.world, color, world.rank as c_int, &mut across) };
+        self.checked("grouping the ranks of machines", code)?;
+        Ok(Groups {
+            levels: vec![local, self.group(across)?],
+            ..Groups::flat(world, local, machine)
+        })
+    }
+
+    /// The same ranks, grouped as if each machine had `each` of them, for tests of sums over
+    /// machines where there is one.
+    ///
+    /// # Errors
+    /// If the engine fails.
+    #[doc(hidden)]
+    pub fn regrouped(mut self, each: usize) -> Result<Self, RanksError> {
+        let (world, mut handle) = (self.groups.world, self.constants.world);
+        let color = (world.rank / each) as c_int;
+        // SAFETY: a communicator of this library; the handle is written
+        let code = unsafe { (self.functions.split)(self.constants.world, color, world.rank as c_int, &mut handle) };
+        self.checked("grouping ranks", code)?;
+        let machine: Vec<u64> = (0..world.size).map(|rank| (rank / each) as u64).collect();
+        self.groups = self.group_by_machine(world, self.group(handle)?, &machine)?;
+        Ok(self)
+    }
+
+    /// Replaces each value by its sum over ranks.
+    ///
+    /// # Errors
+    /// If the others do not answer, or the engine fails.
+    pub fn sum<T: Number>(&self, values: &mut [T]) -> Result<(), RanksError> {
+        for bucket in values.chunks_mut(BUCKET / size_of::<T>()) {
+            self.sum_within(&self.groups.levels, bucket)?;
+        }
+        Ok(())
+    }
+
+    /// Each rank of a group gets its piece of everybody's values and adds them; the piece is summed
+    /// over the groups that are left; then all get all pieces.
+    fn sum_within<T: Number>(&self, levels: &[Group], values: &mut [T]) -> Result<(), RanksError> {
+        let Some((&group, rest)) = levels.split_first() else {
+            return Ok(());
+        };
+        let each = values.len().div_ceil(group.size);
+        let (bytes, all) = (each * size_of::<T>(), each * size_of::<T>() * group.size);
+        let mut piece = self.exchange("summing over ranks", |buffers| {
+            buffers.reserve(all, all);
+            let sent = &mut bytemuck::cast_slice_mut::<u64, T>(&mut buffers.sent)[..each * group.size];
+            sent[..values.len()].copy_from_slice(values);
+            sent[values.len()..].fill(T::zeroed());
+            let (sent, received) = (buffers.sent.as_ptr(), buffers.received.as_mut_ptr());
+            self.all_to_all(group, sent.cast(), received.cast(), bytes)?;
+            let rows = &mut bytemuck::cast_slice_mut::<u64, T>(&mut buffers.received)[..each * group.size];
+            tree::add_rows(rows, group.size);
+            Ok(rows[..each].to_vec())
+        })?;
+        self.sum_within(rest, &mut piece)?;
+        self.exchange("summing over ranks", |buffers| {
+            buffers.reserve(bytes, all);
+            bytemuck::cast_slice_mut::<u64, T>(&mut buffers.sent)[..each].copy_from_slice(&piece);
+            let (sent, received) = (buffers.sent.as_ptr(), buffers.received.as_mut_ptr());
+            self.all_gather(group, sent.cast(), received.cast(), bytes)?;
+            values.copy_from_slice(&bytemuck::cast_slice(&buffers.received)[..values.len()]);
+            Ok(())
+        })
+    }
+
+    /// Everybody's bytes, by rank.
+    ///
+    /// # Errors
+    /// As [`Mpi::sum`].
+    pub fn gather(&self, mine: &[u8]) -> Result<Vec<Vec<u8>>, RanksError> {
+        self.gather_in(self.groups.world, mine)
+    }
+
+    fn gather_in(&self, group: Group, mine: &[u8]) -> Result<Vec<Vec<u8>>, RanksError> {
+        let lengths = self.gather_alike(group, &(mine.len() as u64).to_ne_bytes())?;
+        let lengths: Vec<u64> = values_of(&lengths).collect();
+        let longest = lengths.iter().copied().max().unwrap_or(0) as usize;
+        let mut all: Vec<Vec<u8>> = lengths
+            .iter()
+            .map(|&length| Vec::with_capacity(length as usize))
+            .collect();
+        let most = (4 * PIECE / group.size).clamp(8, PIECE);
+        for start in (0..longest).step_by(most) {
+            let length = most.min(longest - start);
+            // shorter ones are filled up with what is cut off again
+            let mut piece = mine.get(start..mine.len().min(start + length)).unwrap_or(&[]).to_vec();
+            piece.resize(length, 0);
+            let found = self.gather_alike(group, &piece)?;
+            for ((bytes, row), &own) in all.iter_mut().zip(found.chunks_exact(length)).zip(&lengths) {
+                bytes.extend_from_slice(&row[..length.min((own as usize).saturating_sub(start))]);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Everybody's bytes, of one length, one after the other.
+    fn gather_alike(&self, group: Group, mine: &[u8]) -> Result<Vec<u8>, RanksError> {
+        self.exchange("gathering", |buffers| {
+            let all = mine.len() * group.size;
+            buffers.reserve(mine.len(), all);
+            bytemuck::cast_slice_mut::<u64, u8>(&mut buffers.sent)[..mine.len()].copy_from_slice(mine);
+            let (sent, received) = (buffers.sent.as_ptr(), buffers.received.as_mut_ptr());
+            self.all_gather(group, sent.cast(), received.cast(), mine.len())?;
+            Ok(bytemuck::cast_slice::<u64, u8>(&buffers.received)[..all].to_vec())
+        })
+    }
+
+    /// Rank 0's bytes in place of one's own.
+    ///
+    /// # Errors
+    /// As [`Mpi::sum`].
+    pub fn broadcast(&self, bytes: &mut Vec<u8>) -> Result<(), RanksError> {
+        let mut length = (bytes.len() as u64).to_ne_bytes();
+        self.broadcast_piece(&mut length)?;
+        bytes.resize(u64::from_ne_bytes(length) as usize, 0);
+        bytes
+            .chunks_mut(PIECE)
+            .try_for_each(|piece| self.broadcast_piece(piece))
+    }
+
+    fn broadcast_piece(&self, piece: &mut [u8]) -> Result<(), RanksError> {
+        self.exchange("broadcasting", |buffers| {
+            buffers.reserve(0, piece.len());
+            bytemuck::cast_slice_mut::<u64, u8>(&mut buffers.received)[..piece.len()].copy_from_slice(piece);
+            let (received, length) = (buffers.received.as_mut_ptr().cast::<c_void>(), piece.len() as c_int);
+            self.wait(Patience::Usual, "broadcasting", &|functions, constants, request| {
+                let Constants { byte, world, .. } = *constants;
+                // SAFETY: the buffer has the length, and stays until the exchange is over or for ever
+                unsafe { (functions.broadcast)(received, length, byte, 0, world, request) }
+            })?;
+            piece.copy_from_slice(&bytemuck::cast_slice(&buffers.received)[..piece.len()]);
+            Ok(())
+        })
+    }
+
+    /// Waits until all are here.
+    ///
+    /// # Errors
+    /// As [`Mpi::sum`].
+    pub fn barrier(&self, patience: Patience) -> Result<(), RanksError> {
+        self.exchange("waiting for the other ranks", |_| {
+            self.wait(
+                patience,
+                "waiting for the other ranks",
+                &|functions, constants, request| {
+                    // SAFETY: the world of a library that is started
+                    unsafe { (functions.barrier)(constants.world, request) }
+                },
+            )
+        })
+    }
+
+    /// Ends MPI in this process, when all are here.
+    ///
+    /// # Errors
+    /// As [`Mpi::sum`].
+    pub fn finish(&self) -> Result<(), RanksError> {
+        self.barrier(Patience::Usual)?;
+        self.broken.store(true, Ordering::Relaxed);
+        // SAFETY: all exchanges are over, and none can begin
+        self.checked("ending MPI", unsafe { (self.functions.finalize)() })
+    }
+
+    /// Ends all processes, when the launcher has had time to pass on what this one said.
+    pub fn abort(&self, code: i32) {
+        std::thread::sleep(Duration::from_millis(200));
+        // SAFETY: may be called at any time after the start
+        unsafe { (self.functions.abort)(self.constants.world, code) };
+    }
+
+    fn all_to_all(
+        &self,
+        group: Group,
+        sent: *const c_void,
+        received: *mut c_void,
+        each: usize,
+    ) -> Result<(), RanksError> {
+        self.wait(
+            Patience::Usual,
+            "summing over ranks",
+            &|functions, constants, request| {
+                let (byte, each) = (constants.byte, each as c_int);
+                // SAFETY: both buffers have `each` bytes for each rank, and stay until the exchange is
+                // over or for ever
+                unsafe { (functions.all_to_all)(sent, each, byte, received, each, byte, group.handle, request) }
+            },
+        )
+    }
+
+    fn all_gather(
+        &self,
+        group: Group,
+        sent: *const c_void,
+        received: *mut c_void,
+        each: usize,
+    ) -> Result<(), RanksError> {
+        self.wait(Patience::Usual, "gathering", &|functions, constants, request| {
+            let (byte, each) = (constants.byte, each as c_int);
+            // SAFETY: `each` bytes are sent, and there is room for those of each rank; both buffers
+            // stay until the exchange is over or for ever
+            unsafe { (functions.all_gather)(sent, each, byte, received, each, byte, group.handle, request) }
+        })
+    }
+
+    /// Does one exchange with the buffers; after a failure they are kept for ever, since the engine
+    /// may still write to them, and no exchange begins again.
+    fn exchange<T>(
+        &self,
+        what: &'static str,
+        work: impl FnOnce(&mut Buffers) -> Result<T, RanksError>,
+    ) -> Result<T, RanksError> {
+        let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.broken.load(Ordering::Relaxed) {
+            return Err(RanksError::Broken { what });
+        }
+        work(&mut buffers).inspect_err(|_| {
+            self.broken.store(true, Ordering::Relaxed);
+            std::mem::forget(std::mem::take(&mut *buffers));
+        })
+    }
+
+    /// Begins an exchange and waits until it is over.
+    fn wait(&self, patience: Patience, what: &'static str, begin: Exchange<'_>) -> Result<(), RanksError> {
+        let mut request = self.constants.request_null;
+        self.checked(what, begin(&self.functions, &self.constants, &mut request))?;
+        self.waiting.until(patience, what, || {
+            let mut over = 0;
+            // SAFETY: the request was begun above; it is written over when it is done
+            let code = unsafe { (self.functions.test)(&mut request, &mut over, self.constants.status_ignore) };
+            self.checked(what, code).map(|()| over != 0)
+        })
+    }
+
+    /// The engine's words for a code other than success, which is 0 in all libraries.
+    fn checked(&self, what: &'static str, code: c_int) -> Result<(), RanksError> {
+        checked(&self.library, &self.functions, what, code)
+    }
+}
+
+fn checked(library: &Library, functions: &Functions, what: &'static str, code: c_int) -> Result<(), RanksError> {
+    if code == 0 {
+        return Ok(());
+    }
+    // SAFETY: the text has room for the longest
+    let text = text_of(|text, length| unsafe { (functions.error_string)(code, text, length) });
+    let engine = library.engine.clone();
+    Err(RanksError::Engine {
+        what,
+        engine,
+        code,
+        text,
+    })
+}
+
+/// Starts MPI with error codes instead of aborts.
+fn start(library: &Library, functions: &Functions, constants: &Constants) -> Result<(), RanksError> {
+    let mut flag = 0;
+    // SAFETY: may be called at any time
+    checked(library, functions, "asking for MPI's state", unsafe {
+        (functions.initialized)(&mut flag)
+    })?;
+    if flag != 0 {
+        return Err(RanksError::Initialised);
+    }
+    let (null, mut provided) = (std::ptr::null_mut::<c_void>(), 0);
+    // SAFETY: not started before; MPI takes no arguments from the command line
+    let code = unsafe { (functions.init_thread)(null.cast(), null, constants.serialized, &mut provided) };
+    checked(library, functions, "starting MPI", code)?;
+    if provided < constants.serialized {
+        return Err(RanksError::Threads {
+            engine: library.engine.clone(),
+            provided,
+            needed: constants.serialized,
+        });
+    }
+    // SAFETY: started above
+    let code = unsafe { (functions.set_errhandler)(constants.world, constants.errors_return) };
+    checked(library, functions, "asking MPI for error codes", code)
+}
+
+fn lone(launcher: &Launcher) -> RanksError {
+    RanksError::Lone {
+        launcher: launcher.kind.name(),
+        variable: launcher.variable,
+        size: launcher.size,
+    }
+}

@@ -1,0 +1,358 @@
+//! Ranks under real launchers: Open MPI's and MPICH's, as far as they are installed. Where
+//! `BRIDLE_REQUIRE_DATA=1` is set, at least one has to be.
+#![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// A launcher with its library.
+#[derive(Clone, Debug)]
+struct Launcher {
+    name: &'static str,
+    program: PathBuf,
+    /// Words that let it start processes anywhere: as root, and more than there are cores.
+    options: &'static [&'static str],
+}
+
+/// The launchers that are installed.
+fn launchers() -> Vec<Launcher> {
+    let known: [(&'static str, &str, &'static [&'static str]); 2] = [
+        (
+            "Open MPI",
+            "mpirun.openmpi",
+            &["--allow-run-as-root", "--oversubscribe", "--bind-to", "none"],
+        ),
+        ("MPICH", "mpiexec.hydra", &[]),
+    ];
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let installed = |program: &str| {
+        let mut found = std::env::split_paths(&path).map(|folder| folder.join(program));
+        found.find(|file| file.is_file())
+    };
+    let found: Vec<Launcher> = known
+        .into_iter()
+        .filter_map(|(name, program, options)| {
+            let program = installed(program)?;
+            Some(Launcher { name, program, options })
+        })
+        .collect();
+    let required = std::env::var_os("BRIDLE_REQUIRE_DATA").is_some_and(|value| value == "1");
+    assert!(
+        !(found.is_empty() && required),
+        "neither Open MPI nor MPICH is installed"
+    );
+    if found.is_empty() {
+        eprintln!("skipped: neither Open MPI nor MPICH is installed");
+    }
+    found
+}
+
+impl Launcher {
+    fn command(&self, ranks: usize, case: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(self.options).args(["-n", &ranks.to_string()]);
+        command.arg(env!("CARGO_BIN_EXE_bridle-ranks-process")).args(case);
+        // what a launcher around these tests says
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            if ["OMPI_", "PMI_", "PMIX_", "SLURM_", "WORLD_SIZE"]
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
+            {
+                command.env_remove(name);
+            }
+        }
+        command
+    }
+
+    fn run(&self, ranks: usize, case: &[&str]) -> Output {
+        self.command(ranks, case).output().unwrap()
+    }
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Waits until no process of the tests' program is a child of a launcher that has ended.
+fn no_process_is_left(of: &str) {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(10) {
+        if processes(of).is_empty() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    panic!("processes are left: {:?}", processes(of));
+}
+
+/// Processes with this argument.
+fn processes(argument: &str) -> Vec<String> {
+    let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let lines = all.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    let words = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
+    words
+        .filter(|line| line.contains("bridle-ranks-process") && line.contains(argument))
+        .collect()
+}
+
+#[test]
+fn every_operation_gives_what_one_process_makes_of_all_values() {
+    for launcher in launchers() {
+        for ranks in 1..=4 {
+            let output = launcher.run(ranks, &["collectives"]);
+            let (out, err) = (stdout(&output), stderr(&output));
+            assert!(output.status.success(), "{} {ranks}: {out} {err}", launcher.name);
+            let engine = if ranks == 1 { "alone" } else { launcher.name };
+            assert!(out.starts_with(engine), "{out}");
+        }
+    }
+}
+
+#[test]
+fn sums_have_the_same_bits_in_every_run_under_every_library_and_layout() {
+    let mut found = Vec::new();
+    for launcher in launchers() {
+        for case in [&["collectives"][..], &["collectives"], &["collectives", "2"]] {
+            let output = launcher.run(4, case);
+            assert!(output.status.success(), "{}", stderr(&output));
+            found.push(stdout(&output).split(' ').next_back().unwrap().to_owned());
+        }
+        // other layouts are summed over all ranks at once
+        assert!(launcher.run(3, &["collectives", "3"]).status.success());
+        assert!(launcher.run(4, &["collectives", "3"]).status.success());
+    }
+    found.dedup();
+    assert!(found.len() <= 1, "{found:?}");
+}
+
+#[test]
+fn more_than_a_bucket_is_summed() {
+    for launcher in launchers() {
+        let output = launcher.run(2, &["large"]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        eprintln!("{}: {}", launcher.name, stdout(&output));
+    }
+}
+
+#[test]
+fn different_plans_are_told_by_rank_and_value() {
+    for launcher in launchers() {
+        let output = launcher.run(4, &["plans"]);
+        let err = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{}: {err}", launcher.name);
+        let told = "error: rank 2 has another plan than rank 0: fedc, not abcd";
+        assert_eq!(err.matches(told).count(), 1, "{err}");
+    }
+}
+
+#[test]
+fn more_ranks_than_samples_are_refused() {
+    for launcher in launchers() {
+        assert_eq!(stdout(&launcher.run(3, &["samples", "3"])), "shared");
+        let output = launcher.run(3, &["samples", "2"]);
+        let err = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{}: {err}", launcher.name);
+        assert!(
+            err.contains("3 ranks cannot share 2 samples of a batch (pretrain.batch)"),
+            "{err}"
+        );
+    }
+}
+
+#[test]
+fn a_rank_that_hangs_is_noticed_after_the_time_limit() {
+    for launcher in launchers() {
+        let begun = Instant::now();
+        let output = launcher.run(3, &["hang"]);
+        let (err, took) = (stderr(&output), begun.elapsed());
+        assert_eq!(output.status.code(), Some(1), "{}: {err}", launcher.name);
+        assert!(
+            err.contains("another rank did not answer within 2 s"),
+            "{}: {err}",
+            launcher.name
+        );
+        assert!((2.0..30.0).contains(&took.as_secs_f64()), "{took:?}");
+        no_process_is_left("hang");
+    }
+}
+
+#[test]
+fn a_rank_that_dies_takes_the_others_with_it() {
+    for launcher in launchers() {
+        let begun = Instant::now();
+        let output = launcher.run(3, &["die"]);
+        assert!(!output.status.success(), "{}", launcher.name);
+        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+        no_process_is_left("die");
+    }
+}
+
+#[test]
+fn a_panic_on_one_rank_ends_all() {
+    for launcher in launchers() {
+        let output = launcher.run(3, &["panic"]);
+        let err = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{}: {err}", launcher.name);
+        assert!(
+            err.contains("rank 2: panicked at") && err.contains("a fault of the program"),
+            "{err}"
+        );
+        no_process_is_left("panic");
+    }
+}
+
+#[test]
+fn ctrl_c_on_the_launcher_ends_all() {
+    for launcher in launchers() {
+        let mut command = launcher.command(3, &["loop"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert_eq!(lines.next().unwrap().unwrap(), "summing");
+        // SAFETY: a signal to a child that is not waited for yet
+        unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGINT) };
+        assert!(ended(&mut child, Duration::from_secs(30)), "{} goes on", launcher.name);
+        no_process_is_left("loop");
+    }
+}
+
+/// Whether it ends within the time, with whatever code: of launchers 0, 1 and 2 were seen.
+fn ended(child: &mut Child, limit: Duration) -> bool {
+    let begun = Instant::now();
+    while begun.elapsed() < limit {
+        if child.try_wait().unwrap().is_some() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    false
+}
+
+#[test]
+fn a_missing_library_is_named_with_a_way_out() {
+    for launcher in launchers() {
+        let output = launcher
+            .command(2, &["loop"])
+            .env("BRIDLE_MPI", "/nowhere/libmpi.so")
+            .output()
+            .unwrap();
+        let err = stderr(&output);
+        assert_eq!(output.status.code(), Some(4), "{}: {err}", launcher.name);
+        assert!(
+            err.contains("no MPI library could be opened to join them (tried /nowhere/libmpi.so;"),
+            "{err}"
+        );
+        assert!(
+            err.contains("try: install the MPI library that the launcher belongs to"),
+            "{err}"
+        );
+    }
+}
+
+#[test]
+fn a_library_that_is_none_of_mpi_is_refused() {
+    for launcher in launchers() {
+        let output = launcher
+            .command(2, &["loop"])
+            .env("BRIDLE_MPI", "libm.so.6")
+            .output()
+            .unwrap();
+        let err = stderr(&output);
+        assert_eq!(output.status.code(), Some(4), "{}: {err}", launcher.name);
+        let told = "the MPI library `libm.so.6` has no function `MPI_Get_library_version`";
+        assert!(err.contains(told), "{err}");
+    }
+}
+
+#[test]
+fn the_library_of_another_launcher_is_refused() {
+    let both = launchers();
+    let [open_mpi, mpich] = &both[..] else { return };
+    for (launcher, library) in [(open_mpi, "libmpich.so.12"), (mpich, "libmpi.so.40")] {
+        let output = launcher
+            .command(2, &["loop"])
+            .env("BRIDLE_MPI", library)
+            .output()
+            .unwrap();
+        let err = stderr(&output);
+        assert_eq!(output.status.code(), Some(4), "{}: {err}", launcher.name);
+        assert!(err.contains(&format!("started 2 processes, but `{library}`")), "{err}");
+        assert!(
+            err.contains("try: BRIDLE_MPI with the path of the launcher's own library"),
+            "{err}"
+        );
+    }
+}
+
+#[test]
+fn mpi_is_started_once_in_a_process() {
+    for launcher in launchers() {
+        let output = launcher.run(2, &["twice"]);
+        let err = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{}: {err}", launcher.name);
+        assert!(err.contains("MPI is already initialised in this process"), "{err}");
+    }
+}
+
+/// A process by itself, with these variables.
+fn lone(variables: &[(&str, &str)]) -> Output {
+    let nobody = Launcher {
+        name: "",
+        program: PathBuf::new(),
+        options: &[],
+    };
+    let cleared = nobody.command(1, &[]);
+    let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_bridle-ranks-process")));
+    let removed = cleared.get_envs().filter(|(_, value)| value.is_none());
+    let removed: Vec<&OsStr> = removed.map(|(name, _)| name).collect();
+    removed.iter().for_each(|name| {
+        command.env_remove(name);
+    });
+    command
+        .arg("collectives")
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn processes_that_a_launcher_did_not_join_are_refused() {
+    for variables in [
+        &[
+            ("SLURM_STEP_ID", "0"),
+            ("SLURM_STEP_NUM_TASKS", "2"),
+            ("SLURM_NTASKS", "2"),
+        ][..],
+        &[("WORLD_SIZE", "4"), ("RANK", "1")],
+    ] {
+        let output = lone(variables);
+        let err = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{err}");
+        assert!(
+            err.contains("processes") && err.contains("that know nothing of each other"),
+            "{err}"
+        );
+        assert!(err.contains("try: srun --mpi=pmix"), "{err}");
+    }
+}
+
+#[test]
+fn without_a_launcher_a_process_is_alone() {
+    for variables in [
+        &[][..],
+        &[("SLURM_NTASKS", "8"), ("SLURM_JOB_ID", "1")],
+        &[("WORLD_SIZE", "1")],
+    ] {
+        let output = lone(variables);
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert!(stdout(&output).starts_with("alone 1 "), "{}", stdout(&output));
+    }
+}
