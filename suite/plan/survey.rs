@@ -53,7 +53,9 @@ impl Survey {
             let names = section.unwritten.iter();
             names.map(move |(name, _)| format!("{}.{name}", section.name))
         });
-        written.chain(silent).collect()
+        let of_kinds = super::QuantizerKind::all().flat_map(super::QuantizerKind::unwritten);
+        let of_kinds = of_kinds.map(|(name, _)| format!("quantizer.{name}"));
+        written.chain(silent).chain(of_kinds).collect()
     }
 
     /// The defaults of a value under each preset that has it, the commonest first.
