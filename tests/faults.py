@@ -47,7 +47,7 @@ STEPS = 40
 # what a run does without: the call, and why
 TOLERATED = [
     (r'"/(sys|proc)\b|</(sys|proc)\b', "facts of the machine, which decide no number"),
-    (r'"/etc/ld.so.cache"|"[^"]*\.so[.\d]*"|"/usr/(lib|share)/locale/', "libraries of `lscpu`, which is asked for such facts"),
+    (r'"/etc/ld.so.cache"|"[^"]*\.so[.\d]*"|"/usr/(lib|share)/locale/|/gconv/gconv-modules', "libraries of `lscpu`, which is asked for such facts"),
     (r"\.hashes\"|/features/\S*\.part", "what would be remembered of files"),
     (r'"(runs|/tmp|results)[^"]*", \S*O_DIRECTORY', "a look for what killed runs left"),
     (r"^write\(2<", "messages"),
