@@ -22,14 +22,14 @@ pub mod sections;
 mod set;
 pub mod survey;
 mod task;
-pub mod written;
 #[cfg(test)]
 mod tests;
+pub mod written;
 
 pub use error::PlanError;
 pub use facts::{EmbeddingsRequest, ForeignRequest, InitRequest, LmRequest, TaskFacts};
-pub use hash::decides;
 pub use flat::{Difference, Flat, PlanReadError, corrected_changes, difference, display_value};
+pub use hash::decides;
 pub use method::{Method, PhaseKind, Takes};
 pub use phase::{Codebooks, PhasePlan};
 pub use recipe::Recipe;

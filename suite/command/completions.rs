@@ -19,11 +19,19 @@ pub fn perform(shell: Shell) -> Result<()> {
     let mut command = with_values(Cli::command());
     clap_complete::generate(shell, &mut command, env!("CARGO_PKG_NAME"), &mut script);
     let mut script = String::from_utf8_lossy(&script).into_owned();
-    if shell == Shell::Fish {
-        script.push_str(&arguments_in_fish(&command));
+    match shell {
+        Shell::Fish => script.push_str(&arguments_in_fish(&command)),
+        // clap gives a program with a hyphen two names, of which the second is never looked for
+        Shell::Bash => script = script.replace(CLAPS_SECOND_NAME, CLAPS_FIRST_NAME),
+        _ => {}
     }
     terminal::print(&script)
 }
+
+/// What the program is called within clap's script for bash: where a word is read, and where the words
+/// that follow it are listed.
+const CLAPS_FIRST_NAME: &str = "bridle__bench";
+const CLAPS_SECOND_NAME: &str = "bridle__subcmd__bench";
 
 /// What clap's script for fish leaves out: the words that arguments without an option take.
 fn arguments_in_fish(command: &Command) -> String {

@@ -390,3 +390,49 @@ fn a_star_stands_for_anything() {
     assert!(!fits("data/*.parquet", "data/train-0.tar") && !fits("a", "ab") && !fits("a*b*c", "acb"));
     assert!(fits("*é", "caf\u{e9}"));
 }
+
+/// Somebody who agrees to nothing, and notes what was asked.
+#[derive(Default)]
+struct Refusing(Mutex<Vec<u64>>);
+
+impl Progress for Refusing {
+    fn start(&self, _what: &str, _total: u64) {}
+    fn advance(&self, _by: u64) {}
+    fn finish(&self) {}
+    fn may_fetch(&self, _source: &str, bytes: u64) -> bool {
+        self.0.lock().unwrap().push(bytes);
+        false
+    }
+}
+
+#[test]
+fn much_is_fetched_only_where_somebody_agrees() {
+    let (cache, progress) = (tempfile::tempdir().unwrap(), Refusing::default());
+    let request = request_to("http://127.0.0.1:9", cache.path());
+    let place = HubFolders::new(&SOURCE, &request);
+    let listing = |size: u64| HubListing {
+        revision: "c".repeat(40),
+        files: vec![HubFile {
+            name: "data/a.bin".to_owned(),
+            size,
+            oid: "d".repeat(40),
+            pointed: false,
+            sha256: None,
+        }],
+    };
+    assert!(agreed(&SOURCE, &place, &listing(AGREED), &progress).is_ok());
+    assert_eq!(
+        progress.0.lock().unwrap()[..],
+        [] as [u64; 0],
+        "little is not asked about"
+    );
+    let error = agreed(&SOURCE, &place, &listing(3 * AGREED), &progress).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .ends_with("is 3.0 GB to fetch, which nobody agreed to"),
+        "{error}"
+    );
+    assert_eq!(progress.0.lock().unwrap()[..], [3 * AGREED]);
+    assert!(agreed(&SOURCE, &place, &listing(3 * AGREED), &()).is_ok());
+}
