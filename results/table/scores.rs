@@ -237,11 +237,14 @@ pub(super) fn cell_notes<'a>(cells: impl Iterator<Item = &'a Summary>, style: St
         notes.push("runs without predictions beside their records: interval from the runs' own intervals".into());
     }
     if cells.iter().any(|cell| cell.untrained() > 0) {
-        notes.push(
-            "did not train: no better than an output that ignores its input (the most frequent class, AUC 0.5, word \
+        let name = match style {
+            Style::Full => "did not train",
+            Style::Paper => "failed (the cell is the median)",
+        };
+        notes.push(format!(
+            "{name}: no better than an output that ignores its input (the most frequent class, AUC 0.5, word \
              errors from 90 %), far from the other runs; no mean and no interval"
-                .into(),
-        );
+        ));
     }
     if !cells.is_empty() {
         notes.push(match style {
