@@ -10,6 +10,7 @@ use crate::record::{RunRecord, plural};
 use crate::table::html::{document, escaped, fragments, section};
 use crate::table::{Series, Table, series};
 
+mod axis;
 mod classes;
 mod codes;
 mod differences;

@@ -183,13 +183,20 @@ fn tables_come_in_every_form() {
     assert!(form("csv").starts_with("table,"));
     assert!(form("html").starts_with("<!DOCTYPE html>"));
     assert!(form("markdown").contains("| method"));
-    assert!(
-        serde_json::from_str::<Value>(&form("json"))
-            .unwrap()
-            .as_array()
-            .unwrap()
-            .len()
-            > 2
+    let tables = |options: &str| serde_json::from_str::<Vec<Value>>(&form(&format!("json {options}"))).unwrap();
+    let titles = |tables: &[Value]| {
+        tables
+            .iter()
+            .map(|table| table["title"].to_string())
+            .collect::<Vec<_>>()
+    };
+    let scores = tables("--published none");
+    assert_eq!(titles(&scores), ["\"Scores\""]);
+    assert_eq!(scores[0]["rows"][0]["scores"][0]["metric"], "top1");
+    assert_eq!(
+        titles(&tables("--only codebooks,labels")),
+        ["\"Codebooks\"", "\"Labels\""]
     );
+    assert!(form("latex").contains("\\label{tab:scores-") && !form("latex --style full").contains("\\cmidrule"));
     assert!(form("terminal").contains("Published numbers"));
 }

@@ -19,6 +19,8 @@ const PRETRAINING: &str = "--quantizer rq --set quantizer.codes=64 --set model.e
 
 fn program(folder: &Path, line: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bridle-bench"));
+    // so that no cell of a table takes several lines
+    command.env("COLUMNS", "300");
     command.args(line.split_whitespace()).current_dir(folder);
     command.stdin(Stdio::null()).env_remove("BRIDLE_DATA").output().unwrap()
 }

@@ -105,7 +105,9 @@ pub(super) fn tables(
                 found.cell(&column.2.1, &baseline.words(), style)
             })
         }));
-        rows.push(row);
+        if row.iter().any(|cell| cell.value.get("difference").is_some()) {
+            rows.push(row);
+        }
     }
     let mut header = labels.header();
     header.extend(columns.iter().map(scores::heading));

@@ -27,20 +27,22 @@ pub(super) const BOLD: &str = "bold: the best mean of its column, and all that a
 /// The table in parts that each fit a page, each with a caption that says what all its rows share.
 /// `setting` is what they share beside that.
 pub(super) fn fitted(table: Table, setting: &str) -> Vec<Table> {
+    numbered(parts(table, setting))
+}
+
+/// The same without numbers.
+pub(super) fn parts(table: Table, setting: &str) -> Vec<Table> {
     let (table, shared) = without_constants(table);
-    let parts: Vec<Table> = chunks(&table.header)
+    let parts = chunks(&table.header)
         .into_iter()
         .map(|columns| with_columns(&table, &columns))
         .filter(|part| !part.rows.is_empty())
-        .flat_map(by_rows)
-        .collect();
-    let count = parts.len();
-    let caption = |(i, part): (usize, Table)| {
-        let number = (count > 1).then(|| format!("part {} of {count}", i + 1));
+        .flat_map(by_rows);
+    let caption = |part: Table| {
         let task = only_task(&part).filter(|task| !part.title.contains(task.as_str()));
         let facts = task.into_iter().chain(shared.clone()).chain(counts(&part));
         let setting = Some(setting.to_owned()).filter(|words| !words.is_empty());
-        let facts: Vec<String> = facts.chain(setting).chain(number).collect();
+        let facts: Vec<String> = facts.chain(setting).collect();
         let title = if facts.is_empty() {
             part.title
         } else {
@@ -48,7 +50,16 @@ pub(super) fn fitted(table: Table, setting: &str) -> Vec<Table> {
         };
         grouped(Table { title, ..part })
     };
-    parts.into_iter().enumerate().map(caption).collect()
+    parts.map(caption).collect()
+}
+
+/// Several tables with their number in the caption.
+pub(super) fn numbered(mut tables: Vec<Table>) -> Vec<Table> {
+    let count = tables.len();
+    for (table, number) in tables.iter_mut().zip(1..).filter(|_| count > 1) {
+        table.title.push_str(&format!(", part {number} of {count}"));
+    }
+    tables
 }
 
 /// The table without the keys that are the same in all rows, and those in words. The method stays,
@@ -88,7 +99,7 @@ fn without_constants(mut table: Table) -> (Table, Vec<String>) {
 
 /// The columns of each part: all without scores, and at most [`SCORES`] with. A task and protocol
 /// stays in one part where it can.
-fn chunks(header: &[Heading]) -> Vec<Vec<usize>> {
+pub(super) fn chunks(header: &[Heading]) -> Vec<Vec<usize>> {
     let place = |column: usize| match &header[column].column {
         Column::Score([task, protocol, _]) => Some((task, protocol)),
         _ => None,

@@ -35,10 +35,22 @@ pub fn score_tables(records: &[RunRecord], evidence: &Evidence, view: &View) -> 
     let baselines = view.baselines(&groups);
     let (groups, columns) = view.chosen(groups, all.into_iter().collect());
     let labels = RowLabels::of(&groups);
-    let table = main_table(&groups, &labels, &columns, evidence, view.style, left_out);
+    let table = |columns: &[ScoreColumn]| main_table(&groups, &labels, columns, evidence, view.style, left_out);
     let mut tables = match view.style {
-        Style::Full => vec![table],
-        Style::Paper => paper::fitted(table, &labels.shared),
+        Style::Full => vec![table(&columns)],
+        Style::Paper => {
+            // each part has the notes of its own cells
+            let header: Vec<Heading> = columns.iter().map(heading).collect();
+            let chunks = paper::chunks(&header).into_iter();
+            let columns = chunks.map(|chunk| {
+                chunk
+                    .into_iter()
+                    .map(|place| columns[place].clone())
+                    .collect::<Vec<_>>()
+            });
+            let parts = columns.flat_map(|columns| paper::parts(table(&columns), &labels.shared));
+            paper::numbered(parts.collect())
+        }
     };
     if !baselines.is_empty() {
         tables.extend(difference::tables(
@@ -71,7 +83,9 @@ fn main_table(
     }
     let mut header = labels.header();
     header.extend(columns.iter().map(heading));
-    let runs: Vec<&RunRecord> = groups.iter().flat_map(|group| group.runs.iter().copied()).collect();
+    let has_column = |run: &&RunRecord| columns.iter().any(|column| column.0 == run.task());
+    let runs = groups.iter().flat_map(|group| group.runs.iter().copied());
+    let runs: Vec<&RunRecord> = runs.filter(has_column).collect();
     let mut notes = data_notes(&runs);
     notes.extend(labels.notes(left_out, style));
     notes.extend(cell_notes(summaries.iter().flatten().flatten(), style));
@@ -223,11 +237,14 @@ pub(super) fn cell_notes<'a>(cells: impl Iterator<Item = &'a Summary>, style: St
         notes.push("runs without predictions beside their records: interval from the runs' own intervals".into());
     }
     if cells.iter().any(|cell| cell.untrained() > 0) {
-        notes.push(
-            "did not train: no better than an output that ignores its input (the most frequent class, AUC 0.5, word \
+        let name = match style {
+            Style::Full => "did not train",
+            Style::Paper => "failed (the cell is the median)",
+        };
+        notes.push(format!(
+            "{name}: no better than an output that ignores its input (the most frequent class, AUC 0.5, word \
              errors from 90 %), far from the other runs; no mean and no interval"
-                .into(),
-        );
+        ));
     }
     if !cells.is_empty() {
         notes.push(match style {

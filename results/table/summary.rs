@@ -190,14 +190,18 @@ impl Summary {
         cell
     }
 
-    /// The text of a paper's cell. None where it needs words.
+    /// The text of a paper's cell. None without a value.
     fn short(&self) -> Option<String> {
-        let (mean, signs) = (self.mean()?, mark::signs(&self.marks));
+        let (middle, signs) = (self.middle()?, mark::signs(&self.marks));
         let shown = |value: f64| format!("{:.*}", decimals(&self.metric), value * scale(&self.metric));
+        if self.untrained > 0 {
+            let (failed, runs) = (self.untrained, self.runs());
+            return Some(format!("{} ({failed} of {runs} failed){signs}", shown(middle)));
+        }
         let half = |found: &Interval| format!(" ±{}", shown((found.high - found.low) / 2.0));
         let half = self.interval.as_ref().map(half).unwrap_or_default();
         let one = if self.is_one_run() { paper::ONE_RUN } else { "" };
-        Some(format!("{}{half}{one}{signs}", shown(mean)))
+        Some(format!("{}{half}{one}{signs}", shown(middle)))
     }
 
     fn full_cell(&self) -> Cell {

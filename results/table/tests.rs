@@ -20,7 +20,7 @@ fn on(mut record: RunRecord, name: &str) -> RunRecord {
 }
 
 /// rq with three seeds, vq and random-init with one.
-fn comparison() -> Vec<RunRecord> {
+pub(super) fn comparison() -> Vec<RunRecord> {
     let mut records: Vec<RunRecord> = [(0, 165), (1, 160), (2, 172)]
         .map(|(seed, top1)| record(seed, top1))
         .into();
@@ -82,50 +82,6 @@ fn runs_of_one_pretraining_share_a_row_and_a_seed_counts_once() {
 }
 
 #[test]
-fn rows_and_columns_are_chosen_and_ordered_by_their_words() {
-    let records = comparison();
-    let view = View {
-        rows: vec!["random-init".into(), "rq".into()],
-        columns: vec!["linear-probe/top5".into(), "top1".into()],
-        ..View::default()
-    };
-    view.check(&records).unwrap();
-    let table = score_tables(&records, &Evidence::default(), &view).remove(0);
-    let rows: Vec<&str> = table.rows.iter().map(|row| row[0].text.as_str()).collect();
-    let columns: Vec<&str> = table.header[1..].iter().map(|heading| heading.name.as_str()).collect();
-    assert_eq!(rows, ["random-init", "bridle rq"]);
-    assert_eq!(columns, ["esc50 linear-probe top5", "esc50 linear-probe top1"]);
-    let unknown = View {
-        baseline: Some("rq/top1".into()),
-        ..View::default()
-    };
-    let error = unknown.check(&records).unwrap_err();
-    assert_eq!(error.to_string(), "no row of the scores is called `rq/top1`");
-}
-
-#[test]
-fn a_paper_table_has_at_most_six_columns_of_scores() {
-    let mut records = comparison();
-    for record in &mut records {
-        let scores = record.scores.clone();
-        for protocol in ["finetune", "knn", "attentive-probe"] {
-            record.scores.extend(scores.iter().cloned().map(|score| Score {
-                protocol: protocol.into(),
-                ..score
-            }));
-        }
-    }
-    let view = View {
-        style: Style::Paper,
-        ..View::default()
-    };
-    let tables = score_tables(&records, &Evidence::default(), &view);
-    let scores = |table: &Table| table.header.iter().filter(|heading| heading.is_short_score()).count();
-    assert_eq!(tables.iter().map(scores).collect::<Vec<_>>(), [6, 2]);
-    assert!(tables[0].title.ends_with("part 1 of 2"), "{}", tables[0].title);
-}
-
-#[test]
 fn what_was_made_elsewhere_has_its_own_name_and_a_mark_and_is_never_averaged_with_another() {
     let given = |seed, name: &str, hash: &str, top1| {
         let mut run = other(record(seed, 0), None, hash, top1);
@@ -165,7 +121,7 @@ fn what_was_made_elsewhere_has_its_own_name_and_a_mark_and_is_never_averaged_wit
     );
     assert!(of("beats.pt")[0].contains("◊‖"), "{rows:?}");
     assert!(!of("bridle")[0].contains('◊'), "{rows:?}");
-    let text = table.render(Format::Terminal);
+    let text = table.render(Format::Terminal { columns: 100 });
     assert!(text.contains("◊ an encoder that was trained elsewhere"), "{text}");
 }
 

@@ -130,3 +130,6 @@ fn is_called(words: &str, name: &str) -> bool {
     let mut wanted = name.split([' ', '/']).filter(|word| !word.is_empty()).peekable();
     wanted.peek().is_some() && wanted.all(|wanted| words.split(' ').any(|word| word == wanted))
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,15 +80,15 @@ pub fn asks(question: &str) -> bool {
     matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
 }
 
-/// The columns of text where stdout is no terminal.
-const NO_TERMINAL: usize = 100;
+/// The columns of text where stdout is no terminal, and of pages.
+pub const PAGE: usize = 100;
 
 /// The columns to write in: `COLUMNS` if it is a number above 0, else those of the terminal.
 pub fn columns() -> usize {
     let wanted = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     let of_terminal = || terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
     let found = wanted.filter(|columns| *columns > 0).or_else(of_terminal);
-    found.filter(|columns| *columns > 0).unwrap_or(NO_TERMINAL)
+    found.filter(|columns| *columns > 0).unwrap_or(PAGE)
 }
 
 /// Whether stdout is a terminal that wants colour (`NO_COLOR` unset, `TERM` not dumb).

@@ -1,5 +1,6 @@
 //! `compare`: two sets of records on the same test samples, with intervals and tests.
 
+use super::table::form;
 use crate::cli::error::{Failure, Result, UnknownName};
 use crate::cli::exit::Exit;
 use crate::cli::terminal;
@@ -15,7 +16,7 @@ use std::path::Path;
 /// # Errors
 /// As [`text`], and if stdout cannot be written.
 pub fn perform(args: &CompareArgs) -> Result<()> {
-    let (text, left_out) = text(args)?;
+    let (text, left_out) = text(args, terminal::columns())?;
     terminal::print(&text)?;
     for line in left_out {
         terminal::log(&format!("left out: {line}"));
@@ -23,12 +24,12 @@ pub fn perform(args: &CompareArgs) -> Result<()> {
     Ok(())
 }
 
-/// Reads both sets. Returns a table for each pair of groups, in the terminal format after a
-/// sentence for each metric; and what has no partner.
+/// Reads both sets. Returns a table for each pair of groups, in the terminal format in so many
+/// columns and after a sentence for each metric; and what has no partner.
 ///
 /// # Errors
 /// If records or their predictions are missing, or they cannot be compared.
-pub fn text(args: &CompareArgs) -> Result<(String, Vec<String>)> {
+pub fn text(args: &CompareArgs, columns: usize) -> Result<(String, Vec<String>)> {
     let read = |path, only: &[Filter]| ScoredRun::read(path, &[&args.both[..], only].concat());
     let (a, b) = (read(&args.a, &args.only_a)?, read(&args.b, &args.only_b)?);
     let seed = Seed::root(args.seed).child("compare");
@@ -38,12 +39,12 @@ pub fn text(args: &CompareArgs) -> Result<(String, Vec<String>)> {
         TableFormat::Terminal => {
             let block = |(found, table): (&Comparison, Table)| {
                 let sentences = table::comparison_sentences(found).join("\n");
-                format!("{sentences}\n\n{}", table::render(&[table], args.format.into()))
+                format!("{sentences}\n\n{}", table::render(&[table], form(args.format, columns)))
             };
             let blocks = comparisons.iter().zip(tables).map(block);
             blocks.collect::<Vec<_>>().join("\n")
         }
-        format => table::render(&tables, format.into()),
+        format => table::render(&tables, form(format, columns)),
     };
     Ok((text, left_out))
 }
@@ -59,7 +60,7 @@ pub fn plans(a: &str, b: &str, records: &[RunRecord], out: &Path, format: TableF
         let (backend, dtype) = (&record.backend.name, &record.backend.dtype);
         [only("backend", backend), only("dtype", dtype)]
     });
-    let (text, _) = text(&CompareArgs {
+    let args = CompareArgs {
         a: out.to_owned(),
         b: out.to_owned(),
         both: common.collect(),
@@ -68,7 +69,8 @@ pub fn plans(a: &str, b: &str, records: &[RunRecord], out: &Path, format: TableF
         resamples: 2000,
         seed: 0,
         format,
-    })?;
+    };
+    let (text, _) = text(&args, terminal::columns())?;
     Ok(text)
 }
 

@@ -113,8 +113,8 @@ fn output(words: &str) -> Result<String> {
         Failure::wrong_use(first.join(" ").trim_start_matches("error: "))
     })?;
     let (text, format) = match &cli.command {
-        Command::Table(args) if args.splice.is_empty() => (table::text(args)?, Some(args.format)),
-        Command::Compare(args) => (compare::text(args)?.0, Some(args.format)),
+        Command::Table(args) if args.splice.is_empty() => (table::text(args, terminal::PAGE)?, Some(args.format)),
+        Command::Compare(args) => (compare::text(args, terminal::PAGE)?.0, Some(args.format)),
         Command::List(args) => (list::text(args), None),
         _ => return Err(Failure::wrong_use("a marker may only hold table, compare or list")),
     };

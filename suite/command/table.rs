@@ -18,15 +18,15 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// As [`text`], and if stdout cannot be written.
 pub fn perform(args: &TableArgs) -> Result<()> {
-    terminal::print(&text(args)?)
+    terminal::print(&text(args, terminal::columns())?)
 }
 
-/// The tables as text.
+/// The tables as text, those for a terminal in so many columns.
 ///
 /// # Errors
 /// If a table, row or column has no such name, a path holds no record that passes the filters, or a
 /// file is no record.
-pub fn text(args: &TableArgs) -> Result<String> {
+pub fn text(args: &TableArgs, columns: usize) -> Result<String> {
     let is_page = matches!(args.format, TableFormat::Html);
     let kinds = chosen(&args.only, is_page)?;
     let view = view(args)?;
@@ -54,7 +54,7 @@ pub fn text(args: &TableArgs) -> Result<String> {
     }
     Ok(match args.format {
         TableFormat::Html => report::page(&records, &evidence, &tables),
-        format => table::render(&tables, format.into()),
+        format => table::render(&tables, form(format, columns)),
     })
 }
 
@@ -79,7 +79,7 @@ pub fn of(records: &[RunRecord], out: &Path, format: TableFormat, kinds: &[Table
     }
     Ok(table::render(
         &measured(records, &evidence, kinds, &View::default()),
-        format.into(),
+        form(format, terminal::columns()),
     ))
 }
 
@@ -143,17 +143,23 @@ fn chosen(names: &[String], is_page: bool) -> Result<Vec<TableKind>> {
     Ok(chosen.map(|(_, kind)| kind).collect())
 }
 
-impl From<TableFormat> for table::Format {
-    fn from(format: TableFormat) -> Self {
+impl From<Format> for TableFormat {
+    fn from(format: Format) -> Self {
         match format {
-            TableFormat::Terminal => Self::Terminal {
-                columns: terminal::columns(),
-            },
-            TableFormat::Markdown => Self::Markdown,
-            TableFormat::Latex => Self::Latex,
-            TableFormat::Csv => Self::Csv,
-            TableFormat::Html => Self::Html,
-            TableFormat::Json => Self::Json,
+            Format::Terminal => Self::Terminal,
+            Format::Json => Self::Json,
         }
+    }
+}
+
+/// This form of tables, for a terminal in so many columns.
+pub fn form(format: TableFormat, columns: usize) -> table::Format {
+    match format {
+        TableFormat::Terminal => table::Format::Terminal { columns },
+        TableFormat::Markdown => table::Format::Markdown,
+        TableFormat::Latex => table::Format::Latex,
+        TableFormat::Csv => table::Format::Csv,
+        TableFormat::Html => table::Format::Html,
+        TableFormat::Json => table::Format::Json,
     }
 }

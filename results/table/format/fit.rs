@@ -5,8 +5,8 @@ use tabled::grid::util::string::get_string_width as width;
 use tabled::settings::object::{Columns, Rows};
 use tabled::settings::{Alignment, Style};
 
-/// The most lines of a cell; a grid that needs more is turned.
-const LINES: usize = 4;
+/// The most lines of a cell; a grid that needs more is turned or split.
+const LINES: usize = 3;
 
 /// Signs between two cells, and those at both ends of a row.
 const BETWEEN: usize = 3;
@@ -18,6 +18,8 @@ pub(super) struct Grid {
     pub(super) header: Vec<String>,
     pub(super) rows: Vec<Vec<String>>,
     pub(super) right: Vec<bool>,
+    /// The first columns, which tell rows apart.
+    pub(super) keys: usize,
 }
 
 impl Grid {
@@ -25,7 +27,33 @@ impl Grid {
     pub(super) fn fitted(&self, columns: usize) -> String {
         self.wrapped(columns)
             .or_else(|| self.turned().and_then(|turned| turned.wrapped(columns)))
-            .map_or_else(|| self.listed(columns), |grid| grid.drawn())
+            .map(|grid| grid.drawn())
+            .or_else(|| self.split(columns))
+            .unwrap_or_else(|| self.listed(columns))
+    }
+
+    /// Several grids below each other, each with the keys and as many further columns as fit. None
+    /// if one column does not.
+    fn split(&self, columns: usize) -> Option<String> {
+        let (mut drawn, mut first) = (Vec::new(), self.keys);
+        while first < self.header.len() {
+            let fitting = (first + 1..=self.header.len()).rev();
+            let (end, grid) = { fitting }.find_map(|end| Some((end, self.part(first, end).wrapped(columns)?)))?;
+            drawn.push(grid.drawn());
+            first = end;
+        }
+        (!drawn.is_empty()).then(|| drawn.join("\n\n"))
+    }
+
+    /// The keys and the columns from `first` to before `end`.
+    fn part(&self, first: usize, end: usize) -> Self {
+        let of_row = |row: &Vec<String>| [&row[..self.keys], &row[first..end]].concat();
+        Self {
+            header: of_row(&self.header),
+            rows: self.rows.iter().map(of_row).collect(),
+            right: [&self.right[..self.keys], &self.right[first..end]].concat(),
+            keys: self.keys,
+        }
     }
 
     /// Its columns' cells and headings.
@@ -36,7 +64,10 @@ impl Grid {
 
     /// With words of wide cells on further lines. None if that does not fit, or makes rows too high.
     fn wrapped(&self, columns: usize) -> Option<Self> {
-        let longest_word = |text: &String| text.split_whitespace().map(width).max().unwrap_or(0);
+        let longest_word = |text: &String| {
+            let words = text.lines().flat_map(words);
+            words.map(|word| width(&word)).max().unwrap_or(0)
+        };
         let of_column = |measure: &dyn Fn(&String) -> usize| -> Vec<usize> {
             let columns = 0..self.header.len();
             columns
@@ -69,6 +100,7 @@ impl Grid {
             header: row(&self.header),
             rows: self.rows.iter().map(row).collect(),
             right: self.right.clone(),
+            keys: self.keys,
         };
         let mut cells = grid.rows.iter().flatten();
         cells.all(|cell| cell.lines().count() <= LINES).then_some(grid)
@@ -81,6 +113,7 @@ impl Grid {
         let header = lines.next().filter(|header| header.len() > 1)?;
         Some(Self {
             right: vec![false; header.len()],
+            keys: 1,
             rows: lines.collect(),
             header,
         })
@@ -120,14 +153,29 @@ impl Grid {
 /// The words of a text on lines of at most this width, unless a word is longer.
 pub(super) fn wrapped(text: &str, most: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
+    for word in words(text) {
         match lines.last_mut() {
-            Some(line) if width(line) + 1 + width(word) <= most => {
+            Some(line) if width(line) + 1 + width(&word) <= most => {
                 line.push(' ');
-                line.push_str(word);
+                line.push_str(&word);
             }
-            _ => lines.push(word.to_owned()),
+            _ => lines.push(word),
         }
     }
     lines
+}
+
+/// The words of a line; both ends of an interval are one.
+fn words(line: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    for word in line.split(' ') {
+        match words.last_mut() {
+            Some(last) if last.starts_with('[') && last.ends_with(',') && word.ends_with(']') => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => words.push(word.to_owned()),
+        }
+    }
+    words
 }

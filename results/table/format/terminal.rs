@@ -3,10 +3,10 @@
 use super::fit::{self, Grid};
 use super::{paragraphs, stacked};
 use crate::shown::{on_one_line, printable};
-use crate::table::{Cell, Table};
+use crate::table::{Cell, Column, Table};
 
 /// The table in so many columns: as it is if it fits; else with cells of several lines; else with a
-/// column for each row; else as a list.
+/// column for each row; else in several grids; else as a list.
 pub(super) fn table(table: &Table, columns: usize) -> String {
     let grid = Grid {
         header: table
@@ -16,6 +16,11 @@ pub(super) fn table(table: &Table, columns: usize) -> String {
             .collect(),
         rows: table.rows.iter().map(|row| row.iter().map(cell).collect()).collect(),
         right: (0..table.header.len()).map(|column| table.is_numeric(column)).collect(),
+        keys: table
+            .header
+            .iter()
+            .take_while(|heading| heading.column == Column::Key)
+            .count(),
     };
     let notes = table.notes.iter().map(|note| {
         let lines = fit::wrapped(&on_one_line(note), columns.saturating_sub(2));
