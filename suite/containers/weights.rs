@@ -56,11 +56,12 @@ pub(crate) fn find(pickle: &Pickle, storages: &Storages, source: usize) -> Resul
 fn entry<'a>(pickle: &Pickle<'a>, top: &[(Id, Id)]) -> Result<&'a str, String> {
     let mut budget = Budget::new();
     let mut looked = |id: Id, depth: usize| holds(pickle, id, depth, &mut budget);
-    let mut holding = |key: &'static str| match pickle.get(top, key) {
-        Some(value) if looked(value, 2)? => Ok(Some(key)),
-        _ => Ok(None),
+    let mut holding = |key: &'static str| -> Result<Option<&'static str>, Spent> {
+        let value = pickle.get(top, key);
+        let holds = value.map_or(Ok(false), |value| looked(value, 2))?;
+        Ok(holds.then_some(key))
     };
-    let mut known = || {
+    let mut known = || -> Result<Option<&'static str>, Spent> {
         if let (Some(_), Some(teacher)) = (holding("student")?, holding("teacher")?) {
             return Ok(Some(teacher));
         }

@@ -49,7 +49,7 @@ fn beside(name: &str, value: &[u8]) -> serde_json::Value {
 #[test]
 fn settings_beside_the_weights_are_read_as_plain_values() {
     let namespace = [
-        b"cargparse\nNamespace\n)\x81",
+        &b"cargparse\nNamespace\n)\x81"[..],
         &dict(&[
             ("depth", b"K\x0c"),
             ("rate", b"G\x3f\xb9\x99\x99\x99\x99\x99\x9a"),
@@ -60,10 +60,17 @@ fn settings_beside_the_weights_are_read_as_plain_values() {
     let expected = serde_json::json!({ "depth": 12, "rate": 0.1, "none": null });
     assert_eq!(beside("namespace", &namespace.concat()), expected);
 
-    let node = |value: &[u8]| [b"comegaconf.nodes\nAnyNode\n)\x81", &dict(&[("_val", value)])[..], b"b"].concat();
+    let node = |value: &[u8]| {
+        [
+            &b"comegaconf.nodes\nAnyNode\n)\x81"[..],
+            &dict(&[("_val", value)])[..],
+            b"b",
+        ]
+        .concat()
+    };
     let content = dict(&[("width", &node(b"M\x00\x03")), ("name", &node(&text("base")))]);
     let config = [
-        b"comegaconf.dictconfig\nDictConfig\n)\x81",
+        &b"comegaconf.dictconfig\nDictConfig\n)\x81"[..],
         &dict(&[("_content", &content)])[..],
         b"b",
     ];
@@ -73,7 +80,7 @@ fn settings_beside_the_weights_are_read_as_plain_values() {
     );
 
     let unknown = [
-        b"cmine\nThing\n(K\x01t\x81",
+        &b"cmine\nThing\n(K\x01t\x81"[..],
         &dict(&[("a", b"\x88")])[..],
         b"b(K\x02K\x03e",
     ];
@@ -81,7 +88,7 @@ fn settings_beside_the_weights_are_read_as_plain_values() {
         "__class__": "mine.Thing", "__arguments__": [1], "a": true, "__items__": [2, 3]
     });
     assert_eq!(beside("unknown", &unknown.concat()), expected);
-    let tensors = [b"](", &tensor(4, 0, &[4], &[1])[..], b"C\x01xK\x07e"];
+    let tensors = [&b"]("[..], &tensor(4, 0, &[4], &[1])[..], b"C\x01xK\x07e"];
     assert_eq!(beside("tensors", &tensors.concat()), serde_json::json!([null, null, 7]));
 }
 
@@ -91,25 +98,25 @@ fn what_sharing_makes_huge_is_left_out() {
     let doubled: Vec<u8> = (0..60_u8)
         .flat_map(|index| [b'q', index, b'0', b'h', index, b'h', index, 0x86])
         .collect();
-    assert!(beside("doubled.pth", &[b"]", &doubled[..]].concat()).is_null());
+    assert!(beside("doubled.pth", &[&b"]"[..], &doubled[..]].concat()).is_null());
     let doubled: Vec<u8> = [b'2', 0x86].repeat(60);
-    assert!(beside("doubled-on-the-stack.pth", &[b"]", &doubled[..]].concat()).is_null());
+    assert!(beside("doubled-on-the-stack.pth", &[&b"]"[..], &doubled[..]].concat()).is_null());
     let itself = b"]q\x00h\x00a";
     assert!(beside("itself.pth", itself).is_null());
     // a text of a megabyte, ten thousand times
     let text = [
-        b"X",
+        &b"X"[..],
         &(1_u32 << 20).to_le_bytes()[..],
         &b"x".repeat(1 << 20)[..],
         b"q\x00",
     ]
     .concat();
-    let copies = [&b"](", &text[..], &b"h\x00".repeat(10_000), b"e"].concat();
+    let copies = [&b"]("[..], &text[..], &b"h\x00".repeat(10_000), b"e"].concat();
     assert!(beside("texts.pth", &copies).is_null());
     // deep within one another
     assert!(beside("deep.pth", &[&b"]".repeat(300_000)[..], &b"a".repeat(299_999)].concat()).is_null());
     // a million calls of what a call gives
-    let calls = [b"cmine\nThing\n", &b")R".repeat(1_000_000)[..]].concat();
+    let calls = [&b"cmine\nThing\n"[..], &b")R".repeat(1_000_000)[..]].concat();
     assert!(beside("calls.pth", &calls).is_null());
     // numbers of the memory that leave gaps
     assert_eq!(beside("memory.pth", b"K\x05r\xff\xff\xff\xffr\xfe\xff\xff\x7f"), 5);
@@ -119,7 +126,7 @@ fn what_sharing_makes_huge_is_left_out() {
 fn shared_values_cost_no_more_time_than_others() {
     const MANY: usize = 150_000;
     let long = [
-        b"X",
+        &b"X"[..],
         &(10_u32 << 20).to_le_bytes()[..],
         &b"k".repeat(10 << 20)[..],
         b"q\x00",
@@ -167,7 +174,7 @@ fn shared_values_cost_no_more_time_than_others() {
     let doubled: Vec<u8> = (0..25_u8)
         .flat_map(|index| {
             [
-                b"q",
+                &b"q"[..],
                 &[index][..],
                 b"0}(\x8c\x01ah",
                 &[index],
@@ -178,7 +185,10 @@ fn shared_values_cost_no_more_time_than_others() {
             .concat()
         })
         .collect();
-    let doubled = dict(&[("w", &tensor(4, 0, &[4], &[1])), ("d", &[b"}", &doubled[..]].concat())]);
+    let doubled = dict(&[
+        ("w", &tensor(4, 0, &[4], &[1])),
+        ("d", &[&b"}"[..], &doubled[..]].concat()),
+    ]);
     refused(
         "doubled-weights.pth",
         &file(&pickle(&[&dict(&[("model", &doubled)])]), &NUMBERS),
@@ -191,11 +201,11 @@ fn many_small_values_take_little_memory() {
     for (name, instructions) in [
         ("lists", b"]".repeat(3_000_000)),
         ("marks", b"(".repeat(3_000_000)),
-        ("tuples", [b"N", &b"\x85".repeat(3_000_000)[..]].concat()),
-        ("loads", [b"Nq\x00", &b"h\x00".repeat(3_000_000)[..]].concat()),
-        ("memory", [b"N", &b"\x94".repeat(3_000_000)[..]].concat()),
+        ("tuples", [&b"N"[..], &b"\x85".repeat(3_000_000)[..]].concat()),
+        ("loads", [&b"Nq\x00"[..], &b"h\x00".repeat(3_000_000)[..]].concat()),
+        ("memory", [&b"N"[..], &b"\x94".repeat(3_000_000)[..]].concat()),
         ("classes", b"ca\nb\n".repeat(1_000_000)),
-        ("copies", [b"N", &b"2".repeat(60_000_000)[..]].concat()),
+        ("copies", [&b"N"[..], &b"2".repeat(60_000_000)[..]].concat()),
     ] {
         refused(name, &file(&pickle(&[&instructions]), &NUMBERS), "more than");
     }

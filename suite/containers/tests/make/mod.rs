@@ -52,8 +52,8 @@ pub fn archive(members: &[Member]) -> Vec<u8> {
         fields.extend([0; 8]); // time and checksum
         fields.extend([short.to_le_bytes(), short.to_le_bytes()].concat());
         fields.extend((name.len() as u16).to_le_bytes());
-        bytes.extend([b"PK\x03\x04", &fields[..], &[0, 0], name, member.content].concat());
-        directory.extend([b"PK\x01\x02", &[10, 0], &fields[..]].concat());
+        bytes.extend([&b"PK\x03\x04"[..], &fields[..], &[0, 0], name, member.content].concat());
+        directory.extend([&b"PK\x01\x02"[..], &[10, 0], &fields[..]].concat());
         directory.extend((extra.len() as u16).to_le_bytes());
         directory.extend([0; 10]);
         directory.extend((at as u32).to_le_bytes());
@@ -62,7 +62,7 @@ pub fn archive(members: &[Member]) -> Vec<u8> {
     let start = bytes.len() as u32;
     bytes.extend(&directory);
     let count = (members.len() as u16).to_le_bytes();
-    bytes.extend([b"PK\x05\x06", &[0; 4][..], &count, &count].concat());
+    bytes.extend([&b"PK\x05\x06"[..], &[0; 4][..], &count, &count].concat());
     bytes.extend((directory.len() as u32).to_le_bytes());
     bytes.extend(start.to_le_bytes());
     bytes.extend([0, 0]);
@@ -81,28 +81,28 @@ pub fn file(pickle: &[u8], numbers: &[f32]) -> Vec<u8> {
 
 /// Instructions one after the other, with the first and the last one of a pickle.
 pub fn pickle(instructions: &[&[u8]]) -> Vec<u8> {
-    [b"\x80\x04", &instructions.concat()[..], b"."].concat()
+    [&b"\x80\x04"[..], &instructions.concat()[..], b"."].concat()
 }
 
 /// A short text.
 pub fn text(text: &str) -> Vec<u8> {
-    [&[0x8c, text.len() as u8], text.as_bytes()].concat()
+    [&[0x8c, text.len() as u8][..], text.as_bytes()].concat()
 }
 
 /// A whole number.
 pub fn int(number: i32) -> Vec<u8> {
-    [b"J", &number.to_le_bytes()[..]].concat()
+    [&b"J"[..], &number.to_le_bytes()[..]].concat()
 }
 
 fn tuple(items: &[i32]) -> Vec<u8> {
     let items: Vec<u8> = items.iter().flat_map(|&item| int(item)).collect();
-    [b"(", &items[..], b"t"].concat()
+    [&b"("[..], &items[..], b"t"].concat()
 }
 
 /// A tensor of the storage `0` of 32-bit floats.
 pub fn tensor(count: i32, offset: i32, shape: &[i32], strides: &[i32]) -> Vec<u8> {
     [
-        b"ctorch._utils\n_rebuild_tensor_v2\n((",
+        &b"ctorch._utils\n_rebuild_tensor_v2\n(("[..],
         &text("storage")[..],
         b"ctorch\nFloatStorage\n",
         &text("0"),
@@ -121,9 +121,9 @@ pub fn tensor(count: i32, offset: i32, shape: &[i32], strides: &[i32]) -> Vec<u8
 pub fn dict(pairs: &[(&str, &[u8])]) -> Vec<u8> {
     let pairs: Vec<u8> = pairs
         .iter()
-        .flat_map(|(key, value)| [&text(key), *value].concat())
+        .flat_map(|(key, value)| [&text(key)[..], *value].concat())
         .collect();
-    [b"}(", &pairs[..], b"u"].concat()
+    [&b"}("[..], &pairs[..], b"u"].concat()
 }
 
 /// The pickle of a training: four weights called `w` under `model`, and this value beside them.
