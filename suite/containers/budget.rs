@@ -1,21 +1,30 @@
 //! What may be made of a file's values, where sharing lets a few bytes stand for many.
 
-/// Bytes that are left to be used.
+/// Bytes that are left to be used: a bound of memory, and of time too.
 #[derive(Clone, Copy)]
 pub(crate) struct Budget(usize);
 
-/// Bytes that an item takes beside its text, roughly.
-const ITEM: usize = 64;
+/// There is not enough left.
+pub(crate) struct Spent;
+
+/// For the names of tensors, or for settings.
+const BYTES: usize = 16 << 20;
+
+/// What an item takes beside its text.
+const ITEM: usize = 128;
 
 impl Budget {
-    /// For the names of tensors, or for settings: as many bytes as a file of settings may have.
     pub fn new() -> Self {
-        Self(bridle_files::SETTINGS as usize)
+        Self(BYTES)
     }
 
-    /// Takes an item with a text of `length` bytes. None if there is not enough left.
-    pub fn take(&mut self, length: usize) -> Option<()> {
-        self.0 = self.0.checked_sub(length.checked_add(ITEM)?)?;
-        Some(())
+    /// Takes one item.
+    pub fn item(&mut self) -> Result<(), Spent> {
+        self.bytes(ITEM)
+    }
+
+    pub fn bytes(&mut self, bytes: usize) -> Result<(), Spent> {
+        self.0 = self.0.checked_sub(bytes).ok_or(Spent)?;
+        Ok(())
     }
 }

@@ -15,6 +15,9 @@ use std::path::{Path, PathBuf};
 const CONFIG: &str = "config.json";
 const PREPROCESSOR: &str = "preprocessor_config.json";
 
+/// Most bytes of settings, which take many times that in memory. Names of 21,000 classes take two.
+const SETTINGS: u64 = 4 << 20;
+
 /// What a folder's weights may be called, the one to take first in front.
 const WEIGHTS: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
 
@@ -88,7 +91,7 @@ impl Files {
                 return Ok(());
             }
             let index = format!("{name}.index.json");
-            if let Some(bytes) = self.text(&index)? {
+            if let Some(bytes) = self.text(&index, bridle_files::SETTINGS)? {
                 let path = self.folder.join(&index);
                 let Index {
                     weight_map: Places(places),
@@ -115,7 +118,7 @@ impl Files {
 
     /// A file of settings, an object; null if it is not there.
     fn settings(&mut self, name: &str) -> Result<Json, ContainerError> {
-        let Some(bytes) = self.text(name)? else {
+        let Some(bytes) = self.text(name, SETTINGS)? else {
             return Ok(Json::Null);
         };
         let settings = serde_json::from_slice::<serde_json::Map<String, Json>>(&bytes);
@@ -126,9 +129,9 @@ impl Files {
         Ok(Json::Object(settings))
     }
 
-    fn text(&self, name: &str) -> Result<Option<Vec<u8>>, ContainerError> {
+    fn text(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, ContainerError> {
         let path = self.folder.join(name);
-        match bridle_files::read(&path, bridle_files::SETTINGS) {
+        match bridle_files::read(&path, limit) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(ContainerError::Read { path, source }),

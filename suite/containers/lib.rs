@@ -35,6 +35,12 @@ mod tensor;
 mod weights;
 mod zip;
 
+#[cfg(test)]
+#[path = "../../tests/fuzz/replay.rs"]
+mod replay;
+#[cfg(any(test, fuzzing))]
+pub mod untrusted;
+
 use folder::Files;
 use piece::Piece;
 use serde_json::Value;
@@ -101,8 +107,15 @@ pub enum ContainerError {
 }
 
 impl ContainerError {
+    /// What a file says of itself may be long, and may hold what steers a terminal.
     fn content(path: &Path, reason: impl ToString) -> Self {
-        let (path, reason) = (path.to_owned(), reason.to_string());
+        const LONGEST: usize = 500;
+        let escaped = |letter: char| match letter.is_control() {
+            true => letter.escape_default().collect(),
+            false => String::from(letter),
+        };
+        let reason = reason.to_string().chars().take(LONGEST).map(escaped).collect();
+        let path = path.to_owned();
         Self::Content { path, reason }
     }
 }

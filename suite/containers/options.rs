@@ -1,12 +1,14 @@
 //! What else a pickle says in plain values, as JSON.
 
-use crate::budget::Budget;
+use crate::budget::{Budget, Spent};
 use crate::pickle::{Id, Object, Pickle, Value};
 use serde_json::{Map, Number, Value as Json};
-use std::borrow::Cow;
 
 /// Values within one another. What lies deeper, such as what holds itself, is left out.
 const DEPTH: usize = 64;
+
+/// Entries that may be too large or too deep; after so many, no further ones are tried.
+const LEFT_OUT: usize = 8;
 
 /// The key that tells an object's class, and those of what no dictionary of its state says.
 const CLASS: &str = "__class__";
@@ -14,23 +16,27 @@ const ARGUMENTS: &str = "__arguments__";
 const STATE: &str = "__state__";
 const ITEMS: &str = "__items__";
 
-/// The plain values of a dictionary but for its entry `weights`. An entry that is too large or too
-/// deep is left out as a whole; null if there is none.
+/// The plain values of a dictionary but for its entry `weights`; null if there is none. An entry that
+/// is too large or too deep is left out as a whole.
 pub(crate) fn without(pickle: &Pickle, top: &[(Id, Id)], weights: &str) -> Json {
     let mut plain = Plain {
         pickle,
         budget: Budget::new(),
     };
     let mut options = Map::new();
+    let mut left_out = 0;
     for &(key, value) in top {
-        let Some(key) = key_within(pickle, key, &mut plain.budget).filter(|key| key != weights) else {
-            continue;
-        };
+        if left_out == LEFT_OUT || plain.budget.item().is_err() {
+            break;
+        }
         let before = plain.budget;
-        match plain.value(value, DEPTH) {
-            Ok(Some(value)) => drop(options.insert(key, value)),
+        match plain.pair(key, value, weights) {
+            Ok(Some((key, value))) => drop(options.insert(key, value)),
             Ok(None) => {}
-            Err(TooMuch) => plain.budget = before,
+            Err(Spent) => {
+                plain.budget = before;
+                left_out += 1;
+            }
         }
     }
     match options.is_empty() {
@@ -39,20 +45,17 @@ pub(crate) fn without(pickle: &Pickle, top: &[(Id, Id)], weights: &str) -> Json 
     }
 }
 
-fn key_within(pickle: &Pickle, key: Id, budget: &mut Budget) -> Option<String> {
-    let key = self::key(pickle, key)?;
-    budget.take(key.len())?;
-    Some(key.into_owned())
-}
-
 /// A key of a dictionary as text, if it is text or a number.
-pub(crate) fn key<'a>(pickle: &Pickle<'a>, id: Id) -> Option<Cow<'a, str>> {
-    Some(match *pickle.value(id) {
-        Value::Text(text) => String::from_utf8_lossy(text),
-        Value::Int(number) => number.to_string().into(),
-        Value::Bool(value) => value.to_string().into(),
-        _ => return None,
-    })
+pub(crate) fn key(pickle: &Pickle, id: Id, budget: &mut Budget) -> Result<Option<String>, Spent> {
+    Ok(Some(match *pickle.value(id) {
+        Value::Text(text) => {
+            budget.bytes(text.len())?;
+            String::from_utf8_lossy(text).into_owned()
+        }
+        Value::Int(number) => number.to_string(),
+        Value::Bool(value) => value.to_string(),
+        _ => return Ok(None),
+    }))
 }
 
 /// The full name of a class or function.
@@ -63,61 +66,65 @@ pub(crate) fn class(pickle: &Pickle, id: Id) -> String {
     }
 }
 
-/// A value is too large or too deep.
-struct TooMuch;
-
 struct Plain<'a, 'b> {
     pickle: &'b Pickle<'a>,
     budget: Budget,
 }
 
 impl Plain<'_, '_> {
-    fn take(&mut self, length: usize) -> Result<(), TooMuch> {
-        self.budget.take(length).ok_or(TooMuch)
+    /// An entry of the dictionary at the top, unless it is `weights`.
+    fn pair(&mut self, key: Id, value: Id, weights: &str) -> Result<Option<(String, Json)>, Spent> {
+        let key = self::key(self.pickle, key, &mut self.budget)?.filter(|key| key != weights);
+        let Some(key) = key else {
+            return Ok(None);
+        };
+        Ok(self.value(value, DEPTH)?.map(|value| (key, value)))
     }
 
     /// A value; None for tensors and bytes, which have no plain one.
-    fn value(&mut self, id: Id, depth: usize) -> Result<Option<Json>, TooMuch> {
-        let depth = depth.checked_sub(1).ok_or(TooMuch)?;
-        self.take(0)?;
+    fn value(&mut self, id: Id, depth: usize) -> Result<Option<Json>, Spent> {
+        let depth = depth.checked_sub(1).ok_or(Spent)?;
+        self.budget.item()?;
         Ok(Some(match self.pickle.value(id) {
             Value::None => Json::Null,
             Value::Bool(value) => Json::Bool(*value),
             Value::Int(number) => (*number).into(),
             Value::Float(number) => Number::from_f64(*number).map_or_else(|| number.to_string().into(), Json::Number),
             Value::Text(text) => {
-                self.take(text.len())?;
+                self.budget.bytes(text.len())?;
                 String::from_utf8_lossy(text).into()
             }
             Value::Tuple(items) => self.list(items, depth)?,
             Value::List(items) | Value::Set(items) => self.list(items, depth)?,
             Value::Dict(pairs) => self.dict(pairs, depth)?.into(),
-            Value::Global(module, name) => {
-                let text = |id| self.pickle.text(id).unwrap_or_default();
-                let (module, name) = (text(*module), text(*name));
-                self.take(module.len() + name.len())?;
-                format!("{module}.{name}").into()
-            }
+            Value::Global(..) => self.class(id)?,
             Value::Object(object) => return self.object(object, depth),
             Value::Long(_) | Value::Bytes | Value::Persistent(_) | Value::Tensor(_) => return Ok(None),
         }))
     }
 
+    /// The full name of a class or function.
+    fn class(&mut self, id: Id) -> Result<Json, Spent> {
+        let name = class(self.pickle, id);
+        self.budget.bytes(name.len())?;
+        Ok(name.into())
+    }
+
     /// A list keeps its length: null stands for what is left out.
-    fn list(&mut self, items: &[Id], depth: usize) -> Result<Json, TooMuch> {
+    fn list(&mut self, items: &[Id], depth: usize) -> Result<Json, Spent> {
         let plain = |&item: &Id| Ok(self.value(item, depth)?.unwrap_or_default());
         items.iter().map(plain).collect::<Result<Vec<_>, _>>().map(Json::Array)
     }
 
-    fn dict(&mut self, pairs: &[(Id, Id)], depth: usize) -> Result<Map<String, Json>, TooMuch> {
+    fn dict(&mut self, pairs: &[(Id, Id)], depth: usize) -> Result<Map<String, Json>, Spent> {
         let mut map = Map::new();
         for &(key, value) in pairs {
-            let Some(key) = self::key(self.pickle, key) else {
+            self.budget.item()?;
+            let Some(key) = self::key(self.pickle, key, &mut self.budget)? else {
                 continue;
             };
-            self.take(key.len())?;
             if let Some(value) = self.value(value, depth)? {
-                map.insert(key.into_owned(), value);
+                map.insert(key, value);
             }
         }
         Ok(map)
@@ -125,9 +132,11 @@ impl Plain<'_, '_> {
 
     /// An object: its state, with its class, its arguments and its items beside it. Namespaces and
     /// omegaconf's containers are what they hold.
-    fn object(&mut self, object: &Object, depth: usize) -> Result<Option<Json>, TooMuch> {
+    fn object(&mut self, object: &Object, depth: usize) -> Result<Option<Json>, Spent> {
         let (module, name) = self.pickle.global(object.class).unwrap_or_default();
         let state = object.state.and_then(|state| self.pickle.dict(state));
+        // two keys of it are looked for
+        self.budget.bytes(state.map_or(0, <[_]>::len))?;
         if module.split('.').next() == Some("omegaconf")
             && let Some(state) = state
             && let Some(content) = ["_content", "_val"]
@@ -138,8 +147,7 @@ impl Plain<'_, '_> {
         }
         let mut map = Map::new();
         if (module, name) != ("argparse", "Namespace") {
-            self.take(module.len() + name.len())?;
-            map.insert(CLASS.to_owned(), class(self.pickle, object.class).into());
+            map.insert(CLASS.to_owned(), self.class(object.class)?);
             if self
                 .pickle
                 .tuple(object.arguments)

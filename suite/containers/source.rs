@@ -112,6 +112,11 @@ impl Source {
         Ok(bytes)
     }
 
+    /// Lets what is read from now on come from the file, and not from what was read last.
+    pub fn forget(&self) {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner).last = None;
+    }
+
     fn block<'a>(&self, open: &'a mut Open, number: u64) -> Result<&'a [u8], ContainerError> {
         let Open { file, last } = open;
         if last.as_ref().is_none_or(|(last, _)| *last != number) {

@@ -3,12 +3,9 @@
 use crate::Entry;
 use crate::number::Number;
 use crate::pickle::{Id, Pickle, Value};
-use crate::tensor::Place;
+use crate::tensor::{AXES, Place};
 use std::collections::BTreeMap;
 use std::ops::Range;
-
-/// Most axes of a tensor.
-const AXES: usize = 16;
 
 /// Where the storages of a file lie.
 pub(crate) struct Storages {
@@ -31,8 +28,10 @@ pub(crate) struct Storage<'a> {
 /// Reads the tuple that stands for a storage: a word, its class, its key, a device, its count, and in
 /// the old form what it is a part of.
 pub(crate) fn storage<'a>(pickle: &Pickle<'a>, place: Id) -> Result<Storage<'a>, String> {
-    let Some(&[_, class, key, _, count, ref part @ ..]) = pickle.tuple(place) else {
-        return Err("its storage is not described as PyTorch does".to_owned());
+    let (class, key, count, part) = match pickle.tuple(place) {
+        Some(&[_, class, key, _, count]) => (class, key, count, None),
+        Some(&[_, class, key, _, count, part]) => (class, key, count, Some(part)),
+        _ => return Err("its storage is not described as PyTorch does".to_owned()),
     };
     let (module, name) = pickle.global(class).unwrap_or_default();
     let number = match module {
@@ -41,9 +40,9 @@ pub(crate) fn storage<'a>(pickle: &Pickle<'a>, place: Id) -> Result<Storage<'a>,
         _ => None,
     };
     let number = number.ok_or_else(|| format!("its storage is a `{module}.{name}`, which no weights are"))?;
-    let key = pickle.text(key).ok_or("its storage's key is no text")?;
+    let key = pickle.text(key).ok_or("its storage's key is no short text")?;
     let count = pickle.size(count).ok_or("its storage's count is no size")?;
-    match part.iter().all(|&part| matches!(pickle.value(part), Value::None)) {
+    match part.is_none_or(|part| matches!(pickle.value(part), Value::None)) {
         true => Ok(Storage { number, key, count }),
         false => Err("its storage is part of another one, as PyTorch before 0.4 wrote them".to_owned()),
     }
@@ -69,9 +68,11 @@ pub(crate) fn entry(pickle: &Pickle, arguments: Id, storages: &Storages, source:
         ));
     }
     let sizes = |id: Id| {
-        let items = pickle.tuple(id)?;
-        let sizes: Option<Vec<u64>> = items.iter().map(|&size| pickle.size(size)).collect();
-        sizes.filter(|sizes| sizes.len() <= AXES)
+        let items = pickle.tuple(id).filter(|items| items.len() <= AXES)?;
+        items
+            .iter()
+            .map(|&size| pickle.size(size))
+            .collect::<Option<Vec<u64>>>()
     };
     let (Some(offset), Some(shape), Some(strides)) = (pickle.size(offset), sizes(size), sizes(stride)) else {
         return Err("its offset, its shape or its strides are no sizes".to_owned());

@@ -4,6 +4,9 @@ use crate::number::Number;
 use crate::source::Source;
 use crate::{ContainerError, Entry};
 
+/// Most axes of a tensor.
+pub(crate) const AXES: usize = 16;
+
 /// Bytes that are turned into numbers at once; a multiple of every number's bytes.
 const PIECE: usize = 64 << 10;
 
@@ -39,6 +42,7 @@ impl Entry {
     pub(crate) fn read(&self, sources: &[Source]) -> Result<Vec<f32>, ContainerError> {
         let Place { number, big, span, .. } = self.place;
         let source = &sources[self.place.source];
+        source.forget();
         let mut values = Vec::new();
         values.try_reserve_exact(span).map_err(|_| ContainerError::Read {
             path: source.path().to_owned(),

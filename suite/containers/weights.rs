@@ -1,7 +1,7 @@
 //! Which dictionary of a pickle holds the weights, and the tensors in it by name.
 
 use crate::Entry;
-use crate::budget::Budget;
+use crate::budget::{Budget, Spent};
 use crate::options;
 use crate::pickle::{Id, Pickle, Value};
 use crate::storage::{self, Storages};
@@ -54,24 +54,34 @@ pub(crate) fn find(pickle: &Pickle, storages: &Storages, source: usize) -> Resul
 
 /// The name of the entry that holds the weights; empty for the whole dictionary.
 fn entry<'a>(pickle: &Pickle<'a>, top: &[(Id, Id)]) -> Result<&'a str, String> {
-    let named = || top.iter().filter_map(|&(key, value)| Some((pickle.text(key)?, value)));
-    let holding = |key: &str| named().rev().find(|&(name, value)| name == key && holds(pickle, value));
-    let student = holding("student").and_then(|_| holding("teacher"));
-    let known = || ENTRIES.into_iter().find_map(holding);
-    if let Some((name, _)) = student.or_else(known) {
+    let mut budget = Budget::new();
+    let mut looked = |id: Id, depth: usize| holds(pickle, id, depth, &mut budget);
+    let mut holding = |key: &'static str| -> Result<Option<&'static str>, Spent> {
+        let value = pickle.get(top, key);
+        let holds = value.map_or(Ok(false), |value| looked(value, 2))?;
+        Ok(holds.then_some(key))
+    };
+    let mut known = || -> Result<Option<&'static str>, Spent> {
+        if let (Some(_), Some(teacher)) = (holding("student")?, holding("teacher")?) {
+            return Ok(Some(teacher));
+        }
+        ENTRIES.into_iter().find_map(|key| holding(key).transpose()).transpose()
+    };
+    let many = |Spent| "it has too many dictionaries to find the weights in".to_owned();
+    if let Some(name) = known().map_err(many)? {
         return Ok(name);
     }
     if top.iter().any(|&(_, value)| is_tensor(pickle, value)) {
         return Ok("");
     }
-    let direct = |id: Id| {
-        let pairs = pickle.dict(id).unwrap_or_default();
-        pairs.iter().any(|&(_, value)| is_tensor(pickle, value))
-    };
-    let others: Vec<&str> = named()
-        .filter(|&(name, value)| name != AVERAGED && direct(value))
-        .map(|(name, _)| name)
-        .collect();
+    let mut others = Vec::new();
+    for &(key, value) in top {
+        if looked(value, 1).map_err(many)?
+            && let Some(name) = pickle.text(key).filter(|name| *name != AVERAGED)
+        {
+            others.push(name);
+        }
+    }
     match others[..] {
         [one] => Ok(one),
         [] => Err("it is a dictionary without tensors".to_owned()),
@@ -86,12 +96,19 @@ fn is_tensor(pickle: &Pickle, id: Id) -> bool {
     matches!(pickle.value(id), Value::Tensor(_))
 }
 
-/// Whether a value is a dictionary with tensors in it, or in dictionaries of it.
-fn holds(pickle: &Pickle, id: Id) -> bool {
+/// Whether a value is a dictionary with tensors in it, or in dictionaries in it, `depth` deep.
+fn holds(pickle: &Pickle, id: Id, depth: usize, budget: &mut Budget) -> Result<bool, Spent> {
     let pairs = pickle.dict(id).unwrap_or_default();
-    let inner = || pairs.iter().filter_map(|&(_, value)| pickle.dict(value));
-    let within = |pairs: &[(Id, Id)]| pairs.iter().any(|&(_, value)| is_tensor(pickle, value));
-    within(pairs) || inner().any(within)
+    budget.bytes(1 + pairs.len())?;
+    if pairs.iter().any(|&(_, value)| is_tensor(pickle, value)) {
+        return Ok(true);
+    }
+    for &(_, value) in pairs {
+        if depth > 1 && holds(pickle, value, depth - 1, budget)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The tensors of a dictionary, and of dictionaries within it, by name.
@@ -110,11 +127,15 @@ fn tensors(
             open.pop();
             continue;
         };
-        let Some(key) = options::key(pickle, key) else {
+        let mut key_within = || {
+            budget.item()?;
+            budget.bytes(prefix.len())?;
+            options::key(pickle, key, &mut budget)
+        };
+        let key = key_within().map_err(|Spent| "its tensors have too many names, or too long ones")?;
+        let Some(key) = key else {
             continue;
         };
-        let spent = budget.take(prefix.len() + key.len());
-        spent.ok_or("its tensors have too many names, or too long ones")?;
         let name = format!("{prefix}{key}");
         match pickle.value(value) {
             Value::Tensor(arguments) => {

@@ -54,7 +54,7 @@ pub(crate) fn read(source: &Source, number: usize) -> Result<Weights, ContainerE
 fn root(members: &BTreeMap<String, Member>) -> Result<&str, String> {
     let roots = members.keys().filter_map(|name| name.strip_suffix("data.pkl"));
     let roots: Vec<&str> = roots
-        .filter(|root| root.find('/') == root.len().checked_sub(1))
+        .filter(|root| root.len() > 1 && root.find('/') == Some(root.len() - 1))
         .collect();
     match roots[..] {
         [root] => Ok(root),

@@ -11,6 +11,7 @@ mod fuzzing {
         static LAW: OnceLock<Law> = OnceLock::new();
         *LAW.get_or_init(|| {
             let laws = [
+                bridle_containers::untrusted::LAWS,
                 bridle_ctc::untrusted::LAWS,
                 bridle_results::untrusted::LAWS,
                 bridle_tasks::untrusted::LAWS,

@@ -2,12 +2,11 @@
 
 use super::bytes::Bytes;
 use super::error::{PickleError, Reason};
-use super::globals::is_harmful;
-use super::value::{Id, Object, Pickle, Value};
+use super::value::{Id, Pickle, Value};
 use std::collections::HashMap;
 
 /// Most values and most instructions of a pickle. A tensor takes about 25 of them.
-const MOST: usize = 1 << 21;
+pub(super) const MOST: usize = 1 << 21;
 
 /// Reads the pickle at the start of `bytes`. Returns it with the number of its bytes.
 ///
@@ -20,6 +19,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<(Pickle<'_>, usize), PickleError> {
         stack: Vec::new(),
         marks: Vec::new(),
         memory: HashMap::new(),
+        copied: 0,
     };
     for _ in 0..MOST {
         let at = machine.bytes.at();
@@ -32,13 +32,15 @@ pub(crate) fn read(bytes: &[u8]) -> Result<(Pickle<'_>, usize), PickleError> {
     Err(PickleError { at, reason })
 }
 
-struct Machine<'a> {
-    bytes: Bytes<'a>,
-    values: Vec<Value<'a>>,
-    stack: Vec<Id>,
+pub(super) struct Machine<'a> {
+    pub(super) bytes: Bytes<'a>,
+    pub(super) values: Vec<Value<'a>>,
+    pub(super) stack: Vec<Id>,
     /// Heights of the stack at its marks.
     marks: Vec<usize>,
     memory: HashMap<u32, Id>,
+    /// Items of lists that were copied.
+    pub(super) copied: usize,
 }
 
 impl<'a> Machine<'a> {
@@ -114,7 +116,7 @@ impl<'a> Machine<'a> {
         Ok(None)
     }
 
-    fn add(&mut self, value: Value<'a>) -> Result<Id, Reason> {
+    pub(super) fn add(&mut self, value: Value<'a>) -> Result<Id, Reason> {
         if self.values.len() == MOST {
             return Err(Reason::TooMany(MOST));
         }
@@ -122,31 +124,31 @@ impl<'a> Machine<'a> {
         Ok(Id((self.values.len() - 1) as u32))
     }
 
-    fn push(&mut self, value: Value<'a>) -> Result<(), Reason> {
+    pub(super) fn push(&mut self, value: Value<'a>) -> Result<(), Reason> {
         let id = self.add(value)?;
         self.stack.push(id);
         Ok(())
     }
 
-    fn value(&mut self, id: Id) -> &mut Value<'a> {
+    pub(super) fn value(&mut self, id: Id) -> &mut Value<'a> {
         &mut self.values[id.0 as usize]
     }
 
     /// The uppermost value above the last mark.
-    fn top(&self) -> Result<Id, Reason> {
+    pub(super) fn top(&self) -> Result<Id, Reason> {
         let height = self.marks.last().copied().unwrap_or_default();
         let above = &self.stack[height..];
         above.last().copied().ok_or(Reason::Stack)
     }
 
-    fn pop(&mut self) -> Result<Id, Reason> {
+    pub(super) fn pop(&mut self) -> Result<Id, Reason> {
         let top = self.top()?;
         self.stack.pop();
         Ok(top)
     }
 
     /// Everything above the last mark, lowest first.
-    fn pop_mark(&mut self) -> Result<Vec<Id>, Reason> {
+    pub(super) fn pop_mark(&mut self) -> Result<Vec<Id>, Reason> {
         let height = self.marks.pop().ok_or(Reason::Mark)?;
         Ok(self.stack.split_off(height))
     }
@@ -299,164 +301,10 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn global(&mut self) -> Result<(), Reason> {
-        let class = self.named_in_lines()?;
-        self.stack.push(class);
-        Ok(())
-    }
-
-    /// The class or function that two lines name.
-    fn named_in_lines(&mut self) -> Result<Id, Reason> {
-        let module = self.bytes.line()?;
-        let name = self.bytes.line()?;
-        let (module, name) = (self.add(Value::Text(module))?, self.add(Value::Text(name))?);
-        self.named(module, name)
-    }
-
-    fn stack_global(&mut self) -> Result<(), Reason> {
-        let name = self.pop()?;
-        let module = self.pop()?;
-        let class = self.named(module, name)?;
-        self.stack.push(class);
-        Ok(())
-    }
-
-    fn named(&mut self, module: Id, name: Id) -> Result<Id, Reason> {
-        let text = |id: Id| match &self.values[id.0 as usize] {
-            Value::Text(text) => str::from_utf8(text).map_err(|_| Reason::Text),
-            other => Err(Reason::Kind {
-                instruction: "STACK_GLOBAL",
-                found: other.what(),
-            }),
-        };
-        let words = (text(module)?, text(name)?);
-        if is_harmful(words.0, words.1) {
-            return Err(Reason::Harmful(format!("{}.{}", words.0, words.1)));
-        }
-        self.add(Value::Global(module, name))
-    }
-
-    fn reduce(&mut self) -> Result<(), Reason> {
-        let arguments = self.pop()?;
-        let class = self.pop()?;
-        self.make("REDUCE", class, arguments)
-    }
-
-    fn new_object(&mut self) -> Result<(), Reason> {
-        let arguments = self.pop()?;
-        let class = self.pop()?;
-        self.make("NEWOBJ", class, arguments)
-    }
-
-    /// NEWOBJ_EX: the arguments with names are kept as one more argument.
-    fn new_object_with_keywords(&mut self) -> Result<(), Reason> {
-        let keywords = self.pop()?;
-        let arguments = self.pop()?;
-        let class = self.pop()?;
-        let arguments = self.add(Value::Tuple([arguments, keywords].into()))?;
-        self.make("NEWOBJ_EX", class, arguments)
-    }
-
-    /// INST: a class in lines, its arguments above the mark.
-    fn instance(&mut self) -> Result<(), Reason> {
-        let class = self.named_in_lines()?;
-        let arguments = self.pop_mark()?;
-        let arguments = self.add(Value::Tuple(arguments.into()))?;
-        self.make("INST", class, arguments)
-    }
-
-    /// OBJ: a class and its arguments above the mark.
-    fn object(&mut self) -> Result<(), Reason> {
-        let all = self.pop_mark()?;
-        let (&class, arguments) = all.split_first().ok_or(Reason::Stack)?;
-        let arguments = self.add(Value::Tuple(arguments.into()))?;
-        self.make("OBJ", class, arguments)
-    }
-
-    /// What a class or function makes of its arguments, if that is known, and else both of them.
-    fn make(&mut self, instruction: &'static str, class: Id, arguments: Id) -> Result<(), Reason> {
-        let wrong = |value: &Value| {
-            let found = value.what();
-            Err(Reason::Kind { instruction, found })
-        };
-        let Value::Tuple(items) = &self.values[arguments.0 as usize] else {
-            return wrong(&self.values[arguments.0 as usize]);
-        };
-        let first = items.first().copied();
-        let value = match &self.values[class.0 as usize] {
-            Value::Global(module, name) => match (self.text(*module), self.text(*name)) {
-                (b"collections", b"OrderedDict") => Value::Dict(self.ordered(first)?),
-                (b"torch._utils", b"_rebuild_tensor" | b"_rebuild_tensor_v2") => Value::Tensor(arguments),
-                (b"torch._utils", b"_rebuild_parameter") => {
-                    // a parameter is its tensor
-                    self.stack.push(first.ok_or(Reason::Stack)?);
-                    return Ok(());
-                }
-                _ => object(class, arguments),
-            },
-            Value::Object(_) => object(class, arguments),
-            other => return wrong(other),
-        };
-        self.push(value)
-    }
-
-    fn text(&self, id: Id) -> &'a [u8] {
-        match self.values[id.0 as usize] {
-            Value::Text(text) => text,
-            _ => &[],
-        }
-    }
-
-    /// The pairs that Python 2 gives an `OrderedDict` as a list of lists; later versions give none.
-    fn ordered(&self, list: Option<Id>) -> Result<Vec<(Id, Id)>, Reason> {
-        let Some(list) = list else {
-            return Ok(Vec::new());
-        };
-        let wrong = |value: &Value| Reason::Kind {
-            instruction: "an OrderedDict",
-            found: value.what(),
-        };
-        let items = |id: Id| match &self.values[id.0 as usize] {
-            Value::List(items) => Ok(&items[..]),
-            Value::Tuple(items) => Ok(&items[..]),
-            other => Err(wrong(other)),
-        };
-        let pair = |&id: &Id| match items(id)? {
-            &[key, value] => Ok((key, value)),
-            _ => Err(wrong(&self.values[id.0 as usize])),
-        };
-        items(list)?.iter().map(pair).collect()
-    }
-
-    /// BUILD gives an object its state. That of a dictionary or a tensor says nothing about weights.
-    fn build(&mut self) -> Result<(), Reason> {
-        let state = self.pop()?;
-        let target = self.top()?;
-        match self.value(target) {
-            Value::Object(object) => object.state = Some(state),
-            Value::Dict(_) | Value::Tensor(_) | Value::Global(..) => {}
-            other => {
-                let (instruction, found) = ("BUILD", other.what());
-                return Err(Reason::Kind { instruction, found });
-            }
-        }
-        Ok(())
-    }
-
     fn persistent(&mut self) -> Result<(), Reason> {
         let place = self.pop()?;
         self.push(Value::Persistent(place))
     }
-}
-
-fn object<'a>(class: Id, arguments: Id) -> Value<'a> {
-    Value::Object(Box::new(Object {
-        class,
-        arguments,
-        state: None,
-        pairs: Vec::new(),
-        items: Vec::new(),
-    }))
 }
 
 /// Keys and values by turns.

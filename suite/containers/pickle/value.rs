@@ -1,5 +1,8 @@
 //! What a pickle makes: values in one list, which hold each other by their place in it.
 
+/// Most bytes of a short text, such as the name of a class.
+pub(super) const SHORT: usize = 512;
+
 /// The place of a value in its pickle's list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Id(pub(super) u32);
@@ -82,10 +85,10 @@ impl<'a> Pickle<'a> {
         self.values.iter()
     }
 
-    /// A text in UTF-8.
+    /// A short text in UTF-8, such as a name. A long one would be checked again at each use.
     pub fn text(&self, id: Id) -> Option<&'a str> {
         match self.value(id) {
-            Value::Text(text) => str::from_utf8(text).ok(),
+            Value::Text(text) if text.len() <= SHORT => str::from_utf8(text).ok(),
             _ => None,
         }
     }
@@ -122,7 +125,8 @@ impl<'a> Pickle<'a> {
 
     /// The value of a key of a dictionary that is a text.
     pub fn get(&self, pairs: &[(Id, Id)], key: &str) -> Option<Id> {
-        let found = pairs.iter().rev().find(|(name, _)| self.text(*name) == Some(key));
+        let is_it = |name: Id| matches!(self.value(name), Value::Text(text) if *text == key.as_bytes());
+        let found = pairs.iter().rev().find(|(name, _)| is_it(*name));
         found.map(|(_, value)| *value)
     }
 }

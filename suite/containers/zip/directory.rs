@@ -1,8 +1,8 @@
 //! The directory of a zip archive as PyTorch writes it: at the end of the file, without a comment,
 //! and with members that are stored as they are.
 //!
-//! Only places are read here. The crate `zip` is not used: it unpacks, it looks for archives within
-//! files, and its directory takes several times the bytes that a hostile file has.
+//! Only places are read here, and strictly. The crate `zip` also takes archives that begin within a
+//! file or have a comment, and reads a directory of any size before one can look at it.
 
 use crate::ContainerError;
 use crate::source::Source;
