@@ -71,7 +71,7 @@ impl ConformerConfig {
     /// If a setting is missing, contradicts the weights or is not supported.
     pub fn wav2vec2(settings: Needed, taker: &Taker) -> Result<Self, EncoderError> {
         let front = FrontConfig::from_transformers(settings)?;
-        front.agrees(taker, Names::Transformers, "conv_dim")?;
+        front.agrees(taker, Names::Transformers, settings.pair(["conv_dim", "conv_kernel"]))?;
         let places = [
             (
                 "relative",

@@ -1,6 +1,7 @@
 //! Which checkpoints hold a Conformer, and which one.
 
 use super::config::{BLOCKS, ConformerConfig, Front};
+use super::front::STRIDE;
 use crate::families::Scheme;
 use crate::names::{EncoderError, Taker};
 use crate::recognised::{Body, Options, Recognised};
@@ -129,6 +130,7 @@ fn best_rq(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<R
         pipeline: Pipeline::SpeechBrain(SpeechBrain {
             sample_rate: SAMPLE_RATE,
             mels,
+            multiple: STRIDE,
         }),
         assumed: vec![
             format!("a filterbank has {mels} mels"),

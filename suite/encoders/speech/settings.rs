@@ -34,6 +34,11 @@ impl<'a> Needed<'a> {
         }
     }
 
+    /// Two settings by their keys, with their values.
+    pub fn pair<'k>(self, keys: [&'k str; 2]) -> [(&'k str, &'a Value); 2] {
+        keys.map(|key| (key, self.0.get(key).unwrap_or(&Value::Null)))
+    }
+
     /// # Errors
     /// If it is missing or no list of positive whole numbers.
     pub fn counts(self, key: &str) -> Result<Vec<usize>, EncoderError> {

@@ -107,7 +107,7 @@ fn heads_are_passed_over_and_listed() {
 /// The settings of a checkpoint: a folder's, or those in the file.
 fn settings(checkpoint: &mut Checkpoint) -> &mut Value {
     let places = ["/cfg/model", "/cfg", "/args"];
-    let has_sizes = |place: &&str| {
+    let has_sizes = |place: &&&str| {
         let settings = checkpoint.options.pointer(place);
         settings.is_some_and(|settings| settings.get("conv_feature_layers").is_some())
     };
@@ -151,7 +151,7 @@ fn settings_of_folders_that_do_not_fit_are_named() {
         ("num_feat_extract_layers", json!(6)),
         ("num_conv_pos_embedding_groups", json!(7)),
         ("layer_norm_eps", Value::Null),
-        ("layer_norm_eps", json!(-1.0)),
+        ("layer_norm_eps", json!(-0.5)),
         ("add_adapter", json!(true)),
         ("adapter_attn_dim", json!(16)),
         ("conv_pos_batch_norm", json!(true)),
