@@ -21,12 +21,19 @@ pub struct Scheme {
     pub find: fn(&Checkpoint) -> Vec<String>,
     /// What encoder it is whose names begin with this.
     pub recognise: fn(&Checkpoint, &str, &Options) -> Result<Recognised, EncoderError>,
-    /// Beginnings of names, in whole parts, of heads, decoders and teachers: what is no part of the encoder.
+    /// Beginnings of names, in whole parts, of heads, decoders and teachers: what is no part of the encoder. Those that
+    /// begin with `../` are beside the encoder's names, the others there or among them.
     pub passed_over: &'static [&'static str],
 }
 
 /// All of them. The first that finds an encoder has it.
-pub const SCHEMES: &[Scheme] = &[eat::FAIRSEQ, eat::HUB, beats::SCHEME, transformers::SCHEME, timm::SCHEME];
+pub const SCHEMES: &[Scheme] = &[
+    eat::FAIRSEQ,
+    eat::HUB,
+    beats::SCHEME,
+    transformers::SCHEME,
+    timm::SCHEME,
+];
 
 /// What stands in front of the given ends of names, wherever at least two of them are: a file in which one tensor is
 /// missing or has another name is still of its family.
@@ -44,7 +51,9 @@ fn prefixes(checkpoint: &Checkpoint, ends: &[&str]) -> Vec<String> {
         let aside = ["_ema", "decoder"].iter().any(|part| is_part(prefix, part));
         !aside && !(has_teacher && is_part(prefix, "student"))
     };
-    let found = counts.into_iter().filter(|(prefix, count)| *count > 1 && is_encoder(prefix));
+    let found = counts
+        .into_iter()
+        .filter(|(prefix, count)| *count > 1 && is_encoder(prefix));
     found.map(|(prefix, _)| prefix.to_owned()).collect()
 }
 
@@ -78,7 +87,9 @@ pub fn recognise(checkpoint: &Checkpoint, options: &Options) -> Result<Recognise
             }
         }
         several => {
-            let words = several.iter().map(|(scheme, prefix)| format!("{} at `{prefix}`", scheme.name));
+            let words = several
+                .iter()
+                .map(|(scheme, prefix)| format!("{} at `{prefix}`", scheme.name));
             Err(EncoderError::Unknown(format!(
                 "`{}` holds several encoders: {}",
                 checkpoint.name,
@@ -93,11 +104,21 @@ pub fn is_passed_over(recognised: &Recognised, name: &str) -> bool {
     let Some(scheme) = SCHEMES.iter().find(|scheme| scheme.name == recognised.scheme) else {
         return false;
     };
+    let is_within = name.starts_with(&recognised.prefix);
     let begins = |tail: &str| {
-        let known = |start: &&str| tail.strip_prefix(*start).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-        scheme.passed_over.iter().any(|start| known(&start))
+        scheme.passed_over.iter().any(|start| {
+            let beside = start.strip_prefix("../");
+            let rest = tail.strip_prefix(beside.unwrap_or(start));
+            let is_whole = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+            is_whole && !(is_within && beside.is_some())
+        })
     };
-    // within the encoder's names, and beside them at any level: `module.v.`, `module.`, and none
-    let parts = recognised.prefix.match_indices('.').map(|(at, _)| &recognised.prefix[..=at]);
-    std::iter::once("").chain(parts).any(|outer| name.strip_prefix(outer).is_some_and(begins))
+    // at any level of names: `module.v.`, `module.`, and none
+    let parts = recognised
+        .prefix
+        .match_indices('.')
+        .map(|(at, _)| &recognised.prefix[..=at]);
+    std::iter::once("")
+        .chain(parts)
+        .any(|outer| name.strip_prefix(outer).is_some_and(begins))
 }

@@ -18,7 +18,11 @@ pub enum EncoderError {
     #[error("it has no tensor `{name}`{}", listed(near))]
     Missing { name: String, near: Vec<String> },
     #[error("tensor `{name}` has shape {found:?}, not {expected:?}")]
-    Shape { name: String, expected: Vec<usize>, found: Vec<usize> },
+    Shape {
+        name: String,
+        expected: Vec<usize>,
+        found: Vec<usize>,
+    },
     #[error("tensor `{0}` has numbers that are not finite")]
     NotFinite(String),
     /// A tensor whose numbers are not those that they must be.
@@ -96,6 +100,11 @@ impl<'a> Taker<'a> {
         }
     }
 
+    /// Whether numbers are read, and not zeros given.
+    pub fn reads(&self) -> bool {
+        self.reads
+    }
+
     /// The name in the file; `../` at the beginning leaves the last part of the prefix.
     pub fn full(&self, name: &str) -> String {
         match name.strip_prefix("../") {
@@ -118,7 +127,10 @@ impl<'a> Taker<'a> {
 
     /// The names that begin as the encoder's do, without what all begin with.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        let names = self.checkpoint.into_iter().flat_map(|checkpoint| checkpoint.tensors.keys());
+        let names = self
+            .checkpoint
+            .into_iter()
+            .flat_map(|checkpoint| checkpoint.tensors.keys());
         names.filter_map(|name| name.strip_prefix(&self.prefix))
     }
 
@@ -130,7 +142,10 @@ impl<'a> Taker<'a> {
             shape.is_some_and(&could_be)
         };
         let near = self.checkpoint.map(|checkpoint| nearest(checkpoint, &full, fits));
-        EncoderError::Missing { name: full, near: near.unwrap_or_default() }
+        EncoderError::Missing {
+            name: full,
+            near: near.unwrap_or_default(),
+        }
     }
 
     /// The numbers of a tensor of this shape, row-major.
@@ -143,7 +158,10 @@ impl<'a> Taker<'a> {
             self.taken.borrow_mut().insert(full);
             return Ok(vec![0.0; expected.iter().product()]);
         };
-        let missing = || EncoderError::Missing { name: full.clone(), near: Vec::new() };
+        let missing = || EncoderError::Missing {
+            name: full.clone(),
+            near: Vec::new(),
+        };
         let found = self.shape(name).ok_or_else(missing)?;
         if found != expected {
             return Err(EncoderError::Shape {
@@ -188,12 +206,18 @@ impl<'a> Taker<'a> {
                 let read = take(&listing).map_or_else(|_| BTreeSet::new(), |_| listing.taken.into_inner());
                 let is_spare = |other: &str| !read.contains(other) && !passed_over(other);
                 let near = self.checkpoint.map(|checkpoint| nearest(checkpoint, &name, is_spare));
-                EncoderError::Missing { name, near: near.unwrap_or_default() }
+                EncoderError::Missing {
+                    name,
+                    near: near.unwrap_or_default(),
+                }
             }
             other => other,
         })?;
         let taken = self.taken.borrow();
-        let all = self.checkpoint.into_iter().flat_map(|checkpoint| checkpoint.tensors.keys());
+        let all = self
+            .checkpoint
+            .into_iter()
+            .flat_map(|checkpoint| checkpoint.tensors.keys());
         let (known, left): (Vec<_>, Vec<_>) = all
             .filter(|name| !taken.contains(*name))
             .cloned()

@@ -58,7 +58,10 @@ fn value<B: Ops>(
         "pooled.last_two_cls_and_mean" => pooled(Pooling::LastCls { blocks: 2, mean: true })?,
         "pooled.pooler" => pooled(Pooling::Pooler)?,
         "pooled.forward_head" => pooled(Pooling::MeanNorm)?,
-        name => match name.strip_prefix("hidden.").and_then(|number| number.parse::<usize>().ok()) {
+        name => match name
+            .strip_prefix("hidden.")
+            .and_then(|number| number.parse::<usize>().ok())
+        {
             Some(number) => match vit.states(of("input")?)?.hidden.into_iter().nth(number) {
                 Some(hidden) => host(hidden),
                 None => return Ok(None),
@@ -117,12 +120,19 @@ fn made(fixture: &Fixture, pipeline: &Pipeline) -> Result<Option<Values>, Encode
             return Ok(None);
         };
         // the fixture's frames are those that were taken
-        let rows = Pipeline::Video(bridle_tasks::pipeline::Video { step: 1, ..video.clone() }).video(&clip)?;
+        let rows = Pipeline::Video(bridle_tasks::pipeline::Video {
+            step: 1,
+            ..video.clone()
+        })
+        .video(&clip)?;
         return Ok(Some(time_first(rows.data, &rows.shape)));
     } else {
         return Ok(fixture.values.get("input").cloned());
     };
-    Ok(Some(Values { shape: rows.shape, data: rows.data }))
+    Ok(Some(Values {
+        shape: rows.shape,
+        data: rows.data,
+    }))
 }
 
 /// [C, T, H, W] to transformers' [T, C, H, W].
@@ -132,6 +142,8 @@ fn time_first(data: Vec<f32>, shape: &[usize]) -> Values {
     let order = (0..frames).flat_map(|time| (0..channels).map(move |channel| (time, channel)));
     Values {
         shape: vec![frames, channels, shape[2], shape[3]],
-        data: order.flat_map(|(time, channel)| frame(time, channel).to_vec()).collect(),
+        data: order
+            .flat_map(|(time, channel)| frame(time, channel).to_vec())
+            .collect(),
     }
 }

@@ -20,8 +20,14 @@ pub const SCHEME: Scheme = Scheme {
 };
 
 fn find(checkpoint: &Checkpoint) -> Vec<String> {
-    let is_beats = checkpoint.tensors.keys().any(|name| name.ends_with("patch_embedding.weight"))
-        || Settings(&checkpoint.options).under("cfg").get("input_patch_size").is_some();
+    let is_beats = checkpoint
+        .tensors
+        .keys()
+        .any(|name| name.ends_with("patch_embedding.weight"))
+        || Settings(&checkpoint.options)
+            .under("cfg")
+            .get("input_patch_size")
+            .is_some();
     if !is_beats {
         return Vec::new();
     }
@@ -52,10 +58,18 @@ fn recognise(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result
     settings.agrees("input_patch_size", kernel.sizes[1], "that")?;
     if kernel.channels != 1 || kernel.is_video {
         let expected = vec![width, 1, kernel.sizes[1], kernel.sizes[2]];
-        return Err(super::sizes::shape_error(&taker, &format!("{}.weight", words.patch), expected));
+        return Err(super::sizes::shape_error(
+            &taker,
+            &format!("{}.weight", words.patch),
+            expected,
+        ));
     }
     if let Some([found, ..]) = taker.shape("patch_embedding.weight").filter(|shape| shape[0] != width) {
-        return Err(refuse("embed_dim", width, format!("the width of the patches of the weights is {found}")));
+        return Err(refuse(
+            "embed_dim",
+            width,
+            format!("the width of the patches of the weights is {found}"),
+        ));
     }
     let mut assumed = vec!["an epsilon of 1e-5 in every norm".to_owned()];
     let heads = needed("encoder_attention_heads")?;
@@ -65,7 +79,11 @@ fn recognise(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result
     let heads = sizes.heads(Some(("encoder_attention_heads", heads)), &mut assumed)?;
     let (places, groups) = (needed("conv_pos")?, needed("conv_pos_groups")?);
     if groups == 0 || !dim.is_multiple_of(groups) {
-        return Err(refuse("conv_pos_groups", groups, format!("it does not divide the width, {dim}")));
+        return Err(refuse(
+            "conv_pos_groups",
+            groups,
+            format!("it does not divide the width, {dim}"),
+        ));
     }
     if let Some([_, inner, found]) = kernel_shape(&taker, words.convolution) {
         settings.agrees("conv_pos", found, "the kernel")?;

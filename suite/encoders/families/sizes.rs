@@ -26,12 +26,18 @@ impl Sizes {
             let shape = |block: &String| taker.shape(&format!("{block}{name}"))?.get(axis).copied();
             blocks.iter().filter_map(shape).collect()
         };
-        let norms = words.norms.iter().flat_map(|norm| [format!("{norm}.weight"), format!("{norm}.bias")]);
+        let norms = words
+            .norms
+            .iter()
+            .flat_map(|norm| [format!("{norm}.weight"), format!("{norm}.bias")]);
         let widths = norms.flat_map(|name| along(&name, 0)).collect();
         let block = blocks.first().map_or("", String::as_str);
         let any = |_: &[usize]| true;
         let dim = majority(widths).ok_or_else(|| taker.missing(&format!("{block}{}.weight", words.norms[0]), any))?;
-        let gated = words.swiglu.iter().any(|name| !along(&format!("{name}.weight"), 0).is_empty());
+        let gated = words
+            .swiglu
+            .iter()
+            .any(|name| !along(&format!("{name}.weight"), 0).is_empty());
         let mlp = if gated { MlpKind::SwiGlu } else { MlpKind::Gelu };
         let [first, second] = if gated { words.swiglu } else { words.mlp };
         let halved = |sizes: Vec<usize>| sizes.into_iter().map(|size| if gated { size / 2 } else { size });
@@ -39,7 +45,12 @@ impl Sizes {
         inner.extend(halved(along(&format!("{first}.weight"), 0)));
         inner.extend(halved(along(&format!("{first}.bias"), 0)));
         let hidden = majority(inner).ok_or_else(|| taker.missing(&format!("{block}{first}.weight"), any))?;
-        Ok(Self { dim, depth, hidden, mlp })
+        Ok(Self {
+            dim,
+            depth,
+            hidden,
+            mlp,
+        })
     }
 
     /// Attention heads: as said, or by the usual width of one.
@@ -48,9 +59,11 @@ impl Sizes {
     /// If nothing says it and it has no usual one, or the heads do not divide the width.
     pub fn heads(&self, said: Option<(&str, usize)>, assumed: &mut Vec<String>) -> Result<usize, EncoderError> {
         match said {
-            Some((key, heads)) if heads == 0 || !self.dim.is_multiple_of(heads) => {
-                Err(refuse(key, heads, format!("it does not divide the width, {}", self.dim)))
-            }
+            Some((key, heads)) if heads == 0 || !self.dim.is_multiple_of(heads) => Err(refuse(
+                key,
+                heads,
+                format!("it does not divide the width, {}", self.dim),
+            )),
             Some((_, heads)) => Ok(heads),
             None => {
                 let heads = if self.dim == 1280 { 16 } else { self.dim / 64 };
@@ -72,7 +85,10 @@ impl Sizes {
 fn depth(taker: &Taker, words: &Words) -> usize {
     let start = words.block.split('#').next().unwrap_or_default();
     let number = |name: &str| {
-        let mut parts = name.strip_prefix(start)?.split('.').map(|part| part.parse::<usize>().ok());
+        let mut parts = name
+            .strip_prefix(start)?
+            .split('.')
+            .map(|part| part.parse::<usize>().ok());
         let first = parts.next().flatten()?;
         // in chunks, the second number counts
         Some(parts.next().flatten().unwrap_or(first))
@@ -87,7 +103,10 @@ pub fn majority(values: Vec<usize>) -> Option<usize> {
         *counts.entry(value).or_insert(0) += 1;
     }
     let most = counts.values().copied().max()?;
-    counts.into_iter().find(|(_, count)| *count == most).map(|(value, _)| value)
+    counts
+        .into_iter()
+        .find(|(_, count)| *count == most)
+        .map(|(value, _)| value)
 }
 
 /// Channels and kernel [frames, rows, columns] of the patches.
@@ -122,7 +141,11 @@ pub fn kernel(taker: &Taker, words: &Words, width: usize) -> Result<Kernel, Enco
         expected[1] = 3;
         return Err(shape_error(taker, &name, expected));
     }
-    Ok(Kernel { channels, sizes, is_video })
+    Ok(Kernel {
+        channels,
+        sizes,
+        is_video,
+    })
 }
 
 /// The error that a tensor has another shape.

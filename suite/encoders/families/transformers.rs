@@ -8,7 +8,9 @@ use crate::names::{EncoderError, Taker};
 use crate::pooling::Pooling;
 use crate::recognised::{Body, Options, Recognised};
 use crate::settings::{Settings, refuse};
-use crate::vit::config::{InputKind, MlpKind, NormPlace, OtherGrid, Patches, Positions, QkvBias, ScoreBias, VitConfig};
+use crate::vit::config::{
+    Head, InputKind, MlpKind, NormPlace, OtherGrid, Patches, Positions, QkvBias, ScoreBias, VitConfig,
+};
 use crate::vit::words::Words;
 use bridle_containers::Checkpoint;
 use bridle_tasks::pipeline::{AUDIOSET, HALF, IMAGENET, Kaldi, Picture, Pipeline, Resize, Video};
@@ -24,7 +26,7 @@ pub const SCHEME: Scheme = Scheme {
         "distillation_classifier",
         "embeddings.mask_token",
         "encoder_to_decoder",
-        "layernorm",
+        "../layernorm",
         "lm_head",
         "mask_token",
     ],
@@ -52,7 +54,11 @@ struct Family {
 impl Family {
     /// By `model_type`.
     fn of(model_type: &str) -> Option<Self> {
-        let family = |word, other_grid, constants| Self { word, other_grid, constants };
+        let family = |word, other_grid, constants| Self {
+            word,
+            other_grid,
+            constants,
+        };
         Some(match model_type {
             "vit" => family("vit", OtherGrid::BySize, HALF),
             "deit" => family("deit", OtherGrid::BySize, IMAGENET),
@@ -75,8 +81,13 @@ impl Family {
 fn recognise(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<Recognised, EncoderError> {
     let settings = Settings(&checkpoint.config);
     let model_type = settings.required("model_type", settings.word("model_type")?)?;
-    let family = Family::of(model_type)
-        .ok_or_else(|| refuse("model_type", model_type, "its tensors are those of a vision transformer"))?;
+    let family = Family::of(model_type).ok_or_else(|| {
+        refuse(
+            "model_type",
+            model_type,
+            "its tensors are those of a vision transformer",
+        )
+    })?;
     settings.only("hidden_act", "gelu")?;
     let taker = Taker::new(checkpoint, prefix);
     let words = Words::of(SCHEME.name, &taker);
@@ -90,7 +101,11 @@ fn recognise(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result
     let mut assumed = Vec::new();
     let mut config = VitConfig {
         patches: Patches {
-            input: if kernel.is_video { InputKind::Video } else { InputKind::Picture },
+            input: if kernel.is_video {
+                InputKind::Video
+            } else {
+                InputKind::Picture
+            },
             channels: kernel.channels,
             kernel: kernel.sizes,
             stride: kernel.sizes,
@@ -134,7 +149,10 @@ fn recognise(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result
         usual
     });
     config.check(pooling)?;
-    let architectures = settings.get("architectures").map(ToString::to_string).unwrap_or_default();
+    let architectures = settings
+        .get("architectures")
+        .map(ToString::to_string)
+        .unwrap_or_default();
     let is_self_supervised = matches!(family.word, "dinov2" | "data2vec-vision" | "mae" | "videomae");
     let labels = match family.word {
         _ if architectures.contains("Pretraining") || architectures.contains("PreTraining") => "none",
@@ -157,7 +175,9 @@ fn recognise(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result
 
 /// Whether a layer has its weight or its bias.
 fn has_any(taker: &Taker, layer: &str) -> bool {
-    ["weight", "bias"].iter().any(|part| taker.has(&format!("{layer}.{part}")))
+    ["weight", "bias"]
+        .iter()
+        .any(|part| taker.has(&format!("{layer}.{part}")))
 }
 
 /// Sizes that the configuration and the weights both say.
@@ -178,19 +198,33 @@ fn check_sizes(
     if let Some(ratio) = settings.number("mlp_ratio")?.filter(|_| !is_gated)
         && (sizes.dim as f64 * ratio) as usize != sizes.hidden
     {
-        return Err(refuse("mlp_ratio", ratio, format!("the MLP of the weights is {} wide", sizes.hidden)));
+        return Err(refuse(
+            "mlp_ratio",
+            ratio,
+            format!("the MLP of the weights is {} wide", sizes.hidden),
+        ));
     }
     let found = taker.shape(&format!("{}.weight", words.patch)).unwrap_or_default();
     let mut expected = found.to_vec();
     let differs = |key: &str, value: usize, expected: &[usize]| {
         let name = taker.full(words.patch);
-        Err(refuse(key, value, format!("tensor `{name}.weight` has shape {found:?}, not {expected:?}")))
+        Err(refuse(
+            key,
+            value,
+            format!("tensor `{name}.weight` has shape {found:?}, not {expected:?}"),
+        ))
     };
-    if let Some(channels) = settings.size("num_channels")?.filter(|channels| *channels != kernel.channels) {
+    if let Some(channels) = settings
+        .size("num_channels")?
+        .filter(|channels| *channels != kernel.channels)
+    {
         expected[1] = channels;
         return differs("num_channels", channels, &expected);
     }
-    if let Some(frames) = settings.size("tubelet_size")?.filter(|frames| *frames != kernel.sizes[0]) {
+    if let Some(frames) = settings
+        .size("tubelet_size")?
+        .filter(|frames| *frames != kernel.sizes[0])
+    {
         expected[2] = frames;
         return differs("tubelet_size", frames, &expected);
     }
@@ -206,7 +240,9 @@ fn check_sizes(
 
 fn qkv_bias(settings: Settings, family: &Family, taker: &Taker) -> Result<QkvBias, EncoderError> {
     let has = taker.names().any(|name| {
-        ["query.bias", "key.bias", "value.bias", "q_bias", "v_bias"].iter().any(|end| name.ends_with(end))
+        ["query.bias", "key.bias", "value.bias", "q_bias", "v_bias"]
+            .iter()
+            .any(|end| name.ends_with(end))
     });
     match settings.flag("qkv_bias")? {
         Some(false) if has => Err(refuse("qkv_bias", false, "its weights have one")),
@@ -238,15 +274,25 @@ fn seen(
     let [deep, high, wide] = config.patches.kernel;
     let (rows, columns) = (size[0] / high, size[1] / wide);
     if rows == 0 || columns == 0 {
-        return Err(refuse("image_size", size[0], format!("smaller than a patch of {high} x {wide}")));
+        return Err(refuse(
+            "image_size",
+            size[0],
+            format!("smaller than a patch of {high} x {wide}"),
+        ));
     }
     let picture = || {
         let usual = Picture::evaluation(size[0], family.constants);
-        Picture { resize: Resize::To(size), crop: None, ..usual }
+        Picture {
+            resize: Resize::To(size),
+            crop: None,
+            ..usual
+        }
     };
     if family.word == "videomae" {
         let frames = settings.required("num_frames", settings.size("num_frames")?)?;
-        config.positions = Positions::Sines { grid: [frames / deep, rows, columns] };
+        config.positions = Positions::Sines {
+            grid: [frames / deep, rows, columns],
+        };
         assumed.push("every fourth frame".to_owned());
         let usual = Video::videomae(frames, size[0]);
         return Ok(match preprocessor(checkpoint, assumed)? {
@@ -259,18 +305,42 @@ fn seen(
         let flags = ["use_shared_relative_position_bias", "use_relative_position_bias"];
         let [shared, own] = flags.map(|key| settings.flag(key));
         if shared? == Some(true) {
-            config.bias = ScoreBias::Window { rows, columns, shared: true };
+            config.bias = ScoreBias::Window {
+                rows,
+                columns,
+                shared: true,
+            };
         } else if own? == Some(true) {
-            config.bias = ScoreBias::Window { rows, columns, shared: false };
+            config.bias = ScoreBias::Window {
+                rows,
+                columns,
+                shared: false,
+            };
         }
     }
     if has_table {
         let prefix = 1 + usize::from(config.distillation);
-        table(taker, words, config.dim, prefix, [rows, columns], ("image_size", size[0]))?;
+        table(
+            taker,
+            words,
+            config.dim,
+            prefix,
+            [rows, columns],
+            ("image_size", size[0]),
+        )?;
         if family.other_grid != OtherGrid::Refused && rows != columns {
-            return Err(refuse("image_size", format!("{size:?}"), "this program supports squares alone"));
+            return Err(refuse(
+                "image_size",
+                format!("{size:?}"),
+                "this program supports squares alone",
+            ));
         }
-        config.positions = Positions::Table { prefix, rows, columns, other: family.other_grid };
+        config.positions = Positions::Table {
+            prefix,
+            rows,
+            columns,
+            other: family.other_grid,
+        };
     }
     Ok(preprocessor(checkpoint, assumed)?.unwrap_or_else(|| Pipeline::Picture(picture())))
 }
@@ -297,7 +367,11 @@ fn table(
     match taker.shape(words.positions) {
         Some(found) if found != expected => {
             let name = taker.full(words.positions);
-            Err(refuse(key, value, format!("tensor `{name}` has shape {found:?}, not {expected:?}")))
+            Err(refuse(
+                key,
+                value,
+                format!("tensor `{name}` has shape {found:?}, not {expected:?}"),
+            ))
         }
         _ => Ok(()),
     }
@@ -326,15 +400,29 @@ fn sound(
     config.patches.input = InputKind::SpectrogramByFrequency;
     config.patches.stride = [1, frequency, time];
     table(taker, words, config.dim, 2, [rows, columns], ("max_length", frames))?;
-    config.positions = Positions::Table { prefix: 2, rows, columns, other: OtherGrid::Refused };
+    config.positions = Positions::Table {
+        prefix: 2,
+        rows,
+        columns,
+        other: OtherGrid::Refused,
+    };
     let parts = words.head.map(|layer| has_any(taker, layer));
     if parts.contains(&true) {
-        let classes = ["weight", "bias"].iter().find_map(|part| taker.shape(&format!("{}.{part}", words.head[1]))?.first());
-        config.head = Some(classes.copied().unwrap_or(0));
+        let classes = ["weight", "bias"]
+            .iter()
+            .find_map(|part| taker.shape(&format!("{}.{part}", words.head[1]))?.first());
+        let classes = classes.copied().unwrap_or(0);
+        config.head = Some(Head {
+            classes,
+            epsilon: config.epsilon,
+        });
     }
     let said = Settings(&checkpoint.preprocessor);
     said.agrees("max_length", frames, "the number of frames")?;
     said.agrees("num_mel_bins", mels, "the number of mels")?;
-    let usual = Kaldi { mels, ..Kaldi::spectrogram(AUDIOSET, frames) };
+    let usual = Kaldi {
+        mels,
+        ..Kaldi::spectrogram(AUDIOSET, frames)
+    };
     Ok(preprocessor(checkpoint, assumed)?.unwrap_or(Pipeline::Kaldi(usual)))
 }

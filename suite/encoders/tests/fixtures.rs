@@ -42,7 +42,11 @@ fn every_value_is_within_its_tolerance() {
             },
         }
         let failures = fixture.finish();
-        println!("{name}: {} {}", recognised.family, if failures.is_empty() { "equal" } else { "FAILED" });
+        println!(
+            "{name}: {} {}",
+            recognised.family,
+            if failures.is_empty() { "equal" } else { "FAILED" }
+        );
         failures.iter().for_each(|failure| println!("    {failure}"));
         failed += usize::from(!failures.is_empty());
     }
