@@ -10,6 +10,7 @@ mod transformers;
 
 use crate::names::EncoderError;
 use crate::recognised::{Options, Recognised};
+use crate::{conformer, speech};
 use bridle_containers::Checkpoint;
 use std::collections::BTreeMap;
 
@@ -28,6 +29,11 @@ pub struct Scheme {
 
 /// All of them. The first that finds an encoder has it.
 pub const SCHEMES: &[Scheme] = &[
+    speech::schemes::TRANSFORMERS,
+    speech::schemes::FAIRSEQ,
+    conformer::schemes::WAV2VEC2,
+    conformer::schemes::W2V_BERT,
+    conformer::schemes::BEST_RQ,
     eat::FAIRSEQ,
     eat::HUB,
     beats::SCHEME,

@@ -7,6 +7,7 @@
 //!
 //! A way of naming is a [`Scheme`](families::Scheme) in `families`; a kind of network is a [`Body`].
 
+pub mod conformer;
 pub mod families;
 pub mod input;
 pub mod layers;
@@ -14,6 +15,7 @@ pub mod names;
 pub mod pooling;
 pub mod recognised;
 pub mod settings;
+pub mod speech;
 pub mod vit;
 
 use bridle_backends::Ops;
@@ -32,6 +34,8 @@ pub use recognised::{Body, Options, Recognised};
 #[derive(Module, Debug)]
 pub enum Encoder<B: Backend> {
     Vit(vit::Vit<B>),
+    Speech(speech::Speech<B>),
+    Conformer(conformer::Conformer<B>),
 }
 
 /// The encoder of a recognised checkpoint, and what became of every tensor.
@@ -53,6 +57,8 @@ impl<B: Ops> Encoder<B> {
     fn take(recognised: &Recognised, taker: &Taker, device: &B::Device) -> Result<Self, EncoderError> {
         match &recognised.body {
             Body::Vit(config) => vit::Vit::take(config, &recognised.scheme, taker, device).map(Self::Vit),
+            Body::Speech(config) => speech::Speech::take(config, taker, device).map(Self::Speech),
+            Body::Conformer(config) => conformer::Conformer::take(config, taker, device).map(Self::Conformer),
         }
     }
 
@@ -71,6 +77,8 @@ impl<B: Ops> Encoder<B> {
     pub fn states(&self, input: Input<B>) -> Result<States<B>, EncoderError> {
         match self {
             Self::Vit(vit) => vit.states(input),
+            Self::Speech(speech) => speech.states(input),
+            Self::Conformer(conformer) => conformer.states(input),
         }
     }
 
@@ -81,6 +89,8 @@ impl<B: Ops> Encoder<B> {
     pub fn pooled(&self, input: Input<B>, pooling: Pooling) -> Result<Tensor<B, 2>, EncoderError> {
         match self {
             Self::Vit(vit) => vit.pooled(input, pooling),
+            Self::Speech(speech) => speech.pooled(input, pooling),
+            Self::Conformer(conformer) => conformer.pooled(input, pooling),
         }
     }
 
@@ -88,12 +98,16 @@ impl<B: Ops> Encoder<B> {
     pub fn dim(&self) -> usize {
         match self {
             Self::Vit(vit) => vit.config.dim,
+            Self::Speech(speech) => speech.config.dim,
+            Self::Conformer(conformer) => conformer.config.dim,
         }
     }
 
     pub fn blocks(&self) -> usize {
         match self {
             Self::Vit(vit) => vit.config.depth,
+            Self::Speech(speech) => speech.config.depth,
+            Self::Conformer(conformer) => conformer.config.depth,
         }
     }
 

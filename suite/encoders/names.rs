@@ -139,7 +139,7 @@ impl<'a> Taker<'a> {
         let full = self.full(name);
         let fits = |other: &str| {
             let shape = other.strip_prefix(&self.prefix).and_then(|name| self.shape(name));
-            shape.is_some_and(&could_be)
+            shape.is_some_and(&could_be).then_some(false)
         };
         let near = self.checkpoint.map(|checkpoint| nearest(checkpoint, &full, fits));
         EncoderError::Missing {
@@ -204,8 +204,8 @@ impl<'a> Taker<'a> {
                 // once more without numbers, for the names that would have been read
                 let listing = self.listing();
                 let read = take(&listing).map_or_else(|_| BTreeSet::new(), |_| listing.taken.into_inner());
-                let is_spare = |other: &str| !read.contains(other) && !passed_over(other);
-                let near = self.checkpoint.map(|checkpoint| nearest(checkpoint, &name, is_spare));
+                let spare = |other: &str| (!read.contains(other)).then(|| passed_over(other));
+                let near = self.checkpoint.map(|checkpoint| nearest(checkpoint, &name, spare));
                 EncoderError::Missing {
                     name,
                     near: near.unwrap_or_default(),
@@ -233,10 +233,11 @@ impl<'a> Taker<'a> {
     }
 }
 
-/// Up to five names of a checkpoint that are most like `name`, of those that could be it.
-pub fn nearest(checkpoint: &Checkpoint, name: &str, could_be: impl Fn(&str) -> bool) -> Vec<String> {
-    let mut names: Vec<&String> = checkpoint.tensors.keys().filter(|other| could_be(other)).collect();
-    let distance = |other: &&String| strsim::damerau_levenshtein(name, other);
-    names.sort_by_cached_key(distance);
-    names.into_iter().take(5).cloned().collect()
+/// Up to five names of a checkpoint that are most like `name`. `rank` is none for a name that cannot be it, and false
+/// for one that is likelier than those of true.
+fn nearest(checkpoint: &Checkpoint, name: &str, rank: impl Fn(&str) -> Option<bool>) -> Vec<String> {
+    let ranked = |other: &String| Some((rank(other)?, strsim::damerau_levenshtein(name, other), other.clone()));
+    let mut names: Vec<_> = checkpoint.tensors.keys().filter_map(ranked).collect();
+    names.sort();
+    names.into_iter().take(5).map(|(.., name)| name).collect()
 }

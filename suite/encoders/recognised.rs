@@ -1,6 +1,8 @@
 //! What a checkpoint is, told from its names, shapes and settings.
 
+use crate::conformer::config::ConformerConfig;
 use crate::pooling::Pooling;
+use crate::speech::config::SpeechConfig;
 use crate::vit::config::VitConfig;
 use bridle_tasks::pipeline::Pipeline;
 use serde::{Deserialize, Serialize};
@@ -47,4 +49,6 @@ pub struct Recognised {
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Body {
     Vit(VitConfig),
+    Speech(SpeechConfig),
+    Conformer(ConformerConfig),
 }

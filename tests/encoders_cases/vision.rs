@@ -79,7 +79,7 @@ fn host<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Values {
 }
 
 /// A stored input as the encoder takes it: spectrograms without an axis of channels, channels before time.
-fn input<B: Ops>(fixture: &Fixture, vit: &Vit<B>, name: &str, device: &B::Device) -> Result<Input<B>, EncoderError> {
+pub fn input<B: Ops>(fixture: &Fixture, vit: &Vit<B>, name: &str, device: &B::Device) -> Result<Input<B>, EncoderError> {
     let Values { shape, data } = fixture.values[name].clone();
     match (vit.config.patches.input, &shape[..]) {
         (InputKind::Spectrogram | InputKind::SpectrogramByFrequency, &[batch, 1, frames, mels]) => {

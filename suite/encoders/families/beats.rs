@@ -1,7 +1,7 @@
 //! BEATs (arXiv 2212.09058) as released: sizes are in the file's `cfg`.
 
 use super::known;
-use super::sizes::{Sizes, kernel};
+use super::sizes::{Sizes, contradicts, kernel};
 use super::{Scheme, prefixes};
 use crate::names::{EncoderError, Taker};
 use crate::recognised::{Body, Options, Recognised};
@@ -99,8 +99,8 @@ fn recognise(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result
     };
     if let ScoreBias::Buckets { count, .. } = bias {
         let name = format!("{}{}.weight", words.block(0, &taker), words.buckets);
-        if let Some([found, _]) = taker.shape(&name) {
-            settings.agrees("num_buckets", *found, "the table")?;
+        if taker.shape(&name).is_some_and(|shape| shape.first() != Some(&count)) {
+            return Err(contradicts(("num_buckets", count), &taker, &name, &[count, heads]));
         }
         if count < 4 {
             return Err(refuse("num_buckets", count, "too few for distances on both sides"));

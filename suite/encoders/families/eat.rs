@@ -80,11 +80,6 @@ fn hub(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<Recog
     settings.only("model_variant", "pretrain")?;
     settings.only("fixed_positions", true)?;
     settings.only("qkv_bias", true)?;
-    if let (Some(stride), patch) = (settings.pair("stride")?, settings.pair("patch_size")?)
-        && patch != Some(stride)
-    {
-        return Err(refuse("stride", stride[0], "it is not `patch_size`"));
-    }
     let [frames, columns] = match settings.pair("img_size")? {
         Some([frames, mels]) => [Some(frames), Some(mels)],
         None => [None, None],
@@ -133,6 +128,7 @@ fn eat(
     }
     let kernel = kernel(&taker, &words, sizes.dim)?;
     patches.agrees("patch_size", kernel.sizes[1], "that")?;
+    patches.agrees("stride", kernel.sizes[1], "the patch")?;
     patches.agrees("in_chans", kernel.channels, "the number of channels")?;
     if kernel.channels != 1 || kernel.is_video {
         let expected = vec![sizes.dim, 1, kernel.sizes[1], kernel.sizes[2]];

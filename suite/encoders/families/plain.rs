@@ -2,7 +2,7 @@
 //! names, and no settings.
 
 use super::known;
-use super::sizes::{Sizes, square_table, table_rows};
+use super::sizes::{Sizes, head_classes, shape_error, square_table, table_rows};
 use super::timm::{SCHEME, base, has_part};
 use crate::names::{EncoderError, Taker};
 use crate::pooling::Pooling;
@@ -116,20 +116,29 @@ pub(super) fn window(taker: &Taker, words: &Words, is_authors: bool) -> Result<S
         false => format!("{}attn.{name}", words.block(0, taker)),
     };
     let (table, index) = (own("relative_position_bias_table"), own("relative_position_index"));
-    let patches = match (taker.shape(&index), taker.shape(&table)) {
-        (Some([tokens, _]), _) => tokens.saturating_sub(1),
-        (_, Some([rows, _])) => (rows.saturating_sub(3).isqrt() / 2 + 1).pow(2),
-        _ => return Err(taker.missing(&table, |shape| shape.len() == 2)),
+    let root = |square: usize| Some(square.isqrt()).filter(|root| root * root == square);
+    let of_index = match taker.shape(&index) {
+        Some([tokens, same]) if tokens == same => tokens.checked_sub(1).and_then(root),
+        _ => None,
+    };
+    let of_table = taker.shape(&table).and_then(|shape| {
+        let side = shape.first()?.checked_sub(3).and_then(root)?.div_ceil(2);
+        (window_rows(side, side) == shape[0]).then_some(side)
+    });
+    let side = match (of_index, of_table) {
+        (None, None) => return Err(taker.missing(&table, |shape| shape.len() == 2)),
+        (None, Some(side)) if taker.has(&index) => {
+            return Err(shape_error(taker, &index, vec![1 + side * side; 2]));
+        }
+        (Some(side), other) if other != Some(side) && taker.has(&table) => {
+            let heads = taker.shape(&table).and_then(|shape| shape.last()).copied();
+            let expected = vec![window_rows(side, side), heads.unwrap_or(0)];
+            return Err(shape_error(taker, &table, expected));
+        }
+        (of_index, of_table) => of_index.or(of_table).unwrap_or(0),
     };
     if shared && is_authors && !taker.has(&index) {
         return Err(taker.missing(&index, |shape| matches!(shape, [a, b] if a == b)));
-    }
-    let side = patches.isqrt();
-    if let Some([rows, heads]) = taker.shape(&table)
-        && (side * side != patches || *rows != window_rows(side, side))
-    {
-        let expected = vec![window_rows(side, side), *heads];
-        return Err(super::sizes::shape_error(taker, &table, expected));
     }
     Ok(ScoreBias::Window {
         rows: side,
@@ -248,21 +257,11 @@ fn ast(
         columns: count(frames, wide, time)?,
         other: OtherGrid::Refused,
     };
-    let classes = ["../mlp_head.1.weight", "../mlp_head.1.bias"]
-        .iter()
-        .find_map(|name| taker.shape(name)?.first());
-    let classes = classes.copied().or_else(|| has_part_beside(taker).then_some(0));
+    let classes = head_classes(taker, words, config.dim)?;
     // PyTorch's own epsilon
     config.head = classes.map(|classes| Head { classes, epsilon: 1e-5 });
     assumed.push("sounds normalised as AudioSet's".to_owned());
     Ok(spectrogram(frames, mels))
-}
-
-/// Whether there is a part of AST's head.
-fn has_part_beside(taker: &Taker) -> bool {
-    ["../mlp_head.0.weight", "../mlp_head.0.bias"]
-        .iter()
-        .any(|name| taker.has(name))
 }
 
 fn audio_mae(

@@ -167,6 +167,7 @@ pub fn table_rows(taker: &Taker, words: &Words, dim: usize) -> Result<usize, Enc
     match taker.shape(name) {
         None => Err(taker.missing(name, could_be)),
         Some([1, rows, _]) => Ok(*rows),
+        Some([_, rows, _]) => Err(shape_error(taker, name, vec![1, *rows, dim])),
         Some(shape) => {
             let rows = shape.iter().product::<usize>() / dim.max(1);
             Err(shape_error(taker, name, vec![1, rows, dim]))
@@ -196,4 +197,41 @@ pub fn square_table(
         let side = rows.saturating_sub(prefix).isqrt();
         shape_error(taker, words.positions, vec![1, prefix + side * side, dim])
     })
+}
+
+/// Classes of AST's own head, if there is a part of it.
+///
+/// # Errors
+/// If its weight and its bias are of different numbers of classes.
+pub fn head_classes(taker: &Taker, words: &Words, dim: usize) -> Result<Option<usize>, EncoderError> {
+    let part = |layer: &str, part: &str| taker.shape(&format!("{layer}.{part}"));
+    let [norm, linear] = words.head;
+    match (part(linear, "weight"), part(linear, "bias")) {
+        (Some(weight), Some(bias)) if weight.first() != bias.first() => {
+            let reason = format!(
+                "it has shape {weight:?}, not {:?}; or `{}.bias` has shape {bias:?}, not {:?}",
+                [bias.first().copied().unwrap_or(0), dim],
+                taker.full(linear),
+                &weight[..weight.len().min(1)],
+            );
+            let name = taker.full(&format!("{linear}.weight"));
+            Err(EncoderError::Values { name, reason })
+        }
+        (Some(shape), _) | (None, Some(shape)) => Ok(shape.first().copied()),
+        (None, None) => {
+            let has_norm = ["weight", "bias"].iter().any(|half| part(norm, half).is_some());
+            Ok(has_norm.then_some(0))
+        }
+    }
+}
+
+/// The error that a setting and a tensor's shape contradict each other.
+pub fn contradicts(
+    (key, value): (&str, impl std::fmt::Display),
+    taker: &Taker,
+    name: &str,
+    expected: &[usize],
+) -> EncoderError {
+    let found = taker.shape(name).unwrap_or_default();
+    refuse(key, value, format!("tensor `{}` has shape {found:?}, not {expected:?}", taker.full(name)))
 }

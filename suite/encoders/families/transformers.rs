@@ -2,7 +2,7 @@
 //! everything, and is held against the weights.
 
 use super::known;
-use super::sizes::{Kernel, Sizes, kernel};
+use super::sizes::{Kernel, Sizes, contradicts, head_classes, kernel};
 use super::{Scheme, prefixes};
 use crate::names::{EncoderError, Taker};
 use crate::pooling::Pooling;
@@ -204,36 +204,22 @@ fn check_sizes(
             format!("the MLP of the weights is {} wide", sizes.hidden),
         ));
     }
-    let found = taker.shape(&format!("{}.weight", words.patch)).unwrap_or_default();
-    let mut expected = found.to_vec();
-    let differs = |key: &str, value: usize, expected: &[usize]| {
-        let name = taker.full(words.patch);
-        Err(refuse(
-            key,
-            value,
-            format!("tensor `{name}.weight` has shape {found:?}, not {expected:?}"),
-        ))
-    };
-    if let Some(channels) = settings
-        .size("num_channels")?
-        .filter(|channels| *channels != kernel.channels)
-    {
+    let name = format!("{}.weight", words.patch);
+    let mut expected = taker.shape(&name).unwrap_or_default().to_vec();
+    if let Some(channels) = settings.size("num_channels")?.filter(|channels| *channels != kernel.channels) {
         expected[1] = channels;
-        return differs("num_channels", channels, &expected);
+        return Err(contradicts(("num_channels", channels), taker, &name, &expected));
     }
-    if let Some(frames) = settings
-        .size("tubelet_size")?
-        .filter(|frames| *frames != kernel.sizes[0])
-    {
+    if let Some(frames) = settings.size("tubelet_size")?.filter(|frames| *frames != kernel.sizes[0]) {
         expected[2] = frames;
-        return differs("tubelet_size", frames, &expected);
+        return Err(contradicts(("tubelet_size", frames), taker, &name, &expected));
     }
     if let Some([rows, columns]) = settings.pair("patch_size")?
         && kernel.sizes[1..] != [rows, columns]
     {
         let end = expected.len();
         expected[end - 2..].copy_from_slice(&[rows, columns]);
-        return differs("patch_size", rows, &expected);
+        return Err(contradicts(("patch_size", rows), taker, &name, &expected));
     }
     Ok(())
 }
@@ -365,14 +351,7 @@ fn table(
 ) -> Result<(), EncoderError> {
     let expected = [1, prefix + rows * columns, dim];
     match taker.shape(words.positions) {
-        Some(found) if found != expected => {
-            let name = taker.full(words.positions);
-            Err(refuse(
-                key,
-                value,
-                format!("tensor `{name}` has shape {found:?}, not {expected:?}"),
-            ))
-        }
+        Some(found) if found != expected => Err(contradicts((key, value), taker, words.positions, &expected)),
         _ => Ok(()),
     }
 }
@@ -406,17 +385,8 @@ fn sound(
         columns,
         other: OtherGrid::Refused,
     };
-    let parts = words.head.map(|layer| has_any(taker, layer));
-    if parts.contains(&true) {
-        let classes = ["weight", "bias"]
-            .iter()
-            .find_map(|part| taker.shape(&format!("{}.{part}", words.head[1]))?.first());
-        let classes = classes.copied().unwrap_or(0);
-        config.head = Some(Head {
-            classes,
-            epsilon: config.epsilon,
-        });
-    }
+    let classes = head_classes(taker, words, config.dim)?;
+    config.head = classes.map(|classes| Head { classes, epsilon: config.epsilon });
     let said = Settings(&checkpoint.preprocessor);
     said.agrees("max_length", frames, "the number of frames")?;
     said.agrees("num_mel_bins", mels, "the number of mels")?;

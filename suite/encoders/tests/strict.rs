@@ -160,19 +160,19 @@ fn a_tensor_that_nothing_reads_is_named() {
 #[test]
 fn a_setting_that_contradicts_the_weights_is_named_with_its_value() {
     let wrong_values = [
-        ("hidden_size", json!(32)),
+        ("hidden_size", json!(40)),
         ("num_hidden_layers", json!(3)),
         ("intermediate_size", json!(50)),
         ("num_attention_heads", json!(5)),
         ("patch_size", json!(8)),
         ("tubelet_size", json!(3)),
         ("num_channels", json!(4)),
-        ("image_size", json!(64)),
+        ("image_size", json!(80)),
         ("hidden_act", json!("gelu_new")),
         ("model_type", json!("swin")),
         ("mlp_ratio", json!(3)),
         ("use_swiglu_ffn", json!(true)),
-        ("embed_dim", json!(32)),
+        ("embed_dim", json!(40)),
         ("depth", json!(3)),
         ("num_heads", json!(5)),
         ("layer_norm_first", json!(true)),
@@ -180,6 +180,10 @@ fn a_setting_that_contradicts_the_weights_is_named_with_its_value() {
     let mut failures = Vec::new();
     for fixture in fixtures() {
         for (key, value) in &wrong_values {
+            // VideoMAE's weights say nothing of its size
+            if *key == "image_size" && fixture.manifest["config"]["model_type"] == "videomae" {
+                continue;
+            }
             let mut checkpoint = fixture.checkpoint();
             let places = [
                 checkpoint.config.get(key).is_some(),

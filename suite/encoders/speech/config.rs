@@ -1,0 +1,319 @@
+//! Sizes and switches of wav2vec 2.0 and its kin, as transformers or fairseq write them down.
+
+use super::names::Names;
+use super::settings::{Needed, agrees};
+use super::strides;
+use crate::names::{EncoderError, Taker};
+use crate::settings::refuse;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// Epsilon of fairseq's and WavLM's norms, which is no setting there.
+const FAIRSEQ_EPSILON: f64 = 1e-5;
+
+/// One encoder over waves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpeechConfig {
+    pub names: Names,
+    pub front: FrontConfig,
+    /// Width D.
+    pub dim: usize,
+    pub depth: usize,
+    pub heads: usize,
+    /// Hidden width of the feed-forward.
+    pub hidden: usize,
+    /// Norms before the parts of a block, and one after the last block.
+    pub pre_norm: bool,
+    pub positions: PositionsConfig,
+    pub buckets: Option<BucketsConfig>,
+    /// Of all norms after the front end.
+    pub epsilon: f64,
+}
+
+/// The convolutions over the sound.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FrontConfig {
+    pub convolutions: Vec<Convolution>,
+    pub norm: FrontNorm,
+    pub bias: bool,
+}
+
+/// One convolution without padding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Convolution {
+    pub channels: usize,
+    pub kernel: usize,
+    pub stride: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FrontNorm {
+    /// Of each channel over time, after the first convolution alone.
+    Group,
+    /// Over channels, after every convolution.
+    Layer,
+}
+
+/// Convolutions over time whose result is added to the frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PositionsConfig {
+    pub kernel: usize,
+    pub groups: usize,
+    /// How many convolutions data2vec's stack has; otherwise there is one, with a normed weight.
+    pub stack: Option<usize>,
+}
+
+/// A bias of attention by distance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BucketsConfig {
+    /// For keys before and after the query, together.
+    pub count: usize,
+    /// The distance from which on all are in one bucket.
+    pub largest: usize,
+}
+
+impl FrontConfig {
+    /// Frames of a sound of so many samples.
+    pub fn frames(&self, samples: usize) -> usize {
+        let next = |length, layer: &Convolution| super::front::windows_in(length, layer.kernel, layer.stride);
+        self.convolutions.iter().fold(samples, next)
+    }
+
+    /// Channels of a frame.
+    pub fn channels(&self) -> usize {
+        self.convolutions.last().map_or(1, |layer| layer.channels)
+    }
+
+    /// As transformers writes it down.
+    ///
+    /// # Errors
+    /// If a setting is missing, contradicts another one or is not supported.
+    pub fn from_transformers(settings: Needed) -> Result<Self, EncoderError> {
+        settings.word("feat_extract_activation", &[("gelu", ())])?;
+        let [channels, kernels, strides] = [
+            settings.counts("conv_dim")?,
+            settings.counts("conv_kernel")?,
+            settings.counts("conv_stride")?,
+        ];
+        for (key, list) in [("conv_kernel", &kernels), ("conv_stride", &strides)] {
+            if list.len() != channels.len() {
+                let reason = format!("`conv_dim` is of {} convolutions", channels.len());
+                return Err(refuse(key, json!(list), reason));
+            }
+        }
+        settings.0.only("num_feat_extract_layers", channels.len())?;
+        let layers = channels.into_iter().zip(kernels).zip(strides);
+        let convolutions = layers.map(|((channels, kernel), stride)| Convolution {
+            channels,
+            kernel,
+            stride,
+        });
+        let known = [("group", FrontNorm::Group), ("layer", FrontNorm::Layer)];
+        Ok(Self {
+            convolutions: convolutions.collect(),
+            norm: settings.word("feat_extract_norm", &known)?,
+            bias: settings.flag("conv_bias")?,
+        })
+    }
+
+    /// As fairseq and WavLM's own code write it down.
+    ///
+    /// # Errors
+    /// If a setting is missing or not supported.
+    pub fn from_fairseq(settings: Needed) -> Result<Self, EncoderError> {
+        let expression = settings.text("conv_feature_layers")?;
+        let convolutions = strides::parse(expression);
+        let known = [("default", FrontNorm::Group), ("layer_norm", FrontNorm::Layer)];
+        Ok(Self {
+            convolutions: convolutions.map_err(|reason| refuse("conv_feature_layers", expression, reason))?,
+            norm: settings.word("extractor_mode", &known)?,
+            bias: settings.flag("conv_bias")?,
+        })
+    }
+
+    /// Holds the list of convolutions to the weights. `key` is what the list is called.
+    ///
+    /// # Errors
+    /// If the weights have another number of convolutions, or several of other channels or kernels.
+    pub fn agrees(&self, taker: &Taker, names: Names, key: &str) -> Result<(), EncoderError> {
+        let found = |index: usize| taker.shape(&format!("{}.weight", names.convolution(index)));
+        let expected = |index: usize| {
+            let inputs = index
+                .checked_sub(1)
+                .map_or(1, |before| self.convolutions[before].channels);
+            let layer = &self.convolutions[index];
+            [layer.channels, inputs, layer.kernel]
+        };
+        let count = self.convolutions.len();
+        let there = (0..2 * strides::MOST).rev().find(|&index| found(index).is_some());
+        let there = there.map_or(0, |last| last + 1);
+        // a single one that is missing is named when it is read
+        if there > count || there + 1 < count {
+            return Err(refuse(
+                key,
+                self.listed(),
+                format!("the weights have {there} convolutions"),
+            ));
+        }
+        let differs = |index: &usize| found(*index).is_some_and(|shape| shape != expected(*index));
+        let wrong: Vec<usize> = (0..count).filter(differs).collect();
+        match wrong[..] {
+            [first, _, ..] => {
+                let (expected, found) = (expected(first), found(first).unwrap_or_default());
+                let reason = format!("the weights of convolution {first} have shape {found:?}, not {expected:?}");
+                Err(refuse(key, self.listed(), reason))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn listed(&self) -> String {
+        let triple = |layer: &Convolution| format!("({}, {}, {})", layer.channels, layer.kernel, layer.stride);
+        self.convolutions.iter().map(triple).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl SpeechConfig {
+    /// As `config.json` of transformers' folders says, of the family `model_type`.
+    ///
+    /// # Errors
+    /// If a setting is missing, contradicts the weights or is not supported.
+    pub fn from_transformers(settings: Needed, taker: &Taker) -> Result<Self, EncoderError> {
+        let family = settings.text("model_type")?;
+        let is_data2vec = family == "data2vec-audio";
+        settings.word("hidden_act", &[("gelu", ())])?;
+        let unsupported = [
+            ("add_adapter", false),
+            ("conv_pos_batch_norm", false),
+            ("feat_proj_layer_norm", true),
+        ];
+        for (key, supported) in unsupported {
+            settings.0.only(key, supported)?;
+        }
+        settings.0.only("adapter_attn_dim", Value::Null)?;
+        let front = FrontConfig::from_transformers(settings)?;
+        front.agrees(taker, Names::Transformers, "conv_dim")?;
+        let dim = settings.count("hidden_size")?;
+        let groups = settings.divisor("num_conv_pos_embedding_groups", dim)?;
+        let positions = match is_data2vec {
+            true => PositionsConfig {
+                kernel: settings.count("conv_pos_kernel_size")?,
+                groups,
+                stack: Some(settings.count("num_conv_pos_embeddings")?),
+            },
+            false => PositionsConfig {
+                kernel: settings.count("num_conv_pos_embeddings")?,
+                groups,
+                stack: None,
+            },
+        };
+        let buckets = match family {
+            "wavlm" => Some(BucketsConfig::read(settings, ["num_buckets", "max_bucket_distance"])?),
+            _ => None,
+        };
+        let config = Self {
+            names: Names::Transformers,
+            front,
+            dim,
+            depth: settings.count("num_hidden_layers")?,
+            heads: settings.divisor("num_attention_heads", dim)?,
+            hidden: settings.count("intermediate_size")?,
+            pre_norm: match is_data2vec {
+                true => settings.0.only("do_stable_layer_norm", false).map(|()| false)?,
+                false => settings.flag("do_stable_layer_norm")?,
+            },
+            positions,
+            buckets,
+            epsilon: settings.epsilon("layer_norm_eps")?,
+        };
+        config.agrees(taker, ["hidden_size", "intermediate_size"])?;
+        Ok(config)
+    }
+
+    /// As fairseq's and WavLM's own files say.
+    ///
+    /// # Errors
+    /// If a setting is missing, contradicts the weights or is not supported.
+    pub fn from_fairseq(settings: Needed, taker: &Taker) -> Result<Self, EncoderError> {
+        settings.word("activation_fn", &[("gelu", ())])?;
+        let supported = [
+            ("layer_type", json!("transformer")),
+            ("attn_type", json!("")),
+            ("pos_enc_type", json!("abs")),
+            ("pos_conv_depth", json!(1)),
+            ("conv_pos_batch_norm", json!(false)),
+            ("quantize_input", json!(false)),
+        ];
+        for (key, value) in supported {
+            settings.0.only(key, value)?;
+        }
+        let front = FrontConfig::from_fairseq(settings)?;
+        front.agrees(taker, Names::Fairseq, "conv_feature_layers")?;
+        let dim = settings.count("encoder_embed_dim")?;
+        let buckets = match settings.0.flag("relative_position_embedding")? {
+            Some(true) => {
+                if !settings.flag("gru_rel_pos")? {
+                    return Err(refuse("gru_rel_pos", false, "only true is supported"));
+                }
+                Some(BucketsConfig::read(settings, ["num_buckets", "max_distance"])?)
+            }
+            _ => None,
+        };
+        let config = Self {
+            names: Names::Fairseq,
+            front,
+            dim,
+            depth: settings.count("encoder_layers")?,
+            heads: settings.divisor("encoder_attention_heads", dim)?,
+            hidden: settings.count("encoder_ffn_embed_dim")?,
+            pre_norm: settings.flag("layer_norm_first")?,
+            positions: PositionsConfig {
+                kernel: settings.count("conv_pos")?,
+                groups: settings.divisor("conv_pos_groups", dim)?,
+                stack: None,
+            },
+            buckets,
+            epsilon: FAIRSEQ_EPSILON,
+        };
+        config.agrees(taker, ["encoder_embed_dim", "encoder_ffn_embed_dim"])?;
+        Ok(config)
+    }
+
+    /// Holds widths to the weights.
+    fn agrees(&self, taker: &Taker, [dim, hidden]: [&str; 2]) -> Result<(), EncoderError> {
+        let block = self.names.block(0);
+        let axis = |name: &str, part: &str, axis: usize| (format!("{name}.{part}"), axis);
+        let widths = [
+            axis(self.names.projection()[1], "weight", 0),
+            axis(self.names.norm(), "weight", 0),
+            axis(&block.norm2, "bias", 0),
+        ];
+        agrees(taker, dim, self.dim, &widths)?;
+        let [up, down] = &block.feed_forward;
+        let hiddens = [axis(up, "weight", 0), axis(up, "bias", 0), axis(down, "weight", 1)];
+        agrees(taker, hidden, self.hidden, &hiddens)
+    }
+}
+
+impl BucketsConfig {
+    fn read(settings: Needed, [count, largest]: [&str; 2]) -> Result<Self, EncoderError> {
+        let config = Self {
+            count: settings.count(count)?,
+            largest: settings.count(largest)?,
+        };
+        if config.count < 4 || config.count % 2 == 1 {
+            return Err(refuse(count, config.count, "it must be even and 4 at least"));
+        }
+        if config.largest <= config.count / 4 {
+            let reason = format!("distances up to {} have buckets of their own", config.count / 4);
+            return Err(refuse(largest, config.largest, reason));
+        }
+        Ok(config)
+    }
+}

@@ -1,0 +1,5 @@
+//! Encoders over waves and frames, read from the files of their authors' code.
+
+mod fixture;
+mod outputs;
+mod strict;
