@@ -9,6 +9,8 @@
 
 #[path = "encoders_cases/fixture.rs"]
 mod fixture;
+#[path = "encoders_cases/speech.rs"]
+mod speech;
 #[path = "encoders_cases/vision.rs"]
 mod vision;
 
@@ -26,6 +28,7 @@ fn check<B: TrainBackend>(fixture: &Fixture, device: &B::Device) {
     let (recognised, encoder) = fixture.encoder::<B>(device);
     match &encoder {
         Encoder::Vit(_) => vision::check(fixture, &recognised.pipeline, &encoder, device),
+        Encoder::Speech(_) | Encoder::Conformer(_) => speech::check(fixture, &recognised.pipeline, &encoder, device),
     }
 }
 

@@ -3,6 +3,8 @@
 use bridle_backends::Ops;
 use bridle_containers::Checkpoint;
 use bridle_encoders::{Encoder, Options, Recognised, build, recognise};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 use std::cell::RefCell;
@@ -132,6 +134,14 @@ impl Fixture {
         if !(largest <= tolerance) {
             self.fail(format!("{name}: off by {largest:.3e}, tolerance {tolerance:.1e}"));
         }
+    }
+}
+
+/// A tensor on the host.
+pub fn host<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Values {
+    Values {
+        shape: tensor.dims().to_vec(),
+        data: tensor.into_data().iter::<f32>().collect(),
     }
 }
 

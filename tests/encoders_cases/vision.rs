@@ -1,13 +1,11 @@
 //! Every value of a fixture whose encoder is a vision transformer.
 
-use crate::fixture::{Fixture, Values};
+use crate::fixture::{Fixture, Values, host};
 use bridle_backends::Ops;
 use bridle_encoders::vit::Vit;
 use bridle_encoders::vit::config::InputKind;
 use bridle_encoders::{Encoder, EncoderError, Input, Pooling};
 use bridle_tasks::pipeline::Pipeline;
-use burn::tensor::Tensor;
-use burn::tensor::backend::Backend;
 
 /// Computes and compares all that the fixture has.
 pub fn check<B: Ops>(fixture: &Fixture, pipeline: &Pipeline, encoder: &Encoder<B>, device: &B::Device) {
@@ -71,15 +69,13 @@ fn value<B: Ops>(
     }))
 }
 
-fn host<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Values {
-    Values {
-        shape: tensor.dims().to_vec(),
-        data: tensor.into_data().iter::<f32>().collect(),
-    }
-}
-
 /// A stored input as the encoder takes it: spectrograms without an axis of channels, channels before time.
-pub fn input<B: Ops>(fixture: &Fixture, vit: &Vit<B>, name: &str, device: &B::Device) -> Result<Input<B>, EncoderError> {
+pub fn input<B: Ops>(
+    fixture: &Fixture,
+    vit: &Vit<B>,
+    name: &str,
+    device: &B::Device,
+) -> Result<Input<B>, EncoderError> {
     let Values { shape, data } = fixture.values[name].clone();
     match (vit.config.patches.input, &shape[..]) {
         (InputKind::Spectrogram | InputKind::SpectrogramByFrequency, &[batch, 1, frames, mels]) => {

@@ -233,5 +233,9 @@ pub fn contradicts(
     expected: &[usize],
 ) -> EncoderError {
     let found = taker.shape(name).unwrap_or_default();
-    refuse(key, value, format!("tensor `{}` has shape {found:?}, not {expected:?}", taker.full(name)))
+    refuse(
+        key,
+        value,
+        format!("tensor `{}` has shape {found:?}, not {expected:?}", taker.full(name)),
+    )
 }

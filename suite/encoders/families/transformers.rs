@@ -206,11 +206,17 @@ fn check_sizes(
     }
     let name = format!("{}.weight", words.patch);
     let mut expected = taker.shape(&name).unwrap_or_default().to_vec();
-    if let Some(channels) = settings.size("num_channels")?.filter(|channels| *channels != kernel.channels) {
+    if let Some(channels) = settings
+        .size("num_channels")?
+        .filter(|channels| *channels != kernel.channels)
+    {
         expected[1] = channels;
         return Err(contradicts(("num_channels", channels), taker, &name, &expected));
     }
-    if let Some(frames) = settings.size("tubelet_size")?.filter(|frames| *frames != kernel.sizes[0]) {
+    if let Some(frames) = settings
+        .size("tubelet_size")?
+        .filter(|frames| *frames != kernel.sizes[0])
+    {
         expected[2] = frames;
         return Err(contradicts(("tubelet_size", frames), taker, &name, &expected));
     }
@@ -386,7 +392,10 @@ fn sound(
         other: OtherGrid::Refused,
     };
     let classes = head_classes(taker, words, config.dim)?;
-    config.head = classes.map(|classes| Head { classes, epsilon: config.epsilon });
+    config.head = classes.map(|classes| Head {
+        classes,
+        epsilon: config.epsilon,
+    });
     let said = Settings(&checkpoint.preprocessor);
     said.agrees("max_length", frames, "the number of frames")?;
     said.agrees("num_mel_bins", mels, "the number of mels")?;

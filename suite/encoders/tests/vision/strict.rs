@@ -1,36 +1,13 @@
 //! From each fixture of a vision transformer: a tensor that is missing, renamed, of another shape or too many, and a
 //! setting that contradicts the weights, are errors that name them.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it cannot read")]
-#![allow(clippy::neg_cmp_op_on_partial_ord, reason = "NaN must fail a comparison")]
-
-#[path = "../../../tests/encoders_cases/fixture.rs"]
-mod fixture;
-
+use crate::fixture::Fixture;
+use crate::fixtures;
 use bridle_containers::Checkpoint;
-use bridle_encoders::{Body, EncoderError, Report, build, recognise};
+use bridle_encoders::{EncoderError, Report, build, recognise};
 use burn_flex::Flex;
-use fixture::Fixture;
 use serde_json::json;
 use std::error::Error;
-use std::path::{Path, PathBuf};
-
-fn folder() -> PathBuf {
-    let core = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/encoders");
-    std::env::var_os("BRIDLE_ENCODERS").map_or_else(core, PathBuf::from)
-}
-
-/// The fixtures of vision transformers.
-fn fixtures() -> Vec<Fixture> {
-    let all = Fixture::names(&folder())
-        .into_iter()
-        .map(|name| Fixture::read(&folder(), &name));
-    let is_vit = |fixture: &Fixture| {
-        let recognised = recognise(&fixture.checkpoint(), &fixture.options());
-        recognised.is_ok_and(|recognised| matches!(recognised.body, Body::Vit(_)))
-    };
-    all.filter(is_vit).collect()
-}
 
 fn import(fixture: &Fixture, checkpoint: &Checkpoint) -> Result<Report, EncoderError> {
     let recognised = recognise(checkpoint, &fixture.options())?;

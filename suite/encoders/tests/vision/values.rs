@@ -1,42 +1,22 @@
-//! Every fixture on flex, by values and by strictness; `tests/encoders.rs` of the program has the values on every
-//! backend.
+//! Values, gradients and descriptions of every fixture.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at what it cannot read")]
-#![allow(clippy::neg_cmp_op_on_partial_ord, reason = "NaN must fail a comparison")]
-
-#[path = "../../../tests/encoders_cases/fixture.rs"]
-mod fixture;
-#[path = "../../../tests/encoders_cases/vision.rs"]
-mod vision;
-
-use bridle_encoders::{Body, Encoder, Recognised, recognise};
+use crate::{fixtures, vision};
+use bridle_encoders::{Encoder, Recognised};
 use burn::backend::Autodiff;
 use burn::module::Module;
 use burn_flex::Flex;
-use fixture::Fixture;
-use std::path::{Path, PathBuf};
-
-fn folder() -> PathBuf {
-    let core = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/encoders");
-    std::env::var_os("BRIDLE_ENCODERS").map_or_else(core, PathBuf::from)
-}
-
-/// The fixtures of vision transformers.
-fn fixtures() -> Vec<Fixture> {
-    let all = Fixture::names(&folder()).into_iter().map(|name| Fixture::read(&folder(), &name));
-    let is_vit = |fixture: &Fixture| {
-        let recognised = recognise(&fixture.checkpoint(), &fixture.options());
-        recognised.is_ok_and(|recognised| matches!(recognised.body, Body::Vit(_)))
-    };
-    all.filter(is_vit).collect()
-}
 
 #[test]
 fn what_is_recognised_is_the_same_after_a_round_through_json_and_makes_a_blank_encoder() {
     for fixture in fixtures() {
         let recognised = fixture.recognised(&fixture.checkpoint());
         let text = serde_json::to_string(&recognised).unwrap();
-        assert_eq!(serde_json::from_str::<Recognised>(&text).unwrap(), recognised, "{}", fixture.name);
+        assert_eq!(
+            serde_json::from_str::<Recognised>(&text).unwrap(),
+            recognised,
+            "{}",
+            fixture.name
+        );
         let device = Default::default();
         let blank = Encoder::<Flex>::blank(&recognised, &device).unwrap();
         let (_, encoder) = fixture.encoder::<Flex>(&device);
@@ -54,7 +34,12 @@ fn gradients_reach_the_patches_of_every_encoder() {
         let pooled = encoder.pooled(input, recognised.pooling).unwrap();
         // squares: sums of normed numbers do not move
         let gradients = pooled.powi_scalar(2).sum().backward();
-        let gradient = vit.patch.map.weight.grad(&gradients).expect("a gradient of the patches");
+        let gradient = vit
+            .patch
+            .map
+            .weight
+            .grad(&gradients)
+            .expect("a gradient of the patches");
         let size = gradient.abs().sum().into_scalar();
         assert!(size.is_finite() && size > 0.0, "{}: {size}", fixture.name);
     }
