@@ -28,12 +28,7 @@ impl<'a> Settings<'a> {
         Self(self.0.get(key).unwrap_or(&Value::Null))
     }
 
-    fn typed<T>(
-        self,
-        key: &str,
-        kind: &str,
-        read: impl Fn(&'a Value) -> Option<T>,
-    ) -> Result<Option<T>, EncoderError> {
+    fn typed<T>(self, key: &str, kind: &str, read: impl Fn(&'a Value) -> Option<T>) -> Result<Option<T>, EncoderError> {
         let typed = |value| read(value).ok_or_else(|| refuse(key, value, format!("it is not {kind}")));
         self.get(key).map(typed).transpose()
     }
@@ -109,7 +104,8 @@ mod tests {
 
     #[test]
     fn an_error_names_key_and_value() {
-        let config = json!({"hidden_size": 24, "hidden_act": "relu", "patch_size": [4, 5], "depth": "two", "none": null});
+        let config =
+            json!({"hidden_size": 24, "hidden_act": "relu", "patch_size": [4, 5], "depth": "two", "none": null});
         let settings = Settings(&config);
         let text = |result: Result<(), EncoderError>| result.map_or_else(|error| error.to_string(), |()| String::new());
         assert_eq!(text(settings.agrees("hidden_size", 24, "the width")), "");
@@ -122,7 +118,10 @@ mod tests {
             text(settings.only("hidden_act", "gelu")),
             "`hidden_act` is \"relu\": this program supports \"gelu\" alone"
         );
-        assert_eq!(text(settings.size("depth").map(drop)), "`depth` is \"two\": it is not a size");
+        assert_eq!(
+            text(settings.size("depth").map(drop)),
+            "`depth` is \"two\": it is not a size"
+        );
         assert_eq!(settings.pair("patch_size").expect("two sizes"), Some([4, 5]));
         assert_eq!(settings.size("none").expect("null is no value"), None);
     }

@@ -2,17 +2,17 @@
 //! names, and no settings.
 
 use super::known;
-use super::sizes::{Sizes, square_table, table_rows};
+use super::sizes::{Sizes, head_classes, shape_error, square_table, table_rows};
 use super::timm::{SCHEME, base, has_part};
 use crate::names::{EncoderError, Taker};
 use crate::pooling::Pooling;
 use crate::recognised::{Body, Options, Recognised};
 use crate::settings::refuse;
 use crate::vit::bias::window_rows;
-use crate::vit::config::{InputKind, OtherGrid, Positions, ScoreBias, VitConfig};
+use crate::vit::config::{Head, InputKind, OtherGrid, Positions, ScoreBias, VitConfig};
 use crate::vit::words::Words;
 use bridle_containers::Checkpoint;
-use bridle_tasks::pipeline::{Filter, Pipeline};
+use bridle_tasks::pipeline::{AUDIOSET, HALF, IMAGENET, Kaldi, Picture, Pipeline, Video};
 
 /// An encoder whose file says nothing but names and shapes.
 pub fn recognise(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<Recognised, EncoderError> {
@@ -69,7 +69,12 @@ fn family<'a>(
     assumed: &mut Vec<String>,
 ) -> &'a str {
     let has = |part: &str| has_part(taker, part);
-    let ast = ["../mlp_head.0.weight", "../mlp_head.1.weight", "dist_token", "head_dist.weight"];
+    let ast = [
+        "../mlp_head.0.weight",
+        "../mlp_head.1.weight",
+        "dist_token",
+        "head_dist.weight",
+    ];
     match config.patches {
         ref patches if patches.input == InputKind::Video => "videomae",
         ref patches if patches.channels == 1 && ast.iter().any(|name| taker.has(name)) => "ast",
@@ -86,7 +91,9 @@ fn family<'a>(
                 Some("dino") => "dino",
                 _ => usual,
             };
-            assumed.push(format!("weights of {family}: those of MAE and of DINO have the same names"));
+            assumed.push(format!(
+                "weights of {family}: those of MAE and of DINO have the same names"
+            ));
             family
         }
     }
@@ -109,22 +116,35 @@ pub(super) fn window(taker: &Taker, words: &Words, is_authors: bool) -> Result<S
         false => format!("{}attn.{name}", words.block(0, taker)),
     };
     let (table, index) = (own("relative_position_bias_table"), own("relative_position_index"));
-    let patches = match (taker.shape(&index), taker.shape(&table)) {
-        (Some([tokens, _]), _) => tokens.saturating_sub(1),
-        (_, Some([rows, _])) => (rows.saturating_sub(3).isqrt() / 2 + 1).pow(2),
-        _ => return Err(taker.missing(&table, |shape| shape.len() == 2)),
+    let root = |square: usize| Some(square.isqrt()).filter(|root| root * root == square);
+    let of_index = match taker.shape(&index) {
+        Some([tokens, same]) if tokens == same => tokens.checked_sub(1).and_then(root),
+        _ => None,
+    };
+    let of_table = taker.shape(&table).and_then(|shape| {
+        let side = shape.first()?.checked_sub(3).and_then(root)?.div_ceil(2);
+        (window_rows(side, side) == shape[0]).then_some(side)
+    });
+    let side = match (of_index, of_table) {
+        (None, None) => return Err(taker.missing(&table, |shape| shape.len() == 2)),
+        (None, Some(side)) if taker.has(&index) => {
+            return Err(shape_error(taker, &index, vec![1 + side * side; 2]));
+        }
+        (Some(side), other) if other != Some(side) && taker.has(&table) => {
+            let heads = taker.shape(&table).and_then(|shape| shape.last()).copied();
+            let expected = vec![window_rows(side, side), heads.unwrap_or(0)];
+            return Err(shape_error(taker, &table, expected));
+        }
+        (of_index, of_table) => of_index.or(of_table).unwrap_or(0),
     };
     if shared && is_authors && !taker.has(&index) {
         return Err(taker.missing(&index, |shape| matches!(shape, [a, b] if a == b)));
     }
-    let side = patches.isqrt();
-    if let Some([rows, heads]) = taker.shape(&table)
-        && (side * side != patches || *rows != window_rows(side, side))
-    {
-        let expected = vec![window_rows(side, side), *heads];
-        return Err(super::sizes::shape_error(taker, &table, expected));
-    }
-    Ok(ScoreBias::Window { rows: side, columns: side, shared })
+    Ok(ScoreBias::Window {
+        rows: side,
+        columns: side,
+        shared,
+    })
 }
 
 /// The heads that a window's tables have.
@@ -162,18 +182,29 @@ fn picture(
             "dinov2" => OtherGrid::ByOffset,
             _ => OtherGrid::Refused,
         };
-        config.positions = Positions::Table { prefix, rows: side, columns: side, other };
+        config.positions = Positions::Table {
+            prefix,
+            rows: side,
+            columns: side,
+            other,
+        };
         side
     };
-    let usual = if family == "dinov2" { 224 / kernel * kernel } else { side * kernel };
+    let usual = if family == "dinov2" {
+        224 / kernel * kernel
+    } else {
+        side * kernel
+    };
     let size = options.size.unwrap_or(usual);
     if family != "dino" && family != "dinov2" && size != side * kernel {
         let reason = format!("its positions are those of pictures of {}", side * kernel);
         return Err(refuse("size", size, reason));
     }
-    assumed.push(format!("pictures of {size} x {size}, resized and cut as its authors evaluate"));
-    let constants = if family == "beit" { known::HALVES } else { known::IMAGENET };
-    Ok(known::evaluated(size, constants))
+    assumed.push(format!(
+        "pictures of {size} x {size}, resized and cut as its authors evaluate"
+    ));
+    let constants = if family == "beit" { HALF } else { IMAGENET };
+    Ok(Pipeline::Picture(Picture::evaluation(size, constants)))
 }
 
 fn ast(
@@ -192,16 +223,30 @@ fn ast(
             assumed.push(format!("{usual} {what}"));
             Ok(usual)
         }
-        None => Err(EncoderError::Ask { option, what: format!("number of {what}") }),
+        None => Err(EncoderError::Ask {
+            option,
+            what: format!("number of {what}"),
+        }),
     };
     let frames = say("frames", "frames", options.frames, 1_024)?;
     let mels = say("mels", "mels", options.mels, 128)?;
-    let frequency = say("strides", "bins from patch to patch", options.strides.map(|[step, _]| step), 10)?;
-    let time = say("strides", "frames from patch to patch", options.strides.map(|[_, step]| step), 10)?;
+    let frequency = say(
+        "strides",
+        "bins from patch to patch",
+        options.strides.map(|[step, _]| step),
+        10,
+    )?;
+    let time = say(
+        "strides",
+        "frames from patch to patch",
+        options.strides.map(|[_, step]| step),
+        10,
+    )?;
     let [_, high, wide] = config.patches.kernel;
     let count = |size: usize, kernel: usize, step: usize| {
         let left = size.checked_sub(kernel).filter(|_| step > 0);
-        left.map(|left| left / step + 1).ok_or_else(|| refuse("strides", step, format!("no patch of {kernel} in {size}")))
+        left.map(|left| left / step + 1)
+            .ok_or_else(|| refuse("strides", step, format!("no patch of {kernel} in {size}")))
     };
     config.patches.input = InputKind::SpectrogramByFrequency;
     config.patches.stride = [1, frequency, time];
@@ -212,15 +257,11 @@ fn ast(
         columns: count(frames, wide, time)?,
         other: OtherGrid::Refused,
     };
-    let classes = ["../mlp_head.1.weight", "../mlp_head.1.bias"].iter().find_map(|name| taker.shape(name)?.first());
-    config.head = classes.copied().or_else(|| has_part_beside(taker).then_some(0));
+    let classes = head_classes(taker, words, config.dim)?;
+    // PyTorch's own epsilon
+    config.head = classes.map(|classes| Head { classes, epsilon: 1e-5 });
     assumed.push("sounds normalised as AudioSet's".to_owned());
-    Ok(Pipeline::Kaldi(known::spectrogram(frames, mels, known::AUDIOSET)))
-}
-
-/// Whether there is a part of AST's head.
-fn has_part_beside(taker: &Taker) -> bool {
-    ["../mlp_head.0.weight", "../mlp_head.0.bias"].iter().any(|name| taker.has(name))
+    Ok(spectrogram(frames, mels))
 }
 
 fn audio_mae(
@@ -239,7 +280,10 @@ fn audio_mae(
             assumed.push(format!("{usual} {option}"));
             Ok(usual)
         }
-        None => Err(EncoderError::Ask { option, what: format!("number of {option}") }),
+        None => Err(EncoderError::Ask {
+            option,
+            what: format!("number of {option}"),
+        }),
     };
     let (frames, mels) = (say("frames", options.frames, 1_024)?, say("mels", options.mels, 128)?);
     let [_, high, wide] = config.patches.kernel;
@@ -251,7 +295,7 @@ fn audio_mae(
         other: OtherGrid::Refused,
     };
     assumed.push("sounds normalised as AudioSet's".to_owned());
-    Ok(Pipeline::Kaldi(known::spectrogram(frames, mels, known::AUDIOSET)))
+    Ok(spectrogram(frames, mels))
 }
 
 fn videomae(config: &mut VitConfig, options: &Options, assumed: &mut Vec<String>) -> Pipeline {
@@ -261,10 +305,20 @@ fn videomae(config: &mut VitConfig, options: &Options, assumed: &mut Vec<String>
             usual
         })
     };
-    let (frames, size) = (say("videos, in frames,", options.frames, 16), say("pictures, in pixels,", options.size, 224));
+    let (frames, size) = (
+        say("videos, in frames,", options.frames, 16),
+        say("pictures, in pixels,", options.size, 224),
+    );
     let [deep, high, wide] = config.patches.kernel;
     config.cls = false;
-    config.positions = Positions::Sines { grid: [frames / deep, size / high, size / wide] };
+    config.positions = Positions::Sines {
+        grid: [frames / deep, size / high, size / wide],
+    };
     assumed.push("every fourth frame".to_owned());
-    known::video(frames, known::cropped(size, size, Filter::Bilinear, known::IMAGENET))
+    Pipeline::Video(Video::videomae(frames, size))
+}
+
+fn spectrogram(frames: usize, mels: usize) -> Pipeline {
+    let usual = Kaldi::spectrogram(AUDIOSET, frames);
+    Pipeline::Kaldi(Kaldi { mels, ..usual })
 }

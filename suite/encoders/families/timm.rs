@@ -1,6 +1,5 @@
 //! timm's names: timm's own folders, and the files of authors who built on it, which say less ([`plain`]).
 
-use super::known;
 use super::plain;
 use super::sizes::{Sizes, kernel, square_table};
 use super::{Scheme, prefixes};
@@ -11,7 +10,7 @@ use crate::settings::{Settings, refuse};
 use crate::vit::config::{InputKind, NormPlace, OtherGrid, Patches, Positions, QkvBias, ScoreBias, VitConfig};
 use crate::vit::words::Words;
 use bridle_containers::Checkpoint;
-use bridle_tasks::pipeline::{Filter, Picture, Pipeline, Resize};
+use bridle_tasks::pipeline::Pipeline;
 
 pub const SCHEME: Scheme = Scheme {
     name: "timm",
@@ -59,7 +58,9 @@ fn recognise(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result
 
 /// Whether some tensor's name has a part that begins so.
 pub(super) fn has_part(taker: &Taker, part: &str) -> bool {
-    taker.names().any(|name| name.starts_with(part) || name.contains(&format!(".{part}")))
+    taker
+        .names()
+        .any(|name| name.starts_with(part) || name.contains(&format!(".{part}")))
 }
 
 /// What can be told from names and shapes for every family of this scheme; positions are still to be told.
@@ -72,10 +73,20 @@ pub(super) fn base(taker: &Taker, words: &Words, sizes: &Sizes) -> Result<VitCon
         return Err(taker.missing("norm.weight", |shape| shape == [sizes.dim]));
     }
     let registers = taker.shape(words.registers).and_then(|shape| shape.get(1).copied());
+    if registers.is_none() && has_part(taker, words.registers) {
+        return Err(taker.missing(
+            words.registers,
+            |shape| matches!(shape, [1, _, dim] if *dim == sizes.dim),
+        ));
+    }
     let own_bias = has_part(taker, "q_bias") || has_part(taker, "v_bias");
     Ok(VitConfig {
         patches: Patches {
-            input: if kernel.is_video { InputKind::Video } else { InputKind::Picture },
+            input: if kernel.is_video {
+                InputKind::Video
+            } else {
+                InputKind::Picture
+            },
             channels: kernel.channels,
             kernel: kernel.sizes,
             stride: kernel.sizes,
@@ -97,7 +108,9 @@ pub(super) fn base(taker: &Taker, words: &Words, sizes: &Sizes) -> Result<VitCon
         positions: Positions::None,
         bias: ScoreBias::None,
         qkv_bias: if own_bias { QkvBias::QueryValue } else { QkvBias::All },
-        layer_scale: ["ls1.", "ls2.", "gamma_1", "gamma_2"].iter().any(|part| has_part(taker, part)),
+        layer_scale: ["ls1.", "ls2.", "gamma_1", "gamma_2"]
+            .iter()
+            .any(|part| has_part(taker, part)),
         first_norm,
         final_norm,
         pooled_norm,
@@ -146,8 +159,15 @@ fn folder(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<Re
     }
     let architecture = settings.word("architecture")?.unwrap_or_default();
     // those have another activation, or another epsilon
-    if let Some(word) = ["clip", "siglip", "quickgelu"].iter().find(|word| architecture.contains(**word)) {
-        return Err(refuse("architecture", architecture, format!("this program does not support {word}")));
+    if let Some(word) = ["clip", "siglip", "quickgelu"]
+        .iter()
+        .find(|word| architecture.contains(**word))
+    {
+        return Err(refuse(
+            "architecture",
+            architecture,
+            format!("this program does not support {word}"),
+        ));
     }
     let taker = Taker::new(checkpoint, prefix);
     let words = Words::of(SCHEME.name, &taker);
@@ -173,13 +193,19 @@ fn folder(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<Re
     if let Some(ratio) = arguments.number("mlp_ratio")? {
         let hidden = (sizes.dim as f64 * ratio) as usize;
         if config.mlp == crate::vit::config::MlpKind::Gelu && hidden != sizes.hidden {
-            return Err(refuse("mlp_ratio", ratio, format!("the MLP of the weights is {} wide", sizes.hidden)));
+            return Err(refuse(
+                "mlp_ratio",
+                ratio,
+                format!("the MLP of the weights is {} wide", sizes.hidden),
+            ));
         }
     }
     if arguments.flag("qkv_bias")? == Some(false) {
         config.qkv_bias = QkvBias::None;
     }
-    config.cls = arguments.flag("class_token")?.unwrap_or_else(|| taker.has(words.cls) || !has_positions_alone(&taker, &words));
+    config.cls = arguments
+        .flag("class_token")?
+        .unwrap_or_else(|| taker.has(words.cls) || !has_positions_alone(&taker, &words));
     let said = match (arguments.size("num_heads")?, options.heads) {
         (Some(heads), Some(option)) if heads != option => {
             return Err(refuse("heads", option, format!("`num_heads` is {heads}")));
@@ -192,13 +218,22 @@ fn folder(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<Re
     let front = config.prefix();
     if taker.has(words.positions) || matches!(config.bias, ScoreBias::None) {
         let own = [front, usize::from(config.cls), 0];
-        let own = if arguments.flag("no_embed_class")? == Some(true) { &own[2..] } else { &own[..] };
+        let own = if arguments.flag("no_embed_class")? == Some(true) {
+            &own[2..]
+        } else {
+            &own[..]
+        };
         let (prefix, side) = square_table(&taker, &words, sizes.dim, own)?;
         let other = match arguments.flag("dynamic_img_size")? {
             Some(true) => OtherGrid::Antialiased,
             _ => OtherGrid::Refused,
         };
-        config.positions = Positions::Table { prefix, rows: side, columns: side, other };
+        config.positions = Positions::Table {
+            prefix,
+            rows: side,
+            columns: side,
+            other,
+        };
         if let Some([rows, columns]) = arguments.pair("img_size")? {
             let [_, high, wide] = config.patches.kernel;
             if [rows / high, columns / wide] != [side, side] {
@@ -221,13 +256,15 @@ fn folder(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<Re
     };
     config.check(pooling)?;
     let tag = pretrained.word("tag")?.unwrap_or_default();
-    let labels = ["in1k", "in12k", "in21k", "in22k"].iter().any(|word| tag.contains(word));
+    let labels = ["in1k", "in12k", "in21k", "in22k"]
+        .iter()
+        .any(|word| tag.contains(word));
     Ok(Recognised {
         family: "timm".to_owned(),
         scheme: SCHEME.name.to_owned(),
         prefix: prefix.to_owned(),
         body: Body::Vit(config),
-        pipeline: Pipeline::Picture(picture(pretrained, &mut assumed)?),
+        pipeline: Pipeline::from_timm(&checkpoint.config)?,
         pooling,
         assumed,
         licence: pretrained.word("license")?.map(str::to_owned),
@@ -238,43 +275,4 @@ fn folder(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<Re
 /// Whether a table of positions has rows for patches alone.
 fn has_positions_alone(taker: &Taker, words: &Words) -> bool {
     matches!(taker.shape(words.positions), Some([1, rows, _]) if rows.isqrt().pow(2) == *rows)
-}
-
-/// How a picture is made, from `pretrained_cfg`.
-fn picture(pretrained: Settings, assumed: &mut Vec<String>) -> Result<Picture, EncoderError> {
-    let constants = |key: &str, usual: [f64; 3]| match pretrained.get(key) {
-        Some(value) => serde_json::from_value(value.clone()).map_err(|_| refuse(key, value, "it is not three numbers")),
-        None => Ok(usual),
-    };
-    let sizes = match pretrained.get("input_size") {
-        Some(value) => serde_json::from_value(value.clone())
-            .map_err(|_| refuse("input_size", value, "it is not channels, height and width"))?,
-        None => {
-            assumed.push("pictures of 224 x 224".to_owned());
-            [3, 224, 224]
-        }
-    };
-    let [_, high, wide]: [usize; 3] = sizes;
-    let part = pretrained.number("crop_pct")?.unwrap_or(0.875);
-    if !(part > 0.0 && part <= 1.0) {
-        return Err(refuse("crop_pct", part, "it is not a part of a picture"));
-    }
-    let larger = |side: usize| (side as f64 / part).floor() as usize;
-    let resize = match pretrained.word("crop_mode")?.unwrap_or("center") {
-        "center" if high == wide => Resize::ShorterSide(larger(high)),
-        "squash" => Resize::To([larger(high), larger(wide)]),
-        other => return Err(refuse("crop_mode", other, format!("not supported for {high} x {wide}"))),
-    };
-    let filter = match pretrained.word("interpolation")?.unwrap_or("bicubic") {
-        "bilinear" => Filter::Bilinear,
-        "bicubic" => Filter::Bicubic,
-        other => return Err(refuse("interpolation", other, "this program supports bilinear and bicubic")),
-    };
-    Ok(Picture {
-        resize,
-        filter,
-        crop: Some([high, wide]),
-        mean: constants("mean", known::IMAGENET[0])?,
-        std: constants("std", known::IMAGENET[1])?,
-    })
 }

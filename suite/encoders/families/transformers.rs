@@ -2,17 +2,18 @@
 //! everything, and is held against the weights.
 
 use super::known;
-use super::preprocessor::{Usual, picture, spectrogram};
-use super::sizes::{Kernel, Sizes, kernel};
+use super::sizes::{Kernel, Sizes, contradicts, head_classes, kernel};
 use super::{Scheme, prefixes};
 use crate::names::{EncoderError, Taker};
 use crate::pooling::Pooling;
 use crate::recognised::{Body, Options, Recognised};
 use crate::settings::{Settings, refuse};
-use crate::vit::config::{InputKind, MlpKind, NormPlace, OtherGrid, Patches, Positions, QkvBias, ScoreBias, VitConfig};
+use crate::vit::config::{
+    Head, InputKind, MlpKind, NormPlace, OtherGrid, Patches, Positions, QkvBias, ScoreBias, VitConfig,
+};
 use crate::vit::words::Words;
 use bridle_containers::Checkpoint;
-use bridle_tasks::pipeline::{Filter, Pipeline};
+use bridle_tasks::pipeline::{AUDIOSET, HALF, IMAGENET, Kaldi, Picture, Pipeline, Resize, Video};
 
 pub const SCHEME: Scheme = Scheme {
     name: "transformers",
@@ -25,7 +26,7 @@ pub const SCHEME: Scheme = Scheme {
         "distillation_classifier",
         "embeddings.mask_token",
         "encoder_to_decoder",
-        "layernorm",
+        "../layernorm",
         "lm_head",
         "mask_token",
     ],
@@ -46,32 +47,28 @@ fn find(checkpoint: &Checkpoint) -> Vec<String> {
 struct Family {
     word: &'static str,
     other_grid: OtherGrid,
-    usual: Usual,
+    /// Mean and standard deviation of pictures, where no file says them.
+    constants: [[f64; 3]; 2],
 }
 
 impl Family {
     /// By `model_type`.
     fn of(model_type: &str) -> Option<Self> {
-        let family = |word, other_grid, filter, constants| Self {
+        let family = |word, other_grid, constants| Self {
             word,
             other_grid,
-            usual: Usual {
-                filter,
-                constants,
-                is_shorter: word == "videomae",
-            },
+            constants,
         };
-        let (imagenet, halves) = (known::IMAGENET, known::HALVES);
         Some(match model_type {
-            "vit" => family("vit", OtherGrid::BySize, Filter::Bilinear, halves),
-            "deit" => family("deit", OtherGrid::BySize, Filter::Bicubic, imagenet),
-            "vit_mae" => family("mae", OtherGrid::BySize, Filter::Bilinear, imagenet),
-            "dinov2" => family("dinov2", OtherGrid::BySize, Filter::Bicubic, imagenet),
-            "dinov2_with_registers" => family("dinov2", OtherGrid::Antialiased, Filter::Bicubic, imagenet),
-            "beit" => family("beit", OtherGrid::Refused, Filter::Bicubic, halves),
-            "data2vec-vision" => family("data2vec-vision", OtherGrid::Refused, Filter::Bicubic, halves),
-            "videomae" => family("videomae", OtherGrid::Refused, Filter::Bilinear, imagenet),
-            "audio-spectrogram-transformer" => family("ast", OtherGrid::Refused, Filter::Bilinear, halves),
+            "vit" => family("vit", OtherGrid::BySize, HALF),
+            "deit" => family("deit", OtherGrid::BySize, IMAGENET),
+            "vit_mae" => family("mae", OtherGrid::BySize, IMAGENET),
+            "dinov2" => family("dinov2", OtherGrid::BySize, IMAGENET),
+            "dinov2_with_registers" => family("dinov2", OtherGrid::Antialiased, IMAGENET),
+            "beit" => family("beit", OtherGrid::Refused, HALF),
+            "data2vec-vision" => family("data2vec-vision", OtherGrid::Refused, HALF),
+            "videomae" => family("videomae", OtherGrid::Refused, IMAGENET),
+            "audio-spectrogram-transformer" => family("ast", OtherGrid::Refused, HALF),
             _ => return None,
         })
     }
@@ -84,8 +81,13 @@ impl Family {
 fn recognise(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<Recognised, EncoderError> {
     let settings = Settings(&checkpoint.config);
     let model_type = settings.required("model_type", settings.word("model_type")?)?;
-    let family = Family::of(model_type)
-        .ok_or_else(|| refuse("model_type", model_type, "its tensors are those of a vision transformer"))?;
+    let family = Family::of(model_type).ok_or_else(|| {
+        refuse(
+            "model_type",
+            model_type,
+            "its tensors are those of a vision transformer",
+        )
+    })?;
     settings.only("hidden_act", "gelu")?;
     let taker = Taker::new(checkpoint, prefix);
     let words = Words::of(SCHEME.name, &taker);
@@ -99,7 +101,11 @@ fn recognise(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result
     let mut assumed = Vec::new();
     let mut config = VitConfig {
         patches: Patches {
-            input: if kernel.is_video { InputKind::Video } else { InputKind::Picture },
+            input: if kernel.is_video {
+                InputKind::Video
+            } else {
+                InputKind::Picture
+            },
             channels: kernel.channels,
             kernel: kernel.sizes,
             stride: kernel.sizes,
@@ -131,7 +137,7 @@ fn recognise(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result
         settings.only("pooler_act", "tanh")?;
     }
     let pipeline = match family.word {
-        "ast" => Pipeline::Kaldi(sound(checkpoint, &mut config, &taker, &words, &mut assumed)?),
+        "ast" => sound(checkpoint, &mut config, &taker, &words, &mut assumed)?,
         _ => seen(checkpoint, &family, &mut config, &taker, &words, &mut assumed)?,
     };
     let pooling = options.pooling.unwrap_or_else(|| {
@@ -143,7 +149,10 @@ fn recognise(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result
         usual
     });
     config.check(pooling)?;
-    let architectures = settings.get("architectures").map(ToString::to_string).unwrap_or_default();
+    let architectures = settings
+        .get("architectures")
+        .map(ToString::to_string)
+        .unwrap_or_default();
     let is_self_supervised = matches!(family.word, "dinov2" | "data2vec-vision" | "mae" | "videomae");
     let labels = match family.word {
         _ if architectures.contains("Pretraining") || architectures.contains("PreTraining") => "none",
@@ -166,7 +175,9 @@ fn recognise(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result
 
 /// Whether a layer has its weight or its bias.
 fn has_any(taker: &Taker, layer: &str) -> bool {
-    ["weight", "bias"].iter().any(|part| taker.has(&format!("{layer}.{part}")))
+    ["weight", "bias"]
+        .iter()
+        .any(|part| taker.has(&format!("{layer}.{part}")))
 }
 
 /// Sizes that the configuration and the weights both say.
@@ -187,35 +198,43 @@ fn check_sizes(
     if let Some(ratio) = settings.number("mlp_ratio")?.filter(|_| !is_gated)
         && (sizes.dim as f64 * ratio) as usize != sizes.hidden
     {
-        return Err(refuse("mlp_ratio", ratio, format!("the MLP of the weights is {} wide", sizes.hidden)));
+        return Err(refuse(
+            "mlp_ratio",
+            ratio,
+            format!("the MLP of the weights is {} wide", sizes.hidden),
+        ));
     }
-    let found = taker.shape(&format!("{}.weight", words.patch)).unwrap_or_default();
-    let mut expected = found.to_vec();
-    let differs = |key: &str, value: usize, expected: &[usize]| {
-        let name = taker.full(words.patch);
-        Err(refuse(key, value, format!("tensor `{name}.weight` has shape {found:?}, not {expected:?}")))
-    };
-    if let Some(channels) = settings.size("num_channels")?.filter(|channels| *channels != kernel.channels) {
+    let name = format!("{}.weight", words.patch);
+    let mut expected = taker.shape(&name).unwrap_or_default().to_vec();
+    if let Some(channels) = settings
+        .size("num_channels")?
+        .filter(|channels| *channels != kernel.channels)
+    {
         expected[1] = channels;
-        return differs("num_channels", channels, &expected);
+        return Err(contradicts(("num_channels", channels), taker, &name, &expected));
     }
-    if let Some(frames) = settings.size("tubelet_size")?.filter(|frames| *frames != kernel.sizes[0]) {
+    if let Some(frames) = settings
+        .size("tubelet_size")?
+        .filter(|frames| *frames != kernel.sizes[0])
+    {
         expected[2] = frames;
-        return differs("tubelet_size", frames, &expected);
+        return Err(contradicts(("tubelet_size", frames), taker, &name, &expected));
     }
     if let Some([rows, columns]) = settings.pair("patch_size")?
         && kernel.sizes[1..] != [rows, columns]
     {
         let end = expected.len();
         expected[end - 2..].copy_from_slice(&[rows, columns]);
-        return differs("patch_size", rows, &expected);
+        return Err(contradicts(("patch_size", rows), taker, &name, &expected));
     }
     Ok(())
 }
 
 fn qkv_bias(settings: Settings, family: &Family, taker: &Taker) -> Result<QkvBias, EncoderError> {
     let has = taker.names().any(|name| {
-        ["query.bias", "key.bias", "value.bias", "q_bias", "v_bias"].iter().any(|end| name.ends_with(end))
+        ["query.bias", "key.bias", "value.bias", "q_bias", "v_bias"]
+            .iter()
+            .any(|end| name.ends_with(end))
     });
     match settings.flag("qkv_bias")? {
         Some(false) if has => Err(refuse("qkv_bias", false, "its weights have one")),
@@ -247,34 +266,84 @@ fn seen(
     let [deep, high, wide] = config.patches.kernel;
     let (rows, columns) = (size[0] / high, size[1] / wide);
     if rows == 0 || columns == 0 {
-        return Err(refuse("image_size", size[0], format!("smaller than a patch of {high} x {wide}")));
+        return Err(refuse(
+            "image_size",
+            size[0],
+            format!("smaller than a patch of {high} x {wide}"),
+        ));
     }
-    let made = picture(Settings(&checkpoint.preprocessor), size, &family.usual, assumed)?;
+    let picture = || {
+        let usual = Picture::evaluation(size[0], family.constants);
+        Picture {
+            resize: Resize::To(size),
+            crop: None,
+            ..usual
+        }
+    };
     if family.word == "videomae" {
         let frames = settings.required("num_frames", settings.size("num_frames")?)?;
-        config.positions = Positions::Sines { grid: [frames / deep, rows, columns] };
+        config.positions = Positions::Sines {
+            grid: [frames / deep, rows, columns],
+        };
         assumed.push("every fourth frame".to_owned());
-        return Ok(known::video(frames, made));
+        let usual = Video::videomae(frames, size[0]);
+        return Ok(match preprocessor(checkpoint, assumed)? {
+            Some(Pipeline::Video(video)) => Pipeline::Video(Video { frames, ..video }),
+            other => other.unwrap_or(Pipeline::Video(usual)),
+        });
     }
     let has_table = !family.is_beit() || settings.flag("use_absolute_position_embeddings")? == Some(true);
     if family.is_beit() {
         let flags = ["use_shared_relative_position_bias", "use_relative_position_bias"];
         let [shared, own] = flags.map(|key| settings.flag(key));
         if shared? == Some(true) {
-            config.bias = ScoreBias::Window { rows, columns, shared: true };
+            config.bias = ScoreBias::Window {
+                rows,
+                columns,
+                shared: true,
+            };
         } else if own? == Some(true) {
-            config.bias = ScoreBias::Window { rows, columns, shared: false };
+            config.bias = ScoreBias::Window {
+                rows,
+                columns,
+                shared: false,
+            };
         }
     }
     if has_table {
         let prefix = 1 + usize::from(config.distillation);
-        table(taker, words, config.dim, prefix, [rows, columns], ("image_size", size[0]))?;
+        table(
+            taker,
+            words,
+            config.dim,
+            prefix,
+            [rows, columns],
+            ("image_size", size[0]),
+        )?;
         if family.other_grid != OtherGrid::Refused && rows != columns {
-            return Err(refuse("image_size", format!("{size:?}"), "this program supports squares alone"));
+            return Err(refuse(
+                "image_size",
+                format!("{size:?}"),
+                "this program supports squares alone",
+            ));
         }
-        config.positions = Positions::Table { prefix, rows, columns, other: family.other_grid };
+        config.positions = Positions::Table {
+            prefix,
+            rows,
+            columns,
+            other: family.other_grid,
+        };
     }
-    Ok(Pipeline::Picture(made))
+    Ok(preprocessor(checkpoint, assumed)?.unwrap_or_else(|| Pipeline::Picture(picture())))
+}
+
+/// How the input is made, if a file says it.
+fn preprocessor(checkpoint: &Checkpoint, assumed: &mut Vec<String>) -> Result<Option<Pipeline>, EncoderError> {
+    if checkpoint.preprocessor.is_null() {
+        assumed.push("the family's usual input: there is no preprocessor_config.json".to_owned());
+        return Ok(None);
+    }
+    Ok(Some(Pipeline::from_preprocessor(&checkpoint.preprocessor)?))
 }
 
 /// Holds the rows of a table of positions against what a setting says.
@@ -288,10 +357,7 @@ fn table(
 ) -> Result<(), EncoderError> {
     let expected = [1, prefix + rows * columns, dim];
     match taker.shape(words.positions) {
-        Some(found) if found != expected => {
-            let name = taker.full(words.positions);
-            Err(refuse(key, value, format!("tensor `{name}` has shape {found:?}, not {expected:?}")))
-        }
+        Some(found) if found != expected => Err(contradicts((key, value), taker, words.positions, &expected)),
         _ => Ok(()),
     }
 }
@@ -303,7 +369,7 @@ fn sound(
     taker: &Taker,
     words: &Words,
     assumed: &mut Vec<String>,
-) -> Result<bridle_tasks::pipeline::Kaldi, EncoderError> {
+) -> Result<Pipeline, EncoderError> {
     let settings = Settings(&checkpoint.config);
     let needed = |key: &str| settings.required(key, settings.size(key)?);
     let (frames, mels) = (needed("max_length")?, needed("num_mel_bins")?);
@@ -311,19 +377,31 @@ fn sound(
     let count = |key: &str, size: usize, kernel: usize| {
         let step = needed(key)?;
         let left = size.checked_sub(kernel).filter(|_| step > 0);
-        let patches = left.map(|left| left / step + 1);
-        Ok((step, patches.ok_or_else(|| refuse(key, step, format!("no patch of {kernel} in {size}")))?))
+        let patches = left.map(|left| (step, left / step + 1));
+        patches.ok_or_else(|| refuse(key, step, format!("no patch of {kernel} in {size}")))
     };
     let (frequency, rows) = count("frequency_stride", mels, high)?;
     let (time, columns) = count("time_stride", frames, wide)?;
     config.patches.input = InputKind::SpectrogramByFrequency;
     config.patches.stride = [1, frequency, time];
     table(taker, words, config.dim, 2, [rows, columns], ("max_length", frames))?;
-    config.positions = Positions::Table { prefix: 2, rows, columns, other: OtherGrid::Refused };
-    let parts = words.head.map(|layer| has_any(taker, layer));
-    if parts.contains(&true) {
-        let classes = ["weight", "bias"].iter().find_map(|part| taker.shape(&format!("{}.{part}", words.head[1]))?.first());
-        config.head = Some(classes.copied().unwrap_or(0));
-    }
-    spectrogram(Settings(&checkpoint.preprocessor), [frames, mels], assumed)
+    config.positions = Positions::Table {
+        prefix: 2,
+        rows,
+        columns,
+        other: OtherGrid::Refused,
+    };
+    let classes = head_classes(taker, words, config.dim)?;
+    config.head = classes.map(|classes| Head {
+        classes,
+        epsilon: config.epsilon,
+    });
+    let said = Settings(&checkpoint.preprocessor);
+    said.agrees("max_length", frames, "the number of frames")?;
+    said.agrees("num_mel_bins", mels, "the number of mels")?;
+    let usual = Kaldi {
+        mels,
+        ..Kaldi::spectrogram(AUDIOSET, frames)
+    };
+    Ok(preprocessor(checkpoint, assumed)?.unwrap_or(Pipeline::Kaldi(usual)))
 }
