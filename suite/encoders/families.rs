@@ -7,6 +7,7 @@ mod plain;
 mod sizes;
 mod timm;
 mod transformers;
+mod window;
 
 use crate::names::EncoderError;
 use crate::recognised::{Options, Recognised};

@@ -2,13 +2,13 @@
 //! names, and no settings.
 
 use super::known;
-use super::sizes::{Sizes, head_classes, shape_error, square_table, table_rows};
+use super::sizes::{Sizes, head_classes, square_table, table_rows};
 use super::timm::{SCHEME, base, has_part};
+use super::window::{window, window_heads};
 use crate::names::{EncoderError, Taker};
 use crate::pooling::Pooling;
 use crate::recognised::{Body, Options, Recognised};
 use crate::settings::refuse;
-use crate::vit::bias::window_rows;
 use crate::vit::config::{Head, InputKind, OtherGrid, Positions, ScoreBias, VitConfig};
 use crate::vit::words::Words;
 use bridle_containers::Checkpoint;
@@ -22,7 +22,7 @@ pub fn recognise(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Re
     let mut config = base(&taker, &words, &sizes)?;
     let mut assumed = Vec::new();
     let family = family(checkpoint, &taker, &config, options, &mut assumed);
-    config.bias = window(&taker, &words, true)?;
+    config.bias = window(&taker, &words, sizes.depth, true)?;
     let said = options.heads.map(|heads| ("heads", heads));
     config.heads = sizes.heads(said.or(window_heads(&taker, &words)), &mut assumed)?;
     assumed.push("an epsilon of 1e-6 in every norm".to_owned());
@@ -97,62 +97,6 @@ fn family<'a>(
             family
         }
     }
-}
-
-/// The window of biases of scores, if there is one. Authors' files hold the index of a table for all blocks.
-pub(super) fn window(taker: &Taker, words: &Words, is_authors: bool) -> Result<ScoreBias, EncoderError> {
-    let has_index = |shared: bool| {
-        taker.names().any(|name| {
-            let is_shared = name.starts_with("rel_pos_bias.");
-            is_shared == shared && name.contains("relative_position")
-        })
-    };
-    let shared = has_index(true);
-    if !shared && !has_index(false) {
-        return Ok(ScoreBias::None);
-    }
-    let own = |name: &str| match shared {
-        true => format!("rel_pos_bias.{name}"),
-        false => format!("{}attn.{name}", words.block(0, taker)),
-    };
-    let (table, index) = (own("relative_position_bias_table"), own("relative_position_index"));
-    let root = |square: usize| Some(square.isqrt()).filter(|root| root * root == square);
-    let of_index = match taker.shape(&index) {
-        Some([tokens, same]) if tokens == same => tokens.checked_sub(1).and_then(root),
-        _ => None,
-    };
-    let of_table = taker.shape(&table).and_then(|shape| {
-        let side = shape.first()?.checked_sub(3).and_then(root)?.div_ceil(2);
-        (window_rows(side, side) == shape[0]).then_some(side)
-    });
-    let side = match (of_index, of_table) {
-        (None, None) => return Err(taker.missing(&table, |shape| shape.len() == 2)),
-        (None, Some(side)) if taker.has(&index) => {
-            return Err(shape_error(taker, &index, vec![1 + side * side; 2]));
-        }
-        (Some(side), other) if other != Some(side) && taker.has(&table) => {
-            let heads = taker.shape(&table).and_then(|shape| shape.last()).copied();
-            let expected = vec![window_rows(side, side), heads.unwrap_or(0)];
-            return Err(shape_error(taker, &table, expected));
-        }
-        (of_index, of_table) => of_index.or(of_table).unwrap_or(0),
-    };
-    if shared && is_authors && !taker.has(&index) {
-        return Err(taker.missing(&index, |shape| matches!(shape, [a, b] if a == b)));
-    }
-    Ok(ScoreBias::Window {
-        rows: side,
-        columns: side,
-        shared,
-    })
-}
-
-/// The heads that a window's tables have.
-pub(super) fn window_heads<'a>(taker: &Taker, words: &Words) -> Option<(&'a str, usize)> {
-    let [shared, own] = words.window;
-    let own = format!("{}{own}", words.block(0, taker));
-    let shape = taker.shape(shared).or_else(|| taker.shape(&own))?;
-    shape.get(1).map(|heads| ("relative_position_bias_table", *heads))
 }
 
 fn picture(

@@ -2,6 +2,7 @@
 
 use super::plain;
 use super::sizes::{Sizes, kernel, square_table};
+use super::window::{window, window_heads};
 use super::{Scheme, prefixes};
 use crate::names::{EncoderError, Taker};
 use crate::pooling::Pooling;
@@ -213,8 +214,8 @@ fn folder(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<Re
         (Some(heads), _) => Some(("num_heads", heads)),
         (None, option) => option.map(|heads| ("heads", heads)),
     };
-    config.bias = plain::window(&taker, &words, false)?;
-    config.heads = sizes.heads(said.or(plain::window_heads(&taker, &words)), &mut assumed)?;
+    config.bias = window(&taker, &words, sizes.depth, false)?;
+    config.heads = sizes.heads(said.or(window_heads(&taker, &words)), &mut assumed)?;
     let front = config.prefix();
     if taker.has(words.positions) || matches!(config.bias, ScoreBias::None) {
         let own = [front, usize::from(config.cls), 0];
