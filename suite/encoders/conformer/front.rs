@@ -14,6 +14,10 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 
 #[derive(Module, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "burn has no module in a box, and an encoder has one front"
+)]
 pub enum Front<B: Backend> {
     /// Of samples, [B, N, 1].
     Wave(WaveFront<B>),

@@ -141,7 +141,7 @@ impl FrontConfig {
     /// values.
     ///
     /// # Errors
-    /// If the weights have another number of convolutions, or several of other channels or kernels.
+    /// If the weights have another number of convolutions, or one of other channels or another kernel.
     pub fn agrees(
         &self,
         taker: &Taker,
@@ -150,7 +150,9 @@ impl FrontConfig {
     ) -> Result<(), EncoderError> {
         let found = |index: usize| taker.shape(&format!("{}.weight", names.convolution(index)));
         let expected = |index: usize| {
-            let inputs = index.checked_sub(1).map_or(1, |before| self.convolutions[before].channels);
+            let inputs = index
+                .checked_sub(1)
+                .map_or(1, |before| self.convolutions[before].channels);
             let layer = &self.convolutions[index];
             [layer.channels, inputs, layer.kernel]
         };
@@ -166,16 +168,21 @@ impl FrontConfig {
             return refused(channels, format!("the weights have {there} convolutions"));
         }
         let differs = |index: &usize| found(*index).is_some_and(|shape| shape != expected(*index));
-        let wrong: Vec<usize> = (0..count).filter(differs).collect();
-        match wrong[..] {
-            // a single one of another shape, too
-            [first, _, ..] => {
-                let (expected, found) = (expected(first), found(first).unwrap_or_default());
-                let setting = if found.first() == Some(&expected[0]) { kernels } else { channels };
-                let reason = format!("the weights of convolution {first} have shape {found:?}, not {expected:?}");
-                refused(setting, reason)
+        match (0..count).find(differs) {
+            Some(wrong) => {
+                let (expected, found) = (expected(wrong), found(wrong).unwrap_or_default());
+                let setting = if found.first() == Some(&expected[0]) {
+                    kernels
+                } else {
+                    channels
+                };
+                let name = taker.full(&format!("{}.weight", names.convolution(wrong)));
+                refused(
+                    setting,
+                    format!("tensor `{name}` has shape {found:?}, not {expected:?}"),
+                )
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 }

@@ -177,7 +177,7 @@ impl<B: Backend> FrontLayer<B> {
 
 impl<B: Ops> FrontLayer<B> {
     /// [B, N, I] to [B, T, O].
-    fn convolve(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
+    pub fn convolve(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
         self.convolution.forward(windows(x, self.kernel, self.stride))
     }
 }
