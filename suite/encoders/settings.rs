@@ -4,6 +4,9 @@ use crate::names::EncoderError;
 use serde_json::Value;
 use std::fmt::Display;
 
+/// No model has a larger size; products of two do not overflow.
+const LARGEST: usize = 1 << 24;
+
 /// Values by key, such as `config.json` has them.
 #[derive(Clone, Copy)]
 pub struct Settings<'a>(pub &'a Value);
@@ -15,6 +18,11 @@ pub fn refuse(key: &str, value: impl Display, reason: impl Into<String>) -> Enco
         value: value.to_string(),
         reason: reason.into(),
     }
+}
+
+fn size(value: &Value) -> Option<usize> {
+    let size = usize::try_from(value.as_u64()?).ok();
+    size.filter(|size| *size <= LARGEST)
 }
 
 impl<'a> Settings<'a> {
@@ -34,8 +42,7 @@ impl<'a> Settings<'a> {
     }
 
     pub fn size(self, key: &str) -> Result<Option<usize>, EncoderError> {
-        let read = |value: &Value| value.as_u64().and_then(|size| usize::try_from(size).ok());
-        self.typed(key, "a size", read)
+        self.typed(key, "a size", size)
     }
 
     pub fn number(self, key: &str) -> Result<Option<f64>, EncoderError> {
@@ -52,13 +59,10 @@ impl<'a> Settings<'a> {
 
     /// Two sizes, of which one stands for both.
     pub fn pair(self, key: &str) -> Result<Option<[usize; 2]>, EncoderError> {
-        let read = |value: &Value| {
-            let size = |value: &Value| value.as_u64().and_then(|size| usize::try_from(size).ok());
-            match value.as_array().map(Vec::as_slice) {
-                Some([first, second]) => Some([size(first)?, size(second)?]),
-                Some(_) => None,
-                None => size(value).map(|size| [size, size]),
-            }
+        let read = |value: &Value| match value.as_array().map(Vec::as_slice) {
+            Some([first, second]) => Some([size(first)?, size(second)?]),
+            Some(_) => None,
+            None => size(value).map(|size| [size, size]),
         };
         self.typed(key, "one size or two", read)
     }

@@ -64,12 +64,10 @@ fn recognise(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result
             expected,
         ));
     }
-    if let Some([found, ..]) = taker.shape("patch_embedding.weight").filter(|shape| shape[0] != width) {
-        return Err(refuse(
-            "embed_dim",
-            width,
-            format!("the width of the patches of the weights is {found}"),
-        ));
+    let name = format!("{}.weight", words.patch);
+    if taker.shape(&name).is_some_and(|shape| shape[0] != width) {
+        let expected = [width, 1, kernel.sizes[1], kernel.sizes[2]];
+        return Err(contradicts(("embed_dim", width), &taker, &name, &expected));
     }
     let mut assumed = vec!["an epsilon of 1e-5 in every norm".to_owned()];
     let heads = needed("encoder_attention_heads")?;

@@ -119,7 +119,7 @@ fn picture(
     let side = if is_beit && !taker.has(words.positions) {
         own
     } else {
-        let (prefix, side) = square_table(taker, words, config.dim, &[1])?;
+        let (prefix, side) = square_table(taker, words, config.dim, &[1, config.prefix()])?;
         let other = match family {
             "dino" => OtherGrid::ByOffset,
             "dinov2" if config.registers > 0 => OtherGrid::Antialiased,

@@ -93,7 +93,9 @@ fn depth(taker: &Taker, words: &Words) -> usize {
         // in chunks, the second number counts
         Some(parts.next().flatten().unwrap_or(first))
     };
-    taker.names().filter_map(number).max().map_or(0, |last| last + 1)
+    let last = taker.names().filter_map(number).max();
+    // a block has a tensor at least
+    last.map_or(0, |last| last.saturating_add(1).min(taker.names().count()))
 }
 
 /// The value that occurs most often, the smallest on ties.

@@ -1,7 +1,7 @@
 //! timm's names: timm's own folders, and the files of authors who built on it, which say less ([`plain`]).
 
 use super::plain;
-use super::sizes::{Sizes, kernel, square_table};
+use super::sizes::{Sizes, kernel, square_table, table_rows};
 use super::window::{window, window_heads};
 use super::{Scheme, prefixes};
 use crate::names::{EncoderError, Taker};
@@ -218,13 +218,19 @@ fn folder(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<Re
     config.heads = sizes.heads(said.or(window_heads(&taker, &words)), &mut assumed)?;
     let front = config.prefix();
     if taker.has(words.positions) || matches!(config.bias, ScoreBias::None) {
-        let own = [front, usize::from(config.cls), 0];
-        let own = if arguments.flag("no_embed_class")? == Some(true) {
-            &own[2..]
-        } else {
-            &own[..]
+        let usual = match arguments.flag("no_embed_class")? {
+            Some(true) => vec![0],
+            _ => vec![front, usize::from(config.cls), 0],
         };
-        let (prefix, side) = square_table(&taker, &words, sizes.dim, own)?;
+        // where the size is said, the rows that are left over are those of tokens in front
+        let [_, high, wide] = config.patches.kernel;
+        let grid = arguments
+            .pair("img_size")?
+            .map(|[rows, columns]| [rows / high, columns / wide]);
+        let rows = table_rows(&taker, &words, sizes.dim)?;
+        let fits = |prefix: &usize| grid.is_some_and(|[down, across]| prefix + down * across == rows);
+        let own = usual.iter().copied().find(fits).map_or(usual, |prefix| vec![prefix]);
+        let (prefix, side) = square_table(&taker, &words, sizes.dim, &own)?;
         let other = match arguments.flag("dynamic_img_size")? {
             Some(true) => OtherGrid::Antialiased,
             _ => OtherGrid::Refused,
@@ -235,12 +241,10 @@ fn folder(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<Re
             columns: side,
             other,
         };
-        if let Some([rows, columns]) = arguments.pair("img_size")? {
-            let [_, high, wide] = config.patches.kernel;
-            if [rows / high, columns / wide] != [side, side] {
-                let reason = format!("its positions are those of {side} x {side} patches");
-                return Err(refuse("img_size", format!("{rows} x {columns}"), reason));
-            }
+        if let Some([down, across]) = grid.filter(|grid| *grid != [side, side]) {
+            let reason = format!("it makes {down} x {across} patches, and positions are those of {side} x {side}");
+            let size = arguments.get("img_size").map(ToString::to_string);
+            return Err(refuse("img_size", size.unwrap_or_default(), reason));
         }
     }
     let pooling = match options.pooling {

@@ -11,6 +11,7 @@ use crate::names::{EncoderError, Taker};
 use crate::pooling::Pooling;
 use crate::recognised::{Body, Options, Recognised};
 use crate::settings::{Settings, refuse};
+use crate::vit::bias::window_rows;
 use crate::vit::config::{Head, InputKind, NormPlace, OtherGrid, Patches, Positions, ScoreBias, VitConfig};
 use crate::vit::words::Words;
 use bridle_containers::Checkpoint;
@@ -225,18 +226,19 @@ fn seen(
     if family.is_beit() {
         let flags = ["use_shared_relative_position_bias", "use_relative_position_bias"];
         let [shared, own] = flags.map(|key| settings.flag(key));
-        if shared? == Some(true) {
-            config.bias = ScoreBias::Window {
-                rows,
-                columns,
-                shared: true,
-            };
-        } else if own? == Some(true) {
-            config.bias = ScoreBias::Window {
-                rows,
-                columns,
-                shared: false,
-            };
+        if let Some(shared) = [(shared?, true), (own?, false)]
+            .iter()
+            .find_map(|(flag, kind)| (*flag == Some(true)).then_some(*kind))
+        {
+            config.bias = ScoreBias::Window { rows, columns, shared };
+        }
+        // a table of another grid
+        let own = format!("{}{}", words.block(0, taker), words.window[1]);
+        let expected = [window_rows(rows, columns), config.heads];
+        for name in [words.window[0], &own] {
+            if taker.shape(name).is_some_and(|shape| shape.first() != expected.first()) {
+                return Err(contradicts(("image_size", size[0]), taker, name, &expected));
+            }
         }
     }
     if has_table {

@@ -23,7 +23,7 @@ pub fn window(taker: &Taker, words: &Words, depth: usize, is_authors: bool) -> R
         false => format!("{}attn.{name}", words.block(0, taker)),
     };
     let (table, index) = (own("relative_position_bias_table"), own("relative_position_index"));
-    let root = |square: usize| Some(square.isqrt()).filter(|root| root * root == square);
+    let root = |square: usize| Some(square.isqrt()).filter(|root| *root > 0 && root * root == square);
     let of_index = match taker.shape(&index) {
         Some([tokens, same]) if tokens == same => tokens.checked_sub(1).and_then(root),
         _ => None,
