@@ -6,7 +6,7 @@ use crate::settings::refuse;
 use crate::speech::config::FrontConfig;
 use crate::speech::feed_forward::Activation;
 use crate::speech::names::Names;
-use crate::speech::settings::{Needed, agrees, shown};
+use crate::speech::settings::{Needed, agrees, depth, shown};
 use serde::{Deserialize, Serialize};
 
 /// One Conformer.
@@ -122,7 +122,7 @@ impl ConformerConfig {
         let config = Self {
             front,
             dim,
-            depth: settings.count("num_hidden_layers")?,
+            depth: depth(settings, taker, "num_hidden_layers")?,
             heads: settings.divisor("num_attention_heads", dim)?,
             hidden: settings.count("intermediate_size")?,
             kernel,
@@ -130,8 +130,26 @@ impl ConformerConfig {
             activation: settings.word("hidden_act", &ACTIVATIONS)?,
             epsilon: settings.epsilon("layer_norm_eps")?,
         };
+        config.has_pairs("hidden_size")?;
         config.agrees(taker)?;
         Ok(config)
+    }
+
+    /// Sines and turns are of pairs of numbers.
+    fn has_pairs(&self, key: &str) -> Result<(), EncoderError> {
+        let width = match self.places {
+            Places::Sines { .. } => self.dim,
+            Places::Rotary { .. } => self.dim / self.heads,
+            Places::Table { .. } => return Ok(()),
+        };
+        match width.is_multiple_of(2) {
+            true => Ok(()),
+            false => Err(refuse(
+                key,
+                self.dim,
+                format!("positions are of pairs, and {width} is odd"),
+            )),
+        }
     }
 
     /// Holds sizes to the weights.
@@ -184,7 +202,7 @@ impl ConformerConfig {
         if !dim.is_multiple_of(heads) {
             return Err(refuse("heads", heads, format!("they do not divide the width, {dim}")));
         }
-        Ok(Self {
+        let config = Self {
             front: Front::Mels {
                 mels: 2 * front(0, &[("norm_0.norm.weight", 0), ("norm_0.norm.bias", 0)])?,
                 channels: [front(0, &channels)?, front(1, &channels)?],
@@ -197,7 +215,9 @@ impl ConformerConfig {
             places: Places::Sines { base: BASE, even: true },
             activation: Activation::Gelu,
             epsilon: 1e-5,
-        })
+        };
+        config.has_pairs("width")?;
+        Ok(config)
     }
 
     /// Frames of a sound of so many rows, which are samples for encoders over waves.

@@ -1,7 +1,7 @@
 //! Sizes and switches of wav2vec 2.0 and its kin, as transformers or fairseq write them down.
 
 use super::names::Names;
-use super::settings::{Needed, agrees};
+use super::settings::{Needed, agrees, depth};
 use super::strides;
 use crate::names::{EncoderError, Taker};
 use crate::settings::refuse;
@@ -229,7 +229,7 @@ impl SpeechConfig {
             names: Names::Transformers,
             front,
             dim,
-            depth: settings.count("num_hidden_layers")?,
+            depth: depth(settings, taker, "num_hidden_layers")?,
             heads: settings.divisor("num_attention_heads", dim)?,
             hidden: settings.count("intermediate_size")?,
             pre_norm: match is_data2vec {
@@ -277,7 +277,7 @@ impl SpeechConfig {
             names: Names::Fairseq,
             front,
             dim,
-            depth: settings.count("encoder_layers")?,
+            depth: depth(settings, taker, "encoder_layers")?,
             heads: settings.divisor("encoder_attention_heads", dim)?,
             hidden: settings.count("encoder_ffn_embed_dim")?,
             pre_norm: settings.flag("layer_norm_first")?,
