@@ -56,7 +56,7 @@ fn prefixes(checkpoint: &Checkpoint, ends: &[&str]) -> Vec<String> {
     let has_teacher = counts.keys().any(|prefix| is_part(prefix, "teacher"));
     let is_encoder = |prefix: &str| {
         let aside = ["_ema", "decoder"].iter().any(|part| is_part(prefix, part));
-        !aside && !(has_teacher && is_part(prefix, "student"))
+        !(aside || has_teacher && is_part(prefix, "student"))
     };
     let found = counts
         .into_iter()

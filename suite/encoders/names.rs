@@ -116,11 +116,6 @@ impl<'a> Taker<'a> {
         }
     }
 
-    /// Whether numbers are read, and not zeros in their place.
-    pub fn reads(&self) -> bool {
-        self.reads
-    }
-
     pub fn has(&self, name: &str) -> bool {
         self.shape(name).is_some()
     }

@@ -81,7 +81,7 @@ impl<B: Ops> Checks<'_, B> {
             width,
         };
         self.front(&sound, end);
-        let states = self.encoder.states(self.input(&[sound.clone()]))?;
+        let states = self.encoder.states(self.input(std::slice::from_ref(&sound)))?;
         if end != ".b" {
             for (number, state) in states.hidden.iter().enumerate() {
                 self.compare(&format!("hidden.{number}"), || host(state.clone()));
@@ -93,7 +93,7 @@ impl<B: Ops> Checks<'_, B> {
             host(sum / states.hidden.len() as f32)
         });
         self.compare(&format!("last{end}"), || host(states.last));
-        let mean = self.encoder.pooled(self.input(&[sound.clone()]), Pooling::Mean)?;
+        let mean = self.encoder.pooled(self.input(std::slice::from_ref(&sound)), Pooling::Mean)?;
         self.compare(&format!("mean{end}"), || host(mean));
         Ok(sound)
     }
@@ -103,22 +103,21 @@ impl<B: Ops> Checks<'_, B> {
         let length = sound.data.len() / sound.width;
         let data = TensorData::new(sound.data.clone(), [1, length, sound.width]);
         let rows = Tensor::<B, 3>::from_data(data, self.device);
-        let mut wave = |front: &WaveFront<B>| {
-            let convolved = || host(front.convolutions.forward(rows.clone(), &[length]).0);
-            self.compare(&format!("conv{end}"), convolved);
-            self.compare(&format!("projected{end}"), || {
-                host(front.forward(rows.clone(), &[length]).0)
-            });
-        };
-        match self.encoder {
-            Encoder::Speech(speech) => wave(&speech.front),
+        let wave: &WaveFront<B> = match self.encoder {
+            Encoder::Speech(speech) => &speech.front,
             Encoder::Conformer(conformer) => match &conformer.front {
-                Front::Wave(front) => wave(front),
-                Front::Mels(front) => self.compare(&format!("conv{end}"), || host(front.convolve(rows))),
-                Front::Frames(_) => {}
+                Front::Wave(front) => front,
+                Front::Mels(front) => return self.compare(&format!("conv{end}"), || host(front.convolve(rows))),
+                Front::Frames(_) => return,
             },
-            Encoder::Vit(_) => self.fixture.fail("a vision transformer".to_owned()),
-        }
+            Encoder::Vit(_) => return self.fixture.fail("a vision transformer".to_owned()),
+        };
+        self.compare(&format!("conv{end}"), || {
+            host(wave.convolutions.forward(rows.clone(), &[length]).0)
+        });
+        self.compare(&format!("projected{end}"), || {
+            host(wave.forward(rows.clone(), &[length]).0)
+        });
     }
 
     /// All sounds together; where there is one, its first half beside it.
