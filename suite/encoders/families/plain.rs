@@ -61,13 +61,13 @@ pub fn recognise(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Re
 }
 
 /// The family, from what only it has.
-fn family<'a>(
+fn family(
     checkpoint: &Checkpoint,
     taker: &Taker,
     config: &VitConfig,
     options: &Options,
     assumed: &mut Vec<String>,
-) -> &'a str {
+) -> &'static str {
     let has = |part: &str| has_part(taker, part);
     let ast = [
         "../mlp_head.0.weight",

@@ -64,7 +64,7 @@ pub fn window(taker: &Taker, words: &Words, depth: usize, is_authors: bool) -> R
 }
 
 /// The heads that a window's tables have.
-pub fn window_heads<'a>(taker: &Taker, words: &Words) -> Option<(&'a str, usize)> {
+pub fn window_heads(taker: &Taker, words: &Words) -> Option<(&'static str, usize)> {
     let [shared, own] = words.window;
     let own = format!("{}{own}", words.block(0, taker));
     let shape = taker.shape(shared).or_else(|| taker.shape(&own))?;
