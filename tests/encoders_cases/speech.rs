@@ -93,7 +93,9 @@ impl<B: Ops> Checks<'_, B> {
             host(sum / states.hidden.len() as f32)
         });
         self.compare(&format!("last{end}"), || host(states.last));
-        let mean = self.encoder.pooled(self.input(std::slice::from_ref(&sound)), Pooling::Mean)?;
+        let mean = self
+            .encoder
+            .pooled(self.input(std::slice::from_ref(&sound)), Pooling::Mean)?;
         self.compare(&format!("mean{end}"), || host(mean));
         Ok(sound)
     }
