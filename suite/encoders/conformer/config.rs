@@ -219,13 +219,4 @@ impl ConformerConfig {
         config.has_pairs("width")?;
         Ok(config)
     }
-
-    /// Frames of a sound of so many rows, which are samples for encoders over waves.
-    pub fn frames(&self, rows: usize) -> usize {
-        match &self.front {
-            Front::Wave(front) => front.frames(rows),
-            Front::Frames(_) => rows,
-            Front::Mels { .. } => rows.div_ceil(4),
-        }
-    }
 }
