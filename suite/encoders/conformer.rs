@@ -94,14 +94,13 @@ fn take_speeds(taker: &Taker, name: &str, config: &ConformerConfig) -> Result<()
         Places::Rotary { base } => (config.dim / config.heads, base),
         Places::Table { .. } => return Ok(()),
     };
-    let is_there = taker.has(name);
     // transformers' files of relative positions have none
-    if !is_there && matches!(config.front, config::Front::Wave(_)) {
+    if !taker.has(name) && matches!(config.front, config::Front::Wave(_)) {
         return Ok(());
     }
     let found = taker.values(name, &[width / 2])?;
     let differs = |(found, expected): (&f32, &f64)| (f64::from(*found) - expected).abs() > 1e-5 * expected;
-    match is_there && found.iter().zip(&speeds(width, base)).any(differs) {
+    match taker.reads() && found.iter().zip(&speeds(width, base)).any(differs) {
         true => Err(EncoderError::Values {
             name: taker.full(name),
             reason: format!("they are not {base}^(-2i / {width})"),

@@ -7,6 +7,7 @@ mod plain;
 mod sizes;
 mod timm;
 mod transformers;
+mod window;
 
 use crate::names::EncoderError;
 use crate::recognised::{Options, Recognised};
@@ -22,7 +23,8 @@ pub struct Scheme {
     pub find: fn(&Checkpoint) -> Vec<String>,
     /// What encoder it is whose names begin with this.
     pub recognise: fn(&Checkpoint, &str, &Options) -> Result<Recognised, EncoderError>,
-    /// Beginnings of names, in whole parts, of heads, decoders and teachers: what is no part of the encoder.
+    /// Beginnings of names, in whole parts, of heads, decoders and teachers: what is no part of the encoder. Those that
+    /// begin with `../` are beside the encoder's names, the others there or among them.
     pub passed_over: &'static [&'static str],
 }
 
@@ -54,9 +56,11 @@ fn prefixes(checkpoint: &Checkpoint, ends: &[&str]) -> Vec<String> {
     let has_teacher = counts.keys().any(|prefix| is_part(prefix, "teacher"));
     let is_encoder = |prefix: &str| {
         let aside = ["_ema", "decoder"].iter().any(|part| is_part(prefix, part));
-        !aside && !(has_teacher && is_part(prefix, "student"))
+        !(aside || has_teacher && is_part(prefix, "student"))
     };
-    let found = counts.into_iter().filter(|(prefix, count)| *count > 1 && is_encoder(prefix));
+    let found = counts
+        .into_iter()
+        .filter(|(prefix, count)| *count > 1 && is_encoder(prefix));
     found.map(|(prefix, _)| prefix.to_owned()).collect()
 }
 
@@ -90,7 +94,9 @@ pub fn recognise(checkpoint: &Checkpoint, options: &Options) -> Result<Recognise
             }
         }
         several => {
-            let words = several.iter().map(|(scheme, prefix)| format!("{} at `{prefix}`", scheme.name));
+            let words = several
+                .iter()
+                .map(|(scheme, prefix)| format!("{} at `{prefix}`", scheme.name));
             Err(EncoderError::Unknown(format!(
                 "`{}` holds several encoders: {}",
                 checkpoint.name,
@@ -105,11 +111,21 @@ pub fn is_passed_over(recognised: &Recognised, name: &str) -> bool {
     let Some(scheme) = SCHEMES.iter().find(|scheme| scheme.name == recognised.scheme) else {
         return false;
     };
+    let is_within = name.starts_with(&recognised.prefix);
     let begins = |tail: &str| {
-        let known = |start: &&str| tail.strip_prefix(*start).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-        scheme.passed_over.iter().any(|start| known(&start))
+        scheme.passed_over.iter().any(|start| {
+            let beside = start.strip_prefix("../");
+            let rest = tail.strip_prefix(beside.unwrap_or(start));
+            let is_whole = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+            is_whole && !(is_within && beside.is_some())
+        })
     };
-    // within the encoder's names, and beside them at any level: `module.v.`, `module.`, and none
-    let parts = recognised.prefix.match_indices('.').map(|(at, _)| &recognised.prefix[..=at]);
-    std::iter::once("").chain(parts).any(|outer| name.strip_prefix(outer).is_some_and(begins))
+    // at any level of names: `module.v.`, `module.`, and none
+    let parts = recognised
+        .prefix
+        .match_indices('.')
+        .map(|(at, _)| &recognised.prefix[..=at]);
+    std::iter::once("")
+        .chain(parts)
+        .any(|outer| name.strip_prefix(outer).is_some_and(begins))
 }

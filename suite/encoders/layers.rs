@@ -19,13 +19,7 @@ pub struct Norm<B: Backend> {
 impl<B: Backend> Norm<B> {
     /// # Errors
     /// If `weight` or `bias` under `name` is missing, of another shape or not finite.
-    pub fn take(
-        taker: &Taker,
-        name: &str,
-        dim: usize,
-        epsilon: f64,
-        device: &B::Device,
-    ) -> Result<Self, EncoderError> {
+    pub fn take(taker: &Taker, name: &str, dim: usize, epsilon: f64, device: &B::Device) -> Result<Self, EncoderError> {
         Ok(Self {
             weight: Param::from_tensor(taker.tensor(&format!("{name}.weight"), [dim], device)?),
             bias: Param::from_tensor(taker.tensor(&format!("{name}.bias"), [dim], device)?),

@@ -32,6 +32,10 @@ pub use recognised::{Body, Options, Recognised};
 
 /// An encoder of any family.
 #[derive(Module, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "burn has no module in a box, and a program has few encoders"
+)]
 pub enum Encoder<B: Backend> {
     Vit(vit::Vit<B>),
     Speech(speech::Speech<B>),

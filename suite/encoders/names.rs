@@ -18,7 +18,11 @@ pub enum EncoderError {
     #[error("it has no tensor `{name}`{}", listed(near))]
     Missing { name: String, near: Vec<String> },
     #[error("tensor `{name}` has shape {found:?}, not {expected:?}")]
-    Shape { name: String, expected: Vec<usize>, found: Vec<usize> },
+    Shape {
+        name: String,
+        expected: Vec<usize>,
+        found: Vec<usize>,
+    },
     #[error("tensor `{0}` has numbers that are not finite")]
     NotFinite(String),
     /// A tensor whose numbers are not those that they must be.
@@ -96,6 +100,11 @@ impl<'a> Taker<'a> {
         }
     }
 
+    /// Whether numbers are read, and not zeros given.
+    pub fn reads(&self) -> bool {
+        self.reads
+    }
+
     /// The name in the file; `../` at the beginning leaves the last part of the prefix.
     pub fn full(&self, name: &str) -> String {
         match name.strip_prefix("../") {
@@ -118,7 +127,10 @@ impl<'a> Taker<'a> {
 
     /// The names that begin as the encoder's do, without what all begin with.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        let names = self.checkpoint.into_iter().flat_map(|checkpoint| checkpoint.tensors.keys());
+        let names = self
+            .checkpoint
+            .into_iter()
+            .flat_map(|checkpoint| checkpoint.tensors.keys());
         names.filter_map(|name| name.strip_prefix(&self.prefix))
     }
 
@@ -127,10 +139,13 @@ impl<'a> Taker<'a> {
         let full = self.full(name);
         let fits = |other: &str| {
             let shape = other.strip_prefix(&self.prefix).and_then(|name| self.shape(name));
-            shape.is_some_and(&could_be)
+            shape.is_some_and(&could_be).then_some(false)
         };
         let near = self.checkpoint.map(|checkpoint| nearest(checkpoint, &full, fits));
-        EncoderError::Missing { name: full, near: near.unwrap_or_default() }
+        EncoderError::Missing {
+            name: full,
+            near: near.unwrap_or_default(),
+        }
     }
 
     /// The numbers of a tensor of this shape, row-major.
@@ -143,7 +158,10 @@ impl<'a> Taker<'a> {
             self.taken.borrow_mut().insert(full);
             return Ok(vec![0.0; expected.iter().product()]);
         };
-        let missing = || EncoderError::Missing { name: full.clone(), near: Vec::new() };
+        let missing = || EncoderError::Missing {
+            name: full.clone(),
+            near: Vec::new(),
+        };
         let found = self.shape(name).ok_or_else(missing)?;
         if found != expected {
             return Err(EncoderError::Shape {
@@ -186,14 +204,20 @@ impl<'a> Taker<'a> {
                 // once more without numbers, for the names that would have been read
                 let listing = self.listing();
                 let read = take(&listing).map_or_else(|_| BTreeSet::new(), |_| listing.taken.into_inner());
-                let is_spare = |other: &str| !read.contains(other) && !passed_over(other);
-                let near = self.checkpoint.map(|checkpoint| nearest(checkpoint, &name, is_spare));
-                EncoderError::Missing { name, near: near.unwrap_or_default() }
+                let spare = |other: &str| (!read.contains(other)).then(|| passed_over(other));
+                let near = self.checkpoint.map(|checkpoint| nearest(checkpoint, &name, spare));
+                EncoderError::Missing {
+                    name,
+                    near: near.unwrap_or_default(),
+                }
             }
             other => other,
         })?;
         let taken = self.taken.borrow();
-        let all = self.checkpoint.into_iter().flat_map(|checkpoint| checkpoint.tensors.keys());
+        let all = self
+            .checkpoint
+            .into_iter()
+            .flat_map(|checkpoint| checkpoint.tensors.keys());
         let (known, left): (Vec<_>, Vec<_>) = all
             .filter(|name| !taken.contains(*name))
             .cloned()
@@ -209,10 +233,11 @@ impl<'a> Taker<'a> {
     }
 }
 
-/// Up to five names of a checkpoint that are most like `name`, of those that could be it.
-pub fn nearest(checkpoint: &Checkpoint, name: &str, could_be: impl Fn(&str) -> bool) -> Vec<String> {
-    let mut names: Vec<&String> = checkpoint.tensors.keys().filter(|other| could_be(other)).collect();
-    let distance = |other: &&String| strsim::damerau_levenshtein(name, other);
-    names.sort_by_cached_key(distance);
-    names.into_iter().take(5).cloned().collect()
+/// Up to five names of a checkpoint that are most like `name`. `rank` is none for a name that cannot be it, and false
+/// for one that is likelier than those of true.
+fn nearest(checkpoint: &Checkpoint, name: &str, rank: impl Fn(&str) -> Option<bool>) -> Vec<String> {
+    let ranked = |other: &String| Some((rank(other)?, strsim::damerau_levenshtein(name, other), other.clone()));
+    let mut names: Vec<_> = checkpoint.tensors.keys().filter_map(ranked).collect();
+    names.sort();
+    names.into_iter().take(5).map(|(.., name)| name).collect()
 }

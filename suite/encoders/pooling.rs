@@ -94,7 +94,13 @@ mod tests {
     #[test]
     fn the_words_of_poolings_are_read_again() {
         let last = |blocks, mean| Pooling::LastCls { blocks, mean };
-        for pooling in [Pooling::Cls, Pooling::ClsAndMean, Pooling::MeanNorm, last(4, false), last(12, true)] {
+        for pooling in [
+            Pooling::Cls,
+            Pooling::ClsAndMean,
+            Pooling::MeanNorm,
+            last(4, false),
+            last(12, true),
+        ] {
             let word = pooling.to_string();
             assert_eq!(word.parse::<Pooling>().expect("its own word"), pooling, "{word}");
         }

@@ -4,6 +4,9 @@ use crate::names::EncoderError;
 use serde_json::Value;
 use std::fmt::Display;
 
+/// No model has a larger size; products of two do not overflow.
+const LARGEST: usize = 1 << 24;
+
 /// Values by key, such as `config.json` has them.
 #[derive(Clone, Copy)]
 pub struct Settings<'a>(pub &'a Value);
@@ -17,6 +20,11 @@ pub fn refuse(key: &str, value: impl Display, reason: impl Into<String>) -> Enco
     }
 }
 
+fn size(value: &Value) -> Option<usize> {
+    let size = usize::try_from(value.as_u64()?).ok();
+    size.filter(|size| *size <= LARGEST)
+}
+
 impl<'a> Settings<'a> {
     /// The value of a key, if there is one that is not null.
     pub fn get(self, key: &str) -> Option<&'a Value> {
@@ -28,19 +36,13 @@ impl<'a> Settings<'a> {
         Self(self.0.get(key).unwrap_or(&Value::Null))
     }
 
-    fn typed<T>(
-        self,
-        key: &str,
-        kind: &str,
-        read: impl Fn(&'a Value) -> Option<T>,
-    ) -> Result<Option<T>, EncoderError> {
+    fn typed<T>(self, key: &str, kind: &str, read: impl Fn(&'a Value) -> Option<T>) -> Result<Option<T>, EncoderError> {
         let typed = |value| read(value).ok_or_else(|| refuse(key, value, format!("it is not {kind}")));
         self.get(key).map(typed).transpose()
     }
 
     pub fn size(self, key: &str) -> Result<Option<usize>, EncoderError> {
-        let read = |value: &Value| value.as_u64().and_then(|size| usize::try_from(size).ok());
-        self.typed(key, "a size", read)
+        self.typed(key, "a size", size)
     }
 
     pub fn number(self, key: &str) -> Result<Option<f64>, EncoderError> {
@@ -57,13 +59,10 @@ impl<'a> Settings<'a> {
 
     /// Two sizes, of which one stands for both.
     pub fn pair(self, key: &str) -> Result<Option<[usize; 2]>, EncoderError> {
-        let read = |value: &Value| {
-            let size = |value: &Value| value.as_u64().and_then(|size| usize::try_from(size).ok());
-            match value.as_array().map(Vec::as_slice) {
-                Some([first, second]) => Some([size(first)?, size(second)?]),
-                Some(_) => None,
-                None => size(value).map(|size| [size, size]),
-            }
+        let read = |value: &Value| match value.as_array().map(Vec::as_slice) {
+            Some([first, second]) => Some([size(first)?, size(second)?]),
+            Some(_) => None,
+            None => size(value).map(|size| [size, size]),
         };
         self.typed(key, "one size or two", read)
     }
@@ -109,7 +108,8 @@ mod tests {
 
     #[test]
     fn an_error_names_key_and_value() {
-        let config = json!({"hidden_size": 24, "hidden_act": "relu", "patch_size": [4, 5], "depth": "two", "none": null});
+        let config =
+            json!({"hidden_size": 24, "hidden_act": "relu", "patch_size": [4, 5], "depth": "two", "none": null});
         let settings = Settings(&config);
         let text = |result: Result<(), EncoderError>| result.map_or_else(|error| error.to_string(), |()| String::new());
         assert_eq!(text(settings.agrees("hidden_size", 24, "the width")), "");
@@ -122,7 +122,10 @@ mod tests {
             text(settings.only("hidden_act", "gelu")),
             "`hidden_act` is \"relu\": this program supports \"gelu\" alone"
         );
-        assert_eq!(text(settings.size("depth").map(drop)), "`depth` is \"two\": it is not a size");
+        assert_eq!(
+            text(settings.size("depth").map(drop)),
+            "`depth` is \"two\": it is not a size"
+        );
         assert_eq!(settings.pair("patch_size").expect("two sizes"), Some([4, 5]));
         assert_eq!(settings.size("none").expect("null is no value"), None);
     }

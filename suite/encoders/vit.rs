@@ -15,13 +15,13 @@ pub mod words;
 use crate::input::{Input, States};
 use crate::layers::{Linear, Norm};
 use crate::names::{EncoderError, Taker};
-use bias::{bucket_index, looked_up, window_index, window_rows};
+use bias::{bucket_index, looked_up, window_index, window_table};
 use block::Block;
 use bridle_backends::Ops;
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-use config::{OtherGrid, Positions, ScoreBias, VitConfig};
+use config::{Head, OtherGrid, Positions, ScoreBias, VitConfig};
 use patches::{GridSize, PatchEmbedding};
 use posconv::PositionalConvolution;
 use words::Words;
@@ -56,8 +56,8 @@ impl<B: Backend> Vit<B> {
     pub fn take(config: &VitConfig, scheme: &str, taker: &Taker, device: &B::Device) -> Result<Self, EncoderError> {
         let words = Words::of(scheme, taker);
         let dim = config.dim;
-        let norm = |wanted: bool, name: &str, epsilon| match wanted {
-            true => Norm::take(taker, name, dim, epsilon, device).map(Some),
+        let norm = |wanted: bool, name: &str| match wanted {
+            true => Norm::take(taker, name, dim, config.epsilon, device).map(Some),
             false => Ok(None),
         };
         let convolution = match config.positions {
@@ -68,28 +68,26 @@ impl<B: Backend> Vit<B> {
             _ => None,
         };
         let pooler = || Linear::take(taker, words.pooler, [dim, dim], true, device);
-        let head = |classes| Linear::take(taker, words.head[1], [dim, classes], true, device);
-        let tokens = (0..config.depth).map(|number| Block::take(config, &words, number, taker, device));
+        let head_norm = |head: Head| Norm::take(taker, words.head[0], dim, head.epsilon, device);
+        let head = |head: Head| Linear::take(taker, words.head[1], [dim, head.classes], true, device);
+        let blocks = (0..config.depth).map(|number| Block::take(config, &words, number, taker, device));
         Ok(Self {
             patch: PatchEmbedding::take(config, &words, taker, device)?,
             prefix: prefix(config, &words, taker, device)?,
             positions: table(config, &words, taker, device)?,
             convolution,
-            first_norm: norm(config.first_norm, words.first_norm, config.epsilon)?,
+            first_norm: norm(config.first_norm, words.first_norm)?,
             bias: shared_bias(config, &words, taker, device)?,
-            blocks: tokens.collect::<Result<_, _>>()?,
-            final_norm: norm(config.final_norm, words.final_norm, config.epsilon)?,
-            pooled_norm: norm(config.pooled_norm, words.pooled_norm, config.epsilon)?,
+            blocks: blocks.collect::<Result<_, _>>()?,
+            final_norm: norm(config.final_norm, words.final_norm)?,
+            pooled_norm: norm(config.pooled_norm, words.pooled_norm)?,
             pooler: config.pooler.then(pooler).transpose()?,
-            head_norm: norm(config.head.is_some(), words.head[0], HEAD_EPSILON)?,
+            head_norm: config.head.map(head_norm).transpose()?,
             head: config.head.map(head).transpose()?,
             config: config.clone(),
         })
     }
 }
-
-/// Epsilon of the norm in AST's head: PyTorch's own.
-const HEAD_EPSILON: f64 = 1e-5;
 
 /// Tokens in front of the patches, [P, D].
 fn prefix<B: Backend>(
@@ -118,7 +116,9 @@ fn table<B: Backend>(
     device: &B::Device,
 ) -> Result<Option<Param<Tensor<B, 2>>>, EncoderError> {
     let rows = match config.positions {
-        Positions::Table { prefix, rows, columns, .. } => prefix + rows * columns,
+        Positions::Table {
+            prefix, rows, columns, ..
+        } => prefix + rows * columns,
         Positions::FirstRows { rows } => rows,
         Positions::None | Positions::Sines { .. } | Positions::Convolution { .. } => return Ok(None),
     };
@@ -141,9 +141,11 @@ fn shared_bias<B: Backend>(
     device: &B::Device,
 ) -> Result<Option<Param<Tensor<B, 2>>>, EncoderError> {
     let values = match config.bias {
-        ScoreBias::Window { rows, columns, shared: true } => {
-            taker.values(words.window[0], &[window_rows(rows, columns), config.heads])?
-        }
+        ScoreBias::Window {
+            rows,
+            columns,
+            shared: true,
+        } => window_table(taker, words.window[0], [rows, columns], config.heads)?,
         ScoreBias::Buckets { count, .. } => {
             let name = |block| format!("{}{}.weight", words.block(block, taker), words.buckets);
             let first = taker.values(&name(0), &[count, config.heads])?;
@@ -151,7 +153,10 @@ fn shared_bias<B: Backend>(
             for block in 1..config.depth {
                 if taker.values(&name(block), &[count, config.heads])? != first {
                     let reason = "it is not the table of the first block, which all blocks use".to_owned();
-                    return Err(EncoderError::Values { name: name(block), reason });
+                    return Err(EncoderError::Values {
+                        name: taker.full(&name(block)),
+                        reason,
+                    });
                 }
             }
             first
@@ -240,7 +245,15 @@ impl<B: Ops> Vit<B> {
             reason: format!("a grid of patches for which it has no positions: it has those of {own:?}"),
         };
         let (front, patches) = match (self.config.positions, &self.positions) {
-            (Positions::Table { prefix, rows, columns, other }, Some(table)) => {
+            (
+                Positions::Table {
+                    prefix,
+                    rows,
+                    columns,
+                    other,
+                },
+                Some(table),
+            ) => {
                 let own = table.val().narrow(0, prefix, rows * columns);
                 let own = match other {
                     _ if grid == [1, rows, columns] => own,
@@ -282,7 +295,10 @@ impl<B: Ops> Vit<B> {
             ScoreBias::Window { rows, columns, .. } => {
                 if grid != [1, rows, columns] {
                     let reason = format!("a grid of patches for which it has no biases: it has {rows} x {columns}");
-                    return Err(EncoderError::Input { found: grid.to_vec(), reason });
+                    return Err(EncoderError::Input {
+                        found: grid.to_vec(),
+                        reason,
+                    });
                 }
                 window_index(rows, columns)
             }
@@ -300,7 +316,10 @@ enum Biases<B: Backend> {
     None,
     Shared(Tensor<B, 3>),
     /// Each block has a table, in which these are the rows.
-    Own { index: Vec<i64>, tokens: usize },
+    Own {
+        index: Vec<i64>,
+        tokens: usize,
+    },
 }
 
 impl<B: Backend> Biases<B> {

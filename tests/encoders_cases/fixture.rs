@@ -1,8 +1,10 @@
 //! One fixture: a checkpoint as its users have it, inputs, outputs, and how far off they may be.
 
+use bridle_backends::Ops;
 use bridle_containers::Checkpoint;
 use bridle_encoders::{Encoder, Options, Recognised, build, recognise};
-use bridle_backends::Ops;
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 use std::cell::RefCell;
@@ -30,8 +32,9 @@ impl Fixture {
         let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
         let folders = entries.map(|entry| entry.unwrap().path());
         let fixtures = folders.filter(|folder| folder.join("manifest.json").is_file());
-        let mut names: Vec<String> =
-            fixtures.map(|folder| folder.file_name().unwrap().to_str().unwrap().to_owned()).collect();
+        let mut names: Vec<String> = fixtures
+            .map(|folder| folder.file_name().unwrap().to_str().unwrap().to_owned())
+            .collect();
         names.sort();
         names
     }
@@ -53,9 +56,13 @@ impl Fixture {
 
     /// The folder or file that its users have.
     pub fn model(&self) -> PathBuf {
-        let entries = std::fs::read_dir(&self.folder).unwrap().map(|entry| entry.unwrap().path());
+        let entries = std::fs::read_dir(&self.folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
         let mut models = entries.filter(|path| path.file_stem().is_some_and(|stem| stem == "model"));
-        models.next().unwrap_or_else(|| panic!("{} has no model", self.folder.display()))
+        models
+            .next()
+            .unwrap_or_else(|| panic!("{} has no model", self.folder.display()))
     }
 
     pub fn checkpoint(&self) -> Checkpoint {
@@ -67,7 +74,11 @@ impl Fixture {
         if self.model().join("config.json").is_file() {
             return Options::default();
         }
-        let size = |key: &str| self.manifest["config"][key].as_u64().map(|size| usize::try_from(size).unwrap());
+        let size = |key: &str| {
+            self.manifest["config"][key]
+                .as_u64()
+                .map(|size| usize::try_from(size).unwrap())
+        };
         let strides = [size("frequency_stride"), size("time_stride")];
         Options {
             heads: size("num_heads"),
@@ -116,10 +127,21 @@ impl Fixture {
         }
         let pairs = found.data.iter().zip(&expected.data);
         let differences = pairs.map(|(a, b)| f64::from((a - b).abs()));
-        let largest = differences.fold(0.0, |largest, difference| if difference <= largest { largest } else { difference });
+        let largest = differences.fold(
+            0.0,
+            |largest, difference| if difference <= largest { largest } else { difference },
+        );
         if !(largest <= tolerance) {
             self.fail(format!("{name}: off by {largest:.3e}, tolerance {tolerance:.1e}"));
         }
+    }
+}
+
+/// A tensor on the host.
+pub fn host<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Values {
+    Values {
+        shape: tensor.dims().to_vec(),
+        data: tensor.into_data().iter::<f32>().collect(),
     }
 }
 
@@ -129,17 +151,49 @@ fn tensors(bytes: &[u8]) -> BTreeMap<String, Values> {
     let values = |view: &safetensors::tensor::TensorView| -> Vec<f32> {
         let bytes = view.data();
         match view.dtype() {
-            Dtype::F32 => bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect(),
-            Dtype::F16 => bytes.as_chunks().0.iter().map(|&bytes| half(u16::from_le_bytes(bytes))).collect(),
-            Dtype::I64 => bytes.as_chunks().0.iter().map(|&bytes| i64::from_le_bytes(bytes) as f32).collect(),
-            Dtype::I16 => bytes.as_chunks().0.iter().map(|&bytes| i16::from_le_bytes(bytes).into()).collect(),
+            Dtype::F32 => bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|&bytes| f32::from_le_bytes(bytes))
+                .collect(),
+            Dtype::F16 => bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|&bytes| half(u16::from_le_bytes(bytes)))
+                .collect(),
+            Dtype::I32 => bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|&bytes| i32::from_le_bytes(bytes) as f32)
+                .collect(),
+            Dtype::I64 => bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|&bytes| i64::from_le_bytes(bytes) as f32)
+                .collect(),
+            Dtype::I16 => bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|&bytes| i16::from_le_bytes(bytes).into())
+                .collect(),
             Dtype::U8 => bytes.iter().map(|&byte| byte.into()).collect(),
             other => panic!("values of type {other:?}"),
         }
     };
     let named = tensors.iter().map(|(name, view)| {
         let shape = view.shape().to_vec();
-        (name.clone(), Values { shape, data: values(view) })
+        (
+            name.clone(),
+            Values {
+                shape,
+                data: values(view),
+            },
+        )
     });
     named.collect()
 }

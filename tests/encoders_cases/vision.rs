@@ -1,13 +1,11 @@
 //! Every value of a fixture whose encoder is a vision transformer.
 
-use crate::fixture::{Fixture, Values};
+use crate::fixture::{Fixture, Values, host};
 use bridle_backends::Ops;
 use bridle_encoders::vit::Vit;
 use bridle_encoders::vit::config::InputKind;
 use bridle_encoders::{Encoder, EncoderError, Input, Pooling};
 use bridle_tasks::pipeline::Pipeline;
-use burn::tensor::Tensor;
-use burn::tensor::backend::Backend;
 
 /// Computes and compares all that the fixture has.
 pub fn check<B: Ops>(fixture: &Fixture, pipeline: &Pipeline, encoder: &Encoder<B>, device: &B::Device) {
@@ -58,7 +56,10 @@ fn value<B: Ops>(
         "pooled.last_two_cls_and_mean" => pooled(Pooling::LastCls { blocks: 2, mean: true })?,
         "pooled.pooler" => pooled(Pooling::Pooler)?,
         "pooled.forward_head" => pooled(Pooling::MeanNorm)?,
-        name => match name.strip_prefix("hidden.").and_then(|number| number.parse::<usize>().ok()) {
+        name => match name
+            .strip_prefix("hidden.")
+            .and_then(|number| number.parse::<usize>().ok())
+        {
             Some(number) => match vit.states(of("input")?)?.hidden.into_iter().nth(number) {
                 Some(hidden) => host(hidden),
                 None => return Ok(None),
@@ -68,15 +69,13 @@ fn value<B: Ops>(
     }))
 }
 
-fn host<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Values {
-    Values {
-        shape: tensor.dims().to_vec(),
-        data: tensor.into_data().iter::<f32>().collect(),
-    }
-}
-
 /// A stored input as the encoder takes it: spectrograms without an axis of channels, channels before time.
-fn input<B: Ops>(fixture: &Fixture, vit: &Vit<B>, name: &str, device: &B::Device) -> Result<Input<B>, EncoderError> {
+pub fn input<B: Ops>(
+    fixture: &Fixture,
+    vit: &Vit<B>,
+    name: &str,
+    device: &B::Device,
+) -> Result<Input<B>, EncoderError> {
     let Values { shape, data } = fixture.values[name].clone();
     match (vit.config.patches.input, &shape[..]) {
         (InputKind::Spectrogram | InputKind::SpectrogramByFrequency, &[batch, 1, frames, mels]) => {
@@ -117,12 +116,19 @@ fn made(fixture: &Fixture, pipeline: &Pipeline) -> Result<Option<Values>, Encode
             return Ok(None);
         };
         // the fixture's frames are those that were taken
-        let rows = Pipeline::Video(bridle_tasks::pipeline::Video { step: 1, ..video.clone() }).video(&clip)?;
+        let rows = Pipeline::Video(bridle_tasks::pipeline::Video {
+            step: 1,
+            ..video.clone()
+        })
+        .video(&clip)?;
         return Ok(Some(time_first(rows.data, &rows.shape)));
     } else {
         return Ok(fixture.values.get("input").cloned());
     };
-    Ok(Some(Values { shape: rows.shape, data: rows.data }))
+    Ok(Some(Values {
+        shape: rows.shape,
+        data: rows.data,
+    }))
 }
 
 /// [C, T, H, W] to transformers' [T, C, H, W].
@@ -132,6 +138,8 @@ fn time_first(data: Vec<f32>, shape: &[usize]) -> Values {
     let order = (0..frames).flat_map(|time| (0..channels).map(move |channel| (time, channel)));
     Values {
         shape: vec![frames, channels, shape[2], shape[3]],
-        data: order.flat_map(|(time, channel)| frame(time, channel).to_vec()).collect(),
+        data: order
+            .flat_map(|(time, channel)| frame(time, channel).to_vec())
+            .collect(),
     }
 }

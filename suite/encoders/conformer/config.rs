@@ -6,7 +6,7 @@ use crate::settings::refuse;
 use crate::speech::config::FrontConfig;
 use crate::speech::feed_forward::Activation;
 use crate::speech::names::Names;
-use crate::speech::settings::{Needed, agrees, shown};
+use crate::speech::settings::{Needed, agrees, depth, shown};
 use serde::{Deserialize, Serialize};
 
 /// One Conformer.
@@ -71,7 +71,7 @@ impl ConformerConfig {
     /// If a setting is missing, contradicts the weights or is not supported.
     pub fn wav2vec2(settings: Needed, taker: &Taker) -> Result<Self, EncoderError> {
         let front = FrontConfig::from_transformers(settings)?;
-        front.agrees(taker, Names::Transformers, "conv_dim")?;
+        front.agrees(taker, Names::Transformers, settings.pair(["conv_dim", "conv_kernel"]))?;
         let places = [
             (
                 "relative",
@@ -122,7 +122,7 @@ impl ConformerConfig {
         let config = Self {
             front,
             dim,
-            depth: settings.count("num_hidden_layers")?,
+            depth: depth(settings, taker, "num_hidden_layers")?,
             heads: settings.divisor("num_attention_heads", dim)?,
             hidden: settings.count("intermediate_size")?,
             kernel,
@@ -130,8 +130,26 @@ impl ConformerConfig {
             activation: settings.word("hidden_act", &ACTIVATIONS)?,
             epsilon: settings.epsilon("layer_norm_eps")?,
         };
+        config.has_pairs("hidden_size")?;
         config.agrees(taker)?;
         Ok(config)
+    }
+
+    /// Sines and turns are of pairs of numbers.
+    fn has_pairs(&self, key: &str) -> Result<(), EncoderError> {
+        let width = match self.places {
+            Places::Sines { .. } => self.dim,
+            Places::Rotary { .. } => self.dim / self.heads,
+            Places::Table { .. } => return Ok(()),
+        };
+        match width.is_multiple_of(2) {
+            true => Ok(()),
+            false => Err(refuse(
+                key,
+                self.dim,
+                format!("positions are of pairs, and {width} is odd"),
+            )),
+        }
     }
 
     /// Holds sizes to the weights.
@@ -184,7 +202,7 @@ impl ConformerConfig {
         if !dim.is_multiple_of(heads) {
             return Err(refuse("heads", heads, format!("they do not divide the width, {dim}")));
         }
-        Ok(Self {
+        let config = Self {
             front: Front::Mels {
                 mels: 2 * front(0, &[("norm_0.norm.weight", 0), ("norm_0.norm.bias", 0)])?,
                 channels: [front(0, &channels)?, front(1, &channels)?],
@@ -197,15 +215,8 @@ impl ConformerConfig {
             places: Places::Sines { base: BASE, even: true },
             activation: Activation::Gelu,
             epsilon: 1e-5,
-        })
-    }
-
-    /// Frames of a sound of so many rows, which are samples for encoders over waves.
-    pub fn frames(&self, rows: usize) -> usize {
-        match &self.front {
-            Front::Wave(front) => front.frames(rows),
-            Front::Frames(_) => rows,
-            Front::Mels { .. } => rows.div_ceil(4),
-        }
+        };
+        config.has_pairs("width")?;
+        Ok(config)
     }
 }

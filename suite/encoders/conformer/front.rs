@@ -14,6 +14,10 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 
 #[derive(Module, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "burn has no module in a box, and an encoder has one front"
+)]
 pub enum Front<B: Backend> {
     /// Of samples, [B, N, 1].
     Wave(WaveFront<B>),
@@ -50,7 +54,7 @@ const EPSILON: f64 = 1e-5;
 /// What leaky ReLU leaves of a negative number.
 const LEAK: f64 = 0.01;
 /// Frames of a filterbank that become one.
-const STRIDE: usize = 4;
+pub const STRIDE: usize = 4;
 
 impl<B: Ops> Front<B> {
     /// Input [B, N, F] with sounds of `lengths` rows to frames [B, T, D], with 0 in the padding.

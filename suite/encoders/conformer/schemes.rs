@@ -1,12 +1,13 @@
 //! Which checkpoints hold a Conformer, and which one.
 
 use super::config::{BLOCKS, ConformerConfig, Front};
+use super::front::STRIDE;
 use crate::families::Scheme;
 use crate::names::{EncoderError, Taker};
 use crate::recognised::{Body, Options, Recognised};
 use crate::settings::{Settings, refuse};
 use crate::speech::schemes::{Found, HEADS, SAMPLE_RATE, beginnings, has_conformer_blocks, labels, numbered, wave};
-use crate::speech::settings::{Needed, blocks, has_blocks};
+use crate::speech::settings::{Needed, blocks};
 use bridle_containers::Checkpoint;
 use bridle_tasks::pipeline::{Kaldi, Normalise, Pipeline, SpeechBrain, Window};
 
@@ -64,7 +65,6 @@ fn wav2vec2(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<
     settings.word("model_type", &[("wav2vec2-conformer", ())])?;
     let taker = Taker::new(checkpoint, prefix);
     let config = ConformerConfig::wav2vec2(settings, &taker)?;
-    has_blocks(&taker, "num_hidden_layers", config.depth)?;
     let found = Found {
         family: "wav2vec2-conformer",
         scheme: &WAV2VEC2,
@@ -83,7 +83,6 @@ fn w2v_bert(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<
     settings.word("model_type", &[("wav2vec2-bert", ())])?;
     let taker = Taker::new(checkpoint, prefix);
     let config = ConformerConfig::w2v_bert(settings, &taker)?;
-    has_blocks(&taker, "num_hidden_layers", config.depth)?;
     let inputs = Needed(Settings(&checkpoint.preprocessor));
     inputs.0.only("sampling_rate", SAMPLE_RATE)?;
     let (mels, stack) = (inputs.count("num_mel_bins")?, inputs.count("stride")?);
@@ -129,7 +128,7 @@ fn best_rq(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<R
         pipeline: Pipeline::SpeechBrain(SpeechBrain {
             sample_rate: SAMPLE_RATE,
             mels,
-            multiple: 4,
+            multiple: STRIDE,
         }),
         assumed: vec![
             format!("a filterbank has {mels} mels"),

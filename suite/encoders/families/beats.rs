@@ -1,7 +1,7 @@
 //! BEATs (arXiv 2212.09058) as released: sizes are in the file's `cfg`.
 
 use super::known;
-use super::sizes::{Sizes, kernel};
+use super::sizes::{Sizes, contradicts, kernel};
 use super::{Scheme, prefixes};
 use crate::names::{EncoderError, Taker};
 use crate::recognised::{Body, Options, Recognised};
@@ -20,8 +20,14 @@ pub const SCHEME: Scheme = Scheme {
 };
 
 fn find(checkpoint: &Checkpoint) -> Vec<String> {
-    let is_beats = checkpoint.tensors.keys().any(|name| name.ends_with("patch_embedding.weight"))
-        || Settings(&checkpoint.options).under("cfg").get("input_patch_size").is_some();
+    let is_beats = checkpoint
+        .tensors
+        .keys()
+        .any(|name| name.ends_with("patch_embedding.weight"))
+        || Settings(&checkpoint.options)
+            .under("cfg")
+            .get("input_patch_size")
+            .is_some();
     if !is_beats {
         return Vec::new();
     }
@@ -52,10 +58,16 @@ fn recognise(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result
     settings.agrees("input_patch_size", kernel.sizes[1], "that")?;
     if kernel.channels != 1 || kernel.is_video {
         let expected = vec![width, 1, kernel.sizes[1], kernel.sizes[2]];
-        return Err(super::sizes::shape_error(&taker, &format!("{}.weight", words.patch), expected));
+        return Err(super::sizes::shape_error(
+            &taker,
+            &format!("{}.weight", words.patch),
+            expected,
+        ));
     }
-    if let Some([found, ..]) = taker.shape("patch_embedding.weight").filter(|shape| shape[0] != width) {
-        return Err(refuse("embed_dim", width, format!("the width of the patches of the weights is {found}")));
+    let name = format!("{}.weight", words.patch);
+    if taker.shape(&name).is_some_and(|shape| shape[0] != width) {
+        let expected = [width, 1, kernel.sizes[1], kernel.sizes[2]];
+        return Err(contradicts(("embed_dim", width), &taker, &name, &expected));
     }
     let mut assumed = vec!["an epsilon of 1e-5 in every norm".to_owned()];
     let heads = needed("encoder_attention_heads")?;
@@ -65,7 +77,11 @@ fn recognise(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result
     let heads = sizes.heads(Some(("encoder_attention_heads", heads)), &mut assumed)?;
     let (places, groups) = (needed("conv_pos")?, needed("conv_pos_groups")?);
     if groups == 0 || !dim.is_multiple_of(groups) {
-        return Err(refuse("conv_pos_groups", groups, format!("it does not divide the width, {dim}")));
+        return Err(refuse(
+            "conv_pos_groups",
+            groups,
+            format!("it does not divide the width, {dim}"),
+        ));
     }
     if let Some([_, inner, found]) = kernel_shape(&taker, words.convolution) {
         settings.agrees("conv_pos", found, "the kernel")?;
@@ -81,8 +97,8 @@ fn recognise(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result
     };
     if let ScoreBias::Buckets { count, .. } = bias {
         let name = format!("{}{}.weight", words.block(0, &taker), words.buckets);
-        if let Some([found, _]) = taker.shape(&name) {
-            settings.agrees("num_buckets", *found, "the table")?;
+        if taker.shape(&name).is_some_and(|shape| shape.first() != Some(&count)) {
+            return Err(contradicts(("num_buckets", count), &taker, &name, &[count, heads]));
         }
         if count < 4 {
             return Err(refuse("num_buckets", count, "too few for distances on both sides"));

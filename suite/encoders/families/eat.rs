@@ -64,7 +64,14 @@ fn fairseq(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<R
     picture.only("num_extra_tokens", 1)?;
     picture.only("prenet_depth", 0)?;
     let frames = picture.size("target_length")?;
-    eat(FAIRSEQ.name, [settings, picture], [frames, None], checkpoint, prefix, options)
+    eat(
+        FAIRSEQ.name,
+        [settings, picture],
+        [frames, None],
+        checkpoint,
+        prefix,
+        options,
+    )
 }
 
 fn hub(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<Recognised, EncoderError> {
@@ -73,11 +80,6 @@ fn hub(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<Recog
     settings.only("model_variant", "pretrain")?;
     settings.only("fixed_positions", true)?;
     settings.only("qkv_bias", true)?;
-    if let (Some(stride), patch) = (settings.pair("stride")?, settings.pair("patch_size")?)
-        && patch != Some(stride)
-    {
-        return Err(refuse("stride", stride[0], "it is not `patch_size`"));
-    }
     let [frames, columns] = match settings.pair("img_size")? {
         Some([frames, mels]) => [Some(frames), Some(mels)],
         None => [None, None],
@@ -88,7 +90,14 @@ fn hub(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<Recog
     {
         return Err(refuse("mel_bins", mels, format!("`img_size` has {columns}")));
     }
-    eat(HUB.name, [settings; 2], [frames, mels.or(columns)], checkpoint, prefix, options)
+    eat(
+        HUB.name,
+        [settings; 2],
+        [frames, mels.or(columns)],
+        checkpoint,
+        prefix,
+        options,
+    )
 }
 
 /// `body` and `patches` are settings of the blocks and of what is before them.
@@ -111,18 +120,31 @@ fn eat(
     if let Some(ratio) = body.number("mlp_ratio")?
         && (sizes.dim as f64 * ratio) as usize != sizes.hidden
     {
-        return Err(refuse("mlp_ratio", ratio, format!("the MLP of the weights is {} wide", sizes.hidden)));
+        return Err(refuse(
+            "mlp_ratio",
+            ratio,
+            format!("the MLP of the weights is {} wide", sizes.hidden),
+        ));
     }
     let kernel = kernel(&taker, &words, sizes.dim)?;
     patches.agrees("patch_size", kernel.sizes[1], "that")?;
+    patches.agrees("stride", kernel.sizes[1], "the patch")?;
     patches.agrees("in_chans", kernel.channels, "the number of channels")?;
     if kernel.channels != 1 || kernel.is_video {
         let expected = vec![sizes.dim, 1, kernel.sizes[1], kernel.sizes[2]];
-        return Err(super::sizes::shape_error(&taker, &format!("{}.weight", words.patch), expected));
+        return Err(super::sizes::shape_error(
+            &taker,
+            &format!("{}.weight", words.patch),
+            expected,
+        ));
     }
     let said = match body.size("num_heads")? {
         Some(heads) if options.heads.is_some_and(|option| option != heads) => {
-            return Err(refuse("heads", options.heads.unwrap_or(0), format!("`num_heads` is {heads}")));
+            return Err(refuse(
+                "heads",
+                options.heads.unwrap_or(0),
+                format!("`num_heads` is {heads}"),
+            ));
         }
         Some(heads) => Some(("num_heads", heads)),
         None => options.heads.map(|heads| ("heads", heads)),

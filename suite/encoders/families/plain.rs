@@ -2,14 +2,14 @@
 //! names, and no settings.
 
 use super::known;
-use super::sizes::{Sizes, square_table, table_rows};
+use super::sizes::{Sizes, head_classes, square_table, table_rows};
 use super::timm::{SCHEME, base, has_part};
+use super::window::{window, window_heads};
 use crate::names::{EncoderError, Taker};
 use crate::pooling::Pooling;
 use crate::recognised::{Body, Options, Recognised};
 use crate::settings::refuse;
-use crate::vit::bias::window_rows;
-use crate::vit::config::{InputKind, OtherGrid, Positions, ScoreBias, VitConfig};
+use crate::vit::config::{Head, InputKind, OtherGrid, Positions, ScoreBias, VitConfig};
 use crate::vit::words::Words;
 use bridle_containers::Checkpoint;
 use bridle_tasks::pipeline::{AUDIOSET, HALF, IMAGENET, Kaldi, Picture, Pipeline, Video};
@@ -22,7 +22,7 @@ pub fn recognise(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Re
     let mut config = base(&taker, &words, &sizes)?;
     let mut assumed = Vec::new();
     let family = family(checkpoint, &taker, &config, options, &mut assumed);
-    config.bias = window(&taker, &words, true)?;
+    config.bias = window(&taker, &words, sizes.depth, true)?;
     let said = options.heads.map(|heads| ("heads", heads));
     config.heads = sizes.heads(said.or(window_heads(&taker, &words)), &mut assumed)?;
     assumed.push("an epsilon of 1e-6 in every norm".to_owned());
@@ -61,15 +61,20 @@ pub fn recognise(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Re
 }
 
 /// The family, from what only it has.
-fn family<'a>(
+fn family(
     checkpoint: &Checkpoint,
     taker: &Taker,
     config: &VitConfig,
     options: &Options,
     assumed: &mut Vec<String>,
-) -> &'a str {
+) -> &'static str {
     let has = |part: &str| has_part(taker, part);
-    let ast = ["../mlp_head.0.weight", "../mlp_head.1.weight", "dist_token", "head_dist.weight"];
+    let ast = [
+        "../mlp_head.0.weight",
+        "../mlp_head.1.weight",
+        "dist_token",
+        "head_dist.weight",
+    ];
     match config.patches {
         ref patches if patches.input == InputKind::Video => "videomae",
         ref patches if patches.channels == 1 && ast.iter().any(|name| taker.has(name)) => "ast",
@@ -86,53 +91,12 @@ fn family<'a>(
                 Some("dino") => "dino",
                 _ => usual,
             };
-            assumed.push(format!("weights of {family}: those of MAE and of DINO have the same names"));
+            assumed.push(format!(
+                "weights of {family}: those of MAE and of DINO have the same names"
+            ));
             family
         }
     }
-}
-
-/// The window of biases of scores, if there is one. Authors' files hold the index of a table for all blocks.
-pub(super) fn window(taker: &Taker, words: &Words, is_authors: bool) -> Result<ScoreBias, EncoderError> {
-    let has_index = |shared: bool| {
-        taker.names().any(|name| {
-            let is_shared = name.starts_with("rel_pos_bias.");
-            is_shared == shared && name.contains("relative_position")
-        })
-    };
-    let shared = has_index(true);
-    if !shared && !has_index(false) {
-        return Ok(ScoreBias::None);
-    }
-    let own = |name: &str| match shared {
-        true => format!("rel_pos_bias.{name}"),
-        false => format!("{}attn.{name}", words.block(0, taker)),
-    };
-    let (table, index) = (own("relative_position_bias_table"), own("relative_position_index"));
-    let patches = match (taker.shape(&index), taker.shape(&table)) {
-        (Some([tokens, _]), _) => tokens.saturating_sub(1),
-        (_, Some([rows, _])) => (rows.saturating_sub(3).isqrt() / 2 + 1).pow(2),
-        _ => return Err(taker.missing(&table, |shape| shape.len() == 2)),
-    };
-    if shared && is_authors && !taker.has(&index) {
-        return Err(taker.missing(&index, |shape| matches!(shape, [a, b] if a == b)));
-    }
-    let side = patches.isqrt();
-    if let Some([rows, heads]) = taker.shape(&table)
-        && (side * side != patches || *rows != window_rows(side, side))
-    {
-        let expected = vec![window_rows(side, side), *heads];
-        return Err(super::sizes::shape_error(taker, &table, expected));
-    }
-    Ok(ScoreBias::Window { rows: side, columns: side, shared })
-}
-
-/// The heads that a window's tables have.
-pub(super) fn window_heads<'a>(taker: &Taker, words: &Words) -> Option<(&'a str, usize)> {
-    let [shared, own] = words.window;
-    let own = format!("{}{own}", words.block(0, taker));
-    let shape = taker.shape(shared).or_else(|| taker.shape(&own))?;
-    shape.get(1).map(|heads| ("relative_position_bias_table", *heads))
 }
 
 fn picture(
@@ -155,23 +119,34 @@ fn picture(
     let side = if is_beit && !taker.has(words.positions) {
         own
     } else {
-        let (prefix, side) = square_table(taker, words, config.dim, &[1])?;
+        let (prefix, side) = square_table(taker, words, config.dim, &[1, config.prefix()])?;
         let other = match family {
             "dino" => OtherGrid::ByOffset,
             "dinov2" if config.registers > 0 => OtherGrid::Antialiased,
             "dinov2" => OtherGrid::ByOffset,
             _ => OtherGrid::Refused,
         };
-        config.positions = Positions::Table { prefix, rows: side, columns: side, other };
+        config.positions = Positions::Table {
+            prefix,
+            rows: side,
+            columns: side,
+            other,
+        };
         side
     };
-    let usual = if family == "dinov2" { 224 / kernel * kernel } else { side * kernel };
+    let usual = if family == "dinov2" {
+        224 / kernel * kernel
+    } else {
+        side * kernel
+    };
     let size = options.size.unwrap_or(usual);
     if family != "dino" && family != "dinov2" && size != side * kernel {
         let reason = format!("its positions are those of pictures of {}", side * kernel);
         return Err(refuse("size", size, reason));
     }
-    assumed.push(format!("pictures of {size} x {size}, resized and cut as its authors evaluate"));
+    assumed.push(format!(
+        "pictures of {size} x {size}, resized and cut as its authors evaluate"
+    ));
     let constants = if family == "beit" { HALF } else { IMAGENET };
     Ok(Pipeline::Picture(Picture::evaluation(size, constants)))
 }
@@ -192,16 +167,30 @@ fn ast(
             assumed.push(format!("{usual} {what}"));
             Ok(usual)
         }
-        None => Err(EncoderError::Ask { option, what: format!("number of {what}") }),
+        None => Err(EncoderError::Ask {
+            option,
+            what: format!("number of {what}"),
+        }),
     };
     let frames = say("frames", "frames", options.frames, 1_024)?;
     let mels = say("mels", "mels", options.mels, 128)?;
-    let frequency = say("strides", "bins from patch to patch", options.strides.map(|[step, _]| step), 10)?;
-    let time = say("strides", "frames from patch to patch", options.strides.map(|[_, step]| step), 10)?;
+    let frequency = say(
+        "strides",
+        "bins from patch to patch",
+        options.strides.map(|[step, _]| step),
+        10,
+    )?;
+    let time = say(
+        "strides",
+        "frames from patch to patch",
+        options.strides.map(|[_, step]| step),
+        10,
+    )?;
     let [_, high, wide] = config.patches.kernel;
     let count = |size: usize, kernel: usize, step: usize| {
         let left = size.checked_sub(kernel).filter(|_| step > 0);
-        left.map(|left| left / step + 1).ok_or_else(|| refuse("strides", step, format!("no patch of {kernel} in {size}")))
+        left.map(|left| left / step + 1)
+            .ok_or_else(|| refuse("strides", step, format!("no patch of {kernel} in {size}")))
     };
     config.patches.input = InputKind::SpectrogramByFrequency;
     config.patches.stride = [1, frequency, time];
@@ -212,15 +201,11 @@ fn ast(
         columns: count(frames, wide, time)?,
         other: OtherGrid::Refused,
     };
-    let classes = ["../mlp_head.1.weight", "../mlp_head.1.bias"].iter().find_map(|name| taker.shape(name)?.first());
-    config.head = classes.copied().or_else(|| has_part_beside(taker).then_some(0));
+    let classes = head_classes(taker, words, config.dim)?;
+    // PyTorch's own epsilon
+    config.head = classes.map(|classes| Head { classes, epsilon: 1e-5 });
     assumed.push("sounds normalised as AudioSet's".to_owned());
     Ok(spectrogram(frames, mels))
-}
-
-/// Whether there is a part of AST's head.
-fn has_part_beside(taker: &Taker) -> bool {
-    ["../mlp_head.0.weight", "../mlp_head.0.bias"].iter().any(|name| taker.has(name))
 }
 
 fn audio_mae(
@@ -239,7 +224,10 @@ fn audio_mae(
             assumed.push(format!("{usual} {option}"));
             Ok(usual)
         }
-        None => Err(EncoderError::Ask { option, what: format!("number of {option}") }),
+        None => Err(EncoderError::Ask {
+            option,
+            what: format!("number of {option}"),
+        }),
     };
     let (frames, mels) = (say("frames", options.frames, 1_024)?, say("mels", options.mels, 128)?);
     let [_, high, wide] = config.patches.kernel;
@@ -261,10 +249,15 @@ fn videomae(config: &mut VitConfig, options: &Options, assumed: &mut Vec<String>
             usual
         })
     };
-    let (frames, size) = (say("videos, in frames,", options.frames, 16), say("pictures, in pixels,", options.size, 224));
+    let (frames, size) = (
+        say("videos, in frames,", options.frames, 16),
+        say("pictures, in pixels,", options.size, 224),
+    );
     let [deep, high, wide] = config.patches.kernel;
     config.cls = false;
-    config.positions = Positions::Sines { grid: [frames / deep, size / high, size / wide] };
+    config.positions = Positions::Sines {
+        grid: [frames / deep, size / high, size / wide],
+    };
     assumed.push("every fourth frame".to_owned());
     Pipeline::Video(Video::videomae(frames, size))
 }

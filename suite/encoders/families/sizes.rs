@@ -26,12 +26,18 @@ impl Sizes {
             let shape = |block: &String| taker.shape(&format!("{block}{name}"))?.get(axis).copied();
             blocks.iter().filter_map(shape).collect()
         };
-        let norms = words.norms.iter().flat_map(|norm| [format!("{norm}.weight"), format!("{norm}.bias")]);
+        let norms = words
+            .norms
+            .iter()
+            .flat_map(|norm| [format!("{norm}.weight"), format!("{norm}.bias")]);
         let widths = norms.flat_map(|name| along(&name, 0)).collect();
         let block = blocks.first().map_or("", String::as_str);
         let any = |_: &[usize]| true;
         let dim = majority(widths).ok_or_else(|| taker.missing(&format!("{block}{}.weight", words.norms[0]), any))?;
-        let gated = words.swiglu.iter().any(|name| !along(&format!("{name}.weight"), 0).is_empty());
+        let gated = words
+            .swiglu
+            .iter()
+            .any(|name| !along(&format!("{name}.weight"), 0).is_empty());
         let mlp = if gated { MlpKind::SwiGlu } else { MlpKind::Gelu };
         let [first, second] = if gated { words.swiglu } else { words.mlp };
         let halved = |sizes: Vec<usize>| sizes.into_iter().map(|size| if gated { size / 2 } else { size });
@@ -39,7 +45,12 @@ impl Sizes {
         inner.extend(halved(along(&format!("{first}.weight"), 0)));
         inner.extend(halved(along(&format!("{first}.bias"), 0)));
         let hidden = majority(inner).ok_or_else(|| taker.missing(&format!("{block}{first}.weight"), any))?;
-        Ok(Self { dim, depth, hidden, mlp })
+        Ok(Self {
+            dim,
+            depth,
+            hidden,
+            mlp,
+        })
     }
 
     /// Attention heads: as said, or by the usual width of one.
@@ -48,9 +59,11 @@ impl Sizes {
     /// If nothing says it and it has no usual one, or the heads do not divide the width.
     pub fn heads(&self, said: Option<(&str, usize)>, assumed: &mut Vec<String>) -> Result<usize, EncoderError> {
         match said {
-            Some((key, heads)) if heads == 0 || !self.dim.is_multiple_of(heads) => {
-                Err(refuse(key, heads, format!("it does not divide the width, {}", self.dim)))
-            }
+            Some((key, heads)) if heads == 0 || !self.dim.is_multiple_of(heads) => Err(refuse(
+                key,
+                heads,
+                format!("it does not divide the width, {}", self.dim),
+            )),
             Some((_, heads)) => Ok(heads),
             None => {
                 let heads = if self.dim == 1280 { 16 } else { self.dim / 64 };
@@ -72,12 +85,17 @@ impl Sizes {
 fn depth(taker: &Taker, words: &Words) -> usize {
     let start = words.block.split('#').next().unwrap_or_default();
     let number = |name: &str| {
-        let mut parts = name.strip_prefix(start)?.split('.').map(|part| part.parse::<usize>().ok());
+        let mut parts = name
+            .strip_prefix(start)?
+            .split('.')
+            .map(|part| part.parse::<usize>().ok());
         let first = parts.next().flatten()?;
         // in chunks, the second number counts
         Some(parts.next().flatten().unwrap_or(first))
     };
-    taker.names().filter_map(number).max().map_or(0, |last| last + 1)
+    let last = taker.names().filter_map(number).max();
+    // a block has a tensor at least
+    last.map_or(0, |last| last.saturating_add(1).min(taker.names().count()))
 }
 
 /// The value that occurs most often, the smallest on ties.
@@ -87,7 +105,10 @@ pub fn majority(values: Vec<usize>) -> Option<usize> {
         *counts.entry(value).or_insert(0) += 1;
     }
     let most = counts.values().copied().max()?;
-    counts.into_iter().find(|(_, count)| *count == most).map(|(value, _)| value)
+    counts
+        .into_iter()
+        .find(|(_, count)| *count == most)
+        .map(|(value, _)| value)
 }
 
 /// Channels and kernel [frames, rows, columns] of the patches.
@@ -122,7 +143,11 @@ pub fn kernel(taker: &Taker, words: &Words, width: usize) -> Result<Kernel, Enco
         expected[1] = 3;
         return Err(shape_error(taker, &name, expected));
     }
-    Ok(Kernel { channels, sizes, is_video })
+    Ok(Kernel {
+        channels,
+        sizes,
+        is_video,
+    })
 }
 
 /// The error that a tensor has another shape.
@@ -144,6 +169,7 @@ pub fn table_rows(taker: &Taker, words: &Words, dim: usize) -> Result<usize, Enc
     match taker.shape(name) {
         None => Err(taker.missing(name, could_be)),
         Some([1, rows, _]) => Ok(*rows),
+        Some([_, rows, _]) => Err(shape_error(taker, name, vec![1, *rows, dim])),
         Some(shape) => {
             let rows = shape.iter().product::<usize>() / dim.max(1);
             Err(shape_error(taker, name, vec![1, rows, dim]))
@@ -173,4 +199,45 @@ pub fn square_table(
         let side = rows.saturating_sub(prefix).isqrt();
         shape_error(taker, words.positions, vec![1, prefix + side * side, dim])
     })
+}
+
+/// Classes of AST's own head, if there is a part of it.
+///
+/// # Errors
+/// If its weight and its bias are of different numbers of classes.
+pub fn head_classes(taker: &Taker, words: &Words, dim: usize) -> Result<Option<usize>, EncoderError> {
+    let part = |layer: &str, part: &str| taker.shape(&format!("{layer}.{part}"));
+    let [norm, linear] = words.head;
+    match (part(linear, "weight"), part(linear, "bias")) {
+        (Some(weight), Some(bias)) if weight.first() != bias.first() => {
+            let reason = format!(
+                "it has shape {weight:?}, not {:?}; or `{}.bias` has shape {bias:?}, not {:?}",
+                [bias.first().copied().unwrap_or(0), dim],
+                taker.full(linear),
+                &weight[..weight.len().min(1)],
+            );
+            let name = taker.full(&format!("{linear}.weight"));
+            Err(EncoderError::Values { name, reason })
+        }
+        (Some(shape), _) | (None, Some(shape)) => Ok(shape.first().copied()),
+        (None, None) => {
+            let has_norm = ["weight", "bias"].iter().any(|half| part(norm, half).is_some());
+            Ok(has_norm.then_some(0))
+        }
+    }
+}
+
+/// The error that a setting and a tensor's shape contradict each other.
+pub fn contradicts(
+    (key, value): (&str, impl std::fmt::Display),
+    taker: &Taker,
+    name: &str,
+    expected: &[usize],
+) -> EncoderError {
+    let found = taker.shape(name).unwrap_or_default();
+    refuse(
+        key,
+        value,
+        format!("tensor `{}` has shape {found:?}, not {expected:?}", taker.full(name)),
+    )
 }

@@ -1,7 +1,8 @@
 //! timm's names: timm's own folders, and the files of authors who built on it, which say less ([`plain`]).
 
 use super::plain;
-use super::sizes::{Sizes, kernel, square_table};
+use super::sizes::{Sizes, kernel, square_table, table_rows};
+use super::window::{window, window_heads};
 use super::{Scheme, prefixes};
 use crate::names::{EncoderError, Taker};
 use crate::pooling::Pooling;
@@ -58,7 +59,9 @@ fn recognise(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result
 
 /// Whether some tensor's name has a part that begins so.
 pub(super) fn has_part(taker: &Taker, part: &str) -> bool {
-    taker.names().any(|name| name.starts_with(part) || name.contains(&format!(".{part}")))
+    taker
+        .names()
+        .any(|name| name.starts_with(part) || name.contains(&format!(".{part}")))
 }
 
 /// What can be told from names and shapes for every family of this scheme; positions are still to be told.
@@ -71,10 +74,20 @@ pub(super) fn base(taker: &Taker, words: &Words, sizes: &Sizes) -> Result<VitCon
         return Err(taker.missing("norm.weight", |shape| shape == [sizes.dim]));
     }
     let registers = taker.shape(words.registers).and_then(|shape| shape.get(1).copied());
+    if registers.is_none() && has_part(taker, words.registers) {
+        return Err(taker.missing(
+            words.registers,
+            |shape| matches!(shape, [1, _, dim] if *dim == sizes.dim),
+        ));
+    }
     let own_bias = has_part(taker, "q_bias") || has_part(taker, "v_bias");
     Ok(VitConfig {
         patches: Patches {
-            input: if kernel.is_video { InputKind::Video } else { InputKind::Picture },
+            input: if kernel.is_video {
+                InputKind::Video
+            } else {
+                InputKind::Picture
+            },
             channels: kernel.channels,
             kernel: kernel.sizes,
             stride: kernel.sizes,
@@ -96,7 +109,9 @@ pub(super) fn base(taker: &Taker, words: &Words, sizes: &Sizes) -> Result<VitCon
         positions: Positions::None,
         bias: ScoreBias::None,
         qkv_bias: if own_bias { QkvBias::QueryValue } else { QkvBias::All },
-        layer_scale: ["ls1.", "ls2.", "gamma_1", "gamma_2"].iter().any(|part| has_part(taker, part)),
+        layer_scale: ["ls1.", "ls2.", "gamma_1", "gamma_2"]
+            .iter()
+            .any(|part| has_part(taker, part)),
         first_norm,
         final_norm,
         pooled_norm,
@@ -145,8 +160,15 @@ fn folder(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<Re
     }
     let architecture = settings.word("architecture")?.unwrap_or_default();
     // those have another activation, or another epsilon
-    if let Some(word) = ["clip", "siglip", "quickgelu"].iter().find(|word| architecture.contains(**word)) {
-        return Err(refuse("architecture", architecture, format!("this program does not support {word}")));
+    if let Some(word) = ["clip", "siglip", "quickgelu"]
+        .iter()
+        .find(|word| architecture.contains(**word))
+    {
+        return Err(refuse(
+            "architecture",
+            architecture,
+            format!("this program does not support {word}"),
+        ));
     }
     let taker = Taker::new(checkpoint, prefix);
     let words = Words::of(SCHEME.name, &taker);
@@ -172,13 +194,19 @@ fn folder(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<Re
     if let Some(ratio) = arguments.number("mlp_ratio")? {
         let hidden = (sizes.dim as f64 * ratio) as usize;
         if config.mlp == crate::vit::config::MlpKind::Gelu && hidden != sizes.hidden {
-            return Err(refuse("mlp_ratio", ratio, format!("the MLP of the weights is {} wide", sizes.hidden)));
+            return Err(refuse(
+                "mlp_ratio",
+                ratio,
+                format!("the MLP of the weights is {} wide", sizes.hidden),
+            ));
         }
     }
     if arguments.flag("qkv_bias")? == Some(false) {
         config.qkv_bias = QkvBias::None;
     }
-    config.cls = arguments.flag("class_token")?.unwrap_or_else(|| taker.has(words.cls) || !has_positions_alone(&taker, &words));
+    config.cls = arguments
+        .flag("class_token")?
+        .unwrap_or_else(|| taker.has(words.cls) || !has_positions_alone(&taker, &words));
     let said = match (arguments.size("num_heads")?, options.heads) {
         (Some(heads), Some(option)) if heads != option => {
             return Err(refuse("heads", option, format!("`num_heads` is {heads}")));
@@ -186,24 +214,37 @@ fn folder(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<Re
         (Some(heads), _) => Some(("num_heads", heads)),
         (None, option) => option.map(|heads| ("heads", heads)),
     };
-    config.bias = plain::window(&taker, &words, false)?;
-    config.heads = sizes.heads(said.or(plain::window_heads(&taker, &words)), &mut assumed)?;
+    config.bias = window(&taker, &words, sizes.depth, false)?;
+    config.heads = sizes.heads(said.or(window_heads(&taker, &words)), &mut assumed)?;
     let front = config.prefix();
     if taker.has(words.positions) || matches!(config.bias, ScoreBias::None) {
-        let own = [front, usize::from(config.cls), 0];
-        let own = if arguments.flag("no_embed_class")? == Some(true) { &own[2..] } else { &own[..] };
-        let (prefix, side) = square_table(&taker, &words, sizes.dim, own)?;
+        let usual = match arguments.flag("no_embed_class")? {
+            Some(true) => vec![0],
+            _ => vec![front, usize::from(config.cls), 0],
+        };
+        // where the size is said, the rows that are left over are those of tokens in front
+        let [_, high, wide] = config.patches.kernel;
+        let grid = arguments
+            .pair("img_size")?
+            .map(|[rows, columns]| [rows / high, columns / wide]);
+        let rows = table_rows(&taker, &words, sizes.dim)?;
+        let fits = |prefix: &usize| grid.is_some_and(|[down, across]| prefix + down * across == rows);
+        let own = usual.iter().copied().find(fits).map_or(usual, |prefix| vec![prefix]);
+        let (prefix, side) = square_table(&taker, &words, sizes.dim, &own)?;
         let other = match arguments.flag("dynamic_img_size")? {
             Some(true) => OtherGrid::Antialiased,
             _ => OtherGrid::Refused,
         };
-        config.positions = Positions::Table { prefix, rows: side, columns: side, other };
-        if let Some([rows, columns]) = arguments.pair("img_size")? {
-            let [_, high, wide] = config.patches.kernel;
-            if [rows / high, columns / wide] != [side, side] {
-                let reason = format!("its positions are those of {side} x {side} patches");
-                return Err(refuse("img_size", format!("{rows} x {columns}"), reason));
-            }
+        config.positions = Positions::Table {
+            prefix,
+            rows: side,
+            columns: side,
+            other,
+        };
+        if let Some([down, across]) = grid.filter(|grid| *grid != [side, side]) {
+            let reason = format!("it makes {down} x {across} patches, and positions are those of {side} x {side}");
+            let size = arguments.get("img_size").map(ToString::to_string);
+            return Err(refuse("img_size", size.unwrap_or_default(), reason));
         }
     }
     let pooling = match options.pooling {
@@ -220,7 +261,9 @@ fn folder(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<Re
     };
     config.check(pooling)?;
     let tag = pretrained.word("tag")?.unwrap_or_default();
-    let labels = ["in1k", "in12k", "in21k", "in22k"].iter().any(|word| tag.contains(word));
+    let labels = ["in1k", "in12k", "in21k", "in22k"]
+        .iter()
+        .any(|word| tag.contains(word));
     Ok(Recognised {
         family: "timm".to_owned(),
         scheme: SCHEME.name.to_owned(),

@@ -1,14 +1,18 @@
 //! Folders of transformers: ViT, MAE, DeiT, BEiT, data2vec vision, DINOv2, VideoMAE and AST. `config.json` says
 //! everything, and is held against the weights.
 
+mod checks;
+
+use self::checks::{check_sizes, layer_scale, qkv_bias, table};
 use super::known;
-use super::sizes::{Kernel, Sizes, kernel};
+use super::sizes::{Sizes, contradicts, head_classes, kernel};
 use super::{Scheme, prefixes};
 use crate::names::{EncoderError, Taker};
 use crate::pooling::Pooling;
 use crate::recognised::{Body, Options, Recognised};
 use crate::settings::{Settings, refuse};
-use crate::vit::config::{InputKind, MlpKind, NormPlace, OtherGrid, Patches, Positions, QkvBias, ScoreBias, VitConfig};
+use crate::vit::bias::window_rows;
+use crate::vit::config::{Head, InputKind, NormPlace, OtherGrid, Patches, Positions, ScoreBias, VitConfig};
 use crate::vit::words::Words;
 use bridle_containers::Checkpoint;
 use bridle_tasks::pipeline::{AUDIOSET, HALF, IMAGENET, Kaldi, Picture, Pipeline, Resize, Video};
@@ -24,7 +28,7 @@ pub const SCHEME: Scheme = Scheme {
         "distillation_classifier",
         "embeddings.mask_token",
         "encoder_to_decoder",
-        "layernorm",
+        "../layernorm",
         "lm_head",
         "mask_token",
     ],
@@ -52,7 +56,11 @@ struct Family {
 impl Family {
     /// By `model_type`.
     fn of(model_type: &str) -> Option<Self> {
-        let family = |word, other_grid, constants| Self { word, other_grid, constants };
+        let family = |word, other_grid, constants| Self {
+            word,
+            other_grid,
+            constants,
+        };
         Some(match model_type {
             "vit" => family("vit", OtherGrid::BySize, HALF),
             "deit" => family("deit", OtherGrid::BySize, IMAGENET),
@@ -75,8 +83,13 @@ impl Family {
 fn recognise(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<Recognised, EncoderError> {
     let settings = Settings(&checkpoint.config);
     let model_type = settings.required("model_type", settings.word("model_type")?)?;
-    let family = Family::of(model_type)
-        .ok_or_else(|| refuse("model_type", model_type, "its tensors are those of a vision transformer"))?;
+    let family = Family::of(model_type).ok_or_else(|| {
+        refuse(
+            "model_type",
+            model_type,
+            "its tensors are those of a vision transformer",
+        )
+    })?;
     settings.only("hidden_act", "gelu")?;
     let taker = Taker::new(checkpoint, prefix);
     let words = Words::of(SCHEME.name, &taker);
@@ -90,7 +103,11 @@ fn recognise(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result
     let mut assumed = Vec::new();
     let mut config = VitConfig {
         patches: Patches {
-            input: if kernel.is_video { InputKind::Video } else { InputKind::Picture },
+            input: if kernel.is_video {
+                InputKind::Video
+            } else {
+                InputKind::Picture
+            },
             channels: kernel.channels,
             kernel: kernel.sizes,
             stride: kernel.sizes,
@@ -134,7 +151,10 @@ fn recognise(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result
         usual
     });
     config.check(pooling)?;
-    let architectures = settings.get("architectures").map(ToString::to_string).unwrap_or_default();
+    let architectures = settings
+        .get("architectures")
+        .map(ToString::to_string)
+        .unwrap_or_default();
     let is_self_supervised = matches!(family.word, "dinov2" | "data2vec-vision" | "mae" | "videomae");
     let labels = match family.word {
         _ if architectures.contains("Pretraining") || architectures.contains("PreTraining") => "none",
@@ -157,71 +177,9 @@ fn recognise(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result
 
 /// Whether a layer has its weight or its bias.
 fn has_any(taker: &Taker, layer: &str) -> bool {
-    ["weight", "bias"].iter().any(|part| taker.has(&format!("{layer}.{part}")))
-}
-
-/// Sizes that the configuration and the weights both say.
-fn check_sizes(
-    settings: Settings,
-    taker: &Taker,
-    words: &Words,
-    sizes: &Sizes,
-    kernel: &Kernel,
-) -> Result<(), EncoderError> {
-    settings.agrees("hidden_size", sizes.dim, "the width")?;
-    settings.agrees("num_hidden_layers", sizes.depth, "the number of blocks")?;
-    settings.agrees("intermediate_size", sizes.hidden, "the width of the MLP")?;
-    let is_gated = sizes.mlp == MlpKind::SwiGlu;
-    if let Some(flag) = settings.flag("use_swiglu_ffn")?.filter(|flag| *flag != is_gated) {
-        return Err(refuse("use_swiglu_ffn", flag, "its weights are not so"));
-    }
-    if let Some(ratio) = settings.number("mlp_ratio")?.filter(|_| !is_gated)
-        && (sizes.dim as f64 * ratio) as usize != sizes.hidden
-    {
-        return Err(refuse("mlp_ratio", ratio, format!("the MLP of the weights is {} wide", sizes.hidden)));
-    }
-    let found = taker.shape(&format!("{}.weight", words.patch)).unwrap_or_default();
-    let mut expected = found.to_vec();
-    let differs = |key: &str, value: usize, expected: &[usize]| {
-        let name = taker.full(words.patch);
-        Err(refuse(key, value, format!("tensor `{name}.weight` has shape {found:?}, not {expected:?}")))
-    };
-    if let Some(channels) = settings.size("num_channels")?.filter(|channels| *channels != kernel.channels) {
-        expected[1] = channels;
-        return differs("num_channels", channels, &expected);
-    }
-    if let Some(frames) = settings.size("tubelet_size")?.filter(|frames| *frames != kernel.sizes[0]) {
-        expected[2] = frames;
-        return differs("tubelet_size", frames, &expected);
-    }
-    if let Some([rows, columns]) = settings.pair("patch_size")?
-        && kernel.sizes[1..] != [rows, columns]
-    {
-        let end = expected.len();
-        expected[end - 2..].copy_from_slice(&[rows, columns]);
-        return differs("patch_size", rows, &expected);
-    }
-    Ok(())
-}
-
-fn qkv_bias(settings: Settings, family: &Family, taker: &Taker) -> Result<QkvBias, EncoderError> {
-    let has = taker.names().any(|name| {
-        ["query.bias", "key.bias", "value.bias", "q_bias", "v_bias"].iter().any(|end| name.ends_with(end))
-    });
-    match settings.flag("qkv_bias")? {
-        Some(false) if has => Err(refuse("qkv_bias", false, "its weights have one")),
-        Some(false) => Ok(QkvBias::None),
-        _ if family.is_beit() || family.word == "videomae" => Ok(QkvBias::QueryValue),
-        _ => Ok(QkvBias::All),
-    }
-}
-
-fn layer_scale(settings: Settings, family: &Family) -> Result<bool, EncoderError> {
-    match family.word {
-        "dinov2" => Ok(true),
-        "beit" | "data2vec-vision" => Ok(settings.number("layer_scale_init_value")?.unwrap_or(0.1) > 0.0),
-        _ => Ok(false),
-    }
+    ["weight", "bias"]
+        .iter()
+        .any(|part| taker.has(&format!("{layer}.{part}")))
 }
 
 /// Positions, biases and input of pictures and videos.
@@ -238,15 +196,25 @@ fn seen(
     let [deep, high, wide] = config.patches.kernel;
     let (rows, columns) = (size[0] / high, size[1] / wide);
     if rows == 0 || columns == 0 {
-        return Err(refuse("image_size", size[0], format!("smaller than a patch of {high} x {wide}")));
+        return Err(refuse(
+            "image_size",
+            size[0],
+            format!("smaller than a patch of {high} x {wide}"),
+        ));
     }
     let picture = || {
         let usual = Picture::evaluation(size[0], family.constants);
-        Picture { resize: Resize::To(size), crop: None, ..usual }
+        Picture {
+            resize: Resize::To(size),
+            crop: None,
+            ..usual
+        }
     };
     if family.word == "videomae" {
         let frames = settings.required("num_frames", settings.size("num_frames")?)?;
-        config.positions = Positions::Sines { grid: [frames / deep, rows, columns] };
+        config.positions = Positions::Sines {
+            grid: [frames / deep, rows, columns],
+        };
         assumed.push("every fourth frame".to_owned());
         let usual = Video::videomae(frames, size[0]);
         return Ok(match preprocessor(checkpoint, assumed)? {
@@ -258,19 +226,44 @@ fn seen(
     if family.is_beit() {
         let flags = ["use_shared_relative_position_bias", "use_relative_position_bias"];
         let [shared, own] = flags.map(|key| settings.flag(key));
-        if shared? == Some(true) {
-            config.bias = ScoreBias::Window { rows, columns, shared: true };
-        } else if own? == Some(true) {
-            config.bias = ScoreBias::Window { rows, columns, shared: false };
+        if let Some(shared) = [(shared?, true), (own?, false)]
+            .iter()
+            .find_map(|(flag, kind)| (*flag == Some(true)).then_some(*kind))
+        {
+            config.bias = ScoreBias::Window { rows, columns, shared };
+        }
+        // a table of another grid
+        let own = format!("{}{}", words.block(0, taker), words.window[1]);
+        let expected = [window_rows(rows, columns), config.heads];
+        for name in [words.window[0], &own] {
+            if taker.shape(name).is_some_and(|shape| shape.first() != expected.first()) {
+                return Err(contradicts(("image_size", size[0]), taker, name, &expected));
+            }
         }
     }
     if has_table {
         let prefix = 1 + usize::from(config.distillation);
-        table(taker, words, config.dim, prefix, [rows, columns], ("image_size", size[0]))?;
+        table(
+            taker,
+            words,
+            config.dim,
+            prefix,
+            [rows, columns],
+            ("image_size", size[0]),
+        )?;
         if family.other_grid != OtherGrid::Refused && rows != columns {
-            return Err(refuse("image_size", format!("{size:?}"), "this program supports squares alone"));
+            return Err(refuse(
+                "image_size",
+                format!("{size:?}"),
+                "this program supports squares alone",
+            ));
         }
-        config.positions = Positions::Table { prefix, rows, columns, other: family.other_grid };
+        config.positions = Positions::Table {
+            prefix,
+            rows,
+            columns,
+            other: family.other_grid,
+        };
     }
     Ok(preprocessor(checkpoint, assumed)?.unwrap_or_else(|| Pipeline::Picture(picture())))
 }
@@ -282,25 +275,6 @@ fn preprocessor(checkpoint: &Checkpoint, assumed: &mut Vec<String>) -> Result<Op
         return Ok(None);
     }
     Ok(Some(Pipeline::from_preprocessor(&checkpoint.preprocessor)?))
-}
-
-/// Holds the rows of a table of positions against what a setting says.
-fn table(
-    taker: &Taker,
-    words: &Words,
-    dim: usize,
-    prefix: usize,
-    [rows, columns]: [usize; 2],
-    (key, value): (&str, usize),
-) -> Result<(), EncoderError> {
-    let expected = [1, prefix + rows * columns, dim];
-    match taker.shape(words.positions) {
-        Some(found) if found != expected => {
-            let name = taker.full(words.positions);
-            Err(refuse(key, value, format!("tensor `{name}` has shape {found:?}, not {expected:?}")))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Strides, positions and input of AST.
@@ -326,15 +300,23 @@ fn sound(
     config.patches.input = InputKind::SpectrogramByFrequency;
     config.patches.stride = [1, frequency, time];
     table(taker, words, config.dim, 2, [rows, columns], ("max_length", frames))?;
-    config.positions = Positions::Table { prefix: 2, rows, columns, other: OtherGrid::Refused };
-    let parts = words.head.map(|layer| has_any(taker, layer));
-    if parts.contains(&true) {
-        let classes = ["weight", "bias"].iter().find_map(|part| taker.shape(&format!("{}.{part}", words.head[1]))?.first());
-        config.head = Some(classes.copied().unwrap_or(0));
-    }
+    config.positions = Positions::Table {
+        prefix: 2,
+        rows,
+        columns,
+        other: OtherGrid::Refused,
+    };
+    let classes = head_classes(taker, words, config.dim)?;
+    config.head = classes.map(|classes| Head {
+        classes,
+        epsilon: config.epsilon,
+    });
     let said = Settings(&checkpoint.preprocessor);
     said.agrees("max_length", frames, "the number of frames")?;
     said.agrees("num_mel_bins", mels, "the number of mels")?;
-    let usual = Kaldi { mels, ..Kaldi::spectrogram(AUDIOSET, frames) };
+    let usual = Kaldi {
+        mels,
+        ..Kaldi::spectrogram(AUDIOSET, frames)
+    };
     Ok(preprocessor(checkpoint, assumed)?.unwrap_or(Pipeline::Kaldi(usual)))
 }

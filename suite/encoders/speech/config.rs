@@ -1,7 +1,7 @@
 //! Sizes and switches of wav2vec 2.0 and its kin, as transformers or fairseq write them down.
 
 use super::names::Names;
-use super::settings::{Needed, agrees};
+use super::settings::{Needed, agrees, depth};
 use super::strides;
 use crate::names::{EncoderError, Taker};
 use crate::settings::refuse;
@@ -137,11 +137,17 @@ impl FrontConfig {
         })
     }
 
-    /// Holds the list of convolutions to the weights. `key` is what the list is called.
+    /// Holds the convolutions to the weights. `channels` and `kernels` are the settings that say them, with their
+    /// values.
     ///
     /// # Errors
-    /// If the weights have another number of convolutions, or several of other channels or kernels.
-    pub fn agrees(&self, taker: &Taker, names: Names, key: &str) -> Result<(), EncoderError> {
+    /// If the weights have another number of convolutions, or one of other channels or another kernel.
+    pub fn agrees(
+        &self,
+        taker: &Taker,
+        names: Names,
+        [channels, kernels]: [(&str, &Value); 2],
+    ) -> Result<(), EncoderError> {
         let found = |index: usize| taker.shape(&format!("{}.weight", names.convolution(index)));
         let expected = |index: usize| {
             let inputs = index
@@ -150,32 +156,34 @@ impl FrontConfig {
             let layer = &self.convolutions[index];
             [layer.channels, inputs, layer.kernel]
         };
+        let refused = |(key, value): (&str, &Value), reason| {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            Err(refuse(key, value, reason))
+        };
         let count = self.convolutions.len();
         let there = (0..2 * strides::MOST).rev().find(|&index| found(index).is_some());
         let there = there.map_or(0, |last| last + 1);
         // a single one that is missing is named when it is read
         if there > count || there + 1 < count {
-            return Err(refuse(
-                key,
-                self.listed(),
-                format!("the weights have {there} convolutions"),
-            ));
+            return refused(channels, format!("the weights have {there} convolutions"));
         }
         let differs = |index: &usize| found(*index).is_some_and(|shape| shape != expected(*index));
-        let wrong: Vec<usize> = (0..count).filter(differs).collect();
-        match wrong[..] {
-            [first, _, ..] => {
-                let (expected, found) = (expected(first), found(first).unwrap_or_default());
-                let reason = format!("the weights of convolution {first} have shape {found:?}, not {expected:?}");
-                Err(refuse(key, self.listed(), reason))
+        match (0..count).find(differs) {
+            Some(wrong) => {
+                let (expected, found) = (expected(wrong), found(wrong).unwrap_or_default());
+                let setting = if found.first() == Some(&expected[0]) {
+                    kernels
+                } else {
+                    channels
+                };
+                let name = taker.full(&format!("{}.weight", names.convolution(wrong)));
+                refused(
+                    setting,
+                    format!("tensor `{name}` has shape {found:?}, not {expected:?}"),
+                )
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
-    }
-
-    fn listed(&self) -> String {
-        let triple = |layer: &Convolution| format!("({}, {}, {})", layer.channels, layer.kernel, layer.stride);
-        self.convolutions.iter().map(triple).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -198,7 +206,7 @@ impl SpeechConfig {
         }
         settings.0.only("adapter_attn_dim", Value::Null)?;
         let front = FrontConfig::from_transformers(settings)?;
-        front.agrees(taker, Names::Transformers, "conv_dim")?;
+        front.agrees(taker, Names::Transformers, settings.pair(["conv_dim", "conv_kernel"]))?;
         let dim = settings.count("hidden_size")?;
         let groups = settings.divisor("num_conv_pos_embedding_groups", dim)?;
         let positions = match is_data2vec {
@@ -221,7 +229,7 @@ impl SpeechConfig {
             names: Names::Transformers,
             front,
             dim,
-            depth: settings.count("num_hidden_layers")?,
+            depth: depth(settings, taker, "num_hidden_layers")?,
             heads: settings.divisor("num_attention_heads", dim)?,
             hidden: settings.count("intermediate_size")?,
             pre_norm: match is_data2vec {
@@ -254,7 +262,7 @@ impl SpeechConfig {
             settings.0.only(key, value)?;
         }
         let front = FrontConfig::from_fairseq(settings)?;
-        front.agrees(taker, Names::Fairseq, "conv_feature_layers")?;
+        front.agrees(taker, Names::Fairseq, settings.pair(["conv_feature_layers"; 2]))?;
         let dim = settings.count("encoder_embed_dim")?;
         let buckets = match settings.0.flag("relative_position_embedding")? {
             Some(true) => {
@@ -269,7 +277,7 @@ impl SpeechConfig {
             names: Names::Fairseq,
             front,
             dim,
-            depth: settings.count("encoder_layers")?,
+            depth: depth(settings, taker, "encoder_layers")?,
             heads: settings.divisor("encoder_attention_heads", dim)?,
             hidden: settings.count("encoder_ffn_embed_dim")?,
             pre_norm: settings.flag("layer_norm_first")?,

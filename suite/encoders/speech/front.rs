@@ -177,7 +177,7 @@ impl<B: Backend> FrontLayer<B> {
 
 impl<B: Ops> FrontLayer<B> {
     /// [B, N, I] to [B, T, O].
-    fn convolve(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
+    pub fn convolve(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
         self.convolution.forward(windows(x, self.kernel, self.stride))
     }
 }
@@ -200,9 +200,9 @@ pub fn windows_in(length: usize, kernel: usize, stride: usize) -> usize {
 
 /// Windows of `kernel` frames, `stride` apart, each as one row: [B, N, I] to [B, T, k I].
 ///
-/// A window is one piece of memory where frames lie one after the other, so it is put together from
-/// pieces of `stride` frames. A product of matrices then is the convolution: several times as fast
-/// as burn's own on a processor.
+/// A window is one piece of memory where frames lie one after the other, so it is put together from pieces of `stride`
+/// frames. A product of matrices then is the convolution, on every backend the one that it is fastest at, and its rows
+/// are what norms over channels read.
 fn windows<B: Backend>(x: Tensor<B, 3>, kernel: usize, stride: usize) -> Tensor<B, 3> {
     let [batch, length, inputs] = x.dims();
     let times = windows_in(length, kernel, stride);

@@ -31,11 +31,6 @@ pub struct BlockNames {
 }
 
 impl Names {
-    /// The first convolution's weight, by which files of these names are known.
-    pub fn sign(self) -> String {
-        format!("{}.weight", self.convolution(0))
-    }
-
     pub fn convolution(self, index: usize) -> String {
         match self {
             Self::Transformers => format!("feature_extractor.conv_layers.{index}.conv"),

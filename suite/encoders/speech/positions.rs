@@ -18,9 +18,10 @@ const EPSILON: f64 = 1e-5;
 
 /// What is added to the frames before the first block.
 #[derive(Module, Debug)]
-pub enum Positions<B: Backend> {
-    Convolution(PositionalConvolution<B>),
-    Stack(Vec<PositionalConvolution<B>>),
+pub struct Positions<B: Backend> {
+    pub layers: Vec<PositionalConvolution<B>>,
+    /// Whether a norm without weights follows each convolution.
+    normed: bool,
 }
 
 impl<B: Backend> Positions<B> {
@@ -33,27 +34,28 @@ impl<B: Backend> Positions<B> {
         dim: usize,
         device: &B::Device,
     ) -> Result<Self, EncoderError> {
+        let name = |index: usize| match config.stack {
+            Some(_) => names.stacked_positions(index),
+            None => names.positions().to_owned(),
+        };
         let shape = [dim, dim / config.groups, config.kernel];
-        Ok(match config.stack {
-            None => Self::Convolution(PositionalConvolution::take(taker, names.positions(), shape, device)?),
-            Some(depth) => {
-                let layer = |index| PositionalConvolution::take(taker, &names.stacked_positions(index), shape, device);
-                Self::Stack((0..depth).map(layer).collect::<Result<_, _>>()?)
-            }
+        let layer = |index| PositionalConvolution::take(taker, &name(index), shape, device);
+        Ok(Self {
+            layers: (0..config.stack.unwrap_or(1)).map(layer).collect::<Result<_, _>>()?,
+            normed: config.stack.is_some(),
         })
     }
 }
 
 impl<B: Ops> Positions<B> {
-    /// [B, T, D] without padding to what is added to it, [B, T, D].
+    /// [B, T, D] with 0 in the padding to what is added to it, [B, T, D].
     pub fn forward(&self, x: Tensor<B, 3>, frames: &Sequences<B>) -> Tensor<B, 3> {
-        match self {
-            Self::Convolution(layer) => layer.forward(x),
+        self.layers.iter().fold(x, |x, layer| {
+            let y = layer.convolve(x);
+            let y = gelu(if self.normed { standardized(y) } else { y });
             // what a layer writes into the padding must not reach the next one
-            Self::Stack(layers) => layers
-                .iter()
-                .fold(x, |x, layer| frames.cleared(gelu(standardized(layer.convolve(x))))),
-        }
+            frames.cleared(y)
+        })
     }
 }
 

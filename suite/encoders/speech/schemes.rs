@@ -2,7 +2,7 @@
 
 use super::config::SpeechConfig;
 use super::sequences::only_mean;
-use super::settings::{Needed, has_blocks};
+use super::settings::Needed;
 use crate::families::Scheme;
 use crate::names::{EncoderError, Taker};
 use crate::pooling::Pooling;
@@ -92,7 +92,6 @@ fn transformers(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Res
     let family = settings.word("model_type", &known)?;
     let taker = Taker::new(checkpoint, prefix);
     let config = SpeechConfig::from_transformers(settings, &taker)?;
-    has_blocks(&taker, "num_hidden_layers", config.depth)?;
     let found = Found {
         family,
         scheme: &TRANSFORMERS,
@@ -134,7 +133,6 @@ fn fairseq(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<R
     let settings = Needed(Settings(settings.unwrap_or(&Value::Null)));
     let taker = Taker::new(checkpoint, prefix);
     let config = SpeechConfig::from_fairseq(settings, &taker)?;
-    has_blocks(&taker, "encoder_layers", config.depth)?;
     // fairseq keeps it with the model or with the task
     let task = checkpoint.options.pointer("/cfg/task").unwrap_or(&Value::Null);
     let normalises = match settings.0.get("normalize") {

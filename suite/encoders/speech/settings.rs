@@ -34,6 +34,11 @@ impl<'a> Needed<'a> {
         }
     }
 
+    /// Two settings by their keys, with their values.
+    pub fn pair<'k>(self, keys: [&'k str; 2]) -> [(&'k str, &'a Value); 2] {
+        keys.map(|key| (key, self.0.get(key).unwrap_or(&Value::Null)))
+    }
+
     /// # Errors
     /// If it is missing or no list of positive whole numbers.
     pub fn counts(self, key: &str) -> Result<Vec<usize>, EncoderError> {
@@ -128,13 +133,15 @@ pub fn shown(taker: &Taker, axes: &[(String, usize)]) -> Result<usize, EncoderEr
     })
 }
 
-/// Holds a number of blocks to the weights, whose names begin with `encoder.layers.`.
+/// The number of blocks, as the setting `key` says and as the weights have them, whose names begin with
+/// `encoder.layers.`.
 ///
 /// # Errors
-/// If they are of another number.
-pub fn has_blocks(taker: &Taker, key: &str, depth: usize) -> Result<(), EncoderError> {
+/// If it is missing, or the weights have another number.
+pub fn depth(settings: Needed, taker: &Taker, key: &str) -> Result<usize, EncoderError> {
+    let depth = settings.count(key)?;
     match blocks(taker, "encoder.layers.") {
-        found if found == depth => Ok(()),
+        found if found == depth => Ok(depth),
         found => Err(refuse(key, depth, format!("the weights have {found} blocks"))),
     }
 }

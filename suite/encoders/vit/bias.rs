@@ -31,6 +31,38 @@ pub fn window_index(rows: usize, columns: usize) -> Vec<i64> {
         .collect()
 }
 
+/// The table of a window under `name`, [rows, heads]. Its index, if the file holds that too, is held against this
+/// program's own.
+///
+/// # Errors
+/// If the table is missing, of another shape or not finite, or the index is another.
+pub fn window_table(
+    taker: &Taker,
+    name: &str,
+    [rows, columns]: [usize; 2],
+    heads: usize,
+) -> Result<Vec<f32>, EncoderError> {
+    let index = name.replace("_bias_table", "_index");
+    if taker.has(&index) {
+        let tokens = 1 + rows * columns;
+        let expected = window_index(rows, columns);
+        let found = taker.values(&index, &[tokens, tokens])?;
+        if taker.reads()
+            && found
+                .iter()
+                .zip(&expected)
+                .any(|(found, expected)| *found != *expected as f32)
+        {
+            let reason = "it is not the index of a window with a cls token in front".to_owned();
+            return Err(EncoderError::Values {
+                name: taker.full(&index),
+                reason,
+            });
+        }
+    }
+    taker.values(name, &[window_rows(rows, columns), heads])
+}
+
 /// The bucket for each query and key of `tokens` (T5, arXiv 1910.10683, as BEATs and WavLM have it), [T, T]: `count`
 /// buckets for distances up to `largest`, half of them for keys ahead.
 pub fn bucket_index(tokens: usize, count: usize, largest: usize) -> Vec<i64> {
@@ -45,9 +77,11 @@ pub fn bucket_index(tokens: usize, count: usize, largest: usize) -> Vec<i64> {
         let over = over * (half - exact) as f32;
         (exact + over as usize).min(half - 1)
     };
-    let of = |query: usize, key: usize| (usize::from(key > query) * half + bucket(query.abs_diff(key))) as i64;
+    let buckets: Vec<usize> = (0..tokens).map(bucket).collect();
+    let of = |query: usize, key: usize| (usize::from(key > query) * half + buckets[query.abs_diff(key)]) as i64;
     (0..tokens)
-        .flat_map(|query| (0..tokens).map(move |key| of(query, key)))
+        .flat_map(|query| (0..tokens).map(move |key| (query, key)))
+        .map(|(query, key)| of(query, key))
         .collect()
 }
 

@@ -1,6 +1,6 @@
 //! The transformer block: norms in front or behind, scores with a bias, layer scale, two kinds of MLP.
 
-use super::bias::Gate;
+use super::bias::{Gate, window_table};
 use super::config::{MlpKind, NormPlace, QkvBias, ScoreBias, VitConfig};
 use super::words::{Qkv, Words};
 use crate::layers::{Linear, Norm, each_row};
@@ -12,7 +12,7 @@ use burn::tensor::activation::silu;
 use burn::tensor::backend::Backend;
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 
 /// Multi-head self-attention over all tokens.
 #[derive(Module, Debug)]
@@ -38,9 +38,17 @@ impl<B: Backend> Attention<B> {
         let (dim, heads) = (config.dim, config.heads);
         let full = |name: &str| format!("{block}{name}");
         let window = match config.bias {
-            ScoreBias::Window { rows, columns, shared: false } => {
-                let shape = [super::bias::window_rows(rows, columns), heads];
-                Some(Param::from_tensor(taker.tensor(&full(words.window[1]), shape, device)?))
+            ScoreBias::Window {
+                rows,
+                columns,
+                shared: false,
+            } => {
+                let values = window_table(taker, &full(words.window[1]), [rows, columns], heads)?;
+                let shape = [values.len() / heads, heads];
+                Some(Param::from_tensor(Tensor::from_data(
+                    TensorData::new(values, shape),
+                    device,
+                )))
             }
             _ => None,
         };
@@ -116,8 +124,14 @@ impl<B: Ops> Attention<B> {
         let [batch, tokens, width] = qkv.dims();
         let (heads, dim) = (self.heads, width / 3);
         // [B, T, 3, H, D/H] to [3, B, H, T, D/H]
-        let qkv = qkv.reshape([batch, tokens, 3, heads, dim / heads]).permute([2, 0, 3, 1, 4]);
-        let part = |index| qkv.clone().narrow(0, index, 1).reshape([batch, heads, tokens, dim / heads]);
+        let qkv = qkv
+            .reshape([batch, tokens, 3, heads, dim / heads])
+            .permute([2, 0, 3, 1, 4]);
+        let part = |index| {
+            qkv.clone()
+                .narrow(0, index, 1)
+                .reshape([batch, heads, tokens, dim / heads])
+        };
         let [q, k, v] = [0, 1, 2].map(part);
         let bias = match &self.gate {
             Some(gate) => gate.forward(q.clone(), bias),
@@ -170,7 +184,12 @@ impl<B: Ops> Mlp<B> {
 
     fn tensors(&self) -> MlpTensors<B> {
         let ((weight1, bias1), (weight2, bias2)) = (parameters(&self.fc1), parameters(&self.fc2));
-        MlpTensors { weight1, bias1, weight2, bias2 }
+        MlpTensors {
+            weight1,
+            bias1,
+            weight2,
+            bias2,
+        }
     }
 }
 

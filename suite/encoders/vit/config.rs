@@ -33,8 +33,15 @@ pub struct VitConfig {
     pub pooled_norm: bool,
     /// transformers' pooler.
     pub pooler: bool,
-    /// Classes of AST's own head, which has a norm.
-    pub head: Option<usize>,
+    pub head: Option<Head>,
+}
+
+/// AST's own head: a norm and a linear map.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Head {
+    pub classes: usize,
+    pub epsilon: f64,
 }
 
 impl VitConfig {
@@ -113,11 +120,18 @@ pub enum Positions {
         other: OtherGrid,
     },
     /// A table of more rows than an input has patches, which take the first ones.
-    FirstRows { rows: usize },
+    FirstRows {
+        rows: usize,
+    },
     /// Fixed sines, for patches along frames, rows and columns.
-    Sines { grid: [usize; 3] },
+    Sines {
+        grid: [usize; 3],
+    },
     /// A convolution over all tokens.
-    Convolution { kernel: usize, groups: usize },
+    Convolution {
+        kernel: usize,
+        groups: usize,
+    },
 }
 
 /// What happens where an input's grid is not that of the table.
@@ -141,7 +155,15 @@ pub enum ScoreBias {
     None,
     /// By the places of query and key on a grid of patches, with a cls token in front; one table for all blocks, or
     /// one for each.
-    Window { rows: usize, columns: usize, shared: bool },
+    Window {
+        rows: usize,
+        columns: usize,
+        shared: bool,
+    },
     /// By their distance, in `count` buckets up to `largest`, times a gate of each query if `gated`.
-    Buckets { count: usize, largest: usize, gated: bool },
+    Buckets {
+        count: usize,
+        largest: usize,
+        gated: bool,
+    },
 }

@@ -59,7 +59,10 @@ impl<B: Ops> PatchEmbedding<B> {
         let [batch, _, sizes @ ..] = x.dims();
         let Some(grid) = grid(sizes, kernel, patches.stride) else {
             let reason = format!("it is smaller than a patch of {kernel:?}");
-            return Err(EncoderError::Input { found: x.dims().to_vec(), reason });
+            return Err(EncoderError::Input {
+                found: x.dims().to_vec(),
+                reason,
+            });
         };
         let [frames, rows, columns] = grid;
         // the frames of a patch as more channels: [B * frames, C * kernel, H, W]

@@ -8,7 +8,11 @@ use burn::tensor::{Tensor, TensorData};
 pub fn sines(tokens: usize, dim: usize) -> Vec<f32> {
     let value = |row: usize, column: usize| {
         let angle = row as f64 / 10000_f64.powf(2.0 * (column / 2) as f64 / dim as f64);
-        (if column.is_multiple_of(2) { angle.sin() } else { angle.cos() }) as f32
+        (if column.is_multiple_of(2) {
+            angle.sin()
+        } else {
+            angle.cos()
+        }) as f32
     };
     (0..tokens)
         .flat_map(|row| (0..dim).map(move |column| value(row, column)))
@@ -27,7 +31,10 @@ pub fn resized<B: Backend>(table: Tensor<B, 2>, how: OtherGrid, rows: usize, col
     let table = along(rows).matmul(table.reshape([side, side * dim]));
     let table = table.reshape([rows, side, dim]).swap_dims(0, 1); // [side, rows, D]
     let table = along(columns).matmul(table.reshape([side, rows * dim]));
-    table.reshape([columns, rows, dim]).swap_dims(0, 1).reshape([rows * columns, dim])
+    table
+        .reshape([columns, rows, dim])
+        .swap_dims(0, 1)
+        .reshape([rows * columns, dim])
 }
 
 /// What each of `new` places takes of each of `old` ones, [new, old].
