@@ -9,7 +9,7 @@ pub(crate) mod speechbrain;
 mod triangle;
 
 pub use decode::{AudioError, Waveform, decode};
-pub(crate) use fbank::{frames_in, normalise};
 pub use fbank::{FBANK_VERSION, Fbank, TooShort};
+pub(crate) use fbank::{frames_in, normalise};
 pub(crate) use input::Sounds;
 pub use resample::{RESAMPLER_VERSION, resample};
