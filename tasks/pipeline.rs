@@ -222,3 +222,6 @@ impl PipelineError {
         Self::Setting { key, value, reason }
     }
 }
+
+#[cfg(test)]
+mod tests;

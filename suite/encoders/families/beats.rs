@@ -7,7 +7,7 @@ use crate::names::{EncoderError, Taker};
 use crate::recognised::{Body, Options, Recognised};
 use crate::settings::{Settings, refuse};
 use crate::vit::config::{InputKind, MlpKind, NormPlace, Patches, Positions, QkvBias, ScoreBias, VitConfig};
-use crate::vit::posconv::kernel_shape;
+use crate::vit::posconv::kernel_name;
 use crate::vit::words::Words;
 use bridle_containers::Checkpoint;
 use bridle_tasks::pipeline::{Kaldi, Pipeline};
@@ -83,9 +83,18 @@ fn recognise(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result
             format!("it does not divide the width, {dim}"),
         ));
     }
-    if let Some([_, inner, found]) = kernel_shape(&taker, words.convolution) {
-        settings.agrees("conv_pos", found, "the kernel")?;
-        settings.agrees("conv_pos_groups", dim / inner.max(1), "the number of groups")?;
+    if let Some(name) = kernel_name(&taker, words.convolution) {
+        let expected = [dim, dim / groups, places];
+        let differs = |axis: usize| {
+            taker
+                .shape(&name)
+                .is_some_and(|shape| shape.get(axis) != expected.get(axis))
+        };
+        for (axis, setting) in [(2, ("conv_pos", places)), (1, ("conv_pos_groups", groups))] {
+            if differs(axis) {
+                return Err(contradicts(setting, &taker, &name, &expected));
+            }
+        }
     }
     let bias = match settings.flag("relative_position_embedding")?.unwrap_or(false) {
         true => ScoreBias::Buckets {

@@ -24,11 +24,10 @@ pub struct PositionalConvolution<B: Backend> {
     pub bias: Param<Tensor<B, 1>>,
 }
 
-/// The shape [D, D / groups, K] of the weight under `name`, such as `encoder.pos_conv.0`; none if there is no weight.
-pub fn kernel_shape(taker: &Taker, name: &str) -> Option<[usize; 3]> {
-    let names = NORMED.map(|[_, direction]| direction).into_iter().chain(["weight"]);
-    let mut shapes = names.filter_map(|part| taker.shape(&format!("{name}.{part}")));
-    shapes.next().and_then(|shape| shape.try_into().ok())
+/// The name of the tensor of shape [D, D / groups, K] under `name`, such as `encoder.pos_conv.0`, if there is one.
+pub fn kernel_name(taker: &Taker, name: &str) -> Option<String> {
+    let parts = NORMED.map(|[_, direction]| direction).into_iter().chain(["weight"]);
+    parts.map(|part| format!("{name}.{part}")).find(|name| taker.has(name))
 }
 
 impl<B: Backend> PositionalConvolution<B> {

@@ -1,7 +1,9 @@
-//! Pillow's `Image.resize` of RGB bytes, byte for byte (its `Resample.c`).
+//! Pillow's `Image.resize` of RGB bytes, byte for byte (its `Resample.c`, version 13).
 //!
 //! Views that this project trains on are resized by a library that is faster and may be off by one
 //! or two; the encoders of others are held to their own bytes.
+
+use std::ops::Range;
 
 use super::crop::Region;
 use crate::pipeline::Filter;
@@ -21,22 +23,50 @@ struct Reach {
 pub(crate) fn resize(rgb: &[u8], size: [usize; 2], resized: [usize; 2], region: Region, filter: Filter) -> Vec<u8> {
     let across = reaches(size[0], resized[0], region.left, region.width, filter);
     let down = reaches(size[1], resized[1], region.top, region.height, filter);
-    let ends = |reach: &Reach| reach.first + reach.weights.len();
-    let first = down[0].first;
-    let last = down.iter().map(ends).max().unwrap_or(first);
-    let mut narrow = Vec::with_capacity(3 * region.width * (last - first));
-    for row in rgb.chunks_exact(3 * size[0]).take(last).skip(first) {
+    let (columns, rows) = (span(&across), span(&down));
+    if is_down_first(size, resized) {
+        let flat = shrink_down(rgb, size[0], columns.clone(), 0, &down);
+        shrink_across(&flat, columns.len(), 0..region.height, columns.start, &across)
+    } else {
+        let narrow = shrink_across(rgb, size[0], rows.clone(), 0, &across);
+        shrink_down(&narrow, region.width, 0..region.width, rows.start, &down)
+    }
+}
+
+/// Each pass rounds to bytes, so that their order shows. Since Pillow 13, columns are shortened first
+/// where that takes away more than twice as many pixels of height as rows lose of width; before, and
+/// for all other pictures, rows come first.
+fn is_down_first(size: [usize; 2], resized: [usize; 2]) -> bool {
+    let [width, height] = [0, 1].map(|axis| size[axis].saturating_sub(resized[axis]));
+    height > 2 * width
+}
+
+/// The old pixels that new ones take, from the first to the last.
+fn span(reaches: &[Reach]) -> Range<usize> {
+    let ends = reaches.iter().map(|reach| reach.first + reach.weights.len());
+    reaches[0].first..ends.max().unwrap_or_default()
+}
+
+/// These rows of a picture, shortened. `first` is the number of its first column.
+fn shrink_across(rgb: &[u8], width: usize, rows: Range<usize>, first: usize, reaches: &[Reach]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(3 * rows.len() * reaches.len());
+    for row in rgb.chunks_exact(3 * width).take(rows.end).skip(rows.start) {
         let (pixels, _) = row.as_chunks::<3>();
-        for Reach { first, weights } in &across {
-            narrow.extend(sum(pixels[*first..].iter().zip(weights)));
+        for reach in reaches {
+            out.extend(sum(pixels[reach.first - first..].iter().zip(&reach.weights)));
         }
     }
-    let (narrow, _) = narrow.as_chunks::<3>();
-    let mut out = Vec::with_capacity(3 * region.width * region.height);
-    for Reach { first: top, weights } in &down {
-        for column in 0..region.width {
-            let pixels = narrow[(top - first) * region.width + column..].iter();
-            out.extend(sum(pixels.step_by(region.width).zip(weights)));
+    out
+}
+
+/// These columns of a picture, shortened. `first` is the number of its first row.
+fn shrink_down(rgb: &[u8], width: usize, columns: Range<usize>, first: usize, reaches: &[Reach]) -> Vec<u8> {
+    let (pixels, _) = rgb.as_chunks::<3>();
+    let mut out = Vec::with_capacity(3 * columns.len() * reaches.len());
+    for reach in reaches {
+        for column in columns.clone() {
+            let below = pixels[(reach.first - first) * width + column..].iter().step_by(width);
+            out.extend(sum(below.zip(&reach.weights)));
         }
     }
     out
