@@ -4,7 +4,7 @@
 use crate::protocol::Vectors;
 use bridle_backends::Ops;
 use bridle_encoders::{Body, Encoder, EncoderError, Input, Pooling, Recognised};
-use bridle_tasks::pipeline::{FixedPipeline, Pipeline};
+use bridle_tasks::pipeline::Pipeline;
 use bridle_tasks::{DataError, Dataset, Progress};
 use burn::tensor::Tensor;
 use std::cell::RefCell;
