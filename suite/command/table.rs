@@ -3,7 +3,7 @@
 use crate::cli::error::{Failure, Result, UnknownName};
 use crate::cli::exit::Exit;
 use crate::cli::terminal;
-use crate::cli::{Published, RECORDS, TableArgs, TableFormat, TableStyle};
+use crate::cli::{Format, Published, RECORDS, TableArgs, TableFormat, TableStyle};
 use bridle_results::compare;
 use bridle_results::evidence::Evidence;
 use bridle_results::published::{self, Shown};

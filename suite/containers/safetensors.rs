@@ -6,7 +6,7 @@
 
 use crate::number::Number;
 use crate::source::Source;
-use crate::tensor::{AXES, Place};
+use crate::tensor::Place;
 use crate::{ContainerError, Entry};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};

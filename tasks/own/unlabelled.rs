@@ -118,7 +118,7 @@ mod tests {
     use super::*;
     use std::fs::{create_dir_all, write};
 
-    fn listed(root: &Path) -> Vec<String> {
+    fn all_below(root: &Path) -> Vec<String> {
         let mut found = Vec::new();
         below(root, "", Kind::Audio.endings(), &mut BTreeSet::new(), &mut found).unwrap();
         found.sort();
@@ -163,11 +163,11 @@ mod tests {
             write(root.join(file), "").unwrap();
         }
         let expected = ["1.wav", "a/2.FLAC", "a/b/3.ogg"];
-        assert_eq!(listed(root), expected);
+        assert_eq!(all_below(root), expected);
         std::os::unix::fs::symlink(root, root.join("a/b/up")).unwrap();
-        assert_eq!(listed(root), expected);
+        assert_eq!(all_below(root), expected);
         // another folder with a link to it is there twice, by either name
         std::os::unix::fs::symlink(root.join("a/b"), root.join("c")).unwrap();
-        assert_eq!(listed(root), ["1.wav", "a/2.FLAC", "a/b/3.ogg", "c/3.ogg"]);
+        assert_eq!(all_below(root), ["1.wav", "a/2.FLAC", "a/b/3.ogg", "c/3.ogg"]);
     }
 }
