@@ -44,7 +44,7 @@ pub(super) fn table(table: &Table, label: &str) -> String {
     let columns: Vec<&str> = (0..table.header.len()).map(|column| side(table, column)).collect();
     let mut lines = vec![
         "\\begin{table}".to_string(),
-        "  \\centering\\footnotesize\\setlength{\\tabcolsep}{2.5pt}".to_string(),
+        "  \\centering\\footnotesize\\setlength{\\tabcolsep}{1.5pt}".to_string(),
         format!("  \\caption{{{}}}", escaped(&table.title)),
         format!("  \\label{{{label}}}"),
         "  \\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%".to_string(),
