@@ -273,7 +273,11 @@ pub(super) fn take_codebooks<B: Ops, C: Ops>(own: &mut AnyQuantizer<B>, copy: &A
 /// have passed, counted over the last step `before` that moved codebooks.
 pub(super) fn mode<D: TrainingData>(phase: &PhaseRun<'_, D>, step: u64, before: u64) -> (Mode, SeededPicks) {
     let picks = phase.picks();
-    let quantizer = phase.plan.quantizer.clone().and_then(|values| RqConfig::try_from(&values).ok());
+    let quantizer = phase
+        .plan
+        .quantizer
+        .clone()
+        .and_then(|values| RqConfig::try_from(&values).ok());
     match quantizer.map(|values| values.restart_every as u64) {
         Some(every) if step / every > before / every => {
             (Mode::Restart, SeededPicks(picks.0.child("by-usage").indexed(step)))
