@@ -99,7 +99,7 @@ fn prove_writable(args: &FeaturesArgs) -> Result<()> {
 enum Source {
     /// An encoder of this program, and a plan with it.
     Own(Box<(EncoderFile, Plan)>),
-    Foreign(Foreign),
+    Foreign(Box<Foreign>),
 }
 
 impl Source {
@@ -117,7 +117,7 @@ impl Source {
         }
         let theirs = Foreign::open(&args.init, &options)?;
         theirs.lines().iter().for_each(|line| terminal::log(line));
-        Ok(Self::Foreign(theirs))
+        Ok(Self::Foreign(Box::new(theirs)))
     }
 
     fn input(&self, args: &FeaturesArgs) -> Result<InputSpec> {

@@ -66,6 +66,9 @@ pub(super) fn is_text(bytes: &[u8]) -> bool {
     Header::read(bytes).is_ok_and(|header| matches!(header.kind.as_bytes(), [_, b'U' | b'S' | b'O', ..]))
 }
 
+/// Reads numbers of one kind.
+type Numbers = fn(&[u8]) -> Vec<f32>;
+
 /// An array of floats of 16, 32 or 64 bits.
 pub(super) fn floats(bytes: &[u8]) -> Result<Array, String> {
     let header = Header::read(bytes)?;
@@ -73,7 +76,7 @@ pub(super) fn floats(bytes: &[u8]) -> Result<Array, String> {
         return Err("its numbers lie in Fortran's order; numpy.ascontiguousarray brings them into C's".to_owned());
     }
     let data = header.data;
-    let (size, values): (usize, fn(&[u8]) -> Vec<f32>) = match header.kind {
+    let (size, values): (usize, Numbers) = match header.kind {
         "<f2" => (2, half),
         "<f4" => (4, single),
         "<f8" => (8, double),

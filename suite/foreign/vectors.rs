@@ -9,6 +9,7 @@ use bridle_tasks::{DataError, Dataset, Progress};
 use burn::tensor::Tensor;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// Samples at a time: those of one batch are always the same, so that folds and subsets of samples
 /// round alike.
@@ -26,8 +27,11 @@ pub struct ForeignVectors<'a, B: Ops> {
     dataset: &'a Dataset,
     device: B::Device,
     /// Rows of all samples of a batch, by layer and number of the batch.
-    known: RefCell<BTreeMap<(Option<usize>, usize), Vec<f32>>>,
+    known: RefCell<BTreeMap<Place, Vec<f32>>>,
 }
+
+/// A layer, none for the pooled output, and the number of a batch.
+type Place = (Option<usize>, usize);
 
 impl<'a, B: Ops> ForeignVectors<'a, B> {
     pub(super) fn new(encoder: Encoder<B>, known: &Recognised, dataset: &'a Dataset, device: &B::Device) -> Self {
@@ -120,11 +124,11 @@ impl<B: Ops> Vectors for ForeignVectors<'_, B> {
         progress.start("features", samples.len() as u64);
         for &sample in samples {
             let place = (layer, sample / BATCH);
-            if !known.contains_key(&place) {
-                known.insert(place, self.rows(place.1, layer)?);
-            }
             let count = BATCH.min(self.dataset.samples.len() - place.1 * BATCH);
-            let rows = &known[&place];
+            let rows = match known.entry(place) {
+                Entry::Occupied(rows) => rows.into_mut(),
+                Entry::Vacant(free) => free.insert(self.rows(place.1, layer)?),
+            };
             let dim = rows.len() / count;
             values.extend_from_slice(&rows[sample % BATCH * dim..][..dim]);
             progress.advance(1);
