@@ -2,7 +2,7 @@
 //! documented code.
 
 use bridle_bench::cli::Cli;
-use bridle_bench::cli::{interrupt, terminal};
+use bridle_bench::cli::{interrupt, ranks, terminal};
 use bridle_bench::command;
 use clap::Parser;
 use std::process::ExitCode;
@@ -11,12 +11,5 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     terminal::report_panics();
     interrupt::faults_have_their_exit_code();
-    match command::perform(&cli) {
-        Ok(exit) => exit,
-        Err(failure) => {
-            terminal::log(&failure.to_string());
-            failure.exit()
-        }
-    }
-    .into()
+    ranks::end(command::perform(&cli)).into()
 }

@@ -4,8 +4,10 @@
 pub mod checkpoint;
 pub mod control;
 pub mod encoder_file;
+pub mod followers;
 pub mod machine;
 pub mod metrics_log;
+pub mod replicas;
 pub mod request;
 
 use crate::cli::error::{Failure, Result};

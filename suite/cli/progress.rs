@@ -1,7 +1,7 @@
 //! Progress on stderr: a bar on a terminal, a plain line every few seconds elsewhere, nothing for
 //! short work.
 
-use super::terminal;
+use super::{ranks, terminal};
 use bridle_results::shown;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
@@ -44,6 +44,9 @@ impl Default for TerminalProgress {
 impl TerminalProgress {
     /// Begins a piece of work of `total` units, `done` of which were finished earlier.
     pub fn start_at(&self, what: &str, done: u64, total: u64) {
+        if ranks::is_silent() {
+            return;
+        }
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden());
         bar.set_style(style());
         let what = shown::on_one_line(what);

@@ -6,6 +6,7 @@ use crate::cli::exit::Exit;
 use crate::cli::{StudyArgs, terminal};
 use crate::run::request::RunRequest;
 use crate::study::Study;
+use bridle_ranks::RanksError;
 use bridle_results::record::RunRecord;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -27,6 +28,10 @@ pub fn perform(args: &StudyArgs) -> Result<Exit> {
         return terminal::print(&plan(&study, &requests)).map(|()| Exit::Done);
     }
     let session = run::Session::begin()?;
+    if session.ranks.size() > 1 {
+        let (what, ranks) = ("a study".to_owned(), session.ranks.size());
+        return Err(RanksError::Unshared { what, ranks }.into());
+    }
     let (mut text, mut all) = (format!("{}\n", study.question), Vec::new());
     let mut over = None;
     for request in requests {

@@ -231,6 +231,8 @@ pub trait Judging: Section {
     const TRAINS_ENCODER: bool;
     /// The data whose encoders it judges.
     const TAKES: Takes;
+    /// Whether ranks can share its work on inputs of one shape.
+    const OVER_RANKS: bool = false;
 }
 
 /// A section of the list: its name, and what it says of itself.

@@ -96,6 +96,7 @@ impl Section for Knn {
 impl Judging for Knn {
     const TRAINS_ENCODER: bool = false;
     const TAKES: Takes = Takes::Fixed;
+    const OVER_RANKS: bool = true;
 }
 
 impl<B: TrainBackend> Evaluate<B> for Knn {

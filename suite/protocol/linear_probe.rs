@@ -76,6 +76,7 @@ impl LinearProbe {
 impl Judging for LinearProbe {
     const TRAINS_ENCODER: bool = false;
     const TAKES: Takes = Takes::Any;
+    const OVER_RANKS: bool = true;
 }
 
 impl Probe {
