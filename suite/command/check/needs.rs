@@ -41,7 +41,7 @@ pub(super) struct Needs {
 impl Needs {
     pub(super) fn new(request: &RunRequest, samples: (usize, usize)) -> Self {
         let (all, training) = samples;
-        let phases = estimate::phases(&request.plan, training);
+        let phases = estimate::phases(&request.plan, training, 1);
         let features = estimate::features(&request.plan, all);
         let finetune = estimate::finetune(&request.plan, training);
         let runs = (request.folds.len() * request.seeds.len() * request.plans().count()) as f64;
@@ -144,7 +144,7 @@ impl Needs {
 }
 
 /// Bytes in the unit that keeps two or three digits.
-fn size(bytes: f64) -> String {
+pub(super) fn size(bytes: f64) -> String {
     match bytes {
         bytes if bytes < 1e6 => format!("{:.0} kB", bytes / 1e3),
         bytes if bytes < 1e9 => format!("{:.0} MB", bytes / 1e6),
