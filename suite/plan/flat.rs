@@ -19,7 +19,9 @@ const DEEPEST: usize = 8;
 pub(super) fn unwritten(flat: &Flat, key: &str) -> Option<Value> {
     let (section, name) = section_of(key)?;
     let kind = || -> Option<QuantizerKind> { flat.get(QUANTIZER)?.as_str()?.parse().ok() };
-    let of_kind = kind().filter(|_| section.name == QUANTIZER).map(QuantizerKind::unwritten);
+    let of_kind = kind()
+        .filter(|_| section.name == QUANTIZER)
+        .map(QuantizerKind::unwritten);
     let mut values = section.unwritten.iter().chain(of_kind.unwrap_or_default());
     let (_, value) = values.find(|(unwritten, _)| *unwritten == name)?;
     let (place, _) = key.rsplit_once('.')?;
