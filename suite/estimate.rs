@@ -86,16 +86,20 @@ pub struct PhaseCost {
     pub memory_bytes: f64,
 }
 
-/// Trained parameters of the encoder.
+/// Trained parameters of the encoder; 0 where it is none of this program's.
 pub fn encoder_parameters(plan: &Plan) -> u64 {
-    let networks = Networks::new(plan);
+    let Some(networks) = Networks::new(plan) else {
+        return 0;
+    };
     (networks.encoder.parameters() + networks.patch * networks.encoder.dim + 4.0 * networks.encoder.dim) as u64
 }
 
 /// Cost of every phase over `samples` training samples, in the order of [`Plan::phases`]; memory of
 /// each of so many ranks that share the batches.
 pub fn phases(plan: &Plan, samples: usize, ranks: usize) -> Vec<PhaseCost> {
-    let networks = Networks::new(plan);
+    let Some(networks) = Networks::new(plan) else {
+        return Vec::new();
+    };
     let (batch, in_step) = plan
         .pretrain
         .as_ref()
@@ -115,7 +119,7 @@ pub fn phases(plan: &Plan, samples: usize, ranks: usize) -> Vec<PhaseCost> {
 /// itself. None if it trained nothing or its plan is of another version.
 pub fn speed(record: &RunRecord) -> Option<f64> {
     let plan = Plan::from_flat(&record.plan).ok().filter(|plan| !plan.is_speech())?;
-    let networks = Networks::new(&plan);
+    let networks = Networks::new(&plan)?;
     let (mut operations, mut seconds) = (0.0, 0.0);
     for trained in record.phases.iter().filter(|phase| phase.reused_from.is_none()) {
         let planned = plan.phases().into_iter().find(|phase| phase.name == trained.name)?;
@@ -130,7 +134,7 @@ pub fn speed(record: &RunRecord) -> Option<f64> {
 /// Cost of fine-tuning on `samples` training samples; None where the plan has none.
 pub fn finetune(plan: &Plan, samples: usize) -> Option<PhaseCost> {
     let values = plan.evaluation.finetune.as_ref()?.classes()?;
-    let networks = Networks::new(plan);
+    let networks = Networks::new(plan)?;
     let drawn = values.epoch_samples.unwrap_or(samples);
     let (encoder, tokens) = (networks.encoder, networks.tokens + 1.0);
     let held = HELD_PER_TRAINED * encoder.parameters();
@@ -141,9 +145,16 @@ pub fn finetune(plan: &Plan, samples: usize) -> Option<PhaseCost> {
     })
 }
 
-/// Operations and bytes of computing the features of `samples` samples.
+/// Operations and bytes of computing the features of `samples` samples, as far as they are known:
+/// those of an encoder of others are not.
 pub fn features(plan: &Plan, samples: usize) -> PhaseCost {
-    let networks = Networks::new(plan);
+    let Some(networks) = Networks::new(plan) else {
+        return PhaseCost {
+            steps: 0,
+            operations: 0.0,
+            memory_bytes: PROCESS_BYTES,
+        };
+    };
     let forward = networks.encoder.forward(networks.tokens + 1.0);
     let batch = plan
         .evaluation
@@ -167,18 +178,18 @@ pub fn input_bytes(plan: &Plan, samples: usize) -> u64 {
 
 /// Bytes of a checkpoint: all networks, and AdamW's moments for the larger trained half.
 pub fn checkpoint_bytes(plan: &Plan) -> u64 {
-    if plan.pretrain.is_none() {
+    let Some(networks) = Networks::new(plan).filter(|_| plan.pretrain.is_some()) else {
         return 0;
-    }
-    let networks = Networks::new(plan);
+    };
     let trained = networks.encoder.parameters() + networks.decoder_parameters();
     let frozen = networks.encoder.parameters() + networks.estimator.map_or(0.0, |trunk| trunk.parameters());
     (F32 * (3.0 * trained + frozen)) as u64
 }
 
 impl Networks {
-    fn new(plan: &Plan) -> Self {
-        let vit = plan.vit();
+    /// None where the encoder is none of this program's.
+    fn new(plan: &Plan) -> Option<Self> {
+        let vit = plan.model.vit()?;
         let model = &vit.sizes;
         let area = (model.patch * model.patch) as f64;
         let trunk = |dim, depth, heads| Trunk::new(dim, depth, heads, model.mlp_ratio);
@@ -187,7 +198,7 @@ impl Networks {
             .map_or(0, |quantizer| quantizer.label_codes() * quantizer.codebook_size());
         let decoder = vit.decoder.as_ref();
         let estimator = vit.estimator.as_ref();
-        Self {
+        Some(Self {
             encoder: trunk(model.dim, model.depth, model.heads),
             decoder: decoder.map(|decoder| (trunk(decoder.dim, decoder.depth, decoder.heads), labels as f64)),
             estimator: estimator.map(|estimator| trunk(estimator.dim, estimator.depth, estimator.heads)),
@@ -204,7 +215,7 @@ impl Networks {
                 .as_ref()
                 .map_or(0.0, |birq| birq.layers as f64 / model.depth as f64),
             checkpoint: plan.pretrain.as_ref().is_some_and(|pretrain| pretrain.checkpoint),
-        }
+        })
     }
 
     fn decoder_parameters(&self) -> f64 {

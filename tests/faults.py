@@ -42,7 +42,7 @@ MOST = 200
 MIB = 1 << 20
 LIMITS = {"memory": (resource.RLIMIT_AS, 0, 128 * MIB, ["memory", "thread"]),
           "open files": (resource.RLIMIT_NOFILE, 3, 43, ["Too many open files"]),
-          "size of a file": (resource.RLIMIT_FSIZE, 0, MIB // 2, ["File too large"])}
+          "size of a file": (resource.RLIMIT_FSIZE, 4096, MIB // 2, ["File too large"])}
 STEPS = 40
 # what a run does without: the call, and why
 TOLERATED = [

@@ -50,6 +50,31 @@ fn models() -> Vec<(String, PathBuf)> {
     found
 }
 
+/// What the file of this model does not say, from the manifest beside it: words for the command line.
+fn unsaid(model: &Path) -> Vec<String> {
+    if model.join("config.json").is_file() {
+        return Vec::new();
+    }
+    let manifest = fs::read_to_string(model.with_file_name("manifest.json")).unwrap();
+    let manifest: Value = serde_json::from_str(&manifest).unwrap();
+    let size = |key: &str| manifest["config"][key].as_u64();
+    let single = [
+        ("heads", "num_heads"),
+        ("frames", "frames"),
+        ("mels", "mels"),
+        ("size", "image_size"),
+    ];
+    let single = single
+        .into_iter()
+        .filter_map(|(option, key)| Some(format!("foreign.{option}={}", size(key)?)));
+    let strides = size("frequency_stride").zip(size("time_stride"));
+    let strides = strides.map(|(frequency, time)| format!("foreign.strides=[{frequency}, {time}]"));
+    single
+        .chain(strides)
+        .flat_map(|value| ["--set".to_owned(), value])
+        .collect()
+}
+
 /// Two kinds of tones and of pictures, ten of each, and a task file for either.
 fn write_data(folder: &Path) {
     let form = hound::WavSpec {
@@ -97,6 +122,7 @@ fn every_family_of_sounds_and_pictures_is_judged_and_recorded() {
     let folder = folder.path();
     write_data(folder);
     for (name, model) in models() {
+        let options = unsaid(&model);
         let model = model.to_str().unwrap();
         if name.starts_with("videomae") {
             let told = refusal(
@@ -119,21 +145,12 @@ fn every_family_of_sounds_and_pictures_is_judged_and_recorded() {
             continue;
         }
         let run = |task: &str| {
+            let words = ["run", "--task", task, "--preset", "smoke", "--init", model];
+            let more = ["--protocol", "linear-probe,knn", "--out", &name];
+            let options = options.iter().map(String::as_str);
             program(
                 folder,
-                &[
-                    "run",
-                    "--task",
-                    task,
-                    "--preset",
-                    "smoke",
-                    "--init",
-                    model,
-                    "--protocol",
-                    "linear-probe,knn",
-                    "--out",
-                    &name,
-                ],
+                &words.into_iter().chain(more).chain(options).collect::<Vec<_>>(),
             )
         };
         let (sounds, pictures) = (run("sounds.toml"), run("pictures.toml"));

@@ -106,6 +106,8 @@ zpty -w shell "PROMPT=READY; fpath=($PWD \$fpath); autoload -Uz compinit; compin
 zpty -r -m shell _ '*DONE-2*'
 while read -r typed; do
   zpty -w -n shell "$typed"$'\t'
+  # a shell that sees more keys coming lists nothing
+  sleep 1
   zpty -w shell $'\a'" -- TYPED"
   zpty -r -m shell shown '*TYPED*'
   print -r -- "$shown"

@@ -6,7 +6,7 @@
 
 use crate::number::Number;
 use crate::source::Source;
-use crate::tensor::Place;
+use crate::tensor::{AXES, Place};
 use crate::{ContainerError, Entry};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
@@ -42,6 +42,9 @@ pub(crate) fn read(source: &Source, number: usize) -> Result<BTreeMap<String, En
         let wrong = |reason: &str| source.content(format!("tensor `{name}`: {reason}"));
         let stored = Number::of_safetensors(&told.dtype);
         let stored = stored.ok_or_else(|| wrong(&format!("numbers of the type `{}` are not known", told.dtype)))?;
+        if told.shape.len() > AXES {
+            return Err(wrong(&format!("it has {} axes, more than {AXES}", told.shape.len())));
+        }
         let count = told
             .shape
             .iter()
