@@ -9,6 +9,7 @@ use bridle::codebook::{
 };
 use bridle::init::Init;
 use bridle::loss::mse;
+use bridle::over_ranks;
 use bridle::quantizer::{Mode, Quantized, Quantizer, QuantizerInfo, QuantizerValues};
 use bridle_backends::Ops;
 use bridle_values::check::{Checked, require};
@@ -120,7 +121,7 @@ impl<B: Ops> Quantizer<B> for VectorQuantizer<B> {
         let rows = z.clone().detach();
         let book = &mut self.levels[0];
         if !self.started && config.start == Start::Kmeans {
-            let means = picks.initial_means(0, batch * tokens, config.codebook_size);
+            let means = picks.initial_means(0, over_ranks::count(batch * tokens), config.codebook_size);
             book.set_vectors(kmeans(rows.clone(), &means, config.kmeans_iterations, Similarity::Cosine).0);
         }
         self.started = true;

@@ -31,6 +31,7 @@ pub(crate) fn record(seed: u64, top1: u64) -> RunRecord {
             cores: 2,
             memory_bytes: 8 << 30,
             gpu: None,
+            ranks: None,
         },
         backend: backend("flex"),
         seed,

@@ -99,6 +99,20 @@ pub struct Machine {
     /// Main memory, in bytes.
     pub memory_bytes: u64,
     pub gpu: Option<String>,
+    /// The processes that trained together; None where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranks: Option<Ranks>,
+}
+
+/// The processes that trained together. They share the samples of each batch, so that their number
+/// changes rounding alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ranks {
+    pub count: u64,
+    /// Machines that they were on.
+    pub machines: u64,
+    /// What joined them, such as `Open MPI 4.1.4`.
+    pub engine: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

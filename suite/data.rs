@@ -3,11 +3,13 @@
 pub mod fixed;
 pub mod gain;
 pub mod order;
+pub mod part;
 pub mod roll;
 pub mod utterances;
 
 pub use fixed::{Fixed, FixedBatch};
 pub use order::Order;
+pub use part::{Part, Placed};
 pub use utterances::{UtteranceBatch, Utterances};
 
 use bridle::frames::Frames;
@@ -62,12 +64,12 @@ pub trait TrainingData: Sync + Sized {
     fn read(&self, samples: Vec<usize>) -> Result<Self::Batch, DataError>;
 
     /// Inputs of these samples as step `step` of a phase sees them; what is random is drawn from
-    /// the phase's seed.
+    /// the phase's seed, by a sample's place in the step.
     ///
     /// # Errors
     /// As [`read`](Self::read).
-    fn draw(&self, samples: Vec<usize>, _phase: &Seed, _step: u64) -> Result<Self::Batch, DataError> {
-        self.read(samples)
+    fn draw(&self, samples: &[Placed], _phase: &Seed, _step: u64) -> Result<Self::Batch, DataError> {
+        self.read(samples.iter().map(|placed| placed.sample).collect())
     }
 
     /// Frames of each sample of a batch.
@@ -115,8 +117,8 @@ pub trait Batch: Clone + Send + Sync + Sized {
     /// The samples, by their numbers in the data set.
     fn samples(&self) -> &[usize];
 
-    /// Batches of at most `size` samples, in order.
-    fn split(self, size: usize) -> Vec<Self>;
+    /// Batches of as many samples as these parts have, in order.
+    fn split(self, parts: &[Part]) -> Vec<Self>;
 }
 
 /// The rows of [B * T] that are no padding, for sequences of these lengths; T is the greatest.

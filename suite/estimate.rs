@@ -94,8 +94,9 @@ pub fn encoder_parameters(plan: &Plan) -> u64 {
     (networks.encoder.parameters() + networks.patch * networks.encoder.dim + 4.0 * networks.encoder.dim) as u64
 }
 
-/// Cost of every phase over `samples` training samples, in the order of [`Plan::phases`].
-pub fn phases(plan: &Plan, samples: usize) -> Vec<PhaseCost> {
+/// Cost of every phase over `samples` training samples, in the order of [`Plan::phases`]; memory of
+/// each of so many ranks that share the batches.
+pub fn phases(plan: &Plan, samples: usize, ranks: usize) -> Vec<PhaseCost> {
     let Some(networks) = Networks::new(plan) else {
         return Vec::new();
     };
@@ -108,7 +109,7 @@ pub fn phases(plan: &Plan, samples: usize) -> Vec<PhaseCost> {
         PhaseCost {
             steps: (phase.length.epochs * batches) as u64,
             operations: networks.step(phase.kind) * (phase.length.epochs * samples) as f64,
-            memory_bytes: networks.memory(phase.kind, batch as f64),
+            memory_bytes: networks.memory(phase.kind, batch.div_ceil(ranks) as f64),
         }
     };
     plan.phases().iter().map(cost).collect()
@@ -301,7 +302,7 @@ mod tests {
 
     #[test]
     fn steps_follow_epochs_and_batches() {
-        let steps = phases(&plan(&[]), 1600)
+        let steps = phases(&plan(&[]), 1600, 1)
             .iter()
             .map(|phase| phase.steps)
             .collect::<Vec<_>>();
@@ -326,7 +327,7 @@ mod tests {
 
     #[test]
     fn larger_plans_cost_more() {
-        let cost = |set: &[&str]| phases(&plan(set), 1600)[0];
+        let cost = |set: &[&str]| phases(&plan(set), 1600, 1)[0];
         let small = cost(&[]);
         for larger in [
             "model.dim=256",
@@ -352,7 +353,7 @@ mod tests {
             })
         };
         let mut record = RunRecord::from_json(&record(&plan, plan.phases().into_iter().map(phase).collect())).unwrap();
-        let operations: f64 = phases(&plan, 1600).iter().map(|phase| phase.operations).sum();
+        let operations: f64 = phases(&plan, 1600, 1).iter().map(|phase| phase.operations).sum();
         let seconds = operations / speed(&record).unwrap();
         assert!((seconds - 160.0 * plan.phases().len() as f64).abs() < 1e-6, "{seconds}");
         record

@@ -2,7 +2,7 @@
 //! documented code.
 
 use bridle_bench::cli::Cli;
-use bridle_bench::cli::{interrupt, terminal};
+use bridle_bench::cli::{interrupt, ranks, terminal};
 use bridle_bench::command;
 use clap::Parser;
 use std::process::ExitCode;
@@ -12,12 +12,5 @@ fn main() -> ExitCode {
     terminal::decide(cli.talk());
     terminal::report_panics();
     interrupt::faults_have_their_exit_code();
-    match command::perform(&cli) {
-        Ok(exit) => exit,
-        Err(failure) => {
-            terminal::error(&failure.to_string());
-            failure.exit()
-        }
-    }
-    .into()
+    ranks::end(command::perform(&cli)).into()
 }

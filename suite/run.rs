@@ -4,10 +4,12 @@
 pub mod checkpoint;
 pub mod control;
 pub mod encoder_file;
+pub mod followers;
 pub mod given;
 pub mod machine;
 pub mod metrics_log;
 pub mod origin;
+pub mod replicas;
 pub mod request;
 
 use crate::cli::error::{Failure, Result};

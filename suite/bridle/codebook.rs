@@ -1,7 +1,9 @@
 //! One codebook: nearest codes, k-means start, moving averages, restart of unused codes.
 
 use crate::init::Init;
+use crate::over_ranks;
 use bridle_backends::Ops;
+use bridle_backends::kernel::sum_over_ranks;
 use bridle_values::check::{Checked, at_least_one, not_negative, require, share};
 use bridle_values::choices;
 use burn::module::{Module, Param};
@@ -160,11 +162,11 @@ impl<B: Backend> Codebook<B> {
         hot.sum_dim(1).reshape([rows, count])
     }
 
-    /// The sum of each code's rows, [K, d].
+    /// The sum of each code's rows over all ranks, [K, d].
     ///
     /// A matrix product, not a scatter: the order of summation is then fixed on every backend.
     pub fn sums(&self, rows: Tensor<B, 2>, codes: Tensor<B, 2, Int>) -> Tensor<B, 2> {
-        self.membership(codes).swap_dims(0, 1).matmul(rows)
+        sum_over_ranks(self.membership(codes).swap_dims(0, 1).matmul(rows))
     }
 
     /// Moves the usage average: decay * usage + (1 - decay) * counts.
@@ -240,10 +242,11 @@ impl<B: Backend> Codebook<B> {
 }
 
 impl<B: Ops> Codebook<B> {
-    /// How many rows each code got in codes [M, S]: [K]. A sum of ones is exact in any order.
+    /// How many rows each code got in the codes [M, S] of all ranks: [K]. A sum of ones is exact in
+    /// any order.
     pub fn counts(&self, codes: Tensor<B, 2, Int>) -> Tensor<B, 1> {
         let [count] = self.usage.val().dims();
-        B::code_counts(codes.flatten(0, 1), count)
+        sum_over_ranks(B::code_counts(codes.flatten(0, 1), count))
     }
 
     /// The codes of rows [M, d]: [M, S] for S codes per level. One code is the nearest (the lowest
@@ -270,9 +273,10 @@ pub enum Similarity {
     Euclidean,
 }
 
-/// k-means that starts from the rows `first`: assigns each sample [M, d] to its best mean (the
-/// lowest index on ties), then averages. A mean without samples stays. Returns the means [K, d] and
-/// how many samples each had in the last assignment [K].
+/// k-means over the samples of all ranks, of which this one has [M, d], that starts from those
+/// numbered `first`: assigns each to its best mean (the lowest index on ties), then averages. A mean
+/// without samples stays. Returns the means [K, d] and how many samples each had in the last
+/// assignment [K].
 pub fn kmeans<B: Backend>(
     samples: Tensor<B, 2>,
     first: &[usize],
@@ -282,7 +286,7 @@ pub fn kmeans<B: Backend>(
     let device = samples.device();
     let [rows, dim] = samples.dims();
     let codes = first.len();
-    let mut means = samples.clone().select(0, index_rows(first, &device));
+    let mut means = over_ranks::select(samples.clone(), first);
     let mut bins = Tensor::zeros([codes], &device);
     let range = Tensor::<B, 1, Int>::arange(0..codes as i64, &device).reshape([1, codes]);
     for _ in 0..iterations {
@@ -296,8 +300,9 @@ pub fn kmeans<B: Backend>(
             .expand([rows, codes])
             .equal(range.clone().expand([rows, codes]))
             .float();
-        bins = hot.clone().sum_dim(0).reshape([codes]);
-        let averages = hot.swap_dims(0, 1).matmul(samples.clone()) / bins.clone().clamp_min(1.0).unsqueeze_dim(1);
+        bins = sum_over_ranks(hot.clone().sum_dim(0).reshape([codes]));
+        let sums = sum_over_ranks(hot.swap_dims(0, 1).matmul(samples.clone()));
+        let averages = sums / bins.clone().clamp_min(1.0).unsqueeze_dim(1);
         let averages = if similarity == Similarity::Cosine {
             unit(averages)
         } else {

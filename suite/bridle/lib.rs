@@ -32,6 +32,7 @@ pub mod layered;
 pub mod loss;
 pub mod mask;
 pub mod optimizer;
+pub mod over_ranks;
 pub mod patch;
 pub mod position;
 pub mod pretrain;

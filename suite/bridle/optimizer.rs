@@ -2,7 +2,7 @@
 
 use crate::weights::{self, Path, Values, Weights, WeightsError};
 use bridle_backends::Ops;
-use bridle_backends::kernel::{AdamWFactors, AdamWState};
+use bridle_backends::kernel::{AdamWFactors, AdamWState, sum_all_over_ranks};
 use bridle_values::check::{Checked, not_negative, positive, share};
 use burn::module::{AutodiffModule, Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::backend::AutodiffBackend;
@@ -296,6 +296,17 @@ impl<B: AutodiffBackend> Gradients<B> {
         let mut own = Self::default();
         own.take(module, &mut grads);
         own
+    }
+
+    /// The sums over all ranks, which hold gradients of the same parameters.
+    pub fn over_ranks(self) -> Self {
+        let (names, gradients): (Vec<_>, Vec<_>) = self.0.into_iter().unzip();
+        Self(names.into_iter().zip(sum_all_over_ranks(gradients)).collect())
+    }
+
+    /// The parameters that have a gradient, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 
     /// Moves the gradients of `module`'s parameters here.

@@ -8,10 +8,11 @@
 //! first level, and nothing is normalised after that.
 
 use crate::codebook::{
-    Codebook, Learning, Picks, Similarity, SoftPick, Start, check_codes, check_learning, index_rows, kmeans, unit,
+    Codebook, Learning, Picks, Similarity, SoftPick, Start, check_codes, check_learning, kmeans, unit,
 };
 use crate::init::Init;
 use crate::loss::mse;
+use crate::over_ranks;
 use crate::quantizer::{Mode, Quantized, Quantizer, QuantizerInfo, QuantizerValues};
 use bridle_backends::Ops;
 use bridle_values::check::{Checked, at_least_one, require, share};
@@ -191,7 +192,7 @@ impl<B: Ops> ResidualQuantizer<B> {
         picks: &mut dyn Picks,
     ) -> (Tensor<B, 2, Int>, Tensor<B, 2>) {
         let config = self.config;
-        let (first, device) = (!self.started, residual.device());
+        let first = !self.started;
         let book = &mut self.levels[level];
         let raw = config.space == Space::Raw;
         let rows = if raw {
@@ -199,9 +200,9 @@ impl<B: Ops> ResidualQuantizer<B> {
         } else {
             unit(residual.clone().detach())
         };
-        let [samples, _] = rows.dims();
+        let [own, _] = rows.dims();
         if first && config.start == Start::Kmeans {
-            let means = picks.initial_means(level, samples, config.codebook_size);
+            let means = picks.initial_means(level, over_ranks::count(own), config.codebook_size);
             let similarity = if raw { Similarity::Euclidean } else { Similarity::Cosine };
             let (means, bins) = kmeans(rows.clone(), &means, config.kmeans_iterations, similarity);
             book.set_vectors(means);
@@ -222,12 +223,16 @@ impl<B: Ops> ResidualQuantizer<B> {
             }
         }
         let mut candidates = || {
-            let picked = index_rows(&picks.restart(level, samples, config.codebook_size), &device);
-            rows.clone().select(0, picked)
+            let samples = over_ranks::count(own);
+            let picked = picks.restart(level, samples, config.codebook_size);
+            (samples, over_ranks::select(rows.clone(), &picked))
         };
         match config.restart {
-            Restart::FirstForward if first => book.restart_unused(counts, candidates()),
-            Restart::ByUsage if mode == Mode::Restart => book.restart_rare(RARE, samples, candidates()),
+            Restart::FirstForward if first => book.restart_unused(counts, candidates().1),
+            Restart::ByUsage if mode == Mode::Restart => {
+                let (samples, candidates) = candidates();
+                book.restart_rare(RARE, samples, candidates);
+            }
             _ => {}
         }
         let vectors = book.lookup(codes.clone());

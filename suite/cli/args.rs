@@ -51,7 +51,7 @@ pub enum Command {
     List(ListArgs),
     /// Dry run: report data, device, memory, disk, time and the plan; train nothing
     #[command(after_help = CHECK_EXAMPLES)]
-    Check(RunArgs),
+    Check(CheckArgs),
     /// Download and verify a task's data set
     #[command(after_help = FETCH_EXAMPLES)]
     Fetch(FetchArgs),
@@ -185,6 +185,16 @@ pub struct RunArgs {
     /// What goes to stdout: terminal or json; for check also toml, the plan alone
     #[arg(long, value_enum, default_value_t = RunFormat::Terminal, hide_possible_values = true)]
     pub format: RunFormat,
+}
+
+// Options of `check`. No doc comment: clap would take it for the command's.
+#[derive(Clone, Debug, Args)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Say what each of N processes would need that train together under mpirun or srun
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub ranks: Option<u32>,
 }
 
 // Where and how to compute. No doc comment: clap would take it for the command's.
@@ -764,7 +774,9 @@ Examples:
   bridle-bench check --task synthetic --preset paper --format json
       the plan for a program to read
   bridle-bench check --task esc50 --format toml > plan.toml && bridle-bench run --plan plan.toml
-      the plan as a file, to be edited and run";
+      the plan as a file, to be edited and run
+  bridle-bench check --task audioset --preset paper --ranks 8
+      what each of 8 processes would need";
 
 const LIST_EXAMPLES: &str = "\
 Examples:

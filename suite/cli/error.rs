@@ -2,6 +2,7 @@
 
 use super::exit::Exit;
 use bridle_backends::BackendError;
+use bridle_ranks::RanksError;
 use bridle_results::record::RecordError;
 use bridle_results::store::StoreError;
 use bridle_tasks::DataError;
@@ -16,6 +17,7 @@ pub struct Failure {
     exit: Exit,
     error: anyhow::Error,
     hint: Option<String>,
+    of_all_ranks: bool,
 }
 
 /// What a command returns.
@@ -35,6 +37,7 @@ impl Failure {
             exit,
             error,
             hint: None,
+            of_all_ranks: false,
         }
     }
 
@@ -52,6 +55,17 @@ impl Failure {
     pub fn with_hint(mut self, hint: impl fmt::Display) -> Self {
         self.hint = Some(hint.to_string());
         self
+    }
+
+    /// The same failure, which every rank of those that train together has found.
+    pub fn on_all_ranks(mut self) -> Self {
+        self.of_all_ranks = true;
+        self
+    }
+
+    /// Whether every rank has found it.
+    pub fn is_of_all_ranks(&self) -> bool {
+        self.of_all_ranks
     }
 
     /// The same failure, with the place or task in which it happened before its message.
@@ -149,6 +163,22 @@ impl From<BackendError> for Failure {
     fn from(error: BackendError) -> Self {
         let hint = error.how_to_get().to_owned();
         Self::new(Exit::Device, error).with_hint(hint)
+    }
+}
+
+impl From<RanksError> for Failure {
+    fn from(error: RanksError) -> Self {
+        let exit = match error.exit() {
+            2 => Exit::WrongUse,
+            4 => Exit::Device,
+            _ => Exit::Fault,
+        };
+        let (hint, of_all_ranks) = (error.hint(), error.is_shared());
+        let failure = Self {
+            of_all_ranks,
+            ..Self::new(exit, error)
+        };
+        hint.into_iter().fold(failure, Self::with_hint)
     }
 }
 

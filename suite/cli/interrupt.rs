@@ -6,8 +6,8 @@
 //! whole or not there.
 
 use super::exit::Exit;
-use super::terminal;
-use signal_hook::consts::{SIGABRT, SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use super::{ranks, terminal};
+use signal_hook::consts::{SIGABRT, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 use std::io::{self, IsTerminal};
@@ -32,6 +32,9 @@ pub enum Signal {
 }
 
 impl Signal {
+    /// All, in an order that ranks share.
+    pub const ALL: [Self; 3] = [Self::Interrupt, Self::Terminate, Self::HangUp];
+
     /// The exit code after a clean stop: 128 + the signal's number.
     pub fn exit(self) -> Exit {
         match self {
@@ -53,7 +56,7 @@ impl Signal {
     fn of(number: i32) -> Option<Self> {
         match number {
             SIGINT => Some(Self::Interrupt),
-            SIGTERM => Some(Self::Terminate),
+            SIGTERM | SIGUSR1 => Some(Self::Terminate),
             SIGHUP => Some(Self::HangUp),
             _ => None,
         }
@@ -94,6 +97,10 @@ impl Interrupt {
         // `nohup` has it ignored
         if !is_ignored(SIGHUP) {
             signals.push(SIGHUP);
+        }
+        // the only one that mpirun passes on without killing the ranks soon after
+        if ranks::joined().size() > 1 {
+            signals.push(SIGUSR1);
         }
         let mut signals = Signals::new(signals)?;
         let heard = interrupt.clone();

@@ -1,6 +1,7 @@
 //! Progress on stderr: a bar on a terminal, plain lines elsewhere, ever fewer the longer the work takes;
 //! nothing for short work.
 
+use super::ranks;
 use super::terminal::{self, Talk};
 use bridle_results::shown;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -98,6 +99,9 @@ impl TerminalProgress {
     }
 
     fn begin(&self, what: &str, done: u64, total: u64, samples: Option<usize>) {
+        if ranks::is_silent() {
+            return;
+        }
         let place = samples.and_then(|_| lock(&self.whole).place(what));
         let what = shown::on_one_line(what);
         let what = match place {

@@ -3,6 +3,7 @@
 
 use super::error::{Failure, Result};
 use super::exit::Exit;
+use super::ranks;
 use bridle_results::shown;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::sync::OnceLock;
@@ -60,8 +61,12 @@ pub fn log(text: &str) {
     }
 }
 
-/// Writes `text` and a line end to stderr, if it is open, without control characters.
+/// Writes `text` and a line end to stderr, if it is open, without control characters; nothing where
+/// another rank speaks for this one.
 pub fn error(text: &str) {
+    if ranks::is_silent() {
+        return;
+    }
     // in one call, so that lines of several programs do not mix
     let _ = std::io::stderr()
         .lock()
@@ -106,18 +111,21 @@ pub fn report_panics() {
         }
         let message = info.payload_as_str().unwrap_or("no message");
         if is_thread_refused(message) {
-            error(&format!(
+            end_all(&format!(
                 "error: the system starts no more threads\n  because: {message}\ntry: a smaller --threads"
             ));
-            std::process::exit(i32::from(Exit::Fault.code()));
         }
         let place = info
             .location()
             .map(|place| format!(" at {}:{}", place.file(), place.line()))
             .unwrap_or_default();
-        error(&format!("error: internal fault{place}: {message}"));
-        std::process::exit(i32::from(Exit::Fault.code()));
+        end_all(&format!("error: internal fault{place}: {message}"));
     }));
+}
+
+/// Ends this process, and the other ranks, which would wait for it.
+fn end_all(told: &str) -> ! {
+    ranks::joined().abort(i32::from(Exit::Fault.code()), &shown::printable(told))
 }
 
 /// Whether a panic says that a library could not start a thread.

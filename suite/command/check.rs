@@ -1,6 +1,7 @@
 //! `check`: everything that `run` with the same options would need, looked at but not touched.
 
 mod needs;
+mod ranks;
 mod report;
 mod samples;
 mod utterances;
@@ -8,11 +9,12 @@ mod verdict;
 
 use crate::cli::error::{Failure, Result};
 use crate::cli::terminal;
-use crate::cli::{RunArgs, RunFormat};
+use crate::cli::{CheckArgs, RunFormat};
 use crate::plan::{AnyTask, written};
 use crate::run::request::RunRequest;
 use bridle_backends::{Availability, BackendError, BackendState, Choice};
 use bridle_tasks::DataFacts;
+use ranks::RankNeeds;
 use report::Report;
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -40,8 +42,8 @@ struct Found {
 /// # Errors
 /// Wrong use; data missing or not what it should be; a backend that cannot be opened; an output
 /// that cannot be written.
-pub fn perform(args: &RunArgs) -> Result<()> {
-    let mut request = RunRequest::new(args)?;
+pub fn perform(args: &CheckArgs) -> Result<()> {
+    let mut request = RunRequest::new(&args.run)?;
     let data = match request.task {
         AnyTask::Fixed(task) => samples::look(&request, task),
         AnyTask::Speech(task) => utterances::look(&request, task),
@@ -52,7 +54,13 @@ pub fn perform(args: &RunArgs) -> Result<()> {
     }
     let backend = backend_state(&request.backend);
     let out = out_is_writable(&request.args.out);
-    let report = Report::new(&request, &data, &backend, &out);
+    let training = data.as_ref().ok().and_then(|found| found.samples);
+    let training = training.filter(|_| request.plan.model.vit().is_some());
+    let training = training.map(|(_, training)| training);
+    let ranks = args
+        .ranks
+        .map(|count| RankNeeds::new(&request, training, count as usize));
+    let report = Report::new(&request, &data, &backend, &out, ranks.as_ref());
     match request.args.format {
         RunFormat::Terminal => terminal::print(&report.text())?,
         RunFormat::Json => terminal::print_json(&report.json())?,
@@ -60,6 +68,7 @@ pub fn perform(args: &RunArgs) -> Result<()> {
     }
     let wanting = report.wanting();
     out?;
+    ranks.map_or(Ok(()), |ranks| ranks.can_share())?;
     data?.verified?;
     backend?;
     wanting.map_or(Ok(()), Err)

@@ -32,6 +32,7 @@ pub fn perform(args: &ReproduceArgs) -> Result<Exit> {
     let found = store::find(&args.records)?;
     let paths = Paths::of(args)?;
     let session = Session::begin()?;
+    session.require_alone("reproducing records")?;
     enter(&paths.work)?;
     let mut outcomes = Vec::new();
     for ((path, record), absolute) in found.iter().zip(paths.absolute(&found)?) {

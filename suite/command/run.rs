@@ -4,21 +4,25 @@ use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::{TerminalProgress, display_duration};
-use crate::cli::{RunArgs, RunFormat, TableFormat, terminal};
+use crate::cli::{RunArgs, RunFormat, TableFormat, ranks, terminal};
 use crate::command::{compare, table};
 use crate::data::{Fixed, Utterances};
 use crate::estimate;
 use crate::plan::{AnyTask, Plan};
-use crate::protocol::{self, Examples, FeatureCache, Judged, Outcome, Subject, Vectors};
+use crate::protocol::{self, Examples, FeatureCache, Judged, Outcome, Protocol, Subject, Vectors};
 use crate::run::checkpoint;
+use crate::run::followers::{Saved, Work};
 use crate::run::given::Given;
+use crate::run::machine;
 use crate::run::request::{Reuse, RunRequest};
 use crate::run::{Run, begin_folder, end_folder, is_unfinished, mark_reused, require_same};
 use crate::sizes;
 use crate::train::{self, Context, PretrainState, TrainError};
 use bridle::init::Init;
 use bridle::weights::{self, strip_prefix};
-use bridle_backends::{Facts, Job, TrainBackend};
+use bridle_backends::kernel::with_ranks;
+use bridle_backends::{Facts, Job, Name, TrainBackend};
+use bridle_ranks::{Patience, Ranks, RanksError};
 use bridle_results::compare::ScoredRun;
 use bridle_results::record::{self, RunRecord};
 use bridle_results::store;
@@ -46,6 +50,9 @@ pub fn perform(args: &RunArgs) -> Result<Exit> {
     let request = RunRequest::new(args)?;
     let has_control = request.has_control;
     let made = records(request, &session)?;
+    if !session.ranks.leads() {
+        return Ok(Exit::Done);
+    }
     if let (true, [plan, .., control]) = (has_control && format == TableFormat::Terminal, &made.plans[..]) {
         let text = compare::plans(plan, control, &made.records, &args.out, format)?;
         terminal::print(&format!("Against the random encoder\n\n{text}\n"))?;
@@ -58,13 +65,15 @@ pub fn perform(args: &RunArgs) -> Result<Exit> {
 pub struct Session {
     interrupt: Interrupt,
     progress: TerminalProgress,
+    /// The processes that do this work together.
+    pub ranks: Ranks,
 }
 
 impl Session {
-    /// Listens for signals from now on.
+    /// Joins the other ranks, if a launcher started some, and listens for signals from now on.
     ///
     /// # Errors
-    /// If the system refuses the handlers.
+    /// If the ranks cannot be joined, or the system refuses the handlers.
     pub fn begin() -> Result<Self> {
         Self::telling("the same command with --resume")
     }
@@ -74,10 +83,12 @@ impl Session {
     /// # Errors
     /// As [`Self::begin`].
     pub fn telling(again: &'static str) -> Result<Self> {
+        let ranks = ranks::join()?;
         let interrupt = Interrupt::listen(again).map_err(|error| Failure::fault("cannot listen for signals", error))?;
         Ok(Self {
             interrupt,
             progress: TerminalProgress::default(),
+            ranks,
         })
     }
 
@@ -87,6 +98,73 @@ impl Session {
         let progress = TerminalProgress::agreeing(yes);
         Self { progress, ..self }
     }
+
+    /// Fails where several ranks were started: `what` is nothing that they share.
+    ///
+    /// # Errors
+    /// If there are several.
+    pub fn require_alone(&self, what: &str) -> Result<()> {
+        match self.ranks.size() {
+            1 => Ok(()),
+            ranks => Err(RanksError::Unshared {
+                what: what.to_owned(),
+                ranks,
+            }
+            .into()),
+        }
+    }
+
+    /// Opens data on rank 0 first, then on one rank of each machine, then on the others: features
+    /// that are missing are computed once on a shared disk, else once on each machine.
+    fn in_turn<T>(&self, open: impl FnOnce() -> Result<T>) -> Result<T> {
+        let (ranks, (local, _)) = (&self.ranks, self.ranks.local());
+        let before = if ranks.leads() { 0 } else { 1 + usize::from(local > 0) };
+        (0..before).try_for_each(|_| ranks.barrier(Patience::Endless))?;
+        let opened = open()?;
+        (before..2).try_for_each(|_| ranks.barrier(Patience::Endless))?;
+        Ok(opened)
+    }
+}
+
+/// Shares cores and devices out among the ranks of a machine, as far as the command line leaves that
+/// open.
+fn share_machine(request: &mut RunRequest, session: &Session) -> Result<()> {
+    let ranks = &session.ranks;
+    let ((local, here), sharing) = (ranks.local(), machine::ranks_on_these_cores(ranks)?);
+    let backend = &mut request.backend;
+    if here > 1 && backend.threads.is_none() {
+        let (threads, all) = ((machine::cores() / sharing).max(1), machine::all_cores());
+        backend.threads = Some(threads);
+        if threads == 1 && all / here > 1 {
+            session.progress.say(&format!(
+                "note: each rank may use 1 of {all} cores; mpirun --bind-to none, or --map-by slot:PE={}",
+                all / here
+            ));
+        }
+    }
+    // a launcher may have given each rank a device of its own
+    let visible = std::env::var("CUDA_VISIBLE_DEVICES").map_or(0, |list| list.split(',').count());
+    if here > 1 && visible != 1 && (backend.name == Name::Cuda || backend.device.is_some()) {
+        backend.device = Some(backend.device.unwrap_or(0) + local);
+    }
+    Ok(())
+}
+
+/// Compares what all ranks have to have in common.
+fn require_common<D: Examples>(request: &RunRequest, ranks: &Ranks, data: &D) -> Result<()> {
+    if ranks.size() == 1 {
+        return Ok(());
+    }
+    let plans: Vec<String> = request.plans().map(Plan::plan_hash).collect();
+    let runs = format!("seeds {:?}, folds {:?}", request.seeds, request.folds);
+    Ok(ranks.agree(&[
+        ("program", machine::VERSION),
+        ("plan", &plans.join(" ")),
+        ("backend", request.backend.name.as_str()),
+        ("number type", request.dtype.word()),
+        ("choice of runs", &runs),
+        ("data", &data.facts().identity()),
+    ])?)
 }
 
 /// The runs that were made, or were there.
@@ -104,15 +182,21 @@ pub struct Made {
 /// # Errors
 /// Missing data or devices, divergence, a stop by signal, or a disk that cannot be written.
 pub fn records(mut request: RunRequest, session: &Session) -> Result<Made> {
-    for plan in request.plans() {
-        store::prove_writable(&request.args.out.join(store::folder(&plan.task, &plan.label())))?;
+    if session.ranks.leads() {
+        for plan in request.plans() {
+            store::prove_writable(&request.args.out.join(store::folder(&plan.task, &plan.label())))?;
+        }
+        bridle_tasks::remove_abandoned_copies();
     }
-    bridle_tasks::remove_abandoned_copies();
+    share_machine(&mut request, session)?;
     let progress = &session.progress;
     let (embeddings, foreign) = (request.embeddings.take(), request.foreign.take());
+    if embeddings.is_some() || foreign.is_some() {
+        session.require_alone("judging an encoder of others")?;
+    }
     match request.task {
         AnyTask::Fixed(task) => {
-            let dataset = task.open(&request.open_request(), progress)?;
+            let dataset = session.in_turn(|| Ok(task.open(&request.open_request(), progress)?))?;
             say_left_out(&dataset.facts, progress);
             let given = Given::of(embeddings.as_ref(), foreign.as_ref(), &dataset, &request)?;
             run_all(request, &dataset.facts, session, &given, |plan| {
@@ -120,7 +204,7 @@ pub fn records(mut request: RunRequest, session: &Session) -> Result<Made> {
             })
         }
         AnyTask::Speech(task) => {
-            let set = task.open(&request.speech_request(), progress)?;
+            let set = session.in_turn(|| Ok(task.open(&request.speech_request(), progress)?))?;
             say_left_out(&set.facts, progress);
             run_all(request, &set.facts, session, &Given::Nothing, |plan| {
                 Utterances::new(&set, plan)
@@ -153,8 +237,9 @@ fn run_all<D: Examples>(
     data.require_parts(&request.folds)?;
     let few = request.plan.few_steps(data.split(request.folds[0]).0.len());
     few.iter().for_each(|few| session.progress.say(&format!("note: {few}")));
-    drop(data);
     let request = request.with_variant(&facts.variant);
+    require_common(&request, &session.ranks, &data)?;
+    drop(data);
     let job = Runs {
         request: &request,
         session,
@@ -202,7 +287,11 @@ impl<D: Examples, F: Fn(&Plan) -> D> Job for Runs<'_, F> {
             let runs_left = ahead.len();
             self.session.progress.plan(phase_costs(plan, &data, fold), runs_left);
             let run = OneRun::new(request, self.session, plan, &data, run)?;
-            made.records.push(run.perform::<B>(vectors.as_deref(), &device)?);
+            if self.session.ranks.leads() {
+                made.records.push(run.perform::<B>(vectors.as_deref(), &device)?);
+            } else {
+                run.follow::<B>(&device)?;
+            }
         }
         Ok(made)
     }
@@ -214,7 +303,7 @@ fn phase_costs<D: Examples>(plan: &Plan, data: &D, fold: Option<u8>) -> Vec<(Str
     if plan.is_speech() {
         return phases.map(|phase| (phase.name, phase.length.epochs as f64)).collect();
     }
-    let costs = estimate::phases(plan, data.split(fold).0.len()).into_iter();
+    let costs = estimate::phases(plan, data.split(fold).0.len(), 1).into_iter();
     phases
         .zip(costs)
         .map(|(phase, cost)| (phase.name, cost.operations))
@@ -276,7 +365,9 @@ impl<'a, D: Examples> OneRun<'a, D> {
         let folder = match &request.reuse {
             // further plans and the control have folders of their own
             Reuse::ResumeIn(folder) if std::ptr::eq(plan, &request.plan) => {
-                require_same(&run.plan, folder)?;
+                if session.ranks.leads() {
+                    require_same(&run.plan, folder)?;
+                }
                 folder.clone()
             }
             _ => run.folder(),
@@ -305,6 +396,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
             && let Some(record) = self.complete()?
         {
             progress.say("already complete; --fresh runs it again");
+            Work::tell(&self.session.ranks, || Work::Nothing)?;
             return Ok(record);
         }
         self.run.prove_writable(&self.folder, &self.request.args.out)?;
@@ -328,6 +420,20 @@ impl<'a, D: Examples> OneRun<'a, D> {
         end_folder(&self.folder);
         progress.say(&format!("record: {}", path.display()));
         Ok(store::read(&path)?)
+    }
+
+    /// Does its part of what rank 0 says.
+    fn follow<B: TrainBackend>(self, device: &B::Device) -> Result<()> {
+        let encoder = match Work::wait(&self.session.ranks)? {
+            Work::Nothing => return Ok(()),
+            Work::Train(saved) => self.train::<B>(&self.run.id(), saved, device)?.0,
+            Work::Evaluate(weights) => {
+                let encoder = self.data.encoder(&Init::<B>::new(self.seed, device));
+                let loaded = weights::load(encoder, &weights);
+                loaded.map_err(|error| Failure::fault("cannot use the encoder of rank 0", error))?
+            }
+        };
+        self.evaluate::<B>(Judged::Encoder(&encoder.valid()), device).map(drop)
     }
 
     /// The record of this run, if there is one that belongs to the data just opened and to its
@@ -375,7 +481,9 @@ impl<'a, D: Examples> OneRun<'a, D> {
         let Some(shared) = self.run.shared_pretraining() else {
             let place = self.seed.child("weights").child("student").child("encoder");
             let encoder = self.data.encoder(&sizes::init::<B>(self.plan, place, device));
-            return Ok((self.given::<B>(encoder)?.valid(), Vec::new()));
+            let encoder = self.given::<B>(encoder)?;
+            Work::tell(&self.session.ranks, || Work::Evaluate(weights::collect(&encoder)))?;
+            return Ok((encoder.valid(), Vec::new()));
         };
         let saved = if self.resumes {
             checkpoint::newest::<PretrainState>(&self.folder, &|note| self.session.progress.say(note))?
@@ -387,6 +495,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
         if self.request.reuse.allows_pretraining(begun)
             && let Some(found) = self.reuse::<B>(&shared, device)?
         {
+            Work::tell(&self.session.ranks, || Work::Evaluate(weights::collect(&found.0)))?;
             return Ok(found);
         }
         let state = saved.as_ref().map(|(_, state)| state);
@@ -405,6 +514,19 @@ impl<'a, D: Examples> OneRun<'a, D> {
             self.resumes,
             &self.session.progress,
         )?;
+        Work::tell(&self.session.ranks, || Work::Train(saved.clone()))?;
+        let (encoder, weights, state) = self.train::<B>(id, saved, device)?;
+        checkpoint::write_file(&shared, &strip_prefix(&weights, "student."), &state).map_err(failure)?;
+        Ok((encoder.valid(), state.done))
+    }
+
+    /// Pretrains, from the start or from a checkpoint, together with the other ranks.
+    fn train<B: TrainBackend>(
+        &self,
+        id: &str,
+        saved: Option<Saved>,
+        device: &B::Device,
+    ) -> Result<train::Pretrained<D::Encoder<B>>> {
         let pretrain = self.plan.pretrain.as_ref();
         let transductive = pretrain.is_some_and(|pretrain| pretrain.transductive);
         let test = if transductive { &self.test[..] } else { &[] };
@@ -420,9 +542,11 @@ impl<'a, D: Examples> OneRun<'a, D> {
             interrupt: &self.session.interrupt,
             progress: &self.session.progress,
         };
-        let (encoder, weights, state) = train::pretrain::<B, D>(&context, saved, device).map_err(failure)?;
-        checkpoint::write_file(&shared, &strip_prefix(&weights, "student."), &state).map_err(failure)?;
-        Ok((encoder.valid(), state.done))
+        let pretrained = || train::pretrain::<B, D>(&context, saved, device);
+        with_ranks(&self.session.ranks, pretrained).map_err(|error| match error {
+            error if of_all_ranks(&error) => failure(error).on_all_ranks(),
+            error => failure(error),
+        })
     }
 
     /// The encoder with the weights that the plan names, if it does: a control or another arm has none.
@@ -459,6 +583,28 @@ impl<'a, D: Examples> OneRun<'a, D> {
         Ok(Some((encoder.valid(), mark_reused(state.done, &state.id))))
     }
 
+    /// The outcome of a protocol, by all ranks together; by rank 0 where they cannot share its work.
+    fn judge<B: TrainBackend>(&self, protocol: Protocol, subject: &Subject<'_, B, D>) -> Result<Option<Outcome>> {
+        let ranks = &self.session.ranks;
+        // rank 0 may have been at work alone
+        ranks.barrier(Patience::Endless)?;
+        let evaluate = || protocol::evaluate(protocol, subject).map(Some);
+        if protocol.over_ranks() && !self.plan.is_speech() {
+            return with_ranks(ranks, evaluate).map_err(|error| match error {
+                error if of_all_ranks(&error) => failure(error).on_all_ranks(),
+                error => failure(error),
+            });
+        }
+        if !ranks.leads() {
+            return Ok(None);
+        }
+        if ranks.size() > 1 {
+            let note = format!("note: rank 0 alone computes {protocol}; the others wait");
+            self.session.progress.say(&note);
+        }
+        evaluate().map_err(failure)
+    }
+
     /// The outcome of each protocol, and the seconds that each took.
     fn evaluate<B: TrainBackend>(
         &self,
@@ -486,7 +632,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
         let (mut outcomes, mut seconds) = (Vec::new(), BTreeMap::new());
         for &protocol in &self.plan.protocols {
             let (begun, before) = (Instant::now(), subject.features.seconds().unwrap_or(0.0));
-            outcomes.push(protocol::evaluate(protocol, &subject).map_err(failure)?);
+            outcomes.extend(self.judge(protocol, &subject)?);
             let on_features = subject.features.seconds().unwrap_or(0.0) - before;
             seconds.insert(protocol.word().to_owned(), begun.elapsed().as_secs_f64() - on_features);
         }
@@ -494,6 +640,12 @@ impl<'a, D: Examples> OneRun<'a, D> {
         seconds.extend(features.map(|seconds| ("features".to_owned(), seconds)));
         Ok((outcomes, seconds))
     }
+}
+
+/// Whether all ranks that train together have found it: they read the same losses, and agree on
+/// signals.
+fn of_all_ranks(error: &TrainError) -> bool {
+    matches!(error, TrainError::Diverged { .. } | TrainError::Interrupted { .. })
 }
 
 /// What stopped training, with its exit code.
@@ -505,6 +657,7 @@ fn failure(error: impl Into<TrainError>) -> Failure {
             Failure::new(signal.exit(), error).with_hint("the same command with --resume")
         }
         TrainError::Data(error) => error.into(),
+        TrainError::Ranks(error) => error.into(),
         error => Failure::new(Exit::Fault, error),
     }
 }

@@ -28,6 +28,7 @@ pub fn perform(args: &StudyArgs) -> Result<Exit> {
         return terminal::print(&plan(&study, &requests)).map(|()| Exit::Done);
     }
     let session = run::Session::begin()?;
+    session.require_alone("a study")?;
     let (mut text, mut all) = (format!("{}\n", study.question), Vec::new());
     let mut over = None;
     for request in requests {

@@ -2,7 +2,7 @@
 
 use super::gain::gain;
 use super::roll::roll;
-use super::{Batch, Order, TrainingData};
+use super::{Batch, Order, Part, Placed, TrainingData};
 use crate::plan::{Core, Roll};
 use bridle::config::{Geometry, StackConfig};
 use bridle::encoder::Vit;
@@ -91,14 +91,18 @@ impl<'a> Fixed<'a> {
 
     fn collect<'s>(
         &self,
-        samples: Vec<usize>,
+        samples: &[Placed],
         input: impl Fn(usize, usize) -> Result<Cow<'s, [f32]>, DataError>,
     ) -> Result<FixedBatch, DataError> {
         let mut values = Vec::with_capacity(samples.len() * self.geometry().input_len());
-        for (place, &sample) in samples.iter().enumerate() {
-            values.extend_from_slice(&input(place, sample)?);
+        for placed in samples {
+            values.extend_from_slice(&input(placed.place, placed.sample)?);
         }
-        Ok(FixedBatch { samples, values })
+        Ok(FixedBatch {
+            samples: samples.iter().map(|placed| placed.sample).collect(),
+            values,
+            part: Part::whole(samples.len()),
+        })
     }
 }
 
@@ -116,13 +120,14 @@ impl TrainingData for Fixed<'_> {
     }
 
     fn read(&self, samples: Vec<usize>) -> Result<FixedBatch, DataError> {
-        self.collect(samples, |_, sample| self.dataset.input(sample))
+        let whole = Part::placed(&[Part::whole(samples.len())], &samples);
+        self.collect(&whole, |_, sample| self.dataset.input(sample))
     }
 
-    fn draw(&self, samples: Vec<usize>, phase: &Seed, step: u64) -> Result<FixedBatch, DataError> {
+    fn draw(&self, samples: &[Placed], phase: &Seed, step: u64) -> Result<FixedBatch, DataError> {
         let seed = |name: &str, place: usize| phase.child(name).indexed(step).indexed(place as u64);
         match self.variation {
-            Variation::None => self.read(samples),
+            Variation::None => self.collect(samples, |_, sample| self.dataset.input(sample)),
             Variation::Views => self.collect(samples, |place, sample| {
                 let seed = seed("views", place);
                 self.dataset.view(sample, Views::Pretraining, &seed)
@@ -202,6 +207,8 @@ pub struct FixedBatch {
     pub samples: Vec<usize>,
     /// Their inputs, one after the other, row-major.
     pub values: Vec<f32>,
+    /// Which of a batch over all ranks they are.
+    pub part: Part,
 }
 
 impl Batch for FixedBatch {
@@ -209,17 +216,20 @@ impl Batch for FixedBatch {
         &self.samples
     }
 
-    fn split(mut self, size: usize) -> Vec<Self> {
+    fn split(mut self, parts: &[Part]) -> Vec<Self> {
         let row = self.values.len() / self.samples.len().max(1);
-        let mut batches = Vec::new();
-        while self.samples.len() > size {
+        let mut batches = Vec::with_capacity(parts.len());
+        for &part in parts {
             let rest = Self {
-                samples: self.samples.split_off(size),
-                values: self.values.split_off(size * row),
+                samples: self.samples.split_off(part.len),
+                values: self.values.split_off(part.len * row),
+                part,
             };
-            batches.push(std::mem::replace(&mut self, rest));
+            batches.push(Self {
+                part,
+                ..std::mem::replace(&mut self, rest)
+            });
         }
-        batches.push(self);
         batches
     }
 }

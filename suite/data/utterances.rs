@@ -1,6 +1,6 @@
 //! Utterances: sequences of any length, padded to the longest of their batch.
 
-use super::{Batch, FrameAnnotation, Order, TrainingData};
+use super::{Batch, FrameAnnotation, Order, Part, TrainingData};
 use crate::plan::Core;
 use crate::sizes;
 use bridle::frames::Frames;
@@ -81,19 +81,18 @@ impl Batch for UtteranceBatch {
         &self.utterances
     }
 
-    fn split(mut self, size: usize) -> Vec<Self> {
+    fn split(mut self, parts: &[Part]) -> Vec<Self> {
         let width = self.values.len() / self.lengths.iter().sum::<usize>().max(1);
-        let mut batches = Vec::new();
-        while self.utterances.len() > size {
-            let frames: usize = self.lengths[..size].iter().sum();
+        let mut batches = Vec::with_capacity(parts.len());
+        for part in parts {
+            let frames: usize = self.lengths[..part.len].iter().sum();
             let rest = Self {
-                utterances: self.utterances.split_off(size),
-                lengths: self.lengths.split_off(size),
+                utterances: self.utterances.split_off(part.len),
+                lengths: self.lengths.split_off(part.len),
                 values: self.values.split_off(frames * width),
             };
             batches.push(std::mem::replace(&mut self, rest));
         }
-        batches.push(self);
         batches
     }
 }
@@ -166,6 +165,7 @@ impl TrainingData for Utterances<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bridle_ranks::Ranks;
 
     #[test]
     fn a_split_batch_put_together_is_the_batch() {
@@ -175,7 +175,7 @@ mod tests {
             values: (0..12).map(|value| value as f32).collect(),
         };
         for size in 1..=4 {
-            let parts = whole.clone().split(size);
+            let parts = whole.clone().split(&Part::of_step(3, size, &Ranks::Alone));
             assert!(parts.iter().all(|part| part.utterances.len() <= size));
             assert!(
                 parts

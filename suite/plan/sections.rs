@@ -256,6 +256,8 @@ pub trait Judging: Section {
     const TAKES: Takes;
     /// Whether a vector of each sample is all that it needs.
     const TAKES_VECTORS: bool = false;
+    /// Whether ranks can share its work on inputs of one shape.
+    const OVER_RANKS: bool = false;
 }
 
 /// A section of the list: its name, and what it says of itself.

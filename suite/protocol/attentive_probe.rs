@@ -390,6 +390,7 @@ impl<B: TrainBackend> Probe<'_, '_, B> {
                 warmup_epochs: 0.0,
                 epochs: values.epochs as f64,
             },
+            share: 1.0,
         };
         let train = &self.train;
         let inputs = |step| {

@@ -159,6 +159,7 @@ where
             warmup_epochs: values.warmup_epochs,
             epochs: values.epochs as f64,
         },
+        share: 1.0,
     };
     let (frozen_epochs, layer) = match recipe.encoder {
         EncoderUse::Frozen { layer } => (values.epochs, layer),

@@ -3,6 +3,7 @@
 use super::{Judged, Outcome, Subject};
 use crate::data::{Fixed, fixed};
 use bridle_backends::TrainBackend;
+use bridle_backends::kernel::ranks;
 use bridle_results::metric::Metric;
 use bridle_tasks::{DataError, Dataset, Progress, Target};
 use burn::tensor::Tensor;
@@ -114,13 +115,14 @@ impl<B: TrainBackend> Subject<'_, B, Fixed<'_>> {
         let batch = self.plan.pretrain.as_ref().map_or(16, |pretrain| pretrain.batch);
         let encoder = self.encoder();
         self.progress.start("features", samples.len() as u64);
-        let mut values = Vec::with_capacity(samples.len() * encoder.dim());
-        for samples in samples.chunks(batch) {
+        let (ranks, mut values) = (ranks(), Vec::with_capacity(samples.len() * encoder.dim()));
+        for samples in samples[ranks.part(samples.len())].chunks(batch) {
             let x = fixed::batch(self.data.dataset, samples, encoder.geometry(), self.device)?;
             values.extend(self.pooled(x, layer).into_data().iter::<f32>());
             self.progress.advance(samples.len() as u64);
         }
         self.progress.finish();
+        let values = ranks.required(ranks.gather_values(values));
         Ok(Features::new(values, encoder.dim(), self.data.dataset, samples))
     }
 
@@ -128,13 +130,14 @@ impl<B: TrainBackend> Subject<'_, B, Fixed<'_>> {
     fn features_of_views(&self, clips: usize, layer: Option<usize>) -> Result<Features, DataError> {
         let encoder = self.encoder();
         self.progress.start("features of test views", self.test.len() as u64);
-        let mut values = Vec::with_capacity(self.test.len() * encoder.dim());
-        for &sample in self.test {
+        let (ranks, mut values) = (ranks(), Vec::with_capacity(self.test.len() * encoder.dim()));
+        for &sample in &self.test[ranks.part(self.test.len())] {
             let x = fixed::test_views(self.data.dataset, sample, clips, encoder.geometry(), self.device)?;
             values.extend(self.pooled(x, layer).mean_dim(0).into_data().iter::<f32>());
             self.progress.advance(1);
         }
         self.progress.finish();
+        let values = ranks.required(ranks.gather_values(values));
         Ok(Features::new(values, encoder.dim(), self.data.dataset, self.test))
     }
 }

@@ -10,7 +10,7 @@ mod values;
 
 use super::training::{Length, Training};
 use super::{Evaluate, Outcome, Protocol, Subject, Taught, ctc};
-use crate::data::{Fixed, Order, Utterances, fixed};
+use crate::data::{Fixed, Order, Part, Utterances, fixed};
 use crate::plan::Roll;
 use crate::train::TrainError;
 use crate::train::schedule::{LayerDecay, Schedule};
@@ -22,6 +22,7 @@ use bridle::mask::{Mask, MaskRows};
 use bridle::optimizer::{ParameterGroups, Trained};
 use bridle::transformer::BranchFactors;
 use bridle_backends::TrainBackend;
+use bridle_backends::kernel::ranks;
 use bridle_seed::Seed;
 use bridle_tasks::{DataError, Progress, sampling_weights};
 use burn::module::AutodiffModule;
@@ -99,6 +100,9 @@ impl<'a, 'd, B: TrainBackend> Run<'a, 'd, B> {
         let model = Trained::with_groups(model, values.adamw, layers);
         let mut training = Training::open(subject, PHASE, model)?;
         let order = self.order();
+        let samples = order.batch();
+        ranks().can_share("samples of a batch (finetune.batch)", samples)?;
+        let part = Part::of_step(samples, samples, &ranks())[0];
         let length = Length {
             steps_per_epoch: order.steps_per_epoch(),
             batch: values.batch,
@@ -108,9 +112,10 @@ impl<'a, 'd, B: TrainBackend> Run<'a, 'd, B> {
                 warmup_epochs: values.warmup_epochs,
                 epochs: values.epochs as f64,
             },
+            share: part.share(),
         };
-        let loss = |model: &Classifier<B>, batch, step| self.loss(model, batch, step);
-        training.run(subject, &length, self.inputs(order), loss)?;
+        let loss = |model: &Classifier<B>, batch, step| self.loss(model, batch, step, part);
+        training.run(subject, &length, self.inputs(order, part), loss)?;
         Ok(training)
     }
 
@@ -128,7 +133,11 @@ impl<'a, 'd, B: TrainBackend> Run<'a, 'd, B> {
     }
 
     /// Makes the augmented inputs and targets of a step's samples, on any thread.
-    fn inputs(&self, order: Order) -> impl Fn(u64) -> Result<Augmented, DataError> + Send + Sync + use<'a, 'd, B> {
+    fn inputs(
+        &self,
+        order: Order,
+        part: Part,
+    ) -> impl Fn(u64) -> Result<Augmented, DataError> + Send + Sync + use<'a, 'd, B> {
         let (plan, dataset) = (self.subject.plan, self.subject.data.dataset);
         let augment = Augment {
             values: self.values,
@@ -143,8 +152,8 @@ impl<'a, 'd, B: TrainBackend> Run<'a, 'd, B> {
         let seed = self.seed.child("augment");
         move |step| {
             let (mut values, mut targets) = (Vec::new(), Vec::new());
-            for (place, sample) in order.at(step).into_iter().enumerate() {
-                let drawn = augment.sample(sample, &seed.indexed(step).indexed(place as u64))?;
+            for placed in Part::placed(&[part], &order.at(step)) {
+                let drawn = augment.sample(placed.sample, &seed.indexed(step).indexed(placed.place as u64))?;
                 values.extend(drawn.values);
                 targets.extend(drawn.targets);
             }
@@ -152,16 +161,16 @@ impl<'a, 'd, B: TrainBackend> Run<'a, 'd, B> {
         }
     }
 
-    /// The loss of one augmented batch.
-    fn loss(&self, model: &Classifier<B>, batch: Augmented, step: u64) -> Tensor<B, 1> {
+    /// The loss of this rank's part of an augmented batch.
+    fn loss(&self, model: &Classifier<B>, batch: Augmented, step: u64, part: Part) -> Tensor<B, 1> {
         let subject = self.subject;
         let samples = batch.targets.len() / subject.classes();
         let x = fixed::on_device(batch.values, samples, subject.encoder().geometry(), subject.device);
         let targets = TensorData::new(batch.targets, [samples, subject.classes()]);
         let targets: Tensor<B, 2> = Tensor::from_data(targets, subject.device);
         let dropped = Dropped {
-            tokens: self.token_mask(samples, &self.seed.child("tokens").indexed(step)),
-            branches: self.branches(samples, &self.seed.child("drop-path").indexed(step)),
+            tokens: self.token_mask(part, &self.seed.child("tokens").indexed(step)),
+            branches: self.branches(part, &self.seed.child("drop-path").indexed(step)),
         };
         let logits = model.logits(x, &dropped);
         match self.values.loss {
@@ -171,12 +180,13 @@ impl<'a, 'd, B: TrainBackend> Run<'a, 'd, B> {
     }
 
     /// Whole rows of time and of mels are left out, as in pretraining's 2-D mask.
-    fn token_mask(&self, batch: usize, seed: &Seed) -> Option<MaskRows<B>> {
+    fn token_mask(&self, part: Part, seed: &Seed) -> Option<MaskRows<B>> {
         let share = self.values.token_mask.filter(|&share| share > 0.0)?;
         let [times, mels, _] = self.subject.plan.grid();
         let noise = |name: &str, count: usize| {
             let mut stream = seed.child(name).stream();
-            (0..batch * count).map(|_| stream.uniform()).collect::<Vec<f32>>()
+            let all: Vec<f32> = (0..part.of * count).map(|_| stream.uniform()).collect();
+            part.cut(&all).to_vec()
         };
         let mask = Mask::time_frequency(
             &noise("time", times),
@@ -187,13 +197,13 @@ impl<'a, 'd, B: TrainBackend> Run<'a, 'd, B> {
         Some(mask.upload(self.subject.device))
     }
 
-    fn branches(&self, batch: usize, seed: &Seed) -> Vec<Option<BranchFactors<B>>> {
+    fn branches(&self, part: Part, seed: &Seed) -> Vec<Option<BranchFactors<B>>> {
         let rates = drop_rates(self.values.drop_path, self.subject.encoder().blocks.len());
         let block = |(index, &rate): (usize, &f64)| {
             let mut stream = seed.indexed(index as u64).stream();
             let mut factor = || {
-                let kept: Vec<bool> = (0..batch).map(|_| f64::from(stream.uniform()) >= rate).collect();
-                branch_factor(&kept, rate, self.subject.device)
+                let kept: Vec<bool> = (0..part.of).map(|_| f64::from(stream.uniform()) >= rate).collect();
+                branch_factor(part.cut(&kept), rate, self.subject.device)
             };
             (rate > 0.0).then(|| BranchFactors {
                 attention: factor(),
@@ -213,6 +223,8 @@ impl<'a, 'd, B: TrainBackend> Run<'a, 'd, B> {
             ..
         } = *self.subject;
         let encoder = self.subject.encoder();
+        let ranks = ranks();
+        let test = &test[ranks.part(test.len())];
         let mut scores = Vec::with_capacity(test.len() * self.subject.classes());
         progress.start("finetune: test", test.len() as u64);
         let clips = self.subject.plan.test_clips();
@@ -235,6 +247,6 @@ impl<'a, 'd, B: TrainBackend> Run<'a, 'd, B> {
             }
         }
         progress.finish();
-        Ok(scores)
+        Ok(ranks.required(ranks.gather_values(scores)))
     }
 }

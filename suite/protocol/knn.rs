@@ -97,6 +97,7 @@ impl Judging for Knn {
     const TRAINS_ENCODER: bool = false;
     const TAKES: Takes = Takes::Fixed;
     const TAKES_VECTORS: bool = true;
+    const OVER_RANKS: bool = true;
 }
 
 impl<B: TrainBackend> Evaluate<B> for Knn {

@@ -80,6 +80,7 @@ impl Judging for LinearProbe {
     const TRAINS_ENCODER: bool = false;
     const TAKES: Takes = Takes::Any;
     const TAKES_VECTORS: bool = true;
+    const OVER_RANKS: bool = true;
 }
 
 impl Probe {

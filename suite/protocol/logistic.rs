@@ -65,6 +65,7 @@ impl Section for Logistic {
 impl Judging for Logistic {
     const TRAINS_ENCODER: bool = false;
     const TAKES: Takes = Takes::Fixed;
+    const OVER_RANKS: bool = true;
 }
 
 impl<B: TrainBackend> Evaluate<B> for Logistic {

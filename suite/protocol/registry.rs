@@ -26,6 +26,11 @@ macro_rules! protocols {
                 match self { $(Self::$variant => <$values as $crate::plan::Judging>::TAKES_VECTORS),+ }
             }
 
+            /// Whether ranks can share its work on inputs of one shape.
+            pub const fn over_ranks(self) -> bool {
+                match self { $(Self::$variant => <$values as $crate::plan::Judging>::OVER_RANKS),+ }
+            }
+
             /// The data that it takes.
             pub const fn takes(self) -> $crate::plan::Takes {
                 match self { $(Self::$variant => <$values as $crate::plan::Judging>::TAKES),+ }

@@ -2,14 +2,15 @@
 //! resuming.
 
 use super::{Examples, Subject};
-use crate::run::checkpoint;
 use crate::run::metrics_log::{LogError, MetricsLog};
+use crate::run::{checkpoint, replicas};
 use crate::train::TrainError;
 use crate::train::schedule::Schedule;
-use crate::train::steps::{BatchLoss, Learner, Spent, StepNumbers, Steps};
+use crate::train::steps::{BatchLoss, Learner, Share, Spent, StepNumbers, Steps};
 use bridle::optimizer::{ParameterGroups, Trainable, Trained, UniformRate};
 use bridle::weights::{self, strip_prefix, with_prefix};
 use bridle_backends::TrainBackend;
+use bridle_backends::kernel::ranks;
 use bridle_tasks::DataError;
 use burn::module::AutodiffModule;
 use burn::tensor::Tensor;
@@ -47,6 +48,8 @@ pub struct Length {
     /// Samples of a step.
     pub batch: usize,
     pub schedule: Schedule,
+    /// This rank's share of a batch.
+    pub share: f64,
 }
 
 impl<B: TrainBackend, M: AutodiffModule<B>, G: ParameterGroups> Training<B, M, G> {
@@ -65,25 +68,28 @@ impl<B: TrainBackend, M: AutodiffModule<B>, G: ParameterGroups> Training<B, M, G
             ..TrainingState::default()
         };
         let folder = subject.folder.join(phase);
-        let saved = if subject.resumes {
+        let leads = ranks().leads();
+        let saved = if subject.resumes && leads {
             checkpoint::newest::<TrainingState>(&folder, &|note| subject.progress.say(note))?
         } else {
             None
         };
         let fits = |found: &TrainingState| found.data == data;
-        if let Some((saved, found)) = saved.filter(|(_, found)| fits(found)) {
+        if let Some((saved, found)) = replicas::shared(saved.filter(|(_, found)| fits(found)))? {
             *model = weights::load((*model).clone(), &strip_prefix(&saved, "model."))?;
             let moments = strip_prefix(&saved, "optimizer.");
             model.optimizer.load(&moments, found.optimizer_steps, subject.device);
             state = found;
             let message = format!("{phase}: resumes after step {}", state.step);
             subject.progress.say(&message);
-        } else {
+        } else if leads {
             checkpoint::clear(&folder)?;
         }
-        std::fs::create_dir_all(subject.folder).map_err(|source| LogError::folder(subject.folder, source))?;
+        if leads {
+            std::fs::create_dir_all(subject.folder).map_err(|source| LogError::folder(subject.folder, source))?;
+        }
         let resumed = (state.step > 0).then_some(state.step);
-        let log = MetricsLog::open(&subject.folder.join(format!("{phase}.jsonl")), resumed)?;
+        let log = replicas::log(&subject.folder.join(format!("{phase}.jsonl")), resumed)?;
         Ok(Self {
             phase,
             model,
@@ -120,6 +126,7 @@ impl<B: TrainBackend, M: AutodiffModule<B>, G: ParameterGroups> Training<B, M, G
         let mut learner = Steppable {
             training: self,
             loss,
+            share: length.share,
             input: std::marker::PhantomData,
         };
         let spent = steps.run(&mut learner, inputs)?;
@@ -141,6 +148,7 @@ impl<B: TrainBackend, M: AutodiffModule<B>, G: ParameterGroups> Training<B, M, G
 struct Steppable<'a, B: TrainBackend, M, G, I, L> {
     training: &'a mut Training<B, M, G>,
     loss: L,
+    share: f64,
     input: std::marker::PhantomData<fn(I)>,
 }
 
@@ -153,6 +161,14 @@ where
     L: Fn(&M, I, u64) -> Tensor<B, 1>,
 {
     type Input = I;
+
+    fn batches(&mut self, input: I) -> Vec<(I, Share)> {
+        let share = Share {
+            of_step: 1.0,
+            of_batch: self.share,
+        };
+        vec![(input, share)]
+    }
 
     fn loss(&mut self, batch: I) -> BatchLoss<B> {
         let Training { model, state, .. } = &*self.training;
@@ -185,7 +201,6 @@ where
         training.state.optimizer_steps = training.model.optimizer.steps();
         let mut weights = with_prefix("model.", weights::collect(&*training.model));
         weights.extend(with_prefix("optimizer.", training.model.optimizer.save()));
-        checkpoint::save(&training.folder, training.state.step, &weights, &training.state)?;
-        Ok(())
+        replicas::save(&training.folder, training.state.step, &weights, &training.state)
     }
 }

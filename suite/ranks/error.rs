@@ -63,6 +63,9 @@ pub enum RanksError {
         rank: usize,
         theirs: String,
     },
+    /// Something that one process has to do by itself in this version.
+    #[error("{what} cannot be shared out over {ranks} ranks in this version")]
+    Unshared { what: String, ranks: usize },
     /// More ranks than there is work for.
     #[error("{ranks} ranks cannot share {samples} {what}")]
     TooMany { ranks: usize, what: String, samples: usize },
@@ -71,7 +74,10 @@ pub enum RanksError {
 impl RanksError {
     /// Whether all ranks find the same, so that each can end by itself with the same exit code.
     pub fn is_shared(&self) -> bool {
-        matches!(self, Self::Disagree { .. } | Self::TooMany { .. })
+        matches!(
+            self,
+            Self::Disagree { .. } | Self::Unshared { .. } | Self::TooMany { .. }
+        )
     }
 
     /// The program's exit code: 1 a fault of the machine, 2 wrong use, 4 a library is missing.
@@ -82,7 +88,7 @@ impl RanksError {
             | Self::Lacking { .. }
             | Self::Foreign { .. }
             | Self::Threads { .. } => 4,
-            Self::Lone { .. } | Self::Disagree { .. } | Self::TooMany { .. } => 2,
+            Self::Lone { .. } | Self::Disagree { .. } | Self::Unshared { .. } | Self::TooMany { .. } => 2,
             Self::Initialised | Self::Engine { .. } | Self::TimedOut { .. } | Self::Broken { .. } => 1,
         }
     }
@@ -104,10 +110,13 @@ impl RanksError {
             }
             Self::Lone { .. } => {
                 "srun --mpi=pmix (`srun --mpi=list` shows what there is) or mpirun; \
-                 --ranks alone if each process is a run of its own"
+                 BRIDLE_RANKS=alone if each process is a run of its own"
             }
-            Self::TimedOut { .. } => "the same command with --resume; a longer --rank-timeout if a rank was only slow",
+            Self::TimedOut { .. } => {
+                "the same command with --resume; a longer BRIDLE_RANK_TIMEOUT (seconds) if a rank was only slow"
+            }
             Self::Disagree { .. } => "the same command, program and data on every rank",
+            Self::Unshared { .. } => "the same command without mpirun or srun: one process",
             Self::TooMany { .. } => "fewer ranks, or a larger batch",
             Self::Initialised | Self::Threads { .. } | Self::Engine { .. } | Self::Broken { .. } => return None,
         })

@@ -211,8 +211,14 @@ impl Ranks {
         part(total, self.rank(), self.size())
     }
 
-    /// Leaves the others in peace: to be called by every rank before its process ends by an exit
-    /// code that all share. A process that ends without it takes the others down.
+    /// What was found; ends all processes if it failed, for work that no rank can do without the
+    /// others.
+    pub fn required<T>(&self, found: Result<T, RanksError>) -> T {
+        found.unwrap_or_else(|error| self.abort(i32::from(error.exit()), &format!("error: {error}")))
+    }
+
+    /// Waits for the others and leaves them in peace: to be called by every rank before its process
+    /// ends by an exit code that all share. A process that ends without it takes the others down.
     pub fn finish(&self) -> Result<(), RanksError> {
         self.mpi().map_or(Ok(()), Mpi::finish)
     }
@@ -221,9 +227,9 @@ impl Ranks {
     pub fn abort(&self, code: i32, message: &str) -> ! {
         if !message.is_empty() {
             // there is nobody left to tell of an error
-            let _ = match self.size() {
-                1 => writeln!(std::io::stderr(), "{message}"),
-                _ => writeln!(std::io::stderr(), "rank {}: {message}", self.rank()),
+            let _ = match self.leads() {
+                true => writeln!(std::io::stderr(), "{message}"),
+                false => writeln!(std::io::stderr(), "rank {}: {message}", self.rank()),
             };
         }
         if let Some(mpi) = self.mpi() {

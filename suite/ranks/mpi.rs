@@ -327,7 +327,7 @@ impl Mpi {
     /// # Errors
     /// As [`Mpi::sum`].
     pub fn finish(&self) -> Result<(), RanksError> {
-        self.barrier(Patience::Usual)?;
+        self.barrier(Patience::Endless)?;
         self.broken.store(true, Ordering::Relaxed);
         // SAFETY: all exchanges are over, and none can begin
         self.checked("ending MPI", unsafe { (self.functions.finalize)() })

@@ -68,7 +68,12 @@ fn damaged(path: &Path, reason: impl ToString) -> CheckpointError {
     }
 }
 
-fn digest(bytes: &[u8]) -> String {
+/// A hash of all weights, by which ranks compare theirs.
+pub fn digest(weights: &Weights) -> String {
+    checksum(weights, &Header::new())[..16].to_owned()
+}
+
+fn digest_of(bytes: &[u8]) -> String {
     blake3::hash(bytes).to_hex()[..16].to_owned()
 }
 
@@ -123,7 +128,11 @@ pub fn write_file<S: Serialize>(path: &Path, weights: &Weights, state: &S) -> Re
     write_bytes(path, &bytes(weights, state)?)
 }
 
-fn bytes<S: Serialize>(weights: &Weights, state: &S) -> Result<Vec<u8>, CheckpointError> {
+/// Weights and state as the bytes of a file.
+///
+/// # Errors
+/// If the tensors cannot be laid out (never for weights made here).
+pub fn bytes<S: Serialize>(weights: &Weights, state: &S) -> Result<Vec<u8>, CheckpointError> {
     let state = serde_json::to_string(state).map_err(|error| CheckpointError::Format {
         path: PathBuf::new(),
         source: error.into(),
@@ -170,7 +179,11 @@ pub fn read_whole<S: DeserializeOwned>(
     }
 }
 
-fn parse<S: DeserializeOwned>(
+/// Weights and state from the bytes of a file, which `path` names in errors.
+///
+/// # Errors
+/// If they are damaged, or no checkpoint.
+pub fn parse<S: DeserializeOwned>(
     path: &Path,
     bytes: &[u8],
     needs_checksum: bool,
@@ -202,7 +215,7 @@ fn set_aside(path: &Path, error: &CheckpointError, say: &dyn Fn(&str)) -> Result
 /// untouched.
 pub fn save<S: Serialize>(folder: &Path, step: u64, weights: &Weights, state: &S) -> Result<PathBuf, CheckpointError> {
     let bytes = bytes(weights, state)?;
-    let path = folder.join(format!("{PREFIX}{step:010}-{}{SUFFIX}", digest(&bytes)));
+    let path = folder.join(format!("{PREFIX}{step:010}-{}{SUFFIX}", digest_of(&bytes)));
     write_bytes(&path, &bytes)?;
     // one of a later step was not written by this run, and pushes out none of its own
     let own = |old: &PathBuf| *old != path && step_of(old).is_some_and(|old| old <= step);
@@ -249,7 +262,7 @@ pub fn newest<S: DeserializeOwned>(folder: &Path, say: &dyn Fn(&str)) -> Result<
     for path in list(folder)?.into_iter().rev() {
         let bytes = bridle_files::read(&path, LARGEST).map_err(io("read", &path))?;
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("");
-        if stem.ends_with(&digest(&bytes)) {
+        if stem.ends_with(&digest_of(&bytes)) {
             return parse(&path, &bytes, false).map(Some);
         }
         set_aside(

@@ -1,6 +1,8 @@
 //! Facts of the machine, of this process and of this build, for records.
 
-use bridle_results::record::{Machine, Program};
+use crate::cli::ranks;
+use bridle_ranks::{Ranks, RanksError};
+use bridle_results::record::{self, Machine, Program};
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 
 /// Version and commit, as printed by `--version`.
@@ -48,7 +50,42 @@ pub fn machine(gpu: Option<String>) -> Machine {
         cores: cores() as u64,
         memory_bytes: system.map_or(0, |system| system.total_memory()),
         gpu,
+        ranks: joined_ranks(),
     }
+}
+
+/// The processes that this one trains with.
+fn joined_ranks() -> Option<record::Ranks> {
+    let ranks = ranks::joined();
+    (ranks.size() > 1).then(|| record::Ranks {
+        count: ranks.size() as u64,
+        machines: ranks.machines() as u64,
+        engine: ranks.engine().to_owned(),
+    })
+}
+
+/// Ranks that may use the very cores that this one may: some launchers give each rank cores of its
+/// own, others leave all cores to all.
+///
+/// # Errors
+/// If the other ranks do not answer.
+pub fn ranks_on_these_cores(ranks: &Ranks) -> Result<usize, RanksError> {
+    if ranks.size() == 1 {
+        return Ok(1);
+    }
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let cores = status.lines().find(|line| line.starts_with("Cpus_allowed_list:"));
+    // one name for a machine from its start on
+    let machine = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let mine = format!("{machine} {}", cores.unwrap_or_default());
+    let all = ranks.gather(mine.as_bytes())?;
+    Ok(all.iter().filter(|other| **other == mine.as_bytes()).count())
+}
+
+/// Logical cores of the machine, whoever may use them.
+pub fn all_cores() -> usize {
+    let what = RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing());
+    System::new_with_specifics(what).map_or(1, |system| system.cpus().len())
 }
 
 /// Logical cores that this process may use.

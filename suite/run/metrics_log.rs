@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 /// An open log.
 #[derive(Debug)]
 pub struct MetricsLog {
-    file: File,
+    /// None where another rank writes the log.
+    file: Option<File>,
     path: PathBuf,
 }
 
@@ -73,9 +74,17 @@ impl MetricsLog {
         bridle_files::replace(path, &kept).map_err(failed("cut"))?;
         let file = OpenOptions::new().append(true).open(path).map_err(failed("open"))?;
         Ok(Self {
-            file,
+            file: Some(file),
             path: path.to_owned(),
         })
+    }
+
+    /// A log of which nothing is written, since another rank writes it.
+    pub fn unwritten() -> Self {
+        Self {
+            file: None,
+            path: PathBuf::new(),
+        }
     }
 
     /// Appends one line: `{"step": .., <fields>}`, where `fields` is a struct or map. It is in the
@@ -92,7 +101,10 @@ impl MetricsLog {
         let mut line = serde_json::to_vec(&Line { step, fields }).map_err(|error| failed(error.into()))?;
         line.push(b'\n');
         // one write call, so that a kill leaves at most one torn line, at the end
-        self.file.write_all(&line).map_err(failed)
+        self.file
+            .as_mut()
+            .map_or(Ok(()), |file| file.write_all(&line))
+            .map_err(failed)
     }
 }
 

@@ -4,6 +4,7 @@ use crate::cli::interrupt::Signal;
 use crate::run::checkpoint::CheckpointError;
 use crate::run::metrics_log::LogError;
 use bridle::weights::WeightsError;
+use bridle_ranks::RanksError;
 use bridle_tasks::DataError;
 use std::path::PathBuf;
 
@@ -44,6 +45,9 @@ pub enum TrainError {
     /// A sample cannot be read any more.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// The ranks that train together have parted.
+    #[error(transparent)]
+    Ranks(#[from] RanksError),
     /// Saved weights do not fit the model.
     #[error("the saved weights do not fit this plan's model")]
     Weights(#[from] WeightsError),

@@ -1,12 +1,14 @@
 //! The labels of all training samples: made once per phase where inputs are the same at every step,
 //! and counted at the end of every phase.
 
-use super::Context;
-use crate::data::{Batch as _, TrainingData};
+use super::{Context, TrainError};
+use crate::data::TrainingData;
 use bridle::weights::Values;
+use bridle_backends::kernel::{ranks, with_ranks};
+use bridle_ranks::Ranks;
 use bridle_results::codes::labels::{self, Annotation, LabelChange, LabelStatistics, SampleLabels};
 use bridle_results::codes::{CodebookCounts, CodebookStatistics};
-use bridle_tasks::{DataError, Progress};
+use bridle_tasks::Progress;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 use std::collections::HashMap;
@@ -35,14 +37,15 @@ pub struct EarlierLabels {
 impl Labels {
     /// Collects the codes of all frames of the training samples; `codes` gives those of a batch,
     /// [M, Q], of Q codebooks of these sizes; or [M, Q * S], S of each codebook, level by level.
+    /// Each rank makes those of its part of every batch, and knows all in the end.
     ///
     /// # Errors
-    /// If a sample cannot be read any more.
+    /// If a sample cannot be read any more, or the other ranks do not answer.
     pub fn collect<B: Backend, D: TrainingData>(
         context: &Context<'_, D>,
         sizes: &[usize],
         mut codes: impl FnMut(D::Batch) -> Tensor<B, 2, Int>,
-    ) -> Result<Self, DataError> {
+    ) -> Result<Self, TrainError> {
         let Context {
             data,
             train: samples,
@@ -57,26 +60,42 @@ impl Labels {
             counts: CodebookCounts::of_sizes(sizes),
         };
         // a batch is read back when the next one was asked for, so that a device has work meanwhile
-        let mut asked = None;
+        let (all, mut asked) = (ranks(), None);
         for samples in data.label_order(samples).chunks(context.pretrain().batch) {
-            let batch = data.read(samples.to_vec())?;
-            let (known, lengths) = (batch.samples().to_vec(), data.lengths(&batch));
-            let before = asked.replace((known, lengths, codes(batch)));
+            // of few samples every rank makes all labels
+            let sharing = if samples.len() < all.size() {
+                &Ranks::Alone
+            } else {
+                &all
+            };
+            let batch = data.read(samples[sharing.part(samples.len())].to_vec())?;
+            let lengths = data.lengths(&batch);
+            let made = with_ranks(sharing, || codes(batch));
+            let before = asked.replace((samples.to_vec(), lengths, made, sharing.clone()));
             progress.advance(samples.len() as u64);
-            if let Some((samples, lengths, codes)) = before {
-                labels.read_back(&samples, &lengths, codes);
+            if let Some((samples, lengths, codes, sharing)) = before {
+                labels.read_back(&samples, lengths, codes, &sharing)?;
             }
         }
-        if let Some((samples, lengths, codes)) = asked {
-            labels.read_back(&samples, &lengths, codes);
+        if let Some((samples, lengths, codes, sharing)) = asked {
+            labels.read_back(&samples, lengths, codes, &sharing)?;
         }
         progress.finish();
         Ok(labels)
     }
 
-    fn read_back<B: Backend>(&mut self, samples: &[usize], lengths: &[usize], codes: Tensor<B, 2, Int>) {
+    /// Takes the codes of a batch of `samples`, of which this rank made those of its part, with
+    /// these lengths.
+    fn read_back<B: Backend>(
+        &mut self,
+        samples: &[usize],
+        lengths: Vec<usize>,
+        codes: Tensor<B, 2, Int>,
+        sharing: &Ranks,
+    ) -> Result<(), TrainError> {
         let [_, levels] = codes.dims();
-        let codes: Vec<i64> = codes.into_data().iter::<i64>().collect();
+        let codes = sharing.gather_values(codes.into_data().iter::<i64>().collect())?;
+        let lengths = sharing.gather_values(lengths)?;
         let picks = levels / self.counts.levels();
         for pick in 0..picks {
             let of_pick: Vec<i64> = codes.iter().copied().skip(pick).step_by(picks).collect();
@@ -90,6 +109,7 @@ impl Labels {
             let own = codes.by_ref().take(length * self.levels).collect();
             self.codes.insert(sample, own);
         }
+        Ok(())
     }
 
     /// The codes of some frames of a batch of `samples`, each given by the sample's place in it and

@@ -17,6 +17,10 @@ use bridle_seed::Seed;
 /// `loss` of each batch, `finish_step`; at the end `make_labels` for their statistics, and
 /// `end_phase`.
 pub trait PretrainingMethod<B: TrainBackend, D: TrainingData>: Sized {
+    /// Whether ranks can share its batches out: what is random is drawn by a sample's place in the
+    /// whole batch, and all parts of the loss are means over the same.
+    fn over_ranks(context: &Context<'_, D>) -> bool;
+
     /// First weights; for phase `phase`, if a checkpoint is to be loaded that was written in it.
     ///
     /// # Errors

@@ -6,18 +6,19 @@
 use super::labels::{EarlierLabels, Labels};
 use super::method::{PhaseRun, PretrainingMethod};
 use super::schedule::Schedule;
-use super::steps::{BatchLoss, Learner, Spent, StepNumbers, Steps};
+use super::steps::{BatchLoss, Learner, Share, Spent, StepNumbers, Steps};
 use super::{Context, PretrainState, TrainError};
-use crate::data::{Batch as _, TrainingData};
+use crate::data::{Batch as _, Part, TrainingData};
 use crate::plan::{PhaseKind, PhasePlan};
-use crate::run::checkpoint;
 use crate::run::metrics_log::MetricsLog;
+use crate::run::replicas;
 use crate::sizes;
 use bridle::optimizer::Trainable;
 use bridle::quantizer::Quantizer as _;
 use bridle::weights::{Weights, strip_prefix, with_prefix};
 use bridle_backends::TrainBackend;
-use bridle_backends::kernel::with_checkpoints;
+use bridle_backends::kernel::{ranks, with_checkpoints};
+use bridle_ranks::RanksError;
 use bridle_results::codes::CodebookStatistics;
 use bridle_results::record::{Loss, Phase as PhaseRecord};
 use std::time::Instant;
@@ -38,6 +39,11 @@ pub fn run<B: TrainBackend, D: TrainingData, M: PretrainingMethod<B, D>>(
     saved: Option<(Weights, PretrainState)>,
     device: &B::Device,
 ) -> Result<Pretrained<D::Encoder<B>>, TrainError> {
+    let ranks = ranks().size();
+    if ranks > 1 && !M::over_ranks(context) {
+        let what = format!("method {} with this plan", context.plan.method);
+        return Err(RanksError::Unshared { what, ranks }.into());
+    }
     with_checkpoints(context.pretrain().checkpoint, || {
         let mut driver = Driver::<B, D, M>::new(context, saved, device)?;
         while driver.state.phase < driver.phases.len() {
@@ -72,7 +78,7 @@ impl<'a, B: TrainBackend, D: TrainingData, M: PretrainingMethod<B, D>> Driver<'a
         let phase = saved.as_ref().map_or(0, |(_, state)| state.phase);
         let mut driver = Self {
             method: M::new(context, &init, phase)?,
-            log: MetricsLog::open(&context.folder.join("metrics.jsonl"), steps)?,
+            log: replicas::log(&context.folder.join("metrics.jsonl"), steps)?,
             phases: context.plan.phases(),
             context,
             state: PretrainState {
@@ -122,6 +128,10 @@ impl<'a, B: TrainBackend, D: TrainingData, M: PretrainingMethod<B, D>> Driver<'a
             .data
             .order(context.train, context.pretrain().step_samples(), seed.child("order"));
         let (per_epoch, batch) = (order.steps_per_epoch(), order.batch());
+        let parts = Part::of_step(batch, context.pretrain().batch, &ranks());
+        parts
+            .iter()
+            .try_for_each(|part| ranks().can_share("samples of a batch (pretrain.batch)", part.of))?;
         let phase = PhaseRun {
             context,
             steps: per_epoch * plan.length.epochs as u64,
@@ -154,9 +164,11 @@ impl<'a, B: TrainBackend, D: TrainingData, M: PretrainingMethod<B, D>> Driver<'a
             progress: context.progress,
         };
         let seed = phase.seed;
-        let inputs = move |step| context.data.draw(order.at(step), &seed, step);
+        let placed = parts.clone();
+        let inputs = move |step| context.data.draw(&Part::placed(&placed, &order.at(step)), &seed, step);
         let mut learner = PhaseLearner {
             phase: &phase,
+            parts,
             per_epoch,
             labels,
             driver: self,
@@ -234,14 +246,15 @@ impl<'a, B: TrainBackend, D: TrainingData, M: PretrainingMethod<B, D>> Driver<'a
             .filter_map(|part| Some(part.module.optimizer()?.steps()))
             .collect();
         let weights = self.weights();
-        checkpoint::save(self.context.folder, self.state.total_steps, &weights, &self.state)?;
-        Ok(())
+        replicas::save(self.context.folder, self.state.total_steps, &weights, &self.state)
     }
 }
 
 /// The steps of one phase.
 struct PhaseLearner<'p, 'a, B, D, M> {
     phase: &'p PhaseRun<'a, D>,
+    /// What is this rank's of each batch of a step.
+    parts: Vec<Part>,
     per_epoch: u64,
     labels: Option<Labels>,
     driver: &'p mut Driver<'a, B, D, M>,
@@ -250,15 +263,16 @@ struct PhaseLearner<'p, 'a, B, D, M> {
 impl<B: TrainBackend, D: TrainingData, M: PretrainingMethod<B, D>> Learner<B> for PhaseLearner<'_, '_, B, D, M> {
     type Input = D::Batch;
 
-    fn batches(&mut self, input: D::Batch) -> Vec<(D::Batch, f64)> {
-        let (driver, count) = (&mut *self.driver, input.samples().len());
+    fn batches(&mut self, input: D::Batch) -> Vec<(D::Batch, Share)> {
+        let driver = &mut *self.driver;
         driver.method.begin_step(self.phase, driver.state.step);
-        let batches = input.split(driver.context.pretrain().batch).into_iter();
-        let share = |batch: D::Batch| {
-            let share = batch.samples().len() as f64 / count as f64;
-            (batch, share)
+        let count: usize = self.parts.iter().map(|part| part.of).sum();
+        let share = |part: &Part| Share {
+            of_step: part.of as f64 / count as f64,
+            of_batch: part.share(),
         };
-        batches.map(share).collect()
+        let batches = input.split(&self.parts).into_iter();
+        batches.zip(self.parts.iter().map(share)).collect()
     }
 
     fn loss(&mut self, batch: D::Batch) -> BatchLoss<B> {

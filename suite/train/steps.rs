@@ -3,11 +3,13 @@
 
 use super::error::TrainError;
 use super::schedule::Schedule;
-use crate::cli::interrupt::Interrupt;
+use crate::cli::interrupt::{Interrupt, Signal};
 use crate::cli::progress::TerminalProgress;
 use crate::run::checkpoint;
 use bridle::optimizer::{Gradients, Trainable};
 use bridle_backends::TrainBackend;
+use bridle_backends::kernel::ranks;
+use bridle_ranks::{Ranks, RanksError};
 use bridle_results::codes::{CodebookCounts, CodebookStatistics};
 use bridle_results::record::Timestamp;
 use bridle_tasks::{DataError, Progress, prefetch};
@@ -29,11 +31,8 @@ pub trait Learner<B: TrainBackend> {
     type Input: Send;
 
     /// Prepares a step: draws what is random in it, and cuts its input into batches, each with its
-    /// share of the samples. Their gradients are summed, and each batch's graph is gone before the
-    /// next.
-    fn batches(&mut self, input: Self::Input) -> Vec<(Self::Input, f64)> {
-        vec![(input, 1.0)]
-    }
+    /// share of the step. Their gradients are summed, and each batch's graph is gone before the next.
+    fn batches(&mut self, input: Self::Input) -> Vec<(Self::Input, Share)>;
 
     /// The loss of one batch.
     fn loss(&mut self, batch: Self::Input) -> BatchLoss<B>;
@@ -60,6 +59,15 @@ pub trait Learner<B: TrainBackend> {
     fn save(&mut self, spent: Spent) -> Result<(), TrainError>;
 }
 
+/// How much of a step a batch is, by samples.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Share {
+    /// The batch over all ranks, of the step.
+    pub of_step: f64,
+    /// This rank's part, of the batch.
+    pub of_batch: f64,
+}
+
 /// The loss of one batch.
 #[derive(Debug)]
 pub struct BatchLoss<B: TrainBackend> {
@@ -68,12 +76,16 @@ pub struct BatchLoss<B: TrainBackend> {
     /// The loss first, then its parts, by their names in the log.
     pub values: NamedValues<B>,
     pub codes: CountedCodes<B>,
+    /// How many rows it is a mean over, where these are not equally many for each sample.
+    pub rows: Option<usize>,
 }
 
 /// Numbers on the device by their names in the log, each [1].
 type NamedValues<B> = Vec<(&'static str, Tensor<<B as AutodiffBackend>::InnerBackend, 1>)>;
 /// Codes [B, N, Q] whose use is to be counted, and how many a codebook has.
 type CountedCodes<B> = Option<(Tensor<<B as AutodiffBackend>::InnerBackend, 3, Int>, usize)>;
+/// A step that was taken, with its rate, whose numbers are still on the device.
+type Pending<B> = (u64, f64, NamedValues<B>, CountedCodes<B>);
 
 impl<B: TrainBackend> BatchLoss<B> {
     /// A loss without parts.
@@ -82,7 +94,26 @@ impl<B: TrainBackend> BatchLoss<B> {
             values: vec![("loss", loss.clone().inner())],
             loss,
             codes: None,
+            rows: None,
         }
+    }
+
+    /// A mean over so many rows, of which samples have different numbers.
+    pub fn over_rows(self, rows: usize) -> Self {
+        Self {
+            rows: Some(rows),
+            ..self
+        }
+    }
+
+    /// The weight of this rank's mean in the step's mean.
+    fn weight(&self, share: Share, ranks: &Ranks) -> Result<f64, RanksError> {
+        let Some(rows) = self.rows.filter(|_| ranks.size() > 1) else {
+            return Ok(share.of_step * share.of_batch);
+        };
+        let mut all = [rows as u64];
+        ranks.sum_counts(&mut all)?;
+        Ok(share.of_step * rows as f64 / all[0] as f64)
     }
 }
 
@@ -150,21 +181,23 @@ impl Steps<'_> {
         let mut pending = Vec::with_capacity(LOG_EVERY);
         let mut read_back = Instant::now();
         let signals = self.interrupt.look_for();
+        let ranks = ranks();
         std::thread::scope(|scope| {
             let mut inputs = prefetch(scope, 0, self.range.clone(), AHEAD, inputs)?;
             for step in self.range.clone() {
                 let rate = self.schedule.at(step as f64 / self.per_epoch as f64);
                 let input = clock.wait(|| inputs.next()).expect("inputs are made for every step")?;
-                let (values, codes) = take_step(learner, input, rate)?;
+                let (values, codes) = take_step(learner, input, rate, &ranks, step == self.range.start)?;
                 pending.push((step, rate, values, codes));
                 self.progress.advance(1);
                 let done = step + 1;
-                let signal = signals.requested();
-                let due = signal.is_some() || last_checkpoint.elapsed() >= self.checkpoint_every;
-                if pending.len() == LOG_EVERY || due || done == steps {
+                let reads = pending.len() == LOG_EVERY || done == steps;
+                let late = last_checkpoint.elapsed() >= self.checkpoint_every;
+                let (signal, due) = agreed(&ranks, reads, signals.requested(), late)?;
+                if reads || due {
                     let speed =
                         self.samples as f64 * pending.len() as f64 / read_back.elapsed().as_secs_f64().max(1e-9);
-                    self.read_back(learner, &mut pending, speed)?;
+                    self.read_back(learner, &mut pending, speed, &ranks)?;
                     read_back = Instant::now();
                 }
                 if due && (done < steps || signal.is_some()) {
@@ -189,17 +222,20 @@ impl Steps<'_> {
         Ok(clock.stop())
     }
 
-    /// Reads pending losses back, refuses those that are no numbers, and logs the others.
+    /// Reads pending losses back, refuses those that are no numbers, and logs the others. All ranks
+    /// read the same numbers: those of the whole batches.
     fn read_back<B: TrainBackend, L: Learner<B>>(
         &self,
         learner: &mut L,
-        pending: &mut Vec<(u64, f64, NamedValues<B>, CountedCodes<B>)>,
+        pending: &mut Vec<Pending<B>>,
         samples_per_second: f64,
+        ranks: &Ranks,
     ) -> Result<(), TrainError> {
         let time = Timestamp::now();
         for (step, rate, values, codes) in pending.drain(..) {
             let (names, tensors): (Vec<_>, Vec<_>) = values.into_iter().unzip();
-            let values: Vec<f32> = Tensor::cat(tensors, 0).into_data().iter::<f32>().collect();
+            let mut values: Vec<f32> = Tensor::cat(tensors, 0).into_data().iter::<f32>().collect();
+            ranks.sum(&mut values)?;
             if let Some(&loss) = values.iter().find(|value| !value.is_finite()) {
                 self.progress.finish();
                 return Err(TrainError::Diverged {
@@ -216,30 +252,59 @@ impl Steps<'_> {
                 time,
                 samples_per_second,
                 values: names.into_iter().zip(values).collect(),
-                codebooks: codes.map(|(codes, size)| codebook_use(codes, size)),
+                codebooks: match codes {
+                    Some((codes, size)) => Some(codebook_use(codes, size, ranks)?),
+                    None => None,
+                },
             })?;
         }
         Ok(())
     }
 }
 
-/// One optimizer step: the gradients of its batches, each weighted by its share, then the update.
+/// The signal that asks for a stop, and whether a checkpoint is due. Several ranks have to stop at the
+/// same step: they agree when they read losses back, by anybody's signal and by rank 0's clock, and
+/// look at nothing in between.
+fn agreed(
+    ranks: &Ranks,
+    reads: bool,
+    signal: Option<Signal>,
+    late: bool,
+) -> Result<(Option<Signal>, bool), RanksError> {
+    if ranks.size() == 1 {
+        return Ok((signal, signal.is_some() || late));
+    }
+    if !reads {
+        return Ok((None, false));
+    }
+    let number = |signal| Signal::ALL.iter().position(|other| *other == signal).unwrap_or(0) as u64 + 1;
+    let mine = 2 * signal.map_or(0, number) + u64::from(late && ranks.leads());
+    let all = ranks.max(mine)?;
+    let signal = (all / 2).checked_sub(1).map(|place| Signal::ALL[place as usize]);
+    Ok((signal, all > 0))
+}
+
+/// One optimizer step: the gradients of its batches, each weighted by its share, summed over ranks,
+/// then the update. In the `first` step ranks compare which parameters they train.
 fn take_step<B: TrainBackend, L: Learner<B>>(
     learner: &mut L,
     input: L::Input,
     rate: f64,
+    ranks: &Ranks,
+    first: bool,
 ) -> Result<(NamedValues<B>, CountedCodes<B>), TrainError> {
     let batches = learner.batches(input);
-    let several = batches.len() > 1;
+    let several = batches.len() > 1 || ranks.size() > 1;
     let (mut sums, mut values, mut codes) = (Vec::new(), NamedValues::<B>::new(), None);
     for (batch, share) in batches {
         let mut found = learner.loss(batch);
         if several {
-            found.loss = found.loss.mul_scalar(share);
+            let weight = found.weight(share, ranks)?;
+            found.loss = found.loss.mul_scalar(weight);
             found
                 .values
                 .iter_mut()
-                .for_each(|(_, value)| *value = value.clone().mul_scalar(share));
+                .for_each(|(_, value)| *value = value.clone().mul_scalar(weight));
         }
         let mut grads = found.loss.backward();
         let trained = learner.trained();
@@ -258,22 +323,30 @@ fn take_step<B: TrainBackend, L: Learner<B>>(
             .zip(found.codes)
             .map(|((all, size), (more, _))| (Tensor::cat(vec![all, more], 0), size));
     }
+    if first {
+        let names: Vec<&str> = sums.iter().flat_map(|sums| sums.names()).collect();
+        ranks.agree(&[("set of trained parameters", &names.join(" "))])?;
+    }
     for (module, grads) in learner.trained().into_iter().zip(sums) {
-        module.update(grads, rate);
+        module.update(grads.over_ranks(), rate);
     }
     learner.finish_step()?;
     Ok((values, codes))
 }
 
-/// Used codes and perplexity of each level in the codes [B, N, Q] of a step.
-fn codebook_use<B: Backend>(codes: Tensor<B, 3, Int>, size: usize) -> Vec<CodebookStatistics> {
+/// Used codes and perplexity of each level in the codes of a step, of which this rank has [B, N, Q].
+fn codebook_use<B: Backend>(
+    codes: Tensor<B, 3, Int>,
+    size: usize,
+    ranks: &Ranks,
+) -> Result<Vec<CodebookStatistics>, RanksError> {
     let [_, _, levels] = codes.dims();
-    let found: Vec<i64> = codes.into_data().iter::<i64>().collect();
+    let found = ranks.gather_values(codes.into_data().iter::<i64>().collect())?;
     let mut counts = CodebookCounts::new(levels, size);
     counts
         .add(&found)
         .expect("a quantizer's codes are of its own codebooks");
-    counts.statistics()
+    Ok(counts.statistics())
 }
 
 /// Time since its start, and how much of it was spent waiting.

@@ -41,7 +41,7 @@ pub(super) struct Needs {
 impl Needs {
     pub(super) fn new(request: &RunRequest, samples: (usize, usize)) -> Self {
         let (all, training) = samples;
-        let phases = estimate::phases(&request.plan, training);
+        let phases = estimate::phases(&request.plan, training, 1);
         let features = estimate::features(&request.plan, all);
         let finetune = estimate::finetune(&request.plan, training);
         let runs = (request.folds.len() * request.seeds.len() * request.plans().count()) as f64;

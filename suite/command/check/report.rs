@@ -1,6 +1,7 @@
 //! What `check` prints: the same facts for people and for programs.
 
 use super::needs::Needs;
+use super::ranks::RankNeeds;
 use super::verdict::{Ruling, Verdict};
 use super::{Found, Line};
 use crate::cli::error::{Failure, Result};
@@ -19,6 +20,8 @@ pub(super) struct Report<'a> {
     out: &'a Result<()>,
     /// None where they cannot be estimated: without data, on speech, and of an encoder of others.
     needs: Option<Needs>,
+    /// None where nobody asked.
+    ranks: Option<&'a RankNeeds>,
 }
 
 impl<'a> Report<'a> {
@@ -27,6 +30,7 @@ impl<'a> Report<'a> {
         data: &'a Result<Found>,
         backend: &'a Result<BackendState>,
         out: &'a Result<()>,
+        ranks: Option<&'a RankNeeds>,
     ) -> Self {
         let samples = data.as_ref().ok().and_then(|found| found.samples);
         let samples = samples.filter(|_| request.plan.model.vit().is_some());
@@ -36,6 +40,7 @@ impl<'a> Report<'a> {
             backend,
             out,
             needs: samples.map(|samples| Needs::new(request, samples)),
+            ranks,
         }
     }
 
@@ -60,6 +65,7 @@ impl<'a> Report<'a> {
             None if plan.is_speech() => lines.extend(self.phase_lines()),
             None => {}
         }
+        lines.extend(self.ranks.map(RankNeeds::line));
         lines.extend(self.verdicts().iter().map(|verdict| ("verdict", verdict.text())));
         lines.push(("plan", plan.plan_hash()));
         let lines = lines.iter().map(|(topic, facts)| format!("{topic:<9} {facts}\n"));
@@ -95,6 +101,9 @@ impl<'a> Report<'a> {
         });
         if let (Ok(found), Value::Object(report)) = (self.data, &mut report) {
             report.extend(found.json.clone());
+        }
+        if let Some(ranks) = self.ranks {
+            report["ranks"] = ranks.json();
         }
         report
     }

@@ -145,7 +145,7 @@ fn beside(needed: f64, available: Option<u64>, ruling: Ruling) -> String {
 
 /// The most memory that a phase of the plan holds.
 fn peak(plan: &Plan, training: usize) -> f64 {
-    let phases = estimate::phases(plan, training).into_iter();
+    let phases = estimate::phases(plan, training, 1).into_iter();
     let trained = phases
         .chain(estimate::finetune(plan, training))
         .map(|phase| phase.memory_bytes);

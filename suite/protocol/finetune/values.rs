@@ -118,6 +118,7 @@ impl Section for Taught<Finetune> {
 impl Judging for Taught<Finetune> {
     const TRAINS_ENCODER: bool = true;
     const TAKES: Takes = Takes::Any;
+    const OVER_RANKS: bool = true;
 }
 
 impl Finetune {

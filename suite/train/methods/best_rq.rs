@@ -53,6 +53,12 @@ impl<B: TrainBackend, D: TrainingData> PretrainingMethod<B, D> for BestRqMethod<
         })
     }
 
+    /// The loss of a book that learns is no mean over hidden frames, as the others are.
+    fn over_ranks(context: &Context<'_, D>) -> bool {
+        let refine = context.plan.refine.as_ref();
+        refine.is_none_or(|refine| refine.distilled_codes.is_none())
+    }
+
     fn parts(&mut self) -> Vec<ModelPart<'_, B>> {
         let mut parts = vec![
             ModelPart::student(&mut self.student),
@@ -90,7 +96,7 @@ impl<B: TrainBackend, D: TrainingData> PretrainingMethod<B, D> for BestRqMethod<
         } = &hidden;
         let (Some(second), Some(refine)) = (&self.second, &phase.context.plan.refine) else {
             let loss = best_rq_loss(&self.student, &self.quantizer, frames, masked, rows.clone());
-            return BatchLoss::new(loss);
+            return BatchLoss::new(loss).over_rows(hidden.hidden.len());
         };
         let loss = two_books_loss(&self.student, &self.quantizer, second, frames, masked, rows.clone());
         let mut loss = BatchLoss::new(loss);

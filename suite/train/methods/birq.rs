@@ -43,6 +43,10 @@ impl<B: TrainBackend, D: TrainingData> PretrainingMethod<B, D> for BirqMethod<B,
         })
     }
 
+    fn over_ranks(_context: &Context<'_, D>) -> bool {
+        true
+    }
+
     /// The labels' books are drawn from the seed again.
     fn parts(&mut self) -> Vec<ModelPart<'_, B>> {
         vec![ModelPart::student(&mut self.student)]
@@ -61,12 +65,17 @@ impl<B: TrainBackend, D: TrainingData> PretrainingMethod<B, D> for BirqMethod<B,
     fn loss(&mut self, phase: &PhaseRun<'_, D>, step: u64, batch: D::Batch, _labels: Option<&Labels>) -> BatchLoss<B> {
         let hidden = Hidden::new(phase, step, batch, &self.labels.standard, &self.device);
         let Hidden {
-            rows, frames, masked, ..
+            hidden,
+            before,
+            rows,
+            frames,
+            masked,
+            ..
         } = hidden;
-        let [codes, _] = self.labels.book.codes.dims();
-        let noise = gumbel_noise(rows.dims()[0], codes, &phase.draws("gumbel", step), &self.device);
+        let (count, [codes, _]) = (hidden.len(), self.labels.book.codes.dims());
+        let noise = gumbel_noise(before, count, codes, &phase.draws("gumbel", step), &self.device);
         let found = birq_loss(&self.student, &self.labels, &self.config, &frames, &masked, rows, noise);
-        let mut loss = BatchLoss::new(found.total);
+        let mut loss = BatchLoss::new(found.total).over_rows(count);
         loss.values.push(("anchor", found.anchor.inner()));
         loss.values.push(("enhanced", found.enhanced.inner()));
         loss
@@ -77,11 +86,14 @@ impl<B: TrainBackend, D: TrainingData> PretrainingMethod<B, D> for BirqMethod<B,
     }
 }
 
-/// -ln(-ln U) for each hidden frame and code, [M, K].
-fn gumbel_noise<B: Backend>(rows: usize, codes: usize, seed: &Seed, device: &B::Device) -> Tensor<B, 2> {
+/// -ln(-ln U) for each hidden frame and code, [M, K]; that of `before` frames is drawn before.
+fn gumbel_noise<B: Backend>(before: usize, rows: usize, codes: usize, seed: &Seed, device: &B::Device) -> Tensor<B, 2> {
     let mut stream = seed.stream();
     // U lies strictly between 0 and 1
     let mut draw = || -(-(f64::from(stream.uniform()) + 2f64.powi(-25)).ln()).ln() as f32;
+    for _ in 0..before * codes {
+        draw();
+    }
     let noise: Vec<f32> = (0..rows * codes).map(|_| draw()).collect();
     Tensor::from_data(TensorData::new(noise, [rows, codes]), device)
 }

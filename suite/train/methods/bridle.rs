@@ -1,7 +1,7 @@
 //! BRIDLE over patches: encoder and tokenizer phases in turn (`bridle`), or both in the same steps
 //! (`bridle-joint`).
 
-use crate::data::{Fixed, FixedBatch, TrainingData};
+use crate::data::{Fixed, FixedBatch, Part, TrainingData};
 use crate::plan::{Codebooks, ColdStartPosition, MaskKind, PhaseKind, PhasePlan};
 use crate::quantizers::{AnyQuantizer, ModelConfig, QuantizerConfig, Teacher};
 use crate::sizes;
@@ -20,6 +20,7 @@ use bridle::rq::RqConfig;
 use bridle::swin::Dropout;
 use bridle::tokenizer::Source;
 use bridle::weights;
+use bridle_backends::kernel::ranks;
 use bridle_backends::{Ops, TrainBackend};
 use bridle_seed::{Seed, Stream};
 use burn::module::AutodiffModule;
@@ -50,6 +51,10 @@ pub struct BridlePatches<B: TrainBackend> {
 type Phase<'p, 'd> = PhaseRun<'p, Fixed<'d>>;
 
 impl<'d, B: TrainBackend> PretrainingMethod<B, Fixed<'d>> for BridlePatches<B> {
+    fn over_ranks(_context: &Context<'_, Fixed<'d>>) -> bool {
+        true
+    }
+
     fn new(context: &Context<'_, Fixed<'d>>, init: &Init<B>, phase: usize) -> Result<Self, TrainError> {
         let config = sizes::config(context.plan).expect("a plan of BRIDLE has all sizes");
         let adamw = context.pretrain().adamw;
@@ -96,7 +101,8 @@ impl<'d, B: TrainBackend> PretrainingMethod<B, Fixed<'d>> for BridlePatches<B> {
         let mut tokenizer = self.teacher.tokenizer.valid();
         if !tokenizer.quantizer.is_started() {
             // codebooks start on the batch that is trained on first
-            let x = data.inputs(data.read(phase.first.clone())?, &self.device);
+            let own = &phase.first[ranks().part(phase.first.len())];
+            let x = data.inputs(data.read(own.to_vec())?, &self.device);
             tokenizer.codes(x, source, &mut picks);
         }
         let [codebooks, size] = tokenizer.quantizer.sizes();
@@ -132,9 +138,13 @@ impl<'d, B: TrainBackend> PretrainingMethod<B, Fixed<'d>> for BridlePatches<B> {
 }
 
 impl<B: TrainBackend> BridlePatches<B> {
-    fn mask(&mut self, phase: &Phase<'_, '_>, samples: usize) -> Mask {
+    /// The mask of a rank's part of a batch, of what is drawn for all of it.
+    fn mask(&mut self, phase: &Phase<'_, '_>, part: Part) -> Mask {
         let (geometry, stream) = (&self.config.geometry, &mut self.draws.0);
-        let mut noise = |count: usize| -> Vec<f32> { (0..samples * count).map(|_| stream.uniform()).collect() };
+        let mut noise = |count: usize| -> Vec<f32> {
+            let all: Vec<f32> = (0..part.of * count).map(|_| stream.uniform()).collect();
+            part.cut(&all).to_vec()
+        };
         let ([times, height, width], tokens) = (geometry.grid(), geometry.tokens());
         let mask = phase.context.plan.mask.as_ref();
         let ratio = mask.and_then(|mask| mask.ratio).unwrap_or(0.0);
@@ -145,7 +155,7 @@ impl<B: TrainBackend> BridlePatches<B> {
     }
 
     fn encoder_loss(&mut self, phase: &Phase<'_, '_>, batch: FixedBatch, labels: Option<&Labels>) -> BatchLoss<B> {
-        let mask = self.mask(phase, batch.samples.len());
+        let mask = self.mask(phase, batch.part);
         let rows = mask.upload(&self.device);
         let made = labels.map(|labels| labels.of(&batch.samples, mask.removed_tokens(), &self.device));
         let x = phase.context.data.inputs(batch, &self.device);
@@ -175,7 +185,7 @@ impl<B: TrainBackend> BridlePatches<B> {
     /// Every step trains E and D; every n-th adds the weighted tokenizer loss to the same backward
     /// pass.
     fn joint_loss(&mut self, phase: &Phase<'_, '_>, step: u64, batch: FixedBatch) -> BatchLoss<B> {
-        let rows = self.mask(phase, batch.samples.len()).upload(&self.device);
+        let rows = self.mask(phase, batch.part).upload(&self.device);
         let x = phase.context.data.inputs(batch, &self.device);
         let codes = self.step_labels(phase, x.clone(), &rows);
         let loss = encoder_loss(&self.student, x.clone(), &rows, codes, &mut self.draws.1);

@@ -65,6 +65,10 @@ impl<'d, B: TrainBackend> PretrainingMethod<B, Utterances<'d>> for BridleSpeech<
         })
     }
 
+    fn over_ranks(_context: &Context<'_, Utterances<'d>>) -> bool {
+        true
+    }
+
     fn parts(&mut self) -> Vec<ModelPart<'_, B>> {
         vec![
             ModelPart::student(&mut self.student),
@@ -137,6 +141,6 @@ impl<B: TrainBackend> BridleSpeech<'_, B> {
         let target = Tensor::from_inner(inner.with(encoder.encode(&inner)).rows(rows.clone().inner()));
         let (mode, mut picks) = mode(phase, step, step.saturating_sub(1));
         let found = frame_tokenizer_loss(&mut self.teacher, &frames, rows, target, mode, &mut picks);
-        tokenizer_batch(found, step, self.codebook_size)
+        tokenizer_batch(found, step, self.codebook_size).over_rows(valid.len())
     }
 }

@@ -14,6 +14,7 @@ use bridle::loss::prediction_loss;
 use bridle::mask::spans;
 use bridle::optimizer::Trained;
 use bridle::standardizer::Standardizer;
+use bridle_backends::kernel::ranks;
 use bridle_backends::{Ops, TrainBackend};
 use bridle_baselines::best_rq::MaskedModel;
 use bridle_baselines::random::RandomConfig;
@@ -57,7 +58,7 @@ pub fn random_labels<D>(context: &Context<'_, D>) -> RandomConfig {
     values.expect("a method that hides frames labels them by random codes")
 }
 
-/// One batch, with noise in place of the hidden frames.
+/// A rank's part of a batch, with noise in place of the hidden frames.
 pub struct Hidden<B: Backend> {
     /// The samples, by their numbers in the data set.
     pub samples: Vec<usize>,
@@ -65,7 +66,9 @@ pub struct Hidden<B: Backend> {
     pub lengths: Vec<usize>,
     /// The hidden frames, by their rows of [B * T], T being the greatest length.
     pub hidden: Vec<usize>,
-    /// The same on the device.
+    /// How many frames are hidden in the samples before these, which other ranks have.
+    pub before: usize,
+    /// The hidden frames on the device.
     pub rows: Tensor<B, 1, Int>,
     /// The frames as they are.
     pub frames: Frames<B>,
@@ -87,14 +90,18 @@ impl<B: Backend> Hidden<B> {
         let mask = phase.context.plan.mask.as_ref();
         let mask = mask.expect("a plan that hides frames says which");
         let (samples, lengths) = (batch.samples().to_vec(), data.lengths(&batch));
-        let hidden = hidden_rows(mask, &lengths, &phase.draws("mask", step));
+        let (draws, earlier) = (phase.draws("mask", step), lengths_before(&lengths));
+        let before = hidden_rows(mask, &earlier, 0, &draws).len();
+        let hidden = hidden_rows(mask, &lengths, earlier.len(), &draws);
         let rows = index_rows(&hidden, device);
         let frames = data.frames(batch, device);
-        let masked = with_noise(&frames, mask, rows.clone(), standard, &phase.draws("noise", step));
+        let draws = phase.draws("noise", step);
+        let masked = with_noise(&frames, mask, rows.clone(), before, standard, &draws);
         Self {
             samples,
             lengths,
             hidden,
+            before,
             rows,
             frames,
             masked,
@@ -121,7 +128,17 @@ pub fn kept_labels_loss<B: TrainBackend, D: TrainingData>(
     let device = standard.mean.device();
     let hidden = Hidden::new(phase, step, batch, standard, &device);
     let codes = hidden.labels(labels, &device);
-    BatchLoss::new(prediction_loss(model.logits(&hidden.masked, hidden.rows), codes))
+    let rows = hidden.hidden.len();
+    BatchLoss::new(prediction_loss(model.logits(&hidden.masked, hidden.rows), codes)).over_rows(rows)
+}
+
+/// The lengths of the samples of a batch that come before those of this rank, which have `own`.
+fn lengths_before(own: &[usize]) -> Vec<usize> {
+    let ranks = ranks();
+    let mut all = ranks.required(ranks.gather_values(own.to_vec()));
+    let counts = ranks.required(ranks.gather_values(vec![own.len()]));
+    all.truncate(counts[..ranks.rank()].iter().sum());
+    all
 }
 
 /// The labels of all training frames, from books of these sizes; `codes` gives those of frames by
@@ -163,12 +180,12 @@ pub fn measure<B: Backend, D: TrainingData>(
 }
 
 /// Which frames of sequences of these lengths are hidden: their rows of [B * T], T being the
-/// greatest length.
-fn hidden_rows(mask: &Mask, lengths: &[usize], seed: &Seed) -> Vec<usize> {
+/// greatest length. `first` is the place of the first of them in the whole batch.
+fn hidden_rows(mask: &Mask, lengths: &[usize], first: usize, seed: &Seed) -> Vec<usize> {
     let times = lengths.iter().copied().max().unwrap_or(0);
     let (start, span) = (mask.start.unwrap_or(0.0), mask.span.unwrap_or(1));
     let of = |(sample, &length): (usize, &usize)| {
-        let mut stream = seed.indexed(sample as u64).stream();
+        let mut stream = seed.indexed((first + sample) as u64).stream();
         let hidden = spans(length, start, span, || stream.uniform_f64());
         let rows = hidden.into_iter().enumerate().filter(|(_, hidden)| *hidden);
         rows.map(move |(frame, _)| sample * times + frame).collect::<Vec<_>>()
@@ -177,17 +194,21 @@ fn hidden_rows(mask: &Mask, lengths: &[usize], seed: &Seed) -> Vec<usize> {
 }
 
 /// The frames with normal noise, of the mask's deviation times that of the data, in place of those
-/// that `rows` of [B * T] name.
+/// that `rows` of [B * T] name. The noise of `before` frames is drawn before theirs.
 fn with_noise<B: Backend>(
     frames: &Frames<B>,
     mask: &Mask,
     rows: Tensor<B, 1, Int>,
+    before: usize,
     standard: &Standardizer<B>,
     seed: &Seed,
 ) -> Frames<B> {
     let ([batch, times, width], [count]) = (frames.x.dims(), rows.dims());
     let deviation = mask.deviation() as f32;
     let mut stream = seed.stream();
+    for _ in 0..before * width {
+        stream.normal();
+    }
     let noise: Vec<f32> = (0..count * width).map(|_| deviation * stream.normal()).collect();
     let noise = Tensor::from_data(TensorData::new(noise, [count, width]), &frames.x.device());
     let change = standard.undo(noise) - frames.rows(rows.clone());
@@ -218,7 +239,7 @@ mod tests {
         let rows = index_rows(&(0..200).collect::<Vec<_>>(), &device);
         let standard = Standardizer::new(&[5.0; 64], &[3.0; 64], &Init::new(seed, &device));
         let mask = plan.unwrap().core.mask.unwrap();
-        let noise = with_noise(&frames, &mask, rows, &standard, &seed).x;
+        let noise = with_noise(&frames, &mask, rows, 0, &standard, &seed).x;
         let noise: Vec<f64> = noise.into_data().iter::<f64>().map(|x| (x - 5.0) / 3.0).collect();
         (noise.iter().map(|x| x * x).sum::<f64>() / noise.len() as f64).sqrt()
     }

@@ -14,8 +14,10 @@ use bridle::frames::Frames;
 use bridle::init::Init;
 use bridle::layered::{LayeredEncoder, layer_features};
 use bridle::optimizer::Frozen;
+use bridle_backends::kernel::with_ranks;
 use bridle_backends::{Ops, TrainBackend};
 use bridle_baselines::best_rq::MaskedModel;
+use bridle_ranks::Ranks;
 use bridle_seed::Seed;
 use bridle_tasks::DataError;
 use burn::module::AutodiffModule;
@@ -38,6 +40,10 @@ impl<B: TrainBackend, D: TrainingData> PretrainingMethod<B, D> for RelabelMethod
             *method.round.student = second_model(context, init);
         }
         Ok(method)
+    }
+
+    fn over_ranks(context: &Context<'_, D>) -> bool {
+        BestRqMethod::<B, D>::over_ranks(context)
     }
 
     fn parts(&mut self) -> Vec<ModelPart<'_, B>> {
@@ -127,5 +133,7 @@ fn clusters<B: Ops, D: TrainingData, E: LayeredEncoder<B>>(
     let seed: Seed = phase.seed.child("clusters");
     seed.stream().shuffle(&mut places);
     places.truncate(values.clusters);
-    Ok(kmeans(features, &places, values.iterations, Similarity::Euclidean).0)
+    // every rank has measured all of these frames
+    let means = || kmeans(features, &places, values.iterations, Similarity::Euclidean).0;
+    Ok(with_ranks(&Ranks::Alone, means))
 }

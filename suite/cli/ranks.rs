@@ -1,0 +1,79 @@
+//! This process among those that train one model together: joined once, and how the program then
+//! speaks and ends.
+
+use super::error::{Failure, Result};
+use super::exit::Exit;
+use super::terminal;
+use bridle_ranks::{PATIENCE, Ranks};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// `alone` makes each process a run of its own, whatever started it.
+const RANKS: &str = "BRIDLE_RANKS";
+/// Seconds that a rank waits for the others before it calls them lost.
+const TIMEOUT: &str = "BRIDLE_RANK_TIMEOUT";
+
+/// Other ranks leave rank 0 so much time to tell of a failure first, which is mostly one of all.
+const FIRST_WORD: Duration = Duration::from_secs(1);
+
+static JOINED: OnceLock<Ranks> = OnceLock::new();
+
+/// Joins the processes that a launcher started together with this one, if it did.
+///
+/// # Errors
+/// If they cannot be joined, or an environment variable has no such value.
+pub fn join() -> Result<Ranks> {
+    let ranks = match std::env::var(RANKS).ok().as_deref() {
+        None | Some("") => Ranks::join(patience()?)?,
+        Some("alone") => Ranks::Alone,
+        Some(other) => {
+            return Err(Failure::wrong_use(format!(
+                "{RANKS} is `alone` or not set, not `{other}`"
+            )));
+        }
+    };
+    Ok(JOINED.get_or_init(|| ranks).clone())
+}
+
+fn patience() -> Result<Duration> {
+    let Ok(text) = std::env::var(TIMEOUT) else {
+        return Ok(PATIENCE);
+    };
+    let seconds = text.trim().parse().ok().filter(|&seconds: &u64| seconds > 0);
+    let wrong = || Failure::wrong_use(format!("{TIMEOUT} is a number of seconds, not `{text}`"));
+    seconds.map(Duration::from_secs).ok_or_else(wrong)
+}
+
+/// What [`join`] joined; alone before.
+pub fn joined() -> Ranks {
+    JOINED.get().cloned().unwrap_or_default()
+}
+
+/// Whether another rank speaks for this one.
+pub fn is_silent() -> bool {
+    JOINED.get().is_some_and(|ranks| !ranks.leads())
+}
+
+/// Tells of a failure, and ends the other ranks as it must: where all found the same, each ends by
+/// itself, and rank 0 tells of it; else whoever failed tells, and ends all.
+pub fn end(done: Result<Exit>) -> Exit {
+    let ranks = joined();
+    let exit = match done {
+        Ok(exit) => exit,
+        Err(failure) if ranks.size() == 1 || failure.is_of_all_ranks() => {
+            // silent where rank 0 tells of it
+            terminal::error(&failure.to_string());
+            failure.exit()
+        }
+        Err(failure) => {
+            if !ranks.leads() {
+                std::thread::sleep(FIRST_WORD);
+            }
+            ranks.abort(i32::from(failure.exit().code()), &failure.to_string())
+        }
+    };
+    match ranks.finish() {
+        Ok(()) => exit,
+        Err(error) => ranks.abort(i32::from(error.exit()), &Failure::from(error).to_string()),
+    }
+}

@@ -1,0 +1,94 @@
+//! What several processes that train together would need, next to what there is.
+
+use super::needs::size;
+use super::{Line, Result};
+use crate::estimate;
+use crate::run::machine;
+use crate::run::request::RunRequest;
+use bridle_ranks::RanksError;
+use serde_json::{Value, json};
+
+/// What each of `count` ranks would need.
+pub(super) struct RankNeeds {
+    count: usize,
+    /// Samples of a batch over all ranks; None where nothing is pretrained.
+    batch: Option<usize>,
+    /// Bytes of a rank at the peak of pretraining. None where that cannot be estimated: without data,
+    /// and on speech.
+    memory_bytes: Option<f64>,
+    memory_available: Option<u64>,
+}
+
+impl RankNeeds {
+    /// For `training` samples, where their number is known.
+    pub fn new(request: &RunRequest, training: Option<usize>, count: usize) -> Self {
+        let plan = &request.plan;
+        let phases = training.map(|training| estimate::phases(plan, training, count));
+        let peak =
+            |phases: Vec<estimate::PhaseCost>| phases.into_iter().map(|phase| phase.memory_bytes).reduce(f64::max);
+        Self {
+            count,
+            batch: plan.pretrain.as_ref().map(|pretrain| pretrain.batch),
+            memory_bytes: phases.and_then(peak),
+            memory_available: machine::available_memory_bytes(),
+        }
+    }
+
+    /// Fails if not every rank gets a sample of each batch.
+    pub fn can_share(&self) -> Result<()> {
+        match self.batch {
+            Some(samples) if self.count > samples => Err(RanksError::TooMany {
+                ranks: self.count,
+                what: "samples of a batch (pretrain.batch)".to_owned(),
+                samples,
+            }
+            .into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// How many of them this machine's memory holds.
+    fn held(&self) -> Option<usize> {
+        let (each, available) = (self.memory_bytes?, self.memory_available?);
+        Some((available as f64 / each) as usize)
+    }
+
+    pub fn line(&self) -> Line {
+        let Some(batch) = self.batch else {
+            return ("ranks", "nothing is pretrained that they could share".to_owned());
+        };
+        if let Err(failure) = self.can_share() {
+            return ("ranks", format!("not ready: {}", failure.message()));
+        }
+        let (least, most) = (batch / self.count, batch.div_ceil(self.count));
+        let samples = if least == most {
+            most.to_string()
+        } else {
+            format!("{least} or {most}")
+        };
+        let memory = self
+            .memory_bytes
+            .map_or_else(String::new, |bytes| format!(", about {} each", size(bytes)));
+        let verdict = match self.held() {
+            Some(held) if held < self.count => format!("; this machine's memory holds {held} of them"),
+            Some(_) => "; they fit on this machine".to_owned(),
+            None => String::new(),
+        };
+        (
+            "ranks",
+            format!(
+                "{}: {samples} of a batch's {batch} samples each{memory}{verdict}",
+                self.count
+            ),
+        )
+    }
+
+    pub fn json(&self) -> Value {
+        json!({
+            "count": self.count, "batch": self.batch,
+            "batch_per_rank": self.batch.map(|batch| batch.div_ceil(self.count)),
+            "memory_bytes_per_rank": self.memory_bytes.map(|bytes| bytes as u64),
+            "held_by_this_machine": self.held(),
+        })
+    }
+}
