@@ -426,7 +426,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
     fn follow<B: TrainBackend>(self, device: &B::Device) -> Result<()> {
         let encoder = match Work::wait(&self.session.ranks)? {
             Work::Nothing => return Ok(()),
-            Work::Train(saved) => self.train::<B>(&self.run.id(), saved, device)?.0,
+            Work::Train(saved) => self.train::<B>(&self.run.id(), saved.map(|saved| *saved), device)?.0,
             Work::Evaluate(weights) => {
                 let encoder = self.data.encoder(&Init::<B>::new(self.seed, device));
                 let loaded = weights::load(encoder, &weights);
@@ -514,7 +514,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
             self.resumes,
             &self.session.progress,
         )?;
-        Work::tell(&self.session.ranks, || Work::Train(saved.clone()))?;
+        Work::tell(&self.session.ranks, || Work::Train(saved.clone().map(Box::new)))?;
         let (encoder, weights, state) = self.train::<B>(id, saved, device)?;
         checkpoint::write_file(&shared, &strip_prefix(&weights, "student."), &state).map_err(failure)?;
         Ok((encoder.valid(), state.done))

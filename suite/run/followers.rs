@@ -15,7 +15,7 @@ pub enum Work {
     /// Nothing: the run is recorded already.
     Nothing,
     /// Train, from a checkpoint if there is one, then evaluate.
-    Train(Option<Saved>),
+    Train(Option<Box<Saved>>),
     /// Evaluate the encoder of these weights.
     Evaluate(Weights),
 }
@@ -42,7 +42,7 @@ impl Work {
         let work = work();
         let weights = match &work {
             Self::Nothing | Self::Train(None) => Ok(Vec::new()),
-            Self::Train(Some((weights, state))) => checkpoint::bytes(weights, state),
+            Self::Train(Some(saved)) => checkpoint::bytes(&saved.0, &saved.1),
             Self::Evaluate(weights) => checkpoint::bytes(weights, &PretrainState::default()),
         };
         let mut words = vec![work.word()];
@@ -59,7 +59,7 @@ impl Work {
         let saved = || checkpoint::parse::<PretrainState>(Path::new("what rank 0 sent"), &words[1..], true);
         Ok(match words.first() {
             Some(1) => Self::Train(None),
-            Some(2) => Self::Train(Some(saved()?)),
+            Some(2) => Self::Train(Some(Box::new(saved()?))),
             Some(3) => Self::Evaluate(saved()?.0),
             _ => Self::Nothing,
         })
