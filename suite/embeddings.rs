@@ -67,7 +67,7 @@ impl Embeddings {
             source,
         })?;
         let vectors = if bytes.starts_with(b"PK") {
-            npz::read(&bytes, LARGEST)
+            npz::read(&bytes, most_unpacked(bytes.len() as u64))
         } else if is_safetensors(&bytes) {
             tensors::read(&bytes)
         } else {
@@ -87,6 +87,14 @@ impl Embeddings {
             values: vectors.values,
         })
     }
+}
+
+/// Most bytes that a packed file of so many bytes unpacks to. Numbers pack to a tenth at best; a file
+/// made of repetitions would fill the memory.
+fn most_unpacked(bytes: u64) -> u64 {
+    const SMALL: u64 = 64 << 20;
+    const RATIO: u64 = 64;
+    LARGEST.min(bytes.saturating_mul(RATIO).max(SMALL))
 }
 
 /// Whether a file begins as a safetensors file: the length of a header of JSON, and its brace.

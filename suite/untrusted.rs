@@ -5,6 +5,7 @@
 
 use crate::bench::against::Against;
 use crate::command::splice;
+use crate::embeddings::Embeddings;
 use crate::plan::hash::{plan_hash, require_same};
 use crate::plan::{Flat, Plan, PlanRequest};
 use crate::replay::{self, Law};
@@ -17,9 +18,10 @@ use bridle_baselines::import::{from_authors, to_authors};
 use std::path::{Path, PathBuf};
 
 /// The laws by name, which is also that of the folder of their kept inputs.
-const LAWS: [(&str, Law); 8] = [
+const LAWS: [(&str, Law); 9] = [
     ("bench-report", bench_report),
     ("checkpoint", checkpoint),
+    ("embeddings", embeddings),
     ("encoder-file", encoder_file),
     ("metrics-log", metrics_log),
     ("plan", plan),
@@ -45,6 +47,15 @@ fn file(name: &str, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
 fn names(path: &Path, error: impl ToString) {
     let message = error.to_string();
     assert!(message.contains(&path.display().to_string()), "{message}");
+}
+
+/// Vectors that are read have a length.
+fn embeddings(bytes: &[u8]) {
+    let (_folder, path) = file("vectors", bytes);
+    match Embeddings::read(&path) {
+        Ok(read) => assert!(read.dim > 0),
+        Err(error) => names(&path, error),
+    }
 }
 
 fn bench_report(bytes: &[u8]) {
