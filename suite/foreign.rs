@@ -10,7 +10,7 @@ pub use vectors::ForeignVectors;
 use crate::cli::error::Failure;
 use crate::cli::exit::Exit;
 use crate::plan::{ForeignRequest, Input, TaskFacts};
-use bridle_backends::{Choice, Facts, Job, Name, Ops, Precision, TrainBackend};
+use bridle_backends::{Choice, Facts, Job, Name, Ops, TrainBackend};
 use bridle_containers::{Checkpoint, ContainerError};
 use bridle_encoders::{Encoder, EncoderError, Options, Recognised, Report};
 use bridle_tasks::pipeline::FixedPipeline;
@@ -170,10 +170,8 @@ pub fn read(
         seconds,
     };
     let flex = Choice {
-        name: Name::Flex,
-        device: None,
         threads,
-        precision: Precision::F32,
+        ..Choice::of(Name::Flex)
     };
     let request = bridle_backends::run(&flex, sizes)??;
     Ok((foreign, request))

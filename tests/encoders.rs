@@ -14,7 +14,7 @@ mod speech;
 #[path = "encoders_cases/vision.rs"]
 mod vision;
 
-use bridle_backends::{Choice, Facts, Job, Precision, TrainBackend};
+use bridle_backends::{Choice, Facts, Job, TrainBackend};
 use bridle_encoders::Encoder;
 use fixture::Fixture;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -74,14 +74,8 @@ fn every_fixture_on_every_backend() {
     let folder = std::env::var_os("BRIDLE_ENCODERS").map_or_else(core, PathBuf::from);
     let mut failed = 0;
     for name in bridle_backends::compiled() {
-        let choice = Choice {
-            name,
-            device: None,
-            threads: None,
-            precision: Precision::F32,
-        };
         let job = Encoders { folder: folder.clone() };
-        match bridle_backends::run(&choice, job) {
+        match bridle_backends::run(&Choice::of(name), job) {
             Ok(count) => failed += count,
             Err(error) => println!("encoders: {}: not run, {error}", name.as_str()),
         }
