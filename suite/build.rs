@@ -5,10 +5,11 @@ use std::path::Path;
 use std::process::Command;
 
 /// Folders of data only. A change in any other tracked file marks the commit as dirty.
-pub const DATA: [&str; 5] = [
+pub const DATA: [&str; 6] = [
     "results/records",
     "results/ablations",
     "results/small-sets",
+    "results/smoke",
     "results/gates",
     "runs",
 ];
@@ -27,12 +28,15 @@ const PROGRAM: [&str; 7] = [
 fn main() {
     println!("cargo::rerun-if-changed=suite/build.rs");
     println!("cargo::rerun-if-env-changed=BRIDLE_COMMIT");
+    let root = Path::new(".");
+    // manual pages have a date
+    let date = git(root, &["log", "-1", "--format=%cs"]).unwrap_or_else(|| "undated".to_owned());
+    println!("cargo::rustc-env=BRIDLE_COMMIT_DATE={date}");
     if let Ok(commit) = std::env::var("BRIDLE_COMMIT") {
         println!("cargo::rustc-env=BRIDLE_COMMIT={commit}");
         println!("cargo::rustc-env=BRIDLE_DIRTY_MARK=");
         return;
     }
-    let root = Path::new(".");
     let commit = git(root, &["rev-parse", "HEAD"]).unwrap_or_else(|| "unknown".to_owned());
     println!("cargo::rustc-env=BRIDLE_COMMIT={commit}");
     let mark = if is_dirty(root) { "-dirty" } else { "" };

@@ -91,6 +91,9 @@ pub enum Command {
     /// Print a shell's completion script
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions(CompletionsArgs),
+    /// Write the manual pages: one of the program, one of each command
+    #[command(after_help = MAN_EXAMPLES)]
+    Man(ManArgs),
 }
 
 /// Options of `run` and `check`.
@@ -682,6 +685,13 @@ pub struct CompletionsArgs {
     pub shell: clap_complete::Shell,
 }
 
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Folder of section 1, which is made if it is not there
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+}
+
 /// What `features` writes of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Pool {
@@ -920,3 +930,8 @@ const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
   bridle-bench completions bash > ~/.local/share/bash-completion/completions/bridle-bench
   bridle-bench completions fish > ~/.config/fish/completions/bridle-bench.fish";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  bridle-bench man ~/.local/share/man/man1
+      then `man bridle-bench` and `man bridle-bench-run`; the wheel installs them by itself";

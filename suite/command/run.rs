@@ -7,7 +7,7 @@ use crate::cli::progress::{TerminalProgress, display_duration};
 use crate::cli::{RunArgs, RunFormat, TableFormat, ranks, terminal};
 use crate::command::{compare, table};
 use crate::data::{Fixed, Utterances};
-use crate::estimate;
+use crate::estimate::{self, Workload};
 use crate::plan::{AnyTask, Plan};
 use crate::protocol::{self, Examples, FeatureCache, Judged, Outcome, Protocol, Subject, Vectors};
 use crate::run::checkpoint;
@@ -303,7 +303,7 @@ fn phase_costs<D: Examples>(plan: &Plan, data: &D, fold: Option<u8>) -> Vec<(Str
     if plan.is_speech() {
         return phases.map(|phase| (phase.name, phase.length.epochs as f64)).collect();
     }
-    let costs = estimate::phases(plan, data.split(fold).0.len(), 1).into_iter();
+    let costs = estimate::phases(plan, &Workload::Samples(data.split(fold).0.len()), 1).into_iter();
     phases
         .zip(costs)
         .map(|(phase, cost)| (phase.name, cost.operations))
