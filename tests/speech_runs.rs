@@ -427,6 +427,62 @@ fn options_that_mean_nothing_here_and_broken_language_models_are_refused() {
 }
 
 #[test]
+fn check_judges_memory_time_and_steps_of_speech_as_they_turn_out() {
+    let tones = Tones::new(40, 10);
+    let short = SHORT
+        .replace("model.dim=16", "model.dim=128")
+        .replace("finetune.batch=8", "finetune.batch=40");
+    let pretrained = PRETRAINED.replace("pretrain.batch=8", "pretrain.batch=40");
+    let line = format!("{short} --method best-rq {pretrained} --set model.depth=4");
+    let check = |line: &str| {
+        let output = bench(tones.path(), &format!("check {line} --format json"));
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let verdicts: Vec<(String, String, usize)> = report["verdicts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|verdict| {
+                let word = |name: &str| verdict[name].as_str().unwrap().to_owned();
+                (word("topic"), word("verdict"), verdict["set"].as_array().unwrap().len())
+            })
+            .collect();
+        (report["needs"].clone(), verdicts, output.status.code())
+    };
+    let (needs, verdicts, code) = check(&line);
+    let topics: Vec<&str> = verdicts.iter().map(|(topic, ..)| &topic[..]).collect();
+    assert_eq!(topics, ["data", "device", "records", "memory", "disk", "steps"]);
+    assert!(
+        code == Some(0) && verdicts.iter().all(|(_, verdict, _)| verdict == "ok"),
+        "{verdicts:?}"
+    );
+    assert!(needs["seconds"].is_null(), "no record tells the speed: {needs}");
+    let record = finish(tones.path(), &format!("run {line} --format json"));
+    let steps: Vec<u64> = record.phases.iter().map(|phase| phase.steps).collect();
+    assert_eq!(needs["steps"], serde_json::json!(steps));
+    let (told, measured) = (
+        needs["memory_bytes"].as_f64().unwrap(),
+        record.peak_memory_bytes.host.unwrap() as f64,
+    );
+    assert!(
+        (measured / 1.5..measured * 1.5).contains(&told),
+        "{told} bytes of {measured}"
+    );
+    // the same again takes as long, but for what is not training
+    let (needs, ..) = check(&line);
+    let (told, measured) = (needs["seconds"].as_f64().unwrap(), record.computing_seconds());
+    assert!(
+        (measured / 3.0..measured * 2.0).contains(&told),
+        "{told} s of {measured}"
+    );
+    // more than any machine has; a batch in parts would do, if there were parts
+    let huge = line.replace("model.dim=128", "model.dim=131072");
+    let (_, verdicts, code) = check(&huge);
+    assert!(code == Some(4) && verdicts[3].1 == "cannot", "{code:?} {verdicts:?}");
+    let (_, verdicts, _) = check(&line.replace("--preset smoke", "--preset mini"));
+    assert_eq!((&verdicts[5].0[..], &verdicts[5].1[..]), ("steps", "short"));
+}
+
+#[test]
 fn all_utterances_of_librispeech_are_read_and_recognised() {
     let Some(data) = outside_data("librispeech-mini") else {
         return;
