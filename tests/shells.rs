@@ -228,12 +228,10 @@ fn manual_pages_hold_every_command_option_and_text_and_are_shown_without_a_warni
                 .get_long()
                 .into_iter()
                 .for_each(|long| holds(format!("--{long}")));
-            option
-                .get_value_names()
-                .into_iter()
-                .flatten()
-                .for_each(|value| holds(value.to_string()));
-            option.get_help().into_iter().for_each(|help| holds(help.to_string()));
+            let values = option.get_value_names().filter(|_| option.get_action().takes_values());
+            values.into_iter().flatten().for_each(|value| holds(value.to_string()));
+            let help = option.get_long_help().or(option.get_help());
+            help.into_iter().for_each(|help| holds(help.to_string()));
         }
         for below in command.get_subcommands() {
             holds(format!(
