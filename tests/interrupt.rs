@@ -33,8 +33,8 @@ const PLACES: [(&str, &str, &str); 11] = [
     ("computing log-mel features: ", SPEECH, ""),
     (
         "labels: ",
-        BRIDLE,
-        "--subset 400 --set quantizer.codes=65536 --set quantizer.levels=32",
+        "run --task synthetic --preset smoke --quantizer random",
+        "--subset 400 --set quantizer.codes=16384 --set quantizer.levels=32",
     ),
     (
         "encoder-1 (phase 1 of 3): ",
