@@ -56,9 +56,12 @@ pub struct Arm {
     pub quantizer: Option<String>,
     #[serde(default)]
     pub recipe: Option<String>,
-    /// As `--init`.
+    /// As `--init`; a path from the study file's folder.
     #[serde(default)]
     pub init: Option<PathBuf>,
+    /// As `--labels`; a path from the study file's folder.
+    #[serde(default)]
+    pub labels: Option<PathBuf>,
     /// `key=value` for values of the plan, after those that all arms share.
     #[serde(default)]
     pub set: Vec<String>,
@@ -144,6 +147,7 @@ impl Study {
             }
             first.further.push(request.plan);
             first.init.extend(request.init);
+            first.labels.extend(request.labels);
         }
         first.order = Order::BySeed;
         first.budget = Some(self.budget());
@@ -152,6 +156,8 @@ impl Study {
 
     /// What `run` would be given for one arm.
     fn run_args(&self, task: &str, arm: &Arm, args: &StudyArgs) -> RunArgs {
+        let folder = args.file.parent().unwrap_or(Path::new(""));
+        let from_file = |path: &Path| folder.join(path);
         RunArgs {
             task: Some(task.to_owned()),
             from: None,
@@ -163,7 +169,8 @@ impl Study {
             recipe: arm.recipe.clone(),
             ablation: false,
             control: false,
-            init: arm.init.clone(),
+            init: arm.init.as_deref().map(from_file),
+            labels: arm.labels.as_deref().map(from_file),
             lm: None,
             set: [&self.set[..], &arm.set[..]].concat(),
             subset: None,
@@ -179,6 +186,7 @@ impl Study {
             resume: Some(None),
             checkpoint_every: args.checkpoint_every,
             fresh: false,
+            envelope: None,
             format: crate::cli::RunFormat::Terminal,
         }
     }

@@ -136,6 +136,10 @@ pub struct RunArgs {
     /// folder or file of an encoder of others, recognised by its contents
     #[arg(long, value_name = "FILE|DIR")]
     pub init: Option<PathBuf>,
+    /// Train the encoder on these labels in place of a tokenizer's: a safetensors or npz file of codes
+    /// [tokens, levels] for each sample, or a record whose labels `export --labels` wrote
+    #[arg(long, value_name = "FILE|RECORD", conflicts_with = "init")]
+    pub labels: Option<PathBuf>,
     /// N-gram language model in ARPA format for the beam search (speech)
     #[arg(long, value_name = "FILE")]
     pub lm: Option<PathBuf>,
@@ -182,6 +186,10 @@ pub struct RunArgs {
     /// Do not reuse an earlier pretraining
     #[arg(long)]
     pub fresh: bool,
+    /// Say where the training curves leave those of the plan's earlier runs, by a file that `regress
+    /// --write-envelope` wrote
+    #[arg(long, value_name = "FILE")]
+    pub envelope: Option<PathBuf>,
     /// What goes to stdout: terminal or json; for check also toml, the plan alone
     #[arg(long, value_enum, default_value_t = RunFormat::Terminal, hide_possible_values = true)]
     pub format: RunFormat,
@@ -364,6 +372,10 @@ pub struct RegressArgs {
     /// Write the baseline file from these records, replacing its contents
     #[arg(long)]
     pub write: bool,
+    /// Write the envelope of these records' training curves beside the baseline file, as
+    /// NAME.envelope.json; of each plan with 3 runs or more
+    #[arg(long, conflicts_with = "write")]
+    pub write_envelope: bool,
     /// With --write: how far a score may drop [default: 0.05]
     #[arg(long, value_name = "X", requires = "write", value_parser = width)]
     pub absolute: Option<f64>,
@@ -441,9 +453,37 @@ pub struct ExportArgs {
     /// Record of the run; its weights are under ./runs
     #[arg(value_name = "RECORD")]
     pub record: PathBuf,
-    /// File to write
-    #[arg(long, value_name = "FILE")]
-    pub to: PathBuf,
+    /// File to write [default with --labels: where `run --labels RECORD` finds it, under ./runs]
+    #[arg(long, value_name = "FILE", required_unless_present = "labels")]
+    pub to: Option<PathBuf>,
+    /// Write the codes of every sample's tokens in place of the encoder, for `run --labels`: those of
+    /// the run's tokenizer, or clusters of its encoder's tokens
+    #[arg(long, value_name = "BY", value_enum, hide_possible_values = false)]
+    pub labels: Option<LabelsBy>,
+    /// With --labels: folder or archive of the data set, as for `run`
+    #[arg(long, value_name = "DIR", requires = "labels")]
+    pub data: Option<PathBuf>,
+    /// With --labels: task file of a record on own data
+    #[arg(long, value_name = "FILE", requires = "labels")]
+    pub task: Option<PathBuf>,
+    /// With --labels: never use the network
+    #[arg(long, requires = "labels")]
+    pub offline: bool,
+    /// With --labels: where to compute, as for `run` [default: flex]
+    #[arg(long, value_name = "NAME", requires = "labels")]
+    pub backend: Option<String>,
+    /// With --labels: threads [default: all cores]
+    #[arg(long, value_name = "N", requires = "labels", value_parser = clap::value_parser!(u32).range(1..))]
+    pub threads: Option<u32>,
+}
+
+/// What makes the labels that `export --labels` writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LabelsBy {
+    /// The run's last tokenizer
+    Tokenizer,
+    /// Residual k-means of its encoder's tokens, with the plan's levels and codes
+    Encoder,
 }
 
 #[derive(Debug, Args)]
@@ -513,6 +553,7 @@ impl JudgeArgs {
             ablation: false,
             control: false,
             init: None,
+            labels: None,
             lm: None,
             set: self.set.clone(),
             subset: self.subset,
@@ -528,6 +569,7 @@ impl JudgeArgs {
             resume: None,
             checkpoint_every: 60,
             fresh: false,
+            envelope: None,
             format: match self.format {
                 Format::Terminal => RunFormat::Terminal,
                 Format::Json => RunFormat::Json,
@@ -868,7 +910,11 @@ Examples:
   bridle-bench export results/records/esc50/bridle-rq/0123456789ab-tch-fp32-s0-f1.json --to encoder.safetensors
       parameters by name; sizes, input and origin in the file's header
   bridle-bench run --task esc50 --init encoder.safetensors --protocol finetune
-      how to use the file";
+      how to use the file
+  bridle-bench export RECORD --labels encoder --to labels.safetensors
+      what this encoder tells apart: codes of every sample's tokens
+  bridle-bench run --task esc50 --labels labels.safetensors --set pretrain.rounds=1
+      an encoder that learns them";
 
 const JUDGE_EXAMPLES: &str = "\
 Examples:

@@ -1,4 +1,6 @@
-//! `export`: the encoder that a run pretrained, as an encoder file.
+//! `export`: the encoder that a run pretrained, as an encoder file; or labels that it makes.
+
+mod labels;
 
 use crate::cli::ExportArgs;
 use crate::cli::error::{Failure, Result};
@@ -29,24 +31,41 @@ pub fn perform(args: &ExportArgs) -> Result<()> {
         ));
         failure.with_hint("`bridle-bench run` with the record's options again, then its new record")
     })?;
-    let path = pretrained(&record, &plan, &args.record)?;
-    let hint = "the folder that the run was started in, or `bridle-bench run` with the record's plan again";
-    let (weights, state): (Weights, PretrainState) =
-        checkpoint::read_file(&path).map_err(|error| Failure::new(Exit::Data, error).with_hint(hint))?;
-    if !state.fits(&record.data.identity()) {
-        let message = format!("`{}` was trained on other data than the record's", path.display());
-        return Err(Failure::new(Exit::Data, anyhow::anyhow!(message)).with_hint(hint));
+    if let Some(by) = args.labels {
+        return labels::perform(args, by, &record, &plan);
     }
+    let to = args.to.as_deref().expect("it is required without --labels");
     let card = EncoderCard::of(&plan, origin(&record, &plan));
-    let weights = bridle::weights::strip_prefix(&weights, "encoder.");
-    encoder_file::write(&args.to, &card, &weights).map_err(|error| Failure::new(Exit::Fault, error))?;
+    let weights = encoder(&record, &plan, &args.record)?;
+    encoder_file::write(to, &card, &weights).map_err(|error| Failure::new(Exit::Fault, error))?;
     let parameters: usize = weights.values().map(|values| values.data.len()).sum();
     terminal::log(&format!(
         "{}: {} tensors, {parameters} parameters; `--init` takes it",
-        args.to.display(),
+        to.display(),
         weights.len()
     ));
     Ok(())
+}
+
+/// What to try where weights are gone.
+const HINT: &str = "the folder that the run was started in, or `bridle-bench run` with the record's plan again";
+
+/// The weights of the encoder that a record's run pretrained.
+fn encoder(record: &RunRecord, plan: &Plan, path: &Path) -> Result<Weights> {
+    let path = pretrained(record, plan, path)?;
+    let (weights, state): (Weights, PretrainState) =
+        checkpoint::read_file(&path).map_err(|error| Failure::new(Exit::Data, error).with_hint(HINT))?;
+    fitting(&state, record, &path)?;
+    Ok(bridle::weights::strip_prefix(&weights, "encoder."))
+}
+
+/// Fails if weights were trained on other data than the record's.
+fn fitting(state: &PretrainState, record: &RunRecord, path: &Path) -> Result<()> {
+    if state.fits(&record.data.identity()) {
+        return Ok(());
+    }
+    let message = format!("`{}` was trained on other data than the record's", path.display());
+    Err(Failure::new(Exit::Data, anyhow::anyhow!(message)).with_hint(HINT))
 }
 
 /// Where a run leaves what it pretrained.

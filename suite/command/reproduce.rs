@@ -152,6 +152,7 @@ fn run_args(args: &ReproduceArgs, paths: &Paths, path: &Path, record: &RunRecord
         ablation: false,
         control: false,
         init: None,
+        labels: None,
         lm: None,
         set: Vec::new(),
         subset: None,
@@ -173,6 +174,7 @@ fn run_args(args: &ReproduceArgs, paths: &Paths, path: &Path, record: &RunRecord
         resume: args.resume.then_some(None),
         checkpoint_every: 60,
         fresh: !args.resume,
+        envelope: None,
         format: RunFormat::Terminal,
     }
 }

@@ -5,26 +5,30 @@ use crate::cli::exit::Exit;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::{TerminalProgress, display_duration};
 use crate::cli::{RunArgs, RunFormat, TableFormat, ranks, terminal};
-use crate::command::{compare, table};
+use crate::command::{compare, regress, table};
 use crate::data::{Fixed, Utterances};
+use crate::embeddings::Codes;
 use crate::estimate;
 use crate::plan::{AnyTask, Plan};
 use crate::protocol::{self, Examples, FeatureCache, Judged, Outcome, Protocol, Subject, Vectors};
 use crate::run::checkpoint;
 use crate::run::followers::{Saved, Work};
-use crate::run::given::Given;
+use crate::run::given::{self, Given};
 use crate::run::machine;
 use crate::run::request::{Reuse, RunRequest};
 use crate::run::{Run, begin_folder, end_folder, is_unfinished, mark_reused, require_same};
 use crate::sizes;
+use crate::train::labels::Labels;
 use crate::train::{self, Context, PretrainState, TrainError};
 use bridle::init::Init;
+use bridle::quantizer::QuantizerValues as _;
 use bridle::weights::{self, strip_prefix};
 use bridle_backends::kernel::with_ranks;
 use bridle_backends::{Facts, Job, Name, TrainBackend};
 use bridle_ranks::{Patience, Ranks, RanksError};
 use bridle_results::compare::ScoredRun;
 use bridle_results::record::{self, RunRecord};
+use bridle_results::regress::{Envelopes, GateRun};
 use bridle_results::store;
 use bridle_seed::Seed;
 use bridle_tasks::DataFacts;
@@ -46,6 +50,7 @@ pub fn perform(args: &RunArgs) -> Result<Exit> {
             return Err(failure.with_hint("`bridle-bench check` with the same options"));
         }
     };
+    let envelopes = args.envelope.as_deref().map(regress::envelopes).transpose()?;
     let session = Session::begin()?.agreeing(args.yes);
     let request = RunRequest::new(args)?;
     let has_control = request.has_control;
@@ -53,12 +58,40 @@ pub fn perform(args: &RunArgs) -> Result<Exit> {
     if !session.ranks.leads() {
         return Ok(Exit::Done);
     }
+    if let Some(envelopes) = &envelopes {
+        say_departures(envelopes, &made.records, &session.progress)?;
+    }
     if let (true, [plan, .., control]) = (has_control && format == TableFormat::Terminal, &made.plans[..]) {
         let text = compare::plans(plan, control, &made.records, &args.out, format)?;
         terminal::print(&format!("Against the random encoder\n\n{text}\n"))?;
     }
     table::print(&made.records, &args.out, format, args.ablation)?;
     Ok(Exit::Done)
+}
+
+/// Says of each run whether its curves lie in the envelope of its plan, and where they do not.
+fn say_departures(envelopes: &Envelopes, records: &[RunRecord], progress: &TerminalProgress) -> Result<()> {
+    for record in records {
+        let wrong = |error| Failure::fault("a record cannot be read", std::io::Error::other(error));
+        let text = record.to_json().map_err(|error| wrong(error.to_string()))?;
+        let run = GateRun::from_json(&text).map_err(|error| wrong(error.to_string()))?;
+        let Some(plan) = envelopes.of_run(&run) else {
+            progress.say(&format!("{}: its plan has no envelope in this file", run.key));
+            continue;
+        };
+        let departures = plan.departures(&run);
+        let (curves, runs) = (plan.curves.len(), plan.runs);
+        if departures.is_empty() {
+            progress.say(&format!(
+                "{}: all {curves} curves lie in the envelope of {runs} runs",
+                run.key
+            ));
+        }
+        for place in departures {
+            progress.say(&format!("{}: outside the envelope of {runs} runs: {place}", run.key));
+        }
+    }
+    Ok(())
 }
 
 /// What the user sees of the work, and how to stop it.
@@ -199,14 +232,15 @@ pub fn records(mut request: RunRequest, session: &Session) -> Result<Made> {
             let dataset = session.in_turn(|| Ok(task.open(&request.open_request(), progress)?))?;
             say_left_out(&dataset.facts, progress);
             let given = Given::of(embeddings.as_ref(), foreign.as_ref(), &dataset, &request)?;
-            run_all(request, &dataset.facts, session, &given, |plan| {
+            let labels = given::labels(&request, &dataset)?;
+            run_all(request, &dataset.facts, session, (&given, &labels), |plan| {
                 Fixed::new(&dataset, plan)
             })
         }
         AnyTask::Speech(task) => {
             let set = session.in_turn(|| Ok(task.open(&request.speech_request(), progress)?))?;
             say_left_out(&set.facts, progress);
-            run_all(request, &set.facts, session, &Given::Nothing, |plan| {
+            run_all(request, &set.facts, session, (&Given::Nothing, &[]), |plan| {
                 Utterances::new(&set, plan)
             })
         }
@@ -229,7 +263,7 @@ fn run_all<D: Examples>(
     request: RunRequest,
     facts: &DataFacts,
     session: &Session,
-    given: &Given<'_>,
+    (given, labels): (&Given<'_>, &[Codes]),
     data_for: impl Fn(&Plan) -> D,
 ) -> Result<Made> {
     request.require_variant(&facts.variant)?;
@@ -244,6 +278,7 @@ fn run_all<D: Examples>(
         request: &request,
         session,
         given,
+        labels,
         data_for,
     };
     bridle_backends::run(&request.backend, job)?
@@ -254,6 +289,8 @@ struct Runs<'a, F> {
     request: &'a RunRequest,
     session: &'a Session,
     given: &'a Given<'a>,
+    /// Labels in place of a tokenizer's.
+    labels: &'a [Codes],
     data_for: F,
 }
 
@@ -286,7 +323,7 @@ impl<D: Examples, F: Fn(&Plan) -> D> Job for Runs<'_, F> {
             taken = 0;
             let runs_left = ahead.len();
             self.session.progress.plan(phase_costs(plan, &data, fold), runs_left);
-            let run = OneRun::new(request, self.session, plan, &data, run)?;
+            let run = OneRun::new(request, self.session, (plan, self.labels), &data, run)?;
             if self.session.ranks.leads() {
                 made.records.push(run.perform::<B>(vectors.as_deref(), &device)?);
             } else {
@@ -345,6 +382,7 @@ struct OneRun<'a, D> {
     request: &'a RunRequest,
     session: &'a Session,
     plan: &'a Plan,
+    labels: &'a [Codes],
     data: &'a D,
     run: Run<'a>,
     /// What tells the data from other data.
@@ -360,7 +398,13 @@ struct OneRun<'a, D> {
 type Pretrained<E> = (E, Vec<record::Phase>);
 
 impl<'a, D: Examples> OneRun<'a, D> {
-    fn new(request: &'a RunRequest, session: &'a Session, plan: &'a Plan, data: &'a D, run: Run<'a>) -> Result<Self> {
+    fn new(
+        request: &'a RunRequest,
+        session: &'a Session,
+        (plan, labels): (&'a Plan, &'a [Codes]),
+        data: &'a D,
+        run: Run<'a>,
+    ) -> Result<Self> {
         let (train, test) = data.split(run.fold);
         let folder = match &request.reuse {
             // further plans and the control have folders of their own
@@ -379,6 +423,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
             request,
             session,
             plan,
+            labels,
             data,
             run,
             train,
@@ -535,6 +580,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
             data: self.data,
             data_identity: &self.data_identity,
             train: &[&self.train[..], test].concat(),
+            labels: self.given_labels(test),
             seed: self.seed,
             id,
             folder: &self.folder,
@@ -547,6 +593,17 @@ impl<'a, D: Examples> OneRun<'a, D> {
             error if of_all_ranks(&error) => failure(error).on_all_ranks(),
             error => failure(error),
         })
+    }
+
+    /// The labels that the plan names, of the training samples and `further` ones.
+    fn given_labels(&self, further: &[usize]) -> Option<Labels> {
+        let (named, quantizer) = (self.plan.labels.as_ref()?, self.plan.quantizer.as_ref()?);
+        let found = self.labels.iter().find(|found| found.sha256 == named.sha256);
+        let found = found.expect("a plan's labels were read with it");
+        let samples = self.train.iter().chain(further);
+        let codes = samples.map(|sample| (*sample, found.of[sample].clone())).collect();
+        let sizes = vec![quantizer.codebook_size(); quantizer.codebooks()];
+        Some(Labels::given(codes, found.levels, &sizes))
     }
 
     /// The encoder with the weights that the plan names, if it does: a control or another arm has none.

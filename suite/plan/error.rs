@@ -106,6 +106,9 @@ pub enum PlanError {
     /// The method of given vectors without any, or vectors with another method.
     #[error("method `embeddings` needs vectors, which `judge` takes, and `judge` needs method `embeddings`")]
     EmbeddingsMethod,
+    /// A plan that was written with labels from a file.
+    #[error("the plan of {0} trains on labels of a file, and none is given")]
+    NoLabels(String),
     /// A plan value of the wrong kind or out of its range.
     #[error(transparent)]
     Impossible(#[from] Impossible),
@@ -164,6 +167,7 @@ impl From<PlanError> for Failure {
             PlanError::ForeignProtocol(_) => {
                 Some("--protocol linear-probe,knn, which judge an encoder of others by its vectors")
             }
+            PlanError::NoLabels(_) => Some("--labels FILE, with the file whose SHA-256 is `labels.sha256`"),
             PlanError::EmbeddingsMethod => Some("`bridle-bench judge --task TASK --embeddings FILE --name NAME`"),
             PlanError::Changed { .. } => Some("the options of that run, or no --resume, which starts another one"),
             _ => None,

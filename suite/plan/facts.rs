@@ -43,6 +43,19 @@ pub struct EmbeddingsRequest {
     pub dim: usize,
 }
 
+/// Labels that were given in place of a tokenizer's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelsRequest {
+    pub name: String,
+    pub sha256: String,
+    /// Tokens of each sample.
+    pub tokens: usize,
+    /// Codes of a token.
+    pub levels: usize,
+    /// The greatest code, and a sample that has it.
+    pub greatest: (u16, String),
+}
+
 /// An encoder of others that was given, and what is known of it.
 #[derive(Clone, Debug)]
 pub struct ForeignRequest {

@@ -27,6 +27,10 @@ impl Plan {
     /// As [`Self::resolve`].
     pub fn resolve_for(task: &TaskFacts, request: &PlanRequest) -> Result<Self, PlanError> {
         let (request, values) = split_names(request)?;
+        let written = request.written.as_ref().filter(|_| request.labels.is_none());
+        if let Some(written) = written.filter(|written| written.word("labels.sha256").is_some()) {
+            return Err(PlanError::NoLabels(written.place().to_owned()));
+        }
         let names = Names::parse(task, &request)?;
         let choices = Choices {
             method: names.method,
@@ -36,6 +40,7 @@ impl Plan {
             init: request.init.as_ref(),
             embeddings: request.embeddings.as_ref(),
             foreign: request.foreign.as_ref(),
+            labels: request.labels.as_ref(),
             lm: request.lm.as_ref(),
         };
         let mut tree = names.tree(&choices, request.subset)?;
@@ -53,6 +58,9 @@ impl Plan {
         plan.validate()?;
         if let Some(init) = &request.init {
             plan.check_weights(init)?;
+        }
+        if let Some(labels) = &request.labels {
+            plan.check_labels(labels)?;
         }
         let (here, there) = (task.input.modality(), plan.data.input.modality());
         require(here == there, "data.kind", || {

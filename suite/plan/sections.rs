@@ -15,6 +15,7 @@ mod esc50;
 mod foreign;
 mod init;
 mod joint;
+mod labels;
 mod mask;
 mod model;
 mod position;
@@ -32,6 +33,7 @@ pub use esc50::{Esc50, Esc50Crop, PositionCrop};
 pub use foreign::GivenEncoder;
 pub use init::{GivenWeights, Init};
 pub use joint::{CountedFrom, Joint};
+pub use labels::GivenLabels;
 pub use mask::{Mask, MaskKind, NoiseMeasure};
 pub use model::{ConformerSizes, Decoder, Encoder, Estimator, GivenSizes, Sizes, VitSizes};
 pub use position::Position;
@@ -40,7 +42,7 @@ pub use refine::{Projection, Refine};
 pub use relabel::Relabel;
 pub use test::Test;
 
-use super::facts::{EmbeddingsRequest, ForeignRequest, InitRequest, LmRequest, TaskFacts};
+use super::facts::{EmbeddingsRequest, ForeignRequest, InitRequest, LabelsRequest, LmRequest, TaskFacts};
 use super::method::{Method, Takes};
 use super::recipe::Recipe;
 use crate::quantizers::{QuantizerConfig, QuantizerKind};
@@ -106,6 +108,7 @@ macro_rules! sections {
 sections! {
     foreign: GivenEncoder,
     embeddings: GivenEmbeddings,
+    labels: GivenLabels,
     position: Position,
     mask: Mask,
     pretrain: Pretrain,
@@ -142,6 +145,8 @@ pub struct Choices<'a> {
     pub foreign: Option<&'a ForeignRequest>,
     /// Vectors in place of an encoder.
     pub embeddings: Option<&'a EmbeddingsRequest>,
+    /// Labels in place of a tokenizer's.
+    pub labels: Option<&'a LabelsRequest>,
     /// A language model for decoding.
     pub lm: Option<&'a LmRequest>,
 }
@@ -182,6 +187,7 @@ pub enum FactOf {
     Data,
     Weights,
     Embeddings,
+    Labels,
     LanguageModel,
 }
 
@@ -191,6 +197,7 @@ impl std::fmt::Display for FactOf {
             Self::Data => "the data",
             Self::Weights => "the weights given with --init",
             Self::Embeddings => "the vectors given with --embeddings",
+            Self::Labels => "the labels given with --labels",
             Self::LanguageModel => "the language model given with --lm",
         })
     }

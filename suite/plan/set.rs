@@ -77,7 +77,9 @@ fn parse_like(current: &Value, text: &str) -> Result<Value, String> {
             .map(Value::Bool)
             .map_err(|_| format!("expected true or false, not `{text}`")),
         Value::Array(items) => {
-            let kind = items.first().ok_or_else(|| "an empty list".to_owned())?;
+            // lists that may be empty are of fractions
+            let fraction = json!(0.0);
+            let kind = items.first().unwrap_or(&fraction);
             list_items(text).map(|item| parse_like(kind, item)).collect()
         }
         Value::String(_) | Value::Object(_) => Ok(Value::String(text.to_owned())),

@@ -8,6 +8,8 @@
 mod augment;
 mod values;
 
+use super::features::{Choice, Features, quality, targets};
+use super::hold_out::HoldOut;
 use super::training::{Length, Training};
 use super::{Evaluate, Outcome, Protocol, Subject, Taught, ctc};
 use crate::data::{Fixed, Order, Part, Utterances, fixed};
@@ -23,6 +25,7 @@ use bridle::optimizer::{ParameterGroups, Trained};
 use bridle::transformer::BranchFactors;
 use bridle_backends::TrainBackend;
 use bridle_backends::kernel::ranks;
+use bridle_results::stats::Trend;
 use bridle_seed::Seed;
 use bridle_tasks::{DataError, Progress, sampling_weights};
 use burn::module::AutodiffModule;
@@ -33,18 +36,26 @@ pub use values::{Finetune, FinetuneLoss, Sampler};
 
 /// The name of its steps, in messages and in the log.
 const PHASE: &str = "finetune";
+/// Share of every class that is held out to choose a rate, of data without folds.
+const HELD_OUT: f64 = 0.2;
+/// A learning curve has so many points or a few more.
+const CURVE_POINTS: usize = 24;
 
 /// On speech: the whole encoder and a linear CTC layer.
 impl<B: TrainBackend> Evaluate<B> for Taught<Finetune> {
     fn classes(&self, subject: &Subject<'_, B, Fixed<'_>>) -> Result<Outcome, TrainError> {
+        let values = self.for_classes();
         let run = Run {
             subject,
-            values: self.for_classes(),
+            values,
             seed: subject.seed.child(PHASE),
         };
-        let training = run.train()?;
-        let scores = run.scores(&training.model.valid())?;
+        let chosen = run.choose()?;
+        let rate = chosen.as_ref().map_or(values.rate, |chosen| chosen.best);
+        let training = run.train(PHASE, subject.train, rate, None)?;
+        let scores = run.scores(&training.model.valid(), subject.test, "finetune: test")?;
         let (first, last) = training.loss();
+        let mut all = chosen.map_or_else(Map::new, |chosen| chosen.details);
         let details = [
             ("train_n", json!(subject.train.len())),
             ("steps", json!(training.steps())),
@@ -53,8 +64,9 @@ impl<B: TrainBackend> Evaluate<B> for Taught<Finetune> {
             ("weights", json!("those of the last step")),
             ("pooling", json!("mean of patch tokens, then a norm of its own")),
         ];
-        let details = details.map(|(name, value)| (name.to_owned(), value));
-        Ok(Outcome::of_scores(PHASE, scores, Map::from_iter(details)))
+        all.remove("features");
+        all.extend(details.map(|(name, value)| (name.to_owned(), value)));
+        Ok(Outcome::of_scores(PHASE, scores, all))
     }
 
     fn transcripts(&self, subject: &Subject<'_, B, Utterances<'_>>) -> Result<Outcome, TrainError> {
@@ -89,7 +101,53 @@ impl ParameterGroups for Layers {
 }
 
 impl<'a, 'd, B: TrainBackend> Run<'a, 'd, B> {
-    fn train(&self) -> Result<Training<B, Classifier<B>, Layers>, TrainError> {
+    /// The rate that is best on a held-out part of the training samples, with the learning curve there,
+    /// and whether that still rises. None where the plan says the rate.
+    fn choose(&self) -> Result<Option<Choice<f64>>, TrainError> {
+        let (subject, rates) = (self.subject, &self.values.rates);
+        if rates.is_empty() {
+            return Ok(None);
+        }
+        let known = Features::without_values(subject.data.dataset, subject.train);
+        let held_out = HoldOut::of(&known, HELD_OUT, self.seed.child("hold-out"));
+        let samples = |places: &[usize]| places.iter().map(|&place| subject.train[place]).collect::<Vec<_>>();
+        let (kept, watched) = (samples(&held_out.kept), samples(&held_out.places));
+        let mut curves = Vec::new();
+        for (number, &rate) in (1..).zip(rates) {
+            subject
+                .progress
+                .say(&format!("finetune: rate {number} of {}, {rate}", rates.len()));
+            let name = format!("finetune-rate-{number}");
+            let training = self.train(&name, &kept, rate, Some(&watched))?;
+            curves.push((training.curve().to_vec(), training.steps()));
+        }
+        let last = |(curve, _): &(Vec<(u64, f64)>, u64)| curve.last().map_or(0.0, |(_, quality)| *quality);
+        let qualities: Vec<f64> = curves.iter().map(last).collect();
+        let mut chosen = Choice::new("rate", rates, &qualities, &known, held_out.in_words());
+        let place = rates.iter().position(|&rate| rate == chosen.best);
+        let (curve, steps) = &curves[place.expect("one of them was chosen")];
+        let epoch = *steps as f64 / self.values.epochs as f64;
+        let curve: Vec<(f64, f64)> = curve
+            .iter()
+            .map(|(step, quality)| (*step as f64 / epoch, *quality))
+            .collect();
+        chosen.details.insert("learning_curve".to_owned(), json!(curve));
+        if let Some(trend) = Trend::of_end(&curve) {
+            chosen.details.insert("under_trained".to_owned(), json!(trend.rises()));
+            chosen.details.insert("trend".to_owned(), json!(trend));
+        }
+        Ok(Some(chosen))
+    }
+
+    /// Trains on these samples as phase `name`. With `watched` samples, the curve is how good the model
+    /// is there.
+    fn train(
+        &self,
+        name: &str,
+        samples: &[usize],
+        rate: f64,
+        watched: Option<&[usize]>,
+    ) -> Result<Training<B, Classifier<B>, Layers>, TrainError> {
         let (subject, values) = (self.subject, self.values);
         let init = Init::<B>::new(self.seed.child("weights"), subject.device);
         let model = Classifier::new(subject.trainable(), subject.classes(), &init);
@@ -98,31 +156,44 @@ impl<'a, 'd, B: TrainBackend> Run<'a, 'd, B> {
             blocks: subject.encoder().blocks.len(),
         });
         let model = Trained::with_groups(model, values.adamw, layers);
-        let mut training = Training::open(subject, PHASE, model)?;
-        let order = self.order();
-        let samples = order.batch();
-        ranks().can_share("samples of a batch (finetune.batch)", samples)?;
-        let part = Part::of_step(samples, samples, &ranks())[0];
+        let mut training = Training::open(subject, name, model)?;
+        let order = self.order(samples);
+        let batch = order.batch();
+        ranks().can_share("samples of a batch (finetune.batch)", batch)?;
+        let part = Part::of_step(batch, batch, &ranks())[0];
         let length = Length {
             steps_per_epoch: order.steps_per_epoch(),
             batch: values.batch,
             schedule: Schedule {
-                rate: values.rate,
-                least: values.least_rate,
+                rate,
+                least: values.least_rate.min(rate),
                 warmup_epochs: values.warmup_epochs,
                 epochs: values.epochs as f64,
             },
             share: part.share(),
         };
         let loss = |model: &Classifier<B>, batch, step| self.loss(model, batch, step, part);
-        training.run(subject, &length, self.inputs(order, part), loss)?;
+        let inputs = self.inputs(order, part, samples);
+        let Some(watched) = watched else {
+            training.run(subject, &length, inputs, loss)?;
+            return Ok(training);
+        };
+        let targets = targets(subject.data.dataset, watched);
+        let every = length.steps_per_epoch * values.epochs.div_ceil(CURVE_POINTS) as u64;
+        let all = length.steps_per_epoch * values.epochs as u64;
+        training.run_watched(subject, &length, inputs, loss, |model, done| {
+            if !done.is_multiple_of(every) && done != all {
+                return Ok(None);
+            }
+            let scores = self.scores(&model.valid(), watched, "finetune: held-out")?;
+            Ok(Some(quality(&scores, &targets, subject.classes())))
+        })?;
         Ok(training)
     }
 
-    /// The training samples in their order: every one once an epoch, or drawn by weight.
-    fn order(&self) -> Order {
+    /// Training samples in their order: every one once an epoch, or drawn by weight.
+    fn order(&self, train: &[usize]) -> Order {
         let seed = self.seed.child("order");
-        let train = self.subject.train;
         let weights = || sampling_weights(self.subject.data.dataset, train);
         let drawn = self.values.epoch_samples.unwrap_or(train.len());
         match self.values.sampler {
@@ -133,17 +204,21 @@ impl<'a, 'd, B: TrainBackend> Run<'a, 'd, B> {
     }
 
     /// Makes the augmented inputs and targets of a step's samples, on any thread.
-    fn inputs(
+    fn inputs<'s>(
         &self,
         order: Order,
         part: Part,
-    ) -> impl Fn(u64) -> Result<Augmented, DataError> + Send + Sync + use<'a, 'd, B> {
+        samples: &'s [usize],
+    ) -> impl Fn(u64) -> Result<Augmented, DataError> + Send + Sync + use<'a, 'd, 's, B>
+    where
+        'a: 's,
+    {
         let (plan, dataset) = (self.subject.plan, self.subject.data.dataset);
         let augment = Augment {
             values: self.values,
             dataset,
             input: plan.fixed_input(),
-            train: self.subject.train,
+            train: samples,
             rolls: plan
                 .augment
                 .as_ref()
@@ -213,20 +288,21 @@ impl<'a, 'd, B: TrainBackend> Run<'a, 'd, B> {
         rates.iter().enumerate().map(block).collect()
     }
 
-    /// Class scores of the test samples, row-major [n, C].
-    fn scores(&self, model: &Classifier<B::InnerBackend>) -> Result<Vec<f32>, DataError> {
+    /// Class scores of these samples, row-major [n, C].
+    fn scores(
+        &self,
+        model: &Classifier<B::InnerBackend>,
+        samples: &[usize],
+        what: &str,
+    ) -> Result<Vec<f32>, DataError> {
         let Subject {
-            data,
-            test,
-            device,
-            progress,
-            ..
+            data, device, progress, ..
         } = *self.subject;
         let encoder = self.subject.encoder();
         let ranks = ranks();
-        let test = &test[ranks.part(test.len())];
+        let test = &samples[ranks.part(samples.len())];
         let mut scores = Vec::with_capacity(test.len() * self.subject.classes());
-        progress.start("finetune: test", test.len() as u64);
+        progress.start(what, test.len() as u64);
         let clips = self.subject.plan.test_clips();
         if clips > 1 {
             for &sample in test {

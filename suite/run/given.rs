@@ -1,10 +1,11 @@
 //! What a run judges in place of an encoder of this program: vectors, or an encoder of others.
 
 use super::request::RunRequest;
-use crate::cli::error::Result;
+use crate::cli::error::{Failure, Result};
 use crate::cli::progress::TerminalProgress;
-use crate::embeddings::{Embeddings, Matched};
+use crate::embeddings::{Codes, Embeddings, Matched};
 use crate::foreign::Foreign;
+use crate::plan::Plan;
 use crate::protocol::Vectors;
 use bridle_backends::TrainBackend;
 use bridle_tasks::Dataset;
@@ -66,4 +67,31 @@ fn matched<'a>(given: &'a Embeddings, dataset: &Dataset, request: &RunRequest) -
     // a subset does not know the names of the others
     let others = request.plan.data.subset.is_none().then_some(&skipped[..]);
     Ok(given.matched(&request.plan.task, &ids, &read.collect(), others)?)
+}
+
+/// The codes of the samples that the request's folds train on, of each file of labels.
+///
+/// # Errors
+/// If a sample has none, or two; if inputs are views that differ from step to step.
+pub fn labels(request: &RunRequest, dataset: &Dataset) -> Result<Vec<Codes>> {
+    if request.labels.is_empty() {
+        return Ok(Vec::new());
+    }
+    if dataset.augments() {
+        let message = format!(
+            "pretraining on `{}` draws new views at every step, of which labels from elsewhere say nothing",
+            request.plan.task
+        );
+        return Err(Failure::wrong_use(message).with_hint("--labels with a task whose inputs stay as they are: sound"));
+    }
+    let sees_test = |plan: &Plan| plan.pretrain.as_ref().is_some_and(|pretrain| pretrain.transductive);
+    let sees_test = request.plans().any(sees_test);
+    let of_fold = |fold: &Option<u8>| match dataset.split(*fold) {
+        (train, test) if sees_test => [train, test].concat(),
+        (train, _) => train,
+    };
+    let read = request.folds.iter().flat_map(of_fold).collect();
+    let (task, part) = (&request.plan.task, request.plan.data.subset.is_some());
+    let files = request.labels.iter();
+    files.map(|file| file.of_samples(task, dataset, &read, part)).collect()
 }

@@ -6,11 +6,11 @@ use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
 use crate::cli::terminal;
 use crate::compute::{self, Dtype};
-use crate::embeddings::Embeddings;
+use crate::embeddings::{Embeddings, LabelsFile};
 use crate::foreign::{self, Foreign};
 use crate::plan::{AnyTask, EmbeddingsRequest, LmRequest, Method, Plan, PlanRequest, TaskFacts, corrected_changes};
 use crate::run::control;
-use crate::run::encoder_file::{EncoderFile, EncoderFileError};
+use crate::run::encoder_file::{self as file, EncoderFile, EncoderFileError};
 use crate::run::machine;
 use crate::run::origin::Origin;
 use bridle_backends::Choice;
@@ -86,6 +86,8 @@ pub struct RunRequest {
     pub budget: Option<Duration>,
     /// Weights to start from in place of pretraining, of any of the plans.
     pub init: Vec<EncoderFile>,
+    /// Labels to train on in place of a tokenizer's, of any of the plans.
+    pub labels: Vec<LabelsFile>,
     /// An encoder of others to judge.
     pub foreign: Option<Foreign>,
     /// Vectors to judge in place of an encoder's.
@@ -161,6 +163,8 @@ impl RunRequest {
             path => (path.map(EncoderFile::read).transpose()?, None),
         };
         wanted.init = init.as_ref().map(EncoderFile::request);
+        let labels = args.labels.as_deref().map(LabelsFile::read).transpose()?;
+        wanted.labels = labels.as_ref().map(LabelsFile::request);
         let lm = args.lm.as_deref().map(language_model).transpose()?;
         let (lm, lm_request) = lm.unzip();
         wanted.lm = lm_request;
@@ -182,7 +186,12 @@ impl RunRequest {
             terminal::log(&origin.said(args, &plan));
         }
         if let Some(file) = &init {
-            unseen(file, &plan, &folds)?;
+            let allowed = plan.init.weights.as_ref().is_some_and(|weights| weights.transductive);
+            unseen(("init", &file.name), file.card.origin.as_ref(), allowed, &plan, &folds)?;
+        }
+        if let Some(file) = &labels {
+            let allowed = plan.labels.as_ref().is_some_and(|labels| labels.transductive);
+            unseen(("labels", &file.name), file.origin.as_ref(), allowed, &plan, &folds)?;
         }
         if !plan.method.pretrains() && args.quantizer.is_some() {
             terminal::log(&format!(
@@ -198,6 +207,7 @@ impl RunRequest {
             order: Order::ByPlan,
             budget: None,
             init: init.into_iter().collect(),
+            labels: labels.into_iter().collect(),
             foreign,
             embeddings,
             lm,
@@ -398,29 +408,27 @@ fn ablation(task: &TaskFacts, wanted: &PlanRequest, plan: &Plan) -> Result<Vec<P
     Ok(sets.map(with).collect::<std::result::Result<_, _>>()?)
 }
 
-/// Refuses weights that were trained on inputs of the samples they are to be tested on, unless the
-/// plan says so.
-fn unseen(file: &EncoderFile, plan: &Plan, folds: &[Option<u8>]) -> Result<()> {
-    let given = plan.init.weights.as_ref();
-    let allowed = given.is_some_and(|weights| weights.transductive);
-    let Some(origin) = file
-        .card
-        .origin
-        .as_ref()
-        .filter(|origin| origin.task == plan.task && !allowed)
-    else {
+/// Refuses weights that were trained on inputs of the samples they are to be tested on, and labels
+/// that such an encoder made, unless the plan says so. `section` is that of the plan's value.
+fn unseen(
+    (section, name): (&str, &str),
+    origin: Option<&file::Origin>,
+    allowed: bool,
+    plan: &Plan,
+    folds: &[Option<u8>],
+) -> Result<()> {
+    let Some(origin) = origin.filter(|origin| origin.task == plan.task && !allowed) else {
         return Ok(());
     };
     if !origin.transductive && folds.iter().all(|fold| *fold == origin.fold) {
         return Ok(());
     }
-    let message = format!(
-        "`{}` was trained on inputs of the test samples of {}",
-        file.name, plan.task
-    );
+    let message = format!("`{name}` was trained on inputs of the test samples of {}", plan.task);
     let hint = match (origin.transductive, origin.fold) {
-        (false, Some(fold)) => format!("--folds {fold}, which its training left out, or --set init.transductive=true"),
-        _ => "--set init.transductive=true, and the record says so".to_owned(),
+        (false, Some(fold)) => {
+            format!("--folds {fold}, which its training left out, or --set {section}.transductive=true")
+        }
+        _ => format!("--set {section}.transductive=true, and the record says so"),
     };
     Err(Failure::wrong_use(message).with_hint(hint))
 }

@@ -84,6 +84,39 @@ impl Labels {
         Ok(labels)
     }
 
+    /// Labels that were made elsewhere: codes [T, L] of each sample, `levels` of them for each token, of
+    /// codebooks of these sizes.
+    pub fn given(codes: HashMap<usize, Vec<u16>>, levels: usize, sizes: &[usize]) -> Self {
+        let mut labels = Self {
+            levels: sizes.len(),
+            size: sizes.iter().copied().max().unwrap_or(1),
+            counts: CodebookCounts::of_sizes(sizes),
+            codes: HashMap::new(),
+        };
+        for of_sample in codes.values() {
+            labels.count(
+                &of_sample.iter().map(|&code| i64::from(code)).collect::<Vec<_>>(),
+                levels,
+            );
+        }
+        Self {
+            codes,
+            levels,
+            ..labels
+        }
+    }
+
+    /// Counts codes [M, L] of tokens, of each codebook as many as it gives.
+    fn count(&mut self, codes: &[i64], levels: usize) {
+        let picks = levels / self.counts.levels();
+        for pick in 0..picks {
+            let of_pick: Vec<i64> = codes.iter().copied().skip(pick).step_by(picks).collect();
+            self.counts
+                .add(&of_pick)
+                .expect("labels are codes of their own codebooks");
+        }
+    }
+
     /// Takes the codes of a batch of `samples`, of which this rank made those of its part, with
     /// these lengths.
     fn read_back<B: Backend>(
@@ -96,13 +129,7 @@ impl Labels {
         let [_, levels] = codes.dims();
         let codes = sharing.gather_values(codes.into_data().iter::<i64>().collect())?;
         let lengths = sharing.gather_values(lengths)?;
-        let picks = levels / self.counts.levels();
-        for pick in 0..picks {
-            let of_pick: Vec<i64> = codes.iter().copied().skip(pick).step_by(picks).collect();
-            self.counts
-                .add(&of_pick)
-                .expect("labels are codes of their own codebooks");
-        }
+        self.count(&codes, levels);
         self.levels = levels;
         let mut codes = codes.into_iter().map(|code| code as u16);
         for (&sample, length) in samples.iter().zip(lengths) {

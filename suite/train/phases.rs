@@ -146,10 +146,11 @@ impl<'a, B: TrainBackend, D: TrainingData, M: PretrainingMethod<B, D>> Driver<'a
         }
         let begun = Instant::now();
         let earlier = self.labels.take().filter(|_| self.method.takes_labels(&phase));
-        let labels = match (self.method.keeps_labels(&phase), earlier) {
-            (true, None) => Some(self.method.make_labels(&phase)?),
-            (true, earlier) => earlier,
-            (false, _) => None,
+        let labels = match (&context.labels, self.method.keeps_labels(&phase), earlier) {
+            (Some(given), ..) => Some(given.clone()),
+            (None, true, None) => Some(self.method.make_labels(&phase)?),
+            (None, true, earlier) => earlier,
+            (None, false, _) => None,
         };
         self.state.seconds += begun.elapsed().as_secs_f64();
         let loop_over = Steps {

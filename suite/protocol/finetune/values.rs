@@ -15,6 +15,10 @@ pub struct Finetune {
     pub epochs: usize,
     /// Learning rate of the head after the warm-up.
     pub rate: f64,
+    /// Closed list of rates to choose from in place of `rate`: each is tried in full on the training
+    /// samples less a held-out part, whose learning curve the record keeps. Plans omit an empty list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rates: Vec<f64>,
     /// Learning rate at the end of the cosine.
     pub least_rate: f64,
     /// Length of the linear warm-up, in epochs.
@@ -84,6 +88,7 @@ choices! {
 
 impl Section for Taught<Finetune> {
     const STAGE: Stage = Stage::Judging;
+    const UNWRITTEN: &'static [(&'static str, &'static str)] = &[("rates", "[]")];
 
     fn left_out(choices: &Choices<'_>) -> Vec<LeftOut> {
         let every =
@@ -125,6 +130,9 @@ impl Finetune {
     fn check(&self) -> Checked {
         let length = Phase::of_length(self.epochs, self.rate, self.warmup_epochs);
         length.check("finetune")?;
+        self.rates
+            .iter()
+            .try_for_each(|&rate| positive("finetune.rates", rate))?;
         not_negative("finetune.least_rate", self.least_rate)?;
         at_least_one("finetune.batch", self.batch)?;
         self.adamw.check("finetune")?;
