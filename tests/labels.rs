@@ -275,13 +275,10 @@ fn labels_that_do_not_fit_are_named() {
     let best_rq = "run --task synthetic --preset smoke --method best-rq --labels l.safetensors";
     says(
         refusal(folder, 2, best_rq),
-        &["`best-rq`", "`bridle` on inputs of one shape"],
+        &["`best-rq`", "takes no labels", "`bridle` does"],
     );
     let speech = "run --task digits --preset smoke --labels l.safetensors";
-    says(
-        refusal(folder, 2, speech),
-        &["`digits`", "takes no labels from elsewhere"],
-    );
+    says(refusal(folder, 2, speech), &["`labels`", "not for speech"]);
     says(
         refusal(folder, 3, &format!("{RUN} --labels none.npz")),
         &["cannot read `none.npz`"],

@@ -636,6 +636,9 @@ pub struct StudyArgs {
     /// Print the arms and the number of their runs; run nothing
     #[arg(long)]
     pub plan: bool,
+    /// Print what the runs recorded in --out show so far, arm by arm; run nothing
+    #[arg(long, conflicts_with = "plan")]
+    pub report: bool,
     #[command(flatten)]
     pub compute: ComputeArgs,
     /// Folder or archive of the data set, as for `run`

@@ -23,7 +23,7 @@ const FORMAT: u32 = 1;
 /// The greatest code: labels are stored in 16 bits.
 const GREATEST: f32 = 65_535.0;
 const HINT: &str = "numpy.savez(FILE, ids=numpy.array(ids), codes=array), with whole numbers [tokens, levels] for each id; \
-                    suite/JUDGE.md describes the files";
+                    suite/LABELS.md describes the files";
 
 /// A file of labels that was read.
 #[derive(Debug)]

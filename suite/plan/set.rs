@@ -29,11 +29,15 @@ impl Plan {
             }
             let wrong = |why: String| Impossible { key: key.clone(), why };
             let value = parse_like(&current, text).map_err(wrong)?;
-            flat.insert(key.clone(), value);
+            flat.insert(key.clone(), value.clone());
             plan = Self::from_flat(&flat).map_err(|error| wrong(bare_message(error)))?;
             // written back, so that numbers have the plan's form: 1 becomes 1.0 where a fraction is
             // possible
             flat = plan.to_flat();
+            // a section may have other values on this kind of data
+            if !flat.contains_key(key) && flat::unwritten(&flat, key) != Some(value) {
+                return Err(no_such_value(key, &flat, left_out));
+            }
         }
         Ok(plan)
     }

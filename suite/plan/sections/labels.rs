@@ -38,6 +38,9 @@ impl Section for GivenLabels {
     }
 
     fn check(&self, plan: &Core) -> Checked {
+        require(!plan.is_speech(), "labels", || {
+            "labels are given for inputs of one shape, not for speech".to_owned()
+        })?;
         let mut phases = plan.phases().into_iter();
         require(
             phases.all(|phase| phase.kind == PhaseKind::Encoder),
@@ -63,13 +66,10 @@ impl Core {
     /// # Errors
     /// Names the value that does not fit.
     pub(in crate::plan) fn check_labels(&self, given: &LabelsRequest) -> Checked {
-        let quantizer = self
-            .quantizer
-            .as_ref()
-            .filter(|_| self.labels.is_some() && !self.is_speech());
+        let quantizer = self.quantizer.as_ref().filter(|_| self.labels.is_some());
         let Some(quantizer) = quantizer else {
             return require(false, "labels", || {
-                let (method, task) = (self.method, &self.task);
+                let method = self.method;
                 format!(
                     "method `{method}` on `{task}` takes no labels from elsewhere; `bridle` on inputs of one shape does"
                 )
