@@ -4,7 +4,7 @@
 //! cli                        command line, terminal, progress, errors, exit codes, signals
 //! compute, plan              options of the backend; every value of a run, resolved
 //! command                    one file for each command
-//! embeddings                 vectors of samples that were made elsewhere
+//! embeddings                 vectors and labels of samples that were made elsewhere
 //! sizes, data                from the plan to the model's sizes, from samples to batches
 //! foreign                    encoders of other people's making, judged by their vectors
 //! train                      optimizer steps, rates, phases, methods

@@ -179,8 +179,8 @@ fn a_small_file_that_unpacks_to_a_large_one_is_refused_at_the_limit() {
     let zeros = npy("<f4", "1048576,", &vec![0; 4 << 20]);
     let file = zipped(CompressionMethod::Deflated, &[("a", zeros.clone()), ("b", zeros)]);
     assert!(file.len() < 64 << 10);
-    assert!(npz::read(&file, 16 << 20).is_ok());
-    let found = npz::read(&file, 5 << 20).unwrap_err();
+    assert!(npz::read(&file, 16 << 20, Holds::Embeddings).is_ok());
+    let found = npz::read(&file, 5 << 20, Holds::Embeddings).unwrap_err();
     assert!(found.contains("unpacks to more than"), "{found}");
 }
 
@@ -220,16 +220,20 @@ proptest! {
         let end = bytes.len();
         bytes[place.index(end)] = byte;
         bytes.truncate(end - cut.index(end) % 3 * (end / 3));
-        let _ = if is_zip { npz::read(&bytes, 1 << 20) } else { tensors::read(&bytes) };
+        for holds in [Holds::Embeddings, Holds::Labels] {
+            let _ = if is_zip { npz::read(&bytes, 1 << 20, holds) } else { tensors::read(&bytes, holds) };
+        }
     }
 }
 
 /// Embeddings of these names, the vector of the nth is [n].
 fn named(names: &[&str]) -> Embeddings {
     Embeddings {
+        holds: Holds::Embeddings,
         path: "e.npz".into(),
         sha256: String::new(),
         dim: 1,
+        shape: vec![1],
         names: names.iter().map(|&name| name.to_owned()).collect(),
         values: (0..names.len()).map(|row| row as f32).collect(),
     }

@@ -68,12 +68,9 @@ impl Core {
     pub(in crate::plan) fn check_labels(&self, given: &LabelsRequest) -> Checked {
         let quantizer = self.quantizer.as_ref().filter(|_| self.labels.is_some());
         let Some(quantizer) = quantizer else {
-            return require(false, "labels", || {
-                let method = self.method;
-                format!(
-                    "method `{method}` on `{task}` takes no labels from elsewhere; `bridle` on inputs of one shape does"
-                )
-            });
+            let method = self.method;
+            let why = || format!("method `{method}` takes no labels from elsewhere; `bridle` does");
+            return require(false, "labels", why);
         };
         let (name, tokens, levels) = (&given.name, self.tokens(), quantizer.label_codes());
         require(given.tokens == tokens, "labels", || {
