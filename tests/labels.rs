@@ -249,6 +249,9 @@ fn labels_that_do_not_fit_are_named() {
     }
     fewer.insert("nobody.wav".to_owned(), vec![3; TOKENS * 2]);
     says(run(2, &fewer, shape, ""), &["samples without labels", "..."]);
+    let check = RUN.replacen("run", "check", 1);
+    let told = refusal(folder, 2, &format!("{check} {ONE_ROUND} --labels l.safetensors"));
+    says(told, &["samples without labels"]);
     high.get_mut(ids[7]).unwrap()[5] = 8;
     says(
         run(2, &high, shape, ""),

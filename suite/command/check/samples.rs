@@ -6,6 +6,7 @@ use crate::cli::error::Result;
 use crate::cli::progress::TerminalProgress;
 use crate::data::Fixed;
 use crate::protocol::Examples as _;
+use crate::run::given;
 use crate::run::request::RunRequest;
 use bridle_tasks::{Census, DataError, Dataset, Split, Task};
 use serde_json::{Map, json};
@@ -46,7 +47,8 @@ pub(super) fn look(request: &RunRequest, task: &dyn Task) -> Result<Found> {
             .verify(request.args.allow_different_data)
             .map(drop)
             .map_err(Into::into)
-            .and(parts),
+            .and(parts)
+            .and_then(|()| given::labels(request, &dataset).map(drop)),
         facts: dataset.facts,
     })
 }

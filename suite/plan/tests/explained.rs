@@ -5,7 +5,7 @@ use crate::plan::survey::Survey;
 use std::collections::BTreeSet;
 
 /// Values that plans have only with weights or a language model, or not at once.
-const GIVEN: [&str; 7] = [
+const GIVEN: [&str; 10] = [
     "init.name",
     "init.sha256",
     "init.frames",
@@ -13,6 +13,9 @@ const GIVEN: [&str; 7] = [
     "decoding.lm",
     "decoding.lm_sha256",
     "data.variant",
+    "labels.name",
+    "labels.sha256",
+    "labels.transductive",
 ];
 
 #[test]
