@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-const RUN: &str = "run --task synthetic --preset smoke --method scratch --set data.subset=60 --set finetune.epochs=12 \
+const RUN: &str = "run --task synthetic --preset smoke --method scratch --set data.subset=300 --set finetune.epochs=12 \
                    --set finetune.warmup_epochs=1";
 /// Fixed, and the same among others of which one learns nothing.
 const RATES: [&str; 2] = ["--set finetune.rate=1e-3", "--set finetune.rates=1e-9,1e-3"];
