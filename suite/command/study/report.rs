@@ -75,7 +75,8 @@ fn notes(study: &Study, known: &[bool], reference: &[&RunRecord], of: usize) -> 
 }
 
 fn hours(records: &[&RunRecord]) -> f64 {
-    records.iter().map(|record| record.computing_seconds()).sum::<f64>() / 3600.0
+    // the sum of nothing is -0
+    records.iter().map(|record| record.computing_seconds()).sum::<f64>() / 3600.0 + 0.0
 }
 
 fn run_of(record: &RunRecord) -> RunOf<'_> {
