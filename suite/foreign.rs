@@ -1,11 +1,13 @@
 //! Encoders of other people's making: a folder or file that was given with `--init`, recognised by its
-//! contents, and judged frozen, by a vector of each sample.
+//! contents, and judged as it is or trained on.
 
+mod encoder;
+mod form;
 mod options;
-mod vectors;
 
+pub use encoder::{ForeignEncoder, Tokens};
+pub use form::{Form, padded};
 pub use options::options;
-pub use vectors::ForeignVectors;
 
 use crate::cli::error::Failure;
 use crate::cli::exit::Exit;
@@ -56,15 +58,15 @@ impl Foreign {
         opened.map_err(wrong)
     }
 
-    /// Its inputs, of sounds that last so long.
+    /// Its inputs, of sounds that last so long at most.
     ///
     /// # Errors
     /// If they would have no shape.
-    pub fn input(&self, seconds: f64) -> Result<InputSpec, Failure> {
+    pub fn input(&self, seconds: f64) -> Result<FixedPipeline, Failure> {
         let fixed = FixedPipeline::lasting(self.recognised.pipeline.clone(), seconds);
-        let wrong =
-            |error| Failure::new(Exit::WrongUse, error).in_context(format!("the input of `{}`", self.checkpoint.name));
-        fixed.map(InputSpec::Pipeline).map_err(wrong)
+        fixed.map_err(|error| {
+            Failure::new(Exit::WrongUse, error).in_context(format!("the input of `{}`", self.checkpoint.name))
+        })
     }
 
     /// Its name without the folders above it, its SHA-256 and its family.
@@ -79,8 +81,8 @@ impl Foreign {
         Ok(ForeignRequest {
             name: self.checkpoint.name.clone(),
             input: self.input(seconds)?,
+            body: known.body.clone(),
             dim: blank.pooled_dim(known.pooling),
-            depth: blank.blocks(),
             values: json!({
                 "name": self.checkpoint.name, "sha256": self.checkpoint.sha256, "family": known.family,
                 "scheme": known.scheme, "prefix": known.prefix, "pooling": known.pooling, "body": known.body,
@@ -133,17 +135,18 @@ impl Foreign {
         Ok((encoder, format!("{name}: {} tensors read, {passed_over}", used.len())))
     }
 
-    /// The vectors that it makes of a data set's samples, and a line on its tensors.
+    /// The encoder on a device, for the samples of a data set if they have one shape; and a line on its
+    /// tensors.
     ///
     /// # Errors
     /// If a tensor is missing, left over, or not what it should be.
-    pub fn vectors<'a, B: Ops>(
-        &self,
-        dataset: &'a Dataset,
+    pub fn on<'a, B: Ops>(
+        &'a self,
+        dataset: Option<&'a Dataset>,
         device: &B::Device,
-    ) -> Result<(ForeignVectors<'a, B>, String), Failure> {
+    ) -> Result<(ForeignEncoder<'a, B>, String), Failure> {
         let (encoder, line) = self.build::<B>(device)?;
-        Ok((ForeignVectors::new(encoder, &self.recognised, dataset, device), line))
+        Ok((ForeignEncoder::new(encoder, &self.recognised, dataset, device), line))
     }
 
     fn wrong(&self, source: EncoderError) -> Failure {
@@ -152,7 +155,7 @@ impl Foreign {
     }
 }
 
-/// Reads an encoder of others, and what a plan takes from it, for sounds that last so long. `threads` are
+/// Reads an encoder of others, and what a plan takes from it, for sounds that last so long at most. `threads` are
 /// those of the backend that is used later: the first to compute in a process decides.
 ///
 /// # Errors

@@ -9,6 +9,8 @@
 
 #[path = "encoders_cases/fixture.rs"]
 mod fixture;
+#[path = "encoders_cases/gradients.rs"]
+mod gradients;
 #[path = "encoders_cases/speech.rs"]
 mod speech;
 #[path = "encoders_cases/vision.rs"]

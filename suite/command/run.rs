@@ -9,10 +9,10 @@ use crate::command::{compare, table};
 use crate::data::{Fixed, Utterances};
 use crate::estimate;
 use crate::plan::{AnyTask, Plan};
-use crate::protocol::{self, Examples, FeatureCache, Judged, Outcome, Protocol, Subject, Vectors};
+use crate::protocol::{self, Examples, FeatureCache, Judged, Outcome, Protocol, Subject};
 use crate::run::checkpoint;
 use crate::run::followers::{Saved, Work};
-use crate::run::given::Given;
+use crate::run::given::{Given, OnDevice};
 use crate::run::machine;
 use crate::run::request::{Reuse, RunRequest};
 use crate::run::{Run, begin_folder, end_folder, is_unfinished, mark_reused, require_same};
@@ -206,9 +206,11 @@ pub fn records(mut request: RunRequest, session: &Session) -> Result<Made> {
         AnyTask::Speech(task) => {
             let set = session.in_turn(|| Ok(task.open(&request.speech_request(), progress)?))?;
             say_left_out(&set.facts, progress);
-            run_all(request, &set.facts, session, &Given::Nothing, |plan| {
-                Utterances::new(&set, plan)
-            })
+            let given = match &foreign {
+                Some(foreign) => Given::Encoder(foreign, None),
+                None => Given::Nothing,
+            };
+            run_all(request, &set.facts, session, &given, |plan| Utterances::new(&set, plan))
         }
     }
 }
@@ -266,7 +268,7 @@ impl<D: Examples, F: Fn(&Plan) -> D> Job for Runs<'_, F> {
             plans: request.plans().map(Plan::plan_hash).collect(),
             ..Made::default()
         };
-        let vectors = self.given.on::<B>(&device, &self.session.progress)?;
+        let given = self.given.on::<B>(&device, &self.session.progress)?;
         let (mut ahead, mut taken) = (VecDeque::from(request.runs()), 0);
         while let Some((plan, seed, fold)) = ahead.pop_front() {
             let data = (self.data_for)(plan);
@@ -288,7 +290,7 @@ impl<D: Examples, F: Fn(&Plan) -> D> Job for Runs<'_, F> {
             self.session.progress.plan(phase_costs(plan, &data, fold), runs_left);
             let run = OneRun::new(request, self.session, plan, &data, run)?;
             if self.session.ranks.leads() {
-                made.records.push(run.perform::<B>(vectors.as_deref(), &device)?);
+                made.records.push(run.perform::<B>(given.as_ref(), &device)?);
             } else {
                 run.follow::<B>(&device)?;
             }
@@ -387,7 +389,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
         })
     }
 
-    fn perform<B: TrainBackend>(self, vectors: Option<&dyn Vectors>, device: &B::Device) -> Result<RunRecord> {
+    fn perform<B: TrainBackend>(self, given: Option<&OnDevice<'_, B>>, device: &B::Device) -> Result<RunRecord> {
         let (id, progress) = (self.run.id(), &self.session.progress);
         progress.say(&self.headline());
         progress.say_more(&format!("works in {}", self.folder.display()));
@@ -400,8 +402,8 @@ impl<'a, D: Examples> OneRun<'a, D> {
             return Ok(record);
         }
         self.run.prove_writable(&self.folder, &self.request.args.out)?;
-        let (phases, (outcomes, seconds)) = match vectors {
-            Some(vectors) => (Vec::new(), self.evaluate::<B>(Judged::Vectors(vectors), device)?),
+        let (phases, (outcomes, seconds)) = match given {
+            Some(given) => (Vec::new(), self.evaluate::<B>(given.judged(), device)?),
             None => {
                 let (encoder, phases) = self.pretrain::<B>(&id, device)?;
                 (phases, self.evaluate::<B>(Judged::Encoder(&encoder), device)?)
@@ -608,7 +610,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
     /// The outcome of each protocol, and the seconds that each took.
     fn evaluate<B: TrainBackend>(
         &self,
-        judged: Judged<'_, protocol::Frozen<B, D>>,
+        judged: Judged<'_, B, protocol::Frozen<B, D>>,
         device: &B::Device,
     ) -> Result<(Vec<Outcome>, BTreeMap<String, f64>)> {
         let subject = Subject::<B, D> {

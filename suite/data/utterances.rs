@@ -17,7 +17,8 @@ use std::collections::BTreeSet;
 pub struct Utterances<'a> {
     /// The data.
     pub set: &'a SpeechSet,
-    encoder: ConformerConfig,
+    /// None where the plan is of an encoder of others.
+    encoder: Option<ConformerConfig>,
     /// Attention sees so many frames to both sides; none: all.
     window: Option<usize>,
 }
@@ -36,16 +37,19 @@ pub struct UtteranceBatch {
 impl<'a> Utterances<'a> {
     /// This data set, in the frames of the plan's model.
     pub fn new(set: &'a SpeechSet, plan: &Core) -> Self {
+        let is_own = plan.pipeline().is_none();
         Self {
             set,
-            encoder: sizes::conformer(plan),
-            window: plan.conformer().window,
+            encoder: is_own.then(|| sizes::conformer(plan)),
+            window: is_own.then(|| plan.conformer().window).flatten(),
         }
     }
 
-    /// Sizes of the encoder.
+    /// Sizes of the encoder of this program's own. Panics where the plan is of an encoder of others.
     pub const fn sizes(&self) -> &ConformerConfig {
-        &self.encoder
+        self.encoder
+            .as_ref()
+            .expect("nothing asks for it where an encoder was given")
     }
 }
 
@@ -123,16 +127,16 @@ impl TrainingData for Utterances<'_> {
     }
 
     fn frames<B: Backend>(&self, batch: UtteranceBatch, device: &B::Device) -> Frames<B> {
-        Frames::new(&batch.values, &batch.lengths, self.encoder.inputs, self.window, device)
+        Frames::new(&batch.values, &batch.lengths, self.sizes().inputs, self.window, device)
     }
 
     fn encoder<B: TrainBackend>(&self, init: &Init<B>) -> Conformer<B> {
-        Conformer::new(&self.encoder, init)
+        Conformer::new(self.sizes(), init)
     }
 
     /// Each mel band is standardised as utterances are read, so that nothing is left to do.
     fn standard<B: Backend>(&self, _samples: &[usize], init: &Init<B>) -> Result<Standardizer<B>, DataError> {
-        Ok(Standardizer::none(self.encoder.inputs, init))
+        Ok(Standardizer::none(self.sizes().inputs, init))
     }
 
     /// The word that is said and who says it, where the data knows.

@@ -2,7 +2,9 @@
 
 use super::sections::{Input, Sizes};
 use bridle::config::AudioRows;
+use bridle_encoders::Body;
 use bridle_tasks::InputSpec;
+use bridle_tasks::pipeline::FixedPipeline;
 
 /// What a plan takes from its task.
 #[derive(Clone, Debug)]
@@ -49,11 +51,11 @@ pub struct ForeignRequest {
     /// Its file or folder, without those above it.
     pub name: String,
     /// Its inputs.
-    pub input: InputSpec,
+    pub input: FixedPipeline,
+    /// Its sizes.
+    pub body: Body,
     /// Width of a pooled vector.
     pub dim: usize,
-    /// Blocks.
-    pub depth: usize,
     /// Values of the section `foreign`.
     pub values: serde_json::Value,
 }

@@ -8,6 +8,7 @@ use super::{Method, Plan, PlanError, PlanRequest, Protocol, QuantizerKind, Recip
 use super::{method, preset, preset_file, recipe, sections};
 use crate::protocol::{FinetuneLoss, Taught};
 use crate::quantizers::QuantizerConfig;
+use bridle_tasks::{InputSpec, Modality};
 use bridle_values::check::require;
 use serde_json::{Value, json};
 
@@ -88,7 +89,7 @@ impl Names {
             (false, None) => Method::Bridle,
         };
         let method: Method = or(&request.method, usual.word()).parse()?;
-        if !method.takes(speech) {
+        if !method.takes(speech) && !(speech && request.foreign.is_some()) {
             return Err(if speech {
                 PlanError::NotForSpeech(method)
             } else {
@@ -106,9 +107,11 @@ impl Names {
             return Err(PlanError::Quantizer { method, quantizer });
         }
         let protocols = protocols(method, speech, &request.protocols)?;
-        let mut unfit = protocols.iter().filter(|protocol| !protocol.takes_vectors());
-        if let (Some(_), Some(&protocol)) = (&request.foreign, unfit.next()) {
-            return Err(PlanError::ForeignProtocol(protocol));
+        if let (true, Some(foreign)) = (speech, &request.foreign) {
+            let makes_patches = !foreign.body.has_frames();
+            if makes_patches && foreign.input.pipeline().modality() == Modality::Audio {
+                return Err(PlanError::NoFrames);
+            }
         }
         Ok(Self {
             method,
@@ -130,7 +133,10 @@ impl Names {
     /// All sections of the plan, whether it uses them or not.
     fn tree(&self, choices: &Choices<'_>, subset: Option<usize>) -> Result<Value, PlanError> {
         let task = choices.task;
-        let theirs = choices.foreign.map(|foreign| Input::Fixed(foreign.input.clone()));
+        let theirs = choices.foreign.map(|foreign| match task.input.is_speech() {
+            true => Input::Heard(foreign.input.pipeline().clone()),
+            false => Input::Fixed(InputSpec::Pipeline(foreign.input.clone())),
+        });
         let mut tree = json!({
             "task": task.name, "method": self.method, "quantizer": null, "preset": self.preset.name,
             "protocols": self.protocols, "data": theirs.as_ref().unwrap_or(&task.input),

@@ -45,6 +45,7 @@ use super::method::{Method, Takes};
 use super::recipe::Recipe;
 use crate::quantizers::{QuantizerConfig, QuantizerKind};
 use bridle_baselines::birq::BirqConfig;
+use bridle_tasks::pipeline::Pipeline;
 use bridle_values::check::Checked;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -159,6 +160,11 @@ impl Choices<'_> {
             .map(|_| "the encoder given with --init is of another program");
         let why = theirs.or(self.embeddings.map(|_| "the vectors are given to `judge`"));
         why.map(str::to_owned)
+    }
+
+    /// How an encoder of others takes its inputs.
+    pub fn pipeline(&self) -> Option<&Pipeline> {
+        self.foreign.map(|foreign| foreign.input.pipeline())
     }
 
     /// Why a task of another kind lacks a section of sound.

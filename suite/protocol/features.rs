@@ -1,6 +1,6 @@
 //! Features of a frozen encoder: computed once and shared by the protocols that only read them.
 
-use super::{Judged, Outcome, Subject};
+use super::{Outcome, Subject};
 use crate::data::{Fixed, fixed};
 use bridle_backends::TrainBackend;
 use bridle_backends::kernel::ranks;
@@ -77,7 +77,7 @@ impl<B: TrainBackend> Subject<'_, B, Fixed<'_>> {
     /// # Errors
     /// If a sample cannot be read any more.
     pub(super) fn features_at(&self, layer: Option<usize>) -> Result<(Features, Features), DataError> {
-        if let Judged::Vectors(vectors) = self.judged {
+        if let Some(vectors) = self.vectors() {
             let of = |samples: &[usize]| {
                 let values = vectors.of(samples, layer, self.progress)?;
                 let dim = values.len() / samples.len().max(1);
@@ -95,7 +95,7 @@ impl<B: TrainBackend> Subject<'_, B, Fixed<'_>> {
 
     /// An outcome of features, which says what they were where they were made elsewhere.
     pub(super) fn of_features(&self, mut outcome: Outcome) -> Outcome {
-        if let Judged::Vectors(vectors) = self.judged {
+        if let Some(vectors) = self.vectors() {
             outcome.details.insert("features".to_owned(), json!(vectors.about()));
         }
         outcome

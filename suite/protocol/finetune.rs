@@ -1,17 +1,18 @@
 //! Fine-tuning: the whole encoder and a head, trained on the classes (values as in the authors'
 //! scripts, see the plan).
 //!
-//! The mean of the patch tokens, under a norm of its own, goes into a linear head. Deeper layers
+//! The mean of the patch tokens, or what an encoder of others pools, goes under a norm of its own into a
+//! linear head. Deeper layers
 //! learn faster (layer-wise rate decay); inputs are augmented and mixed, targets are soft. The test
 //! samples are predicted once, with the weights of the last step: no epoch is chosen on them.
 
 mod augment;
+mod foreign;
 mod values;
 
 use super::training::{Length, Training};
-use super::{Evaluate, Outcome, Protocol, Subject, Taught, ctc};
+use super::{Evaluate, Judged, Outcome, Protocol, Subject, Taught, ctc};
 use crate::data::{Fixed, Order, Part, Utterances, fixed};
-use crate::plan::Roll;
 use crate::train::TrainError;
 use crate::train::schedule::{LayerDecay, Schedule};
 use augment::{Augment, Augmented};
@@ -28,6 +29,7 @@ use bridle_tasks::{DataError, Progress, sampling_weights};
 use burn::module::AutodiffModule;
 use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{Tensor, TensorData};
+pub use foreign::ForeignClassifier;
 use serde_json::{Map, json};
 pub use values::{Finetune, FinetuneLoss, Sampler};
 
@@ -42,16 +44,18 @@ impl<B: TrainBackend> Evaluate<B> for Taught<Finetune> {
             values: self.for_classes(),
             seed: subject.seed.child(PHASE),
         };
-        let training = run.train()?;
-        let scores = run.scores(&training.model.valid())?;
-        let (first, last) = training.loss();
+        let (scores, training, pooling) = match subject.judged {
+            Judged::Foreign(theirs) => run.of_foreign(theirs)?,
+            _ => run.of_own()?,
+        };
+        let (first, last) = training.loss;
         let details = [
             ("train_n", json!(subject.train.len())),
-            ("steps", json!(training.steps())),
+            ("steps", json!(training.steps)),
             ("loss_first", json!(first)),
             ("loss_last", json!(last)),
             ("weights", json!("those of the last step")),
-            ("pooling", json!("mean of patch tokens, then a norm of its own")),
+            ("pooling", json!(format!("{pooling}, then a norm of its own"))),
         ];
         let details = details.map(|(name, value)| (name.to_owned(), value));
         Ok(Outcome::of_scores(PHASE, scores, Map::from_iter(details)))
@@ -74,6 +78,16 @@ struct Run<'a, 'd, B: TrainBackend> {
     seed: Seed,
 }
 
+/// What is known of a training that has ended.
+struct Trace {
+    steps: u64,
+    /// The first and the last.
+    loss: (f64, f64),
+}
+
+/// Class scores of the test samples, row-major [n, C], how training went, and how tokens became one vector.
+type Tuned = (Vec<f32>, Trace, String);
+
 /// Layer-wise rates; no decay of the class token and of 1-D parameters.
 struct Layers(LayerDecay);
 
@@ -89,15 +103,42 @@ impl ParameterGroups for Layers {
 }
 
 impl<'a, 'd, B: TrainBackend> Run<'a, 'd, B> {
-    fn train(&self) -> Result<Training<B, Classifier<B>, Layers>, TrainError> {
+    /// With this program's own encoder.
+    fn of_own(&self) -> Result<Tuned, TrainError> {
         let (subject, values) = (self.subject, self.values);
+        let encoder = subject.encoder();
         let init = Init::<B>::new(self.seed.child("weights"), subject.device);
         let model = Classifier::new(subject.trainable(), subject.classes(), &init);
         let layers = Layers(LayerDecay {
             decay: values.layer_decay,
-            blocks: subject.encoder().blocks.len(),
+            blocks: encoder.blocks.len(),
         });
-        let model = Trained::with_groups(model, values.adamw, layers);
+        let logits = |model: &Classifier<B>, batch: Vec<f32>, samples, dropped: Dropped<B>| {
+            let x = fixed::on_device(batch, samples, encoder.geometry(), subject.device);
+            model.logits(x, &dropped)
+        };
+        let training = self.train(
+            Trained::with_groups(model, values.adamw, layers),
+            encoder.blocks.len(),
+            logits,
+        )?;
+        let model = training.model.valid();
+        let scores = self.scores(|values, samples| {
+            let x = fixed::on_device(values, samples, encoder.geometry(), subject.device);
+            Ok(model.logits(x, &Dropped::default()))
+        })?;
+        Ok((scores, Trace::of(&training), "mean of patch tokens".to_owned()))
+    }
+
+    /// Trains a model of an encoder of so many blocks. `logits` are those [B, C] of a batch's inputs, one after the
+    /// other, and how many they are.
+    fn train<M: AutodiffModule<B>, G: ParameterGroups>(
+        &self,
+        model: Trained<B, M, G>,
+        blocks: usize,
+        logits: impl Fn(&M, Vec<f32>, usize, Dropped<B>) -> Tensor<B, 2>,
+    ) -> Result<Training<B, M, G>, TrainError> {
+        let (subject, values) = (self.subject, self.values);
         let mut training = Training::open(subject, PHASE, model)?;
         let order = self.order();
         let samples = order.batch();
@@ -114,8 +155,25 @@ impl<'a, 'd, B: TrainBackend> Run<'a, 'd, B> {
             },
             share: part.share(),
         };
-        let loss = |model: &Classifier<B>, batch, step| self.loss(model, batch, step, part);
-        training.run(subject, &length, self.inputs(order, part), loss)?;
+        training.run(
+            subject,
+            &length,
+            self.inputs(order, part),
+            |model: &M, Augmented { values, targets }, step| {
+                let samples = targets.len() / subject.classes();
+                let targets = TensorData::new(targets, [samples, subject.classes()]);
+                let targets: Tensor<B, 2> = Tensor::from_data(targets, subject.device);
+                let dropped = Dropped {
+                    tokens: self.token_mask(part, &self.seed.child("tokens").indexed(step)),
+                    branches: self.branches(part, &self.seed.child("drop-path").indexed(step), blocks),
+                };
+                let logits = logits(model, values, samples, dropped);
+                match self.values.loss {
+                    FinetuneLoss::CrossEntropy => soft_cross_entropy(logits, targets),
+                    FinetuneLoss::Binary => binary_cross_entropy(logits, targets),
+                }
+            },
+        )?;
         Ok(training)
     }
 
@@ -139,16 +197,7 @@ impl<'a, 'd, B: TrainBackend> Run<'a, 'd, B> {
         part: Part,
     ) -> impl Fn(u64) -> Result<Augmented, DataError> + Send + Sync + use<'a, 'd, B> {
         let (plan, dataset) = (self.subject.plan, self.subject.data.dataset);
-        let augment = Augment {
-            values: self.values,
-            dataset,
-            input: plan.fixed_input(),
-            train: self.subject.train,
-            rolls: plan
-                .augment
-                .as_ref()
-                .is_some_and(|augment| augment.roll == Roll::Uniform),
-        };
+        let augment = Augment::new(self.values, dataset, plan, self.subject.train);
         let seed = self.seed.child("augment");
         move |step| {
             let (mut values, mut targets) = (Vec::new(), Vec::new());
@@ -158,24 +207,6 @@ impl<'a, 'd, B: TrainBackend> Run<'a, 'd, B> {
                 targets.extend(drawn.targets);
             }
             Ok(Augmented { values, targets })
-        }
-    }
-
-    /// The loss of this rank's part of an augmented batch.
-    fn loss(&self, model: &Classifier<B>, batch: Augmented, step: u64, part: Part) -> Tensor<B, 1> {
-        let subject = self.subject;
-        let samples = batch.targets.len() / subject.classes();
-        let x = fixed::on_device(batch.values, samples, subject.encoder().geometry(), subject.device);
-        let targets = TensorData::new(batch.targets, [samples, subject.classes()]);
-        let targets: Tensor<B, 2> = Tensor::from_data(targets, subject.device);
-        let dropped = Dropped {
-            tokens: self.token_mask(part, &self.seed.child("tokens").indexed(step)),
-            branches: self.branches(part, &self.seed.child("drop-path").indexed(step)),
-        };
-        let logits = model.logits(x, &dropped);
-        match self.values.loss {
-            FinetuneLoss::CrossEntropy => soft_cross_entropy(logits, targets),
-            FinetuneLoss::Binary => binary_cross_entropy(logits, targets),
         }
     }
 
@@ -197,8 +228,8 @@ impl<'a, 'd, B: TrainBackend> Run<'a, 'd, B> {
         Some(mask.upload(self.subject.device))
     }
 
-    fn branches(&self, part: Part, seed: &Seed) -> Vec<Option<BranchFactors<B>>> {
-        let rates = drop_rates(self.values.drop_path, self.subject.encoder().blocks.len());
+    fn branches(&self, part: Part, seed: &Seed, blocks: usize) -> Vec<Option<BranchFactors<B>>> {
+        let rates = drop_rates(self.values.drop_path, blocks);
         let block = |(index, &rate): (usize, &f64)| {
             let mut stream = seed.indexed(index as u64).stream();
             let mut factor = || {
@@ -213,16 +244,15 @@ impl<'a, 'd, B: TrainBackend> Run<'a, 'd, B> {
         rates.iter().enumerate().map(block).collect()
     }
 
-    /// Class scores of the test samples, row-major [n, C].
-    fn scores(&self, model: &Classifier<B::InnerBackend>) -> Result<Vec<f32>, DataError> {
+    /// Class scores of the test samples, row-major [n, C], by the logits [B, C] of inputs, one after the other, and
+    /// how many they are.
+    fn scores(
+        &self,
+        logits: impl Fn(Vec<f32>, usize) -> Result<Tensor<B::InnerBackend, 2>, DataError>,
+    ) -> Result<Vec<f32>, DataError> {
         let Subject {
-            data,
-            test,
-            device,
-            progress,
-            ..
+            data, test, progress, ..
         } = *self.subject;
-        let encoder = self.subject.encoder();
         let ranks = ranks();
         let test = &test[ranks.part(test.len())];
         let mut scores = Vec::with_capacity(test.len() * self.subject.classes());
@@ -230,8 +260,8 @@ impl<'a, 'd, B: TrainBackend> Run<'a, 'd, B> {
         let clips = self.subject.plan.test_clips();
         if clips > 1 {
             for &sample in test {
-                let x = fixed::test_views(data.dataset, sample, clips, encoder.geometry(), device)?;
-                let logits = model.logits(x, &Dropped::default());
+                let views = data.dataset.test_views(sample, clips)?;
+                let logits = logits(views.concat(), views.len())?;
                 let chances = match self.values.loss {
                     FinetuneLoss::CrossEntropy => softmax(logits, 1),
                     FinetuneLoss::Binary => sigmoid(logits),
@@ -241,12 +271,24 @@ impl<'a, 'd, B: TrainBackend> Run<'a, 'd, B> {
             }
         } else {
             for samples in test.chunks(self.values.batch) {
-                let x = fixed::batch(data.dataset, samples, encoder.geometry(), device)?;
-                scores.extend(model.logits(x, &Dropped::default()).into_data().iter::<f32>());
+                let mut values = Vec::new();
+                for &sample in samples {
+                    values.extend_from_slice(&data.dataset.input(sample)?);
+                }
+                scores.extend(logits(values, samples.len())?.into_data().iter::<f32>());
                 progress.advance(samples.len() as u64);
             }
         }
         progress.finish();
         Ok(ranks.required(ranks.gather_values(scores)))
+    }
+}
+
+impl Trace {
+    fn of<B: TrainBackend, M: AutodiffModule<B>, G: ParameterGroups>(training: &Training<B, M, G>) -> Self {
+        Self {
+            steps: training.steps(),
+            loss: training.loss(),
+        }
     }
 }

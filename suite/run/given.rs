@@ -4,8 +4,8 @@ use super::request::RunRequest;
 use crate::cli::error::Result;
 use crate::cli::progress::TerminalProgress;
 use crate::embeddings::{Embeddings, Matched};
-use crate::foreign::Foreign;
-use crate::protocol::Vectors;
+use crate::foreign::{Foreign, ForeignEncoder};
+use crate::protocol::Judged;
 use bridle_backends::TrainBackend;
 use bridle_tasks::Dataset;
 
@@ -13,7 +13,23 @@ use bridle_tasks::Dataset;
 pub enum Given<'a> {
     Nothing,
     Vectors(Matched<'a>),
-    Encoder(&'a Foreign, &'a Dataset),
+    /// An encoder of others, and its samples if they have one shape.
+    Encoder(&'a Foreign, Option<&'a Dataset>),
+}
+
+/// The same on a device.
+pub enum OnDevice<'a, B: TrainBackend> {
+    Vectors(&'a Matched<'a>),
+    Encoder(Box<ForeignEncoder<'a, B::InnerBackend>>),
+}
+
+impl<B: TrainBackend> OnDevice<'_, B> {
+    pub fn judged<E>(&self) -> Judged<'_, B, E> {
+        match self {
+            Self::Vectors(matched) => Judged::Vectors(*matched),
+            Self::Encoder(encoder) => Judged::Foreign(encoder),
+        }
+    }
 }
 
 impl<'a> Given<'a> {
@@ -29,13 +45,12 @@ impl<'a> Given<'a> {
     ) -> Result<Self> {
         Ok(match (embeddings, foreign) {
             (Some(embeddings), _) => Self::Vectors(matched(embeddings, dataset, request)?),
-            (None, Some(foreign)) => Self::Encoder(foreign, dataset),
+            (None, Some(foreign)) => Self::Encoder(foreign, Some(dataset)),
             (None, None) => Self::Nothing,
         })
     }
 
-    /// What gives the vectors, on a device; None where a run has an encoder of its own. Says which
-    /// tensors are read.
+    /// It on a device; None where a run has an encoder of its own. Says which tensors are read.
     ///
     /// # Errors
     /// If a tensor is missing, left over, or not what it should be.
@@ -43,14 +58,14 @@ impl<'a> Given<'a> {
         &self,
         device: &B::Device,
         progress: &TerminalProgress,
-    ) -> Result<Option<Box<dyn Vectors + '_>>> {
+    ) -> Result<Option<OnDevice<'_, B>>> {
         Ok(match self {
             Self::Nothing => None,
-            Self::Vectors(matched) => Some(Box::new(matched)),
+            Self::Vectors(matched) => Some(OnDevice::Vectors(matched)),
             Self::Encoder(foreign, dataset) => {
-                let (vectors, line) = foreign.vectors::<B::InnerBackend>(dataset, device)?;
+                let (encoder, line) = foreign.on::<B::InnerBackend>(*dataset, device)?;
                 progress.say(&line);
-                Some(Box::new(vectors))
+                Some(OnDevice::Encoder(Box::new(encoder)))
             }
         })
     }

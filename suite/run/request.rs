@@ -275,7 +275,7 @@ impl RunRequest {
     pub fn speech_request(&self) -> SpeechRequest {
         SpeechRequest {
             data: self.args.data.clone(),
-            input: *self.plan.speech_input(),
+            input: self.plan.speech_input(),
             subset: self.plan.data.subset,
             cache: PathBuf::from(FEATURES),
             threads: self.backend.threads.unwrap_or(0),
@@ -319,7 +319,10 @@ fn only_for_its_kind(args: &RunArgs, task: &AnyTask) -> Result<()> {
         ("--lm", !speech && args.lm.is_some()),
         ("--recipe", speech && args.recipe.is_some()),
         ("--ablation", speech && args.ablation),
-        ("--init", speech && args.init.is_some()),
+        (
+            "--init with an encoder file of this program",
+            speech && args.init.as_deref().is_some_and(EncoderFile::has_card),
+        ),
         (
             "--folds",
             speech && !matches!(args.folds.as_deref(), None | Some(FIRST_FOLD | "all")),

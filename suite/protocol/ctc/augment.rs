@@ -70,6 +70,7 @@ mod tests {
             utterances: None,
             epochs: 1,
             head_epochs: None,
+            freeze_front: None,
             rate: 1.0,
             warmup_epochs: 0.0,
             batch: 1,
