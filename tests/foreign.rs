@@ -323,7 +323,7 @@ fn every_family_is_fine_tuned_and_probed() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     write_data(folder);
-    let protocols = "--protocol finetune,attentive-probe,linear-probe --preset smoke --set finetune.epochs=2 \
+    let protocols = "--protocol finetune,attentive-probe,linear-probe,logistic-regression --preset smoke --set finetune.epochs=2 \
                      --set attentive.epochs=2 --set attentive.rates=[1e-3] --set probe.layer=1 --set finetune.batch=8 \
                      --set finetune.warmup_epochs=0.0";
     for (name, model) in models().iter().filter(|(name, _)| !name.starts_with("videomae")) {
@@ -343,7 +343,7 @@ fn every_family_is_fine_tuned_and_probed() {
         let [(path, record)] = &records[..] else {
             panic!("{name}: one record, no control")
         };
-        for protocol in ["finetune", "attentive-probe", "linear-probe"] {
+        for protocol in ["finetune", "attentive-probe", "linear-probe", "logistic-regression"] {
             let score = record.scores.iter().find(|score| score.protocol == protocol);
             assert!(score.is_some_and(|score| score.value.is_finite()), "{name}: {protocol}");
         }

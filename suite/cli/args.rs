@@ -553,8 +553,8 @@ pub struct FeaturesArgs {
     /// vector of each patch)
     #[arg(long, value_enum, default_value_t = Pool::Mean, hide_possible_values = true)]
     pub pool: Pool,
-    /// Length of sounds for an encoder of others that takes any: longer ones are cut, shorter ones
-    /// completed
+    /// Greatest length of sounds for an encoder of others that takes any: longer ones are cut, shorter
+    /// ones heard as they are
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
     pub seconds: f64,
     /// What the file of an encoder of others does not say: foreign.heads=12 and the like; repeatable

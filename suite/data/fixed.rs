@@ -244,11 +244,19 @@ pub fn batch<B: Backend>(
     geometry: &Geometry,
     device: &B::Device,
 ) -> Result<Tensor<B, 5>, DataError> {
-    let mut values = Vec::with_capacity(samples.len() * geometry.input_len());
+    Ok(on_device(values(dataset, samples)?, samples.len(), geometry, device))
+}
+
+/// Model inputs of these samples for judging, one after the other.
+///
+/// # Errors
+/// As [`batch`].
+pub fn values(dataset: &Dataset, samples: &[usize]) -> Result<Vec<f32>, DataError> {
+    let mut values = Vec::with_capacity(samples.len() * dataset.shape().iter().product::<usize>());
     for &sample in samples {
         values.extend_from_slice(&dataset.input(sample)?);
     }
-    Ok(on_device(values, samples.len(), geometry, device))
+    Ok(values)
 }
 
 /// The views of one test sample as one tensor [V, C, T, H, W].

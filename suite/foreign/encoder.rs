@@ -2,6 +2,7 @@
 //! all seeds, folds and protocols, and its tokens.
 
 use super::form::{Form, unfit};
+use crate::data::fixed;
 use crate::protocol::Vectors;
 use bridle_backends::Ops;
 use bridle_encoders::speech::sequences::Sequences;
@@ -65,10 +66,7 @@ impl<'a, B: Ops> ForeignEncoder<'a, B> {
 
     /// Numbers of these samples' inputs, one after the other.
     fn values(&self, samples: std::ops::Range<usize>) -> Result<Vec<f32>, DataError> {
-        let mut values = Vec::new();
-        for sample in samples {
-            values.extend_from_slice(&self.dataset().input(sample)?);
-        }
+        let values = fixed::values(self.dataset(), &samples.collect::<Vec<_>>())?;
         self.form().check(&values)?;
         Ok(values)
     }

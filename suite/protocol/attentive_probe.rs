@@ -390,7 +390,7 @@ impl<'a> Samples<'a> {
         let (reader, mut kept, mut starts) = (Reader::of(subject), KeptTokens::default(), Vec::new());
         progress.start("tokens", train.len() as u64);
         for samples in train.chunks(16) {
-            let found = reader.read(inputs(dataset, samples)?)?;
+            let found = reader.read(fixed::values(dataset, samples)?)?;
             let most = train.len() * found.values.len() / samples.len();
             if most * size_of::<f32>() > KEPT_BYTES {
                 kept = KeptTokens::default();
@@ -419,7 +419,7 @@ impl<'a> Samples<'a> {
     fn input(&self, places: &[usize]) -> Result<Input, DataError> {
         let Some((kept, starts)) = &self.tokens else {
             let samples: Vec<usize> = places.iter().map(|&place| self.samples[place]).collect();
-            return inputs(self.dataset, &samples).map(Input::Samples);
+            return fixed::values(self.dataset, &samples).map(Input::Samples);
         };
         let mut found = KeptTokens::default();
         for &place in places {
@@ -441,15 +441,6 @@ impl<'a> Samples<'a> {
         }
         hot
     }
-}
-
-/// Inputs of samples for judging, one after the other.
-fn inputs(dataset: &Dataset, samples: &[usize]) -> Result<Vec<f32>, DataError> {
-    let mut values = Vec::new();
-    for &sample in samples {
-        values.extend_from_slice(&dataset.input(sample)?);
-    }
-    Ok(values)
 }
 
 impl<B: TrainBackend> Probe<'_, '_, B> {
@@ -551,7 +542,7 @@ impl<B: TrainBackend> Probe<'_, '_, B> {
         progress.start("attentive-probe: test", test.len() as u64);
         for samples in test.chunks(if clips > 1 { 1 } else { self.values.batch }) {
             let values = match clips {
-                1 => inputs(dataset, samples)?,
+                1 => fixed::values(dataset, samples)?,
                 clips => dataset.test_views(samples[0], clips)?.concat(),
             };
             let (tokens, unseen) = self.tokens(Input::Samples(values))?;

@@ -271,10 +271,7 @@ impl<'a, 'd, B: TrainBackend> Run<'a, 'd, B> {
             }
         } else {
             for samples in test.chunks(self.values.batch) {
-                let mut values = Vec::new();
-                for &sample in samples {
-                    values.extend_from_slice(&data.dataset.input(sample)?);
-                }
+                let values = fixed::values(data.dataset, samples)?;
                 scores.extend(logits(values, samples.len())?.into_data().iter::<f32>());
                 progress.advance(samples.len() as u64);
             }

@@ -286,6 +286,23 @@ mod tests {
     }
 
     #[test]
+    fn amplitudes_of_waves_are_mixed_and_silence_follows_the_shorter() {
+        let wave = Pipeline::Wave(bridle_tasks::pipeline::Wave {
+            sample_rate: 16_000,
+            normalise: Some(0.0),
+        });
+        let fixed = bridle_tasks::pipeline::FixedPipeline::new(wave.clone(), Some(4)).unwrap();
+        let mut values = [1.0, 3.0, 1.0, 3.0];
+        mix(&mut values, &[5.0, 1.0], 0.25, &InputSpec::Pipeline(fixed));
+        assert_eq!(values, [4.0, 1.5, 0.25, 0.75]);
+        let again = again(&wave, &values).unwrap();
+        let (mean, square) = again
+            .iter()
+            .fold((0.0, 0.0), |(mean, square), x| (mean + x / 4.0, square + x * x / 4.0));
+        assert!(mean.abs() < 1e-6 && (square - 1.0).abs() < 1e-6, "{again:?}");
+    }
+
+    #[test]
     fn bands_stay_inside_and_below_their_greatest_length() {
         let mut stream = Seed::root(2).stream();
         let bands: Vec<(usize, usize)> = (0..1000).map(|_| band(20, 8, &mut stream)).collect();
