@@ -9,7 +9,7 @@ use bridle_bench::protocol::ForeignClassifier;
 use bridle_containers::Checkpoint;
 use bridle_encoders::{Body, Encoder, Input, Pooling, build};
 use bridle_seed::Seed;
-use burn::module::{AutodiffModule, Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -4,7 +4,7 @@ use bridle_seed::{Seed, Stream};
 
 use crate::media::image::tests::pattern;
 use crate::pipeline::{
-    BEATS, ESC50, Filter, FixedPipeline, HALF, IMAGENET, Kaldi, Picture, Pipeline, PipelineError, Resize, Rounding,
+    ESC50, Filter, FixedPipeline, HALF, IMAGENET, Kaldi, Picture, Pipeline, PipelineError, Resize, Rounding,
     SpeechBrain, Video, Wave, own,
 };
 use crate::{Clip, Fbank, Region, Resizer};
