@@ -76,7 +76,7 @@ fn unsaid(model: &Path) -> Vec<String> {
 }
 
 /// Two kinds of tones and of pictures, ten of each, and a task file for either. Every third tone is shorter than the
-/// others, and one too short for any frame.
+/// others, and one too short for a patch.
 fn write_data(folder: &Path) {
     let form = hound::WavSpec {
         channels: 1,
@@ -91,7 +91,7 @@ fn write_data(folder: &Path) {
         for number in 0..10 {
             let mut file = hound::WavWriter::create(folder.join(format!("sounds/{class}/{number}.wav")), form).unwrap();
             let samples = match number {
-                9 => 300,
+                9 => 500,
                 number if number % 3 == 1 => 9_600 + 170 * number,
                 _ => 16_000,
             };

@@ -164,7 +164,10 @@ impl Names {
         values["quantizer"] = QuantizerConfig::section(self.quantizer, values["quantizer"].take());
         override_with(&mut tree, values);
         for oddity in recipe::ODDITIES {
-            let value = self.recipe.map(|recipe| oddity.value(recipe));
+            // fine-tuning of an encoder of others mixes as the authors meant to
+            let is_theirs = choices.foreign.is_some() && !task.input.is_speech() && oddity.key.starts_with("finetune.");
+            let recipe = self.recipe.or(is_theirs.then_some(Recipe::Corrected));
+            let value = recipe.map(|recipe| oddity.value(recipe));
             value.into_iter().for_each(|value| insert(&mut tree, oddity.key, value));
         }
         for section in sections() {
