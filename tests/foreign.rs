@@ -562,7 +562,7 @@ fn videos_are_judged_and_learnt() {
                 "{name}: {told}"
             );
         }
-        let values = "--task kinetics --subset 3 --protocol linear-probe,knn,finetune,attentive-probe --set probe.layer=1 \
+        let values = "--task kinetics --subset 3 --allow-different-data --protocol linear-probe,knn,finetune,attentive-probe --set probe.layer=1 \
                       --set finetune.epochs=1 --set finetune.batch=4 --set attentive.epochs=1 --set attentive.rates=[1e-3] \
                       --set finetune.warmup_epochs=0.0";
         let data = ["--data", root.to_str().unwrap()];
