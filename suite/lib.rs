@@ -6,7 +6,7 @@
 //! command                    one file for each command
 //! embeddings                 vectors of samples that were made elsewhere
 //! sizes, data                from the plan to the model's sizes, from samples to batches
-//! foreign                    encoders of other people's making, judged by their vectors
+//! foreign                    encoders of other people's making, judged and trained
 //! train                      optimizer steps, rates, phases, methods
 //! protocol                   how an encoder is evaluated
 //! run                        request, name, folder, record, checkpoints and log; encoders in files
