@@ -21,14 +21,16 @@ mod training;
 
 use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::TerminalProgress;
-use crate::data::{Fixed, TrainingData, Utterances};
+use crate::data::{Fixed, Part, TrainingData, Utterances};
 use crate::plan::Core;
 use crate::train::TrainError;
 use crate::train::methods::bridle::HasBridle;
 use bridle::frames::Frames;
 use bridle::layered::LayeredEncoder as _;
 use bridle_backends::TrainBackend;
+use bridle_backends::kernel::ranks;
 use bridle_ctc::Ngrams;
+use bridle_ranks::RanksError;
 use bridle_results::predictions::{Outputs, PredictionsError};
 use bridle_results::record::{self, Score};
 use bridle_seed::Seed;
@@ -81,6 +83,16 @@ pub fn evaluate<B: TrainBackend, D: Examples>(
     subject: &Subject<'_, B, D>,
 ) -> Result<Outcome, TrainError> {
     D::evaluate(protocol, subject)
+}
+
+/// This rank's part of the batches of a protocol that trains.
+///
+/// # Errors
+/// If there are more ranks than samples.
+fn shared_part(protocol: Protocol, batch: usize) -> Result<Part, RanksError> {
+    let ranks = ranks();
+    ranks.can_share(&protocol.batch_in_words(), batch)?;
+    Ok(Part::of_step(batch, batch, &ranks)[0])
 }
 
 /// What one protocol found.

@@ -18,7 +18,7 @@ pub mod steps;
 
 pub use error::TrainError;
 pub use methods::pretrain;
-pub use phases::Pretrained;
+pub use phases::{PRETRAIN_BATCH, Pretrained};
 pub use state::PretrainState;
 
 use crate::cli::interrupt::Interrupt;

@@ -31,7 +31,7 @@ enum Outcome {
 pub fn perform(args: &ReproduceArgs) -> Result<Exit> {
     let found = store::find(&args.records)?;
     let paths = Paths::of(args)?;
-    let session = Session::begin()?;
+    let session = Session::begin("reproduce")?;
     session.require_alone("reproducing records")?;
     enter(&paths.work)?;
     let mut outcomes = Vec::new();

@@ -17,11 +17,11 @@ use crate::run::machine;
 use crate::run::request::{Reuse, RunRequest};
 use crate::run::{Run, begin_folder, end_folder, is_unfinished, mark_reused, require_same};
 use crate::sizes;
-use crate::train::{self, Context, PretrainState, TrainError};
+use crate::train::{self, Context, PRETRAIN_BATCH, PretrainState, TrainError};
 use bridle::init::Init;
 use bridle::weights::{self, strip_prefix};
 use bridle_backends::kernel::with_ranks;
-use bridle_backends::{Facts, Job, Name, TrainBackend};
+use bridle_backends::{Choice, Facts, Job, Name, TrainBackend};
 use bridle_ranks::{Patience, Ranks, RanksError};
 use bridle_results::compare::ScoredRun;
 use bridle_results::record::{self, RunRecord};
@@ -29,6 +29,7 @@ use bridle_results::store;
 use bridle_seed::Seed;
 use bridle_tasks::DataFacts;
 use burn::module::AutodiffModule;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -46,7 +47,7 @@ pub fn perform(args: &RunArgs) -> Result<Exit> {
             return Err(failure.with_hint("`bridle-bench check` with the same options"));
         }
     };
-    let session = Session::begin()?.agreeing(args.yes);
+    let session = Session::begin("run")?.agreeing(args.yes);
     let request = RunRequest::new(args)?;
     let has_control = request.has_control;
     let made = records(request, &session)?;
@@ -70,20 +71,24 @@ pub struct Session {
 }
 
 impl Session {
-    /// Joins the other ranks, if a launcher started some, and listens for signals from now on.
+    /// Joins the other ranks that a launcher started for this `command`, if it did, and listens for
+    /// signals from now on.
     ///
     /// # Errors
-    /// If the ranks cannot be joined, or the system refuses the handlers.
-    pub fn begin() -> Result<Self> {
-        Self::telling("the same command with --resume")
+    /// If the ranks cannot be joined, or are of other programs or commands; if the system refuses the
+    /// handlers.
+    pub fn begin(command: &str) -> Result<Self> {
+        Self::telling(command, "the same command with --resume")
     }
 
     /// The same; whoever stops it is told to try `again`.
     ///
     /// # Errors
     /// As [`Self::begin`].
-    pub fn telling(again: &'static str) -> Result<Self> {
+    pub fn telling(command: &str, again: &'static str) -> Result<Self> {
         let ranks = ranks::join()?;
+        // before anything that other programs and commands do otherwise
+        ranks.agree(&[("program", machine::VERSION), ("command", command)])?;
         let interrupt = Interrupt::listen(again).map_err(|error| Failure::fault("cannot listen for signals", error))?;
         Ok(Self {
             interrupt,
@@ -128,15 +133,17 @@ impl Session {
 
 /// Shares cores and devices out among the ranks of a machine, as far as the command line leaves that
 /// open.
-fn share_machine(request: &mut RunRequest, session: &Session) -> Result<()> {
-    let ranks = &session.ranks;
-    let ((local, here), sharing) = (ranks.local(), machine::ranks_on_these_cores(ranks)?);
-    let backend = &mut request.backend;
+///
+/// # Errors
+/// If the other ranks do not answer.
+pub fn share_machine(backend: &mut Choice, ranks: &Ranks, progress: &TerminalProgress) -> Result<()> {
+    let (local, here) = ranks.local();
+    machine::share_cores(ranks)?;
     if here > 1 && backend.threads.is_none() {
-        let (threads, all) = ((machine::cores() / sharing).max(1), machine::all_cores());
+        let (threads, all) = (machine::own_cores(), machine::all_cores());
         backend.threads = Some(threads);
         if threads == 1 && all / here > 1 {
-            session.progress.say(&format!(
+            progress.say(&format!(
                 "note: each rank may use 1 of {all} cores; mpirun --bind-to none, or --map-by slot:PE={}",
                 all / here
             ));
@@ -150,21 +157,40 @@ fn share_machine(request: &mut RunRequest, session: &Session) -> Result<()> {
     Ok(())
 }
 
-/// Compares what all ranks have to have in common.
-fn require_common<D: Examples>(request: &RunRequest, ranks: &Ranks, data: &D) -> Result<()> {
+/// Compares what all ranks have to have in common before they open data, and fails if a plan has
+/// batches of fewer samples than there are ranks.
+fn require_common(request: &RunRequest, ranks: &Ranks) -> Result<()> {
     if ranks.size() == 1 {
         return Ok(());
     }
     let plans: Vec<String> = request.plans().map(Plan::plan_hash).collect();
     let runs = format!("seeds {:?}, folds {:?}", request.seeds, request.folds);
-    Ok(ranks.agree(&[
-        ("program", machine::VERSION),
+    ranks.agree(&[
+        ("task", request.task.name()),
         ("plan", &plans.join(" ")),
         ("backend", request.backend.name.as_str()),
         ("number type", request.dtype.word()),
         ("choice of runs", &runs),
-        ("data", &data.facts().identity()),
-    ])?)
+    ])?;
+    for plan in request.plans() {
+        let pretrain = plan.pretrain.as_ref();
+        pretrain.map_or(Ok(()), |pretrain| ranks.can_share(PRETRAIN_BATCH, pretrain.batch))?;
+        for protocol in &plan.protocols {
+            let batch = protocol.shared_batch(&plan.evaluation);
+            batch.map_or(Ok(()), |batch| ranks.can_share(&protocol.batch_in_words(), batch))?;
+        }
+    }
+    Ok(())
+}
+
+/// Statistics of the inputs, to as many digits as all processors share.
+fn in_words(input: &record::InputStatistics) -> String {
+    let Some(measured) = &input.measured else {
+        return "not measured".to_owned();
+    };
+    let number = |value: &f64| format!("{value:.4e}");
+    let list = |values: &[f64]| values.iter().map(number).collect::<Vec<_>>().join(" ");
+    format!("mean {}, deviation {}", list(&measured.mean), list(&measured.std))
 }
 
 /// The runs that were made, or were there.
@@ -188,7 +214,8 @@ pub fn records(mut request: RunRequest, session: &Session) -> Result<Made> {
         }
         bridle_tasks::remove_abandoned_copies();
     }
-    share_machine(&mut request, session)?;
+    require_common(&request, &session.ranks)?;
+    share_machine(&mut request.backend, &session.ranks, &session.progress)?;
     let progress = &session.progress;
     let (embeddings, foreign) = (request.embeddings.take(), request.foreign.take());
     if embeddings.is_some() || foreign.is_some() {
@@ -238,7 +265,10 @@ fn run_all<D: Examples>(
     let few = request.plan.few_steps(data.split(request.folds[0]).0.len());
     few.iter().for_each(|few| session.progress.say(&format!("note: {few}")));
     let request = request.with_variant(&facts.variant);
-    require_common(&request, &session.ranks, &data)?;
+    session.ranks.agree(&[
+        ("data", &data.facts().identity()),
+        ("statistics of the inputs", &in_words(&data.facts().input)),
+    ])?;
     drop(data);
     let job = Runs {
         request: &request,
@@ -354,6 +384,8 @@ struct OneRun<'a, D> {
     test: Vec<usize>,
     folder: PathBuf,
     resumes: bool,
+    /// Seconds that each rank waited for inputs in pretraining, once there was one.
+    waited: OnceCell<Vec<f64>>,
 }
 
 /// A frozen encoder, and the phases that trained it.
@@ -384,6 +416,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
             train,
             test,
             folder,
+            waited: OnceCell::new(),
         })
     }
 
@@ -412,7 +445,10 @@ impl<'a, D: Examples> OneRun<'a, D> {
             .map(|outcome| outcome.scores(self.data, &self.test))
             .collect::<Result<Vec<_>>>()?
             .concat();
-        let record = self.run.record(id, phases, scores, seconds);
+        let mut record = self.run.record(id, phases, scores, seconds);
+        if let Some(ranks) = &mut record.machine.ranks {
+            ranks.input_wait_seconds = self.waited.into_inner();
+        }
         let found = outcomes.into_iter().flat_map(|outcome| outcome.predictions).collect();
         let outputs = self.data.outputs(&self.test, found);
         let outputs = outputs.map_err(|error| Failure::fault("cannot keep the predictions", error))?;
@@ -543,10 +579,14 @@ impl<'a, D: Examples> OneRun<'a, D> {
             progress: &self.session.progress,
         };
         let pretrained = || train::pretrain::<B, D>(&context, saved, device);
-        with_ranks(&self.session.ranks, pretrained).map_err(|error| match error {
+        let pretrained = with_ranks(&self.session.ranks, pretrained).map_err(|error| match error {
             error if of_all_ranks(&error) => failure(error).on_all_ranks(),
             error => failure(error),
-        })
+        })?;
+        let waited = pretrained.2.done.iter().filter_map(|phase| phase.input_wait_seconds);
+        let of_all = self.session.ranks.gather_values(vec![waited.sum::<f64>()])?;
+        self.waited.get_or_init(|| of_all);
+        Ok(pretrained)
     }
 
     /// The encoder with the weights that the plan names, if it does: a control or another arm has none.
@@ -589,7 +629,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
         // rank 0 may have been at work alone
         ranks.barrier(Patience::Endless)?;
         let evaluate = || protocol::evaluate(protocol, subject).map(Some);
-        if protocol.over_ranks() && !self.plan.is_speech() {
+        if protocol.over_ranks() {
             return with_ranks(ranks, evaluate).map_err(|error| match error {
                 error if of_all_ranks(&error) => failure(error).on_all_ranks(),
                 error => failure(error),

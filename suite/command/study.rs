@@ -27,7 +27,7 @@ pub fn perform(args: &StudyArgs) -> Result<Exit> {
     if args.plan {
         return terminal::print(&plan(&study, &requests)).map(|()| Exit::Done);
     }
-    let session = run::Session::begin()?;
+    let session = run::Session::begin("study")?;
     session.require_alone("a study")?;
     let (mut text, mut all) = (format!("{}\n", study.question), Vec::new());
     let mut over = None;

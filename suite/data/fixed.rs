@@ -232,6 +232,19 @@ impl Batch for FixedBatch {
         }
         batches
     }
+
+    fn join(batches: Vec<Self>) -> Self {
+        let (mut samples, mut values) = (Vec::new(), Vec::new());
+        for batch in batches {
+            samples.extend(batch.samples);
+            values.extend(batch.values);
+        }
+        Self {
+            part: Part::whole(samples.len()),
+            samples,
+            values,
+        }
+    }
 }
 
 /// Model inputs of these samples for judging as one tensor [B, C, T, H, W].
@@ -286,4 +299,26 @@ pub fn on_device<B: Backend>(
         TensorData::new(values, [samples, channels, times, height, width]),
         device,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bridle_ranks::Ranks;
+
+    #[test]
+    fn a_split_batch_put_together_is_the_batch() {
+        let whole = FixedBatch {
+            samples: vec![4, 2, 7],
+            values: (0..12).map(|value| value as f32).collect(),
+            part: Part::whole(3),
+        };
+        for size in 1..=4 {
+            let joined = FixedBatch::join(whole.clone().split(&Part::of_step(3, size, &Ranks::Alone)));
+            assert_eq!(
+                (joined.samples, joined.values, joined.part),
+                (whole.samples.clone(), whole.values.clone(), whole.part)
+            );
+        }
+    }
 }

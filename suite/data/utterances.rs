@@ -95,6 +95,20 @@ impl Batch for UtteranceBatch {
         }
         batches
     }
+
+    fn join(batches: Vec<Self>) -> Self {
+        let mut joined = Self {
+            utterances: Vec::new(),
+            lengths: Vec::new(),
+            values: Vec::new(),
+        };
+        for batch in batches {
+            joined.utterances.extend(batch.utterances);
+            joined.lengths.extend(batch.lengths);
+            joined.values.extend(batch.values);
+        }
+        joined
+    }
 }
 
 impl TrainingData for Utterances<'_> {
@@ -182,15 +196,7 @@ mod tests {
                     .iter()
                     .all(|part| part.values.len() == 2 * part.lengths.iter().sum::<usize>())
             );
-            let of = |part: &UtteranceBatch| (part.utterances.clone(), part.lengths.clone(), part.values.clone());
-            let (utterances, (lengths, values)): (Vec<_>, (Vec<_>, Vec<_>)) = parts
-                .iter()
-                .map(of)
-                .map(|(utterances, lengths, values)| (utterances, (lengths, values)))
-                .unzip();
-            assert_eq!(utterances.concat(), whole.utterances);
-            assert_eq!(lengths.concat(), whole.lengths);
-            assert_eq!(values.concat(), whole.values);
+            assert_eq!(UtteranceBatch::join(parts), whole);
         }
     }
 }

@@ -256,8 +256,13 @@ pub trait Judging: Section {
     const TAKES: Takes;
     /// Whether a vector of each sample is all that it needs.
     const TAKES_VECTORS: bool = false;
-    /// Whether ranks can share its work on inputs of one shape.
+    /// Whether ranks can share its work.
     const OVER_RANKS: bool = false;
+
+    /// Samples of a step that ranks share; None where it does not train by such steps.
+    fn shared_batch(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// A section of the list: its name, and what it says of itself.

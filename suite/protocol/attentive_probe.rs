@@ -9,8 +9,8 @@
 use super::features::{Choice, Features, has_several, quality};
 use super::hold_out::HoldOut;
 use super::training::{Length, Training};
-use super::{Evaluate, Outcome, Protocol, Subject, Taught, ctc};
-use crate::data::{Fixed, FixedBatch, Order, TrainingData as _, Utterances, fixed};
+use super::{Evaluate, Outcome, Protocol, Subject, Taught, ctc, shared_part};
+use crate::data::{Fixed, FixedBatch, Order, Part, TrainingData as _, Utterances, fixed};
 use crate::plan::{Choices, Core, Encoder, Judging, Section, Stage, Takes};
 use crate::train::TrainError;
 use crate::train::schedule::Schedule;
@@ -20,6 +20,7 @@ use bridle::layered::frame_linear;
 use bridle::loss::{binary_cross_entropy, soft_cross_entropy};
 use bridle::optimizer::{AdamWConfig, ParameterGroups, Trained};
 use bridle::transformer::{NORM_EPSILON, Norm, linear};
+use bridle_backends::kernel::ranks;
 use bridle_backends::{Ops, TrainBackend};
 use bridle_seed::Seed;
 use bridle_tasks::{DataError, Progress as _};
@@ -112,6 +113,14 @@ symbols = "words"
 impl Judging for Taught<Attentive> {
     const TRAINS_ENCODER: bool = false;
     const TAKES: Takes = Takes::Any;
+    const OVER_RANKS: bool = true;
+
+    fn shared_batch(&self) -> Option<usize> {
+        Some(match self {
+            Self::Classes(values) => values.batch,
+            Self::Transcripts(training) => training.batch,
+        })
+    }
 }
 
 impl Attentive {
@@ -302,15 +311,18 @@ impl<'a, 'd> Samples<'a, 'd> {
         } = *subject;
         let encoder = subject.encoder();
         let size = train.len() * encoder.geometry().tokens() * encoder.dim();
-        let mut tokens = (size * size_of::<f32>() <= KEPT_BYTES).then(|| Vec::with_capacity(size));
-        if let Some(tokens) = &mut tokens {
-            progress.start("tokens", train.len() as u64);
-            for samples in train.chunks(16) {
+        let mut tokens = None;
+        if size * size_of::<f32>() <= KEPT_BYTES {
+            let ranks = ranks();
+            let (own, mut found) = (&train[ranks.part(train.len())], Vec::new());
+            progress.start("tokens", own.len() as u64);
+            for samples in own.chunks(16) {
                 let x = fixed::batch::<B::InnerBackend>(data.dataset, samples, encoder.geometry(), device)?;
-                tokens.extend(encoder.embed_patches(x).into_data().iter::<f32>());
+                found.extend(encoder.embed_patches(x).into_data().iter::<f32>());
                 progress.advance(samples.len() as u64);
             }
             progress.finish();
+            tokens = Some(ranks.required(ranks.gather_values(found)));
         }
         Ok(Self {
             data,
@@ -381,6 +393,7 @@ impl<B: TrainBackend> Probe<'_, '_, B> {
         let model = Trained::with_groups(probes, adamw, Rates(factors));
         let mut training = Training::open(subject, phase, model)?;
         let order = Order::shuffled(places, values.batch, seed.child("order"));
+        let part = shared_part(Protocol::AttentiveProbe, order.batch())?;
         let length = Length {
             steps_per_epoch: order.steps_per_epoch(),
             batch: values.batch,
@@ -390,11 +403,12 @@ impl<B: TrainBackend> Probe<'_, '_, B> {
                 warmup_epochs: 0.0,
                 epochs: values.epochs as f64,
             },
-            share: 1.0,
+            share: part.share(),
         };
         let train = &self.train;
         let inputs = |step| {
-            let places = order.at(step);
+            let own = Part::placed(&[part], &order.at(step)).into_iter();
+            let places: Vec<usize> = own.map(|placed| placed.sample).collect();
             Ok((train.input(&places)?, train.hot(&places, classes)))
         };
         let several = has_several(&self.train.known.targets);
@@ -418,16 +432,18 @@ impl<B: TrainBackend> Probe<'_, '_, B> {
 
     /// The quality of each head on the training samples at these places.
     fn qualities(&self, heads: &[Head<B::InnerBackend>], places: &[usize]) -> Result<Vec<f64>, DataError> {
-        let mut scores = vec![Vec::new(); heads.len()];
-        for places in places.chunks(self.values.batch) {
+        let (ranks, mut scores) = (ranks(), vec![Vec::new(); heads.len()]);
+        for places in places[ranks.part(places.len())].chunks(self.values.batch) {
             let tokens = self.tokens(self.train.input(places)?);
             for (head, scores) in heads.iter().zip(&mut scores) {
                 scores.extend(head.of_samples(tokens.clone()).into_data().iter::<f32>());
             }
         }
         let (targets, classes) = (self.train.known.pick(places).targets, self.subject.classes());
-        let scores = scores.iter();
-        Ok(scores.map(|scores| quality(scores, &targets, classes)).collect())
+        let all = scores
+            .into_iter()
+            .map(|scores| ranks.required(ranks.gather_values(scores)));
+        Ok(all.map(|scores| quality(&scores, &targets, classes)).collect())
     }
 
     /// Class scores of the test samples, row-major [n, C]; of samples with several views the mean
@@ -442,7 +458,8 @@ impl<B: TrainBackend> Probe<'_, '_, B> {
         } = *self.subject;
         let encoder = self.subject.encoder();
         let (dataset, geometry) = (data.dataset, encoder.geometry());
-        let (clips, mut found) = (self.subject.plan.test_clips(), Vec::new());
+        let (ranks, clips, mut found) = (ranks(), self.subject.plan.test_clips(), Vec::new());
+        let test = &test[ranks.part(test.len())];
         progress.start("attentive-probe: test", test.len() as u64);
         for samples in test.chunks(if clips > 1 { 1 } else { self.values.batch }) {
             let scores = if clips > 1 {
@@ -462,7 +479,7 @@ impl<B: TrainBackend> Probe<'_, '_, B> {
             progress.advance(samples.len() as u64);
         }
         progress.finish();
-        Ok(found)
+        Ok(ranks.required(ranks.gather_values(found)))
     }
 }
 

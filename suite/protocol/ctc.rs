@@ -8,9 +8,9 @@ mod symbols;
 mod values;
 
 use super::training::{Length, Training};
-use super::{Outcome, Predicted, Prediction, Protocol, Subject};
+use super::{Outcome, Predicted, Prediction, Protocol, Subject, shared_part};
 use crate::data::utterances::length;
-use crate::data::{TrainingData as _, UtteranceBatch, Utterances, valid_rows};
+use crate::data::{Part, TrainingData as _, UtteranceBatch, Utterances, valid_rows};
 use crate::train::TrainError;
 use crate::train::schedule::Schedule;
 use augment::augment;
@@ -22,8 +22,10 @@ use bridle::optimizer::Trained;
 use bridle::speech::conformer::Conformer;
 use bridle::speech::ctc::ctc_loss_mean;
 use bridle::transformer::linear;
+use bridle_backends::kernel::ranks;
 use bridle_backends::{Ops, TrainBackend};
-use bridle_tasks::{DataError, Progress, min_frames};
+use bridle_ranks::part;
+use bridle_tasks::{Progress, min_frames};
 use burn::module::{AutodiffModule, Module, ModuleDisplay};
 use burn::nn::Linear;
 use burn::tensor::activation::log_softmax;
@@ -110,9 +112,9 @@ where
     let name = recipe.protocol.word();
     let greedy = Prediction {
         name: name.to_owned(),
-        values: Predicted::Texts(found.greedily()),
+        values: Predicted::Texts(found.greedily()?),
     };
-    let beam = found.by_beam(subject.values.decoding.as_ref(), subject.lm);
+    let beam = found.by_beam(subject.values.decoding.as_ref(), subject.lm)?;
     let beam = beam.map(|texts| Prediction {
         name: format!("{name}-beam"),
         values: Predicted::Texts(texts),
@@ -150,6 +152,7 @@ where
     let mut training = Training::open(subject, name, Trained::new(model, values.adamw))?;
     let data = subject.data;
     let order = data.order(drawn, values.batch, seed.child("order"));
+    let part = shared_part(recipe.protocol, order.batch())?;
     let length = Length {
         steps_per_epoch: order.steps_per_epoch(),
         batch: values.batch,
@@ -159,7 +162,7 @@ where
             warmup_epochs: values.warmup_epochs,
             epochs: values.epochs as f64,
         },
-        share: 1.0,
+        share: part.share(),
     };
     let (frozen_epochs, layer) = match recipe.encoder {
         EncoderUse::Frozen { layer } => (values.epochs, layer),
@@ -168,8 +171,15 @@ where
     let frozen_steps = length.steps_per_epoch * frozen_epochs as u64;
     let seed = seed.child("augment");
     let inputs = |step| {
-        let mut input = data.read(order.at(step))?;
-        augment(&mut input, values, set.input_spec().mels, &seed.indexed(step));
+        let own = Part::placed(&[part], &order.at(step));
+        let mut input = data.read(own.iter().map(|placed| placed.sample).collect())?;
+        augment(
+            &mut input,
+            part.first,
+            values,
+            set.input_spec().mels,
+            &seed.indexed(step),
+        );
         Ok(input)
     };
     training.run(
@@ -196,13 +206,14 @@ where
     Ok(training)
 }
 
-/// Log-probabilities [T, C] of the test utterances, in order.
+/// Log-probabilities [T, C] of the test utterances, in order. Each rank computes its part of every
+/// batch, whose utterances have like lengths, and knows all in the end.
 fn recognise<B: TrainBackend, H: Head<B::InnerBackend>, N>(
     recipe: &Recipe<'_, N>,
     symbols: &Inventory,
     model: &Recogniser<B::InnerBackend, H>,
     subject: &Subject<'_, B, Utterances<'_>>,
-) -> Result<Vec<Vec<f32>>, DataError> {
+) -> Result<Vec<Vec<f32>>, TrainError> {
     let Subject {
         data,
         test,
@@ -212,9 +223,14 @@ fn recognise<B: TrainBackend, H: Head<B::InnerBackend>, N>(
     } = *subject;
     let mut places: Vec<usize> = (0..test.len()).collect();
     places.sort_by_key(|&place| length(data.set, test[place]));
-    let mut found = vec![Vec::new(); test.len()];
+    let (ranks, mut mine) = (ranks(), Vec::new());
     progress.start(&format!("{}: test", recipe.protocol), test.len() as u64);
-    for places in places.chunks(recipe.values.batch) {
+    for batch in places.chunks(recipe.values.batch) {
+        progress.advance(batch.len() as u64);
+        let places = &batch[ranks.part(batch.len())];
+        if places.is_empty() {
+            continue;
+        }
         let input = data.read(places.iter().map(|&place| test[place]).collect())?;
         let lengths = input.lengths.clone();
         let rows = index_rows(&valid_rows(&lengths), device);
@@ -225,13 +241,19 @@ fn recognise<B: TrainBackend, H: Head<B::InnerBackend>, N>(
         };
         let hidden = frames.with(hidden);
         let log_p = log_softmax(model.head.row_logits(&hidden, rows), 1);
-        let mut values = log_p.into_data().iter::<f32>().collect::<Vec<_>>().into_iter();
-        for (&place, frames) in places.iter().zip(&lengths) {
-            found[place] = values.by_ref().take(frames * symbols.count()).collect();
-        }
-        progress.advance(places.len() as u64);
+        mine.extend(log_p.into_data().iter::<f32>());
     }
     progress.finish();
+    let mut values = ranks.gather_values(mine)?.into_iter();
+    let mut found = vec![Vec::new(); test.len()];
+    for rank in 0..ranks.size() {
+        for batch in places.chunks(recipe.values.batch) {
+            for &place in &batch[part(batch.len(), rank, ranks.size())] {
+                let frames = length(data.set, test[place]);
+                found[place] = values.by_ref().take(frames * symbols.count()).collect();
+            }
+        }
+    }
     Ok(found)
 }
 

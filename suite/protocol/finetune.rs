@@ -9,7 +9,7 @@ mod augment;
 mod values;
 
 use super::training::{Length, Training};
-use super::{Evaluate, Outcome, Protocol, Subject, Taught, ctc};
+use super::{Evaluate, Outcome, Protocol, Subject, Taught, ctc, shared_part};
 use crate::data::{Fixed, Order, Part, Utterances, fixed};
 use crate::plan::Roll;
 use crate::train::TrainError;
@@ -100,9 +100,7 @@ impl<'a, 'd, B: TrainBackend> Run<'a, 'd, B> {
         let model = Trained::with_groups(model, values.adamw, layers);
         let mut training = Training::open(subject, PHASE, model)?;
         let order = self.order();
-        let samples = order.batch();
-        ranks().can_share("samples of a batch (finetune.batch)", samples)?;
-        let part = Part::of_step(samples, samples, &ranks())[0];
+        let part = shared_part(Protocol::Finetune, order.batch())?;
         let length = Length {
             steps_per_epoch: order.steps_per_epoch(),
             batch: values.batch,

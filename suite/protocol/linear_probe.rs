@@ -81,6 +81,14 @@ impl Judging for LinearProbe {
     const TAKES: Takes = Takes::Any;
     const TAKES_VECTORS: bool = true;
     const OVER_RANKS: bool = true;
+
+    /// A classifier is trained by every rank alike.
+    fn shared_batch(&self) -> Option<usize> {
+        match &self.values {
+            Taught::Classes(_) => None,
+            Taught::Transcripts(training) => Some(training.batch),
+        }
+    }
 }
 
 impl Probe {

@@ -106,6 +106,19 @@ impl Ranks {
         self.mpi().map_or(Ok(()), |mpi| mpi.sum(values))
     }
 
+    /// The sum as the MPI library adds, whose order and bits are its own: for comparison only.
+    ///
+    /// # Errors
+    /// As [`Ranks::sum`].
+    pub fn sum_by_engine(&self, values: &mut [f32]) -> Result<(), RanksError> {
+        self.mpi().map_or(Ok(()), |mpi| mpi.sum_by_engine(values))
+    }
+
+    /// Time that this rank has spent in exchanges, waiting for slower ranks included.
+    pub fn exchanging(&self) -> Duration {
+        self.mpi().map_or(Duration::ZERO, Mpi::exchanging)
+    }
+
     /// As [`Ranks::sum`].
     pub fn sum_f64(&self, values: &mut [f64]) -> Result<(), RanksError> {
         self.mpi().map_or(Ok(()), |mpi| mpi.sum(values))
@@ -214,7 +227,7 @@ impl Ranks {
     /// What was found; ends all processes if it failed, for work that no rank can do without the
     /// others.
     pub fn required<T>(&self, found: Result<T, RanksError>) -> T {
-        found.unwrap_or_else(|error| self.abort(i32::from(error.exit()), &format!("error: {error}")))
+        found.unwrap_or_else(|error| self.abort(i32::from(error.exit()), &error.told()))
     }
 
     /// Waits for the others and leaves them in peace: to be called by every rank before its process
@@ -225,18 +238,22 @@ impl Ranks {
 
     /// Ends all processes with this exit code, after `message` on stderr, if there is one.
     pub fn abort(&self, code: i32, message: &str) -> ! {
-        if !message.is_empty() {
-            // there is nobody left to tell of an error
-            let _ = match self.leads() {
-                true => writeln!(std::io::stderr(), "{message}"),
-                false => writeln!(std::io::stderr(), "rank {}: {message}", self.rank()),
-            };
+        say(self.rank(), message);
+        match self.mpi() {
+            Some(mpi) => mpi.abort(code),
+            None => std::process::exit(code),
         }
-        if let Some(mpi) = self.mpi() {
-            mpi.abort(code);
-        }
-        std::process::exit(code)
     }
+}
+
+/// Tells on stderr, for the rank, which names itself unless it is the one that usually talks.
+fn say(rank: usize, message: &str) {
+    // in one call, so that lines of several ranks do not mix; there is nobody left to tell of an error
+    let _ = match (rank, message) {
+        (_, "") => Ok(()),
+        (0, _) => std::io::stderr().write_all(format!("{message}\n").as_bytes()),
+        _ => std::io::stderr().write_all(format!("rank {rank}: {message}\n").as_bytes()),
+    };
 }
 
 /// The values that these bytes are.

@@ -5,6 +5,7 @@ use super::{Line, Result};
 use crate::estimate;
 use crate::run::machine;
 use crate::run::request::RunRequest;
+use crate::train::PRETRAIN_BATCH;
 use bridle_ranks::RanksError;
 use serde_json::{Value, json};
 
@@ -39,7 +40,7 @@ impl RankNeeds {
         match self.batch {
             Some(samples) if self.count > samples => Err(RanksError::TooMany {
                 ranks: self.count,
-                what: "samples of a batch (pretrain.batch)".to_owned(),
+                what: PRETRAIN_BATCH.to_owned(),
                 samples,
             }
             .into()),

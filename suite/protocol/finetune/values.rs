@@ -119,6 +119,13 @@ impl Judging for Taught<Finetune> {
     const TRAINS_ENCODER: bool = true;
     const TAKES: Takes = Takes::Any;
     const OVER_RANKS: bool = true;
+
+    fn shared_batch(&self) -> Option<usize> {
+        Some(match self {
+            Self::Classes(finetune) => finetune.batch,
+            Self::Transcripts(training) => training.batch,
+        })
+    }
 }
 
 impl Finetune {
