@@ -432,7 +432,7 @@ fn disturbed(launcher: (&str, &[&str]), when: &str, act: impl Fn(u32, &[u32])) -
     let options = format!("{PLAN} --quantizer rq --checkpoint-every 0 --set probe.epochs=4000 --verbose");
     let err = folder.path().join("err");
     let mut command = command(launcher, 2, folder.path(), &options);
-    command.env("BRIDLE_RANK_TIMEOUT", "3").stdout(Stdio::null());
+    command.env("BRIDLE_RANK_TIMEOUT", "6").stdout(Stdio::null());
     let mut child = command.stderr(std::fs::File::create(&err).unwrap()).spawn().unwrap();
     let told = || String::from_utf8_lossy(&std::fs::read(&err).unwrap()).into_owned();
     wait_until(&format!("`{when}`"), || told().contains(when));
@@ -593,6 +593,81 @@ fn children(launcher: u32) -> Vec<u32> {
 }
 
 #[test]
+fn check_under_a_launcher_tells_once_what_each_rank_needs() {
+    for launcher in launchers() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = env!("CARGO_BIN_EXE_bridle-bench");
+        let mut command = Command::new(launcher.0);
+        command.args(launcher.1).args(["-n", "2", program, "check"]);
+        command.args(PLAN.split_whitespace()).args(["--quantizer", "rq"]);
+        let output = command
+            .current_dir(folder.path())
+            .env_remove("BRIDLE_DATA")
+            .output()
+            .unwrap();
+        let out = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{}: {}", launcher.0, stderr(&output));
+        assert_eq!(
+            out.matches("2: 8 of a batch's 16 samples each").count(),
+            1,
+            "{}: {out}",
+            launcher.0
+        );
+    }
+}
+
+#[test]
+fn the_script_for_gpus_says_what_it_would_do_and_refuses_a_machine_without_one() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gpus.sh");
+    let run = |options: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new(&script);
+        // no nvidia-smi
+        command
+            .arg(folder.path().join("out"))
+            .args(options.split_whitespace())
+            .env("PATH", "/usr/bin:/bin");
+        let output = command.output().unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{options}");
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stdout).into_owned() + &stderr(&output),
+        )
+    };
+    let (code, told) = run("--dry-run --features cuda,tch --peer tests/race.py");
+    assert_eq!(code, Some(0), "{told}");
+    for part in [
+        "kernels",
+        "parity",
+        "smoke-cuda",
+        "speed-tch",
+        "against-peer-cuda",
+        "two-ranks-tch",
+        "same-losses-cuda",
+    ] {
+        assert!(
+            told.lines().any(|line| line.starts_with(&format!("{part} (at most "))),
+            "{part}: {told}"
+        );
+    }
+    // what is timed stays below ten minutes with one backend
+    let (_, told) = run("--dry-run");
+    let seconds = told
+        .lines()
+        .filter(|line| !line.starts_with("build"))
+        .filter_map(|line| line.split(' ').nth(3)?.parse::<u32>().ok());
+    assert!(seconds.sum::<u32>() <= 600, "{told}");
+    if !Path::new("/usr/bin/nvidia-smi").exists() {
+        let (code, told) = run("");
+        assert!(
+            code == Some(4) && told.contains("try: a machine with an NVIDIA driver, or --dry-run"),
+            "{told}"
+        );
+    }
+    assert_eq!(run("--nonsense").0, Some(2));
+}
+
+#[test]
 fn what_ranks_cannot_share_is_refused_by_name() {
     for launcher in launchers() {
         let folder = tempfile::tempdir().unwrap();
@@ -630,7 +705,7 @@ fn unlike(launcher: (&str, &[&str]), folder: &Path, first: &str, other: &Path, s
         .current_dir(folder)
         .stdin(Stdio::null())
         .env_remove("BRIDLE_DATA")
-        .env("BRIDLE_RANK_TIMEOUT", "3");
+        .env("BRIDLE_RANK_TIMEOUT", "6");
     let output = command.output().unwrap();
     (output.status.code(), stderr(&output))
 }
@@ -652,7 +727,10 @@ fn ranks_that_were_started_differently_do_not_train_together() {
             for class in ["low", "high"] {
                 let place = folder.path().join(side).join("own").join(class);
                 std::fs::create_dir_all(&place).unwrap();
-                (0..6).for_each(|number| write_wav(&place.join(format!("{number}.wav")), tone(pitch, 8_000)));
+                for number in 0..6 {
+                    let sound = tone(pitch + 7.0 * f64::from(number), 8_000);
+                    write_wav(&place.join(format!("{number}.wav")), sound);
+                }
             }
         }
         let own = |side: &str| format!("--task {side}/own --preset smoke --quantizer rq");

@@ -35,6 +35,12 @@ pub fn join() -> Result<Ranks> {
     Ok(JOINED.get_or_init(|| ranks).clone())
 }
 
+/// The launcher of this process and others, unless each is to be a run of its own.
+pub fn started() -> Option<Launcher> {
+    let alone = std::env::var(RANKS).is_ok_and(|value| value == "alone");
+    Launcher::from_environment().filter(|launcher| launcher.size > 1 && !alone)
+}
+
 fn patience() -> Result<Duration> {
     let Ok(text) = std::env::var(TIMEOUT) else {
         return Ok(PATIENCE);
@@ -62,8 +68,8 @@ pub fn end(done: Result<Exit>) -> Exit {
         Ok(exit) => exit,
         // processes that a launcher started, and that could not be joined
         Err(failure) if ranks.size() == 1 => {
-            let started = Launcher::from_environment().and_then(|launcher| launcher.rank);
-            let rank = started.filter(|rank| *rank > 0);
+            let rank = started().and_then(|launcher| launcher.rank);
+            let rank = rank.filter(|rank| *rank > 0);
             terminal::error(&rank.map_or_else(|| failure.to_string(), |rank| format!("rank {rank}: {failure}")));
             failure.exit()
         }

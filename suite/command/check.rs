@@ -57,11 +57,15 @@ pub fn perform(args: &CheckArgs) -> Result<()> {
     let training = data.as_ref().ok().and_then(|found| found.samples);
     let training = training.filter(|_| request.plan.model.vit().is_some());
     let training = training.map(|(_, training)| training);
-    let ranks = args
-        .ranks
-        .map(|count| RankNeeds::new(&request, training, count as usize));
+    // under a launcher each process looks at its own machine, and the first one tells
+    let started = crate::cli::ranks::started();
+    let count = args.ranks.map(|count| count as usize);
+    let count = count.or(started.map(|launcher| launcher.size));
+    let ranks = count.map(|count| RankNeeds::new(&request, training, count));
     let report = Report::new(&request, &data, &backend, &out, ranks.as_ref());
+    let tells = started.is_none_or(|launcher| launcher.rank.unwrap_or(0) == 0);
     match request.args.format {
+        _ if !tells => {}
         RunFormat::Terminal => terminal::print(&report.text())?,
         RunFormat::Json => terminal::print_json(&report.json())?,
         RunFormat::Toml => terminal::print(&written::to_toml(&request.plan.to_flat()))?,

@@ -41,6 +41,9 @@ pub enum RanksError {
     /// The library cannot be called from the threads of this program.
     #[error("{engine} offers thread level {provided}, and MPI_THREAD_SERIALIZED ({needed}) is needed")]
     Threads { engine: String, provided: i32, needed: i32 },
+    /// The machine has no memory left for what its ranks share.
+    #[error("this machine's ranks cannot share memory: {reason}")]
+    Memory { reason: String },
     /// The system starts no more threads.
     #[error("no thread can be started for signs of life between ranks: {reason}")]
     Thread { reason: String },
@@ -101,6 +104,7 @@ impl RanksError {
             | Self::Threads { .. } => 4,
             Self::Lone { .. } | Self::Disagree { .. } | Self::Unshared { .. } | Self::TooMany { .. } => 2,
             Self::Initialised
+            | Self::Memory { .. }
             | Self::Thread { .. }
             | Self::Engine { .. }
             | Self::TimedOut { .. }
@@ -134,6 +138,7 @@ impl RanksError {
             Self::Disagree { .. } => "the same command, program and data on every rank",
             Self::Unshared { .. } => "the same command without mpirun or srun: one process",
             Self::TooMany { .. } => "fewer ranks, or a larger batch",
+            Self::Memory { .. } => "more memory, or more machines with fewer ranks each",
             Self::Thread { .. } => "fewer ranks on this machine, or a higher limit of threads (ulimit -u)",
             Self::Initialised | Self::Threads { .. } | Self::Engine { .. } | Self::Broken { .. } => return None,
         })

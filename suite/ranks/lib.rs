@@ -5,6 +5,7 @@
 //! mpi        the exchange between processes: an MPI library, opened at run time
 //! tree       sums in an order that depends on the number of ranks and on nothing else
 //! share      which samples are whose
+//! held       what all ranks know alike, in memory once on each machine
 //! error      what can go wrong, by name
 //! ```
 //!
@@ -12,12 +13,14 @@
 //! repeats them with the same number of ranks under any MPI library; alone, nothing is done at all.
 
 mod error;
+mod held;
 pub mod launcher;
 mod mpi;
 mod share;
 mod tree;
 
 pub use error::RanksError;
+pub use held::{Held, Holding};
 pub use launcher::Launcher;
 pub use mpi::Mpi;
 pub use share::{part, parts};
@@ -74,6 +77,11 @@ impl Ranks {
     /// Which one this is of those on this machine, from 0, and how many they are.
     pub fn local(&self) -> (usize, usize) {
         self.mpi().map_or((0, 1), Mpi::local)
+    }
+
+    /// The first rank of this machine.
+    pub fn first_of_machine(&self) -> usize {
+        self.mpi().map_or(0, Mpi::first_of_machine)
     }
 
     /// Machines that the ranks are on.

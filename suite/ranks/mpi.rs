@@ -143,6 +143,10 @@ impl Mpi {
         (self.groups.local.rank, self.groups.local.size)
     }
 
+    pub fn first_of_machine(&self) -> usize {
+        self.groups.first_of_machine
+    }
+
     pub fn machines(&self) -> usize {
         self.groups.machines
     }
@@ -210,7 +214,7 @@ impl Mpi {
     pub fn regrouped(mut self, each: usize) -> Result<Self, RanksError> {
         let world = self.groups.world;
         let local = self.split(world, world.rank / each)?;
-        let machine: Vec<u64> = (0..world.size).map(|rank| (rank / each) as u64).collect();
+        let machine: Vec<u64> = (0..world.size).map(|rank| (rank / each * each) as u64).collect();
         self.groups = self.group_by_machine(world, local, &machine)?;
         Ok(self)
     }

@@ -1,7 +1,7 @@
 //! A process that `tests/mpirun.rs` starts several of: does what its first argument says, and ends
 //! as the program does.
 
-use bridle_ranks::{Patience, Ranks, RanksError, launcher, part};
+use bridle_ranks::{Holding, Patience, Ranks, RanksError, launcher, part};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
@@ -75,6 +75,13 @@ fn collectives(ranks: &Ranks) -> Result<String, RanksError> {
         let mut bytes = if rank == 0 { vec![7; length] } else { vec![1, 2, 3] };
         ranks.broadcast(&mut bytes)?;
         assert_eq!(bytes, vec![7; length]);
+
+        let mut holding = Holding::new(ranks)?;
+        let numbers: Vec<u16> = (0..length).map(|place| place as u16).collect();
+        for _ in 0..3 {
+            holding.extend(&numbers)?;
+        }
+        assert_eq!(*holding.finish()?, numbers.repeat(3));
 
         let places: Vec<u32> = part(length, rank, size).map(|place| place as u32).collect();
         assert_eq!(ranks.gather_values(places)?, (0..length as u32).collect::<Vec<_>>());
