@@ -146,6 +146,9 @@ pub trait Batch: Clone + Send + Sync + Sized {
     /// The samples, by their numbers in the data set.
     fn samples(&self) -> &[usize];
 
+    /// All inputs, one after the other.
+    fn values(&self) -> &[f32];
+
     /// Batches of as many samples as these parts have, in order.
     fn split(self, parts: &[Part]) -> Vec<Self>;
 

@@ -11,6 +11,7 @@ pub mod metrics_log;
 pub mod origin;
 pub mod replicas;
 pub mod request;
+pub mod same_inputs;
 
 use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;

@@ -15,6 +15,7 @@ use crate::run::followers::{Saved, Work};
 use crate::run::given::Given;
 use crate::run::machine;
 use crate::run::request::{Reuse, RunRequest};
+use crate::run::same_inputs;
 use crate::run::{Run, begin_folder, end_folder, is_unfinished, mark_reused, require_same};
 use crate::sizes;
 use crate::train::{self, Context, PRETRAIN_BATCH, PretrainState, TrainError};
@@ -183,16 +184,6 @@ fn require_common(request: &RunRequest, ranks: &Ranks) -> Result<()> {
     Ok(())
 }
 
-/// Statistics of the inputs, to as many digits as all processors share.
-fn in_words(input: &record::InputStatistics) -> String {
-    let Some(measured) = &input.measured else {
-        return "not measured".to_owned();
-    };
-    let number = |value: &f64| format!("{value:.4e}");
-    let list = |values: &[f64]| values.iter().map(number).collect::<Vec<_>>().join(" ");
-    format!("mean {}, deviation {}", list(&measured.mean), list(&measured.std))
-}
-
 /// The runs that were made, or were there.
 #[derive(Default)]
 pub struct Made {
@@ -265,10 +256,9 @@ fn run_all<D: Examples>(
     let few = request.plan.few_steps(data.split(request.folds[0]).0.len());
     few.iter().for_each(|few| session.progress.say(&format!("note: {few}")));
     let request = request.with_variant(&facts.variant);
-    session.ranks.agree(&[
-        ("data", &data.facts().identity()),
-        ("statistics of the inputs", &in_words(&data.facts().input)),
-    ])?;
+    session.ranks.agree(&[("data", &data.facts().identity())])?;
+    let (train, test) = data.split(request.folds[0]);
+    same_inputs::require(&session.ranks, &data, &[train, test].concat())?;
     drop(data);
     let job = Runs {
         request: &request,

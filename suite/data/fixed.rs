@@ -216,6 +216,10 @@ impl Batch for FixedBatch {
         &self.samples
     }
 
+    fn values(&self) -> &[f32] {
+        &self.values
+    }
+
     fn split(mut self, parts: &[Part]) -> Vec<Self> {
         let row = self.values.len() / self.samples.len().max(1);
         let mut batches = Vec::with_capacity(parts.len());

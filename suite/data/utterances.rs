@@ -81,6 +81,10 @@ impl Batch for UtteranceBatch {
         &self.utterances
     }
 
+    fn values(&self) -> &[f32] {
+        &self.values
+    }
+
     fn split(mut self, parts: &[Part]) -> Vec<Self> {
         let width = self.values.len() / self.lengths.iter().sum::<usize>().max(1);
         let mut batches = Vec::with_capacity(parts.len());
