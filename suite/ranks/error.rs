@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// What ranks wait for first.
+pub const STARTING: &str = "starting MPI";
+
 /// Why processes could not be joined, or an exchange between them failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RanksError {
@@ -131,6 +134,10 @@ impl RanksError {
             Self::Lone { .. } => {
                 "srun --mpi=pmix (`srun --mpi=list` shows what there is) or mpirun; \
                  BRIDLE_RANKS=alone if each process is a run of its own"
+            }
+            Self::TimedOut { what: STARTING, .. } => {
+                "the same program and command on every rank, of which one may have ended before it joined the others; \
+                 a longer BRIDLE_RANK_TIMEOUT (seconds) if a rank was only slow"
             }
             Self::TimedOut { .. } | Self::Lost { .. } => {
                 "the same command with --resume; a longer BRIDLE_RANK_TIMEOUT (seconds) if a rank was only slow"

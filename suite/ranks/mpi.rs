@@ -12,7 +12,7 @@ mod library;
 mod wait;
 
 use crate::Patience;
-use crate::error::RanksError;
+use crate::error::{RanksError, STARTING};
 use crate::launcher::Launcher;
 use crate::tree::{self, Number};
 use crate::{say, values_of};
@@ -80,7 +80,7 @@ impl Mpi {
             return Err(lone(launcher));
         }
         let (library, functions, constants) = Library::open(launcher)?;
-        let _watch = Watch::start(patience, launcher, "starting MPI");
+        let _watch = Watch::start(patience, launcher, STARTING);
         start(&library, &functions, &constants)?;
         let mut mpi = Self {
             heart: None,

@@ -197,7 +197,7 @@ fn a_rank_that_never_joins_ends_all_after_the_time_limit() {
         let output = launcher.run(3, &["absent"]);
         let (err, took) = (stderr(&output), begun.elapsed());
         assert_eq!(output.status.code(), Some(1), "{}: {err}", launcher.name);
-        let told = "error: another rank did not answer within 2 s (starting MPI)";
+        let told = "error: another rank did not answer within 2 s (starting MPI)\ntry: the same program and command";
         assert!(err.contains(told), "{}: {err}", launcher.name);
         assert!((2.0..30.0).contains(&took.as_secs_f64()), "{took:?}");
         no_process_is_left("absent");
