@@ -196,7 +196,10 @@ fn a_rank_that_never_joins_ends_all_after_the_time_limit() {
         let begun = Instant::now();
         let output = launcher.run(3, &["absent"]);
         let (err, took) = (stderr(&output), begun.elapsed());
-        assert_eq!(output.status.code(), Some(1), "{}: {err}", launcher.name);
+        // MPICH's gives the code of the process that it killed, if that is the last to end
+        let code = output.status.code();
+        let fits = code == Some(1) || launcher.name == "MPICH" && code == Some(9);
+        assert!(fits, "{}: {code:?}, {err}", launcher.name);
         let told = "error: another rank did not answer within 2 s (starting MPI)\ntry: the same program and command";
         assert!(err.contains(told), "{}: {err}", launcher.name);
         assert!((2.0..30.0).contains(&took.as_secs_f64()), "{took:?}");
