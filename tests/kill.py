@@ -256,7 +256,7 @@ def several_ranks(program, place, draw, options, _):
     expected, seconds, kinds = outcome(folder), time.monotonic() - begun, collections.Counter()
     begun, done = time.monotonic(), 0
     while done < 40 and (done < 4 or not options.seconds or time.monotonic() - begun < options.seconds):
-        who, resumed = ("one", "all")[done % 2], (count, count, 1, count + 1)[done // 2 % 4]
+        who, resumed = ("one", "all")[done % 2], (count, 1, count, count + 1)[done // 2 % 4]
         folder = place.fresh(CASE)
         child = launched(program, folder, count)
         time.sleep(draw.uniform(0.1, seconds))
