@@ -10,13 +10,13 @@ pub use vectors::ForeignVectors;
 use crate::cli::error::Failure;
 use crate::cli::exit::Exit;
 use crate::plan::{ForeignRequest, Input, TaskFacts};
+use crate::run::locate::Located;
 use bridle_backends::{Choice, Facts, Job, Name, Ops, Precision, TrainBackend};
 use bridle_containers::{Checkpoint, ContainerError};
 use bridle_encoders::{Encoder, EncoderError, Options, Recognised, Report};
 use bridle_tasks::pipeline::FixedPipeline;
 use bridle_tasks::{Dataset, InputSpec};
 use serde_json::json;
-use std::path::Path;
 
 /// Tensors that are named in a line.
 const SHOWN: usize = 6;
@@ -26,6 +26,8 @@ const SHOWN: usize = 6;
 pub struct Foreign {
     checkpoint: Checkpoint,
     recognised: Recognised,
+    /// Where on the hub it is from, at which commit.
+    source: Option<String>,
 }
 
 /// Why an encoder of others cannot be used.
@@ -42,16 +44,20 @@ impl Foreign {
     ///
     /// # Errors
     /// If the path cannot be read, or holds no encoder of a known family.
-    pub fn open(path: &Path, options: &Options) -> Result<Self, ForeignError> {
-        let name = path
-            .file_name()
-            .map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into());
+    pub fn open(given: &Located, options: &Options) -> Result<Self, ForeignError> {
+        let name = given.name.clone();
         let wrong = |source: EncoderError| ForeignError { name, source };
-        let opened = Checkpoint::open(path)
+        let opened = Checkpoint::open(&given.path)
             .map_err(EncoderError::from)
-            .and_then(|checkpoint| {
+            .and_then(|mut checkpoint| {
+                checkpoint.name.clone_from(&given.name);
                 let recognised = bridle_encoders::recognise(&checkpoint, options)?;
-                Ok(Self { checkpoint, recognised })
+                let source = given.source.clone();
+                Ok(Self {
+                    checkpoint,
+                    recognised,
+                    source,
+                })
             });
         opened.map_err(wrong)
     }
@@ -76,7 +82,7 @@ impl Foreign {
     fn request<B: Ops>(&self, seconds: f64, device: &B::Device) -> Result<ForeignRequest, Failure> {
         let blank = Encoder::<B>::blank(&self.recognised, device).map_err(|error| self.wrong(error))?;
         let known = &self.recognised;
-        Ok(ForeignRequest {
+        let mut request = ForeignRequest {
             name: self.checkpoint.name.clone(),
             input: self.input(seconds)?,
             dim: blank.pooled_dim(known.pooling),
@@ -86,7 +92,11 @@ impl Foreign {
                 "scheme": known.scheme, "prefix": known.prefix, "pooling": known.pooling, "body": known.body,
                 "assumed": known.assumed, "licence": known.licence, "labels": known.labels, "test_inputs": "unknown",
             }),
-        })
+        };
+        if let Some(source) = &self.source {
+            request.values["source"] = json!(source);
+        }
+        Ok(request)
     }
 
     /// What was recognised and assumed, a line each.
@@ -112,7 +122,7 @@ impl Foreign {
             entry => format!(" in `{entry}`"),
         };
         let recognised =
-            format!("{name}: recognised as {family}, by {scheme}'s names{place}{entry}; pooled by {pooling}");
+            format!("{name}: recognised as {family}, by the names of {scheme}{place}{entry}; pooled by {pooling}");
         let licence = licence.as_deref().unwrap_or("unknown; see where it comes from");
         let known = format!("{name}: licence {licence}; labels that its training saw: {labels}");
         let assumed = assumed.iter().map(|what| format!("{name}: assumed: {what}"));
@@ -159,12 +169,12 @@ impl Foreign {
 /// If the path cannot be read or holds no encoder of a known family, its sizes contradict each other, or
 /// its inputs would have no shape.
 pub fn read(
-    path: &Path,
+    given: &Located,
     options: &Options,
     seconds: f64,
     threads: Option<usize>,
 ) -> Result<(Foreign, ForeignRequest), Failure> {
-    let foreign = Foreign::open(path, options)?;
+    let foreign = Foreign::open(given, options)?;
     let sizes = Sizes {
         foreign: &foreign,
         seconds,

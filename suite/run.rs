@@ -6,6 +6,7 @@ pub mod control;
 pub mod encoder_file;
 pub mod followers;
 pub mod given;
+pub mod locate;
 pub mod machine;
 pub mod metrics_log;
 pub mod origin;

@@ -43,7 +43,7 @@ struct Found {
 /// Wrong use; data missing or not what it should be; a backend that cannot be opened; an output
 /// that cannot be written.
 pub fn perform(args: &CheckArgs) -> Result<()> {
-    let mut request = RunRequest::new(&args.run)?;
+    let mut request = RunRequest::looking(&args.run)?;
     let data = match request.task {
         AnyTask::Fixed(task) => samples::look(&request, task),
         AnyTask::Speech(task) => utterances::look(&request, task),

@@ -15,6 +15,7 @@ use crate::plan::{Input, Plan, PlanRequest, TaskFacts};
 use crate::protocol::{FEATURES as WHAT, Vectors as _};
 use crate::run::checkpoint;
 use crate::run::encoder_file::EncoderFile;
+use crate::run::locate::{Access, locate};
 use crate::run::request::{FEATURES as CACHE, limits};
 use bridle::init::Init;
 use bridle_backends::{Facts, Job, TrainBackend};
@@ -110,12 +111,13 @@ impl Source {
             let message = format!("`--set {unknown}`: only values of `foreign` can be set here");
             return Err(Failure::wrong_use(message));
         }
-        if EncoderFile::has_card(&args.init) {
-            let encoder = EncoderFile::read(&args.init)?;
+        let given = locate(&args.init, Access::Fetch { agrees: false })?;
+        if EncoderFile::has_card(&given.path) {
+            let encoder = EncoderFile::located(&given)?;
             let plan = plan(&encoder)?;
             return Ok(Self::Own(Box::new((encoder, plan))));
         }
-        let theirs = Foreign::open(&args.init, &options)?;
+        let theirs = Foreign::open(&given, &options)?;
         theirs.lines().iter().for_each(|line| terminal::log(line));
         Ok(Self::Foreign(Box::new(theirs)))
     }

@@ -10,6 +10,7 @@ use crate::run::request::RunRequest;
 use bridle_results::record::{DIFFERENT, RunRecord};
 use bridle_results::reproduction::{Reproduction, Verdict};
 use bridle_results::store::{self, RunName, StoreError};
+use bridle_tasks::HubModel;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf, absolute};
 
@@ -140,6 +141,11 @@ fn run_args(args: &ReproduceArgs, paths: &Paths, path: &Path, record: &RunRecord
     let cores = machine::cores() as u64;
     let threads = Some(record.backend.threads).filter(|threads| (1..=cores).contains(threads));
     let threads = threads.and_then(|threads| u32::try_from(threads).ok());
+    // weights of the hub are fetched again, at their commit
+    let of_hub = ["foreign.source", "init.name"]
+        .iter()
+        .find_map(|key| record.plan_word(key));
+    let of_hub = of_hub.filter(|word| HubModel::is_meant(word));
     RunArgs {
         task: paths.task.as_ref().map(|task| task.display().to_string()),
         from: Some(path.to_owned()),
@@ -151,7 +157,7 @@ fn run_args(args: &ReproduceArgs, paths: &Paths, path: &Path, record: &RunRecord
         recipe: None,
         ablation: false,
         control: false,
-        init: None,
+        init: of_hub.map(PathBuf::from),
         lm: None,
         set: Vec::new(),
         subset: None,

@@ -11,6 +11,7 @@ use crate::foreign::{self, Foreign};
 use crate::plan::{AnyTask, EmbeddingsRequest, LmRequest, Method, Plan, PlanRequest, TaskFacts, corrected_changes};
 use crate::run::control;
 use crate::run::encoder_file::{EncoderFile, EncoderFileError};
+use crate::run::locate::{Access, locate};
 use crate::run::machine;
 use crate::run::origin::Origin;
 use bridle_backends::Choice;
@@ -111,7 +112,15 @@ impl RunRequest {
     /// # Errors
     /// Wrong use, with the word and the right ones; a file that cannot be read.
     pub fn new(args: &RunArgs) -> Result<Self> {
-        Self::of(args, None)
+        Self::of(args, None, access(args))
+    }
+
+    /// The same without fetching weights.
+    ///
+    /// # Errors
+    /// As [`Self::new`], and if weights of the hub are not on this machine.
+    pub fn looking(args: &RunArgs) -> Result<Self> {
+        Self::of(args, None, Access::Look)
     }
 
     /// The same to judge vectors by this name.
@@ -125,10 +134,10 @@ impl RunRequest {
             sha256: embeddings.sha256.clone(),
             dim: embeddings.dim,
         };
-        Self::of(args, Some((embeddings, request)))
+        Self::of(args, Some((embeddings, request)), access(args))
     }
 
-    fn of(args: &RunArgs, given: Option<(Embeddings, EmbeddingsRequest)>) -> Result<Self> {
+    fn of(args: &RunArgs, given: Option<(Embeddings, EmbeddingsRequest)>, access: Access) -> Result<Self> {
         let (embeddings, embeddings_request) = given.unzip();
         let origin = Origin::of(args)?;
         let args = &origin
@@ -150,15 +159,16 @@ impl RunRequest {
         let task = wanted.task()?;
         only_for_its_kind(args, &task)?;
         let facts = task.facts();
-        let (init, foreign) = match args.init.as_deref() {
-            Some(path) if !EncoderFile::has_card(path) => {
+        let given = args.init.as_deref().map(|word| locate(word, access)).transpose()?;
+        let (init, foreign) = match &given {
+            Some(given) if !EncoderFile::has_card(&given.path) => {
                 let options = foreign::options(&mut wanted.set)?;
-                let (theirs, request) = foreign::read(path, &options, foreign::seconds(&facts), backend.threads)?;
+                let (theirs, request) = foreign::read(given, &options, foreign::seconds(&facts), backend.threads)?;
                 theirs.lines().iter().for_each(|line| terminal::log(line));
                 wanted.foreign = Some(request);
                 (None, Some(theirs))
             }
-            path => (path.map(EncoderFile::read).transpose()?, None),
+            given => (given.as_ref().map(EncoderFile::located).transpose()?, None),
         };
         wanted.init = init.as_ref().map(EncoderFile::request);
         let lm = args.lm.as_deref().map(language_model).transpose()?;
@@ -281,6 +291,14 @@ impl RunRequest {
             threads: self.backend.threads.unwrap_or(0),
             limits: Limits::default(),
         }
+    }
+}
+
+/// How weights of the hub may get here for a run.
+const fn access(args: &RunArgs) -> Access {
+    match args.offline {
+        true => Access::Offline,
+        false => Access::Fetch { agrees: args.yes },
     }
 }
 
