@@ -7,6 +7,7 @@
 //! embeddings                 vectors of samples that were made elsewhere
 //! sizes, data                from the plan to the model's sizes, from samples to batches
 //! foreign                    encoders of other people's making, judged by their vectors
+//! card                       an encoder as a folder that other programs load
 //! train                      optimizer steps, rates, phases, methods
 //! protocol                   how an encoder is evaluated
 //! run                        request, name, folder, record, checkpoints and log; encoders in files
@@ -17,6 +18,7 @@
 //! ```
 
 pub mod bench;
+pub mod card;
 pub mod cli;
 pub mod command;
 pub mod compute;

@@ -6,6 +6,8 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test stops at what it cannot read")]
 
+mod python;
+
 use bridle::weights::{Weights, from_safetensors};
 use bridle_results::record::RunRecord;
 use bridle_results::store;
@@ -223,6 +225,38 @@ fn every_method_goes_from_sound_to_words() {
         )
     };
     assert!(code == Some(2) && told.contains("encoder of speech"), "{told}");
+    published(tones.path(), &records[0].0);
+}
+
+/// A folder for others holds an encoder of speech with what standardises its inputs.
+fn published(folder: &Path, record: &Path) {
+    let line = format!("export {} --card card", record.display());
+    let told = String::from_utf8(bench(folder, &line).stderr).unwrap();
+    assert!(told.contains("--task FILE"), "{told}");
+    let output = bench(folder, &format!("{line} --task tones.toml"));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && told.contains("bridle_speech.py"), "{told}");
+    let config = fs::read(folder.join("card/config.json")).unwrap();
+    let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+    assert_eq!(
+        config["mean"].as_array().map(Vec::len),
+        config["mels"].as_u64().map(|mels| mels as usize)
+    );
+    let card = fs::read_to_string(folder.join("card/README.md")).unwrap();
+    assert!(
+        card.contains("automatic-speech-recognition") && card.contains("| wer |"),
+        "{card}"
+    );
+    if let Some(python) = python::interpreter("the lines of a card of speech", "safetensors, torch") {
+        let [lines] = &python::blocks(&card)[..] else {
+            panic!("a card has one block of Python")
+        };
+        let told = python::run(&python, folder, &format!("{lines}\nprint(tuple(features.shape))"));
+        // a second has 98 frames of 10 ms
+        let dim = config["dim"].as_u64().unwrap();
+        let frames = 98 / config["stacked"].as_u64().unwrap();
+        assert_eq!(told.trim(), format!("(1, {frames}, {dim})"));
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::terminal::Talk;
 use bridle_baselines::import::Release;
 use bridle_results::compare::Filter;
 use bridle_results::reproduction::ROUNDING;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// Where records lie unless `--out` or a path says otherwise.
@@ -79,7 +79,7 @@ pub enum Command {
     /// Write what an encoder makes of one's own files: a vector for each
     #[command(after_help = FEATURES_EXAMPLES)]
     Features(FeaturesArgs),
-    /// Write the encoder that a run pretrained to a safetensors file
+    /// Write the encoder that a run pretrained to a safetensors file, or to a folder that others load
     #[command(after_help = EXPORT_EXAMPLES)]
     Export(ExportArgs),
     /// Convert the encoder of the authors' release to such a file
@@ -132,9 +132,10 @@ pub struct RunArgs {
     /// always has it
     #[arg(long)]
     pub control: bool,
-    /// Start from these weights and skip pretraining: a file that `export` or `import` wrote, or the
-    /// folder or file of an encoder of others, recognised by its contents
-    #[arg(long, value_name = "FILE|DIR")]
+    /// Start from these weights and skip pretraining: what `export` or `import` wrote, or the folder
+    /// or file of an encoder of others, recognised by its contents; hub:ORG/NAME[/FILE][@REVISION]
+    /// fetches it
+    #[arg(long, value_name = "FILE|DIR|HUB")]
     pub init: Option<PathBuf>,
     /// N-gram language model in ARPA format for the beam search (speech)
     #[arg(long, value_name = "FILE")]
@@ -284,8 +285,9 @@ pub enum Listing {
 
 #[derive(Debug, Args)]
 pub struct FetchArgs {
-    /// Task whose data set to download: esc50, audioset, audioset-20k or imagenet
-    #[arg(value_name = "TASK")]
+    /// Task whose data set to download: esc50, audioset, audioset-20k or imagenet; or a model,
+    /// hub:ORG/NAME[/FILE][@REVISION]
+    #[arg(value_name = "TASK|HUB")]
     pub task: String,
     /// Print what would be downloaded: files, size, source and licence; change nothing
     #[arg(long)]
@@ -437,13 +439,30 @@ pub struct CompareArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("written").required(true).multiple(true).args(["to", "card"]))]
 pub struct ExportArgs {
-    /// Record of the run; its weights are under ./runs
-    #[arg(value_name = "RECORD")]
+    /// Record of the run, whose weights are under ./runs; or an encoder file
+    #[arg(value_name = "RECORD|FILE")]
     pub record: PathBuf,
-    /// File to write
+    /// Encoder file to write, for --init
     #[arg(long, value_name = "FILE")]
-    pub to: PathBuf,
+    pub to: Option<PathBuf>,
+    /// Folder to write for other programs and for a hub: weights by timm's names (videos: by those of
+    /// transformers; speech: with a file of Python), settings, and a model card
+    #[arg(long, value_name = "DIR")]
+    pub card: Option<PathBuf>,
+    /// Licence of the weights in the card, as the hub spells it, such as mit [default: unknown]
+    #[arg(long, value_name = "NAME", requires = "card", value_parser = crate::card::licence)]
+    pub licence: Option<String>,
+    /// Records whose scores of these weights the card shows [default: results/records]
+    #[arg(long, value_name = "RECORD|DIR", requires = "card")]
+    pub records: Vec<PathBuf>,
+    /// Task file of own data of an encoder of speech, whose standardisation the card holds
+    #[arg(long, value_name = "FILE", requires = "card")]
+    pub task: Option<String>,
+    /// Where the data of an encoder of speech lies
+    #[arg(long, value_name = "DIR", requires = "card")]
+    pub data: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -538,8 +557,8 @@ impl JudgeArgs {
 
 #[derive(Debug, Args)]
 pub struct FeaturesArgs {
-    /// Encoder file, written by `export` or `import`, or an encoder of others, as for `run`
-    #[arg(long, value_name = "FILE|DIR")]
+    /// What `export` or `import` wrote, or an encoder of others, as for `run`
+    #[arg(long, value_name = "FILE|DIR|HUB")]
     pub init: PathBuf,
     /// Folder of sounds, pictures or videos, whatever the encoder takes, at any depth; or a text file
     /// with a path a line, from its own folder
@@ -764,6 +783,8 @@ Examples:
       evaluate an existing encoder
   bridle-bench run --task esc50 --init ~/models/wav2vec2-base --protocol linear-probe,knn
       evaluate an encoder of others: a folder of Hugging Face's form, or a checkpoint of PyTorch's
+  bridle-bench run --task esc50 --init hub:facebook/wav2vec2-base --protocol linear-probe,knn
+      the same from the hub, fetched once
   bridle-bench run --task esc50 --backend tch --ablation
       the authors' code, each correction by itself, and all together, in one table";
 
@@ -790,7 +811,9 @@ Examples:
   bridle-bench fetch esc50 --to ~/data/esc50
       verifies every file; after an interruption the same command resumes
   HF_TOKEN=... bridle-bench fetch imagenet
-      a gated data set, after accepting its terms";
+      a gated data set, after accepting its terms
+  bridle-bench fetch hub:facebook/dinov2-base
+      a model for --init: its settings and weights, at the revision of the first fetch";
 
 const REPRODUCE_EXAMPLES: &str = "\
 Examples:
@@ -868,7 +891,9 @@ Examples:
   bridle-bench export results/records/esc50/bridle-rq/0123456789ab-tch-fp32-s0-f1.json --to encoder.safetensors
       parameters by name; sizes, input and origin in the file's header
   bridle-bench run --task esc50 --init encoder.safetensors --protocol finetune
-      how to use the file";
+      how to use the file
+  bridle-bench export encoder.safetensors --card my-encoder --licence cc-by-nc-4.0
+      a folder for timm or transformers, with a model card of the scores in results/records";
 
 const JUDGE_EXAMPLES: &str = "\
 Examples:
