@@ -117,6 +117,12 @@ impl Vectors {
         for (name, array) in arrays {
             let dim = match array.shape[..] {
                 [dim] | [1, dim] if dim > 0 => dim,
+                [_, _] if MATRICES.contains(&&*name) => {
+                    let lists = LISTS.join(" or ");
+                    return Err(format!(
+                        "it has a matrix `{name}`, and no list {lists} of whose its rows are"
+                    ));
+                }
                 _ => {
                     return Err(format!(
                         "array `{name}` has shape {:?}, which is no vector (a matrix is called {}, with a list {})",

@@ -116,7 +116,11 @@ impl Embeddings {
             ("sample", "without a vector", of(&<[usize]>::is_empty)),
             ("sample", "with several vectors", of(&|rows| rows.len() > 1)),
             ("vector", "of no sample", unknown),
-            ("vector", "with numbers that are not finite", of(&|rows| !finite(rows))),
+            (
+                "vector",
+                "with numbers that are not finite as 32-bit floats",
+                of(&|rows| !finite(rows)),
+            ),
         ];
         let problems: Vec<String> = problems
             .iter()

@@ -82,7 +82,7 @@ pub(super) fn floats(bytes: &[u8]) -> Result<Array, String> {
         "<f8" => (8, double),
         kind => {
             return Err(format!(
-                "its numbers are of kind `{kind}`, not little-endian floats of 16, 32 or 64 bits (<f2, <f4, <f8)"
+                "its numbers are of kind `{kind}`, not little-endian floats of 16, 32 or 64 bits: numpy's .astype('<f4') makes such numbers"
             ));
         }
     };

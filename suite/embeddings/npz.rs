@@ -21,6 +21,8 @@ pub(super) fn read(bytes: &[u8], limit: u64) -> Result<Vectors, String> {
     let Some((list, names)) = lists.iter().find(|(name, _)| LISTS.contains(&&**name)) else {
         let floats = |(name, array): (String, Vec<u8>)| match npy::floats(&array) {
             Ok(array) => Ok((name, array)),
+            // a list of numbers where one of text was meant
+            Err(_) if LISTS.contains(&&*name) => Err(of_array(&name, npy::texts(&array).err().unwrap_or_default())),
             Err(reason) => Err(of_array(&name, reason)),
         };
         return Vectors::one_each(arrays.into_iter().map(floats).collect::<Result<Vec<_>, String>>()?);
