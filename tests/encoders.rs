@@ -88,3 +88,37 @@ fn every_fixture_on_every_backend() {
     }
     assert_eq!(failed, 0, "fixtures failed, see above");
 }
+
+/// The row of a fixture in the table of families: its cells.
+fn row<'a>(page: &'a str, fixture: &str) -> Option<Vec<&'a str>> {
+    let end = format!("| `{fixture}` |");
+    let row = page.lines().find(|line| line.ends_with(&end))?;
+    Some(row.trim_matches('|').split('|').map(str::trim).collect())
+}
+
+#[test]
+fn the_table_of_families_says_what_is_recognised() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("baselines/README.md")).unwrap();
+    for (folder, is_core) in [
+        (Some(root.join("tests/encoders")), true),
+        (std::env::var_os("BRIDLE_ENCODERS").map(PathBuf::from), false),
+    ] {
+        let names = folder.as_deref().map_or_else(Vec::new, Fixture::names);
+        for name in names {
+            let Some(cells) = row(&page, &name) else {
+                assert!(!is_core, "{name} is not in the table of baselines/README.md");
+                continue;
+            };
+            let fixture = Fixture::read(folder.as_deref().unwrap(), &name);
+            let recognised = fixture.recognised(&fixture.checkpoint());
+            let (licence, labels) = (cells[3], cells[4]);
+            assert_eq!(labels.split(';').next(), Some(&*recognised.labels), "{name}");
+            let known = recognised.licence.unwrap_or_default();
+            assert!(
+                licence.contains(&known),
+                "{name}: {known}, and the table says {licence}"
+            );
+        }
+    }
+}
