@@ -76,6 +76,18 @@ pub struct Choice {
     pub precision: Precision,
 }
 
+impl Choice {
+    /// A backend in fp32, on its first device, with all cores.
+    pub fn of(name: Name) -> Self {
+        Self {
+            name,
+            device: None,
+            threads: None,
+            precision: Precision::F32,
+        }
+    }
+}
+
 /// What a run records about where it computed.
 #[derive(Clone, Debug)]
 pub struct Facts {

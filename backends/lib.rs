@@ -15,4 +15,6 @@ mod open;
 
 pub use backend::{Availability, BackendError, BackendState, Choice, Facts, Job, Name, TrainBackend};
 pub use kernel::{Ops, Precision};
+#[cfg(feature = "tch")]
+pub use libtorch::start_with_short_waits;
 pub use open::{compiled, list, run};

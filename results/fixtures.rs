@@ -63,6 +63,12 @@ pub(crate) fn full_record() -> RunRecord {
     let digest = || Some("cd".repeat(32));
     (record.predictions, record.machine.gpu) = (Some("run.predictions.csv".into()), Some("a GPU".into()));
     (record.predictions_sha256, record.content_sha256) = (digest(), digest());
+    record.machine.ranks = Some(Ranks {
+        count: 2,
+        machines: 1,
+        engine: "Open MPI 4.1.4".into(),
+        input_wait_seconds: Some(vec![0.5, 0.25]),
+    });
     record.peak_memory_bytes.device = Some(1 << 30);
     record.data.samples_sha256 = digest();
     record.data.subset = Some(8);

@@ -91,7 +91,7 @@ impl Program {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
     pub cpu: String,
     /// Logical cores.
@@ -106,13 +106,17 @@ pub struct Machine {
 
 /// The processes that trained together. They share the samples of each batch, so that their number
 /// changes rounding alone.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ranks {
     pub count: u64,
     /// Machines that they were on.
     pub machines: u64,
     /// What joined them, such as `Open MPI 4.1.4`.
     pub engine: String,
+    /// Seconds in which steps of pretraining waited for their inputs, `[ranks]`. None where nothing was
+    /// pretrained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_wait_seconds: Option<Vec<f64>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,12 +8,14 @@
 
 mod baseline;
 mod check;
+mod envelope;
 mod read;
 mod report;
 mod run;
 
 pub use baseline::{Band, Bands, Baseline, BaselineError, Expected, ExpectedNumber, Width};
 pub use check::{Check, Standing, Verdict, check};
+pub use envelope::{CurveEnvelope, Departure, EnvelopeError, Envelopes, LeftRun, PlanEnvelope};
 pub use run::{GateRun, Quantity, QuantityKind, RunKey};
 
 #[cfg(test)]

@@ -6,9 +6,12 @@
 
 mod paired;
 mod spread;
+mod trend;
 
 pub use paired::{Paired, PairedScores, PairedTranscripts};
+pub(crate) use spread::t_quantile;
 pub use spread::{FoldRuns, POWER, Spread};
+pub use trend::Trend;
 
 use crate::finite;
 use serde::{Deserialize, Serialize};

@@ -7,6 +7,7 @@ mod check;
 mod report;
 mod setup;
 mod steps;
+pub mod sums;
 
 pub use against::{Against, AgainstError};
 pub use check::{CheckError, check};
@@ -16,7 +17,9 @@ pub use steps::Workload;
 
 use crate::cli::progress::TerminalProgress;
 use crate::run::machine;
+use bridle_backends::kernel::with_ranks;
 use bridle_backends::{Facts, Job, TrainBackend};
+use bridle_ranks::{Patience, Ranks};
 use bridle_tasks::Progress;
 use std::time::Instant;
 
@@ -26,6 +29,8 @@ pub struct Bench<'a> {
     pub setup: &'a Setup,
     /// Tells the user.
     pub progress: &'a TerminalProgress,
+    /// Who shares the steps.
+    pub ranks: &'a Ranks,
 }
 
 impl Job for Bench<'_> {
@@ -41,14 +46,21 @@ impl Job for Bench<'_> {
             let times = setup.warmup + setup.repeats;
             self.progress.start_at(kind.word(), 0, times as u64 + 1);
             check(&work, kind, facts.tf32)?;
-            let seconds = (0..times).map(|_| {
+            let found = (0..times).map(|_| {
                 self.progress.advance(1);
-                timed::<B>(&device, || work.perform(kind))
+                // all begin together
+                self.ranks.required(self.ranks.barrier(Patience::Usual));
+                let before = self.ranks.exchanging();
+                let step = || with_ranks(self.ranks, || work.perform(kind));
+                let seconds = timed::<B>(&device, step);
+                (seconds, (self.ranks.exchanging() - before).as_secs_f64())
             });
-            let seconds: Vec<f64> = seconds.skip(setup.warmup).collect();
-            report
-                .results
-                .push((kind, Row::new(&seconds, setup.items(kind), kind.unit())));
+            let (seconds, sums): (Vec<f64>, Vec<f64>) = found.skip(setup.warmup).unzip();
+            let mut row = Row::new(&seconds, setup.items(kind), kind.unit());
+            if self.ranks.size() > 1 {
+                row.sums_s = Some(Row::new(&sums, 1, "").median_s);
+            }
+            report.results.push((kind, row));
             self.progress.finish();
         }
         report.runtime.load_average_after = machine::load_average();

@@ -1,13 +1,15 @@
-//! Stores the commit in the program, so that a record can say which source made it.
+//! Stores the commit in the program, so that a record can say which source made it: git's, or, where the sources lie
+//! outside of git (an archive, a package), the one that the environment variable `BRIDLE_COMMIT` names.
 
 use std::path::Path;
 use std::process::Command;
 
 /// Folders of data only. A change in any other tracked file marks the commit as dirty.
-pub const DATA: [&str; 5] = [
+pub const DATA: [&str; 6] = [
     "results/records",
     "results/ablations",
     "results/small-sets",
+    "results/smoke",
     "results/gates",
     "runs",
 ];
@@ -24,7 +26,17 @@ const PROGRAM: [&str; 7] = [
 ];
 
 fn main() {
+    println!("cargo::rerun-if-changed=suite/build.rs");
+    println!("cargo::rerun-if-env-changed=BRIDLE_COMMIT");
     let root = Path::new(".");
+    // manual pages have a date
+    let date = git(root, &["log", "-1", "--format=%cs"]).unwrap_or_else(|| "undated".to_owned());
+    println!("cargo::rustc-env=BRIDLE_COMMIT_DATE={date}");
+    if let Ok(commit) = std::env::var("BRIDLE_COMMIT") {
+        println!("cargo::rustc-env=BRIDLE_COMMIT={commit}");
+        println!("cargo::rustc-env=BRIDLE_DIRTY_MARK=");
+        return;
+    }
     let commit = git(root, &["rev-parse", "HEAD"]).unwrap_or_else(|| "unknown".to_owned());
     println!("cargo::rustc-env=BRIDLE_COMMIT={commit}");
     let mark = if is_dirty(root) { "-dirty" } else { "" };
@@ -34,7 +46,6 @@ fn main() {
     let moving = ["HEAD", "logs/HEAD", "index"].map(|name| git(root, &["rev-parse", "--git-path", name]));
     let sources = git(root, &without_data(&["ls-files", "--"], &PROGRAM)).unwrap_or_default();
     let watched = moving.iter().flatten().map(String::as_str).chain(sources.lines());
-    println!("cargo::rerun-if-changed=suite/build.rs");
     watched
         .filter(|path| Path::new(path).exists())
         .for_each(|path| println!("cargo::rerun-if-changed={path}"));

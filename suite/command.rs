@@ -11,6 +11,7 @@ pub mod fetch;
 pub mod import;
 pub mod judge;
 pub mod list;
+pub mod man;
 pub mod regress;
 pub mod reproduce;
 pub mod run;
@@ -45,5 +46,6 @@ pub fn perform(cli: &Cli) -> Result<Exit> {
         Command::Study(args) => study::perform(args),
         Command::Bench(args) => bench::perform(args).map(|()| Exit::Done),
         Command::Completions(args) => completions::perform(args.shell).map(|()| Exit::Done),
+        Command::Man(args) => man::perform(&args.folder).map(|()| Exit::Done),
     }
 }

@@ -21,6 +21,8 @@ use bridle_seed::Seed;
 use bridle_tasks::DataError;
 use burn::module::{AutodiffModule, ModuleDisplay};
 use burn::tensor::backend::Backend;
+use std::panic::resume_unwind;
+use std::thread;
 
 /// An encoder that can be trained, layer by layer, and frozen.
 pub trait TrainedEncoder<B: TrainBackend>:
@@ -72,6 +74,33 @@ pub trait TrainingData: Sync + Sized {
         self.read(samples.iter().map(|placed| placed.sample).collect())
     }
 
+    /// The same, its samples shared out among `threads` where there are enough of them.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); if the system starts no more threads.
+    fn draw_on(&self, threads: usize, samples: &[Placed], phase: &Seed, step: u64) -> Result<Self::Batch, DataError> {
+        let threads = threads.min(samples.len());
+        if threads < 2 {
+            return self.draw(samples, phase, step);
+        }
+        let pieces = samples.chunks(samples.len().div_ceil(threads));
+        thread::scope(|scope| {
+            let start = |piece| thread::Builder::new().spawn_scoped(scope, move || self.draw(piece, phase, step));
+            let started: Vec<_> = pieces
+                .map(start)
+                .collect::<Result<_, _>>()
+                .map_err(|source| DataError::Threads {
+                    threads,
+                    source: Box::new(source),
+                })?;
+            let drawn = started.into_iter().map(|thread| match thread.join() {
+                Ok(drawn) => drawn,
+                Err(panic) => resume_unwind(panic),
+            });
+            Ok(Self::Batch::join(drawn.collect::<Result<_, _>>()?))
+        })
+    }
+
     /// Frames of each sample of a batch.
     fn lengths(&self, batch: &Self::Batch) -> Vec<usize>;
 
@@ -117,8 +146,14 @@ pub trait Batch: Clone + Send + Sync + Sized {
     /// The samples, by their numbers in the data set.
     fn samples(&self) -> &[usize];
 
+    /// All inputs, one after the other.
+    fn values(&self) -> &[f32];
+
     /// Batches of as many samples as these parts have, in order.
     fn split(self, parts: &[Part]) -> Vec<Self>;
+
+    /// One batch of the samples of these, in order.
+    fn join(batches: Vec<Self>) -> Self;
 }
 
 /// The rows of [B * T] that are no padding, for sequences of these lengths; T is the greatest.

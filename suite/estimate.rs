@@ -1,10 +1,13 @@
-//! What a plan on inputs of one shape will cost: parameters, arithmetic, memory, disk. Closed
-//! formulas, good to a factor of about 1.5.
+//! What a plan will cost: parameters, arithmetic, memory, disk. Closed formulas, good to a factor of
+//! about 1.5.
+
+mod speech;
 
 use crate::plan::{PhaseKind, Plan};
 use bridle::quantizer::QuantizerValues;
 use bridle_results::record::RunRecord;
 use bridle_tasks::InputSpec;
+use speech::SpeechNetworks;
 
 /// Bytes of one number.
 const F32: f64 = 4.0;
@@ -14,6 +17,32 @@ const HELD_PER_TRAINED: f64 = 4.0;
 const TRAIN_OVER_FORWARD: f64 = 3.0;
 /// Memory besides tensors: code, caches of the decoder and the allocator, in bytes.
 const PROCESS_BYTES: f64 = 120e6;
+
+/// What training goes over.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Workload {
+    /// So many samples of one shape.
+    Samples(usize),
+    /// Utterances, each with so many frames of the model.
+    Utterances(Vec<usize>),
+}
+
+impl Workload {
+    /// Samples in all.
+    pub fn count(&self) -> usize {
+        match self {
+            Self::Samples(count) => *count,
+            Self::Utterances(lengths) => lengths.len(),
+        }
+    }
+
+    fn lengths(&self) -> Option<&[usize]> {
+        match self {
+            Self::Samples(_) => None,
+            Self::Utterances(lengths) => Some(lengths),
+        }
+    }
+}
 
 /// A transformer trunk.
 #[derive(Clone, Copy)]
@@ -94,12 +123,29 @@ pub fn encoder_parameters(plan: &Plan) -> u64 {
     (networks.encoder.parameters() + networks.patch * networks.encoder.dim + 4.0 * networks.encoder.dim) as u64
 }
 
-/// Cost of every phase over `samples` training samples, in the order of [`Plan::phases`]; memory of
-/// each of so many ranks that share the batches.
-pub fn phases(plan: &Plan, samples: usize, ranks: usize) -> Vec<PhaseCost> {
+/// Whether the cost of the plan is known: not with an encoder of others.
+pub fn is_known(plan: &Plan) -> bool {
+    plan.model.vit().is_some() || plan.model.conformer().is_some()
+}
+
+/// The networks of a plan on speech with the lengths of its utterances; None for any other.
+fn on_speech<'a>(plan: &Plan, over: &'a Workload) -> Option<(SpeechNetworks, &'a [usize])> {
+    SpeechNetworks::new(plan).zip(over.lengths())
+}
+
+/// Cost of every phase over these training samples, in the order of [`Plan::phases`]; memory of each of
+/// so many ranks that share the batches.
+pub fn phases(plan: &Plan, over: &Workload, ranks: usize) -> Vec<PhaseCost> {
+    if let Some((networks, lengths)) = on_speech(plan, over) {
+        let phases = plan.phases().into_iter();
+        return phases
+            .map(|phase| networks.phase(plan, &phase, lengths, ranks))
+            .collect();
+    }
     let Some(networks) = Networks::new(plan) else {
         return Vec::new();
     };
+    let samples = over.count();
     let (batch, in_step) = plan
         .pretrain
         .as_ref()
@@ -116,14 +162,20 @@ pub fn phases(plan: &Plan, samples: usize, ranks: usize) -> Vec<PhaseCost> {
 }
 
 /// Operations per second that a recorded run reached in training, over the phases that it trained
-/// itself. None if it trained nothing or its plan is of another version.
-pub fn speed(record: &RunRecord) -> Option<f64> {
-    let plan = Plan::from_flat(&record.plan).ok().filter(|plan| !plan.is_speech())?;
-    let networks = Networks::new(&plan)?;
+/// itself; on speech, of utterances like these. None if it trained nothing or its plan is of another
+/// version.
+pub fn speed(record: &RunRecord, over: &Workload) -> Option<f64> {
+    let plan = Plan::from_flat(&record.plan).ok()?;
+    let (networks, speech) = (Networks::new(&plan), on_speech(&plan, over));
+    let step = |kind| match (&networks, &speech) {
+        (Some(networks), _) => Some(networks.step(kind)),
+        (None, Some((networks, lengths))) => Some(networks.operations(kind, lengths)),
+        (None, None) => None,
+    };
     let (mut operations, mut seconds) = (0.0, 0.0);
     for trained in record.phases.iter().filter(|phase| phase.reused_from.is_none()) {
         let planned = plan.phases().into_iter().find(|phase| phase.name == trained.name)?;
-        operations += networks.step(planned.kind) * trained.samples_per_second * trained.seconds;
+        operations += step(planned.kind)? * trained.samples_per_second * trained.seconds;
         seconds += trained.seconds;
     }
     (seconds > 0.0)
@@ -131,8 +183,12 @@ pub fn speed(record: &RunRecord) -> Option<f64> {
         .filter(|speed| *speed > 0.0)
 }
 
-/// Cost of fine-tuning on `samples` training samples; None where the plan has none.
-pub fn finetune(plan: &Plan, samples: usize) -> Option<PhaseCost> {
+/// Cost of fine-tuning on these training samples; None where the plan has none.
+pub fn finetune(plan: &Plan, over: &Workload) -> Option<PhaseCost> {
+    if let Some((networks, lengths)) = on_speech(plan, over) {
+        return networks.finetune(plan, lengths);
+    }
+    let samples = over.count();
     let values = plan.evaluation.finetune.as_ref()?.classes()?;
     let networks = Networks::new(plan)?;
     let drawn = values.epoch_samples.unwrap_or(samples);
@@ -178,6 +234,9 @@ pub fn input_bytes(plan: &Plan, samples: usize) -> u64 {
 
 /// Bytes of a checkpoint: all networks, and AdamW's moments for the larger trained half.
 pub fn checkpoint_bytes(plan: &Plan) -> u64 {
+    if let Some(networks) = SpeechNetworks::new(plan).filter(|_| plan.pretrain.is_some()) {
+        return networks.checkpoint_bytes();
+    }
     let Some(networks) = Networks::new(plan).filter(|_| plan.pretrain.is_some()) else {
         return 0;
     };
@@ -283,6 +342,8 @@ mod tests {
     use super::*;
     use crate::plan::PlanRequest;
 
+    const CLIPS: Workload = Workload::Samples(1600);
+
     fn plan(set: &[&str]) -> Plan {
         let set = set.iter().map(|&assignment| assignment.to_owned()).collect();
         Plan::resolve(&PlanRequest {
@@ -302,7 +363,7 @@ mod tests {
 
     #[test]
     fn steps_follow_epochs_and_batches() {
-        let steps = phases(&plan(&[]), 1600, 1)
+        let steps = phases(&plan(&[]), &CLIPS, 1)
             .iter()
             .map(|phase| phase.steps)
             .collect::<Vec<_>>();
@@ -316,8 +377,8 @@ mod tests {
 
     #[test]
     fn fine_tuning_costs_what_its_epochs_do() {
-        assert_eq!(finetune(&plan(&[]), 1600), None);
-        let cost = |set: &[&str]| finetune(&plan(&[&["protocols=finetune"], set].concat()), 1600).unwrap();
+        assert_eq!(finetune(&plan(&[]), &CLIPS), None);
+        let cost = |set: &[&str]| finetune(&plan(&[&["protocols=finetune"], set].concat()), &CLIPS).unwrap();
         let once = cost(&["finetune.epochs=5", "finetune.batch=16"]);
         assert_eq!(once.steps, 500);
         let twice = cost(&["finetune.epochs=10", "finetune.batch=32"]);
@@ -327,7 +388,7 @@ mod tests {
 
     #[test]
     fn larger_plans_cost_more() {
-        let cost = |set: &[&str]| phases(&plan(set), 1600, 1)[0];
+        let cost = |set: &[&str]| phases(&plan(set), &CLIPS, 1)[0];
         let small = cost(&[]);
         for larger in [
             "model.dim=256",
@@ -353,14 +414,18 @@ mod tests {
             })
         };
         let mut record = RunRecord::from_json(&record(&plan, plan.phases().into_iter().map(phase).collect())).unwrap();
-        let operations: f64 = phases(&plan, 1600, 1).iter().map(|phase| phase.operations).sum();
-        let seconds = operations / speed(&record).unwrap();
+        let operations: f64 = phases(&plan, &CLIPS, 1).iter().map(|phase| phase.operations).sum();
+        let seconds = operations / speed(&record, &CLIPS).unwrap();
         assert!((seconds - 160.0 * plan.phases().len() as f64).abs() < 1e-6, "{seconds}");
         record
             .phases
             .iter_mut()
             .for_each(|phase| phase.reused_from = Some("another".to_owned()));
-        assert_eq!(speed(&record), None, "what was reused says nothing of this backend");
+        assert_eq!(
+            speed(&record, &CLIPS),
+            None,
+            "what was reused says nothing of this backend"
+        );
     }
 
     fn record(plan: &Plan, phases: Vec<serde_json::Value>) -> String {

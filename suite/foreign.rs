@@ -1,22 +1,24 @@
 //! Encoders of other people's making: a folder or file that was given with `--init`, recognised by its
-//! contents, and judged frozen, by a vector of each sample.
+//! contents, and judged as it is or trained on.
 
+mod encoder;
+mod form;
 mod options;
-mod vectors;
 
+pub use encoder::{ForeignEncoder, Tokens};
+pub use form::{Form, padded};
 pub use options::options;
-pub use vectors::ForeignVectors;
 
 use crate::cli::error::Failure;
 use crate::cli::exit::Exit;
 use crate::plan::{ForeignRequest, Input, TaskFacts};
-use bridle_backends::{Choice, Facts, Job, Name, Ops, Precision, TrainBackend};
+use crate::run::locate::Located;
+use bridle_backends::{Choice, Facts, Job, Name, Ops, TrainBackend};
 use bridle_containers::{Checkpoint, ContainerError};
 use bridle_encoders::{Encoder, EncoderError, Options, Recognised, Report};
 use bridle_tasks::pipeline::FixedPipeline;
 use bridle_tasks::{Dataset, InputSpec};
 use serde_json::json;
-use std::path::Path;
 
 /// Tensors that are named in a line.
 const SHOWN: usize = 6;
@@ -26,6 +28,8 @@ const SHOWN: usize = 6;
 pub struct Foreign {
     checkpoint: Checkpoint,
     recognised: Recognised,
+    /// Where on the hub it is from, at which commit.
+    source: Option<String>,
 }
 
 /// Why an encoder of others cannot be used.
@@ -42,29 +46,33 @@ impl Foreign {
     ///
     /// # Errors
     /// If the path cannot be read, or holds no encoder of a known family.
-    pub fn open(path: &Path, options: &Options) -> Result<Self, ForeignError> {
-        let name = path
-            .file_name()
-            .map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into());
+    pub fn open(given: &Located, options: &Options) -> Result<Self, ForeignError> {
+        let name = given.name.clone();
         let wrong = |source: EncoderError| ForeignError { name, source };
-        let opened = Checkpoint::open(path)
+        let opened = Checkpoint::open(&given.path)
             .map_err(EncoderError::from)
-            .and_then(|checkpoint| {
+            .and_then(|mut checkpoint| {
+                checkpoint.name.clone_from(&given.name);
                 let recognised = bridle_encoders::recognise(&checkpoint, options)?;
-                Ok(Self { checkpoint, recognised })
+                let source = given.source.clone();
+                Ok(Self {
+                    checkpoint,
+                    recognised,
+                    source,
+                })
             });
         opened.map_err(wrong)
     }
 
-    /// Its inputs, of sounds that last so long.
+    /// Its inputs, of sounds that last so long at most.
     ///
     /// # Errors
     /// If they would have no shape.
-    pub fn input(&self, seconds: f64) -> Result<InputSpec, Failure> {
+    pub fn input(&self, seconds: f64) -> Result<FixedPipeline, Failure> {
         let fixed = FixedPipeline::lasting(self.recognised.pipeline.clone(), seconds);
-        let wrong =
-            |error| Failure::new(Exit::WrongUse, error).in_context(format!("the input of `{}`", self.checkpoint.name));
-        fixed.map(InputSpec::Pipeline).map_err(wrong)
+        fixed.map_err(|error| {
+            Failure::new(Exit::WrongUse, error).in_context(format!("the input of `{}`", self.checkpoint.name))
+        })
     }
 
     /// Its name without the folders above it, its SHA-256 and its family.
@@ -76,17 +84,21 @@ impl Foreign {
     fn request<B: Ops>(&self, seconds: f64, device: &B::Device) -> Result<ForeignRequest, Failure> {
         let blank = Encoder::<B>::blank(&self.recognised, device).map_err(|error| self.wrong(error))?;
         let known = &self.recognised;
-        Ok(ForeignRequest {
+        let mut request = ForeignRequest {
             name: self.checkpoint.name.clone(),
             input: self.input(seconds)?,
+            body: known.body.clone(),
             dim: blank.pooled_dim(known.pooling),
-            depth: blank.blocks(),
             values: json!({
                 "name": self.checkpoint.name, "sha256": self.checkpoint.sha256, "family": known.family,
                 "scheme": known.scheme, "prefix": known.prefix, "pooling": known.pooling, "body": known.body,
                 "assumed": known.assumed, "licence": known.licence, "labels": known.labels, "test_inputs": "unknown",
             }),
-        })
+        };
+        if let Some(source) = &self.source {
+            request.values["source"] = json!(source);
+        }
+        Ok(request)
     }
 
     /// What was recognised and assumed, a line each.
@@ -112,7 +124,7 @@ impl Foreign {
             entry => format!(" in `{entry}`"),
         };
         let recognised =
-            format!("{name}: recognised as {family}, by {scheme}'s names{place}{entry}; pooled by {pooling}");
+            format!("{name}: recognised as {family}, by the names of {scheme}{place}{entry}; pooled by {pooling}");
         let licence = licence.as_deref().unwrap_or("unknown; see where it comes from");
         let known = format!("{name}: licence {licence}; labels that its training saw: {labels}");
         let assumed = assumed.iter().map(|what| format!("{name}: assumed: {what}"));
@@ -133,17 +145,18 @@ impl Foreign {
         Ok((encoder, format!("{name}: {} tensors read, {passed_over}", used.len())))
     }
 
-    /// The vectors that it makes of a data set's samples, and a line on its tensors.
+    /// The encoder on a device, for the samples of a data set if they have one shape; and a line on its
+    /// tensors.
     ///
     /// # Errors
     /// If a tensor is missing, left over, or not what it should be.
-    pub fn vectors<'a, B: Ops>(
-        &self,
-        dataset: &'a Dataset,
+    pub fn on<'a, B: Ops>(
+        &'a self,
+        dataset: Option<&'a Dataset>,
         device: &B::Device,
-    ) -> Result<(ForeignVectors<'a, B>, String), Failure> {
+    ) -> Result<(ForeignEncoder<'a, B>, String), Failure> {
         let (encoder, line) = self.build::<B>(device)?;
-        Ok((ForeignVectors::new(encoder, &self.recognised, dataset, device), line))
+        Ok((ForeignEncoder::new(encoder, &self.recognised, dataset, device), line))
     }
 
     fn wrong(&self, source: EncoderError) -> Failure {
@@ -152,28 +165,26 @@ impl Foreign {
     }
 }
 
-/// Reads an encoder of others, and what a plan takes from it, for sounds that last so long. `threads` are
+/// Reads an encoder of others, and what a plan takes from it, for sounds that last so long at most. `threads` are
 /// those of the backend that is used later: the first to compute in a process decides.
 ///
 /// # Errors
 /// If the path cannot be read or holds no encoder of a known family, its sizes contradict each other, or
 /// its inputs would have no shape.
 pub fn read(
-    path: &Path,
+    given: &Located,
     options: &Options,
     seconds: f64,
     threads: Option<usize>,
 ) -> Result<(Foreign, ForeignRequest), Failure> {
-    let foreign = Foreign::open(path, options)?;
+    let foreign = Foreign::open(given, options)?;
     let sizes = Sizes {
         foreign: &foreign,
         seconds,
     };
     let flex = Choice {
-        name: Name::Flex,
-        device: None,
         threads,
-        precision: Precision::F32,
+        ..Choice::of(Name::Flex)
     };
     let request = bridle_backends::run(&flex, sizes)??;
     Ok((foreign, request))

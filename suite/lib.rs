@@ -4,9 +4,10 @@
 //! cli                        command line, terminal, progress, errors, exit codes, signals
 //! compute, plan              options of the backend; every value of a run, resolved
 //! command                    one file for each command
-//! embeddings                 vectors of samples that were made elsewhere
+//! embeddings                 vectors and labels of samples that were made elsewhere
 //! sizes, data                from the plan to the model's sizes, from samples to batches
-//! foreign                    encoders of other people's making, judged by their vectors
+//! card                       an encoder as a folder that other programs load
+//! foreign                    encoders of other people's making, judged and trained
 //! train                      optimizer steps, rates, phases, methods
 //! protocol                   how an encoder is evaluated
 //! run                        request, name, folder, record, checkpoints and log; encoders in files
@@ -17,6 +18,7 @@
 //! ```
 
 pub mod bench;
+pub mod card;
 pub mod cli;
 pub mod command;
 pub mod compute;

@@ -9,6 +9,10 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    #[cfg(feature = "tch")]
+    if std::env::args().any(|argument| argument == "tch" || argument == "--backend=tch") {
+        bridle_backends::start_with_short_waits();
+    }
     terminal::decide(cli.talk());
     terminal::report_panics();
     interrupt::faults_have_their_exit_code();

@@ -27,7 +27,8 @@ mod tests;
 pub mod written;
 
 pub use error::PlanError;
-pub use facts::{EmbeddingsRequest, ForeignRequest, InitRequest, LmRequest, TaskFacts};
+pub use facts::{EmbeddingsRequest, ForeignRequest, InitRequest, LabelsRequest, LmRequest, TaskFacts};
+pub(crate) use flat::override_with;
 pub use flat::{Difference, Flat, PlanReadError, corrected_changes, difference, display_value};
 pub use hash::decides;
 pub use method::{Method, PhaseKind, Takes};

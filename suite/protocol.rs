@@ -21,14 +21,18 @@ mod training;
 
 use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::TerminalProgress;
-use crate::data::{Fixed, TrainingData, Utterances};
+use crate::data::{Fixed, Part, TrainingData, Utterances};
+use crate::foreign::ForeignEncoder;
 use crate::plan::Core;
 use crate::train::TrainError;
 use crate::train::methods::bridle::HasBridle;
 use bridle::frames::Frames;
 use bridle::layered::LayeredEncoder as _;
+use bridle::weights::Path;
 use bridle_backends::TrainBackend;
+use bridle_backends::kernel::ranks;
 use bridle_ctc::Ngrams;
+use bridle_ranks::RanksError;
 use bridle_results::predictions::{Outputs, PredictionsError};
 use bridle_results::record::{self, Score};
 use bridle_seed::Seed;
@@ -36,11 +40,10 @@ use burn::module::{AutodiffModule, Module as _, ModuleMapper, Param};
 use burn::tensor::Tensor;
 pub use ctc::{CtcTraining, Decoding, Symbols, Taught};
 pub use features::{FEATURES, FeatureCache, Vectors};
-pub use finetune::{Finetune, FinetuneLoss, Sampler};
+pub use finetune::{Finetune, FinetuneLoss, ForeignClassifier, Sampler};
 pub use knn::{Knn, Rest};
 pub use linear_probe::Probe;
 use serde_json::{Map, Value};
-use std::path::Path;
 use std::time::Duration;
 
 registry::protocols! {
@@ -81,6 +84,16 @@ pub fn evaluate<B: TrainBackend, D: Examples>(
     subject: &Subject<'_, B, D>,
 ) -> Result<Outcome, TrainError> {
     D::evaluate(protocol, subject)
+}
+
+/// This rank's part of the batches of a protocol that trains.
+///
+/// # Errors
+/// If there are more ranks than samples.
+fn shared_part(protocol: Protocol, batch: usize) -> Result<Part, RanksError> {
+    let ranks = ranks();
+    ranks.can_share(&protocol.batch_in_words(), batch)?;
+    Ok(Part::of_step(batch, batch, &ranks)[0])
 }
 
 /// What one protocol found.
@@ -171,11 +184,13 @@ pub trait Examples: HasBridle {
 pub type Frozen<B, D> = <<D as TrainingData>::Encoder<B> as AutodiffModule<B>>::InnerModule;
 
 /// What is evaluated.
-pub enum Judged<'a, E> {
+pub enum Judged<'a, B: TrainBackend, E> {
     /// An encoder without gradients.
     Encoder(&'a E),
     /// A vector of each sample, made elsewhere.
     Vectors(&'a dyn Vectors),
+    /// An encoder of others without gradients.
+    Foreign(&'a ForeignEncoder<'a, B::InnerBackend>),
 }
 
 /// What is to be evaluated, and all that protocols need for it.
@@ -191,14 +206,14 @@ pub struct Subject<'a, B: TrainBackend, D: Examples> {
     pub train: &'a [usize],
     /// Indices of the test samples.
     pub test: &'a [usize],
-    pub judged: Judged<'a, Frozen<B, D>>,
+    pub judged: Judged<'a, B, Frozen<B, D>>,
     /// The language model that ranks transcripts, if one was given.
     pub lm: Option<&'a Ngrams>,
     /// The run's root seed.
     pub seed: Seed,
     pub device: &'a B::Device,
     /// The run's folder, for the checkpoints of protocols that train.
-    pub folder: &'a Path,
+    pub folder: &'a std::path::Path,
     /// Whether to resume from such a checkpoint.
     pub resumes: bool,
     /// Longest time between two checkpoints.
@@ -210,11 +225,21 @@ pub struct Subject<'a, B: TrainBackend, D: Examples> {
 }
 
 impl<'a, B: TrainBackend, D: Examples> Subject<'a, B, D> {
-    /// The encoder. Panics where vectors are judged, whose plans have no protocol that reads one.
+    /// This program's own encoder. Panics where there is none: what is asked of it, is asked of vectors and of
+    /// encoders of others in other ways.
     fn encoder(&self) -> &'a Frozen<B, D> {
         match self.judged {
             Judged::Encoder(encoder) => encoder,
-            Judged::Vectors(_) => unreachable!("a plan of vectors has only protocols that take them"),
+            Judged::Vectors(_) | Judged::Foreign(_) => unreachable!("an encoder of this program's own"),
+        }
+    }
+
+    /// What gives a vector of each sample; None where this program's own encoder does.
+    fn vectors(&self) -> Option<&'a dyn Vectors> {
+        match self.judged {
+            Judged::Encoder(_) => None,
+            Judged::Vectors(vectors) => Some(vectors),
+            Judged::Foreign(encoder) => Some(encoder),
         }
     }
 
@@ -228,15 +253,31 @@ impl<'a, B: TrainBackend, D: Examples> Subject<'a, B, D> {
 
     /// The encoder, ready to be trained.
     fn trainable(&self) -> D::Encoder<B> {
-        D::Encoder::<B>::from_inner(self.encoder().clone()).map(&mut RequireGradients)
+        D::Encoder::<B>::from_inner(self.encoder().clone()).map(&mut RequireGradients::default())
     }
 }
 
 /// Marks every parameter as one that learns: the clone of a frozen module forgets it.
-struct RequireGradients;
+#[derive(Default)]
+struct RequireGradients {
+    /// A part of the names of those that do not.
+    frozen: Option<&'static str>,
+    path: Path,
+}
 
 impl<B: TrainBackend> ModuleMapper<B> for RequireGradients {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
-        param.map(Tensor::require_grad)
+        match self.frozen {
+            Some(frozen) if self.path.name().contains(frozen) => param,
+            _ => param.map(Tensor::require_grad),
+        }
     }
 }

@@ -6,11 +6,13 @@ pub mod control;
 pub mod encoder_file;
 pub mod followers;
 pub mod given;
+pub mod locate;
 pub mod machine;
 pub mod metrics_log;
 pub mod origin;
 pub mod replicas;
 pub mod request;
+pub mod same_inputs;
 
 use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;

@@ -16,20 +16,20 @@ pub fn init<B: Backend>(plan: &Core, seed: Seed, device: &B::Device) -> Init<B> 
 
 /// What the plan's input looks like to the model.
 pub fn geometry(plan: &Core) -> Geometry {
-    let Sizes { patch, tubelet, .. } = plan.vit().sizes;
-    match *plan.fixed_input() {
-        InputSpec::Audio { frames, mels, .. } => {
-            let rows = plan
-                .position
-                .as_ref()
-                .map_or(AudioRows::Scrambled, |position| position.audio_rows);
-            Geometry::Audio {
-                frames,
-                mels,
-                patch,
-                rows,
-            }
-        }
+    let rows = plan.position.as_ref().map(|position| position.audio_rows);
+    geometry_of(plan.fixed_input(), &plan.vit().sizes, rows)
+}
+
+/// What an input of this program looks like to a ViT of these sizes.
+pub fn geometry_of(input: &InputSpec, sizes: &Sizes, rows: Option<AudioRows>) -> Geometry {
+    let &Sizes { patch, tubelet, .. } = sizes;
+    match *input {
+        InputSpec::Audio { frames, mels, .. } => Geometry::Audio {
+            frames,
+            mels,
+            patch,
+            rows: rows.unwrap_or(AudioRows::Scrambled),
+        },
         InputSpec::Image { side, .. } => Geometry::Image { side, patch },
         InputSpec::Video { frames, side, .. } => Geometry::Video {
             frames,
@@ -37,7 +37,7 @@ pub fn geometry(plan: &Core) -> Geometry {
             patch,
             tubelet: tubelet.unwrap_or(1),
         },
-        InputSpec::Pipeline(_) => unreachable!("a plan with a ViT of its own has no such input"),
+        InputSpec::Pipeline(_) => unreachable!("a ViT of this program has no such input"),
     }
 }
 

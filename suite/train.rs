@@ -18,7 +18,7 @@ pub mod steps;
 
 pub use error::TrainError;
 pub use methods::pretrain;
-pub use phases::Pretrained;
+pub use phases::{PRETRAIN_BATCH, Pretrained};
 pub use state::PretrainState;
 
 use crate::cli::interrupt::Interrupt;
@@ -37,6 +37,8 @@ pub struct Context<'a, D> {
     pub data_identity: &'a str,
     /// The samples to train on.
     pub train: &'a [usize],
+    /// Labels that were given in place of a tokenizer's.
+    pub labels: Option<labels::Labels>,
     /// The run's root seed.
     pub seed: Seed,
     pub id: &'a str,

@@ -39,9 +39,11 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// Measures `values`, then normalises them with `normalise`.
+    /// Measures `values`, of which those that are no number are nothing, then normalises them with
+    /// `normalise`.
     pub fn measured(mut values: Vec<f32>, normalise: impl FnOnce(&mut [f32])) -> Self {
-        let (sum, squares) = values.iter().fold((0.0, 0.0), |(sum, squares), &x| {
+        let numbers = values.iter().filter(|value| !value.is_nan());
+        let (sum, squares) = numbers.fold((0.0, 0.0), |(sum, squares), &x| {
             let x = f64::from(x);
             (sum + x, squares + x * x)
         });

@@ -1,4 +1,4 @@
-//! Data sets from the hub: listed at a revision, fetched, verified, and renamed when whole.
+//! Data sets and models from the hub: listed at a revision, fetched, verified, and renamed when whole.
 //!
 //! The first fetch writes what the hub says of the revision into a lock file, and later ones keep
 //! to it. An interrupted fetch leaves parts, from which the next one resumes. In the hub's own
@@ -8,6 +8,7 @@ mod client;
 mod error;
 mod listing;
 mod lock;
+mod model;
 mod proxy;
 mod request;
 mod snapshot;
@@ -18,15 +19,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use hf_hub::Repo;
-
 use self::client::shown;
 pub use self::error::FetchError;
 use self::listing::{HubFile, HubListing, is_hex};
 use self::lock::LockFile;
+pub use self::model::{HubModel, HubNameError, LocalModel};
 pub use self::proxy::Proxies;
 pub(crate) use self::request::expanded;
-pub use self::request::{FetchRequest, HubSource};
+pub use self::request::{FetchRequest, HubKind, HubSource};
 use self::snapshot::Snapshot;
 pub(crate) use self::snapshot::blob_hash;
 use self::transfer::{Transfer, pause};
@@ -83,14 +83,14 @@ struct HubFolders {
 }
 
 impl HubFolders {
-    fn new(source: &HubSource, request: &FetchRequest) -> Self {
-        let name = Repo::dataset(source.repository.to_owned()).folder_name();
+    fn new(source: &HubSource<'_>, request: &FetchRequest) -> Self {
+        let name = source.repo(MAIN.to_owned()).folder_name();
         let repository = request.to.is_none().then(|| request.cache.join(name));
         let root = repository.clone().or_else(|| request.to.clone()).unwrap_or_default();
         Self {
             repository,
             to: request.to.clone(),
-            state: root.join(STATE),
+            state: root.join(STATE).join(lock_of(source, request)),
         }
     }
 
@@ -99,8 +99,12 @@ impl HubFolders {
     }
 
     /// A whole snapshot that another program put into the cache, where this one never fetched.
-    fn of_others(&self, source: &HubSource, request: &FetchRequest, locked: Option<&LockFile>) -> Option<Snapshot> {
+    fn of_others(&self, source: &HubSource<'_>, request: &FetchRequest, locked: Option<&LockFile>) -> Option<Snapshot> {
         let repository = self.repository.as_ref().filter(|_| locked.is_none())?;
+        // of a model, another revision may be on its way
+        if source.kind == HubKind::Model && repository.join(STATE).exists() {
+            return None;
+        }
         Snapshot::find(source, repository, wanted(source, request))
     }
 
@@ -112,11 +116,21 @@ impl HubFolders {
     }
 }
 
+/// The folder of the lock file below [`STATE`]: of a data set one, of a model one for each revision and
+/// file that was asked for.
+fn lock_of(source: &HubSource<'_>, request: &FetchRequest) -> String {
+    let asked = match source.kind {
+        HubKind::DataSet => return String::new(),
+        HubKind::Model => format!("{}\n{}", wanted(source, request), source.files.join("\n")),
+    };
+    crate::files::sha256::sha256(asked.as_bytes())[..12].to_owned()
+}
+
 /// Reports what [`fetch`] would do; changes nothing.
 ///
 /// # Errors
 /// As [`fetch`], except errors of the files themselves.
-pub fn plan_fetch(source: &HubSource, request: &FetchRequest) -> Result<FetchPlan, FetchError> {
+pub fn plan_fetch(source: &HubSource<'_>, request: &FetchRequest) -> Result<FetchPlan, FetchError> {
     let place = HubFolders::new(source, request);
     let locked = LockFile::read(&place.lock_file())?;
     let of_others = place.of_others(source, request, locked.as_ref());
@@ -162,7 +176,7 @@ fn sizes(listing: HubListing, endpoint: String) -> (String, String, Vec<(String,
 /// # Errors
 /// If the hub cannot be reached, refuses, or lacks what it lists; if the revision moved since the
 /// first fetch; if the disk cannot be used. Fetched parts stay, and the next fetch resumes from them.
-pub fn fetch(source: &HubSource, request: &FetchRequest, progress: &dyn Progress) -> Result<PathBuf, FetchError> {
+pub fn fetch(source: &HubSource<'_>, request: &FetchRequest, progress: &dyn Progress) -> Result<PathBuf, FetchError> {
     let place = HubFolders::new(source, request);
     let lock_file = place.lock_file();
     let locked = LockFile::read(&lock_file)?;
@@ -202,7 +216,7 @@ pub fn fetch(source: &HubSource, request: &FetchRequest, progress: &dyn Progress
 
 /// Fails if much is left to fetch and whoever watches does not agree.
 fn agreed(
-    source: &HubSource,
+    source: &HubSource<'_>,
     place: &HubFolders,
     listing: &HubListing,
     progress: &dyn Progress,
@@ -235,7 +249,7 @@ fn point(refs: &Path, revision: &str) -> Result<(), FetchError> {
 }
 
 /// The revision to request: a commit or a branch.
-fn wanted<'a>(source: &'a HubSource, request: &'a FetchRequest) -> &'a str {
+fn wanted<'a>(source: &'a HubSource<'_>, request: &'a FetchRequest) -> &'a str {
     request.revision.as_deref().or(source.revision).unwrap_or(MAIN)
 }
 
@@ -245,11 +259,28 @@ fn wanted<'a>(source: &'a HubSource, request: &'a FetchRequest) -> &'a str {
 ///
 /// # Errors
 /// If the lock file cannot be used.
-pub fn fetched(source: &HubSource, request: &FetchRequest) -> Result<Option<PathBuf>, FetchError> {
+pub fn fetched(source: &HubSource<'_>, request: &FetchRequest) -> Result<Option<PathBuf>, FetchError> {
+    Ok(located(source, request)?.map(|(folder, ..)| folder))
+}
+
+/// The same with the commit, and the names of the files.
+fn located(
+    source: &HubSource<'_>,
+    request: &FetchRequest,
+) -> Result<Option<(PathBuf, String, Vec<String>)>, FetchError> {
     let place = HubFolders::new(source, request);
     let locked = LockFile::read(&place.lock_file())?;
-    if let Some(snapshot) = place.of_others(source, request, locked.as_ref()) {
-        return Ok(Some(snapshot.folder));
+    if let Some(Snapshot {
+        folder,
+        revision,
+        files,
+    }) = place.of_others(source, request, locked.as_ref())
+    {
+        return Ok(Some((
+            folder,
+            revision,
+            files.into_iter().map(|(name, _)| name).collect(),
+        )));
     }
     let Some(locked) = locked.filter(|locked| locked.complete) else {
         return Ok(None);
@@ -258,13 +289,15 @@ pub fn fetched(source: &HubSource, request: &FetchRequest) -> Result<Option<Path
     let there = |file: &lock::LockedFile| {
         std::fs::metadata(to.join(&file.name)).is_ok_and(|facts| facts.is_file() && facts.len() == file.size)
     };
-    Ok(locked.files.iter().all(there).then_some(to))
+    let is_there = locked.files.iter().all(there);
+    let names = locked.files.into_iter().map(|file| file.name);
+    Ok(is_there.then(|| (to, locked.revision, names.collect())))
 }
 
 /// The listing from the first hub or mirror that answers, with the lock file's hashes if there is
 /// one.
 fn listed(
-    source: &HubSource,
+    source: &HubSource<'_>,
     request: &FetchRequest,
     place: &HubFolders,
     locked: Option<&LockFile>,
@@ -306,7 +339,7 @@ fn listed(
 /// Fetches or verifies every file, several at a time, and returns their hashes. The first error
 /// stops all.
 fn bring_all(
-    source: &HubSource,
+    source: &HubSource<'_>,
     request: &FetchRequest,
     place: &HubFolders,
     listing: &HubListing,
@@ -362,7 +395,7 @@ fn part(place: &HubFolders, file: &HubFile) -> PathBuf {
 
 /// Verifies without the network.
 fn verified(
-    source: &HubSource,
+    source: &HubSource<'_>,
     place: &HubFolders,
     listing: &HubListing,
     progress: &dyn Progress,
@@ -391,7 +424,7 @@ fn not_as_locked(file: &str) -> String {
     format!("{file} is missing or not what was locked")
 }
 
-fn offline(source: &HubSource, path: &Path, reason: &str) -> FetchError {
+fn offline(source: &HubSource<'_>, path: &Path, reason: &str) -> FetchError {
     FetchError::Offline {
         repository: source.repository.to_owned(),
         path: path.to_owned(),

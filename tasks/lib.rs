@@ -48,7 +48,10 @@ pub use data::speech::{
 pub use error::{DataError, UnknownTask};
 pub use files::archive::panic_is_caught;
 pub use files::tree::remove_abandoned_copies;
-pub use hub::{FetchError, FetchPlan, FetchRequest, HubSource, PlannedFile, Proxies, fetch, fetched, plan_fetch};
+pub use hub::{
+    FetchError, FetchPlan, FetchRequest, HubKind, HubModel, HubNameError, HubSource, LocalModel, PlannedFile, Proxies,
+    fetch, fetched, plan_fetch,
+};
 pub use input::{InputSpec, Modality};
 pub use media::Views;
 pub use media::audio::{AudioError, FBANK_VERSION, Fbank, RESAMPLER_VERSION, TooShort, Waveform, decode, resample};

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Modality, TooShort};
 
 pub use self::families::{AUDIOSET, AUDIOSET_ROUNDED, BEATS, ESC50, HALF, IMAGENET, SPEECH_COMMANDS};
-pub use self::fixed::FixedPipeline;
+pub use self::fixed::{FixedPipeline, NOTHING, own};
 
 /// Why an input cannot be made.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

@@ -1,12 +1,12 @@
 //! Where to get each task's data. Revisions, hashes and sizes would be pinned only if they had been
 //! seen; none was, so the first fetch locks what it finds.
 
-use crate::HubSource;
+use crate::{HubKind, HubSource};
 
 #[derive(Clone, Copy, Debug)]
 pub struct TaskSource {
     pub task: &'static str,
-    pub source: Option<HubSource>,
+    pub source: Option<HubSource<'static>>,
     /// How to get it elsewhere.
     pub elsewhere: &'static str,
 }
@@ -35,6 +35,7 @@ const SOURCES: [TaskSource; 5] = [
     TaskSource {
         task: "esc50",
         source: Some(HubSource {
+            kind: HubKind::DataSet,
             repository: "ashraq/esc50",
             revision: None,
             files: &["data/*.parquet"],
@@ -46,6 +47,7 @@ const SOURCES: [TaskSource; 5] = [
     TaskSource {
         task: "audioset",
         source: Some(HubSource {
+            kind: HubKind::DataSet,
             repository: "agkphysics/AudioSet",
             revision: None,
             files: &["data/*"],
@@ -57,6 +59,7 @@ const SOURCES: [TaskSource; 5] = [
     TaskSource {
         task: "audioset-20k",
         source: Some(HubSource {
+            kind: HubKind::DataSet,
             repository: "agkphysics/AudioSet",
             revision: None,
             files: &["data/bal_train/*", "data/eval/*"],
@@ -68,6 +71,7 @@ const SOURCES: [TaskSource; 5] = [
     TaskSource {
         task: "imagenet",
         source: Some(HubSource {
+            kind: HubKind::DataSet,
             repository: "ILSVRC/imagenet-1k",
             revision: None,
             files: &["data/*"],

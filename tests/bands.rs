@@ -18,7 +18,7 @@ use bridle::quantizer::Mode;
 use bridle::rq::{ResidualQuantizer, RqConfig};
 use bridle::swin::Dropout;
 use bridle::tokenizer::Source;
-use bridle_backends::{Choice, Facts, Job, Name, Precision, TrainBackend};
+use bridle_backends::{Choice, Facts, Job, Name, TrainBackend};
 use bridle_results::codes::CodebookCounts;
 use bridle_seed::Seed;
 use burn::module::AutodiffModule;
@@ -215,13 +215,7 @@ fn file() -> PathBuf {
 }
 
 fn train(name: Name, seed: u64, bug: Bug) -> Option<Run> {
-    let choice = Choice {
-        name,
-        device: None,
-        threads: None,
-        precision: Precision::F32,
-    };
-    match bridle_backends::run(&choice, Train { seed, bug }) {
+    match bridle_backends::run(&Choice::of(name), Train { seed, bug }) {
         Ok(run) => Some(run),
         Err(error) => {
             println!("{}: not run, {error}", name.as_str());

@@ -1,12 +1,12 @@
 """Checks the scores of every record against its predictions, and every interval that the program prints.
 
     pip install scikit-learn
-    python tests/check_records.py [DIR ...]                  default: results/records
+    python tests/check_records.py [DIR ...]                  default: results/records, and those of the studies
     python tests/check_records.py --program target/release/bridle-bench [DIR ...]
 
 Recomputes top-1, top-5, mean average precision, AUC, d', word and character errors from each predictions file and
 compares them with its record. With --program it also runs `table` over each DIR and `compare` over each pair of its
-methods, and recomputes every interval, p-value of several runs and difference that could have been shown, with code
+methods, without DIR also `study --report` of every study, and recomputes every interval, p-value of several runs and difference that could have been shown, with code
 of its own: scipy's distributions, metrics under changed weights of samples. Exits with 1 if a score differs
 by more than 1e-6, an interval by more than 1e-4 of its width, or predictions are missing.
 """
@@ -353,17 +353,54 @@ def check_compare(program, root, runs):
                     protocol, metric = row["score"].rsplit(" ", 1)
                     sides_of = [[r for r in side if has(r, protocol, metric)] for side in sides]
                     name, own = f"{a.name} - {b.name} {names} {row['score']}", spread(sides_of[0], protocol, metric, sides_of[1])
-                    interval = row["difference"]["interval"]
-                    width = interval["high"] - interval["low"]
-                    half = own.quantile() * own.error
-                    reach = np.inf if metric in ("wer", "cer", "dprime") else 1.0
-                    ends = max(own.value - half, -reach), min(own.value + half, reach)
-                    for side, end in zip(("low", "high"), ends):
-                        found += differs(f"{name} {side}", interval[side], end, width)
-                    found += differs(f"{name} could show", row["detectable"], own.detectable(), 20 * width)
+                    found += faults_of_difference(name, row, own, metric)
                     if own.runs > 1:
                         found += differs(f"{name} p", row["p"], own.p(), 10.0)
                     count += 1
+    return found, count
+
+
+def faults_of_difference(name, row, own, metric):
+    """Where a printed difference, with its interval and power, is not that of this spread."""
+    interval = row["difference"]["interval"]
+    width = interval["high"] - interval["low"]
+    half = own.quantile() * own.error
+    reach = np.inf if metric in ("wer", "cer", "dprime") else 1.0
+    ends = max(own.value - half, -reach), min(own.value + half, reach)
+    found = differs(f"{name} value", row["difference"]["value"], own.value, width)
+    for side, end in zip(("low", "high"), ends):
+        found += differs(f"{name} {side}", interval[side], end, width)
+    return found + differs(f"{name} could show", row["detectable"], own.detectable(), 20 * width)
+
+
+def hours_of(runs):
+    """Computing of these runs, without phases that another run trained."""
+    reused = lambda record: sum(phase["seconds"] for phase in record["phases"] if phase.get("reused_from"))
+    seconds = [sum(run["record"]["seconds"].values()) - reused(run["record"]) for run in runs]
+    return sum(max(own, 0.0) for own in seconds) / 3600
+
+
+def check_study(program, file):
+    """Faults of the answers of `study --report`, from the records beside the file, and how many were compared."""
+    root = file.with_suffix("")
+    runs = [described(path) for path in sorted(root.rglob("*.json"))] if root.is_dir() else []
+    key = lambda run: (run["backend"], run["record"]["seed"], run["record"].get("fold"))
+    found, count = [], 0
+    for row in itertools.chain.from_iterable(table["rows"] for table in printed(program, "study", file, "--report", "--out", root)):
+        name = f"{file.name}: {row['arm']['name']} {row.get('score') or ''}"
+        arm, reference = [[r for r in runs if r["plan"] == plan] for plan in row["arm"]["plans"] or (None, None)]
+        common = {key(run) for run in arm} & {key(run) for run in reference}
+        if row["runs"] != len(common):
+            found.append(f"{name}: {row['runs']} runs printed, {len(common)} found")
+        # an arm without a partner has its hours, and no plans that are compared
+        if row["arm"]["plans"]:
+            found += differs(f"{name} hours", row["hours"], hours_of(arm), 1.0)
+        if (row.get("difference") is None) != (len(common) < 2):
+            found.append(f"{name}: {len(common)} runs, difference {row.get('difference')}")
+        elif len(common) >= 2:
+            protocol, metric = row["score"].rsplit(" ", 1)
+            found += faults_of_difference(name, row, spread(arm, protocol, metric, reference), metric)
+        count += 1
     return found, count
 
 
@@ -381,21 +418,26 @@ def main():
     parser.add_argument("--program", type=pathlib.Path)
     parser.add_argument("roots", nargs="*", type=pathlib.Path)
     options = parser.parse_args()
-    own = pathlib.Path(__file__).resolve().parent.parent / "results" / "records"
+    results = pathlib.Path(__file__).resolve().parent.parent / "results"
+    studies = [] if options.roots else sorted((results / "studies").glob("*.toml"))
     wrong = []
-    for root in options.roots or [own]:
+    for root in options.roots or [results / "records", results / "studies"]:
         records = sorted(root.rglob("*.json"))
         if not records:
             sys.exit(f"no record in {root}")
-        results = [faults(path) for path in records]
-        wrong += [fault for found, _ in results for fault in found]
-        print(f"{root}: {len(records)} records, {sum(compared for _, compared in results)} scores compared")
-        if options.program:
+        checked = [faults(path) for path in records]
+        wrong += [fault for found, _ in checked for fault in found]
+        print(f"{root}: {len(records)} records, {sum(compared for _, compared in checked)} scores compared")
+        if options.program and root.name != "studies":
             runs = [described(path) for path in records]
             for what, check in ("table", check_table), ("compare", check_compare):
                 found, count = check(options.program, root, runs)
                 wrong += found
                 print(f"{root}: {count} intervals of {what} compared")
+    for file in studies if options.program else []:
+        found, count = check_study(options.program, file)
+        wrong += found
+        print(f"{file.name}: {count} answers compared")
     print(f"{len(wrong)} faults")
     sys.exit("\n".join(wrong) if wrong else 0)
 

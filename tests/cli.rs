@@ -74,6 +74,7 @@ fn every_command_explains_itself() {
         "import",
         "bench",
         "completions",
+        "man",
     ] {
         let name = if command.is_empty() { "program" } else { command };
         insta::assert_snapshot!(format!("help_{name}"), stdout(&format!("{command} --help")));

@@ -103,7 +103,7 @@ fn every_spliced_table_is_that_of_the_committed_records() {
     // a copy of what is committed, without the records that the user's own runs have left beside it
     let copy = tempfile::tempdir().unwrap();
     let pages = tracked(".", &["md"]);
-    for file in tracked("results", &["json", "csv"]).iter().chain(&pages) {
+    for file in tracked("results", &["json", "csv", "toml"]).iter().chain(&pages) {
         let to = copy.path().join(file);
         std::fs::create_dir_all(to.parent().unwrap()).unwrap();
         std::fs::copy(root().join(file), to).unwrap();

@@ -9,12 +9,14 @@
 
 #[path = "encoders_cases/fixture.rs"]
 mod fixture;
+#[path = "encoders_cases/gradients.rs"]
+mod gradients;
 #[path = "encoders_cases/speech.rs"]
 mod speech;
 #[path = "encoders_cases/vision.rs"]
 mod vision;
 
-use bridle_backends::{Choice, Facts, Job, Precision, TrainBackend};
+use bridle_backends::{Choice, Facts, Job, TrainBackend};
 use bridle_encoders::Encoder;
 use fixture::Fixture;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -74,17 +76,45 @@ fn every_fixture_on_every_backend() {
     let folder = std::env::var_os("BRIDLE_ENCODERS").map_or_else(core, PathBuf::from);
     let mut failed = 0;
     for name in bridle_backends::compiled() {
-        let choice = Choice {
-            name,
-            device: None,
-            threads: None,
-            precision: Precision::F32,
-        };
         let job = Encoders { folder: folder.clone() };
-        match bridle_backends::run(&choice, job) {
+        match bridle_backends::run(&Choice::of(name), job) {
             Ok(count) => failed += count,
             Err(error) => println!("encoders: {}: not run, {error}", name.as_str()),
         }
     }
     assert_eq!(failed, 0, "fixtures failed, see above");
+}
+
+/// The row of a fixture in the table of families: its cells.
+fn row<'a>(page: &'a str, fixture: &str) -> Option<Vec<&'a str>> {
+    let end = format!("| `{fixture}` |");
+    let row = page.lines().find(|line| line.ends_with(&end))?;
+    Some(row.trim_matches('|').split('|').map(str::trim).collect())
+}
+
+#[test]
+fn the_table_of_families_says_what_is_recognised() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("baselines/README.md")).unwrap();
+    for (folder, is_core) in [
+        (Some(root.join("tests/encoders")), true),
+        (std::env::var_os("BRIDLE_ENCODERS").map(PathBuf::from), false),
+    ] {
+        let names = folder.as_deref().map_or_else(Vec::new, Fixture::names);
+        for name in names {
+            let Some(cells) = row(&page, &name) else {
+                assert!(!is_core, "{name} is not in the table of baselines/README.md");
+                continue;
+            };
+            let fixture = Fixture::read(folder.as_deref().unwrap(), &name);
+            let recognised = fixture.recognised(&fixture.checkpoint());
+            let (licence, labels) = (cells[3], cells[4]);
+            assert_eq!(labels.split(';').next(), Some(&*recognised.labels), "{name}");
+            let known = recognised.licence.unwrap_or_default();
+            assert!(
+                licence.contains(&known),
+                "{name}: {known}, and the table says {licence}"
+            );
+        }
+    }
 }

@@ -1,5 +1,5 @@
-//! Encoders of others on the real program: recognised by their contents, judged by their vectors, and
-//! named in records and tables. The models are those of `$BRIDLE_ENCODERS`, or the few in
+//! Encoders of others on the real program: recognised by their contents, judged by their vectors, trained
+//! on classes and transcripts, and named in records and tables. The models are those of `$BRIDLE_ENCODERS`, or the few in
 //! `tests/encoders`; their weights are random, so that only the way to a score is looked at.
 
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
@@ -75,7 +75,8 @@ fn unsaid(model: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Two kinds of tones and of pictures, ten of each, and a task file for either.
+/// Two kinds of tones and of pictures, ten of each, and a task file for either. Every third tone is shorter than the
+/// others, and one too short for a patch.
 fn write_data(folder: &Path) {
     let form = hound::WavSpec {
         channels: 1,
@@ -89,7 +90,12 @@ fn write_data(folder: &Path) {
         }
         for number in 0..10 {
             let mut file = hound::WavWriter::create(folder.join(format!("sounds/{class}/{number}.wav")), form).unwrap();
-            for time in 0..16_000 {
+            let samples = match number {
+                9 => 500,
+                number if number % 3 == 1 => 9_600 + 170 * number,
+                _ => 16_000,
+            };
+            for time in 0..samples {
                 let phase = std::f32::consts::TAU * (pitch + 13.0 * number as f32) * time as f32 / 16_000.0;
                 file.write_sample((8000.0 * phase.sin()) as i16).unwrap();
             }
@@ -282,8 +288,292 @@ fn vectors_that_features_writes_have_the_scores_of_the_encoder() {
             &[&["run", "--task", "pictures.toml", "--init", model][..], rest].concat(),
         )
     };
-    assert!(run(&["--protocol", "finetune"]).contains("protocol `finetune` trains"));
+    let finetune = |set: &str| run(&["--protocol", "finetune", "--set", set]);
+    assert!(finetune("finetune.mel_mask=4").contains("pictures or videos"));
+    assert!(finetune("finetune.freeze_front=true").contains("freeze_front"));
     assert!(run(&["--set", "foreign.head=3"]).contains("heads"));
     assert!(run(&["--set", "foreign.heads=7"]).contains('7'));
     assert!(run(&["--method", "bridle"]).contains("--init needs method `init`"));
+}
+
+/// Those of whose inputs a sound has its own length: all that hear waves, and filterbanks without a number of frames.
+fn takes_any_length(name: &str) -> bool {
+    let families = [
+        "beats",
+        "bestrq",
+        "data2vec-audio",
+        "hubert",
+        "w2v-bert",
+        "wav2vec2",
+        "wavlm",
+    ];
+    families.iter().any(|family| name.starts_with(family))
+}
+
+/// Those that hear waves.
+fn hears_waves(name: &str) -> bool {
+    takes_any_length(name)
+        && !["beats", "bestrq", "w2v-bert"]
+            .iter()
+            .any(|family| name.starts_with(family))
+}
+
+#[test]
+fn every_family_is_fine_tuned_and_probed() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_data(folder);
+    let protocols = "--protocol finetune,attentive-probe,linear-probe,logistic-regression --preset smoke --set finetune.epochs=2 \
+                     --set attentive.epochs=2 --set attentive.rates=[1e-3] --set probe.layer=1 --set finetune.batch=8 \
+                     --set finetune.warmup_epochs=0.0";
+    for (name, model) in models().iter().filter(|(name, _)| !name.starts_with("videomae")) {
+        let options = unsaid(model);
+        let run = |task: &str| {
+            let words = ["run", "--task", task, "--init", model.to_str().unwrap(), "--out", name];
+            let more = protocols.split_whitespace().chain(options.iter().map(String::as_str));
+            program(folder, &words.into_iter().chain(more).collect::<Vec<_>>())
+        };
+        let mut output = run("sounds.toml");
+        if output.status.code() == Some(2) {
+            output = run("pictures.toml");
+        }
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{name}: {told}");
+        let records = store::find(&[folder.join(name)]).unwrap();
+        let [(path, record)] = &records[..] else {
+            panic!("{name}: one record, no control")
+        };
+        for protocol in ["finetune", "attentive-probe", "linear-probe", "logistic-regression"] {
+            let score = record.scores.iter().find(|score| score.protocol == protocol);
+            assert!(
+                score.is_some_and(|score| score.value.is_some_and(f64::is_finite)),
+                "{name}: {protocol}"
+            );
+        }
+        let freezes = record.plan.get("finetune.freeze_front");
+        assert_eq!(freezes, hears_waves(name).then_some(&Value::Bool(true)), "{name}");
+        let masks = record.plan.contains_key("finetune.mel_mask");
+        let is_sound = record.plan["task"] == "sounds";
+        assert_eq!(masks, is_sound && !hears_waves(name), "{name}");
+        let steps = fs::read_dir(folder.join("runs")).unwrap();
+        assert!(steps.count() > 0 && path.is_file());
+    }
+}
+
+#[test]
+fn a_sound_has_the_vector_of_its_own_length() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_data(folder);
+    let mut seen = 0;
+    for (name, model) in models().iter().filter(|(name, _)| takes_any_length(name)) {
+        let options = unsaid(model);
+        let vectors = |seconds: &str| {
+            let to = format!("{seconds}.safetensors");
+            let words = [
+                "features",
+                "--init",
+                model.to_str().unwrap(),
+                "--files",
+                "sounds",
+                "--to",
+                &to,
+            ];
+            let more = ["--seconds", seconds]
+                .into_iter()
+                .chain(options.iter().map(String::as_str));
+            done(folder, &words.into_iter().chain(more).collect::<Vec<_>>());
+            bridle::weights::from_safetensors(&fs::read(folder.join(&to)).unwrap())
+                .unwrap()
+                .0
+        };
+        let (whole, longer, cut) = (vectors("1"), vectors("3"), vectors("0.4"));
+        assert_eq!(whole.len(), 20, "{name}");
+        for (id, vector) in &whole {
+            let size = vector.data.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+            let off = |other: &[f32]| {
+                let pairs = vector.data.iter().zip(other);
+                pairs.fold(0.0_f32, |most, (a, b)| most.max((a - b).abs())) / size
+            };
+            // nothing is put behind a sound, whatever length would be allowed
+            let found = off(&longer[id].data);
+            assert!(found < 1e-5, "{name}: {id} is off by {found}");
+            assert_eq!(
+                off(&cut[id].data) > 1e-5,
+                !id.contains('9'),
+                "{name}: {id} is longer than 0.4 s"
+            );
+        }
+        seen += 1;
+    }
+    assert!(seen > 2, "{seen} families");
+}
+
+/// Twelve sentences of two words, which are tones, for training, and four for testing.
+fn write_tones(folder: &Path) {
+    let form = hound::WavSpec {
+        channels: 1,
+        sample_rate: 16_000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut table = "path,text,split\n".to_owned();
+    for number in 0..16_u32 {
+        let words = [("HIGH", 900.0_f32), ("LOW", 300.0)];
+        let said = [words[number as usize % 2], words[number as usize / 2 % 2]];
+        let mut file = hound::WavWriter::create(folder.join(format!("{number}.wav")), form).unwrap();
+        // of lengths that differ
+        let length = 6_000 + 371 * number;
+        for (_, pitch) in said {
+            for time in 0..length {
+                let phase = std::f32::consts::TAU * pitch * time as f32 / 16_000.0;
+                file.write_sample((8000.0 * phase.sin()) as i16).unwrap();
+            }
+        }
+        file.finalize().unwrap();
+        let split = if number < 12 { "train" } else { "test" };
+        table += &format!("{number}.wav,{} {},{split}\n", said[0].0, said[1].0);
+    }
+    fs::write(folder.join("tones.csv"), table).unwrap();
+    let task = "name = \"tones\"\nmodality = \"speech\"\ncsv = \"tones.csv\"\n";
+    fs::write(folder.join("tones.toml"), task).unwrap();
+}
+
+#[test]
+fn encoders_of_speech_learn_transcripts() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_data(folder);
+    write_tones(folder);
+    let values = "--protocol linear-probe,finetune,attentive-probe --set finetune.epochs=2 --set finetune.head_epochs=1 \
+                  --set probe.epochs=1 --set attentive.epochs=1 --set finetune.batch=4 --set probe.batch=4 \
+                  --set attentive.batch=4 --set finetune.warmup_epochs=0.0 --set probe.warmup_epochs=0.0 \
+                  --set attentive.warmup_epochs=0.0 --set finetune.symbols=words --set probe.layer=1";
+    let mut heard = 0;
+    for (name, model) in models() {
+        let options = unsaid(&model);
+        let words = [
+            "run",
+            "--task",
+            "tones.toml",
+            "--preset",
+            "smoke",
+            "--init",
+            model.to_str().unwrap(),
+            "--out",
+            &name,
+        ];
+        let words: Vec<&str> = words.into_iter().chain(options.iter().map(String::as_str)).collect();
+        if !takes_any_length(&name) || name.starts_with("beats") {
+            let told = refusal(folder, 2, &words);
+            let sounds = ["ast", "audiomae", "beats", "eat", "sslam"];
+            let expected = match sounds.iter().any(|family| name.starts_with(family)) {
+                true => "makes patches",
+                false => "`data.kind`: speech, but the encoder given with --init takes",
+            };
+            assert!(told.contains(expected), "{name}: {told}");
+            continue;
+        }
+        let told = done(
+            folder,
+            &[&words[..], &values.split_whitespace().collect::<Vec<_>>()].concat(),
+        );
+        assert!(told.contains("recognised as"), "{name}: {told}");
+        let records = store::find(&[folder.join(&name)]).unwrap();
+        let [(_, record)] = &records[..] else {
+            panic!("{name}: one record, no control")
+        };
+        for protocol in ["linear-probe", "finetune", "attentive-probe"] {
+            let score = record.scores.iter().find(|score| score.protocol == protocol);
+            assert!(
+                score.is_some_and(|score| score.value.is_some_and(f64::is_finite)),
+                "{name}: {protocol}"
+            );
+        }
+        assert_eq!(record.plan["data.kind"], "speech", "{name}");
+        assert!(record.plan.contains_key("data.pipeline.kind") && !record.plan.contains_key("data.mels"));
+        let freezes = record.plan.get("finetune.freeze_front");
+        assert_eq!(freezes, hears_waves(&name).then_some(&Value::Bool(true)), "{name}");
+        if hears_waves(&name) {
+            let told = refusal(folder, 2, &[&words[..], &["--set", "finetune.mask_start=0.1"]].concat());
+            assert!(told.contains("nothing is masked"), "{name}: {told}");
+        }
+        // the plan that `check` prints is the one that was run
+        let checked = program(
+            folder,
+            &[
+                &["check"][..],
+                &words[1..words.len() - options.len() - 2],
+                &["--format", "toml"],
+            ]
+            .concat(),
+        );
+        assert!(
+            checked.status.success(),
+            "{name}: {}",
+            String::from_utf8_lossy(&checked.stderr)
+        );
+        heard += 1;
+    }
+    assert!(heard > 2, "{heard} encoders of speech");
+}
+
+#[test]
+fn videos_are_judged_and_learnt() {
+    let root = std::env::var_os("BRIDLE_DATA").map(|root| PathBuf::from(root).join("kinetics-mini"));
+    let Some(root) = root.filter(|root| root.is_dir()) else {
+        let required = std::env::var("BRIDLE_REQUIRE_DATA").is_ok_and(|value| value == "1");
+        assert!(
+            !required,
+            "needs outside data: kinetics-mini, and $BRIDLE_REQUIRE_DATA is 1"
+        );
+        println!("needs outside data: kinetics-mini; passes without it");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_data(folder);
+    for (name, model) in models().iter().filter(|(name, _)| name.starts_with("videomae")) {
+        let options = unsaid(model);
+        let run = |task: &[&str], code: i32| {
+            let words = [
+                &[
+                    "run",
+                    "--init",
+                    model.to_str().unwrap(),
+                    "--preset",
+                    "smoke",
+                    "--out",
+                    name,
+                ][..],
+                task,
+            ]
+            .concat();
+            let words: Vec<&str> = words.into_iter().chain(options.iter().map(String::as_str)).collect();
+            let output = program(folder, &words);
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(code), "{name}: {told}");
+            told
+        };
+        for task in ["pictures.toml", "sounds.toml"] {
+            let told = run(&["--task", task], 2);
+            assert!(
+                told.contains("the encoder given with --init takes video"),
+                "{name}: {told}"
+            );
+        }
+        let values = "--task kinetics --subset 3 --allow-different-data --protocol linear-probe,knn,finetune,attentive-probe --set probe.layer=1 \
+                      --set finetune.epochs=1 --set finetune.batch=4 --set attentive.epochs=1 --set attentive.rates=[1e-3] \
+                      --set finetune.warmup_epochs=0.0";
+        let data = ["--data", root.to_str().unwrap()];
+        run(&[&values.split_whitespace().collect::<Vec<_>>()[..], &data].concat(), 0);
+        let records = store::find(&[folder.join(name)]).unwrap();
+        let record = &records[0].1;
+        for protocol in ["linear-probe", "knn", "finetune", "attentive-probe"] {
+            assert!(
+                record.scores.iter().any(|score| score.protocol == protocol),
+                "{name}: {protocol}"
+            );
+        }
+    }
 }

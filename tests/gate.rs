@@ -139,6 +139,64 @@ fn a_number_that_json_does_not_know_is_a_regression() {
 }
 
 #[test]
+fn a_curve_that_leaves_its_envelope_fails_the_gate_and_is_told_with_its_step() {
+    let (folder, records) = copies();
+    let folder = folder.path();
+    let gate = "regress --baseline baseline.toml records";
+    assert_eq!(code(folder, &format!("{gate} --write")), 0);
+    let told = run(folder, &format!("{gate} --write-envelope"));
+    let told = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert!(
+        told.contains("baseline.envelope.json") && told.contains("3 runs"),
+        "{told}"
+    );
+    assert_eq!(code(folder, gate), 0, "the runs themselves lie in it");
+    // the loss of an encoder phase rises at its tenth point; the numbers of the baseline stay
+    let record = records
+        .iter()
+        .find(|path| path.to_string_lossy().contains("b37bf53d72f0-tch-fp32-s1"));
+    let mut step = 0;
+    edit(record.unwrap(), |record| {
+        let curve = &mut record["phases"][2]["curve"];
+        step = curve["steps"][10].as_u64().unwrap();
+        for loss in &mut curve["loss"].as_array_mut().unwrap()[10..] {
+            *loss = json!(3.0 * loss.as_f64().unwrap());
+        }
+    });
+    let found = run(folder, &format!("{gate} --format json"));
+    assert_eq!(found.status.code(), Some(10));
+    let found: Value = serde_json::from_slice(&found.stdout).unwrap();
+    assert_eq!(found["left_envelopes"].as_array().unwrap().len(), 1);
+    let curve = &found["left_envelopes"][0]["curves"][0];
+    assert_eq!(
+        (&curve["phase"], &curve["what"], &curve["step"]),
+        (&json!("encoder-2"), &json!("loss"), &json!(step))
+    );
+    for (format, what) in [
+        ("terminal", "left the envelope of 3 runs"),
+        ("github", "::error"),
+        ("gitlab", "leaves at step"),
+    ] {
+        let found = run(folder, &format!("{gate} --format {format}"));
+        let text = String::from_utf8_lossy(&found.stdout).into_owned();
+        assert!(
+            text.contains(what) && text.contains(&format!("step {step}")),
+            "{format}: {text}"
+        );
+    }
+    // what is no envelope; too few runs
+    std::fs::write(folder.join("baseline.envelope.json"), "{}").unwrap();
+    assert_eq!(code(folder, gate), 2);
+    std::fs::remove_file(folder.join("baseline.envelope.json")).unwrap();
+    let line = format!(
+        "regress --baseline b.toml --write-envelope {}",
+        record.unwrap().display()
+    );
+    assert_eq!(code(folder, &line), 2);
+    assert!(!folder.join("b.envelope.json").exists());
+}
+
+#[test]
 fn a_gate_that_cannot_judge_is_wrong_use() {
     let (folder, _) = copies();
     std::fs::write(folder.path().join("broken.toml"), "schema = 1\n[[run]]\ntask = 7\n").unwrap();

@@ -10,7 +10,12 @@ use bridle_results::store;
 use std::path::Path;
 
 /// Folders that hold committed records.
-const FOLDERS: [&str; 3] = ["results/records", "results/ablations", "results/small-sets"];
+const FOLDERS: [&str; 4] = [
+    "results/records",
+    "results/ablations",
+    "results/small-sets",
+    "results/smoke",
+];
 
 /// Records whose plan lacks a value that plans have had ever since, and that value. Their tables
 /// and comparisons need nothing but the values that they have.
@@ -54,5 +59,8 @@ fn every_committed_record_keeps_its_hashes() {
         }
     }
     assert!(pretrained > 40, "{pretrained} records pretrained something");
-    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), ["audio", "speech", "video"]);
+    assert_eq!(
+        kinds.into_iter().collect::<Vec<_>>(),
+        ["audio", "image", "speech", "video"]
+    );
 }

@@ -219,7 +219,7 @@ fn files_and_names_that_do_not_fit_are_refused_by_name() {
     for part in [
         "1 sample without a vector: high/high3.wav",
         "1 vector of no sample: high/high99.wav",
-        "1 vector with numbers that are not finite: low/low1.wav",
+        "1 vector with numbers that are not finite as 32-bit floats: low/low1.wav",
         "try: ",
     ] {
         assert!(told.contains(part), "{part}: {told}");

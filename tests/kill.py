@@ -5,6 +5,7 @@
     tests/kill.py PROGRAM --seconds 3600 --seed 7             for an hour, other moments
     tests/kill.py PROGRAM --product                           every method, phase, protocol and backend, killed
     tests/kill.py PROGRAM --product --seconds 20              as many of them as fit
+    tests/kill.py PROGRAM --ranks 2                           40 runs of two processes under mpirun, killed
 
 Trials, in turn:
 
@@ -17,6 +18,10 @@ Trials, in turn:
 With --product: each method with each protocol that fits it, on each backend, on sound and on speech, is killed in
 each of its phases, and in what follows them, at KILLS random writes (needs strace) and at a random moment.
 
+With --ranks N: runs of N processes under mpirun; SIGKILL at a random moment to one of them or to all, in turn. Half
+of them resume with N and end as one that nobody disturbed; the others resume with another number: losses within
+CLOSE, predictions as many, and a record that says the number.
+
 After each, the same command with --resume ends with exit code 0. Its record, predictions and logs are
 those of a run that nobody disturbed, bit for bit but for times, and no temporary file is left. Between
 two tries a record, if there is one, is whole and belongs to its predictions.
@@ -24,6 +29,8 @@ two tries a record, if there is one, is whole and belongs to its predictions.
 
 import argparse
 import collections
+import json
+import os
 import pathlib
 import random
 import re
@@ -36,7 +43,7 @@ import time
 
 sys.dont_write_bytecode = True  # the checkout stays clean
 from disturb import (LONG, SMALL, Case, Failed, Place, backends, cases, check_end, check_records, finish, last_lines,
-                     phases, start, undisturbed)
+                     outcome, phases, records_of, require_nothing_left, start, undisturbed)
 
 # three phases of 20, 10 and 20 steps, then a linear probe: a second or two
 CASE = Case("sound", tuple((
@@ -49,6 +56,9 @@ CALLS = "openat,write,rename,renameat,renameat2,fsync,unlink,unlinkat,mkdir,mkdi
 # the most writes of each phase at which the product kills a run
 KILLS = 4
 HEARD = 2.0  # seconds within which a signal is heard
+# how far losses may be apart that another number of ranks has trained, as a share: rounding, and what training makes of it
+CLOSE = 1e-3
+MPIRUN = ["mpirun.openmpi", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-n"]
 
 
 def trace(call, when, effect):
@@ -216,6 +226,67 @@ def product(program, place, draw, options, traced):
           f"too late; {time.monotonic() - begun:.0f} s, seed {options.seed}")
 
 
+def launched(program, folder, ranks, *options):
+    """The run in several processes, or in one."""
+    before = [*MPIRUN, str(ranks)] if ranks > 1 else []
+    return start(program, folder, CASE, *options, before=before)
+
+
+def ranks_of(launcher):
+    """The processes of the program below this one."""
+    parents = {}
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = stat.read_text()
+        except OSError:
+            continue  # it has ended
+        parents[int(stat.parent.name)] = (int(text.rpartition(")")[2].split()[1]), "(bridle-bench)" in text)
+    return sorted(process for process, (parent, is_rank) in parents.items() if parent == launcher and is_rank)
+
+
+def losses(found):
+    return [line["loss"] for log in found["log"].values() for line in log]
+
+
+def several_ranks(program, place, draw, options, _):
+    """Runs of several processes, of which one or all are killed, resumed with the same number of them or another."""
+    count, folder, begun = options.ranks, place.fresh(CASE), time.monotonic()
+    if finish(launched(program, folder, count)) != 0:
+        raise Failed(f"a run of {count} ranks that nobody disturbed fails:\n{last_lines(folder)}")
+    expected, seconds, kinds = outcome(folder), time.monotonic() - begun, collections.Counter()
+    begun, done = time.monotonic(), 0
+    while done < 40 and (done < 4 or not options.seconds or time.monotonic() - begun < options.seconds):
+        who, resumed = ("one", "all")[done % 2], (count, 1, count, count + 1)[done // 2 % 4]
+        folder = place.fresh(CASE)
+        child = launched(program, folder, count)
+        time.sleep(draw.uniform(0.1, seconds))
+        ranks = ranks_of(child.pid)
+        for process in ranks if who == "all" else ranks and [draw.choice(ranks)]:
+            os.kill(process, signal.SIGKILL)
+        code, told = finish(child), f"trial {done} of seed {options.seed}: {who} of {count} ranks, resumed with {resumed}"
+        list(check_records(folder))
+        if finish(launched(program, folder, resumed, "--resume")) != 0:
+            sys.exit(f"kill: {told}: --resume fails\n{last_lines(folder)}")
+        found = outcome(folder)
+        require_nothing_left(folder)
+        said = json.loads(records_of(folder)[0].read_text())["machine"].get("ranks", {"count": 1})["count"]
+        complete = "already complete" in (folder / "err").read_text()
+        if said != (count if complete else resumed):
+            sys.exit(f"kill: {told}: the record says {said} ranks")
+        if resumed == count and found != expected:
+            sys.exit(f"kill: {told}: another {[name for name in found if found[name] != expected[name]]}")
+        pairs = list(zip(losses(expected), losses(found)))
+        apart = max(abs(a - b) / max(abs(a), 1) for a, b in pairs)
+        if len(losses(found)) != len(pairs) or apart > CLOSE:
+            sys.exit(f"kill: {told}: losses differ by {apart}")
+        print(f"{told}: exit code {code}, losses within {apart:.1e}", flush=True)
+        kinds[resumed == count] += 1
+        shutil.rmtree(folder)
+        done += 1
+    print(f"kill: {done} kills of {count} ranks hold, {kinds[True]} resumed with as many and equal to the bit, {kinds[False]} "
+          f"with another number; {seconds:.1f} s a run, {time.monotonic() - begun:.0f} s, seed {options.seed}")
+
+
 def attempt(run, name, disturb):
     """Disturbs a run in a fresh folder and checks how it ends. Gives what was done."""
     folder, told = run.place.fresh(run.case), name
@@ -234,13 +305,14 @@ def main():
     parser.add_argument("--seconds", type=float, help="50 by default, the whole product with --product")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--product", action="store_true")
+    parser.add_argument("--ranks", type=int, help="runs of so many processes under mpirun, at least 2")
     parser.add_argument("--backend", action="append", help="of --product; every one that runs here by default")
     options = parser.parse_args()
     traced = shutil.which("strace") is not None
     if not traced:
         print("kill: no strace, so that no write is hit exactly")
     with tempfile.TemporaryDirectory() as scratch:
-        way = product if options.product else several_kinds
+        way = several_ranks if options.ranks else product if options.product else several_kinds
         way(options.program, Place(options.program, scratch), random.Random(options.seed), options, traced)
 
 

@@ -20,7 +20,7 @@ mod quantizers;
 #[path = "parity_cases/steps.rs"]
 mod steps;
 
-use bridle_backends::{Choice, Facts, Job, Precision, TrainBackend};
+use bridle_backends::{Choice, Facts, Job, TrainBackend};
 use case::Case;
 use std::path::{Path, PathBuf};
 
@@ -167,17 +167,11 @@ fn every_case_on_every_backend() {
     let missing: Vec<&'static str> = CORE.iter().filter(is_missing).copied().collect();
     let mut failed = 0;
     for name in bridle_backends::compiled() {
-        let choice = Choice {
-            name,
-            device: None,
-            threads: None,
-            precision: Precision::F32,
-        };
         let job = Parity {
             folder: folder.clone(),
             missing: missing.clone(),
         };
-        match bridle_backends::run(&choice, job) {
+        match bridle_backends::run(&Choice::of(name), job) {
             Ok(count) => failed += count,
             Err(error) => println!("parity: {}: not run, {error}", name.as_str()),
         }

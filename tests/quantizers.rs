@@ -13,7 +13,7 @@ use bridle::codebook::SeededPicks;
 use bridle::init::Init;
 use bridle::quantizer::{Mode, Quantizer, QuantizerValues};
 use bridle::rq::{RqConfig, Space};
-use bridle_backends::{Choice, Facts, Job, Precision, TrainBackend};
+use bridle_backends::{Choice, Facts, Job, TrainBackend};
 use bridle_bench::quantizers::fsq::{FiniteScalarQuantizer, FsqConfig};
 use bridle_bench::quantizers::{AnyQuantizer, QuantizerConfig, QuantizerKind};
 use bridle_seed::Seed;
@@ -113,13 +113,7 @@ impl Job for FsqCase {
 fn finite_scalar_quantization_has_the_golden_numbers() {
     for name in bridle_backends::compiled() {
         for case in ["fsq", "fsq_small"] {
-            let choice = Choice {
-                name,
-                device: None,
-                threads: None,
-                precision: Precision::F32,
-            };
-            if let Err(error) = bridle_backends::run(&choice, FsqCase(case)) {
+            if let Err(error) = bridle_backends::run(&Choice::of(name), FsqCase(case)) {
                 println!("{}: not run, {error}", name.as_str());
             }
         }

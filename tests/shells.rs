@@ -1,8 +1,12 @@
-//! Completion scripts in the shells themselves: commands, options, and values of options.
+//! Completion scripts in the shells themselves: commands, options, and values of options. Manual pages in
+//! the programs that show them.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+use bridle_bench::cli::Cli;
+use clap::CommandFactory;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -20,11 +24,13 @@ const TYPED: [(&str, &str); 9] = [
     ("bridle-bench explain knn.temp", "knn.temperature"),
 ];
 
-/// Whether the shell is installed; where tests must not be left out, it has to be.
+/// Whether the shell, or the program that shows manual pages, is installed; where tests must not be left
+/// out, it has to be.
 fn is_there(shell: &str) -> bool {
     let there = Command::new(shell)
         .arg("--version")
         .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .status()
         .is_ok();
     let required = std::env::var_os("BRIDLE_REQUIRE_SHELLS").is_some_and(|value| value == "1");
@@ -134,5 +140,110 @@ fn zsh_completes_commands_options_and_values() {
         writeln!(zsh.stdin.take().unwrap(), "{typed}").unwrap();
         let found = said(&zsh.wait_with_output().unwrap());
         assert!(found.contains(wanted), "{typed}: {found}");
+    }
+}
+
+/// One space in place of any white space.
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A manual page as `man` shows it, in lines that are neither filled up nor hyphenated.
+fn as_shown(folder: &Path, page: &str) -> String {
+    let man = Command::new("man")
+        .args([
+            "--local-file",
+            "--warnings=w",
+            "--no-hyphenation",
+            "--no-justification",
+            page,
+        ])
+        .envs([
+            ("MANWIDTH", "78"),
+            ("LC_ALL", "C.UTF-8"),
+            ("MANPAGER", "cat"),
+            ("MAN_KEEP_FORMATTING", ""),
+        ])
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    assert!(man.status.success() && man.stderr.is_empty(), "{page}: {}", said(&man));
+    words(&String::from_utf8(man.stdout).unwrap())
+}
+
+#[test]
+fn manual_pages_hold_every_command_option_and_text_and_are_shown_without_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("share/man/man1");
+    let written = Command::new(env!("CARGO_BIN_EXE_bridle-bench"))
+        .arg("man")
+        .arg(&pages)
+        .output()
+        .unwrap();
+    assert!(written.status.success(), "{}", said(&written));
+    let mut program = Cli::command().disable_help_subcommand(true);
+    program.build();
+    let commands: Vec<_> = std::iter::once(&program).chain(program.get_subcommands()).collect();
+    let name = |command: &clap::Command| format!("{}.1", command.get_display_name().unwrap_or("bridle-bench"));
+    let wanted: BTreeSet<String> = commands.iter().map(|command| name(command)).collect();
+    let entries = std::fs::read_dir(&pages).unwrap();
+    let found: BTreeSet<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert!(found == wanted && found.len() > 15, "{found:?}");
+    let readers = ["man", "groff", "mandoc"].map(is_there);
+    for command in commands {
+        let page = name(command);
+        if readers[1] {
+            let groff = ["-man", "-ww", "-z", "-Tutf8", &page[..]];
+            let groff = Command::new("groff").args(groff).current_dir(&pages).output().unwrap();
+            assert!(
+                groff.status.success() && said(&groff).is_empty(),
+                "{page}: {}",
+                said(&groff)
+            );
+        }
+        if readers[2] {
+            let lint = ["-T", "lint", "-W", "warning", &page[..]];
+            let lint = Command::new("mandoc").args(lint).current_dir(&pages).output().unwrap();
+            assert!(
+                lint.status.success() && said(&lint).is_empty(),
+                "{page}: {}",
+                said(&lint)
+            );
+        }
+        if !readers[0] {
+            continue;
+        }
+        let shown = as_shown(&pages, &page);
+        let mut missing: Vec<String> = Vec::new();
+        let mut holds = |text: String| {
+            let text = words(&text);
+            if !shown.contains(&text) {
+                missing.push(text);
+            }
+        };
+        for option in command.get_arguments() {
+            option
+                .get_long()
+                .into_iter()
+                .for_each(|long| holds(format!("--{long}")));
+            let values = option.get_value_names().filter(|_| option.get_action().takes_values());
+            values.into_iter().flatten().for_each(|value| holds(value.to_string()));
+            let help = option.get_long_help().or(option.get_help());
+            help.into_iter().for_each(|help| holds(help.to_string()));
+        }
+        for below in command.get_subcommands() {
+            holds(format!(
+                "{}(1) {}",
+                below.get_display_name().unwrap(),
+                below.get_about().unwrap()
+            ));
+        }
+        let end = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        end.lines()
+            .filter(|line| line.starts_with(' '))
+            .for_each(|line| holds(line.to_owned()));
+        assert!(missing.is_empty(), "{page} lacks {missing:#?} in {shown}");
     }
 }

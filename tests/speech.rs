@@ -19,7 +19,7 @@ use bridle::patch::patches;
 use bridle::speech::conformer::{Conformer, ConformerConfig};
 use bridle::speech::ctc::{ctc_loss_mean, ctc_losses};
 use bridle::standardizer::Standardizer;
-use bridle_backends::{Choice, Facts, Job, Ops, Precision, TrainBackend};
+use bridle_backends::{Choice, Facts, Job, Ops, TrainBackend};
 use bridle_baselines::best_rq::{MaskedModel, best_rq_loss};
 use bridle_baselines::birq::{BirqConfig, BirqLabels, birq_loss};
 use bridle_baselines::distilled::DistilledBook;
@@ -48,13 +48,7 @@ fn on_every_backend(check: &impl Check) {
         }
     }
     for name in bridle_backends::compiled() {
-        let choice = Choice {
-            name,
-            device: None,
-            threads: None,
-            precision: Precision::F32,
-        };
-        if let Err(error) = bridle_backends::run(&choice, One(check)) {
+        if let Err(error) = bridle_backends::run(&Choice::of(name), One(check)) {
             println!("{}: not run, {error}", name.as_str());
         }
     }

@@ -6,6 +6,8 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test stops at what it cannot read")]
 
+mod python;
+
 use bridle::weights::{Weights, from_safetensors};
 use bridle_results::record::RunRecord;
 use bridle_results::store;
@@ -223,6 +225,38 @@ fn every_method_goes_from_sound_to_words() {
         )
     };
     assert!(code == Some(2) && told.contains("encoder of speech"), "{told}");
+    published(tones.path(), &records[0].0);
+}
+
+/// A folder for others holds an encoder of speech with what standardises its inputs.
+fn published(folder: &Path, record: &Path) {
+    let line = format!("export {} --card card", record.display());
+    let told = String::from_utf8(bench(folder, &line).stderr).unwrap();
+    assert!(told.contains("--task FILE"), "{told}");
+    let output = bench(folder, &format!("{line} --task tones.toml"));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && told.contains("bridle_speech.py"), "{told}");
+    let config = fs::read(folder.join("card/config.json")).unwrap();
+    let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+    assert_eq!(
+        config["mean"].as_array().map(Vec::len),
+        config["mels"].as_u64().map(|mels| mels as usize)
+    );
+    let card = fs::read_to_string(folder.join("card/README.md")).unwrap();
+    assert!(
+        card.contains("automatic-speech-recognition") && card.contains("| wer |"),
+        "{card}"
+    );
+    if let Some(python) = python::interpreter("the lines of a card of speech", "safetensors, torch") {
+        let [lines] = &python::blocks(&card)[..] else {
+            panic!("a card has one block of Python")
+        };
+        let told = python::run(&python, folder, &format!("{lines}\nprint(tuple(features.shape))"));
+        // a second has 98 frames of 10 ms
+        let dim = config["dim"].as_u64().unwrap();
+        let frames = 98 / config["stacked"].as_u64().unwrap();
+        assert_eq!(told.trim(), format!("(1, {frames}, {dim})"));
+    }
 }
 
 #[test]
@@ -424,6 +458,62 @@ fn options_that_mean_nothing_here_and_broken_language_models_are_refused() {
     let output = bench(tones.path(), "check --task synthetic --method relabel");
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(2) && told.contains("digits"), "{told}");
+}
+
+#[test]
+fn check_judges_memory_time_and_steps_of_speech_as_they_turn_out() {
+    let tones = Tones::new(40, 10);
+    let short = SHORT
+        .replace("model.dim=16", "model.dim=128")
+        .replace("finetune.batch=8", "finetune.batch=40");
+    let pretrained = PRETRAINED.replace("pretrain.batch=8", "pretrain.batch=40");
+    let line = format!("{short} --method best-rq {pretrained} --set model.depth=4");
+    let check = |line: &str| {
+        let output = bench(tones.path(), &format!("check {line} --format json"));
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let verdicts: Vec<(String, String, usize)> = report["verdicts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|verdict| {
+                let word = |name: &str| verdict[name].as_str().unwrap().to_owned();
+                (word("topic"), word("verdict"), verdict["set"].as_array().unwrap().len())
+            })
+            .collect();
+        (report["needs"].clone(), verdicts, output.status.code())
+    };
+    let (needs, verdicts, code) = check(&line);
+    let topics: Vec<&str> = verdicts.iter().map(|(topic, ..)| &topic[..]).collect();
+    assert_eq!(topics, ["data", "device", "records", "memory", "disk", "steps"]);
+    assert!(
+        code == Some(0) && verdicts.iter().all(|(_, verdict, _)| verdict == "ok"),
+        "{verdicts:?}"
+    );
+    assert!(needs["seconds"].is_null(), "no record tells the speed: {needs}");
+    let record = finish(tones.path(), &format!("run {line} --format json"));
+    let steps: Vec<u64> = record.phases.iter().map(|phase| phase.steps).collect();
+    assert_eq!(needs["steps"], serde_json::json!(steps));
+    let (told, measured) = (
+        needs["memory_bytes"].as_f64().unwrap(),
+        record.peak_memory_bytes.host.unwrap() as f64,
+    );
+    assert!(
+        (measured / 1.5..measured * 1.5).contains(&told),
+        "{told} bytes of {measured}"
+    );
+    // the same again takes as long, but for what is not training
+    let (needs, ..) = check(&line);
+    let (told, measured) = (needs["seconds"].as_f64().unwrap(), record.computing_seconds());
+    assert!(
+        (measured / 3.0..measured * 2.0).contains(&told),
+        "{told} s of {measured}"
+    );
+    // more than any machine has; a batch in parts would do, if there were parts
+    let huge = line.replace("model.dim=128", "model.dim=131072");
+    let (_, verdicts, code) = check(&huge);
+    assert!(code == Some(4) && verdicts[3].1 == "cannot", "{code:?} {verdicts:?}");
+    let (_, verdicts, _) = check(&line.replace("--preset smoke", "--preset mini"));
+    assert_eq!((&verdicts[5].0[..], &verdicts[5].1[..]), ("steps", "short"));
 }
 
 #[test]

@@ -108,11 +108,11 @@ fn what_is_wrong_is_named_by_file_and_line_and_nothing_is_written() {
         ),
         (
             marked("table --splice page.md"),
-            "because: a marker may only hold table, compare or list",
+            "because: a marker may only hold table, compare, list or study --report",
         ),
         (
             marked("run --task synthetic"),
-            "because: a marker may only hold table, compare or list",
+            "because: a marker may only hold table, compare, list or study --report",
         ),
         (
             marked("list tasks") + &marked("fetch esc50"),

@@ -12,7 +12,7 @@ use bridle::pretrain::Teacher;
 use bridle::quantizer::{Mode, Quantizer};
 use bridle::rq::ResidualQuantizer;
 use bridle::tokenizer::Source;
-use bridle_backends::{Choice, Facts, Job, Precision, TrainBackend};
+use bridle_backends::{Choice, Facts, Job, TrainBackend};
 use bridle_results::codes::CodebookCounts;
 use bridle_seed::Seed;
 use burn::module::AutodiffModule;
@@ -86,13 +86,7 @@ impl Job for StepZero {
 #[test]
 fn labels_of_step_zero_are_the_same_everywhere() {
     for name in bridle_backends::compiled() {
-        let choice = Choice {
-            name,
-            device: None,
-            threads: None,
-            precision: Precision::F32,
-        };
-        match bridle_backends::run(&choice, StepZero) {
+        match bridle_backends::run(&Choice::of(name), StepZero) {
             Ok(text) => insta::assert_snapshot!("step_zero", text),
             Err(error) => println!("{}: not run, {error}", name.as_str()),
         }

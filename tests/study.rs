@@ -29,6 +29,7 @@ fn study(folder: &Path, text: &str, options: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_bridle-bench"))
         .current_dir(folder)
         .args(["study", "study.toml"])
+        .env("COLUMNS", "150")
         .args(options.split_whitespace())
         .output()
         .unwrap()
@@ -73,6 +74,10 @@ fn a_study_runs_what_is_missing_and_compares_its_arms() {
     assert!(text.contains("residual against one: 0 runs of each"), "{text}");
     assert_eq!(records(folder).len(), 1);
     let first = records(folder);
+    // one run of an arm says nothing of another
+    let (code, one, _) = told(&study(folder, STUDY, "--report"));
+    assert_eq!(code, Some(0));
+    assert!(one.contains("not known yet: 0 of 2"), "{one}");
 
     // the rest, seed by seed; what was there stays as it was
     let (code, text, errors) = told(&study(folder, STUDY, ""));
@@ -89,6 +94,36 @@ fn a_study_runs_what_is_missing_and_compares_its_arms() {
         .lines()
         .filter_map(|line| line.split(", seed ").nth(1)?.chars().next());
     assert_eq!(seeds.collect::<String>(), "0011", "{errors}");
+
+    // what the records show, without any data; in JSON the difference is that of `compare`
+    let report = |options: &str| told(&study(folder, STUDY, &format!("--report {options}")));
+    let (code, text_of_report, _) = report("--format markdown");
+    assert_eq!((code, records(folder)), (Some(0), all.clone()));
+    assert!(text_of_report.contains("Do residual codes help?"), "{text_of_report}");
+    assert!(text_of_report.contains("2 of 2 runs"), "{text_of_report}");
+    let row = |text: &str| -> serde_json::Value {
+        let tables: serde_json::Value = serde_json::from_str(text).unwrap();
+        tables[0]["rows"][0].clone()
+    };
+    let found = row(&report("--format json").1);
+    let plans = found["arm"]["plans"].as_array().unwrap();
+    let pair: Vec<&str> = plans.iter().map(|plan| plan.as_str().unwrap()).collect();
+    let compared = Command::new(env!("CARGO_BIN_EXE_bridle-bench"))
+        .current_dir(folder)
+        .args(["compare", "results/records", "results/records", "--format", "json"])
+        .args([
+            "--where-a",
+            &format!("plan={}", pair[0]),
+            "--where-b",
+            &format!("plan={}", pair[1]),
+        ])
+        .output()
+        .unwrap();
+    assert_eq!(found["difference"], row(&told(&compared).1)["difference"]);
+    assert!(found["difference"]["interval"]["low"].is_number());
+    let (code, none, _) = report("--format markdown --out nowhere");
+    assert_eq!(code, Some(0));
+    assert!(none.contains("not known yet: 0 of 2 runs"), "{none}");
 
     // all there: nothing is made
     let (code, again, _) = told(&study(folder, STUDY, ""));

@@ -30,6 +30,37 @@ impl<B: Ops> Backward<B, 1> for SelfAttention {
 }
 
 #[derive(Debug)]
+struct BiasedAttention;
+
+impl<B: Ops> Backward<B, 2> for BiasedAttention {
+    /// qkv, bias, heads.
+    type State = (FloatTensor<B>, FloatTensor<B>, usize);
+
+    fn backward(self, ops: ops::Ops<Self::State, 2>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let parents = ops.parents.map(|parent| parent.map(|node| node.id));
+        let (qkv, bias, heads) = ops.state;
+        let wants_bias = parents[1].is_some();
+        let (qkv, bias) = B::biased_attention_backward(wrap(qkv), wrap(bias), wrap(grad), heads, wants_bias);
+        register::<B, 2>(parents, [Some(float(qkv)), bias.map(float)], grads);
+    }
+}
+
+#[derive(Debug)]
+struct GeluRows;
+
+impl<B: Ops> Backward<B, 1> for GeluRows {
+    type State = FloatTensor<B>;
+
+    fn backward(self, ops: ops::Ops<Self::State, 1>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let rows = ops.state;
+        ops::unary::<B, _>(ops.parents, ops.node, grads, |grad| {
+            float(B::gelu_rows_backward(wrap(rows), wrap(grad)))
+        });
+    }
+}
+
+#[derive(Debug)]
 struct LinearRows;
 
 impl<B: Ops> Backward<B, 3> for LinearRows {
@@ -138,6 +169,26 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Autodiff<B, C> {
                 OpsKind::UnTracked(prep) => prep.finish(float(B::self_attention(wrap(qkv.primitive), heads))),
             },
         )
+    }
+
+    fn biased_attention(qkv: Tensor<Self, 3>, bias: Tensor<Self, 4>, heads: usize) -> Tensor<Self, 3> {
+        if is_plain() {
+            return plain::biased_attention(qkv, bias, heads);
+        }
+        let (qkv, bias) = (float(qkv), float(bias));
+        let output = B::biased_attention(wrap(qkv.primitive.clone()), wrap(bias.primitive.clone()), heads);
+        let prepared = Backward::<B, 2>::prepare::<C>(BiasedAttention, [qkv.node, bias.node]);
+        node(prepared, (qkv.primitive, bias.primitive, heads), output)
+    }
+
+    fn gelu_rows(rows: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        if is_plain() {
+            return plain::gelu_rows(rows);
+        }
+        let rows = float(rows);
+        let output = B::gelu_rows(wrap(rows.primitive.clone()));
+        let prepared = Backward::<B, 1>::prepare::<C>(GeluRows, [rows.node]);
+        node(prepared, rows.primitive, output)
     }
 
     fn linear_rows(rows: Tensor<Self, 2>, weight: Tensor<Self, 2>, bias: Tensor<Self, 1>) -> Tensor<Self, 2> {

@@ -22,6 +22,34 @@ pub trait Ops: Backend {
         plain::self_attention_backward(qkv, grad, heads)
     }
 
+    /// The same with `bias` added to the scores: softmax(q kᵀ / sqrt(D/heads) + bias) v. `bias` is
+    /// [B, heads, T, T], or 1 along any of the first three axes.
+    fn biased_attention(qkv: Tensor<Self, 3>, bias: Tensor<Self, 4>, heads: usize) -> Tensor<Self, 3> {
+        plain::biased_attention(qkv, bias, heads)
+    }
+
+    /// Gradients of `qkv` and, if wanted, `bias` in [`Ops::biased_attention`], from that of its result,
+    /// [B, T, D].
+    fn biased_attention_backward(
+        qkv: Tensor<Self, 3>,
+        bias: Tensor<Self, 4>,
+        grad: Tensor<Self, 3>,
+        heads: usize,
+        wants_bias: bool,
+    ) -> (Tensor<Self, 3>, Option<Tensor<Self, 4>>) {
+        plain::biased_attention_backward(qkv, bias, grad, heads, wants_bias)
+    }
+
+    /// The exact (erf) GELU of each number of `rows` [N, D].
+    fn gelu_rows(rows: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        plain::gelu_rows(rows)
+    }
+
+    /// Gradient of the rows in [`Ops::gelu_rows`], from that of its result, [N, D].
+    fn gelu_rows_backward(rows: Tensor<Self, 2>, grad: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        plain::gelu_rows_backward(rows, grad)
+    }
+
     /// A linear layer on `rows` [N, K], with weight [K, M] and bias [M].
     fn linear_rows(rows: Tensor<Self, 2>, weight: Tensor<Self, 2>, bias: Tensor<Self, 1>) -> Tensor<Self, 2> {
         plain::linear_rows(rows, weight, bias)

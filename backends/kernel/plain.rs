@@ -30,30 +30,82 @@ fn join<B: Backend>(heads: Tensor<B, 4>) -> Tensor<B, 3> {
     heads.swap_dims(1, 2).reshape([batch, tokens, count * head])
 }
 
-/// Attention weights, [B, H, T, T], and the factor on the scores.
-fn weights<B: Backend>(q: Tensor<B, 4>, k: Tensor<B, 4>) -> (Tensor<B, 4>, f64) {
+/// Attention weights, [B, H, T, T], and the factor on the scores, to which a bias may be added.
+fn weights<B: Backend>(q: Tensor<B, 4>, k: Tensor<B, 4>, bias: Option<Tensor<B, 4>>) -> (Tensor<B, 4>, f64) {
     let [.., head] = q.dims();
     let factor = (head as f64).powf(-0.5);
-    (softmax(product(q.mul_scalar(factor), k.swap_dims(2, 3)), 3), factor)
+    let scores = product(q.mul_scalar(factor), k.swap_dims(2, 3));
+    let scores = match bias {
+        Some(bias) => scores + bias,
+        None => scores,
+    };
+    (softmax(scores, 3), factor)
 }
 
 pub fn self_attention<B: Backend>(qkv: Tensor<B, 3>, heads: usize) -> Tensor<B, 3> {
     let [q, k, v] = split(qkv, heads);
-    join(product(weights(q, k).0, v))
+    join(product(weights(q, k, None).0, v))
 }
 
 pub fn self_attention_backward<B: Backend>(qkv: Tensor<B, 3>, grad: Tensor<B, 3>, heads: usize) -> Tensor<B, 3> {
+    attention_backward(qkv, None, grad, heads).0
+}
+
+pub fn biased_attention<B: Backend>(qkv: Tensor<B, 3>, bias: Tensor<B, 4>, heads: usize) -> Tensor<B, 3> {
+    let [q, k, v] = split(qkv, heads);
+    join(product(weights(q, k, Some(bias)).0, v))
+}
+
+pub fn biased_attention_backward<B: Backend>(
+    qkv: Tensor<B, 3>,
+    bias: Tensor<B, 4>,
+    grad: Tensor<B, 3>,
+    heads: usize,
+    wants_bias: bool,
+) -> (Tensor<B, 3>, Option<Tensor<B, 4>>) {
+    let shape = bias.dims();
+    let (qkv, grad_scores) = attention_backward(qkv, Some(bias), grad, heads);
+    (qkv, wants_bias.then(|| sum_to(grad_scores, shape)))
+}
+
+/// The gradient of `qkv` [B, T, 3D], and that of scores with their factor, [B, H, T, T].
+fn attention_backward<B: Backend>(
+    qkv: Tensor<B, 3>,
+    bias: Option<Tensor<B, 4>>,
+    grad: Tensor<B, 3>,
+    heads: usize,
+) -> (Tensor<B, 3>, Tensor<B, 4>) {
     let [batch, tokens, width] = grad.dims();
     let [q, k, v] = split(qkv, heads);
-    let (mix, factor) = weights(q.clone(), k.clone());
+    let (mix, factor) = weights(q.clone(), k.clone(), bias);
     let grad = grad.reshape([batch, tokens, heads, width / heads]).swap_dims(1, 2); // [B, H, T, D/H]
     let grad_v = product(mix.clone().swap_dims(2, 3), grad.clone());
     let grad_mix = product(grad, v.swap_dims(2, 3)); // [B, H, T, T]
     let mean = (mix.clone() * grad_mix.clone()).sum_dim(3); // [B, H, T, 1]
-    let grad_scores = (mix * (grad_mix - mean)).mul_scalar(factor);
+    let grad_biased = mix * (grad_mix - mean);
+    let grad_scores = grad_biased.clone().mul_scalar(factor);
     let grad_q = product(grad_scores.clone(), k);
     let grad_k = product(grad_scores.swap_dims(2, 3), q);
-    Tensor::cat(vec![join(grad_q), join(grad_k), join(grad_v)], 2)
+    (
+        Tensor::cat(vec![join(grad_q), join(grad_k), join(grad_v)], 2),
+        grad_biased,
+    )
+}
+
+/// Sums over the axes along which `shape` is 1.
+pub(super) fn sum_to<B: Backend>(grad: Tensor<B, 4>, shape: [usize; 4]) -> Tensor<B, 4> {
+    let found = grad.dims();
+    let summed = (0..4).filter(|&axis| shape[axis] == 1 && found[axis] > 1);
+    summed.fold(grad, |grad, axis| grad.sum_dim(axis))
+}
+
+pub fn gelu_rows<B: Backend>(rows: Tensor<B, 2>) -> Tensor<B, 2> {
+    gelu(rows)
+}
+
+pub fn gelu_rows_backward<B: Backend>(rows: Tensor<B, 2>, grad: Tensor<B, 2>) -> Tensor<B, 2> {
+    let float = |tensor: Tensor<B, 2>| tensor.into_primitive().tensor();
+    Tensor::from_primitive(TensorPrimitive::Float(B::gelu_backward(float(rows), float(grad))))
 }
 
 pub fn linear_rows<B: Backend>(rows: Tensor<B, 2>, weight: Tensor<B, 2>, bias: Tensor<B, 1>) -> Tensor<B, 2> {
@@ -196,11 +248,7 @@ pub fn mlp_rows_backward<B: Backend>(
     let weight2 = product(gelu(hidden.clone()).transpose(), grad.clone());
     let bias2 = sum_rows(grad.clone());
     let grad_activated = product(grad, mlp.weight2.transpose()); // [N, M]
-    let float = |tensor: Tensor<B, 2>| tensor.into_primitive().tensor();
-    let grad_hidden: Tensor<B, 2> = Tensor::from_primitive(TensorPrimitive::Float(B::gelu_backward(
-        float(hidden),
-        float(grad_activated),
-    )));
+    let grad_hidden = gelu_rows_backward(hidden, grad_activated);
     let weight1 = product(rows.transpose(), grad_hidden.clone());
     let bias1 = sum_rows(grad_hidden.clone());
     (

@@ -105,6 +105,58 @@ fn attention<B: Ops>() {
     }
 }
 
+/// Biases of each shape, with and without a gradient of their own.
+fn biased_attention<B: Ops>() {
+    type Gradients<B> = (Tensor<B, 3>, Tensor<B, 3>, Option<Tensor<B, 4>>);
+    type Form<B> = fn(Tensor<Autodiff<B>, 3>, Tensor<Autodiff<B>, 4>, usize) -> Tensor<Autodiff<B>, 3>;
+    for [batch, tokens, width, heads] in ATTENTIONS {
+        let qkv = normal::<B, 3>("qkv", [batch, tokens, 3 * width], 1.5);
+        for shape in [
+            [1, heads, tokens, tokens],
+            [batch, 1, 1, tokens],
+            [batch, heads, tokens, tokens],
+        ] {
+            let bias = normal::<B, 4>("bias", shape, 2.0);
+            let weighting = normal::<B, 3>("weighting", [batch, tokens, width], 1.0);
+            for (qkv, bias) in [(qkv.clone(), bias.clone()), (strided(qkv.clone()), strided(bias))] {
+                let run = |form: Form<B>, tracked: bool| -> Gradients<B> {
+                    let qkv = Tensor::from_inner(qkv.clone()).require_grad();
+                    let bias = Tensor::<Autodiff<B>, 4>::from_inner(bias.clone());
+                    let bias = if tracked { bias.require_grad() } else { bias };
+                    let out = form(qkv.clone(), bias.clone(), heads);
+                    let grads = (out.clone() * Tensor::from_inner(weighting.clone())).sum().backward();
+                    (out.inner(), qkv.grad(&grads).unwrap(), bias.grad(&grads))
+                };
+                for tracked in [true, false] {
+                    let what = format!("attention {batch} {tokens} {width} {heads}, bias {shape:?}, {tracked}");
+                    let (found, found_qkv, found_bias) = run(Ops::biased_attention, tracked);
+                    let (expected, expected_qkv, expected_bias) = run(plain::biased_attention, tracked);
+                    assert_close(found, expected, &what);
+                    assert_close(found_qkv, expected_qkv, &format!("{what}, gradient of qkv"));
+                    assert_eq!((found_bias.is_some(), expected_bias.is_some()), (tracked, tracked));
+                    for (found, expected) in found_bias.into_iter().zip(expected_bias) {
+                        assert_close(found, expected, &format!("{what}, gradient of the bias"));
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn gelu<B: Ops>() {
+    for [count, width] in ROWS {
+        let rows = normal::<B, 2>("rows", [count, width], 3.0);
+        for rows in [rows.clone(), strided(rows)] {
+            compare(
+                [rows],
+                |[rows]| Ops::gelu_rows(rows),
+                |[rows]| plain::gelu_rows(rows),
+                &format!("gelu {count} {width}"),
+            );
+        }
+    }
+}
+
 /// 1-D inputs are passed as one row, so that all inputs of an operation have one rank.
 fn flat<B: Backend>(row: Tensor<B, 2>) -> Tensor<B, 1> {
     row.squeeze_dim(0)
@@ -409,7 +461,16 @@ fn default_gradients<B: Ops>() {
     let expected = plain::self_attention_backward(qkv.clone(), grad.clone(), 3);
     assert_close(B::self_attention_backward(qkv, grad, 3), expected, "attention");
 
+    let bias = normal::<B, 4>("bias", [1, 3, 7, 7], 1.0);
+    let (qkv, grad) = (normal::<B, 3>("qkv", [2, 7, 18], 1.5), normal("grad", [2, 7, 6], 1.5));
+    let expected = plain::biased_attention_backward(qkv.clone(), bias.clone(), grad.clone(), 3, true);
+    let found = B::biased_attention_backward(qkv, bias, grad, 3, true);
+    assert_close(found.0, expected.0, "biased attention");
+    assert_close(found.1.unwrap(), expected.1.unwrap(), "bias of attention");
+
     let (rows, grad) = (normal::<B, 2>("rows", [9, 6], 3.0), normal::<B, 2>("grad", [9, 6], 1.0));
+    let expected = plain::gelu_rows_backward(rows.clone(), grad.clone());
+    assert_close(B::gelu_rows_backward(rows.clone(), grad.clone()), expected, "gelu");
     let scale = normal("scale", [6], 1.0);
     let expected = plain::norm_rows_backward(rows.clone(), scale.clone(), grad.clone(), EPSILON);
     let found = B::norm_rows_backward(rows.clone(), scale, grad.clone(), EPSILON);
@@ -549,6 +610,14 @@ macro_rules! on {
             #[test]
             fn attention_equals_its_plain_form() {
                 super::attention::<$type>();
+            }
+            #[test]
+            fn biased_attention_equals_its_plain_form() {
+                super::biased_attention::<$type>();
+            }
+            #[test]
+            fn gelu_equals_its_plain_form() {
+                super::gelu::<$type>();
             }
             #[test]
             fn norm_equals_its_plain_form() {

@@ -12,6 +12,7 @@ pub(crate) enum Mark {
     Missing,
     Given,
     Labels,
+    UnderTrained,
 }
 
 impl Mark {
@@ -37,6 +38,11 @@ impl Mark {
                 "seen-labels",
                 "an encoder whose training saw labels, which its record names",
             ),
+            Self::UnderTrained => (
+                '↑',
+                "under-trained",
+                "under-trained: accuracy on held-out training samples was still rising at the end",
+            ),
         }
     }
 
@@ -53,7 +59,7 @@ impl Mark {
     /// Whether the number was measured on other samples than its neighbours, and so cannot be the
     /// best.
     pub(crate) fn is_other_data(self) -> bool {
-        !matches!(self, Self::Dirty | Self::Given | Self::Labels)
+        !matches!(self, Self::Dirty | Self::Given | Self::Labels | Self::UnderTrained)
     }
 }
 
@@ -85,6 +91,14 @@ fn is_given(record: &RunRecord) -> bool {
 fn has_seen_labels(record: &RunRecord) -> bool {
     let labels = record.plan_word("foreign.labels");
     labels.is_some_and(|labels| !matches!(labels, "none" | "unknown"))
+}
+
+/// The mark of a protocol's scores, where its learning curve in one of these records rises to its end.
+pub(crate) fn of_protocol(records: &[&RunRecord], protocol: &str) -> Option<Mark> {
+    let scores = records.iter().flat_map(|record| &record.scores);
+    let mut own = scores.filter(|score| score.protocol == protocol);
+    let rises = own.any(|score| score.details.get("under_trained") == Some(&true.into()));
+    rises.then_some(Mark::UnderTrained)
 }
 
 /// The marks of several records together, each once.

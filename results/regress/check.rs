@@ -1,6 +1,7 @@
 //! Compares runs with a baseline: what is outside its band, what is missing, what is new.
 
 use super::baseline::{Band, Baseline, Expected, ExpectedNumber, Width};
+use super::envelope::LeftRun;
 use super::run::{self, GateRun, Quantity, RunKey};
 
 /// The outcome for one number.
@@ -76,11 +77,13 @@ pub struct Verdict {
     /// Runs that the baseline does not know, with the number of their values.
     pub new_runs: Vec<(RunKey, usize)>,
     pub remarks: Vec<String>,
+    /// Runs that left the envelopes of their plans, which are regressions.
+    pub left: Vec<LeftRun>,
 }
 
 impl Verdict {
     pub fn passed(&self) -> bool {
-        !self.checks.iter().any(|check| check.outcome.is_regression())
+        self.left.is_empty() && !self.checks.iter().any(|check| check.outcome.is_regression())
     }
 
     pub fn count(&self, outcome: Standing) -> usize {
@@ -127,6 +130,7 @@ pub fn check(baseline: &Baseline, runs: &[GateRun]) -> Verdict {
         checks,
         new_runs: new_runs.collect(),
         remarks,
+        left: Vec::new(),
     }
 }
 

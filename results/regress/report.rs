@@ -2,7 +2,9 @@
 
 use super::baseline::{Band, Width};
 use super::check::{Check, REGRESSIONS, Standing, Verdict};
+use super::envelope::LeftRun;
 use super::run::RunKey;
+use crate::record::plural;
 use crate::table::{Cell, Format, Heading, Table, markdown};
 use serde_json::{Value, json};
 
@@ -14,13 +16,17 @@ impl Verdict {
             .map(|outcome| (outcome.name().to_owned(), self.count(outcome).into()))
             .collect();
         let new_run = |(key, values): &(RunKey, usize)| json!({ "run": key_json(key), "values": values });
-        json!({
+        let mut verdict = json!({
             "passed": self.passed(),
             "counts": counts,
             "entries": self.checks.iter().map(entry_json).collect::<Vec<_>>(),
             "new_runs": self.new_runs.iter().map(new_run).collect::<Vec<_>>(),
             "remarks": self.remarks,
-        })
+        });
+        if !self.left.is_empty() {
+            verdict["left_envelopes"] = self.left.iter().map(left_json).collect();
+        }
+        verdict
     }
 
     /// A headline, every number in a line, and which run is which, in so many columns; ends with a
@@ -84,7 +90,11 @@ impl Verdict {
             rest if rest.is_empty() => rest,
             rest => format!("; {rest}"),
         };
-        format!("{regressed} of {held} numbers regressed{of}{rest}")
+        let left = match self.left.len() {
+            0 => String::new(),
+            count => format!("; {count} {} left the envelope of the plan", plural(count, "run")),
+        };
+        format!("{regressed} of {held} numbers regressed{of}{rest}{left}")
     }
 
     /// The statuses of the regressions or of all others, with their counts.
@@ -124,8 +134,23 @@ impl Verdict {
         let new = self.new_runs.iter();
         notes.extend(new.map(|(run, values)| format!("new, not in the baseline: {run} ({values} numbers)")));
         notes.extend(self.remarks.iter().cloned());
+        for LeftRun { key, runs, departures } in &self.left {
+            let departures = departures.iter();
+            notes.extend(departures.map(|place| format!("! left the envelope of {runs} runs: {key}: {place}")));
+        }
         notes
     }
+}
+
+fn left_json(left: &LeftRun) -> Value {
+    let curve = |place: &super::Departure| {
+        json!({
+            "phase": place.phase, "what": place.what, "step": place.step, "value": place.value,
+            "low": place.low, "high": place.high, "outside": place.outside, "points": place.points,
+        })
+    };
+    let curves: Vec<Value> = left.departures.iter().map(curve).collect();
+    json!({ "run": key_json(&left.key), "runs": left.runs, "curves": curves })
 }
 
 fn header() -> Vec<Heading> {

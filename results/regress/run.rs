@@ -1,7 +1,8 @@
 //! What the gate reads of a record: which run it is, and its numbers, any of which may be missing.
 
+use super::envelope::RunCurve;
 use crate::metric::Metric;
-use crate::record::{self, RecordError};
+use crate::record::{self, Curve, RecordError};
 use crate::store::{self, StoreError};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -113,6 +114,8 @@ pub struct GateRun {
     pub(super) finished: String,
     /// The numbers; None where the record has a null, a NaN or nothing at all.
     pub values: Vec<(Quantity, Option<f64>)>,
+    /// Its training curves. Empty in older records.
+    pub(super) curves: Vec<RunCurve>,
 }
 
 impl GateRun {
@@ -208,6 +211,7 @@ struct GatePhase {
     #[serde(default)]
     codebooks: Vec<GateLevel>,
     labels: Option<GateLabels>,
+    curve: Option<Curve>,
 }
 
 #[derive(Deserialize)]
@@ -237,6 +241,7 @@ impl GateRecord {
             (Quantity::new(QuantityKind::Scores, path), score.value)
         });
         let codebooks = self.phases.iter().flat_map(GatePhase::values);
+        let curves = self.phases.iter().flat_map(GatePhase::curves).collect();
         GateRun {
             key: RunKey {
                 task: word("task").unwrap_or(&self.data.task).to_owned(),
@@ -252,11 +257,27 @@ impl GateRecord {
             data: format!("{}{}", self.data.variant, subset.unwrap_or_default()),
             finished: self.finished,
             values: scores.chain(codebooks).collect(),
+            curves,
         }
     }
 }
 
 impl GatePhase {
+    fn curves(&self) -> Vec<RunCurve> {
+        let Some(curve) = &self.curve else {
+            return Vec::new();
+        };
+        let of = |what: String, values: &Vec<f64>| RunCurve {
+            phase: self.name.clone(),
+            what,
+            steps: curve.steps.clone(),
+            values: values.clone(),
+        };
+        let levels = (1..).zip(&curve.perplexity);
+        let levels = levels.map(|(level, values)| of(format!("perplexity of level {level}"), values));
+        std::iter::once(of("loss".into(), &curve.loss)).chain(levels).collect()
+    }
+
     fn values(&self) -> Vec<(Quantity, Option<f64>)> {
         let phase = self.name.as_str();
         let mut values = Vec::new();

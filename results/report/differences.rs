@@ -1,27 +1,17 @@
 //! Differences from the best setting as dots with whiskers: one plot for each task, protocol and
 //! metric.
 
+use super::dots::each_place;
 use super::panel::{Axis, Caption, Dots, Look, Panel};
 use crate::evidence::Evidence;
-use crate::table::{ScoreColumn, Series, against_best, columns, decimals, scale};
-use std::collections::BTreeSet;
+use crate::table::{ScoreColumn, Series, against_best, decimals, scale};
 
 /// All plots of differences with what their signs mean. Empty without any.
 pub(super) fn plots(series: &[Series], evidence: &Evidence) -> String {
-    let runs = series.iter().flat_map(|series| &series.runs);
-    let places: BTreeSet<ScoreColumn> = runs.flat_map(|run| columns(run)).collect();
-    let figures = places.iter().enumerate();
-    let figures: String = figures
-        .filter_map(|(i, place)| plot(i, place, series, evidence))
-        .collect();
-    if figures.is_empty() {
-        return String::new();
-    }
-    format!(
-        "<p>Each setting less the best one of its plot, over the seeds, folds and test samples that both have, as <code>compare</code> \
-         computes it. Whisker: 95 % interval; where it holds 0, no difference is shown. The best is chosen from the same \
-         numbers, so that those far behind it seem a little worse than they are.</p>\n<div class=\"panels\">\n{figures}</div>\n"
-    )
+    let explanation = "Each setting less the best one of its plot, over the seeds, folds and test samples that both have, as \
+        <code>compare</code> computes it. Whisker: 95 % interval; where it holds 0, no difference is shown. The best is \
+        chosen from the same numbers, so that those far behind it seem a little worse than they are.";
+    each_place(series, explanation, |i, place| plot(i, place, series, evidence))
 }
 
 fn plot(i: usize, place: &ScoreColumn, series: &[Series], evidence: &Evidence) -> Option<String> {

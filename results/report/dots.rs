@@ -9,21 +9,26 @@ use std::collections::BTreeSet;
 
 /// All plots of scores with what their signs mean.
 pub(super) fn plots(series: &[Series], evidence: &Evidence) -> String {
+    let explanation = "Marker: the value of one run, or the mean of several with each run as a small dot; the median where \
+        some did not train. Whisker: 95 % interval over runs and test samples, as in the table of scores. A single run \
+        (n=1) has none: it does not tell what another would give. Its interval over its test samples stands in the table.";
+    each_place(series, explanation, |i, place| plot(i, place, series, evidence))
+}
+
+/// A plot of each task, protocol and metric under an explanation (HTML). Empty without any plot.
+pub(super) fn each_place(
+    series: &[Series],
+    explanation: &str,
+    plot: impl Fn(usize, &ScoreColumn) -> Option<String>,
+) -> String {
     let runs = series.iter().flat_map(|series| &series.runs);
     let places: BTreeSet<ScoreColumn> = runs.flat_map(|run| columns(run)).collect();
     let figures = places.iter().enumerate();
-    let figures: String = figures
-        .filter_map(|(i, place)| plot(i, place, series, evidence))
-        .collect();
+    let figures: String = figures.filter_map(|(i, place)| plot(i, place)).collect();
     if figures.is_empty() {
         return String::new();
     }
-    format!(
-        "<p>Marker: the value of one run, or the mean of several with each run as a small dot; the median where some did \
-         not train. Whisker: 95 % interval over runs and test samples, as in the table of scores. A single run (n=1) has \
-         none: it does not tell what another would give. Its interval over its test samples stands in the table.</p>\n\
-         <div class=\"panels\">\n{figures}</div>\n"
-    )
+    format!("<p>{explanation}</p>\n<div class=\"panels\">\n{figures}</div>\n")
 }
 
 fn plot(i: usize, place: &ScoreColumn, series: &[Series], evidence: &Evidence) -> Option<String> {

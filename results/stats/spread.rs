@@ -361,7 +361,7 @@ fn left_open(sources: usize, quantile: f64) -> f64 {
 }
 
 /// Quantile of Student's t; of the normal distribution for infinite degrees of freedom.
-fn t_quantile(p: f64, degrees: f64) -> f64 {
+pub(crate) fn t_quantile(p: f64, degrees: f64) -> f64 {
     match StudentsT::new(0.0, 1.0, degrees) {
         Ok(t) if degrees < 1e6 => t.inverse_cdf(p),
         _ => normal_quantile(p),

@@ -61,6 +61,69 @@ pub fn comparison_sentences(comparison: &Comparison) -> Vec<String> {
     comparison.differences.iter().map(sentence).collect()
 }
 
+/// What an arm of a study has shown against the reference so far.
+#[derive(Clone, Debug)]
+pub struct ArmAnswer {
+    pub arm: String,
+    /// Hashes of its plan and of the reference's; none where it is not known yet.
+    pub plans: Option<[String; 2]>,
+    /// Runs that it and the reference both have, and how many the study asks for.
+    pub runs: [usize; 2],
+    /// Hours of computing that its runs took.
+    pub hours: f64,
+    /// The comparisons, one for each protocol and backend.
+    pub found: Vec<Comparison>,
+}
+
+/// Runs of both below which nothing is known of the arm: one says nothing of another run.
+const FEWEST: usize = 2;
+
+/// What a study has shown: a row for each arm and protocol, by the protocol's main metric.
+pub fn answer_table(question: &str, task: &str, answers: &[ArmAnswer], notes: Vec<String>) -> Table {
+    let mut header = vec![Heading::key("arm"), Heading::key("score"), Heading::word("runs")];
+    header.extend([
+        Heading::word("arm's"),
+        Heading::word("reference's"),
+        Heading::new("difference", "difference"),
+        Heading::new("could show", "detectable"),
+        Heading::word("answer"),
+        Heading::word("hours"),
+    ]);
+    let row = |answer: &ArmAnswer, found: Option<&MetricDifference>| {
+        let [runs, of] = answer.runs;
+        let progress = format!("{runs} of {of} runs");
+        let known = found.filter(|_| runs >= FEWEST);
+        let told = match known {
+            None => format!("not known yet: {progress}"),
+            Some(found) if runs < of => format!("{} ({progress})", verdict(found)),
+            Some(found) => verdict(found),
+        };
+        let of_found = |value: &dyn Fn(&MetricDifference) -> Cell| found.map_or_else(Cell::missing, value);
+        vec![
+            Cell::new(&*answer.arm, json!({ "name": answer.arm, "plans": answer.plans })),
+            of_found(&|found| Cell::new(name(found), format!("{} {}", found.protocol, found.metric.name()))),
+            Cell::new(progress, runs),
+            of_found(&|found| number(found, found.values[0])),
+            of_found(&|found| number(found, found.values[1])),
+            known.map_or_else(Cell::missing, difference),
+            known.map_or_else(Cell::missing, |found| number_or_missing(found, found.detectable)),
+            Cell::word(told),
+            Cell::new(format!("{:.2}", answer.hours), answer.hours),
+        ]
+    };
+    let rows = answers.iter().flat_map(|answer| {
+        let main = answer.found.iter().filter_map(|found| found.differences.first());
+        let rows: Vec<Vec<Cell>> = main.map(|found| row(answer, Some(found))).collect();
+        if rows.is_empty() { vec![row(answer, None)] } else { rows }
+    });
+    Table {
+        title: format!("{question} ({task})"),
+        header,
+        rows: rows.collect(),
+        notes,
+    }
+}
+
 /// The verdict in words. That no difference is shown never stands without the difference that could
 /// have been.
 fn verdict(found: &MetricDifference) -> String {

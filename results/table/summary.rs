@@ -105,7 +105,10 @@ impl Summary {
             has_evidence,
             untrained: untrained(&own, protocol, evidence),
             data: scored.iter().map(|(run, _)| run.data.identity()).collect(),
-            marks: mark::marks_of(own),
+            marks: mark::marks_of(own.iter().copied())
+                .into_iter()
+                .chain(mark::of_protocol(&own, protocol))
+                .collect(),
         })
     }
 

@@ -1,9 +1,11 @@
 //! What a bench found, with the peer's keys.
 
 use super::setup::{Kind, Setup};
+use super::sums::Sum;
 use crate::run::machine;
 use bridle::quantizer::QuantizerValues;
 use bridle_backends::Facts;
+use bridle_results::record;
 use bridle_results::table::{Cell, Heading, Table};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
@@ -18,6 +20,9 @@ pub struct Report {
     /// One row for each kind.
     #[serde(serialize_with = "by_kind")]
     pub results: Vec<(Kind, Row)>,
+    /// Sums over ranks by their length, where there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sums: Vec<Sum>,
 }
 
 /// What decides the work, by the peer's names.
@@ -78,6 +83,9 @@ pub struct Runtime {
     pub warmup: usize,
     /// Timed runs.
     pub repeats: usize,
+    /// Processes that share each step; None where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ranks: Option<record::Ranks>,
 }
 
 /// The times of one kind.
@@ -95,6 +103,10 @@ pub struct Row {
     pub unit: &'static str,
     /// Items over the median.
     pub per_s: f64,
+    /// Of the median, seconds in exchanges with other ranks, waiting for slower ones included; the
+    /// median of rank 0. None where there is one rank.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sums_s: Option<f64>,
 }
 
 impl Row {
@@ -112,6 +124,7 @@ impl Row {
             runs,
             unit,
             per_s,
+            sums_s: None,
         }
     }
 }
@@ -145,21 +158,25 @@ impl Report {
                 peak_memory_bytes: None,
                 warmup: setup.warmup,
                 repeats: setup.repeats,
+                ranks: machine::joined_ranks(),
             },
             results: Vec::new(),
+            sums: Vec::new(),
         }
     }
 
     /// The numbers as a table for people.
     pub fn table(&self) -> Table {
         let row = |(kind, row): &(Kind, Row)| {
-            vec![
+            let mut cells = vec![
                 Cell::word(kind.word()),
                 Cell::new(format!("{:.4}", row.median_s), row.median_s),
                 Cell::new(format!("{:.4}", row.min_s), row.min_s),
                 Cell::new(format!("{:.4}", row.max_s), row.max_s),
                 Cell::new(format!("{:.2} {}", row.per_s, row.unit), row.per_s),
-            ]
+            ];
+            cells.extend(row.sums_s.map(|sums| Cell::new(format!("{sums:.4}"), sums)));
+            cells
         };
         let Runtime {
             backend,
@@ -172,6 +189,10 @@ impl Report {
             .runtime
             .threads
             .map_or(String::new(), |threads| format!(", {threads} threads"));
+        let ranks = self.runtime.ranks.as_ref();
+        let shared = ranks.map_or(String::new(), |ranks| {
+            format!(", {} ranks joined by {}", ranks.count, ranks.engine)
+        });
         let Config {
             size,
             input,
@@ -183,14 +204,17 @@ impl Report {
             ..
         } = &self.config;
         Table {
-            title: format!("{size}, {input}, batch {batch}, {quantizer} {levels} x {codes} x {code_dim}"),
-            header: vec![
+            title: format!("{size}, {input}, batch {batch}, {quantizer} {levels} x {codes} x {code_dim}{shared}"),
+            header: [
                 Heading::word("task"),
                 Heading::new("median\nseconds", "median_s"),
                 Heading::new("least\nseconds", "min_s"),
                 Heading::new("most\nseconds", "max_s"),
                 Heading::new("per second", "per_s"),
-            ],
+            ]
+            .into_iter()
+            .chain(ranks.map(|_| Heading::new("in sums\nseconds", "sums_s")))
+            .collect(),
             rows: self.results.iter().map(row).collect(),
             notes: vec![
                 format!(
@@ -225,7 +249,7 @@ impl Config {
             levels: quantizer.codebooks(),
             input: setup.input.word().to_owned(),
             tokens: model.geometry.tokens(),
-            batch: setup.batch,
+            batch: setup.of,
             mask_ratio: setup.mask_ratio,
             vectors: setup.vectors,
             encoder_parameters: 0,

@@ -9,6 +9,7 @@ use bridle::config::{AudioRows, DecoderConfig, DecoderKind, Geometry, StackConfi
 use bridle::mask::kept_tokens;
 use bridle::swin::WINDOW;
 use bridle_backends::Choice;
+use bridle_ranks::{Ranks, RanksError};
 use bridle_values::choices;
 
 choices! {
@@ -54,6 +55,11 @@ choices! {
 }
 
 impl Kind {
+    /// Whether it is a step of training.
+    pub fn is_step(self) -> bool {
+        matches!(self, Self::EncoderStep | Self::TokenizerStep)
+    }
+
     /// What is counted.
     pub fn unit(self) -> &'static str {
         match self {
@@ -128,8 +134,10 @@ pub struct Setup {
     pub input: Input,
     /// Sizes of every part.
     pub model: ModelConfig,
-    /// Samples of a step.
+    /// Samples of a step that this rank computes.
     pub batch: usize,
+    /// Samples of a step over all ranks.
+    pub of: usize,
     /// Share of tokens that are removed.
     pub mask_ratio: f64,
     /// Vectors of the quantize task.
@@ -178,6 +186,7 @@ impl Setup {
                 quantizer: QuantizerConfig::sized(quantizer, levels, codes, code_dim).map_err(Failure::wrong_use)?,
             },
             batch: args.batch as usize,
+            of: args.batch as usize,
             dtype,
             mask_ratio: args.mask_ratio.unwrap_or(if video { 0.9 } else { 0.8 }),
             vectors: args.vectors as usize,
@@ -214,13 +223,29 @@ impl Setup {
         Err(Failure::wrong_use(wrong))
     }
 
-    /// How many items one run of this kind handles.
-    pub fn items(&self, kind: Kind) -> usize {
-        if kind == Kind::Quantize {
-            self.vectors
-        } else {
-            self.batch
+    /// Leaves this rank its part of the batch. Only training steps are shared out.
+    ///
+    /// # Errors
+    /// If another kind was asked for, or there are more ranks than samples.
+    pub fn share(&mut self, ranks: &Ranks) -> Result<()> {
+        ranks.can_share("samples of a step (--batch)", self.of)?;
+        self.batch = ranks.part(self.of).len();
+        if self.kinds.len() == Kind::ALL.len() {
+            self.kinds.retain(|kind| kind.is_step());
         }
+        match self.kinds.iter().find(|kind| !kind.is_step()) {
+            None => Ok(()),
+            Some(kind) => Err(RanksError::Unshared {
+                what: format!("the task `{kind}`"),
+                ranks: ranks.size(),
+            }
+            .into()),
+        }
+    }
+
+    /// How many items one run of this kind handles, over all ranks.
+    pub fn items(&self, kind: Kind) -> usize {
+        if kind == Kind::Quantize { self.vectors } else { self.of }
     }
 }
 

@@ -14,6 +14,7 @@ use bridle::swin::Dropout;
 use bridle::tokenizer::Source;
 use bridle::weights;
 use bridle_backends::TrainBackend;
+use bridle_backends::kernel::ranks;
 use bridle_seed::Seed;
 use burn::module::{AutodiffModule, Module};
 use burn::tensor::{Int, Tensor, TensorData};
@@ -118,19 +119,28 @@ impl<'a, B: TrainBackend> Workload<'a, B> {
             Kind::EncoderStep => {
                 let mask = self.mask();
                 let codes = self.labels(&mask);
-                let grads = self.encoder_loss(&mask, codes).backward();
-                self.update_student(Gradients::of(&*self.student, grads));
+                let grads = self.weighted(self.encoder_loss(&mask, codes)).backward();
+                self.update_student(Gradients::of(&*self.student, grads).over_ranks());
             }
             Kind::TokenizerStep => {
                 let target = self.target();
-                let grads = self.tokenizer_loss(target).total().backward();
-                self.update_teacher(Gradients::of(&*self.teacher, grads));
+                let loss = self.tokenizer_loss(target).total();
+                let grads = self.weighted(loss).backward();
+                self.update_teacher(Gradients::of(&*self.teacher, grads).over_ranks());
             }
             Kind::Tokenise => drop(self.codes()),
             Kind::Features => drop(self.features()),
             Kind::Quantize => drop(self.quantize()),
         }
         self.steps += 1;
+    }
+
+    /// A loss by this rank's share of the batch.
+    fn weighted(&self, loss: Tensor<B, 1>) -> Tensor<B, 1> {
+        match ranks().size() {
+            1 => loss,
+            _ => loss.mul_scalar(self.setup.batch as f64 / self.setup.of as f64),
+        }
     }
 
     /// The mask of the next step.

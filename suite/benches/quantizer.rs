@@ -8,7 +8,7 @@ use bridle::init::Init;
 use bridle::quantizer::{Mode, Quantizer};
 use bridle::rq::{ResidualQuantizer, RqConfig};
 use bridle_backends::Ops;
-use bridle_backends::{Choice, Facts, Job, Name, Precision, TrainBackend};
+use bridle_backends::{Choice, Facts, Job, Name, TrainBackend};
 use bridle_seed::Seed;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
@@ -207,11 +207,5 @@ fn assert_near(found: &[f32], expected: &[f32], what: &str) {
 fn main() {
     let name = std::env::var("BRIDLE_BACKEND").unwrap_or_else(|_| "flex".to_owned());
     let name = Name::parse(&name).expect("BRIDLE_BACKEND is flex, tch or cuda");
-    let choice = Choice {
-        name,
-        device: None,
-        threads: None,
-        precision: Precision::F32,
-    };
-    bridle_backends::run(&choice, Quantizers).expect("the backend can be opened");
+    bridle_backends::run(&Choice::of(name), Quantizers).expect("the backend can be opened");
 }

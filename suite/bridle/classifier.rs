@@ -13,7 +13,7 @@ use burn::tensor::{Tensor, TensorData};
 
 /// Deviation of the head's first weights. Near zero, so that fine-tuning starts from the encoder's
 /// features (as in MAE).
-const HEAD_DEVIATION: f32 = 2e-5;
+pub const HEAD_DEVIATION: f32 = 2e-5;
 
 /// An encoder with a head for C classes.
 #[derive(Module, Debug)]

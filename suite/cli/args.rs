@@ -7,7 +7,7 @@ use super::terminal::Talk;
 use bridle_baselines::import::Release;
 use bridle_results::compare::Filter;
 use bridle_results::reproduction::ROUNDING;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// Where records lie unless `--out` or a path says otherwise.
@@ -79,7 +79,7 @@ pub enum Command {
     /// Write what an encoder makes of one's own files: a vector for each
     #[command(after_help = FEATURES_EXAMPLES)]
     Features(FeaturesArgs),
-    /// Write the encoder that a run pretrained to a safetensors file
+    /// Write the encoder that a run pretrained to a safetensors file, or to a folder that others load
     #[command(after_help = EXPORT_EXAMPLES)]
     Export(ExportArgs),
     /// Convert the encoder of the authors' release to such a file
@@ -91,6 +91,9 @@ pub enum Command {
     /// Print a shell's completion script
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions(CompletionsArgs),
+    /// Write the manual pages: one of the program, one of each command
+    #[command(after_help = MAN_EXAMPLES)]
+    Man(ManArgs),
 }
 
 /// Options of `run` and `check`.
@@ -132,10 +135,15 @@ pub struct RunArgs {
     /// always has it
     #[arg(long)]
     pub control: bool,
-    /// Start from these weights and skip pretraining: a file that `export` or `import` wrote, or the
-    /// folder or file of an encoder of others, recognised by its contents
-    #[arg(long, value_name = "FILE|DIR")]
+    /// Start from these weights and skip pretraining: what `export` or `import` wrote, or the folder
+    /// or file of an encoder of others, recognised by its contents; hub:ORG/NAME[/FILE][@REVISION]
+    /// fetches it
+    #[arg(long, value_name = "FILE|DIR|HUB")]
     pub init: Option<PathBuf>,
+    /// Train the encoder on these labels in place of a tokenizer's: a safetensors or npz file of codes
+    /// [tokens, levels] for each sample, or a record whose labels `export --labels` wrote
+    #[arg(long, value_name = "FILE|RECORD", conflicts_with = "init")]
+    pub labels: Option<PathBuf>,
     /// N-gram language model in ARPA format for the beam search (speech)
     #[arg(long, value_name = "FILE")]
     pub lm: Option<PathBuf>,
@@ -182,6 +190,10 @@ pub struct RunArgs {
     /// Do not reuse an earlier pretraining
     #[arg(long)]
     pub fresh: bool,
+    /// Say where the training curves leave those of the plan's earlier runs, by a file that `regress
+    /// --write-envelope` wrote
+    #[arg(long, value_name = "FILE")]
+    pub envelope: Option<PathBuf>,
     /// What goes to stdout: terminal or json; for check also toml, the plan alone
     #[arg(long, value_enum, default_value_t = RunFormat::Terminal, hide_possible_values = true)]
     pub format: RunFormat,
@@ -284,8 +296,9 @@ pub enum Listing {
 
 #[derive(Debug, Args)]
 pub struct FetchArgs {
-    /// Task whose data set to download: esc50, audioset, audioset-20k or imagenet
-    #[arg(value_name = "TASK")]
+    /// Task whose data set to download: esc50, audioset, audioset-20k or imagenet; or a model,
+    /// hub:ORG/NAME[/FILE][@REVISION]
+    #[arg(value_name = "TASK|HUB")]
     pub task: String,
     /// Print what would be downloaded: files, size, source and licence; change nothing
     #[arg(long)]
@@ -364,6 +377,10 @@ pub struct RegressArgs {
     /// Write the baseline file from these records, replacing its contents
     #[arg(long)]
     pub write: bool,
+    /// Write the envelope of these records' training curves beside the baseline file, as
+    /// NAME.envelope.json; of each plan with 3 runs or more
+    #[arg(long, conflicts_with = "write")]
+    pub write_envelope: bool,
     /// With --write: how far a score may drop [default: 0.05]
     #[arg(long, value_name = "X", requires = "write", value_parser = width)]
     pub absolute: Option<f64>,
@@ -437,13 +454,54 @@ pub struct CompareArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("written").required(true).multiple(true).args(["to", "card", "labels"]))]
 pub struct ExportArgs {
-    /// Record of the run; its weights are under ./runs
-    #[arg(value_name = "RECORD")]
+    /// Record of the run, whose weights are under ./runs; or an encoder file
+    #[arg(value_name = "RECORD|FILE")]
     pub record: PathBuf,
-    /// File to write
+    /// Encoder file to write, for --init; or file of labels [default: where `run --labels RECORD` finds
+    /// it, under ./runs]
     #[arg(long, value_name = "FILE")]
-    pub to: PathBuf,
+    pub to: Option<PathBuf>,
+    /// Folder to write for other programs and for a hub: weights by timm's names (videos: by those of
+    /// transformers; speech: with a file of Python), settings, and a model card
+    #[arg(long, value_name = "DIR")]
+    pub card: Option<PathBuf>,
+    /// Licence of the weights in the card, as the hub spells it, such as mit [default: unknown]
+    #[arg(long, value_name = "NAME", requires = "card", value_parser = crate::card::licence)]
+    pub licence: Option<String>,
+    /// Records whose scores of these weights the card shows [default: results/records]
+    #[arg(long, value_name = "RECORD|DIR", requires = "card")]
+    pub records: Vec<PathBuf>,
+    /// Folder or archive of the data set, as for `run`: for --labels, and for the card of an encoder of
+    /// speech, which holds how inputs are standardised
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Write the codes of every sample's tokens in place of the encoder, for `run --labels`: tokenizer
+    /// (those of the run's last one) or encoder (clusters of its tokens)
+    #[arg(long, value_name = "BY", value_enum, hide_possible_values = true)]
+    pub labels: Option<LabelsBy>,
+    /// Task file of a record on own data, where the data is read
+    #[arg(long, value_name = "FILE")]
+    pub task: Option<String>,
+    /// With --labels: never use the network
+    #[arg(long, requires = "labels")]
+    pub offline: bool,
+    /// With --labels: where to compute, as for `run` [default: flex]
+    #[arg(long, value_name = "NAME", requires = "labels")]
+    pub backend: Option<String>,
+    /// With --labels: threads [default: all cores]
+    #[arg(long, value_name = "N", requires = "labels", value_parser = clap::value_parser!(u32).range(1..))]
+    pub threads: Option<u32>,
+}
+
+/// What makes the labels that `export --labels` writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LabelsBy {
+    // the run's last one
+    Tokenizer,
+    // residual k-means of its tokens, with the plan's levels and codes
+    Encoder,
 }
 
 #[derive(Debug, Args)]
@@ -513,6 +571,7 @@ impl JudgeArgs {
             ablation: false,
             control: false,
             init: None,
+            labels: None,
             lm: None,
             set: self.set.clone(),
             subset: self.subset,
@@ -528,6 +587,7 @@ impl JudgeArgs {
             resume: None,
             checkpoint_every: 60,
             fresh: false,
+            envelope: None,
             format: match self.format {
                 Format::Terminal => RunFormat::Terminal,
                 Format::Json => RunFormat::Json,
@@ -538,8 +598,8 @@ impl JudgeArgs {
 
 #[derive(Debug, Args)]
 pub struct FeaturesArgs {
-    /// Encoder file, written by `export` or `import`, or an encoder of others, as for `run`
-    #[arg(long, value_name = "FILE|DIR")]
+    /// What `export` or `import` wrote, or an encoder of others, as for `run`
+    #[arg(long, value_name = "FILE|DIR|HUB")]
     pub init: PathBuf,
     /// Folder of sounds, pictures or videos, whatever the encoder takes, at any depth; or a text file
     /// with a path a line, from its own folder
@@ -553,8 +613,8 @@ pub struct FeaturesArgs {
     /// vector of each patch)
     #[arg(long, value_enum, default_value_t = Pool::Mean, hide_possible_values = true)]
     pub pool: Pool,
-    /// Length of sounds for an encoder of others that takes any: longer ones are cut, shorter ones
-    /// completed
+    /// Greatest length of sounds for an encoder of others that takes any: longer ones are cut, shorter
+    /// ones heard as they are
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
     pub seconds: f64,
     /// What the file of an encoder of others does not say: foreign.heads=12 and the like; repeatable
@@ -594,6 +654,9 @@ pub struct StudyArgs {
     /// Print the arms and the number of their runs; run nothing
     #[arg(long)]
     pub plan: bool,
+    /// Print what the runs recorded in --out show so far, arm by arm; run nothing
+    #[arg(long, conflicts_with = "plan")]
+    pub report: bool,
     #[command(flatten)]
     pub compute: ComputeArgs,
     /// Folder or archive of the data set, as for `run`
@@ -682,6 +745,13 @@ pub struct CompletionsArgs {
     pub shell: clap_complete::Shell,
 }
 
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Folder of section 1, which is made if it is not there
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+}
+
 /// What `features` writes of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Pool {
@@ -764,6 +834,8 @@ Examples:
       evaluate an existing encoder
   bridle-bench run --task esc50 --init ~/models/wav2vec2-base --protocol linear-probe,knn
       evaluate an encoder of others: a folder of Hugging Face's form, or a checkpoint of PyTorch's
+  bridle-bench run --task esc50 --init hub:facebook/wav2vec2-base --protocol linear-probe,knn
+      the same from the hub, fetched once
   bridle-bench run --task esc50 --backend tch --ablation
       the authors' code, each correction by itself, and all together, in one table";
 
@@ -790,7 +862,9 @@ Examples:
   bridle-bench fetch esc50 --to ~/data/esc50
       verifies every file; after an interruption the same command resumes
   HF_TOKEN=... bridle-bench fetch imagenet
-      a gated data set, after accepting its terms";
+      a gated data set, after accepting its terms
+  bridle-bench fetch hub:facebook/dinov2-base
+      a model for --init: its settings and weights, at the revision of the first fetch";
 
 const REPRODUCE_EXAMPLES: &str = "\
 Examples:
@@ -868,7 +942,13 @@ Examples:
   bridle-bench export results/records/esc50/bridle-rq/0123456789ab-tch-fp32-s0-f1.json --to encoder.safetensors
       parameters by name; sizes, input and origin in the file's header
   bridle-bench run --task esc50 --init encoder.safetensors --protocol finetune
-      how to use the file";
+      how to use the file
+  bridle-bench export encoder.safetensors --card my-encoder --licence cc-by-nc-4.0
+      a folder for timm or transformers, with a model card of the scores in results/records
+  bridle-bench export RECORD --labels encoder --to labels.safetensors
+      what this encoder tells apart: codes of every sample's tokens
+  bridle-bench run --task esc50 --labels labels.safetensors --set pretrain.rounds=1
+      an encoder that learns them";
 
 const JUDGE_EXAMPLES: &str = "\
 Examples:
@@ -920,3 +1000,8 @@ const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
   bridle-bench completions bash > ~/.local/share/bash-completion/completions/bridle-bench
   bridle-bench completions fish > ~/.config/fish/completions/bridle-bench.fish";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  bridle-bench man ~/.local/share/man/man1
+      then `man bridle-bench` and `man bridle-bench-run`; the wheel installs them by itself";

@@ -5,7 +5,7 @@ use bridle_backends::BackendError;
 use bridle_ranks::RanksError;
 use bridle_results::record::RecordError;
 use bridle_results::store::StoreError;
-use bridle_tasks::DataError;
+use bridle_tasks::{DataError, FetchError};
 use bridle_values::ChoiceError;
 pub use bridle_values::UnknownName;
 use std::fmt;
@@ -143,6 +143,9 @@ impl From<DataError> for Failure {
             DataError::NoFolder { task, .. } | DataError::NotTheTask { task, .. } => {
                 let hint = format!("a folder with {}", bridle_tasks::data_hint(task));
                 (Exit::Data, Some(hint))
+            }
+            DataError::NotFetched { source, .. } if matches!(**source, FetchError::NotAgreed { .. }) => {
+                (Exit::Data, hint("the same with --yes, or --data DIR with a copy"))
             }
             DataError::NotFetched { .. } => (
                 Exit::Data,

@@ -189,8 +189,13 @@ pub fn faults_have_their_exit_code() {
 
 /// Ends the program now.
 fn leave(signal: Signal, again: &str) -> ! {
+    // so do mpirun and its kin end the others
+    let perhaps = match signal {
+        Signal::Terminate if ranks::joined().size() > 1 => ", perhaps because another rank failed",
+        _ => "",
+    };
     say(format!(
-        "error: stopped by {}; what was finished is kept: checkpoints, pretrainings, features, records\n\
+        "error: stopped by {}{perhaps}; what was finished is kept: checkpoints, pretrainings, features, records\n\
          try: {again}",
         signal.name()
     ));

@@ -4,7 +4,7 @@
 use super::error::{Failure, Result};
 use super::exit::Exit;
 use super::terminal;
-use bridle_ranks::{PATIENCE, Ranks};
+use bridle_ranks::{Launcher, PATIENCE, Ranks};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -35,6 +35,12 @@ pub fn join() -> Result<Ranks> {
     Ok(JOINED.get_or_init(|| ranks).clone())
 }
 
+/// The launcher of this process and others, unless each is to be a run of its own.
+pub fn started() -> Option<Launcher> {
+    let alone = std::env::var(RANKS).is_ok_and(|value| value == "alone");
+    Launcher::from_environment().filter(|launcher| launcher.size > 1 && !alone)
+}
+
 fn patience() -> Result<Duration> {
     let Ok(text) = std::env::var(TIMEOUT) else {
         return Ok(PATIENCE);
@@ -60,7 +66,14 @@ pub fn end(done: Result<Exit>) -> Exit {
     let ranks = joined();
     let exit = match done {
         Ok(exit) => exit,
-        Err(failure) if ranks.size() == 1 || failure.is_of_all_ranks() => {
+        // processes that a launcher started, and that could not be joined
+        Err(failure) if ranks.size() == 1 => {
+            let rank = started().and_then(|launcher| launcher.rank);
+            let rank = rank.filter(|rank| *rank > 0);
+            terminal::error(&rank.map_or_else(|| failure.to_string(), |rank| format!("rank {rank}: {failure}")));
+            failure.exit()
+        }
+        Err(failure) if failure.is_of_all_ranks() => {
             // silent where rank 0 tells of it
             terminal::error(&failure.to_string());
             failure.exit()

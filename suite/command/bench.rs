@@ -1,10 +1,13 @@
 //! `bench`: throughput of single step kinds, and ratios to an earlier run or to the PyTorch peer.
+//! Under a launcher, of the steps that ranks share, and of their sums.
 
-use crate::bench::{Against, Bench, Setup};
+use crate::bench::{Against, Bench, Setup, sums};
 use crate::cli::error::Result;
 use crate::cli::progress::TerminalProgress;
-use crate::cli::terminal;
 use crate::cli::{BenchArgs, Format};
+use crate::cli::{ranks, terminal};
+use crate::command::run::share_machine;
+use crate::run::machine;
 use bridle_results::table;
 use serde_json::json;
 
@@ -14,21 +17,34 @@ use serde_json::json;
 /// Wrong use; a backend that cannot be opened; a task that does not compute what its plain form
 /// computes.
 pub fn perform(args: &BenchArgs) -> Result<()> {
-    let setup = Setup::new(args)?;
+    let mut setup = Setup::new(args)?;
+    let ranks = ranks::join()?;
+    let work = format!("{:?}", setup.model);
+    ranks.agree(&[("program", machine::VERSION), ("command", "bench"), ("work", &work)])?;
     let against = args.against.as_deref().map(Against::read).transpose()?;
     if let Some(against) = &against {
         against.require_comparable(&setup)?;
     }
     let progress = TerminalProgress::default();
+    if ranks.size() > 1 {
+        share_machine(&mut setup.backend, &ranks, &progress)?;
+        setup.share(&ranks)?;
+    }
     let bench = Bench {
         setup: &setup,
         progress: &progress,
+        ranks: &ranks,
     };
-    let report = bridle_backends::run(&setup.backend, bench)??;
+    let mut report = bridle_backends::run(&setup.backend, bench)??;
+    report.sums = sums::measure(&ranks, setup.repeats)?;
+    if !ranks.leads() {
+        return Ok(());
+    }
     let ratios = against.map(|against| against.table(&report));
     match args.format {
         Format::Terminal => {
-            let tables: Vec<_> = [report.table()].into_iter().chain(ratios).collect();
+            let own = std::iter::once(report.table()).chain(sums::table(&report));
+            let tables: Vec<_> = own.chain(ratios).collect();
             let columns = terminal::columns();
             terminal::print(&table::render(&tables, table::Format::Terminal { columns }))
         }

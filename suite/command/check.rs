@@ -10,6 +10,7 @@ mod verdict;
 use crate::cli::error::{Failure, Result};
 use crate::cli::terminal;
 use crate::cli::{CheckArgs, RunFormat};
+use crate::estimate::{self, Workload};
 use crate::plan::{AnyTask, written};
 use crate::run::request::RunRequest;
 use bridle_backends::{Availability, BackendError, BackendState, Choice};
@@ -22,6 +23,16 @@ use std::path::Path;
 /// A line of the report: `topic  facts`.
 type Line = (&'static str, String);
 
+/// How much there is to compute.
+struct Amount {
+    /// Samples in all.
+    all: usize,
+    /// Those that the first fold is trained on.
+    training: Workload,
+    /// Bytes of the stored inputs of all.
+    input_bytes: u64,
+}
+
 /// The data of a task.
 struct Found {
     /// What a record would say about it.
@@ -29,9 +40,7 @@ struct Found {
     lines: Vec<Line>,
     /// The same for programs, beside the facts.
     json: Map<String, Value>,
-    /// Samples in all and training samples of the first fold, where the cost of a run can be
-    /// estimated.
-    samples: Option<(usize, usize)>,
+    amount: Amount,
     /// Whether the data is what is known of its variant, or may differ.
     verified: Result<()>,
 }
@@ -43,7 +52,7 @@ struct Found {
 /// Wrong use; data missing or not what it should be; a backend that cannot be opened; an output
 /// that cannot be written.
 pub fn perform(args: &CheckArgs) -> Result<()> {
-    let mut request = RunRequest::new(&args.run)?;
+    let mut request = RunRequest::looking(&args.run)?;
     let data = match request.task {
         AnyTask::Fixed(task) => samples::look(&request, task),
         AnyTask::Speech(task) => utterances::look(&request, task),
@@ -54,14 +63,17 @@ pub fn perform(args: &CheckArgs) -> Result<()> {
     }
     let backend = backend_state(&request.backend);
     let out = out_is_writable(&request.args.out);
-    let training = data.as_ref().ok().and_then(|found| found.samples);
-    let training = training.filter(|_| request.plan.model.vit().is_some());
-    let training = training.map(|(_, training)| training);
-    let ranks = args
-        .ranks
-        .map(|count| RankNeeds::new(&request, training, count as usize));
+    let training = data.as_ref().ok().map(|found| &found.amount.training);
+    let training = training.filter(|_| estimate::is_known(&request.plan));
+    // under a launcher each process looks at its own machine, and the first one tells
+    let started = crate::cli::ranks::started();
+    let count = args.ranks.map(|count| count as usize);
+    let count = count.or(started.map(|launcher| launcher.size));
+    let ranks = count.map(|count| RankNeeds::new(&request, training, count));
     let report = Report::new(&request, &data, &backend, &out, ranks.as_ref());
+    let tells = started.is_none_or(|launcher| launcher.rank.unwrap_or(0) == 0);
     match request.args.format {
+        _ if !tells => {}
         RunFormat::Terminal => terminal::print(&report.text())?,
         RunFormat::Json => terminal::print_json(&report.json())?,
         RunFormat::Toml => terminal::print(&written::to_toml(&request.plan.to_flat()))?,

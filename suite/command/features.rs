@@ -15,6 +15,7 @@ use crate::plan::{Input, Plan, PlanRequest, TaskFacts};
 use crate::protocol::{FEATURES as WHAT, Vectors as _};
 use crate::run::checkpoint;
 use crate::run::encoder_file::EncoderFile;
+use crate::run::locate::{Access, locate};
 use crate::run::request::{FEATURES as CACHE, limits};
 use bridle::init::Init;
 use bridle_backends::{Facts, Job, TrainBackend};
@@ -61,7 +62,12 @@ pub fn perform(args: &FeaturesArgs) -> Result<()> {
         pool: args.pool,
         progress: &progress,
     };
-    let Rows { values, shape, about } = bridle_backends::run(&backend, made)??;
+    let Rows {
+        values,
+        shape,
+        lengths,
+        about,
+    } = bridle_backends::run(&backend, made)??;
     let dim = shape.last().copied().unwrap_or(1);
     let card = Card {
         format: FORMAT,
@@ -72,7 +78,7 @@ pub fn perform(args: &FeaturesArgs) -> Result<()> {
         dtype: dtype.word(),
     };
     let ids: Vec<&str> = dataset.samples.iter().map(|sample| &*sample.id).collect();
-    let bytes = laid_out(&args.to, &ids, &values, &shape, &card)?;
+    let bytes = laid_out(&args.to, &ids, &values, (&shape, lengths.as_deref()), &card)?;
     checkpoint::write_bytes(&args.to, &bytes).map_err(|error| Failure::new(Exit::Fault, error))?;
     for skipped in &dataset.facts.skipped {
         terminal::log(&format!("left out: {}: {}", skipped.id, skipped.reason));
@@ -110,12 +116,13 @@ impl Source {
             let message = format!("`--set {unknown}`: only values of `foreign` can be set here");
             return Err(Failure::wrong_use(message));
         }
-        if EncoderFile::has_card(&args.init) {
-            let encoder = EncoderFile::read(&args.init)?;
+        let given = locate(&args.init, Access::Fetch { agrees: false })?;
+        if EncoderFile::has_card(&given.path) {
+            let encoder = EncoderFile::located(&given)?;
             let plan = plan(&encoder)?;
             return Ok(Self::Own(Box::new((encoder, plan))));
         }
-        let theirs = Foreign::open(&args.init, &options)?;
+        let theirs = Foreign::open(&given, &options)?;
         theirs.lines().iter().for_each(|line| terminal::log(line));
         Ok(Self::Foreign(Box::new(theirs)))
     }
@@ -123,7 +130,7 @@ impl Source {
     fn input(&self, args: &FeaturesArgs) -> Result<InputSpec> {
         match self {
             Self::Own(own) => Ok(own.0.card.input.clone()),
-            Self::Foreign(theirs) => theirs.input(args.seconds),
+            Self::Foreign(theirs) => theirs.input(args.seconds).map(InputSpec::Pipeline),
         }
     }
 
@@ -177,6 +184,8 @@ struct Made<'a> {
 struct Rows {
     values: Vec<f32>,
     shape: Vec<usize>,
+    /// Where the samples' first axes differ: how long they are.
+    lengths: Option<Vec<usize>>,
     about: String,
 }
 
@@ -223,29 +232,33 @@ impl Made<'_> {
         Ok(Rows {
             values,
             shape,
+            lengths: None,
             about: about.to_owned(),
         })
     }
 
     fn foreign<B: TrainBackend>(&self, theirs: &Foreign, samples: &[usize], device: &B::Device) -> Result<Rows> {
-        let (vectors, line) = theirs.vectors::<B::InnerBackend>(self.dataset, device)?;
+        let (encoder, line) = theirs.on::<B::InnerBackend>(Some(self.dataset), device)?;
         self.progress.say(&line);
         Ok(match self.pool {
             Pool::Mean => {
-                let values = vectors.of(samples, None, self.progress)?;
+                let values = encoder.of(samples, None, self.progress)?;
                 let shape = vec![values.len() / samples.len()];
                 Rows {
                     values,
                     shape,
-                    about: vectors.about(),
+                    lengths: None,
+                    about: encoder.about(),
                 }
             }
             Pool::Tokens => {
-                let (values, shape) = vectors.all_tokens(self.progress)?;
+                let (values, lengths, dim) = encoder.all_tokens(self.progress)?;
                 let (_, _, family) = theirs.identity();
+                let longest = lengths.iter().copied().max().unwrap_or(0);
                 Rows {
                     values,
-                    shape: shape.to_vec(),
+                    shape: vec![longest, dim],
+                    lengths: lengths.iter().any(|length| *length < longest).then_some(lengths),
                     about: format!("patch tokens or frames of {family}"),
                 }
             }

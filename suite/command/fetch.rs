@@ -1,11 +1,11 @@
-//! `fetch`: a task's data set from the hub, verified; an interrupted download resumes.
+//! `fetch`: a task's data set, or a model, from the hub, verified; an interrupted download resumes.
 
 use crate::cli::error::{Failure, Result, UnknownName};
 use crate::cli::exit::Exit;
 use crate::cli::progress::TerminalProgress;
 use crate::cli::terminal;
 use crate::cli::{FetchArgs, Format};
-use bridle_tasks::{FetchError, FetchPlan, FetchRequest, HubSource, TaskSource};
+use bridle_tasks::{FetchError, FetchPlan, FetchRequest, HubModel, HubSource, TaskSource};
 use serde_json::json;
 
 /// Fetches, or with `--dry-run` says what a fetch would do.
@@ -13,7 +13,7 @@ use serde_json::json;
 /// # Errors
 /// A task that is unknown or on no hub; whatever keeps a fetch from ending with every file whole.
 pub fn perform(args: &FetchArgs) -> Result<()> {
-    let source = source(&args.task)?;
+    let wanted = Wanted::of(&args.task)?;
     let environment = FetchRequest::from_environment();
     let request = FetchRequest {
         to: args.to.clone(),
@@ -21,7 +21,10 @@ pub fn perform(args: &FetchArgs) -> Result<()> {
         offline: args.offline || environment.offline,
         ..environment
     };
-    let plan = bridle_tasks::plan_fetch(&source, &request)?;
+    let plan = match &wanted {
+        Wanted::Data(source) => bridle_tasks::plan_fetch(source, &request)?,
+        Wanted::Model(model) => model.plan(&request)?,
+    };
     if args.dry_run {
         return match args.format {
             Format::Terminal => terminal::print(&text(&plan)),
@@ -31,14 +34,33 @@ pub fn perform(args: &FetchArgs) -> Result<()> {
     terminal::log(&text(&plan));
     // SIGINT and SIGTERM end the process as they are: every file under its name is whole, and parts
     // resume
-    let folder = bridle_tasks::fetch(&source, &request, &TerminalProgress::agreeing(args.yes))?;
+    let progress = TerminalProgress::agreeing(args.yes);
+    let folder = match &wanted {
+        Wanted::Data(source) => bridle_tasks::fetch(source, &request, &progress)?,
+        Wanted::Model(model) => model.fetch(&request, &progress)?.path,
+    };
     match args.format {
         Format::Terminal => terminal::print(&folder.display().to_string()),
         Format::Json => terminal::print_json(&json!({"task": args.task, "folder": folder})),
     }
 }
 
-fn source(task: &str) -> Result<HubSource> {
+/// What is fetched.
+enum Wanted {
+    Data(HubSource<'static>),
+    Model(HubModel),
+}
+
+impl Wanted {
+    fn of(word: &str) -> Result<Self> {
+        Ok(match HubModel::is_meant(word) {
+            true => Self::Model(word.parse()?),
+            false => Self::Data(source(word)?),
+        })
+    }
+}
+
+fn source(task: &str) -> Result<HubSource<'static>> {
     let known = || bridle_tasks::sources().iter().map(|known| known.task);
     match bridle_tasks::sources().iter().find(|known| known.task == task) {
         Some(TaskSource {
@@ -89,9 +111,21 @@ impl From<FetchError> for Failure {
             _ => Exit::Data,
         };
         let hint = match &error {
-            FetchError::Refused { .. } => Some("accept the data set's terms on its page, then HF_TOKEN=... and again"),
-            FetchError::Moved { .. } => {
-                Some("--revision with the first one to keep to it, or remove the lock file to take the new one")
+            FetchError::Refused { .. } => {
+                Some("accept the terms on its page, then HF_TOKEN=... and again; or the name as the hub spells it")
+            }
+            FetchError::Moved { .. } => Some(
+                "the first one, with --revision or after @, to keep to it; or remove the lock file to take the new one",
+            ),
+            FetchError::NotFound { .. } => Some("the name and the revision as the hub spells them"),
+            FetchError::NoWeights { .. } => Some(
+                "a repository with weights, or hub:ORG/NAME/FILE; suite/JUDGE.md lists the families that are known",
+            ),
+            FetchError::SeveralWeights {
+                repository, example, ..
+            } => {
+                let hint = format!("hub:{repository}/{example}, or another of them");
+                return Self::new(exit, error).with_hint(hint);
             }
             FetchError::NotAgreed { .. } => Some("`bridle-bench fetch` or `run` with --yes"),
             FetchError::Offline { .. } => Some("the same without --offline, and without HF_HUB_OFFLINE=1"),

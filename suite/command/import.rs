@@ -10,7 +10,7 @@ use crate::sizes;
 use bridle::encoder::Vit;
 use bridle::init::Init;
 use bridle::weights::{self, Weights};
-use bridle_backends::{Choice, Facts, Job, Name, Precision, TrainBackend};
+use bridle_backends::{Choice, Facts, Job, Name, TrainBackend};
 use bridle_baselines::import;
 use bridle_seed::Seed;
 
@@ -47,13 +47,7 @@ pub fn perform(args: &ImportArgs) -> Result<()> {
     };
     let bytes = bridle_files::read(&args.file, encoder_file::LARGEST).map_err(|error| unreadable(error.into()))?;
     let (theirs, _) = weights::from_safetensors(&bytes).map_err(|error| unreadable(error.into()))?;
-    let flex = Choice {
-        name: Name::Flex,
-        device: None,
-        threads: None,
-        precision: Precision::F32,
-    };
-    let template = bridle_backends::run(&flex, Template { plan: &plan })?;
+    let template = bridle_backends::run(&Choice::of(Name::Flex), Template { plan: &plan })?;
     let find = |name: &str| {
         PREFIXES
             .iter()

@@ -17,7 +17,7 @@ pub fn perform(args: &JudgeArgs) -> Result<()> {
     let embeddings = Embeddings::read(&args.embeddings)?;
     let run = args.run();
     let request = RunRequest::judging(&run, embeddings, &args.name)?;
-    let session = Session::telling("the same command again")?;
+    let session = Session::telling("judge", "the same command again")?;
     let plan = &request.plan;
     terminal::log(&format!("{}: vectors of {} numbers", args.name, plan.model.dim()));
     let made = run::records(request, &session)?;

@@ -1,5 +1,5 @@
 //! `regress`: compares records with a baseline file, for CI; with `--write` it makes that file
-//! from them.
+//! from them, with `--write-envelope` that of their curves beside it.
 
 mod annotations;
 
@@ -8,7 +8,7 @@ use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
 use crate::cli::terminal;
 use crate::cli::{RegressArgs, RegressFormat};
-use bridle_results::regress::{self, Bands, Baseline, BaselineError, GateRun, Verdict};
+use bridle_results::regress::{self, Bands, Baseline, BaselineError, Envelopes, GateRun, Verdict};
 use bridle_results::store;
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -29,8 +29,22 @@ pub fn perform(args: &RegressArgs) -> Result<Exit> {
         write(args, &GateRun::find(&paths)?)?;
         return Ok(Exit::Done);
     }
+    let beside = args.baseline.with_extension(ENVELOPE);
+    if args.write_envelope {
+        let envelopes = Envelopes::of(&GateRun::find(&paths)?).map_err(|error| {
+            Failure::new(Exit::WrongUse, error).with_hint("records of `bridle-bench run --seeds 3` or more")
+        })?;
+        let text = serde_json::to_string(&envelopes).expect("an envelope has finite numbers");
+        store::replace(&beside, format!("{text}\n").as_bytes())?;
+        terminal::log(&format!("{}: {envelopes}", beside.display()));
+        return Ok(Exit::Done);
+    }
     let baseline = read(&args.baseline)?;
-    let verdict = regress::check(&baseline, &GateRun::find(&paths)?);
+    let runs = GateRun::find(&paths)?;
+    let mut verdict = regress::check(&baseline, &runs);
+    if beside.exists() {
+        verdict.left = envelopes(&beside)?.left(&runs);
+    }
     print(&verdict, args)?;
     if let Some(file) = &args.summary {
         append(file, &verdict.markdown())?;
@@ -43,6 +57,26 @@ pub fn perform(args: &RegressArgs) -> Result<Exit> {
         "try: if the change is meant, `bridle-bench regress --baseline {file} --write` keeps the new numbers"
     ));
     Ok(Exit::Regression)
+}
+
+/// The ending of the file of envelopes beside a baseline.
+const ENVELOPE: &str = "envelope.json";
+
+/// Reads a file of envelopes.
+///
+/// # Errors
+/// If it cannot be read, or is none.
+pub fn envelopes(file: &Path) -> Result<Envelopes> {
+    let shown = file.display();
+    let hint = "`bridle-bench regress --baseline FILE --write-envelope RECORDS` writes FILE's envelope beside it";
+    let text = bridle_files::text(file, bridle_files::SETTINGS).map_err(|source| {
+        let error = anyhow::Error::new(source).context(format!("cannot read the envelope {shown}"));
+        Failure::new(Exit::WrongUse, error).with_hint(hint)
+    })?;
+    serde_json::from_str(&text).map_err(|source| {
+        let error = anyhow::Error::new(source).context(format!("`{shown}` is no file of envelopes"));
+        Failure::new(Exit::WrongUse, error).with_hint(hint)
+    })
 }
 
 fn write(args: &RegressArgs, runs: &[GateRun]) -> Result<()> {

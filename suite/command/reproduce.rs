@@ -10,6 +10,7 @@ use crate::run::request::RunRequest;
 use bridle_results::record::{DIFFERENT, RunRecord};
 use bridle_results::reproduction::{Reproduction, Verdict};
 use bridle_results::store::{self, RunName, StoreError};
+use bridle_tasks::HubModel;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf, absolute};
 
@@ -31,7 +32,7 @@ enum Outcome {
 pub fn perform(args: &ReproduceArgs) -> Result<Exit> {
     let found = store::find(&args.records)?;
     let paths = Paths::of(args)?;
-    let session = Session::begin()?;
+    let session = Session::begin("reproduce")?;
     session.require_alone("reproducing records")?;
     enter(&paths.work)?;
     let mut outcomes = Vec::new();
@@ -140,6 +141,11 @@ fn run_args(args: &ReproduceArgs, paths: &Paths, path: &Path, record: &RunRecord
     let cores = machine::cores() as u64;
     let threads = Some(record.backend.threads).filter(|threads| (1..=cores).contains(threads));
     let threads = threads.and_then(|threads| u32::try_from(threads).ok());
+    // weights of the hub are fetched again, at their commit
+    let of_hub = ["foreign.source", "init.name"]
+        .iter()
+        .find_map(|key| record.plan_word(key));
+    let of_hub = of_hub.filter(|word| HubModel::is_meant(word));
     RunArgs {
         task: paths.task.as_ref().map(|task| task.display().to_string()),
         from: Some(path.to_owned()),
@@ -151,7 +157,8 @@ fn run_args(args: &ReproduceArgs, paths: &Paths, path: &Path, record: &RunRecord
         recipe: None,
         ablation: false,
         control: false,
-        init: None,
+        init: of_hub.map(PathBuf::from),
+        labels: None,
         lm: None,
         set: Vec::new(),
         subset: None,
@@ -173,6 +180,7 @@ fn run_args(args: &ReproduceArgs, paths: &Paths, path: &Path, record: &RunRecord
         resume: args.resume.then_some(None),
         checkpoint_every: 60,
         fresh: !args.resume,
+        envelope: None,
         format: RunFormat::Terminal,
     }
 }

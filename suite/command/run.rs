@@ -5,30 +5,36 @@ use crate::cli::exit::Exit;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::{TerminalProgress, display_duration};
 use crate::cli::{RunArgs, RunFormat, TableFormat, ranks, terminal};
-use crate::command::{compare, table};
+use crate::command::{compare, regress, table};
 use crate::data::{Fixed, Utterances};
-use crate::estimate;
+use crate::embeddings::Codes;
+use crate::estimate::{self, Workload};
 use crate::plan::{AnyTask, Plan};
-use crate::protocol::{self, Examples, FeatureCache, Judged, Outcome, Protocol, Subject, Vectors};
+use crate::protocol::{self, Examples, FeatureCache, Judged, Outcome, Protocol, Subject};
 use crate::run::checkpoint;
 use crate::run::followers::{Saved, Work};
-use crate::run::given::Given;
+use crate::run::given::{self, Given, OnDevice};
 use crate::run::machine;
 use crate::run::request::{Reuse, RunRequest};
+use crate::run::same_inputs;
 use crate::run::{Run, begin_folder, end_folder, is_unfinished, mark_reused, require_same};
 use crate::sizes;
-use crate::train::{self, Context, PretrainState, TrainError};
+use crate::train::labels::Labels;
+use crate::train::{self, Context, PRETRAIN_BATCH, PretrainState, TrainError};
 use bridle::init::Init;
+use bridle::quantizer::QuantizerValues as _;
 use bridle::weights::{self, strip_prefix};
 use bridle_backends::kernel::with_ranks;
-use bridle_backends::{Facts, Job, Name, TrainBackend};
+use bridle_backends::{Choice, Facts, Job, Name, TrainBackend};
 use bridle_ranks::{Patience, Ranks, RanksError};
 use bridle_results::compare::ScoredRun;
 use bridle_results::record::{self, RunRecord};
+use bridle_results::regress::{Envelopes, GateRun};
 use bridle_results::store;
 use bridle_seed::Seed;
 use bridle_tasks::DataFacts;
 use burn::module::AutodiffModule;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -46,12 +52,16 @@ pub fn perform(args: &RunArgs) -> Result<Exit> {
             return Err(failure.with_hint("`bridle-bench check` with the same options"));
         }
     };
-    let session = Session::begin()?.agreeing(args.yes);
+    let envelopes = args.envelope.as_deref().map(regress::envelopes).transpose()?;
+    let session = Session::begin("run")?.agreeing(args.yes);
     let request = RunRequest::new(args)?;
     let has_control = request.has_control;
     let made = records(request, &session)?;
     if !session.ranks.leads() {
         return Ok(Exit::Done);
+    }
+    if let Some(envelopes) = &envelopes {
+        say_departures(envelopes, &made.records, &session.progress)?;
     }
     if let (true, [plan, .., control]) = (has_control && format == TableFormat::Terminal, &made.plans[..]) {
         let text = compare::plans(plan, control, &made.records, &args.out, format)?;
@@ -59,6 +69,31 @@ pub fn perform(args: &RunArgs) -> Result<Exit> {
     }
     table::print(&made.records, &args.out, format, args.ablation)?;
     Ok(Exit::Done)
+}
+
+/// Says of each run whether its curves lie in the envelope of its plan, and where they do not.
+fn say_departures(envelopes: &Envelopes, records: &[RunRecord], progress: &TerminalProgress) -> Result<()> {
+    for record in records {
+        let wrong = |error| Failure::fault("a record cannot be read", std::io::Error::other(error));
+        let text = record.to_json().map_err(|error| wrong(error.to_string()))?;
+        let run = GateRun::from_json(&text).map_err(|error| wrong(error.to_string()))?;
+        let Some(plan) = envelopes.of_run(&run) else {
+            progress.say(&format!("{}: its plan has no envelope in this file", run.key));
+            continue;
+        };
+        let departures = plan.departures(&run);
+        let (curves, runs) = (plan.curves.len(), plan.runs);
+        if departures.is_empty() {
+            progress.say(&format!(
+                "{}: all {curves} curves lie in the envelope of {runs} runs",
+                run.key
+            ));
+        }
+        for place in departures {
+            progress.say(&format!("{}: outside the envelope of {runs} runs: {place}", run.key));
+        }
+    }
+    Ok(())
 }
 
 /// What the user sees of the work, and how to stop it.
@@ -70,20 +105,24 @@ pub struct Session {
 }
 
 impl Session {
-    /// Joins the other ranks, if a launcher started some, and listens for signals from now on.
+    /// Joins the other ranks that a launcher started for this `command`, if it did, and listens for
+    /// signals from now on.
     ///
     /// # Errors
-    /// If the ranks cannot be joined, or the system refuses the handlers.
-    pub fn begin() -> Result<Self> {
-        Self::telling("the same command with --resume")
+    /// If the ranks cannot be joined, or are of other programs or commands; if the system refuses the
+    /// handlers.
+    pub fn begin(command: &str) -> Result<Self> {
+        Self::telling(command, "the same command with --resume")
     }
 
     /// The same; whoever stops it is told to try `again`.
     ///
     /// # Errors
     /// As [`Self::begin`].
-    pub fn telling(again: &'static str) -> Result<Self> {
+    pub fn telling(command: &str, again: &'static str) -> Result<Self> {
         let ranks = ranks::join()?;
+        // before anything that other programs and commands do otherwise
+        ranks.agree(&[("program", machine::VERSION), ("command", command)])?;
         let interrupt = Interrupt::listen(again).map_err(|error| Failure::fault("cannot listen for signals", error))?;
         Ok(Self {
             interrupt,
@@ -128,15 +167,17 @@ impl Session {
 
 /// Shares cores and devices out among the ranks of a machine, as far as the command line leaves that
 /// open.
-fn share_machine(request: &mut RunRequest, session: &Session) -> Result<()> {
-    let ranks = &session.ranks;
-    let ((local, here), sharing) = (ranks.local(), machine::ranks_on_these_cores(ranks)?);
-    let backend = &mut request.backend;
+///
+/// # Errors
+/// If the other ranks do not answer.
+pub fn share_machine(backend: &mut Choice, ranks: &Ranks, progress: &TerminalProgress) -> Result<()> {
+    let (local, here) = ranks.local();
+    machine::share_cores(ranks)?;
     if here > 1 && backend.threads.is_none() {
-        let (threads, all) = ((machine::cores() / sharing).max(1), machine::all_cores());
+        let (threads, all) = (machine::own_cores(), machine::all_cores());
         backend.threads = Some(threads);
         if threads == 1 && all / here > 1 {
-            session.progress.say(&format!(
+            progress.say(&format!(
                 "note: each rank may use 1 of {all} cores; mpirun --bind-to none, or --map-by slot:PE={}",
                 all / here
             ));
@@ -150,21 +191,30 @@ fn share_machine(request: &mut RunRequest, session: &Session) -> Result<()> {
     Ok(())
 }
 
-/// Compares what all ranks have to have in common.
-fn require_common<D: Examples>(request: &RunRequest, ranks: &Ranks, data: &D) -> Result<()> {
+/// Compares what all ranks have to have in common before they open data, and fails if a plan has
+/// batches of fewer samples than there are ranks.
+fn require_common(request: &RunRequest, ranks: &Ranks) -> Result<()> {
     if ranks.size() == 1 {
         return Ok(());
     }
     let plans: Vec<String> = request.plans().map(Plan::plan_hash).collect();
     let runs = format!("seeds {:?}, folds {:?}", request.seeds, request.folds);
-    Ok(ranks.agree(&[
-        ("program", machine::VERSION),
+    ranks.agree(&[
+        ("task", request.task.name()),
         ("plan", &plans.join(" ")),
         ("backend", request.backend.name.as_str()),
         ("number type", request.dtype.word()),
         ("choice of runs", &runs),
-        ("data", &data.facts().identity()),
-    ])?)
+    ])?;
+    for plan in request.plans() {
+        let pretrain = plan.pretrain.as_ref();
+        pretrain.map_or(Ok(()), |pretrain| ranks.can_share(PRETRAIN_BATCH, pretrain.batch))?;
+        for protocol in &plan.protocols {
+            let batch = protocol.shared_batch(&plan.evaluation);
+            batch.map_or(Ok(()), |batch| ranks.can_share(&protocol.batch_in_words(), batch))?;
+        }
+    }
+    Ok(())
 }
 
 /// The runs that were made, or were there.
@@ -188,7 +238,8 @@ pub fn records(mut request: RunRequest, session: &Session) -> Result<Made> {
         }
         bridle_tasks::remove_abandoned_copies();
     }
-    share_machine(&mut request, session)?;
+    require_common(&request, &session.ranks)?;
+    share_machine(&mut request.backend, &session.ranks, &session.progress)?;
     let progress = &session.progress;
     let (embeddings, foreign) = (request.embeddings.take(), request.foreign.take());
     if embeddings.is_some() || foreign.is_some() {
@@ -199,14 +250,19 @@ pub fn records(mut request: RunRequest, session: &Session) -> Result<Made> {
             let dataset = session.in_turn(|| Ok(task.open(&request.open_request(), progress)?))?;
             say_left_out(&dataset.facts, progress);
             let given = Given::of(embeddings.as_ref(), foreign.as_ref(), &dataset, &request)?;
-            run_all(request, &dataset.facts, session, &given, |plan| {
+            let labels = given::labels(&request, &dataset)?;
+            run_all(request, &dataset.facts, session, (&given, &labels), |plan| {
                 Fixed::new(&dataset, plan)
             })
         }
         AnyTask::Speech(task) => {
             let set = session.in_turn(|| Ok(task.open(&request.speech_request(), progress)?))?;
             say_left_out(&set.facts, progress);
-            run_all(request, &set.facts, session, &Given::Nothing, |plan| {
+            let given = match &foreign {
+                Some(foreign) => Given::Encoder(foreign, None),
+                None => Given::Nothing,
+            };
+            run_all(request, &set.facts, session, (&given, &[]), |plan| {
                 Utterances::new(&set, plan)
             })
         }
@@ -229,7 +285,7 @@ fn run_all<D: Examples>(
     request: RunRequest,
     facts: &DataFacts,
     session: &Session,
-    given: &Given<'_>,
+    (given, labels): (&Given<'_>, &[Codes]),
     data_for: impl Fn(&Plan) -> D,
 ) -> Result<Made> {
     request.require_variant(&facts.variant)?;
@@ -238,12 +294,15 @@ fn run_all<D: Examples>(
     let few = request.plan.few_steps(data.split(request.folds[0]).0.len());
     few.iter().for_each(|few| session.progress.say(&format!("note: {few}")));
     let request = request.with_variant(&facts.variant);
-    require_common(&request, &session.ranks, &data)?;
+    session.ranks.agree(&[("data", &data.facts().identity())])?;
+    let (train, test) = data.split(request.folds[0]);
+    same_inputs::require(&session.ranks, &data, &[train, test].concat())?;
     drop(data);
     let job = Runs {
         request: &request,
         session,
         given,
+        labels,
         data_for,
     };
     bridle_backends::run(&request.backend, job)?
@@ -254,6 +313,8 @@ struct Runs<'a, F> {
     request: &'a RunRequest,
     session: &'a Session,
     given: &'a Given<'a>,
+    /// Labels in place of a tokenizer's.
+    labels: &'a [Codes],
     data_for: F,
 }
 
@@ -266,7 +327,7 @@ impl<D: Examples, F: Fn(&Plan) -> D> Job for Runs<'_, F> {
             plans: request.plans().map(Plan::plan_hash).collect(),
             ..Made::default()
         };
-        let vectors = self.given.on::<B>(&device, &self.session.progress)?;
+        let given = self.given.on::<B>(&device, &self.session.progress)?;
         let (mut ahead, mut taken) = (VecDeque::from(request.runs()), 0);
         while let Some((plan, seed, fold)) = ahead.pop_front() {
             let data = (self.data_for)(plan);
@@ -286,9 +347,9 @@ impl<D: Examples, F: Fn(&Plan) -> D> Job for Runs<'_, F> {
             taken = 0;
             let runs_left = ahead.len();
             self.session.progress.plan(phase_costs(plan, &data, fold), runs_left);
-            let run = OneRun::new(request, self.session, plan, &data, run)?;
+            let run = OneRun::new(request, self.session, (plan, self.labels), &data, run)?;
             if self.session.ranks.leads() {
-                made.records.push(run.perform::<B>(vectors.as_deref(), &device)?);
+                made.records.push(run.perform::<B>(given.as_ref(), &device)?);
             } else {
                 run.follow::<B>(&device)?;
             }
@@ -303,7 +364,7 @@ fn phase_costs<D: Examples>(plan: &Plan, data: &D, fold: Option<u8>) -> Vec<(Str
     if plan.is_speech() {
         return phases.map(|phase| (phase.name, phase.length.epochs as f64)).collect();
     }
-    let costs = estimate::phases(plan, data.split(fold).0.len(), 1).into_iter();
+    let costs = estimate::phases(plan, &Workload::Samples(data.split(fold).0.len()), 1).into_iter();
     phases
         .zip(costs)
         .map(|(phase, cost)| (phase.name, cost.operations))
@@ -345,6 +406,7 @@ struct OneRun<'a, D> {
     request: &'a RunRequest,
     session: &'a Session,
     plan: &'a Plan,
+    labels: &'a [Codes],
     data: &'a D,
     run: Run<'a>,
     /// What tells the data from other data.
@@ -354,13 +416,21 @@ struct OneRun<'a, D> {
     test: Vec<usize>,
     folder: PathBuf,
     resumes: bool,
+    /// Seconds that each rank waited for inputs in pretraining, once there was one.
+    waited: OnceCell<Vec<f64>>,
 }
 
 /// A frozen encoder, and the phases that trained it.
 type Pretrained<E> = (E, Vec<record::Phase>);
 
 impl<'a, D: Examples> OneRun<'a, D> {
-    fn new(request: &'a RunRequest, session: &'a Session, plan: &'a Plan, data: &'a D, run: Run<'a>) -> Result<Self> {
+    fn new(
+        request: &'a RunRequest,
+        session: &'a Session,
+        (plan, labels): (&'a Plan, &'a [Codes]),
+        data: &'a D,
+        run: Run<'a>,
+    ) -> Result<Self> {
         let (train, test) = data.split(run.fold);
         let folder = match &request.reuse {
             // further plans and the control have folders of their own
@@ -379,15 +449,17 @@ impl<'a, D: Examples> OneRun<'a, D> {
             request,
             session,
             plan,
+            labels,
             data,
             run,
             train,
             test,
             folder,
+            waited: OnceCell::new(),
         })
     }
 
-    fn perform<B: TrainBackend>(self, vectors: Option<&dyn Vectors>, device: &B::Device) -> Result<RunRecord> {
+    fn perform<B: TrainBackend>(self, given: Option<&OnDevice<'_, B>>, device: &B::Device) -> Result<RunRecord> {
         let (id, progress) = (self.run.id(), &self.session.progress);
         progress.say(&self.headline());
         progress.say_more(&format!("works in {}", self.folder.display()));
@@ -400,8 +472,8 @@ impl<'a, D: Examples> OneRun<'a, D> {
             return Ok(record);
         }
         self.run.prove_writable(&self.folder, &self.request.args.out)?;
-        let (phases, (outcomes, seconds)) = match vectors {
-            Some(vectors) => (Vec::new(), self.evaluate::<B>(Judged::Vectors(vectors), device)?),
+        let (phases, (outcomes, seconds)) = match given {
+            Some(given) => (Vec::new(), self.evaluate::<B>(given.judged(), device)?),
             None => {
                 let (encoder, phases) = self.pretrain::<B>(&id, device)?;
                 (phases, self.evaluate::<B>(Judged::Encoder(&encoder), device)?)
@@ -412,7 +484,10 @@ impl<'a, D: Examples> OneRun<'a, D> {
             .map(|outcome| outcome.scores(self.data, &self.test))
             .collect::<Result<Vec<_>>>()?
             .concat();
-        let record = self.run.record(id, phases, scores, seconds);
+        let mut record = self.run.record(id, phases, scores, seconds);
+        if let Some(ranks) = &mut record.machine.ranks {
+            ranks.input_wait_seconds = self.waited.into_inner();
+        }
         let found = outcomes.into_iter().flat_map(|outcome| outcome.predictions).collect();
         let outputs = self.data.outputs(&self.test, found);
         let outputs = outputs.map_err(|error| Failure::fault("cannot keep the predictions", error))?;
@@ -535,6 +610,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
             data: self.data,
             data_identity: &self.data_identity,
             train: &[&self.train[..], test].concat(),
+            labels: self.given_labels(test),
             seed: self.seed,
             id,
             folder: &self.folder,
@@ -543,10 +619,25 @@ impl<'a, D: Examples> OneRun<'a, D> {
             progress: &self.session.progress,
         };
         let pretrained = || train::pretrain::<B, D>(&context, saved, device);
-        with_ranks(&self.session.ranks, pretrained).map_err(|error| match error {
+        let pretrained = with_ranks(&self.session.ranks, pretrained).map_err(|error| match error {
             error if of_all_ranks(&error) => failure(error).on_all_ranks(),
             error => failure(error),
-        })
+        })?;
+        let waited = pretrained.2.done.iter().filter_map(|phase| phase.input_wait_seconds);
+        let of_all = self.session.ranks.gather_values(vec![waited.sum::<f64>()])?;
+        self.waited.get_or_init(|| of_all);
+        Ok(pretrained)
+    }
+
+    /// The labels that the plan names, of the training samples and `further` ones.
+    fn given_labels(&self, further: &[usize]) -> Option<Labels> {
+        let (named, quantizer) = (self.plan.labels.as_ref()?, self.plan.quantizer.as_ref()?);
+        let found = self.labels.iter().find(|found| found.sha256 == named.sha256);
+        let found = found.expect("a plan's labels were read with it");
+        let samples = self.train.iter().chain(further);
+        let codes = samples.map(|sample| (*sample, found.of[sample].clone())).collect();
+        let sizes = vec![quantizer.codebook_size(); quantizer.codebooks()];
+        Some(Labels::given(codes, found.levels, &sizes))
     }
 
     /// The encoder with the weights that the plan names, if it does: a control or another arm has none.
@@ -589,7 +680,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
         // rank 0 may have been at work alone
         ranks.barrier(Patience::Endless)?;
         let evaluate = || protocol::evaluate(protocol, subject).map(Some);
-        if protocol.over_ranks() && !self.plan.is_speech() {
+        if protocol.over_ranks() {
             return with_ranks(ranks, evaluate).map_err(|error| match error {
                 error if of_all_ranks(&error) => failure(error).on_all_ranks(),
                 error => failure(error),
@@ -608,7 +699,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
     /// The outcome of each protocol, and the seconds that each took.
     fn evaluate<B: TrainBackend>(
         &self,
-        judged: Judged<'_, protocol::Frozen<B, D>>,
+        judged: Judged<'_, B, protocol::Frozen<B, D>>,
         device: &B::Device,
     ) -> Result<(Vec<Outcome>, BTreeMap<String, f64>)> {
         let subject = Subject::<B, D> {

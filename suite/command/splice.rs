@@ -8,11 +8,11 @@
 //! <!-- end -->
 //! ```
 //!
-//! The commands are those that only read: `table`, `compare` and `list`. Their words are separated
+//! The commands are those that only read: `table`, `compare`, `list` and `study --report`. Their words are separated
 //! by spaces, without quotes, and their paths are relative to the current folder, as on a command
 //! line. Markdown is inserted as it is, any other format as a code block.
 
-use super::{compare, list, table};
+use super::{compare, list, study, table};
 use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
 use crate::cli::terminal;
@@ -115,8 +115,12 @@ fn output(words: &str) -> Result<String> {
     let (text, format) = match &cli.command {
         Command::Table(args) if args.splice.is_empty() => (table::text(args, terminal::PAGE)?, Some(args.format)),
         Command::Compare(args) => (compare::text(args, terminal::PAGE)?.0, Some(args.format)),
+        Command::Study(args) if args.report => (study::report(args, terminal::PAGE)?, Some(args.format)),
         Command::List(args) => (list::text(args), None),
-        _ => return Err(Failure::wrong_use("a marker may only hold table, compare or list")),
+        _ => {
+            let allowed = "a marker may only hold table, compare, list or study --report";
+            return Err(Failure::wrong_use(allowed));
+        }
     };
     let text = text.trim_end();
     Ok(match format {

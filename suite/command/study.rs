@@ -1,5 +1,9 @@
 //! `study`: makes the runs that a study lacks, then says what they show.
 
+mod report;
+
+pub use report::text as report;
+
 use super::{compare, run, table};
 use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
@@ -18,6 +22,9 @@ use std::fmt::Write as _;
 /// A file that is no study; what ends `run` early; a budget that was spent before anything could be
 /// compared.
 pub fn perform(args: &StudyArgs) -> Result<Exit> {
+    if args.report {
+        return terminal::print(&report::text(args, terminal::columns())?).map(|()| Exit::Done);
+    }
     let study = Study::read(&args.file)?;
     let requests = study.requests(args)?;
     terminal::log(&format!("study: {}", study.question));
@@ -27,7 +34,7 @@ pub fn perform(args: &StudyArgs) -> Result<Exit> {
     if args.plan {
         return terminal::print(&plan(&study, &requests)).map(|()| Exit::Done);
     }
-    let session = run::Session::begin()?;
+    let session = run::Session::begin("study")?;
     session.require_alone("a study")?;
     let (mut text, mut all) = (format!("{}\n", study.question), Vec::new());
     let mut over = None;

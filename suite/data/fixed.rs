@@ -216,6 +216,10 @@ impl Batch for FixedBatch {
         &self.samples
     }
 
+    fn values(&self) -> &[f32] {
+        &self.values
+    }
+
     fn split(mut self, parts: &[Part]) -> Vec<Self> {
         let row = self.values.len() / self.samples.len().max(1);
         let mut batches = Vec::with_capacity(parts.len());
@@ -232,6 +236,19 @@ impl Batch for FixedBatch {
         }
         batches
     }
+
+    fn join(batches: Vec<Self>) -> Self {
+        let (mut samples, mut values) = (Vec::new(), Vec::new());
+        for batch in batches {
+            samples.extend(batch.samples);
+            values.extend(batch.values);
+        }
+        Self {
+            part: Part::whole(samples.len()),
+            samples,
+            values,
+        }
+    }
 }
 
 /// Model inputs of these samples for judging as one tensor [B, C, T, H, W].
@@ -244,11 +261,19 @@ pub fn batch<B: Backend>(
     geometry: &Geometry,
     device: &B::Device,
 ) -> Result<Tensor<B, 5>, DataError> {
-    let mut values = Vec::with_capacity(samples.len() * geometry.input_len());
+    Ok(on_device(values(dataset, samples)?, samples.len(), geometry, device))
+}
+
+/// Model inputs of these samples for judging, one after the other.
+///
+/// # Errors
+/// As [`batch`].
+pub fn values(dataset: &Dataset, samples: &[usize]) -> Result<Vec<f32>, DataError> {
+    let mut values = Vec::with_capacity(samples.len() * dataset.shape().iter().product::<usize>());
     for &sample in samples {
         values.extend_from_slice(&dataset.input(sample)?);
     }
-    Ok(on_device(values, samples.len(), geometry, device))
+    Ok(values)
 }
 
 /// The views of one test sample as one tensor [V, C, T, H, W].
@@ -286,4 +311,26 @@ pub fn on_device<B: Backend>(
         TensorData::new(values, [samples, channels, times, height, width]),
         device,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bridle_ranks::Ranks;
+
+    #[test]
+    fn a_split_batch_put_together_is_the_batch() {
+        let whole = FixedBatch {
+            samples: vec![4, 2, 7],
+            values: (0..12).map(|value| value as f32).collect(),
+            part: Part::whole(3),
+        };
+        for size in 1..=4 {
+            let joined = FixedBatch::join(whole.clone().split(&Part::of_step(3, size, &Ranks::Alone)));
+            assert_eq!(
+                (joined.samples, joined.values, joined.part),
+                (whole.samples.clone(), whole.values.clone(), whole.part)
+            );
+        }
+    }
 }

@@ -17,7 +17,8 @@ use std::collections::BTreeSet;
 pub struct Utterances<'a> {
     /// The data.
     pub set: &'a SpeechSet,
-    encoder: ConformerConfig,
+    /// None where the plan is of an encoder of others.
+    encoder: Option<ConformerConfig>,
     /// Attention sees so many frames to both sides; none: all.
     window: Option<usize>,
 }
@@ -36,16 +37,19 @@ pub struct UtteranceBatch {
 impl<'a> Utterances<'a> {
     /// This data set, in the frames of the plan's model.
     pub fn new(set: &'a SpeechSet, plan: &Core) -> Self {
+        let is_own = plan.pipeline().is_none();
         Self {
             set,
-            encoder: sizes::conformer(plan),
-            window: plan.conformer().window,
+            encoder: is_own.then(|| sizes::conformer(plan)),
+            window: is_own.then(|| plan.conformer().window).flatten(),
         }
     }
 
-    /// Sizes of the encoder.
+    /// Sizes of the encoder of this program's own. Panics where the plan is of an encoder of others.
     pub const fn sizes(&self) -> &ConformerConfig {
-        &self.encoder
+        self.encoder
+            .as_ref()
+            .expect("nothing asks for it where an encoder was given")
     }
 }
 
@@ -81,6 +85,10 @@ impl Batch for UtteranceBatch {
         &self.utterances
     }
 
+    fn values(&self) -> &[f32] {
+        &self.values
+    }
+
     fn split(mut self, parts: &[Part]) -> Vec<Self> {
         let width = self.values.len() / self.lengths.iter().sum::<usize>().max(1);
         let mut batches = Vec::with_capacity(parts.len());
@@ -94,6 +102,20 @@ impl Batch for UtteranceBatch {
             batches.push(std::mem::replace(&mut self, rest));
         }
         batches
+    }
+
+    fn join(batches: Vec<Self>) -> Self {
+        let mut joined = Self {
+            utterances: Vec::new(),
+            lengths: Vec::new(),
+            values: Vec::new(),
+        };
+        for batch in batches {
+            joined.utterances.extend(batch.utterances);
+            joined.lengths.extend(batch.lengths);
+            joined.values.extend(batch.values);
+        }
+        joined
     }
 }
 
@@ -123,16 +145,16 @@ impl TrainingData for Utterances<'_> {
     }
 
     fn frames<B: Backend>(&self, batch: UtteranceBatch, device: &B::Device) -> Frames<B> {
-        Frames::new(&batch.values, &batch.lengths, self.encoder.inputs, self.window, device)
+        Frames::new(&batch.values, &batch.lengths, self.sizes().inputs, self.window, device)
     }
 
     fn encoder<B: TrainBackend>(&self, init: &Init<B>) -> Conformer<B> {
-        Conformer::new(&self.encoder, init)
+        Conformer::new(self.sizes(), init)
     }
 
     /// Each mel band is standardised as utterances are read, so that nothing is left to do.
     fn standard<B: Backend>(&self, _samples: &[usize], init: &Init<B>) -> Result<Standardizer<B>, DataError> {
-        Ok(Standardizer::none(self.encoder.inputs, init))
+        Ok(Standardizer::none(self.sizes().inputs, init))
     }
 
     /// The word that is said and who says it, where the data knows.
@@ -182,15 +204,7 @@ mod tests {
                     .iter()
                     .all(|part| part.values.len() == 2 * part.lengths.iter().sum::<usize>())
             );
-            let of = |part: &UtteranceBatch| (part.utterances.clone(), part.lengths.clone(), part.values.clone());
-            let (utterances, (lengths, values)): (Vec<_>, (Vec<_>, Vec<_>)) = parts
-                .iter()
-                .map(of)
-                .map(|(utterances, lengths, values)| (utterances, (lengths, values)))
-                .unzip();
-            assert_eq!(utterances.concat(), whole.utterances);
-            assert_eq!(lengths.concat(), whole.lengths);
-            assert_eq!(values.concat(), whole.values);
+            assert_eq!(UtteranceBatch::join(parts), whole);
         }
     }
 }

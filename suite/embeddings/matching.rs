@@ -1,6 +1,6 @@
 //! Which vector is of which sample of a task: by the sample's id, or by the name of its file.
 
-use super::Embeddings;
+use super::{Embeddings, Holds};
 use crate::cli::error::Failure;
 use crate::cli::exit::Exit;
 use crate::protocol::Vectors;
@@ -58,6 +58,14 @@ pub struct MatchError {
     problems: Vec<String>,
 }
 
+impl Matched<'_> {
+    /// What a sample has. Panics at one that was not to be read.
+    pub(super) fn row_of(&self, sample: usize) -> &[f32] {
+        let row = self.rows[sample].expect("every sample that is read has a vector");
+        self.embeddings.row(row)
+    }
+}
+
 impl Vectors for Matched<'_> {
     fn about(&self) -> String {
         "vectors as they were given".to_owned()
@@ -65,9 +73,8 @@ impl Vectors for Matched<'_> {
 
     /// Panics at a sample that was not to be read.
     fn of(&self, samples: &[usize], _layer: Option<usize>, _progress: &dyn Progress) -> Result<Vec<f32>, DataError> {
-        let row = |&sample: &usize| self.rows[sample].expect("every sample that is read has a vector");
-        let rows = samples.iter().map(row);
-        Ok(rows.flat_map(|row| self.embeddings.row(row)).copied().collect())
+        let rows = samples.iter().flat_map(|&sample| self.row_of(sample));
+        Ok(rows.copied().collect())
     }
 }
 
@@ -112,11 +119,19 @@ impl Embeddings {
         };
         let finite = |rows: &[usize]| rows.iter().all(|&row| self.row(row).iter().all(|x| x.is_finite()));
         let unknown = if others.is_some() { found.unknown } else { Vec::new() };
+        let [without, several, noun] = match self.holds {
+            Holds::Embeddings => ["without a vector", "with several vectors", "vector"],
+            Holds::Labels => ["without labels", "with labels twice", "name"],
+        };
         let problems = [
-            ("sample", "without a vector", of(&<[usize]>::is_empty)),
-            ("sample", "with several vectors", of(&|rows| rows.len() > 1)),
-            ("vector", "of no sample", unknown),
-            ("vector", "with numbers that are not finite", of(&|rows| !finite(rows))),
+            ("sample", without, of(&<[usize]>::is_empty)),
+            ("sample", several, of(&|rows| rows.len() > 1)),
+            (noun, "of no sample", unknown),
+            (
+                noun,
+                "with numbers that are not finite as 32-bit floats",
+                of(&|rows| !finite(rows)),
+            ),
         ];
         let problems: Vec<String> = problems
             .iter()

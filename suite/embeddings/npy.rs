@@ -1,7 +1,7 @@
 //! One array as numpy writes it (format NPY 1.0 to 3.0): a short header in Python's notation, then
 //! the numbers.
 
-use super::{Array, count};
+use super::{Array, Holds, count};
 use burn::tensor::f16;
 
 /// Bytes of the longest header that numpy writes for a plain array, many times over.
@@ -69,8 +69,8 @@ pub(super) fn is_text(bytes: &[u8]) -> bool {
 /// Reads numbers of one kind.
 type Numbers = fn(&[u8]) -> Vec<f32>;
 
-/// An array of floats of 16, 32 or 64 bits.
-pub(super) fn floats(bytes: &[u8]) -> Result<Array, String> {
+/// An array of floats of 16, 32 or 64 bits; of codes, also of whole numbers.
+pub(super) fn numbers(bytes: &[u8], holds: Holds) -> Result<Array, String> {
     let header = Header::read(bytes)?;
     if header.fortran && header.shape.len() > 1 {
         return Err("its numbers lie in Fortran's order; numpy.ascontiguousarray brings them into C's".to_owned());
@@ -80,9 +80,18 @@ pub(super) fn floats(bytes: &[u8]) -> Result<Array, String> {
         "<f2" => (2, half),
         "<f4" => (4, single),
         "<f8" => (8, double),
+        "|u1" if holds == Holds::Labels => (1, |data| whole(data, u8::from_le_bytes)),
+        "<u2" if holds == Holds::Labels => (2, |data| whole(data, u16::from_le_bytes)),
+        "<i4" if holds == Holds::Labels => (4, |data| whole(data, i32::from_le_bytes)),
+        "<i8" if holds == Holds::Labels => (8, |data| whole(data, i64::from_le_bytes)),
+        kind if holds == Holds::Labels => {
+            return Err(format!(
+                "its numbers are of kind `{kind}`, not whole numbers of uint8, uint16, int32 or int64, nor floats"
+            ));
+        }
         kind => {
             return Err(format!(
-                "its numbers are of kind `{kind}`, not little-endian floats of 16, 32 or 64 bits (<f2, <f4, <f8)"
+                "its numbers are of kind `{kind}`, not little-endian floats of 16, 32 or 64 bits: numpy's .astype('<f4') makes such numbers"
             ));
         }
     };
@@ -91,6 +100,12 @@ pub(super) fn floats(bytes: &[u8]) -> Result<Array, String> {
         values: values(data),
         shape: header.shape,
     })
+}
+
+/// Whole numbers of N bytes; those that a 32-bit float does not hold exactly are beyond any code.
+pub(super) fn whole<const N: usize, T: Into<i128>>(data: &[u8], read: fn([u8; N]) -> T) -> Vec<f32> {
+    let (numbers, _) = data.as_chunks::<N>();
+    numbers.iter().map(|bytes| read(*bytes).into() as f32).collect()
 }
 
 /// 16-bit floats.

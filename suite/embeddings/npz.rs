@@ -1,6 +1,6 @@
 //! A zip of numpy's arrays, as `numpy.savez` and `numpy.savez_compressed` write it.
 
-use super::{LISTS, MATRICES, Vectors, matrix_name, npy};
+use super::{Holds, LISTS, Vectors, matrix_name, npy};
 use std::io::{Cursor, Read as _, Write as _};
 use zip::result::{ZipError, ZipResult};
 use zip::write::SimpleFileOptions;
@@ -13,23 +13,28 @@ const ENDING: &str = ".npy";
 
 /// The vectors of a file with these bytes, whose arrays unpack to at most `limit` bytes. Lists of text
 /// beside them, and all other arrays beside a matrix and its list, are passed over.
-pub(super) fn read(bytes: &[u8], limit: u64) -> Result<Vectors, String> {
+pub(super) fn read(bytes: &[u8], limit: u64, holds: Holds) -> Result<Vectors, String> {
     let (mut arrays, lists): (Vec<_>, Vec<_>) = unpacked(bytes, limit)?
         .into_iter()
         .partition(|(_, array)| !npy::is_text(array));
     let of_array = |name: &str, reason: String| format!("`{name}` in it: {reason}");
     let Some((list, names)) = lists.iter().find(|(name, _)| LISTS.contains(&&**name)) else {
-        let floats = |(name, array): (String, Vec<u8>)| match npy::floats(&array) {
+        let floats = |(name, array): (String, Vec<u8>)| match npy::numbers(&array, holds) {
             Ok(array) => Ok((name, array)),
+            // a list of numbers where one of text was meant
+            Err(_) if LISTS.contains(&&*name) => Err(of_array(&name, npy::texts(&array).err().unwrap_or_default())),
             Err(reason) => Err(of_array(&name, reason)),
         };
-        return Vectors::one_each(arrays.into_iter().map(floats).collect::<Result<Vec<_>, String>>()?);
+        return Vectors::one_each(
+            arrays.into_iter().map(floats).collect::<Result<Vec<_>, String>>()?,
+            holds,
+        );
     };
     let names = npy::texts(names).map_err(|reason| of_array(list, reason))?;
-    let matrix = matrix_name(arrays.iter().map(|(name, _)| name.as_str()))?.to_owned();
+    let matrix = matrix_name(arrays.iter().map(|(name, _)| name.as_str()), holds)?.to_owned();
     arrays.retain(|(name, _)| *name == matrix);
-    let rows = npy::floats(&arrays[0].1).map_err(|reason| of_array(&matrix, reason))?;
-    Vectors::rows(rows, names)
+    let rows = npy::numbers(&arrays[0].1, holds).map_err(|reason| of_array(&matrix, reason))?;
+    Vectors::rows(rows, names, holds)
 }
 
 /// The arrays in a zip by name, as numpy wrote them.
@@ -72,7 +77,7 @@ pub fn write(names: &[&str], values: &[f32], shape: &[usize], about: &str) -> Zi
         .large_file(true);
     let data: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
     for (name, array) in [
-        (MATRICES[0], npy::array("<f4", shape, &data)),
+        (Holds::Embeddings.arrays()[0], npy::array("<f4", shape, &data)),
         (LISTS[0], npy::list(names)),
         ("about", npy::list(&[about])),
     ] {

@@ -127,7 +127,7 @@ fn a_file_of_safetensors_holds_a_matrix_with_a_list_or_a_vector_for_each_name() 
     ];
     assert_eq!(read(&write(&each, None)).unwrap(), expected());
     for (file, why) in [
-        (write(&matrix, None), "no vector"),
+        (write(&matrix, None), "no list ids or names"),
         (write(&matrix, ids(r#"["a"]"#)), "2 rows, and its list 1 names"),
         (write(&matrix, ids("a, b")), "no list of names in JSON"),
         (write(&[("a", Dtype::I32, vec![1], vec![0; 4])], None), "not of floats"),
@@ -157,6 +157,7 @@ fn what_cannot_be_read_safely_is_named() {
         (one(npy("<f4", "0,", &[])), "no vector"),
         (one(b"\x93NUMPY\x02\x00\xff\xff\xff\xff".to_vec()), "no whole array"),
         (with_ids(npy("|O", "1,", b"\x80\x04N.")), "not of text"),
+        (with_ids(npy("<i8", "1,", &[0; 8])), "not of text"),
         (with_ids(npy("<U99999999", "1,", b"")), "not a list of names"),
         (with_ids(npy("<U0", "1099511627776,", b"")), "empty"),
         (with_ids(npy("<U1", "1,", &[0, 0xd8, 0, 0])), "no Unicode"),
@@ -179,8 +180,8 @@ fn a_small_file_that_unpacks_to_a_large_one_is_refused_at_the_limit() {
     let zeros = npy("<f4", "1048576,", &vec![0; 4 << 20]);
     let file = zipped(CompressionMethod::Deflated, &[("a", zeros.clone()), ("b", zeros)]);
     assert!(file.len() < 64 << 10);
-    assert!(npz::read(&file, 16 << 20).is_ok());
-    let found = npz::read(&file, 5 << 20).unwrap_err();
+    assert!(npz::read(&file, 16 << 20, Holds::Embeddings).is_ok());
+    let found = npz::read(&file, 5 << 20, Holds::Embeddings).unwrap_err();
     assert!(found.contains("unpacks to more than"), "{found}");
 }
 
@@ -220,16 +221,20 @@ proptest! {
         let end = bytes.len();
         bytes[place.index(end)] = byte;
         bytes.truncate(end - cut.index(end) % 3 * (end / 3));
-        let _ = if is_zip { npz::read(&bytes, 1 << 20) } else { tensors::read(&bytes) };
+        for holds in [Holds::Embeddings, Holds::Labels] {
+            let _ = if is_zip { npz::read(&bytes, 1 << 20, holds) } else { tensors::read(&bytes, holds) };
+        }
     }
 }
 
 /// Embeddings of these names, the vector of the nth is [n].
 fn named(names: &[&str]) -> Embeddings {
     Embeddings {
+        holds: Holds::Embeddings,
         path: "e.npz".into(),
         sha256: String::new(),
         dim: 1,
+        shape: vec![1],
         names: names.iter().map(|&name| name.to_owned()).collect(),
         values: (0..names.len()).map(|row| row as f32).collect(),
     }
@@ -282,7 +287,7 @@ fn samples_and_vectors_that_do_not_fit_together_are_named_and_counted() {
     assert!(
         both.unwrap_err()
             .to_string()
-            .ends_with("1 vector with numbers that are not finite: b")
+            .ends_with("1 vector with numbers that are not finite as 32-bit floats: b")
     );
     // nobody reads it
     assert!(

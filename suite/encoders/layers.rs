@@ -100,6 +100,11 @@ impl<B: Ops> Linear<B> {
     }
 }
 
+/// The exact GELU of each number of [B, T, D].
+pub fn gelu<B: Ops>(x: Tensor<B, 3>) -> Tensor<B, 3> {
+    each_row(x, B::gelu_rows)
+}
+
 /// Applies `map` to the rows of [B, T, D]: backends compute plain matrix products fastest.
 pub fn each_row<B: Backend>(x: Tensor<B, 3>, map: impl FnOnce(Tensor<B, 2>) -> Tensor<B, 2>) -> Tensor<B, 3> {
     let [batch, tokens, dim] = x.dims();

@@ -8,6 +8,7 @@
 //! A way of naming is a [`Scheme`](families::Scheme) in `families`; a kind of network is a [`Body`].
 
 pub mod conformer;
+pub mod depth;
 pub mod families;
 pub mod input;
 pub mod layers;
@@ -24,11 +25,13 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
+pub use depth::FRONT_END;
 pub use families::recognise;
 pub use input::{Input, States};
 pub use names::{EncoderError, Report, Taker};
 pub use pooling::Pooling;
 pub use recognised::{Body, Options, Recognised};
+pub use vit::block::BranchFactors;
 
 /// An encoder of any family.
 #[derive(Module, Debug)]
@@ -96,6 +99,27 @@ impl<B: Ops> Encoder<B> {
             Self::Speech(speech) => speech.pooled(input, pooling),
             Self::Conformer(conformer) => conformer.pooled(input, pooling),
         }
+    }
+
+    /// The same in training, with factors of each block's branches: stochastic depth, which vision transformers have.
+    ///
+    /// # Errors
+    /// As [`Encoder::pooled`].
+    pub fn pooled_of(
+        &self,
+        input: Input<B>,
+        pooling: Pooling,
+        kept: &[Option<BranchFactors<B>>],
+    ) -> Result<Tensor<B, 2>, EncoderError> {
+        match self {
+            Self::Vit(vit) => vit.pooled_of(input, pooling, kept),
+            Self::Speech(_) | Self::Conformer(_) => self.pooled(input, pooling),
+        }
+    }
+
+    /// Whether it hears sounds of different lengths in one batch, each as if it were alone.
+    pub fn takes_lengths(&self) -> bool {
+        !matches!(self, Self::Vit(_))
     }
 
     /// Width of a token.

@@ -16,7 +16,7 @@ use crate::input::{Input, States};
 use crate::layers::{Linear, Norm};
 use crate::names::{EncoderError, Taker};
 use bias::{bucket_index, looked_up, window_index, window_table};
-use block::Block;
+use block::{Block, BranchFactors};
 use bridle_backends::Ops;
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
@@ -173,7 +173,7 @@ impl<B: Ops> Vit<B> {
     /// If the input is not of the encoder's kind and sizes.
     pub fn states(&self, input: Input<B>) -> Result<States<B>, EncoderError> {
         let mut hidden = Vec::with_capacity(self.blocks.len() + 1);
-        let last = self.run(input, |_, tokens| hidden.push(tokens.clone()))?;
+        let last = self.run(input, &[], |_, tokens| hidden.push(tokens.clone()))?;
         let [batch, tokens, _] = last.dims();
         Ok(States {
             hidden,
@@ -182,13 +182,20 @@ impl<B: Ops> Vit<B> {
         })
     }
 
-    /// The encoder's output [B, T, D]; `seen` gets what enters the first block as 0, and what leaves block k as k.
-    fn run(&self, input: Input<B>, mut seen: impl FnMut(usize, &Tensor<B, 3>)) -> Result<Tensor<B, 3>, EncoderError> {
+    /// The encoder's output [B, T, D]; `kept` are factors of each block's branches, none beyond its end; `seen` gets
+    /// what enters the first block as 0, and what leaves block k as k.
+    fn run(
+        &self,
+        input: Input<B>,
+        kept: &[Option<BranchFactors<B>>],
+        mut seen: impl FnMut(usize, &Tensor<B, 3>),
+    ) -> Result<Tensor<B, 3>, EncoderError> {
         let (mut tokens, grid) = self.embedded(input)?;
         seen(0, &tokens);
         let biases = self.biases(tokens.dims()[1], grid)?;
         for (number, block) in self.blocks.iter().enumerate() {
-            tokens = block.forward(tokens, biases.of(block).as_ref());
+            let kept = kept.get(number).and_then(Option::as_ref);
+            tokens = block.forward(tokens, biases.of(block).as_ref(), kept);
             seen(number + 1, &tokens);
         }
         Ok(self.finished(tokens))

@@ -98,14 +98,15 @@ pub enum PlanError {
     /// Weights with another method, or the method without weights.
     #[error("method `init` needs weights given with --init, and --init needs method `init`")]
     InitMethod,
-    /// A protocol that needs more of an encoder of others than its vectors.
-    #[error(
-        "protocol `{0}` trains or reads the inside of an encoder, which this version does with its own encoders only"
-    )]
-    ForeignProtocol(Protocol),
+    /// Transcripts with an encoder whose tokens are patches of a spectrogram.
+    #[error("transcripts need frames in the order of time, and the encoder given with --init makes patches")]
+    NoFrames,
     /// The method of given vectors without any, or vectors with another method.
     #[error("method `embeddings` needs vectors, which `judge` takes, and `judge` needs method `embeddings`")]
     EmbeddingsMethod,
+    /// A plan that was written with labels from a file.
+    #[error("the plan of {0} trains on labels of a file, and none is given")]
+    NoLabels(String),
     /// A plan value of the wrong kind or out of its range.
     #[error(transparent)]
     Impossible(#[from] Impossible),
@@ -161,9 +162,8 @@ impl From<PlanError> for Failure {
             PlanError::NoPlan { .. } => Some("a file as `bridle-bench check --format toml` prints it"),
             PlanError::Written { .. } => Some("`bridle-bench explain` lists every value that plans have"),
             PlanError::InitMethod => Some("--init FILE without --method; `bridle-bench export` makes such files"),
-            PlanError::ForeignProtocol(_) => {
-                Some("--protocol linear-probe,knn, which judge an encoder of others by its vectors")
-            }
+            PlanError::NoLabels(_) => Some("--labels FILE, with the file whose SHA-256 is `labels.sha256`"),
+            PlanError::NoFrames => Some("--init with an encoder of speech; suite/JUDGE.md lists them"),
             PlanError::EmbeddingsMethod => Some("`bridle-bench judge --task TASK --embeddings FILE --name NAME`"),
             PlanError::Changed { .. } => Some("the options of that run, or no --resume, which starts another one"),
             _ => None,

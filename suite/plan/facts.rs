@@ -2,7 +2,9 @@
 
 use super::sections::{Input, Sizes};
 use bridle::config::AudioRows;
+use bridle_encoders::Body;
 use bridle_tasks::InputSpec;
+use bridle_tasks::pipeline::FixedPipeline;
 
 /// What a plan takes from its task.
 #[derive(Clone, Debug)]
@@ -43,17 +45,30 @@ pub struct EmbeddingsRequest {
     pub dim: usize,
 }
 
+/// Labels that were given in place of a tokenizer's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelsRequest {
+    pub name: String,
+    pub sha256: String,
+    /// Tokens of each sample.
+    pub tokens: usize,
+    /// Codes of a token.
+    pub levels: usize,
+    /// The greatest code, and a sample that has it.
+    pub greatest: (u16, String),
+}
+
 /// An encoder of others that was given, and what is known of it.
 #[derive(Clone, Debug)]
 pub struct ForeignRequest {
     /// Its file or folder, without those above it.
     pub name: String,
     /// Its inputs.
-    pub input: InputSpec,
+    pub input: FixedPipeline,
+    /// Its sizes.
+    pub body: Body,
     /// Width of a pooled vector.
     pub dim: usize,
-    /// Blocks.
-    pub depth: usize,
     /// Values of the section `foreign`.
     pub values: serde_json::Value,
 }

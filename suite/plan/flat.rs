@@ -1,7 +1,7 @@
 //! The plan as a flat map of dotted names, as printed, set, hashed, recorded and compared.
 
 use super::recipe::{ODDITIES, Recipe};
-use super::{Encoder, Plan, section_of};
+use super::{Encoder, Input, Plan, section_of};
 use crate::quantizers::QuantizerKind;
 use serde_json::{Map, Value};
 
@@ -83,8 +83,18 @@ impl Plan {
         let unknown = |key: &&String| !known.contains_key(*key) && unwritten(&known, key).is_none();
         match flat.keys().find(unknown) {
             Some(key) => Err(PlanReadError::UnknownKey(key.clone())),
-            None if plan.is_speech() != matches!(plan.model, Encoder::Conformer(_)) => Err(PlanReadError::WrongEncoder),
-            None => Ok(plan),
+            None => {
+                let fits = match plan.model {
+                    Encoder::Vit(_) => !plan.is_speech(),
+                    Encoder::Conformer(_) => matches!(plan.data.input, Input::Speech(_)),
+                    Encoder::Given(_) => !matches!(plan.data.input, Input::Speech(_)),
+                };
+                if fits {
+                    Ok(plan)
+                } else {
+                    Err(PlanReadError::WrongEncoder)
+                }
+            }
         }
     }
 }

@@ -110,6 +110,7 @@ methods! {
             "model.estimator",
             "model.estimator_depth",
             "cold_start",
+            "labels",
         ],
         judged_by: JudgedBy::Any,
     };

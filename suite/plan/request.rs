@@ -1,6 +1,6 @@
 //! What a plan is made from: names and options as the user typed them.
 
-use super::facts::{EmbeddingsRequest, ForeignRequest, InitRequest, LmRequest};
+use super::facts::{EmbeddingsRequest, ForeignRequest, InitRequest, LabelsRequest, LmRequest};
 use super::preset::Preset;
 use super::set::list_items;
 use super::{AnyTask, PlanError, Written};
@@ -28,6 +28,8 @@ pub struct PlanRequest {
     pub foreign: Option<ForeignRequest>,
     /// Vectors to judge in place of an encoder's.
     pub embeddings: Option<EmbeddingsRequest>,
+    /// Labels to train on in place of a tokenizer's.
+    pub labels: Option<LabelsRequest>,
     /// A language model for the decoding of speech.
     pub lm: Option<LmRequest>,
     /// A whole plan that was written earlier, in place of the preset's values. Names that are given

@@ -8,6 +8,7 @@ use super::{Method, Plan, PlanError, PlanRequest, Protocol, QuantizerKind, Recip
 use super::{method, preset, preset_file, recipe, sections};
 use crate::protocol::{FinetuneLoss, Taught};
 use crate::quantizers::QuantizerConfig;
+use bridle_tasks::{InputSpec, Modality};
 use bridle_values::check::require;
 use serde_json::{Value, json};
 
@@ -27,6 +28,10 @@ impl Plan {
     /// As [`Self::resolve`].
     pub fn resolve_for(task: &TaskFacts, request: &PlanRequest) -> Result<Self, PlanError> {
         let (request, values) = split_names(request)?;
+        let written = request.written.as_ref().filter(|_| request.labels.is_none());
+        if let Some(written) = written.filter(|written| written.word("labels.sha256").is_some()) {
+            return Err(PlanError::NoLabels(written.place().to_owned()));
+        }
         let names = Names::parse(task, &request)?;
         let choices = Choices {
             method: names.method,
@@ -36,6 +41,7 @@ impl Plan {
             init: request.init.as_ref(),
             embeddings: request.embeddings.as_ref(),
             foreign: request.foreign.as_ref(),
+            labels: request.labels.as_ref(),
             lm: request.lm.as_ref(),
         };
         let mut tree = names.tree(&choices, request.subset)?;
@@ -53,6 +59,9 @@ impl Plan {
         plan.validate()?;
         if let Some(init) = &request.init {
             plan.check_weights(init)?;
+        }
+        if let Some(labels) = &request.labels {
+            plan.check_labels(labels)?;
         }
         let (here, there) = (task.input.modality(), plan.data.input.modality());
         require(here == there, "data.kind", || {
@@ -88,7 +97,7 @@ impl Names {
             (false, None) => Method::Bridle,
         };
         let method: Method = or(&request.method, usual.word()).parse()?;
-        if !method.takes(speech) {
+        if !(method.takes(speech) || speech && request.foreign.is_some()) {
             return Err(if speech {
                 PlanError::NotForSpeech(method)
             } else {
@@ -106,9 +115,11 @@ impl Names {
             return Err(PlanError::Quantizer { method, quantizer });
         }
         let protocols = protocols(method, speech, &request.protocols)?;
-        let mut unfit = protocols.iter().filter(|protocol| !protocol.takes_vectors());
-        if let (Some(_), Some(&protocol)) = (&request.foreign, unfit.next()) {
-            return Err(PlanError::ForeignProtocol(protocol));
+        if let (true, Some(foreign)) = (speech, &request.foreign) {
+            let makes_patches = !foreign.body.has_frames();
+            if makes_patches && foreign.input.pipeline().modality() == Modality::Audio {
+                return Err(PlanError::NoFrames);
+            }
         }
         Ok(Self {
             method,
@@ -130,7 +141,10 @@ impl Names {
     /// All sections of the plan, whether it uses them or not.
     fn tree(&self, choices: &Choices<'_>, subset: Option<usize>) -> Result<Value, PlanError> {
         let task = choices.task;
-        let theirs = choices.foreign.map(|foreign| Input::Fixed(foreign.input.clone()));
+        let theirs = choices.foreign.map(|foreign| match task.input.is_speech() {
+            true => Input::Heard(foreign.input.pipeline().clone()),
+            false => Input::Fixed(InputSpec::Pipeline(foreign.input.clone())),
+        });
         let mut tree = json!({
             "task": task.name, "method": self.method, "quantizer": null, "preset": self.preset.name,
             "protocols": self.protocols, "data": theirs.as_ref().unwrap_or(&task.input),
@@ -158,7 +172,10 @@ impl Names {
         values["quantizer"] = QuantizerConfig::section(self.quantizer, values["quantizer"].take());
         override_with(&mut tree, values);
         for oddity in recipe::ODDITIES {
-            let value = self.recipe.map(|recipe| oddity.value(recipe));
+            // fine-tuning of an encoder of others mixes as the authors meant to
+            let is_theirs = choices.foreign.is_some() && !task.input.is_speech() && oddity.key.starts_with("finetune.");
+            let recipe = self.recipe.or(is_theirs.then_some(Recipe::Corrected));
+            let value = recipe.map(|recipe| oddity.value(recipe));
             value.into_iter().for_each(|value| insert(&mut tree, oddity.key, value));
         }
         for section in sections() {

@@ -15,6 +15,7 @@ mod esc50;
 mod foreign;
 mod init;
 mod joint;
+mod labels;
 mod mask;
 mod model;
 mod position;
@@ -32,6 +33,7 @@ pub use esc50::{Esc50, Esc50Crop, PositionCrop};
 pub use foreign::GivenEncoder;
 pub use init::{GivenWeights, Init};
 pub use joint::{CountedFrom, Joint};
+pub use labels::GivenLabels;
 pub use mask::{Mask, MaskKind, NoiseMeasure};
 pub use model::{ConformerSizes, Decoder, Encoder, Estimator, GivenSizes, Sizes, VitSizes};
 pub use position::Position;
@@ -40,11 +42,12 @@ pub use refine::{Projection, Refine};
 pub use relabel::Relabel;
 pub use test::Test;
 
-use super::facts::{EmbeddingsRequest, ForeignRequest, InitRequest, LmRequest, TaskFacts};
+use super::facts::{EmbeddingsRequest, ForeignRequest, InitRequest, LabelsRequest, LmRequest, TaskFacts};
 use super::method::{Method, Takes};
 use super::recipe::Recipe;
 use crate::quantizers::{QuantizerConfig, QuantizerKind};
 use bridle_baselines::birq::BirqConfig;
+use bridle_tasks::pipeline::Pipeline;
 use bridle_values::check::Checked;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -106,6 +109,7 @@ macro_rules! sections {
 sections! {
     foreign: GivenEncoder,
     embeddings: GivenEmbeddings,
+    labels: GivenLabels,
     position: Position,
     mask: Mask,
     pretrain: Pretrain,
@@ -142,6 +146,8 @@ pub struct Choices<'a> {
     pub foreign: Option<&'a ForeignRequest>,
     /// Vectors in place of an encoder.
     pub embeddings: Option<&'a EmbeddingsRequest>,
+    /// Labels in place of a tokenizer's.
+    pub labels: Option<&'a LabelsRequest>,
     /// A language model for decoding.
     pub lm: Option<&'a LmRequest>,
 }
@@ -159,6 +165,11 @@ impl Choices<'_> {
             .map(|_| "the encoder given with --init is of another program");
         let why = theirs.or(self.embeddings.map(|_| "the vectors are given to `judge`"));
         why.map(str::to_owned)
+    }
+
+    /// How an encoder of others takes its inputs.
+    pub fn pipeline(&self) -> Option<&Pipeline> {
+        self.foreign.map(|foreign| foreign.input.pipeline())
     }
 
     /// Why a task of another kind lacks a section of sound.
@@ -182,6 +193,7 @@ pub enum FactOf {
     Data,
     Weights,
     Embeddings,
+    Labels,
     LanguageModel,
 }
 
@@ -191,6 +203,7 @@ impl std::fmt::Display for FactOf {
             Self::Data => "the data",
             Self::Weights => "the weights given with --init",
             Self::Embeddings => "the vectors given with --embeddings",
+            Self::Labels => "the labels given with --labels",
             Self::LanguageModel => "the language model given with --lm",
         })
     }
@@ -256,8 +269,13 @@ pub trait Judging: Section {
     const TAKES: Takes;
     /// Whether a vector of each sample is all that it needs.
     const TAKES_VECTORS: bool = false;
-    /// Whether ranks can share its work on inputs of one shape.
+    /// Whether ranks can share its work.
     const OVER_RANKS: bool = false;
+
+    /// Samples of a step that ranks share; None where it does not train by such steps.
+    fn shared_batch(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// A section of the list: its name, and what it says of itself.

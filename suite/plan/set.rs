@@ -29,11 +29,15 @@ impl Plan {
             }
             let wrong = |why: String| Impossible { key: key.clone(), why };
             let value = parse_like(&current, text).map_err(wrong)?;
-            flat.insert(key.clone(), value);
+            flat.insert(key.clone(), value.clone());
             plan = Self::from_flat(&flat).map_err(|error| wrong(bare_message(error)))?;
             // written back, so that numbers have the plan's form: 1 becomes 1.0 where a fraction is
             // possible
             flat = plan.to_flat();
+            // a section may have other values on this kind of data
+            if !flat.contains_key(key) && flat::unwritten(&flat, key) != Some(value) {
+                return Err(no_such_value(key, &flat, left_out));
+            }
         }
         Ok(plan)
     }
@@ -77,7 +81,9 @@ fn parse_like(current: &Value, text: &str) -> Result<Value, String> {
             .map(Value::Bool)
             .map_err(|_| format!("expected true or false, not `{text}`")),
         Value::Array(items) => {
-            let kind = items.first().ok_or_else(|| "an empty list".to_owned())?;
+            // lists that may be empty are of fractions
+            let fraction = json!(0.0);
+            let kind = items.first().unwrap_or(&fraction);
             list_items(text).map(|item| parse_like(kind, item)).collect()
         }
         Value::String(_) | Value::Object(_) => Ok(Value::String(text.to_owned())),

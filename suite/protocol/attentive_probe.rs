@@ -9,20 +9,23 @@
 use super::features::{Choice, Features, has_several, quality};
 use super::hold_out::HoldOut;
 use super::training::{Length, Training};
-use super::{Evaluate, Outcome, Protocol, Subject, Taught, ctc};
-use crate::data::{Fixed, FixedBatch, Order, TrainingData as _, Utterances, fixed};
+use super::{Evaluate, Examples, Judged, Outcome, Protocol, Subject, Taught, ctc, shared_part};
+use crate::data::{Fixed, Order, Part, Utterances, fixed};
+use crate::foreign::{ForeignEncoder, Form};
 use crate::plan::{Choices, Core, Encoder, Judging, Section, Stage, Takes};
 use crate::train::TrainError;
 use crate::train::schedule::Schedule;
+use bridle::encoder::Vit;
 use bridle::frames::Frames;
 use bridle::init::Init;
 use bridle::layered::frame_linear;
 use bridle::loss::{binary_cross_entropy, soft_cross_entropy};
 use bridle::optimizer::{AdamWConfig, ParameterGroups, Trained};
 use bridle::transformer::{NORM_EPSILON, Norm, linear};
+use bridle_backends::kernel::ranks;
 use bridle_backends::{Ops, TrainBackend};
 use bridle_seed::Seed;
-use bridle_tasks::{DataError, Progress as _};
+use bridle_tasks::{DataError, Dataset, Progress as _};
 use bridle_values::check::{Checked, at_least_one, held_out, not_negative, positive, require};
 use burn::module::{AutodiffModule as _, Module, Param};
 use burn::nn::Linear;
@@ -30,7 +33,7 @@ use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const NAME: &str = "attentive-probe";
 /// Frames on either side that a frame's query attends to (speech).
@@ -101,10 +104,14 @@ symbols = "words"
         named.collect()
     }
 
-    fn check(&self, _plan: &Core) -> Checked {
+    fn decided(choices: &Choices<'_>) -> Value {
+        ctc::decided(choices)
+    }
+
+    fn check(&self, plan: &Core) -> Checked {
         match self {
             Self::Classes(values) => values.check(),
-            Self::Transcripts(training) => training.check("attentive"),
+            Self::Transcripts(training) => training.check("attentive", plan),
         }
     }
 }
@@ -112,6 +119,14 @@ symbols = "words"
 impl Judging for Taught<Attentive> {
     const TRAINS_ENCODER: bool = false;
     const TAKES: Takes = Takes::Any;
+    const OVER_RANKS: bool = true;
+
+    fn shared_batch(&self) -> Option<usize> {
+        Some(match self {
+            Self::Classes(values) => values.batch,
+            Self::Transcripts(training) => training.batch,
+        })
+    }
 }
 
 impl Attentive {
@@ -138,6 +153,7 @@ impl<B: TrainBackend> Evaluate<B> for Taught<Attentive> {
             subject,
             values,
             train: Samples::new(subject)?,
+            reader: Reader::of(subject),
             seed: subject.seed.child(NAME),
         };
         let known = &probe.train.known;
@@ -157,7 +173,7 @@ impl<B: TrainBackend> Evaluate<B> for Taught<Attentive> {
     }
 
     fn transcripts(&self, subject: &Subject<'_, B, Utterances<'_>>) -> Result<Outcome, TrainError> {
-        let heads = heads(subject.plan);
+        let (_, heads) = width(subject);
         let recipe = ctc::Recipe {
             protocol: Protocol::AttentiveProbe,
             values: self.for_transcripts(),
@@ -168,12 +184,89 @@ impl<B: TrainBackend> Evaluate<B> for Taught<Attentive> {
     }
 }
 
-/// Attention heads: as many as the encoder's.
-fn heads(plan: &Core) -> usize {
-    match &plan.model {
-        Encoder::Vit(vit) => vit.sizes.heads,
-        Encoder::Conformer(sizes) => sizes.heads,
-        Encoder::Given(_) => unreachable!("plans of vectors have no attentive probe"),
+/// Width of the encoder's tokens, and its heads of attention: the query has as many.
+fn width<B: TrainBackend, D: Examples>(subject: &Subject<'_, B, D>) -> (usize, usize) {
+    match (&subject.judged, &subject.plan.model) {
+        (Judged::Foreign(theirs), _) => (theirs.known.body.dim(), theirs.known.body.heads()),
+        (_, Encoder::Vit(vit)) => (vit.sizes.dim, vit.sizes.heads),
+        (_, Encoder::Conformer(sizes)) => (sizes.dim, sizes.heads),
+        (_, Encoder::Given(_)) => unreachable!("plans of vectors have no attentive probe"),
+    }
+}
+
+/// What gives the tokens of samples.
+enum Reader<'a, B: TrainBackend> {
+    Own(&'a Vit<B::InnerBackend>, &'a B::Device),
+    Foreign(&'a ForeignEncoder<'a, B::InnerBackend>, Box<Form>, &'a B::Device),
+}
+
+impl<'a, B: TrainBackend> Reader<'a, B> {
+    fn of(subject: &Subject<'a, B, Fixed<'_>>) -> Self {
+        match subject.judged {
+            Judged::Foreign(theirs) => Self::Foreign(theirs, Box::new(theirs.form()), subject.device),
+            _ => Self::Own(subject.encoder(), subject.device),
+        }
+    }
+
+    /// Of inputs that lie one after the other: the tokens of all, and how many each has.
+    fn read(&self, values: Vec<f32>) -> Result<KeptTokens, DataError> {
+        match self {
+            &Self::Own(encoder, device) => {
+                let geometry = encoder.geometry();
+                let samples = values.len() / geometry.input_len();
+                let x = fixed::on_device(values, samples, geometry, device);
+                Ok(KeptTokens {
+                    values: encoder.embed_patches(x).into_data().iter::<f32>().collect(),
+                    lengths: vec![geometry.tokens(); samples],
+                })
+            }
+            Self::Foreign(theirs, form, device) => {
+                let device: &B::Device = device;
+                form.check(&values)?;
+                let mut kept = KeptTokens::default();
+                for input in form.inputs(values, device)? {
+                    let tokens = theirs.tokens(input, None)?;
+                    kept.lengths.extend_from_slice(&tokens.lengths);
+                    kept.values.extend(tokens.own());
+                }
+                Ok(kept)
+            }
+        }
+    }
+}
+
+/// Tokens of samples, one after the other, without padding.
+#[derive(Default)]
+struct KeptTokens {
+    values: Vec<f32>,
+    /// Tokens of each sample.
+    lengths: Vec<usize>,
+}
+
+impl KeptTokens {
+    /// Padded to the longest, with 0 where a sample has a token and very little where it has none, [B, T, 1, 1]; None if
+    /// none is shorter.
+    fn on<B: Backend>(self, dim: usize, device: &B::Device) -> (Tensor<B, 3>, Option<Tensor<B, 4>>) {
+        let (samples, times) = (self.lengths.len(), self.lengths.iter().copied().max().unwrap_or(0));
+        if self.lengths.iter().all(|&length| length == times) {
+            let data = TensorData::new(self.values, [samples, times, dim]);
+            return (Tensor::from_data(data, device), None);
+        }
+        let (mut padded, mut unseen) = (vec![0.0; samples * times * dim], vec![UNSEEN as f32; samples * times]);
+        let mut rest = &self.values[..];
+        for (place, &length) in self.lengths.iter().enumerate() {
+            let (own, others) = rest.split_at(length * dim);
+            padded[place * times * dim..][..own.len()].copy_from_slice(own);
+            unseen[place * times..][..length].fill(0.0);
+            rest = others;
+        }
+        (
+            Tensor::from_data(TensorData::new(padded, [samples, times, dim]), device),
+            Some(Tensor::from_data(
+                TensorData::new(unseen, [samples, times, 1, 1]),
+                device,
+            )),
+        )
     }
 }
 
@@ -223,10 +316,14 @@ impl<B: Ops> Head<B> {
         (scores, split(frame_linear(&self.values, x)))
     }
 
-    /// Class scores of samples [B, T, D]: [B, C].
-    fn of_samples(&self, tokens: Tensor<B, 3>) -> Tensor<B, 2> {
+    /// Class scores of samples [B, T, D]: [B, C]. `unseen` is added to the scores of tokens, [B, T, 1, 1].
+    fn of_samples(&self, tokens: Tensor<B, 3>, unseen: Option<Tensor<B, 4>>) -> Tensor<B, 2> {
         let [batch, _, dim] = tokens.dims();
         let (scores, values) = self.scored(tokens);
+        let scores = match unseen {
+            Some(unseen) => scores + unseen,
+            None => scores,
+        };
         let gathered = (softmax(scores, 1) * values).sum_dim(1).reshape([batch, dim]);
         linear(&self.out, gathered)
     }
@@ -267,68 +364,90 @@ impl ParameterGroups for Rates {
     }
 }
 
+/// Tokens [B, T, D], and what is added to their scores where some are padding.
+type Tokens<B> = (Tensor<B, 3>, Option<Tensor<B, 4>>);
+
 struct Probe<'a, 'd, B: TrainBackend> {
     subject: &'a Subject<'a, B, Fixed<'d>>,
     values: &'a Attentive,
-    train: Samples<'a, 'd>,
+    train: Samples<'a>,
+    reader: Reader<'a, B>,
     seed: Seed,
 }
 
 /// The training samples.
-struct Samples<'a, 'd> {
-    data: &'a Fixed<'d>,
+struct Samples<'a> {
+    dataset: &'a Dataset,
     samples: &'a [usize],
     /// Their targets and folds.
     known: Features,
-    /// Their tokens, row-major [n, T, D]; None if they are too many to keep.
-    tokens: Option<Vec<f32>>,
+    /// Their tokens, and where those of each begin; None if they are too many to keep.
+    tokens: Option<(KeptTokens, Vec<usize>)>,
+    /// Width D of a token.
+    dim: usize,
 }
 
 /// The input of one step.
 enum Input {
-    Tokens(Vec<f32>),
-    /// Of samples whose tokens are still to be computed.
-    Samples(FixedBatch),
+    Tokens(KeptTokens),
+    /// Inputs of samples whose tokens are still to be computed.
+    Samples(Vec<f32>),
 }
 
-impl<'a, 'd> Samples<'a, 'd> {
-    fn new<B: TrainBackend>(subject: &Subject<'a, B, Fixed<'d>>) -> Result<Self, DataError> {
-        let Subject {
-            data,
-            train,
-            device,
-            progress,
-            ..
-        } = *subject;
-        let encoder = subject.encoder();
-        let size = train.len() * encoder.geometry().tokens() * encoder.dim();
-        let mut tokens = (size * size_of::<f32>() <= KEPT_BYTES).then(|| Vec::with_capacity(size));
-        if let Some(tokens) = &mut tokens {
-            progress.start("tokens", train.len() as u64);
-            for samples in train.chunks(16) {
-                let x = fixed::batch::<B::InnerBackend>(data.dataset, samples, encoder.geometry(), device)?;
-                tokens.extend(encoder.embed_patches(x).into_data().iter::<f32>());
-                progress.advance(samples.len() as u64);
+impl<'a> Samples<'a> {
+    fn new<B: TrainBackend>(subject: &Subject<'a, B, Fixed<'_>>) -> Result<Self, DataError> {
+        let Subject { train, progress, .. } = *subject;
+        let (ranks, dataset, (dim, _)) = (ranks(), subject.data.dataset, width(subject));
+        let (reader, mut kept) = (Reader::of(subject), KeptTokens::default());
+        let own = &train[ranks.part(train.len())];
+        progress.start("tokens", own.len() as u64);
+        for samples in own.chunks(16) {
+            let found = reader.read(fixed::values(dataset, samples)?)?;
+            // where samples have lengths of their own, ranks do not share the work
+            let most = train.len() * found.values.len() / samples.len();
+            if most * size_of::<f32>() > KEPT_BYTES {
+                kept = KeptTokens::default();
+                break;
             }
-            progress.finish();
+            kept.values.extend(found.values);
+            kept.lengths.extend(found.lengths);
+            progress.advance(samples.len() as u64);
         }
+        progress.finish();
+        let kept = KeptTokens {
+            values: ranks.required(ranks.gather_values(kept.values)),
+            lengths: ranks.required(ranks.gather_values(kept.lengths)),
+        };
+        let starts = kept.lengths.iter().scan(0, |next, length| {
+            let start = *next;
+            *next += length * dim;
+            Some(start)
+        });
+        let starts = starts.collect();
         Ok(Self {
-            data,
+            dataset,
             samples: train,
-            known: Features::without_values(data.dataset, train),
-            tokens,
+            known: Features::without_values(dataset, train),
+            tokens: (kept.lengths.len() == train.len()).then_some((kept, starts)),
+            dim,
         })
     }
 
     /// Those at these places.
     fn input(&self, places: &[usize]) -> Result<Input, DataError> {
-        if let Some(tokens) = &self.tokens {
-            let size = tokens.len() / self.samples.len();
-            let of = |&place: &usize| tokens[place * size..(place + 1) * size].iter().copied();
-            return Ok(Input::Tokens(places.iter().flat_map(of).collect()));
+        let Some((kept, starts)) = &self.tokens else {
+            let samples: Vec<usize> = places.iter().map(|&place| self.samples[place]).collect();
+            return fixed::values(self.dataset, &samples).map(Input::Samples);
+        };
+        let mut found = KeptTokens::default();
+        for &place in places {
+            let (start, length) = (starts[place], kept.lengths[place]);
+            found
+                .values
+                .extend_from_slice(&kept.values[start..start + length * self.dim]);
+            found.lengths.push(length);
         }
-        let samples = places.iter().map(|&place| self.samples[place]).collect();
-        self.data.read(samples).map(Input::Samples)
+        Ok(Input::Tokens(found))
     }
 
     /// 1 where the sample at a place is of a class, row-major [n, C].
@@ -343,17 +462,13 @@ impl<'a, 'd> Samples<'a, 'd> {
 }
 
 impl<B: TrainBackend> Probe<'_, '_, B> {
-    /// Tokens [B, T, D].
-    fn tokens(&self, input: Input) -> Tensor<B::InnerBackend, 3> {
-        let (encoder, device) = (self.subject.encoder(), self.subject.device);
-        match input {
-            Input::Samples(batch) => encoder.embed_patches(self.subject.data.inputs(batch, device)),
-            Input::Tokens(values) => {
-                let (tokens, dim) = (encoder.geometry().tokens(), encoder.dim());
-                let samples = values.len() / (tokens * dim);
-                Tensor::from_data(TensorData::new(values, [samples, tokens, dim]), device)
-            }
-        }
+    /// Tokens [B, T, D], and what is added to their scores.
+    fn tokens(&self, input: Input) -> Result<Tokens<B::InnerBackend>, DataError> {
+        let kept = match input {
+            Input::Samples(values) => self.reader.read(values)?,
+            Input::Tokens(kept) => kept,
+        };
+        Ok(kept.on(self.train.dim, self.subject.device))
     }
 
     /// Trains a head per rate side by side on the training samples at these places, as phase
@@ -366,10 +481,10 @@ impl<B: TrainBackend> Probe<'_, '_, B> {
         rates: &[f64],
     ) -> Result<Vec<Head<B::InnerBackend>>, TrainError> {
         let (subject, values, seed) = (self.subject, self.values, self.seed.child(seed));
-        let (dim, classes, device) = (subject.encoder().dim(), subject.classes(), subject.device);
+        let ((dim, heads), classes, device) = (width(subject), subject.classes(), subject.device);
         let init = Init::<B>::new(seed.child("weights"), device);
         // equal, but no clones, which would share their first gradients
-        let head = |_: &f64| Head::new(&init, dim, heads(subject.plan), classes);
+        let head = |_: &f64| Head::new(&init, dim, heads, classes);
         let probes: Vec<Head<B>> = rates.iter().map(head).collect();
         let adamw = AdamWConfig {
             beta1: 0.9,
@@ -381,6 +496,7 @@ impl<B: TrainBackend> Probe<'_, '_, B> {
         let model = Trained::with_groups(probes, adamw, Rates(factors));
         let mut training = Training::open(subject, phase, model)?;
         let order = Order::shuffled(places, values.batch, seed.child("order"));
+        let part = shared_part(Protocol::AttentiveProbe, order.batch())?;
         let length = Length {
             steps_per_epoch: order.steps_per_epoch(),
             batch: values.batch,
@@ -390,20 +506,23 @@ impl<B: TrainBackend> Probe<'_, '_, B> {
                 warmup_epochs: 0.0,
                 epochs: values.epochs as f64,
             },
-            share: 1.0,
+            share: part.share(),
         };
         let train = &self.train;
         let inputs = |step| {
-            let places = order.at(step);
+            let own = Part::placed(&[part], &order.at(step)).into_iter();
+            let places: Vec<usize> = own.map(|placed| placed.sample).collect();
             Ok((train.input(&places)?, train.hot(&places, classes)))
         };
         let several = has_several(&self.train.known.targets);
         training.run(subject, &length, inputs, |heads: &Vec<Head<B>>, (input, hot), _| {
-            let tokens = Tensor::from_inner(self.tokens(input));
+            let found = self.tokens(input);
+            let (tokens, unseen) = found.expect("samples were read in the same way before");
+            let (tokens, unseen) = (Tensor::from_inner(tokens), unseen.map(Tensor::from_inner));
             let samples = hot.len() / classes;
             let hot: Tensor<B, 2> = Tensor::from_data(TensorData::new(hot, [samples, classes]), device);
             let losses = heads.iter().map(|head| {
-                let logits = head.of_samples(tokens.clone());
+                let logits = head.of_samples(tokens.clone(), unseen.clone());
                 if several {
                     binary_cross_entropy(logits, hot.clone())
                 } else {
@@ -418,51 +537,46 @@ impl<B: TrainBackend> Probe<'_, '_, B> {
 
     /// The quality of each head on the training samples at these places.
     fn qualities(&self, heads: &[Head<B::InnerBackend>], places: &[usize]) -> Result<Vec<f64>, DataError> {
-        let mut scores = vec![Vec::new(); heads.len()];
-        for places in places.chunks(self.values.batch) {
-            let tokens = self.tokens(self.train.input(places)?);
+        let (ranks, mut scores) = (ranks(), vec![Vec::new(); heads.len()]);
+        for places in places[ranks.part(places.len())].chunks(self.values.batch) {
+            let (tokens, unseen) = self.tokens(self.train.input(places)?)?;
             for (head, scores) in heads.iter().zip(&mut scores) {
-                scores.extend(head.of_samples(tokens.clone()).into_data().iter::<f32>());
+                let logits = head.of_samples(tokens.clone(), unseen.clone());
+                scores.extend(logits.into_data().iter::<f32>());
             }
         }
         let (targets, classes) = (self.train.known.pick(places).targets, self.subject.classes());
-        let scores = scores.iter();
-        Ok(scores.map(|scores| quality(scores, &targets, classes)).collect())
+        let all = scores
+            .into_iter()
+            .map(|scores| ranks.required(ranks.gather_values(scores)));
+        Ok(all.map(|scores| quality(&scores, &targets, classes)).collect())
     }
 
     /// Class scores of the test samples, row-major [n, C]; of samples with several views the mean
     /// probabilities.
     fn scores(&self, head: &Head<B::InnerBackend>) -> Result<Vec<f32>, DataError> {
-        let Subject {
-            data,
-            test,
-            device,
-            progress,
-            ..
-        } = *self.subject;
-        let encoder = self.subject.encoder();
-        let (dataset, geometry) = (data.dataset, encoder.geometry());
+        let Subject { test, progress, .. } = *self.subject;
+        let (ranks, dataset) = (ranks(), self.subject.data.dataset);
         let (clips, mut found) = (self.subject.plan.test_clips(), Vec::new());
+        let test = &test[ranks.part(test.len())];
         progress.start("attentive-probe: test", test.len() as u64);
         for samples in test.chunks(if clips > 1 { 1 } else { self.values.batch }) {
-            let scores = if clips > 1 {
-                let x = fixed::test_views(dataset, samples[0], clips, geometry, device)?;
-                let logits = head.of_samples(encoder.embed_patches(x));
-                let chances = if has_several(&self.train.known.targets) {
-                    sigmoid(logits)
-                } else {
-                    softmax(logits, 1)
-                };
-                chances.mean_dim(0)
-            } else {
-                let x = fixed::batch(dataset, samples, geometry, device)?;
-                head.of_samples(encoder.embed_patches(x))
+            let values = match clips {
+                1 => fixed::values(dataset, samples)?,
+                clips => dataset.test_views(samples[0], clips)?.concat(),
+            };
+            let (tokens, unseen) = self.tokens(Input::Samples(values))?;
+            let logits = head.of_samples(tokens, unseen);
+            let scores = match (clips, has_several(&self.train.known.targets)) {
+                (1, _) => logits,
+                (_, true) => sigmoid(logits).mean_dim(0),
+                (_, false) => softmax(logits, 1).mean_dim(0),
             };
             found.extend(scores.into_data().iter::<f32>());
             progress.advance(samples.len() as u64);
         }
         progress.finish();
-        Ok(found)
+        Ok(ranks.required(ranks.gather_values(found)))
     }
 }
 
@@ -503,9 +617,25 @@ mod tests {
     fn the_order_of_tokens_does_not_matter_to_a_sample() {
         let x = frames(&[6]).x;
         assert!(close(
-            &values(head().of_samples(x.clone())),
-            &values(head().of_samples(x.flip([1])))
+            &values(head().of_samples(x.clone(), None)),
+            &values(head().of_samples(x.flip([1]), None))
         ));
+    }
+
+    #[test]
+    fn a_sample_reads_the_same_beside_a_longer_one() {
+        let (short, both) = (frames(&[5]).x, frames(&[5, 9]));
+        let kept = KeptTokens {
+            values: values(short.clone().reshape([5, DIM]))
+                .into_iter()
+                .chain(vec![7.0; 9 * DIM])
+                .collect(),
+            lengths: vec![5, 9],
+        };
+        let (x, unseen) = kept.on::<Flex>(DIM, &Default::default());
+        assert_eq!(x.dims(), both.x.dims());
+        let found = head().of_samples(x, unseen).narrow(0, 0, 1);
+        assert!(close(&values(found), &values(head().of_samples(short, None))));
     }
 
     #[test]
@@ -514,7 +644,7 @@ mod tests {
         let frames = frames(&[REACH + 1]);
         let logits = head().logits(&frames);
         let middle = values(logits.narrow(1, REACH / 2, 1));
-        assert!(close(&middle, &values(head().of_samples(frames.x))));
+        assert!(close(&middle, &values(head().of_samples(frames.x, None))));
     }
 
     #[test]

@@ -4,34 +4,37 @@
 
 mod augment;
 mod decode;
+mod listener;
 mod symbols;
 mod values;
 
 use super::training::{Length, Training};
-use super::{Outcome, Predicted, Prediction, Protocol, Subject};
+use super::{Judged, Outcome, Predicted, Prediction, Protocol, Subject, shared_part};
 use crate::data::utterances::length;
-use crate::data::{TrainingData as _, UtteranceBatch, Utterances, valid_rows};
+use crate::data::{Part, TrainingData as _, UtteranceBatch, Utterances, valid_rows};
 use crate::train::TrainError;
 use crate::train::schedule::Schedule;
 use augment::augment;
 use bridle::codebook::index_rows;
 use bridle::frames::Frames;
 use bridle::init::Init;
-use bridle::layered::LayeredEncoder;
 use bridle::optimizer::Trained;
-use bridle::speech::conformer::Conformer;
 use bridle::speech::ctc::ctc_loss_mean;
 use bridle::transformer::linear;
+use bridle_backends::kernel::ranks;
 use bridle_backends::{Ops, TrainBackend};
-use bridle_tasks::{DataError, Progress, min_frames};
+use bridle_ranks::part;
+use bridle_tasks::{Progress, min_frames};
 use burn::module::{AutodiffModule, Module, ModuleDisplay};
 use burn::nn::Linear;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
+use listener::{ForeignListener, Inner, Listener, OwnListener};
 use serde_json::{Map, json};
+use std::marker::PhantomData;
 use symbols::Inventory;
-pub use values::{CtcTraining, Decoding, Symbols, Taught};
+pub use values::{CtcTraining, Decoding, Symbols, Taught, decided, unmasked};
 
 /// From an encoder's frames to logits of C symbols.
 pub trait Head<B: Backend>: Module<B> + ModuleDisplay {
@@ -59,9 +62,10 @@ impl<B: Ops> Head<B> for Linear<B> {
 
 /// Encoder and head.
 #[derive(Module, Debug)]
-struct Recogniser<B: Backend, H> {
-    encoder: Conformer<B>,
+struct Recogniser<B: Backend, E, H> {
+    encoder: E,
     head: H,
+    backend: PhantomData<B>,
 }
 
 /// What a training with transcripts is.
@@ -100,26 +104,42 @@ where
     B: TrainBackend,
     H: Head<B> + AutodiffModule<B, InnerModule: Head<B::InnerBackend>>,
 {
+    match subject.judged {
+        Judged::Foreign(theirs) => evaluate_by(recipe, subject, &ForeignListener::new(recipe.values, subject, theirs)),
+        _ => evaluate_by(recipe, subject, &OwnListener(subject)),
+    }
+}
+
+fn evaluate_by<B, L, H>(
+    recipe: &Recipe<'_, impl Fn(&Init<B>, usize, usize) -> H>,
+    subject: &Subject<'_, B, Utterances<'_>>,
+    listener: &L,
+) -> Result<Outcome, TrainError>
+where
+    B: TrainBackend,
+    L: Listener<B>,
+    H: Head<B> + AutodiffModule<B, InnerModule: Head<B::InnerBackend>>,
+{
     let symbols = Inventory::new(recipe.values.symbols, subject.data.set, subject.train);
-    let drawn = with_transcripts(recipe.values, &symbols, subject);
-    let training = train(recipe, &symbols, &drawn.kept, subject)?;
+    let drawn = with_transcripts(recipe.values, &symbols, subject, listener);
+    let training = train(recipe, &symbols, &drawn.kept, subject, listener)?;
     let found = Recognised {
-        log_probabilities: recognise(recipe, &symbols, &training.model.valid(), subject)?,
+        log_probabilities: recognise(recipe, &symbols, &training.model.valid(), subject, listener)?,
         symbols: &symbols,
     };
     let name = recipe.protocol.word();
     let greedy = Prediction {
         name: name.to_owned(),
-        values: Predicted::Texts(found.greedily()),
+        values: Predicted::Texts(found.greedily()?),
     };
-    let beam = found.by_beam(subject.values.decoding.as_ref(), subject.lm);
+    let beam = found.by_beam(subject.values.decoding.as_ref(), subject.lm)?;
     let beam = beam.map(|texts| Prediction {
         name: format!("{name}-beam"),
         values: Predicted::Texts(texts),
     });
     Ok(Outcome {
         predictions: std::iter::once(greedy).chain(beam).collect(),
-        details: details(&symbols, &drawn, training.steps(), training.loss(), subject),
+        details: details(&symbols, &drawn, (training.steps(), training.loss()), subject, listener),
     })
 }
 
@@ -130,26 +150,33 @@ struct Recognised<'a> {
     log_probabilities: Vec<Vec<f32>>,
 }
 
-fn train<B, H>(
+/// A recogniser in training, whose encoder a listener hears with.
+type InTraining<B, L, H> = Training<B, Recogniser<B, <L as Listener<B>>::Encoder, H>>;
+
+fn train<B, L, H>(
     recipe: &Recipe<'_, impl Fn(&Init<B>, usize, usize) -> H>,
     symbols: &Inventory,
     drawn: &[usize],
     subject: &Subject<'_, B, Utterances<'_>>,
-) -> Result<Training<B, Recogniser<B, H>>, TrainError>
+    listener: &L,
+) -> Result<InTraining<B, L, H>, TrainError>
 where
     B: TrainBackend,
+    L: Listener<B>,
     H: Head<B> + AutodiffModule<B, InnerModule: Head<B::InnerBackend>>,
 {
     let (values, name, set) = (recipe.values, recipe.protocol.word(), subject.data.set);
     let seed = subject.seed.child(name);
     let init = Init::<B>::new(seed.child("weights"), subject.device);
     let model = Recogniser {
-        encoder: subject.trainable(),
+        encoder: listener.trainable(),
         head: (recipe.head)(&init, subject.plan.model.dim(), symbols.count()),
+        backend: PhantomData,
     };
     let mut training = Training::open(subject, name, Trained::new(model, values.adamw))?;
     let data = subject.data;
     let order = data.order(drawn, values.batch, seed.child("order"));
+    let part = shared_part(recipe.protocol, order.batch())?;
     let length = Length {
         steps_per_epoch: order.steps_per_epoch(),
         batch: values.batch,
@@ -159,7 +186,7 @@ where
             warmup_epochs: values.warmup_epochs,
             epochs: values.epochs as f64,
         },
-        share: 1.0,
+        share: part.share(),
     };
     let (frozen_epochs, layer) = match recipe.encoder {
         EncoderUse::Frozen { layer } => (values.epochs, layer),
@@ -167,42 +194,44 @@ where
     };
     let frozen_steps = length.steps_per_epoch * frozen_epochs as u64;
     let seed = seed.child("augment");
+    let (read, mels) = (listener.reader(), listener.mels());
     let inputs = |step| {
-        let mut input = data.read(order.at(step))?;
-        augment(&mut input, values, set.input_spec().mels, &seed.indexed(step));
+        let own = Part::placed(&[part], &order.at(step));
+        let mut input = read(own.iter().map(|placed| placed.sample).collect())?;
+        augment(&mut input, part.first, values, mels, &seed.indexed(step));
         Ok(input)
     };
     training.run(
         subject,
         &length,
         inputs,
-        |model: &Recogniser<B, H>, input: UtteranceBatch, step| {
+        |model: &Recogniser<B, L::Encoder, H>, input: UtteranceBatch, step| {
             let texts = input.utterances.iter();
             let texts: Option<Vec<Vec<usize>>> = texts
                 .map(|&index| symbols.encode(&set.utterances[index].text))
                 .collect();
-            let lengths = input.lengths.clone();
-            let frames = data.frames::<B>(input, subject.device);
-            let hidden = if step < frozen_steps {
-                Tensor::from_inner(subject.tokens(&frames.inner(), layer))
+            let heard = if step < frozen_steps {
+                listener.hear(listener.given(), input, layer).tracked()
             } else {
-                model.encoder.encode(&frames)
+                listener.follow(&model.encoder, input)
             };
-            let logits = model.head.logits(&frames.with(hidden));
-            let loss = texts.and_then(|texts| ctc_loss_mean(logits, &lengths, &texts));
+            let logits = model.head.logits(&heard.frames);
+            let loss = texts.and_then(|texts| ctc_loss_mean(logits, &heard.lengths, &texts));
             loss.expect("utterances too short for their transcript are left out")
         },
     )?;
     Ok(training)
 }
 
-/// Log-probabilities [T, C] of the test utterances, in order.
-fn recognise<B: TrainBackend, H: Head<B::InnerBackend>, N>(
+/// Log-probabilities [T, C] of the test utterances, in order. Each rank computes its part of every
+/// batch, whose utterances have like lengths, and knows all in the end.
+fn recognise<B: TrainBackend, L: Listener<B>, H: Head<B::InnerBackend>, N>(
     recipe: &Recipe<'_, N>,
     symbols: &Inventory,
-    model: &Recogniser<B::InnerBackend, H>,
+    model: &Recogniser<B::InnerBackend, Inner<B, L>, H>,
     subject: &Subject<'_, B, Utterances<'_>>,
-) -> Result<Vec<Vec<f32>>, DataError> {
+    listener: &L,
+) -> Result<Vec<Vec<f32>>, TrainError> {
     let Subject {
         data,
         test,
@@ -212,26 +241,36 @@ fn recognise<B: TrainBackend, H: Head<B::InnerBackend>, N>(
     } = *subject;
     let mut places: Vec<usize> = (0..test.len()).collect();
     places.sort_by_key(|&place| length(data.set, test[place]));
-    let mut found = vec![Vec::new(); test.len()];
+    let (ranks, read) = (ranks(), listener.reader());
+    let (mut mine, mut lengths) = (Vec::new(), Vec::new());
     progress.start(&format!("{}: test", recipe.protocol), test.len() as u64);
-    for places in places.chunks(recipe.values.batch) {
-        let input = data.read(places.iter().map(|&place| test[place]).collect())?;
-        let lengths = input.lengths.clone();
-        let rows = index_rows(&valid_rows(&lengths), device);
-        let frames = data.frames::<B::InnerBackend>(input, device);
-        let hidden = match recipe.encoder {
-            EncoderUse::Frozen { layer } => subject.tokens(&frames, layer),
-            EncoderUse::Trained => model.encoder.encode(&frames),
-        };
-        let hidden = frames.with(hidden);
-        let log_p = log_softmax(model.head.row_logits(&hidden, rows), 1);
-        let mut values = log_p.into_data().iter::<f32>().collect::<Vec<_>>().into_iter();
-        for (&place, frames) in places.iter().zip(&lengths) {
-            found[place] = values.by_ref().take(frames * symbols.count()).collect();
+    for batch in places.chunks(recipe.values.batch) {
+        progress.advance(batch.len() as u64);
+        let places = &batch[ranks.part(batch.len())];
+        if places.is_empty() {
+            continue;
         }
-        progress.advance(places.len() as u64);
+        let input = read(places.iter().map(|&place| test[place]).collect())?;
+        let heard = match recipe.encoder {
+            EncoderUse::Frozen { layer } => listener.hear(listener.given(), input, layer),
+            EncoderUse::Trained => listener.hear(&model.encoder, input, None),
+        };
+        let rows = index_rows(&valid_rows(&heard.lengths), device);
+        let log_p = log_softmax(model.head.row_logits(&heard.frames, rows), 1);
+        mine.extend(log_p.into_data().iter::<f32>());
+        lengths.extend(heard.lengths);
     }
     progress.finish();
+    let mut values = ranks.gather_values(mine)?.into_iter();
+    let mut lengths = ranks.gather_values(lengths)?.into_iter();
+    let mut found = vec![Vec::new(); test.len()];
+    for rank in 0..ranks.size() {
+        for batch in places.chunks(recipe.values.batch) {
+            for (&place, frames) in batch[part(batch.len(), rank, ranks.size())].iter().zip(&mut lengths) {
+                found[place] = values.by_ref().take(frames * symbols.count()).collect();
+            }
+        }
+    }
     Ok(found)
 }
 
@@ -247,6 +286,7 @@ fn with_transcripts<B: TrainBackend>(
     values: &CtcTraining,
     symbols: &Inventory,
     subject: &Subject<'_, B, Utterances<'_>>,
+    listener: &impl Listener<B>,
 ) -> Drawn {
     let mut kept = subject.train.to_vec();
     subject.seed.child("transcripts").stream().shuffle(&mut kept);
@@ -254,7 +294,7 @@ fn with_transcripts<B: TrainBackend>(
     let count = kept.len();
     kept.retain(|&index| {
         let needed = symbols.frames_needed(&subject.data.set.utterances[index].text);
-        needed.is_some_and(|needed| needed <= length(subject.data.set, index))
+        needed.is_some_and(|needed| needed <= listener.frames(index))
     });
     Drawn {
         too_short: count - kept.len(),
@@ -265,15 +305,15 @@ fn with_transcripts<B: TrainBackend>(
 fn details<B: TrainBackend>(
     symbols: &Inventory,
     drawn: &Drawn,
-    steps: u64,
-    (loss_first, loss_last): (f64, f64),
+    (steps, (loss_first, loss_last)): (u64, (f64, f64)),
     subject: &Subject<'_, B, Utterances<'_>>,
+    listener: &impl Listener<B>,
 ) -> Map<String, serde_json::Value> {
     let (data, test) = (subject.data.set, subject.test);
     let text = |index: usize| &data.utterances[index].text;
     let too_short = |index: &&usize| {
         let needed = symbols.frames_needed(text(**index));
-        needed.unwrap_or_else(|| min_frames(text(**index))) > length(data, **index)
+        needed.unwrap_or_else(|| min_frames(text(**index))) > listener.frames(**index)
     };
     let unknown = |index: &&usize| symbols.encode(text(**index)).is_none();
     let details = [

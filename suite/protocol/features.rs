@@ -1,6 +1,6 @@
 //! Features of a frozen encoder: computed once and shared by the protocols that only read them.
 
-use super::{Judged, Outcome, Subject};
+use super::{Outcome, Subject};
 use crate::data::{Fixed, fixed};
 use bridle_backends::TrainBackend;
 use bridle_backends::kernel::ranks;
@@ -77,7 +77,7 @@ impl<B: TrainBackend> Subject<'_, B, Fixed<'_>> {
     /// # Errors
     /// If a sample cannot be read any more.
     pub(super) fn features_at(&self, layer: Option<usize>) -> Result<(Features, Features), DataError> {
-        if let Judged::Vectors(vectors) = self.judged {
+        if let Some(vectors) = self.vectors() {
             let of = |samples: &[usize]| {
                 let values = vectors.of(samples, layer, self.progress)?;
                 let dim = values.len() / samples.len().max(1);
@@ -95,7 +95,7 @@ impl<B: TrainBackend> Subject<'_, B, Fixed<'_>> {
 
     /// An outcome of features, which says what they were where they were made elsewhere.
     pub(super) fn of_features(&self, mut outcome: Outcome) -> Outcome {
-        if let Judged::Vectors(vectors) = self.judged {
+        if let Some(vectors) = self.vectors() {
             outcome.details.insert("features".to_owned(), json!(vectors.about()));
         }
         outcome
@@ -114,9 +114,10 @@ impl<B: TrainBackend> Subject<'_, B, Fixed<'_>> {
     fn features_of(&self, samples: &[usize], layer: Option<usize>) -> Result<Features, DataError> {
         let batch = self.plan.pretrain.as_ref().map_or(16, |pretrain| pretrain.batch);
         let encoder = self.encoder();
-        self.progress.start("features", samples.len() as u64);
         let (ranks, mut values) = (ranks(), Vec::with_capacity(samples.len() * encoder.dim()));
-        for samples in samples[ranks.part(samples.len())].chunks(batch) {
+        let own = &samples[ranks.part(samples.len())];
+        self.progress.start("features", own.len() as u64);
+        for samples in own.chunks(batch) {
             let x = fixed::batch(self.data.dataset, samples, encoder.geometry(), self.device)?;
             values.extend(self.pooled(x, layer).into_data().iter::<f32>());
             self.progress.advance(samples.len() as u64);
@@ -129,9 +130,10 @@ impl<B: TrainBackend> Subject<'_, B, Fixed<'_>> {
     /// Features of the test samples, averaged over views of each.
     fn features_of_views(&self, clips: usize, layer: Option<usize>) -> Result<Features, DataError> {
         let encoder = self.encoder();
-        self.progress.start("features of test views", self.test.len() as u64);
         let (ranks, mut values) = (ranks(), Vec::with_capacity(self.test.len() * encoder.dim()));
-        for &sample in &self.test[ranks.part(self.test.len())] {
+        let own = &self.test[ranks.part(self.test.len())];
+        self.progress.start("features of test views", own.len() as u64);
+        for &sample in own {
             let x = fixed::test_views(self.data.dataset, sample, clips, encoder.geometry(), self.device)?;
             values.extend(self.pooled(x, layer).mean_dim(0).into_data().iter::<f32>());
             self.progress.advance(1);

@@ -4,6 +4,7 @@
 use super::features::{Features, has_several};
 use bridle_seed::Seed;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// A division of the training samples.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,11 +24,7 @@ impl HoldOut {
     /// Folds keep recordings of one source together, but for 4 of ESC-50's 1,524 sources. Each of
     /// these lies in two folds under two classes, which a test of the task counts.
     pub fn of(train: &Features, share: f64, seed: Seed) -> Self {
-        let mut groups: Vec<u8> = train.groups.iter().flatten().copied().collect();
-        groups.sort_unstable();
-        groups.dedup();
-        if groups.len() > 1 {
-            let first = groups[0];
+        if let [first, _, ..] = groups(train)[..] {
             let (places, kept) = (0..train.len()).partition(|&place| train.groups[place] == Some(first));
             let rule = format!("fold {first}");
             return Self { kept, places, rule };
@@ -72,9 +69,7 @@ impl HoldOut {
 /// their groups (folds) where they have several, else this many parts with an even share of every
 /// class, drawn (of all samples, where they have several classes).
 pub fn cross_validation(train: &Features, parts: usize, seed: Seed) -> (Vec<HoldOut>, String) {
-    let mut groups: Vec<u8> = train.groups.iter().flatten().copied().collect();
-    groups.sort_unstable();
-    groups.dedup();
+    let groups = groups(train);
     let (of_sample, rule): (Vec<usize>, String) = if groups.len() > 1 {
         let place = |group: &Option<u8>| groups.iter().position(|known| Some(*known) == *group).unwrap_or(0);
         let rule = format!("each of {} folds in turn", groups.len());
@@ -98,6 +93,12 @@ pub fn cross_validation(train: &Features, parts: usize, seed: Seed) -> (Vec<Hold
         HoldOut { kept, places, rule }
     });
     (held_out.collect(), rule)
+}
+
+/// The groups (folds) of the training samples, each once.
+fn groups(train: &Features) -> Vec<u8> {
+    let groups: BTreeSet<u8> = train.groups.iter().flatten().copied().collect();
+    groups.into_iter().collect()
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::hold_out::HoldOut;
 use super::scale::Scale;
 use super::{Evaluate, Outcome, Protocol, Subject, Taught, ctc};
 use crate::data::{Fixed, Utterances};
-use crate::plan::{Core, Judging, Section, Stage, Takes};
+use crate::plan::{Choices, Core, Judging, Section, Stage, Takes};
 use crate::train::TrainError;
 use bridle_backends::TrainBackend;
 use bridle_seed::Seed;
@@ -20,7 +20,7 @@ use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Values of the linear probe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,6 +53,10 @@ impl Section for LinearProbe {
     const STAGE: Stage = Stage::Judging;
     const UNWRITTEN: &'static [(&'static str, &'static str)] = &[("layer", "null")];
 
+    fn decided(choices: &Choices<'_>) -> Value {
+        ctc::decided(choices)
+    }
+
     fn check(&self, plan: &Core) -> Checked {
         let depth = plan.model.depth();
         require(
@@ -65,7 +69,7 @@ impl Section for LinearProbe {
         )?;
         match &self.values {
             Taught::Classes(probe) => probe.check(),
-            Taught::Transcripts(training) => training.check("probe"),
+            Taught::Transcripts(training) => training.check("probe", plan),
         }
     }
 }
@@ -81,6 +85,14 @@ impl Judging for LinearProbe {
     const TAKES: Takes = Takes::Any;
     const TAKES_VECTORS: bool = true;
     const OVER_RANKS: bool = true;
+
+    /// A classifier is trained by every rank alike.
+    fn shared_batch(&self) -> Option<usize> {
+        match &self.values {
+            Taught::Classes(_) => None,
+            Taught::Transcripts(training) => Some(training.batch),
+        }
+    }
 }
 
 impl Probe {

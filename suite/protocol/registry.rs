@@ -26,9 +26,22 @@ macro_rules! protocols {
                 match self { $(Self::$variant => <$values as $crate::plan::Judging>::TAKES_VECTORS),+ }
             }
 
-            /// Whether ranks can share its work on inputs of one shape.
+            /// Whether ranks can share its work.
             pub const fn over_ranks(self) -> bool {
                 match self { $(Self::$variant => <$values as $crate::plan::Judging>::OVER_RANKS),+ }
+            }
+
+            /// What messages call the samples that ranks share in a step of its training.
+            pub fn batch_in_words(self) -> String {
+                format!("samples of a batch ({}.batch)", self.section())
+            }
+
+            /// Samples of a step that ranks share; None where it does not train by such steps, or the
+            /// plan does not have it.
+            pub fn shared_batch(self, sections: &Sections) -> Option<usize> {
+                match self {
+                    $(Self::$variant => sections.$section.as_ref().and_then($crate::plan::Judging::shared_batch)),+
+                }
             }
 
             /// The data that it takes.

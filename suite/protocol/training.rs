@@ -30,12 +30,15 @@ struct TrainingState {
     loss: Option<(f64, f64)>,
     #[serde(default)]
     seconds: f64,
+    /// Steps that were done, and how good the model was then.
+    #[serde(default)]
+    curve: Vec<(u64, f64)>,
 }
 
 /// A model in training.
 pub struct Training<B: TrainBackend, M, G = UniformRate> {
     /// Names the steps, the checkpoints' folder and the log.
-    phase: &'static str,
+    phase: String,
     pub model: Trained<B, M, G>,
     state: TrainingState,
     folder: PathBuf,
@@ -59,7 +62,7 @@ impl<B: TrainBackend, M: AutodiffModule<B>, G: ParameterGroups> Training<B, M, G
     /// If the checkpoint does not fit, or the log cannot be opened.
     pub fn open<D: Examples>(
         subject: &Subject<'_, B, D>,
-        phase: &'static str,
+        phase: &str,
         mut model: Trained<B, M, G>,
     ) -> Result<Self, TrainError> {
         let data = Some(subject.data_identity.to_owned());
@@ -91,7 +94,7 @@ impl<B: TrainBackend, M: AutodiffModule<B>, G: ParameterGroups> Training<B, M, G
         let resumed = (state.step > 0).then_some(state.step);
         let log = replicas::log(&subject.folder.join(format!("{phase}.jsonl")), resumed)?;
         Ok(Self {
-            phase,
+            phase: phase.to_owned(),
             model,
             state,
             folder,
@@ -111,9 +114,25 @@ impl<B: TrainBackend, M: AutodiffModule<B>, G: ParameterGroups> Training<B, M, G
         inputs: impl Fn(u64) -> Result<I, DataError> + Send + Sync,
         loss: impl Fn(&M, I, u64) -> Tensor<B, 1>,
     ) -> Result<(), TrainError> {
-        let folder = self.folder.clone();
+        self.run_watched(subject, length, inputs, loss, |_, _| Ok(None))
+    }
+
+    /// The same. `quality` is asked after every step how good the model is, given the steps that are
+    /// done; what it answers becomes a point of the curve.
+    ///
+    /// # Errors
+    /// As [`Self::run`]; what `quality` fails with.
+    pub fn run_watched<D: Examples, I: Send>(
+        &mut self,
+        subject: &Subject<'_, B, D>,
+        length: &Length,
+        inputs: impl Fn(u64) -> Result<I, DataError> + Send + Sync,
+        loss: impl Fn(&M, I, u64) -> Tensor<B, 1>,
+        quality: impl FnMut(&M, u64) -> Result<Option<f64>, TrainError>,
+    ) -> Result<(), TrainError> {
+        let (folder, phase) = (self.folder.clone(), self.phase.clone());
         let steps = Steps {
-            phase: self.phase,
+            phase: &phase,
             range: self.state.step..length.steps_per_epoch * length.schedule.epochs as u64,
             per_epoch: length.steps_per_epoch,
             samples: length.batch,
@@ -126,6 +145,7 @@ impl<B: TrainBackend, M: AutodiffModule<B>, G: ParameterGroups> Training<B, M, G
         let mut learner = Steppable {
             training: self,
             loss,
+            quality,
             share: length.share,
             input: std::marker::PhantomData,
         };
@@ -138,6 +158,11 @@ impl<B: TrainBackend, M: AutodiffModule<B>, G: ParameterGroups> Training<B, M, G
         self.state.step
     }
 
+    /// Steps that were done, and how good the model was then.
+    pub fn curve(&self) -> &[(u64, f64)] {
+        &self.state.curve
+    }
+
     /// The first and the last loss.
     pub fn loss(&self) -> (f64, f64) {
         self.state.loss.unwrap_or((f64::NAN, f64::NAN))
@@ -145,20 +170,22 @@ impl<B: TrainBackend, M: AutodiffModule<B>, G: ParameterGroups> Training<B, M, G
 }
 
 /// A training with its loss.
-struct Steppable<'a, B: TrainBackend, M, G, I, L> {
+struct Steppable<'a, B: TrainBackend, M, G, I, L, Q> {
     training: &'a mut Training<B, M, G>,
     loss: L,
+    quality: Q,
     share: f64,
     input: std::marker::PhantomData<fn(I)>,
 }
 
-impl<B, M, G, I, L> Learner<B> for Steppable<'_, B, M, G, I, L>
+impl<B, M, G, I, L, Q> Learner<B> for Steppable<'_, B, M, G, I, L, Q>
 where
     B: TrainBackend,
     M: AutodiffModule<B>,
     G: ParameterGroups,
     I: Send,
     L: Fn(&M, I, u64) -> Tensor<B, 1>,
+    Q: FnMut(&M, u64) -> Result<Option<f64>, TrainError>,
 {
     type Input = I;
 
@@ -180,7 +207,10 @@ where
     }
 
     fn finish_step(&mut self) -> Result<(), TrainError> {
-        self.training.state.step += 1;
+        let Training { model, state, .. } = &mut *self.training;
+        state.step += 1;
+        let found = (self.quality)(&*model, state.step)?;
+        state.curve.extend(found.map(|quality| (state.step, quality)));
         Ok(())
     }
 

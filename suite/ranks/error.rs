@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// What ranks wait for first.
+pub const STARTING: &str = "starting MPI";
+
 /// Why processes could not be joined, or an exchange between them failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RanksError {
@@ -41,6 +44,12 @@ pub enum RanksError {
     /// The library cannot be called from the threads of this program.
     #[error("{engine} offers thread level {provided}, and MPI_THREAD_SERIALIZED ({needed}) is needed")]
     Threads { engine: String, provided: i32, needed: i32 },
+    /// The machine has no memory left for what its ranks share.
+    #[error("this machine's ranks cannot share memory: {reason}")]
+    Memory { reason: String },
+    /// The system starts no more threads.
+    #[error("no thread can be started for signs of life between ranks: {reason}")]
+    Thread { reason: String },
     /// A function of the engine failed.
     #[error("{what} failed in {engine}: {text} (code {code})")]
     Engine {
@@ -49,9 +58,17 @@ pub enum RanksError {
         code: i32,
         text: String,
     },
-    /// Another rank did not answer.
-    #[error("another rank did not answer within {} s ({what})", after.as_secs_f64())]
-    TimedOut { what: &'static str, after: Duration },
+    /// Other ranks did not come to the same exchange; `missing` names those that are known to be behind.
+    #[error("{} did not answer within {} s ({what})", if missing.is_empty() { "another rank" } else { missing },
+            after.as_secs_f64())]
+    TimedOut {
+        what: &'static str,
+        after: Duration,
+        missing: String,
+    },
+    /// Processes of other ranks hang, or their machine does.
+    #[error("{ranks} gave no sign of life for {} s", after.as_secs_f64())]
+    Lost { ranks: String, after: Duration },
     /// An exchange failed before, and the ranks are no longer at the same place.
     #[error("{what} cannot be done, because an exchange between ranks failed before")]
     Broken { what: &'static str },
@@ -89,7 +106,13 @@ impl RanksError {
             | Self::Foreign { .. }
             | Self::Threads { .. } => 4,
             Self::Lone { .. } | Self::Disagree { .. } | Self::Unshared { .. } | Self::TooMany { .. } => 2,
-            Self::Initialised | Self::Engine { .. } | Self::TimedOut { .. } | Self::Broken { .. } => 1,
+            Self::Initialised
+            | Self::Memory { .. }
+            | Self::Thread { .. }
+            | Self::Engine { .. }
+            | Self::TimedOut { .. }
+            | Self::Lost { .. }
+            | Self::Broken { .. } => 1,
         }
     }
 
@@ -112,13 +135,27 @@ impl RanksError {
                 "srun --mpi=pmix (`srun --mpi=list` shows what there is) or mpirun; \
                  BRIDLE_RANKS=alone if each process is a run of its own"
             }
-            Self::TimedOut { .. } => {
+            Self::TimedOut { what: STARTING, .. } => {
+                "the same program and command on every rank, of which one may have ended before it joined the others; \
+                 a longer BRIDLE_RANK_TIMEOUT (seconds) if a rank was only slow"
+            }
+            Self::TimedOut { .. } | Self::Lost { .. } => {
                 "the same command with --resume; a longer BRIDLE_RANK_TIMEOUT (seconds) if a rank was only slow"
             }
             Self::Disagree { .. } => "the same command, program and data on every rank",
             Self::Unshared { .. } => "the same command without mpirun or srun: one process",
             Self::TooMany { .. } => "fewer ranks, or a larger batch",
+            Self::Memory { .. } => "more memory, or more machines with fewer ranks each",
+            Self::Thread { .. } => "fewer ranks on this machine, or a higher limit of threads (ulimit -u)",
             Self::Initialised | Self::Threads { .. } | Self::Engine { .. } | Self::Broken { .. } => return None,
         })
+    }
+
+    /// The error and the hint, as the program tells of errors.
+    pub fn told(&self) -> String {
+        match self.hint() {
+            Some(hint) => format!("error: {self}\ntry: {hint}"),
+            None => format!("error: {self}"),
+        }
     }
 }

@@ -11,6 +11,8 @@ pub struct Launcher {
     pub size: usize,
     /// The variable that says so.
     pub variable: &'static str,
+    /// Which of them this process is, from 0.
+    pub rank: Option<usize>,
 }
 
 /// Launchers that differ in what they offer to the processes.
@@ -57,19 +59,25 @@ impl Launcher {
     /// is no step of several tasks, whatever `SLURM_NTASKS` says.
     pub fn from(get: &dyn Fn(&str) -> Option<String>) -> Option<Self> {
         let number = |name: &str| get(name)?.trim().parse::<usize>().ok();
-        let launcher = |kind, variable| {
-            let size = number(variable)?;
-            Some(Self { kind, size, variable })
+        let launcher = |kind, variable, rank| {
+            let (size, rank) = (number(variable)?, number(rank));
+            Some(Self {
+                kind,
+                size,
+                variable,
+                rank,
+            })
         };
         let step = || get("SLURM_STEP_ID").or_else(|| get("SLURM_STEPID"));
-        launcher(Kind::OpenMpi, "OMPI_COMM_WORLD_SIZE")
-            .or_else(|| launcher(Kind::Pmi, "PMI_SIZE"))
+        launcher(Kind::OpenMpi, "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK")
+            .or_else(|| launcher(Kind::Pmi, "PMI_SIZE", "PMI_RANK"))
             .or_else(|| {
                 step()?;
                 let pmix = get("PMIX_RANK").is_some();
-                launcher(if pmix { Kind::SlurmPmix } else { Kind::Slurm }, "SLURM_STEP_NUM_TASKS")
+                let kind = if pmix { Kind::SlurmPmix } else { Kind::Slurm };
+                launcher(kind, "SLURM_STEP_NUM_TASKS", "SLURM_PROCID")
             })
-            .or_else(|| launcher(Kind::WorldSize, "WORLD_SIZE"))
+            .or_else(|| launcher(Kind::WorldSize, "WORLD_SIZE", "RANK"))
     }
 }
 
@@ -101,6 +109,12 @@ mod tests {
         let both = [&slurm[..], &[("OMPI_COMM_WORLD_SIZE", "4"), ("PMIX_RANK", "3")]].concat();
         assert_eq!(from(&both), Some((Kind::OpenMpi, 4)));
         assert_eq!(from(&[("WORLD_SIZE", "8"), ("RANK", "0")]), Some((Kind::WorldSize, 8)));
+        let get = |name: &str| match name {
+            "PMI_SIZE" => Some("4".to_owned()),
+            "PMI_RANK" => Some("3".to_owned()),
+            _ => None,
+        };
+        assert_eq!(Launcher::from(&get).and_then(|launcher| launcher.rank), Some(3));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! mpi        the exchange between processes: an MPI library, opened at run time
 //! tree       sums in an order that depends on the number of ranks and on nothing else
 //! share      which samples are whose
+//! held       what all ranks know alike, in memory once on each machine
 //! error      what can go wrong, by name
 //! ```
 //!
@@ -12,12 +13,14 @@
 //! repeats them with the same number of ranks under any MPI library; alone, nothing is done at all.
 
 mod error;
+mod held;
 pub mod launcher;
 mod mpi;
 mod share;
 mod tree;
 
 pub use error::RanksError;
+pub use held::{Held, Holding};
 pub use launcher::Launcher;
 pub use mpi::Mpi;
 pub use share::{part, parts};
@@ -76,6 +79,11 @@ impl Ranks {
         self.mpi().map_or((0, 1), Mpi::local)
     }
 
+    /// The first rank of this machine.
+    pub fn first_of_machine(&self) -> usize {
+        self.mpi().map_or(0, Mpi::first_of_machine)
+    }
+
     /// Machines that the ranks are on.
     pub fn machines(&self) -> usize {
         self.mpi().map_or(1, Mpi::machines)
@@ -104,6 +112,19 @@ impl Ranks {
     /// If the others do not answer, or the engine fails; so for all that follow.
     pub fn sum(&self, values: &mut [f32]) -> Result<(), RanksError> {
         self.mpi().map_or(Ok(()), |mpi| mpi.sum(values))
+    }
+
+    /// The sum as the MPI library adds, whose order and bits are its own: for comparison only.
+    ///
+    /// # Errors
+    /// As [`Ranks::sum`].
+    pub fn sum_by_engine(&self, values: &mut [f32]) -> Result<(), RanksError> {
+        self.mpi().map_or(Ok(()), |mpi| mpi.sum_by_engine(values))
+    }
+
+    /// Time that this rank has spent in exchanges, waiting for slower ranks included.
+    pub fn exchanging(&self) -> Duration {
+        self.mpi().map_or(Duration::ZERO, Mpi::exchanging)
     }
 
     /// As [`Ranks::sum`].
@@ -214,7 +235,7 @@ impl Ranks {
     /// What was found; ends all processes if it failed, for work that no rank can do without the
     /// others.
     pub fn required<T>(&self, found: Result<T, RanksError>) -> T {
-        found.unwrap_or_else(|error| self.abort(i32::from(error.exit()), &format!("error: {error}")))
+        found.unwrap_or_else(|error| self.abort(i32::from(error.exit()), &error.told()))
     }
 
     /// Waits for the others and leaves them in peace: to be called by every rank before its process
@@ -225,18 +246,22 @@ impl Ranks {
 
     /// Ends all processes with this exit code, after `message` on stderr, if there is one.
     pub fn abort(&self, code: i32, message: &str) -> ! {
-        if !message.is_empty() {
-            // there is nobody left to tell of an error
-            let _ = match self.leads() {
-                true => writeln!(std::io::stderr(), "{message}"),
-                false => writeln!(std::io::stderr(), "rank {}: {message}", self.rank()),
-            };
+        say(self.rank(), message);
+        match self.mpi() {
+            Some(mpi) => mpi.abort(code),
+            None => std::process::exit(code),
         }
-        if let Some(mpi) = self.mpi() {
-            mpi.abort(code);
-        }
-        std::process::exit(code)
     }
+}
+
+/// Tells on stderr, for the rank, which names itself unless it is the one that usually talks.
+fn say(rank: usize, message: &str) {
+    // in one call, so that lines of several ranks do not mix; there is nobody left to tell of an error
+    let _ = match (rank, message) {
+        (_, "") => Ok(()),
+        (0, _) => std::io::stderr().write_all(format!("{message}\n").as_bytes()),
+        _ => std::io::stderr().write_all(format!("rank {rank}: {message}\n").as_bytes()),
+    };
 }
 
 /// The values that these bytes are.

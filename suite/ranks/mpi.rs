@@ -7,21 +7,25 @@
 
 mod abi;
 mod groups;
+mod heart;
 mod library;
 mod wait;
 
 use crate::Patience;
-use crate::error::RanksError;
+use crate::error::{RanksError, STARTING};
 use crate::launcher::Launcher;
 use crate::tree::{self, Number};
-use crate::values_of;
+use crate::{say, values_of};
 use abi::Constants;
 use groups::{Group, Groups};
+use heart::{Heart, Shared};
 use library::{Functions, Library, text_of};
 use std::ffi::{c_int, c_void};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Builder;
+use std::time::{Duration, Instant};
 use wait::Waiting;
 
 /// Bytes of values that are summed at a time. Larger buckets are no faster, smaller ones are slower.
@@ -34,15 +38,18 @@ const PIECE: usize = 16 << 20;
 /// The processes of one MPI world.
 #[derive(Debug)]
 pub struct Mpi {
+    /// Ends before the library is closed.
+    heart: Option<Heart>,
+    shared: Arc<Shared>,
     library: Library,
-    functions: Functions,
-    constants: Constants,
     groups: Groups,
     waiting: Waiting,
     /// What is sent and received; one exchange at a time.
     buffers: Mutex<Buffers>,
     /// An exchange failed: nothing is known of where the others are.
     broken: AtomicBool,
+    /// In exchanges.
+    nanoseconds: AtomicU64,
 }
 
 /// Memory of exchanges, as numbers of 8 bytes so that any number may lie in it.
@@ -73,22 +80,24 @@ impl Mpi {
             return Err(lone(launcher));
         }
         let (library, functions, constants) = Library::open(launcher)?;
+        let _watch = Watch::start(patience, launcher, STARTING);
         start(&library, &functions, &constants)?;
         let mut mpi = Self {
+            heart: None,
+            shared: Arc::new(Shared::new(functions, constants)),
             library,
-            functions,
-            constants,
             groups: Groups::default(),
             waiting: Waiting::new(patience),
             buffers: Mutex::default(),
             broken: AtomicBool::new(false),
+            nanoseconds: AtomicU64::new(0),
         };
         let world = mpi.group(constants.world)?;
         if world.size != launcher.size {
             // alone in a world of its own, or in a part of the whole: not what the launcher started
             if world.size == 1 {
                 // SAFETY: started above, and nothing is under way
-                unsafe { (mpi.functions.finalize)() };
+                unsafe { (functions.finalize)() };
             }
             return Err(RanksError::Foreign {
                 launcher: launcher.kind.name(),
@@ -101,7 +110,25 @@ impl Mpi {
         mpi.groups = Groups::alone(world);
         mpi.groups = mpi.find_machines(world)?;
         mpi.waiting.share_cores(mpi.groups.local.size);
+        mpi.heart = Some(mpi.start_heart(patience)?);
         Ok(mpi)
+    }
+
+    /// Signs of life, from now until the end.
+    fn start_heart(&self, limit: Duration) -> Result<Heart, RanksError> {
+        let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let mine = format!("process {} on {}", std::process::id(), machine.trim());
+        let all = self.gather(mine.as_bytes())?.into_iter().enumerate();
+        let names = all.map(|(rank, process)| format!("rank {rank} ({})", String::from_utf8_lossy(&process)));
+        let (rank, ends) = (self.rank(), Arc::clone(&self.shared));
+        let lost = move |error: RanksError| {
+            say(rank, &error.told());
+            ends.abort(i32::from(error.exit()))
+        };
+        let heart = Heart::start(&self.shared, rank, names.collect(), limit, lost);
+        heart.map_err(|source| RanksError::Thread {
+            reason: source.to_string(),
+        })
     }
 
     pub fn rank(&self) -> usize {
@@ -114,6 +141,10 @@ impl Mpi {
 
     pub fn local(&self) -> (usize, usize) {
         (self.groups.local.rank, self.groups.local.size)
+    }
+
+    pub fn first_of_machine(&self) -> usize {
+        self.groups.first_of_machine
     }
 
     pub fn machines(&self) -> usize {
@@ -129,11 +160,11 @@ impl Mpi {
         let (mut rank, mut size) = (0, 0);
         // SAFETY: the handle is a communicator of this library
         self.checked("asking for the rank", unsafe {
-            (self.functions.rank)(handle, &mut rank)
+            (self.shared.functions.rank)(handle, &mut rank)
         })?;
         // SAFETY: as before
         self.checked("asking for the number of ranks", unsafe {
-            (self.functions.size)(handle, &mut size)
+            (self.shared.functions.size)(handle, &mut size)
         })?;
         Ok(Group {
             handle,
@@ -149,10 +180,10 @@ impl Mpi {
             info_null,
             shared_memory,
             ..
-        } = self.constants;
+        } = self.shared.constants;
         let (mut handle, key) = (all, world.rank as c_int);
         // SAFETY: a communicator and an info of this library; the handle is written
-        let code = unsafe { (self.functions.split_type)(all, shared_memory, key, info_null, &mut handle) };
+        let code = unsafe { (self.shared.functions.split_type)(all, shared_memory, key, info_null, &mut handle) };
         self.checked("finding the ranks of this machine", code)?;
         let local = self.group(handle)?;
         // a machine is named by its first rank
@@ -167,12 +198,9 @@ impl Mpi {
         let Some(each) = groups::alike(machine) else {
             return Ok(Groups::flat(world, local, machine));
         };
-        let (mut across, color) = (self.constants.world, (world.rank % each) as c_int);
-        // SAFETY: a communicator of this library; the handle is written
-        let code = unsafe { (self.functions.split)(self.constants.world, color, world.rank as c_int, &mut across) };
-        self.checked("grouping the ranks of machines", code)?;
+        let across = self.split(world, world.rank % each)?;
         Ok(Groups {
-            levels: vec![local, self.group(across)?],
+            levels: vec![local, across],
             ..Groups::flat(world, local, machine)
         })
     }
@@ -184,14 +212,23 @@ impl Mpi {
     /// If the engine fails.
     #[doc(hidden)]
     pub fn regrouped(mut self, each: usize) -> Result<Self, RanksError> {
-        let (world, mut handle) = (self.groups.world, self.constants.world);
-        let color = (world.rank / each) as c_int;
-        // SAFETY: a communicator of this library; the handle is written
-        let code = unsafe { (self.functions.split)(self.constants.world, color, world.rank as c_int, &mut handle) };
-        self.checked("grouping ranks", code)?;
-        let machine: Vec<u64> = (0..world.size).map(|rank| (rank / each) as u64).collect();
-        self.groups = self.group_by_machine(world, self.group(handle)?, &machine)?;
+        let world = self.groups.world;
+        let local = self.split(world, world.rank / each)?;
+        let machine: Vec<u64> = (0..world.size).map(|rank| (rank / each * each) as u64).collect();
+        self.groups = self.group_by_machine(world, local, &machine)?;
         Ok(self)
+    }
+
+    /// The ranks that choose the same group as this one.
+    fn split(&self, world: Group, group: usize) -> Result<Group, RanksError> {
+        let all = self.shared.constants.world;
+        let (mut handle, key) = (all, world.rank as c_int);
+        let turn = self.shared.turn();
+        // SAFETY: a communicator of this library; the handle is written
+        let code = unsafe { (self.shared.functions.split)(all, group as c_int, key, &mut handle) };
+        drop(turn);
+        self.checked("grouping ranks", code)?;
+        self.group(handle)
     }
 
     /// Replaces each value by its sum over ranks.
@@ -203,6 +240,36 @@ impl Mpi {
             self.sum_within(&self.groups.levels, bucket)?;
         }
         Ok(())
+    }
+
+    /// Replaces each value by its sum over ranks as MPI adds, for comparison only: the order is the
+    /// library's own.
+    ///
+    /// # Errors
+    /// As [`Mpi::sum`].
+    pub fn sum_by_engine(&self, values: &mut [f32]) -> Result<(), RanksError> {
+        for bucket in values.chunks_mut(BUCKET / size_of::<f32>()) {
+            self.exchange("summing by MPI", |buffers| {
+                let length = bucket.len();
+                buffers.reserve(size_of_val(bucket), size_of_val(bucket));
+                bytemuck::cast_slice_mut::<u64, f32>(&mut buffers.sent)[..length].copy_from_slice(bucket);
+                let (sent, received) = (buffers.sent.as_ptr().cast(), buffers.received.as_mut_ptr().cast());
+                self.wait(Patience::Usual, "summing by MPI", &|functions, constants, request| {
+                    let Constants { float, sum, world, .. } = *constants;
+                    // SAFETY: both buffers have the length, and stay until the exchange is over or
+                    // for ever
+                    unsafe { (functions.all_reduce)(sent, received, length as c_int, float, sum, world, request) }
+                })?;
+                bucket.copy_from_slice(&bytemuck::cast_slice(&buffers.received)[..length]);
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Time in exchanges until now, waiting for slower ranks included.
+    pub fn exchanging(&self) -> Duration {
+        Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed))
     }
 
     /// Each rank of a group gets its piece of everybody's values and adds them; the piece is summed
@@ -328,16 +395,19 @@ impl Mpi {
     /// As [`Mpi::sum`].
     pub fn finish(&self) -> Result<(), RanksError> {
         self.barrier(Patience::Endless)?;
+        self.heart.iter().for_each(Heart::stop);
+        // nobody sends any more after this
+        self.barrier(Patience::Usual)?;
+        heart::drain(&self.shared);
         self.broken.store(true, Ordering::Relaxed);
+        let _turn = self.shared.turn();
         // SAFETY: all exchanges are over, and none can begin
-        self.checked("ending MPI", unsafe { (self.functions.finalize)() })
+        self.checked("ending MPI", unsafe { (self.shared.functions.finalize)() })
     }
 
-    /// Ends all processes, when the launcher has had time to pass on what this one said.
-    pub fn abort(&self, code: i32) {
-        std::thread::sleep(Duration::from_millis(200));
-        // SAFETY: may be called at any time after the start
-        unsafe { (self.functions.abort)(self.constants.world, code) };
+    /// Ends all processes.
+    pub fn abort(&self, code: i32) -> ! {
+        self.shared.abort(code)
     }
 
     fn all_to_all(
@@ -385,27 +455,47 @@ impl Mpi {
         if self.broken.load(Ordering::Relaxed) {
             return Err(RanksError::Broken { what });
         }
-        work(&mut buffers).inspect_err(|_| {
+        self.shared.count_exchange();
+        let begun = Instant::now();
+        let done = work(&mut buffers).inspect_err(|_| {
             self.broken.store(true, Ordering::Relaxed);
             std::mem::forget(std::mem::take(&mut *buffers));
-        })
+        });
+        let took = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.nanoseconds.fetch_add(took, Ordering::Relaxed);
+        done
     }
 
     /// Begins an exchange and waits until it is over.
     fn wait(&self, patience: Patience, what: &'static str, begin: Exchange<'_>) -> Result<(), RanksError> {
-        let mut request = self.constants.request_null;
-        self.checked(what, begin(&self.functions, &self.constants, &mut request))?;
-        self.waiting.until(patience, what, || {
-            let mut over = 0;
+        let Shared {
+            functions, constants, ..
+        } = &*self.shared;
+        let mut request = constants.request_null;
+        let turn = self.shared.turn();
+        let begun = begin(functions, constants, &mut request);
+        drop(turn);
+        self.checked(what, begun)?;
+        let waited = self.waiting.until(patience, what, || {
+            let (mut over, turn) = (0, self.shared.turn());
             // SAFETY: the request was begun above; it is written over when it is done
-            let code = unsafe { (self.functions.test)(&mut request, &mut over, self.constants.status_ignore) };
+            let code = unsafe { (functions.test)(&mut request, &mut over, constants.status_ignore) };
+            drop(turn);
             self.checked(what, code).map(|()| over != 0)
+        });
+        waited.map_err(|error| match error {
+            RanksError::TimedOut { what, after, .. } => RanksError::TimedOut {
+                what,
+                after,
+                missing: self.shared.behind(),
+            },
+            other => other,
         })
     }
 
     /// The engine's words for a code other than success, which is 0 in all libraries.
     fn checked(&self, what: &'static str, code: c_int) -> Result<(), RanksError> {
-        checked(&self.library, &self.functions, what, code)
+        checked(&self.library, &self.shared.functions, what, code)
     }
 }
 
@@ -422,6 +512,28 @@ fn checked(library: &Library, functions: &Functions, what: &'static str, code: c
         code,
         text,
     })
+}
+
+/// Ends this process if something takes too long that waits for the others within MPI, which knows no
+/// limit: a rank that never starts keeps all others there for ever.
+struct Watch(#[allow(dead_code)] mpsc::Sender<()>); // dropped when it is over
+
+impl Watch {
+    fn start(limit: Duration, launcher: &Launcher, what: &'static str) -> Self {
+        let (over, waiting) = mpsc::channel();
+        let rank = launcher.rank.unwrap_or(0);
+        let watch = move || {
+            if waiting.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+                let (after, missing) = (limit, String::new());
+                let error = RanksError::TimedOut { what, after, missing };
+                say(rank, &error.told());
+                std::process::exit(i32::from(error.exit()));
+            }
+        };
+        // without a thread nobody watches, and all goes as usual if all goes well
+        drop(Builder::new().spawn(watch));
+        Self(over)
+    }
 }
 
 /// Starts MPI with error codes instead of aborts.

@@ -31,6 +31,7 @@ pub fn of(facts: &TaskFacts, wanted: &PlanRequest, plan: &Plan) -> Result<Option
         preset: wanted.preset.clone().or_else(|| known_preset(plan)),
         recipe: plan.recipe.map(|recipe| recipe.to_string()),
         init: None,
+        labels: None,
         written: None,
         set: Vec::new(),
         protocols,

@@ -5,12 +5,18 @@
 //! nothing can be wrong: sizes, input, order of the position rows, and where the weights
 //! came from.
 
+use crate::card::WEIGHTS;
+use crate::card::names::{self, Names};
 use crate::cli::error::Failure;
 use crate::cli::exit::Exit;
 use crate::plan::{AudioRows, InitRequest, Plan, Sizes};
 use crate::run::checkpoint::{self, CheckpointError};
+use crate::run::locate::Located;
+use crate::sizes;
+use bridle::config::Geometry;
 use bridle::weights::{self, Weights};
 use bridle_tasks::InputSpec;
+use bridle_values::ChoiceError;
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
@@ -21,6 +27,8 @@ use std::path::{Path, PathBuf};
 
 /// The header's entry that holds the card.
 const CARD: &str = "bridle-bench";
+/// The header's entry that says whose names the weights have; ours without it.
+const NAMES: &str = "bridle-bench-names";
 /// Bytes of an encoder file; a ViT-H of 32-bit floats has 2.5 GB.
 pub const LARGEST: u64 = 16 << 30;
 /// Bytes of the header of a safetensors file.
@@ -127,6 +135,14 @@ const MOST_TOKENS: usize = 1 << 17;
 const LONGEST: usize = 1 << 17;
 
 impl EncoderCard {
+    /// Fails if the file has too few tensors for so many blocks.
+    fn check_depth(&self, tensors: usize) -> Result<(), String> {
+        match self.model.depth <= tensors {
+            true => Ok(()),
+            false => Err(format!("{} blocks cannot be in {tensors} tensors", self.model.depth)),
+        }
+    }
+
     /// Holds the card to the file's tensors: nothing is made of sizes that the file does not have.
     fn check(&self, weights: &Weights) -> Result<(), String> {
         self.check_input()?;
@@ -185,6 +201,43 @@ impl EncoderCard {
     }
 }
 
+impl EncoderCard {
+    /// What an input looks like to the encoder.
+    pub fn geometry(&self) -> Geometry {
+        sizes::geometry_of(&self.input, &self.model, self.audio_rows)
+    }
+
+    /// Names of all parameters.
+    fn parameters(&self) -> impl Iterator<Item = String> {
+        let is_video = matches!(self.input, InputSpec::Video { .. });
+        let qkv: &[&str] = match is_video {
+            true => &["attn.query_value_bias.query", "attn.query_value_bias.value"],
+            false => &["attn.qkv.bias"],
+        };
+        let layers = ["norm1", "norm2", "attn.proj", "mlp.fc1", "mlp.fc2"];
+        let both = |layer: &str| ["weight", "bias"].map(|part| format!("{layer}.{part}"));
+        let of_block: Vec<String> = layers.into_iter().flat_map(both).collect();
+        let of_block: Vec<String> = qkv
+            .iter()
+            .chain(&["attn.qkv.weight"])
+            .map(|name| (*name).to_owned())
+            .chain(of_block)
+            .collect();
+        let blocks = (0..self.model.depth).flat_map(move |block| {
+            of_block
+                .clone()
+                .into_iter()
+                .map(move |name| format!("blocks.{block}.{name}"))
+        });
+        let cls = (!is_video).then(|| "cls_token".to_owned());
+        ["patch_embed.proj", "norm"]
+            .into_iter()
+            .flat_map(both)
+            .chain(cls)
+            .chain(blocks)
+    }
+}
+
 impl EncoderFile {
     /// The encoder with these weights.
     ///
@@ -208,8 +261,8 @@ impl EncoderFile {
         }
     }
 
-    /// Whether a path leads to nothing that can be read, or to a safetensors file with a card: to no
-    /// checkpoint that another program wrote.
+    /// Whether a path leads to nothing that can be read, or to a safetensors file with a card, or the
+    /// folder of one: to no checkpoint that another program wrote.
     pub fn has_card(path: &Path) -> bool {
         let header = |mut file: std::fs::File| {
             let mut length = [0; 8];
@@ -220,10 +273,20 @@ impl EncoderFile {
             let header: serde_json::Value = serde_json::from_slice(&header).ok()?;
             header.get("__metadata__")?.get(CARD).map(drop)
         };
-        match bridle_files::open(path) {
+        match bridle_files::open(&file(path)) {
             Ok(file) => header(file).is_some(),
             Err(_) => !path.is_dir(),
         }
+    }
+
+    /// Reads card and weights; those of the hub have the name of where they are from.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn located(given: &Located) -> Result<Self, EncoderFileError> {
+        let file = Self::read(&given.path)?;
+        let name = given.source.clone().unwrap_or_else(|| file.name.clone());
+        Ok(Self { name, ..file })
     }
 
     /// Reads card and weights.
@@ -231,13 +294,14 @@ impl EncoderFile {
     /// # Errors
     /// If the file cannot be read or is no encoder file.
     pub fn read(path: &Path) -> Result<Self, EncoderFileError> {
-        let bytes = bridle_files::read(path, LARGEST).map_err(|source| EncoderFileError::Read {
-            path: path.to_owned(),
+        let file = &file(path);
+        let bytes = bridle_files::read(file, LARGEST).map_err(|source| EncoderFileError::Read {
+            path: file.clone(),
             source,
         })?;
         // older files have no checksum
-        let (weights, header) =
-            checkpoint::from_bytes(path, &bytes, false).map_err(|source| EncoderFileError::Weights {
+        let (mut weights, header) =
+            checkpoint::from_bytes(file, &bytes, false).map_err(|source| EncoderFileError::Weights {
                 path: path.to_owned(),
                 source,
             })?;
@@ -255,6 +319,12 @@ impl EncoderFile {
                 card.format
             )));
         }
+        if let Some(names) = header.get(NAMES) {
+            let names: Names = names.parse().map_err(|error: ChoiceError| wrong(error.to_string()))?;
+            card.check_depth(weights.len()).map_err(wrong)?;
+            let ours: Vec<String> = card.parameters().collect();
+            weights = names::from(names, &weights, ours.iter().map(|name| &**name));
+        }
         card.check(&weights).map_err(wrong)?;
         Ok(Self {
             name: path
@@ -270,14 +340,28 @@ impl EncoderFile {
     }
 }
 
+/// The file at a path, or in the folder there.
+fn file(path: &Path) -> PathBuf {
+    match path.is_dir() {
+        true => path.join(WEIGHTS),
+        false => path.to_owned(),
+    }
+}
+
+/// What the header of a file says of its weights; `names` says whose names they have if not ours.
+pub fn header(card: &EncoderCard, names: Option<Names>) -> HashMap<String, String> {
+    let text = serde_json::to_string(card).expect("a card is plain data");
+    let names = names.map(|names| (NAMES.to_owned(), names.word().to_owned()));
+    [(CARD.to_owned(), text)].into_iter().chain(names).collect()
+}
+
 /// Writes an encoder file, whole or not at all; `weights` by the encoder's own names, or by those
 /// of a foreign program.
 ///
 /// # Errors
 /// If the disk is full or the folder cannot be written.
 pub fn write(path: &Path, card: &EncoderCard, weights: &Weights) -> Result<(), CheckpointError> {
-    let text = serde_json::to_string(card).expect("a card is plain data");
-    let bytes = checkpoint::to_bytes(weights, HashMap::from([(CARD.to_owned(), text)]))?;
+    let bytes = checkpoint::to_bytes(weights, header(card, None))?;
     checkpoint::write_bytes(path, &bytes)
 }
 

@@ -1,11 +1,12 @@
 //! What a run judges in place of an encoder of this program: vectors, or an encoder of others.
 
 use super::request::RunRequest;
-use crate::cli::error::Result;
+use crate::cli::error::{Failure, Result};
 use crate::cli::progress::TerminalProgress;
-use crate::embeddings::{Embeddings, Matched};
-use crate::foreign::Foreign;
-use crate::protocol::Vectors;
+use crate::embeddings::{Codes, Embeddings, Matched};
+use crate::foreign::{Foreign, ForeignEncoder};
+use crate::plan::Plan;
+use crate::protocol::Judged;
 use bridle_backends::TrainBackend;
 use bridle_tasks::Dataset;
 
@@ -13,7 +14,23 @@ use bridle_tasks::Dataset;
 pub enum Given<'a> {
     Nothing,
     Vectors(Matched<'a>),
-    Encoder(&'a Foreign, &'a Dataset),
+    /// An encoder of others, and its samples if they have one shape.
+    Encoder(&'a Foreign, Option<&'a Dataset>),
+}
+
+/// The same on a device.
+pub enum OnDevice<'a, B: TrainBackend> {
+    Vectors(&'a Matched<'a>),
+    Encoder(Box<ForeignEncoder<'a, B::InnerBackend>>),
+}
+
+impl<B: TrainBackend> OnDevice<'_, B> {
+    pub fn judged<E>(&self) -> Judged<'_, B, E> {
+        match self {
+            Self::Vectors(matched) => Judged::Vectors(*matched),
+            Self::Encoder(encoder) => Judged::Foreign(encoder),
+        }
+    }
 }
 
 impl<'a> Given<'a> {
@@ -29,13 +46,12 @@ impl<'a> Given<'a> {
     ) -> Result<Self> {
         Ok(match (embeddings, foreign) {
             (Some(embeddings), _) => Self::Vectors(matched(embeddings, dataset, request)?),
-            (None, Some(foreign)) => Self::Encoder(foreign, dataset),
+            (None, Some(foreign)) => Self::Encoder(foreign, Some(dataset)),
             (None, None) => Self::Nothing,
         })
     }
 
-    /// What gives the vectors, on a device; None where a run has an encoder of its own. Says which
-    /// tensors are read.
+    /// It on a device; None where a run has an encoder of its own. Says which tensors are read.
     ///
     /// # Errors
     /// If a tensor is missing, left over, or not what it should be.
@@ -43,14 +59,14 @@ impl<'a> Given<'a> {
         &self,
         device: &B::Device,
         progress: &TerminalProgress,
-    ) -> Result<Option<Box<dyn Vectors + '_>>> {
+    ) -> Result<Option<OnDevice<'_, B>>> {
         Ok(match self {
             Self::Nothing => None,
-            Self::Vectors(matched) => Some(Box::new(matched)),
+            Self::Vectors(matched) => Some(OnDevice::Vectors(matched)),
             Self::Encoder(foreign, dataset) => {
-                let (vectors, line) = foreign.vectors::<B::InnerBackend>(dataset, device)?;
+                let (encoder, line) = foreign.on::<B::InnerBackend>(*dataset, device)?;
                 progress.say(&line);
-                Some(Box::new(vectors))
+                Some(OnDevice::Encoder(Box::new(encoder)))
             }
         })
     }
@@ -66,4 +82,31 @@ fn matched<'a>(given: &'a Embeddings, dataset: &Dataset, request: &RunRequest) -
     // a subset does not know the names of the others
     let others = request.plan.data.subset.is_none().then_some(&skipped[..]);
     Ok(given.matched(&request.plan.task, &ids, &read.collect(), others)?)
+}
+
+/// The codes of the samples that the request's folds train on, of each file of labels.
+///
+/// # Errors
+/// If a sample has none, or two; if inputs are views that differ from step to step.
+pub fn labels(request: &RunRequest, dataset: &Dataset) -> Result<Vec<Codes>> {
+    if request.labels.is_empty() {
+        return Ok(Vec::new());
+    }
+    if dataset.augments() {
+        let message = format!(
+            "pretraining on `{}` draws new views at every step, of which labels from elsewhere say nothing",
+            request.plan.task
+        );
+        return Err(Failure::wrong_use(message).with_hint("--labels with a task whose inputs stay as they are: sound"));
+    }
+    let sees_test = |plan: &Plan| plan.pretrain.as_ref().is_some_and(|pretrain| pretrain.transductive);
+    let sees_test = request.plans().any(sees_test);
+    let of_fold = |fold: &Option<u8>| match dataset.split(*fold) {
+        (train, test) if sees_test => [train, test].concat(),
+        (train, _) => train,
+    };
+    let read = request.folds.iter().flat_map(of_fold).collect();
+    let (task, part) = (&request.plan.task, request.plan.data.subset.is_some());
+    let files = request.labels.iter();
+    files.map(|file| file.of_samples(task, dataset, &read, part)).collect()
 }

@@ -3,6 +3,7 @@
 use crate::cli::ranks;
 use bridle_ranks::{Ranks, RanksError};
 use bridle_results::record::{self, Machine, Program};
+use std::sync::OnceLock;
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 
 /// Version and commit, as printed by `--version`.
@@ -55,23 +56,24 @@ pub fn machine(gpu: Option<String>) -> Machine {
 }
 
 /// The processes that this one trains with.
-fn joined_ranks() -> Option<record::Ranks> {
+pub fn joined_ranks() -> Option<record::Ranks> {
     let ranks = ranks::joined();
     (ranks.size() > 1).then(|| record::Ranks {
         count: ranks.size() as u64,
         machines: ranks.machines() as u64,
         engine: ranks.engine().to_owned(),
+        input_wait_seconds: None,
     })
 }
 
-/// Ranks that may use the very cores that this one may: some launchers give each rank cores of its
-/// own, others leave all cores to all.
+/// Finds out how many ranks may use the very cores that this one may: some launchers give each rank
+/// cores of its own, others leave all cores to all.
 ///
 /// # Errors
 /// If the other ranks do not answer.
-pub fn ranks_on_these_cores(ranks: &Ranks) -> Result<usize, RanksError> {
+pub fn share_cores(ranks: &Ranks) -> Result<(), RanksError> {
     if ranks.size() == 1 {
-        return Ok(1);
+        return Ok(());
     }
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let cores = status.lines().find(|line| line.starts_with("Cpus_allowed_list:"));
@@ -79,7 +81,17 @@ pub fn ranks_on_these_cores(ranks: &Ranks) -> Result<usize, RanksError> {
     let machine = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let mine = format!("{machine} {}", cores.unwrap_or_default());
     let all = ranks.gather(mine.as_bytes())?;
-    Ok(all.iter().filter(|other| **other == mine.as_bytes()).count())
+    let sharing = all.iter().filter(|other| **other == mine.as_bytes()).count();
+    SHARING.get_or_init(|| sharing);
+    Ok(())
+}
+
+/// Ranks on the cores of this process, once that is known.
+static SHARING: OnceLock<usize> = OnceLock::new();
+
+/// Logical cores for each of the ranks that may use those of this process; at least 1.
+pub fn own_cores() -> usize {
+    (cores() / SHARING.get().copied().unwrap_or(1)).max(1)
 }
 
 /// Logical cores of the machine, whoever may use them.

@@ -6,11 +6,12 @@ use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
 use crate::cli::terminal;
 use crate::compute::{self, Dtype};
-use crate::embeddings::Embeddings;
+use crate::embeddings::{Embeddings, LabelsFile};
 use crate::foreign::{self, Foreign};
 use crate::plan::{AnyTask, EmbeddingsRequest, LmRequest, Method, Plan, PlanRequest, TaskFacts, corrected_changes};
 use crate::run::control;
-use crate::run::encoder_file::{EncoderFile, EncoderFileError};
+use crate::run::encoder_file::{self as file, EncoderFile, EncoderFileError};
+use crate::run::locate::{Access, locate};
 use crate::run::machine;
 use crate::run::origin::Origin;
 use bridle_backends::Choice;
@@ -86,6 +87,8 @@ pub struct RunRequest {
     pub budget: Option<Duration>,
     /// Weights to start from in place of pretraining, of any of the plans.
     pub init: Vec<EncoderFile>,
+    /// Labels to train on in place of a tokenizer's, of any of the plans.
+    pub labels: Vec<LabelsFile>,
     /// An encoder of others to judge.
     pub foreign: Option<Foreign>,
     /// Vectors to judge in place of an encoder's.
@@ -111,7 +114,15 @@ impl RunRequest {
     /// # Errors
     /// Wrong use, with the word and the right ones; a file that cannot be read.
     pub fn new(args: &RunArgs) -> Result<Self> {
-        Self::of(args, None)
+        Self::of(args, None, access(args))
+    }
+
+    /// The same without fetching weights.
+    ///
+    /// # Errors
+    /// As [`Self::new`], and if weights of the hub are not on this machine.
+    pub fn looking(args: &RunArgs) -> Result<Self> {
+        Self::of(args, None, Access::Look)
     }
 
     /// The same to judge vectors by this name.
@@ -125,10 +136,10 @@ impl RunRequest {
             sha256: embeddings.sha256.clone(),
             dim: embeddings.dim,
         };
-        Self::of(args, Some((embeddings, request)))
+        Self::of(args, Some((embeddings, request)), access(args))
     }
 
-    fn of(args: &RunArgs, given: Option<(Embeddings, EmbeddingsRequest)>) -> Result<Self> {
+    fn of(args: &RunArgs, given: Option<(Embeddings, EmbeddingsRequest)>, access: Access) -> Result<Self> {
         let (embeddings, embeddings_request) = given.unzip();
         let origin = Origin::of(args)?;
         let args = &origin
@@ -150,17 +161,20 @@ impl RunRequest {
         let task = wanted.task()?;
         only_for_its_kind(args, &task)?;
         let facts = task.facts();
-        let (init, foreign) = match args.init.as_deref() {
-            Some(path) if !EncoderFile::has_card(path) => {
+        let given = args.init.as_deref().map(|word| locate(word, access)).transpose()?;
+        let (init, foreign) = match &given {
+            Some(given) if !EncoderFile::has_card(&given.path) => {
                 let options = foreign::options(&mut wanted.set)?;
-                let (theirs, request) = foreign::read(path, &options, foreign::seconds(&facts), backend.threads)?;
+                let (theirs, request) = foreign::read(given, &options, foreign::seconds(&facts), backend.threads)?;
                 theirs.lines().iter().for_each(|line| terminal::log(line));
                 wanted.foreign = Some(request);
                 (None, Some(theirs))
             }
-            path => (path.map(EncoderFile::read).transpose()?, None),
+            given => (given.as_ref().map(EncoderFile::located).transpose()?, None),
         };
         wanted.init = init.as_ref().map(EncoderFile::request);
+        let labels = args.labels.as_deref().map(LabelsFile::read).transpose()?;
+        wanted.labels = labels.as_ref().map(LabelsFile::request);
         let lm = args.lm.as_deref().map(language_model).transpose()?;
         let (lm, lm_request) = lm.unzip();
         wanted.lm = lm_request;
@@ -182,7 +196,12 @@ impl RunRequest {
             terminal::log(&origin.said(args, &plan));
         }
         if let Some(file) = &init {
-            unseen(file, &plan, &folds)?;
+            let allowed = plan.init.weights.as_ref().is_some_and(|weights| weights.transductive);
+            unseen(("init", &file.name), file.card.origin.as_ref(), allowed, &plan, &folds)?;
+        }
+        if let Some(file) = &labels {
+            let allowed = plan.labels.as_ref().is_some_and(|labels| labels.transductive);
+            unseen(("labels", &file.name), file.origin.as_ref(), allowed, &plan, &folds)?;
         }
         if !plan.method.pretrains() && args.quantizer.is_some() {
             terminal::log(&format!(
@@ -198,6 +217,7 @@ impl RunRequest {
             order: Order::ByPlan,
             budget: None,
             init: init.into_iter().collect(),
+            labels: labels.into_iter().collect(),
             foreign,
             embeddings,
             lm,
@@ -275,12 +295,20 @@ impl RunRequest {
     pub fn speech_request(&self) -> SpeechRequest {
         SpeechRequest {
             data: self.args.data.clone(),
-            input: *self.plan.speech_input(),
+            input: self.plan.speech_input(),
             subset: self.plan.data.subset,
             cache: PathBuf::from(FEATURES),
             threads: self.backend.threads.unwrap_or(0),
             limits: Limits::default(),
         }
+    }
+}
+
+/// How weights of the hub may get here for a run.
+const fn access(args: &RunArgs) -> Access {
+    match args.offline {
+        true => Access::Offline,
+        false => Access::Fetch { agrees: args.yes },
     }
 }
 
@@ -319,7 +347,10 @@ fn only_for_its_kind(args: &RunArgs, task: &AnyTask) -> Result<()> {
         ("--lm", !speech && args.lm.is_some()),
         ("--recipe", speech && args.recipe.is_some()),
         ("--ablation", speech && args.ablation),
-        ("--init", speech && args.init.is_some()),
+        (
+            "--init with an encoder file of this program",
+            speech && args.init.as_deref().is_some_and(EncoderFile::has_card),
+        ),
         (
             "--folds",
             speech && !matches!(args.folds.as_deref(), None | Some(FIRST_FOLD | "all")),
@@ -398,29 +429,27 @@ fn ablation(task: &TaskFacts, wanted: &PlanRequest, plan: &Plan) -> Result<Vec<P
     Ok(sets.map(with).collect::<std::result::Result<_, _>>()?)
 }
 
-/// Refuses weights that were trained on inputs of the samples they are to be tested on, unless the
-/// plan says so.
-fn unseen(file: &EncoderFile, plan: &Plan, folds: &[Option<u8>]) -> Result<()> {
-    let given = plan.init.weights.as_ref();
-    let allowed = given.is_some_and(|weights| weights.transductive);
-    let Some(origin) = file
-        .card
-        .origin
-        .as_ref()
-        .filter(|origin| origin.task == plan.task && !allowed)
-    else {
+/// Refuses weights that were trained on inputs of the samples they are to be tested on, and labels
+/// that such an encoder made, unless the plan says so. `section` is that of the plan's value.
+fn unseen(
+    (section, name): (&str, &str),
+    origin: Option<&file::Origin>,
+    allowed: bool,
+    plan: &Plan,
+    folds: &[Option<u8>],
+) -> Result<()> {
+    let Some(origin) = origin.filter(|origin| origin.task == plan.task && !allowed) else {
         return Ok(());
     };
     if !origin.transductive && folds.iter().all(|fold| *fold == origin.fold) {
         return Ok(());
     }
-    let message = format!(
-        "`{}` was trained on inputs of the test samples of {}",
-        file.name, plan.task
-    );
+    let message = format!("`{name}` was trained on inputs of the test samples of {}", plan.task);
     let hint = match (origin.transductive, origin.fold) {
-        (false, Some(fold)) => format!("--folds {fold}, which its training left out, or --set init.transductive=true"),
-        _ => "--set init.transductive=true, and the record says so".to_owned(),
+        (false, Some(fold)) => {
+            format!("--folds {fold}, which its training left out, or --set {section}.transductive=true")
+        }
+        _ => format!("--set {section}.transductive=true, and the record says so"),
     };
     Err(Failure::wrong_use(message).with_hint(hint))
 }

@@ -6,12 +6,12 @@
 use super::labels::{EarlierLabels, Labels};
 use super::method::{PhaseRun, PretrainingMethod};
 use super::schedule::Schedule;
-use super::steps::{BatchLoss, Learner, Share, Spent, StepNumbers, Steps};
+use super::steps::{AHEAD, BatchLoss, Learner, Share, Spent, StepNumbers, Steps};
 use super::{Context, PretrainState, TrainError};
 use crate::data::{Batch as _, Part, TrainingData};
 use crate::plan::{PhaseKind, PhasePlan};
 use crate::run::metrics_log::MetricsLog;
-use crate::run::replicas;
+use crate::run::{machine, replicas};
 use crate::sizes;
 use bridle::optimizer::Trainable;
 use bridle::quantizer::Quantizer as _;
@@ -22,6 +22,9 @@ use bridle_ranks::RanksError;
 use bridle_results::codes::CodebookStatistics;
 use bridle_results::record::{Loss, Phase as PhaseRecord};
 use std::time::Instant;
+
+/// What messages call the samples that ranks share.
+pub const PRETRAIN_BATCH: &str = "samples of a batch (pretrain.batch)";
 
 /// The checkpoint's name for the labels of an earlier phase.
 const EARLIER_LABELS: &str = "earlier_labels";
@@ -131,7 +134,7 @@ impl<'a, B: TrainBackend, D: TrainingData, M: PretrainingMethod<B, D>> Driver<'a
         let parts = Part::of_step(batch, context.pretrain().batch, &ranks());
         parts
             .iter()
-            .try_for_each(|part| ranks().can_share("samples of a batch (pretrain.batch)", part.of))?;
+            .try_for_each(|part| ranks().can_share(PRETRAIN_BATCH, part.of))?;
         let phase = PhaseRun {
             context,
             steps: per_epoch * plan.length.epochs as u64,
@@ -146,10 +149,11 @@ impl<'a, B: TrainBackend, D: TrainingData, M: PretrainingMethod<B, D>> Driver<'a
         }
         let begun = Instant::now();
         let earlier = self.labels.take().filter(|_| self.method.takes_labels(&phase));
-        let labels = match (self.method.keeps_labels(&phase), earlier) {
-            (true, None) => Some(self.method.make_labels(&phase)?),
-            (true, earlier) => earlier,
-            (false, _) => None,
+        let labels = match (&context.labels, self.method.keeps_labels(&phase), earlier) {
+            (Some(given), ..) => Some(given.clone()),
+            (None, true, None) => Some(self.method.make_labels(&phase)?),
+            (None, true, earlier) => earlier,
+            (None, false, _) => None,
         };
         self.state.seconds += begun.elapsed().as_secs_f64();
         let loop_over = Steps {
@@ -165,7 +169,12 @@ impl<'a, B: TrainBackend, D: TrainingData, M: PretrainingMethod<B, D>> Driver<'a
         };
         let seed = phase.seed;
         let placed = parts.clone();
-        let inputs = move |step| context.data.draw(&Part::placed(&placed, &order.at(step)), &seed, step);
+        // threads that make one step each are as many as steps are made ahead
+        let threads = machine::own_cores() / AHEAD;
+        let inputs = move |step| {
+            let own = Part::placed(&placed, &order.at(step));
+            context.data.draw_on(threads, &own, &seed, step)
+        };
         let mut learner = PhaseLearner {
             phase: &phase,
             parts,

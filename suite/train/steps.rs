@@ -5,7 +5,7 @@ use super::error::TrainError;
 use super::schedule::Schedule;
 use crate::cli::interrupt::{Interrupt, Signal};
 use crate::cli::progress::TerminalProgress;
-use crate::run::checkpoint;
+use crate::run::{checkpoint, machine};
 use bridle::optimizer::{Gradients, Trainable};
 use bridle_backends::TrainBackend;
 use bridle_backends::kernel::ranks;
@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 pub const LOG_EVERY: usize = 10;
 
 /// Steps whose inputs may be made ahead.
-const AHEAD: usize = 4;
+pub const AHEAD: usize = 4;
 
 /// What a training loop moves: it computes losses, the loop the gradients.
 pub trait Learner<B: TrainBackend> {
@@ -183,7 +183,7 @@ impl Steps<'_> {
         let signals = self.interrupt.look_for();
         let ranks = ranks();
         std::thread::scope(|scope| {
-            let mut inputs = prefetch(scope, 0, self.range.clone(), AHEAD, inputs)?;
+            let mut inputs = prefetch(scope, machine::own_cores(), self.range.clone(), AHEAD, inputs)?;
             for step in self.range.clone() {
                 let rate = self.schedule.at(step as f64 / self.per_epoch as f64);
                 let input = clock.wait(|| inputs.next()).expect("inputs are made for every step")?;

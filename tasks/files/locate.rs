@@ -13,7 +13,7 @@ pub(crate) struct Origin {
     /// The address of the original data.
     original: &'static str,
     /// A complete copy on the hub.
-    hub: Option<HubSource>,
+    hub: Option<HubSource<'static>>,
     /// Whether the data may also be a file, an archive.
     may_be_file: bool,
 }

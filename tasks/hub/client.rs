@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use hf_hub::{Repo, RepoType};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use ureq::http::header::{ACCEPT_ENCODING, AUTHORIZATION, LOCATION, RANGE, RETRY_AFTER};
 use ureq::http::{HeaderMap, Response, Uri};
@@ -130,10 +129,9 @@ pub(super) fn joined(base: &str, location: &str) -> Option<String> {
 }
 
 /// The address of a revision's facts, which may be a branch with slashes.
-pub(super) fn revision_address(endpoint: &str, repository: &str, revision: &str) -> String {
+pub(super) fn revision_address(endpoint: &str, source: &HubSource<'_>, revision: &str) -> String {
     let revision = utf8_percent_encode(revision, NOT_IN_NAMES).to_string();
-    let repository = Repo::with_revision(repository.to_owned(), RepoType::Dataset, revision);
-    format!("{endpoint}/api/{}", repository.api_url())
+    format!("{endpoint}/api/{}", source.repo(revision).api_url())
 }
 
 /// An address as errors and plans show it: without user, password and query, which may hold secrets.
@@ -163,8 +161,12 @@ pub(super) fn same_server(a: &str, b: &str) -> bool {
 }
 
 /// The error that an unsuccessful status means.
-pub(super) fn refusal(status: u16, headers: &HeaderMap, url: &str, source: &HubSource) -> FetchError {
+pub(super) fn refusal(status: u16, headers: &HeaderMap, url: &str, source: &HubSource<'_>) -> FetchError {
     let url = shown(url);
+    // the hub says so of a repository that is not there, with the status of one that is not open
+    if text(headers, "x-error-code").is_some_and(|code| code.ends_with("NotFound")) {
+        return FetchError::NotFound { url };
+    }
     match (status, retry_after(headers)) {
         (401 | 403, _) => FetchError::Refused {
             url,

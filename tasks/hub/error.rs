@@ -8,10 +8,10 @@ pub enum FetchError {
     /// No answer: no network, no such host, or a connection that breaks off.
     #[error("cannot reach {url}: {reason}")]
     Unreachable { url: String, reason: String },
-    /// The hub wants a token, or the token's owner has not accepted the data set's terms (401,
-    /// 403).
+    /// The hub wants a token, or the token's owner has not accepted the terms (401, 403).
     #[error(
-        "{url} is not open to this user (status {status}): accept the terms of {repository} there, and set HF_TOKEN"
+        "{url} is not open to this user (status {status}): accept the terms of {repository} there, and set HF_TOKEN; \
+         the hub answers so too if there is no such repository"
     )]
     Refused {
         url: String,
@@ -21,6 +21,17 @@ pub enum FetchError {
     /// There is no such repository, revision or file (404).
     #[error("{url} does not exist")]
     NotFound { url: String },
+    /// A model's repository has no file of weights that this program reads.
+    #[error("{repository} has no weights in safetensors or in PyTorch's form")]
+    NoWeights { repository: String },
+    /// A model's repository has several, and no name says which is meant.
+    #[error("{repository} has several files with weights: {files}")]
+    SeveralWeights {
+        repository: String,
+        files: String,
+        /// One of them.
+        example: String,
+    },
     /// The hub asks for a longer pause than a fetch waits (429).
     #[error("{url} asks for a pause of {seconds} s; fetch again after it")]
     Limited { url: String, seconds: u64 },

@@ -9,7 +9,8 @@ use ureq::http::header::LINK;
 
 use super::client::{Client, Reply, bad_answer, joined, refusal, revision_address, text, unreachable};
 use super::error::FetchError;
-use super::request::{FetchRequest, HubSource};
+use super::model;
+use super::request::{FetchRequest, HubKind, HubSource};
 use crate::files::archive::members::objection;
 
 /// Bytes of all answers to one listing together, as they are read. A page of a thousand files has
@@ -74,7 +75,7 @@ struct Pointed {
 }
 
 pub(super) struct Asker<'a> {
-    source: &'a HubSource,
+    source: &'a HubSource<'a>,
     endpoint: &'a str,
     client: Client,
     /// Bytes that the answers to come may have.
@@ -85,14 +86,19 @@ pub(super) struct Asker<'a> {
 
 /// Asks `endpoint` once; the caller pauses and retries.
 pub(super) fn list(
-    source: &HubSource,
+    source: &HubSource<'_>,
     revision: &str,
     endpoint: &str,
     request: &FetchRequest,
 ) -> Result<HubListing, FetchError> {
     let mut asker = Asker::new(source, endpoint, request);
     let revision = asker.commit(revision)?;
-    let files = asker.tree(&revision)?;
+    let mut files = asker.tree(&revision)?;
+    if source.kind == HubKind::Model {
+        let names: Vec<&str> = files.iter().map(|file| &*file.name).collect();
+        let chosen = model::chosen(source, &names)?;
+        files.retain(|file| chosen.contains(&file.name));
+    }
     match files.is_empty() {
         true => Err(asker.bad(&format!("no file is like {}", source.files.join(", ")))),
         false => Ok(HubListing { revision, files }),
@@ -100,20 +106,20 @@ pub(super) fn list(
 }
 
 impl<'a> Asker<'a> {
-    pub(super) fn new(source: &'a HubSource, endpoint: &'a str, request: &FetchRequest) -> Self {
+    pub(super) fn new(source: &'a HubSource<'a>, endpoint: &'a str, request: &FetchRequest) -> Self {
         let whole = request.patience.max(Duration::from_secs(1)) * 10;
         Self {
             source,
             endpoint,
             client: Client::new(request, Some(whole)),
             bytes: MOST_BYTES,
-            address: format!("{endpoint}/datasets/{}", source.repository),
+            address: format!("{endpoint}/{}", source.page()),
         }
     }
 
     /// The commit that `revision` is now.
     fn commit(&mut self, revision: &str) -> Result<String, FetchError> {
-        let url = revision_address(self.endpoint, self.source.repository, revision);
+        let url = revision_address(self.endpoint, self.source, revision);
         let (info, _): (Info, _) = self.ask(&url)?;
         let commit = info.sha.filter(|sha| is_hex(sha, 40));
         commit.ok_or_else(|| self.bad("it names no commit"))
@@ -121,8 +127,14 @@ impl<'a> Asker<'a> {
 
     /// The files that the source needs, page after page.
     pub(super) fn tree(&mut self, commit: &str) -> Result<Vec<HubFile>, FetchError> {
-        let (endpoint, repository) = (self.endpoint, self.source.repository);
-        let first = format!("{endpoint}/api/datasets/{repository}/tree/{commit}?recursive=true");
+        let api = match self.source.kind {
+            HubKind::DataSet => "datasets",
+            HubKind::Model => "models",
+        };
+        let first = format!(
+            "{}/api/{api}/{}/tree/{commit}?recursive=true",
+            self.endpoint, self.source.repository
+        );
         let (mut files, mut next, mut pages) = (Vec::new(), Some(first), 0);
         while let Some(url) = next {
             let (entries, link): (Vec<TreeEntry>, _) = self.ask(&url)?;

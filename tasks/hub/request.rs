@@ -1,26 +1,56 @@
-//! Where a data set is on the hub, and how to fetch it.
+//! Where a data set or model is on the hub, and how to fetch it.
 
 use std::path::PathBuf;
 use std::time::Duration;
+
+use hf_hub::{Repo, RepoType};
 
 use super::proxy::Proxies;
 
 /// Bytes of a login's token.
 const LONGEST_TOKEN: u64 = 64 << 10;
 
-/// A data set on the hub.
+/// What a repository of the hub is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HubSource {
-    /// `owner/name` of the data set's repository.
-    pub repository: &'static str,
+pub enum HubKind {
+    DataSet,
+    /// Of its files, only settings and weights are needed; see `model.rs`.
+    Model,
+}
+
+/// A data set or model on the hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HubSource<'a> {
+    pub kind: HubKind,
+    /// `owner/name` of the repository.
+    pub repository: &'a str,
     /// The commit, if it was ever seen. Without one, the first fetch takes the current `main` and
     /// locks it.
-    pub revision: Option<&'static str>,
+    pub revision: Option<&'a str>,
     /// The files that are needed; `*` matches anything.
-    pub files: &'static [&'static str],
-    pub licence: &'static str,
+    pub files: &'a [&'a str],
+    pub licence: &'a str,
     /// Whether a token is needed, whose owner accepted the terms.
     pub gated: bool,
+}
+
+impl HubSource<'_> {
+    /// The repository's page below a hub's address.
+    pub(super) fn page(&self) -> String {
+        match self.kind {
+            HubKind::DataSet => format!("datasets/{}", self.repository),
+            HubKind::Model => self.repository.to_owned(),
+        }
+    }
+
+    /// What the hub's own programs call it.
+    pub(super) fn repo(&self, revision: String) -> Repo {
+        let kind = match self.kind {
+            HubKind::DataSet => RepoType::Dataset,
+            HubKind::Model => RepoType::Model,
+        };
+        Repo::with_revision(self.repository.to_owned(), kind, revision)
+    }
 }
 
 #[derive(Clone, Debug)]

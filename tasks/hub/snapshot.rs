@@ -5,7 +5,8 @@
 use std::path::{Path, PathBuf};
 
 use super::listing::{fits, is_hex};
-use super::request::HubSource;
+use super::model;
+use super::request::{HubKind, HubSource};
 use super::verify::look;
 use crate::files::archive::members::objection;
 use crate::files::folder::names;
@@ -26,7 +27,7 @@ pub(super) struct Snapshot {
 impl Snapshot {
     /// The snapshot of `wanted`, a commit or a branch, in the cache's folder of the repository;
     /// `None` if there is none or it lacks something.
-    pub fn find(source: &HubSource, repository: &Path, wanted: &str) -> Option<Self> {
+    pub fn find(source: &HubSource<'_>, repository: &Path, wanted: &str) -> Option<Self> {
         let revision = match is_hex(wanted, 40) {
             true => wanted.to_owned(),
             false => {
@@ -51,9 +52,19 @@ impl Snapshot {
                 .filter(|facts| facts.is_file())?;
             files.push((name, facts.len()));
         }
+        if source.kind == HubKind::Model {
+            let names: Vec<&str> = files.iter().map(|(name, _)| &**name).collect();
+            let chosen = model::chosen(source, &names).ok()?;
+            files.retain(|(name, _)| chosen.contains(name));
+        }
         let names = || files.iter().map(|(name, _)| name.as_str());
         let each = |pattern: &&str| names().any(|name| fits(pattern, name));
-        (source.files.iter().all(each) && shards_are_whole(names())).then_some(Self {
+        let is_whole = match source.kind {
+            HubKind::DataSet => source.files.iter().all(each),
+            // a snapshot may lack settings because nobody asked for them yet
+            HubKind::Model => names().any(|name| name == model::CONFIG),
+        };
+        (is_whole && shards_are_whole(names())).then_some(Self {
             revision,
             folder,
             files,

@@ -16,6 +16,7 @@ use super::*;
 
 const FILES: usize = 200;
 const SOURCE: HubSource = HubSource {
+    kind: HubKind::DataSet,
     repository: REPOSITORY,
     revision: None,
     files: &["data/*.bin"],

@@ -33,14 +33,14 @@ const PIECE: usize = 64 << 10;
 
 /// Downloads files of one repository at one commit.
 pub(super) struct Transfer<'a> {
-    pub source: &'a HubSource,
+    pub source: &'a HubSource<'a>,
     pub revision: &'a str,
     pub request: &'a FetchRequest,
     client: Client,
 }
 
 impl<'a> Transfer<'a> {
-    pub fn new(source: &'a HubSource, revision: &'a str, request: &'a FetchRequest) -> Self {
+    pub fn new(source: &'a HubSource<'a>, revision: &'a str, request: &'a FetchRequest) -> Self {
         Self {
             source,
             revision,
@@ -101,8 +101,7 @@ impl<'a> Transfer<'a> {
             into.set_len(0).map_err(FetchError::disk(part))?;
             have = 0;
         }
-        let (repository, revision) = (self.source.repository, self.revision);
-        let base = format!("{endpoint}/datasets/{repository}/resolve/{revision}");
+        let base = format!("{endpoint}/{}/resolve/{}", self.source.page(), self.revision);
         let (answer, linked) = self.ask(endpoint, below(&base, &file.name), have)?;
         let at = starts_at(&answer, have, file)?;
         into.set_len(at).map_err(FetchError::disk(part))?;

@@ -9,6 +9,7 @@ use super::*;
 use crate::files::archive::members::objection;
 
 const SOURCE: HubSource = HubSource {
+    kind: HubKind::DataSet,
     repository: "someone/sounds",
     revision: None,
     files: &["data/*.bin", "*"],

@@ -3,24 +3,36 @@
 use serde::{Deserialize, Serialize};
 
 use super::check::within;
-use super::{Kaldi, Normalise, Picture, Pipeline, PipelineError, Rows, SpeechBrain, Video};
+use super::{Kaldi, Picture, Pipeline, PipelineError, Rows, SpeechBrain, Video};
 use crate::media::audio::{frames_in, speechbrain};
+use std::borrow::Cow;
 
 /// Samples of one sound: three hours at 24,000 Hz.
 const MOST_SAMPLES: usize = 1 << 28;
 
+/// Seconds of the shortest sound; silence completes shorter ones, which would have no frame or patch.
+const SHORTEST: f64 = 0.2;
+
 /// A pipeline and the length of its sounds, if it needs one.
 ///
-/// Longer sounds are cut to `samples`. Shorter ones are completed as the models' own code does in a
-/// batch: by 0 after the normalisation (`Wave`, `SpeechBrain`), by rows of `padding_value` after a
-/// normalisation per band, and by silence before one by constants, unless the pipeline has rows of 0
-/// for that.
+/// Longer sounds are cut to `samples`. A pipeline with a number of frames completes shorter ones
+/// itself. Of any other the input of a shorter sound is shorter too, as the pipeline alone makes it:
+/// what is lacking to the one shape is [`NOTHING`], and [`own`] is the rest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Unchecked")]
 pub struct FixedPipeline {
     pipeline: Pipeline,
     #[serde(skip_serializing_if = "Option::is_none")]
     samples: Option<usize>,
+}
+
+/// Stands in an input where a shorter sound has ended: no number.
+pub const NOTHING: f32 = f32::NAN;
+
+/// The part of an input that is the sample's own.
+pub fn own(input: &[f32]) -> &[f32] {
+    let nothing = input.iter().rev().take_while(|value| value.is_nan()).count();
+    &input[..input.len() - nothing]
 }
 
 #[derive(Deserialize)]
@@ -96,7 +108,7 @@ impl FixedPipeline {
         self.samples
     }
 
-    /// The shape of every input: \[1, samples\], \[rows, numbers\], \[3, height, width\] or \[3,
+    /// The shape of every input, of shorter sounds with what they lack: \[1, samples\], \[rows, numbers\], \[3, height, width\] or \[3,
     /// frames, height, width\].
     pub fn shape(&self) -> Vec<usize> {
         let samples = self.samples.unwrap_or_default();
@@ -118,7 +130,7 @@ impl FixedPipeline {
         }
     }
 
-    /// Frames of every input, before they are put side by side.
+    /// Frames of the longest input, before they are put side by side.
     fn frames(&self, kaldi: &Kaldi) -> usize {
         let of_samples = || frames_in(self.samples.unwrap_or_default(), kaldi.sample_rate);
         kaldi.frames.unwrap_or_else(of_samples)
@@ -131,36 +143,27 @@ impl FixedPipeline {
     pub fn sound(&self, wave: &[f32]) -> Result<Rows, PipelineError> {
         let wave = &wave[..wave.len().min(self.samples.unwrap_or(usize::MAX))];
         let mut rows = match &self.pipeline {
-            Pipeline::Kaldi(kaldi) => self.kaldi(kaldi, wave),
-            other => other.sound(wave),
+            Pipeline::Kaldi(kaldi) if kaldi.frames.is_some() => kaldi.rows(wave),
+            other => other.sound(&self.long_enough(wave)),
         }?;
+        if let Pipeline::Kaldi(Kaldi { frames: None, .. }) = &self.pipeline {
+            // a last frame without a partner is padding, which the models' own code masks
+            let width = rows.data.len() / rows.shape[0];
+            rows.data.truncate(rows.heard.unwrap_or(rows.shape[0]) * width);
+        }
         rows.shape = self.shape();
-        rows.data.resize(rows.shape.iter().product(), 0.0);
+        rows.data.resize(rows.shape.iter().product(), NOTHING);
         Ok(rows)
     }
 
-    fn kaldi(&self, kaldi: &Kaldi, wave: &[f32]) -> Result<Rows, PipelineError> {
-        let frames = self.frames(kaldi);
-        let of = |wave: &[f32]| {
-            let frames = Some(frames);
-            Kaldi {
-                frames,
-                ..kaldi.clone()
-            }
-            .rows(wave)
-        };
-        match (&kaldi.normalise, kaldi.frames, self.samples) {
-            (Normalise::Constants { .. }, None, Some(samples)) if wave.len() < samples => {
-                let heard = frames_in(wave.len(), kaldi.sample_rate) / kaldi.stack;
-                let mut completed = wave.to_vec();
-                completed.resize(samples, 0.0);
-                let rows = of(&completed)?;
-                Ok(Rows {
-                    heard: Some(heard),
-                    ..rows
-                })
-            }
-            _ => of(wave),
+    /// A sound with silence behind it if it is too short for any frame or patch.
+    fn long_enough<'w>(&self, wave: &'w [f32]) -> Cow<'w, [f32]> {
+        let rate = self.pipeline.sample_rate().unwrap_or_default();
+        let shortest = (f64::from(rate) * SHORTEST) as usize;
+        let shortest = shortest.min(self.samples.unwrap_or_default());
+        match shortest.checked_sub(wave.len()) {
+            None | Some(0) => Cow::Borrowed(wave),
+            Some(lack) => Cow::Owned([wave, &vec![0.0; lack]].concat()),
         }
     }
 }

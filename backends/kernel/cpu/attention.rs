@@ -44,23 +44,65 @@ impl AttentionSizes {
     }
 
     /// Attention weights, [T, T], into `mix`.
-    fn weights(self, mix: &mut [f32], qkv: &[f32], head: usize) {
+    fn weights(self, mix: &mut [f32], qkv: &[f32], bias: Option<ScoreBias<'_>>, [item, head]: [usize; 2]) {
         let (q, k) = (self.part(qkv, 0, head), self.part(qkv, 1, head));
         self.product(mix, self.tokens, q, k.transpose(), self.factor());
+        if let Some(bias) = bias {
+            for (query, row) in mix.chunks_exact_mut(self.tokens).enumerate() {
+                simd::add_rows(row, bias.row(item, head, query));
+            }
+        }
         simd::softmax_rows(mix, self.tokens);
     }
 }
 
+/// What is added to scores: [B, H, T, T], or 1 along any of the first three axes.
+#[derive(Clone, Copy)]
+pub(super) struct ScoreBias<'a> {
+    values: &'a [f32],
+    /// From one item, head and query to the next; 0 along an axis of 1.
+    strides: [usize; 3],
+    tokens: usize,
+}
+
+impl<'a> ScoreBias<'a> {
+    pub(super) fn new(values: &'a [f32], [items, heads, queries, tokens]: [usize; 4]) -> Self {
+        let stride = |size: usize, stride: usize| if size == 1 { 0 } else { stride };
+        let strides = [
+            stride(items, heads * queries * tokens),
+            stride(heads, queries * tokens),
+            stride(queries, tokens),
+        ];
+        Self {
+            values,
+            strides,
+            tokens,
+        }
+    }
+
+    /// Of the scores of one query, [T].
+    fn row(self, item: usize, head: usize, query: usize) -> &'a [f32] {
+        let [items, heads, queries] = self.strides;
+        &self.values[item * items + head * heads + query * queries..][..self.tokens]
+    }
+}
+
 /// Attention of `qkv` [B, T, 3D] into `out` [B, T, D].
-pub(super) fn forward(threads: Threads, out: &mut [f32], qkv: &[f32], sizes: AttentionSizes) {
+pub(super) fn forward(
+    threads: Threads,
+    out: &mut [f32],
+    qkv: &[f32],
+    bias: Option<ScoreBias<'_>>,
+    sizes: AttentionSizes,
+) {
     let AttentionSizes {
         tokens, width, heads, ..
     } = sizes;
     let items = out.chunks_mut(tokens * width).zip(qkv.chunks(tokens * width * 3));
-    threads.for_each(items.collect(), |(out, qkv)| {
+    threads.for_each(items.enumerate().collect(), |(item, (out, qkv))| {
         let mut mix = vec![0.0; tokens * tokens];
         for head in 0..heads {
-            sizes.weights(&mut mix, qkv, head);
+            sizes.weights(&mut mix, qkv, bias, [item, head]);
             let out = &mut out[head * sizes.head()..];
             let (mix, values) = (Matrix::dense(&mix, tokens), sizes.part(qkv, 2, head));
             sizes.product(out, width, mix, values, 1.0);
@@ -68,34 +110,56 @@ pub(super) fn forward(threads: Threads, out: &mut [f32], qkv: &[f32], sizes: Att
     });
 }
 
-/// The gradient of `qkv` into `out` [B, T, 3D], from that of the result.
-pub(super) fn backward(threads: Threads, out: &mut [f32], qkv: &[f32], grad: &[f32], sizes: AttentionSizes) {
+/// The gradient of `qkv` into `out` [B, T, 3D], from that of the result; and that of a bias into
+/// `bias_grad` [B, H, T, T], unless that is empty.
+pub(super) fn backward(
+    threads: Threads,
+    [out, bias_grad]: [&mut [f32]; 2],
+    qkv: &[f32],
+    bias: Option<ScoreBias<'_>>,
+    grad: &[f32],
+    sizes: AttentionSizes,
+) {
     let AttentionSizes {
         tokens, width, heads, ..
     } = sizes;
+    let mut bias_grads = bias_grad.chunks_mut(heads * tokens * tokens);
+    let bias_grads: Vec<_> = out
+        .chunks(tokens * width * 3)
+        .map(|_| bias_grads.next().unwrap_or_default())
+        .collect();
     let given = qkv.chunks(tokens * width * 3).zip(grad.chunks(tokens * width));
-    let items = out.chunks_mut(tokens * width * 3).zip(given).collect();
-    threads.for_each(items, |(out, (qkv, grad))| {
-        let (mut mix, mut scores) = (vec![0.0; tokens * tokens], vec![0.0; tokens * tokens]);
-        for head in 0..heads {
-            head_backward(out, qkv, grad, sizes, head, &mut mix, &mut scores);
-        }
-    });
+    let items = out.chunks_mut(tokens * width * 3).zip(bias_grads).zip(given);
+    threads.for_each(
+        items.enumerate().collect(),
+        |(item, ((out, bias_grad), (qkv, grad)))| {
+            let (mut mix, mut scores) = (vec![0.0; tokens * tokens], vec![0.0; tokens * tokens]);
+            for head in 0..heads {
+                sizes.weights(&mut mix, qkv, bias, [item, head]);
+                head_backward(out, qkv, grad, sizes, head, &mix, &mut scores);
+                if let Some(bias_grad) = bias_grad.chunks_exact_mut(tokens * tokens).nth(head) {
+                    // scores have their factor, which the bias has not
+                    let whole = sizes.factor().recip();
+                    let pairs = bias_grad.iter_mut().zip(&scores);
+                    pairs.for_each(|(grad, score)| *grad = score * whole);
+                }
+            }
+        },
+    );
 }
 
-/// One head of one item; `mix` and `scores` are scratch of [T, T] each.
+/// One head of one item, by its weights `mix`; `scores` gets their gradient, [T, T].
 fn head_backward(
     out: &mut [f32],
     qkv: &[f32],
     grad: &[f32],
     sizes: AttentionSizes,
     head: usize,
-    mix: &mut [f32],
+    mix: &[f32],
     scores: &mut [f32],
 ) {
     let AttentionSizes { tokens, width, .. } = sizes;
     let grad = Matrix::new(&grad[head * sizes.head()..], tokens, sizes.head(), width);
-    sizes.weights(mix, qkv, head);
     sizes.product(scores, tokens, grad, sizes.part(qkv, 2, head).transpose(), 1.0);
     simd::softmax_rows_backward(scores, mix, tokens, sizes.factor());
     let (mix, scores) = (Matrix::dense(mix, tokens), Matrix::dense(scores, tokens));

@@ -337,6 +337,21 @@ pub(super) fn residual(
     });
 }
 
+/// The exact GELU of `values` into `out`.
+pub(super) fn gelu(threads: Threads, out: &mut [f32], values: &[f32]) {
+    let items = out.chunks_mut(FLAT_BLOCK).zip(values.chunks(FLAT_BLOCK));
+    threads.for_each(items.collect(), |(out, values)| simd::gelu(out, values));
+}
+
+/// The gradient of `values` into `out`, from that of their exact GELU.
+pub(super) fn gelu_backward(threads: Threads, out: &mut [f32], values: &[f32], grad: &[f32]) {
+    let given = values.chunks(FLAT_BLOCK).zip(grad.chunks(FLAT_BLOCK));
+    let items = out.chunks_mut(FLAT_BLOCK).zip(given);
+    threads.for_each(items.collect(), |(out, (values, grad))| {
+        simd::gelu_grad(out, values, grad);
+    });
+}
+
 /// One AdamW update in place; see [`simd::adamw`] for `factors`.
 pub(super) fn adamw(
     threads: Threads,

@@ -106,6 +106,14 @@ fn normal_cdf<const FMA: bool>(x: f32) -> f32 {
     fused::<FMA>(0.5 * z, p / q, 0.5)
 }
 
+/// The slope of the exact GELU at x, whose normal distribution function is `cdf`.
+#[inline(always)]
+fn gelu_slope<const FMA: bool>(x: f32, cdf: f32) -> f32 {
+    /// 1 / sqrt(2 pi).
+    const DENSITY: f32 = 0.398_942_3;
+    cdf + x * DENSITY * exp::<FMA>(-0.5 * x * x)
+}
+
 /// The sum of `value` over slices of equal length.
 #[inline(always)]
 fn sum_lanes<const N: usize>(rows: [&[f32]; N], value: impl Fn([f32; N]) -> f32) -> f32 {
@@ -251,6 +259,24 @@ wide! {
 }
 
 wide! {
+    /// The exact GELU of `values` into `out`.
+    fn gelu(out: &mut [f32], values: &[f32]) {
+        for (out, value) in out.iter_mut().zip(values) {
+            *out = *value * normal_cdf::<FMA>(*value);
+        }
+    }
+}
+
+wide! {
+    /// The gradient of `values` into `out`, from that of their exact GELU.
+    fn gelu_grad(out: &mut [f32], values: &[f32], grad: &[f32]) {
+        for (out, (value, grad)) in out.iter_mut().zip(values.iter().zip(grad)) {
+            *out = *grad * gelu_slope::<FMA>(*value, normal_cdf::<FMA>(*value));
+        }
+    }
+}
+
+wide! {
     /// Adds `bias` to each row of `hidden` and stores its exact GELU in `activated`.
     fn bias_gelu(activated: &mut [f32], hidden: &mut [f32], bias: &[f32]) {
         let rows = hidden.chunks_exact_mut(bias.len());
@@ -279,13 +305,11 @@ wide! {
     /// Stores the exact GELU of `hidden` in `activated` and replaces the gradient of that by
     /// `hidden`'s.
     fn gelu_backward(activated: &mut [f32], grad: &mut [f32], hidden: &[f32]) {
-        /// 1 / sqrt(2 pi).
-        const DENSITY: f32 = 0.398_942_3;
         for ((activated, grad), hidden) in activated.iter_mut().zip(grad).zip(hidden) {
             let x = *hidden;
             let cdf = normal_cdf::<FMA>(x);
             *activated = x * cdf;
-            *grad *= cdf + x * DENSITY * exp::<FMA>(-0.5 * x * x);
+            *grad *= gelu_slope::<FMA>(x, cdf);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The fused operations on backends whose tensors can be read as f32 slices: from tensors to slices
 //! and back.
 
-use super::attention::{self, AttentionSizes};
+use super::attention::{self, AttentionSizes, ScoreBias};
 use super::rows::{self, LinearLayer, MlpLayers};
 use super::threads::Threads;
 use crate::kernel::mode::precision;
@@ -103,7 +103,7 @@ impl<B: Sliced> Ops for B {
         let ([batch, ..], sizes) = (qkv.dims(), sizes(&qkv, heads));
         let shape = [batch, sizes.tokens, sizes.width];
         let (qkv, mut out) = (B::read(qkv), B::allocate(shape.iter().product()));
-        attention::forward(B::THREADS, B::slice_mut(&mut out), B::slice(&qkv), sizes);
+        attention::forward(B::THREADS, B::slice_mut(&mut out), B::slice(&qkv), None, sizes);
         B::tensor(out, shape)
     }
 
@@ -115,11 +115,74 @@ impl<B: Sliced> Ops for B {
         let (qkv, grad, mut out) = (B::read(qkv), B::read(grad), B::allocate(shape.iter().product()));
         attention::backward(
             B::THREADS,
-            B::slice_mut(&mut out),
+            [B::slice_mut(&mut out), &mut []],
             B::slice(&qkv),
+            None,
             B::slice(&grad),
             sizes,
         );
+        B::tensor(out, shape)
+    }
+
+    fn biased_attention(qkv: Tensor<B, 3>, bias: Tensor<B, 4>, heads: usize) -> Tensor<B, 3> {
+        if !B::applies(&qkv) {
+            return plain::biased_attention(qkv, bias, heads);
+        }
+        let ([batch, ..], sizes, bias_shape) = (qkv.dims(), sizes(&qkv, heads), bias.dims());
+        let shape = [batch, sizes.tokens, sizes.width];
+        let (qkv, bias, mut out) = (B::read(qkv), B::read(bias), B::allocate(shape.iter().product()));
+        let bias = ScoreBias::new(B::slice(&bias), bias_shape);
+        attention::forward(B::THREADS, B::slice_mut(&mut out), B::slice(&qkv), Some(bias), sizes);
+        B::tensor(out, shape)
+    }
+
+    fn biased_attention_backward(
+        qkv: Tensor<B, 3>,
+        bias: Tensor<B, 4>,
+        grad: Tensor<B, 3>,
+        heads: usize,
+        wants_bias: bool,
+    ) -> (Tensor<B, 3>, Option<Tensor<B, 4>>) {
+        if !B::applies(&qkv) {
+            return plain::biased_attention_backward(qkv, bias, grad, heads, wants_bias);
+        }
+        let (shape, sizes, bias_shape) = (qkv.dims(), sizes(&qkv, heads), bias.dims());
+        let scores = [shape[0], heads, sizes.tokens, sizes.tokens];
+        let (qkv, bias, grad) = (B::read(qkv), B::read(bias), B::read(grad));
+        let mut out = B::allocate(shape.iter().product());
+        let mut bias_grad = wants_bias.then(|| B::allocate(scores.iter().product()));
+        attention::backward(
+            B::THREADS,
+            [
+                B::slice_mut(&mut out),
+                bias_grad.as_mut().map(B::slice_mut).unwrap_or_default(),
+            ],
+            B::slice(&qkv),
+            Some(ScoreBias::new(B::slice(&bias), bias_shape)),
+            B::slice(&grad),
+            sizes,
+        );
+        let bias_grad = bias_grad.map(|grad| plain::sum_to(B::tensor(grad, scores), bias_shape));
+        (B::tensor(out, shape), bias_grad)
+    }
+
+    fn gelu_rows(rows: Tensor<B, 2>) -> Tensor<B, 2> {
+        if !B::applies(&rows) {
+            return plain::gelu_rows(rows);
+        }
+        let (shape, rows) = (rows.dims(), B::read(rows));
+        let mut out = B::allocate(shape.iter().product());
+        rows::gelu(B::THREADS, B::slice_mut(&mut out), B::slice(&rows));
+        B::tensor(out, shape)
+    }
+
+    fn gelu_rows_backward(rows: Tensor<B, 2>, grad: Tensor<B, 2>) -> Tensor<B, 2> {
+        if !B::applies(&rows) {
+            return plain::gelu_rows_backward(rows, grad);
+        }
+        let (shape, rows, grad) = (rows.dims(), B::read(rows), B::read(grad));
+        let mut out = B::allocate(shape.iter().product());
+        rows::gelu_backward(B::THREADS, B::slice_mut(&mut out), B::slice(&rows), B::slice(&grad));
         B::tensor(out, shape)
     }
 

@@ -1,10 +1,10 @@
 //! What a run will need of memory, disk and time, next to what there is.
 
-use super::{Line, nearest_existing};
+use super::{Amount, Line, nearest_existing};
 use crate::cli::progress::display_duration;
-use crate::estimate::{self, PhaseCost};
+use crate::estimate::{self, PhaseCost, Workload};
 use crate::plan::{PhasePlan, Plan};
-use crate::protocol::Taught;
+use crate::protocol::{Finetune, Taught};
 use crate::run::machine;
 use crate::run::request::{RUNS, RunRequest};
 use bridle_results::record::RunRecord;
@@ -23,7 +23,7 @@ fn free_bytes(path: &Path) -> Option<u64> {
         .map(sysinfo::Disk::available_space)
 }
 
-/// What the run will need, next to what there is; `samples` is (all, training on the first fold).
+/// What the run will need, next to what there is.
 pub(super) struct Needs {
     pub memory_bytes: f64,
     pub memory_available: Option<u64>,
@@ -39,10 +39,10 @@ pub(super) struct Needs {
 }
 
 impl Needs {
-    pub(super) fn new(request: &RunRequest, samples: (usize, usize)) -> Self {
-        let (all, training) = samples;
+    pub(super) fn new(request: &RunRequest, amount: &Amount) -> Self {
+        let training = &amount.training;
         let phases = estimate::phases(&request.plan, training, 1);
-        let features = estimate::features(&request.plan, all);
+        let features = estimate::features(&request.plan, amount.all);
         let finetune = estimate::finetune(&request.plan, training);
         let runs = (request.folds.len() * request.seeds.len() * request.plans().count()) as f64;
         let trained = || phases.iter().chain(&finetune);
@@ -52,28 +52,30 @@ impl Needs {
                 .map(|phase| phase.memory_bytes)
                 .fold(features.memory_bytes, f64::max),
             memory_available: machine::available_memory_bytes(),
-            features_bytes: estimate::input_bytes(&request.plan, all),
+            features_bytes: amount.input_bytes,
             checkpoint_bytes: estimate::checkpoint_bytes(&request.plan),
             disk_free: free_bytes(Path::new(RUNS)),
             phases,
             finetune,
             operations: one * runs,
-            time: recorded_speed(request).and_then(|speed| Duration::try_from_secs_f64(one * runs / speed).ok()),
+            time: recorded_speed(request, training)
+                .and_then(|speed| Duration::try_from_secs_f64(one * runs / speed).ok()),
         }
     }
 }
 
 /// Operations per second of the newest record of the same backend and number type among the records
-/// of `--out`.
-fn recorded_speed(request: &RunRequest) -> Option<f64> {
+/// of `--out`; on speech, where the length of utterances counts, also of the same task.
+fn recorded_speed(request: &RunRequest, training: &Workload) -> Option<f64> {
     // a folder without records, or with a broken one, shows no speed, and that is no reason to stop
     let records = bridle_results::store::find(std::slice::from_ref(&request.args.out)).ok()?;
     let same = |record: &RunRecord| {
-        record.backend.name == request.backend.name.as_str() && record.backend.dtype == request.dtype.word()
+        let fits = !request.plan.is_speech() || record.task() == request.plan.task;
+        fits && record.backend.name == request.backend.name.as_str() && record.backend.dtype == request.dtype.word()
     };
     let mut records: Vec<RunRecord> = records.into_iter().map(|(_, record)| record).filter(same).collect();
     records.sort_by_key(|record| std::cmp::Reverse(record.finished));
-    records.iter().find_map(estimate::speed)
+    records.iter().find_map(|record| estimate::speed(record, training))
 }
 
 impl Needs {
@@ -90,9 +92,9 @@ impl Needs {
             plan.evaluation
                 .finetune
                 .as_ref()
-                .and_then(Taught::classes)
+                .map(epochs_and_batch)
                 .zip(self.finetune)
-                .map(|(values, cost)| format!("finetune: {} epochs, {} steps", values.epochs, cost.steps)),
+                .map(|((epochs, _), cost)| format!("finetune: {epochs} epochs, {} steps", cost.steps)),
         );
         let (features, checkpoint) = (size(self.features_bytes as f64), size(self.checkpoint_bytes as f64));
         let free = of(self.disk_free, "free");
@@ -140,6 +142,14 @@ impl Needs {
             "finetune_steps": self.finetune.map(|cost| cost.steps),
             "steps": self.phases.iter().map(|phase| phase.steps).collect::<Vec<_>>(),
         })
+    }
+}
+
+/// Epochs and batch of fine-tuning.
+pub(super) fn epochs_and_batch(values: &Taught<Finetune>) -> (usize, usize) {
+    match values {
+        Taught::Classes(values) => (values.epochs, values.batch),
+        Taught::Transcripts(values) => (values.epochs, values.batch),
     }
 }
 

@@ -2,9 +2,10 @@
 
 use super::needs::size;
 use super::{Line, Result};
-use crate::estimate;
+use crate::estimate::{self, Workload};
 use crate::run::machine;
 use crate::run::request::RunRequest;
+use crate::train::PRETRAIN_BATCH;
 use bridle_ranks::RanksError;
 use serde_json::{Value, json};
 
@@ -13,15 +14,14 @@ pub(super) struct RankNeeds {
     count: usize,
     /// Samples of a batch over all ranks; None where nothing is pretrained.
     batch: Option<usize>,
-    /// Bytes of a rank at the peak of pretraining. None where that cannot be estimated: without data,
-    /// and on speech.
+    /// Bytes of a rank at the peak of pretraining. None where that cannot be estimated: without data.
     memory_bytes: Option<f64>,
     memory_available: Option<u64>,
 }
 
 impl RankNeeds {
-    /// For `training` samples, where their number is known.
-    pub fn new(request: &RunRequest, training: Option<usize>, count: usize) -> Self {
+    /// For these `training` samples, where they are known.
+    pub fn new(request: &RunRequest, training: Option<&Workload>, count: usize) -> Self {
         let plan = &request.plan;
         let phases = training.map(|training| estimate::phases(plan, training, count));
         let peak =
@@ -39,7 +39,7 @@ impl RankNeeds {
         match self.batch {
             Some(samples) if self.count > samples => Err(RanksError::TooMany {
                 ranks: self.count,
-                what: "samples of a batch (pretrain.batch)".to_owned(),
+                what: PRETRAIN_BATCH.to_owned(),
                 samples,
             }
             .into()),

@@ -6,6 +6,7 @@ use super::verdict::{Ruling, Verdict};
 use super::{Found, Line};
 use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
+use crate::estimate;
 use crate::plan::display_value;
 use crate::run::machine;
 use crate::run::request::RunRequest;
@@ -18,7 +19,7 @@ pub(super) struct Report<'a> {
     data: &'a Result<Found>,
     backend: &'a Result<BackendState>,
     out: &'a Result<()>,
-    /// None where they cannot be estimated: without data, on speech, and of an encoder of others.
+    /// None where they cannot be estimated: without data, and of an encoder of others.
     needs: Option<Needs>,
     /// None where nobody asked.
     ranks: Option<&'a RankNeeds>,
@@ -32,14 +33,14 @@ impl<'a> Report<'a> {
         out: &'a Result<()>,
         ranks: Option<&'a RankNeeds>,
     ) -> Self {
-        let samples = data.as_ref().ok().and_then(|found| found.samples);
-        let samples = samples.filter(|_| request.plan.model.vit().is_some());
+        let amount = data.as_ref().ok().map(|found| &found.amount);
+        let amount = amount.filter(|_| estimate::is_known(&request.plan));
         Self {
             request,
             data,
             backend,
             out,
-            needs: samples.map(|samples| Needs::new(request, samples)),
+            needs: amount.map(|amount| Needs::new(request, amount)),
             ranks,
         }
     }
@@ -117,8 +118,8 @@ impl<'a> Report<'a> {
             Verdict::of_failure("device", self.backend.as_ref().err()),
             Verdict::of_failure("records", self.out.as_ref().err()),
         ];
-        let samples = found.ok().and_then(|found| found.samples);
-        if let (Some(needs), Some((_, training))) = (&self.needs, samples) {
+        if let (Some(needs), Ok(found)) = (&self.needs, found) {
+            let training = &found.amount.training;
             // a GPU has memory of its own, of which nothing is known here
             if self.request.backend.name != Name::Cuda {
                 verdicts.push(Verdict::of_memory(needs, &self.request.plan, training));
@@ -142,8 +143,8 @@ impl<'a> Report<'a> {
     }
 
     fn few_steps(&self) -> Option<String> {
-        let (_, training) = self.data.as_ref().ok()?.samples?;
-        self.request.plan.few_steps(training)
+        let training = &self.data.as_ref().ok()?.amount.training;
+        self.request.plan.few_steps(training.count())
     }
 
     fn threads(&self) -> usize {

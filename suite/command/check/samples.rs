@@ -1,11 +1,13 @@
 //! The data of a task of sounds, images or videos as `check` finds it, with what this copy of the
 //! data measures.
 
-use super::{Found, Line};
+use super::{Amount, Found, Line};
 use crate::cli::error::Result;
 use crate::cli::progress::TerminalProgress;
 use crate::data::Fixed;
+use crate::estimate::{self, Workload};
 use crate::protocol::Examples as _;
+use crate::run::given;
 use crate::run::request::RunRequest;
 use bridle_tasks::{Census, DataError, Dataset, Split, Task};
 use serde_json::{Map, json};
@@ -41,12 +43,17 @@ pub(super) fn look(request: &RunRequest, task: &dyn Task) -> Result<Found> {
             ("differences".to_owned(), json!(differences)),
             ("ids".to_owned(), json!(ids(&dataset))),
         ]),
-        samples: Some((dataset.samples.len(), dataset.split(request.folds[0]).0.len())),
+        amount: Amount {
+            all: dataset.samples.len(),
+            training: Workload::Samples(dataset.split(request.folds[0]).0.len()),
+            input_bytes: estimate::input_bytes(&request.plan, dataset.samples.len()),
+        },
         verified: copy
             .verify(request.args.allow_different_data)
             .map(drop)
             .map_err(Into::into)
-            .and(parts),
+            .and(parts)
+            .and_then(|()| given::labels(request, &dataset).map(drop)),
         facts: dataset.facts,
     })
 }

@@ -1,10 +1,11 @@
 //! The data of a task of speech as `check` finds it.
 
-use super::{Found, Line};
+use super::{Amount, Found, Line};
 use crate::cli::error::Result;
 use crate::cli::progress::TerminalProgress;
 use crate::data::utterances::length;
 use crate::data::{TrainingData, Utterances};
+use crate::estimate::Workload;
 use crate::protocol::Examples;
 use crate::run::request::RunRequest;
 use bridle_seed::Seed;
@@ -37,10 +38,20 @@ pub(super) fn look(request: &RunRequest, task: &dyn SpeechTask) -> Result<Found>
     Ok(Found {
         lines,
         json: Map::from_iter([("minutes".to_owned(), minutes)]),
-        samples: None,
+        amount: Amount {
+            all: set.utterances.len(),
+            training: Workload::Utterances(train.iter().map(|&index| length(&set, index)).collect()),
+            input_bytes: input_bytes(&set),
+        },
         verified: data.require_parts(&[None]),
         facts: set.facts,
     })
+}
+
+/// Bytes of the stored inputs, 32-bit floats.
+fn input_bytes(set: &SpeechSet) -> u64 {
+    let frames: usize = (0..set.utterances.len()).map(|index| set.frames(index)).sum();
+    (frames * set.input_spec().mels * size_of::<f32>()) as u64
 }
 
 fn data_line(set: &SpeechSet) -> String {

@@ -1,9 +1,9 @@
 //! What `check` makes of what it found: for data, device, memory, disk, steps and records whether it
 //! is enough, and which values of the plan would make it so.
 
-use super::needs::{Needs, size};
+use super::needs::{Needs, epochs_and_batch, size};
 use crate::cli::error::Failure;
-use crate::estimate;
+use crate::estimate::{self, Workload};
 use crate::plan::{Flat, Plan};
 use serde_json::{Value, json};
 
@@ -74,7 +74,7 @@ impl Verdict {
     }
 
     /// Of main memory: what the plan holds at its peak on `training` samples.
-    pub fn of_memory(needs: &Needs, plan: &Plan, training: usize) -> Self {
+    pub fn of_memory(needs: &Needs, plan: &Plan, training: &Workload) -> Self {
         let available = needs.memory_available;
         let ruling = Ruling::of(needs.memory_bytes, available);
         let fits = |set: &Set| {
@@ -144,12 +144,12 @@ fn beside(needed: f64, available: Option<u64>, ruling: Ruling) -> String {
 }
 
 /// The most memory that a phase of the plan holds.
-fn peak(plan: &Plan, training: usize) -> f64 {
+fn peak(plan: &Plan, training: &Workload) -> f64 {
     let phases = estimate::phases(plan, training, 1).into_iter();
     let trained = phases
         .chain(estimate::finetune(plan, training))
         .map(|phase| phase.memory_bytes);
-    trained.fold(estimate::features(plan, training).memory_bytes, f64::max)
+    trained.fold(estimate::features(plan, training.count()).memory_bytes, f64::max)
 }
 
 /// Values of a plan to set together.
@@ -159,14 +159,10 @@ type Set = Vec<(&'static str, usize)>;
 /// smaller batches do.
 fn remedies(plan: &Plan) -> Vec<Set> {
     let pretrain = plan.pretrain.as_ref();
-    let finetune = plan
-        .evaluation
-        .finetune
-        .as_ref()
-        .and_then(|finetune| finetune.classes());
-    let parts = pretrain.filter(|_| !plan.method.masks_frames());
+    let finetune = plan.evaluation.finetune.as_ref().map(epochs_and_batch);
+    let parts = pretrain.filter(|_| !(plan.method.masks_frames() || plan.is_speech()));
     let halvings = || (1..20).map(|power| 1_usize << power);
-    let of_finetune = |parts: usize| finetune.map(|values| ("finetune.batch", (values.batch / parts).max(1)));
+    let of_finetune = |parts: usize| finetune.map(|(_, batch)| ("finetune.batch", (batch / parts).max(1)));
     let accumulated = halvings().filter_map(|times| {
         let pretrain = parts.filter(|pretrain| pretrain.batch % times == 0)?;
         let smaller = [
@@ -219,13 +215,14 @@ mod tests {
             ..PlanRequest::default()
         };
         let plan = Plan::resolve(&request("bridle")).unwrap();
+        let clips = Workload::Samples(1600);
         let first = &remedies(&plan)[0];
         assert_eq!(first[..], [("pretrain.batch", 8), ("pretrain.accumulate", 2)]);
         let parts = with(&plan, first).unwrap();
-        assert!(peak(&parts, 1600) < peak(&plan, 1600));
+        assert!(peak(&parts, &clips) < peak(&plan, &clips));
         let needs = Needs {
-            memory_bytes: peak(&plan, 1600),
-            memory_available: Some((peak(&parts, 1600) * FACTOR) as u64 + 1),
+            memory_bytes: peak(&plan, &clips),
+            memory_available: Some((peak(&parts, &clips) * FACTOR) as u64 + 1),
             features_bytes: 1,
             checkpoint_bytes: 1,
             disk_free: Some(100),
@@ -234,7 +231,7 @@ mod tests {
             operations: 0.0,
             time: None,
         };
-        let verdict = Verdict::of_memory(&needs, &plan, 1600);
+        let verdict = Verdict::of_memory(&needs, &plan, &clips);
         assert!(
             verdict
                 .text()

@@ -1,7 +1,7 @@
 //! The transformer block of wav2vec 2.0 and its kin, with norms after its parts (base) or before
 //! them (large).
 
-use super::attention::{by_head, mixed, split};
+use super::attention::by_head;
 use super::config::SpeechConfig;
 use super::feed_forward::{Activation, FeedForward};
 use super::sequences::Sequences;
@@ -92,18 +92,14 @@ impl<B: Ops> Block<B> {
 
     fn attention(&self, x: Tensor<B, 3>, frames: &Sequences<B>, bias: Option<&Tensor<B, 3>>) -> Tensor<B, 3> {
         let qkv = self.qkv.forward(x.clone());
-        if bias.is_none() && frames.is_even() {
-            return self.proj.forward(B::self_attention(qkv, self.heads));
-        }
-        let [queries, keys, values] = split(qkv, self.heads);
-        let [.., head] = queries.dims();
-        let scores = queries
-            .mul_scalar((head as f64).powf(-0.5))
-            .matmul(keys.swap_dims(2, 3));
-        let scores = match (bias, &self.gate) {
-            (Some(bias), Some(gate)) => scores + gate.forward(by_head(x, self.heads), bias.clone()),
-            _ => scores,
+        let bias = match (bias, &self.gate) {
+            (Some(bias), Some(gate)) => Some(frames.seen(gate.forward(by_head(x, self.heads), bias.clone()))),
+            _ => frames.hiding(),
         };
-        self.proj.forward(mixed(scores, values, frames))
+        let mixed = match bias {
+            Some(bias) => B::biased_attention(qkv, bias, self.heads),
+            None => B::self_attention(qkv, self.heads),
+        };
+        self.proj.forward(mixed)
     }
 }

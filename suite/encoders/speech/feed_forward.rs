@@ -1,12 +1,12 @@
 //! The feed-forward of a block: linear map, activation, linear map.
 
-use crate::layers::{Linear, each_row};
+use crate::layers::{Linear, each_row, gelu};
 use crate::names::{EncoderError, Taker};
 use bridle_backends::Ops;
 use bridle_backends::kernel::MlpTensors;
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::activation::{gelu, silu};
+use burn::tensor::activation::silu;
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +22,7 @@ pub enum Activation {
 
 impl Activation {
     /// Of each number.
-    pub fn of<B: Backend, const D: usize>(self, x: Tensor<B, D>) -> Tensor<B, D> {
+    pub fn of<B: Ops>(self, x: Tensor<B, 3>) -> Tensor<B, 3> {
         match self {
             Self::Gelu => gelu(x),
             Self::Silu => silu(x),

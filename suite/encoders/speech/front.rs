@@ -4,12 +4,11 @@
 use super::config::{Convolution, FrontConfig, FrontNorm};
 use super::names::Names;
 use super::sequences::Sequences;
-use crate::layers::{Linear, Norm};
+use crate::layers::{Linear, Norm, gelu};
 use crate::names::{EncoderError, Taker};
 use bridle_backends::Ops;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use burn::tensor::activation::gelu;
 use burn::tensor::backend::Backend;
 
 /// Epsilon of the norms within the front end, which no configuration sets.

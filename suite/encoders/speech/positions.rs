@@ -4,13 +4,12 @@
 use super::config::PositionsConfig;
 use super::names::Names;
 use super::sequences::Sequences;
-use crate::layers::each_row;
+use crate::layers::{each_row, gelu};
 use crate::names::{EncoderError, Taker};
 use crate::vit::posconv::PositionalConvolution;
 use bridle_backends::Ops;
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::activation::gelu;
 use burn::tensor::backend::Backend;
 
 /// Epsilon of the norms in a stack, which no configuration sets.

@@ -73,7 +73,7 @@ impl<B: Backend> Sequences<B> {
         }
     }
 
-    /// Scores of attention [B, H, T, T] by which no key in the padding is seen.
+    /// Scores of attention [B, H, T, T], or a bias of them, by which no key in the padding is seen.
     pub fn seen(&self, scores: Tensor<B, 4>) -> Tensor<B, 4> {
         match &self.padding {
             Some(padding) => scores + padding.scores.clone(),
@@ -81,9 +81,9 @@ impl<B: Backend> Sequences<B> {
         }
     }
 
-    /// Whether all have one length.
-    pub fn is_even(&self) -> bool {
-        self.padding.is_none()
+    /// The bias of scores [B, 1, 1, T] that hides the padding; None if there is none.
+    pub fn hiding(&self) -> Option<Tensor<B, 4>> {
+        self.padding.as_ref().map(|padding| padding.scores.clone())
     }
 }
 

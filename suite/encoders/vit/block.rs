@@ -5,13 +5,12 @@ use super::config::{MlpKind, NormPlace, QkvBias, ScoreBias, VitConfig};
 use super::words::{Qkv, Words};
 use crate::layers::{Linear, Norm, each_row};
 use crate::names::{EncoderError, Taker};
+use crate::speech::attention::by_head;
 use bridle_backends::Ops;
 use bridle_backends::kernel::{BlockSizes, BlockTensors, MlpTensors, checkpoints};
 use burn::module::{Module, Param};
 use burn::tensor::activation::silu;
 use burn::tensor::backend::Backend;
-use burn::tensor::module::attention;
-use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Tensor, TensorData};
 
 /// Multi-head self-attention over all tokens.
@@ -121,24 +120,11 @@ impl<B: Ops> Attention<B> {
     }
 
     fn biased(&self, qkv: Tensor<B, 3>, bias: Tensor<B, 3>) -> Tensor<B, 3> {
-        let [batch, tokens, width] = qkv.dims();
-        let (heads, dim) = (self.heads, width / 3);
-        // [B, T, 3, H, D/H] to [3, B, H, T, D/H]
-        let qkv = qkv
-            .reshape([batch, tokens, 3, heads, dim / heads])
-            .permute([2, 0, 3, 1, 4]);
-        let part = |index| {
-            qkv.clone()
-                .narrow(0, index, 1)
-                .reshape([batch, heads, tokens, dim / heads])
-        };
-        let [q, k, v] = [0, 1, 2].map(part);
         let bias = match &self.gate {
-            Some(gate) => gate.forward(q.clone(), bias),
+            Some(gate) => gate.forward(by_head(qkv.clone().narrow(2, 0, qkv.dims()[2] / 3), self.heads), bias),
             None => bias.unsqueeze(),
         };
-        let mixed = attention(q, k, v, None, Some(bias), AttentionModuleOptions::default());
-        mixed.swap_dims(1, 2).reshape([batch, tokens, dim])
+        B::biased_attention(qkv, bias, self.heads)
     }
 }
 
@@ -204,6 +190,9 @@ fn halves<B: Backend>(rows: Tensor<B, 2>) -> [Tensor<B, 2>; 2] {
     [0, half].map(|start| rows.clone().narrow(1, start, half))
 }
 
+/// Stochastic depth (arXiv 1603.09382): what a batch's samples get of a block's attention and MLP, [B, 1, 1] each.
+pub type BranchFactors<B> = [Tensor<B, 3>; 2];
+
 /// One block.
 #[derive(Module, Debug)]
 pub struct Block<B: Backend> {
@@ -250,21 +239,31 @@ impl<B: Backend> Block<B> {
 }
 
 impl<B: Ops> Block<B> {
-    /// [B, T, D] to [B, T, D]; `bias` [H, T, T] is added to the scores of attention.
-    pub fn forward(&self, x: Tensor<B, 3>, bias: Option<&Tensor<B, 3>>) -> Tensor<B, 3> {
+    /// [B, T, D] to [B, T, D]; `bias` [H, T, T] is added to the scores of attention, and `kept` multiplies what each
+    /// branch adds.
+    pub fn forward(
+        &self,
+        x: Tensor<B, 3>,
+        bias: Option<&Tensor<B, 3>>,
+        kept: Option<&BranchFactors<B>>,
+    ) -> Tensor<B, 3> {
         let [_, tokens, _] = x.dims();
+        let [first, second] = [0, 1].map(|branch| kept.map(|kept| &kept[branch]));
         each_row(x, |rows| match self.residual {
-            None if checkpoints() && bias.is_none() && self.is_plain() => self.checkpoint(rows, tokens),
+            None if checkpoints() && bias.is_none() && kept.is_none() && self.is_plain() => {
+                self.checkpoint(rows, tokens)
+            }
             None => {
                 let branch = self.attention.rows(self.norm1.rows(rows.clone()), tokens, bias);
-                let rows = rows + scaled(branch, self.scale1.as_ref());
+                let rows = rows + kept_of(scaled(branch, self.scale1.as_ref()), first);
                 let branch = self.mlp.rows(self.norm2.rows(rows.clone()));
-                rows + scaled(branch, self.scale2.as_ref())
+                rows + kept_of(scaled(branch, self.scale2.as_ref()), second)
             }
             Some(residual) => {
                 let branch = self.attention.rows(rows.clone(), tokens, bias);
-                let rows = self.norm1.rows(rows * residual + branch);
-                self.norm2.rows(rows.clone() * residual + self.mlp.rows(rows))
+                let rows = self.norm1.rows(rows * residual + kept_of(branch, first));
+                let branch = self.mlp.rows(rows.clone());
+                self.norm2.rows(rows * residual + kept_of(branch, second))
             }
         })
     }
@@ -292,6 +291,14 @@ impl<B: Ops> Block<B> {
         };
         B::block_rows(rows, block, sizes)
     }
+}
+
+/// A branch [B * T, D] times the factor of each sample, [B, 1, 1].
+fn kept_of<B: Backend>(branch: Tensor<B, 2>, factor: Option<&Tensor<B, 3>>) -> Tensor<B, 2> {
+    let Some(factor) = factor else { return branch };
+    let ([count, dim], [batch, ..]) = (branch.dims(), factor.dims());
+    let samples = branch.reshape([batch, count / batch, dim]);
+    (samples * factor.clone()).reshape([count, dim])
 }
 
 fn scaled<B: Backend>(branch: Tensor<B, 2>, scale: Option<&Param<Tensor<B, 1>>>) -> Tensor<B, 2> {

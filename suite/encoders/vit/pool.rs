@@ -1,6 +1,7 @@
 //! One vector for each input, and AST's own head.
 
 use super::Vit;
+use super::block::BranchFactors;
 use crate::input::Input;
 use crate::names::EncoderError;
 use crate::pooling::Pooling;
@@ -13,9 +14,22 @@ impl<B: Ops> Vit<B> {
     /// # Errors
     /// If the input is not of the encoder's kind and sizes, or the encoder has not what the pooling takes.
     pub fn pooled(&self, input: Input<B>, pooling: Pooling) -> Result<Tensor<B, 2>, EncoderError> {
+        self.pooled_of(input, pooling, &[])
+    }
+
+    /// The same with factors of each block's branches, none for blocks beyond their end.
+    ///
+    /// # Errors
+    /// As [`Vit::pooled`].
+    pub fn pooled_of(
+        &self,
+        input: Input<B>,
+        pooling: Pooling,
+        kept: &[Option<BranchFactors<B>>],
+    ) -> Result<Tensor<B, 2>, EncoderError> {
         self.check(pooling)?;
         let Pooling::LastCls { blocks, mean } = pooling else {
-            let last = self.run(input, |_, _| {})?;
+            let last = self.run(input, kept, |_, _| {})?;
             return Ok(match pooling {
                 Pooling::Cls | Pooling::LastCls { .. } => token(&last, 0),
                 Pooling::TwoTokens => (token(&last, 0) + token(&last, 1)) / 2.0,
@@ -27,7 +41,7 @@ impl<B: Ops> Vit<B> {
         };
         let first = self.blocks.len() - blocks;
         let mut parts = Vec::with_capacity(blocks + usize::from(mean));
-        let last = self.run(input, |number, tokens| {
+        let last = self.run(input, kept, |number, tokens| {
             if number > first {
                 parts.push(token(&self.finished(tokens.clone().narrow(1, 0, 1)), 0));
             }

@@ -1,9 +1,10 @@
 //! Positions by a grouped convolution over time (wav2vec 2.0, arXiv 2006.11477, section 2), as BEATs, wav2vec 2.0,
 //! HuBERT, WavLM and data2vec use it.
 
+use crate::layers::gelu;
 use crate::names::{EncoderError, Taker};
+use bridle_backends::Ops;
 use burn::module::{Module, Param};
-use burn::tensor::activation::gelu;
 use burn::tensor::backend::Backend;
 use burn::tensor::module::conv1d;
 use burn::tensor::ops::ConvOptions;
@@ -58,11 +59,6 @@ impl<B: Backend> PositionalConvolution<B> {
         })
     }
 
-    /// [B, T, D] to what is added to it, [B, T, D].
-    pub fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
-        gelu(self.convolve(x))
-    }
-
     /// The convolution alone: [B, T, D] to [B, T, D].
     pub fn convolve(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
         let [_, frames, dim] = x.dims();
@@ -72,6 +68,13 @@ impl<B: Backend> PositionalConvolution<B> {
         let y = conv1d(x, self.weight.val(), Some(self.bias.val()), options);
         // an even kernel gives a frame more than came in
         y.narrow(2, 0, frames).swap_dims(1, 2)
+    }
+}
+
+impl<B: Ops> PositionalConvolution<B> {
+    /// [B, T, D] to what is added to it, [B, T, D].
+    pub fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
+        gelu(self.convolve(x))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Choices, FactOf, Section, Stage};
 use crate::plan::Core;
+use bridle_tasks::pipeline::Pipeline;
 use bridle_tasks::{InputSpec, Modality, SpeechInput};
 use bridle_values::check::{Checked, at_least_one};
 use serde::de::Error;
@@ -28,6 +29,8 @@ pub enum Input {
     Fixed(InputSpec),
     /// An utterance of any length.
     Speech(SpeechInput),
+    /// The same as an encoder of others takes it.
+    Heard(Pipeline),
 }
 
 /// The word of utterances in `data.kind`.
@@ -36,27 +39,38 @@ const SPEECH: &str = "speech";
 impl Input {
     /// Whether it is an utterance.
     pub const fn is_speech(&self) -> bool {
-        matches!(self, Self::Speech(_))
+        matches!(self, Self::Speech(_) | Self::Heard(_))
     }
 
     /// `audio`, `image`, `video` or `speech`.
     pub fn modality(&self) -> &'static str {
         match self {
-            Self::Fixed(input) => match input.modality() {
-                Modality::Audio => "audio",
-                Modality::Image => "image",
-                Modality::Video => "video",
-            },
-            Self::Speech(_) => SPEECH,
+            Self::Fixed(input) => word(input.modality()),
+            Self::Heard(pipeline) if pipeline.modality() != Modality::Audio => word(pipeline.modality()),
+            Self::Speech(_) | Self::Heard(_) => SPEECH,
         }
     }
 }
 
+const fn word(modality: Modality) -> &'static str {
+    match modality {
+        Modality::Audio => "audio",
+        Modality::Image => "image",
+        Modality::Video => "video",
+    }
+}
+
 #[derive(Serialize)]
-struct WithKind<'a> {
+struct WithKind<T> {
     kind: &'static str,
     #[serde(flatten)]
-    input: &'a SpeechInput,
+    input: T,
+}
+
+/// An utterance as an encoder of others takes it.
+#[derive(Serialize)]
+struct Heard<'a> {
+    pipeline: &'a Pipeline,
 }
 
 impl Serialize for Input {
@@ -64,6 +78,10 @@ impl Serialize for Input {
         match self {
             Self::Fixed(input) => input.serialize(serializer),
             Self::Speech(input) => WithKind { kind: SPEECH, input }.serialize(serializer),
+            Self::Heard(pipeline) => {
+                let input = Heard { pipeline };
+                WithKind { kind: SPEECH, input }.serialize(serializer)
+            }
         }
     }
 }
@@ -72,8 +90,14 @@ impl<'de> Deserialize<'de> for Input {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut values = Value::deserialize(deserializer)?;
         let found = if values["kind"] == SPEECH {
-            values.as_object_mut().and_then(|values| values.remove("kind"));
-            serde_json::from_value(values).map(Self::Speech)
+            let pipeline = values.as_object_mut().and_then(|values| {
+                values.remove("kind");
+                values.remove("pipeline")
+            });
+            match pipeline {
+                Some(pipeline) => serde_json::from_value(pipeline).map(Self::Heard),
+                None => serde_json::from_value(values).map(Self::Speech),
+            }
         } else {
             serde_json::from_value(values).map(Self::Fixed)
         };
@@ -91,7 +115,7 @@ impl Section for Data {
     fn check(&self, _plan: &Core) -> Checked {
         at_least_one("data.subset", self.subset.unwrap_or(1))?;
         match &self.input {
-            Input::Fixed(_) => Ok(()), // in patches, which are of the model
+            Input::Fixed(_) | Input::Heard(_) => Ok(()), // in patches or frames, which are of the model
             Input::Speech(input) => {
                 at_least_one("data.stacked", input.stacked)?;
                 at_least_one("data.mels", input.mels)
@@ -110,15 +134,29 @@ impl Core {
     pub fn fixed_input(&self) -> &InputSpec {
         match &self.data.input {
             Input::Fixed(input) => input,
-            Input::Speech(_) => unreachable!("utterances have no fixed shape"),
+            Input::Speech(_) | Input::Heard(_) => unreachable!("utterances have no fixed shape"),
         }
     }
 
-    /// The form of utterances. Panics for all but speech.
-    pub fn speech_input(&self) -> &SpeechInput {
+    /// The form of utterances; of those for an encoder of others, by which their lengths are known. Panics for
+    /// all but speech.
+    pub fn speech_input(&self) -> SpeechInput {
         match &self.data.input {
-            Input::Speech(input) => input,
+            Input::Speech(input) => *input,
+            Input::Heard(pipeline) => SpeechInput {
+                sample_rate: pipeline.sample_rate().expect("utterances are sounds"),
+                ..SpeechInput::default()
+            },
             Input::Fixed(_) => unreachable!("only speech has utterances"),
+        }
+    }
+
+    /// How an encoder of others takes its inputs; None if there is no such encoder.
+    pub fn pipeline(&self) -> Option<&Pipeline> {
+        match &self.data.input {
+            Input::Heard(pipeline) => Some(pipeline),
+            Input::Fixed(InputSpec::Pipeline(fixed)) => Some(fixed.pipeline()),
+            Input::Fixed(_) | Input::Speech(_) => None,
         }
     }
 

@@ -29,11 +29,14 @@ pub struct GivenEncoder {
     pub labels: String,
     /// Whether its training saw the inputs of test samples: `unknown`.
     pub test_inputs: String,
+    /// Repository and commit on the hub; none for a file or folder of the user's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
 }
 
 impl Section for GivenEncoder {
     const STAGE: Stage = Stage::Judging;
-    const NAMES: &'static [&'static str] = &["name", "assumed", "licence", "labels", "test_inputs"];
+    const NAMES: &'static [&'static str] = &["name", "assumed", "licence", "labels", "test_inputs", "source"];
 
     fn decided(choices: &Choices<'_>) -> Value {
         choices.foreign.map_or(Value::Null, |foreign| foreign.values.clone())

@@ -13,6 +13,8 @@ const SWIN_GRID: [usize; 3] = [64, 8, 1];
 
 /// Values of a ViT beside its width.
 const OF_A_VIT: [&str; 5] = ["patch", "tubelet", "depth", "heads", "mlp_ratio"];
+/// The others of a Conformer.
+const OF_A_CONFORMER: [&str; 4] = ["ff_ratio", "kernel", "window", "estimator_depth"];
 
 /// The encoder and the networks trained with it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -142,6 +144,13 @@ impl Encoder {
             Self::Conformer(_) | Self::Given(_) => None,
         }
     }
+
+    pub const fn conformer(&self) -> Option<&ConformerSizes> {
+        match self {
+            Self::Conformer(sizes) => Some(sizes),
+            Self::Vit(_) | Self::Given(_) => None,
+        }
+    }
 }
 
 impl Section for Encoder {
@@ -152,14 +161,15 @@ impl Section for Encoder {
             return Vec::new();
         };
         let theirs = |value: &&str| *value == "depth" && choices.foreign.is_some();
-        let left_out = OF_A_VIT.iter().filter(|value| !theirs(value));
+        let values = OF_A_VIT.iter().chain(&OF_A_CONFORMER);
+        let left_out = values.filter(|value| !theirs(value));
         left_out.map(|&value| (value.to_owned(), why.clone())).collect()
     }
 
     fn decided(choices: &Choices<'_>) -> Value {
         match (choices.init, choices.foreign, choices.embeddings) {
             (Some(init), ..) => json!(init.sizes),
-            (_, Some(foreign), _) => json!({"dim": foreign.dim, "depth": foreign.depth}),
+            (_, Some(foreign), _) => json!({"dim": foreign.dim, "depth": foreign.body.blocks()}),
             (.., Some(embeddings)) => json!({"dim": embeddings.dim}),
             (None, None, None) => Value::Null,
         }
@@ -279,10 +289,7 @@ impl Core {
 
     /// Sizes of the Conformer. Panics for all but speech.
     pub fn conformer(&self) -> &ConformerSizes {
-        match &self.model {
-            Encoder::Conformer(sizes) => sizes,
-            Encoder::Vit(_) | Encoder::Given(_) => unreachable!("speech has a Conformer"),
-        }
+        self.model.conformer().expect("speech has a Conformer")
     }
 
     /// The grid of tokens of one input: time, height (or mel), width. Audio has (frames, mels, 1)

@@ -4,8 +4,8 @@ use super::*;
 use crate::plan::survey::Survey;
 use std::collections::BTreeSet;
 
-/// Values that plans have only with weights or a language model, or not at once.
-const GIVEN: [&str; 7] = [
+/// Values that plans have only with weights, an encoder of others, labels or a language model, or not at once.
+const GIVEN: [&str; 11] = [
     "init.name",
     "init.sha256",
     "init.frames",
@@ -13,6 +13,10 @@ const GIVEN: [&str; 7] = [
     "decoding.lm",
     "decoding.lm_sha256",
     "data.variant",
+    "finetune.freeze_front",
+    "labels.name",
+    "labels.sha256",
+    "labels.transductive",
 ];
 
 #[test]

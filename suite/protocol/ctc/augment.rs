@@ -6,12 +6,13 @@ use crate::data::UtteranceBatch;
 use bridle::mask::spans;
 use bridle_seed::Seed;
 
-/// Changes every utterance of a batch in its own way; frames are stacks of `mels` bands.
-pub fn augment(input: &mut UtteranceBatch, values: &CtcTraining, mels: usize, seed: &Seed) {
+/// Changes every utterance in its own way, by its place in the batch, of which these are the ones
+/// from place `first` on; frames are stacks of `mels` bands.
+pub fn augment(input: &mut UtteranceBatch, first: usize, values: &CtcTraining, mels: usize, seed: &Seed) {
     let width = input.values.len() / input.lengths.iter().sum::<usize>().max(1);
     let mut start = 0;
     for (place, &length) in input.lengths.iter().enumerate() {
-        let seed = seed.indexed(place as u64);
+        let seed = seed.indexed((first + place) as u64);
         let frames = &mut input.values[start..start + length * width];
         start += length * width;
         if values.warp > 0.0 {
@@ -70,6 +71,7 @@ mod tests {
             utterances: None,
             epochs: 1,
             head_epochs: None,
+            freeze_front: None,
             rate: 1.0,
             warmup_epochs: 0.0,
             batch: 1,
@@ -90,13 +92,20 @@ mod tests {
             values: (1..=50 * 20).map(|value| value as f32).collect(),
         };
         let mut changed = whole.clone();
-        augment(&mut changed, &values, 10, &Seed::root(4));
+        augment(&mut changed, 0, &values, 10, &Seed::root(4));
         let pairs = || whole.values.iter().zip(&changed.values);
         assert!(pairs().all(|(before, after)| after == before || *after == 0.0));
         let zeros = pairs().filter(|(_, after)| **after == 0.0).count();
         assert!(zeros > 60 && zeros < 900, "{zeros} zeros");
         let mut again = whole.clone();
-        augment(&mut again, &values, 10, &Seed::root(4));
+        augment(&mut again, 0, &values, 10, &Seed::root(4));
         assert_eq!(again, changed);
+        let mut second = UtteranceBatch {
+            utterances: vec![1],
+            lengths: vec![20],
+            values: whole.values[30 * 20..].to_vec(),
+        };
+        augment(&mut second, 1, &values, 10, &Seed::root(4));
+        assert_eq!(second.values, changed.values[30 * 20..]);
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::plan::{Choices, Core, FactOf, LmRequest, Phase, Section, Stage};
 use bridle::optimizer::AdamWConfig;
+use bridle_tasks::pipeline::Pipeline;
 use bridle_values::check::{Checked, at_least_one, require, share};
 use bridle_values::choices;
 use serde::de::Error;
@@ -64,6 +65,9 @@ pub struct CtcTraining {
     /// 4.3, arXiv 2006.11477).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub head_epochs: Option<usize>,
+    /// Whether the convolutions of an encoder of others over waves stay as they are (`finetune`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub freeze_front: Option<bool>,
     /// Learning rate after the warm-up; a cosine leads from there to 0.
     pub rate: f64,
     /// Length of the linear warm-up, in epochs.
@@ -93,8 +97,20 @@ choices! {
 }
 
 impl CtcTraining {
-    pub fn check(&self, section: &str) -> Checked {
+    pub fn check(&self, section: &str, plan: &Core) -> Checked {
         let key = |name: &str| format!("{section}.{name}");
+        if let Some(Pipeline::Wave(_)) = plan.pipeline() {
+            let masks = [
+                ("mask_start", self.mask_start),
+                ("mel_mask", self.mel_mask as f64),
+                ("warp", self.warp),
+            ];
+            for (name, value) in masks {
+                require(value == 0.0, &key(name), || {
+                    format!("{value}, but the encoder given with --init hears waves, of which nothing is masked")
+                })?;
+            }
+        }
         let length = Phase::of_length(self.epochs, self.rate, self.warmup_epochs);
         length.check(section)?;
         require(
@@ -108,6 +124,19 @@ impl CtcTraining {
         share(&key("mask_start"), self.mask_start)?;
         at_least_one(&key("mask_span"), self.mask_span)?;
         share(&key("warp"), self.warp)
+    }
+}
+
+/// Values of training on waves, which are neither masked nor warped.
+pub fn unmasked() -> Value {
+    json!({"mask_start": 0.0, "mel_mask": 0, "warp": 0.0})
+}
+
+/// The same where the choices are of an encoder of others that hears waves.
+pub fn decided(choices: &Choices<'_>) -> Value {
+    match choices.pipeline() {
+        Some(Pipeline::Wave(_)) if choices.is_speech() => unmasked(),
+        _ => Value::Null,
     }
 }
 

@@ -4,27 +4,35 @@
 //! Sound is augmented as log-mel energies, which are computed once: a roll of the waveform is a
 //! roll of its frames, its magnitude a constant added to its log energies, a sum of two waveforms a
 //! sum of energies (without the interference of the two). SpecAugment (arXiv 1904.08779) hides
-//! bands of mels and of frames behind silence.
+//! bands of mels and of frames behind silence. Inputs of an encoder of others are treated as what they
+//! are: see [`Mixes`].
 
 use super::Finetune;
+use super::values::Mixes;
 use crate::data::gain::{beta, gain, least};
 use crate::data::roll::{roll, silence, sounding_frames};
+use crate::plan::{Core, Roll};
 use bridle_seed::{Seed, Stream};
+use bridle_tasks::pipeline::{Kaldi, NOTHING, Normalise, Pipeline, SpeechBrain, own};
 use bridle_tasks::{DataError, Dataset, InputSpec, Views};
 
 /// What a plan's augmentation needs to know.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Augment<'a> {
     /// The plan's values.
-    pub values: &'a Finetune,
+    values: &'a Finetune,
     /// The data.
-    pub dataset: &'a Dataset,
+    dataset: &'a Dataset,
     /// What an input is.
-    pub input: &'a InputSpec,
+    input: InputSpec,
+    /// Bands of a spectrogram, and what they are hidden behind.
+    masks: Option<(usize, f32)>,
+    /// What waves go through again when they were mixed.
+    waves: Option<Pipeline>,
     /// Samples that may be mixed in.
-    pub train: &'a [usize],
+    train: &'a [usize],
     /// Whether sound is rolled in time.
-    pub rolls: bool,
+    rolls: bool,
 }
 
 /// One augmented sample.
@@ -36,7 +44,30 @@ pub struct Augmented {
     pub targets: Vec<f32>,
 }
 
-impl Augment<'_> {
+impl<'a> Augment<'a> {
+    /// As the plan says.
+    pub fn new(values: &'a Finetune, dataset: &'a Dataset, plan: &Core, train: &'a [usize]) -> Self {
+        let input = spectrogram(plan).unwrap_or_else(|| plan.fixed_input().clone());
+        let masks = match (&input, plan.pipeline()) {
+            (&InputSpec::Audio { mels, .. }, _) => Some((mels, silence(&input))),
+            (_, Some(Pipeline::Kaldi(Kaldi { mels, .. }) | Pipeline::SpeechBrain(SpeechBrain { mels, .. }))) => {
+                Some((*mels, 0.0))
+            }
+            _ => None,
+        };
+        let waves = plan.pipeline().filter(|pipeline| Mixes::of(pipeline) == Mixes::Waves);
+        let augment = plan.augment.as_ref();
+        Self {
+            values,
+            dataset,
+            input,
+            masks,
+            waves: waves.cloned(),
+            train,
+            rolls: augment.is_some_and(|augment| augment.roll == Roll::Uniform),
+        }
+    }
+
     /// Sample `index` as training sees it, drawn from `seed`.
     ///
     /// # Errors
@@ -55,7 +86,10 @@ impl Augment<'_> {
             share = beta(self.values.mixup_alpha, &mut stream);
             let other = partner(&mut stream);
             let other_values = self.single(other, &other_view, &mut stream)?;
-            mix(&mut values, &other_values, share, self.input);
+            mix(&mut values, &other_values, share, &self.input);
+            if let Some(waves) = &self.waves {
+                values = again(waves, &values)?;
+            }
             self.add(other, 1.0 - share, &mut targets);
         } else if mixes && stream.uniform() < self.values.cutmix as f32 {
             let other = partner(&mut stream);
@@ -64,23 +98,12 @@ impl Augment<'_> {
             self.add(other, 1.0 - share, &mut targets);
         }
         self.add(index, share, &mut targets);
-        if let InputSpec::Audio { mels, .. } = *self.input {
-            let padding = silence(self.input);
-            hide_mels(
-                &mut values,
-                mels,
-                self.values.mel_mask.unwrap_or(0),
-                padding,
-                &mut stream,
-            );
-            hide_frames(
-                &mut values,
-                mels,
-                self.values.frame_mask.unwrap_or(0),
-                padding,
-                &mut stream,
-            );
+        if let Some((mels, hidden)) = self.masks {
+            let (bands, frames) = (self.values.mel_mask.unwrap_or(0), self.values.frame_mask.unwrap_or(0));
+            hide_mels(&mut values, mels, bands, hidden, &mut stream);
+            hide_frames(&mut values, mels, frames, hidden, &mut stream);
         }
+        values.resize(self.dataset.shape().iter().product(), NOTHING);
         let smoothing = self.values.label_smoothing as f32;
         let classes = targets.len() as f32;
         targets
@@ -95,22 +118,26 @@ impl Augment<'_> {
         classes.iter().for_each(|&class| targets[class] += share as f32);
     }
 
-    /// One sample by itself: a view of a picture or video, sound rolled and scaled.
+    /// One sample by itself: a view of a picture or video, sound rolled and scaled, as long as it is.
     fn single(&self, index: usize, view: &Seed, stream: &mut Stream) -> Result<Vec<f32>, DataError> {
         let mut values = self.dataset.view(index, Views::FineTuning, view)?.into_owned();
+        values.truncate(own(&values).len());
         if self.rolls {
-            roll(&mut values, self.input, stream);
+            roll(&mut values, &self.input, stream);
         }
         if self.values.magnitude == Some(true) {
-            gain(&mut values, self.input, stream);
+            gain(&mut values, &self.input, stream);
         }
         Ok(values)
     }
 
     /// CutMix (arXiv 1905.04899): a box over the last two axes comes from the other. Gives the
-    /// first one's share.
+    /// first one's share: all of a sound where one of the two is shorter than the others.
     fn cut(&self, values: &mut [f32], other: &[f32], stream: &mut Stream) -> f64 {
         let shape = self.input.shape();
+        if [values.len(), other.len()] != [shape.iter().product::<usize>(); 2] {
+            return 1.0;
+        }
         let [height, width] = [shape[shape.len() - 2], shape[shape.len() - 1]];
         let side = (1.0 - beta(self.values.cutmix_alpha, stream)).sqrt();
         let cut = |size: usize, stream: &mut Stream| {
@@ -131,14 +158,43 @@ impl Augment<'_> {
     }
 }
 
+/// The spectrogram that an encoder of others takes in the form of this program's own, if it is one of log energies
+/// under constants.
+fn spectrogram(plan: &Core) -> Option<InputSpec> {
+    let pipeline = plan.pipeline()?;
+    let Pipeline::Kaldi(kaldi) = pipeline else {
+        return None;
+    };
+    let Normalise::Constants { mean, std } = kaldi.normalise else {
+        return None;
+    };
+    (Mixes::of(pipeline) == Mixes::Energies).then(|| InputSpec::Audio {
+        frames: plan.fixed_input().shape()[0],
+        mels: kaldi.mels,
+        sample_rate: kaldi.sample_rate,
+        mean,
+        std,
+    })
+}
+
+/// A mixture of waves, normalised as its parts were.
+fn again(waves: &Pipeline, mixed: &[f32]) -> Result<Vec<f32>, DataError> {
+    let rows = waves.sound(mixed).map_err(|error| DataError::WrongInput {
+        task: "the encoder's own input pipeline",
+        reason: error.to_string(),
+    })?;
+    Ok(rows.data)
+}
+
 /// `share` of the first and the rest of the second: amplitudes of sound, values of pictures. Sound is
 /// as long as the first, since waveforms are mixed before they are padded (authors' dataset.py:200):
 /// where the second has ended there is the first alone, and the first's padding stays.
 fn mix(values: &mut [f32], other: &[f32], share: f64, input: &InputSpec) {
     let InputSpec::Audio { mels, std, .. } = *input else {
         let share = share as f32;
-        let pairs = values.iter_mut().zip(other);
-        pairs.for_each(|(a, &b)| *a = share * *a + (1.0 - share) * b);
+        let others = other.iter().copied().chain(std::iter::repeat(0.0));
+        let pairs = values.iter_mut().zip(others);
+        pairs.for_each(|(a, b)| *a = share * *a + (1.0 - share) * b);
         return;
     };
     // energies go with the square of amplitudes; y = log energy / (2 std) up to a constant that both
@@ -227,6 +283,23 @@ mod tests {
                 .fold(0.0, f32::max);
             assert!(error < 1e-5, "{found:?}, not {expected:?}");
         }
+    }
+
+    #[test]
+    fn amplitudes_of_waves_are_mixed_and_silence_follows_the_shorter() {
+        let wave = Pipeline::Wave(bridle_tasks::pipeline::Wave {
+            sample_rate: 16_000,
+            normalise: Some(1e-7),
+        });
+        let fixed = bridle_tasks::pipeline::FixedPipeline::new(wave.clone(), Some(4)).unwrap();
+        let mut values = [1.0, 3.0, 1.0, 3.0];
+        mix(&mut values, &[5.0, 1.0], 0.25, &InputSpec::Pipeline(fixed));
+        assert_eq!(values, [4.0, 1.5, 0.25, 0.75]);
+        let again = again(&wave, &values).unwrap();
+        let (mean, square) = again
+            .iter()
+            .fold((0.0, 0.0), |(mean, square), x| (mean + x / 4.0, square + x * x / 4.0));
+        assert!(mean.abs() < 1e-5 && (square - 1.0).abs() < 1e-5, "{again:?}");
     }
 
     #[test]

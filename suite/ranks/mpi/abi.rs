@@ -26,6 +26,8 @@ pub enum Family {
 pub struct Constants {
     pub world: usize,
     pub byte: usize,
+    pub float: usize,
+    pub sum: usize,
     pub errors_return: usize,
     pub request_null: usize,
     pub info_null: usize,
@@ -63,6 +65,8 @@ impl Family {
             Self::OpenMpi => Constants {
                 world: library.address(OPEN_MPI_WORLD)?,
                 byte: library.address("ompi_mpi_byte")?,
+                float: library.address("ompi_mpi_float")?,
+                sum: library.address("ompi_mpi_op_sum")?,
                 errors_return: library.address("ompi_mpi_errors_return")?,
                 request_null: library.address("ompi_request_null")?,
                 info_null: library.address("ompi_mpi_info_null")?,
@@ -73,6 +77,8 @@ impl Family {
             Self::Mpich => Constants {
                 world: 0x4400_0000,
                 byte: 0x4c00_010d,
+                float: 0x4c00_040a,
+                sum: 0x5800_0003,
                 errors_return: 0x5400_0001,
                 request_null: 0x2c00_0000,
                 info_null: 0x1c00_0000,
@@ -83,6 +89,8 @@ impl Family {
             Self::Standard => Constants {
                 world: 0x101,
                 byte: 0x247,
+                float: 0x210,
+                sum: 0x21,
                 errors_return: 0x143,
                 request_null: 0x180,
                 info_null: 0x130,

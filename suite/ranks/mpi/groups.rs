@@ -14,6 +14,8 @@ pub struct Groups {
     pub world: Group,
     /// The ranks of this machine.
     pub local: Group,
+    /// The first rank of this machine.
+    pub first_of_machine: usize,
     /// Machines.
     pub machines: usize,
     /// Sums are made within the first, then over the second, if there is one.
@@ -37,6 +39,7 @@ impl Groups {
         machines.dedup();
         Self {
             local,
+            first_of_machine: machine[world.rank] as usize,
             machines: machines.len(),
             ..Self::alone(world)
         }

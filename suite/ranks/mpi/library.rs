@@ -54,6 +54,10 @@ functions! {
     broadcast = "MPI_Ibcast" (Received, c_int, Handle, c_int, Handle, *mut Handle);
     all_gather = "MPI_Iallgather" (Sent, c_int, Handle, Received, c_int, Handle, Handle, *mut Handle);
     all_to_all = "MPI_Ialltoall" (Sent, c_int, Handle, Received, c_int, Handle, Handle, *mut Handle);
+    all_reduce = "MPI_Iallreduce" (Sent, Received, c_int, Handle, Handle, Handle, *mut Handle);
+    send = "MPI_Isend" (Sent, c_int, Handle, c_int, c_int, Handle, *mut Handle);
+    probe = "MPI_Iprobe" (c_int, c_int, Handle, *mut c_int, Handle);
+    receive = "MPI_Recv" (Received, c_int, Handle, c_int, c_int, Handle, Handle);
 }
 
 /// An open library. It is never closed: MPI libraries do not survive that.

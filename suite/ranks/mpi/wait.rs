@@ -4,6 +4,16 @@ use crate::Patience;
 use crate::error::RanksError;
 use std::time::{Duration, Instant};
 
+/// A longer time between two looks means that this process itself was stopped.
+const LONGEST_STEP: Duration = Duration::from_secs(1);
+
+/// The time since `last`, which becomes now; `most` of it counts, because a scheduler that stops all
+/// ranks for an hour has lost none of them.
+pub fn awake_since(last: &mut Instant, most: Duration) -> Duration {
+    let now = Instant::now();
+    now.duration_since(std::mem::replace(last, now)).min(most)
+}
+
 /// How this process waits.
 #[derive(Clone, Copy, Debug)]
 pub struct Waiting {
@@ -39,15 +49,15 @@ impl Waiting {
         what: &'static str,
         mut over: impl FnMut() -> Result<bool, RanksError>,
     ) -> Result<(), RanksError> {
-        let begun = Instant::now();
+        let (mut waited, mut last) = (Duration::ZERO, Instant::now());
         loop {
             if over()? {
                 return Ok(());
             }
-            let waited = begun.elapsed();
+            waited += awake_since(&mut last, LONGEST_STEP);
             if patience == Patience::Usual && waited >= self.limit {
-                let after = self.limit;
-                return Err(RanksError::TimedOut { what, after });
+                let (after, missing) = (self.limit, String::new());
+                return Err(RanksError::TimedOut { what, after, missing });
             }
             if waited < self.awake {
                 std::hint::spin_loop();

@@ -168,20 +168,99 @@ fn more_ranks_than_samples_are_refused() {
 }
 
 #[test]
-fn a_rank_that_hangs_is_noticed_after_the_time_limit() {
+fn a_rank_that_hangs_is_noticed_after_the_time_limit_and_named() {
+    // stopped; at work on something else; stopped while the others wait for it without limit
+    for (case, lost) in [("hang", 2), ("linger", 2), ("alone", 0)] {
+        for launcher in launchers() {
+            let begun = Instant::now();
+            let output = launcher.run(3, &[case]);
+            let (err, took) = (stderr(&output), begun.elapsed());
+            assert_eq!(output.status.code(), Some(1), "{case}, {}: {err}", launcher.name);
+            let named = err.contains(&format!("error: rank {lost} (process "));
+            let why = ["did not answer within 2 s", "gave no sign of life for 2 s"];
+            assert!(
+                named && why.iter().any(|why| err.contains(why)),
+                "{case}, {}: {err}",
+                launcher.name
+            );
+            assert!(err.contains("try: the same command with --resume"), "{err}");
+            assert!((2.0..30.0).contains(&took.as_secs_f64()), "{case}: {took:?}");
+            no_process_is_left(case);
+        }
+    }
+}
+
+#[test]
+fn a_rank_that_never_joins_ends_all_after_the_time_limit() {
     for launcher in launchers() {
         let begun = Instant::now();
-        let output = launcher.run(3, &["hang"]);
+        let output = launcher.run(3, &["absent"]);
         let (err, took) = (stderr(&output), begun.elapsed());
-        assert_eq!(output.status.code(), Some(1), "{}: {err}", launcher.name);
+        // MPICH's gives the code of the process that it killed, if that is the last to end
+        let code = output.status.code();
+        let fits = code == Some(1) || launcher.name == "MPICH" && code == Some(9);
+        assert!(fits, "{}: {code:?}, {err}", launcher.name);
+        let told = "error: another rank did not answer within 2 s (starting MPI)\ntry: the same program and command";
+        assert!(err.contains(told), "{}: {err}", launcher.name);
+        assert!((2.0..30.0).contains(&took.as_secs_f64()), "{took:?}");
+        no_process_is_left("absent");
+    }
+}
+
+#[test]
+fn a_rank_may_work_alone_for_longer_than_the_limit() {
+    for launcher in launchers() {
+        let output = launcher.run(3, &["alone", "5"]);
+        let (out, err) = (stdout(&output), stderr(&output));
         assert!(
-            err.contains("another rank did not answer within 2 s"),
-            "{}: {err}",
+            output.status.success() && out.ends_with("together"),
+            "{}: {out} {err}",
             launcher.name
         );
-        assert!((2.0..30.0).contains(&took.as_secs_f64()), "{took:?}");
-        no_process_is_left("hang");
     }
+}
+
+#[test]
+fn ranks_that_were_all_stopped_go_on() {
+    for launcher in launchers() {
+        let mut command = launcher.command(3, &["alone", "4"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert_eq!(lines.next().unwrap().unwrap(), "alone");
+        // as a scheduler that lets another job run meanwhile
+        let ranks = ranks_of(child.id());
+        assert_eq!(ranks.len(), 3, "{}", launcher.name);
+        let all = |signal| ranks.iter().for_each(|&rank| send(rank, signal));
+        all(libc::SIGSTOP);
+        std::thread::sleep(Duration::from_secs(5));
+        all(libc::SIGCONT);
+        assert_eq!(lines.next().unwrap().unwrap(), "together", "{}", launcher.name);
+        assert!(child.wait().unwrap().success(), "{}", launcher.name);
+    }
+}
+
+fn send(process: libc::pid_t, signal: i32) {
+    // SAFETY: a signal to a process that these tests started
+    assert_eq!(unsafe { libc::kill(process, signal) }, 0);
+}
+
+/// The processes that a launcher started, directly or by a process of its own.
+fn ranks_of(launcher: u32) -> Vec<libc::pid_t> {
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    let processes: Vec<(u32, u32, bool)> = all
+        .filter_map(|entry| {
+            let id = entry.file_name().to_str()?.parse().ok()?;
+            let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+            let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()?;
+            Some((id, parent, stat.contains("(bridle-ranks-")))
+        })
+        .collect();
+    let below = |parent: u32| processes.iter().filter(move |(_, of, _)| *of == parent);
+    let found = below(launcher).flat_map(|own| std::iter::once(own).chain(below(own.0)));
+    found
+        .filter(|(_, _, is_rank)| *is_rank)
+        .map(|(id, ..)| *id as libc::pid_t)
+        .collect()
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A process that `tests/mpirun.rs` starts several of: does what its first argument says, and ends
 //! as the program does.
 
-use bridle_ranks::{Patience, Ranks, RanksError, part};
+use bridle_ranks::{Holding, Patience, Ranks, RanksError, launcher, part};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
@@ -45,6 +45,15 @@ fn collectives(ranks: &Ranks) -> Result<String, RanksError> {
             .iter()
             .fold(bits, |bits, value| bits.rotate_left(7) ^ u64::from(value.to_bits()));
 
+        let (mut sum, expected) = (values(rank, length), tree(of_all(length), |l, r| l + r));
+        ranks.sum_by_engine(&mut sum)?;
+        let scale = of_all(length)
+            .concat()
+            .iter()
+            .fold(1.0f32, |most, value| most.max(value.abs()));
+        let far = |(sum, expected): (&f32, &f32)| (sum - expected).abs() > 1e-5 * scale;
+        assert!(!sum.iter().zip(&expected).any(far), "MPI's own sum of {length}");
+
         let double = |values: Vec<f32>| values.into_iter().map(f64::from).collect::<Vec<_>>();
         let mut sum = double(values(rank, length));
         ranks.sum_f64(&mut sum)?;
@@ -66,6 +75,13 @@ fn collectives(ranks: &Ranks) -> Result<String, RanksError> {
         let mut bytes = if rank == 0 { vec![7; length] } else { vec![1, 2, 3] };
         ranks.broadcast(&mut bytes)?;
         assert_eq!(bytes, vec![7; length]);
+
+        let mut holding = Holding::new(ranks)?;
+        let numbers: Vec<u16> = (0..length).map(|place| place as u16).collect();
+        for _ in 0..3 {
+            holding.extend(&numbers)?;
+        }
+        assert_eq!(*holding.finish()?, numbers.repeat(3));
 
         let places: Vec<u32> = part(length, rank, size).map(|place| place as u32).collect();
         assert_eq!(ranks.gather_values(places)?, (0..length as u32).collect::<Vec<_>>());
@@ -137,6 +153,20 @@ fn work(case: &str, argument: Option<usize>, ranks: &Ranks) -> Result<String, Ra
         "twice" => Ranks::join(Duration::from_secs(5)).map(|_| "joined twice".to_owned()),
         // as a debugger does, or a disk that does not answer
         "hang" => meanwhile(ranks, || signal("-STOP")),
+        // at work, but not on what the others wait for
+        "linger" => meanwhile(ranks, || std::thread::sleep(Duration::from_secs(60))),
+        // while the others wait without limit, as they do for what one rank does by itself
+        "alone" => {
+            if ranks.leads() {
+                println!("alone");
+                match argument {
+                    Some(seconds) => std::thread::sleep(Duration::from_secs(seconds as u64)),
+                    None => signal("-STOP"),
+                }
+            }
+            ranks.barrier(Patience::Endless)?;
+            Ok("together".to_owned())
+        }
         // as the system does when memory runs out
         "die" => meanwhile(ranks, || signal("-KILL")),
         "panic" => meanwhile(ranks, || panic!("a fault of the program")),
@@ -150,9 +180,14 @@ fn main() -> ExitCode {
     let case = arguments.next().unwrap_or_default();
     let argument = arguments.next().and_then(|argument| argument.parse().ok());
     let fail = |error: &RanksError| {
-        eprintln!("error: {error}\ntry: {}", error.hint().unwrap_or("nothing"));
+        eprintln!("{}", error.told());
         error.exit()
     };
+    // one that never joins the others
+    if case == "absent" && launcher::Launcher::from_environment().is_some_and(|launcher| launcher.rank == Some(1)) {
+        std::thread::sleep(Duration::from_secs(60));
+        return ExitCode::SUCCESS;
+    }
     let ranks = match Ranks::join(Duration::from_secs(2)) {
         Ok(ranks) => ranks,
         Err(error) => return ExitCode::from(fail(&error)),
@@ -177,7 +212,7 @@ fn main() -> ExitCode {
                 Err(error) => ranks.abort(1, &error.to_string()),
             };
         }
-        Err(error) => ranks.abort(i32::from(error.exit()), &format!("error: {error}")),
+        Err(error) => ranks.abort(i32::from(error.exit()), &error.told()),
     }
     match ranks.finish() {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,11 +7,12 @@ use std::time::Duration;
 use super::*;
 use crate::fixtures::archives::{Column, Files, parquet_of};
 use crate::hub::tests::server::{Hub, REPOSITORY, Stored};
-use crate::{Limits, OpenRequest, find};
+use crate::{HubKind, Limits, OpenRequest, find};
 
 /// Tells a child of the test where its cache is, and whether it may use the network.
 const CHILD: &str = "BRIDLE_LOCATE_TEST";
 const HUB: HubSource = HubSource {
+    kind: HubKind::DataSet,
     repository: REPOSITORY,
     revision: None,
     files: &["data/*.parquet"],
@@ -19,7 +20,7 @@ const HUB: HubSource = HubSource {
     gated: false,
 };
 
-fn origin(hub: Option<HubSource>) -> Origin {
+fn origin(hub: Option<HubSource<'static>>) -> Origin {
     Origin {
         hub,
         may_be_file: true,

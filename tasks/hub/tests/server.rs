@@ -213,11 +213,15 @@ impl Connection {
         if self.is_cdn && headers.contains_key("authorization") {
             return self.answer(400, "", b"{}");
         }
-        let api = format!("/api/datasets/{repository}/");
-        let resolve = format!("/datasets/{repository}/resolve/");
-        if let Some(rest) = path.strip_prefix(&api) {
-            self.list(rest, query)
-        } else if let Some((commit, name)) = path.strip_prefix(&resolve).and_then(|rest| rest.split_once('/')) {
+        // a repository is of a data set or of a model, which has no word in front of its page
+        let below = |front: &[&str]| {
+            let within = |front: &&str| path.strip_prefix(&format!("{front}{repository}/"));
+            front.iter().find_map(within)
+        };
+        let resolve = below(&["/datasets/", "/"]).and_then(|rest| rest.strip_prefix("resolve/")?.split_once('/'));
+        if let Some(rest) = below(&["/api/datasets/", "/api/models/"]) {
+            self.list(path.starts_with("/api/models/"), rest, query)
+        } else if let Some((commit, name)) = resolve {
             self.file(commit, name, headers.get("range"), true)
         } else if let Some(name) = path.strip_prefix("/cdn/") {
             let commit = self.state.lock().unwrap().commit.clone();
@@ -227,7 +231,7 @@ impl Connection {
         }
     }
 
-    fn list(&mut self, rest: &str, query: &str) -> std::io::Result<()> {
+    fn list(&mut self, is_model: bool, rest: &str, query: &str) -> std::io::Result<()> {
         let (commit, status, repository) = {
             let state = self.state.lock().unwrap();
             (state.commit.clone(), state.listing, state.repository)
@@ -239,6 +243,7 @@ impl Connection {
             let body = serde_json::json!({"id": repository, "sha": commit, "gated": false});
             return self.answer(200, "", body.to_string().as_bytes());
         }
+        let kind = if is_model { "models" } else { "datasets" };
         let page = query.split('&').find_map(|part| part.strip_prefix("cursor="));
         let page: usize = page.and_then(|page| page.parse().ok()).unwrap_or(0);
         let entry = |file: &Stored| {
@@ -253,7 +258,7 @@ impl Connection {
         let endless = self.state.lock().unwrap().endless;
         let next = match endless || (page + 1) * PAGE < self.files.len() {
             true => format!(
-                "Link: <{}/api/datasets/{repository}/{rest}?recursive=true&cursor={}>; rel=\"next\"\r\n",
+                "Link: <{}/api/{kind}/{repository}/{rest}?recursive=true&cursor={}>; rel=\"next\"\r\n",
                 self.addresses[0],
                 page + 1
             ),

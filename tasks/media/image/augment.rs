@@ -7,6 +7,7 @@ use super::crop::{Resizer, random_region};
 use super::erase::Erasing;
 use super::picture::{Picture, to_input};
 use super::rand_augment::RandAugment;
+use crate::media::Views;
 
 /// Settings; part of a run's plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,18 @@ pub struct ImageAugment {
 }
 
 impl ImageAugment {
+    /// Of these views; `mirror` allows mirrored ones.
+    pub(crate) fn of(views: Views, mirror: bool) -> Self {
+        let augment = match views {
+            Views::Pretraining => Self::pretraining(),
+            Views::FineTuning => Self::fine_tuning(),
+        };
+        Self {
+            flip: augment.flip && mirror,
+            ..augment
+        }
+    }
+
     /// For pretraining: a region of 0.2 to 1 of the area, and flips (He et al. 2022, table 8).
     pub fn pretraining() -> Self {
         Self {

@@ -41,17 +41,6 @@ impl Pictures {
             mirror,
         })
     }
-
-    fn augment(&self, views: Views) -> ImageAugment {
-        let augment = match views {
-            Views::Pretraining => ImageAugment::pretraining(),
-            Views::FineTuning => ImageAugment::fine_tuning(),
-        };
-        ImageAugment {
-            flip: augment.flip && self.mirror,
-            ..augment
-        }
-    }
 }
 
 impl Media for Pictures {
@@ -73,7 +62,7 @@ impl Media for Pictures {
     }
 
     fn drawn(&self, file: Raw, views: Views, stream: &mut Stream) -> Result<Vec<f32>, SampleError> {
-        let augment = self.augment(views);
+        let augment = ImageAugment::of(views, self.mirror);
         Ok(augment.input(&read(file)?, self.side, self.mean, self.std, stream))
     }
 }
