@@ -64,7 +64,9 @@ impl<B: Backend> PositionalConvolution<B> {
         let [_, frames, dim] = x.dims();
         let [_, inner, kernel] = self.weight.dims();
         let options = ConvOptions::new([1], [kernel / 2], [1], dim / inner);
-        let x = x.swap_dims(1, 2); // [B, D, T]
+        // burn-tch's swap_dims shares memory that it does not count, which a later sum with x would overwrite: of this
+        // copy nobody else knows
+        let x = x.mul_scalar(1.0).swap_dims(1, 2); // [B, D, T]
         let y = conv1d(x, self.weight.val(), Some(self.bias.val()), options);
         // an even kernel gives a frame more than came in
         y.narrow(2, 0, frames).swap_dims(1, 2)
