@@ -176,7 +176,7 @@ fn per_cent(count: usize, of: usize) -> f64 {
 }
 
 #[test]
-#[ignore = "takes a quarter of an hour of one core; the bounded part below runs always"]
+#[ignore = "takes forty minutes of one core; the bounded part below runs always"]
 fn every_cell_covers() {
     let mut wrong = Vec::new();
     println!("| accuracy | seed sd | runs | clips a source | table | compare | p <= 1, 5, 20, 50 % |");
