@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
+mod program;
 mod python;
 
 use bridle::encoder::Vit;
@@ -20,11 +21,11 @@ use bridle_seed::Seed;
 use bridle_tasks::{BandStandardizer, Fbank};
 use burn::tensor::{Tensor, TensorData};
 use burn_flex::Flex;
+use program::{done, program, refusal, said, write_tones};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
 
 /// How far features may be from PyTorch's, of numbers around 1.
 const TOLERANCE: f64 = 1e-5;
@@ -233,53 +234,6 @@ fn every_kind_and_size_of_encoder_loads_elsewhere_with_the_same_features() {
     }
 }
 
-fn program(folder: &Path, line: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bridle-bench"));
-    command.args(line.split_whitespace()).current_dir(folder);
-    command.stdin(Stdio::null()).env_remove("BRIDLE_DATA").output().unwrap()
-}
-
-fn done(folder: &Path, line: &str) -> String {
-    let output = program(folder, line);
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{line}: {told}");
-    told
-}
-
-fn refusal(folder: &Path, code: i32, line: &str) -> String {
-    let output = program(folder, line);
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(code), "{line}: {told}");
-    told
-}
-
-/// Tones of two kinds, 12 files of each.
-fn write_tones(folder: &Path) {
-    let form = hound::WavSpec {
-        channels: 1,
-        sample_rate: 16_000,
-        bits_per_sample: 16,
-        sample_format: hound::SampleFormat::Int,
-    };
-    for (class, pitch) in [("high", 900.0), ("low", 300.0)] {
-        fs::create_dir_all(folder.join("files").join(class)).unwrap();
-        for number in 0..12 {
-            let path = folder.join(format!("files/{class}/{class}{number}.wav"));
-            let mut file = hound::WavWriter::create(path, form).unwrap();
-            for time in 0..12_000 {
-                let turn = std::f32::consts::TAU * time as f32 / 16_000.0;
-                let beat = (turn * (3.0 + number as f32)).sin();
-                let value = 9000.0 * beat * (turn * (pitch + 31.0 * number as f32)).sin();
-                file.write_sample(value as i16).unwrap();
-            }
-            file.finalize().unwrap();
-        }
-    }
-    let task = "name = \"tones\"\nmodality = \"audio\"\nfolder = \"files\"\nholdout = 0.5\n\
-                [input]\nframes = 64\nmels = 128\nsample_rate = 16000\nmean = -5.0\nstd = 4.0\n";
-    fs::write(folder.join("tones.toml"), task).unwrap();
-}
-
 const RUN: &str = "run --task tones.toml --preset smoke --quantizer rq --set quantizer.codes=8 \
                    --set pretrain.encoder.epochs=1 --set pretrain.encoder.warmup_epochs=0 --set pretrain.rounds=1 \
                    --set model.estimator.depth=1 --set model.decoder.dim=32 --set model.decoder.depth=1 \
@@ -296,12 +250,12 @@ fn record(folder: &Path, method: &str) -> PathBuf {
 fn a_run_becomes_a_folder_with_a_card_and_comes_back() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    write_tones(folder);
+    write_tones(folder, 128);
     done(folder, RUN);
     let path = record(folder, "bridle");
     let own = store::read(&path).unwrap();
     let path = path.display();
-    let told = done(
+    let [_, told] = said(
         folder,
         &format!("export {path} --to encoder.safetensors --card tone-encoder --licence MIT"),
     );
@@ -400,7 +354,7 @@ print(worst)
 fn what_cannot_be_published_is_refused_before_anything_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    write_tones(folder);
+    write_tones(folder, 128);
     done(
         folder,
         "run --task tones.toml --preset smoke --method random-init --protocol knn",

@@ -3,33 +3,19 @@
 
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
+mod program;
+
 use bridle_results::record::RunRecord;
 use bridle_results::store;
+use program::{done, program};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 const RUN: &str = "run --task synthetic-image --preset smoke --method scratch --set data.subset=60 --set finetune.epochs=12 \
                    --set finetune.warmup_epochs=1";
 /// Fixed, and the same among others of which one learns nothing.
 const RATES: [&str; 2] = ["--set finetune.rate=1e-3", "--set finetune.rates=1e-9,1e-3"];
-
-fn program(folder: &Path, line: &str) -> std::process::Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bridle-bench"));
-    command.args(line.split_whitespace()).current_dir(folder);
-    command.stdin(Stdio::null()).env_remove("BRIDLE_DATA").output().unwrap()
-}
-
-fn done(folder: &Path, line: &str) -> String {
-    let output = program(folder, line);
-    assert!(
-        output.status.success(),
-        "{line}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap()
-}
 
 fn record(folder: &Path, options: &str, out: &str) -> (PathBuf, RunRecord) {
     done(folder, &format!("{RUN} {options} --out {out}"));

@@ -3,74 +3,26 @@
 
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
+mod program;
+
 use bridle::weights;
 use bridle_results::record::{RunRecord, Score};
 use bridle_results::store;
+use program::{done, refusal, write_tones};
 use safetensors::tensor::{Dtype, TensorView};
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
 
-/// A few sounds in two folders, one for each class.
-const TASK: &str = "name = \"tones\"\nmodality = \"audio\"\nfolder = \"files\"\nholdout = 0.5\n\
-                    [input]\nframes = 64\nmels = 32\nsample_rate = 16000\nmean = -5.0\nstd = 4.0\n";
 /// A pretraining of a second on them.
 const RUN: &str = "run --task tones.toml --preset smoke --quantizer rq --set quantizer.codes=8 \
                    --set pretrain.encoder.epochs=1 --set pretrain.encoder.warmup_epochs=0 --set pretrain.rounds=1 \
                    --set model.estimator.depth=1 --set model.decoder.dim=32 --set model.decoder.depth=1";
 const PROTOCOLS: &str = "--preset smoke --protocol linear-probe,knn --seeds 2 --format json";
 
-fn program(folder: &Path, line: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bridle-bench"));
-    command.args(line.split_whitespace()).current_dir(folder);
-    command.stdin(Stdio::null()).env_remove("BRIDLE_DATA").output().unwrap()
-}
-
-/// Runs to the end, and gives what went to stdout.
-fn done(folder: &Path, line: &str) -> String {
-    let output = program(folder, line);
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{line}: {told}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// What was told; it fails with this code.
-fn refusal(folder: &Path, code: i32, line: &str) -> String {
-    let output = program(folder, line);
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(code), "{line}: {told}");
-    told
-}
-
-/// Tones of two kinds, 12 files of each, of which no two are alike.
-fn write_tones(folder: &Path) {
-    let form = hound::WavSpec {
-        channels: 1,
-        sample_rate: 16_000,
-        bits_per_sample: 16,
-        sample_format: hound::SampleFormat::Int,
-    };
-    for (class, pitch) in [("high", 900.0), ("low", 300.0)] {
-        fs::create_dir_all(folder.join("files").join(class)).unwrap();
-        for number in 0..12 {
-            let path = folder.join(format!("files/{class}/{class}{number}.wav"));
-            let mut file = hound::WavWriter::create(path, form).unwrap();
-            for time in 0..12_000 {
-                let turn = std::f32::consts::TAU * time as f32 / 16_000.0;
-                let beat = (turn * (3.0 + number as f32)).sin();
-                file.write_sample((9000.0 * beat * (turn * (pitch + 31.0 * number as f32)).sin()) as i16)
-                    .unwrap();
-            }
-            file.finalize().unwrap();
-        }
-    }
-    fs::write(folder.join("tones.toml"), TASK).unwrap();
-}
-
 /// `encoder.safetensors`, and `features.safetensors` with a vector for each file.
 fn prepare(folder: &Path) {
-    write_tones(folder);
+    write_tones(folder, 32);
     done(folder, &format!("{RUN} --out made"));
     let records = store::find(&[folder.join("made")]).unwrap();
     let (path, _) = records.iter().find(|(_, record)| record.method() == "bridle").unwrap();

@@ -3,16 +3,18 @@
 
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
+mod program;
+
 use bridle_bench::embeddings::to_npz;
 use bridle_results::record::RunRecord;
 use bridle_results::store;
+use program::{done, refusal};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
 
 /// A few steps a phase.
 const RUN: &str = "run --task synthetic --preset smoke --protocol knn --quantizer rq --set quantizer.codes=8 \
@@ -23,26 +25,6 @@ const ONE_ROUND: &str = "--set pretrain.rounds=1";
 
 /// Codes of one sample, row-major [T, L].
 type Codes = BTreeMap<String, Vec<u16>>;
-
-fn program(folder: &Path, line: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bridle-bench"));
-    command.args(line.split_whitespace()).current_dir(folder);
-    command.stdin(Stdio::null()).env_remove("BRIDLE_DATA").output().unwrap()
-}
-
-fn done(folder: &Path, line: &str) -> String {
-    let output = program(folder, line);
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{line}: {told}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-fn refusal(folder: &Path, code: i32, line: &str) -> String {
-    let output = program(folder, line);
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(code), "{line}: {told}");
-    told
-}
 
 /// The only record below a folder.
 fn record(folder: &Path) -> (PathBuf, RunRecord) {
