@@ -252,3 +252,47 @@ fn a_signal_stops_it_and_leaves_no_half_file() {
     );
     assert!(!folder.join("features.safetensors").exists());
 }
+
+#[test]
+#[cfg(unix)]
+fn what_was_stopped_goes_on_to_the_same_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    export(folder);
+    for number in 0..40 {
+        write_tone(
+            &folder.join(format!("files/{number}.wav")),
+            200.0 + 20.0 * number as f32,
+        );
+    }
+    for copy in 40..3000 {
+        let of = folder.join(format!("files/{}.wav", copy % 40));
+        fs::hard_link(of, folder.join(format!("files/{copy}.wav"))).unwrap();
+    }
+    let line = "features --init encoder.safetensors --files files";
+    let mut child = program(folder, line);
+    let mut child = child.stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let (partial, begun) = (folder.join("features.safetensors.partial"), Instant::now());
+    // some batches of 16 vectors of 64 numbers
+    while fs::metadata(&partial).map_or(0, |file| file.len()) < 20_000 {
+        assert_eq!(child.try_wait().unwrap(), None, "it ended before it was stopped");
+        assert!(begun.elapsed() < Duration::from_secs(60), "it never computed a batch");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!folder.join("features.safetensors").exists());
+    let told = done(folder, line);
+    assert!(told.contains("goes on after "), "{told}");
+    assert!(!partial.exists());
+    let told = done(folder, &format!("{line} --to whole.safetensors"));
+    assert!(!told.contains("goes on after "), "{told}");
+    let [resumed, whole] =
+        ["features", "whole"].map(|name| fs::read(folder.join(format!("{name}.safetensors"))).unwrap());
+    assert!(resumed == whole, "other bytes than without a stop");
+
+    // what other files, or another encoder's work left is not used
+    fs::write(&partial, b"something else").unwrap();
+    let told = done(folder, line);
+    assert!(!told.contains("goes on after ") && !partial.exists(), "{told}");
+}

@@ -1,6 +1,7 @@
 //! `features`: what an encoder makes of one's own files, without training or judging anything.
 
 mod file;
+mod partial;
 
 use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
@@ -13,16 +14,19 @@ use crate::data::{Fixed, TrainingData as _, fixed};
 use crate::foreign::{self, Foreign};
 use crate::plan::{Input, Plan, PlanRequest, TaskFacts};
 use crate::protocol::{FEATURES as WHAT, Vectors as _};
-use crate::run::checkpoint;
 use crate::run::encoder_file::EncoderFile;
 use crate::run::locate::{Access, locate};
 use crate::run::request::{FEATURES as CACHE, limits};
+use crate::run::{checkpoint, machine};
 use bridle::init::Init;
 use bridle_backends::{Facts, Job, TrainBackend};
 use bridle_seed::Seed;
 use bridle_tasks::{Dataset, InputSpec, OpenRequest, Progress as _, open_files};
 use burn::module::AutodiffModule;
 use file::{Card, Encoder, FORMAT, laid_out};
+use partial::{Batch, Partial};
+use serde_json::json;
+use std::ops::Range;
 use std::path::PathBuf;
 
 /// Files at a time.
@@ -52,15 +56,28 @@ pub fn perform(args: &FeaturesArgs) -> Result<()> {
     let dataset = open_files(&args.files, &request, &progress).map_err(|error| match Failure::from(error) {
         failure if failure.exit() == Exit::Data => failure.with_hint(format!(
             "--files DIR with files of {} that can be read",
-            Input::Fixed(input).modality()
+            Input::Fixed(input.clone()).modality()
         )),
         failure => failure,
     })?;
+    let key = json!({
+        "program": machine::VERSION,
+        "encoder": source.card(),
+        "set": args.set,
+        "tokens": args.pool == Pool::Tokens,
+        "samples": dataset.samples_sha256(),
+        "input": input,
+        "backend": backend.name.as_str(),
+        "dtype": dtype.word(),
+    });
+    let (known, mut partial) = Partial::open(&args.to, &key.to_string())?;
     let made = Made {
         source: &source,
         dataset: &dataset,
         pool: args.pool,
         progress: &progress,
+        known,
+        partial: &mut partial,
     };
     let Rows {
         values,
@@ -80,6 +97,7 @@ pub fn perform(args: &FeaturesArgs) -> Result<()> {
     let ids: Vec<&str> = dataset.samples.iter().map(|sample| &*sample.id).collect();
     let bytes = laid_out(&args.to, &ids, &values, (&shape, lengths.as_deref()), &card)?;
     checkpoint::write_bytes(&args.to, &bytes).map_err(|error| Failure::new(Exit::Fault, error))?;
+    partial.remove()?;
     for skipped in &dataset.facts.skipped {
         terminal::log(&format!("left out: {}: {}", skipped.id, skipped.reason));
     }
@@ -178,6 +196,10 @@ struct Made<'a> {
     dataset: &'a Dataset,
     pool: Pool,
     progress: &'a TerminalProgress,
+    /// The first batches, which an interrupted run computed.
+    known: Vec<Batch>,
+    /// Keeps every batch for the case of an interruption.
+    partial: &'a mut Partial,
 }
 
 /// Arrays of one shape, [samples, shape], and what they are in words.
@@ -193,75 +215,95 @@ impl Job for Made<'_> {
     type Output = Result<Rows>;
 
     fn run<B: TrainBackend>(self, device: B::Device, _facts: Facts) -> Self::Output {
-        let samples: Vec<usize> = (0..self.dataset.samples.len()).collect();
         match self.source {
-            Source::Own(own) => self.own::<B>(&own.0, &own.1, &samples, &device),
-            Source::Foreign(theirs) => self.foreign::<B>(theirs, &samples, &device),
+            Source::Own(own) => self.own::<B>(&own.0, &own.1, &device),
+            Source::Foreign(theirs) => self.foreign::<B>(theirs, &device),
         }
     }
 }
 
 impl Made<'_> {
-    fn own<B: TrainBackend>(
-        &self,
-        encoder: &EncoderFile,
-        plan: &Plan,
-        samples: &[usize],
-        device: &B::Device,
-    ) -> Result<Rows> {
-        let data = Fixed::new(self.dataset, plan);
+    /// All batches, of which `make` computes those that are not known.
+    fn batches(self, mut make: impl FnMut(Range<usize>) -> Result<Batch>) -> Result<Batch> {
+        let count = self.dataset.samples.len();
+        if !self.known.is_empty() {
+            let done = count.min(self.known.len() * BATCH);
+            self.progress.say(&format!("goes on after {done} of {count} files"));
+        }
+        let (mut known, mut all) = (self.known.into_iter(), Batch::default());
+        self.progress.start("features", count as u64);
+        for first in (0..count).step_by(BATCH) {
+            let samples = first..count.min(first + BATCH);
+            let found = match known.next() {
+                Some(found) => found,
+                None => {
+                    let made = make(samples.clone())?;
+                    self.partial.add(&made)?;
+                    made
+                }
+            };
+            all.values.extend(found.values);
+            all.lengths.extend(found.lengths);
+            self.progress.advance(samples.len() as u64);
+        }
+        self.progress.finish();
+        Ok(all)
+    }
+
+    fn own<B: TrainBackend>(self, encoder: &EncoderFile, plan: &Plan, device: &B::Device) -> Result<Rows> {
+        let (dataset, pool) = (self.dataset, self.pool);
+        let data = Fixed::new(dataset, plan);
         let encoder = encoder
             .fill(data.encoder(&Init::<B>::new(Seed::root(0), device)))?
             .valid();
-        self.progress.start("features", samples.len() as u64);
-        let mut values = Vec::new();
-        for batch in samples.chunks(BATCH) {
-            let x = fixed::batch(self.dataset, batch, data.geometry(), device)?;
-            let found = match self.pool {
+        let all = self.batches(|samples| {
+            let x = fixed::batch(dataset, &samples.collect::<Vec<_>>(), data.geometry(), device)?;
+            let found = match pool {
                 Pool::Mean => encoder.features(x).into_data(),
                 Pool::Tokens => encoder.embed_patches(x).into_data(),
             };
-            values.extend(found.iter::<f32>());
-            self.progress.advance(batch.len() as u64);
-        }
-        self.progress.finish();
-        let (shape, about) = match self.pool {
+            Ok(Batch {
+                values: found.iter::<f32>().collect(),
+                lengths: Vec::new(),
+            })
+        })?;
+        let (shape, about) = match pool {
             Pool::Mean => (vec![encoder.dim()], WHAT),
             Pool::Tokens => (vec![plan.tokens(), encoder.dim()], "patch tokens after the final norm"),
         };
         Ok(Rows {
-            values,
+            values: all.values,
             shape,
             lengths: None,
             about: about.to_owned(),
         })
     }
 
-    fn foreign<B: TrainBackend>(&self, theirs: &Foreign, samples: &[usize], device: &B::Device) -> Result<Rows> {
+    fn foreign<B: TrainBackend>(self, theirs: &Foreign, device: &B::Device) -> Result<Rows> {
+        let (pool, count) = (self.pool, self.dataset.samples.len());
         let (encoder, line) = theirs.on::<B::InnerBackend>(Some(self.dataset), device)?;
         self.progress.say(&line);
-        Ok(match self.pool {
-            Pool::Mean => {
-                let values = encoder.of(samples, None, self.progress)?;
-                let shape = vec![values.len() / samples.len()];
-                Rows {
-                    values,
-                    shape,
-                    lengths: None,
-                    about: encoder.about(),
-                }
-            }
-            Pool::Tokens => {
-                let (values, lengths, dim) = encoder.all_tokens(self.progress)?;
-                let (_, _, family) = theirs.identity();
-                let longest = lengths.iter().copied().max().unwrap_or(0);
-                Rows {
-                    values,
-                    shape: vec![longest, dim],
-                    lengths: lengths.iter().any(|length| *length < longest).then_some(lengths),
-                    about: format!("patch tokens or frames of {family}"),
-                }
-            }
+        let Batch { values, lengths } = self.batches(|samples| {
+            let (values, lengths) = match pool {
+                Pool::Mean => (encoder.of(&samples.collect::<Vec<_>>(), None, &())?, Vec::new()),
+                Pool::Tokens => encoder.own_tokens(samples)?,
+            };
+            Ok(Batch { values, lengths })
+        })?;
+        let longest = lengths.iter().copied().max().unwrap_or(0);
+        Ok(match pool {
+            Pool::Mean => Rows {
+                shape: vec![values.len() / count],
+                values,
+                lengths: None,
+                about: encoder.about(),
+            },
+            Pool::Tokens => Rows {
+                values,
+                shape: vec![longest, encoder.known.body.dim()],
+                lengths: lengths.iter().any(|length| *length < longest).then_some(lengths),
+                about: format!("patch tokens or frames of {}", theirs.identity().2),
+            },
         })
     }
 }

@@ -89,25 +89,18 @@ impl<'a, B: Ops> ForeignEncoder<'a, B> {
         })
     }
 
-    /// All tokens of every sample, one after the other, how many each has, and their width D.
+    /// All tokens of these samples, one after the other, and how many each has.
     ///
     /// # Errors
     /// If a sample cannot be read any more.
-    pub fn all_tokens(&self, progress: &dyn Progress) -> Result<(Vec<f32>, Vec<usize>, usize), DataError> {
-        let count = self.dataset().samples.len();
+    pub fn own_tokens(&self, samples: std::ops::Range<usize>) -> Result<(Vec<f32>, Vec<usize>), DataError> {
         let (mut values, mut lengths) = (Vec::new(), Vec::new());
-        progress.start("tokens", count as u64);
-        for first in (0..count).step_by(BATCH) {
-            let batch = first..count.min(first + BATCH);
-            for input in self.form().inputs(self.values(batch.clone())?, &self.device)? {
-                let tokens = self.tokens(input, None)?;
-                lengths.extend_from_slice(&tokens.lengths);
-                values.extend(tokens.own());
-            }
-            progress.advance(batch.len() as u64);
+        for input in self.form().inputs(self.values(samples)?, &self.device)? {
+            let tokens = self.tokens(input, None)?;
+            lengths.extend_from_slice(&tokens.lengths);
+            values.extend(tokens.own());
         }
-        progress.finish();
-        Ok((values, lengths, self.known.body.dim()))
+        Ok((values, lengths))
     }
 
     /// The rows of a batch.
