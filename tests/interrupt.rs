@@ -66,7 +66,11 @@ const PLACES: [(&str, &str, &str); 11] = [
         "run --task synthetic --preset smoke --method scratch",
         "--subset 40 --protocol finetune --set finetune.epochs=100000",
     ),
-    ("finetune: test: ", SPEECH, "--subset 3000 --set decoding.beam=3000"),
+    (
+        "finetune: beam search: ",
+        SPEECH,
+        "--subset 3000 --set decoding.beam=3000",
+    ),
 ];
 
 /// A task of speech: one sound under thousands of names, at a rate that is not the task's, so that reading it takes

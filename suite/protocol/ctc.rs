@@ -126,6 +126,8 @@ where
     let found = Recognised {
         log_probabilities: recognise(recipe, &symbols, &training.model.valid(), subject, listener)?,
         symbols: &symbols,
+        protocol: recipe.protocol,
+        progress: subject.progress,
     };
     let name = recipe.protocol.word();
     let greedy = Prediction {
@@ -148,6 +150,8 @@ struct Recognised<'a> {
     symbols: &'a Inventory,
     /// Log-probabilities [T, C] of each utterance, in order.
     log_probabilities: Vec<Vec<f32>>,
+    protocol: Protocol,
+    progress: &'a dyn Progress,
 }
 
 /// A recogniser in training, whose encoder a listener hears with.

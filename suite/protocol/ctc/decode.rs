@@ -44,10 +44,16 @@ impl Recognised<'_> {
 
     fn searched<M: LanguageModel>(&self, width: usize, model: &M, weights: Weights) -> Result<Vec<String>, TrainError> {
         let search = Search { width, model, weights };
-        self.each(|frames| {
+        let count = ranks().part(self.log_probabilities.len()).len();
+        self.progress
+            .start(&format!("{}: beam search", self.protocol), count as u64);
+        let texts = self.each(|frames| {
             let mut hypotheses = search.run(frames);
+            self.progress.advance(1);
             hypotheses.swap_remove(0).symbols
-        })
+        })?;
+        self.progress.finish();
+        Ok(texts)
     }
 
     /// Each rank decodes its part of the utterances.
