@@ -19,6 +19,12 @@ const BLOCK: usize = 128;
 /// time.
 const WIDE_BLOCK: usize = 160;
 
+/// A weight of so many numbers leaves a core's cache itself: packing it costs more than hidden rows that do.
+const LARGE_WEIGHT: usize = 1 << 19;
+
+/// About so many rows are multiplied by a large weight at a time.
+const LARGE_BLOCK: usize = 480;
+
 /// About so many rows of a weight's gradient are computed at a time.
 const STRIP: usize = 192;
 
@@ -33,8 +39,10 @@ const fn part(rows: usize, about: usize, fewest: usize) -> usize {
     if rows == 0 { 1 } else { rows }
 }
 
-const fn block_of(rows: usize) -> usize {
-    part(rows, WIDE_BLOCK, 4)
+/// The rows of a block that is multiplied by a weight of so many numbers.
+const fn block_of(rows: usize, weight: usize) -> usize {
+    let about = if weight < LARGE_WEIGHT { WIDE_BLOCK } else { LARGE_BLOCK };
+    part(rows, about, 4)
 }
 
 /// Layer normalization of `rows` [N, D] into `out`.
@@ -155,7 +163,7 @@ impl<'a> LinearLayer<'a> {
     /// Of `rows` [N, K] into `out` [N, M].
     pub(super) fn forward(&self, threads: Threads, out: &mut [f32], rows: &[f32]) {
         let weight = self.prepared(threads);
-        let block = block_of(rows.len() / self.inputs);
+        let block = block_of(rows.len() / self.inputs, self.weight.len());
         let blocks = out.chunks_mut(block * self.outputs);
         let items = blocks.zip(rows.chunks(block * self.inputs)).collect();
         threads.for_each(items, |(out, rows)| self.block(&weight, out, rows));
@@ -164,7 +172,7 @@ impl<'a> LinearLayer<'a> {
     /// The gradient of the rows into `out` [N, K], from that of the result, [N, M].
     pub(super) fn backward(&self, threads: Threads, out: &mut [f32], grad: &[f32]) {
         let transpose = self.prepared_transpose(threads);
-        let block = block_of(grad.len() / self.outputs);
+        let block = block_of(grad.len() / self.outputs, self.weight.len());
         let blocks = out.chunks_mut(block * self.inputs);
         let items = blocks.zip(grad.chunks(block * self.outputs)).collect();
         threads.for_each(items, |(out, grad)| self.block_backward(&transpose, out, grad));
@@ -210,7 +218,7 @@ impl MlpLayers<'_> {
     /// Of `rows` [N, D] into `out` [N, D].
     pub(super) fn forward(&self, threads: Threads, out: &mut [f32], rows: &[f32]) {
         let Self(LinearLayer { inputs, outputs, .. }, second) = *self;
-        let block = block_of(rows.len() / inputs);
+        let block = block_of(rows.len() / inputs, self.0.weight.len());
         let items = out
             .chunks_mut(block * inputs)
             .zip(rows.chunks(block * inputs))
@@ -228,7 +236,7 @@ impl MlpLayers<'_> {
     pub(super) fn forward_with_hidden(&self, threads: Threads, out: &mut [f32], hidden: &mut [f32], rows: &[f32]) {
         let Self(LinearLayer { inputs, outputs, .. }, second) = *self;
         let weights = [self.0.prepared(threads), second.prepared(threads)];
-        let block = block_of(rows.len() / inputs);
+        let block = block_of(rows.len() / inputs, self.0.weight.len());
         let results = out.chunks_mut(block * inputs).zip(hidden.chunks_mut(block * outputs));
         threads.for_each(
             results.zip(rows.chunks(block * inputs)).collect(),
@@ -251,7 +259,7 @@ impl MlpLayers<'_> {
         grad: &[f32],
     ) {
         let Self(first, second) = *self;
-        let block = block_of(grad.len() / first.inputs);
+        let block = block_of(grad.len() / first.inputs, first.weight.len());
         let (width, wide) = (block * first.inputs, block * first.outputs);
         let transposes = [first, second].map(|layer| layer.prepared_transpose(threads));
         let results = activated.chunks_mut(wide).zip(hidden_grad.chunks_mut(wide));
@@ -375,7 +383,7 @@ mod tests {
     #[test]
     fn parts_are_even_in_number_and_about_equal() {
         for (rows, expected) in [(0, 1), (1, 1), (8, 2), (416, 104), (2056, 172), (8192, 158)] {
-            assert_eq!(block_of(rows), expected, "{rows}");
+            assert_eq!(block_of(rows, 1), expected, "{rows}");
         }
         for rows in [192, 256, 384, 768, 1024, 1536] {
             let strip = part(rows, STRIP, 2);
