@@ -202,7 +202,7 @@ fn require_common(request: &RunRequest, ranks: &Ranks) -> Result<()> {
     ranks.agree(&[
         ("task", request.task.name()),
         ("plan", &plans.join(" ")),
-        ("backend", request.backend.name.as_str()),
+        ("backend", &machine::kind_of_backend(&request.backend)),
         ("number type", request.dtype.word()),
         ("choice of runs", &runs),
     ])?;
@@ -323,6 +323,7 @@ impl<D: Examples, F: Fn(&Plan) -> D> Job for Runs<'_, F> {
 
     fn run<B: TrainBackend>(self, device: B::Device, facts: Facts) -> Self::Output {
         let request = self.request;
+        machine::sum_on_devices(&self.session.ranks, &facts, &self.session.progress)?;
         let mut made = Made {
             plans: request.plans().map(Plan::plan_hash).collect(),
             ..Made::default()
