@@ -646,7 +646,10 @@ fn the_script_for_gpus_says_what_it_would_do_and_refuses_a_machine_without_one()
         "speed-tch",
         "against-peer-cuda",
         "two-ranks-tch",
-        "same-losses-cuda",
+        "two-ranks-cuda-nccl",
+        "summed-two-ranks-tch-nccl",
+        "same-losses-two-ranks-cuda",
+        "same-losses-two-ranks-cuda-nccl",
     ] {
         assert!(
             told.lines().any(|line| line.starts_with(&format!("{part} (at most "))),

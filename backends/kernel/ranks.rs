@@ -86,6 +86,9 @@ fn sum_bucket<B: Ops>(tensors: Vec<Tensor<B, 1>>) -> Vec<Tensor<B, 1>> {
     sum_over_ranks(Tensor::cat(tensors, 0)).split_with_sizes(lengths, 0)
 }
 
+#[cfg(all(test, feature = "tch"))]
+mod by_nccl;
+
 #[cfg(test)]
 mod tests {
     use super::*;

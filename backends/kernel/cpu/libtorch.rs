@@ -95,6 +95,9 @@ impl Sliced for LibTorch {
                 || tch::Cuda::synchronize(number as i64),
                 fill,
             ))),
+            // as if main memory were a device's, where a stand-in for NCCL sums
+            #[cfg(test)]
+            LibTorchDevice::Cpu if values.dtype() == DType::F32 => Ok(wrap(filled(&native(values), || (), fill))),
             _ => Err(values),
         }
     }
