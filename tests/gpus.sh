@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that needs an NVIDIA device, in one go and under ten minutes, on one device or several:
 #
-#   kernels   GPU kernels against their plain forms, on the device
+#   kernels   GPU kernels against their plain forms, on the device; addresses of tensors there
 #   parity    every operation against numbers of the authors' code, on every backend of the build
 #   smoke     a whole run
 #   speed     steps against the PyTorch peer on the same device (with --peer)
@@ -85,7 +85,7 @@ part() {
   printf '%s\n' "${summary[-1]}"
 }
 
-readonly gpu_tests=(cargo test --locked --package bridle-backends --profile quick --features "gpu-tests,cuda" --lib)
+readonly gpu_tests=(cargo test --locked --package bridle-backends --profile quick --features "gpu-tests,$features" --lib)
 readonly backends=$([[ ,$features, == *,tch,* ]] && printf 'cuda tch' || printf cuda)
 # to_file FILE COMMAND...: results to a file, words to the log
 readonly to_file=(bash -c '"$@" >"$0"')
@@ -98,7 +98,7 @@ part build-parity 7200 cargo test --locked --release --features "$features" --te
 begun=$SECONDS
 if ((begun == 0)); then begun=1; fi
 
-part kernels 120 "${gpu_tests[@]}" kernel::gpu
+part kernels 120 "${gpu_tests[@]}" -- kernel::gpu kernel::ranks::on_device
 part parity 90 cargo test --locked --release --features "$features" --test parity -- --nocapture
 # with one device both ranks use it: the launcher shows each of them that one
 sums=('main memory' NCCL)

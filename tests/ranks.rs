@@ -259,6 +259,8 @@ fn as_one_process(options: &str, ranks: &[usize]) {
                 same_training(&alone, &shared, &what);
             }
             assert_eq!(shared.record["machine"]["ranks"]["count"], ranks);
+            // for devices only
+            assert_eq!(shared.record["machine"]["ranks"]["tensor_sums"], Value::Null);
             assert_eq!(shared.record["plan_hash"], alone.record["plan_hash"]);
         }
     }

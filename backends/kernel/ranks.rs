@@ -88,6 +88,8 @@ fn sum_bucket<B: Ops>(tensors: Vec<Tensor<B, 1>>) -> Vec<Tensor<B, 1>> {
 
 #[cfg(all(test, feature = "tch"))]
 mod by_nccl;
+#[cfg(all(test, any(feature = "tch", feature = "cuda")))]
+mod on_device;
 
 #[cfg(test)]
 mod tests {

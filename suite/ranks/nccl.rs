@@ -16,7 +16,7 @@ mod error;
 mod library;
 mod opening;
 
-pub use device::Stream;
+pub use device::{Device, Stream};
 pub use error::NcclError;
 pub use library::{Id, Library, Version};
 pub(crate) use opening::open;
@@ -24,7 +24,6 @@ pub(crate) use opening::open;
 use crate::Patience;
 use crate::error::RanksError;
 use crate::mpi::{Mpi, Waiting};
-use device::Device;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread::Builder;

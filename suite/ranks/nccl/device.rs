@@ -45,7 +45,7 @@ pub enum Stream {
 pub struct Device {
     functions: Functions,
     /// Its identity, by which ranks find out that they have the same one.
-    pub uuid: [u8; 16],
+    pub(super) uuid: [u8; 16],
     context: usize,
     stream: usize,
 }
@@ -98,7 +98,7 @@ impl Device {
     ///
     /// # Errors
     /// If the driver refuses.
-    pub fn within<T>(&self, work: impl FnOnce() -> T) -> Result<T, NcclError> {
+    pub(super) fn within<T>(&self, work: impl FnOnce() -> T) -> Result<T, NcclError> {
         let mut context = 0;
         // SAFETY: a context that is never given back
         self.checked("choosing the device", unsafe { (self.functions.push)(self.context) })?;
@@ -109,7 +109,7 @@ impl Device {
     }
 
     /// The driver's handle of a stream.
-    pub const fn handle(&self, stream: Stream) -> usize {
+    pub(super) const fn handle(&self, stream: Stream) -> usize {
         match stream {
             Stream::Default => 0,
             Stream::Own => self.stream,
@@ -120,7 +120,7 @@ impl Device {
     ///
     /// # Errors
     /// If some of it failed.
-    pub fn is_idle(&self, stream: Stream) -> Result<bool, NcclError> {
+    pub(super) fn is_idle(&self, stream: Stream) -> Result<bool, NcclError> {
         // SAFETY: a stream of this device
         let code = self.within(|| unsafe { (self.functions.query_stream)(self.handle(stream)) })?;
         match code {
@@ -134,21 +134,38 @@ impl Device {
     ///
     /// # Errors
     /// If there is none left.
-    pub fn hold(&self, values: &[f32]) -> Result<usize, NcclError> {
+    pub(super) fn hold(&self, values: &[f32]) -> Result<usize, NcclError> {
         let (mut address, bytes) = (0, size_of_val(values));
-        let Functions { allocate, write, .. } = self.functions;
         // SAFETY: within the context; the address is written
-        let code = self.within(|| unsafe { allocate(&mut address, bytes) })?;
+        let code = self.within(|| unsafe { (self.functions.allocate)(&mut address, bytes) })?;
         self.checked("taking memory", code)?;
+        // SAFETY: allocated above
+        unsafe { self.write(address, values) }.map(|()| address)
+    }
+
+    /// Writes numbers into the device's memory.
+    ///
+    /// # Safety
+    /// There must be room for them, with which nothing else works.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub unsafe fn write(&self, address: usize, values: &[f32]) -> Result<(), NcclError> {
+        let (from, bytes) = (values.as_ptr().cast(), size_of_val(values));
         // SAFETY: both have so many bytes
-        let code = self.within(|| unsafe { write(address, values.as_ptr().cast(), bytes) })?;
-        self.checked("writing to the device", code).map(|()| address)
+        let code = self.within(|| unsafe { (self.functions.write)(address, from, bytes) })?;
+        self.checked("writing to the device", code)?;
+        // it returns when the numbers have left main memory
+        while !self.is_idle(Stream::Default)? {
+            std::thread::yield_now();
+        }
+        Ok(())
     }
 
     /// So many numbers in the device's memory.
     ///
     /// # Safety
-    /// They must be there.
+    /// They must be there, and nothing may be writing them.
     ///
     /// # Errors
     /// If they cannot be read.
