@@ -94,6 +94,8 @@ pub struct Facts {
     pub name: &'static str,
     /// The device in words.
     pub device: String,
+    /// Its number among CUDA's devices. None on the processor.
+    pub cuda: Option<usize>,
     /// Version of the library that computes.
     pub library: String,
     /// None on a GPU.

@@ -16,6 +16,7 @@ pub(crate) fn run<J: Job>(choice: &Choice, job: J) -> Result<J::Output, BackendE
     let facts = Facts {
         name: "cuda",
         device: format!("cuda:{number}"),
+        cuda: Some(number),
         // on tensor cores CubeCL multiplies f32 only as TF32, and autotuning prefers tensor cores
         library: "burn-cuda 0.21.0, fp32 products as TF32 where tuned so".to_owned(),
         threads: None,

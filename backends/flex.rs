@@ -31,6 +31,7 @@ pub(crate) fn run<J: Job>(choice: &Choice, job: J) -> Result<J::Output, BackendE
     let facts = Facts {
         name: "flex",
         device: "cpu".to_owned(),
+        cuda: None,
         library: "burn-flex 0.21.0".to_owned(),
         threads: Some(rayon::current_num_threads()),
         tf32: false,

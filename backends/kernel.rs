@@ -19,6 +19,6 @@ mod tensors;
 
 pub use cpu::bf16::is_fast as bf16_is_fast;
 pub use mode::{Precision, checkpoints, plainly, with_checkpoints, with_precision};
-pub use ops::Ops;
+pub use ops::{Filled, Ops};
 pub use ranks::{ranks, sum_all_over_ranks, sum_over_ranks, with_ranks};
 pub use tensors::{AdamWFactors, AdamWState, BlockSizes, BlockTensors, LinearGrads, MlpTensors, NormGrads, Selection};

@@ -62,6 +62,7 @@ pub(crate) fn run<J: Job>(choice: &Choice, job: J) -> Result<J::Output, BackendE
         } else {
             format!("cuda:{}", choice.device.unwrap_or(0))
         },
+        cuda: choice.device,
         library: "burn-tch 0.21.0, LibTorch 2.9.0".to_owned(),
         threads: on_cpu.then(|| tch::get_num_threads().max(1) as usize),
         // LibTorch's default: only in convolutions

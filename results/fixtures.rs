@@ -67,6 +67,7 @@ pub(crate) fn full_record() -> RunRecord {
         count: 2,
         machines: 1,
         engine: "Open MPI 4.1.4".into(),
+        tensor_sums: Some("NCCL 2.27.5 with NCCL_NVLS_ENABLE=0".into()),
         input_wait_seconds: Some(vec![0.5, 0.25]),
     });
     record.peak_memory_bytes.device = Some(1 << 30);

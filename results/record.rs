@@ -113,6 +113,10 @@ pub struct Ranks {
     pub machines: u64,
     /// What joined them, such as `Open MPI 4.1.4`.
     pub engine: String,
+    /// What summed tensors on NVIDIA devices: NCCL, such as `NCCL 2.27.5 with NCCL_NVLS_ENABLE=0`, or
+    /// `main memory`, where `engine` did. None on processors, and in older records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tensor_sums: Option<String>,
     /// Seconds in which steps of pretraining waited for their inputs, `[ranks]`. None where nothing was
     /// pretrained.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -38,6 +38,8 @@ impl Job for Bench<'_> {
 
     fn run<B: TrainBackend>(self, device: B::Device, facts: Facts) -> Self::Output {
         let setup = self.setup;
+        self.ranks
+            .required(machine::sum_on_devices(self.ranks, &facts, self.progress));
         let mut report = Report::new(setup, &facts);
         let mut work = Workload::<B>::new(setup, &device);
         report.config.encoder_parameters = work.encoder_parameters();

@@ -8,6 +8,10 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if ranks::started().is_some() {
+        // SAFETY: no other thread was started yet
+        unsafe { bridle_ranks::nccl::keep_order_of_sums() };
+    }
     let cli = Cli::parse();
     #[cfg(feature = "tch")]
     if std::env::args_os().any(|argument| argument == "tch" || argument == "--backend=tch") {

@@ -1,18 +1,20 @@
 #!/usr/bin/env bash
 # Everything that needs an NVIDIA device, in one go and under ten minutes, on one device or several:
 #
-#   kernels   GPU kernels against their plain forms, on the device
+#   kernels   GPU kernels against their plain forms, on the device; addresses of tensors there
 #   parity    every operation against numbers of the authors' code, on every backend of the build
 #   smoke     a whole run
 #   speed     steps against the PyTorch peer on the same device (with --peer)
-#   ranks     two ranks against one process: the same losses, and samples per second
+#   ranks     two ranks against one process: the same losses, and samples per second; summed through main
+#             memory, and with two devices by NCCL as well
 #
 #   cargo build --release --features cuda                   or cuda,tch after backends/setup-libtorch
 #   tests/gpus.sh OUT [--peer bridle_torch.py] [--features cuda,tch] [--dry-run]
 #
 # Building is not part of the ten minutes: it is done first. OUT is a new folder for logs, JSON and
 # `summary.md`. One part that fails does not stop the others; the exit code is then 1. --dry-run prints
-# the commands and runs nothing. With one device both ranks use it.
+# the commands and runs nothing. With one device both ranks use it, which NCCL refuses: that they fall back to
+# main memory is tried then. The loader has to find libnccl.so.2, or BRIDLE_NCCL names it.
 set -uo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
@@ -83,7 +85,7 @@ part() {
   printf '%s\n' "${summary[-1]}"
 }
 
-readonly gpu_tests=(cargo test --locked --package bridle-backends --profile quick --features "gpu-tests,cuda" --lib)
+readonly gpu_tests=(cargo test --locked --package bridle-backends --profile quick --features "gpu-tests,$features" --lib)
 readonly backends=$([[ ,$features, == *,tch,* ]] && printf 'cuda tch' || printf cuda)
 # to_file FILE COMMAND...: results to a file, words to the log
 readonly to_file=(bash -c '"$@" >"$0"')
@@ -96,27 +98,42 @@ part build-parity 7200 cargo test --locked --release --features "$features" --te
 begun=$SECONDS
 if ((begun == 0)); then begun=1; fi
 
-part kernels 120 "${gpu_tests[@]}" kernel::gpu
+part kernels 120 "${gpu_tests[@]}" -- kernel::gpu kernel::ranks::on_device
 part parity 90 cargo test --locked --release --features "$features" --test parity -- --nocapture
 # with one device both ranks use it: the launcher shows each of them that one
-if ((count == 1)); then export CUDA_VISIBLE_DEVICES=0; fi
+sums=('main memory' NCCL)
+if ((count == 1)); then
+  export CUDA_VISIBLE_DEVICES=0
+  sums=('main memory')
+  printf 'one device: two ranks on it sum through main memory, NCCL is not tried\n'
+fi
 for backend in $backends; do
   where=(--backend "$backend")
   if [[ $backend == tch ]]; then where+=(--device 0); fi
   run=("$program" run --task synthetic --quantizer rq --preset smoke "${where[@]}")
   work=(--size base --batch 64 --repeats 5)
   bench=("$program" bench --format json "${work[@]}" "${where[@]}")
-  one=$out/$backend/one two=$out/$backend/two
-  [[ -n $dry ]] || mkdir -p -- "$one" "$two"
+  one=$out/$backend/one
+  [[ -n $dry ]] || mkdir -p -- "$one"
   part "smoke-$backend" 60 env -C "$one" "${run[@]}"
   part "speed-$backend" 60 "${to_file[@]}" "$out/speed-$backend.json" "${bench[@]}"
   if [[ -n $peer ]]; then
     part "peer-$backend" 60 "${to_file[@]}" "$out/peer.json" python3 "$peer" --device cuda "${work[@]}"
     part "against-peer-$backend" 60 "$program" bench "${work[@]}" "${where[@]}" --against "$out/peer.json"
   fi
-  part "two-ranks-$backend" 90 env -C "$two" "${mpirun[@]}" "${run[@]}"
-  part "same-losses-$backend" 10 tests/same_losses.py "$one" "$two"
-  part "speed-two-ranks-$backend" 60 "${to_file[@]}" "$out/speed-two-ranks-$backend.json" "${mpirun[@]}" "${bench[@]}"
+  for by in "${sums[@]}"; do
+    name=two-ranks-$backend two=$out/$backend/two choice=()
+    if [[ $by == NCCL ]]; then
+      name+=-nccl two+=-nccl
+    elif ((count != 1)); then
+      choice=(env BRIDLE_NCCL=off)
+    fi
+    [[ -n $dry ]] || mkdir -p -- "$two"
+    part "$name" 60 env -C "$two" "${choice[@]}" "${mpirun[@]}" "${run[@]}"
+    part "summed-$name" 5 grep -rE "\"tensor_sums\": *\"$by" "$two/results/records"
+    part "same-losses-$name" 10 tests/same_losses.py "$one" "$two"
+    part "speed-$name" 50 "${to_file[@]}" "$out/speed-$name.json" "${choice[@]}" "${mpirun[@]}" "${bench[@]}"
+  done
 done
 
 if [[ -n $dry ]]; then exit 0; fi

@@ -259,6 +259,8 @@ fn as_one_process(options: &str, ranks: &[usize]) {
                 same_training(&alone, &shared, &what);
             }
             assert_eq!(shared.record["machine"]["ranks"]["count"], ranks);
+            // for devices only
+            assert_eq!(shared.record["machine"]["ranks"]["tensor_sums"], Value::Null);
             assert_eq!(shared.record["plan_hash"], alone.record["plan_hash"]);
         }
     }
@@ -646,7 +648,10 @@ fn the_script_for_gpus_says_what_it_would_do_and_refuses_a_machine_without_one()
         "speed-tch",
         "against-peer-cuda",
         "two-ranks-tch",
-        "same-losses-cuda",
+        "two-ranks-cuda-nccl",
+        "summed-two-ranks-tch-nccl",
+        "same-losses-two-ranks-cuda",
+        "same-losses-two-ranks-cuda-nccl",
     ] {
         assert!(
             told.lines().any(|line| line.starts_with(&format!("{part} (at most "))),

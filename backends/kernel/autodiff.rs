@@ -3,9 +3,10 @@
 
 use super::graph::{float, node, register, wrap};
 use super::mode::is_plain;
-use super::ops::{Ops, block_chain};
+use super::ops::{Filled, Ops, block_chain};
 use super::tensors::{BlockSizes, BlockTensors, MlpTensors, Selection};
 use super::{checkpoint, plain};
+use bridle_ranks::nccl::Buffers;
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -217,6 +218,11 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Autodiff<B, C> {
 
     fn code_counts(codes: Tensor<Self, 1, Int>, count: usize) -> Tensor<Self, 1> {
         Tensor::from_inner(B::code_counts(codes.inner(), count))
+    }
+
+    fn filled_on_device<const D: usize>(values: Tensor<Self, D>, fill: &dyn Fn(Buffers)) -> Filled<Self, D> {
+        let filled = B::filled_on_device(values.inner(), fill);
+        filled.map(Tensor::from_inner).map_err(Tensor::from_inner)
     }
 
     fn select_rows(rows: Tensor<Self, 2>, selection: Selection<Self>) -> Tensor<Self, 2> {

@@ -9,6 +9,8 @@ mod codes;
 mod cross_entropy;
 mod launch;
 mod norm;
+#[cfg(feature = "cuda")]
+mod outside;
 mod row;
 #[cfg(all(test, feature = "gpu-tests"))]
 mod tests;
@@ -356,5 +358,16 @@ impl<R: CubeRuntime, BT: BoolElement> Ops for Fusion<CubeBackend<R, f32, i32, BT
             scale,
             shift,
         }
+    }
+
+    #[cfg(feature = "cuda")]
+    fn filled_on_device<const D: usize>(
+        values: Tensor<Self, D>,
+        fill: &dyn Fn(bridle_ranks::nccl::Buffers),
+    ) -> super::ops::Filled<Self, D> {
+        if !outside::is_cuda::<R>() || values.dtype() != DType::F32 {
+            return Err(values);
+        }
+        Ok(outside::filled(values, outside::cuda_address, fill))
     }
 }

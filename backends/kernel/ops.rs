@@ -4,8 +4,12 @@ use super::plain;
 use super::tensors::{
     AdamWFactors, AdamWState, BlockSizes, BlockTensors, LinearGrads, MlpTensors, NormGrads, Selection,
 };
+use bridle_ranks::nccl::Buffers;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
+
+/// A tensor that was filled on a device; else the values that it would have been filled from.
+pub type Filled<B, const D: usize> = Result<Tensor<B, D>, Tensor<B, D>>;
 
 /// The fused operations of the method. N rows, B batch, T tokens, D width, M hidden width.
 pub trait Ops: Backend {
@@ -158,6 +162,14 @@ pub trait Ops: Backend {
     /// One AdamW update of a flattened parameter, all tensors of one length.
     fn adamw_step(state: AdamWState<Self>, grad: Tensor<Self, 1>, factors: &AdamWFactors) -> AdamWState<Self> {
         plain::adamw_step(state, grad, factors)
+    }
+
+    /// A new tensor of the shape of `values`, in the memory of an NVIDIA device, that something
+    /// outside of the backend fills: `fill` gets the addresses of both when nothing works with them,
+    /// and returns when the new one is whole. The values themselves where they are elsewhere. No
+    /// gradient.
+    fn filled_on_device<const D: usize>(values: Tensor<Self, D>, _fill: &dyn Fn(Buffers)) -> Filled<Self, D> {
+        Err(values)
     }
 }
 

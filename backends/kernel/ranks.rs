@@ -1,10 +1,11 @@
 //! Sums over the ranks that train one model together.
 //!
 //! Which ranks these are is state of the thread, as the number type is: codebooks sum their
-//! statistics deep within a model. Sums go through the host's memory on every backend.
+//! statistics deep within a model. Tensors on NVIDIA devices are summed there where all ranks can
+//! ([`Ranks::open_nccl`]); all others go through main memory.
 
+use super::ops::Ops;
 use bridle_ranks::Ranks;
-use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use std::cell::RefCell;
 
@@ -38,10 +39,19 @@ pub fn ranks() -> Ranks {
 
 /// The sum over ranks; the tensor itself where there is one. No gradient. Ends all processes if it
 /// fails: no rank can go on without the others.
-pub fn sum_over_ranks<B: Backend, const D: usize>(values: Tensor<B, D>) -> Tensor<B, D> {
+pub fn sum_over_ranks<B: Ops, const D: usize>(mut values: Tensor<B, D>) -> Tensor<B, D> {
     let ranks = ranks();
     if matches!(ranks, Ranks::Alone) {
         return values;
+    }
+    if let Some(devices) = ranks.on_devices() {
+        // SAFETY: numbers of the one device that this process works with, which the backend keeps and
+        // leaves alone until the sum is over
+        let sum = |buffers| ranks.required(unsafe { devices.sum(&buffers) });
+        values = match B::filled_on_device(values, &sum) {
+            Ok(sums) => return sums,
+            Err(values) => values,
+        };
     }
     let (shape, device) = (values.shape(), values.device());
     let mut sums: Vec<f32> = values.into_data().iter::<f32>().collect();
@@ -51,7 +61,7 @@ pub fn sum_over_ranks<B: Backend, const D: usize>(values: Tensor<B, D>) -> Tenso
 
 /// The sums over ranks of several tensors, which have the same shapes on each; the tensors
 /// themselves where there is one rank. Ends all processes if it fails.
-pub fn sum_all_over_ranks<B: Backend>(tensors: Vec<Tensor<B, 1>>) -> Vec<Tensor<B, 1>> {
+pub fn sum_all_over_ranks<B: Ops>(tensors: Vec<Tensor<B, 1>>) -> Vec<Tensor<B, 1>> {
     if matches!(ranks(), Ranks::Alone) {
         return tensors;
     }
@@ -68,13 +78,18 @@ pub fn sum_all_over_ranks<B: Backend>(tensors: Vec<Tensor<B, 1>>) -> Vec<Tensor<
     found
 }
 
-fn sum_bucket<B: Backend>(tensors: Vec<Tensor<B, 1>>) -> Vec<Tensor<B, 1>> {
+fn sum_bucket<B: Ops>(tensors: Vec<Tensor<B, 1>>) -> Vec<Tensor<B, 1>> {
     if tensors.is_empty() {
         return tensors;
     }
     let lengths: Vec<usize> = tensors.iter().map(|tensor| tensor.dims()[0]).collect();
     sum_over_ranks(Tensor::cat(tensors, 0)).split_with_sizes(lengths, 0)
 }
+
+#[cfg(all(test, feature = "tch"))]
+mod by_nccl;
+#[cfg(all(test, any(feature = "tch", feature = "cuda")))]
+mod on_device;
 
 #[cfg(test)]
 mod tests {

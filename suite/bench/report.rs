@@ -191,7 +191,9 @@ impl Report {
             .map_or(String::new(), |threads| format!(", {threads} threads"));
         let ranks = self.runtime.ranks.as_ref();
         let shared = ranks.map_or(String::new(), |ranks| {
-            format!(", {} ranks joined by {}", ranks.count, ranks.engine)
+            let sums = ranks.tensor_sums.as_ref();
+            let sums = sums.map_or(String::new(), |sums| format!(", tensors summed by {sums}"));
+            format!(", {} ranks joined by {}{sums}", ranks.count, ranks.engine)
         });
         let Config {
             size,

@@ -80,6 +80,14 @@ pub fn table(report: &Report) -> Option<Table> {
             Heading::new("ratio", "ratio"),
         ],
         rows: report.sums.iter().map(row).collect(),
-        notes: vec!["fixed order: the same bits in every run, under every library".to_owned()],
+        notes: std::iter::once("fixed order: the same bits in every run, under every library")
+            .chain(
+                ranks
+                    .tensor_sums
+                    .as_ref()
+                    .map(|_| "both through main memory, not on devices"),
+            )
+            .map(str::to_owned)
+            .collect(),
     })
 }

@@ -162,13 +162,6 @@ impl<B: Backend> Codebook<B> {
         hot.sum_dim(1).reshape([rows, count])
     }
 
-    /// The sum of each code's rows over all ranks, [K, d].
-    ///
-    /// A matrix product, not a scatter: the order of summation is then fixed on every backend.
-    pub fn sums(&self, rows: Tensor<B, 2>, codes: Tensor<B, 2, Int>) -> Tensor<B, 2> {
-        sum_over_ranks(self.membership(codes).swap_dims(0, 1).matmul(rows))
-    }
-
     /// Moves the usage average: decay * usage + (1 - decay) * counts.
     pub fn track_usage(&mut self, counts: Tensor<B, 1>, decay: f64) {
         let usage = self.usage.val().mul_scalar(decay) + counts.mul_scalar(1.0 - decay);
@@ -249,6 +242,13 @@ impl<B: Ops> Codebook<B> {
         sum_over_ranks(B::code_counts(codes.flatten(0, 1), count))
     }
 
+    /// The sum of each code's rows over all ranks, [K, d].
+    ///
+    /// A matrix product, not a scatter: the order of summation is then fixed on every backend.
+    pub fn sums(&self, rows: Tensor<B, 2>, codes: Tensor<B, 2, Int>) -> Tensor<B, 2> {
+        sum_over_ranks(self.membership(codes).swap_dims(0, 1).matmul(rows))
+    }
+
     /// The codes of rows [M, d]: [M, S] for S codes per level. One code is the nearest (the lowest
     /// index on ties).
     pub fn assign(&self, rows: Tensor<B, 2>, soft_codes: usize, pick: SoftPick) -> Tensor<B, 2, Int> {
@@ -277,7 +277,7 @@ pub enum Similarity {
 /// numbered `first`: assigns each to its best mean (the lowest index on ties), then averages. A mean
 /// without samples stays. Returns the means [K, d] and how many samples each had in the last
 /// assignment [K].
-pub fn kmeans<B: Backend>(
+pub fn kmeans<B: Ops>(
     samples: Tensor<B, 2>,
     first: &[usize],
     iterations: usize,

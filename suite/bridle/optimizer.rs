@@ -298,12 +298,6 @@ impl<B: AutodiffBackend> Gradients<B> {
         own
     }
 
-    /// The sums over all ranks, which hold gradients of the same parameters.
-    pub fn over_ranks(self) -> Self {
-        let (names, gradients): (Vec<_>, Vec<_>) = self.0.into_iter().unzip();
-        Self(names.into_iter().zip(sum_all_over_ranks(gradients)).collect())
-    }
-
     /// The parameters that have a gradient, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
@@ -316,6 +310,14 @@ impl<B: AutodiffBackend> Gradients<B> {
             grads,
             path: Path::default(),
         });
+    }
+}
+
+impl<B: AutodiffBackend<InnerBackend: Ops>> Gradients<B> {
+    /// The sums over all ranks, which hold gradients of the same parameters.
+    pub fn over_ranks(self) -> Self {
+        let (names, gradients): (Vec<_>, Vec<_>) = self.0.into_iter().unzip();
+        Self(names.into_iter().zip(sum_all_over_ranks(gradients)).collect())
     }
 }
 

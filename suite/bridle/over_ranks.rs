@@ -2,9 +2,9 @@
 //! of them, in the order of ranks.
 
 use crate::codebook::index_rows;
+use bridle_backends::Ops;
 use bridle_backends::kernel::{ranks, sum_over_ranks};
 use burn::tensor::Tensor;
-use burn::tensor::backend::Backend;
 
 /// The rows before those of this rank, and the rows of all, where this rank has so many.
 fn span(own: usize) -> [usize; 2] {
@@ -22,7 +22,7 @@ pub fn count(own: usize) -> usize {
 
 /// The rows with these numbers, counted over all ranks, of the rows [M, d] that this one has: the
 /// same [K, d] on every rank.
-pub fn select<B: Backend>(rows: Tensor<B, 2>, picked: &[usize]) -> Tensor<B, 2> {
+pub fn select<B: Ops>(rows: Tensor<B, 2>, picked: &[usize]) -> Tensor<B, 2> {
     let (device, [own, dim]) = (rows.device(), rows.dims());
     if ranks().size() == 1 {
         return rows.select(0, index_rows(picked, &device));

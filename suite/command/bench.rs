@@ -20,7 +20,12 @@ pub fn perform(args: &BenchArgs) -> Result<()> {
     let mut setup = Setup::new(args)?;
     let ranks = ranks::join()?;
     let work = format!("{:?}", setup.model);
-    ranks.agree(&[("program", machine::VERSION), ("command", "bench"), ("work", &work)])?;
+    ranks.agree(&[
+        ("program", machine::VERSION),
+        ("command", "bench"),
+        ("work", &work),
+        ("backend", &machine::kind_of_backend(&setup.backend)),
+    ])?;
     let against = args.against.as_deref().map(Against::read).transpose()?;
     if let Some(against) = &against {
         against.require_comparable(&setup)?;

@@ -15,6 +15,7 @@ use crate::plan::{AnyTask, Plan};
 use crate::protocol::Examples;
 use crate::run::Run;
 use crate::run::given::{self, Given};
+use crate::run::machine;
 use crate::run::request::RunRequest;
 use crate::run::same_inputs;
 use crate::train::PRETRAIN_BATCH;
@@ -98,7 +99,7 @@ fn require_common(request: &RunRequest, ranks: &Ranks) -> Result<()> {
     ranks.agree(&[
         ("task", request.task.name()),
         ("plan", &plans.join(" ")),
-        ("backend", request.backend.name.as_str()),
+        ("backend", &machine::kind_of_backend(&request.backend)),
         ("number type", request.dtype.word()),
         ("choice of runs", &runs),
     ])?;
@@ -219,6 +220,7 @@ impl<D: Examples, F: Fn(&Plan) -> D> Job for Runs<'_, F> {
 
     fn run<B: TrainBackend>(self, device: B::Device, facts: Facts) -> Self::Output {
         let request = self.request;
+        machine::sum_on_devices(&self.session.ranks, &facts, &self.session.progress)?;
         let mut made = Made {
             plans: request.plans().map(Plan::plan_hash).collect(),
             ..Made::default()

@@ -1,5 +1,6 @@
 //! What can go wrong between ranks.
 
+use crate::nccl::NcclError;
 use std::time::Duration;
 
 /// What ranks wait for first.
@@ -69,6 +70,9 @@ pub enum RanksError {
     /// Processes of other ranks hang, or their machine does.
     #[error("{ranks} gave no sign of life for {} s", after.as_secs_f64())]
     Lost { ranks: String, after: Duration },
+    /// A sum on devices failed.
+    #[error(transparent)]
+    Nccl(#[from] NcclError),
     /// An exchange failed before, and the ranks are no longer at the same place.
     #[error("{what} cannot be done, because an exchange between ranks failed before")]
     Broken { what: &'static str },
@@ -112,6 +116,7 @@ impl RanksError {
             | Self::Engine { .. }
             | Self::TimedOut { .. }
             | Self::Lost { .. }
+            | Self::Nccl(_)
             | Self::Broken { .. } => 1,
         }
     }
@@ -141,6 +146,9 @@ impl RanksError {
             }
             Self::TimedOut { .. } | Self::Lost { .. } => {
                 "the same command with --resume; a longer BRIDLE_RANK_TIMEOUT (seconds) if a rank was only slow"
+            }
+            Self::Nccl(_) => {
+                "the same command with --resume; BRIDLE_NCCL=off, to sum through main memory, if it fails again"
             }
             Self::Disagree { .. } => "the same command, program and data on every rank",
             Self::Unshared { .. } => "the same command without mpirun or srun: one process",

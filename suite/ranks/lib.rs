@@ -3,6 +3,8 @@
 //! ```text
 //! launcher   whether mpirun or srun started this process, and among how many
 //! mpi        the exchange between processes: an MPI library, opened at run time
+//! nccl       sums on NVIDIA devices: NVIDIA's library, opened at run time
+//! opened     libraries that are opened at run time
 //! tree       sums in an order that depends on the number of ranks and on nothing else
 //! share      which samples are whose
 //! held       what all ranks know alike, in memory once on each machine
@@ -10,12 +12,15 @@
 //! ```
 //!
 //! Laws, which the tests hold it to: every rank gets the same bits from every operation; a run
-//! repeats them with the same number of ranks under any MPI library; alone, nothing is done at all.
+//! repeats them with the same number of ranks under any MPI library (sums by NCCL aside, whose order
+//! is its own); alone, nothing is done at all.
 
 mod error;
 mod held;
 pub mod launcher;
 mod mpi;
+pub mod nccl;
+mod opened;
 mod share;
 mod tree;
 
@@ -23,6 +28,7 @@ pub use error::RanksError;
 pub use held::{Held, Holding};
 pub use launcher::Launcher;
 pub use mpi::Mpi;
+pub use nccl::OnDevices;
 pub use share::{part, parts};
 
 use std::io::Write as _;
@@ -97,6 +103,29 @@ impl Ranks {
     /// Whether this rank talks and writes.
     pub fn leads(&self) -> bool {
         self.rank() == 0
+    }
+
+    /// Has tensors on NVIDIA devices summed there from now on, by NCCL, if every rank can; `device` is
+    /// the number of this rank's. Returns why that cannot be, in the same words on every rank. To be
+    /// called by all of them at the same place; what was found once stays.
+    ///
+    /// # Errors
+    /// If the others do not answer.
+    pub fn open_nccl(&self, device: usize) -> Result<Option<String>, RanksError> {
+        self.mpi().map_or(Ok(None), |mpi| mpi.open_nccl(device))
+    }
+
+    /// The ranks for sums on their devices, if they can.
+    pub fn on_devices(&self) -> Option<OnDevices<'_>> {
+        let mpi = self.mpi()?;
+        let nccl = mpi.nccl()??;
+        Some(OnDevices { mpi, nccl })
+    }
+
+    /// What sums tensors on devices, such as `NCCL 2.27.5`; None where there are none.
+    pub fn tensor_sums(&self) -> Option<&str> {
+        let found = self.mpi()?.nccl()?;
+        Some(found.map_or("main memory", |nccl| &nccl.engine))
     }
 
     fn mpi(&self) -> Option<&Mpi> {
@@ -302,6 +331,8 @@ mod tests {
         assert_eq!((alone.part(5), alone.gather_values(vec![1.5f32])?), (0..5, vec![1.5]));
         alone.agree(&[("plan", "a")])?;
         alone.can_share("samples", 0)?;
+        assert_eq!((alone.open_nccl(0)?, alone.tensor_sums()), (None, None));
+        assert!(alone.on_devices().is_none());
         alone.barrier(Patience::Endless)?;
         alone.finish()
     }

@@ -11,9 +11,12 @@ mod heart;
 mod library;
 mod wait;
 
+pub use wait::Waiting;
+
 use crate::Patience;
 use crate::error::{RanksError, STARTING};
 use crate::launcher::Launcher;
+use crate::nccl::{self, Nccl};
 use crate::tree::{self, Number};
 use crate::{say, values_of};
 use abi::Constants;
@@ -23,10 +26,9 @@ use library::{Functions, Library, text_of};
 use std::ffi::{c_int, c_void};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
-use wait::Waiting;
 
 /// Bytes of values that are summed at a time. Larger buckets are no faster, smaller ones are slower.
 const BUCKET: usize = 25 << 20;
@@ -38,6 +40,8 @@ const PIECE: usize = 16 << 20;
 /// The processes of one MPI world.
 #[derive(Debug)]
 pub struct Mpi {
+    /// What sums on devices, once that is asked for; ends before MPI does.
+    nccl: OnceLock<Option<Nccl>>,
     /// Ends before the library is closed.
     heart: Option<Heart>,
     shared: Arc<Shared>,
@@ -83,6 +87,7 @@ impl Mpi {
         let _watch = Watch::start(patience, launcher, STARTING);
         start(&library, &functions, &constants)?;
         let mut mpi = Self {
+            nccl: OnceLock::new(),
             heart: None,
             shared: Arc::new(Shared::new(functions, constants)),
             library,
@@ -102,7 +107,7 @@ impl Mpi {
             return Err(RanksError::Foreign {
                 launcher: launcher.kind.name(),
                 size: launcher.size,
-                library: mpi.library.name.clone(),
+                library: mpi.library.name().to_owned(),
                 engine: mpi.library.engine.clone(),
                 joined: world.size,
             });
@@ -395,6 +400,7 @@ impl Mpi {
     /// As [`Mpi::sum`].
     pub fn finish(&self) -> Result<(), RanksError> {
         self.barrier(Patience::Endless)?;
+        self.nccl().flatten().into_iter().for_each(Nccl::finish);
         self.heart.iter().for_each(Heart::stop);
         // nobody sends any more after this
         self.barrier(Patience::Usual)?;
@@ -476,21 +482,73 @@ impl Mpi {
         let begun = begin(functions, constants, &mut request);
         drop(turn);
         self.checked(what, begun)?;
-        let waited = self.waiting.until(patience, what, || {
+        self.until(patience, what, || {
             let (mut over, turn) = (0, self.shared.turn());
             // SAFETY: the request was begun above; it is written over when it is done
             let code = unsafe { (functions.test)(&mut request, &mut over, constants.status_ignore) };
             drop(turn);
             self.checked(what, code).map(|()| over != 0)
-        });
-        waited.map_err(|error| match error {
-            RanksError::TimedOut { what, after, .. } => RanksError::TimedOut {
-                what,
-                after,
-                missing: self.shared.behind(),
-            },
-            other => other,
         })
+    }
+
+    /// Waits until `over`, and names the others if that takes too long.
+    fn until(
+        &self,
+        patience: Patience,
+        what: &'static str,
+        over: impl FnMut() -> Result<bool, RanksError>,
+    ) -> Result<(), RanksError> {
+        match self.waiting.until(patience, over)? {
+            true => Ok(()),
+            false => Err(RanksError::TimedOut {
+                what,
+                after: self.waiting.limit(),
+                missing: self.shared.behind(),
+            }),
+        }
+    }
+
+    /// An exchange that another library carries: counted and waited for as one of this one.
+    ///
+    /// # Errors
+    /// As [`Mpi::sum`].
+    pub fn carried(
+        &self,
+        what: &'static str,
+        begin: impl FnOnce() -> Result<(), RanksError>,
+        over: impl FnMut() -> Result<bool, RanksError>,
+    ) -> Result<(), RanksError> {
+        self.exchange(what, |_| {
+            begin()?;
+            self.until(Patience::Usual, what, over)
+        })
+    }
+
+    /// How this rank waits for others.
+    pub const fn waiting(&self) -> Waiting {
+        self.waiting
+    }
+
+    /// Joins the ranks by NCCL too, unless that was tried before. Returns why that cannot be, the same
+    /// on all ranks.
+    ///
+    /// # Errors
+    /// As [`Mpi::sum`].
+    pub fn open_nccl(&self, device: usize) -> Result<Option<String>, RanksError> {
+        if self.nccl.get().is_some() {
+            return Ok(None);
+        }
+        let (opened, why) = match nccl::open(self, device)? {
+            Ok(opened) => (Some(opened), None),
+            Err(why) => (None, Some(why)),
+        };
+        self.nccl.get_or_init(|| opened);
+        Ok(why)
+    }
+
+    /// What [`Mpi::open_nccl`] found; None before.
+    pub fn nccl(&self) -> Option<Option<&Nccl>> {
+        self.nccl.get().map(Option::as_ref)
     }
 
     /// The engine's words for a code other than success, which is 0 in all libraries.

@@ -1,6 +1,8 @@
 //! Facts of the machine, of this process and of this build, for records.
 
+use crate::cli::progress::TerminalProgress;
 use crate::cli::ranks;
+use bridle_backends::{Choice, Facts, Name};
 use bridle_ranks::{Ranks, RanksError};
 use bridle_results::record::{self, Machine, Program};
 use std::sync::OnceLock;
@@ -72,8 +74,31 @@ pub fn joined_ranks() -> Option<record::Ranks> {
         count: ranks.size() as u64,
         machines: ranks.machines() as u64,
         engine: ranks.engine().to_owned(),
+        tensor_sums: ranks.tensor_sums().map(str::to_owned),
         input_wait_seconds: None,
     })
+}
+
+/// Has tensors of NVIDIA devices summed there, where every rank can; else says why not.
+///
+/// # Errors
+/// If the other ranks do not answer.
+pub fn sum_on_devices(ranks: &Ranks, facts: &Facts, progress: &TerminalProgress) -> Result<(), RanksError> {
+    let Some(device) = facts.cuda else { return Ok(()) };
+    if let Some(why) = ranks.open_nccl(device)? {
+        progress.say(&format!(
+            "note: sums over ranks go through main memory, which is slow; no NCCL: {why}"
+        ));
+    }
+    Ok(())
+}
+
+/// What ranks compare of a choice: whether each computes on a device of its own kind.
+pub fn kind_of_backend(choice: &Choice) -> String {
+    match (choice.name, choice.device) {
+        (Name::Tch, Some(_)) => format!("{} on a device", choice.name.as_str()),
+        _ => choice.name.as_str().to_owned(),
+    }
 }
 
 /// Finds out how many ranks may use the very cores that this one may: some launchers give each rank

@@ -4,7 +4,9 @@
 use super::slices::Sliced;
 use super::threads::Threads;
 use crate::kernel::mode::is_plain;
+use crate::kernel::ops::Filled;
 use crate::kernel::plain;
+use bridle_ranks::nccl::{Buffers, Stream};
 use burn::tensor::{DType, Tensor, TensorPrimitive};
 use burn_tch::{LibTorch, LibTorchDevice, TchTensor};
 
@@ -84,5 +86,54 @@ impl Sliced for LibTorch {
         let (scale, shift) = (native(scale), native(shift));
         let (out, _, _) = native(rows).native_layer_norm([width as i64], Some(&scale), Some(&shift), epsilon);
         wrap(out)
+    }
+
+    fn fill_elsewhere<const D: usize>(values: Tensor<Self, D>, fill: &dyn Fn(Buffers)) -> Filled<Self, D> {
+        match values.device() {
+            LibTorchDevice::Cuda(number) if values.dtype() == DType::F32 => Ok(wrap(filled(
+                &native(values),
+                || tch::Cuda::synchronize(number as i64),
+                fill,
+            ))),
+            // as if main memory were a device's, where a stand-in for NCCL sums
+            #[cfg(test)]
+            LibTorchDevice::Cpu if values.dtype() == DType::F32 => Ok(wrap(filled(&native(values), || (), fill))),
+            _ => Err(values),
+        }
+    }
+}
+
+/// A tensor of the same shape that `fill` makes from this one, when `wait` has waited for all work.
+fn filled(values: &tch::Tensor, wait: impl FnOnce(), fill: &dyn Fn(Buffers)) -> tch::Tensor {
+    let from = values.contiguous();
+    let to = from.empty_like();
+    // the stream that LibTorch works in would be waited for anyway, but as if that were a part of the sum
+    wait();
+    fill(Buffers {
+        from: from.data_ptr() as usize,
+        to: to.data_ptr() as usize,
+        count: from.numel(),
+        stream: Stream::Default,
+    });
+    to
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tensor_is_filled_by_addresses_of_contiguous_numbers() {
+        let rows = tch::Tensor::from_slice(&[1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0]).view([2, 3]);
+        let double = |buffers: Buffers| {
+            for place in 0..buffers.count {
+                // SAFETY: both have so many numbers, in main memory here
+                unsafe { *(buffers.to as *mut f32).add(place) = 2.0 * *(buffers.from as *const f32).add(place) };
+            }
+        };
+        let doubled = filled(&rows.tr(), || (), &double);
+        assert_eq!((doubled.size(), doubled.is_contiguous()), (vec![3, 2], true));
+        assert_eq!(doubled, rows.tr() * 2.0);
+        assert_eq!(rows.double_value(&[1, 2]), 6.0);
     }
 }

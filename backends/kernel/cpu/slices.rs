@@ -5,9 +5,10 @@ use super::attention::{self, AttentionSizes, ScoreBias};
 use super::rows::{self, LinearLayer, MlpLayers};
 use super::threads::Threads;
 use crate::kernel::mode::precision;
-use crate::kernel::ops::Ops;
+use crate::kernel::ops::{Filled, Ops};
 use crate::kernel::plain;
 use crate::kernel::tensors::{AdamWFactors, AdamWState, LinearGrads, MlpTensors, NormGrads};
+use bridle_ranks::nccl::Buffers;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 
@@ -37,6 +38,10 @@ pub(super) trait Sliced: Backend {
         shift: Tensor<Self, 1>,
         epsilon: f64,
     ) -> Tensor<Self, 2>;
+    /// [`Ops::filled_on_device`], for tensors that are not on the processor.
+    fn fill_elsewhere<const D: usize>(values: Tensor<Self, D>, _fill: &dyn Fn(Buffers)) -> Filled<Self, D> {
+        Err(values)
+    }
 }
 
 fn vector<B: Sliced>(values: &[f32]) -> Tensor<B, 1> {
@@ -278,6 +283,10 @@ impl<B: Sliced> Ops for B {
         let (given, into) = (B::slice(&logits), B::slice_mut(&mut out));
         rows::cross_entropy_backward(B::THREADS, into, given, &codes, B::slice(&grad)[0]);
         B::tensor(out, shape)
+    }
+
+    fn filled_on_device<const D: usize>(values: Tensor<B, D>, fill: &dyn Fn(Buffers)) -> Filled<B, D> {
+        B::fill_elsewhere(values, fill)
     }
 
     fn norm_rows(rows: Tensor<B, 2>, scale: Tensor<B, 1>, shift: Tensor<B, 1>, epsilon: f64) -> Tensor<B, 2> {

@@ -15,8 +15,8 @@ use std::fmt;
 use std::marker::PhantomData;
 
 /// burn's backend over a CubeCL runtime, without and with fusion.
-type Inner<R, BT> = CubeBackend<R, f32, i32, BT>;
-type Fused<R, BT> = Fusion<Inner<R, BT>>;
+pub(super) type Inner<R, BT> = CubeBackend<R, f32, i32, BT>;
+pub(super) type Fused<R, BT> = Fusion<Inner<R, BT>>;
 type Handles<R> = HandleContainer<<FusionCubeRuntime<R> as burn_fusion::FusionRuntime>::FusionHandle>;
 
 /// One launch in the stream.

@@ -3,7 +3,8 @@
 use super::abi::{Constants, Family, OPEN_MPI_WORLD, short_name};
 use crate::error::RanksError;
 use crate::launcher::{Kind, Launcher};
-use libloading::os::unix::{Library as Opened, RTLD_GLOBAL, RTLD_NOW};
+use crate::opened::{Opened, chosen, functions};
+use libloading::os::unix::RTLD_GLOBAL;
 use std::ffi::{c_char, c_int, c_void};
 
 /// The path of a library that is to be used in place of those that are looked for.
@@ -12,27 +13,6 @@ const CHOICE: &str = "BRIDLE_MPI";
 /// Bytes for texts of the library: more than any of them writes (MPI_MAX_LIBRARY_VERSION_STRING is
 /// 8192 in MPICH, the longest).
 const TEXT: usize = 1 << 14;
-
-/// Declares the functions that are used and how they are found, in one place.
-macro_rules! functions {
-    ($($name:ident = $symbol:literal ($($argument:ty),*);)*) => {
-        /// The functions; each returns MPI's error code.
-        #[derive(Clone, Copy, Debug)]
-        #[allow(clippy::type_complexity)] // that is what MPI's functions look like
-        pub struct Functions {
-            $(pub $name: unsafe extern "C" fn($($argument),*) -> c_int,)*
-        }
-
-        impl Functions {
-            /// # Safety
-            /// The symbols must be MPI's.
-            unsafe fn of(library: &Library) -> Result<Self, RanksError> {
-                // SAFETY: the caller says that these are MPI's functions, whose arguments these are
-                Ok(Self { $($name: unsafe { library.function($symbol)? },)* })
-            }
-        }
-    };
-}
 
 type Handle = usize;
 type Sent = *const c_void;
@@ -60,12 +40,10 @@ functions! {
     receive = "MPI_Recv" (Received, c_int, Handle, c_int, c_int, Handle, Handle);
 }
 
-/// An open library. It is never closed: MPI libraries do not survive that.
+/// An open library.
 #[derive(Debug)]
 pub struct Library {
     opened: Opened,
-    /// The name or path that it was opened by.
-    pub name: String,
     /// What it calls itself, such as `Open MPI 4.1.4`.
     pub engine: String,
 }
@@ -76,54 +54,41 @@ impl Library {
     /// # Errors
     /// If there is none, or it is no MPI library.
     pub fn open(launcher: &Launcher) -> Result<(Self, Functions, Constants), RanksError> {
-        let chosen = std::env::var(CHOICE).ok().filter(|path| !path.is_empty());
-        let names = chosen.map_or_else(|| candidates(launcher.kind), |path| vec![path]);
-        let mut reason = String::new();
-        let opened = names.iter().find_map(|name| {
-            // SAFETY: a library's initialisers run; these are libraries that the user installed, by
-            // MPI's names or by a path of his own. Open MPI's plugins look for its symbols: global.
-            let opened = unsafe { Opened::open(Some(name), RTLD_NOW | RTLD_GLOBAL) };
-            let keep = |error: libloading::Error| reason = error.to_string();
-            Some((name.clone(), opened.map_err(keep).ok()?))
-        });
-        let Some((name, opened)) = opened else {
-            return Err(RanksError::Missing {
-                launcher: launcher.kind.name(),
-                size: launcher.size,
-                tried: format!("tried {}; {reason}", names.join(", ")),
-            });
-        };
+        let names = chosen(CHOICE).map_or_else(|| candidates(launcher.kind), |path| vec![path]);
+        // Open MPI's plugins look for its symbols: global
+        let opened = Opened::first(&names, RTLD_GLOBAL).map_err(|tried| RanksError::Missing {
+            launcher: launcher.kind.name(),
+            size: launcher.size,
+            tried,
+        })?;
         let mut library = Self {
             opened,
-            name,
             engine: String::new(),
         };
         let says = library.says()?;
         library.engine = short_name(&says);
-        let family = Family::of(&library.name, &says, library.address(OPEN_MPI_WORLD).is_ok())?;
+        let family = Family::of(library.name(), &says, library.address(OPEN_MPI_WORLD).is_ok())?;
         let constants = family.constants(&library)?;
         // SAFETY: it says of itself that it is an MPI library of a known family
-        let functions = unsafe { Functions::of(&library)? };
+        let functions = unsafe { Functions::of(&library.opened) };
+        let functions = functions.map_err(|name| library.lacking(name))?;
         Ok((library, functions, constants))
+    }
+
+    /// The name or path that it was opened by.
+    pub fn name(&self) -> &str {
+        &self.opened.name
     }
 
     /// What `MPI_Get_library_version` says, which may be called at any time.
     fn says(&self) -> Result<String, RanksError> {
         type Version = unsafe extern "C" fn(*mut c_char, *mut c_int) -> c_int;
+        const NAME: &str = "MPI_Get_library_version";
         // SAFETY: the function's arguments since MPI 3.0
-        let version: Version = unsafe { self.function("MPI_Get_library_version")? };
+        let version: Option<Version> = unsafe { self.opened.function(NAME) };
+        let version = version.ok_or_else(|| self.lacking(NAME))?;
         // SAFETY: the text has room
         Ok(text_of(|text, length| unsafe { version(text, length) }))
-    }
-
-    /// A function by its name.
-    ///
-    /// # Safety
-    /// `F` must be a function pointer of the function's arguments.
-    unsafe fn function<F: Copy>(&self, name: &str) -> Result<F, RanksError> {
-        // SAFETY: the caller's
-        let found = unsafe { self.opened.get::<F>(name.as_bytes()) };
-        found.map(|symbol| *symbol).map_err(|_| self.lacking(name))
     }
 
     /// The address of a variable.
@@ -131,16 +96,12 @@ impl Library {
     /// # Errors
     /// If there is none of this name.
     pub fn address(&self, name: &str) -> Result<usize, RanksError> {
-        // SAFETY: the address is not followed
-        let found = unsafe { self.opened.get::<*const c_void>(name.as_bytes()) };
-        found
-            .map(|symbol| symbol.into_raw() as usize)
-            .map_err(|_| self.lacking(name))
+        self.opened.address(name).ok_or_else(|| self.lacking(name))
     }
 
     fn lacking(&self, name: &str) -> RanksError {
         RanksError::Lacking {
-            library: self.name.clone(),
+            library: self.opened.name.clone(),
             function: name.to_owned(),
         }
     }

@@ -1,7 +1,6 @@
 //! Waiting for other ranks: awake for a moment, then asleep, and not for ever.
 
 use crate::Patience;
-use crate::error::RanksError;
 use std::time::{Duration, Instant};
 
 /// A longer time between two looks means that this process itself was stopped.
@@ -39,25 +38,24 @@ impl Waiting {
         }
     }
 
-    /// Waits until `over`, which is asked again and again.
+    /// The time that it waits at most.
+    pub const fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// Waits until `over`, which is asked again and again, or until the time is: whether it is over.
     ///
     /// # Errors
-    /// If it fails, or the time is over.
-    pub fn until(
-        &self,
-        patience: Patience,
-        what: &'static str,
-        mut over: impl FnMut() -> Result<bool, RanksError>,
-    ) -> Result<(), RanksError> {
+    /// If `over` fails.
+    pub fn until<E>(&self, patience: Patience, mut over: impl FnMut() -> Result<bool, E>) -> Result<bool, E> {
         let (mut waited, mut last) = (Duration::ZERO, Instant::now());
         loop {
             if over()? {
-                return Ok(());
+                return Ok(true);
             }
             waited += awake_since(&mut last, LONGEST_STEP);
             if patience == Patience::Usual && waited >= self.limit {
-                let (after, missing) = (self.limit, String::new());
-                return Err(RanksError::TimedOut { what, after, missing });
+                return Ok(false);
             }
             if waited < self.awake {
                 std::hint::spin_loop();

@@ -2,6 +2,8 @@
 //! `BRIDLE_REQUIRE_DATA=1` is set, at least one has to be.
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
+mod nccl;
+
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -381,8 +383,8 @@ fn mpi_is_started_once_in_a_process() {
     }
 }
 
-/// A process by itself, with these variables.
-fn lone(variables: &[(&str, &str)]) -> Output {
+/// A process by itself.
+fn lone_command(case: &str) -> Command {
     let nobody = Launcher {
         name: "",
         program: PathBuf::new(),
@@ -395,11 +397,14 @@ fn lone(variables: &[(&str, &str)]) -> Output {
     removed.iter().for_each(|name| {
         command.env_remove(name);
     });
+    command.arg(case);
     command
-        .arg("collectives")
-        .envs(variables.iter().copied())
-        .output()
-        .unwrap()
+}
+
+/// A process by itself, with these variables.
+fn lone(variables: &[(&str, &str)]) -> Output {
+    let mut command = lone_command("collectives");
+    command.envs(variables.iter().copied()).output().unwrap()
 }
 
 #[test]

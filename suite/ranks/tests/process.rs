@@ -1,6 +1,7 @@
 //! A process that `tests/mpirun.rs` starts several of: does what its first argument says, and ends
 //! as the program does.
 
+use bridle_ranks::nccl::{self, Buffers, Library, NcclError, Stream};
 use bridle_ranks::{Holding, Patience, Ranks, RanksError, launcher, part};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -109,6 +110,53 @@ fn large(ranks: &Ranks) -> Result<String, RanksError> {
     Ok(format!("120 MB summed in {:.2} s", begun.elapsed().as_secs_f64()))
 }
 
+/// Sums on what stands in for devices, whose memory is main memory: what sums, or why NCCL does not.
+fn by_nccl(ranks: &Ranks, meanwhile: fn(&Ranks)) -> Result<String, RanksError> {
+    let (rank, size) = (ranks.rank(), ranks.size());
+    assert_eq!(ranks.tensor_sums(), None);
+    let why = ranks.open_nccl(ranks.local().0)?;
+    assert_eq!(why.is_some(), ranks.on_devices().is_none());
+    let sums = ranks.tensor_sums().unwrap_or_default();
+    if let Some(why) = why {
+        return Ok(format!("{sums}: {why}"));
+    }
+    // what was found once stays
+    assert_eq!(ranks.open_nccl(1_000)?, None);
+    let devices = ranks.on_devices().expect("it was opened");
+    for (turn, length) in [0, 1, 3, 1_000, 65_537].into_iter().enumerate() {
+        let (mine, mut found) = (values(rank, length), vec![0.0f32; length]);
+        let buffers = Buffers {
+            from: mine.as_ptr() as usize,
+            to: found.as_mut_ptr() as usize,
+            count: length,
+            stream: [Stream::Default, Stream::Own][turn % 2],
+        };
+        // SAFETY: both have the length, and nothing else uses them
+        unsafe { devices.sum(&buffers)? };
+        let all = (1..size).map(|rank| values(rank, length));
+        let expected = all.fold(values(0, length), |sums, values| {
+            sums.iter().zip(values).map(|(sum, value)| sum + value).collect()
+        });
+        assert_eq!(found, expected, "a sum of {length}");
+        assert_eq!(mine, values(rank, length));
+        meanwhile(ranks);
+    }
+    Ok(sums.to_owned())
+}
+
+/// What NVIDIA's library does without a device.
+fn library() -> Result<String, NcclError> {
+    let library = Library::open()?;
+    let id = library.id()?;
+    let joined = library.join(id, 0, 1).map(|_| "joined".to_owned());
+    let joined = joined.unwrap_or_else(|error| error.to_string());
+    Ok(format!(
+        "{}, an id of {} bytes, {joined}",
+        library.version(),
+        id.0.len()
+    ))
+}
+
 fn sum_for_ever(ranks: &Ranks) -> Result<String, RanksError> {
     ranks.barrier(Patience::Usual)?;
     if ranks.leads() {
@@ -150,6 +198,12 @@ fn work(case: &str, argument: Option<usize>, ranks: &Ranks) -> Result<String, Ra
             ranks.can_share("samples of a batch (pretrain.batch)", argument.unwrap_or(0))?;
             Ok("shared".to_owned())
         }
+        "nccl" | "nccl-lacking" | "nccl-off" => by_nccl(ranks, |_| ()),
+        "nccl-hang" => by_nccl(ranks, |ranks| {
+            if ranks.rank() + 1 == ranks.size() {
+                signal("-STOP");
+            }
+        }),
         "twice" => Ranks::join(Duration::from_secs(5)).map(|_| "joined twice".to_owned()),
         // as a debugger does, or a disk that does not answer
         "hang" => meanwhile(ranks, || signal("-STOP")),
@@ -179,12 +233,34 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let case = arguments.next().unwrap_or_default();
     let argument = arguments.next().and_then(|argument| argument.parse().ok());
+    let rank = launcher::Launcher::from_environment().and_then(|launcher| launcher.rank);
+    // SAFETY: no other thread was started yet
+    unsafe {
+        nccl::keep_order_of_sums();
+        match (case.as_str(), rank) {
+            ("nccl-lacking", Some(2)) => std::env::set_var("BRIDLE_NCCL", "/nowhere/libnccl.so"),
+            ("nccl-off", Some(1)) => std::env::set_var("BRIDLE_NCCL", "off"),
+            _ => {}
+        }
+    }
+    if case == "nccl-library" {
+        return match library() {
+            Ok(text) => {
+                println!("{text}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("{}", error.told());
+                ExitCode::from(4)
+            }
+        };
+    }
     let fail = |error: &RanksError| {
         eprintln!("{}", error.told());
         error.exit()
     };
     // one that never joins the others
-    if case == "absent" && launcher::Launcher::from_environment().is_some_and(|launcher| launcher.rank == Some(1)) {
+    if case == "absent" && rank == Some(1) {
         std::thread::sleep(Duration::from_secs(60));
         return ExitCode::SUCCESS;
     }
