@@ -114,7 +114,7 @@ impl RunRequest {
     /// # Errors
     /// Wrong use, with the word and the right ones; a file that cannot be read.
     pub fn new(args: &RunArgs) -> Result<Self> {
-        Self::of(args, None, access(args))
+        Self::of(args, None, Access::of(args.offline, args.yes))
     }
 
     /// The same without fetching weights.
@@ -136,7 +136,7 @@ impl RunRequest {
             sha256: embeddings.sha256.clone(),
             dim: embeddings.dim,
         };
-        Self::of(args, Some((embeddings, request)), access(args))
+        Self::of(args, Some((embeddings, request)), Access::of(args.offline, args.yes))
     }
 
     fn of(args: &RunArgs, given: Option<(Embeddings, EmbeddingsRequest)>, access: Access) -> Result<Self> {
@@ -301,14 +301,6 @@ impl RunRequest {
             threads: self.backend.threads.unwrap_or(0),
             limits: Limits::default(),
         }
-    }
-}
-
-/// How weights of the hub may get here for a run.
-const fn access(args: &RunArgs) -> Access {
-    match args.offline {
-        true => Access::Offline,
-        false => Access::Fetch { agrees: args.yes },
     }
 }
 
