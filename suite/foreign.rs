@@ -75,6 +75,15 @@ impl Foreign {
         })
     }
 
+    /// Whether it takes the inputs that a pipeline makes.
+    ///
+    /// # Errors
+    /// If it has no positions or biases for them.
+    pub fn check_input(&self, input: &FixedPipeline) -> Result<(), Failure> {
+        let found = self.recognised.body.check_input(&input.shape());
+        found.map_err(|error| self.wrong(error))
+    }
+
     /// Its name without the folders above it, its SHA-256 and its family.
     pub fn identity(&self) -> (&str, &str, &str) {
         (&self.checkpoint.name, &self.checkpoint.sha256, &self.recognised.family)

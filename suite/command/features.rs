@@ -142,6 +142,7 @@ impl Source {
         }
         let (theirs, _) = foreign::read(&given, &options, args.seconds, threads)?;
         theirs.lines().iter().for_each(|line| terminal::log(line));
+        theirs.check_input(&theirs.input(args.seconds)?)?;
         Ok(Self::Foreign(Box::new(theirs)))
     }
 

@@ -8,7 +8,9 @@ use crate::cli::terminal;
 use crate::compute::{self, Dtype};
 use crate::embeddings::{Embeddings, LabelsFile};
 use crate::foreign::{self, Foreign};
-use crate::plan::{AnyTask, EmbeddingsRequest, LmRequest, Method, Plan, PlanRequest, TaskFacts, corrected_changes};
+use crate::plan::{
+    AnyTask, EmbeddingsRequest, Input, LmRequest, Method, Plan, PlanRequest, TaskFacts, corrected_changes,
+};
 use crate::run::control;
 use crate::run::encoder_file::{self as file, EncoderFile, EncoderFileError};
 use crate::run::locate::{Access, locate};
@@ -16,7 +18,7 @@ use crate::run::machine;
 use crate::run::origin::Origin;
 use bridle_backends::Choice;
 use bridle_ctc::Ngrams;
-use bridle_tasks::{Limits, OpenRequest, SpeechRequest, normalise_text};
+use bridle_tasks::{InputSpec, Limits, OpenRequest, SpeechRequest, normalise_text};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -180,6 +182,9 @@ impl RunRequest {
         wanted.lm = lm_request;
         wanted.embeddings = embeddings_request;
         let plan = Plan::resolve_for(&facts, &wanted)?;
+        if let (Some(theirs), Input::Fixed(InputSpec::Pipeline(fixed))) = (&foreign, &plan.data.input) {
+            theirs.check_input(fixed)?;
+        }
         let ablation = if args.ablation {
             ablation(&facts, &wanted, &plan)?
         } else {

@@ -11,7 +11,7 @@ use crate::settings::{Settings, refuse};
 use crate::vit::config::{InputKind, MlpKind, NormPlace, OtherGrid, Patches, Positions, QkvBias, ScoreBias, VitConfig};
 use crate::vit::words::Words;
 use bridle_containers::Checkpoint;
-use bridle_tasks::pipeline::Pipeline;
+use bridle_tasks::pipeline::{Pipeline, Resize};
 
 pub const SCHEME: Scheme = Scheme {
     name: "timm",
@@ -261,6 +261,35 @@ fn folder(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<Re
             return Err(refuse("img_size", size.unwrap_or_default(), reason));
         }
     }
+    let mut pipeline = Pipeline::from_timm(&checkpoint.config)?;
+    if let (
+        Positions::Table {
+            rows,
+            columns,
+            other: OtherGrid::Refused,
+            ..
+        },
+        Pipeline::Picture(picture),
+    ) = (config.positions, &mut pipeline)
+    {
+        // timm writes the size of the published model, whatever the size of this one
+        let [_, high, wide] = config.patches.kernel;
+        let own = [rows * high, columns * wide];
+        let is_other = |said: &[usize; 2]| [said[0] / high, said[1] / wide] != [rows, columns];
+        if let Some(said) = picture.crop.filter(is_other) {
+            let scaled = |side: usize, axis: usize| side * own[axis] / said[axis];
+            picture.resize = match picture.resize {
+                Resize::To([down, across]) => Resize::To([scaled(down, 0), scaled(across, 1)]),
+                Resize::ShorterSide(side) if rows == columns => Resize::ShorterSide(scaled(side, 0)),
+                Resize::ShorterSide(_) | Resize::None => Resize::To(own),
+            };
+            picture.crop = Some(own);
+            assumed.push(format!(
+                "pictures of {} x {}, for which it has positions, and not of {} x {} as `pretrained_cfg` says",
+                own[0], own[1], said[0], said[1]
+            ));
+        }
+    }
     let pooling = match options.pooling {
         Some(pooling) => pooling,
         None => {
@@ -284,7 +313,7 @@ fn folder(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<Re
         scheme: SCHEME.name.to_owned(),
         prefix: prefix.to_owned(),
         body: Body::Vit(config),
-        pipeline: Pipeline::from_timm(&checkpoint.config)?,
+        pipeline,
         pooling,
         assumed,
         licence: pretrained.word("license")?.map(str::to_owned),

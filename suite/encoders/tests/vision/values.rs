@@ -3,6 +3,7 @@
 use crate::fixture::Fixture;
 use crate::{core, fixtures, vision};
 use bridle_encoders::{Encoder, Input, Options, Pooling, Recognised, recognise};
+use bridle_tasks::pipeline::FixedPipeline;
 use burn::backend::Autodiff;
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -111,7 +112,15 @@ fn timms_architecture_says_what_its_tensors_do_not() {
         recognise(&checkpoint, &Options::default()).map_err(|error| error.to_string())
     };
     let dinov2 = "vit_giant_patch14_reg4_dinov2";
-    assert_eq!(of(dinov2, "").unwrap().pooling, Pooling::Cls);
+    let recognised = of(dinov2, "").unwrap();
+    assert_eq!(recognised.pooling, Pooling::Cls);
+    // `pretrained_cfg` has the size of the published model
+    let input = FixedPipeline::lasting(recognised.pipeline, 1.0).unwrap();
+    assert_eq!(input.shape(), [3, 8, 12]);
+    recognised.body.check_input(&input.shape()).unwrap();
+    for shape in [&[3, 8, 8][..], &[3, 3, 3], &[98, 128]] {
+        assert!(recognised.body.check_input(shape).is_err(), "{shape:?}");
+    }
     // its positions have no row for cls, but it pools by that
     assert_eq!(of(dinov2, "cls_token").unwrap().pooling, Pooling::Cls);
     for other in [
