@@ -190,7 +190,7 @@ impl<B: Ops> Vit<B> {
         kept: &[Option<BranchFactors<B>>],
         mut seen: impl FnMut(usize, &Tensor<B, 3>),
     ) -> Result<Tensor<B, 3>, EncoderError> {
-        let (mut tokens, grid) = self.embedded(input)?;
+        let mut tokens = self.embedded(input)?;
         seen(0, &tokens);
         let biases = self.biases(tokens.dims()[1]);
         for (number, block) in self.blocks.iter().enumerate() {
@@ -218,7 +218,7 @@ impl<B: Ops> Vit<B> {
     }
 
     /// What enters the first block.
-    fn embedded(&self, input: Input<B>) -> Result<(Tensor<B, 3>, GridSize), EncoderError> {
+    fn embedded(&self, input: Input<B>) -> Result<Tensor<B, 3>, EncoderError> {
         let (patches, grid) = self.projected(input)?;
         let batch = patches.dims()[0];
         let mut tokens = match &self.prefix {
@@ -237,7 +237,7 @@ impl<B: Ops> Vit<B> {
         if let Some(norm) = &self.first_norm {
             tokens = norm.forward(tokens);
         }
-        Ok((tokens, grid))
+        Ok(tokens)
     }
 
     /// What is added to the tokens of a grid of patches, [P + T, D], with zeros for tokens in front that have no row.
