@@ -47,7 +47,7 @@ impl Foreign {
     ///
     /// # Errors
     /// If the path cannot be read, or holds no encoder of a known family.
-    pub fn open(given: &Located, options: &Options) -> Result<Self, ForeignError> {
+    fn open(given: &Located, options: &Options) -> Result<Self, ForeignError> {
         let name = given.name.clone();
         let wrong = |source: EncoderError| ForeignError { name, source };
         let opened = Checkpoint::open(&given.path)
@@ -76,20 +76,30 @@ impl Foreign {
         })
     }
 
+    /// Whether it takes the inputs that a pipeline makes.
+    ///
+    /// # Errors
+    /// If it has no positions or biases for them.
+    pub fn check_input(&self, input: &FixedPipeline) -> Result<(), Failure> {
+        let found = self.recognised.body.check_input(&input.shape());
+        found.map_err(|error| self.wrong(error))
+    }
+
     /// Its name without the folders above it, its SHA-256 and its family.
     pub fn identity(&self) -> (&str, &str, &str) {
         (&self.checkpoint.name, &self.checkpoint.sha256, &self.recognised.family)
     }
 
-    /// What a plan takes from it.
+    /// What a plan takes from it. All of its numbers are read once, so that what is wrong with them is known before
+    /// anything is written.
     fn request<B: Ops>(&self, seconds: f64, device: &B::Device) -> Result<ForeignRequest, Failure> {
-        let blank = Encoder::<B>::blank(&self.recognised, device).map_err(|error| self.wrong(error))?;
+        let (encoder, _) = self.build::<B>(device)?;
         let known = &self.recognised;
         let mut request = ForeignRequest {
             name: self.checkpoint.name.clone(),
             input: self.input(seconds)?,
             body: known.body.clone(),
-            dim: blank.pooled_dim(known.pooling),
+            dim: encoder.pooled_dim(known.pooling),
             values: json!({
                 "name": self.checkpoint.name, "sha256": self.checkpoint.sha256, "family": known.family,
                 "scheme": known.scheme, "prefix": known.prefix, "pooling": known.pooling, "body": known.body,
@@ -171,8 +181,8 @@ impl Foreign {
 /// those of the backend that is used later: the first to compute in a process decides.
 ///
 /// # Errors
-/// If the path cannot be read or holds no encoder of a known family, its sizes contradict each other, or
-/// its inputs would have no shape.
+/// If the path cannot be read or holds no encoder of a known family, its sizes contradict each other, its numbers are
+/// not those of such an encoder, or its inputs would have no shape.
 pub fn read(
     given: &Located,
     options: &Options,

@@ -21,9 +21,13 @@ struct Hub {
 }
 
 impl Hub {
-    /// The file's size is what it claims; whoever asks for the file itself is refused. Its thread ends with
+    /// Its one file's size is what it claims; whoever asks for the file itself is refused. Its thread ends with
     /// the test's process.
     fn claiming(size: u64) -> Self {
+        Self::holding("ashraq/esc50", "data/train.parquet", size)
+    }
+
+    fn holding(repository: &'static str, name: &'static str, size: u64) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let hub = Self {
             address: format!("http://{}", listener.local_addr().unwrap()),
@@ -41,10 +45,10 @@ impl Hub {
                 let (status, body) = if path.contains("/revision/") {
                     (
                         200,
-                        serde_json::json!({"id": "ashraq/esc50", "sha": "c".repeat(40), "gated": false}),
+                        serde_json::json!({"id": repository, "sha": "c".repeat(40), "gated": false}),
                     )
                 } else if path.contains("/tree/") {
-                    let (oid, sha256, name) = ("a".repeat(40), "b".repeat(64), "data/train.parquet");
+                    let (oid, sha256) = ("a".repeat(40), "b".repeat(64));
                     let lfs = serde_json::json!({"oid": sha256, "size": size, "pointerSize": 130});
                     let file = serde_json::json!({"type": "file", "oid": oid, "size": size, "path": name, "lfs": lfs});
                     (200, serde_json::json!([file]))
@@ -105,25 +109,37 @@ fn answered(hub: &Hub, line: &str, answer: &str) -> String {
     said(&terminal.wait_with_output().unwrap())
 }
 
-#[test]
-fn more_than_a_gigabyte_is_fetched_only_when_that_was_agreed_to() {
-    let hub = Hub::claiming(GIGABYTE + 1);
-    for line in ["fetch esc50", "run --task esc50 --preset smoke"] {
-        let (code, told) = outcome(&hub, line);
+/// Each command asks before it fetches anything of a hub whose one file is larger.
+fn each_asks(hub: &Hub, repository: &str, lines: &[&str]) {
+    for line in lines {
+        let (code, told) = outcome(hub, line);
         assert!(code == Some(3) && told.contains("--yes"), "{line}: {code:?} {told}");
         assert!(
-            told.contains("1.0 GB") || told.contains("1000000001 bytes"),
+            ["1.0 GB", "1000000001 bytes", "1000.0 MB"]
+                .iter()
+                .any(|size| told.contains(size)),
             "{line}: {told}"
         );
         assert!(!hub.was_asked(), "{line}: {told}");
-        let (code, told) = outcome(&hub, &format!("{line} --yes"));
+        let (code, told) = outcome(hub, &format!("{line} --yes"));
         assert!(hub.was_asked() && code == Some(3), "{line} --yes: {code:?} {told}");
-        let told = answered(&hub, line, "n");
-        assert!(told.contains("fetch 1.0 GB of ashraq/esc50? [y/N]"), "{line}: {told}");
+        let told = answered(hub, line, "n");
+        let question = format!("fetch 1.0 GB of {repository}? [y/N]");
+        assert!(told.contains(&question), "{line}: {told}");
         assert!(!hub.was_asked(), "{line}, no: {told}");
-        let told = answered(&hub, line, "y");
+        let told = answered(hub, line, "y");
         assert!(hub.was_asked(), "{line}, yes: {told}");
     }
+}
+
+#[test]
+fn more_than_a_gigabyte_is_fetched_only_when_that_was_agreed_to() {
+    let hub = Hub::claiming(GIGABYTE + 1);
+    each_asks(
+        &hub,
+        "ashraq/esc50",
+        &["fetch esc50", "run --task esc50 --preset smoke"],
+    );
     // these fetch nothing, whatever they are told
     for line in ["fetch esc50 --dry-run --yes", "check --task esc50 --preset smoke --yes"] {
         let (_, told) = outcome(&hub, line);
@@ -137,4 +153,23 @@ fn a_gigabyte_needs_no_consent() {
     let (code, told) = outcome(&hub, "fetch esc50");
     assert!(hub.was_asked() && code == Some(3), "{code:?} {told}");
     assert!(!told.contains("--yes"), "{told}");
+}
+
+#[test]
+fn a_model_of_more_than_a_gigabyte_is_asked_about_too() {
+    let hub = Hub::holding("someone/giant-vit", "model.safetensors", GIGABYTE + 1);
+    let lines = [
+        "fetch hub:someone/giant-vit",
+        "run --task synthetic-image --preset smoke --protocol knn --init hub:someone/giant-vit",
+        "features --files . --init hub:someone/giant-vit",
+    ];
+    each_asks(&hub, "someone/giant-vit", &lines);
+    for line in [
+        "fetch hub:someone/giant-vit --dry-run --yes",
+        "check --task synthetic-image --preset smoke --init hub:someone/giant-vit --yes",
+        "features --files . --init hub:someone/giant-vit --yes --offline",
+    ] {
+        let (_, told) = outcome(&hub, line);
+        assert!(!hub.was_asked(), "{line}: {told}");
+    }
 }

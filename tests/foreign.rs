@@ -10,6 +10,7 @@ use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 fn program(folder: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bridle-bench"));
@@ -576,4 +577,145 @@ fn videos_are_judged_and_learnt() {
             );
         }
     }
+}
+
+/// All files and folders below a folder.
+fn below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        found.extend(if path.is_dir() { below(&path) } else { Vec::new() });
+        found.push(path);
+    }
+    found.sort();
+    found
+}
+
+/// `run` and `features` of a model on these samples: what both told. They fail with this code within seconds, and leave
+/// everything as it was.
+fn unusable(folder: &Path, model: &Path, samples: &str, code: i32) -> String {
+    let before = below(folder);
+    let begun = Instant::now();
+    let model = model.to_str().unwrap();
+    let task = format!("{samples}.toml");
+    let run = [
+        "run",
+        "--task",
+        &task,
+        "--preset",
+        "smoke",
+        "--protocol",
+        "knn",
+        "--init",
+        model,
+    ];
+    let told = refusal(folder, code, &run) + &refusal(folder, code, &["features", "--files", samples, "--init", model]);
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "{model}: {:?}",
+        begun.elapsed()
+    );
+    assert!(!told.contains("panicked"), "{model}: {told}");
+    assert_eq!(below(folder), before, "{model}");
+    told
+}
+
+#[test]
+fn what_cannot_be_used_is_named_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_data(folder);
+    let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/encoders");
+    let root = std::env::var_os("BRIDLE_ENCODERS").map_or_else(|| committed.clone(), PathBuf::from);
+    let refused = root.join("containers/refuse");
+    let expected: Value = serde_json::from_slice(&fs::read(refused.join("expected.json")).unwrap()).unwrap();
+    for (file, what) in expected["files"].as_object().unwrap() {
+        let told = unusable(folder, &refused.join(file), "pictures", 3);
+        for word in what["message_names"].as_array().unwrap() {
+            assert!(told.contains(word.as_str().unwrap()), "{file}: {word}: {told}");
+        }
+        assert!(told.contains(file), "{file}: {told}");
+    }
+
+    // a folder of which one thing is changed
+    let model = |name: &str| committed.join(name).join("model");
+    let tensors = |name: &str| {
+        let bytes = fs::read(model(name).join("model.safetensors")).unwrap();
+        bridle::weights::from_safetensors(&bytes).unwrap().0
+    };
+    let changed = |name: &str, weights: Option<bridle::weights::Weights>, settings: &[(&str, Value)]| {
+        let to = folder.join("changed");
+        let _ = fs::remove_dir_all(&to);
+        fs::create_dir_all(&to).unwrap();
+        for file in fs::read_dir(model(name)).unwrap() {
+            let file = file.unwrap();
+            fs::write(to.join(file.file_name()), fs::read(file.path()).unwrap()).unwrap();
+        }
+        let mut config: Value = serde_json::from_slice(&fs::read(to.join("config.json")).unwrap()).unwrap();
+        for (key, value) in settings {
+            config[key] = value.clone();
+        }
+        fs::write(to.join("config.json"), config.to_string()).unwrap();
+        if let Some(weights) = weights {
+            let bytes = bridle::weights::to_safetensors(&weights, std::collections::HashMap::new());
+            fs::write(to.join("model.safetensors"), bytes.unwrap()).unwrap();
+        }
+        to
+    };
+    let vit = || tensors("vit-hf");
+    for (key, value) in [
+        ("num_hidden_layers", 7.into()),
+        ("hidden_size", 32.into()),
+        ("num_attention_heads", 7.into()),
+        ("layer_norm_eps", (-1.0).into()),
+    ] {
+        let told = unusable(folder, &changed("vit-hf", Some(vit()), &[(key, value)]), "pictures", 2);
+        assert!(told.contains(&format!("`{key}`")), "{key}: {told}");
+    }
+    for (name, samples, tensor) in [
+        ("vit-hf", "pictures", "encoder.layer.1.output.dense.weight"),
+        ("data2vec-audio-hf", "sounds", "encoder.layers.0.attention.q_proj.bias"),
+    ] {
+        let mut weights = tensors(name);
+        weights.get_mut(tensor).unwrap().data[0] = f32::NAN;
+        let told = unusable(folder, &changed(name, Some(weights), &[]), samples, 2);
+        assert!(told.contains(tensor) && told.contains("not finite"), "{name}: {told}");
+    }
+    // windows of biases are of one grid
+    let beit = changed("data2vec-vision-hf", None, &[]);
+    let inputs = serde_json::json!({"image_processor_type": "ViTImageProcessor", "size": {"height": 64, "width": 64}});
+    fs::write(beit.join("preprocessor_config.json"), inputs.to_string()).unwrap();
+    let told = unusable(folder, &beit, "pictures", 2);
+    assert!(told.contains("for which it has no biases"), "{told}");
+    let mut two = vit();
+    two.extend(tensors("data2vec-audio-hf"));
+    let told = unusable(folder, &changed("vit-hf", Some(two), &[]), "pictures", 2);
+    assert!(told.contains("model_type"), "{told}");
+    let mut two = vit();
+    two.extend(
+        vit()
+            .into_iter()
+            .map(|(name, values)| (format!("teacher.{name}"), values)),
+    );
+    let told = unusable(folder, &changed("vit-hf", Some(two), &[]), "pictures", 2);
+    assert!(told.contains("several encoders"), "{told}");
+    let head = vit()
+        .into_iter()
+        .take(1)
+        .map(|(_, values)| ("classifier.weight".to_owned(), values));
+    let told = unusable(folder, &changed("vit-hf", Some(head.collect()), &[]), "pictures", 2);
+    assert!(told.contains("no encoder of a known family"), "{told}");
+    let sound = model("data2vec-audio-hf");
+    let run = [
+        "run",
+        "--task",
+        "pictures.toml",
+        "--preset",
+        "smoke",
+        "--init",
+        sound.to_str().unwrap(),
+    ];
+    let before = below(folder);
+    assert!(refusal(folder, 2, &run).contains("takes audio"));
+    assert_eq!(below(folder), before);
 }

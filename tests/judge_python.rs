@@ -33,8 +33,12 @@ fn program(folder: &Path, line: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Pictures of two classes below `pictures`, by the ending that the page looks for; what they are is
-/// told by their bytes.
+/// What a picture is called: endings differ, as they do, and what it is is told by its bytes.
+fn file(number: u32) -> String {
+    format!("{number}.{}", ["jpg", "JPEG", "png"][number as usize % 3])
+}
+
+/// Pictures of two classes below `pictures`.
 fn write_pictures(folder: &Path) {
     for (class, name) in (0..).zip(CLASSES) {
         fs::create_dir_all(folder.join("pictures").join(name)).unwrap();
@@ -42,8 +46,8 @@ fn write_pictures(folder: &Path) {
             let (wide, high) = (40 + number, 30 + 2 * number);
             let value = |place: u32| (120 * class + (place * (7 + number)) % 110) as u8;
             let bytes: Vec<u8> = (0..3 * wide * high).map(value).collect();
-            let file = fs::File::create(folder.join(format!("pictures/{name}/{number}.jpg"))).unwrap();
-            let mut encoder = png::Encoder::new(file, wide, high);
+            let picture = fs::File::create(folder.join(format!("pictures/{name}/{}", file(number)))).unwrap();
+            let mut encoder = png::Encoder::new(picture, wide, high);
             encoder.set_color(png::ColorType::Rgb);
             encoder.write_header().unwrap().write_image_data(&bytes).unwrap();
         }
@@ -73,7 +77,7 @@ fn the_documented_lines_bring_a_model_and_pictures_to_a_score() {
     let theirs = Embeddings::read(&folder.join("embeddings.npz")).unwrap();
     let ids: Vec<String> = CLASSES
         .iter()
-        .flat_map(|class| (0..EACH).map(move |number| format!("{class}/{number}.jpg")))
+        .flat_map(|class| (0..EACH).map(move |number| format!("{class}/{}", file(number))))
         .collect();
     let ids: Vec<&str> = ids.iter().map(|id| &**id).collect();
     let all: BTreeSet<usize> = (0..ids.len()).collect();

@@ -172,7 +172,7 @@ pub struct RunArgs {
     /// Never use the network
     #[arg(long)]
     pub offline: bool,
-    /// Fetch more than a gigabyte of data without asking
+    /// Fetch more than a gigabyte without asking
     #[arg(short, long)]
     pub yes: bool,
     /// Accept data that matches no known variant; the record says so
@@ -620,6 +620,12 @@ pub struct FeaturesArgs {
     /// What the file of an encoder of others does not say: foreign.heads=12 and the like; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// Never use the network
+    #[arg(long)]
+    pub offline: bool,
+    /// Fetch more than a gigabyte without asking
+    #[arg(short, long)]
+    pub yes: bool,
     #[command(flatten)]
     pub compute: ComputeArgs,
 }

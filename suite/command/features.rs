@@ -40,7 +40,7 @@ pub fn perform(args: &FeaturesArgs) -> Result<()> {
     let (backend, dtype) = compute::choose(&args.compute)?;
     Interrupt::listen("the same command again").map_err(|error| Failure::fault("cannot listen for signals", error))?;
     prove_writable(args)?;
-    let source = Source::read(args)?;
+    let source = Source::read(args, backend.threads)?;
     let progress = TerminalProgress::default();
     let input = source.input(args)?;
     let request = OpenRequest {
@@ -127,21 +127,22 @@ enum Source {
 }
 
 impl Source {
-    fn read(args: &FeaturesArgs) -> Result<Self> {
+    fn read(args: &FeaturesArgs, threads: Option<usize>) -> Result<Self> {
         let mut set = args.set.clone();
         let options = foreign::options(&mut set)?;
         if let Some(unknown) = set.first() {
             let message = format!("`--set {unknown}`: only values of `foreign` can be set here");
             return Err(Failure::wrong_use(message));
         }
-        let given = locate(&args.init, Access::Fetch { agrees: false })?;
+        let given = locate(&args.init, Access::of(args.offline, args.yes))?;
         if EncoderFile::has_card(&given.path) {
             let encoder = EncoderFile::located(&given)?;
             let plan = plan(&encoder)?;
             return Ok(Self::Own(Box::new((encoder, plan))));
         }
-        let theirs = Foreign::open(&given, &options)?;
+        let (theirs, _) = foreign::read(&given, &options, args.seconds, threads)?;
         theirs.lines().iter().for_each(|line| terminal::log(line));
+        theirs.check_input(&theirs.input(args.seconds)?)?;
         Ok(Self::Foreign(Box::new(theirs)))
     }
 

@@ -1,6 +1,7 @@
 //! What a checkpoint is, told from its names, shapes and settings.
 
 use crate::conformer::config::ConformerConfig;
+use crate::names::EncoderError;
 use crate::pooling::Pooling;
 use crate::speech::config::SpeechConfig;
 use crate::vit::config::VitConfig;
@@ -51,4 +52,17 @@ pub enum Body {
     Vit(VitConfig),
     Speech(SpeechConfig),
     Conformer(ConformerConfig),
+}
+
+impl Body {
+    /// Whether it takes inputs of this shape, which has no axis of samples.
+    ///
+    /// # Errors
+    /// If it is a vision transformer and has no positions or biases for them.
+    pub fn check_input(&self, shape: &[usize]) -> Result<(), EncoderError> {
+        match self {
+            Self::Vit(config) => config.check_input(shape),
+            Self::Speech(_) | Self::Conformer(_) => Ok(()),
+        }
+    }
 }

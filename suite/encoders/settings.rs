@@ -49,6 +49,14 @@ impl<'a> Settings<'a> {
         self.typed(key, "a number", Value::as_f64)
     }
 
+    /// What keeps a variance of 0 from being divided by, from 0 to 1.
+    pub fn epsilon(self, key: &str) -> Result<Option<f64>, EncoderError> {
+        match self.number(key)? {
+            Some(epsilon) if !(0.0..1.0).contains(&epsilon) => Err(refuse(key, epsilon, "it is not between 0 and 1")),
+            other => Ok(other),
+        }
+    }
+
     pub fn flag(self, key: &str) -> Result<Option<bool>, EncoderError> {
         self.typed(key, "true or false", Value::as_bool)
     }
@@ -108,8 +116,7 @@ mod tests {
 
     #[test]
     fn an_error_names_key_and_value() {
-        let config =
-            json!({"hidden_size": 24, "hidden_act": "relu", "patch_size": [4, 5], "depth": "two", "none": null});
+        let config = json!({"hidden_size": 24, "hidden_act": "relu", "patch_size": [4, 5], "depth": "two", "epsilon": -1.0, "none": null});
         let settings = Settings(&config);
         let text = |result: Result<(), EncoderError>| result.map_or_else(|error| error.to_string(), |()| String::new());
         assert_eq!(text(settings.agrees("hidden_size", 24, "the width")), "");
@@ -125,6 +132,10 @@ mod tests {
         assert_eq!(
             text(settings.size("depth").map(drop)),
             "`depth` is \"two\": it is not a size"
+        );
+        assert_eq!(
+            text(settings.epsilon("epsilon").map(drop)),
+            "`epsilon` is -1: it is not between 0 and 1"
         );
         assert_eq!(settings.pair("patch_size").expect("two sizes"), Some([4, 5]));
         assert_eq!(settings.size("none").expect("null is no value"), None);

@@ -21,7 +21,7 @@ use bridle_backends::Ops;
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-use config::{Head, OtherGrid, Positions, ScoreBias, VitConfig};
+use config::{Head, Positions, ScoreBias, VitConfig};
 use patches::{GridSize, PatchEmbedding};
 use posconv::PositionalConvolution;
 use words::Words;
@@ -190,9 +190,9 @@ impl<B: Ops> Vit<B> {
         kept: &[Option<BranchFactors<B>>],
         mut seen: impl FnMut(usize, &Tensor<B, 3>),
     ) -> Result<Tensor<B, 3>, EncoderError> {
-        let (mut tokens, grid) = self.embedded(input)?;
+        let mut tokens = self.embedded(input)?;
         seen(0, &tokens);
-        let biases = self.biases(tokens.dims()[1], grid)?;
+        let biases = self.biases(tokens.dims()[1]);
         for (number, block) in self.blocks.iter().enumerate() {
             let kept = kept.get(number).and_then(Option::as_ref);
             tokens = block.forward(tokens, biases.of(block).as_ref(), kept);
@@ -218,7 +218,7 @@ impl<B: Ops> Vit<B> {
     }
 
     /// What enters the first block.
-    fn embedded(&self, input: Input<B>) -> Result<(Tensor<B, 3>, GridSize), EncoderError> {
+    fn embedded(&self, input: Input<B>) -> Result<Tensor<B, 3>, EncoderError> {
         let (patches, grid) = self.projected(input)?;
         let batch = patches.dims()[0];
         let mut tokens = match &self.prefix {
@@ -237,7 +237,7 @@ impl<B: Ops> Vit<B> {
         if let Some(norm) = &self.first_norm {
             tokens = norm.forward(tokens);
         }
-        Ok((tokens, grid))
+        Ok(tokens)
     }
 
     /// What is added to the tokens of a grid of patches, [P + T, D], with zeros for tokens in front that have no row.
@@ -245,12 +245,9 @@ impl<B: Ops> Vit<B> {
     /// # Errors
     /// If the encoder has positions of another grid, and they are not to be resized.
     pub fn positions(&self, grid: GridSize) -> Result<Option<Tensor<B, 2>>, EncoderError> {
+        self.config.check_grid(grid)?;
         let dim = self.config.dim;
         let device = self.patch.map.weight.device();
-        let refuse = |own: &[usize]| EncoderError::Input {
-            found: grid.to_vec(),
-            reason: format!("a grid of patches for which it has no positions: it has those of {own:?}"),
-        };
         let (front, patches) = match (self.config.positions, &self.positions) {
             (
                 Positions::Table {
@@ -262,26 +259,14 @@ impl<B: Ops> Vit<B> {
                 Some(table),
             ) => {
                 let own = table.val().narrow(0, prefix, rows * columns);
-                let own = match other {
-                    _ if grid == [1, rows, columns] => own,
-                    OtherGrid::Refused => return Err(refuse(&[rows, columns])),
-                    OtherGrid::BySize | OtherGrid::ByOffset | OtherGrid::Antialiased => {
-                        positions::resized(own, other, grid[1], grid[2])
-                    }
+                let own = match grid == [1, rows, columns] {
+                    true => own,
+                    false => positions::resized(own, other, grid[1], grid[2]),
                 };
                 ((prefix > 0).then(|| table.val().narrow(0, 0, prefix)), own)
             }
-            (Positions::FirstRows { rows }, Some(table)) => {
-                let count = grid.iter().product();
-                if count > rows {
-                    return Err(refuse(&[rows]));
-                }
-                (None, table.val().narrow(0, 0, count))
-            }
+            (Positions::FirstRows { .. }, Some(table)) => (None, table.val().narrow(0, 0, grid.iter().product())),
             (Positions::Sines { grid: own }, _) => {
-                if grid != own {
-                    return Err(refuse(&own));
-                }
                 let tokens = own.iter().product();
                 let rows = TensorData::new(positions::sines(tokens, dim), [tokens, dim]);
                 (None, Tensor::from_data(rows, &device))
@@ -295,26 +280,17 @@ impl<B: Ops> Vit<B> {
     }
 
     /// Biases of scores for this many tokens.
-    fn biases(&self, tokens: usize, grid: GridSize) -> Result<Biases<B>, EncoderError> {
+    fn biases(&self, tokens: usize) -> Biases<B> {
         let table = self.bias.as_ref().map(Param::val);
         let index = match self.config.bias {
-            ScoreBias::None => return Ok(Biases::None),
-            ScoreBias::Window { rows, columns, .. } => {
-                if grid != [1, rows, columns] {
-                    let reason = format!("a grid of patches for which it has no biases: it has {rows} x {columns}");
-                    return Err(EncoderError::Input {
-                        found: grid.to_vec(),
-                        reason,
-                    });
-                }
-                window_index(rows, columns)
-            }
+            ScoreBias::None => return Biases::None,
+            ScoreBias::Window { rows, columns, .. } => window_index(rows, columns),
             ScoreBias::Buckets { count, largest, .. } => bucket_index(tokens, count, largest),
         };
-        Ok(match table {
+        match table {
             Some(table) => Biases::Shared(looked_up(table, index, tokens)),
             None => Biases::Own { index, tokens },
-        })
+        }
     }
 }
 

@@ -28,6 +28,16 @@ pub enum Access {
     Look,
 }
 
+impl Access {
+    /// As `--offline` and `--yes` say.
+    pub const fn of(offline: bool, agrees: bool) -> Self {
+        match offline {
+            true => Self::Offline,
+            false => Self::Fetch { agrees },
+        }
+    }
+}
+
 /// Finds the weights that a word of the command line names.
 ///
 /// # Errors

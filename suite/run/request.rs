@@ -8,7 +8,9 @@ use crate::cli::terminal;
 use crate::compute::{self, Dtype};
 use crate::embeddings::{Embeddings, LabelsFile};
 use crate::foreign::{self, Foreign};
-use crate::plan::{AnyTask, EmbeddingsRequest, LmRequest, Method, Plan, PlanRequest, TaskFacts, corrected_changes};
+use crate::plan::{
+    AnyTask, EmbeddingsRequest, Input, LmRequest, Method, Plan, PlanRequest, TaskFacts, corrected_changes,
+};
 use crate::run::control;
 use crate::run::encoder_file::{self as file, EncoderFile, EncoderFileError};
 use crate::run::locate::{Access, locate};
@@ -16,7 +18,7 @@ use crate::run::machine;
 use crate::run::origin::Origin;
 use bridle_backends::Choice;
 use bridle_ctc::Ngrams;
-use bridle_tasks::{Limits, OpenRequest, SpeechRequest, normalise_text};
+use bridle_tasks::{InputSpec, Limits, OpenRequest, SpeechRequest, normalise_text};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -114,7 +116,7 @@ impl RunRequest {
     /// # Errors
     /// Wrong use, with the word and the right ones; a file that cannot be read.
     pub fn new(args: &RunArgs) -> Result<Self> {
-        Self::of(args, None, access(args))
+        Self::of(args, None, Access::of(args.offline, args.yes))
     }
 
     /// The same without fetching weights.
@@ -136,7 +138,7 @@ impl RunRequest {
             sha256: embeddings.sha256.clone(),
             dim: embeddings.dim,
         };
-        Self::of(args, Some((embeddings, request)), access(args))
+        Self::of(args, Some((embeddings, request)), Access::of(args.offline, args.yes))
     }
 
     fn of(args: &RunArgs, given: Option<(Embeddings, EmbeddingsRequest)>, access: Access) -> Result<Self> {
@@ -180,6 +182,9 @@ impl RunRequest {
         wanted.lm = lm_request;
         wanted.embeddings = embeddings_request;
         let plan = Plan::resolve_for(&facts, &wanted)?;
+        if let (Some(theirs), Input::Fixed(InputSpec::Pipeline(fixed))) = (&foreign, &plan.data.input) {
+            theirs.check_input(fixed)?;
+        }
         let ablation = if args.ablation {
             ablation(&facts, &wanted, &plan)?
         } else {
@@ -301,14 +306,6 @@ impl RunRequest {
             threads: self.backend.threads.unwrap_or(0),
             limits: Limits::default(),
         }
-    }
-}
-
-/// How weights of the hub may get here for a run.
-const fn access(args: &RunArgs) -> Access {
-    match args.offline {
-        true => Access::Offline,
-        false => Access::Fetch { agrees: args.yes },
     }
 }
 

@@ -1,7 +1,7 @@
 //! Names of classes and functions in pickles: which are refused, wherever they stand.
 
 /// Modules that run programs, load code or reach the system.
-const HARMFUL: [&str; 14] = [
+const HARMFUL: [&str; 24] = [
     "os",
     "posix",
     "nt",
@@ -16,7 +16,22 @@ const HARMFUL: [&str; 14] = [
     "webbrowser",
     "pty",
     "code",
+    "asyncio",
+    "pip",
+    "pydoc",
+    // they run what they are given
+    "bdb",
+    "cProfile",
+    "pdb",
+    "timeit",
+    // and these what bytes hold
+    "marshal",
+    "pickle",
+    "_pickle",
 ];
+
+/// The functions that open files.
+const OPENS: [&str; 3] = ["open", "open_code", "FileIO"];
 
 /// What Python calls its own module, in version 3 and in version 2.
 const BUILTINS: [&str; 2] = ["builtins", "__builtin__"];
@@ -45,6 +60,10 @@ pub(super) fn is_harmful(module: &str, name: &str) -> bool {
     if BUILTINS.contains(&root) {
         return module != root || !PLAIN.contains(&name);
     }
+    // what Python 3 takes for subprocess in old pickles
+    if module == "commands" || ["io", "_io"].contains(&module) && OPENS.contains(&name) {
+        return true;
+    }
     // a name with dots leads through what another module has imported
     let leads_through = name.contains('.')
         && name
@@ -70,6 +89,11 @@ mod tests {
             ("builtins", "str.format"),
             ("torch.serialization", "os.system"),
             ("torch", "builtins.eval"),
+            ("commands", "Popen"),
+            ("io", "open"),
+            ("_io", "FileIO"),
+            ("pickle", "loads"),
+            ("timeit", "timeit"),
         ] {
             assert!(is_harmful(module, name), "{module}.{name}");
         }
@@ -81,6 +105,9 @@ mod tests {
             ("oscar", "Academy"),
             ("argparse", "Namespace"),
             ("enums", "Outer.Inner"),
+            ("_io", "BytesIO"),
+            ("commands.train", "Settings"),
+            ("profiler", "Settings"),
         ] {
             assert!(!is_harmful(module, name), "{module}.{name}");
         }

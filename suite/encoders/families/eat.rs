@@ -150,7 +150,7 @@ fn eat(
         None => options.heads.map(|heads| ("heads", heads)),
     };
     let heads = sizes.heads(said, &mut assumed)?;
-    let epsilon = body.number("norm_eps")?.unwrap_or_else(|| {
+    let epsilon = body.epsilon("norm_eps")?.unwrap_or_else(|| {
         assumed.push("an epsilon of 1e-6 in every norm".to_owned());
         1e-6
     });

@@ -2,7 +2,7 @@
 //! names, and no settings.
 
 use super::known;
-use super::sizes::{Sizes, head_classes, square_table, table_rows};
+use super::sizes::{Sizes, head_classes, shape_error, square_table, table_rows};
 use super::timm::{SCHEME, base, has_part};
 use super::window::{window, window_heads};
 use crate::names::{EncoderError, Taker};
@@ -19,6 +19,11 @@ pub fn recognise(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Re
     let taker = Taker::new(checkpoint, prefix);
     let words = Words::of(SCHEME.name, &taker);
     let sizes = Sizes::of(&taker, &words)?;
+    if words.swiglu == words.mlp {
+        // both halves in one layer is timm's way
+        let name = format!("{}{}.weight", words.block(0, &taker), words.mlp[0]);
+        return Err(shape_error(&taker, &name, vec![sizes.hidden, sizes.dim]));
+    }
     let mut config = base(&taker, &words, &sizes)?;
     let mut assumed = Vec::new();
     let family = family(checkpoint, &taker, &config, options, &mut assumed);

@@ -8,10 +8,10 @@ use crate::names::{EncoderError, Taker};
 use crate::pooling::Pooling;
 use crate::recognised::{Body, Options, Recognised};
 use crate::settings::{Settings, refuse};
-use crate::vit::config::{InputKind, NormPlace, OtherGrid, Patches, Positions, QkvBias, ScoreBias, VitConfig};
+use crate::vit::config::{InputKind, MlpKind, NormPlace, OtherGrid, Patches, Positions, QkvBias, ScoreBias, VitConfig};
 use crate::vit::words::Words;
 use bridle_containers::Checkpoint;
-use bridle_tasks::pipeline::Pipeline;
+use bridle_tasks::pipeline::{Pipeline, Resize};
 
 pub const SCHEME: Scheme = Scheme {
     name: "timm",
@@ -159,8 +159,8 @@ fn folder(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<Re
         return Err(refuse(key, value, "this program does not support it"));
     }
     let architecture = settings.word("architecture")?.unwrap_or_default();
-    // those have another activation, or another epsilon
-    if let Some(word) = ["clip", "siglip", "quickgelu"]
+    // those have another activation, another epsilon, or norms elsewhere
+    if let Some(word) = ["beit3", "clip", "quickgelu", "rpn", "siglip"]
         .iter()
         .find(|word| architecture.contains(**word))
     {
@@ -173,6 +173,10 @@ fn folder(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<Re
     let taker = Taker::new(checkpoint, prefix);
     let words = Words::of(SCHEME.name, &taker);
     let sizes = Sizes::of(&taker, &words)?;
+    if words.swiglu == words.mlp && !architecture.contains("dinov2") {
+        let reason = "its MLPs have two halves, which this program knows of DINOv2";
+        return Err(refuse("architecture", architecture, reason));
+    }
     let mut config = base(&taker, &words, &sizes)?;
     let mut assumed = Vec::new();
     arguments.agrees("embed_dim", sizes.dim, "the width")?;
@@ -192,21 +196,23 @@ fn folder(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<Re
         }
     }
     if let Some(ratio) = arguments.number("mlp_ratio")? {
-        let hidden = (sizes.dim as f64 * ratio) as usize;
-        if config.mlp == crate::vit::config::MlpKind::Gelu && hidden != sizes.hidden {
-            return Err(refuse(
-                "mlp_ratio",
-                ratio,
-                format!("the MLP of the weights is {} wide", sizes.hidden),
-            ));
+        let wide = match config.mlp {
+            MlpKind::Gelu => sizes.hidden,
+            MlpKind::SwiGlu => 2 * sizes.hidden,
+        };
+        if (sizes.dim as f64 * ratio) as usize != wide {
+            let reason = format!("the MLP of the weights is {wide} wide");
+            return Err(refuse("mlp_ratio", ratio, reason));
         }
     }
     if arguments.flag("qkv_bias")? == Some(false) {
         config.qkv_bias = QkvBias::None;
     }
+    let pool = settings.word("global_pool")?;
     config.cls = arguments
         .flag("class_token")?
-        .unwrap_or_else(|| taker.has(words.cls) || !has_positions_alone(&taker, &words));
+        .unwrap_or_else(|| taker.has(words.cls) || !has_positions_alone(&taker, &words) || pool == Some("token"));
+    config.distillation |= architecture.contains("distilled");
     let said = match (arguments.size("num_heads")?, options.heads) {
         (Some(heads), Some(option)) if heads != option => {
             return Err(refuse("heads", option, format!("`num_heads` is {heads}")));
@@ -228,30 +234,68 @@ fn folder(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<Re
             .pair("img_size")?
             .map(|[rows, columns]| [rows / high, columns / wide]);
         let rows = table_rows(&taker, &words, sizes.dim)?;
-        let fits = |prefix: &usize| grid.is_some_and(|[down, across]| prefix + down * across == rows);
-        let own = usual.iter().copied().find(fits).map_or(usual, |prefix| vec![prefix]);
-        let (prefix, side) = square_table(&taker, &words, sizes.dim, &own)?;
+        let fits = |grid: &[usize; 2]| {
+            let patches: usize = grid.iter().product();
+            usual.iter().copied().find(|prefix| prefix + patches == rows)
+        };
+        let (prefix, [down, across]) = match grid.and_then(|grid| Some((fits(&grid)?, grid))) {
+            Some(found) => found,
+            None => {
+                let (prefix, side) = square_table(&taker, &words, sizes.dim, &usual)?;
+                (prefix, [side; 2])
+            }
+        };
         let other = match arguments.flag("dynamic_img_size")? {
-            Some(true) => OtherGrid::Antialiased,
+            Some(true) if down == across => OtherGrid::Antialiased,
             _ => OtherGrid::Refused,
         };
         config.positions = Positions::Table {
             prefix,
-            rows: side,
-            columns: side,
+            rows: down,
+            columns: across,
             other,
         };
-        if let Some([down, across]) = grid.filter(|grid| *grid != [side, side]) {
-            let reason = format!("it makes {down} x {across} patches, and positions are those of {side} x {side}");
+        if let Some([rows, columns]) = grid.filter(|grid| *grid != [down, across]) {
+            let reason = format!("it makes {rows} x {columns} patches, and positions are those of {down} x {across}");
             let size = arguments.get("img_size").map(ToString::to_string);
             return Err(refuse("img_size", size.unwrap_or_default(), reason));
+        }
+    }
+    let mut pipeline = Pipeline::from_timm(&checkpoint.config)?;
+    if let (
+        Positions::Table {
+            rows,
+            columns,
+            other: OtherGrid::Refused,
+            ..
+        },
+        Pipeline::Picture(picture),
+    ) = (config.positions, &mut pipeline)
+    {
+        // timm writes the size of the published model, whatever the size of this one
+        let [_, high, wide] = config.patches.kernel;
+        let own = [rows * high, columns * wide];
+        let is_other = |said: &[usize; 2]| [said[0] / high, said[1] / wide] != [rows, columns];
+        if let Some(said) = picture.crop.filter(is_other) {
+            let scaled = |side: usize, axis: usize| side * own[axis] / said[axis];
+            picture.resize = match picture.resize {
+                Resize::To([down, across]) => Resize::To([scaled(down, 0), scaled(across, 1)]),
+                Resize::ShorterSide(side) if rows == columns => Resize::ShorterSide(scaled(side, 0)),
+                Resize::ShorterSide(_) | Resize::None => Resize::To(own),
+            };
+            picture.crop = Some(own);
+            assumed.push(format!(
+                "pictures of {} x {}, for which it has positions, and not of {} x {} as `pretrained_cfg` says",
+                own[0], own[1], said[0], said[1]
+            ));
         }
     }
     let pooling = match options.pooling {
         Some(pooling) => pooling,
         None => {
-            let usual = match settings.word("global_pool")? {
+            let usual = match pool {
                 _ if config.pooled_norm => Pooling::MeanNorm,
+                Some("token") | None if config.distillation => Pooling::TwoTokens,
                 Some("token") | None if config.cls => Pooling::Cls,
                 _ => Pooling::Mean,
             };
@@ -269,7 +313,7 @@ fn folder(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result<Re
         scheme: SCHEME.name.to_owned(),
         prefix: prefix.to_owned(),
         body: Body::Vit(config),
-        pipeline: Pipeline::from_timm(&checkpoint.config)?,
+        pipeline,
         pooling,
         assumed,
         licence: pretrained.word("license")?.map(str::to_owned),

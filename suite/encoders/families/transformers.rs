@@ -121,7 +121,7 @@ fn recognise(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Result
         hidden: sizes.hidden,
         mlp: sizes.mlp,
         norm: NormPlace::Pre,
-        epsilon: settings.required("layer_norm_eps", settings.number("layer_norm_eps")?)?,
+        epsilon: settings.required("layer_norm_eps", settings.epsilon("layer_norm_eps")?)?,
         cls: family.word != "videomae",
         distillation: matches!(model_type, "deit" | "audio-spectrogram-transformer"),
         registers: settings.size("num_register_tokens")?.unwrap_or(0),
@@ -231,6 +231,10 @@ fn seen(
             .find_map(|(flag, kind)| (*flag == Some(true)).then_some(*kind))
         {
             config.bias = ScoreBias::Window { rows, columns, shared };
+            if rows != columns {
+                let reason = "transformers mixes up the biases of windows that are no squares";
+                return Err(refuse("image_size", format!("{size:?}"), reason));
+            }
         }
         // a table of another grid
         let own = format!("{}{}", words.block(0, taker), words.window[1]);
@@ -251,18 +255,15 @@ fn seen(
             [rows, columns],
             ("image_size", size[0]),
         )?;
-        if family.other_grid != OtherGrid::Refused && rows != columns {
-            return Err(refuse(
-                "image_size",
-                format!("{size:?}"),
-                "this program supports squares alone",
-            ));
-        }
         config.positions = Positions::Table {
             prefix,
             rows,
             columns,
-            other: family.other_grid,
+            // transformers resizes squares only
+            other: match rows == columns {
+                true => family.other_grid,
+                false => OtherGrid::Refused,
+            },
         };
     }
     Ok(preprocessor(checkpoint, assumed)?.unwrap_or_else(|| Pipeline::Picture(picture())))

@@ -28,12 +28,28 @@ pub fn window(taker: &Taker, words: &Words, depth: usize, is_authors: bool) -> R
         Some([tokens, same]) if tokens == same => tokens.checked_sub(1).and_then(root),
         _ => None,
     };
-    let of_table = taker.shape(&table).and_then(|shape| {
+    // of the first block whose table is a square's
+    let tables = (0..if shared { 1 } else { depth }).map(|number| match shared {
+        true => table.clone(),
+        false => format!("{}attn.relative_position_bias_table", words.block(number, taker)),
+    });
+    let of_table = tables.filter_map(|name| taker.shape(&name)).find_map(|shape| {
         let side = shape.first()?.checked_sub(3).and_then(root)?.div_ceil(2);
         (window_rows(side, side) == shape[0]).then_some(side)
     });
     let side = match (of_index, of_table) {
-        (None, None) => return Err(taker.missing(&table, |shape| shape.len() == 2)),
+        (None, None) if !taker.has(&table) => return Err(taker.missing(&table, |shape| shape.len() == 2)),
+        (None, None) => {
+            let shape = taker.shape(&table).unwrap_or_default();
+            let side = shape
+                .first()
+                .map_or(0, |rows| rows.saturating_sub(3).isqrt().div_ceil(2));
+            let expected = vec![
+                window_rows(side.max(1), side.max(1)),
+                shape.last().copied().unwrap_or(0),
+            ];
+            return Err(shape_error(taker, &table, expected));
+        }
         (None, Some(side)) if taker.has(&index) => {
             return Err(shape_error(taker, &index, vec![1 + side * side; 2]));
         }

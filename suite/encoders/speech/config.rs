@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 /// Epsilon of fairseq's and WavLM's norms, which is no setting there.
 const FAIRSEQ_EPSILON: f64 = 1e-5;
 
+/// data2vec audio's `model_type`.
+const DATA2VEC: &str = "data2vec-audio";
+
 /// One encoder over waves.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -115,9 +118,17 @@ impl FrontConfig {
             stride,
         });
         let known = [("group", FrontNorm::Group), ("layer", FrontNorm::Layer)];
+        let norm = match settings.0.word("model_type")? {
+            // which has no other, and need not say it
+            Some(DATA2VEC) => settings
+                .0
+                .only("feat_extract_norm", "layer")
+                .map(|()| FrontNorm::Layer)?,
+            _ => settings.word("feat_extract_norm", &known)?,
+        };
         Ok(Self {
             convolutions: convolutions.collect(),
-            norm: settings.word("feat_extract_norm", &known)?,
+            norm,
             bias: settings.flag("conv_bias")?,
         })
     }
@@ -194,7 +205,7 @@ impl SpeechConfig {
     /// If a setting is missing, contradicts the weights or is not supported.
     pub fn from_transformers(settings: Needed, taker: &Taker) -> Result<Self, EncoderError> {
         let family = settings.text("model_type")?;
-        let is_data2vec = family == "data2vec-audio";
+        let is_data2vec = family == DATA2VEC;
         settings.word("hidden_act", &[("gelu", ())])?;
         let unsupported = [
             ("add_adapter", false),

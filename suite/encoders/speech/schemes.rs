@@ -59,7 +59,7 @@ pub const HEADS: [&str; 12] = [
     "feature_extractor.bias",
 ];
 
-/// Hertz, of all these encoders.
+/// Hertz, where nothing says another rate.
 pub const SAMPLE_RATE: u32 = 16_000;
 
 /// What stands before `part` in the names that go on as `accepts` says.
@@ -110,12 +110,15 @@ fn transformers(checkpoint: &Checkpoint, prefix: &str, options: &Options) -> Res
 /// # Errors
 /// If a setting is missing or not supported.
 pub fn wave(settings: Needed) -> Result<Pipeline, EncoderError> {
-    settings.0.only("sampling_rate", SAMPLE_RATE)?;
     let normalise = settings.flag("do_normalize")?.then_some(1e-7);
-    Ok(Pipeline::Wave(Wave {
-        sample_rate: SAMPLE_RATE,
+    let hertz = settings.0.size("sampling_rate")?;
+    let pipeline = Pipeline::Wave(Wave {
+        // a size is below 2^25
+        sample_rate: hertz.map_or(SAMPLE_RATE, |hertz| hertz as u32),
         normalise,
-    }))
+    });
+    pipeline.check()?;
+    Ok(pipeline)
 }
 
 /// `unknown` where a folder has a head for transcripts or classes.

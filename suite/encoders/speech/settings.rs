@@ -60,11 +60,7 @@ impl<'a> Needed<'a> {
     /// # Errors
     /// If it is missing or no number from 0 to 1.
     pub fn epsilon(self, key: &str) -> Result<f64, EncoderError> {
-        let epsilon = self.real(key)?;
-        match (0.0..1.0).contains(&epsilon) {
-            true => Ok(epsilon),
-            false => Err(refuse(key, epsilon, "it is not between 0 and 1")),
-        }
+        self.0.required(key, self.0.epsilon(key)?)
     }
 
     /// # Errors

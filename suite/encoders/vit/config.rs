@@ -1,5 +1,7 @@
 //! Sizes and options of the vision transformer.
 
+use super::patches::{GridSize, grid};
+use crate::names::EncoderError;
 use serde::{Deserialize, Serialize};
 
 /// Everything about a vision transformer but its numbers.
@@ -48,6 +50,60 @@ impl VitConfig {
     /// Tokens in front of the patches.
     pub fn prefix(&self) -> usize {
         usize::from(self.cls) + usize::from(self.distillation) + self.registers
+    }
+
+    /// Whether it takes inputs of this shape, which has no axis of samples.
+    ///
+    /// # Errors
+    /// If the shape is of something else, has no patch, or makes a grid as in [`VitConfig::check_grid`].
+    pub fn check_input(&self, shape: &[usize]) -> Result<(), EncoderError> {
+        let Patches {
+            input, kernel, stride, ..
+        } = self.patches;
+        let sizes = match (input, shape) {
+            (InputKind::Picture, &[_, rows, columns]) => Some([1, rows, columns]),
+            (InputKind::Video, &[_, frames, rows, columns]) => Some([frames, rows, columns]),
+            (InputKind::Spectrogram, &[frames, mels]) => Some([1, frames, mels]),
+            (InputKind::SpectrogramByFrequency, &[frames, mels]) => Some([1, mels, frames]),
+            _ => None,
+        };
+        match sizes.and_then(|sizes| grid(sizes, kernel, stride)) {
+            Some(grid) => self.check_grid(grid),
+            None => Err(EncoderError::Input {
+                found: shape.to_vec(),
+                reason: format!("it has no patch of {kernel:?}"),
+            }),
+        }
+    }
+
+    /// Whether it has positions and biases for a grid of patches.
+    ///
+    /// # Errors
+    /// If it has those of another grid alone, and they are not to be resized.
+    pub fn check_grid(&self, grid: GridSize) -> Result<(), EncoderError> {
+        let refuse = |what: &str, own: &[usize]| {
+            Err(EncoderError::Input {
+                found: grid.to_vec(),
+                reason: format!("a grid of patches for which it has no {what}: it has those of {own:?}"),
+            })
+        };
+        match self.positions {
+            Positions::Table {
+                rows,
+                columns,
+                other: OtherGrid::Refused,
+                ..
+            } if grid != [1, rows, columns] => return refuse("positions", &[rows, columns]),
+            Positions::FirstRows { rows } if grid.iter().product::<usize>() > rows => {
+                return refuse("positions", &[rows]);
+            }
+            Positions::Sines { grid: own } if grid != own => return refuse("positions", &own),
+            _ => {}
+        }
+        match self.bias {
+            ScoreBias::Window { rows, columns, .. } if grid != [1, rows, columns] => refuse("biases", &[rows, columns]),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -143,7 +143,7 @@ fn videos<B: Backend>(input: Input<B>, patches: &Patches) -> Result<Tensor<B, 5>
 }
 
 /// Whole patches along each axis; none if there is not one.
-fn grid(sizes: [usize; 3], kernel: [usize; 3], stride: [usize; 3]) -> Option<GridSize> {
+pub(super) fn grid(sizes: [usize; 3], kernel: [usize; 3], stride: [usize; 3]) -> Option<GridSize> {
     let mut grid = [0; 3];
     for axis in 0..3 {
         grid[axis] = sizes[axis].checked_sub(kernel[axis])? / stride[axis] + 1;

@@ -142,6 +142,18 @@ const BEATS: Words = Words {
     ..TIMM
 };
 
+/// Whether the first layers of MLPs are twice as wide as the second ones: both halves of a SwiGLU.
+fn is_packed(taker: &Taker) -> bool {
+    let [first, second] = TIMM.mlp.map(|name| format!("{name}.weight"));
+    let is_twice = |name: &str| {
+        let block = name.strip_prefix("blocks.")?.strip_suffix(&*first)?;
+        let (wide, narrow) = (taker.shape(name)?, taker.shape(&format!("blocks.{block}{second}"))?);
+        Some(*wide.first()? == 2 * narrow.get(1)?)
+    };
+    let (packed, plain): (Vec<_>, Vec<_>) = taker.names().filter_map(is_twice).partition(|twice| *twice);
+    !packed.is_empty() && packed.len() >= plain.len()
+}
+
 impl Words {
     /// The names of a scheme as this file has them.
     pub fn of(scheme: &str, taker: &Taker) -> Self {
@@ -172,6 +184,10 @@ impl Words {
                 }
                 if any("register_tokens") {
                     words.registers = "register_tokens";
+                }
+                if is_packed(taker) {
+                    // timm's DINOv2
+                    words.swiglu = words.mlp;
                 }
                 words
             }

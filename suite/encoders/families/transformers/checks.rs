@@ -22,14 +22,17 @@ pub fn check_sizes(
     if let Some(flag) = settings.flag("use_swiglu_ffn")?.filter(|flag| *flag != is_gated) {
         return Err(refuse("use_swiglu_ffn", flag, "its weights are not so"));
     }
-    if let Some(ratio) = settings.number("mlp_ratio")?.filter(|_| !is_gated)
-        && (sizes.dim as f64 * ratio) as usize != sizes.hidden
-    {
-        return Err(refuse(
-            "mlp_ratio",
-            ratio,
-            format!("the MLP of the weights is {} wide", sizes.hidden),
-        ));
+    if let Some(ratio) = settings.number("mlp_ratio")? {
+        let wide = (sizes.dim as f64 * ratio) as usize;
+        // DINOv2 makes a gated MLP narrower by a third
+        let hidden = match is_gated {
+            true => (2 * wide / 3).next_multiple_of(8),
+            false => wide,
+        };
+        if hidden != sizes.hidden {
+            let reason = format!("the MLP of the weights is {} wide", sizes.hidden);
+            return Err(refuse("mlp_ratio", ratio, reason));
+        }
     }
     let name = format!("{}.weight", words.patch);
     let mut expected = taker.shape(&name).unwrap_or_default().to_vec();

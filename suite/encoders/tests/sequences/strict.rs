@@ -26,9 +26,12 @@ fn refusal(fixture: &Fixture, what: &str, checkpoint: &Checkpoint) -> String {
 fn each_tensor(alter: impl Fn(&Fixture, Checkpoint, &str)) {
     for fixture in fixtures() {
         let report = outcome(&fixture.checkpoint()).unwrap();
-        for name in &report.used {
-            alter(&fixture, fixture.checkpoint(), name);
-        }
+        // the speeds of transformers' sines are computed where a file has none
+        let needed = report
+            .used
+            .iter()
+            .filter(|name| !name.ends_with("embed_positions.inv_freq"));
+        needed.for_each(|name| alter(&fixture, fixture.checkpoint(), name));
     }
 }
 
@@ -235,7 +238,7 @@ fn options_that_contradict_the_file_are_refused() {
         let recognised = recognise(&fixture.checkpoint(), &Options::default()).unwrap();
         let refused = [
             Options {
-                heads: Some(3),
+                heads: Some(recognised.body.heads() + 1),
                 ..Options::default()
             },
             Options {

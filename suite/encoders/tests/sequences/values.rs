@@ -1,9 +1,9 @@
 //! Values, gradients and refusals of every fixture.
 
 use crate::fixture::{Fixture, Values, host};
-use crate::{fixtures, speech};
+use crate::{core, fixtures, speech};
 use bridle_encoders::conformer::front::Front;
-use bridle_encoders::{Encoder, Input, Pooling, Recognised};
+use bridle_encoders::{Encoder, Input, Options, Pooling, Recognised, recognise};
 use burn::backend::Autodiff;
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
@@ -182,5 +182,30 @@ fn what_is_recognised_is_the_same_after_a_round_through_json_and_makes_a_blank_e
         let blank = Encoder::<B>::blank(&again, &device).unwrap();
         let (_, encoder) = fixture.encoder::<B>(&device);
         assert_eq!(blank.num_params(), encoder.num_params(), "{}", fixture.name);
+    }
+}
+
+#[test]
+fn data2vec_has_one_norm_whether_its_folder_says_so_or_not() {
+    let fixture = Fixture::read(&core(), "data2vec-audio-hf");
+    let mut checkpoint = fixture.checkpoint();
+    let recognised = fixture.recognised(&checkpoint);
+    let settings = checkpoint.config.as_object_mut().unwrap();
+    assert!(settings.remove("feat_extract_norm").is_some());
+    assert_eq!(fixture.recognised(&checkpoint), recognised);
+    checkpoint.config["feat_extract_norm"] = "group".into();
+    let error = recognise(&checkpoint, &Options::default()).unwrap_err().to_string();
+    assert!(error.contains("`feat_extract_norm`"), "{error}");
+}
+
+#[test]
+fn waves_have_the_rate_that_the_folder_says() {
+    let fixture = Fixture::read(&core(), "wav2vec2-large-hf");
+    let mut checkpoint = fixture.checkpoint();
+    checkpoint.preprocessor["sampling_rate"] = 8_000.into();
+    assert_eq!(fixture.recognised(&checkpoint).pipeline.sample_rate(), Some(8_000));
+    for wrong in [0, 1 << 23] {
+        checkpoint.preprocessor["sampling_rate"] = wrong.into();
+        assert!(recognise(&checkpoint, &Options::default()).is_err(), "{wrong} Hz");
     }
 }

@@ -15,9 +15,13 @@ use bridle_encoders::{Body, recognise};
 use fixture::Fixture;
 use std::path::{Path, PathBuf};
 
+/// The committed fixtures.
+fn core() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/encoders")
+}
+
 /// The fixtures of vision transformers.
 fn fixtures() -> Vec<Fixture> {
-    let core = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/encoders");
     let folder = std::env::var_os("BRIDLE_ENCODERS").map_or_else(core, PathBuf::from);
     let all = Fixture::names(&folder)
         .into_iter()
