@@ -10,7 +10,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     #[cfg(feature = "tch")]
-    if std::env::args().any(|argument| argument == "tch" || argument == "--backend=tch") {
+    if std::env::args().any(|argument| ["tch", "--backend=tch", "--report"].contains(&argument.as_str())) {
         bridle_backends::start_with_short_waits();
     }
     terminal::decide(cli.talk());

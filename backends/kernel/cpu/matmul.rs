@@ -1,5 +1,6 @@
 //! Matrix products over strided slices in the calling thread: in f32 by the `gemm` crate, which
-//! burn-flex uses too, in bf16 by our own code.
+//! burn-flex uses too; in bf16 by our own code where the processor multiplies such numbers faster,
+//! elsewhere by `gemm` from rounded operands.
 
 use super::bf16;
 use super::matrix::{Contiguous, Matrix, elements};
@@ -14,6 +15,8 @@ enum Operand<'a> {
     /// A copy with contiguous rows, and their length.
     F32Transposed(Vec<f32>, usize),
     Bf16(bf16::Packed),
+    /// A copy rounded to bf16 with contiguous rows, and their length.
+    Rounded(Vec<f32>, usize),
 }
 
 impl<'a> RightOperand<'a> {
@@ -33,7 +36,10 @@ impl<'a> RightOperand<'a> {
                 Contiguous::Rows(_) => Operand::F32(matrix),
                 Contiguous::Columns(_) => Operand::F32Transposed(transposed(threads, matrix), matrix.columns),
             },
-            Precision::Bf16 => Operand::Bf16(bf16::Packed::new(threads, matrix)),
+            Precision::Bf16 => match bf16::Product::of_this_processor() {
+                bf16::Product::Avx512 => Operand::Bf16(bf16::Packed::new(threads, matrix)),
+                bf16::Product::Rounded => Operand::Rounded(rounded(threads, matrix), matrix.columns),
+            },
         })
     }
 
@@ -46,6 +52,54 @@ impl<'a> RightOperand<'a> {
                 product(out, out_stride, lhs, Matrix::dense(data, *columns), factor, add);
             }
             Operand::Bf16(packed) => packed.product(out, out_stride, lhs, factor, add),
+            Operand::Rounded(data, columns) => {
+                let rhs = Matrix::dense(data, *columns);
+                match lhs.contiguous() {
+                    Contiguous::Rows(_) => {
+                        let copy = rounded(None, lhs);
+                        product(out, out_stride, Matrix::dense(&copy, lhs.columns), rhs, factor, add);
+                    }
+                    Contiguous::Columns(_) => {
+                        let copy = rounded(None, lhs.transpose());
+                        let lhs = Matrix::dense(&copy, lhs.rows).transpose();
+                        product(out, out_stride, lhs, rhs, factor, add);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Rows of a rounded copy that a thread makes at a time.
+const ROUNDED_ROWS: usize = 64;
+
+/// Copies a matrix, rounded to bf16, into contiguous rows.
+fn rounded(threads: Option<Threads>, matrix: Matrix<'_>) -> Vec<f32> {
+    let columns = matrix.columns;
+    match matrix.contiguous() {
+        Contiguous::Columns(_) => {
+            let mut out = transposed(threads, matrix);
+            let parts = out.chunks_mut(ROUNDED_ROWS * columns);
+            match threads {
+                Some(threads) => threads.for_each(parts.collect(), bf16::round_in_place),
+                None => parts.for_each(bf16::round_in_place),
+            }
+            out
+        }
+        Contiguous::Rows(stride) => {
+            let mut out = vec![0.0; matrix.rows * columns];
+            let parts = out.chunks_mut(ROUNDED_ROWS * columns).enumerate();
+            let copy = |(number, part): (usize, &mut [f32])| {
+                let lines = matrix.data[number * ROUNDED_ROWS * stride..].chunks(stride);
+                for (out, line) in part.chunks_exact_mut(columns).zip(lines) {
+                    bf16::round_to(out, &line[..columns]);
+                }
+            };
+            match threads {
+                Some(threads) => threads.for_each(parts.collect(), copy),
+                None => parts.for_each(copy),
+            }
+            out
         }
     }
 }
@@ -54,7 +108,7 @@ impl<'a> RightOperand<'a> {
 const SQUARE: usize = 16;
 
 /// Copies a matrix with contiguous columns into contiguous rows.
-fn transposed(threads: Option<Threads>, matrix: Matrix<'_>) -> Vec<f32> {
+pub(super) fn transposed(threads: Option<Threads>, matrix: Matrix<'_>) -> Vec<f32> {
     let mut out = vec![0.0; matrix.rows * matrix.columns];
     let strips = out.chunks_mut(SQUARE * matrix.columns).enumerate();
     let transpose = |(number, strip): (usize, &mut [f32])| transpose_strip(strip, matrix, number * SQUARE);
@@ -89,7 +143,7 @@ fn transpose_strip(strip: &mut [f32], matrix: Matrix<'_>, first: usize) {
 
 /// In f32: `out` = `factor` * `lhs` * `rhs`, added to `out` if `add`. Rows of `out` start
 /// `out_stride` apart.
-fn product(out: &mut [f32], out_stride: usize, lhs: Matrix<'_>, rhs: Matrix<'_>, factor: f32, add: bool) {
+pub(super) fn product(out: &mut [f32], out_stride: usize, lhs: Matrix<'_>, rhs: Matrix<'_>, factor: f32, add: bool) {
     let (m, n, k) = (lhs.rows, rhs.columns, lhs.columns);
     assert_eq!(k, rhs.rows, "inner widths of the product differ");
     assert!(

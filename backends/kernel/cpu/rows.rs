@@ -1,5 +1,5 @@
-//! Operations on rows of slices: linear layer, norm, MLP, cross-entropy, nearest codes and the
-//! AdamW update, in blocks that stay in a core's cache.
+//! Operations on rows of slices: linear layer, norm, MLP, cross-entropy and the AdamW update, in
+//! blocks that stay in a core's cache.
 //!
 //! Block sizes depend only on the number of rows, and sums over blocks are in order, so results do
 //! not depend on threads.
@@ -9,10 +9,9 @@ use super::matrix::Matrix;
 use super::simd;
 use super::threads::Threads;
 use crate::kernel::mode::Precision;
-use crate::kernel::plain::SHORTEST;
 
 /// Rows of a block.
-const BLOCK: usize = 128;
+pub(super) const BLOCK: usize = 128;
 
 /// About so many rows are multiplied by a layer's weight at a time. With more, the hidden rows of
 /// an MLP leave a core's cache; with fewer, packing the weight for each block takes noticeable
@@ -263,78 +262,6 @@ impl MlpLayers<'_> {
             first.block_backward(&transposes[0], out, hidden_grad);
         });
     }
-}
-
-/// The index of the nearest of `vectors` [K, d] to each of `rows` [N, d] into `codes` [N], the
-/// lowest on ties.
-pub(super) fn nearest(threads: Threads, codes: &mut [i64], rows: &[f32], vectors: &[f32], width: usize) {
-    let half_norms = half_norms(vectors, width);
-    let book = RightOperand::on_threads(Precision::F32, threads, Matrix::dense(vectors, width).transpose());
-    // |n|² is the same for every code, which leaves n·w - |w|²/2
-    let items = codes.chunks_mut(BLOCK).zip(rows.chunks(BLOCK * width)).collect();
-    threads.for_each(items, |(codes, rows)| {
-        let mut scores = half_norms.repeat(codes.len());
-        book.product(&mut scores, half_norms.len(), Matrix::dense(rows, width), 1.0, true);
-        simd::first_largest(codes, &scores, half_norms.len());
-    });
-}
-
-/// -|w|²/2 of each vector w.
-fn half_norms(vectors: &[f32], width: usize) -> Vec<f32> {
-    let vectors = vectors.chunks_exact(width);
-    vectors.map(|vector| -0.5 * simd::square_sum(vector)).collect()
-}
-
-/// Codes [N, Q] of a chain of `books` [K, d]: see
-/// [`Ops::residual_codes`](crate::Ops::residual_codes). The residuals of a block of rows stay in a
-/// core's cache through all levels.
-pub(super) fn residual(
-    threads: Threads,
-    codes: &mut [i64],
-    rows: &[f32],
-    books: &[&[f32]],
-    width: usize,
-    unit_lookup: bool,
-) {
-    let half_norms: Vec<Vec<f32>> = books.iter().map(|book| half_norms(book, width)).collect();
-    let transposes: Vec<RightOperand<'_>> = books
-        .iter()
-        .map(|book| RightOperand::on_threads(Precision::F32, threads, Matrix::dense(book, width).transpose()))
-        .collect();
-    let levels = books.len();
-    let items = codes
-        .chunks_mut(BLOCK * levels)
-        .zip(rows.chunks(BLOCK * width))
-        .collect();
-    threads.for_each(items, |(codes, rows): (&mut [i64], &[f32])| {
-        let (mut left, mut found) = (rows.to_vec(), vec![0; codes.len() / levels]);
-        let mut scores = Vec::new();
-        for (level, (book, half_norms)) in books.iter().zip(&half_norms).enumerate() {
-            // at unit length all scores would be divided by the row's length: the largest is the
-            // same
-            scores.clear();
-            for row in left.chunks_exact(width) {
-                let length = if unit_lookup {
-                    simd::square_sum(row).sqrt().max(SHORTEST)
-                } else {
-                    1.0
-                };
-                scores.extend(half_norms.iter().map(|half| half * length));
-            }
-            let rows = Matrix::dense(&left, width);
-            transposes[level].product(&mut scores, half_norms.len(), rows, 1.0, true);
-            simd::first_largest(&mut found, &scores, half_norms.len());
-            for ((row, codes), &code) in left
-                .chunks_exact_mut(width)
-                .zip(codes.chunks_exact_mut(levels))
-                .zip(&found)
-            {
-                codes[level] = code;
-                let vector = &book[code as usize * width..][..width];
-                row.iter_mut().zip(vector).for_each(|(left, value)| *left -= value);
-            }
-        }
-    });
 }
 
 /// The exact GELU of `values` into `out`.
