@@ -10,7 +10,11 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     #[cfg(feature = "tch")]
-    if std::env::args().any(|argument| ["tch", "--backend=tch", "--report"].contains(&argument.as_str())) {
+    if std::env::args().any(|argument| argument == "tch" || argument == "--backend=tch") {
+        bridle_backends::start_with_short_waits();
+    }
+    #[cfg(feature = "tch")]
+    if matches!(&cli.command, bridle_bench::cli::Command::Bench(args) if args.report) {
         bridle_backends::start_with_short_waits();
     }
     terminal::decide(cli.talk());

@@ -386,24 +386,48 @@ fn ties<B: Ops>() {
             let (part, part_scores) = searches(&rows.clone().narrow(0, start, length), &vectors);
             for (part, codes) in part.iter().zip(&codes) {
                 let levels = codes.len() / count;
-                assert_eq!(part[..], codes[start * levels..][..length * levels], "{what}, rows {start} and on");
+                assert_eq!(
+                    part[..],
+                    codes[start * levels..][..length * levels],
+                    "{what}, rows {start} and on"
+                );
             }
-            assert_eq!(part_scores[..], scores[start * order.len()..][..length * order.len()], "{what}");
+            assert_eq!(
+                part_scores[..],
+                scores[start * order.len()..][..length * order.len()],
+                "{what}"
+            );
         }
     }
 }
 
 fn dots<B: Ops>() {
     for [count, codes, width] in NEAREST {
-        let (rows, vectors) = (normal("rows", [count, width], 1.0), normal("vectors", [codes, width], 1.0));
+        let (rows, vectors) = (
+            normal("rows", [count, width], 1.0),
+            normal("vectors", [codes, width], 1.0),
+        );
         for rows in [rows.clone(), strided(rows)] {
             let found = B::dot_products(rows.clone(), vectors.clone());
-            assert_close(found, plain::dot_products(rows.clone(), vectors.clone()), "dot products");
-            let best: Vec<i64> = B::most_similar_codes(rows.clone(), vectors.clone()).into_data().iter().collect();
-            let scores = plain::dot_products(rows, vectors.clone()).into_data().to_vec::<f32>().unwrap();
+            assert_close(
+                found,
+                plain::dot_products(rows.clone(), vectors.clone()),
+                "dot products",
+            );
+            let best: Vec<i64> = B::most_similar_codes(rows.clone(), vectors.clone())
+                .into_data()
+                .iter()
+                .collect();
+            let scores = plain::dot_products(rows, vectors.clone())
+                .into_data()
+                .to_vec::<f32>()
+                .unwrap();
             for (row, code) in scores.chunks_exact(codes).zip(best) {
                 let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-                assert!(row[code as usize] >= most - 1e-5 * (1.0 + most.abs()), "code {code} is less similar");
+                assert!(
+                    row[code as usize] >= most - 1e-5 * (1.0 + most.abs()),
+                    "code {code} is less similar"
+                );
             }
         }
     }
@@ -618,7 +642,10 @@ fn flex_repeats_bit_for_bit_whatever_the_threads() {
 #[test]
 fn flex_finds_the_same_codes_whatever_the_threads() {
     type Flex = burn_flex::Flex;
-    let (rows, vectors) = (normal::<Flex, 2>("rows", [700, 24], 1.0), normal("vectors", [90, 24], 1.0));
+    let (rows, vectors) = (
+        normal::<Flex, 2>("rows", [700, 24], 1.0),
+        normal("vectors", [90, 24], 1.0),
+    );
     let with = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| searches(&rows, &vectors))
@@ -635,7 +662,7 @@ fn libtorch_finds_the_codes_of_flex_whatever_the_threads() {
     }
     let flex = of::<burn_flex::Flex>();
     for threads in [1, 2, 5] {
-        tch::set_num_threads(threads);
+        ::tch::set_num_threads(threads);
         assert!(of::<burn_tch::LibTorch>() == flex, "{threads} threads");
     }
 }

@@ -34,13 +34,12 @@ pub fn table(reports: &[Report], against: Option<&Against>) -> Table {
         .chain(processor::family())
         .collect();
     let row = |report: &Report| {
-        let by = [Some(report.runtime.dtype.clone()), report.runtime.bf16.clone()];
-        let by: Vec<String> = by.into_iter().flatten().collect();
+        let runtime = &report.runtime;
         let about = [
             name.join(", "),
             processor::features().join(" "),
-            report.runtime.backend.clone(),
-            by.join(": "),
+            runtime.backend.clone(),
+            runtime.bf16.as_ref().unwrap_or(&runtime.dtype).clone(),
         ];
         let times = report.results.iter().map(|(kind, row)| {
             let ratio = against.and_then(|against| against.ratio(*kind, row));

@@ -6,6 +6,7 @@ use super::bf16;
 use super::matrix::{Contiguous, Matrix, elements};
 use super::threads::Threads;
 use crate::kernel::mode::Precision;
+use std::cell::Cell;
 
 /// The right operand of products, prepared once for all of them.
 pub(super) struct RightOperand<'a>(Operand<'a>);
@@ -53,55 +54,105 @@ impl<'a> RightOperand<'a> {
             }
             Operand::Bf16(packed) => packed.product(out, out_stride, lhs, factor, add),
             Operand::Rounded(data, columns) => {
-                let rhs = Matrix::dense(data, *columns);
-                match lhs.contiguous() {
-                    Contiguous::Rows(_) => {
-                        let copy = rounded(None, lhs);
-                        product(out, out_stride, Matrix::dense(&copy, lhs.columns), rhs, factor, add);
-                    }
-                    Contiguous::Columns(_) => {
-                        let copy = rounded(None, lhs.transpose());
-                        let lhs = Matrix::dense(&copy, lhs.rows).transpose();
-                        product(out, out_stride, lhs, rhs, factor, add);
-                    }
-                }
+                rounded_product(out, out_stride, lhs, Matrix::dense(data, *columns), factor, add);
             }
+        }
+    }
+
+    /// The same with a left operand that [`round_left`] has rounded.
+    pub(super) fn product_of_rounded(
+        &self,
+        out: &mut [f32],
+        out_stride: usize,
+        lhs: Matrix<'_>,
+        factor: f32,
+        add: bool,
+    ) {
+        match &self.0 {
+            Operand::Rounded(data, columns) => {
+                product(out, out_stride, lhs, Matrix::dense(data, *columns), factor, add);
+            }
+            _ => self.product(out, out_stride, lhs, factor, add),
         }
     }
 }
 
-/// Rows of a rounded copy that a thread makes at a time.
+/// Rounds numbers that will only be left operands, in place, if products in `precision` are f32 ones of
+/// rounded operands.
+pub(super) fn round_left(precision: Precision, values: &mut [f32]) {
+    if precision == Precision::Bf16 && bf16::Product::of_this_processor() == bf16::Product::Rounded {
+        bf16::round_in_place(values);
+    }
+}
+
+thread_local! {
+    /// Where left operands are rounded: new memory for each product would take as long as the rounding.
+    static ROUNDED: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+}
+
+/// Lines of a left operand that are rounded at a time: more of them leave a core's cache.
 const ROUNDED_ROWS: usize = 64;
+/// The same of lines along the inner dimension, each part of which adds to the whole result.
+const ROUNDED_INNER: usize = 512;
+
+/// [`product`] with a left operand that is still to be rounded to bf16.
+fn rounded_product(out: &mut [f32], out_stride: usize, lhs: Matrix<'_>, rhs: Matrix<'_>, factor: f32, add: bool) {
+    let mut copy = ROUNDED.take();
+    match lhs.contiguous() {
+        Contiguous::Rows(_) => {
+            for first in (0..lhs.rows).step_by(ROUNDED_ROWS) {
+                let rows = ROUNDED_ROWS.min(lhs.rows - first);
+                let rounded = round_lines(&mut copy, lhs, first, rows);
+                product(&mut out[first * out_stride..], out_stride, rounded, rhs, factor, add);
+            }
+        }
+        Contiguous::Columns(_) => {
+            for first in (0..lhs.columns).step_by(ROUNDED_INNER) {
+                let inner = ROUNDED_INNER.min(lhs.columns - first);
+                let rounded = round_lines(&mut copy, lhs.transpose(), first, inner).transpose();
+                let rhs = Matrix::dense(&rhs.data[first * rhs.columns..][..inner * rhs.columns], rhs.columns);
+                product(out, out_stride, rounded, rhs, factor, add || first > 0);
+            }
+        }
+    }
+    ROUNDED.set(copy);
+}
+
+/// Rounds `rows` rows of a matrix with contiguous ones, from `first` on, into packed ones.
+fn round_lines<'a>(copy: &'a mut Vec<f32>, matrix: Matrix<'_>, first: usize, rows: usize) -> Matrix<'a> {
+    let count = rows * matrix.columns;
+    if copy.len() < count {
+        copy.resize(count, 0.0);
+    }
+    round_rows(&mut copy[..count], matrix, first);
+    Matrix::dense(&copy[..count], matrix.columns)
+}
+
+/// Rounds rows of a matrix with contiguous ones, from row `first` on, into packed ones.
+fn round_rows(out: &mut [f32], matrix: Matrix<'_>, first: usize) {
+    for (row, out) in out.chunks_exact_mut(matrix.columns).enumerate() {
+        let start = (first + row) * matrix.row_stride;
+        bf16::round_to(out, &matrix.data[start..][..matrix.columns]);
+    }
+}
 
 /// Copies a matrix, rounded to bf16, into contiguous rows.
 fn rounded(threads: Option<Threads>, matrix: Matrix<'_>) -> Vec<f32> {
-    let columns = matrix.columns;
-    match matrix.contiguous() {
-        Contiguous::Columns(_) => {
-            let mut out = transposed(threads, matrix);
-            let parts = out.chunks_mut(ROUNDED_ROWS * columns);
-            match threads {
-                Some(threads) => threads.for_each(parts.collect(), bf16::round_in_place),
-                None => parts.for_each(bf16::round_in_place),
-            }
-            out
-        }
-        Contiguous::Rows(stride) => {
-            let mut out = vec![0.0; matrix.rows * columns];
-            let parts = out.chunks_mut(ROUNDED_ROWS * columns).enumerate();
-            let copy = |(number, part): (usize, &mut [f32])| {
-                let lines = matrix.data[number * ROUNDED_ROWS * stride..].chunks(stride);
-                for (out, line) in part.chunks_exact_mut(columns).zip(lines) {
-                    bf16::round_to(out, &line[..columns]);
-                }
-            };
-            match threads {
-                Some(threads) => threads.for_each(parts.collect(), copy),
-                None => parts.for_each(copy),
-            }
-            out
-        }
+    let part = ROUNDED_ROWS * matrix.columns;
+    let mut out = match matrix.contiguous() {
+        Contiguous::Columns(_) => transposed(threads, matrix),
+        Contiguous::Rows(_) => vec![0.0; matrix.rows * matrix.columns],
+    };
+    let round = |(number, out): (usize, &mut [f32])| match matrix.contiguous() {
+        Contiguous::Columns(_) => bf16::round_in_place(out),
+        Contiguous::Rows(_) => round_rows(out, matrix, number * ROUNDED_ROWS),
+    };
+    let parts = out.chunks_mut(part).enumerate();
+    match threads {
+        Some(threads) => threads.for_each(parts.collect(), round),
+        None => parts.for_each(round),
     }
+    out
 }
 
 /// Side of a square that is transposed within the first-level cache.

@@ -4,7 +4,7 @@
 //! Block sizes depend only on the number of rows, and sums over blocks are in order, so results do
 //! not depend on threads.
 
-use super::matmul::RightOperand;
+use super::matmul::{RightOperand, round_left};
 use super::matrix::Matrix;
 use super::simd;
 use super::threads::Threads;
@@ -135,15 +135,28 @@ impl<'a> LinearLayer<'a> {
         RightOperand::on_threads(self.precision, threads, self.matrix().transpose())
     }
 
-    /// One block: `rows` [n, K] times the weight plus the bias, into `out` [n, M].
-    fn block(&self, weight: &RightOperand<'_>, out: &mut [f32], rows: &[f32]) {
+    /// Writes the bias, if there is one, to each row of `out`.
+    fn start(&self, out: &mut [f32]) {
         if let Some(bias) = self.bias {
             for row in out.chunks_exact_mut(self.outputs) {
                 row.copy_from_slice(bias);
             }
         }
+    }
+
+    /// One block: `rows` [n, K] times the weight plus the bias, into `out` [n, M].
+    fn block(&self, weight: &RightOperand<'_>, out: &mut [f32], rows: &[f32]) {
+        self.start(out);
         let rows = Matrix::dense(rows, self.inputs);
         weight.product(out, self.outputs, rows, 1.0, self.bias.is_some());
+    }
+
+    /// The same of rows that are rounded in place if that is how products in this precision are computed.
+    fn block_rounding(&self, weight: &RightOperand<'_>, out: &mut [f32], rows: &mut [f32]) {
+        round_left(self.precision, rows);
+        self.start(out);
+        let rows = Matrix::dense(rows, self.inputs);
+        weight.product_of_rounded(out, self.outputs, rows, 1.0, self.bias.is_some());
     }
 
     /// One block: `grad` [n, M] times the weight's transpose, into `out` [n, K].
@@ -219,7 +232,7 @@ impl MlpLayers<'_> {
             let mut hidden = vec![0.0; rows.len() / inputs * outputs];
             self.first().block(&weights[0], &mut hidden, rows);
             simd::bias_gelu_in_place(&mut hidden, self.first_bias());
-            second.block(&weights[1], out, &hidden);
+            second.block_rounding(&weights[1], out, &mut hidden);
         });
     }
 
@@ -235,7 +248,7 @@ impl MlpLayers<'_> {
                 let mut activated = vec![0.0; hidden.len()];
                 self.first().block(&weights[0], hidden, rows);
                 simd::bias_gelu(&mut activated, hidden, self.first_bias());
-                second.block(&weights[1], out, &activated);
+                second.block_rounding(&weights[1], out, &mut activated);
             },
         );
     }
