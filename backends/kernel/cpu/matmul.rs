@@ -90,9 +90,12 @@ thread_local! {
     static ROUNDED: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
-/// Lines of a left operand that are rounded at a time: more of them leave a core's cache.
+/// About so many numbers of a left operand are rounded at a time: more of them leave a core's cache, and for fewer
+/// `gemm` packs the right side too often.
+const ROUNDED_PART: usize = 1 << 16;
+/// Rows that are rounded at a time at least, and those of a right operand.
 const ROUNDED_ROWS: usize = 64;
-/// The same of lines along the inner dimension, each part of which adds to the whole result.
+/// Lines along the inner dimension that are rounded at a time, each part of which adds to the whole result.
 const ROUNDED_INNER: usize = 512;
 
 /// [`product`] with a left operand that is still to be rounded to bf16.
@@ -100,8 +103,9 @@ fn rounded_product(out: &mut [f32], out_stride: usize, lhs: Matrix<'_>, rhs: Mat
     let mut copy = ROUNDED.take();
     match lhs.contiguous() {
         Contiguous::Rows(_) => {
-            for first in (0..lhs.rows).step_by(ROUNDED_ROWS) {
-                let rows = ROUNDED_ROWS.min(lhs.rows - first);
+            let part = ROUNDED_ROWS.max(ROUNDED_PART / lhs.columns);
+            for first in (0..lhs.rows).step_by(part) {
+                let rows = part.min(lhs.rows - first);
                 let rounded = round_lines(&mut copy, lhs, first, rows);
                 product(&mut out[first * out_stride..], out_stride, rounded, rhs, factor, add);
             }

@@ -184,12 +184,12 @@ impl<'a> LinearLayer<'a> {
 }
 
 /// The gradient of a linear layer's weight into `out` [K, M], from its `rows` [N, K] and the
-/// gradient of its result, [N, M].
+/// gradient of its result, [N, M]. `are_rounded` says that [`round_left`] has been at the rows.
 pub(super) fn weight_grad(
     threads: Threads,
     precision: Precision,
     out: &mut [f32],
-    rows: &[f32],
+    (rows, are_rounded): (&[f32], bool),
     inputs: usize,
     grad: &[f32],
     outputs: usize,
@@ -200,7 +200,11 @@ pub(super) fn weight_grad(
     threads.for_each(items, |(number, out)| {
         let (first, count) = (number * strip, out.len() / outputs);
         let rows = Matrix::new(&rows[first..], rows.len() / inputs, count, inputs).transpose();
-        grad.product(out, outputs, rows, 1.0, false);
+        if are_rounded {
+            grad.product_of_rounded(out, outputs, rows, 1.0, false);
+        } else {
+            grad.product(out, outputs, rows, 1.0, false);
+        }
     });
 }
 
@@ -253,8 +257,8 @@ impl MlpLayers<'_> {
         );
     }
 
-    /// The gradient of the rows into `out` [N, D]. The result of the GELU into `activated` and the
-    /// gradient of its input into `hidden_grad`, both [N, M].
+    /// The gradient of the rows into `out` [N, D]. The result of the GELU, as [`round_left`] leaves it, into
+    /// `activated`, and the gradient of its input into `hidden_grad`, both [N, M].
     pub(super) fn backward(
         &self,
         threads: Threads,
@@ -272,6 +276,7 @@ impl MlpLayers<'_> {
         threads.for_each(items, |((out, (activated, hidden_grad)), (hidden, grad))| {
             second.block_backward(&transposes[1], hidden_grad, grad);
             simd::gelu_backward(activated, hidden_grad, hidden);
+            round_left(second.precision, activated);
             first.block_backward(&transposes[0], out, hidden_grad);
         });
     }

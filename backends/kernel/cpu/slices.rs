@@ -226,7 +226,7 @@ impl<B: Sliced> Ops for B {
         };
         let mut weight_grad = B::allocate(inputs * outputs);
         let into = B::slice_mut(&mut weight_grad);
-        rows::weight_grad(B::THREADS, precision(), into, rows, inputs, grad, outputs);
+        rows::weight_grad(B::THREADS, precision(), into, (rows, false), inputs, grad, outputs);
         LinearGrads {
             rows: wants_rows.then(|| {
                 let mut out = B::allocate(count * inputs);
@@ -391,7 +391,7 @@ impl<B: Sliced> Ops for B {
             threads,
             precision(),
             B::slice_mut(weight1),
-            rows,
+            (rows, false),
             width,
             hidden_grad,
             wide,
@@ -400,7 +400,7 @@ impl<B: Sliced> Ops for B {
             threads,
             precision(),
             B::slice_mut(weight2),
-            activated,
+            (activated, true),
             wide,
             grad,
             width,
