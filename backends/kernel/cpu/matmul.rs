@@ -232,3 +232,62 @@ pub(super) fn product(out: &mut [f32], out_stride: usize, lhs: Matrix<'_>, rhs: 
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bridle_seed::Seed;
+
+    fn drawn(name: &str, count: usize) -> Vec<f32> {
+        let mut stream = Seed::root(4).child(name).stream();
+        (0..count).map(|_| stream.normal()).collect()
+    }
+
+    fn side(data: &[f32], rows: usize, columns: usize, turned: bool) -> Matrix<'_> {
+        if turned {
+            Matrix::dense(data, rows).transpose()
+        } else {
+            Matrix::dense(data, columns)
+        }
+    }
+
+    /// On every processor, and whether the left side was rounded before or not.
+    #[test]
+    fn products_of_rounded_operands_equal_sums_in_f64() {
+        let sizes = [[1, 1, 1], [7, 17, 3], [65, 9, 1030], [600, 33, 130], [70, 40, 1100]];
+        for ([m, n, k], flags) in sizes
+            .into_iter()
+            .flat_map(|sizes| (0..8).map(move |flags| (sizes, flags)))
+        {
+            let [left_turned, right_turned, add] = [0, 1, 2].map(|place| flags >> place & 1 == 1);
+            let (a, b, before) = (drawn("a", m * k), drawn("b", k * n), drawn("out", m * (n + 3)));
+            let (lhs, rhs) = (side(&a, m, k, left_turned), side(&b, k, n, right_turned));
+            let right = RightOperand(Operand::Rounded(rounded(None, rhs), n));
+            let (mut out, mut low, mut again) = (before.clone(), a.clone(), before.clone());
+            right.product(&mut out, n + 3, lhs, 0.5, add);
+            bf16::round_in_place(&mut low);
+            right.product_of_rounded(&mut again, n + 3, side(&low, m, k, left_turned), 0.5, add);
+            let mut low_right = b.clone();
+            bf16::round_in_place(&mut low_right);
+            let low_right = side(&low_right, k, n, right_turned);
+            let at = |side: Matrix<'_>, i, j| f64::from(side.data[i * side.row_stride + j * side.column_stride]);
+            for (index, &start) in before.iter().enumerate() {
+                let (i, j) = (index / (n + 3), index % (n + 3));
+                let expected = if j < n {
+                    let low = side(&low, m, k, left_turned);
+                    let sum: f64 = (0..k).map(|p| at(low, i, p) * at(low_right, p, j)).sum();
+                    0.5 * sum + if add { f64::from(start) } else { 0.0 }
+                } else {
+                    f64::from(start) // beyond the result
+                };
+                for found in [out[index], again[index]] {
+                    let difference = (f64::from(found) - expected).abs();
+                    assert!(
+                        difference < 1e-5 * (1.0 + k as f64).sqrt(),
+                        "{m} {n} {k} {flags} at {i} {j}: {difference}"
+                    );
+                }
+            }
+        }
+    }
+}
