@@ -1,6 +1,6 @@
 //! Names and types of backends: what to open, what was opened, what is missing.
 
-use crate::kernel::{Ops, Precision};
+use crate::kernel::{Bf16Product, Ops, Precision};
 use burn::tensor::backend::AutodiffBackend;
 
 /// What the method needs of a backend: gradients, and the fused operations with and without them.
@@ -36,6 +36,14 @@ impl Name {
             Self::Flex => "burn-flex, pure Rust on the processor",
             Self::Tch => "burn-tch, LibTorch 2.9.0 on the processor or an NVIDIA device",
             Self::Cuda => "burn-cuda, NVIDIA devices",
+        }
+    }
+
+    /// How products in bf16 are computed on its first device.
+    pub(crate) fn bf16(self) -> &'static str {
+        match self {
+            Self::Flex | Self::Tch => Bf16Product::of_this_processor().about(),
+            Self::Cuda => "bf16 by tensor cores",
         }
     }
 
@@ -102,6 +110,8 @@ pub struct Facts {
     pub threads: Option<usize>,
     /// Whether matrix products in fp32 may round their operands to TF32, 10 bits of fraction.
     pub tf32: bool,
+    /// How products in bf16 are computed, in words.
+    pub bf16: &'static str,
 }
 
 /// Work that is generic over the backend.
@@ -117,6 +127,8 @@ pub struct BackendState {
     /// What it is, in one line.
     pub summary: &'static str,
     pub availability: Availability,
+    /// How products in bf16 are computed where no device is chosen, in words.
+    pub bf16: &'static str,
     /// What to expect of it in the future.
     pub note: Option<&'static str>,
     /// None if it is ready.

@@ -21,6 +21,7 @@ pub(crate) fn run<J: Job>(choice: &Choice, job: J) -> Result<J::Output, BackendE
         library: "burn-cuda 0.21.0, fp32 products as TF32 where tuned so".to_owned(),
         threads: None,
         tf32: true,
+        bf16: Name::Cuda.bf16(),
     };
     Ok(job.run::<Autodiff<Cuda>>(CudaDevice::new(number), facts))
 }

@@ -1,7 +1,7 @@
 //! burn-flex: pure Rust on the processor, with vectors of the width found at run time and rayon's
 //! threads.
 
-use crate::backend::{BackendError, Choice, Facts, Job};
+use crate::backend::{BackendError, Choice, Facts, Job, Name};
 use burn::backend::Autodiff;
 use burn_flex::{Flex, FlexDevice};
 
@@ -35,6 +35,7 @@ pub(crate) fn run<J: Job>(choice: &Choice, job: J) -> Result<J::Output, BackendE
         library: "burn-flex 0.21.0".to_owned(),
         threads: Some(rayon::current_num_threads()),
         tf32: false,
+        bf16: Name::Flex.bf16(),
     };
     Ok(job.run::<Autodiff<Flex>>(FlexDevice, facts))
 }

@@ -12,6 +12,7 @@ pub mod kernel;
 #[cfg(feature = "tch")]
 mod libtorch;
 mod open;
+pub mod processor;
 
 pub use backend::{Availability, BackendError, BackendState, Choice, Facts, Job, Name, TrainBackend};
 pub use kernel::{Ops, Precision};

@@ -1,6 +1,6 @@
 //! burn-tch: LibTorch 2.9.0 on the processor or an NVIDIA device.
 
-use crate::backend::{BackendError, Choice, Facts, Job};
+use crate::backend::{BackendError, Choice, Facts, Job, Name};
 use burn::backend::Autodiff;
 use burn_tch::{LibTorch, LibTorchDevice};
 
@@ -67,6 +67,7 @@ pub(crate) fn run<J: Job>(choice: &Choice, job: J) -> Result<J::Output, BackendE
         threads: on_cpu.then(|| tch::get_num_threads().max(1) as usize),
         // LibTorch's default: only in convolutions
         tf32: false,
+        bf16: if on_cpu { Name::Tch.bf16() } else { "bf16 by LibTorch" },
     };
     Ok(job.run::<Autodiff<LibTorch>>(device, facts))
 }

@@ -39,6 +39,7 @@ pub fn list() -> Vec<BackendState> {
             name: name.as_str(),
             summary: name.summary(),
             availability,
+            bf16: name.bf16(),
             note: name.note(),
             how_to_get,
         }

@@ -8,7 +8,7 @@
 //! with the enhanced label, and the loss is w1 F + w2 G.
 
 use crate::best_rq::MaskedModel;
-use crate::random::{RandomBook, unit_distances};
+use crate::random::{RandomBook, nearest_unit_codes, unit_distances};
 use bridle::frames::Frames;
 use bridle::init::Init;
 use bridle::layered::{LayeredEncoder, layer_features};
@@ -47,7 +47,7 @@ pub struct BirqLabels<B: Backend> {
     pub projection: Param<Tensor<B, 2>>,
 }
 
-impl<B: Backend> BirqLabels<B> {
+impl<B: Ops> BirqLabels<B> {
     /// For an encoder of width `width`.
     pub fn new(standard: Standardizer<B>, width: usize, codes: usize, dim: usize, init: &Init<B>) -> Self {
         let [inputs] = standard.mean.dims();
@@ -64,27 +64,26 @@ impl<B: Backend> BirqLabels<B> {
     pub fn anchor(&self, rows: Tensor<B, 2>) -> Tensor<B, 2, Int> {
         self.book.labels(self.standard.apply(rows))
     }
-}
 
-impl<B: Ops> BirqLabels<B> {
     /// The enhanced label of features u [N, D] with Gumbel noise [N, K]: [N, K], each row of sum 1,
     /// with gradient.
     pub fn enhanced(&self, features: Tensor<B, 2>, noise: Tensor<B, 2>, tau: f64) -> Tensor<B, 2> {
-        softmax((self.distances(features) + noise).div_scalar(-tau), 1)
+        let distances = unit_distances(self.projected(features), self.book.codes.val());
+        softmax((distances + noise).div_scalar(-tau), 1)
     }
 
     /// The likeliest code of the enhanced label of features u [N, D], without noise: [N, 1].
     pub fn likeliest(&self, features: Tensor<B, 2>) -> Tensor<B, 2, Int> {
-        self.distances(features).argmin(1)
+        nearest_unit_codes(self.projected(features), self.book.codes.val())
     }
 
-    /// Squared distances of features u [N, D] to the codes: [N, K].
-    fn distances(&self, features: Tensor<B, 2>) -> Tensor<B, 2> {
+    /// Features u [N, D] as the codes see them: [N, d].
+    fn projected(&self, features: Tensor<B, 2>) -> Tensor<B, 2> {
         let [_, width] = features.dims();
         let device = features.device();
         let (ones, zeros) = (Tensor::ones([width], &device), Tensor::zeros([width], &device));
         let normed = B::norm_rows(features, ones, zeros, NORM_EPSILON);
-        unit_distances(normed.matmul(self.projection.val()), self.book.codes.val())
+        normed.matmul(self.projection.val())
     }
 }
 

@@ -13,7 +13,7 @@
 //! table 4 finds no difference.) Codes are compared at unit length, as in the other codebooks.
 
 use crate::best_rq::MaskedModel;
-use crate::random::{RandomQuantizer, unit_distances};
+use crate::random::{RandomQuantizer, nearest_unit_codes};
 use bridle::codebook::unit;
 use bridle::frames::Frames;
 use bridle::init::Init;
@@ -31,7 +31,7 @@ pub struct DistilledBook<B: Backend> {
     pub codes: Param<Tensor<B, 2>>,
 }
 
-impl<B: Backend> DistilledBook<B> {
+impl<B: Ops> DistilledBook<B> {
     /// `codes` random codes of `dim` numbers.
     pub fn new(codes: usize, dim: usize, init: &Init<B>) -> Self {
         Self {
@@ -41,7 +41,7 @@ impl<B: Backend> DistilledBook<B> {
 
     /// The nearest codes of projected rows [N, d]: [N, 1].
     pub fn labels(&self, projected: Tensor<B, 2>) -> Tensor<B, 2, Int> {
-        unit_distances(projected, unit(self.codes.val())).argmin(1)
+        nearest_unit_codes(projected, unit(self.codes.val()))
     }
 
     /// The loss that moves the codes, [1]: from projected frames [B, T, d] and a layer's features

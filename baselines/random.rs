@@ -159,7 +159,7 @@ pub struct RandomBook<B: Backend> {
     pub codes: Param<Tensor<B, 2>>,
 }
 
-impl<B: Backend> RandomBook<B> {
+impl<B: Ops> RandomBook<B> {
     /// A by Xavier's uniform, C standard normal before its rows are brought to unit length.
     pub fn new(inputs: usize, codes: usize, dim: usize, init: &Init<B>) -> Self {
         let bound = (6.0 / (inputs + dim) as f32).sqrt();
@@ -176,7 +176,7 @@ impl<B: Backend> RandomBook<B> {
 
     /// The labels of rows [N, F]: [N, 1]; the first of equally near codes.
     pub fn labels(&self, rows: Tensor<B, 2>) -> Tensor<B, 2, Int> {
-        self.distances(rows).argmin(1)
+        nearest_unit_codes(rows.matmul(self.projection.val()), self.codes.val())
     }
 
     /// Replaces the drawn projection A [F, d].
@@ -190,7 +190,7 @@ impl<B: Backend> RandomBook<B> {
         let projected = unit(rows.matmul(self.projection.val()));
         let codes = self.codes.val();
         let ([count, dim], [_, _]) = (codes.dims(), projected.dims());
-        let labels = unit_distances(projected.clone(), codes.clone()).argmin(1); // [N, 1]
+        let labels = nearest_unit_codes(projected.clone(), codes.clone()); // [N, 1]
         let [n, _] = labels.dims();
         let sums = Tensor::zeros([count, dim], &codes.device());
         let sums = sums.select_assign(0, labels.reshape([n]), projected, IndexingUpdateOp::Add);
@@ -208,7 +208,17 @@ impl<B: Backend> RandomBook<B> {
 /// || unit(row) - code ||² = 2 - 2 unit(row) · code, for codes of unit length: [N, d] and [K, d] to
 /// [N, K].
 pub(crate) fn unit_distances<B: Backend>(rows: Tensor<B, 2>, codes: Tensor<B, 2>) -> Tensor<B, 2> {
-    unit(rows).matmul(codes.transpose()).mul_scalar(-2.0).add_scalar(2.0)
+    distances_of(unit(rows).matmul(codes.transpose()))
+}
+
+/// 2 - 2 dot, which rounds alike what is nearly equal.
+fn distances_of<B: Backend>(dots: Tensor<B, 2>) -> Tensor<B, 2> {
+    dots.mul_scalar(-2.0).add_scalar(2.0)
+}
+
+/// The codes of least [`unit_distances`], the first on ties: [N, 1].
+pub(crate) fn nearest_unit_codes<B: Ops>(rows: Tensor<B, 2>, codes: Tensor<B, 2>) -> Tensor<B, 2, Int> {
+    distances_of(B::dot_products(unit(rows), codes)).argmin(1)
 }
 
 /// Several random codebooks, over which losses are averaged.
@@ -220,7 +230,7 @@ pub struct RandomQuantizer<B: Backend> {
     pub books: Vec<RandomBook<B>>,
 }
 
-impl<B: Backend> RandomQuantizer<B> {
+impl<B: Ops> RandomQuantizer<B> {
     /// `books` books of `codes` codes of `dim` numbers.
     pub fn new(standard: Standardizer<B>, books: usize, codes: usize, dim: usize, init: &Init<B>) -> Self {
         let [inputs] = standard.mean.dims();

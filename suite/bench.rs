@@ -4,6 +4,7 @@
 
 pub(crate) mod against;
 mod check;
+pub mod processor;
 mod report;
 mod setup;
 mod steps;

@@ -4,7 +4,7 @@ use crate::cli::ComputeArgs;
 use crate::cli::error::{Failure, Result, UnknownName};
 use crate::cli::terminal;
 use crate::run::machine;
-use bridle_backends::kernel::bf16_is_fast;
+use bridle_backends::kernel::Bf16Product;
 use bridle_backends::{Choice, Name, Precision};
 use bridle_values::choices;
 
@@ -29,7 +29,7 @@ impl Dtype {
     }
 }
 
-/// The backend that the options name, and the number type. Notes if bf16 is slow here.
+/// The backend that the options name, and the number type. Says how bf16 is computed here.
 ///
 /// # Errors
 /// An unknown name.
@@ -40,8 +40,9 @@ pub fn choose(args: &ComputeArgs) -> Result<(Choice, Dtype)> {
     let dtype = args.dtype.as_deref().map_or(Ok(Dtype::Fp32), str::parse)?;
     bounded(args.threads)?;
     let on_processor = name != Name::Cuda && args.device.is_none();
-    if dtype == Dtype::Bf16 && on_processor && !bf16_is_fast() {
-        terminal::log("note: this processor has no AVX-512 BF16; its bf16 is slower than fp32");
+    if dtype == Dtype::Bf16 && on_processor {
+        let product = Bf16Product::of_this_processor().about();
+        terminal::log(&format!("--dtype bf16 on this processor: {product}"));
     }
     let choice = Choice {
         name,

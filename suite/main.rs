@@ -17,6 +17,10 @@ fn main() -> ExitCode {
     if std::env::args_os().any(|argument| argument == "tch" || argument == "--backend=tch") {
         bridle_backends::start_with_short_waits();
     }
+    #[cfg(feature = "tch")]
+    if matches!(&cli.command, bridle_bench::cli::Command::Bench(args) if args.report) {
+        bridle_backends::start_with_short_waits();
+    }
     terminal::decide(cli.talk());
     terminal::report_panics();
     interrupt::faults_have_their_exit_code();

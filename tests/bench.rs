@@ -54,7 +54,93 @@ fn every_task_is_checked_in_bf16_too() {
     let folder = tempfile::tempdir().unwrap();
     let report = report(folder.path(), "--dtype bf16");
     assert_eq!(report["runtime"]["dtype"], "bf16");
+    assert_eq!(report["runtime"]["bf16"], product_of_bf16());
     assert_eq!(report["results"].as_object().unwrap().len(), 5);
+}
+
+/// What products in bf16 are on this processor, by what it can do.
+fn product_of_bf16() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512bf16") {
+        return "bf16 by AVX-512";
+    }
+    "bf16 rounded, f32 products"
+}
+
+#[test]
+fn bf16_says_how_it_is_computed() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = bench(folder.path(), &format!("{SMALL} --tasks quantize --dtype bf16"));
+    // notes of a table are wrapped
+    let words = |text: &[u8]| {
+        String::from_utf8_lossy(text)
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let said = [words(&output.stderr), words(&output.stdout)];
+    let product = product_of_bf16();
+    assert!(said.iter().all(|text| text.contains(product)), "{said:?}");
+    let listed = Command::new(env!("CARGO_BIN_EXE_bridle-bench"))
+        .args("list backends --format json".split_whitespace())
+        .output()
+        .unwrap();
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    for backend in &listed.as_array().unwrap()[..2] {
+        assert_eq!(backend["bf16"], product, "{backend}");
+    }
+}
+
+/// A row for every backend on the processor and every number type, with the times that it measured and ratios to an
+/// earlier report.
+#[test]
+fn a_report_makes_the_rows_of_this_processor() {
+    let folder = tempfile::tempdir().unwrap();
+    let earlier = report(folder.path(), "--tasks quantize");
+    std::fs::write(folder.path().join("earlier.json"), earlier.to_string()).unwrap();
+    let options = "--report --tasks quantize,features --against earlier.json";
+    let found = report(folder.path(), options);
+    let backends = if cfg!(feature = "tch") {
+        &["flex", "tch"][..]
+    } else {
+        &["flex"][..]
+    };
+    let expected: Vec<[&str; 2]> = backends
+        .iter()
+        .flat_map(|backend| {
+            let half = product_of_bf16();
+            [[*backend, "fp32"], [*backend, half]]
+        })
+        .collect();
+    let rows = found["rows"].as_array().unwrap();
+    let by = |row: &Value| ["backend", "products"].map(|key| row[key].as_str().unwrap().to_owned());
+    assert_eq!(rows.iter().map(by).collect::<Vec<_>>(), expected);
+    for row in rows {
+        assert_eq!(row["processor"], rows[0]["processor"]);
+        assert!(
+            row["processor"]
+                .as_str()
+                .unwrap()
+                .starts_with(earlier["runtime"]["cpu"].as_str().unwrap())
+        );
+        assert!(row["features"]["median_s"].as_f64().unwrap() > 0.0 && row["features"]["ratio"].is_null());
+        let [ours, ratio] = ["median_s", "ratio"].map(|key| row["quantize"][key].as_f64().unwrap());
+        let theirs = earlier["results"]["quantize"]["median_s"].as_f64().unwrap();
+        assert!((ours * ratio / theirs - 1.0).abs() < 1e-9, "{row}");
+    }
+
+    let output = bench(folder.path(), &format!("{SMALL} --report --tasks quantize"));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).collect();
+    assert_eq!(lines.len(), 2 + expected.len(), "{text}");
+    assert!(lines.iter().all(|line| line.matches('|').count() == 6), "{text}");
+
+    let told = ["--report --backend flex", "--report --dtype bf16"].map(|options| refusal(folder.path(), options));
+    assert!(
+        told.iter()
+            .all(|told| told.contains("cannot be used with") && told.ends_with("exit 2\n")),
+        "{told:?}"
+    );
 }
 
 /// The counts were printed by the peer for the same values.

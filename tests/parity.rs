@@ -1,8 +1,8 @@
 //! Every case of numbers computed by the authors' code, on every backend compiled in.
 //!
 //! Reads the folder named by `BRIDLE_PARITY`, else the core in `tests/parity/`. Shapes, names and tolerances come from
-//! the cases. One line per case, and per backend a last line `parity: <backend>: <n> covered, <m> not covered, <f>
-//! failed`.
+//! the cases. Per case the largest error as a share of its tolerance, and a line; per backend a last line `parity:
+//! <backend>: <n> covered, <m> not covered, <f> failed`. No share may be above a half.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it cannot read")]
 #![allow(clippy::neg_cmp_op_on_partial_ord, reason = "NaN must fail a comparison")]
@@ -21,7 +21,7 @@ mod quantizers;
 mod steps;
 
 use bridle_backends::{Choice, Facts, Job, TrainBackend};
-use case::Case;
+use case::{Case, Worst};
 use std::path::{Path, PathBuf};
 
 /// Cases this program does not cover yet, with the reason.
@@ -57,6 +57,9 @@ const CORE: &[&str] = &[
     "vq_noema",
     "vq_train_steps",
 ];
+
+/// The largest share of a tolerance that an error may take: another processor rounds otherwise.
+const LARGEST_SHARE: f64 = 0.5;
 
 /// Runs the checks of a case; false if the program has none for it.
 fn check<B: TrainBackend>(case: &Case, device: &B::Device) -> bool {
@@ -114,12 +117,19 @@ struct Parity {
     missing: Vec<&'static str>,
 }
 
-impl Job for Parity {
-    type Output = usize;
+/// What went wrong on one backend.
+struct Found {
+    failed: usize,
+    /// Cases with an error above [`LARGEST_SHARE`] of their tolerance.
+    close: Vec<String>,
+}
 
-    fn run<B: TrainBackend>(self, device: B::Device, facts: Facts) -> usize {
+impl Job for Parity {
+    type Output = Found;
+
+    fn run<B: TrainBackend>(self, device: B::Device, facts: Facts) -> Found {
         let backend = facts.name;
-        let (mut covered, mut not_covered, mut failed) = (0, 0, 0);
+        let (mut covered, mut not_covered, mut failed, mut close) = (0, 0, 0, Vec::new());
         for name in &self.missing {
             println!("parity: {backend}: {name}: missing in {}", self.folder.display());
             failed += 1;
@@ -135,6 +145,11 @@ impl Job for Parity {
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                 if !check::<B>(&case, &device) {
                     case.fail("the program has no check for this case".to_owned());
+                }
+                let Worst { share, tensor } = case.worst();
+                println!("share: {backend}: {name}: {share:.3} of the tolerance {tensor}");
+                if !(share <= LARGEST_SHARE) {
+                    close.push(format!("{backend}: {name}: {share:.3} of the tolerance {tensor}"));
                 }
                 case.finish()
             }));
@@ -154,7 +169,7 @@ impl Job for Parity {
             failures.iter().for_each(|failure| println!("    {failure}"));
         }
         println!("parity: {backend}: {covered} covered, {not_covered} not covered, {failed} failed");
-        failed
+        Found { failed, close }
     }
 }
 
@@ -165,16 +180,24 @@ fn every_case_on_every_backend() {
     let present = cases(&folder);
     let is_missing = |name: &&&str| folder == core && !present.iter().any(|case| case == **name);
     let missing: Vec<&'static str> = CORE.iter().filter(is_missing).copied().collect();
-    let mut failed = 0;
+    let (mut failed, mut close) = (0, Vec::new());
     for name in bridle_backends::compiled() {
         let job = Parity {
             folder: folder.clone(),
             missing: missing.clone(),
         };
         match bridle_backends::run(&Choice::of(name), job) {
-            Ok(count) => failed += count,
+            Ok(found) => {
+                failed += found.failed;
+                close.extend(found.close);
+            }
             Err(error) => println!("parity: {}: not run, {error}", name.as_str()),
         }
     }
     assert_eq!(failed, 0, "parity cases failed, see above");
+    assert!(
+        close.is_empty(),
+        "errors above {LARGEST_SHARE} of the tolerance:\n{}",
+        close.join("\n")
+    );
 }

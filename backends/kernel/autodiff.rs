@@ -211,6 +211,14 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Autodiff<B, C> {
         Tensor::from_inner(B::nearest_codes(rows.inner(), vectors.inner()))
     }
 
+    fn most_similar_codes(rows: Tensor<Self, 2>, vectors: Tensor<Self, 2>) -> Tensor<Self, 2, Int> {
+        Tensor::from_inner(B::most_similar_codes(rows.inner(), vectors.inner()))
+    }
+
+    fn dot_products(rows: Tensor<Self, 2>, vectors: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        Tensor::from_inner(B::dot_products(rows.inner(), vectors.inner()))
+    }
+
     fn residual_codes(rows: Tensor<Self, 2>, books: Vec<Tensor<Self, 2>>, unit_lookup: bool) -> Tensor<Self, 2, Int> {
         let books = books.into_iter().map(Tensor::inner).collect();
         Tensor::from_inner(B::residual_codes(rows.inner(), books, unit_lookup))

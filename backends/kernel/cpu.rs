@@ -2,6 +2,7 @@
 
 mod attention;
 pub(super) mod bf16;
+mod codes;
 mod flex;
 #[cfg(feature = "tch")]
 mod libtorch;

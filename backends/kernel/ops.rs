@@ -76,6 +76,17 @@ pub trait Ops: Backend {
         plain::nearest_codes(rows, vectors)
     }
 
+    /// The same of the vector with the largest dot product.
+    fn most_similar_codes(rows: Tensor<Self, 2>, vectors: Tensor<Self, 2>) -> Tensor<Self, 2, Int> {
+        plain::most_similar_codes(rows, vectors)
+    }
+
+    /// Dot products of `rows` [N, d] with `vectors` [K, d], [N, K]. Equal vectors have equal ones, and
+    /// a row's do not depend on other rows. No gradient.
+    fn dot_products(rows: Tensor<Self, 2>, vectors: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        plain::dot_products(rows, vectors)
+    }
+
     /// Codes of `rows` [N, d] in a chain of Q codebooks [K, d], each of which quantizes the
     /// residual of those before: [N, Q]. With `unit_lookup` the residual is scaled to unit length
     /// for the lookup only. No gradient.

@@ -131,6 +131,14 @@ pub fn nearest_codes<B: Backend>(rows: Tensor<B, 2>, vectors: Tensor<B, 2>) -> T
     (rows.matmul(vectors.transpose()) - half_norms).argmax(1)
 }
 
+pub fn most_similar_codes<B: Backend>(rows: Tensor<B, 2>, vectors: Tensor<B, 2>) -> Tensor<B, 2, Int> {
+    dot_products(rows, vectors).argmax(1)
+}
+
+pub fn dot_products<B: Backend>(rows: Tensor<B, 2>, vectors: Tensor<B, 2>) -> Tensor<B, 2> {
+    rows.matmul(vectors.transpose())
+}
+
 pub fn residual_codes<B: Backend>(
     rows: Tensor<B, 2>,
     books: Vec<Tensor<B, 2>>,

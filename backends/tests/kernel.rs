@@ -334,12 +334,103 @@ fn residual<B: Ops>() {
     }
 }
 
-/// Of codes with equal vectors the first is chosen.
+/// What a search for codes finds: all codes, and the bits of scores.
+type Found = (Vec<Vec<i64>>, Vec<u32>);
+
+/// Every search for the codes of rows.
+fn searches<B: Ops>(rows: &Tensor<B, 2>, vectors: &Tensor<B, 2>) -> Found {
+    let (rows, vectors) = (|| rows.clone(), || vectors.clone());
+    let found = [
+        B::nearest_codes(rows(), vectors()),
+        B::most_similar_codes(rows(), vectors()),
+        B::residual_codes(rows(), vec![vectors(), vectors()], true),
+        B::residual_codes(rows(), vec![vectors(), vectors()], false),
+    ];
+    let scores = B::dot_products(rows(), vectors()).into_data().to_vec::<f32>().unwrap();
+    (
+        found.map(|codes| codes.into_data().iter().collect()).to_vec(),
+        scores.into_iter().map(f32::to_bits).collect(),
+    )
+}
+
+/// Of codes with equal vectors the first is chosen, and what a row gets does not depend on the other rows, whatever
+/// the sizes.
 fn ties<B: Ops>() {
-    let vectors = normal::<B, 2>("vectors", [20, 8], 1.0);
-    let twice = Tensor::cat(vec![vectors.clone(), vectors.clone()], 0);
-    let found: Vec<i64> = B::nearest_codes(vectors, twice).into_data().iter().collect();
-    assert_eq!(found, (0..20).collect::<Vec<i64>>());
+    let mut stream = Seed::root(7).child("sizes").stream();
+    let counts = [1, 2, 3, 7, 63, 64, 65, 127, 128, 129, 130, 257, 385];
+    let widths = [1, 2, 3, 5, 8, 16, 17, 64, 129, 256, 257, 512, 513, 600, 1100];
+    for _ in 0..60 {
+        let count = counts[stream.below(counts.len())];
+        let distinct = [1, 2, 3, 8, 15, 33, 64, 130][stream.below(8)];
+        let width = widths[stream.below(widths.len())];
+        let copies = 1 + stream.below(3);
+        let what = format!("{count} rows, {copies} x {distinct} codes of {width}");
+        let rows = normal::<B, 2>("rows", [count, width], 1.0);
+        let once = normal::<B, 2>("vectors", [distinct, width], 1.0);
+        // the copies are shuffled: equal vectors stand in any two places
+        let mut order: Vec<usize> = (0..copies * distinct).map(|place| place % distinct).collect();
+        stream.shuffle(&mut order);
+        let places: Vec<i64> = order.iter().map(|&vector| vector as i64).collect();
+        let places: Tensor<B, 1, Int> = Tensor::from_data(TensorData::from(&places[..]), &Default::default());
+        let vectors = once.select(0, places);
+        let (codes, scores) = searches(&rows, &vectors);
+        let first = |code: usize| order.iter().position(|vector| *vector == order[code]).unwrap();
+        for &code in codes.iter().flatten() {
+            assert_eq!(code as usize, first(code as usize), "{what}");
+        }
+        for row in scores.chunks_exact(order.len()) {
+            assert!((0..row.len()).all(|code| row[code] == row[first(code)]), "{what}");
+        }
+        let start = stream.below(count);
+        for length in [1, 1 + stream.below(count - start)] {
+            let (part, part_scores) = searches(&rows.clone().narrow(0, start, length), &vectors);
+            for (part, codes) in part.iter().zip(&codes) {
+                let levels = codes.len() / count;
+                assert_eq!(
+                    part[..],
+                    codes[start * levels..][..length * levels],
+                    "{what}, rows {start} and on"
+                );
+            }
+            assert_eq!(
+                part_scores[..],
+                scores[start * order.len()..][..length * order.len()],
+                "{what}"
+            );
+        }
+    }
+}
+
+fn dots<B: Ops>() {
+    for [count, codes, width] in NEAREST {
+        let (rows, vectors) = (
+            normal("rows", [count, width], 1.0),
+            normal("vectors", [codes, width], 1.0),
+        );
+        for rows in [rows.clone(), strided(rows)] {
+            let found = B::dot_products(rows.clone(), vectors.clone());
+            assert_close(
+                found,
+                plain::dot_products(rows.clone(), vectors.clone()),
+                "dot products",
+            );
+            let best: Vec<i64> = B::most_similar_codes(rows.clone(), vectors.clone())
+                .into_data()
+                .iter()
+                .collect();
+            let scores = plain::dot_products(rows, vectors.clone())
+                .into_data()
+                .to_vec::<f32>()
+                .unwrap();
+            for (row, code) in scores.chunks_exact(codes).zip(best) {
+                let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                assert!(
+                    row[code as usize] >= most - 1e-5 * (1.0 + most.abs()),
+                    "code {code} is less similar"
+                );
+            }
+        }
+    }
 }
 
 /// No operation takes its fast form, with gradients or without.
@@ -548,6 +639,34 @@ fn flex_repeats_bit_for_bit_whatever_the_threads() {
     }
 }
 
+#[test]
+fn flex_finds_the_same_codes_whatever_the_threads() {
+    type Flex = burn_flex::Flex;
+    let (rows, vectors) = (
+        normal::<Flex, 2>("rows", [700, 24], 1.0),
+        normal("vectors", [90, 24], 1.0),
+    );
+    let with = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| searches(&rows, &vectors))
+    };
+    let one = with(1);
+    assert!([2, 3, 5].into_iter().all(|threads| with(threads) == one));
+}
+
+#[cfg(feature = "tch")]
+#[test]
+fn libtorch_finds_the_codes_of_flex_whatever_the_threads() {
+    fn of<B: Ops>() -> Found {
+        searches::<B>(&normal("rows", [700, 24], 1.0), &normal("vectors", [90, 24], 1.0))
+    }
+    let flex = of::<burn_flex::Flex>();
+    for threads in [1, 2, 5] {
+        ::tch::set_num_threads(threads);
+        assert!(of::<burn_tch::LibTorch>() == flex, "{threads} threads");
+    }
+}
+
 fn adamw<B: Ops>() {
     let factors = AdamWFactors {
         beta1: 0.9,
@@ -653,6 +772,7 @@ macro_rules! on {
                 super::nearest::<$type>();
                 super::ties::<$type>();
                 super::residual::<$type>();
+                super::dots::<$type>();
             }
             #[test]
             fn plain_means_plain() {

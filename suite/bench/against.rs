@@ -1,6 +1,6 @@
 //! Ratios to an earlier report, ours or the peer's: both have the same keys.
 
-use super::report::{Config, Report};
+use super::report::{Config, Report, Row};
 use super::setup::{Kind, Setup};
 use crate::cli::error::Failure;
 use crate::cli::exit::Exit;
@@ -190,6 +190,16 @@ impl Against {
                 ),
             ],
         }
+    }
+
+    /// How many times faster these times of `kind` are, by medians; None if it has no such task.
+    pub(super) fn ratio(&self, kind: Kind, row: &Row) -> Option<f64> {
+        Some(self.times(kind)?.median_s / row.median_s)
+    }
+
+    /// What it was measured with.
+    pub(super) fn about(&self) -> String {
+        format!("{} ({})", self.path.display(), told(&json!(self.report.runtime)))
     }
 
     fn times(&self, kind: Kind) -> Option<Times> {

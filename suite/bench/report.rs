@@ -2,6 +2,7 @@
 
 use super::setup::{Kind, Setup};
 use super::sums::Sum;
+use crate::compute::Dtype;
 use crate::run::machine;
 use bridle::quantizer::QuantizerValues;
 use bridle_backends::Facts;
@@ -65,6 +66,9 @@ pub struct Runtime {
     pub device: String,
     /// Number type.
     pub dtype: String,
+    /// How products in bf16 are computed; None in fp32.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bf16: Option<String>,
     /// Threads (None on a GPU).
     pub threads: Option<usize>,
     /// Kind of processor.
@@ -149,6 +153,7 @@ impl Report {
                 library: facts.library.clone(),
                 device: facts.device.clone(),
                 dtype: setup.dtype.word().to_owned(),
+                bf16: (setup.dtype == Dtype::Bf16).then(|| facts.bf16.to_owned()),
                 threads: facts.threads,
                 machine: std::env::consts::ARCH.to_owned(),
                 cpu: machine::machine(None).cpu,
@@ -181,10 +186,12 @@ impl Report {
         let Runtime {
             backend,
             dtype,
+            bf16,
             repeats,
             warmup,
             ..
         } = &self.runtime;
+        let products = bf16.as_ref().map_or(String::new(), |bf16| format!(" ({bf16})"));
         let threads = self
             .runtime
             .threads
@@ -220,7 +227,7 @@ impl Report {
             rows: self.results.iter().map(row).collect(),
             notes: vec![
                 format!(
-                    "{} on {}, {dtype}{threads}; {backend}",
+                    "{} on {}, {dtype}{products}{threads}; {backend}",
                     self.runtime.library, self.runtime.cpu
                 ),
                 format!("{repeats} runs after {warmup} that do not count; each task was first held to its plain form"),

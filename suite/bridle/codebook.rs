@@ -8,7 +8,7 @@ use bridle_values::check::{Checked, at_least_one, not_negative, require, share};
 use bridle_values::choices;
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
 
 choices! {
     /// Where the first code vectors come from.
@@ -129,10 +129,16 @@ impl<B: Backend> Codebook<B> {
     /// Squared distances |n|² + |w|² - 2 n·w between rows [M, d] and all codes: [M, K]. The
     /// readable form.
     pub fn distances(&self, rows: Tensor<B, 2>) -> Tensor<B, 2> {
+        let dots = rows.clone().matmul(self.vectors.val().detach().swap_dims(0, 1));
+        self.distances_of(rows, dots)
+    }
+
+    /// The same from the dot products n·w [M, K].
+    fn distances_of(&self, rows: Tensor<B, 2>, dots: Tensor<B, 2>) -> Tensor<B, 2> {
         let vectors = self.vectors.val().detach();
-        let row_norms = rows.clone().powi_scalar(2).sum_dim(1); // [M, 1]
-        let code_norms = vectors.clone().powi_scalar(2).sum_dim(1).swap_dims(0, 1); // [1, K]
-        row_norms + code_norms - rows.matmul(vectors.swap_dims(0, 1)).mul_scalar(2.0)
+        let row_norms = rows.powi_scalar(2).sum_dim(1); // [M, 1]
+        let code_norms = vectors.powi_scalar(2).sum_dim(1).swap_dims(0, 1); // [1, K]
+        row_norms + code_norms - dots.mul_scalar(2.0)
     }
 
     /// The vectors of codes [M, S], summed over S: [M, d].
@@ -249,18 +255,25 @@ impl<B: Ops> Codebook<B> {
         sum_over_ranks(self.membership(codes).swap_dims(0, 1).matmul(rows))
     }
 
-    /// The codes of rows [M, d]: [M, S] for S codes per level. One code is the nearest (the lowest
-    /// index on ties).
+    /// The codes of rows [M, d]: [M, S] for S codes per level. One code is the nearest. The lowest
+    /// index comes first on ties.
     pub fn assign(&self, rows: Tensor<B, 2>, soft_codes: usize, pick: SoftPick) -> Tensor<B, 2, Int> {
         if soft_codes == 1 {
             return B::nearest_codes(rows, self.vectors.val().detach());
         }
-        let distances = self.distances(rows);
-        let farness = match pick {
+        let dots = B::dot_products(rows.clone(), self.vectors.val().detach());
+        let distances = self.distances_of(rows, dots);
+        let mut left = match pick {
             SoftPick::Farthest => distances,
             SoftPick::Nearest => distances.neg(),
         };
-        farness.topk_with_indices(soft_codes, 1).1
+        let picked = (0..soft_codes).map(|_| {
+            let best = left.clone().argmax(1); // [M, 1]
+            let gone = Tensor::full(best.dims(), f32::NEG_INFINITY, &best.device());
+            left = left.clone().scatter(1, best.clone(), gone, IndexingUpdateOp::Add);
+            best
+        });
+        Tensor::cat(picked.collect(), 1)
     }
 }
 
@@ -290,13 +303,11 @@ pub fn kmeans<B: Ops>(
     let mut bins = Tensor::zeros([codes], &device);
     let range = Tensor::<B, 1, Int>::arange(0..codes as i64, &device).reshape([1, codes]);
     for _ in 0..iterations {
-        let dots = samples.clone().matmul(means.clone().swap_dims(0, 1)); // [M, K]
-        let scores = match similarity {
-            Similarity::Cosine => dots,
-            Similarity::Euclidean => dots - means.clone().powi_scalar(2).sum_dim(1).swap_dims(0, 1).div_scalar(2.0),
-        };
-        let hot = scores
-            .argmax(1)
+        let best = match similarity {
+            Similarity::Cosine => B::most_similar_codes(samples.clone(), means.clone()),
+            Similarity::Euclidean => B::nearest_codes(samples.clone(), means.clone()),
+        }; // [M, 1]
+        let hot = best
             .expand([rows, codes])
             .equal(range.clone().expand([rows, codes]))
             .float();

@@ -736,6 +736,10 @@ pub struct BenchArgs {
     /// Timed runs of each measurement
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
     pub repeats: u32,
+    /// Every backend on the processor, in fp32 and bf16, as Markdown rows for the table of processors
+    /// in backends/PERFORMANCE.md
+    #[arg(long, conflicts_with_all = ["backend", "device", "dtype"])]
+    pub report: bool,
     /// Earlier JSON output, of this command or of the PyTorch peer, to compare with
     #[arg(long, value_name = "FILE")]
     pub against: Option<PathBuf>,

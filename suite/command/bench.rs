@@ -1,8 +1,8 @@
 //! `bench`: throughput of single step kinds, and ratios to an earlier run or to the PyTorch peer.
 //! Under a launcher, of the steps that ranks share, and of their sums.
 
-use crate::bench::{Against, Bench, Setup, sums};
-use crate::cli::error::Result;
+use crate::bench::{Against, Bench, Report, Setup, processor, sums};
+use crate::cli::error::{Failure, Result};
 use crate::cli::progress::TerminalProgress;
 use crate::cli::{BenchArgs, Format};
 use crate::cli::{ranks, terminal};
@@ -35,12 +35,26 @@ pub fn perform(args: &BenchArgs) -> Result<()> {
         share_machine(&mut setup.backend, &ranks, &progress)?;
         setup.share(&ranks)?;
     }
-    let bench = Bench {
-        setup: &setup,
-        progress: &progress,
-        ranks: &ranks,
+    let measure = |setup: &Setup| -> Result<Report> {
+        let bench = Bench {
+            setup,
+            progress: &progress,
+            ranks: &ranks,
+        };
+        Ok(bridle_backends::run(&setup.backend, bench)??)
     };
-    let mut report = bridle_backends::run(&setup.backend, bench)??;
+    if args.report {
+        if ranks.size() > 1 {
+            return Err(Failure::wrong_use("--report measures one process, not several ranks"));
+        }
+        let reports: Vec<Report> = processor::setups(&setup).iter().map(measure).collect::<Result<_>>()?;
+        let table = processor::table(&reports, against.as_ref());
+        return match args.format {
+            Format::Terminal => terminal::print(&table.render(table::Format::Markdown)),
+            Format::Json => terminal::print_json(&table.to_json()),
+        };
+    }
+    let mut report = measure(&setup)?;
     report.sums = sums::measure(&ranks, setup.repeats)?;
     if !ranks.leads() {
         return Ok(());

@@ -127,6 +127,7 @@ fn backend_entry(backend: &BackendState) -> Entry {
     };
     let told = reason.map_or_else(|| state.to_owned(), |reason| format!("{state}: {reason}"));
     let mut lines = vec![format!("{told}; {}", backend.summary)];
+    lines.push(format!("--dtype bf16: {}", backend.bf16));
     lines.extend(backend.how_to_get.as_ref().map(|how| format!("to get it: {how}")));
     lines.extend(backend.note.map(str::to_owned));
     Entry {
@@ -134,7 +135,7 @@ fn backend_entry(backend: &BackendState) -> Entry {
         lines,
         json: json!({
             "name": backend.name, "state": state, "reason": reason, "summary": backend.summary,
-            "how_to_get": backend.how_to_get, "note": backend.note,
+            "bf16": backend.bf16, "how_to_get": backend.how_to_get, "note": backend.note,
         }),
     }
 }

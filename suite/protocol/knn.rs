@@ -14,11 +14,10 @@ use crate::data::{Fixed, Utterances};
 use crate::plan::{Core, Judging, Section, Stage, Takes};
 use crate::train::TrainError;
 use bridle::codebook::unit;
-use bridle_backends::TrainBackend;
+use bridle_backends::{Ops, TrainBackend};
 use bridle_seed::Seed;
 use bridle_values::check::{Checked, at_least_one, held_out, positive, require};
 use bridle_values::choices;
-use burn::tensor::backend::Backend;
 use burn::tensor::{ElementConversion, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -115,7 +114,7 @@ impl<B: TrainBackend> Evaluate<B> for Knn {
     }
 }
 
-fn run<B: Backend>(
+fn run<B: Ops>(
     train: &Features,
     test: &Features,
     classes: usize,
@@ -140,7 +139,7 @@ fn run<B: Backend>(
 }
 
 /// Class scores [n, C] of the test samples for each number of neighbours.
-fn votes<B: Backend>(
+fn votes<B: Ops>(
     train: &Features,
     test: &Features,
     classes: usize,
@@ -149,7 +148,7 @@ fn votes<B: Backend>(
     device: &B::Device,
 ) -> Vec<Vec<f32>> {
     let scale = Scale::of(train, knn.standardise);
-    let known: Tensor<B, 2> = unit(scale.apply(train, device)).swap_dims(0, 1); // [D, n]
+    let known: Tensor<B, 2> = unit(scale.apply(train, device)); // [n, D]
     let asked: Tensor<B, 2> = unit(scale.apply(test, device));
     let most = neighbours.iter().copied().max().unwrap_or(0);
     // a class of one among several is found by comparing samples, for which votes must be shares
@@ -157,7 +156,7 @@ fn votes<B: Backend>(
     let mut scores = vec![vec![0.0; test.len() * classes]; neighbours.len()];
     for first in (0..test.len()).step_by(ROWS) {
         let rows = ROWS.min(test.len() - first);
-        let cosines = asked.clone().narrow(0, first, rows).matmul(known.clone()); // [rows, n]
+        let cosines = B::dot_products(asked.clone().narrow(0, first, rows), known.clone()); // [rows, n]
         let cosines: Vec<f32> = cosines.into_data().iter::<f32>().map(|cosine| cosine.elem()).collect();
         for (row, cosines) in cosines.chunks_exact(train.len()).enumerate() {
             let near = nearest(cosines, most);

@@ -25,6 +25,15 @@ pub struct Case {
     tensors: BTreeMap<String, Numbers>,
     compared: RefCell<BTreeSet<String>>,
     failures: RefCell<Vec<String>>,
+    worst: RefCell<Worst>,
+}
+
+/// The largest error of a case as a share of what its tolerance allows there, and of which tensor. What the authors' own
+/// rounding adds is not counted where it is known.
+#[derive(Clone, Debug, Default)]
+pub struct Worst {
+    pub share: f64,
+    pub tensor: String,
 }
 
 fn read_tensors(path: &Path) -> BTreeMap<String, Numbers> {
@@ -72,6 +81,7 @@ impl Case {
             about,
             compared: RefCell::default(),
             failures: RefCell::default(),
+            worst: RefCell::default(),
         }
     }
 
@@ -213,8 +223,12 @@ impl Case {
         let (mut wrong, mut worst) = (0, 0f64);
         for (index, difference) in differences.iter().enumerate() {
             let (atol, rtol) = self.tolerance(name, index, length);
+            let allowed = atol + rtol * f64::from(expected[index]).abs();
+            if !is_key_bias_after_steps(name, index, length) {
+                self.note_share(name, *difference - self.error_of_the_authors(name), allowed);
+            }
             // NaN is never within a tolerance
-            if !(*difference <= atol + rtol * f64::from(expected[index]).abs()) {
+            if !(*difference <= allowed) {
                 wrong += 1;
                 worst = worst.max(if difference.is_nan() {
                     f64::INFINITY
@@ -271,6 +285,7 @@ impl Case {
             let n = counted.len() as f64;
             if let Some(limit) = extra["mean_abs_at_most"].as_f64() {
                 let mean = counted.iter().sum::<f64>() / n;
+                self.note_share(&format!("mean of {name}"), mean, limit);
                 if !(mean <= limit) {
                     self.fail(format!("{name}: mean absolute error {mean:.3e} over {limit:.3e}"));
                 }
@@ -284,6 +299,31 @@ impl Case {
                 }
             }
         }
+    }
+
+    /// Keeps the largest share of what is allowed.
+    fn note_share(&self, name: &str, difference: f64, allowed: f64) {
+        let share = if difference <= 0.0 { 0.0 } else { difference / allowed };
+        let mut worst = self.worst.borrow_mut();
+        if !(share <= worst.share) {
+            let tensor = name.to_owned();
+            *worst = Worst { share, tensor };
+        }
+    }
+
+    /// How far the expected numbers of a waveform's filterbank are themselves from a computation in f64, as far as the
+    /// case says so: 0 for all others.
+    fn error_of_the_authors(&self, name: &str) -> f64 {
+        let (waveform, form) = name.split_once('.').unwrap_or_default();
+        match self.config["max_diff_f64"][waveform].as_f64() {
+            Some(error) if form == "norm" => error / (2.0 * self.number("esc50_std")),
+            found => found.unwrap_or(0.0),
+        }
+    }
+
+    /// The largest share of what is allowed, so far.
+    pub fn worst(&self) -> Worst {
+        self.worst.borrow().clone()
     }
 
     /// Notes a failure that is no tensor comparison.
@@ -308,6 +348,12 @@ impl Case {
         }
         failures
     }
+}
+
+/// A key's bias has no gradient but rounding, which AdamW brings to a whole step in either direction: its tolerance is
+/// three such steps, and no error of ours.
+fn is_key_bias_after_steps(name: &str, index: usize, length: usize) -> bool {
+    name.starts_with("after") && name.ends_with(".qkv.bias") && middle_third(index, length)
 }
 
 fn middle_third(index: usize, length: usize) -> bool {

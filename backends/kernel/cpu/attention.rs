@@ -1,6 +1,6 @@
 //! Self-attention on slices, one head at a time, so that its scores stay in a core's cache.
 
-use super::matmul::RightOperand;
+use super::matmul::{RightOperand, round_left};
 use super::matrix::Matrix;
 use super::simd;
 use super::threads::Threads;
@@ -41,6 +41,11 @@ impl AttentionSizes {
 
     fn product(self, out: &mut [f32], out_stride: usize, lhs: Matrix<'_>, rhs: Matrix<'_>, factor: f32) {
         RightOperand::new(self.precision, rhs).product(out, out_stride, lhs, factor, false);
+    }
+
+    /// The same with a left operand of the result of [`round_left`].
+    fn product_of_rounded(self, out: &mut [f32], out_stride: usize, lhs: Matrix<'_>, rhs: Matrix<'_>) {
+        RightOperand::new(self.precision, rhs).product_of_rounded(out, out_stride, lhs, 1.0, false);
     }
 
     /// Attention weights, [T, T], into `mix`.
@@ -103,9 +108,10 @@ pub(super) fn forward(
         let mut mix = vec![0.0; tokens * tokens];
         for head in 0..heads {
             sizes.weights(&mut mix, qkv, bias, [item, head]);
+            round_left(sizes.precision, &mut mix);
             let out = &mut out[head * sizes.head()..];
             let (mix, values) = (Matrix::dense(&mix, tokens), sizes.part(qkv, 2, head));
-            sizes.product(out, width, mix, values, 1.0);
+            sizes.product_of_rounded(out, width, mix, values);
         }
     });
 }
@@ -136,35 +142,23 @@ pub(super) fn backward(
             let (mut mix, mut scores) = (vec![0.0; tokens * tokens], vec![0.0; tokens * tokens]);
             for head in 0..heads {
                 sizes.weights(&mut mix, qkv, bias, [item, head]);
-                head_backward(out, qkv, grad, sizes, head, &mix, &mut scores);
+                let grad = Matrix::new(&grad[head * sizes.head()..], tokens, sizes.head(), width);
+                sizes.product(&mut scores, tokens, grad, sizes.part(qkv, 2, head).transpose(), 1.0);
+                simd::softmax_rows_backward(&mut scores, &mix, tokens, sizes.factor());
                 if let Some(bias_grad) = bias_grad.chunks_exact_mut(tokens * tokens).nth(head) {
                     // scores have their factor, which the bias has not
                     let whole = sizes.factor().recip();
                     let pairs = bias_grad.iter_mut().zip(&scores);
                     pairs.for_each(|(grad, score)| *grad = score * whole);
                 }
+                round_left(sizes.precision, &mut mix);
+                round_left(sizes.precision, &mut scores);
+                let (mix, scores) = (Matrix::dense(&mix, tokens), Matrix::dense(&scores, tokens));
+                let (q, k) = (sizes.part(qkv, 0, head), sizes.part(qkv, 1, head));
+                for (part, lhs, rhs) in [(0, scores, k), (1, scores.transpose(), q), (2, mix.transpose(), grad)] {
+                    sizes.product_of_rounded(&mut out[sizes.column(part, head)..], 3 * width, lhs, rhs);
+                }
             }
         },
     );
-}
-
-/// One head of one item, by its weights `mix`; `scores` gets their gradient, [T, T].
-fn head_backward(
-    out: &mut [f32],
-    qkv: &[f32],
-    grad: &[f32],
-    sizes: AttentionSizes,
-    head: usize,
-    mix: &[f32],
-    scores: &mut [f32],
-) {
-    let AttentionSizes { tokens, width, .. } = sizes;
-    let grad = Matrix::new(&grad[head * sizes.head()..], tokens, sizes.head(), width);
-    sizes.product(scores, tokens, grad, sizes.part(qkv, 2, head).transpose(), 1.0);
-    simd::softmax_rows_backward(scores, mix, tokens, sizes.factor());
-    let (mix, scores) = (Matrix::dense(mix, tokens), Matrix::dense(scores, tokens));
-    let (q, k) = (sizes.part(qkv, 0, head), sizes.part(qkv, 1, head));
-    for (part, lhs, rhs) in [(0, scores, k), (1, scores.transpose(), q), (2, mix.transpose(), grad)] {
-        sizes.product(&mut out[sizes.column(part, head)..], 3 * width, lhs, rhs, 1.0);
-    }
 }

@@ -1,7 +1,8 @@
 //! Matrix products of bf16 numbers with sums in f32, in the calling thread.
 //!
 //! Operands are rounded and packed in pairs along the inner dimension, as the dot products of
-//! AVX-512 BF16 take them. Other processors compute the same in f32, more slowly.
+//! AVX-512 BF16 take them. On other processors products are f32 ones of rounded operands, which
+//! [`super::matmul`] makes.
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -217,6 +218,24 @@ wide! {
 }
 
 wide! {
+    /// The nearest bf16 numbers of `values`.
+    fn round_to(out: &mut [f32], values: &[f32]) {
+        for (out, given) in out.iter_mut().zip(values) {
+            *out = tile::value(round(*given));
+        }
+    }
+}
+
+wide! {
+    /// [`round_to`] in place.
+    fn round_in_place(values: &mut [f32]) {
+        for value in values {
+            *value = tile::value(round(*value));
+        }
+    }
+}
+
+wide! {
     /// Transposes a vector's `lines` of `count` pairs into columns of a panel with rows of `width`.
     fn transpose(panel: &mut [u32], width: usize, lines: &[u32], count: usize) {
         let lines: [&[u32]; VECTOR] = std::array::from_fn(|line| &lines[line * count..][..count]);
@@ -240,12 +259,31 @@ fn fast_tile() -> Compute {
     any_tile
 }
 
-/// Whether this processor multiplies bf16 numbers faster than f32.
-pub fn is_fast() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return avx512::is_available();
-    #[cfg(not(target_arch = "x86_64"))]
-    false
+/// How products of bf16 numbers are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Product {
+    /// By AVX-512's dot products of pairs.
+    Avx512,
+    /// By f32 products of operands rounded to bf16.
+    Rounded,
+}
+
+impl Product {
+    pub fn of_this_processor() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if avx512::is_available() {
+            return Self::Avx512;
+        }
+        Self::Rounded
+    }
+
+    /// In words.
+    pub const fn about(self) -> &'static str {
+        match self {
+            Self::Avx512 => "bf16 by AVX-512",
+            Self::Rounded => "bf16 rounded, f32 products",
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,18 +1,17 @@
-//! Operations on rows of slices: linear layer, norm, MLP, cross-entropy, nearest codes and the
-//! AdamW update, in blocks that stay in a core's cache.
+//! Operations on rows of slices: linear layer, norm, MLP, cross-entropy and the AdamW update, in
+//! blocks that stay in a core's cache.
 //!
 //! Block sizes depend only on the number of rows, and sums over blocks are in order, so results do
 //! not depend on threads.
 
-use super::matmul::RightOperand;
+use super::matmul::{RightOperand, round_left};
 use super::matrix::Matrix;
 use super::simd;
 use super::threads::Threads;
 use crate::kernel::mode::Precision;
-use crate::kernel::plain::SHORTEST;
 
 /// Rows of a block.
-const BLOCK: usize = 128;
+pub(super) const BLOCK: usize = 128;
 
 /// About so many rows are multiplied by a layer's weight at a time. With more, the hidden rows of
 /// an MLP leave a core's cache; with fewer, packing the weight for each block takes noticeable
@@ -144,15 +143,28 @@ impl<'a> LinearLayer<'a> {
         RightOperand::on_threads(self.precision, threads, self.matrix().transpose())
     }
 
-    /// One block: `rows` [n, K] times the weight plus the bias, into `out` [n, M].
-    fn block(&self, weight: &RightOperand<'_>, out: &mut [f32], rows: &[f32]) {
+    /// Writes the bias, if there is one, to each row of `out`.
+    fn start(&self, out: &mut [f32]) {
         if let Some(bias) = self.bias {
             for row in out.chunks_exact_mut(self.outputs) {
                 row.copy_from_slice(bias);
             }
         }
+    }
+
+    /// One block: `rows` [n, K] times the weight plus the bias, into `out` [n, M].
+    fn block(&self, weight: &RightOperand<'_>, out: &mut [f32], rows: &[f32]) {
+        self.start(out);
         let rows = Matrix::dense(rows, self.inputs);
         weight.product(out, self.outputs, rows, 1.0, self.bias.is_some());
+    }
+
+    /// The same of rows that are rounded in place if that is how products in this precision are computed.
+    fn block_rounding(&self, weight: &RightOperand<'_>, out: &mut [f32], rows: &mut [f32]) {
+        round_left(self.precision, rows);
+        self.start(out);
+        let rows = Matrix::dense(rows, self.inputs);
+        weight.product_of_rounded(out, self.outputs, rows, 1.0, self.bias.is_some());
     }
 
     /// One block: `grad` [n, M] times the weight's transpose, into `out` [n, K].
@@ -180,12 +192,12 @@ impl<'a> LinearLayer<'a> {
 }
 
 /// The gradient of a linear layer's weight into `out` [K, M], from its `rows` [N, K] and the
-/// gradient of its result, [N, M].
+/// gradient of its result, [N, M]. `are_rounded` says that [`round_left`] has been at the rows.
 pub(super) fn weight_grad(
     threads: Threads,
     precision: Precision,
     out: &mut [f32],
-    rows: &[f32],
+    (rows, are_rounded): (&[f32], bool),
     inputs: usize,
     grad: &[f32],
     outputs: usize,
@@ -196,7 +208,11 @@ pub(super) fn weight_grad(
     threads.for_each(items, |(number, out)| {
         let (first, count) = (number * strip, out.len() / outputs);
         let rows = Matrix::new(&rows[first..], rows.len() / inputs, count, inputs).transpose();
-        grad.product(out, outputs, rows, 1.0, false);
+        if are_rounded {
+            grad.product_of_rounded(out, outputs, rows, 1.0, false);
+        } else {
+            grad.product(out, outputs, rows, 1.0, false);
+        }
     });
 }
 
@@ -228,7 +244,7 @@ impl MlpLayers<'_> {
             let mut hidden = vec![0.0; rows.len() / inputs * outputs];
             self.first().block(&weights[0], &mut hidden, rows);
             simd::bias_gelu_in_place(&mut hidden, self.first_bias());
-            second.block(&weights[1], out, &hidden);
+            second.block_rounding(&weights[1], out, &mut hidden);
         });
     }
 
@@ -244,13 +260,13 @@ impl MlpLayers<'_> {
                 let mut activated = vec![0.0; hidden.len()];
                 self.first().block(&weights[0], hidden, rows);
                 simd::bias_gelu(&mut activated, hidden, self.first_bias());
-                second.block(&weights[1], out, &activated);
+                second.block_rounding(&weights[1], out, &mut activated);
             },
         );
     }
 
-    /// The gradient of the rows into `out` [N, D]. The result of the GELU into `activated` and the
-    /// gradient of its input into `hidden_grad`, both [N, M].
+    /// The gradient of the rows into `out` [N, D]. The result of the GELU, as [`round_left`] leaves it, into
+    /// `activated`, and the gradient of its input into `hidden_grad`, both [N, M].
     pub(super) fn backward(
         &self,
         threads: Threads,
@@ -268,81 +284,10 @@ impl MlpLayers<'_> {
         threads.for_each(items, |((out, (activated, hidden_grad)), (hidden, grad))| {
             second.block_backward(&transposes[1], hidden_grad, grad);
             simd::gelu_backward(activated, hidden_grad, hidden);
+            round_left(second.precision, activated);
             first.block_backward(&transposes[0], out, hidden_grad);
         });
     }
-}
-
-/// The index of the nearest of `vectors` [K, d] to each of `rows` [N, d] into `codes` [N], the
-/// lowest on ties.
-pub(super) fn nearest(threads: Threads, codes: &mut [i64], rows: &[f32], vectors: &[f32], width: usize) {
-    let half_norms = half_norms(vectors, width);
-    let book = RightOperand::on_threads(Precision::F32, threads, Matrix::dense(vectors, width).transpose());
-    // |n|² is the same for every code, which leaves n·w - |w|²/2
-    let items = codes.chunks_mut(BLOCK).zip(rows.chunks(BLOCK * width)).collect();
-    threads.for_each(items, |(codes, rows)| {
-        let mut scores = half_norms.repeat(codes.len());
-        book.product(&mut scores, half_norms.len(), Matrix::dense(rows, width), 1.0, true);
-        simd::first_largest(codes, &scores, half_norms.len());
-    });
-}
-
-/// -|w|²/2 of each vector w.
-fn half_norms(vectors: &[f32], width: usize) -> Vec<f32> {
-    let vectors = vectors.chunks_exact(width);
-    vectors.map(|vector| -0.5 * simd::square_sum(vector)).collect()
-}
-
-/// Codes [N, Q] of a chain of `books` [K, d]: see
-/// [`Ops::residual_codes`](crate::Ops::residual_codes). The residuals of a block of rows stay in a
-/// core's cache through all levels.
-pub(super) fn residual(
-    threads: Threads,
-    codes: &mut [i64],
-    rows: &[f32],
-    books: &[&[f32]],
-    width: usize,
-    unit_lookup: bool,
-) {
-    let half_norms: Vec<Vec<f32>> = books.iter().map(|book| half_norms(book, width)).collect();
-    let transposes: Vec<RightOperand<'_>> = books
-        .iter()
-        .map(|book| RightOperand::on_threads(Precision::F32, threads, Matrix::dense(book, width).transpose()))
-        .collect();
-    let levels = books.len();
-    let items = codes
-        .chunks_mut(BLOCK * levels)
-        .zip(rows.chunks(BLOCK * width))
-        .collect();
-    threads.for_each(items, |(codes, rows): (&mut [i64], &[f32])| {
-        let (mut left, mut found) = (rows.to_vec(), vec![0; codes.len() / levels]);
-        let mut scores = Vec::new();
-        for (level, (book, half_norms)) in books.iter().zip(&half_norms).enumerate() {
-            // at unit length all scores would be divided by the row's length: the largest is the
-            // same
-            scores.clear();
-            for row in left.chunks_exact(width) {
-                let length = if unit_lookup {
-                    simd::square_sum(row).sqrt().max(SHORTEST)
-                } else {
-                    1.0
-                };
-                scores.extend(half_norms.iter().map(|half| half * length));
-            }
-            let rows = Matrix::dense(&left, width);
-            transposes[level].product(&mut scores, half_norms.len(), rows, 1.0, true);
-            simd::first_largest(&mut found, &scores, half_norms.len());
-            for ((row, codes), &code) in left
-                .chunks_exact_mut(width)
-                .zip(codes.chunks_exact_mut(levels))
-                .zip(&found)
-            {
-                codes[level] = code;
-                let vector = &book[code as usize * width..][..width];
-                row.iter_mut().zip(vector).for_each(|(left, value)| *left -= value);
-            }
-        }
-    });
 }
 
 /// The exact GELU of `values` into `out`.

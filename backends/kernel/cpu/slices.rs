@@ -2,6 +2,7 @@
 //! and back.
 
 use super::attention::{self, AttentionSizes, ScoreBias};
+use super::codes;
 use super::rows::{self, LinearLayer, MlpLayers};
 use super::threads::Threads;
 use crate::kernel::mode::precision;
@@ -230,7 +231,7 @@ impl<B: Sliced> Ops for B {
         };
         let mut weight_grad = B::allocate(inputs * outputs);
         let into = B::slice_mut(&mut weight_grad);
-        rows::weight_grad(B::THREADS, precision(), into, rows, inputs, grad, outputs);
+        rows::weight_grad(B::THREADS, precision(), into, (rows, false), inputs, grad, outputs);
         LinearGrads {
             rows: wants_rows.then(|| {
                 let mut out = B::allocate(count * inputs);
@@ -248,9 +249,31 @@ impl<B: Sliced> Ops for B {
         }
         let ([count, width], device) = (rows.dims(), rows.device());
         let (rows, vectors) = (B::read(rows), B::read(vectors));
-        let mut codes = vec![0; count];
-        rows::nearest(B::THREADS, &mut codes, B::slice(&rows), B::slice(&vectors), width);
-        Tensor::from_data(TensorData::new(codes, [count, 1]), &device)
+        let mut found = vec![0; count];
+        codes::nearest(B::THREADS, &mut found, B::slice(&rows), B::slice(&vectors), width);
+        Tensor::from_data(TensorData::new(found, [count, 1]), &device)
+    }
+
+    fn most_similar_codes(rows: Tensor<B, 2>, vectors: Tensor<B, 2>) -> Tensor<B, 2, Int> {
+        if !B::applies(&rows) {
+            return plain::most_similar_codes(rows, vectors);
+        }
+        let ([count, width], device) = (rows.dims(), rows.device());
+        let (rows, vectors) = (B::read(rows), B::read(vectors));
+        let mut found = vec![0; count];
+        codes::most_similar(B::THREADS, &mut found, B::slice(&rows), B::slice(&vectors), width);
+        Tensor::from_data(TensorData::new(found, [count, 1]), &device)
+    }
+
+    fn dot_products(rows: Tensor<B, 2>, vectors: Tensor<B, 2>) -> Tensor<B, 2> {
+        if !B::applies(&rows) {
+            return plain::dot_products(rows, vectors);
+        }
+        let ([count, width], [columns, _]) = (rows.dims(), vectors.dims());
+        let (rows, vectors, mut out) = (B::read(rows), B::read(vectors), B::allocate(count * columns));
+        let (given, others) = (B::slice(&rows), B::slice(&vectors));
+        codes::dot_products(B::THREADS, B::slice_mut(&mut out), given, others, width);
+        B::tensor(out, [count, columns])
     }
 
     fn residual_codes(rows: Tensor<B, 2>, books: Vec<Tensor<B, 2>>, unit_lookup: bool) -> Tensor<B, 2, Int> {
@@ -261,9 +284,9 @@ impl<B: Sliced> Ops for B {
         let rows = B::read(rows);
         let books: Vec<_> = books.into_iter().map(B::read).collect();
         let books: Vec<&[f32]> = books.iter().map(B::slice).collect();
-        let mut codes = vec![0; count * books.len()];
-        rows::residual(B::THREADS, &mut codes, B::slice(&rows), &books, width, unit_lookup);
-        Tensor::from_data(TensorData::new(codes, [count, books.len()]), &device)
+        let mut found = vec![0; count * books.len()];
+        codes::residual(B::THREADS, &mut found, B::slice(&rows), &books, width, unit_lookup);
+        Tensor::from_data(TensorData::new(found, [count, books.len()]), &device)
     }
 
     fn cross_entropy_rows(logits: Tensor<B, 2>, codes: Tensor<B, 2, Int>) -> Tensor<B, 1> {
@@ -377,7 +400,7 @@ impl<B: Sliced> Ops for B {
             threads,
             precision(),
             B::slice_mut(weight1),
-            rows,
+            (rows, false),
             width,
             hidden_grad,
             wide,
@@ -386,7 +409,7 @@ impl<B: Sliced> Ops for B {
             threads,
             precision(),
             B::slice_mut(weight2),
-            activated,
+            (activated, true),
             wide,
             grad,
             width,
