@@ -37,3 +37,8 @@ pub fn features() -> Vec<&'static str> {
     #[cfg(not(target_arch = "x86_64"))]
     Vec::new()
 }
+
+/// Family, model and instructions in words; None where they are not known.
+pub fn words() -> Option<String> {
+    Some(format!("{}, {}", family()?, features().join(" ")))
+}

@@ -94,6 +94,10 @@ impl Program {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
     pub cpu: String,
+    /// Family, model and instructions, which tell processors apart that share a brand name. None where
+    /// they are not known, and in older records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processor: Option<String>,
     /// Logical cores.
     pub cores: u64,
     /// Main memory, in bytes.

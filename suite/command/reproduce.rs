@@ -21,7 +21,12 @@ const SHOWN: usize = 12;
 
 /// What became of one record.
 enum Outcome {
-    Compared(Reproduction, Verdict),
+    Compared {
+        reproduction: Reproduction,
+        verdict: Verdict,
+        /// Whether the record names this processor; it may be older than such names.
+        same_processor: bool,
+    },
     Skipped(Failure),
 }
 
@@ -40,7 +45,11 @@ pub fn perform(args: &ReproduceArgs) -> Result<Exit> {
         let outcome = match again(args, &paths, &absolute, record, &session) {
             Ok(reproduction) => {
                 let verdict = reproduction.verdict(args.rounding);
-                Outcome::Compared(reproduction, verdict)
+                Outcome::Compared {
+                    reproduction,
+                    verdict,
+                    same_processor: is_of_this_processor(record),
+                }
             }
             // what is not there, or not known to this version; everything else ends the command
             Err(failure) if matches!(failure.exit(), Exit::Data | Exit::Device | Exit::WrongUse) => {
@@ -135,6 +144,12 @@ fn again(
     reproduction.map_err(|error| Failure::fault("the records cannot be compared", error))
 }
 
+/// Whether the record was made on a processor such as this one: another one rounds differently.
+fn is_of_this_processor(record: &RunRecord) -> bool {
+    let this = machine::machine(None);
+    (&this.cpu, &this.processor) == (&record.machine.cpu, &record.machine.processor)
+}
+
 /// What `run` would be given.
 fn run_args(args: &ReproduceArgs, paths: &Paths, path: &Path, record: &RunRecord) -> RunArgs {
     // as many as the record had, unless that is more than there are cores
@@ -188,9 +203,13 @@ fn run_args(args: &ReproduceArgs, paths: &Paths, path: &Path, record: &RunRecord
 /// `<record>: equal to the bit`, and what is different a line each.
 fn in_words(path: &Path, outcome: &Outcome) -> String {
     let path = path.display();
-    let (reproduction, verdict) = match outcome {
+    let (reproduction, verdict, same_processor) = match outcome {
         Outcome::Skipped(failure) => return format!("{path}: skipped: {}", failure.message()),
-        Outcome::Compared(reproduction, verdict) => (reproduction, verdict),
+        Outcome::Compared {
+            reproduction,
+            verdict,
+            same_processor,
+        } => (reproduction, verdict, *same_processor),
     };
     let of = format!(
         "{} values and {} predictions",
@@ -207,6 +226,9 @@ fn in_words(path: &Path, outcome: &Outcome) -> String {
             lines.extend(what.iter().take(SHOWN).map(|line| format!("  {line}")));
             let more = what.len().saturating_sub(SHOWN);
             lines.extend((more > 0).then(|| format!("  and {more} more, which --format json has")));
+            lines.extend(
+                (!same_processor).then(|| "  the record is of another processor, which rounds differently".to_owned()),
+            );
             lines.join("\n")
         }
     }
@@ -220,7 +242,11 @@ fn as_json(path: &Path, outcome: &Outcome) -> Value {
             entry["exit_code"] = json!(failure.exit().code());
             entry["reason"] = json!(failure.message());
         }
-        Outcome::Compared(reproduction, verdict) => {
+        Outcome::Compared {
+            reproduction,
+            verdict,
+            same_processor,
+        } => {
             let (word, most, what) = match verdict {
                 Verdict::Equal => ("equal", None, &[][..]),
                 Verdict::Rounding(most) => ("rounding", Some(most), &[][..]),
@@ -229,6 +255,7 @@ fn as_json(path: &Path, outcome: &Outcome) -> Value {
             entry["verdict"] = json!(word);
             entry["values"] = json!(reproduction.compared);
             entry["predictions"] = json!(reproduction.predictions);
+            entry["same_processor"] = json!(same_processor);
             entry["farthest"] = json!(most.map(|most| json!({"name": most.name, "by": most.size()})));
             entry["differences"] = json!(what);
         }
@@ -238,10 +265,18 @@ fn as_json(path: &Path, outcome: &Outcome) -> Value {
 
 /// A difference, as for `regress`; else done if anything ran; else why the first did not.
 fn exit<'a>(outcomes: impl Iterator<Item = &'a Outcome> + Clone) -> Exit {
-    let is_different = |outcome: &Outcome| matches!(outcome, Outcome::Compared(_, Verdict::Different(_)));
+    let is_different = |outcome: &Outcome| {
+        matches!(
+            outcome,
+            Outcome::Compared {
+                verdict: Verdict::Different(_),
+                ..
+            }
+        )
+    };
     let skipped = |outcome: &'a Outcome| match outcome {
         Outcome::Skipped(failure) => Some(failure.exit()),
-        Outcome::Compared(..) => None,
+        Outcome::Compared { .. } => None,
     };
     if outcomes.clone().any(is_different) {
         return Exit::Regression;
