@@ -2,7 +2,8 @@
 //!
 //! Reads the folder named by `BRIDLE_PARITY`, else the core in `tests/parity/`. Shapes, names and tolerances come from
 //! the cases. Per case the largest error as a share of its tolerance, and a line; per backend a last line `parity:
-//! <backend>: <n> covered, <m> not covered, <f> failed`. No share may be above a half.
+//! <backend>: <n> covered, <m> not covered, <f> failed`. No share may be above a half, in another folder than the core none above `BRIDLE_LARGEST_SHARE`, where that is
+//! set: draws of others can come close to a tolerance by the rounding of the authors' form alone.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it cannot read")]
 #![allow(clippy::neg_cmp_op_on_partial_ord, reason = "NaN must fail a comparison")]
@@ -58,7 +59,7 @@ const CORE: &[&str] = &[
     "vq_train_steps",
 ];
 
-/// The largest share of a tolerance that an error may take: another processor rounds otherwise.
+/// The largest share of a tolerance that an error may take in the core: another processor rounds otherwise.
 const LARGEST_SHARE: f64 = 0.5;
 
 /// Runs the checks of a case; false if the program has none for it.
@@ -115,12 +116,14 @@ fn cases(folder: &Path) -> Vec<String> {
 struct Parity {
     folder: PathBuf,
     missing: Vec<&'static str>,
+    /// The largest share of a tolerance that an error may take.
+    largest: f64,
 }
 
 /// What went wrong on one backend.
 struct Found {
     failed: usize,
-    /// Cases with an error above [`LARGEST_SHARE`] of their tolerance.
+    /// Cases with an error above the largest share of their tolerance.
     close: Vec<String>,
 }
 
@@ -148,7 +151,7 @@ impl Job for Parity {
                 }
                 let Worst { share, tensor } = case.worst();
                 println!("share: {backend}: {name}: {share:.3} of the tolerance {tensor}");
-                if !(share <= LARGEST_SHARE) {
+                if !(share <= self.largest) {
                     close.push(format!("{backend}: {name}: {share:.3} of the tolerance {tensor}"));
                 }
                 case.finish()
@@ -180,11 +183,17 @@ fn every_case_on_every_backend() {
     let present = cases(&folder);
     let is_missing = |name: &&&str| folder == core && !present.iter().any(|case| case == **name);
     let missing: Vec<&'static str> = CORE.iter().filter(is_missing).copied().collect();
+    let largest = match std::env::var("BRIDLE_LARGEST_SHARE") {
+        Ok(share) => share.parse().expect("BRIDLE_LARGEST_SHARE is a number"),
+        Err(_) if folder == core => LARGEST_SHARE,
+        Err(_) => f64::INFINITY,
+    };
     let (mut failed, mut close) = (0, Vec::new());
     for name in bridle_backends::compiled() {
         let job = Parity {
             folder: folder.clone(),
             missing: missing.clone(),
+            largest,
         };
         match bridle_backends::run(&Choice::of(name), job) {
             Ok(found) => {
@@ -197,7 +206,7 @@ fn every_case_on_every_backend() {
     assert_eq!(failed, 0, "parity cases failed, see above");
     assert!(
         close.is_empty(),
-        "errors above {LARGEST_SHARE} of the tolerance:\n{}",
+        "errors above {largest} of the tolerance:\n{}",
         close.join("\n")
     );
 }
