@@ -64,6 +64,7 @@ pub(crate) fn full_record() -> RunRecord {
     let digest = || Some("cd".repeat(32));
     (record.predictions, record.machine.gpu) = (Some("run.predictions.csv".into()), Some("a GPU".into()));
     (record.predictions_sha256, record.content_sha256) = (digest(), digest());
+    record.machine.processor = Some("family 25 model 1, avx2 fma".into());
     record.machine.ranks = Some(Ranks {
         count: 2,
         machines: 1,

@@ -236,8 +236,16 @@ fn ranks_that_were_all_stopped_go_on() {
         all(libc::SIGSTOP);
         std::thread::sleep(Duration::from_secs(5));
         all(libc::SIGCONT);
-        assert_eq!(lines.next().unwrap().unwrap(), "together", "{}", launcher.name);
-        assert!(child.wait().unwrap().success(), "{}", launcher.name);
+        let said = lines.next().map(Result::unwrap);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(
+            said.as_deref(),
+            Some("together"),
+            "{}: {}",
+            launcher.name,
+            stderr(&output)
+        );
+        assert!(output.status.success(), "{}", launcher.name);
     }
 }
 
