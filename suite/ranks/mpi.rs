@@ -12,6 +12,7 @@ mod library;
 mod wait;
 
 pub use wait::Waiting;
+use wait::awake_since;
 
 use crate::Patience;
 use crate::error::{RanksError, STARTING};
@@ -581,7 +582,12 @@ impl Watch {
         let (over, waiting) = mpsc::channel();
         let rank = launcher.rank.unwrap_or(0);
         let watch = move || {
-            if waiting.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+            let (mut waited, mut last) = (Duration::ZERO, Instant::now());
+            let step = Duration::from_millis(100);
+            while waited < limit && waiting.recv_timeout(step) == Err(RecvTimeoutError::Timeout) {
+                waited += awake_since(&mut last, step);
+            }
+            if waited >= limit {
                 let (after, missing) = (limit, String::new());
                 let error = RanksError::TimedOut { what, after, missing };
                 say(rank, &error.told());
