@@ -4,6 +4,9 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
+mod launchers;
+
+use launchers::{Launcher, launchers, ranks_of};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -21,15 +24,6 @@ const SPEECH: &str = "--task sentences.toml --preset smoke --set data.mels=24 --
 const SPEECH_LABELS: &str = "--set pretrain.batch=8 --set quantizer.codes=16 --set quantizer.code_dim=8";
 /// No wait below takes this long unless the program hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Launchers with words that let them start more ranks than there are cores, as root too.
-const LAUNCHERS: [(&str, &[&str]); 2] = [
-    (
-        "mpirun.openmpi",
-        &["--allow-run-as-root", "--oversubscribe", "--bind-to", "none"],
-    ),
-    ("mpiexec.hydra", &[]),
-];
 
 /// The plan with further options, without the values that these have no use for.
 fn plan(options: &str) -> String {
@@ -90,33 +84,14 @@ fn write_sentences(folder: &Path) {
     std::fs::write(folder.join("sentences.toml"), task).unwrap();
 }
 
-/// The launchers that are installed.
-fn launchers() -> Vec<(&'static str, &'static [&'static str])> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let installed = |program: &str| std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
-    let found: Vec<_> = LAUNCHERS
-        .into_iter()
-        .filter(|(program, _)| installed(program))
-        .collect();
-    let required = std::env::var_os("BRIDLE_REQUIRE_DATA").is_some_and(|value| value == "1");
-    assert!(
-        !(found.is_empty() && required),
-        "neither Open MPI nor MPICH is installed"
-    );
-    if found.is_empty() {
-        eprintln!("skipped: neither Open MPI nor MPICH is installed");
-    }
-    found
-}
-
 /// `bridle-bench run` in `folder`; by a launcher if there are several ranks.
-fn command(launcher: (&str, &[&str]), ranks: usize, folder: &Path, options: &str) -> Command {
+fn command(launcher: impl Into<Option<Launcher>>, ranks: usize, folder: &Path, options: &str) -> Command {
     let program = env!("CARGO_BIN_EXE_bridle-bench");
     let mut command = match ranks {
         1 => Command::new(program),
         ranks => {
-            let mut command = Command::new(launcher.0);
-            command.args(launcher.1).args(["-n", &ranks.to_string(), program]);
+            let mut command = launcher.into().unwrap().start(ranks);
+            command.arg(program);
             command
         }
     };
@@ -131,7 +106,7 @@ fn command(launcher: (&str, &[&str]), ranks: usize, folder: &Path, options: &str
     command
 }
 
-fn run(launcher: (&str, &[&str]), ranks: usize, folder: &Path, options: &str) -> Output {
+fn run(launcher: impl Into<Option<Launcher>>, ranks: usize, folder: &Path, options: &str) -> Output {
     command(launcher, ranks, folder, options).output().unwrap()
 }
 
@@ -204,7 +179,7 @@ fn left(folder: &Path) -> Left {
 }
 
 /// What so many ranks leave in a folder of their own.
-fn outcome(launcher: (&str, &[&str]), ranks: usize, options: &str) -> Left {
+fn outcome(launcher: Launcher, ranks: usize, options: &str) -> Left {
     let folder = tempfile::tempdir().unwrap();
     if options.contains("sentences.toml") {
         write_sentences(folder.path());
@@ -248,7 +223,7 @@ fn same_mathematics(alone: &Left, shared: &Left, what: &str) {
 
 /// Fails unless these numbers of ranks train what one process trains with these options.
 fn as_one_process(options: &str, ranks: &[usize]) {
-    for &launcher in launchers().iter().take(1) {
+    for launcher in launchers().into_iter().take(1) {
         let alone = outcome(launcher, 1, options);
         assert_eq!(alone.record["machine"]["ranks"], Value::Null);
         for &ranks in ranks {
@@ -355,9 +330,9 @@ fn the_same_number_of_ranks_gives_the_same_bits_under_every_library() {
         for _ in 0..2 {
             let found = outcome(launcher, 4, "--quantizer rq");
             if let Some(first) = &first {
-                assert_eq!(first.logs, found.logs, "{}", launcher.0);
-                assert_eq!(first.predictions, found.predictions, "{}", launcher.0);
-                assert_eq!(first.record["scores"], found.record["scores"], "{}", launcher.0);
+                assert_eq!(first.logs, found.logs, "{}", launcher.name);
+                assert_eq!(first.predictions, found.predictions, "{}", launcher.name);
+                assert_eq!(first.record["scores"], found.record["scores"], "{}", launcher.name);
             }
             first.get_or_insert(found);
         }
@@ -387,7 +362,7 @@ fn signal(child: &Child, signal: &str) {
 
 #[test]
 fn a_polite_stop_writes_a_checkpoint_from_which_any_number_of_ranks_resumes() {
-    for &launcher in launchers().iter().filter(|(program, _)| *program == "mpirun.openmpi") {
+    for launcher in launchers().into_iter().filter(|launcher| launcher.name == "Open MPI") {
         let options = format!("{PLAN} --quantizer rq");
         let unbroken = outcome(launcher, 2, "--quantizer rq");
         for ranks in [2, 1, 3] {
@@ -429,7 +404,7 @@ struct Disturbed {
 
 /// A run of two ranks, to which `act` does something, given the launcher and the ranks, once `when` was told. All its
 /// processes have to end in time.
-fn disturbed(launcher: (&str, &[&str]), when: &str, act: impl Fn(u32, &[u32])) -> Disturbed {
+fn disturbed(launcher: Launcher, when: &str, act: impl Fn(u32, &[u32])) -> Disturbed {
     let folder = tempfile::tempdir().unwrap();
     // the probe takes its time, to be hit
     let options = format!("{PLAN} --quantizer rq --checkpoint-every 0 --set probe.epochs=4000 --verbose");
@@ -439,7 +414,7 @@ fn disturbed(launcher: (&str, &[&str]), when: &str, act: impl Fn(u32, &[u32])) -
     let mut child = command.stderr(std::fs::File::create(&err).unwrap()).spawn().unwrap();
     let told = || String::from_utf8_lossy(&std::fs::read(&err).unwrap()).into_owned();
     wait_until(&format!("`{when}`"), || told().contains(when));
-    let ranks = children(child.id());
+    let ranks = ranks_of(child.id(), "bridle-bench");
     assert_eq!(ranks.len(), 2, "{}", told());
     let begun = Instant::now();
     act(child.id(), &ranks);
@@ -474,7 +449,7 @@ fn wait_until(what: &str, mut over: impl FnMut() -> bool) {
 impl Disturbed {
     /// Fails unless the same command with --resume ends well on one rank, and leaves nothing half-written.
     fn resumes(&self) {
-        let output = run(("", &[]), 1, self.folder.path(), &format!("{} --resume", self.options));
+        let output = run(None, 1, self.folder.path(), &format!("{} --resume", self.options));
         assert!(output.status.success(), "{}\n{}", self.err, stderr(&output));
         for end in [".tmp", ".part", ".damaged"] {
             assert_eq!(files(self.folder.path(), end), Vec::<PathBuf>::new());
@@ -497,7 +472,7 @@ const MOMENTS: [&str; 4] = [
 ];
 
 /// One launcher after the other.
-fn in_turn() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+fn in_turn() -> impl Iterator<Item = Launcher> {
     let found = launchers();
     let count = if found.is_empty() { 0 } else { usize::MAX };
     (0..count).map(move |turn| found[turn % found.len()])
@@ -508,8 +483,8 @@ fn a_killed_rank_ends_all_and_the_run_resumes() {
     let places = MOMENTS.into_iter().zip([0, 1, 0, 1]);
     for ((when, rank), launcher) in places.zip(in_turn()) {
         let found = disturbed(launcher, when, |_, ranks| send(ranks[rank], libc::SIGKILL));
-        let expected = if launcher.0 == "mpirun.openmpi" { 137 } else { 9 };
-        assert_eq!(found.code, Some(expected), "{when}, {}: {}", launcher.0, found.err);
+        let expected = if launcher.name == "Open MPI" { 137 } else { 9 };
+        assert_eq!(found.code, Some(expected), "{when}, {}: {}", launcher.name, found.err);
         assert!(found.took < Duration::from_secs(30), "{when}: {:?}", found.took);
         found.resumes();
     }
@@ -522,7 +497,7 @@ fn a_rank_that_is_stopped_is_named_and_ends_all() {
     for ((when, rank), launcher) in places.zip(in_turn().skip(1)) {
         let found = disturbed(launcher, when, |_, ranks| send(ranks[rank], libc::SIGSTOP));
         let (err, told) = (&found.err, format!("error: rank {rank} (process "));
-        assert_eq!(found.code, Some(1), "{when}, {}: {err}", launcher.0);
+        assert_eq!(found.code, Some(1), "{when}, {}: {err}", launcher.name);
         assert!(
             err.contains(&told) && err.contains("try: the same command with --resume"),
             "{when}: {err}"
@@ -537,8 +512,8 @@ fn ctrl_c_on_the_launcher_ends_all_and_the_run_resumes() {
     for launcher in launchers() {
         let found = disturbed(launcher, MOMENTS[1], |launcher, _| send(launcher, libc::SIGINT));
         // MPICH's launcher may end with 0 where its ranks ended by themselves, with 130
-        let told = launcher.0 == "mpiexec.hydra" && found.err.contains("error: stopped by SIGINT");
-        assert!(found.code != Some(0) || told, "{}: {}", launcher.0, found.err);
+        let told = launcher.name == "MPICH" && found.err.contains("error: stopped by SIGINT");
+        assert!(found.code != Some(0) || told, "{}: {}", launcher.name, found.err);
         assert!(found.took < Duration::from_secs(30), "{:?}", found.took);
         found.resumes();
     }
@@ -566,7 +541,7 @@ fn a_disk_that_takes_nothing_more_on_rank_0_ends_all() {
         };
         let found = disturbed(launcher, MOMENTS[1], fill);
         let err = &found.err;
-        assert_eq!(found.code, Some(1), "{}: {err}", launcher.0);
+        assert_eq!(found.code, Some(1), "{}: {err}", launcher.name);
         assert!(
             err.contains("error: cannot write `runs/") && err.contains("File too large"),
             "{err}"
@@ -576,34 +551,13 @@ fn a_disk_that_takes_nothing_more_on_rank_0_ends_all() {
     }
 }
 
-/// The ranks that a launcher started, directly or by a process of its own.
-fn children(launcher: u32) -> Vec<u32> {
-    let all = std::fs::read_dir("/proc").unwrap().flatten();
-    let processes: Vec<(u32, u32, bool)> = all
-        .filter_map(|entry| {
-            let id = entry.file_name().to_str()?.parse().ok()?;
-            let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
-            let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()?;
-            Some((id, parent, stat.contains("(bridle-bench)")))
-        })
-        .collect();
-    let below = |parent: u32| processes.iter().filter(move |(_, of, _)| *of == parent);
-    let mut found: Vec<u32> = below(launcher)
-        .flat_map(|own| std::iter::once(own).chain(below(own.0)))
-        .filter(|(_, _, is_rank)| *is_rank)
-        .map(|(id, _, _)| *id)
-        .collect();
-    found.sort_unstable();
-    found
-}
-
 #[test]
 fn check_under_a_launcher_tells_once_what_each_rank_needs() {
     for launcher in launchers() {
         let folder = tempfile::tempdir().unwrap();
         let program = env!("CARGO_BIN_EXE_bridle-bench");
-        let mut command = Command::new(launcher.0);
-        command.args(launcher.1).args(["-n", "2", program, "check"]);
+        let mut command = launcher.start(2);
+        command.args([program, "check"]);
         command.args(PLAN.split_whitespace()).args(["--quantizer", "rq"]);
         let output = command
             .current_dir(folder.path())
@@ -611,12 +565,12 @@ fn check_under_a_launcher_tells_once_what_each_rank_needs() {
             .output()
             .unwrap();
         let out = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{}: {}", launcher.0, stderr(&output));
+        assert!(output.status.success(), "{}: {}", launcher.name, stderr(&output));
         assert_eq!(
             out.matches("2: 8 of a batch's 16 samples each").count(),
             1,
             "{}: {out}",
-            launcher.0
+            launcher.name
         );
     }
 }
@@ -689,7 +643,7 @@ fn what_ranks_cannot_share_is_refused_by_name() {
             let output = run(launcher, 3, folder.path(), &plan(options));
             let told = format!("3 ranks cannot share 2 samples of a batch ({batch})");
             let err = stderr(&output);
-            assert_eq!(output.status.code(), Some(2), "{}: {err}", launcher.0);
+            assert_eq!(output.status.code(), Some(2), "{}: {err}", launcher.name);
             assert_eq!(err.matches(&told).count(), 1, "{err}");
             // before anything is trained
             assert!(!err.contains("encoder-1"), "{err}");
@@ -698,12 +652,12 @@ fn what_ranks_cannot_share_is_refused_by_name() {
 }
 
 /// What two ranks say of which the second is another program or has other words, with its exit code.
-fn unlike(launcher: (&str, &[&str]), folder: &Path, first: &str, other: &Path, second: &str) -> (Option<i32>, String) {
+fn unlike(launcher: Launcher, folder: &Path, first: &str, other: &Path, second: &str) -> (Option<i32>, String) {
     let mut command = command(launcher, 1, folder, first);
     let program = command.get_program().to_owned();
     let words: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
-    command = Command::new(launcher.0);
-    command.args(launcher.1).args(["-n", "1"]).arg(program).args(words);
+    command = launcher.start(1);
+    command.arg(program).args(words);
     command
         .args([":", "-n", "1"])
         .arg(other)
@@ -755,7 +709,7 @@ fn ranks_that_were_started_differently_do_not_train_together() {
             (&own("a"), program, format!("run {}", own("b")), "another plan"),
         ] {
             let (code, err) = unlike(launcher, folder.path(), first, other, &second);
-            assert_eq!(code, Some(2), "{}, {told}: {err}", launcher.0);
+            assert_eq!(code, Some(2), "{}, {told}: {err}", launcher.name);
             assert!(
                 err.contains(&format!("error: rank 1 has {told} than rank 0")),
                 "{told}: {err}"
@@ -767,7 +721,7 @@ fn ranks_that_were_started_differently_do_not_train_together() {
         }
         // one that joins nobody
         let (code, err) = unlike(launcher, folder.path(), &first, program, &format!("check {first}"));
-        assert_ne!(code, Some(0), "{}: {err}", launcher.0);
+        assert_ne!(code, Some(0), "{}: {err}", launcher.name);
         assert!(files(folder.path(), ".predictions.csv").is_empty());
     }
 }
@@ -827,7 +781,7 @@ fn processes_that_cannot_be_joined_say_which_they_are_and_write_nothing() {
         ),
     ] {
         let folder = tempfile::tempdir().unwrap();
-        let output = command(("", &[]), 1, folder.path(), &options)
+        let output = command(None, 1, folder.path(), &options)
             .envs(variables.iter().copied())
             .output()
             .unwrap();
@@ -848,7 +802,7 @@ fn a_loss_that_is_no_number_stops_all_ranks_at_the_same_step() {
         let options = format!("{PLAN} --quantizer rq --set pretrain.encoder.rate=1e30");
         let output = run(launcher, 2, folder.path(), &options);
         let err = stderr(&output);
-        assert_eq!(output.status.code(), Some(5), "{}: {err}", launcher.0);
+        assert_eq!(output.status.code(), Some(5), "{}: {err}", launcher.name);
         assert_eq!(err.matches("training diverged").count(), 1, "{err}");
     }
 }

@@ -1,11 +1,14 @@
 //! The way of LibTorch's tensors through sums on devices, without one: two processes under mpirun, in
 //! which `standin.c` is NCCL and driver, and main memory the device's.
 
+#[path = "../../../tests/launchers/mod.rs"]
+mod launchers;
+
 use super::*;
 use burn::backend::Autodiff;
 use burn_tch::{LibTorch, LibTorchDevice};
+use launchers::{launchers, make_standin};
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 /// The test below, which starts itself under mpirun.
@@ -13,46 +16,22 @@ const NAME: &str = "kernel::ranks::by_nccl::tensors_are_summed_where_they_are";
 /// Set where it was started so.
 const STARTED: &str = "BRIDLE_TEST_BY_NCCL";
 
-const LAUNCHERS: [(&str, &[&str]); 2] = [
-    (
-        "mpirun.openmpi",
-        &["--allow-run-as-root", "--oversubscribe", "--bind-to", "none"],
-    ),
-    ("mpiexec.hydra", &[]),
-];
-
-/// The stand-in in this folder, by the names of both libraries.
-fn make_standin(folder: &Path) {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../suite/ranks/tests/standin.c");
-    let made = Command::new("cc")
-        .args(["-O1", "-shared", "-fPIC", "-o"])
-        .args([&folder.join("libnccl.so.2"), &source])
-        .status();
-    let made = made.expect("no C compiler `cc` for standin.c: apt-get install gcc libc6-dev");
-    assert!(made.success());
-    std::os::unix::fs::symlink("libnccl.so.2", folder.join("libcuda.so.1")).expect("a link can be made");
-}
-
 #[test]
 fn tensors_are_summed_where_they_are() {
     if std::env::var_os(STARTED).is_some() {
         return sum_as_a_rank();
     }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let installed = |program: &str| std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
-    let Some((program, options)) = LAUNCHERS.into_iter().find(|(program, _)| installed(program)) else {
-        let required = std::env::var("BRIDLE_REQUIRE_DATA").is_ok_and(|value| value == "1");
-        assert!(!required, "neither Open MPI nor MPICH is installed");
-        return eprintln!("skipped: neither Open MPI nor MPICH is installed");
+    let Some(launcher) = launchers().into_iter().next() else {
+        return;
     };
     let folder = tempfile::tempdir().expect("a folder can be made");
-    make_standin(folder.path());
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../suite/ranks/tests/standin.c");
+    make_standin(folder.path(), &source);
     let libraries = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
     let libraries =
         std::env::join_paths(std::iter::once(folder.path().to_owned()).chain(std::env::split_paths(&libraries)));
-    let output = Command::new(program)
-        .args(options)
-        .args(["-n", "2"])
+    let output = launcher
+        .start(2)
         .arg(std::env::current_exe().expect("this program has a path"))
         .args(["--exact", NAME, "--nocapture"])
         .env(STARTED, "1")

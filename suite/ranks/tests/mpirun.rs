@@ -2,77 +2,36 @@
 //! `BRIDLE_REQUIRE_DATA=1` is set, at least one has to be.
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
+#[path = "../../../tests/launchers/mod.rs"]
+mod launchers;
 mod nccl;
 
-use std::ffi::OsStr;
+use launchers::{Launcher, launchers, ranks_of};
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// A launcher with its library.
-#[derive(Clone, Debug)]
-struct Launcher {
-    name: &'static str,
-    program: PathBuf,
-    /// Words that let it start processes anywhere: as root, and more than there are cores.
-    options: &'static [&'static str],
+/// This case of the tests' program, by as many ranks.
+fn command(launcher: &Launcher, ranks: usize, case: &[&str]) -> Command {
+    let mut command = launcher.start(ranks);
+    command.arg(env!("CARGO_BIN_EXE_bridle-ranks-process")).args(case);
+    know_no_launcher(&mut command);
+    command
 }
 
-/// The launchers that are installed.
-fn launchers() -> Vec<Launcher> {
-    let known: [(&'static str, &str, &'static [&'static str]); 2] = [
-        (
-            "Open MPI",
-            "mpirun.openmpi",
-            &["--allow-run-as-root", "--oversubscribe", "--bind-to", "none"],
-        ),
-        ("MPICH", "mpiexec.hydra", &[]),
-    ];
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let installed = |program: &str| {
-        let mut found = std::env::split_paths(&path).map(|folder| folder.join(program));
-        found.find(|file| file.is_file())
-    };
-    let found: Vec<Launcher> = known
-        .into_iter()
-        .filter_map(|(name, program, options)| {
-            let program = installed(program)?;
-            Some(Launcher { name, program, options })
-        })
-        .collect();
-    let required = std::env::var_os("BRIDLE_REQUIRE_DATA").is_some_and(|value| value == "1");
-    assert!(
-        !(found.is_empty() && required),
-        "neither Open MPI nor MPICH is installed"
-    );
-    if found.is_empty() {
-        eprintln!("skipped: neither Open MPI nor MPICH is installed");
-    }
-    found
-}
-
-impl Launcher {
-    fn command(&self, ranks: usize, case: &[&str]) -> Command {
-        let mut command = Command::new(&self.program);
-        command.args(self.options).args(["-n", &ranks.to_string()]);
-        command.arg(env!("CARGO_BIN_EXE_bridle-ranks-process")).args(case);
-        // what a launcher around these tests says
-        for (name, _) in std::env::vars_os() {
-            let name = name.to_string_lossy().into_owned();
-            if ["OMPI_", "PMI_", "PMIX_", "SLURM_", "WORLD_SIZE"]
-                .iter()
-                .any(|prefix| name.starts_with(prefix))
-            {
-                command.env_remove(name);
-            }
+/// Takes away what a launcher around these tests says.
+fn know_no_launcher(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        let prefixes = ["OMPI_", "PMI_", "PMIX_", "SLURM_", "WORLD_SIZE"];
+        if prefixes.iter().any(|prefix| text.starts_with(prefix)) {
+            command.env_remove(&name);
         }
-        command
     }
+}
 
-    fn run(&self, ranks: usize, case: &[&str]) -> Output {
-        self.command(ranks, case).output().unwrap()
-    }
+fn run(launcher: &Launcher, ranks: usize, case: &[&str]) -> Output {
+    command(launcher, ranks, case).output().unwrap()
 }
 
 fn stdout(output: &Output) -> String {
@@ -109,7 +68,7 @@ fn processes(argument: &str) -> Vec<String> {
 fn every_operation_gives_what_one_process_makes_of_all_values() {
     for launcher in launchers() {
         for ranks in 1..=4 {
-            let output = launcher.run(ranks, &["collectives"]);
+            let output = run(&launcher, ranks, &["collectives"]);
             let (out, err) = (stdout(&output), stderr(&output));
             assert!(output.status.success(), "{} {ranks}: {out} {err}", launcher.name);
             let engine = if ranks == 1 { "alone" } else { launcher.name };
@@ -123,13 +82,13 @@ fn sums_have_the_same_bits_in_every_run_under_every_library_and_layout() {
     let mut found = Vec::new();
     for launcher in launchers() {
         for case in [&["collectives"][..], &["collectives"], &["collectives", "2"]] {
-            let output = launcher.run(4, case);
+            let output = run(&launcher, 4, case);
             assert!(output.status.success(), "{}", stderr(&output));
             found.push(stdout(&output).split(' ').next_back().unwrap().to_owned());
         }
         // other layouts are summed over all ranks at once
-        assert!(launcher.run(3, &["collectives", "3"]).status.success());
-        assert!(launcher.run(4, &["collectives", "3"]).status.success());
+        assert!(run(&launcher, 3, &["collectives", "3"]).status.success());
+        assert!(run(&launcher, 4, &["collectives", "3"]).status.success());
     }
     found.dedup();
     assert!(found.len() <= 1, "{found:?}");
@@ -138,7 +97,7 @@ fn sums_have_the_same_bits_in_every_run_under_every_library_and_layout() {
 #[test]
 fn more_than_a_bucket_is_summed() {
     for launcher in launchers() {
-        let output = launcher.run(2, &["large"]);
+        let output = run(&launcher, 2, &["large"]);
         assert!(output.status.success(), "{}", stderr(&output));
         eprintln!("{}: {}", launcher.name, stdout(&output));
     }
@@ -147,7 +106,7 @@ fn more_than_a_bucket_is_summed() {
 #[test]
 fn different_plans_are_told_by_rank_and_value() {
     for launcher in launchers() {
-        let output = launcher.run(4, &["plans"]);
+        let output = run(&launcher, 4, &["plans"]);
         let err = stderr(&output);
         assert_eq!(output.status.code(), Some(2), "{}: {err}", launcher.name);
         let told = "error: rank 2 has another plan than rank 0: fedc, not abcd";
@@ -158,8 +117,8 @@ fn different_plans_are_told_by_rank_and_value() {
 #[test]
 fn more_ranks_than_samples_are_refused() {
     for launcher in launchers() {
-        assert_eq!(stdout(&launcher.run(3, &["samples", "3"])), "shared");
-        let output = launcher.run(3, &["samples", "2"]);
+        assert_eq!(stdout(&run(&launcher, 3, &["samples", "3"])), "shared");
+        let output = run(&launcher, 3, &["samples", "2"]);
         let err = stderr(&output);
         assert_eq!(output.status.code(), Some(2), "{}: {err}", launcher.name);
         assert!(
@@ -175,7 +134,7 @@ fn a_rank_that_hangs_is_noticed_after_the_time_limit_and_named() {
     for (case, lost) in [("hang", 2), ("linger", 2), ("alone", 0)] {
         for launcher in launchers() {
             let begun = Instant::now();
-            let output = launcher.run(3, &[case]);
+            let output = run(&launcher, 3, &[case]);
             let (err, took) = (stderr(&output), begun.elapsed());
             assert_eq!(output.status.code(), Some(1), "{case}, {}: {err}", launcher.name);
             let named = err.contains(&format!("error: rank {lost} (process "));
@@ -196,7 +155,7 @@ fn a_rank_that_hangs_is_noticed_after_the_time_limit_and_named() {
 fn a_rank_that_never_joins_ends_all_after_the_time_limit() {
     for launcher in launchers() {
         let begun = Instant::now();
-        let output = launcher.run(3, &["absent"]);
+        let output = run(&launcher, 3, &["absent"]);
         let (err, took) = (stderr(&output), begun.elapsed());
         // MPICH's gives the code of the process that it killed, if that is the last to end
         let code = output.status.code();
@@ -212,7 +171,7 @@ fn a_rank_that_never_joins_ends_all_after_the_time_limit() {
 #[test]
 fn a_rank_may_work_alone_for_longer_than_the_limit() {
     for launcher in launchers() {
-        let output = launcher.run(3, &["alone", "5"]);
+        let output = run(&launcher, 3, &["alone", "5"]);
         let (out, err) = (stdout(&output), stderr(&output));
         assert!(
             output.status.success() && out.ends_with("together"),
@@ -225,14 +184,14 @@ fn a_rank_may_work_alone_for_longer_than_the_limit() {
 #[test]
 fn ranks_that_were_all_stopped_go_on() {
     for launcher in launchers() {
-        let mut command = launcher.command(3, &["alone", "4"]);
+        let mut command = command(&launcher, 3, &["alone", "4"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         assert_eq!(lines.next().unwrap().unwrap(), "alone");
         // as a scheduler that lets another job run meanwhile
-        let ranks = ranks_of(child.id());
+        let ranks = ranks_of(child.id(), "bridle-ranks-");
         assert_eq!(ranks.len(), 3, "{}", launcher.name);
-        let all = |signal| ranks.iter().for_each(|&rank| send(rank, signal));
+        let all = |signal| ranks.iter().for_each(|&rank| send(rank as libc::pid_t, signal));
         all(libc::SIGSTOP);
         std::thread::sleep(Duration::from_secs(5));
         all(libc::SIGCONT);
@@ -254,30 +213,11 @@ fn send(process: libc::pid_t, signal: i32) {
     assert_eq!(unsafe { libc::kill(process, signal) }, 0);
 }
 
-/// The processes that a launcher started, directly or by a process of its own.
-fn ranks_of(launcher: u32) -> Vec<libc::pid_t> {
-    let all = std::fs::read_dir("/proc").unwrap().flatten();
-    let processes: Vec<(u32, u32, bool)> = all
-        .filter_map(|entry| {
-            let id = entry.file_name().to_str()?.parse().ok()?;
-            let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
-            let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()?;
-            Some((id, parent, stat.contains("(bridle-ranks-")))
-        })
-        .collect();
-    let below = |parent: u32| processes.iter().filter(move |(_, of, _)| *of == parent);
-    let found = below(launcher).flat_map(|own| std::iter::once(own).chain(below(own.0)));
-    found
-        .filter(|(_, _, is_rank)| *is_rank)
-        .map(|(id, ..)| *id as libc::pid_t)
-        .collect()
-}
-
 #[test]
 fn a_rank_that_dies_takes_the_others_with_it() {
     for launcher in launchers() {
         let begun = Instant::now();
-        let output = launcher.run(3, &["die"]);
+        let output = run(&launcher, 3, &["die"]);
         assert!(!output.status.success(), "{}", launcher.name);
         assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
         no_process_is_left("die");
@@ -287,7 +227,7 @@ fn a_rank_that_dies_takes_the_others_with_it() {
 #[test]
 fn a_panic_on_one_rank_ends_all() {
     for launcher in launchers() {
-        let output = launcher.run(3, &["panic"]);
+        let output = run(&launcher, 3, &["panic"]);
         let err = stderr(&output);
         assert_eq!(output.status.code(), Some(1), "{}: {err}", launcher.name);
         assert!(
@@ -301,7 +241,7 @@ fn a_panic_on_one_rank_ends_all() {
 #[test]
 fn ctrl_c_on_the_launcher_ends_all() {
     for launcher in launchers() {
-        let mut command = launcher.command(3, &["loop"]);
+        let mut command = command(&launcher, 3, &["loop"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         assert_eq!(lines.next().unwrap().unwrap(), "summing");
@@ -328,8 +268,7 @@ fn ended(child: &mut Child, limit: Duration) -> bool {
 #[test]
 fn a_missing_library_is_named_with_a_way_out() {
     for launcher in launchers() {
-        let output = launcher
-            .command(2, &["loop"])
+        let output = command(&launcher, 2, &["loop"])
             .env("BRIDLE_MPI", "/nowhere/libmpi.so")
             .output()
             .unwrap();
@@ -349,8 +288,7 @@ fn a_missing_library_is_named_with_a_way_out() {
 #[test]
 fn a_library_that_is_none_of_mpi_is_refused() {
     for launcher in launchers() {
-        let output = launcher
-            .command(2, &["loop"])
+        let output = command(&launcher, 2, &["loop"])
             .env("BRIDLE_MPI", "libm.so.6")
             .output()
             .unwrap();
@@ -364,10 +302,11 @@ fn a_library_that_is_none_of_mpi_is_refused() {
 #[test]
 fn the_library_of_another_launcher_is_refused() {
     let both = launchers();
-    let [open_mpi, mpich] = &both[..] else { return };
+    let [open_mpi, mpich] = &both[..] else {
+        return eprintln!("skipped: fewer than two launchers are installed");
+    };
     for (launcher, library) in [(open_mpi, "libmpich.so.12"), (mpich, "libmpi.so.40")] {
-        let output = launcher
-            .command(2, &["loop"])
+        let output = command(launcher, 2, &["loop"])
             .env("BRIDLE_MPI", library)
             .output()
             .unwrap();
@@ -384,7 +323,7 @@ fn the_library_of_another_launcher_is_refused() {
 #[test]
 fn mpi_is_started_once_in_a_process() {
     for launcher in launchers() {
-        let output = launcher.run(2, &["twice"]);
+        let output = run(&launcher, 2, &["twice"]);
         let err = stderr(&output);
         assert_eq!(output.status.code(), Some(1), "{}: {err}", launcher.name);
         assert!(err.contains("MPI is already initialised in this process"), "{err}");
@@ -393,18 +332,8 @@ fn mpi_is_started_once_in_a_process() {
 
 /// A process by itself.
 fn lone_command(case: &str) -> Command {
-    let nobody = Launcher {
-        name: "",
-        program: PathBuf::new(),
-        options: &[],
-    };
-    let cleared = nobody.command(1, &[]);
-    let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_bridle-ranks-process")));
-    let removed = cleared.get_envs().filter(|(_, value)| value.is_none());
-    let removed: Vec<&OsStr> = removed.map(|(name, _)| name).collect();
-    removed.iter().for_each(|name| {
-        command.env_remove(name);
-    });
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bridle-ranks-process"));
+    know_no_launcher(&mut command);
     command.arg(case);
     command
 }

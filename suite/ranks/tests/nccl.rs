@@ -2,31 +2,21 @@
 //! NVIDIA's own library is in `LD_LIBRARY_PATH`, what it does without a device is tried too; with
 //! `BRIDLE_REQUIRE_NCCL=1` it has to be there.
 
-use super::{Launcher, launchers, lone_command, stderr, stdout};
+use super::launchers::{Launcher, launchers, make_standin};
+use super::{command, lone_command, stderr, stdout};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// The folder with the stand-in, by the names of both libraries. Needs a C compiler, as Rust's linker
-/// does.
+/// The folder with the stand-in, by the names of both libraries.
 fn standin() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("standin");
         std::fs::create_dir_all(&folder).unwrap();
-        let (library, driver) = (folder.join("libnccl.so.2"), folder.join("libcuda.so.1"));
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/standin.c");
-        let made = Command::new("cc")
-            .args(["-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o"])
-            .args([&library, &source])
-            .output();
-        let made = made.expect("no C compiler `cc` for tests/standin.c: apt-get install gcc libc6-dev");
-        assert!(made.status.success(), "{}", stderr(&made));
-        // one file, so that the loader opens it once
-        let _ = std::fs::remove_file(&driver);
-        std::os::unix::fs::symlink("libnccl.so.2", driver).unwrap();
+        make_standin(&folder, &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/standin.c"));
         folder
     })
 }
@@ -72,7 +62,7 @@ impl Case {
 }
 
 fn run(launcher: &Launcher, ranks: usize, case: &str, wrong: &str) -> (Output, Vec<String>) {
-    Case::new(launcher.command(ranks, &[case]), wrong).run()
+    Case::new(command(launcher, ranks, &[case]), wrong).run()
 }
 
 #[test]
