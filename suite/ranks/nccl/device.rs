@@ -3,7 +3,7 @@
 
 use super::error::NcclError;
 use crate::opened::{Opened, functions};
-use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::ptr;
 
 /// The driver's library.
@@ -183,18 +183,10 @@ impl Device {
             return Ok(());
         }
         let mut words = ptr::null();
-        // SAFETY: the pointer is written, to a text that is never freed, or null where there is none
-        unsafe { (self.functions.words)(code, &mut words) };
-        let text = match words.is_null() {
-            true => String::new(),
-            // SAFETY: it ends in a zero
-            false => unsafe { CStr::from_ptr(words) }.to_string_lossy().into_owned(),
-        };
-        Err(NcclError::Failed {
-            what,
-            engine: ENGINE.to_owned(),
-            code,
-            text,
+        // SAFETY: the pointer is written, to a text that ends in a zero and is never freed, or stays null
+        Err(unsafe {
+            (self.functions.words)(code, &mut words);
+            NcclError::failed(what, ENGINE.to_owned(), code, words)
         })
     }
 }

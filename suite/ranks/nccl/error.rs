@@ -1,6 +1,7 @@
 //! Why NCCL cannot sum, by name.
 
 use super::library::{CHOICE, OFF, OLDEST, Version};
+use std::ffi::{CStr, c_char};
 use std::time::Duration;
 
 /// Why tensors are not summed by NCCL, or a sum failed.
@@ -51,6 +52,24 @@ pub enum NcclError {
 }
 
 impl NcclError {
+    /// What failed, in the library's words for its code.
+    ///
+    /// # Safety
+    /// The words must be null, or a text that ends in a zero.
+    pub unsafe fn failed(what: &'static str, engine: String, code: i32, words: *const c_char) -> Self {
+        let text = match words.is_null() {
+            true => String::new(),
+            // SAFETY: the caller's
+            false => unsafe { CStr::from_ptr(words) }.to_string_lossy().into_owned(),
+        };
+        Self::Failed {
+            what,
+            engine,
+            code,
+            text,
+        }
+    }
+
     /// A change that helps, where there is one.
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {

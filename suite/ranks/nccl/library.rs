@@ -3,7 +3,7 @@
 
 use super::error::NcclError;
 use crate::opened::{Opened, chosen, functions};
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{c_char, c_int, c_void};
 use std::fmt;
 
 /// The path of a library that is to be used in place of those that are looked for, or [`OFF`].
@@ -211,19 +211,8 @@ impl Library {
         if code == SUCCESS {
             return Ok(());
         }
-        // SAFETY: a text of the library, for any code
-        let words = unsafe { (self.words)(code) };
-        let text = match words.is_null() {
-            true => String::new(),
-            // SAFETY: it ends in a zero and is never freed
-            false => unsafe { CStr::from_ptr(words) }.to_string_lossy().into_owned(),
-        };
-        Err(NcclError::Failed {
-            what,
-            engine: self.engine(),
-            code,
-            text,
-        })
+        // SAFETY: a text of the library that ends in a zero and is never freed, for any code
+        Err(unsafe { NcclError::failed(what, self.engine(), code, (self.words)(code)) })
     }
 }
 
