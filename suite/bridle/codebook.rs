@@ -267,13 +267,14 @@ impl<B: Ops> Codebook<B> {
             SoftPick::Farthest => distances,
             SoftPick::Nearest => distances.neg(),
         };
-        let picked = (0..soft_codes).map(|_| {
-            let best = left.clone().argmax(1); // [M, 1]
-            let gone = Tensor::full(best.dims(), f32::NEG_INFINITY, &best.device());
-            left = left.clone().scatter(1, best.clone(), gone, IndexingUpdateOp::Add);
-            best
-        });
-        Tensor::cat(picked.collect(), 1)
+        let mut picked = vec![left.clone().argmax(1)]; // [M, 1] each
+        while picked.len() < soft_codes {
+            let last = picked[picked.len() - 1].clone();
+            let gone = Tensor::full(last.dims(), f32::NEG_INFINITY, &last.device());
+            left = left.scatter(1, last, gone, IndexingUpdateOp::Add);
+            picked.push(left.clone().argmax(1));
+        }
+        Tensor::cat(picked, 1)
     }
 }
 
