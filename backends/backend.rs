@@ -1,6 +1,6 @@
 //! Names and types of backends: what to open, what was opened, what is missing.
 
-use crate::kernel::{Bf16Product, Ops, Precision};
+use crate::kernel::{Ops, Precision, Product};
 use burn::tensor::backend::AutodiffBackend;
 
 /// What the method needs of a backend: gradients, and the fused operations with and without them.
@@ -42,7 +42,7 @@ impl Name {
     /// How products in bf16 are computed on its first device.
     pub(crate) fn bf16(self) -> &'static str {
         match self {
-            Self::Flex | Self::Tch => Bf16Product::of_this_processor().about(),
+            Self::Flex | Self::Tch => Product::of_this_processor().about(),
             Self::Cuda => "bf16 by tensor cores",
         }
     }

@@ -17,7 +17,7 @@ pub mod plain;
 mod ranks;
 mod tensors;
 
-pub use cpu::bf16::Product as Bf16Product;
+pub use cpu::product::Product;
 pub use mode::{Precision, checkpoints, plainly, with_checkpoints, with_precision};
 pub use ops::{Filled, Ops};
 pub use ranks::{ranks, sum_all_over_ranks, sum_over_ranks, with_ranks};

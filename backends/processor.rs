@@ -1,5 +1,7 @@
 //! What the processor is: family, model, and the instructions that decide how fast products are.
 
+use crate::kernel::Product;
+
 /// Family and model, which tell generations apart that share a brand name.
 pub fn family() -> Option<String> {
     #[cfg(target_arch = "x86_64")]
@@ -16,18 +18,21 @@ pub fn family() -> Option<String> {
     None
 }
 
-/// Those of the instructions for products that it has.
+/// Those of the instructions for products that it has; of AMX only if the system permits it and it is
+/// not switched off.
 pub fn features() -> Vec<&'static str> {
     #[cfg(target_arch = "x86_64")]
     {
-        let amx = std::arch::x86_64::__cpuid_count(7, 0).edx;
+        let amx = |bit: u32| {
+            Product::of_this_processor() == Product::Tiles && std::arch::x86_64::__cpuid_count(7, 0).edx >> bit & 1 == 1
+        };
         let known = [
             ("avx2", is_x86_feature_detected!("avx2")),
             ("fma", is_x86_feature_detected!("fma")),
             ("avx512f", is_x86_feature_detected!("avx512f")),
             ("avx512_bf16", is_x86_feature_detected!("avx512bf16")),
-            ("amx_bf16", amx >> 22 & 1 == 1),
-            ("amx_int8", amx >> 25 & 1 == 1),
+            ("amx_bf16", amx(22)),
+            ("amx_int8", amx(25)),
         ];
         known
             .into_iter()

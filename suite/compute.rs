@@ -4,7 +4,7 @@ use crate::cli::ComputeArgs;
 use crate::cli::error::{Failure, Result, UnknownName};
 use crate::cli::terminal;
 use crate::run::machine;
-use bridle_backends::kernel::Bf16Product;
+use bridle_backends::kernel::Product;
 use bridle_backends::{Choice, Name, Precision};
 use bridle_values::choices;
 
@@ -41,7 +41,7 @@ pub fn choose(args: &ComputeArgs) -> Result<(Choice, Dtype)> {
     bounded(args.threads)?;
     let on_processor = name != Name::Cuda && args.device.is_none();
     if dtype == Dtype::Bf16 && on_processor {
-        let product = Bf16Product::of_this_processor().about();
+        let product = Product::of_this_processor().about();
         terminal::log(&format!("--dtype bf16 on this processor: {product}"));
     }
     let choice = Choice {

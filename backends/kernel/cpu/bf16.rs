@@ -1,8 +1,7 @@
 //! Matrix products of bf16 numbers with sums in f32, in the calling thread.
 //!
 //! Operands are rounded and packed in pairs along the inner dimension, as the dot products of
-//! AVX-512 BF16 take them. On other processors products are f32 ones of rounded operands, which
-//! [`super::matmul`] makes.
+//! AVX-512 BF16 take them. [`super::product`] says where that pays.
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -164,11 +163,17 @@ fn pack(panel: &mut [u32], matrix: Matrix<'_>, first: usize) {
 
 /// The nearest bf16, to even on ties; NaN stays NaN.
 #[inline(always)]
-fn round(value: f32) -> u32 {
+pub(super) fn round(value: f32) -> u32 {
     let bits = value.to_bits();
     let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1));
     let quiet = bits | 0x0040_0000;
     (if value.is_nan() { quiet } else { rounded }) >> 16
+}
+
+/// The f32 value of the bf16 number in the low half.
+#[inline(always)]
+pub(super) fn value(bf16: u32) -> f32 {
+    f32::from_bits(bf16 << 16)
 }
 
 /// Pairs of neighbours.
@@ -221,7 +226,7 @@ wide! {
     /// The nearest bf16 numbers of `values`.
     fn round_to(out: &mut [f32], values: &[f32]) {
         for (out, given) in out.iter_mut().zip(values) {
-            *out = tile::value(round(*given));
+            *out = value(round(*given));
         }
     }
 }
@@ -229,8 +234,8 @@ wide! {
 wide! {
     /// [`round_to`] in place.
     fn round_in_place(values: &mut [f32]) {
-        for value in values {
-            *value = tile::value(round(*value));
+        for number in values {
+            *number = value(round(*number));
         }
     }
 }
@@ -259,36 +264,19 @@ fn fast_tile() -> Compute {
     any_tile
 }
 
-/// How products of bf16 numbers are computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Product {
-    /// By AVX-512's dot products of pairs.
-    Avx512,
-    /// By f32 products of operands rounded to bf16.
-    Rounded,
-}
-
-impl Product {
-    pub fn of_this_processor() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if avx512::is_available() {
-            return Self::Avx512;
-        }
-        Self::Rounded
+/// Whether dot products of pairs are faster than f32 products. On Intel's processors a pair takes as long as
+/// two f32 numbers, and is packed besides.
+pub(super) fn pairs_are_fast() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if avx512::is_available() {
+        let name = std::arch::x86_64::__cpuid(0);
+        return [name.ebx, name.edx, name.ecx].map(u32::to_le_bytes).concat() != b"GenuineIntel";
     }
-
-    /// In words.
-    pub const fn about(self) -> &'static str {
-        match self {
-            Self::Avx512 => "bf16 by AVX-512",
-            Self::Rounded => "bf16 rounded, f32 products",
-        }
-    }
+    false
 }
 
 #[cfg(test)]
 mod tests {
-    use super::tile::value;
     use super::*;
     use bridle_seed::Seed;
 

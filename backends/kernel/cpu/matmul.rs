@@ -4,7 +4,9 @@
 
 use super::bf16;
 use super::matrix::{Contiguous, Matrix, elements};
+use super::product::Product;
 use super::threads::Threads;
+use super::tiles::{self, Engine};
 use crate::kernel::mode::Precision;
 use std::cell::Cell;
 
@@ -15,7 +17,8 @@ enum Operand<'a> {
     F32(Matrix<'a>),
     /// A copy with contiguous rows, and their length.
     F32Transposed(Vec<f32>, usize),
-    Bf16(bf16::Packed),
+    Pairs(bf16::Packed),
+    Tiles(tiles::Packed),
     /// A copy rounded to bf16 with contiguous rows, and their length.
     Rounded(Vec<f32>, usize),
 }
@@ -37,9 +40,10 @@ impl<'a> RightOperand<'a> {
                 Contiguous::Rows(_) => Operand::F32(matrix),
                 Contiguous::Columns(_) => Operand::F32Transposed(transposed(threads, matrix), matrix.columns),
             },
-            Precision::Bf16 => match bf16::Product::of_this_processor() {
-                bf16::Product::Avx512 => Operand::Bf16(bf16::Packed::new(threads, matrix)),
-                bf16::Product::Rounded => Operand::Rounded(rounded(threads, matrix), matrix.columns),
+            Precision::Bf16 => match (Product::of_this_processor(), Engine::of_this_processor()) {
+                (Product::Tiles, Some(engine)) => Operand::Tiles(tiles::Packed::new(engine, threads, matrix)),
+                (Product::Pairs, _) => Operand::Pairs(bf16::Packed::new(threads, matrix)),
+                _ => Operand::Rounded(rounded(threads, matrix), matrix.columns),
             },
         })
     }
@@ -52,7 +56,8 @@ impl<'a> RightOperand<'a> {
             Operand::F32Transposed(data, columns) => {
                 product(out, out_stride, lhs, Matrix::dense(data, *columns), factor, add);
             }
-            Operand::Bf16(packed) => packed.product(out, out_stride, lhs, factor, add),
+            Operand::Pairs(packed) => packed.product(out, out_stride, lhs, factor, add),
+            Operand::Tiles(packed) => packed.product(out, out_stride, lhs, factor, add),
             Operand::Rounded(data, columns) => {
                 rounded_product(out, out_stride, lhs, Matrix::dense(data, *columns), factor, add);
             }
@@ -80,7 +85,7 @@ impl<'a> RightOperand<'a> {
 /// Rounds numbers that will only be left operands, in place, if products in `precision` are f32 ones of
 /// rounded operands.
 pub(super) fn round_left(precision: Precision, values: &mut [f32]) {
-    if precision == Precision::Bf16 && bf16::Product::of_this_processor() == bf16::Product::Rounded {
+    if precision == Precision::Bf16 && Product::of_this_processor() == Product::Rounded {
         bf16::round_in_place(values);
     }
 }

@@ -1,6 +1,7 @@
 //! One tile of a bf16 product, and its form for any processor.
 
 use super::super::simd::wide;
+use super::value;
 
 /// Columns of one vector.
 pub(super) const VECTOR: usize = 16;
@@ -21,12 +22,6 @@ pub(super) struct Tile<'a> {
     pub(super) columns: usize,
     pub(super) factor: f32,
     pub(super) add: bool,
-}
-
-/// The f32 value of the bf16 number in the low half.
-#[inline(always)]
-pub(super) fn value(bf16: u32) -> f32 {
-    f32::from_bits(bf16 << 16)
 }
 
 wide! {
