@@ -295,8 +295,8 @@ fn transpose(out: &mut MaybeUninit<Tile>, tile: &Tile) {
             _mm512_unpackhi_epi64(ab_high, cd_high),
         ]
     });
-    for column in 0..4 {
-        let [a, b, c, d] = std::array::from_fn(|four| fours[four][column]);
+    let [one, two, three, four] = fours;
+    for (column, (((a, b), c), d)) in one.into_iter().zip(two).zip(three).zip(four).enumerate() {
         let even = [_mm512_shuffle_i32x4::<0x88>(a, b), _mm512_shuffle_i32x4::<0x88>(c, d)];
         let odd = [_mm512_shuffle_i32x4::<0xdd>(a, b), _mm512_shuffle_i32x4::<0xdd>(c, d)];
         let columns = [
