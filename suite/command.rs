@@ -21,6 +21,7 @@ pub mod table;
 
 use crate::cli::error::Result;
 use crate::cli::exit::Exit;
+use crate::cli::ranks;
 use crate::cli::{Cli, Command};
 
 /// Does what the command line asks for.
@@ -29,7 +30,10 @@ use crate::cli::{Cli, Command};
 /// Whatever ends a command early, with its exit code.
 pub fn perform(cli: &Cli) -> Result<Exit> {
     match &cli.command {
-        Command::Run(args) => run::perform(args),
+        Command::Run(args) => {
+            ranks::choose(&args.joining);
+            run::perform(&args.run)
+        }
         Command::List(args) => list::perform(args).map(|()| Exit::Done),
         Command::Check(args) => check::perform(args).map(|()| Exit::Done),
         Command::Reproduce(args) => reproduce::perform(args),

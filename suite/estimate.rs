@@ -183,10 +183,11 @@ pub fn speed(record: &RunRecord, over: &Workload) -> Option<f64> {
         .filter(|speed| *speed > 0.0)
 }
 
-/// Cost of fine-tuning on these training samples; None where the plan has none.
-pub fn finetune(plan: &Plan, over: &Workload) -> Option<PhaseCost> {
+/// Cost of fine-tuning on these training samples, memory of each of so many ranks; None where the plan
+/// has none.
+pub fn finetune(plan: &Plan, over: &Workload, ranks: usize) -> Option<PhaseCost> {
     if let Some((networks, lengths)) = on_speech(plan, over) {
-        return networks.finetune(plan, lengths);
+        return networks.finetune(plan, lengths, ranks);
     }
     let samples = over.count();
     let values = plan.evaluation.finetune.as_ref()?.classes()?;
@@ -197,7 +198,7 @@ pub fn finetune(plan: &Plan, over: &Workload) -> Option<PhaseCost> {
     Some(PhaseCost {
         steps: (values.epochs * (drawn / values.batch).max(1)) as u64,
         operations: TRAIN_OVER_FORWARD * encoder.forward(tokens) * (values.epochs * drawn) as f64,
-        memory_bytes: PROCESS_BYTES + F32 * (held + values.batch as f64 * encoder.kept(tokens)),
+        memory_bytes: PROCESS_BYTES + F32 * (held + values.batch.div_ceil(ranks) as f64 * encoder.kept(tokens)),
     })
 }
 
@@ -377,8 +378,8 @@ mod tests {
 
     #[test]
     fn fine_tuning_costs_what_its_epochs_do() {
-        assert_eq!(finetune(&plan(&[]), &CLIPS), None);
-        let cost = |set: &[&str]| finetune(&plan(&[&["protocols=finetune"], set].concat()), &CLIPS).unwrap();
+        assert_eq!(finetune(&plan(&[]), &CLIPS, 1), None);
+        let cost = |set: &[&str]| finetune(&plan(&[&["protocols=finetune"], set].concat()), &CLIPS, 1).unwrap();
         let once = cost(&["finetune.epochs=5", "finetune.batch=16"]);
         assert_eq!(once.steps, 500);
         let twice = cost(&["finetune.epochs=10", "finetune.batch=32"]);

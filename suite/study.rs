@@ -244,7 +244,7 @@ mod tests {
         else {
             unreachable!("the line says run")
         };
-        let option = RunRequest::new(&args).unwrap();
+        let option = RunRequest::new(&args.run).unwrap();
         let plans: BTreeSet<String> = option.plans().map(crate::plan::Plan::plan_hash).collect();
         assert_eq!(study("ablation"), plans);
     }

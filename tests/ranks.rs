@@ -6,6 +6,10 @@
 
 mod launchers;
 
+use bridle::weights::{Values, Weights};
+use bridle_backends::kernel::with_ranks;
+use bridle_bench::run::{checkpoint, replicas};
+use bridle_ranks::{Patience, Ranks};
 use launchers::{Launcher, launchers, ranks_of};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -27,15 +31,17 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The plan with further options, without the values that these have no use for.
 fn plan(options: &str) -> String {
-    let speech = options.contains("--task");
+    let own = options.contains("--task");
     let masked = options.contains("best-rq") || options.contains("birq") || options.contains("relabel");
     let untrained = options.contains("random-init") || options.contains("scratch");
+    let quantizer_of = |kind: &str| options.contains(&format!("--quantizer {kind}"));
     let unused = |word: &str| {
-        (masked || untrained) && (word.starts_with("model.decoder") || word.starts_with("model.estimator"))
+        quantizer_of("fsq") && word.starts_with("quantizer.")
+            || (masked || untrained) && (word.starts_with("model.decoder") || word.starts_with("model.estimator"))
             || untrained && (word.starts_with("pretrain.") || word.starts_with("quantizer."))
             || options.contains("--protocol") && !options.contains("linear-probe") && word.starts_with("probe.")
     };
-    let words: Vec<&str> = if speech {
+    let words: Vec<&str> = if own {
         Vec::new()
     } else {
         PLAN.split_whitespace().collect()
@@ -130,12 +136,36 @@ struct Left {
     logs: BTreeMap<String, Vec<Value>>,
     record: Value,
     predictions: Vec<u8>,
+    /// Pretrained; none where nothing was.
+    weights: Weights,
 }
 
 impl Left {
     /// The log of pretraining.
     fn log(&self) -> &[Value] {
         &self.logs["metrics"]
+    }
+
+    /// The record without what differs from run to run.
+    fn timeless(&self) -> Value {
+        let mut record = self.record.clone();
+        let fields = record.as_object_mut().unwrap();
+        for name in [
+            "id",
+            "started",
+            "finished",
+            "seconds",
+            "machine",
+            "peak_memory_bytes",
+            "content_sha256",
+        ] {
+            fields.remove(name);
+        }
+        for phase in fields["phases"].as_array_mut().unwrap() {
+            let phase = phase.as_object_mut().unwrap();
+            phase.retain(|name, _| !matches!(&name[..], "seconds" | "samples_per_second" | "input_wait_seconds"));
+        }
+        record
     }
 
     /// Every number of the predictions, and every word.
@@ -171,7 +201,13 @@ fn left(folder: &Path) -> Left {
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
         (name, text.lines().map(line).collect())
     };
+    let pretrained = files(&folder.join("runs/pretrained"), ".safetensors");
+    let mut weights = pretrained.iter().filter(|path| !control(path)).map(|path| {
+        let (weights, _) = checkpoint::read_file::<Value>(path).unwrap();
+        weights
+    });
     Left {
+        weights: weights.next().unwrap_or_default(),
         logs: files(&folder.join("runs"), ".jsonl").into_iter().map(log).collect(),
         predictions: std::fs::read(record.with_extension("predictions.csv")).unwrap(),
         record: serde_json::from_slice(&std::fs::read(record).unwrap()).unwrap(),
@@ -221,23 +257,49 @@ fn same_mathematics(alone: &Left, shared: &Left, what: &str) {
     }
 }
 
-/// Fails unless these numbers of ranks train what one process trains with these options.
+/// Fails unless every weight is equal to 1e-4. Biases of keys aside: a softmax does not change with them, so that
+/// their gradient is rounding alone, of which AdamW makes steps of full size.
+fn same_weights(alone: &Left, shared: &Left, what: &str) {
+    assert!(
+        alone.weights.keys().eq(shared.weights.keys()) && !alone.weights.is_empty(),
+        "{what}"
+    );
+    for (name, one) in &alone.weights {
+        let several = &shared.weights[name];
+        let keys = one.data.len() / 3..2 * (one.data.len() / 3);
+        let pairs = one.data.iter().zip(&several.data).enumerate();
+        let counted = pairs.filter(|(place, _)| !(name.ends_with("qkv.bias") && keys.contains(place)));
+        let far = counted
+            .map(|(_, (one, several))| (one - several).abs())
+            .fold(0.0, f32::max);
+        assert!(far < 1e-4, "{what}: {name} differs by {far}");
+    }
+}
+
+/// Fails unless these numbers of ranks train what one process trains with these options; odd numbers under
+/// another launcher than even ones, if there are two.
 fn as_one_process(options: &str, ranks: &[usize]) {
-    for launcher in launchers().into_iter().take(1) {
-        let alone = outcome(launcher, 1, options);
-        assert_eq!(alone.record["machine"]["ranks"], Value::Null);
-        for &ranks in ranks {
-            let (shared, what) = (outcome(launcher, ranks, options), format!("{ranks} ranks, {options}"));
-            if alone.logs.contains_key("metrics") {
-                same_mathematics(&alone, &shared, &what);
-            } else {
-                same_training(&alone, &shared, &what);
+    let launchers = launchers();
+    let Some(&first) = launchers.first() else { return };
+    let alone = outcome(first, 1, options);
+    assert_eq!(alone.record["machine"]["ranks"], Value::Null);
+    for &ranks in ranks {
+        let launcher = launchers[ranks % launchers.len()];
+        let shared = outcome(launcher, ranks, options);
+        let what = format!("{ranks} ranks under {}, {options}", launcher.name);
+        if alone.logs.contains_key("metrics") {
+            same_mathematics(&alone, &shared, &what);
+            if alone.record["phases"].as_array().unwrap().len() == 1 && !options.contains(SPEECH) {
+                same_weights(&alone, &shared, &what);
             }
-            assert_eq!(shared.record["machine"]["ranks"]["count"], ranks);
-            // for devices only
-            assert_eq!(shared.record["machine"]["ranks"]["tensor_sums"], Value::Null);
-            assert_eq!(shared.record["plan_hash"], alone.record["plan_hash"]);
+        } else {
+            same_training(&alone, &shared, &what);
         }
+        assert_eq!(shared.record["machine"]["ranks"]["count"], ranks);
+        assert!(shared.record["peak_memory_bytes"]["host"].is_u64());
+        // for devices only
+        assert_eq!(shared.record["machine"]["ranks"]["tensor_sums"], Value::Null);
+        assert_eq!(shared.record["plan_hash"], alone.record["plan_hash"]);
     }
 }
 
@@ -285,6 +347,36 @@ fn several_ranks_train_what_one_process_trains() {
 }
 
 #[test]
+fn several_ranks_learn_the_same_weights_and_codes_by_every_quantizer() {
+    // the first phase by itself
+    as_one_process("--quantizer rq --set pretrain.rounds=1", &[2, 3, 4]);
+    for (options, ranks) in [
+        (
+            "--quantizer rq --set quantizer.start=uniform --set quantizer.soft_codes=2",
+            3,
+        ),
+        ("--quantizer rq --recipe corrected --set pretrain.rounds=1", 4),
+        (
+            "--quantizer rq --set quantizer.restart=by-usage --set quantizer.restart_every=5 \
+             --set pretrain.encoder.restart=on --set pretrain.rounds=1",
+            4,
+        ),
+        ("--quantizer fsq", 2),
+        ("--quantizer random", 3),
+    ] {
+        as_one_process(options, &[ranks]);
+    }
+}
+
+#[test]
+fn several_ranks_train_on_pictures_and_videos_what_one_process_trains() {
+    let values = "--preset smoke --quantizer rq --subset 16 --set quantizer.codes=32 --set pretrain.batch=8 \
+                  --set pretrain.encoder.epochs=2 --set probe.epochs=5";
+    as_one_process(&format!("--task synthetic-image {values}"), &[2, 3]);
+    as_one_process(&format!("--task synthetic-video --set data.frames=4 {values}"), &[4]);
+}
+
+#[test]
 fn several_ranks_train_on_speech_what_one_process_trains() {
     let probe = "--protocol linear-probe --set probe.epochs=1 --set probe.utterances=none";
     for (method, ranks) in [
@@ -300,7 +392,9 @@ fn several_ranks_train_on_speech_what_one_process_trains() {
 #[test]
 fn several_ranks_evaluate_as_one_process_does() {
     let finetune = "--method scratch --protocol finetune";
+    let mixed = "--set finetune.mixup=0.5 --set finetune.drop_path=0.2 --set finetune.token_mask=0.2";
     for (options, ranks) in [
+        (format!("{finetune} {mixed}"), 2),
         (
             "--method random-init --protocol linear-probe,knn,logistic-regression,attentive-probe".to_owned(),
             2,
@@ -332,7 +426,12 @@ fn the_same_number_of_ranks_gives_the_same_bits_under_every_library() {
             if let Some(first) = &first {
                 assert_eq!(first.logs, found.logs, "{}", launcher.name);
                 assert_eq!(first.predictions, found.predictions, "{}", launcher.name);
-                assert_eq!(first.record["scores"], found.record["scores"], "{}", launcher.name);
+                assert_eq!(first.timeless(), found.timeless(), "{}", launcher.name);
+                assert!(
+                    !found.weights.is_empty() && first.weights == found.weights,
+                    "{}",
+                    launcher.name
+                );
             }
             first.get_or_insert(found);
         }
@@ -407,10 +506,11 @@ struct Disturbed {
 fn disturbed(launcher: Launcher, when: &str, act: impl Fn(u32, &[u32])) -> Disturbed {
     let folder = tempfile::tempdir().unwrap();
     // the probe takes its time, to be hit
-    let options = format!("{PLAN} --quantizer rq --checkpoint-every 0 --set probe.epochs=4000 --verbose");
+    let options =
+        format!("{PLAN} --quantizer rq --checkpoint-every 0 --set probe.epochs=4000 --rank-timeout 6 --verbose");
     let err = folder.path().join("err");
     let mut command = command(launcher, 2, folder.path(), &options);
-    command.env("BRIDLE_RANK_TIMEOUT", "6").stdout(Stdio::null());
+    command.stdout(Stdio::null());
     let mut child = command.stderr(std::fs::File::create(&err).unwrap()).spawn().unwrap();
     let told = || String::from_utf8_lossy(&std::fs::read(&err).unwrap()).into_owned();
     wait_until(&format!("`{when}`"), || told().contains(when));
@@ -488,6 +588,71 @@ fn a_killed_rank_ends_all_and_the_run_resumes() {
         assert!(found.took < Duration::from_secs(30), "{when}: {:?}", found.took);
         found.resumes();
     }
+}
+
+#[test]
+fn sigterm_to_any_rank_stops_all_with_a_checkpoint() {
+    for launcher in launchers() {
+        let found = disturbed(launcher, MOMENTS[1], |_, ranks| send(ranks[1], libc::SIGTERM));
+        assert_eq!(found.code, Some(143), "{}: {}", launcher.name, found.err);
+        assert_eq!(
+            found.err.matches("error: stopped by SIGTERM").count(),
+            1,
+            "{}",
+            found.err
+        );
+        assert_eq!(
+            files(&found.folder.path().join("results"), ".json"),
+            Vec::<PathBuf>::new()
+        );
+        assert!(!files(&found.folder.path().join("runs"), ".safetensors").is_empty());
+        found.resumes();
+    }
+}
+
+/// Names a folder to the ranks of the following test.
+const DRIFTS: &str = "BRIDLE_TEST_DRIFTS";
+
+#[test]
+fn a_replica_that_has_left_the_others_is_named_and_nothing_is_written() {
+    if let Some(folder) = std::env::var_os(DRIFTS) {
+        return drift(Path::new(&folder));
+    }
+    for launcher in launchers() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = launcher.start(3);
+        command.arg(std::env::current_exe().unwrap()).args([
+            "--exact",
+            "a_replica_that_has_left_the_others_is_named_and_nothing_is_written",
+        ]);
+        let output = command.env(DRIFTS, folder.path()).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{}: {told}{}", launcher.name, stderr(&output));
+        assert_eq!(told.matches("1 passed").count(), 3, "{told}");
+    }
+}
+
+/// What each of three ranks does: they save equal weights, then rank 1 has one that is greater by 1.
+fn drift(folder: &Path) {
+    let ranks = Ranks::join(PATIENCE).unwrap();
+    let weights = |value: f32| {
+        let (shape, data) = (vec![2], vec![0.5, value]);
+        Weights::from([("encoder.bias".to_owned(), Values { shape, data })])
+    };
+    let saved = || {
+        ranks.barrier(Patience::Usual).unwrap();
+        checkpoint::list(folder).unwrap().len()
+    };
+    with_ranks(&ranks, || {
+        replicas::save(folder, 1, &weights(0.25), &1u64).unwrap();
+        assert_eq!(saved(), 1);
+        let drifted = if ranks.rank() == 1 { 1.25 } else { 0.25 };
+        let error = replicas::save(folder, 2, &weights(drifted), &2u64).unwrap_err();
+        let told = "rank 1 has another state of its weights than rank 0";
+        assert!(error.to_string().contains(told), "{error}");
+        assert_eq!(saved(), 1);
+    });
+    ranks.finish().unwrap();
 }
 
 #[test]
@@ -572,7 +737,35 @@ fn check_under_a_launcher_tells_once_what_each_rank_needs() {
             "{}: {out}",
             launcher.name
         );
+        assert_eq!(out.matches("verdict   ranks: ok").count(), 1, "{out}");
     }
+}
+
+#[test]
+fn check_rules_on_ranks_without_starting_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |ranks: usize| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bridle-bench"));
+        command.args(["check", "--ranks", &ranks.to_string(), "--format", "json"]);
+        command.args(PLAN.split_whitespace()).args(["--quantizer", "rq"]);
+        let output = command.current_dir(folder.path()).output().unwrap();
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let verdicts = report["verdicts"].as_array().unwrap().iter();
+        let ruled = verdicts.filter(|verdict| verdict["topic"] == "ranks");
+        let ruled: Vec<Value> = ruled.map(|verdict| verdict["verdict"].clone()).collect();
+        (
+            output.status.code(),
+            ruled,
+            report["needs"]["memory_bytes"].as_u64().unwrap(),
+        )
+    };
+    let (alone, four) = (check(1), check(4));
+    assert_eq!((four.0, &four.1[..]), (Some(0), &["ok".into()][..]));
+    // a quarter of the batch each
+    assert!(four.2 < alone.2, "{} and {}", four.2, alone.2);
+    // a batch has 16 samples
+    let many = check(17);
+    assert_eq!((many.0, &many.1[..]), (Some(2), &["cannot".into()][..]));
 }
 
 #[test]
@@ -792,6 +985,46 @@ fn processes_that_cannot_be_joined_say_which_they_are_and_write_nothing() {
             "{err}"
         );
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn the_command_line_says_whether_processes_join() {
+    let launcher = [("PMI_SIZE", "2"), ("PMI_RANK", "1")];
+    for (options, variables, code, told) in [
+        // one of two that a launcher started
+        ("--ranks alone", &launcher[..], 0, ""),
+        (
+            "--ranks mpi",
+            &[],
+            2,
+            "no launcher that is known started it\ntry: mpirun -n 2",
+        ),
+        (
+            "",
+            &[("BRIDLE_RANKS", "mpi")],
+            2,
+            "no launcher that is known started it",
+        ),
+        (
+            "",
+            &[("BRIDLE_RANKS", "some")],
+            2,
+            "BRIDLE_RANKS is `alone`, `mpi` or not set, not `some`",
+        ),
+        ("--ranks alone", &[("BRIDLE_RANKS", "mpi")], 0, ""),
+        ("--rank-timeout 0", &[], 2, "--rank-timeout"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let options = format!("{} {options}", plan("--method random-init"));
+        let mut command = command(None, 1, folder.path(), &options);
+        let output = command.envs(variables.iter().copied()).output().unwrap();
+        let err = stderr(&output);
+        assert_eq!(output.status.code(), Some(code), "{options}: {err}");
+        assert!(err.contains(told), "{options}: {err}");
+        if code == 0 {
+            assert_eq!(left(folder.path()).record["machine"]["ranks"], Value::Null);
+        }
     }
 }
 

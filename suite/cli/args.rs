@@ -45,7 +45,7 @@ impl Cli {
 pub enum Command {
     /// Pretrain, evaluate, write records, print the table
     #[command(after_help = RUN_EXAMPLES)]
-    Run(RunArgs),
+    Run(StartArgs),
     /// List tasks, quantizers, methods, protocols, presets or backends
     #[command(after_help = LIST_EXAMPLES)]
     List(ListArgs),
@@ -197,6 +197,36 @@ pub struct RunArgs {
     /// What goes to stdout: terminal or json; for check also toml, the plan alone
     #[arg(long, value_enum, default_value_t = RunFormat::Terminal, hide_possible_values = true)]
     pub format: RunFormat,
+}
+
+// Options of `run`. No doc comment: clap would take it for the command's.
+#[derive(Clone, Debug, Args)]
+pub struct StartArgs {
+    #[command(flatten)]
+    pub run: RunArgs,
+    #[command(flatten)]
+    pub joining: JoiningArgs,
+}
+
+// How the processes of a launcher join. No doc comment: clap would take it for the command's.
+#[derive(Clone, Debug, Default, Args)]
+pub struct JoiningArgs {
+    /// mpi: train together with the processes that mpirun or srun started, and fail where there is no
+    /// such launcher; alone: each process is a run of its own [default: mpi under a launcher]
+    #[arg(long, value_enum, value_name = "HOW", hide_possible_values = true)]
+    pub ranks: Option<Joining>,
+    /// Time after which a rank that does not answer is lost, in seconds [default: 600]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub rank_timeout: Option<u64>,
+}
+
+/// Whether the processes that a launcher started train together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Joining {
+    /// Each is a run of its own.
+    Alone,
+    /// They do, joined by MPI.
+    Mpi,
 }
 
 // Options of `check`. No doc comment: clap would take it for the command's.

@@ -4,11 +4,13 @@
 use super::error::{Failure, Result};
 use super::exit::Exit;
 use super::terminal;
+use super::{Joining, JoiningArgs};
 use bridle_ranks::{Launcher, PATIENCE, Ranks};
+use clap::ValueEnum as _;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// `alone` makes each process a run of its own, whatever started it.
+/// `alone` makes each process a run of its own, whatever started it; `mpi` demands a launcher.
 const RANKS: &str = "BRIDLE_RANKS";
 /// Seconds that a rank waits for the others before it calls them lost.
 const TIMEOUT: &str = "BRIDLE_RANK_TIMEOUT";
@@ -18,30 +20,53 @@ const FIRST_WORD: Duration = Duration::from_secs(1);
 
 static JOINED: OnceLock<Ranks> = OnceLock::new();
 
+/// What the command line says, in place of the environment.
+static CHOSEN: OnceLock<JoiningArgs> = OnceLock::new();
+
+/// Keeps what the command line says of ranks, for [`join`].
+pub fn choose(joining: &JoiningArgs) {
+    CHOSEN.get_or_init(|| joining.clone());
+}
+
 /// Joins the processes that a launcher started together with this one, if it did.
 ///
 /// # Errors
 /// If they cannot be joined, or an environment variable has no such value.
 pub fn join() -> Result<Ranks> {
-    let ranks = match std::env::var(RANKS).ok().as_deref() {
-        None | Some("") => Ranks::join(patience()?)?,
-        Some("alone") => Ranks::Alone,
-        Some(other) => {
-            return Err(Failure::wrong_use(format!(
-                "{RANKS} is `alone` or not set, not `{other}`"
-            )));
+    let ranks = match joining()? {
+        Some(Joining::Alone) => Ranks::Alone,
+        Some(Joining::Mpi) if Launcher::from_environment().is_none() => {
+            let message = "this process was to join others (ranks: mpi), and no launcher that is known started it";
+            return Err(Failure::wrong_use(message).with_hint("mpirun -n 2 or srun --mpi=pmix before the command"));
         }
+        _ => Ranks::join(patience()?)?,
     };
     Ok(JOINED.get_or_init(|| ranks).clone())
 }
 
 /// The launcher of this process and others, unless each is to be a run of its own.
 pub fn started() -> Option<Launcher> {
-    let alone = std::env::var(RANKS).is_ok_and(|value| value == "alone");
+    let alone = matches!(joining(), Ok(Some(Joining::Alone)));
     Launcher::from_environment().filter(|launcher| launcher.size > 1 && !alone)
 }
 
+/// How to join, as far as anybody says.
+fn joining() -> Result<Option<Joining>> {
+    if let Some(chosen) = CHOSEN.get().and_then(|chosen| chosen.ranks) {
+        return Ok(Some(chosen));
+    }
+    match std::env::var(RANKS).ok().as_deref() {
+        None | Some("") => Ok(None),
+        Some(word) => Joining::from_str(word, false)
+            .map(Some)
+            .map_err(|_| Failure::wrong_use(format!("{RANKS} is `alone`, `mpi` or not set, not `{word}`"))),
+    }
+}
+
 fn patience() -> Result<Duration> {
+    if let Some(seconds) = CHOSEN.get().and_then(|chosen| chosen.rank_timeout) {
+        return Ok(Duration::from_secs(seconds));
+    }
     let Ok(text) = std::env::var(TIMEOUT) else {
         return Ok(PATIENCE);
     };

@@ -202,7 +202,8 @@ fn run_all<D: Examples>(
         labels,
         data_for,
     };
-    bridle_backends::run(&request.backend, job)?
+    bridle_backends::run(&request.backend, job)
+        .map_err(|error| session::without_backend(error, &request.backend, &session.ranks))?
 }
 
 /// All plans, folds and seeds, on one backend.

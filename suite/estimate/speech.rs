@@ -135,15 +135,15 @@ impl SpeechNetworks {
         PROCESS_BYTES + F32 * (HELD_PER_TRAINED * (student + teacher) + batch as f64 * kept)
     }
 
-    /// Cost of training with transcripts, of the protocols that train the encoder; None where the plan has
-    /// none.
-    pub fn finetune(&self, plan: &Plan, lengths: &[usize]) -> Option<PhaseCost> {
+    /// Cost of training with transcripts, of the protocols that train the encoder, each of so many ranks
+    /// with its part of a batch; None where the plan has none.
+    pub fn finetune(&self, plan: &Plan, lengths: &[usize], ranks: usize) -> Option<PhaseCost> {
         let values = plan.evaluation.finetune.as_ref().map(Taught::for_transcripts)?;
         let drawn = values.utterances.map_or(lengths.len(), |most| most.min(lengths.len()));
         let share = drawn as f64 / lengths.len().max(1) as f64;
         let forward: f64 = lengths.iter().map(|&frames| self.encoder.forward(frames as f64)).sum();
         let frames = longest(lengths);
-        let kept = values.batch.min(drawn) as f64 * self.encoder.kept(frames);
+        let kept = values.batch.div_ceil(ranks).min(drawn) as f64 * self.encoder.kept(frames);
         Some(PhaseCost {
             steps: (values.epochs * (drawn / values.batch).max(1)) as u64,
             operations: TRAIN_OVER_FORWARD * forward * share * values.epochs as f64,

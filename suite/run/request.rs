@@ -4,7 +4,7 @@
 use crate::cli::RunArgs;
 use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
-use crate::cli::terminal;
+use crate::cli::{ranks, terminal};
 use crate::compute::{self, Dtype};
 use crate::embeddings::{Embeddings, LabelsFile};
 use crate::foreign::{self, Foreign};
@@ -401,12 +401,18 @@ fn language_model(path: &Path) -> Result<(Ngrams, LmRequest)> {
 }
 
 /// The limits that there always are, but no more memory for videos than a quarter of what could be
-/// had.
+/// had. The ranks of a machine share both.
 pub(crate) fn limits() -> Limits {
+    let (_, here) = ranks::joined().local();
+    limits_of(machine::available_memory_bytes(), here)
+}
+
+/// The limits of each of so many processes on a machine with so much memory to be had.
+fn limits_of(available: Option<u64>, processes: usize) -> Limits {
     let limits = Limits::default();
-    let quarter = machine::available_memory_bytes().map_or(limits.videos, |bytes| bytes / 4);
+    let quarter = available.map_or(limits.videos, |bytes| bytes / 4);
     Limits {
-        videos: limits.videos.min(quarter),
+        videos: limits.videos.min(quarter) / processes as u64,
         ..limits
     }
 }
@@ -505,9 +511,17 @@ mod tests {
     fn request(line: &str) -> Result<RunRequest> {
         let words = ["bridle-bench", "run"].into_iter().chain(line.split_whitespace());
         match Cli::try_parse_from(words).unwrap().command {
-            Command::Run(args) => RunRequest::new(&args),
+            Command::Run(args) => RunRequest::new(&args.run),
             _ => unreachable!("the line says run"),
         }
+    }
+
+    #[test]
+    fn ranks_of_a_machine_share_the_memory_for_videos() {
+        let videos = |available, ranks| limits_of(available, ranks).videos;
+        let most = Limits::default().videos;
+        assert_eq!((videos(None, 1), videos(Some(u64::MAX), 4)), (most, most / 4));
+        assert_eq!((videos(Some(8 << 20), 1), videos(Some(8 << 20), 2)), (2 << 20, 1 << 20));
     }
 
     #[test]

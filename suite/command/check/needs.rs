@@ -25,6 +25,9 @@ fn free_bytes(path: &Path) -> Option<u64> {
 
 /// What the run will need, next to what there is.
 pub(super) struct Needs {
+    /// Processes that train together.
+    pub ranks: usize,
+    /// Of each of them.
     pub memory_bytes: f64,
     pub memory_available: Option<u64>,
     pub features_bytes: u64,
@@ -39,15 +42,16 @@ pub(super) struct Needs {
 }
 
 impl Needs {
-    pub(super) fn new(request: &RunRequest, amount: &Amount) -> Self {
+    pub(super) fn new(request: &RunRequest, amount: &Amount, ranks: usize) -> Self {
         let training = &amount.training;
-        let phases = estimate::phases(&request.plan, training, 1);
+        let phases = estimate::phases(&request.plan, training, ranks);
         let features = estimate::features(&request.plan, amount.all);
-        let finetune = estimate::finetune(&request.plan, training);
+        let finetune = estimate::finetune(&request.plan, training, ranks);
         let runs = (request.folds.len() * request.seeds.len() * request.plans().count()) as f64;
         let trained = || phases.iter().chain(&finetune);
         let one = trained().map(|phase| phase.operations).sum::<f64>() + features.operations;
         Self {
+            ranks,
             memory_bytes: trained()
                 .map(|phase| phase.memory_bytes)
                 .fold(features.memory_bytes, f64::max),
@@ -59,12 +63,12 @@ impl Needs {
             finetune,
             operations: one * runs,
             time: recorded_speed(request, training)
-                .and_then(|speed| Duration::try_from_secs_f64(one * runs / speed).ok()),
+                .and_then(|speed| Duration::try_from_secs_f64(one * runs / (speed * ranks as f64)).ok()),
         }
     }
 }
 
-/// Operations per second of the newest record of the same backend and number type among the records
+/// Operations per second of a process of the newest record of the same backend and number type among the records
 /// of `--out`; on speech, where the length of utterances counts, also of the same task.
 fn recorded_speed(request: &RunRequest, training: &Workload) -> Option<f64> {
     // a folder without records, or with a broken one, shows no speed, and that is no reason to stop
@@ -75,7 +79,10 @@ fn recorded_speed(request: &RunRequest, training: &Workload) -> Option<f64> {
     };
     let mut records: Vec<RunRecord> = records.into_iter().map(|(_, record)| record).filter(same).collect();
     records.sort_by_key(|record| std::cmp::Reverse(record.finished));
-    records.iter().find_map(|record| estimate::speed(record, training))
+    records.iter().find_map(|record| {
+        let processes = record.machine.ranks.as_ref().map_or(1, |ranks| ranks.count.max(1));
+        Some(estimate::speed(record, training)? / processes as f64)
+    })
 }
 
 impl Needs {
@@ -102,8 +109,9 @@ impl Needs {
             (
                 "memory",
                 format!(
-                    "about {}{}",
+                    "about {}{}{}",
                     size(self.memory_bytes),
+                    if self.ranks > 1 { " for each rank" } else { "" },
                     of(self.memory_available, "available")
                 ),
             ),
@@ -125,6 +133,10 @@ impl Needs {
 
     fn time_line(&self) -> String {
         match self.time.map(display_duration) {
+            Some(time) if self.ranks > 1 => format!(
+                "about {time} of computing if each rank is as fast as a process of this backend's newest record in \
+                 --out; sums between ranks are not counted"
+            ),
             Some(time) => format!("about {time} of computing, at the speed of this backend's newest record in --out"),
             None => format!(
                 "unknown: no record in --out tells this backend's speed ({:.1e} operations)",
@@ -134,6 +146,7 @@ impl Needs {
     }
 
     pub(super) fn json(&self) -> Value {
+        // memory of each of the processes that train together, time of all
         json!({
             "memory_bytes": self.memory_bytes as u64, "memory_available_bytes": self.memory_available,
             "features_bytes": self.features_bytes, "checkpoint_bytes": self.checkpoint_bytes,

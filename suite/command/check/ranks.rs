@@ -1,11 +1,13 @@
 //! What several processes that train together would need, next to what there is.
 
 use super::needs::size;
+use super::verdict::{Verdict, peak};
 use super::{Line, Result};
-use crate::estimate::{self, Workload};
+use crate::estimate::Workload;
 use crate::run::machine;
 use crate::run::request::RunRequest;
 use crate::train::PRETRAIN_BATCH;
+use bridle_backends::Name;
 use bridle_ranks::RanksError;
 use serde_json::{Value, json};
 
@@ -14,7 +16,7 @@ pub(super) struct RankNeeds {
     count: usize,
     /// Samples of a batch over all ranks; None where nothing is pretrained.
     batch: Option<usize>,
-    /// Bytes of a rank at the peak of pretraining. None where that cannot be estimated: without data.
+    /// Bytes of a rank at its peak. None where that cannot be estimated: without data.
     memory_bytes: Option<f64>,
     memory_available: Option<u64>,
 }
@@ -23,14 +25,15 @@ impl RankNeeds {
     /// For these `training` samples, where they are known.
     pub fn new(request: &RunRequest, training: Option<&Workload>, count: usize) -> Self {
         let plan = &request.plan;
-        let phases = training.map(|training| estimate::phases(plan, training, count));
-        let peak =
-            |phases: Vec<estimate::PhaseCost>| phases.into_iter().map(|phase| phase.memory_bytes).reduce(f64::max);
         Self {
             count,
             batch: plan.pretrain.as_ref().map(|pretrain| pretrain.batch),
-            memory_bytes: phases.and_then(peak),
-            memory_available: machine::available_memory_bytes(),
+            memory_bytes: training.map(|training| peak(plan, training, count)),
+            // a GPU has memory of its own, of which nothing is known here
+            memory_available: match request.backend.name {
+                Name::Cuda => None,
+                Name::Flex | Name::Tch => machine::available_memory_bytes(),
+            },
         }
     }
 
@@ -45,6 +48,11 @@ impl RankNeeds {
             .into()),
             _ => Ok(()),
         }
+    }
+
+    /// Processes that there will be.
+    pub fn count(&self) -> usize {
+        self.count
     }
 
     /// How many of them this machine's memory holds.
@@ -69,18 +77,14 @@ impl RankNeeds {
         let memory = self
             .memory_bytes
             .map_or_else(String::new, |bytes| format!(", about {} each", size(bytes)));
-        let verdict = match self.held() {
-            Some(held) if held < self.count => format!("; this machine's memory holds {held} of them"),
-            Some(_) => "; they fit on this machine".to_owned(),
-            None => String::new(),
-        };
         (
             "ranks",
-            format!(
-                "{}: {samples} of a batch's {batch} samples each{memory}{verdict}",
-                self.count
-            ),
+            format!("{}: {samples} of a batch's {batch} samples each{memory}", self.count),
         )
+    }
+
+    pub fn verdict(&self) -> Verdict {
+        Verdict::of_ranks(self.count, self.can_share().err().as_ref(), self.held())
     }
 
     pub fn json(&self) -> Value {

@@ -40,7 +40,7 @@ impl<'a> Report<'a> {
             data,
             backend,
             out,
-            needs: amount.map(|amount| Needs::new(request, amount)),
+            needs: amount.map(|amount| Needs::new(request, amount, ranks.map_or(1, RankNeeds::count))),
             ranks,
         }
     }
@@ -127,6 +127,7 @@ impl<'a> Report<'a> {
             verdicts.push(Verdict::of_disk(needs));
             verdicts.push(Verdict::of_steps(self.few_steps()));
         }
+        verdicts.extend(self.ranks.map(RankNeeds::verdict));
         verdicts
     }
 

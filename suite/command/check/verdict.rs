@@ -63,6 +63,26 @@ impl Verdict {
         }
     }
 
+    /// Of so many processes that train together, where this machine's memory `holds` some, if that is known.
+    /// The others may run on further machines.
+    pub fn of_ranks(count: usize, cannot: Option<&Failure>, holds: Option<usize>) -> Self {
+        let lacking = holds.filter(|&holds| holds < count);
+        Self {
+            topic: "ranks",
+            ruling: match (cannot, lacking) {
+                (Some(_), _) => Ruling::Cannot,
+                (None, Some(_)) => Ruling::Short,
+                (None, None) => Ruling::Ok,
+            },
+            why: match (cannot, lacking) {
+                (Some(failure), _) => failure.message(),
+                (None, Some(holds)) => format!("this machine's memory holds {holds} of {count}"),
+                (None, None) => String::new(),
+            },
+            set: Vec::new(),
+        }
+    }
+
     /// Of steps, which `few` says are few.
     pub fn of_steps(few: Option<String>) -> Self {
         Self {
@@ -79,7 +99,7 @@ impl Verdict {
         let ruling = Ruling::of(needs.memory_bytes, available);
         let fits = |set: &Set| {
             let changed = with(plan, set);
-            changed.is_some_and(|plan| Ruling::of(peak(&plan, training), available) == Ruling::Ok)
+            changed.is_some_and(|plan| Ruling::of(peak(&plan, training, needs.ranks), available) == Ruling::Ok)
         };
         let set = match ruling {
             Ruling::Ok => None,
@@ -143,11 +163,11 @@ fn beside(needed: f64, available: Option<u64>, ruling: Ruling) -> String {
     }
 }
 
-/// The most memory that a phase of the plan holds.
-fn peak(plan: &Plan, training: &Workload) -> f64 {
-    let phases = estimate::phases(plan, training, 1).into_iter();
+/// The most memory that a phase of the plan holds, on each of so many ranks.
+pub(super) fn peak(plan: &Plan, training: &Workload, ranks: usize) -> f64 {
+    let phases = estimate::phases(plan, training, ranks).into_iter();
     let trained = phases
-        .chain(estimate::finetune(plan, training))
+        .chain(estimate::finetune(plan, training, ranks))
         .map(|phase| phase.memory_bytes);
     trained.fold(estimate::features(plan, training.count()).memory_bytes, f64::max)
 }
@@ -208,6 +228,21 @@ mod tests {
     }
 
     #[test]
+    fn ranks_that_have_no_room_may_run_elsewhere_and_those_without_samples_nowhere() {
+        let text = |cannot: Option<&Failure>, holds| Verdict::of_ranks(4, cannot, holds).text();
+        assert_eq!(
+            (text(None, None), text(None, Some(4))),
+            ("ranks: ok".to_owned(), "ranks: ok".to_owned())
+        );
+        assert_eq!(text(None, Some(3)), "ranks: short, this machine's memory holds 3 of 4");
+        let cannot = Failure::wrong_use("4 ranks cannot share 2 samples");
+        assert_eq!(
+            text(Some(&cannot), Some(3)),
+            "ranks: cannot, 4 ranks cannot share 2 samples"
+        );
+    }
+
+    #[test]
     fn batches_in_parts_come_before_smaller_ones_and_fit() {
         let request = |method: &str| PlanRequest {
             task: "esc50".to_owned(),
@@ -219,10 +254,12 @@ mod tests {
         let first = &remedies(&plan)[0];
         assert_eq!(first[..], [("pretrain.batch", 8), ("pretrain.accumulate", 2)]);
         let parts = with(&plan, first).unwrap();
-        assert!(peak(&parts, &clips) < peak(&plan, &clips));
+        assert!(peak(&parts, &clips, 1) < peak(&plan, &clips, 1));
+        assert!(peak(&plan, &clips, 2) < peak(&plan, &clips, 1));
         let needs = Needs {
-            memory_bytes: peak(&plan, &clips),
-            memory_available: Some((peak(&parts, &clips) * FACTOR) as u64 + 1),
+            ranks: 1,
+            memory_bytes: peak(&plan, &clips, 1),
+            memory_available: Some((peak(&parts, &clips, 1) * FACTOR) as u64 + 1),
             features_bytes: 1,
             checkpoint_bytes: 1,
             disk_free: Some(100),

@@ -9,6 +9,7 @@ use crate::protocol::{self, Examples, FeatureCache, Judged, Outcome, Protocol, S
 use crate::run::checkpoint;
 use crate::run::followers::{Saved, Work};
 use crate::run::given::OnDevice;
+use crate::run::machine;
 use crate::run::request::{Reuse, RunRequest};
 use crate::run::{Run, begin_folder, end_folder, is_unfinished, mark_reused, require_same};
 use crate::sizes;
@@ -47,6 +48,8 @@ pub(super) struct OneRun<'a, D> {
     resumes: bool,
     /// Seconds that each rank waited for inputs in pretraining, once there was one.
     waited: OnceCell<Vec<f64>>,
+    /// The most main memory that any rank has held, in bytes, once all have evaluated.
+    peak: OnceCell<u64>,
 }
 
 /// A frozen encoder, and the phases that trained it.
@@ -85,6 +88,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
             test,
             folder,
             waited: OnceCell::new(),
+            peak: OnceCell::new(),
         })
     }
 
@@ -120,6 +124,8 @@ impl<'a, D: Examples> OneRun<'a, D> {
         let mut record = self.run.record(id, phases, scores, seconds);
         if let Some(ranks) = &mut record.machine.ranks {
             ranks.input_wait_seconds = self.waited.into_inner();
+            let host = &mut record.peak_memory_bytes.host;
+            *host = (*host).max(self.peak.into_inner().filter(|bytes| *bytes > 0));
         }
         let found = outcomes.into_iter().flat_map(|outcome| outcome.predictions).collect();
         let outputs = self.data.outputs(&self.test, found);
@@ -362,6 +368,9 @@ impl<'a, D: Examples> OneRun<'a, D> {
         }
         let features = subject.features.seconds();
         seconds.extend(features.map(|seconds| ("features".to_owned(), seconds)));
+        let peak = machine::peak_memory_bytes().unwrap_or(0);
+        let of_all = self.session.ranks.max(peak)?;
+        self.peak.get_or_init(|| of_all);
         Ok((outcomes, seconds))
     }
 }

@@ -5,7 +5,7 @@ use crate::cli::interrupt::Interrupt;
 use crate::cli::progress::TerminalProgress;
 use crate::cli::ranks;
 use crate::run::machine;
-use bridle_backends::{Choice, Name};
+use bridle_backends::{BackendError, Choice, Name};
 use bridle_ranks::{Patience, Ranks, RanksError};
 
 /// What the user sees of the work, and how to stop it.
@@ -95,10 +95,63 @@ pub fn share_machine(backend: &mut Choice, ranks: &Ranks, progress: &TerminalPro
             ));
         }
     }
-    // a launcher may have given each rank a device of its own
-    let visible = std::env::var("CUDA_VISIBLE_DEVICES").map_or(0, |list| list.split(',').count());
-    if here > 1 && visible != 1 && (backend.name == Name::Cuda || backend.device.is_some()) {
-        backend.device = Some(backend.device.unwrap_or(0) + local);
-    }
+    let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok();
+    backend.device = own_device(backend, (local, here), visible.as_deref());
     Ok(())
+}
+
+/// The device of the rank `local` of `here` on a machine where `visible` lists devices, if anything
+/// does: devices are counted from the chosen one on. Of a single visible device every rank takes that
+/// one: a launcher may have given each rank its own.
+fn own_device(backend: &Choice, (local, here): (usize, usize), visible: Option<&str>) -> Option<usize> {
+    let on_device = match backend.name {
+        Name::Cuda => true,
+        Name::Tch => backend.device.is_some(),
+        Name::Flex => false,
+    };
+    let one = visible.is_some_and(|list| list.split(',').count() == 1);
+    if on_device && here > 1 && !one {
+        Some(backend.device.unwrap_or(0) + local)
+    } else {
+        backend.device
+    }
+}
+
+/// Why a backend cannot be used: with several ranks on a machine they may be more than its devices.
+pub fn without_backend(error: BackendError, backend: &Choice, ranks: &Ranks) -> Failure {
+    let (local, here) = ranks.local();
+    let lacks_device = matches!(error, BackendError::Unavailable { .. }) && backend.device.is_some();
+    let failure = Failure::from(error);
+    if lacks_device && local > 0 {
+        return failure.with_hint(format!(
+            "at most as many ranks on a machine as it has devices (this one has {here} ranks); \
+             CUDA_VISIBLE_DEVICES=0 if they are to share one device"
+        ));
+    }
+    failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_rank_of_a_machine_has_a_device_of_its_own() {
+        let device = |name, device, visible| {
+            let choice = Choice {
+                device,
+                ..Choice::of(name)
+            };
+            [0, 1].map(|local| own_device(&choice, (local, 2), visible))
+        };
+        assert_eq!(device(Name::Cuda, None, None), [Some(0), Some(1)]);
+        assert_eq!(device(Name::Tch, Some(2), Some("0,1,2,3")), [Some(2), Some(3)]);
+        // given by the launcher, to be shared, or none at all
+        assert_eq!(device(Name::Cuda, None, Some("3")), [None, None]);
+        assert_eq!(device(Name::Tch, Some(0), Some("0")), [Some(0), Some(0)]);
+        assert_eq!(device(Name::Tch, None, None), [None, None]);
+        assert_eq!(device(Name::Flex, Some(0), None), [Some(0), Some(0)]);
+        let alone = Choice::of(Name::Cuda);
+        assert_eq!(own_device(&alone, (0, 1), None), None);
+    }
 }

@@ -93,6 +93,10 @@ fn collectives(ranks: &Ranks) -> Result<String, RanksError> {
         (sum + (rank * (rank + 1)) as f64, all + (rank + 1) as f64)
     });
     assert_eq!(mean, [sum / all, 1.0]);
+    // a loss that is no number on one rank is none on all
+    let mut loss = [if rank + 1 == size { f32::NAN } else { 1.0 }];
+    ranks.sum(&mut loss)?;
+    assert!(loss[0].is_nan());
     assert_eq!(ranks.max(100 - rank as u64)?, 100);
     ranks.agree(&[("plan", "a"), ("data", "b")])?;
     ranks.barrier(Patience::Endless)?;
