@@ -277,24 +277,12 @@ pub(super) fn pairs_are_fast() -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::matrix::testing::{drawn, side};
     use super::*;
-    use bridle_seed::Seed;
-
-    fn drawn(name: &str, count: usize) -> Vec<f32> {
-        let mut stream = Seed::root(3).child(name).stream();
-        (0..count).map(|_| stream.normal()).collect()
-    }
 
     /// Compares a product with sums in f64 over rounded operands.
     fn check(compute: Compute, [m, n, k]: [usize; 3], [left_transposed, right_transposed]: [bool; 2], add: bool) {
         let (a, b, before) = (drawn("a", m * k), drawn("b", k * n), drawn("out", m * (n + 3)));
-        let side = |data, rows, columns, transposed| {
-            if transposed {
-                Matrix::dense(data, rows).transpose()
-            } else {
-                Matrix::dense(data, columns)
-            }
-        };
         let (lhs, rhs) = (side(&a, m, k, left_transposed), side(&b, k, n, right_transposed));
         let mut out = before.clone();
         Packed::new(None, rhs).product_by(compute, &mut out, n + 3, lhs, 0.5, add);

@@ -240,21 +240,8 @@ pub(super) fn product(out: &mut [f32], out_stride: usize, lhs: Matrix<'_>, rhs: 
 
 #[cfg(test)]
 mod tests {
+    use super::super::matrix::testing::{drawn, side};
     use super::*;
-    use bridle_seed::Seed;
-
-    fn drawn(name: &str, count: usize) -> Vec<f32> {
-        let mut stream = Seed::root(4).child(name).stream();
-        (0..count).map(|_| stream.normal()).collect()
-    }
-
-    fn side(data: &[f32], rows: usize, columns: usize, turned: bool) -> Matrix<'_> {
-        if turned {
-            Matrix::dense(data, rows).transpose()
-        } else {
-            Matrix::dense(data, columns)
-        }
-    }
 
     /// On every processor, and whether the left side was rounded before or not.
     #[test]

@@ -66,3 +66,25 @@ pub(super) const fn elements(rows: usize, columns: usize, row_stride: usize) -> 
         (rows - 1) * row_stride + columns
     }
 }
+
+/// Operands for tests of products.
+#[cfg(test)]
+pub(super) mod testing {
+    use super::Matrix;
+    use bridle_seed::Seed;
+
+    /// Normal numbers of a stream of this name.
+    pub(in super::super) fn drawn(name: &str, count: usize) -> Vec<f32> {
+        let mut stream = Seed::root(4).child(name).stream();
+        (0..count).map(|_| stream.normal()).collect()
+    }
+
+    /// A matrix of this shape, whose columns are contiguous if it is turned.
+    pub(in super::super) fn side(data: &[f32], rows: usize, columns: usize, turned: bool) -> Matrix<'_> {
+        if turned {
+            Matrix::dense(data, rows).transpose()
+        } else {
+            Matrix::dense(data, columns)
+        }
+    }
+}

@@ -250,21 +250,8 @@ fn put_row(out: &mut [f32], sums: &[f32; 2 * SIDE], factor: f32, add: bool) {
 #[cfg(test)]
 mod tests {
     use super::super::bf16;
+    use super::super::matrix::testing::{drawn, side};
     use super::*;
-    use bridle_seed::Seed;
-
-    fn drawn(name: &str, count: usize) -> Vec<f32> {
-        let mut stream = Seed::root(5).child(name).stream();
-        (0..count).map(|_| stream.normal()).collect()
-    }
-
-    fn side(data: &[f32], rows: usize, columns: usize, turned: bool) -> Matrix<'_> {
-        if turned {
-            Matrix::dense(data, rows).transpose()
-        } else {
-            Matrix::dense(data, columns)
-        }
-    }
 
     /// The plain form, and that of this processor if it has one.
     fn engines() -> Vec<Engine> {
