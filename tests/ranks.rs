@@ -289,7 +289,7 @@ fn as_one_process(options: &str, ranks: &[usize]) {
         let what = format!("{ranks} ranks under {}, {options}", launcher.name);
         if alone.logs.contains_key("metrics") {
             same_mathematics(&alone, &shared, &what);
-            if alone.record["phases"].as_array().unwrap().len() == 1 && !options.contains(SPEECH) {
+            if alone.record["phases"].as_array().unwrap().len() == 1 {
                 same_weights(&alone, &shared, &what);
             }
         } else {

@@ -8,6 +8,7 @@ use super::product::Product;
 use super::threads::Threads;
 use super::tiles::{self, Engine};
 use crate::kernel::mode::Precision;
+use std::borrow::Cow;
 use std::cell::Cell;
 
 /// The right operand of products, prepared once for all of them.
@@ -19,8 +20,8 @@ enum Operand<'a> {
     F32Transposed(Vec<f32>, usize),
     Pairs(bf16::Packed),
     Tiles(tiles::Packed),
-    /// A copy rounded to bf16 with contiguous rows, and their length.
-    Rounded(Vec<f32>, usize),
+    /// Numbers rounded to bf16 in contiguous rows, and the length of these.
+    Rounded(Cow<'a, [f32]>, usize),
 }
 
 impl<'a> RightOperand<'a> {
@@ -34,6 +35,15 @@ impl<'a> RightOperand<'a> {
         Self::prepare(precision, Some(threads), matrix)
     }
 
+    /// The same of rows that [`round_operand`] has been at.
+    pub(super) fn of_rounded(precision: Precision, threads: Threads, rows: &'a [f32], columns: usize) -> Self {
+        if rounds_operands(precision) {
+            Self(Operand::Rounded(Cow::Borrowed(rows), columns))
+        } else {
+            Self::on_threads(precision, threads, Matrix::dense(rows, columns))
+        }
+    }
+
     fn prepare(precision: Precision, threads: Option<Threads>, matrix: Matrix<'a>) -> Self {
         Self(match precision {
             Precision::F32 => match matrix.contiguous() {
@@ -43,7 +53,7 @@ impl<'a> RightOperand<'a> {
             Precision::Bf16 => match (Product::of_this_processor(), Engine::of_this_processor()) {
                 (Product::Tiles, Some(engine)) => Operand::Tiles(tiles::Packed::new(engine, threads, matrix)),
                 (Product::Pairs, _) => Operand::Pairs(bf16::Packed::new(threads, matrix)),
-                _ => Operand::Rounded(rounded(threads, matrix), matrix.columns),
+                _ => Operand::Rounded(Cow::Owned(rounded(threads, matrix)), matrix.columns),
             },
         })
     }
@@ -64,7 +74,7 @@ impl<'a> RightOperand<'a> {
         }
     }
 
-    /// The same with a left operand that [`round_left`] has rounded.
+    /// The same with a left operand that [`round_left`] or [`round_operand`] has rounded.
     pub(super) fn product_of_rounded(
         &self,
         out: &mut [f32],
@@ -82,12 +92,23 @@ impl<'a> RightOperand<'a> {
     }
 }
 
+/// Whether products in `precision` are f32 ones of rounded operands.
+pub(super) fn rounds_operands(precision: Precision) -> bool {
+    precision == Precision::Bf16 && Product::of_this_processor() == Product::Rounded
+}
+
 /// Rounds numbers that will only be left operands, in place, if products in `precision` are f32 ones of
 /// rounded operands.
 pub(super) fn round_left(precision: Precision, values: &mut [f32]) {
-    if precision == Precision::Bf16 && Product::of_this_processor() == Product::Rounded {
+    if rounds_operands(precision) {
         bf16::round_in_place(values);
     }
+}
+
+/// Rounds numbers that will only be operands, on either side, if [`rounds_operands`] says so. Rounded where they
+/// lie, they need no copy for each product.
+pub(super) fn round_operand(threads: Threads, values: &mut [f32]) {
+    threads.for_each(values.chunks_mut(ROUNDED_PART).collect(), bf16::round_in_place);
 }
 
 thread_local! {
@@ -254,7 +275,7 @@ mod tests {
             let [left_turned, right_turned, add] = [0, 1, 2].map(|place| flags >> place & 1 == 1);
             let (a, b, before) = (drawn("a", m * k), drawn("b", k * n), drawn("out", m * (n + 3)));
             let (lhs, rhs) = (side(&a, m, k, left_turned), side(&b, k, n, right_turned));
-            let right = RightOperand(Operand::Rounded(rounded(None, rhs), n));
+            let right = RightOperand(Operand::Rounded(Cow::Owned(rounded(None, rhs)), n));
             let (mut out, mut low, mut again) = (before.clone(), a.clone(), before.clone());
             right.product(&mut out, n + 3, lhs, 0.5, add);
             bf16::round_in_place(&mut low);

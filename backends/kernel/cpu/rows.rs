@@ -167,9 +167,10 @@ impl<'a> LinearLayer<'a> {
         weight.product_of_rounded(out, self.outputs, rows, 1.0, self.bias.is_some());
     }
 
-    /// One block: `grad` [n, M] times the weight's transpose, into `out` [n, K].
+    /// One block: `grad` [n, M], as [`round_operand`](super::matmul::round_operand) leaves it, times the weight's
+    /// transpose, into `out` [n, K].
     fn block_backward(&self, transpose: &RightOperand<'_>, out: &mut [f32], grad: &[f32]) {
-        transpose.product(out, self.inputs, Matrix::dense(grad, self.outputs), 1.0, false);
+        transpose.product_of_rounded(out, self.inputs, Matrix::dense(grad, self.outputs), 1.0, false);
     }
 
     /// Of `rows` [N, K] into `out` [N, M].
@@ -181,7 +182,8 @@ impl<'a> LinearLayer<'a> {
         threads.for_each(items, |(out, rows)| self.block(&weight, out, rows));
     }
 
-    /// The gradient of the rows into `out` [N, K], from that of the result, [N, M].
+    /// The gradient of the rows into `out` [N, K], from that of the result, [N, M], as
+    /// [`round_operand`](super::matmul::round_operand) leaves it.
     pub(super) fn backward(&self, threads: Threads, out: &mut [f32], grad: &[f32]) {
         let transpose = self.prepared_transpose(threads);
         let block = block_of(grad.len() / self.outputs, self.weight.len());
@@ -192,7 +194,8 @@ impl<'a> LinearLayer<'a> {
 }
 
 /// The gradient of a linear layer's weight into `out` [K, M], from its `rows` [N, K] and the
-/// gradient of its result, [N, M]. `are_rounded` says that [`round_left`] has been at the rows.
+/// gradient of its result, [N, M], as [`round_operand`](super::matmul::round_operand) leaves it. `are_rounded`
+/// says that [`round_left`] has been at the rows.
 pub(super) fn weight_grad(
     threads: Threads,
     precision: Precision,
@@ -202,7 +205,7 @@ pub(super) fn weight_grad(
     grad: &[f32],
     outputs: usize,
 ) {
-    let grad = RightOperand::on_threads(precision, threads, Matrix::dense(grad, outputs));
+    let grad = RightOperand::of_rounded(precision, threads, grad, outputs);
     let strip = part(inputs, STRIP, 2);
     let items = out.chunks_mut(strip * outputs).enumerate().collect();
     threads.for_each(items, |(number, out)| {
@@ -265,8 +268,9 @@ impl MlpLayers<'_> {
         );
     }
 
-    /// The gradient of the rows into `out` [N, D]. The result of the GELU, as [`round_left`] leaves it, into
-    /// `activated`, and the gradient of its input into `hidden_grad`, both [N, M].
+    /// The gradient of the rows into `out` [N, D], from that of the result, as
+    /// [`round_operand`](super::matmul::round_operand) leaves it. The result of the GELU, as [`round_left`] leaves
+    /// it, into `activated`, and the gradient of its input, not rounded, into `hidden_grad`, both [N, M].
     pub(super) fn backward(
         &self,
         threads: Threads,
@@ -285,7 +289,8 @@ impl MlpLayers<'_> {
             second.block_backward(&transposes[1], hidden_grad, grad);
             simd::gelu_backward(activated, hidden_grad, hidden);
             round_left(second.precision, activated);
-            first.block_backward(&transposes[0], out, hidden_grad);
+            let hidden_grad = Matrix::dense(hidden_grad, first.outputs);
+            transposes[0].product(out, first.inputs, hidden_grad, 1.0, false);
         });
     }
 }
