@@ -29,6 +29,7 @@ two tries a record, if there is one, is whole and belongs to its predictions.
 
 import argparse
 import collections
+import contextlib
 import json
 import os
 import pathlib
@@ -232,16 +233,17 @@ def launched(program, folder, ranks, *options):
     return start(program, folder, CASE, *options, before=before)
 
 
-def ranks_of(launcher):
+def ranks_of(launcher, program):
     """The processes of the program below this one."""
-    parents = {}
+    own, found = os.path.realpath(program), []
     for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
         try:
-            text = stat.read_text()
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            if parent == launcher and os.readlink(stat.with_name("exe")) == own:
+                found.append(int(stat.parent.name))
         except OSError:
             continue  # it has ended
-        parents[int(stat.parent.name)] = (int(text.rpartition(")")[2].split()[1]), "(bridle-bench)" in text)
-    return sorted(process for process, (parent, is_rank) in parents.items() if parent == launcher and is_rank)
+    return sorted(found)
 
 
 def losses(found):
@@ -254,17 +256,24 @@ def several_ranks(program, place, draw, options, _):
     if finish(launched(program, folder, count)) != 0:
         raise Failed(f"a run of {count} ranks that nobody disturbed fails:\n{last_lines(folder)}")
     expected, seconds, kinds = outcome(folder), time.monotonic() - begun, collections.Counter()
-    begun, done = time.monotonic(), 0
+    begun, done, late = time.monotonic(), 0, 0
     while done < 40 and (done < 4 or not options.seconds or time.monotonic() - begun < options.seconds):
         who, resumed = ("one", "all")[done % 2], (count, 1, count, count + 1)[done // 2 % 4]
         folder = place.fresh(CASE)
         child = launched(program, folder, count)
         time.sleep(draw.uniform(0.1, seconds))
-        ranks = ranks_of(child.pid)
+        ranks = ranks_of(child.pid, program)
         for process in ranks if who == "all" else ranks and [draw.choice(ranks)]:
-            os.kill(process, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
         code, told = finish(child), f"trial {done} of seed {options.seed}: {who} of {count} ranks, resumed with {resumed}"
         list(check_records(folder))
+        if code == 0:  # it came before the ranks, or after their end
+            late += 1
+            if late > 20 + 2 * done:
+                raise Failed(f"{late} kills of {late + done} did not hit a rank")
+            shutil.rmtree(folder)
+            continue
         if finish(launched(program, folder, resumed, "--resume")) != 0:
             sys.exit(f"kill: {told}: --resume fails\n{last_lines(folder)}")
         found = outcome(folder)
@@ -284,7 +293,8 @@ def several_ranks(program, place, draw, options, _):
         shutil.rmtree(folder)
         done += 1
     print(f"kill: {done} kills of {count} ranks hold, {kinds[True]} resumed with as many and equal to the bit, {kinds[False]} "
-          f"with another number; {seconds:.1f} s a run, {time.monotonic() - begun:.0f} s, seed {options.seed}")
+          f"with another number; {late} more did not hit; {seconds:.1f} s a run, "
+          f"{time.monotonic() - begun:.0f} s, seed {options.seed}")
 
 
 def attempt(run, name, disturb):
