@@ -416,15 +416,10 @@ impl<B: Sliced> Ops for B {
         let [out, activated, mut hidden_grad] = results;
         let bias1 = sum_then_round(&mut hidden_grad, wide);
         let mut weights = [width * wide, wide * width].map(B::allocate);
-        let pairs = [
-            ((rows, false), B::slice(&hidden_grad)),
-            ((B::slice(&activated), true), grad),
-        ];
-        for ((into, (rows, grad)), [inputs, outputs]) in
-            weights.iter_mut().zip(pairs).zip([[width, wide], [wide, width]])
-        {
-            rows::weight_grad(threads, precision(), B::slice_mut(into), rows, inputs, grad, outputs);
-        }
+        let [weight1, weight2] = weights.each_mut().map(B::slice_mut);
+        let (hidden_grad, activated) = (B::slice(&hidden_grad), B::slice(&activated));
+        rows::weight_grad(threads, precision(), weight1, (rows, false), width, hidden_grad, wide);
+        rows::weight_grad(threads, precision(), weight2, (activated, true), wide, grad, width);
         let [weight1, weight2] = weights;
         let grads = MlpTensors {
             weight1: B::tensor(weight1, [width, wide]),
