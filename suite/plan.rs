@@ -46,6 +46,7 @@ pub use bridle::config::{AudioRows, DecoderKind};
 use crate::protocol;
 use bridle_values::check::Checked;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// Every value of a run. Sections that the method, the task or the protocols do not use are absent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -98,6 +99,16 @@ impl Plan {
             (None, Some(embeddings)) => embeddings.name.clone(),
             (None, None) => self.method.to_string(),
         }
+    }
+
+    /// The same plan on labels of a file that is not here, by their SHA-256.
+    pub fn with_labels(mut self, path: &Path, sha256: &str) -> Self {
+        self.core.labels = Some(GivenLabels {
+            name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            sha256: sha256.to_owned(),
+            transductive: false,
+        });
+        self
     }
 
     /// The same plan on the variant of the data that was found.

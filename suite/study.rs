@@ -63,6 +63,9 @@ pub struct Arm {
     /// As `--labels`; a path from the study file's folder.
     #[serde(default)]
     pub labels: Option<PathBuf>,
+    /// SHA-256 of that file, once it was made. Others are refused, and the arm's runs are known without it.
+    #[serde(default)]
+    pub labels_sha256: Option<String>,
     /// `key=value` for values of the plan, after those that all arms share.
     #[serde(default)]
     pub set: Vec<String>,
@@ -94,6 +97,16 @@ impl Study {
         if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(wrong(format!("two arms are named `{}`", twice[0])));
         }
+        if let Some(arm) = study
+            .arms
+            .iter()
+            .find(|arm| arm.labels_sha256.is_some() && arm.labels.is_none())
+        {
+            return Err(wrong(format!(
+                "arm `{}` has `labels_sha256` without `labels`",
+                arm.name
+            )));
+        }
         if study.tasks.is_empty() || study.seeds == 0 {
             return Err(wrong("it needs a task and a seed".to_owned()));
         }
@@ -122,22 +135,23 @@ impl Study {
     }
 
     /// The plan of each arm on a task, and how many runs of each there are to be. None for an arm
-    /// whose file of labels is not made yet.
+    /// whose file of labels is neither here nor known.
     ///
     /// # Errors
     /// As [`Self::requests`].
     pub fn plans(&self, task: &str, args: &StudyArgs) -> Result<(Vec<Option<Plan>>, usize)> {
         let (mut plans, mut runs) = (Vec::new(), 0);
         for arm in &self.arms {
-            let wanted = self.run_args(task, arm, args);
-            if wanted.labels.as_ref().is_some_and(|labels| !labels.exists()) {
-                plans.push(None);
-                continue;
-            }
+            let mut wanted = self.run_args(task, arm, args);
+            let gone = wanted.labels.take_if(|labels| !labels.exists());
             let request = RunRequest::new(&wanted);
             let request = request.map_err(|failure| failure.in_context(format!("arm `{}`", arm.name)))?;
             runs = request.seeds.len() * request.folds.len();
-            plans.push(Some(request.plan));
+            plans.push(match (gone, &arm.labels_sha256) {
+                (None, _) => Some(request.plan),
+                (Some(path), Some(sha256)) => Some(request.plan.with_labels(&path, sha256)),
+                (Some(_), None) => None,
+            });
         }
         Ok((plans, runs))
     }
@@ -155,6 +169,20 @@ impl Study {
             if request.foreign.is_some() {
                 let message = "an encoder of another program is judged by `run`, not in a study";
                 return Err(of_arm(Failure::wrong_use(message)));
+            }
+            let labels = request.plan.labels.as_ref();
+            if let Some((known, found)) = arm
+                .labels_sha256
+                .as_ref()
+                .zip(labels)
+                .filter(|(known, found)| **known != found.sha256)
+            {
+                let message = format!(
+                    "`{}` has the SHA-256 {}, and the study knows {known}",
+                    found.name, found.sha256
+                );
+                let hint = "make the labels as the study says, or remove `labels_sha256` and begin the arm anew";
+                return Err(of_arm(Failure::wrong_use(message).with_hint(hint)));
             }
             requests.push(request);
         }
@@ -247,6 +275,31 @@ mod tests {
         let option = RunRequest::new(&args.run).unwrap();
         let plans: BTreeSet<String> = option.plans().map(crate::plan::Plan::plan_hash).collect();
         assert_eq!(study("ablation"), plans);
+    }
+
+    /// Also those of arms whose labels are not here.
+    #[test]
+    fn every_committed_record_of_a_study_is_of_one_of_its_arms() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/studies");
+        let mut studies = 0;
+        for file in std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()) {
+            let records = file.with_extension("");
+            if file.is_dir() || !records.is_dir() {
+                continue;
+            }
+            let read = Study::read(&file).unwrap();
+            let Command::Study(args) = command(&format!("study {}", file.display())) else {
+                unreachable!("the line says study")
+            };
+            let (plans, _) = read.plans(&read.tasks[0], &args).unwrap();
+            for (path, record) in bridle_results::store::find(&[records]).unwrap() {
+                let is_of =
+                    |plan: &Plan| record.plan_hash == plan.clone().with_variant(&record.data.variant).plan_hash();
+                assert!(plans.iter().flatten().any(is_of), "{}", path.display());
+            }
+            studies += 1;
+        }
+        assert!(studies > 0);
     }
 
     #[test]

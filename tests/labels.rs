@@ -121,11 +121,42 @@ fn what_is_exported_is_what_the_run_had_and_an_encoder_trains_on_it() {
     assert_eq!(by_record.plan["labels.transductive"], false);
     let sha = by_record.plan["labels.sha256"].as_str().unwrap();
     let (_, plain) = {
-        done(folder, &format!("{RUN} {ONE_ROUND} --out plain"));
-        record(&folder.join("plain"))
+        done(folder, &format!("{RUN} {ONE_ROUND} --out by-record/plain"));
+        record(&folder.join("by-record/plain"))
     };
     assert_ne!(plain.phases[0].loss, by_record.phases[0].loss);
     assert_ne!(plain.plan_hash, by_record.plan_hash);
+
+    // a study knows the labels of an arm by their sum: it refuses others, and finds the runs without them
+    let study = |sha: &str| {
+        let words = RUN.split_whitespace().collect::<Vec<_>>();
+        let values = words
+            .windows(2)
+            .filter(|pair| pair[0] == "--set")
+            .map(|pair| format!("{:?}", pair[1]));
+        let values = values
+            .chain(["\"pretrain.rounds=1\"".to_owned()])
+            .collect::<Vec<_>>()
+            .join(", ");
+        let text = format!(
+            "question = 'Q'\ntasks = ['synthetic']\npreset = 'smoke'\nprotocols = ['knn']\nset = [{values}]\n\
+             seeds = 1\nhours = 1.0\nreference = 'plain'\n[[arm]]\nname = 'plain'\n[[arm]]\nname = 'given'\n\
+             labels = 'labels.safetensors'\nlabels_sha256 = '{sha}'\n"
+        );
+        fs::write(folder.join("study.toml"), text).unwrap();
+    };
+    fs::copy(folder.join("tokenizer.safetensors"), folder.join("labels.safetensors")).unwrap();
+    let other = "0".repeat(64);
+    study(&other);
+    let told = refusal(folder, 2, "study study.toml --out by-record");
+    assert!(told.contains("arm `given`") && told.contains(sha), "{told}");
+    fs::remove_file(folder.join("labels.safetensors")).unwrap();
+    for (known, runs) in [(sha, "1 of 1 runs"), (&*other, "0 of 1 runs")] {
+        study(known);
+        let told = done(folder, "study study.toml --report --out by-record --format markdown");
+        let arm = told.lines().find(|line| line.starts_with("| given ")).unwrap();
+        assert!(arm.contains(runs), "{told}");
+    }
 
     // the same codes in other forms: another file, another plan, the same training
     write(&folder.join("whole.safetensors"), &codes, shape, Dtype::I64);
@@ -192,7 +223,7 @@ fn what_is_exported_is_what_the_run_had_and_an_encoder_trains_on_it() {
         .map(|(_, record)| record.phases[0].loss.last.to_string())
         .collect();
     assert_eq!((studied.len(), losses.len()), (3, 3));
-    let (plain, _) = record(&folder.join("plain"));
+    let (plain, _) = record(&folder.join("by-record/plain"));
     let told = refusal(folder, 2, &format!("export {} --labels tokenizer", plain.display()));
     assert!(told.contains("trained no tokenizer"), "{told}");
     fs::remove_dir_all(folder.join("runs/synthetic")).unwrap();

@@ -69,7 +69,7 @@ fn notes(study: &Study, known: &[bool], reference: &[&RunRecord], of: usize) -> 
     )];
     notes.extend(study.stop.iter().map(|rule| format!("stops early: {rule}")));
     let missing = study.arms.iter().zip(known).filter(|(_, known)| !**known);
-    notes.extend(missing.map(|(arm, _)| format!("{}: its file of labels is not made yet", arm.name)));
+    notes.extend(missing.map(|(arm, _)| format!("{}: its labels are not made yet", arm.name)));
     notes.push("difference: 95 % interval over runs and test samples; none below two runs of each".to_owned());
     notes
 }
