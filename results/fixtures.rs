@@ -29,6 +29,7 @@ pub(crate) fn record(seed: u64, top1: u64) -> RunRecord {
         machine: Machine {
             cpu: "a processor".into(),
             processor: None,
+            bf16: None,
             cores: 2,
             memory_bytes: 8 << 30,
             gpu: None,

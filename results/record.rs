@@ -98,6 +98,10 @@ pub struct Machine {
     /// they are not known, and in older records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub processor: Option<String>,
+    /// How a run in bf16 computed products on the processor, which decides it. None of other runs, and in
+    /// older records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bf16: Option<String>,
     /// Logical cores.
     pub cores: u64,
     /// Main memory, in bytes.

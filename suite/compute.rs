@@ -13,7 +13,7 @@ choices! {
     "dtype" Dtype {
         /// 32-bit floating point
         Fp32 = "fp32",
-        /// operands of linear layers and attention in bfloat16, all else in 32 bits
+        /// operands of linear layers and attention in bfloat16 where the processor is faster with them, all else in 32 bits
         Bf16 = "bf16",
     }
     known: ["fp16"]

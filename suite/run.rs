@@ -17,11 +17,13 @@ pub mod same_inputs;
 use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
 use crate::cli::progress::TerminalProgress;
+use crate::compute::Dtype;
 use crate::plan::{Flat, Plan, hash};
 use crate::run::checkpoint::CheckpointError;
 use crate::run::request::RUNS;
 use crate::train::PretrainState;
 use bridle_backends::Facts;
+use bridle_backends::kernel::Product;
 use bridle_results::record::{self, RunRecord, Score, Timestamp};
 use bridle_results::store::{self, RunName};
 use bridle_tasks::DataFacts;
@@ -209,7 +211,11 @@ impl<'a> Run<'a> {
             plan_hash: self.plan_hash(),
             pretrain_hash: self.pretrain_hash.clone(),
             program: machine::program(),
-            machine: machine::machine(gpu),
+            machine: record::Machine {
+                bf16: (gpu.is_none() && self.dtype == Dtype::Bf16.word())
+                    .then(|| Product::of_this_processor().about().to_owned()),
+                ..machine::machine(gpu)
+            },
             backend: record::Backend {
                 name: facts.name.to_owned(),
                 device: facts.device.clone(),

@@ -33,7 +33,8 @@ pub enum Precision {
     /// 32-bit floating point; TF32 where [`Facts::tf32`](crate::Facts::tf32) says so.
     #[default]
     F32,
-    /// Operands are rounded to bfloat16; on GPUs results are too, except those of attention.
+    /// Operands are rounded to bfloat16, on processors where that is faster; on GPUs results are too, except
+    /// those of attention.
     Bf16,
 }
 

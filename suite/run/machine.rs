@@ -51,6 +51,7 @@ pub fn machine(gpu: Option<String>) -> Machine {
             .filter(|brand| !brand.is_empty())
             .unwrap_or_else(|| "unknown".to_owned()),
         processor: bridle_backends::processor::words(),
+        bf16: None,
         cores: cores() as u64,
         memory_bytes: system.map_or(0, |system| system.total_memory()),
         gpu,

@@ -1,6 +1,6 @@
 //! Self-attention on slices, one head at a time, so that its scores stay in a core's cache.
 
-use super::matmul::{RightOperand, round_left};
+use super::matmul::RightOperand;
 use super::matrix::Matrix;
 use super::simd;
 use super::threads::Threads;
@@ -41,11 +41,6 @@ impl AttentionSizes {
 
     fn product(self, out: &mut [f32], out_stride: usize, lhs: Matrix<'_>, rhs: Matrix<'_>, factor: f32) {
         RightOperand::new(self.precision, rhs).product(out, out_stride, lhs, factor, false);
-    }
-
-    /// The same with a left operand of the result of [`round_left`].
-    fn product_of_rounded(self, out: &mut [f32], out_stride: usize, lhs: Matrix<'_>, rhs: Matrix<'_>) {
-        RightOperand::new(self.precision, rhs).product_of_rounded(out, out_stride, lhs, 1.0, false);
     }
 
     /// Attention weights, [T, T], into `mix`.
@@ -108,10 +103,9 @@ pub(super) fn forward(
         let mut mix = vec![0.0; tokens * tokens];
         for head in 0..heads {
             sizes.weights(&mut mix, qkv, bias, [item, head]);
-            round_left(sizes.precision, &mut mix);
             let out = &mut out[head * sizes.head()..];
             let (mix, values) = (Matrix::dense(&mix, tokens), sizes.part(qkv, 2, head));
-            sizes.product_of_rounded(out, width, mix, values);
+            sizes.product(out, width, mix, values, 1.0);
         }
     });
 }
@@ -151,12 +145,10 @@ pub(super) fn backward(
                     let pairs = bias_grad.iter_mut().zip(&scores);
                     pairs.for_each(|(grad, score)| *grad = score * whole);
                 }
-                round_left(sizes.precision, &mut mix);
-                round_left(sizes.precision, &mut scores);
                 let (mix, scores) = (Matrix::dense(&mix, tokens), Matrix::dense(&scores, tokens));
                 let (q, k) = (sizes.part(qkv, 0, head), sizes.part(qkv, 1, head));
                 for (part, lhs, rhs) in [(0, scores, k), (1, scores.transpose(), q), (2, mix.transpose(), grad)] {
-                    sizes.product_of_rounded(&mut out[sizes.column(part, head)..], 3 * width, lhs, rhs);
+                    sizes.product(&mut out[sizes.column(part, head)..], 3 * width, lhs, rhs, 1.0);
                 }
             }
         },

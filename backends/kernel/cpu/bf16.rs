@@ -223,24 +223,6 @@ wide! {
 }
 
 wide! {
-    /// The nearest bf16 numbers of `values`.
-    fn round_to(out: &mut [f32], values: &[f32]) {
-        for (out, given) in out.iter_mut().zip(values) {
-            *out = value(round(*given));
-        }
-    }
-}
-
-wide! {
-    /// [`round_to`] in place.
-    fn round_in_place(values: &mut [f32]) {
-        for number in values {
-            *number = value(round(*number));
-        }
-    }
-}
-
-wide! {
     /// Transposes a vector's `lines` of `count` pairs into columns of a panel with rows of `width`.
     fn transpose(panel: &mut [u32], width: usize, lines: &[u32], count: usize) {
         let lines: [&[u32]; VECTOR] = std::array::from_fn(|line| &lines[line * count..][..count]);

@@ -5,15 +5,15 @@ use super::bf16;
 use super::tiles::Engine;
 use std::sync::LazyLock;
 
-/// How products of bf16 numbers are computed on a processor.
+/// How products are computed where bf16 is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Product {
     /// On the tiles of AMX.
     Tiles,
     /// By AVX-512's dot products of pairs.
     Pairs,
-    /// By f32 products of operands rounded to bf16.
-    Rounded,
+    /// In f32, without rounding: the processor has no products for bf16, or none faster than f32.
+    F32,
 }
 
 impl Product {
@@ -26,7 +26,7 @@ impl Product {
             } else if bf16::pairs_are_fast() {
                 Product::Pairs
             } else {
-                Product::Rounded
+                Product::F32
             }
         });
         *FASTEST
@@ -37,7 +37,7 @@ impl Product {
         match self {
             Self::Tiles => "bf16 by AMX",
             Self::Pairs => "bf16 by AVX-512",
-            Self::Rounded => "bf16 rounded, f32 products",
+            Self::F32 => "f32, as no bf16 products are faster here",
         }
     }
 }

@@ -4,7 +4,7 @@
 //! Block sizes depend only on the number of rows, and sums over blocks are in order, so results do
 //! not depend on threads.
 
-use super::matmul::{RightOperand, round_left};
+use super::matmul::RightOperand;
 use super::matrix::Matrix;
 use super::simd;
 use super::threads::Threads;
@@ -159,18 +159,9 @@ impl<'a> LinearLayer<'a> {
         weight.product(out, self.outputs, rows, 1.0, self.bias.is_some());
     }
 
-    /// The same of rows that are rounded in place if that is how products in this precision are computed.
-    fn block_rounding(&self, weight: &RightOperand<'_>, out: &mut [f32], rows: &mut [f32]) {
-        round_left(self.precision, rows);
-        self.start(out);
-        let rows = Matrix::dense(rows, self.inputs);
-        weight.product_of_rounded(out, self.outputs, rows, 1.0, self.bias.is_some());
-    }
-
-    /// One block: `grad` [n, M], as [`round_operand`](super::matmul::round_operand) leaves it, times the weight's
-    /// transpose, into `out` [n, K].
+    /// One block: `grad` [n, M] times the weight's transpose, into `out` [n, K].
     fn block_backward(&self, transpose: &RightOperand<'_>, out: &mut [f32], grad: &[f32]) {
-        transpose.product_of_rounded(out, self.inputs, Matrix::dense(grad, self.outputs), 1.0, false);
+        transpose.product(out, self.inputs, Matrix::dense(grad, self.outputs), 1.0, false);
     }
 
     /// Of `rows` [N, K] into `out` [N, M].
@@ -182,8 +173,7 @@ impl<'a> LinearLayer<'a> {
         threads.for_each(items, |(out, rows)| self.block(&weight, out, rows));
     }
 
-    /// The gradient of the rows into `out` [N, K], from that of the result, [N, M], as
-    /// [`round_operand`](super::matmul::round_operand) leaves it.
+    /// The gradient of the rows into `out` [N, K], from that of the result, [N, M].
     pub(super) fn backward(&self, threads: Threads, out: &mut [f32], grad: &[f32]) {
         let transpose = self.prepared_transpose(threads);
         let block = block_of(grad.len() / self.outputs, self.weight.len());
@@ -194,28 +184,23 @@ impl<'a> LinearLayer<'a> {
 }
 
 /// The gradient of a linear layer's weight into `out` [K, M], from its `rows` [N, K] and the
-/// gradient of its result, [N, M], as [`round_operand`](super::matmul::round_operand) leaves it. `are_rounded`
-/// says that [`round_left`] has been at the rows.
+/// gradient of its result, [N, M].
 pub(super) fn weight_grad(
     threads: Threads,
     precision: Precision,
     out: &mut [f32],
-    (rows, are_rounded): (&[f32], bool),
+    rows: &[f32],
     inputs: usize,
     grad: &[f32],
     outputs: usize,
 ) {
-    let grad = RightOperand::of_rounded(precision, threads, grad, outputs);
+    let grad = RightOperand::on_threads(precision, threads, Matrix::dense(grad, outputs));
     let strip = part(inputs, STRIP, 2);
     let items = out.chunks_mut(strip * outputs).enumerate().collect();
     threads.for_each(items, |(number, out)| {
         let (first, count) = (number * strip, out.len() / outputs);
         let rows = Matrix::new(&rows[first..], rows.len() / inputs, count, inputs).transpose();
-        if are_rounded {
-            grad.product_of_rounded(out, outputs, rows, 1.0, false);
-        } else {
-            grad.product(out, outputs, rows, 1.0, false);
-        }
+        grad.product(out, outputs, rows, 1.0, false);
     });
 }
 
@@ -247,7 +232,7 @@ impl MlpLayers<'_> {
             let mut hidden = vec![0.0; rows.len() / inputs * outputs];
             self.first().block(&weights[0], &mut hidden, rows);
             simd::bias_gelu_in_place(&mut hidden, self.first_bias());
-            second.block_rounding(&weights[1], out, &mut hidden);
+            second.block(&weights[1], out, &hidden);
         });
     }
 
@@ -263,14 +248,13 @@ impl MlpLayers<'_> {
                 let mut activated = vec![0.0; hidden.len()];
                 self.first().block(&weights[0], hidden, rows);
                 simd::bias_gelu(&mut activated, hidden, self.first_bias());
-                second.block_rounding(&weights[1], out, &mut activated);
+                second.block(&weights[1], out, &activated);
             },
         );
     }
 
-    /// The gradient of the rows into `out` [N, D], from that of the result, as
-    /// [`round_operand`](super::matmul::round_operand) leaves it. The result of the GELU, as [`round_left`] leaves
-    /// it, into `activated`, and the gradient of its input, not rounded, into `hidden_grad`, both [N, M].
+    /// The gradient of the rows into `out` [N, D], from that of the result. The result of the GELU into
+    /// `activated`, and the gradient of its input into `hidden_grad`, both [N, M].
     pub(super) fn backward(
         &self,
         threads: Threads,
@@ -288,9 +272,7 @@ impl MlpLayers<'_> {
         threads.for_each(items, |((out, (activated, hidden_grad)), (hidden, grad))| {
             second.block_backward(&transposes[1], hidden_grad, grad);
             simd::gelu_backward(activated, hidden_grad, hidden);
-            round_left(second.precision, activated);
-            let hidden_grad = Matrix::dense(hidden_grad, first.outputs);
-            transposes[0].product(out, first.inputs, hidden_grad, 1.0, false);
+            first.block_backward(&transposes[0], out, hidden_grad);
         });
     }
 }

@@ -3,7 +3,6 @@
 
 use super::attention::{self, AttentionSizes, ScoreBias};
 use super::codes;
-use super::matmul::{round_operand, rounds_operands};
 use super::rows::{self, LinearLayer, MlpLayers};
 use super::threads::Threads;
 use crate::kernel::mode::precision;
@@ -52,22 +51,9 @@ fn vector<B: Sliced>(values: &[f32]) -> Tensor<B, 1> {
     B::tensor(copy, [values.len()])
 }
 
-/// The gradient of a layer's result, to be an operand of products.
-fn gradient<B: Sliced>(grad: Tensor<B, 2>) -> B::Values {
-    if rounds_operands(precision()) {
-        B::own(grad)
-    } else {
-        B::read(grad)
-    }
-}
-
-/// The sum of a gradient's rows, before these are rounded as products need them.
-fn sum_then_round<B: Sliced>(grad: &mut B::Values, width: usize) -> Tensor<B, 1> {
-    let sum = vector(&rows::sum_rows(B::THREADS, B::slice(grad), width));
-    if rounds_operands(precision()) {
-        round_operand(B::THREADS, B::slice_mut(grad));
-    }
-    sum
+/// The sum of rows of `width`.
+fn sum_rows<B: Sliced>(rows: &[f32], width: usize) -> Tensor<B, 1> {
+    vector(&rows::sum_rows(B::THREADS, rows, width))
 }
 
 fn sizes<B: Sliced>(qkv: &Tensor<B, 3>, heads: usize) -> AttentionSizes {
@@ -239,8 +225,7 @@ impl<B: Sliced> Ops for B {
             return plain::linear_rows_backward(rows, weight, grad, wants_rows);
         }
         let ([count, inputs], [_, outputs]) = (rows.dims(), weight.dims());
-        let (rows, weight, mut grad) = (B::read(rows), B::read(weight), gradient(grad));
-        let bias = sum_then_round(&mut grad, outputs);
+        let (rows, weight, grad) = (B::read(rows), B::read(weight), B::read(grad));
         let (rows, grad) = (B::slice(&rows), B::slice(&grad));
         let layer = LinearLayer {
             inputs,
@@ -251,7 +236,7 @@ impl<B: Sliced> Ops for B {
         };
         let mut weight_grad = B::allocate(inputs * outputs);
         let into = B::slice_mut(&mut weight_grad);
-        rows::weight_grad(B::THREADS, precision(), into, (rows, false), inputs, grad, outputs);
+        rows::weight_grad(B::THREADS, precision(), into, rows, inputs, grad, outputs);
         LinearGrads {
             rows: wants_rows.then(|| {
                 let mut out = B::allocate(count * inputs);
@@ -259,7 +244,7 @@ impl<B: Sliced> Ops for B {
                 B::tensor(out, [count, inputs])
             }),
             weight: B::tensor(weight_grad, [inputs, outputs]),
-            bias,
+            bias: sum_rows(grad, outputs),
         }
     }
 
@@ -407,25 +392,23 @@ impl<B: Sliced> Ops for B {
         }
         let (shape, mlp) = (rows.dims(), MlpValues::new(mlp));
         let ([count, width], wide, threads) = (shape, mlp.hidden, B::THREADS);
-        let (rows, hidden, mut grad) = (B::read(rows), B::read(hidden), gradient(grad));
-        let bias2 = sum_then_round(&mut grad, width);
+        let (rows, hidden, grad) = (B::read(rows), B::read(hidden), B::read(grad));
         let (rows, hidden, grad) = (B::slice(&rows), B::slice(&hidden), B::slice(&grad));
         let mut results = [count * width, count * wide, count * wide].map(B::allocate);
         mlp.get()
             .backward(threads, results.each_mut().map(B::slice_mut), hidden, grad);
-        let [out, activated, mut hidden_grad] = results;
-        let bias1 = sum_then_round(&mut hidden_grad, wide);
+        let [out, activated, hidden_grad] = results;
         let mut weights = [width * wide, wide * width].map(B::allocate);
         let [weight1, weight2] = weights.each_mut().map(B::slice_mut);
         let (hidden_grad, activated) = (B::slice(&hidden_grad), B::slice(&activated));
-        rows::weight_grad(threads, precision(), weight1, (rows, false), width, hidden_grad, wide);
-        rows::weight_grad(threads, precision(), weight2, (activated, true), wide, grad, width);
+        rows::weight_grad(threads, precision(), weight1, rows, width, hidden_grad, wide);
+        rows::weight_grad(threads, precision(), weight2, activated, wide, grad, width);
         let [weight1, weight2] = weights;
         let grads = MlpTensors {
             weight1: B::tensor(weight1, [width, wide]),
-            bias1,
+            bias1: sum_rows(hidden_grad, wide),
             weight2: B::tensor(weight2, [wide, width]),
-            bias2,
+            bias2: sum_rows(grad, width),
         };
         (B::tensor(out, shape), grads)
     }
