@@ -66,6 +66,7 @@ pub(crate) fn full_record() -> RunRecord {
     (record.predictions, record.machine.gpu) = (Some("run.predictions.csv".into()), Some("a GPU".into()));
     (record.predictions_sha256, record.content_sha256) = (digest(), digest());
     record.machine.processor = Some("family 25 model 1, avx2 fma".into());
+    record.machine.bf16 = Some("bf16 by AVX-512".into());
     record.machine.ranks = Some(Ranks {
         count: 2,
         machines: 1,
