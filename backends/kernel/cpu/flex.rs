@@ -6,23 +6,6 @@ use crate::kernel::mode::is_plain;
 use crate::kernel::plain;
 use burn::tensor::{DType, Tensor, TensorData, TensorPrimitive};
 use burn_flex::{Flex, FlexTensor};
-use std::mem::MaybeUninit;
-
-/// Numbers that one thread clears at a time.
-const CLEARED_PART: usize = 1 << 18;
-
-/// So many zeros, written by all threads where that is much: elsewhere nothing else would run meanwhile.
-fn zeros(count: usize) -> Vec<f32> {
-    if count <= CLEARED_PART {
-        return vec![0.0; count];
-    }
-    let mut zeros = Vec::with_capacity(count);
-    let parts = zeros.spare_capacity_mut()[..count].chunks_mut(CLEARED_PART);
-    Threads::Rayon.for_each(parts.collect(), |part| part.fill(MaybeUninit::new(0.0)));
-    // SAFETY: the parts are all of them, and each was filled
-    unsafe { zeros.set_len(count) };
-    zeros
-}
 
 impl Sliced for Flex {
     type Values = FlexTensor;
@@ -42,7 +25,7 @@ impl Sliced for Flex {
     }
 
     fn allocate(count: usize) -> FlexTensor {
-        FlexTensor::from_data(TensorData::new(zeros(count), [count]))
+        FlexTensor::from_data(TensorData::new(vec![0.0_f32; count], [count]))
     }
 
     fn slice(values: &FlexTensor) -> &[f32] {
