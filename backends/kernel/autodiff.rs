@@ -228,6 +228,10 @@ impl<B: Ops, C: CheckpointStrategy> Ops for Autodiff<B, C> {
         Tensor::from_inner(B::code_counts(codes.inner(), count))
     }
 
+    fn code_sums(rows: Tensor<Self, 2>, codes: Tensor<Self, 2, Int>, count: usize) -> Tensor<Self, 2> {
+        Tensor::from_inner(B::code_sums(rows.inner(), codes.inner(), count))
+    }
+
     fn filled_on_device<const D: usize>(values: Tensor<Self, D>, fill: &dyn Fn(Buffers)) -> Filled<Self, D> {
         let filled = B::filled_on_device(values.inner(), fill);
         filled.map(Tensor::from_inner).map_err(Tensor::from_inner)

@@ -99,6 +99,12 @@ pub trait Ops: Backend {
         plain::code_counts(codes, count)
     }
 
+    /// The sum of the rows of `rows` [N, d] that have each code below `count` among their `codes` [N, S]:
+    /// [count, d]. Summed in the same order in every call; no gradient.
+    fn code_sums(rows: Tensor<Self, 2>, codes: Tensor<Self, 2, Int>, count: usize) -> Tensor<Self, 2> {
+        plain::code_sums(rows, codes, count)
+    }
+
     /// The selected rows, [M, D], of `rows` [N, D].
     fn select_rows(rows: Tensor<Self, 2>, selection: Selection<Self>) -> Tensor<Self, 2> {
         plain::select_rows(rows, selection)

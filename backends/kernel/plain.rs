@@ -165,6 +165,19 @@ pub fn code_counts<B: Backend>(codes: Tensor<B, 1, Int>, count: usize) -> Tensor
     Tensor::zeros([count], &device).scatter(0, codes, ones, IndexingUpdateOp::Add)
 }
 
+/// A matrix product with the membership of codes, not a scatter: the order of summation is then fixed on
+/// every backend.
+pub fn code_sums<B: Backend>(rows: Tensor<B, 2>, codes: Tensor<B, 2, Int>, count: usize) -> Tensor<B, 2> {
+    let [all, picks] = codes.dims();
+    let every = Tensor::<B, 1, Int>::arange(0..count as i64, &codes.device()).reshape([1, 1, count]);
+    let members = codes
+        .reshape([all, picks, 1])
+        .equal(every.expand([all, picks, count]))
+        .float();
+    let members = if picks == 1 { members } else { members.sum_dim(1) };
+    members.reshape([all, count]).swap_dims(0, 1).matmul(rows)
+}
+
 pub fn select_rows<B: Backend>(rows: Tensor<B, 2>, selection: Selection<B>) -> Tensor<B, 2> {
     rows.select(0, selection.rows)
 }

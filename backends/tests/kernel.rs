@@ -227,6 +227,28 @@ fn counts<B: Ops>() {
     assert_eq!(found.to_vec::<f32>().unwrap(), [2.0, 0.0, 0.0, 3.0, 0.0, 0.0, 1.0, 0.0]);
 }
 
+/// Sums by code equal those of the plain form, and are the same to the bit for the same rows in the same order.
+fn sums<B: Ops>() {
+    let cases: [([usize; 2], usize, usize); 4] = [
+        ([1, 1], 1, 1),
+        ([300, 7], 1, 70),
+        ([129, 128], 2, 33),
+        ([513, 33], 3, 256),
+    ];
+    for ([count, width], picks, codes) in cases {
+        let what = format!("{count} rows of {width}, {picks} of {codes} codes");
+        let mut stream = Seed::root(5).child("codes").stream();
+        let drawn = (0..count * picks).map(|_| stream.below(codes.div_ceil(2)) as i64);
+        let given = TensorData::new(drawn.collect::<Vec<_>>(), [count, picks]);
+        let given: Tensor<B, 2, Int> = Tensor::from_data(given, &Default::default());
+        let rows = normal::<B, 2>("rows", [count, width], 1.0);
+        let found = B::code_sums(rows.clone(), given.clone(), codes);
+        let again = B::code_sums(strided(rows.clone()), given.clone(), codes);
+        found.clone().into_data().assert_eq(&again.into_data(), true);
+        assert_close(found, plain::code_sums(rows, given, codes), &what);
+    }
+}
+
 #[test]
 #[should_panic(expected = "row 1 is selected twice")]
 fn a_row_is_selected_once() {
@@ -753,6 +775,10 @@ macro_rules! on {
             #[test]
             fn codes_are_counted() {
                 super::counts::<$type>();
+            }
+            #[test]
+            fn sums_by_code_equal_their_plain_form() {
+                super::sums::<$type>();
             }
             #[test]
             fn mlp_equals_its_plain_form() {

@@ -153,21 +153,6 @@ impl<B: Backend> Codebook<B> {
         picked.reshape([rows, picks, dim]).sum_dim(1).reshape([rows, dim])
     }
 
-    /// One-hot (or S-hot) membership of codes [M, S]: [M, K].
-    fn membership(&self, codes: Tensor<B, 2, Int>) -> Tensor<B, 2> {
-        let [rows, picks] = codes.dims();
-        let [count] = self.usage.val().dims();
-        let range = Tensor::<B, 1, Int>::arange(0..count as i64, &codes.device()).reshape([1, 1, count]);
-        let hot = codes
-            .reshape([rows, picks, 1])
-            .equal(range.expand([rows, picks, count]))
-            .float();
-        if picks == 1 {
-            return hot.reshape([rows, count]);
-        }
-        hot.sum_dim(1).reshape([rows, count])
-    }
-
     /// Moves the usage average: decay * usage + (1 - decay) * counts.
     pub fn track_usage(&mut self, counts: Tensor<B, 1>, decay: f64) {
         let usage = self.usage.val().mul_scalar(decay) + counts.mul_scalar(1.0 - decay);
@@ -249,10 +234,9 @@ impl<B: Ops> Codebook<B> {
     }
 
     /// The sum of each code's rows over all ranks, [K, d].
-    ///
-    /// A matrix product, not a scatter: the order of summation is then fixed on every backend.
     pub fn sums(&self, rows: Tensor<B, 2>, codes: Tensor<B, 2, Int>) -> Tensor<B, 2> {
-        sum_over_ranks(self.membership(codes).swap_dims(0, 1).matmul(rows))
+        let [count] = self.usage.val().dims();
+        sum_over_ranks(B::code_sums(rows, codes, count))
     }
 
     /// The codes of rows [M, d]: [M, S] for S codes per level. One code is the nearest. The lowest
@@ -298,22 +282,16 @@ pub fn kmeans<B: Ops>(
     similarity: Similarity,
 ) -> (Tensor<B, 2>, Tensor<B, 1>) {
     let device = samples.device();
-    let [rows, dim] = samples.dims();
-    let codes = first.len();
+    let ([_, dim], codes) = (samples.dims(), first.len());
     let mut means = over_ranks::select(samples.clone(), first);
     let mut bins = Tensor::zeros([codes], &device);
-    let range = Tensor::<B, 1, Int>::arange(0..codes as i64, &device).reshape([1, codes]);
     for _ in 0..iterations {
         let best = match similarity {
             Similarity::Cosine => B::most_similar_codes(samples.clone(), means.clone()),
             Similarity::Euclidean => B::nearest_codes(samples.clone(), means.clone()),
         }; // [M, 1]
-        let hot = best
-            .expand([rows, codes])
-            .equal(range.clone().expand([rows, codes]))
-            .float();
-        bins = sum_over_ranks(hot.clone().sum_dim(0).reshape([codes]));
-        let sums = sum_over_ranks(hot.swap_dims(0, 1).matmul(samples.clone()));
+        bins = sum_over_ranks(B::code_counts(best.clone().flatten(0, 1), codes));
+        let sums = sum_over_ranks(B::code_sums(samples.clone(), best, codes));
         let averages = sums / bins.clone().clamp_min(1.0).unsqueeze_dim(1);
         let averages = if similarity == Similarity::Cosine {
             unit(averages)

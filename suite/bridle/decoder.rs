@@ -6,7 +6,7 @@ use crate::init::Init;
 use crate::mask::MaskRows;
 use crate::position;
 use crate::swin::{Dropout, LocalBlock};
-use crate::transformer::{Block, NORM_EPSILON, Norm, each_row, linear};
+use crate::transformer::{Block, NORM_EPSILON, Norm, add_to_each, each_row, linear};
 use bridle_backends::Ops;
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -83,7 +83,7 @@ impl<B: Ops> Decoder<B> {
         let mask_tokens = self.mask_token.val().reshape([1, dim]).expand([removed, dim]);
         let rows = Tensor::cat(vec![kept.reshape([batch * seen, dim]), mask_tokens], 0);
         let tokens = B::select_rows(rows, mask.restored.clone()).reshape([batch, mask.tokens, dim]);
-        (cls, tokens + self.positions.clone().unsqueeze())
+        (cls, add_to_each(tokens, self.positions.clone()))
     }
 
     /// Every token after the blocks, before norm and head: [B, N, D'].

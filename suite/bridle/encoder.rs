@@ -8,7 +8,7 @@ use crate::layered::{LayeredEncoder, frame_linear};
 use crate::mask::MaskRows;
 use crate::patch::PatchEmbed;
 use crate::position;
-use crate::transformer::{Block, NORM_EPSILON, Norm};
+use crate::transformer::{Block, NORM_EPSILON, Norm, add_to_each};
 use bridle_backends::Ops;
 use bridle_backends::kernel::Selection;
 use burn::module::{Module, Param};
@@ -68,7 +68,7 @@ impl<B: Backend> Vit<B> {
 impl<B: Ops> Vit<B> {
     /// Patch embedding plus positions: [B, C, T, H, W] to [B, N, D].
     pub fn tokens(&self, x: Tensor<B, 5>) -> Tensor<B, 3> {
-        self.patch_embed.forward(x, &self.geometry) + self.positions.clone().unsqueeze()
+        add_to_each(self.patch_embed.forward(x, &self.geometry), self.positions.clone())
     }
 
     /// Tokens [B, n, D] with cls (if any) put first: [B, n + 1, D].

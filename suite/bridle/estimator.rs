@@ -4,7 +4,7 @@
 use crate::config::{Geometry, StackConfig};
 use crate::init::Init;
 use crate::position;
-use crate::transformer::{Block, NORM_EPSILON, Norm, each_row, linear};
+use crate::transformer::{Block, NORM_EPSILON, Norm, add_to_each, each_row, linear};
 use bridle_backends::Ops;
 use burn::module::Module;
 use burn::nn::Linear;
@@ -45,7 +45,8 @@ impl<B: Backend> Estimator<B> {
 impl<B: Ops> Estimator<B> {
     /// Quantized vectors [B, N, d] to an estimate of the encoder's patch tokens [B, N, D].
     pub fn forward(&self, values: Tensor<B, 3>) -> Tensor<B, 3> {
-        let x = each_row(values, |rows| linear(&self.embed, rows)) + self.positions.clone().unsqueeze();
+        let embedded = each_row(values, |rows| linear(&self.embed, rows));
+        let x = add_to_each(embedded, self.positions.clone());
         let x = self.blocks.iter().fold(x, |x, block| block.forward(x));
         each_row(x, |rows| linear(&self.pred, self.norm.rows(rows)))
     }

@@ -54,6 +54,14 @@ pub fn each_row<B: Backend>(x: Tensor<B, 3>, map: impl FnOnce(Tensor<B, 2>) -> T
     y.reshape([batch, tokens, width])
 }
 
+/// Adds one sample's tokens [N, D] to those of each sample, [B, N, D]: as rows of N * D numbers, whose sums backends
+/// compute faster than those of the shapes as they are.
+pub fn add_to_each<B: Backend>(x: Tensor<B, 3>, of_one: Tensor<B, 2>) -> Tensor<B, 3> {
+    let [batch, tokens, dim] = x.dims();
+    let flat = x.reshape([batch, tokens * dim]) + of_one.reshape([1, tokens * dim]);
+    flat.reshape([batch, tokens, dim])
+}
+
 /// A linear layer on rows: [N, K] to [N, M].
 pub fn linear<B: Ops>(layer: &Linear<B>, rows: Tensor<B, 2>) -> Tensor<B, 2> {
     match &layer.bias {

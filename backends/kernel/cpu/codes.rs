@@ -16,6 +16,9 @@ use std::borrow::Cow;
 /// large blocks in different places.
 const PART: usize = 512;
 
+/// Codes whose rows one thread sums at a time.
+const SUMMED: usize = 32;
+
 /// Code vectors, prepared for scores.
 struct Book {
     /// [d, C].
@@ -104,6 +107,23 @@ pub(super) fn dot_products(threads: Threads, out: &mut [f32], rows: &[f32], vect
         book.add_dots(&mut scores, rows);
         for (out, scores) in out.chunks_exact_mut(count).zip(scores.chunks_exact(book.count)) {
             out.copy_from_slice(&scores[..count]);
+        }
+    });
+}
+
+/// Sums of the `rows` [N, d] of each code, into `out` [K, d], given the codes [N, S] of each row: added in
+/// the order of rows, whichever thread does it.
+pub(super) fn sums(threads: Threads, out: &mut [f32], rows: &[f32], codes: &[i64], width: usize) {
+    let picks = codes.len() / (rows.len() / width);
+    let items = out.chunks_mut(SUMMED * width).zip((0..).step_by(SUMMED)).collect();
+    threads.for_each(items, |(out, first): (&mut [f32], i64)| {
+        out.fill(0.0);
+        let part = first..first + (out.len() / width) as i64;
+        for (row, codes) in rows.chunks_exact(width).zip(codes.chunks_exact(picks)) {
+            for code in codes.iter().filter(|code| part.contains(code)) {
+                let sum = &mut out[(code - first) as usize * width..][..width];
+                sum.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+            }
         }
     });
 }

@@ -6,6 +6,27 @@ use crate::kernel::mode::is_plain;
 use crate::kernel::plain;
 use burn::tensor::{DType, Tensor, TensorData, TensorPrimitive};
 use burn_flex::{Flex, FlexTensor};
+use rayon::prelude::*;
+use std::mem::MaybeUninit;
+
+/// Numbers that one thread clears at a time.
+const CLEARED: usize = 1 << 18;
+
+/// Cleared by all threads: memory that was freed before and kept is not clear, and new memory is cleared where it is
+/// first touched.
+fn zeros(count: usize) -> Vec<f32> {
+    if count <= CLEARED {
+        return vec![0.0; count];
+    }
+    let mut values = Vec::with_capacity(count);
+    let parts = values.spare_capacity_mut()[..count].par_chunks_mut(CLEARED);
+    parts.for_each(|part| {
+        part.fill(MaybeUninit::new(0.0));
+    });
+    // SAFETY: all of the first `count` numbers were written
+    unsafe { values.set_len(count) };
+    values
+}
 
 impl Sliced for Flex {
     type Values = FlexTensor;
@@ -25,7 +46,7 @@ impl Sliced for Flex {
     }
 
     fn allocate(count: usize) -> FlexTensor {
-        FlexTensor::from_data(TensorData::new(vec![0.0_f32; count], [count]))
+        FlexTensor::from_data(TensorData::new(zeros(count), [count]))
     }
 
     fn slice(values: &FlexTensor) -> &[f32] {

@@ -294,6 +294,16 @@ impl<B: Sliced> Ops for B {
         Tensor::from_data(TensorData::new(found, [count, books.len()]), &device)
     }
 
+    fn code_sums(rows: Tensor<B, 2>, codes: Tensor<B, 2, Int>, count: usize) -> Tensor<B, 2> {
+        if !B::applies(&rows) {
+            return plain::code_sums(rows, codes, count);
+        }
+        let [_, width] = rows.dims();
+        let (rows, codes, mut out) = (B::read(rows), integers(codes), B::allocate(count * width));
+        codes::sums(B::THREADS, B::slice_mut(&mut out), B::slice(&rows), &codes, width);
+        B::tensor(out, [count, width])
+    }
+
     fn cross_entropy_rows(logits: Tensor<B, 2>, codes: Tensor<B, 2, Int>) -> Tensor<B, 1> {
         if !B::applies(&logits) {
             return plain::cross_entropy_rows(logits, codes);
