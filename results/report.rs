@@ -10,6 +10,7 @@ use crate::record::{RunRecord, plural};
 use crate::table::html::{document, escaped, fragments, section};
 use crate::table::{Series, Table, series};
 
+mod answers;
 mod axis;
 mod classes;
 mod codes;
@@ -18,6 +19,8 @@ mod dots;
 mod panel;
 mod runs;
 mod training;
+
+pub use answers::answers_figure;
 
 /// The page: plots, tables, provenance, and the plan of each run.
 pub fn page(records: &[RunRecord], evidence: &Evidence, tables: &[Table]) -> String {

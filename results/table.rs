@@ -31,7 +31,7 @@ mod view;
 pub use ablation::ablation_tables;
 pub use backends::backend_table;
 pub use codebooks::codebook_table;
-pub use comparison::{ArmAnswer, answer_table, comparison_sentences, comparison_table};
+pub use comparison::{ArmAnswer, answer_differences, answer_table, comparison_sentences, comparison_table};
 pub(crate) use difference::against_best;
 pub use format::{Format, render};
 pub(crate) use format::{html, markdown};

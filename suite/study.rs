@@ -284,7 +284,7 @@ mod tests {
         let mut studies = 0;
         for file in std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()) {
             let records = file.with_extension("");
-            if file.is_dir() || !records.is_dir() {
+            if file.extension().is_none_or(|end| end != "toml") || !records.is_dir() {
                 continue;
             }
             let read = Study::read(&file).unwrap();
@@ -306,7 +306,7 @@ mod tests {
     fn every_study_that_ships_has_an_arm_a_plan() {
         for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/results/studies")).unwrap() {
             let path = file.unwrap().path();
-            if path.is_dir() {
+            if path.extension().is_none_or(|end| end != "toml") {
                 continue;
             }
             let read = Study::read(&path).unwrap();

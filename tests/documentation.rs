@@ -98,16 +98,51 @@ fn every_relative_link_leads_somewhere() {
     assert!(broken.is_empty(), "{broken:#?}");
 }
 
-#[test]
-fn every_spliced_table_is_that_of_the_committed_records() {
-    // a copy of what is committed, without the records that the user's own runs have left beside it
+/// A copy of the committed results and of these pages, without the records that the user's own runs have
+/// left beside them.
+fn committed(pages: &[PathBuf]) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
-    let pages = tracked(".", &["md"]);
-    for file in tracked("results", &["json", "csv", "toml"]).iter().chain(&pages) {
+    for file in tracked("results", &["json", "csv", "toml"]).iter().chain(pages) {
         let to = copy.path().join(file);
         std::fs::create_dir_all(to.parent().unwrap()).unwrap();
         std::fs::copy(root().join(file), to).unwrap();
     }
+    copy
+}
+
+#[test]
+fn every_figure_of_a_study_is_that_of_its_records() {
+    let copy = committed(&[]);
+    let studies = tracked("results/studies", &["toml"]);
+    for study in &studies {
+        let drawn = copy.path().join("drawn.svg");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bridle-bench"));
+        command.args(["study", "--report", "--figure", "drawn.svg", "--out"]);
+        command
+            .arg(study.with_extension(""))
+            .arg(study)
+            .current_dir(copy.path());
+        let output = command.output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        let committed = std::fs::read_to_string(root().join(study.with_extension("svg")));
+        if output.status.success() {
+            let drawn = std::fs::read_to_string(&drawn).unwrap();
+            assert!(
+                committed.is_ok_and(|known| known == drawn),
+                "{} is outdated",
+                study.display()
+            );
+        } else {
+            assert!(told.contains("nothing is known yet") && committed.is_err(), "{told}");
+        }
+    }
+    assert!(!studies.is_empty());
+}
+
+#[test]
+fn every_spliced_table_is_that_of_the_committed_records() {
+    let pages = tracked(".", &["md"]);
+    let copy = committed(&pages);
     let mut command = Command::new(env!("CARGO_BIN_EXE_bridle-bench"));
     command.args(["table", "--check"]).current_dir(copy.path());
     pages.iter().for_each(|page| {

@@ -259,6 +259,11 @@ impl Panel {
         ));
     }
 
+    /// What is drawn, and its height.
+    pub(super) fn part(self) -> (String, f64) {
+        (self.body, self.height)
+    }
+
     pub(super) fn figure(self, caption: &Caption) -> String {
         let Caption { id, title, description } = caption;
         let (title, description) = (escaped(title), escaped(description));

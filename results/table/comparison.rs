@@ -78,6 +78,12 @@ pub struct ArmAnswer {
 /// Runs of both below which nothing is known of the arm: one says nothing of another run.
 const FEWEST: usize = 2;
 
+/// What is known of an arm by each score: the differences of its protocols' main metrics.
+pub fn answer_differences(answer: &ArmAnswer) -> impl Iterator<Item = (&str, &MetricDifference)> {
+    let known = answer.found.iter().filter(|_| answer.runs[0] >= FEWEST);
+    known.filter_map(|found| Some((answer.arm.as_str(), found.differences.first()?)))
+}
+
 /// What a study has shown: a row for each arm and protocol, by the protocol's main metric.
 pub fn answer_table(question: &str, task: &str, answers: &[ArmAnswer], notes: Vec<String>) -> Table {
     let mut header = vec![Heading::key("arm"), Heading::key("score"), Heading::word("runs")];

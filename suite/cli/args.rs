@@ -693,6 +693,9 @@ pub struct StudyArgs {
     /// Print what the runs recorded in --out show so far, arm by arm; run nothing
     #[arg(long, conflicts_with = "plan")]
     pub report: bool,
+    /// With --report: also draw the differences, as SVG
+    #[arg(long, value_name = "FILE", requires = "report")]
+    pub figure: Option<PathBuf>,
     #[command(flatten)]
     pub compute: ComputeArgs,
     /// Folder or archive of the data set, as for `run`

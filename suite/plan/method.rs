@@ -105,6 +105,7 @@ methods! {
             "mask.ratio",
             "pretrain",
             "pretrain.rounds",
+            "pretrain.relabel",
             "pretrain.tokenizer",
             "model.decoder",
             "model.estimator",

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 pub struct Preset {
     /// The word given with `--preset`.
     pub name: &'static str,
-    /// The file, in TOML: sections of the plan, then `[modality.*]`, `[task.*]` and `[method.*]`
-    /// sections that override them.
+    /// The file, in TOML: sections of the plan, then `[modality.*]`, `[recipe.*]`, `[task.*]` and
+    /// `[method.*]` sections that override them.
     pub text: &'static str,
     /// The preset over which a file of one's own lays its values.
     pub(super) base: Option<&'static Preset>,
@@ -64,12 +64,13 @@ impl Preset {
             .join(" ")
     }
 
-    /// The values for a task: the file's sections, then what it says of the modality, of the task,
-    /// and of the method. Of sections that the file does not have, those of `defaults`, which say
+    /// The values for a task: the file's sections, then what it says of the modality, of the recipe,
+    /// of the task, and of the method. Of sections that the file does not have, those of `defaults`, which say
     /// more of this preset under `[preset.<name>]`. A file of one's own says the same over its base.
     pub fn values<'a>(
         &self,
         modality: &str,
+        recipe: &str,
         task: &str,
         method: &str,
         defaults: impl Iterator<Item = &'a str>,
@@ -83,6 +84,7 @@ impl Preset {
             for (kind, name) in [
                 ("preset", built_in.name),
                 ("modality", modality),
+                ("recipe", recipe),
                 ("task", task),
                 ("method", method),
             ] {

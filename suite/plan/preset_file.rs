@@ -7,18 +7,18 @@
 //! [pretrain.encoder]
 //! epochs = 3
 //!
-//! [method.birq.mask]      # also [modality.*] and [task.*]
+//! [method.birq.mask]      # also [modality.*], [recipe.*] and [task.*]
 //! span = 16
 //! ```
 
 use super::preset::{self, Preset};
-use super::{AnyTask, Method, PlanError, QuantizerKind, explain};
+use super::{AnyTask, Method, PlanError, QuantizerKind, Recipe, explain};
 use bridle_values::UnknownName;
 use std::path::Path;
 use toml::Value;
 
 /// What a file may lay values over, each by name.
-const LAID_OVER: [&str; 3] = ["modality", "task", "method"];
+const LAID_OVER: [&str; 4] = ["modality", "recipe", "task", "method"];
 /// The kinds of data.
 const MODALITIES: [&str; 4] = ["audio", "image", "video", "speech"];
 
@@ -86,12 +86,13 @@ fn below(path: &str, name: &str) -> String {
     }
 }
 
-/// Checks what the file says of one modality, task or method.
+/// Checks what the file says of one modality, recipe, task or method.
 fn laid_over(kind: &str, word: &str, values: &Value) -> Result<(), PlanError> {
     match kind {
         "modality" if !MODALITIES.contains(&word) => {
             return Err(UnknownName::new("modality", word, MODALITIES).into());
         }
+        "recipe" => drop(word.parse::<Recipe>()?),
         "task" => drop(AnyTask::find(word)?),
         "method" => drop(word.parse::<Method>()?),
         _ => {}

@@ -158,7 +158,8 @@ impl Names {
         );
         let defaults = sections().map(|section| section.defaults);
         let (modality, method) = (task.input.modality(), self.method.word());
-        let mut values = self.preset.values(modality, task.name, method, defaults);
+        let recipe = self.recipe.map_or("", Recipe::word);
+        let mut values = self.preset.values(modality, recipe, task.name, method, defaults);
         if let Some(on) = preset::pretrained_on(&mut values)
             && self.method.pretrains()
         {

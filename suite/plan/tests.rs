@@ -131,12 +131,13 @@ fn the_lists_of_sections_and_methods_name_each_other() {
 
 #[test]
 fn a_section_brings_values_where_a_preset_has_none() {
-    let own = "[own]\na = 1\nb = 2\n[preset.smoke.own]\nb = 3\n[method.birq.own]\na = 5\n[probe]\nepochs = 7\nc = 9";
+    let own = "[own]\na = 1\nb = 2\n[preset.smoke.own]\nb = 3\n[recipe.authors.own]\nb = 4\n[recipe.corrected.own]\na = 6\n\
+               [method.birq.own]\na = 5\n[probe]\nepochs = 7\nc = 9";
     let values = |preset: &str, method: &str| {
         let preset = preset::find(preset, false).unwrap();
-        preset.values("audio", "esc50", method, std::iter::once(own))
+        preset.values("audio", "corrected", "esc50", method, std::iter::once(own))
     };
-    assert_eq!(values("mini", "bridle")["own"], serde_json::json!({"a": 1, "b": 2}));
+    assert_eq!(values("mini", "bridle")["own"], serde_json::json!({"a": 6, "b": 2}));
     assert_eq!(values("smoke", "birq")["own"], serde_json::json!({"a": 5, "b": 3}));
     let probe = &values("smoke", "bridle")["probe"];
     assert_eq!((&probe["epochs"], &probe["c"]), (&50.into(), &9.into()));
@@ -296,12 +297,12 @@ fn each_phase_starts_codebooks_as_the_authors_processes_do() {
         [New, New, Again(Start::Uniform)]
     );
     for set in [
-        "pretrain.encoder.restart=once",
-        "quantizer.restart=off",
-        "recipe=corrected",
-        "quantizer=vq",
+        &["pretrain.encoder.restart=once"][..],
+        &["quantizer.restart=off"],
+        &["recipe=corrected", "pretrain.relabel=true"],
+        &["quantizer=vq"],
     ] {
-        assert_eq!(begins("imagenet", &[set]), [New, New, Kept], "{set}");
+        assert_eq!(begins("imagenet", set), [New, New, Kept], "{set:?}");
     }
     // labels that are kept are those of codebooks that are
     let kept = "pretrain.relabel=false";
@@ -553,10 +554,10 @@ fn protocols_must_fit_the_method() {
 
 #[test]
 fn the_corrected_recipe_changes_every_oddity_that_the_plan_has() {
-    let (authors, corrected) = (
-        plan(&["protocols=finetune"]),
-        plan(&["protocols=finetune", "recipe=corrected"]),
-    );
+    // preset smoke says nothing else of a recipe
+    let smoke = ["protocols=finetune", "preset=smoke"];
+    let with = |set: &str| plan(&[&smoke[..], &[set]].concat());
+    let (authors, corrected) = (plan(&smoke), with("recipe=corrected"));
     let mut changed: Vec<String> = difference(&authors.to_flat(), &corrected.to_flat())
         .into_iter()
         .map(|difference| difference.key)
@@ -574,8 +575,32 @@ fn the_corrected_recipe_changes_every_oddity_that_the_plan_has() {
     // each of them alone, set by its name, is a plan too
     for oddity in recipe::ODDITIES.iter().filter(|oddity| flat.contains_key(oddity.key)) {
         let value = display_value(&oddity.value(Recipe::Corrected));
-        let alone = plan(&["protocols=finetune", &format!("{}={value}", oddity.key)]);
+        let alone = with(&format!("{}={value}", oddity.key));
         assert_ne!(alone.plan_hash(), authors.plan_hash(), "{}", oddity.key);
+    }
+}
+
+#[test]
+fn the_corrected_recipe_of_mini_spends_a_tokenizer_phase_on_the_encoder() {
+    let phases = |set: &[&str]| -> Vec<(String, usize)> {
+        let phases = plan(set).phases().into_iter();
+        phases.map(|phase| (phase.name, phase.length.epochs)).collect()
+    };
+    let named = |names: &[(&str, usize)]| -> Vec<(String, usize)> {
+        names.iter().map(|&(name, epochs)| (name.to_owned(), epochs)).collect()
+    };
+    assert_eq!(
+        phases(&[]),
+        named(&[("encoder-1", 10), ("tokenizer-1", 4), ("encoder-2", 10)])
+    );
+    assert_eq!(
+        phases(&["recipe=corrected"]),
+        named(&[("encoder-1", 20), ("encoder-2", 20)])
+    );
+    // other methods keep their lengths, and have no such value
+    for method in ["bridle-joint", "best-rq", "birq"] {
+        let of = |recipe: &str| phases(&[&format!("method={method}"), &format!("recipe={recipe}")]);
+        assert_eq!(of("corrected"), of("authors"), "{method}");
     }
 }
 

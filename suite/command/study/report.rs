@@ -1,15 +1,17 @@
 //! `study --report`: what a study's recorded runs show so far, without any data.
 
 use crate::cli::StudyArgs;
-use crate::cli::error::Result;
+use crate::cli::error::{Failure, Result};
 use crate::command::table::form;
 use crate::study::Study;
 use bridle_results::compare::{self, Comparison, Filter, ScoredRun};
 use bridle_results::record::RunRecord;
+use bridle_results::report::answers_figure;
 use bridle_results::store;
 use bridle_results::table::{self, ArmAnswer};
 use bridle_seed::Seed;
 use std::collections::BTreeSet;
+use std::path::Path;
 
 /// Permutations of a test of two single runs, as `compare` has them.
 const RESAMPLES: usize = 2000;
@@ -30,7 +32,7 @@ pub fn text(args: &StudyArgs, columns: usize) -> Result<String> {
             .collect(),
         false => Vec::new(),
     };
-    let mut tables = Vec::new();
+    let (mut tables, mut figures) = (Vec::new(), Vec::new());
     for task in &study.tasks {
         let (plans, of) = study.plans(task, args)?;
         let own = |arm: usize| -> Vec<&RunRecord> {
@@ -56,9 +58,26 @@ pub fn text(args: &StudyArgs, columns: usize) -> Result<String> {
             &reference,
             of,
         );
-        tables.push(table::answer_table(&study.question, task, &answers?, notes));
+        let answers = answers?;
+        figures.extend(answers_figure(&study.question, task, &study.reference, &answers));
+        tables.push(table::answer_table(&study.question, task, &answers, notes));
+    }
+    if let Some(to) = &args.figure {
+        draw(to, &figures)?;
     }
     Ok(table::render(&tables, form(args.format, columns)))
+}
+
+/// Writes the figure of a study.
+fn draw(to: &Path, figures: &[String]) -> Result<()> {
+    match figures {
+        [] => Err(Failure::wrong_use("nothing is known yet that a figure could show")
+            .with_hint("the study, without --report")),
+        [figure] => std::fs::write(to, figure)
+            .map_err(|error| Failure::fault(format!("cannot write `{}`", to.display()), error)),
+        _ => Err(Failure::wrong_use("a figure shows one task, and the study has several")
+            .with_hint("--report without --figure")),
+    }
 }
 
 fn notes(study: &Study, known: &[bool], reference: &[&RunRecord], of: usize) -> Vec<String> {
