@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// Letters of a line of the question.
-const LETTERS: usize = 52;
+const LETTERS: usize = 44;
 /// Height of a line of text.
 const LINE: f64 = 17.0;
 /// Colours of the dots, of the text and of the page in light and dark.

@@ -9,7 +9,7 @@ choices! {
     "recipe" Recipe {
         /// what the authors' code computes, oddities included
         Authors = "authors",
-        /// the same with each plain slip mended; none of the changes is assumed to help
+        /// the same with each plain slip mended, none of which is assumed to help, and what a preset says of it
         Corrected = "corrected",
     }
 }
