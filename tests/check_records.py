@@ -327,7 +327,7 @@ def check_table(program, root, runs):
                 if (run["task"], run["method"]) == (task, row["method"])
                 and run["backend"] == row.get("backend", run["backend"])
                 and run["plan"].startswith(row.get("plan") or "")
-                and run["record"]["plan"].get("recipe") == row.get("recipe", run["record"]["plan"].get("recipe"))
+                and row.get("recipe") in (None, run["record"]["plan"].get("recipe", "-"))
                 and any((s["protocol"], s["metric"]) == (protocol, metric) for s in run["record"]["scores"])
             ]
             if len(own) != cell["runs"]:
