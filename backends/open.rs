@@ -16,7 +16,6 @@ use burn_std::config::{BurnConfig, RuntimeConfig};
 pub fn run<J: Job>(choice: &Choice, job: J) -> Result<J::Output, BackendError> {
     // or burn reads a `burn.toml` of this folder or any above it, and panics if it is malformed
     BurnConfig::storage().lock().get_or_insert_default();
-    keep_freed_memory();
     with_precision(choice.precision, || match choice.name {
         Name::Flex => flex::run(choice, job),
         #[cfg(feature = "tch")]
@@ -29,16 +28,6 @@ pub fn run<J: Job>(choice: &Choice, job: J) -> Result<J::Output, BackendError> {
             how_to_get: name.how_to_get().to_owned(),
         }),
     })
-}
-
-/// Keeps memory that is freed for whoever asks next, instead of giving it back to the system: every layer and step asks
-/// for the same megabytes, and the system clears what it gives.
-fn keep_freed_memory() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    for (setting, value) in [(libc::M_MMAP_MAX, 0), (libc::M_TRIM_THRESHOLD, i32::MAX)] {
-        // SAFETY: the call only changes how this process's allocator works from here on
-        unsafe { libc::mallopt(setting, value) };
-    }
 }
 
 /// Every known backend with its state on this machine.

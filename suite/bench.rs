@@ -39,6 +39,7 @@ impl Job for Bench<'_> {
 
     fn run<B: TrainBackend>(self, device: B::Device, facts: Facts) -> Self::Output {
         let setup = self.setup;
+        machine::keep_freed_memory();
         self.ranks
             .required(machine::sum_on_devices(self.ranks, &facts, self.progress));
         let mut report = Report::new(setup, &facts);

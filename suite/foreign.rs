@@ -13,6 +13,7 @@ use crate::cli::error::Failure;
 use crate::cli::exit::Exit;
 use crate::plan::{ForeignRequest, Input, TaskFacts};
 use crate::run::locate::Located;
+use crate::run::machine::keep_freed_memory;
 use bridle_backends::{Choice, Facts, Job, Name, Ops, TrainBackend};
 use bridle_containers::{Checkpoint, ContainerError};
 use bridle_encoders::{Encoder, EncoderError, Options, Recognised, Report};
@@ -165,6 +166,7 @@ impl Foreign {
         dataset: Option<&'a Dataset>,
         device: &B::Device,
     ) -> Result<(ForeignEncoder<'a, B>, String), Failure> {
+        keep_freed_memory();
         let (encoder, line) = self.build::<B>(device)?;
         Ok((ForeignEncoder::new(encoder, &self.recognised, dataset, device), line))
     }

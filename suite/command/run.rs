@@ -221,6 +221,9 @@ impl<D: Examples, F: Fn(&Plan) -> D> Job for Runs<'_, F> {
 
     fn run<B: TrainBackend>(self, device: B::Device, facts: Facts) -> Self::Output {
         let request = self.request;
+        if !request.plan.is_speech() {
+            machine::keep_freed_memory();
+        }
         machine::sum_on_devices(&self.session.ranks, &facts, &self.session.progress)?;
         let mut made = Made {
             plans: request.plans().map(Plan::plan_hash).collect(),

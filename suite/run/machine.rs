@@ -59,6 +59,17 @@ pub fn machine(gpu: Option<String>) -> Machine {
     }
 }
 
+/// Keeps memory that is freed for whoever asks next, instead of giving it back to the system: every layer and step asks
+/// for the same megabytes, and the system clears what it gives. Not for utterances: their lengths differ, and what one
+/// left would not fit the next.
+pub fn keep_freed_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    for (setting, value) in [(libc::M_MMAP_MAX, 0), (libc::M_TRIM_THRESHOLD, i32::MAX)] {
+        // SAFETY: the call only changes how this process's allocator works from here on
+        unsafe { libc::mallopt(setting, value) };
+    }
+}
+
 /// The processes that this one trains with.
 pub fn joined_ranks() -> Option<record::Ranks> {
     let ranks = ranks::joined();
