@@ -597,10 +597,20 @@ fn the_corrected_recipe_of_mini_spends_a_tokenizer_phase_on_the_encoder() {
         phases(&["recipe=corrected"]),
         named(&[("encoder-1", 20), ("encoder-2", 20)])
     );
-    // other methods keep their lengths, and have no such value
-    for method in ["bridle-joint", "best-rq", "birq"] {
+    // baselines keep their lengths, and have no such value
+    for method in ["best-rq", "birq"] {
         let of = |recipe: &str| phases(&[&format!("method={method}"), &format!("recipe={recipe}")]);
         assert_eq!(of("corrected"), of("authors"), "{method}");
+    }
+    // a task's own lengths stand, in both recipes and with every method
+    for set in [
+        &["method=bridle-joint"][..],
+        &["recipe=corrected"],
+        &["method=bridle-joint", "recipe=corrected"],
+    ] {
+        let plan = Plan::resolve(&request("kinetics", set)).unwrap();
+        let encoder = plan.phases().remove(0);
+        assert_eq!(encoder.length.epochs, 50, "{set:?}");
     }
 }
 
