@@ -65,6 +65,7 @@ pub(crate) fn full_record() -> RunRecord {
     let digest = || Some("cd".repeat(32));
     (record.predictions, record.machine.gpu) = (Some("run.predictions.csv".into()), Some("a GPU".into()));
     (record.predictions_sha256, record.content_sha256) = (digest(), digest());
+    record.program.command = Some(["bridle-bench", "run", "--resume"].map(String::from).into());
     record.machine.processor = Some("family 25 model 1, avx2 fma".into());
     record.machine.bf16 = Some("bf16 by AVX-512".into());
     record.machine.ranks = Some(Ranks {

@@ -1,14 +1,15 @@
 """Checks the scores of every record against its predictions, and every interval that the program prints.
 
     pip install scikit-learn
-    python tests/check_records.py [DIR ...]                  default: results/records, and those of the studies
+    python tests/check_records.py [DIR ...]                  default: the records of results
     python tests/check_records.py --program target/release/bridle-bench [DIR ...]
 
 Recomputes top-1, top-5, mean average precision, AUC, d', word and character errors from each predictions file and
 compares them with its record. With --program it also runs `table` over each DIR and `compare` over each pair of its
-methods, without DIR also `study --report` of every study, and recomputes every interval, p-value of several runs and difference that could have been shown, with code
-of its own: scipy's distributions, metrics under changed weights of samples. Exits with 1 if a score differs
-by more than 1e-6, an interval by more than 1e-4 of its width, or predictions are missing.
+methods, without DIR also `study --report` of every study, and recomputes every interval, p-value of several runs and
+difference that could have been shown, with code of its own: scipy's distributions, metrics under changed weights of
+samples. Then it looks for every difference that the text of the pages gives among those that were printed. Exits with 1
+if a score differs by more than 1e-6, an interval by more than 1e-4 of its width, or anything is missing.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import functools
 import itertools
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import warnings
@@ -29,6 +31,9 @@ from scipy.stats import nct, norm, t
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 WITHIN = 1e-6
+
+# difference and interval of each comparison that the program printed
+PRINTED = []
 
 
 def rows_of(path):
@@ -346,7 +351,11 @@ def check_compare(program, root, runs):
     found, count = [], 0
     for task in sorted({run["path"].parent.parent for run in runs}):
         for a, b in itertools.combinations(sorted(path for path in task.iterdir() if path.is_dir()), 2):
-            tables = printed(program, "compare", a, b) or []
+            plans = [sorted({run["plan"] for run in runs if run["path"].parent == folder}) for folder in (a, b)]
+            pairs = [["--where-a", f"plan={one}", "--where-b", f"plan={other}"] for one, other in itertools.product(*plans)]
+            tables = printed(program, "compare", a, b)
+            if tables is None:  # folders of several plans are compared plan by plan
+                tables = [table for pair in pairs for table in printed(program, "compare", a, b, *pair) or []]
             for table in tables:
                 names = [note.split(": ", 1)[1] for note in table["notes"][:2]]
                 sides = [[r for r in runs if r["path"].parent == f and title(r) == n] for f, n in zip((a, b), names)]
@@ -364,6 +373,7 @@ def check_compare(program, root, runs):
 def faults_of_difference(name, row, own, metric):
     """Where a printed difference, with its interval and power, is not that of this spread."""
     interval = row["difference"]["interval"]
+    PRINTED.append((row["difference"]["value"], interval["low"], interval["high"]))
     width = interval["high"] - interval["low"]
     half = own.quantile() * own.error
     reach = np.inf if metric in ("wer", "cer", "dprime") else 1.0
@@ -372,6 +382,27 @@ def faults_of_difference(name, row, own, metric):
     for side, end in zip(("low", "high"), ends):
         found += differs(f"{name} {side}", interval[side], end, width)
     return found + differs(f"{name} could show", row["detectable"], own.detectable(), 20 * width)
+
+
+def check_pages(pages):
+    """Differences with their intervals in the text of these pages that the program did not print, from either side, and
+    how many there are. Tables that the program keeps have a test of their own."""
+    # in points; as they are where the metric is no share
+    known = np.array([[factor * part for part in found] for found in PRINTED for factor in (100, 1)])
+    known = np.concatenate([known, -known[:, [0, 2, 1]]])
+    number = r"([+-]?\d+\.\d+)"
+    difference = re.compile(rf"{number}(?: points?)?\s+\[{number},\s+{number}\]")
+    found, count = [], 0
+    for page in pages:
+        kept_or_shown = r"<!-- bridle-bench .*?: begin -->.*?<!-- end -->|^```.*?^```"
+        text = re.sub(kept_or_shown, "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+        for match in difference.finditer(text):
+            count += 1
+            # half of the last digit, and what binary fractions make of it
+            within = [0.5 * 10.0 ** -len(part.split(".")[1]) + 1e-6 for part in match.groups()]
+            if not (abs(known - [float(part) for part in match.groups()]) <= within).all(1).any():
+                found.append(f"{page.name}: no record gives {' '.join(match.group().split())}")
+    return found, count
 
 
 def hours_of(runs):
@@ -422,7 +453,7 @@ def main():
     results = pathlib.Path(__file__).resolve().parent.parent / "results"
     studies = [] if options.roots else sorted((results / "studies").glob("*.toml"))
     wrong = []
-    for root in options.roots or [results / "records", results / "studies"]:
+    for root in options.roots or [results / "records", results / "small-sets", results / "studies"]:
         records = sorted(root.rglob("*.json"))
         if not records:
             sys.exit(f"no record in {root}")
@@ -439,6 +470,11 @@ def main():
         found, count = check_study(options.program, file)
         wrong += found
         print(f"{file.name}: {count} answers compared")
+    if options.program and not options.roots:
+        pages = [results.parent / "README.md", results / "README.md", results / "small-sets" / "README.md"]
+        found, count = check_pages(pages)
+        wrong += found
+        print(f"{count} differences in the text of {len(pages)} pages compared")
     print(f"{len(wrong)} faults")
     sys.exit("\n".join(wrong) if wrong else 0)
 

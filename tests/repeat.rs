@@ -456,7 +456,7 @@ fn a_check_rules_on_what_there_is_and_fails_where_the_run_would() {
         named.collect::<std::collections::BTreeMap<_, _>>()
     };
     let small = rulings("--task synthetic --preset smoke --subset 40");
-    assert_eq!(small.len(), 6);
+    assert_eq!(small.len(), 7);
     assert!(small.values().all(|verdict| verdict == "ok"), "{small:?}");
     assert_eq!(rulings("--task synthetic --preset mini --subset 40")["steps"], "short");
     assert_eq!(rulings("--task esc50 --offline")["data"], "cannot");

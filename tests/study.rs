@@ -121,6 +121,8 @@ fn a_study_runs_what_is_missing_and_compares_its_arms() {
         .unwrap();
     assert_eq!(found["difference"], row(&told(&compared).1)["difference"]);
     assert!(found["difference"]["interval"]["low"].is_number());
+    std::fs::create_dir(folder.join("empty")).unwrap();
+    assert_eq!(report("--format markdown --out empty").0, Some(0));
     let (code, none, _) = report("--format markdown --out nowhere");
     assert_eq!(code, Some(0));
     assert!(none.contains("not known yet: 0 of 2 runs"), "{none}");

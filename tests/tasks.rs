@@ -386,7 +386,13 @@ fn a_plan_of_few_steps_says_so() {
     );
     assert!(!told("check --task synthetic --preset smoke --subset 40").contains("are few"));
     let more = told(&format!("{few} --set pretrain.encoder.epochs=1000"));
-    assert!(!more.contains("are few"), "{more}");
+    assert!(!more.contains("steps of the encoder in all are few"), "{more}");
+    // the same of a mask, whatever the number of steps
+    let masked = told("check --task synthetic --preset mini --set mask.ratio=0.9 --set pretrain.encoder.epochs=1000");
+    assert!(
+        masked.contains("tokens, which are few") && masked.contains("--set mask.ratio=0.75"),
+        "{masked}"
+    );
 }
 
 /// Runs the program without root's right to read everything. None, and the test says so, where that cannot be done;

@@ -133,7 +133,7 @@ fn json_below(folder: &Path, found: &mut Vec<PathBuf>) {
 fn every_record_of_this_repository_has_the_form_of_the_schema() {
     let schema = schema();
     let mut files = Vec::new();
-    for folder in ["records", "small-sets", "ablations"] {
+    for folder in ["records", "small-sets", "studies", "ablations", "smoke"] {
         json_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut files);
     }
     let past = ["schema-1.json", "schema-2.json", "schema-2-per-class.json"];
@@ -148,6 +148,11 @@ fn every_record_of_this_repository_has_the_form_of_the_schema() {
             "{}",
             file.display()
         );
+        let words = record["program"]["command"].as_array().into_iter().flatten();
+        let paths: Vec<&Value> = words
+            .filter(|word| Path::new(word.as_str().unwrap()).is_absolute())
+            .collect();
+        assert!(paths.is_empty(), "{}: {paths:?} of one machine", file.display());
     }
 }
 

@@ -101,8 +101,8 @@ pub fn answer_table(question: &str, task: &str, answers: &[ArmAnswer], notes: Ve
         let known = found.filter(|_| runs >= FEWEST);
         let told = match known {
             None => format!("not known yet: {progress}"),
-            Some(found) if runs < of => format!("{} ({progress})", verdict(found)),
-            Some(found) => verdict(found),
+            Some(found) if runs < of => format!("{} ({progress})", of_arm(found)),
+            Some(found) => of_arm(found),
         };
         let of_found = |value: &dyn Fn(&MetricDifference) -> Cell| found.map_or_else(Cell::missing, value);
         vec![
@@ -127,6 +127,15 @@ pub fn answer_table(question: &str, task: &str, answers: &[ArmAnswer], notes: Ve
         header,
         rows: rows.collect(),
         notes,
+    }
+}
+
+/// The verdict on an arm, against the reference.
+fn of_arm(found: &MetricDifference) -> String {
+    match found.verdict {
+        Conclusion::A => "better".into(),
+        Conclusion::B => "worse".into(),
+        Conclusion::NotShown => verdict(found),
     }
 }
 

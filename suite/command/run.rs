@@ -188,8 +188,11 @@ fn run_all<D: Examples>(
     request.require_variant(&facts.variant)?;
     let data = data_for(&request.plan);
     data.require_parts(&request.folds)?;
-    let few = request.plan.few_steps(data.split(request.folds[0]).0.len());
-    few.iter().for_each(|few| session.progress.say(&format!("note: {few}")));
+    let steps = request.plan.few_steps(data.split(request.folds[0]).0.len());
+    let few = [steps, request.plan.few_visible()];
+    few.iter()
+        .flatten()
+        .for_each(|few| session.progress.say(&format!("note: {few}")));
     let request = request.with_variant(&facts.variant);
     session.ranks.agree(&[("data", &data.facts().identity())])?;
     let (train, test) = data.split(request.folds[0]);

@@ -448,6 +448,29 @@ fn kept_tokens_are_counted_as_the_authors_count() {
 }
 
 #[test]
+fn a_mask_that_leaves_few_tokens_says_so_with_a_ratio_that_leaves_enough() {
+    let told = |sets: &[&str]| plan(sets).few_visible();
+    for (plan, few, ratio) in [
+        (["data.frames=64", "mask.ratio=0.8"], "6 of 32 tokens", "mask.ratio=0.5"),
+        (
+            ["data.frames=128", "mask.ratio=0.9"],
+            "6 of 64 tokens",
+            "mask.ratio=0.75",
+        ),
+    ] {
+        let said = told(&plan).unwrap();
+        assert!(
+            said.contains(few) && said.ends_with(&format!("--set {ratio}")),
+            "{said}"
+        );
+        assert_eq!(told(&[plan[0], ratio]), None);
+        assert_eq!(told(&[plan[0], plan[1], "preset=smoke"]), None);
+    }
+    assert_eq!((told(&[]), told(&["data.frames=128"])), (None, None));
+    assert_eq!(told(&["method=best-rq", "data.frames=64"]), None, "hides behind noise");
+}
+
+#[test]
 fn names_of_values_do_not_enter_the_hash() {
     let mini = plan(&[]);
     let mut renamed = mini.clone();

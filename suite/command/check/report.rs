@@ -109,7 +109,7 @@ impl<'a> Report<'a> {
         report
     }
 
-    /// On everything that is known: memory, disk and steps only with data that can be estimated.
+    /// On everything that is known: memory, disk, steps and mask only with data that can be estimated.
     fn verdicts(&self) -> Vec<Verdict> {
         let found = self.data.as_ref();
         let data = found.err().or_else(|| found.ok()?.verified.as_ref().err());
@@ -125,7 +125,10 @@ impl<'a> Report<'a> {
                 verdicts.push(Verdict::of_memory(needs, &self.request.plan, training));
             }
             verdicts.push(Verdict::of_disk(needs));
-            verdicts.push(Verdict::of_steps(self.few_steps()));
+            verdicts.push(Verdict::of_plan("steps", self.few_steps()));
+            if self.request.plan.mask.as_ref().is_some_and(|mask| mask.ratio.is_some()) {
+                verdicts.push(Verdict::of_plan("mask", self.request.plan.few_visible()));
+            }
         }
         verdicts.extend(self.ranks.map(RankNeeds::verdict));
         verdicts

@@ -1,4 +1,4 @@
-//! What `check` makes of what it found: for data, device, memory, disk, steps and records whether it
+//! What `check` makes of what it found: for data, device, memory, disk, steps, mask and records whether it
 //! is enough, and which values of the plan would make it so.
 
 use super::needs::{Needs, epochs_and_batch, size};
@@ -83,10 +83,10 @@ impl Verdict {
         }
     }
 
-    /// Of steps, which `few` says are few.
-    pub fn of_steps(few: Option<String>) -> Self {
+    /// Of what the plan may have too few of to learn: `few` says so.
+    pub fn of_plan(topic: &'static str, few: Option<String>) -> Self {
         Self {
-            topic: "steps",
+            topic,
             ruling: few.as_ref().map_or(Ruling::Ok, |_| Ruling::Short),
             why: few.unwrap_or_default(),
             set: Vec::new(),

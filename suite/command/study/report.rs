@@ -7,7 +7,7 @@ use crate::study::Study;
 use bridle_results::compare::{self, Comparison, Filter, ScoredRun};
 use bridle_results::record::RunRecord;
 use bridle_results::report::answers_figure;
-use bridle_results::store;
+use bridle_results::store::{self, StoreError};
 use bridle_results::table::{self, ArmAnswer};
 use bridle_seed::Seed;
 use std::collections::BTreeSet;
@@ -25,13 +25,12 @@ type RunOf<'a> = (&'a str, &'a str, u64, Option<u8>);
 /// A file that is no study; records or predictions that cannot be read.
 pub fn text(args: &StudyArgs, columns: usize) -> Result<String> {
     let study = Study::read(&args.file)?;
-    let records: Vec<RunRecord> = match args.out.is_dir() {
-        true => store::find(std::slice::from_ref(&args.out))?
-            .into_iter()
-            .map(|(_, record)| record)
-            .collect(),
-        false => Vec::new(),
+    // before its first run a study has no folder, or one without records
+    let found = match args.out.is_dir().then(|| store::find(std::slice::from_ref(&args.out))) {
+        None | Some(Err(StoreError::Empty { .. })) => Vec::new(),
+        Some(found) => found?,
     };
+    let records: Vec<RunRecord> = found.into_iter().map(|(_, record)| record).collect();
     let (mut tables, mut figures) = (Vec::new(), Vec::new());
     for task in &study.tasks {
         let (plans, of) = study.plans(task, args)?;
