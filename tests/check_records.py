@@ -433,6 +433,18 @@ def check_study(program, file):
             protocol, metric = row["score"].rsplit(" ", 1)
             found += faults_of_difference(name, row, spread(arm, protocol, metric, reference), metric)
         count += 1
+    # other pairs of arms, which pages may speak of
+    plans = sorted({run["plan"] for run in runs})
+    for one, other in itertools.combinations(plans, 2):
+        sides = [[run for run in runs if run["plan"] == plan] for plan in (one, other)]
+        if len({key(run) for run in sides[0]} & {key(run) for run in sides[1]}) < 2:
+            continue
+        words = ["--where-a", f"plan={one}", "--where-b", f"plan={other}"]
+        for row in itertools.chain.from_iterable(table["rows"] for table in printed(program, "compare", root, root, *words) or []):
+            protocol, metric = row["score"].rsplit(" ", 1)
+            own = spread(sides[0], protocol, metric, sides[1])
+            found += faults_of_difference(f"{file.name}: {one} - {other} {row['score']}", row, own, metric)
+            count += 1
     return found, count
 
 
@@ -469,7 +481,7 @@ def main():
     for file in studies if options.program else []:
         found, count = check_study(options.program, file)
         wrong += found
-        print(f"{file.name}: {count} answers compared")
+        print(f"{file.name}: {count} answers and differences compared")
     if options.program and not options.roots:
         pages = [results.parent / "README.md", results / "README.md", results / "small-sets" / "README.md"]
         found, count = check_pages(pages)
