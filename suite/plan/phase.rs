@@ -110,18 +110,23 @@ impl Core {
         })
     }
 
-    /// What to say if masking leaves the encoder fewer than half of [`VISIBLE`] tokens, although more could be left.
-    pub fn few_visible(&self) -> Option<String> {
+    /// The ratio that leaves the encoder [`VISIBLE`] tokens, or half of them, if the plan's own leaves fewer than half as
+    /// many although more could be left. Preset smoke is made to run, not to learn.
+    pub fn enough_visible(&self) -> Option<f64> {
         let ratio = self.mask.as_ref().filter(|_| self.preset != "smoke")?.ratio?;
+        // in hundredths
+        let most = (100 - (100 * VISIBLE).div_ceil(self.tokens()).min(50)) as f64 / 100.0;
+        (2 * self.kept_tokens() < VISIBLE && ratio > most).then_some(most)
+    }
+
+    /// What to say of a mask that leaves too few tokens.
+    pub fn few_visible(&self) -> Option<String> {
+        let (most, ratio) = (self.enough_visible()?, self.mask.as_ref()?.ratio?);
         let (kept, tokens) = (self.kept_tokens(), self.tokens());
-        // as much as leaves so many, in hundredths, but at least a half
-        let most = (100 - (100 * VISIBLE).div_ceil(tokens).min(50)) as f64 / 100.0;
-        (2 * kept < VISIBLE && ratio > most).then(|| {
-            format!(
-                "mask.ratio={ratio} leaves the encoder {kept} of {tokens} tokens, which are few, and may leave it worse than a random \
-                 one: --set mask.ratio={most}"
-            )
-        })
+        Some(format!(
+            "mask.ratio={ratio} leaves the encoder {kept} of {tokens} tokens, which are few, and may leave it worse than a random \
+             one: --set mask.ratio={most}"
+        ))
     }
 
     /// The quantizer's values where labels are predicted, from which the encoder's head has its size.

@@ -12,9 +12,12 @@ use bridle_tasks::{InputSpec, Modality};
 use bridle_values::check::require;
 use serde_json::{Value, json};
 
+/// The share that masking hides, of which recipe `corrected` leaves enough tokens.
+const MASK_RATIO: &str = "mask.ratio";
+
 impl Plan {
     /// Resolves every value: preset, recipe, the task's facts, then `--subset` and `--set`; then
-    /// checks all of them.
+    /// checks all of them. Recipe `corrected` hides less where its preset would hide almost all of a short input.
     ///
     /// # Errors
     /// If a name is unknown or a value is impossible.
@@ -55,7 +58,14 @@ impl Plan {
             place: request.place(names.preset),
             source,
         })?;
-        let plan = plan.assign(&values, &left_out, &choices)?;
+        let mut plan = plan.assign(&values, &left_out, &choices)?;
+        let given = request.written.is_some() || values.iter().any(|(key, _)| key == MASK_RATIO);
+        if names.recipe == Some(Recipe::Corrected)
+            && !given
+            && let (Some(ratio), Some(mask)) = (plan.enough_visible(), &mut plan.core.mask)
+        {
+            mask.ratio = Some(ratio);
+        }
         plan.validate()?;
         if let Some(init) = &request.init {
             plan.check_weights(init)?;

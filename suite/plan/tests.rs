@@ -471,6 +471,22 @@ fn a_mask_that_leaves_few_tokens_says_so_with_a_ratio_that_leaves_enough() {
 }
 
 #[test]
+fn recipe_corrected_leaves_enough_tokens_unless_told_otherwise() {
+    let ratio = |sets: &[&str]| plan(sets).mask.as_ref().unwrap().ratio.unwrap();
+    let corrected = |sets: &[&str]| ratio(&[&["recipe=corrected"], sets].concat());
+    for (frames, least) in [(16, 0.5), (32, 0.5), (64, 0.5), (512, 0.8)] {
+        let short = format!("data.frames={frames}");
+        assert_eq!((ratio(&[&short]), corrected(&[&short])), (0.8, least), "{frames}");
+        assert_eq!(corrected(&[&short, "mask.ratio=0.85"]), 0.85, "as given");
+        assert_eq!(corrected(&[&short, "preset=smoke"]), ratio(&[&short, "preset=smoke"]));
+    }
+    let as_written = plan(&["recipe=corrected", "data.frames=64", "mask.ratio=0.8"]);
+    let mut again = request("esc50", &[]);
+    again.written = Some(Written::of_record("a record".to_owned(), as_written.to_flat()));
+    assert_eq!(Plan::resolve(&again).unwrap(), as_written);
+}
+
+#[test]
 fn names_of_values_do_not_enter_the_hash() {
     let mini = plan(&[]);
     let mut renamed = mini.clone();
