@@ -182,6 +182,8 @@ pub struct Comparison {
     pub protocol: String,
     /// Descriptions of A and B.
     pub names: [String; 2],
+    /// Whether training of A and of B was too short, as far as their records tell.
+    pub under_trained: [bool; 2],
     /// One entry for each metric.
     pub differences: Vec<MetricDifference>,
     /// What a reader needs to know: units, methods, exclusions.
@@ -282,9 +284,15 @@ fn comparison(
     notes.extend(undecided);
     notes.extend(pairs::data_note(groups));
     notes.extend(mark::notes_of(pairs.runs().map(|run| &run.record)));
+    let under_trained = groups.map(|group| {
+        let own: Vec<_> = group.runs.iter().map(|run| &run.record).collect();
+        mark::of_protocol(&own, &pairs.protocol)
+    });
+    notes.extend(under_trained.into_iter().flatten().next().map(mark::Mark::note));
     Ok(Comparison {
         task: task.into(),
         protocol: pairs.protocol.clone(),
+        under_trained: under_trained.map(|mark| mark.is_some()),
         names: groups.map(|group| group.name.clone()),
         differences,
         notes,

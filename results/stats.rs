@@ -11,7 +11,7 @@ mod trend;
 pub use paired::{Paired, PairedScores, PairedTranscripts};
 pub(crate) use spread::t_quantile;
 pub use spread::{FoldRuns, POWER, Spread};
-pub use trend::Trend;
+pub use trend::{Trend, is_unlearnt};
 
 use crate::finite;
 use serde::{Deserialize, Serialize};

@@ -59,14 +59,16 @@ fn a_rate_is_chosen_on_held_out_samples_and_the_test_is_that_of_the_rate() {
     assert!((told["slope"].as_f64().unwrap() - slope(&end)).abs() < 1e-9, "{told}");
     assert!(details["under_trained"].is_boolean());
 
-    // tables mark what was still rising
-    let marked = |rises: bool| {
+    // tables mark what was still rising, and what has not learnt its samples
+    let marked = |rises: bool, loss_left: f64| {
         let mut record: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-        record["scores"][0]["details"]["under_trained"] = json!(rises);
+        let details = &mut record["scores"][0]["details"];
+        details["under_trained"] = json!(rises);
+        details["loss_last"] = json!(loss_left * details["loss_first"].as_f64().unwrap());
         fs::write(&path, record.to_string()).unwrap();
         done(folder, "table chosen --published none").contains('↑')
     };
-    assert!(marked(true) && !marked(false));
+    assert!(marked(true, 0.1) && marked(false, 0.6) && !marked(false, 0.1));
 
     // speech learns at a single rate
     let told = program(

@@ -1,6 +1,8 @@
 //! Marks on numbers measured under other conditions than their neighbours, and their notes.
 
 use super::{DIFFERENT, RunRecord};
+use crate::stats::is_unlearnt;
+use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,7 +43,8 @@ impl Mark {
             Self::UnderTrained => (
                 '↑',
                 "under-trained",
-                "under-trained: accuracy on held-out training samples was still rising at the end",
+                "under-trained: at the end accuracy on held-out training samples still rose, or the training loss was above \
+                 half of its first value; more epochs may change it much",
             ),
         }
     }
@@ -93,12 +96,20 @@ fn has_seen_labels(record: &RunRecord) -> bool {
     labels.is_some_and(|labels| !matches!(labels, "none" | "unknown"))
 }
 
-/// The mark of a protocol's scores, where its learning curve in one of these records rises to its end.
+/// The mark of a protocol's scores, where one of these records trained for too short a time.
 pub(crate) fn of_protocol(records: &[&RunRecord], protocol: &str) -> Option<Mark> {
     let scores = records.iter().flat_map(|record| &record.scores);
     let mut own = scores.filter(|score| score.protocol == protocol);
-    let rises = own.any(|score| score.details.get("under_trained") == Some(&true.into()));
-    rises.then_some(Mark::UnderTrained)
+    own.any(|score| is_under_trained(&score.details))
+        .then_some(Mark::UnderTrained)
+}
+
+/// Whether a score's details say so. Records from before the flag counted it have the loss all the same.
+fn is_under_trained(details: &Map<String, Value>) -> bool {
+    let loss = |name| details.get(name).and_then(Value::as_f64);
+    let ends = loss("loss_first").zip(loss("loss_last"));
+    let says = details.get("under_trained") == Some(&Value::Bool(true));
+    says || ends.is_some_and(|(first, last)| is_unlearnt(first, last))
 }
 
 /// The marks of several records together, each once.

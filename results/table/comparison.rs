@@ -3,6 +3,7 @@
 use super::scores::{decimals, scale};
 use super::{Cell, Heading, Table};
 use crate::compare::{Comparison, Conclusion, MetricDifference};
+use crate::record::mark::{self, Mark};
 use crate::record::plural;
 use crate::stats::Interval;
 use serde_json::json;
@@ -23,7 +24,7 @@ pub fn comparison_table(comparison: &Comparison) -> Table {
             name(found),
             format!("{} {}", found.protocol, found.metric.name()),
         )];
-        row.extend(found.values.map(|value| number(found, value)));
+        row.extend([0, 1].map(|side| value(comparison, found, side)));
         row.push(difference(found));
         row.push(number_or_missing(found, found.detectable));
         row.push(found.p.map_or_else(Cell::missing, |p| Cell::new(p_value(p), p)));
@@ -47,7 +48,7 @@ pub fn comparison_table(comparison: &Comparison) -> Table {
 /// A sentence for each protocol and metric: the verdict, then the numbers behind it.
 pub fn comparison_sentences(comparison: &Comparison) -> Vec<String> {
     let sentence = |found: &MetricDifference| {
-        let [a, b] = found.values.map(|value| number(found, value).text);
+        let [a, b] = [0, 1].map(|side| value(comparison, found, side).text);
         let p = found.p.map_or_else(|| "undefined".into(), p_value);
         format!(
             "{}: {}; A {a}, B {b}, A - B {}, p = {p} ({}); {}",
@@ -85,7 +86,11 @@ pub fn answer_differences(answer: &ArmAnswer) -> impl Iterator<Item = (&str, &Me
 }
 
 /// What a study has shown: a row for each arm and protocol, by the protocol's main metric.
-pub fn answer_table(question: &str, task: &str, answers: &[ArmAnswer], notes: Vec<String>) -> Table {
+pub fn answer_table(question: &str, task: &str, answers: &[ArmAnswer], mut notes: Vec<String>) -> Table {
+    let mut found = answers.iter().flat_map(|answer| &answer.found);
+    if found.any(|found| found.under_trained.contains(&true)) {
+        notes.push(Mark::UnderTrained.note());
+    }
     let mut header = vec![Heading::key("arm"), Heading::key("score"), Heading::word("runs")];
     header.extend([
         Heading::word("arm's"),
@@ -95,7 +100,8 @@ pub fn answer_table(question: &str, task: &str, answers: &[ArmAnswer], notes: Ve
         Heading::word("answer"),
         Heading::word("hours"),
     ]);
-    let row = |answer: &ArmAnswer, found: Option<&MetricDifference>| {
+    let row = |answer: &ArmAnswer, found: Option<(&Comparison, &MetricDifference)>| {
+        let (comparison, found) = found.unzip();
         let [runs, of] = answer.runs;
         let progress = format!("{runs} of {of} runs");
         let known = found.filter(|_| runs >= FEWEST);
@@ -105,12 +111,14 @@ pub fn answer_table(question: &str, task: &str, answers: &[ArmAnswer], notes: Ve
             Some(found) => of_arm(found),
         };
         let of_found = |value: &dyn Fn(&MetricDifference) -> Cell| found.map_or_else(Cell::missing, value);
+        let both = comparison.zip(found);
+        let side = |side| both.map_or_else(Cell::missing, |(comparison, found)| value(comparison, found, side));
         vec![
             Cell::new(&*answer.arm, json!({ "name": answer.arm, "plans": answer.plans })),
             of_found(&|found| Cell::new(name(found), format!("{} {}", found.protocol, found.metric.name()))),
             Cell::new(progress, runs),
-            of_found(&|found| number(found, found.values[0])),
-            of_found(&|found| number(found, found.values[1])),
+            side(0),
+            side(1),
             known.map_or_else(Cell::missing, difference),
             known.map_or_else(Cell::missing, |found| number_or_missing(found, found.detectable)),
             Cell::word(told),
@@ -118,7 +126,10 @@ pub fn answer_table(question: &str, task: &str, answers: &[ArmAnswer], notes: Ve
         ]
     };
     let rows = answers.iter().flat_map(|answer| {
-        let main = answer.found.iter().filter_map(|found| found.differences.first());
+        let main = answer
+            .found
+            .iter()
+            .filter_map(|found| Some((found, found.differences.first()?)));
         let rows: Vec<Vec<Cell>> = main.map(|found| row(answer, Some(found))).collect();
         if rows.is_empty() { vec![row(answer, None)] } else { rows }
     });
@@ -182,6 +193,15 @@ fn number(found: &MetricDifference, value: Option<f64>) -> Cell {
         Some(value) => Cell::new(format!("{:.*}", decimals(metric), value * scale(metric)), value),
         None => Cell::new("undefined", serde_json::Value::Null),
     }
+}
+
+/// The value of A (side 0) or B, with the mark of one whose training was too short.
+fn value(comparison: &Comparison, found: &MetricDifference, side: usize) -> Cell {
+    let mut cell = number(found, found.values[side]);
+    if comparison.under_trained[side] {
+        cell.text.push_str(&mark::signs(&[Mark::UnderTrained]));
+    }
+    cell
 }
 
 /// One decimal more than the values have, as small differences are what is looked for.

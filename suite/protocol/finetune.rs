@@ -26,7 +26,7 @@ use bridle::optimizer::{ParameterGroups, Trained};
 use bridle::transformer::BranchFactors;
 use bridle_backends::TrainBackend;
 use bridle_backends::kernel::ranks;
-use bridle_results::stats::Trend;
+use bridle_results::stats::{Trend, is_unlearnt};
 use bridle_seed::Seed;
 use bridle_tasks::{DataError, Progress, sampling_weights};
 use burn::module::AutodiffModule;
@@ -137,6 +137,8 @@ impl<'a, 'd, B: TrainBackend, T: Tuned<B>> Run<'a, 'd, B, T> {
             ("pooling", json!(pooling)),
         ];
         all.remove("features");
+        let rises = all.get("under_trained") == Some(&json!(true));
+        all.insert("under_trained".to_owned(), json!(rises || is_unlearnt(first, last)));
         all.extend(details.map(|(name, value)| (name.to_owned(), value)));
         Ok(Outcome::of_scores(PHASE, scores, all))
     }
