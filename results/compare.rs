@@ -153,8 +153,13 @@ impl ScoredRun {
 pub struct MetricDifference {
     pub protocol: String,
     pub metric: Metric,
-    /// Means of A and of B over their common runs. None where the metric is undefined.
+    /// Means of A and of B over their common runs; the median of a side of which runs did not train. None where the
+    /// metric is undefined.
     pub values: [Option<f64>; 2],
+    /// Runs of A and of B that did not train. With any, no difference of means is given.
+    pub untrained: [usize; 2],
+    /// Runs of each side.
+    pub runs: usize,
     pub difference: Option<f64>,
     /// Interval of the difference over runs and test samples; of a single pair of runs over test
     /// samples alone, for the two models as they were trained.
@@ -343,13 +348,19 @@ fn difference(pairs: &Pairs, metric: Metric, resamples: usize, seed: &Seed) -> R
     let paired = pairs.paired(metric)?;
     // all metrics of a protocol see the same draws
     let seed = seed.child(&pairs.protocol);
-    let values = paired.values();
-    let difference = values[0].zip(values[1]).map(|(a, b)| a - b);
-    let spread = pairs.spread(metric)?;
+    let (untrained, runs) = ([0, 1].map(|side| pairs.untrained(side)), pairs.runs().count() / 2);
+    let all_trained = untrained == [0, 0];
+    let mut values = paired.values();
+    let difference = values[0].zip(values[1]).map(|(a, b)| a - b).filter(|_| all_trained);
+    for side in (0..2).filter(|side| untrained[*side] > 0) {
+        values[side] = stats::median(&pairs.values(side, metric));
+    }
+    let spread = pairs.spread(metric)?.filter(|_| all_trained);
     let interval = spread
         .as_ref()
         .map(|spread| spread.interval_of_difference(metric, LEVEL));
     let (p, test) = match (&spread, paired.discordant()) {
+        _ if !all_trained => (None, "none"),
         (Some(spread), _) if spread.runs > 1 => (Some(spread.p()), "t over runs and samples"),
         (_, Some([only_a, only_b])) => (Some(stats::mcnemar(only_a, only_b)), "exact McNemar"),
         _ => {
@@ -374,6 +385,8 @@ fn difference(pairs: &Pairs, metric: Metric, resamples: usize, seed: &Seed) -> R
         protocol: pairs.protocol.clone(),
         metric,
         values,
+        untrained,
+        runs,
         difference,
         p,
         test,

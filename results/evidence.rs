@@ -4,7 +4,7 @@
 use crate::metric::{ErrorRate, Influence, Metric, MetricError};
 use crate::predictions::Outputs;
 use crate::record::RunRecord;
-use crate::stats::{FoldRuns, Spread};
+use crate::stats::{self, FoldRuns, Spread};
 use crate::store::{self, StoreError};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -234,27 +234,54 @@ impl Evidence {
         Spread::of(&folds)
     }
 
-    /// The value by which this run's training is judged, and whether it is no better than what an
-    /// output that ignores its input has: the most frequent class, an AUC of a half, or nearly empty
-    /// texts. None without evidence.
-    pub(crate) fn learned_nothing(&self, run: &RunRecord, protocol: &str) -> Option<(f64, bool)> {
-        let evidence = self.0.get(&key(run))?;
-        let value = |metric: &str| run.score(protocol, metric)?.value;
-        if let Some(top1) = value("top1") {
-            return Some((top1, top1 <= evidence.frequent?));
-        }
-        if let Some(auc) = value("auc") {
-            return Some((auc, auc <= 0.5));
-        }
-        // decodings of one model share its training
-        let rates = run.scores.iter().filter(|score| score.metric == "wer");
-        let worst = rates.filter_map(|score| score.value).fold(0.0, f64::max);
-        Some((value("wer")?, worst >= EMPTY_TEXTS))
+    /// How many of these runs did not train; see [`untrained`].
+    pub(crate) fn untrained(&self, runs: &[&RunRecord], protocol: &str) -> usize {
+        untrained(runs.iter().map(|run| {
+            let evidence = self.0.get(&key(run))?;
+            judged(run, evidence.frequent, protocol)
+        }))
     }
 }
 
+/// A run that learned nothing did not train if it is also this many standard deviations of the
+/// other runs away from their mean. Low scores that vary much are not set apart.
+const APART: f64 = 4.0;
+
+/// How many of several runs did not train: fewer than half, unlike the others. 0 where what [`judged`] says is not known
+/// of all.
+pub(crate) fn untrained(runs: impl Iterator<Item = Option<(f64, bool)>>) -> usize {
+    let found: Option<Vec<(f64, bool)>> = runs.collect();
+    let (without, with): (Vec<_>, Vec<_>) = found.unwrap_or_default().into_iter().partition(|(_, nothing)| *nothing);
+    let with: Vec<f64> = with.into_iter().map(|(value, _)| value).collect();
+    let (Some(mean), Some(sd)) = (stats::mean(&with), stats::sample_sd(&with)) else {
+        return 0;
+    };
+    let is_apart = without.iter().all(|(value, _)| (value - mean).abs() > APART * sd);
+    if is_apart && without.len() < with.len() {
+        without.len()
+    } else {
+        0
+    }
+}
+
+/// The value by which a run's training is judged, and whether it is no better than what an output that ignores its
+/// input has: the most frequent class, an AUC of a half, or nearly empty texts. None where it has no such score.
+pub(crate) fn judged(run: &RunRecord, frequent: Option<f64>, protocol: &str) -> Option<(f64, bool)> {
+    let value = |metric: &str| run.score(protocol, metric)?.value;
+    if let Some(top1) = value("top1") {
+        return Some((top1, top1 <= frequent?));
+    }
+    if let Some(auc) = value("auc") {
+        return Some((auc, auc <= 0.5));
+    }
+    // decodings of one model share its training
+    let rates = run.scores.iter().filter(|score| score.metric == "wer");
+    let worst = rates.filter_map(|score| score.value).fold(0.0, f64::max);
+    Some((value("wer")?, worst >= EMPTY_TEXTS))
+}
+
 /// The share of the most frequent class among the targets.
-fn frequent(outputs: &Outputs) -> Option<f64> {
+pub(crate) fn frequent(outputs: &Outputs) -> Option<f64> {
     let Outputs::Scores(found) = outputs else { return None };
     let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
     for target in found.targets.iter().flatten() {

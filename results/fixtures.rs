@@ -37,6 +37,7 @@ pub(crate) fn record(seed: u64, top1: u64) -> RunRecord {
         },
         backend: backend("flex"),
         seed,
+        fold_in_root: false,
         fold: Some(1),
         data: data(),
         phases: vec![
@@ -62,6 +63,7 @@ pub(crate) fn record(seed: u64, top1: u64) -> RunRecord {
 /// A run with a value in every field that a record can have.
 pub(crate) fn full_record() -> RunRecord {
     let mut record = record(0, 165);
+    record.fold_in_root = true;
     let digest = || Some("cd".repeat(32));
     (record.predictions, record.machine.gpu) = (Some("run.predictions.csv".into()), Some("a GPU".into()));
     (record.predictions_sha256, record.content_sha256) = (digest(), digest());

@@ -19,6 +19,7 @@ mod write;
 
 pub(crate) use identity::{identity, sha256};
 pub use jiff::Timestamp;
+pub use mark::shared_root;
 pub(crate) use names::{display_value, plural};
 pub use read::RecordError;
 pub(crate) use read::parse;
@@ -50,6 +51,10 @@ pub struct RunRecord {
     pub seed: u64,
     /// The test fold, counted from 1. None where the task has no folds.
     pub fold: Option<u8>,
+    /// Whether the fold is part of the root of random numbers, so that it has first weights and labels of its own. The
+    /// first fold needs no part. Not so in older records, where all folds of a seed share them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fold_in_root: bool,
     pub data: Data,
     /// Training phases in the order in which they ran.
     pub phases: Vec<Phase>,

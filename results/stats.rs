@@ -82,6 +82,19 @@ pub fn wilson(successes: u64, n: u64, level: f64) -> Option<Interval> {
     })
 }
 
+/// The value in the middle. None without values.
+pub(crate) fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let half = sorted.len() / 2;
+    let upper = sorted.get(half)?;
+    Some(if sorted.len().is_multiple_of(2) {
+        (sorted[half - 1] + upper) / 2.0
+    } else {
+        *upper
+    })
+}
+
 /// Arithmetic mean. None without values.
 pub fn mean(values: &[f64]) -> Option<f64> {
     if values.is_empty() {

@@ -12,6 +12,7 @@ pub mod metrics_log;
 pub mod origin;
 pub mod replicas;
 pub mod request;
+pub mod root;
 pub mod same_inputs;
 
 use crate::cli::error::{Failure, Result};
@@ -21,6 +22,7 @@ use crate::compute::Dtype;
 use crate::plan::{Flat, Plan, hash};
 use crate::run::checkpoint::CheckpointError;
 use crate::run::request::RUNS;
+use crate::run::root::Root;
 use crate::train::PretrainState;
 use bridle_backends::Facts;
 use bridle_backends::kernel::Product;
@@ -56,25 +58,16 @@ pub struct Run<'a> {
     pub facts: &'a Facts,
     /// Number type.
     pub dtype: &'static str,
-    /// Root seed.
-    pub seed: u64,
-    /// Test fold.
-    pub fold: Option<u8>,
+    /// Seed and test fold.
+    pub root: Root,
     /// When it began.
     pub started: Timestamp,
 }
 
 impl<'a> Run<'a> {
     /// A run of this plan on this data that starts now.
-    pub fn new(
-        plan: &Plan,
-        data: record::Data,
-        facts: &'a Facts,
-        dtype: &'static str,
-        seed: u64,
-        fold: Option<u8>,
-    ) -> Self {
-        let hash = || plan.pretrain_hash(seed, fold, facts.name, dtype);
+    pub fn new(plan: &Plan, data: record::Data, facts: &'a Facts, dtype: &'static str, root: Root) -> Self {
+        let hash = || plan.pretrain_hash(&root, facts.name, dtype);
         Self {
             plan: plan.to_flat(),
             task: plan.task.clone(),
@@ -83,8 +76,7 @@ impl<'a> Run<'a> {
             pretrain_hash: plan.method.pretrains().then(hash),
             facts,
             dtype,
-            seed,
-            fold,
+            root,
             started: Timestamp::now(),
         }
     }
@@ -100,8 +92,8 @@ impl<'a> Run<'a> {
             "{} {} {} {:?} {}",
             self.started.as_nanosecond(),
             self.plan_hash(),
-            self.seed,
-            self.fold,
+            self.root.seed,
+            self.root.fold,
             std::process::id()
         );
         blake3::hash(text.as_bytes()).to_hex()[..16].to_owned()
@@ -117,8 +109,8 @@ impl<'a> Run<'a> {
             data: &self.data,
             backend: self.facts.name,
             dtype: self.dtype,
-            seed: self.seed,
-            fold: self.fold,
+            seed: self.root.seed,
+            fold: self.root.fold,
         };
         name.path()
     }
@@ -137,7 +129,7 @@ impl<'a> Run<'a> {
     pub fn is_of(&self, record: &RunRecord) -> bool {
         record.plan_hash == self.plan_hash()
             && (&*record.backend.name, &*record.backend.dtype) == (self.facts.name, self.dtype)
-            && (record.seed, record.fold) == (self.seed, self.fold)
+            && (record.seed, record.fold) == (self.root.seed, self.root.fold)
             && record.data.identity() == self.data.identity()
     }
 
@@ -223,8 +215,9 @@ impl<'a> Run<'a> {
                 dtype: self.dtype.to_owned(),
                 threads: facts.threads.unwrap_or_else(machine::cores) as u64,
             },
-            seed: self.seed,
-            fold: self.fold,
+            seed: self.root.seed,
+            fold: self.root.fold,
+            fold_in_root: self.root.fold_in_root,
             data: self.data.clone(),
             phases,
             scores,

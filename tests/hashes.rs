@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at what it cannot read")]
 
 use bridle_bench::plan::Plan;
+use bridle_bench::run::root::Root;
 use bridle_results::record::RunRecord;
 use bridle_results::store;
 use std::path::Path;
@@ -27,11 +28,13 @@ const OLDER: [(&str, &str); 1] = [(
 /// The hash of the record's plan, and that of its pretraining, as this version of the program
 /// computes them.
 fn hashes(record: &RunRecord) -> (String, String) {
-    let (seed, fold) = (record.seed, record.fold);
     let (backend, dtype) = (&*record.backend.name, &*record.backend.dtype);
     let plan = Plan::from_flat(&record.plan).unwrap();
     assert_eq!(plan.to_flat(), record.plan);
-    (plan.plan_hash(), plan.pretrain_hash(seed, fold, backend, dtype))
+    (
+        plan.plan_hash(),
+        plan.pretrain_hash(&Root::of_record(record), backend, dtype),
+    )
 }
 
 #[test]

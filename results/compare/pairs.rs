@@ -2,7 +2,7 @@
 
 use super::groups::RunGroup;
 use super::{CompareError, ScoredRun};
-use crate::evidence::Units;
+use crate::evidence::{self, Units};
 use crate::metric::{ErrorRate, Influence, Metric, MetricError};
 use crate::predictions::Outputs;
 use crate::stats::{FoldRuns, Paired, PairedScores, PairedTranscripts, Spread};
@@ -142,6 +142,24 @@ impl<'a> Pairs<'a> {
             .iter()
             .flat_map(|fold| &fold.seeds)
             .flat_map(|seeded| seeded.runs)
+    }
+
+    fn of_side(&self, side: usize) -> impl Iterator<Item = &'a ScoredRun> {
+        self.runs().skip(side).step_by(2)
+    }
+
+    /// How many runs of A (side 0) or B did not train.
+    pub(super) fn untrained(&self, side: usize) -> usize {
+        evidence::untrained(self.of_side(side).map(|run| {
+            let frequent = evidence::frequent(&run.predictions);
+            evidence::judged(&run.record, frequent, &self.protocol)
+        }))
+    }
+
+    /// The recorded values of A's (side 0) or B's runs.
+    pub(super) fn values(&self, side: usize, metric: Metric) -> Vec<f64> {
+        let of_run = |run: &ScoredRun| run.record.score(&self.protocol, metric.name())?.value;
+        self.of_side(side).filter_map(of_run).collect()
     }
 
     /// The seed of each pair, in the order of [`Paired::runs`].

@@ -121,6 +121,49 @@ fn copies_do_not_differ() {
 }
 
 #[test]
+fn a_run_that_did_not_train_is_in_no_mean() {
+    let trained = [90, 92, 94, 95].map(|right| right as usize);
+    let runs = |last: usize| -> Vec<ScoredRun> {
+        let all = trained.into_iter().chain([last]).zip(0..);
+        all.map(|(right, seed)| run(seed, None, right, seed as usize)).collect()
+    };
+    let renamed =
+        |runs: Vec<ScoredRun>| -> Vec<ScoredRun> { runs.into_iter().map(|run| renamed(run, "cccccccccccc")).collect() };
+    // one class in ten is always right
+    let (failed, fine) = (runs(20), renamed(runs(93)));
+    for (a, b, sides, told) in [
+        (&failed, &fine, [1, 0], "1 of 5 runs of A did not train"),
+        (&fine, &failed, [0, 1], "1 of 5 runs of B did not train"),
+    ] {
+        let comparison = compared(a, b);
+        let found = &comparison.differences[0];
+        assert_eq!((found.metric, found.untrained, found.runs), (Metric::Top1, sides, 5));
+        assert_eq!(
+            found.values.map(Option::unwrap)[usize::from(sides[1] == 1)],
+            0.46,
+            "the median"
+        );
+        assert_eq!(
+            (found.difference, &found.interval, found.p, found.detectable),
+            (None, &None, None, None)
+        );
+        let sentence = comparison_sentences(&comparison).remove(0);
+        assert!(
+            sentence.contains(told) && sentence.contains("median 46.0"),
+            "{sentence}"
+        );
+    }
+    let comparison = compared(&fine, &fine);
+    assert_eq!(
+        (
+            comparison.differences[0].untrained,
+            comparison.differences[0].difference
+        ),
+        ([0, 0], Some(0.0))
+    );
+}
+
+#[test]
 fn clear_differences_have_a_verdict_and_small_ones_have_none() {
     let (low, high) = (run(0, Some(1), 80, 3), renamed(run(0, Some(1), 150, 3), "cccccccccccc"));
     let top1 = |a: &ScoredRun, b: &ScoredRun| versus(a, b).differences.remove(0);

@@ -124,7 +124,17 @@ pub(crate) fn marks_of<'a>(records: impl IntoIterator<Item = &'a RunRecord>) -> 
 pub(crate) fn notes_of<'a>(records: impl IntoIterator<Item = &'a RunRecord>) -> Vec<String> {
     let records: Vec<&RunRecord> = records.into_iter().collect();
     let notes = marks_of(records.iter().copied()).into_iter().map(Mark::note);
-    notes.chain(missing(&records)).collect()
+    notes.chain(missing(&records)).chain(shared_root(&records)).collect()
+}
+
+/// What folds of one seed that share its random numbers leave out of an interval.
+pub fn shared_root(records: &[&RunRecord]) -> Option<String> {
+    let shares = |record: &&&RunRecord| record.fold.is_some_and(|fold| fold > 1) && !record.fold_in_root;
+    let one_run = |record: &&RunRecord| record.fold == records[0].fold;
+    (records.iter().any(|record| shares(&record)) && !records.iter().all(one_run)).then(|| {
+        "the folds of a seed had the same first weights and first labels: no interval knows what others would give"
+            .to_owned()
+    })
 }
 
 /// How many samples are missing, for each task whose copy lacks some.

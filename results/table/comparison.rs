@@ -153,6 +153,16 @@ fn of_arm(found: &MetricDifference) -> String {
 /// The verdict in words. That no difference is shown never stands without the difference that could
 /// have been.
 fn verdict(found: &MetricDifference) -> String {
+    let failed = ["A", "B"]
+        .into_iter()
+        .zip(found.untrained)
+        .filter(|(_, count)| *count > 0);
+    let failed: Vec<String> = failed
+        .map(|(side, count)| format!("{count} of {} runs of {side} did not train", found.runs))
+        .collect();
+    if !failed.is_empty() {
+        return format!("undecided: {}", failed.join(", "));
+    }
     match (found.verdict, found.detectable) {
         (Conclusion::NotShown, Some(detectable)) => {
             let (metric, words) = (found.metric.name(), Conclusion::NotShown.words());
@@ -198,6 +208,9 @@ fn number(found: &MetricDifference, value: Option<f64>) -> Cell {
 /// The value of A (side 0) or B, with the mark of one whose training was too short.
 fn value(comparison: &Comparison, found: &MetricDifference, side: usize) -> Cell {
     let mut cell = number(found, found.values[side]);
+    if found.untrained[side] > 0 {
+        cell.text.insert_str(0, "median ");
+    }
     if comparison.under_trained[side] {
         cell.text.push_str(&mark::signs(&[Mark::UnderTrained]));
     }

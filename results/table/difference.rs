@@ -47,7 +47,7 @@ impl Difference {
 }
 
 /// The difference between two rows, as `compare` computes it. None where they share no seed and
-/// fold, or predictions are missing.
+/// fold, predictions are missing, or a run did not train.
 pub(super) fn paired(
     a: &[&RunRecord],
     b: &[&RunRecord],
@@ -58,6 +58,9 @@ pub(super) fn paired(
         let scored = scored(side, task, protocol, metric);
         scored.into_iter().map(|(run, _)| run).collect::<Vec<_>>()
     });
+    if [&a, &b].iter().any(|side| evidence.untrained(side, protocol) > 0) {
+        return None;
+    }
     let spread = evidence.difference(&a, &b, protocol, metric)?;
     Some(Difference {
         value: spread.estimate,
@@ -124,7 +127,7 @@ pub(super) fn tables(
     };
     notes.extend(methods.into_iter().map(|words| format!("{sign} {words}")));
     notes
-        .push("over the seeds, folds and test samples that both have, in points; a dash: nothing can be paired".into());
+        .push("over the seeds, folds and test samples that both have, in points; a dash: nothing can be paired, or a run did not train".into());
     notes.push("* or bold: the interval does not hold 0".into());
     let names: BTreeSet<String> = baselines.iter().map(|group| group.method.clone()).collect();
     let table = Table {

@@ -96,6 +96,7 @@ fn main_table(
         ));
     }
     notes.extend(mark::missing(&runs));
+    notes.extend(mark::shared_root(&runs));
     Table {
         title: "Scores".into(),
         header,

@@ -10,10 +10,6 @@ use crate::stats::{self, Interval, Spread};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A run that learned nothing did not train if it is also this many standard deviations of the
-/// other runs away from their mean. Low scores that vary much are not set apart.
-const APART: f64 = 4.0;
-
 /// The runs of this task with a score of this protocol and metric, each seed of each fold once: of
 /// several plans that share a row, the run that ended last counts.
 pub(super) fn scored<'a>(
@@ -103,7 +99,7 @@ impl Summary {
             spread,
             interval,
             has_evidence,
-            untrained: untrained(&own, protocol, evidence),
+            untrained: evidence.untrained(&own, protocol),
             data: scored.iter().map(|(run, _)| run.data.identity()).collect(),
             marks: mark::marks_of(own.iter().copied())
                 .into_iter()
@@ -169,7 +165,7 @@ impl Summary {
     pub(crate) fn middle(&self) -> Option<f64> {
         let values = self.values.as_ref()?;
         if self.untrained > 0 {
-            median(values)
+            stats::median(values)
         } else {
             stats::mean(values)
         }
@@ -265,32 +261,4 @@ fn without_evidence(by_fold: &BTreeMap<Option<u8>, Vec<&Score>>, samples: u64) -
         over_samples.push(stats::mean(&variances?)?);
     }
     Spread::of_values(&folds, &over_samples, samples as usize)
-}
-
-/// How many of several runs did not train: fewer than half, unlike the others. 0 without evidence.
-fn untrained(runs: &[&RunRecord], protocol: &str, evidence: &Evidence) -> usize {
-    let found: Option<Vec<(f64, bool)>> = runs.iter().map(|run| evidence.learned_nothing(run, protocol)).collect();
-    let (without, with): (Vec<_>, Vec<_>) = found.unwrap_or_default().into_iter().partition(|(_, nothing)| *nothing);
-    let with: Vec<f64> = with.into_iter().map(|(value, _)| value).collect();
-    let (Some(mean), Some(sd)) = (stats::mean(&with), stats::sample_sd(&with)) else {
-        return 0;
-    };
-    let is_apart = without.iter().all(|(value, _)| (value - mean).abs() > APART * sd);
-    if is_apart && without.len() < with.len() {
-        without.len()
-    } else {
-        0
-    }
-}
-
-fn median(values: &[f64]) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let half = sorted.len() / 2;
-    let upper = sorted.get(half)?;
-    Some(if sorted.len().is_multiple_of(2) {
-        (sorted[half - 1] + upper) / 2.0
-    } else {
-        *upper
-    })
 }

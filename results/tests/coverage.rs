@@ -183,7 +183,7 @@ fn every_cell_covers() {
     println!("|---|---|---|---|---|---|---|");
     for accuracy in [0.42, 0.8] {
         for deviation in [0.0, 0.01, 0.03, 0.1] {
-            for (runs, folds) in [(3, 1), (5, 1), (10, 1), (3, 5)] {
+            for (runs, folds) in [(3, 1), (5, 1), (10, 1), (1, 5), (3, 5)] {
                 for cluster in [1, 4] {
                     let setting = Setting {
                         accuracy,
@@ -218,12 +218,14 @@ fn every_cell_covers() {
 /// A part of the table, within what so few data sets can tell: 3.3 standard errors.
 #[test]
 fn some_cells_cover() {
-    for (runs, deviation, cluster) in [(3, 0.03, 4), (3, 0.1, 1), (5, 0.0, 4)] {
+    for ((runs, folds), deviation, cluster) in
+        [((3, 1), 0.03, 4), ((3, 1), 0.1, 1), ((5, 1), 0.0, 4), ((1, 5), 0.03, 4)]
+    {
         let setting = Setting {
             accuracy: 0.42,
             deviation,
             runs,
-            folds: 1,
+            folds,
             cluster,
         };
         let found = simulate(&setting, 150);

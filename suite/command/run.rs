@@ -236,7 +236,13 @@ impl<D: Examples, F: Fn(&Plan) -> D> Job for Runs<'_, F> {
         let (mut ahead, mut taken) = (VecDeque::from(request.runs()), 0);
         while let Some((plan, seed, fold)) = ahead.pop_front() {
             let data = (self.data_for)(plan);
-            let run = Run::new(plan, data.facts().clone(), &facts, request.dtype.word(), seed, fold);
+            let run = Run::new(
+                plan,
+                data.facts().clone(),
+                &facts,
+                request.dtype.word(),
+                request.root(seed, fold),
+            );
             if let Some(budget) = request.budget {
                 // what another process works on comes later, until nothing else is left
                 if taken < ahead.len() && run.is_taken() {
@@ -284,7 +290,8 @@ impl<F> Runs<'_, F> {
         if path(run).exists() {
             return None;
         }
-        let of = |(plan, seed, fold)| Run::new(plan, data.clone(), facts, self.request.dtype.word(), seed, fold);
+        let dtype = self.request.dtype.word();
+        let of = |(plan, seed, fold)| Run::new(plan, data.clone(), facts, dtype, self.request.root(seed, fold));
         let all: Vec<Run<'_>> = self.request.runs().into_iter().map(of).collect();
         let recorded = all.iter().filter_map(|run| store::read(&path(run)).ok());
         let seconds: Vec<f64> = recorded.map(|record| record.computing_seconds()).collect();

@@ -4,6 +4,7 @@
 use super::flat::{Flat, difference};
 use super::sections::Stage;
 use super::{Plan, PlanError, section_of};
+use crate::run::root::Root;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,14 +17,16 @@ impl Plan {
 
     /// 12 hexadecimal digits over all that decides the pretrained weights. Runs that share them
     /// share one pretraining.
-    pub fn pretrain_hash(&self, seed: u64, fold: Option<u8>, backend: &str, dtype: &str) -> String {
+    pub fn pretrain_hash(&self, root: &Root, backend: &str, dtype: &str) -> String {
         let decides = |(key, _): &(String, Value)| decides(key) == Some(Stage::Pretraining);
         let run = [
-            ("run.seed", seed.into()),
-            ("run.fold", fold.into()),
+            ("run.seed", root.seed.into()),
+            ("run.fold", root.fold.into()),
             ("run.backend", backend.into()),
             ("run.dtype", dtype.into()),
         ];
+        let in_root = root.fold_in_root.then(|| ("run.fold_in_root", true.into()));
+        let run = run.into_iter().chain(in_root);
         let run = run.map(|(key, value): (&str, Value)| (key.to_owned(), value));
         digest("pretraining", self.to_flat().into_iter().filter(decides).chain(run))
     }

@@ -7,6 +7,7 @@ mod authors;
 mod explained;
 
 use super::*;
+use crate::run::root::Root;
 use bridle::codebook::Start;
 use bridle::quantizer::QuantizerValues as _;
 use proptest::prelude::*;
@@ -368,7 +369,7 @@ fn values_of_phases_are_those_of_the_quantizer_unless_they_are_set() {
 #[test]
 fn values_that_plans_do_not_write_can_be_set_where_they_mean_something() {
     let usual = plan(&[]);
-    let pretraining = |plan: &Plan| plan.pretrain_hash(0, Some(1), "flex", "fp32");
+    let pretraining = |plan: &Plan| plan.pretrain_hash(&Root::new(0, Some(1)), "flex", "fp32");
     for (same, other) in [
         ("quantizer.restart_every=100", "quantizer.restart_every=10"),
         ("pretrain.relabel=true", "pretrain.relabel=false"),
@@ -499,16 +500,16 @@ fn names_of_values_do_not_enter_the_hash() {
 #[test]
 fn the_probe_does_not_decide_the_pretrained_weights() {
     let (a, b) = (plan(&[]), plan(&["probe.epochs=7"]));
-    let weights = |plan: &Plan| plan.pretrain_hash(0, Some(1), "flex", "fp32");
+    let weights = |plan: &Plan| plan.pretrain_hash(&Root::new(0, Some(1)), "flex", "fp32");
     assert_ne!(a.plan_hash(), b.plan_hash());
     assert_eq!(weights(&a), weights(&b));
     assert_ne!(weights(&a), weights(&plan(&["pretrain.batch=8"])));
     let others = [
-        a.pretrain_hash(1, Some(1), "flex", "fp32"),
-        a.pretrain_hash(0, Some(2), "flex", "fp32"),
-        a.pretrain_hash(0, None, "flex", "fp32"),
-        a.pretrain_hash(0, Some(1), "tch", "fp32"),
-        a.pretrain_hash(0, Some(1), "flex", "bf16"),
+        a.pretrain_hash(&Root::new(1, Some(1)), "flex", "fp32"),
+        a.pretrain_hash(&Root::new(0, Some(2)), "flex", "fp32"),
+        a.pretrain_hash(&Root::new(0, None), "flex", "fp32"),
+        a.pretrain_hash(&Root::new(0, Some(1)), "tch", "fp32"),
+        a.pretrain_hash(&Root::new(0, Some(1)), "flex", "bf16"),
     ];
     assert!(others.iter().all(|other| *other != weights(&a)));
 }
@@ -661,7 +662,7 @@ fn the_layer_that_a_probe_reads_is_written_only_where_it_is_set() {
     let second = plan(&["probe.layer=2"]);
     assert_eq!(second.to_flat()["probe.layer"], 2);
     assert_ne!(second.plan_hash(), usual.plan_hash());
-    let pretraining = |plan: &Plan| plan.pretrain_hash(0, None, "flex", "fp32");
+    let pretraining = |plan: &Plan| plan.pretrain_hash(&Root::new(0, None), "flex", "fp32");
     assert_eq!(pretraining(&second), pretraining(&usual));
     for wrong in ["0", "99"] {
         assert!(refusal(&[&format!("probe.layer={wrong}")]).contains("model.depth"));

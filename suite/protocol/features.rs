@@ -155,6 +155,8 @@ pub struct Features {
     pub targets: Vec<Target>,
     /// Groups that must stay together when samples are held out (folds); None where there are none.
     pub groups: Vec<Option<u8>>,
+    /// Recordings or persons that samples are from, which stay together likewise where there are no folds.
+    pub sources: Vec<Option<String>>,
 }
 
 impl Features {
@@ -169,16 +171,16 @@ impl Features {
             dim,
             targets: targets(dataset, samples),
             groups: samples.iter().map(|&sample| dataset.samples[sample].fold).collect(),
+            sources: samples
+                .iter()
+                .map(|&sample| dataset.samples[sample].source.clone())
+                .collect(),
         }
     }
 
     /// Number of samples.
     pub fn len(&self) -> usize {
         self.targets.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.targets.is_empty()
     }
 
     /// The samples at these places.
@@ -189,6 +191,7 @@ impl Features {
             dim: self.dim,
             targets: places.iter().map(|&place| self.targets[place].clone()).collect(),
             groups: places.iter().map(|&place| self.groups[place]).collect(),
+            sources: places.iter().map(|&place| self.sources[place].clone()).collect(),
         }
     }
 }

@@ -3,8 +3,9 @@
 
 use super::features::{Features, has_several};
 use bridle_seed::Seed;
+use bridle_values::check::{Checked, require};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A division of the training samples.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,7 +20,7 @@ pub struct HoldOut {
 
 impl HoldOut {
     /// Where samples have groups (folds) the first group is held out; else a share of every class,
-    /// drawn (of all samples, where they have several classes).
+    /// drawn (of all samples, where they have several classes). Samples of one source stay together.
     ///
     /// Folds keep recordings of one source together, but for 4 of ESC-50's 1,524 sources. Each of
     /// these lies in two folds under two classes, which a test of the task counts.
@@ -29,33 +30,33 @@ impl HoldOut {
             let rule = format!("fold {first}");
             return Self { kept, places, rule };
         }
+        let several = has_several(&train.targets);
+        let of_class = |unit: &[usize]| match several {
+            true => 0,
+            false => train.targets[unit[0]].classes()[0],
+        };
+        let mut by_class: BTreeMap<usize, Vec<Vec<usize>>> = BTreeMap::new();
+        for unit in units(train) {
+            by_class.entry(of_class(&unit)).or_default().push(unit);
+        }
         let mut held_out = vec![false; train.len()];
         let mut stream = seed.stream();
-        if has_several(&train.targets) {
-            let drawn = stream.permutation(train.len());
-            let (places, kept) = drawn.split_at((train.len() as f64 * share).round() as usize);
-            let sorted = |places: &[usize]| {
-                let mut places = places.to_vec();
-                places.sort_unstable();
-                places
-            };
-            let rule = format!("{share} of all");
-            return Self {
-                kept: sorted(kept),
-                places: sorted(places),
-                rule,
-            };
-        }
-        let of = |place: usize| train.targets[place].classes()[0];
-        let classes = (0..train.len()).map(of).max().map_or(0, |most| most + 1);
-        for class in 0..classes {
-            let mut members: Vec<usize> = (0..train.len()).filter(|&place| of(place) == class).collect();
-            stream.shuffle(&mut members);
-            let count = (members.len() as f64 * share).round() as usize;
-            members.iter().take(count).for_each(|&place| held_out[place] = true);
+        for mut units in by_class.into_values() {
+            stream.shuffle(&mut units);
+            let count = (units.iter().map(Vec::len).sum::<usize>() as f64 * share).round() as usize;
+            // what is left trains
+            let (mut held, most) = (0, units.len().saturating_sub(1));
+            for unit in units.iter().take(most) {
+                if held >= count {
+                    break;
+                }
+                held += unit.len();
+                unit.iter().for_each(|&place| held_out[place] = true);
+            }
         }
         let (places, kept) = (0..train.len()).partition(|&place| held_out[place]);
-        let rule = format!("{share} of every class");
+        let rule = if several { "all" } else { "every class" };
+        let rule = format!("{share} of {rule}");
         Self { kept, places, rule }
     }
 
@@ -63,6 +64,48 @@ impl HoldOut {
     pub fn in_words(&self) -> Value {
         json!({"rule": self.rule, "n": self.places.len()})
     }
+}
+
+/// The divisions by which a value is chosen, and their rule for the record: one part held out, a share or a fold; or
+/// each of so many parts, or each fold, in turn.
+pub fn divisions(train: &Features, share: f64, parts: Option<usize>, seed: Seed) -> (Vec<HoldOut>, Value) {
+    let Some(parts) = parts else {
+        let found = HoldOut::of(train, share, seed);
+        let in_words = found.in_words();
+        return (vec![found], in_words);
+    };
+    let (found, rule) = cross_validation(train, parts, seed);
+    (found, json!({"rule": rule, "n": train.len()}))
+}
+
+/// Checks a number of parts.
+pub fn enough_parts(key: &str, parts: Option<usize>) -> Checked {
+    require(parts.is_none_or(|parts| parts >= 2), key, || {
+        "must be at least 2, or none".to_owned()
+    })
+}
+
+/// The quality of each of so many values on held-out samples: the mean over the divisions, each by how many it judged.
+/// `judged` has the samples to fit on and those to judge by. All 0 where there is nothing to choose or to judge by.
+pub fn qualities(
+    train: &Features,
+    divisions: &[HoldOut],
+    values: usize,
+    judged: impl Fn(&Features, &Features) -> Vec<f64>,
+) -> Vec<f64> {
+    let all: usize = divisions.iter().map(|division| division.places.len()).sum();
+    let mut qualities = vec![0.0; values];
+    for division in divisions
+        .iter()
+        .filter(|division| values > 1 && !division.places.is_empty())
+    {
+        let (fit, judge) = (train.pick(&division.kept), train.pick(&division.places));
+        let share = judge.len() as f64 / all as f64;
+        for (quality, found) in qualities.iter_mut().zip(judged(&fit, &judge)) {
+            *quality += share * found;
+        }
+    }
+    qualities
 }
 
 /// The training samples in parts, each of which is held out in turn, and how they were divided:
@@ -75,14 +118,15 @@ pub fn cross_validation(train: &Features, parts: usize, seed: Seed) -> (Vec<Hold
         let rule = format!("each of {} folds in turn", groups.len());
         (train.groups.iter().map(place).collect(), rule)
     } else {
-        // samples of one class after the other are dealt to the parts in turn
-        let mut dealt = seed.stream().permutation(train.len());
+        // sources of one class after the other are dealt to the parts in turn
+        let units = units(train);
+        let mut dealt = seed.stream().permutation(units.len());
         if !has_several(&train.targets) {
-            dealt.sort_by_key(|&place| train.targets[place].classes()[0]);
+            dealt.sort_by_key(|&unit| train.targets[units[unit][0]].classes()[0]);
         }
         let mut of_sample = vec![0; train.len()];
-        for (turn, place) in dealt.into_iter().enumerate() {
-            of_sample[place] = turn % parts;
+        for (turn, unit) in dealt.into_iter().enumerate() {
+            units[unit].iter().for_each(|&place| of_sample[place] = turn % parts);
         }
         (of_sample, format!("each of {parts} parts in turn"))
     };
@@ -93,6 +137,23 @@ pub fn cross_validation(train: &Features, parts: usize, seed: Seed) -> (Vec<Hold
         HoldOut { kept, places, rule }
     });
     (held_out.collect(), rule)
+}
+
+/// The places of the training samples by source, in the order of their first ones; a sample without a source is alone.
+fn units(train: &Features) -> Vec<Vec<usize>> {
+    let mut units: Vec<Vec<usize>> = Vec::new();
+    let mut known: HashMap<&str, usize> = HashMap::new();
+    for (place, source) in train.sources.iter().enumerate() {
+        let unit = match source {
+            Some(source) => *known.entry(source).or_insert(units.len()),
+            None => units.len(),
+        };
+        match units.get_mut(unit) {
+            Some(unit) => unit.push(place),
+            None => units.push(vec![place]),
+        }
+    }
+    units
 }
 
 /// The groups (folds) of the training samples, each once.
@@ -113,6 +174,7 @@ mod tests {
             dim: 1,
             targets: (0..n).map(|sample| Target::Class(sample % 5)).collect(),
             groups,
+            sources: vec![None; n],
         }
     }
 
@@ -137,5 +199,58 @@ mod tests {
                 .count()
         };
         assert!((0..5).all(|class| of_class(class) == 3));
+    }
+
+    /// 60 recordings of 1 to 6 samples each, and 30 samples of no recording.
+    #[test]
+    fn samples_of_a_source_stay_on_one_side() {
+        let cut = |source: usize| std::iter::repeat_n(Some(source), 1 + source % 6);
+        let sources: Vec<Option<usize>> = (0..60).flat_map(cut).chain([None; 30]).collect();
+        let mut train = features(vec![None; sources.len()]);
+        for (place, source) in sources.iter().enumerate() {
+            train.targets[place] = Target::Class(source.unwrap_or(place) % 5);
+            train.sources[place] = source.map(|source| format!("recording {source}"));
+        }
+        let sides = |found: &HoldOut| {
+            let of = |places: &[usize]| {
+                places
+                    .iter()
+                    .filter_map(|&place| sources[place])
+                    .collect::<BTreeSet<_>>()
+            };
+            (of(&found.kept), of(&found.places))
+        };
+        let (parts, _) = cross_validation(&train, 4, Seed::root(1));
+        for found in parts.iter().chain([&HoldOut::of(&train, 0.2, Seed::root(0))]) {
+            let (kept, held_out) = sides(found);
+            assert!(kept.is_disjoint(&held_out), "{:?}", kept.intersection(&held_out));
+            let share = found.places.len() as f64 / train.len() as f64;
+            assert!((0.17..0.33).contains(&share), "{share}");
+        }
+        // one recording alone is not held out, since nothing would be left to train on
+        train
+            .sources
+            .iter_mut()
+            .for_each(|source| *source = Some("one".to_owned()));
+        train.targets.iter_mut().for_each(|target| *target = Target::Class(0));
+        assert_eq!(HoldOut::of(&train, 0.2, Seed::root(0)).places.len(), 0);
+    }
+
+    #[test]
+    fn every_part_judges_by_its_share_and_all_samples_choose() {
+        let train = features(vec![None; 70]);
+        let (parts, rule) = divisions(&train, 0.2, Some(3), Seed::root(0));
+        assert_eq!(rule, json!({"rule": "each of 3 parts in turn", "n": 70}));
+        let sizes = |fit: &Features, judge: &Features| {
+            assert_eq!(fit.len() + judge.len(), 70);
+            vec![1.0, judge.len() as f64]
+        };
+        let squares: usize = parts.iter().map(|part| part.places.len().pow(2)).sum();
+        let found = qualities(&train, &parts, 2, sizes);
+        assert!((found[0] - 1.0).abs() < 1e-12 && (found[1] - squares as f64 / 70.0).abs() < 1e-12);
+        // nothing to choose from
+        assert_eq!(qualities(&train, &parts, 1, |_, _| panic!("judged")), [0.0]);
+        let (one, rule) = divisions(&train, 0.2, None, Seed::root(0));
+        assert_eq!((one.len(), rule["n"].as_u64()), (1, Some(15)));
     }
 }

@@ -7,7 +7,7 @@
 //! alone.
 
 use super::features::{Choice, Features, has_several, quality};
-use super::hold_out::HoldOut;
+use super::hold_out::{divisions, enough_parts, qualities};
 use super::scale::Scale;
 use super::{Evaluate, Outcome, Subject};
 use crate::data::{Fixed, Utterances};
@@ -36,8 +36,11 @@ pub struct Knn {
     pub neighbours: Vec<usize>,
     /// A vote weighs exp(cosine / temperature).
     pub temperature: f64,
-    /// Share of the training samples held out to choose the number.
+    /// Share of the training samples held out to choose the number; a fold, where there are several.
     pub holdout: f64,
+    /// Parts of a cross-validation, or the folds, each held out in turn to choose the number; None: only one part is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<usize>,
     /// Whether each feature is brought to mean 0 and deviation 1, as measured on the training
     /// samples.
     pub standardise: bool,
@@ -70,7 +73,7 @@ impl Rest {
 
 impl Section for Knn {
     const STAGE: Stage = Stage::Judging;
-    const UNWRITTEN: &'static [(&'static str, &'static str)] = &[("rest", "\"none\"")];
+    const UNWRITTEN: &'static [(&'static str, &'static str)] = &[("rest", "\"none\""), ("parts", "null")];
     const DEFAULTS: &'static str = "
         [knn]
         neighbours = [1, 5, 10, 20, 50]
@@ -88,7 +91,8 @@ impl Section for Knn {
             .iter()
             .try_for_each(|&count| at_least_one("knn.neighbours", count))?;
         positive("knn.temperature", self.temperature)?;
-        held_out("knn.holdout", self.holdout)
+        held_out("knn.holdout", self.holdout)?;
+        enough_parts("knn.parts", self.parts)
     }
 }
 
@@ -122,18 +126,13 @@ fn run<B: Ops>(
     seed: Seed,
     device: &B::Device,
 ) -> Outcome {
-    let held_out = HoldOut::of(train, knn.holdout, seed.child("hold-out"));
-    let (fit, judge) = (train.pick(&held_out.kept), train.pick(&held_out.places));
-    let shares: Vec<f64> = if judge.is_empty() || knn.neighbours.len() == 1 {
-        vec![0.0; knn.neighbours.len()]
-    } else {
-        let voted = votes::<B>(&fit, &judge, classes, knn, &knn.neighbours, device);
-        voted
-            .iter()
-            .map(|scores| quality(scores, &judge.targets, classes))
-            .collect()
-    };
-    let chosen = Choice::new("neighbours", &knn.neighbours, &shares, train, held_out.in_words());
+    let (divisions, rule) = divisions(train, knn.holdout, knn.parts, seed.child("hold-out"));
+    let shares = qualities(train, &divisions, knn.neighbours.len(), |fit, judge| {
+        let voted = votes::<B>(fit, judge, classes, knn, &knn.neighbours, device);
+        let shares = voted.iter().map(|scores| quality(scores, &judge.targets, classes));
+        shares.collect()
+    });
+    let chosen = Choice::new("neighbours", &knn.neighbours, &shares, train, rule);
     let scores = votes::<B>(train, test, classes, knn, &[chosen.best], device);
     Outcome::of_scores("knn", scores.into_iter().flatten().collect(), chosen.details)
 }
@@ -216,6 +215,7 @@ mod tests {
             neighbours: neighbours.to_vec(),
             temperature: 0.07,
             holdout: 0.25,
+            parts: None,
             standardise: false,
             rest: Rest::None,
         }
@@ -237,6 +237,7 @@ mod tests {
             dim: 2,
             targets,
             groups: vec![None; n],
+            sources: vec![None; n],
         }
     }
 

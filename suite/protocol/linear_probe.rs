@@ -7,7 +7,7 @@
 //! samples. The test samples are looked at once, at the end.
 
 use super::features::{Choice, Features, has_several, quality};
-use super::hold_out::HoldOut;
+use super::hold_out::{divisions, enough_parts, qualities};
 use super::scale::Scale;
 use super::{Evaluate, Outcome, Protocol, Subject, Taught, ctc};
 use crate::data::{Fixed, Utterances};
@@ -42,8 +42,11 @@ pub struct Probe {
     pub rates: Vec<f64>,
     pub batch: usize,
     pub weight_decay: f64,
-    /// Share of the training samples held out to choose the rate.
+    /// Share of the training samples held out to choose the rate; a fold, where there are several.
     pub holdout: f64,
+    /// Parts of a cross-validation, or the folds, each held out in turn to choose the rate; None: only one part is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<usize>,
     /// Whether each feature is brought to mean 0 and deviation 1, as measured on the training
     /// samples.
     pub standardise: bool,
@@ -51,7 +54,7 @@ pub struct Probe {
 
 impl Section for LinearProbe {
     const STAGE: Stage = Stage::Judging;
-    const UNWRITTEN: &'static [(&'static str, &'static str)] = &[("layer", "null")];
+    const UNWRITTEN: &'static [(&'static str, &'static str)] = &[("layer", "null"), ("parts", "null")];
 
     fn decided(choices: &Choices<'_>) -> Value {
         ctc::decided(choices)
@@ -104,7 +107,8 @@ impl Probe {
         })?;
         self.rates.iter().try_for_each(|&rate| positive("probe.rates", rate))?;
         not_negative("probe.weight_decay", self.weight_decay)?;
-        held_out("probe.holdout", self.holdout)
+        held_out("probe.holdout", self.holdout)?;
+        enough_parts("probe.parts", self.parts)
     }
 }
 
@@ -152,18 +156,15 @@ fn run<B: Backend>(
     seed: Seed,
     device: &B::Device,
 ) -> Outcome {
-    let held_out = HoldOut::of(train, probe.holdout, seed.child("hold-out"));
-    let (fit, judge) = (train.pick(&held_out.kept), train.pick(&held_out.places));
-    let qualities: Vec<f64> = if judge.is_empty() || probe.rates.len() == 1 {
-        vec![0.0; probe.rates.len()]
-    } else {
-        let scale = Scale::of(&fit, probe.standardise);
-        let models = fit_all::<B>(&fit, &scale, classes, &probe.rates, probe, seed.child("choose"), device);
-        let scores = models.scores(&judge, &scale, device);
+    let (divisions, rule) = divisions(train, probe.holdout, probe.parts, seed.child("hold-out"));
+    let qualities = qualities(train, &divisions, probe.rates.len(), |fit, judge| {
+        let scale = Scale::of(fit, probe.standardise);
+        let models = fit_all::<B>(fit, &scale, classes, &probe.rates, probe, seed.child("choose"), device);
+        let scores = models.scores(judge, &scale, device);
         let each = scores.chunks_exact(judge.len() * classes);
         each.map(|scores| quality(scores, &judge.targets, classes)).collect()
-    };
-    let chosen = Choice::new("rate", &probe.rates, &qualities, train, held_out.in_words());
+    });
+    let chosen = Choice::new("rate", &probe.rates, &qualities, train, rule);
     let scale = Scale::of(train, probe.standardise);
     let rates = [chosen.best];
     let model = fit_all::<B>(train, &scale, classes, &rates, probe, seed.child("final"), device);
@@ -295,6 +296,7 @@ mod tests {
             dim,
             targets: (0..n).map(|sample| Target::Class(sample % classes)).collect(),
             groups: vec![None; n],
+            sources: vec![None; n],
         }
     }
 
@@ -305,6 +307,7 @@ mod tests {
             batch: 16,
             weight_decay: 0.0,
             holdout: 0.25,
+            parts: None,
             standardise: true,
         }
     }

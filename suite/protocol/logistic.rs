@@ -8,7 +8,7 @@
 //! samples are looked at once, at the end. All is computed in 64 bits on the host.
 
 use super::features::{Choice, Features, has_several, quality};
-use super::hold_out::cross_validation;
+use super::hold_out::{divisions, qualities};
 use super::lbfgs::{Minimum, minimise};
 use super::scale::Scale;
 use super::{Evaluate, Outcome, Subject};
@@ -83,23 +83,15 @@ impl<B: TrainBackend> Evaluate<B> for Logistic {
 }
 
 fn run(train: &Features, test: &Features, classes: usize, values: &Logistic, seed: Seed) -> Outcome {
-    let (parts, rule) = cross_validation(train, values.parts, seed);
+    let (parts, rule) = divisions(train, 0.0, Some(values.parts), seed);
     let penalties = &values.penalties;
-    let mut qualities = vec![0.0; penalties.len()];
-    if penalties.len() > 1 {
-        for part in &parts {
-            let (fit, judge) = (train.pick(&part.kept), train.pick(&part.places));
-            let scale = Scale::of(&fit, values.standardise);
-            let share = judge.len() as f64 / train.len() as f64;
-            let path = path(&Problem::new(&fit, &scale, classes), penalties, values.tolerance);
-            for (found, of_penalty) in path.iter().zip(&mut qualities) {
-                let scores = scores(&found.at, &judge, &scale, classes);
-                *of_penalty += share * quality(&scores, &judge.targets, classes);
-            }
-        }
-    }
-    let held_out = json!({"rule": rule, "n": train.len()});
-    let chosen = Choice::new("penalty", penalties, &qualities, train, held_out);
+    let qualities = qualities(train, &parts, penalties.len(), |fit, judge| {
+        let scale = Scale::of(fit, values.standardise);
+        let path = path(&Problem::new(fit, &scale, classes), penalties, values.tolerance);
+        let scores = path.iter().map(|found| scores(&found.at, judge, &scale, classes));
+        scores.map(|scores| quality(&scores, &judge.targets, classes)).collect()
+    });
+    let chosen = Choice::new("penalty", penalties, &qualities, train, rule);
     let scale = Scale::of(train, values.standardise);
     // from the largest penalty down, each fit begins where the one before ended
     let until = penalties.iter().take_while(|&&penalty| penalty >= chosen.best).count();

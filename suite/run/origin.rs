@@ -14,7 +14,7 @@ pub struct Origin {
     /// The plan.
     pub written: Written,
     /// The rest, of a record.
-    record: Option<Box<RunRecord>>,
+    pub(super) record: Option<Box<RunRecord>>,
 }
 
 impl Origin {

@@ -16,6 +16,7 @@ use crate::run::encoder_file::{self as file, EncoderFile, EncoderFileError};
 use crate::run::locate::{Access, locate};
 use crate::run::machine;
 use crate::run::origin::Origin;
+use crate::run::root::Root;
 use bridle_backends::Choice;
 use bridle_ctc::Ngrams;
 use bridle_tasks::{InputSpec, Limits, OpenRequest, SpeechRequest, normalise_text};
@@ -196,6 +197,12 @@ impl RunRequest {
         } else {
             None
         };
+        if args.control && control.is_none() {
+            terminal::log(
+                "note: --control runs nothing: this plan has no pretraining of ours to check, or only protocols that train \
+                 the encoder, whose control is --method scratch",
+            );
+        }
         let folds = folds(args.folds.as_deref().unwrap_or(FIRST_FOLD), &facts)?;
         if let Some(origin) = &origin {
             terminal::log(&origin.said(args, &plan));
@@ -255,6 +262,15 @@ impl RunRequest {
                 samples().flat_map(of_sample).collect()
             }
         }
+    }
+
+    /// Where the random numbers of a run begin: as in the record that it repeats.
+    pub fn root(&self, seed: u64, fold: Option<u8>) -> Root {
+        let record = self.origin.as_ref().and_then(|origin| origin.record.as_deref());
+        let repeated = record.map(Root::of_record);
+        repeated
+            .filter(|root| (root.seed, root.fold) == (seed, fold))
+            .unwrap_or_else(|| Root::new(seed, fold))
     }
 
     /// The same on the variant of the data that was found.

@@ -11,6 +11,7 @@ use crate::run::followers::{Saved, Work};
 use crate::run::given::OnDevice;
 use crate::run::machine;
 use crate::run::request::{Reuse, RunRequest};
+use crate::run::root::Root;
 use crate::run::{Run, begin_folder, end_folder, is_unfinished, mark_reused, require_same};
 use crate::sizes;
 use crate::train::labels::Labels;
@@ -63,7 +64,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
         data: &'a D,
         run: Run<'a>,
     ) -> Result<Self> {
-        let (train, test) = data.split(run.fold);
+        let (train, test) = data.split(run.root.fold);
         let folder = match &request.reuse {
             // further plans and the control have folders of their own
             Reuse::ResumeIn(folder) if std::ptr::eq(plan, &request.plan) => {
@@ -75,7 +76,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
             _ => run.folder(),
         };
         Ok(Self {
-            seed: Seed::root(run.seed),
+            seed: run.root.tree(),
             data_identity: run.data.identity(),
             resumes: matches!(request.reuse, Reuse::Resume | Reuse::ResumeIn(_)),
             request,
@@ -180,7 +181,8 @@ impl<'a, D: Examples> OneRun<'a, D> {
     }
 
     fn headline(&self) -> String {
-        let Run { facts, seed, fold, .. } = self.run;
+        let Run { facts, root, .. } = self.run;
+        let Root { seed, fold, .. } = root;
         let (train, test) = (self.train.len(), self.test.len());
         let fold = fold.map_or(String::new(), |fold| format!(", test fold {fold}"));
         format!(

@@ -2,12 +2,14 @@
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
 use super::*;
+use crate::protocol::hold_out::cross_validation;
 use bridle_tasks::Target;
 use serde_json::Value;
 
 fn features(values: Vec<f32>, dim: usize, targets: Vec<Target>) -> Features {
     Features {
         groups: vec![None; targets.len()],
+        sources: vec![None; targets.len()],
         values,
         dim,
         targets,
