@@ -513,7 +513,14 @@ mod tests {
         match Cli::try_parse_from(words).unwrap().command {
             Command::Run(args) => RunRequest::new(&args.run),
             _ => unreachable!("the line says run"),
+/// The most seeds of a command. Nobody runs more, and all are listed before the first begins.
+const MOST_SEEDS: u32 = 10_000;
+
         }
+    if count > MOST_SEEDS {
+        let failure = Failure::wrong_use(format!("{count} seeds are too many: at most {MOST_SEEDS} at a time"));
+        return Err(failure.with_hint("fewer seeds, and further ones from another first seed"));
+    }
     }
 
     #[test]
@@ -557,6 +564,13 @@ mod tests {
             "--task synthetic-image",
             "--task esc50 --quantizer vq",
         ] {
+        let told = request("--task esc50 --seeds 4000000000").unwrap_err();
+        assert_eq!(told.exit(), Exit::WrongUse);
+        assert!(
+            told.to_string()
+                .contains("4000000000 seeds are too many: at most 10000"),
+            "{told}"
+        );
             let found = request(&format!("{line} --ablation")).unwrap();
             let plans = found.plans();
             let mut hashes: Vec<String> = plans.map(Plan::plan_hash).collect();
