@@ -7,7 +7,9 @@ use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
 use crate::cli::{RunArgs, StudyArgs};
 use crate::plan::Plan;
-use crate::run::request::{Order, RunRequest};
+use crate::run::request::{Budget, Order, RunRequest};
+use bridle_results::record::RunRecord;
+use bridle_results::shown::is_control;
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -35,7 +37,7 @@ pub struct Study {
     pub seeds: u32,
     #[serde(default)]
     pub first_seed: u64,
-    /// No run begins once the recorded runs took so many hours of computing.
+    /// No run begins once the recorded runs of all tasks took so many hours of computing.
     pub hours: f64,
     /// When to stop before all runs are made, for readers; written before the first run.
     #[serde(default)]
@@ -200,7 +202,11 @@ impl Study {
             first.labels.extend(request.labels);
         }
         first.order = Order::BySeed;
-        first.budget = Some(self.budget());
+        first.names = self.arms.iter().map(|arm| arm.name.clone()).collect();
+        first.budget = Some(Budget {
+            hours: self.hours,
+            elsewhere: 0.0,
+        });
         Ok(first)
     }
 
