@@ -44,6 +44,7 @@ pub use crate::quantizers::QuantizerKind;
 pub use bridle::config::{AudioRows, DecoderKind};
 
 use crate::protocol;
+use bridle_results::record::RunRecord;
 use bridle_values::check::Checked;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -115,5 +116,10 @@ impl Plan {
     pub fn with_variant(mut self, variant: &str) -> Self {
         self.core.data.variant = Some(variant.to_owned());
         self
+    }
+
+    /// Whether a record is of this plan, on whatever variant of the data it was.
+    pub fn is_of(&self, record: &RunRecord) -> bool {
+        record.plan_hash == self.clone().with_variant(&record.data.variant).plan_hash()
     }
 }

@@ -7,11 +7,12 @@ use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
 use crate::cli::{RunArgs, StudyArgs};
 use crate::plan::Plan;
-use crate::run::request::{Order, RunRequest};
+use crate::run::request::{Budget, Order, RunRequest};
+use bridle_results::record::RunRecord;
+use bridle_results::shown::is_control;
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// A study file.
 #[derive(Clone, Debug, Deserialize)]
@@ -35,7 +36,7 @@ pub struct Study {
     pub seeds: u32,
     #[serde(default)]
     pub first_seed: u64,
-    /// No run begins once the recorded runs took so many hours of computing.
+    /// No run begins once the recorded runs of all tasks took so many hours of computing.
     pub hours: f64,
     /// When to stop before all runs are made, for readers; written before the first run.
     #[serde(default)]
@@ -75,11 +76,34 @@ fn first_fold() -> String {
     "1".to_owned()
 }
 
+/// The runs that a study asks for on a task.
+#[derive(Debug)]
+pub struct Asked {
+    /// The plan of each arm. None where its file of labels is neither here nor known.
+    pub plans: Vec<Option<Plan>>,
+    seeds: Vec<u64>,
+    folds: Vec<Option<u8>>,
+}
+
+impl Asked {
+    /// How many runs each arm is to have.
+    pub fn runs(&self) -> usize {
+        self.seeds.len() * self.folds.len()
+    }
+
+    /// Whether a record is of one of the runs of the arm in this place, on whatever data and backend.
+    pub fn has(&self, arm: usize, record: &RunRecord) -> bool {
+        let asked = self.seeds.contains(&record.seed) && self.folds.contains(&record.fold);
+        asked && self.plans[arm].as_ref().is_some_and(|plan| plan.is_of(record))
+    }
+}
+
 impl Study {
     /// Reads a study file.
     ///
     /// # Errors
-    /// If it cannot be read, has unknown keys, lacks one, or has arms of one name or none.
+    /// If it cannot be read, has unknown keys, lacks one, or has a value that says nothing: a name that is
+    /// empty or there twice, no task, no time.
     pub fn read(path: &Path) -> Result<Self> {
         let place = path.display();
         let text = bridle_files::text(path, bridle_files::SETTINGS).map_err(|error| {
@@ -88,42 +112,51 @@ impl Study {
         })?;
         let wrong = |why: String| Failure::wrong_use(format!("`{place}` is no study: {why}"));
         let study: Self = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-        let mut names = study.arms.iter().map(|arm| arm.name.as_str()).collect::<Vec<_>>();
-        if !names.contains(&study.reference.as_str()) {
-            let known = names.join(", ");
-            return Err(wrong(format!("no arm is named `{}` (arms: {known})", study.reference)));
-        }
-        names.sort_unstable();
-        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(wrong(format!("two arms are named `{}`", twice[0])));
-        }
-        if let Some(arm) = study
-            .arms
-            .iter()
-            .find(|arm| arm.labels_sha256.is_some() && arm.labels.is_none())
-        {
-            return Err(wrong(format!(
-                "arm `{}` has `labels_sha256` without `labels`",
-                arm.name
-            )));
-        }
-        if study.tasks.is_empty() || study.seeds == 0 {
-            return Err(wrong("it needs a task and a seed".to_owned()));
-        }
-        if study.time().is_none_or(|time| time.is_zero()) {
-            return Err(wrong(format!("`hours` must be positive, not {}", study.hours)));
-        }
+        study.check().map_err(wrong)?;
         Ok(study)
     }
 
-    /// The computing time after which no run begins.
-    pub fn budget(&self) -> Duration {
-        self.time().expect("it was checked when it was read")
-    }
-
-    /// The hours, if they are a length of time.
-    fn time(&self) -> Option<Duration> {
-        Duration::try_from_secs_f64(self.hours * 3600.0).ok()
+    /// Says what is wrong, if anything is.
+    fn check(&self) -> std::result::Result<(), String> {
+        if self.question.trim().is_empty() {
+            return Err("its question is empty".to_owned());
+        }
+        let names: Vec<&str> = self.arms.iter().map(|arm| arm.name.as_str()).collect();
+        let unfit = |name: &&&str| name.trim().is_empty() || name.contains(is_control);
+        if let Some(name) = names.iter().find(unfit) {
+            return Err(format!(
+                "an arm's name is a line of text, not \"{}\"",
+                name.escape_debug()
+            ));
+        }
+        if !names.contains(&self.reference.as_str()) {
+            let known = names.join(", ");
+            return Err(format!("no arm is named `{}` (arms: {known})", self.reference));
+        }
+        if let Some(twice) = twice(names) {
+            return Err(format!("two arms are named `{twice}`"));
+        }
+        for arm in self.arms.iter().filter(|arm| arm.labels_sha256.is_some()) {
+            let (name, sha256) = (&arm.name, arm.labels_sha256.as_deref().unwrap_or_default());
+            if arm.labels.is_none() {
+                return Err(format!("arm `{name}` has `labels_sha256` without `labels`"));
+            }
+            if sha256.len() != 64 || !sha256.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+                return Err(format!(
+                    "`labels_sha256` of arm `{name}` is 64 hexadecimal digits in lower case, as `sha256sum` prints them"
+                ));
+            }
+        }
+        if self.tasks.is_empty() || self.seeds == 0 {
+            return Err("it needs a task and a seed".to_owned());
+        }
+        if let Some(twice) = twice(self.tasks.iter().map(String::as_str).collect()) {
+            return Err(format!("task `{twice}` is there twice"));
+        }
+        if !(self.hours > 0.0 && self.hours.is_finite()) {
+            return Err(format!("`hours` must be positive, not {}", self.hours));
+        }
+        Ok(())
     }
 
     /// What each task is asked to run: all arms, seed by seed.
@@ -134,38 +167,52 @@ impl Study {
         self.tasks.iter().map(|task| self.request(task, args)).collect()
     }
 
-    /// The plan of each arm on a task, and how many runs of each there are to be. None for an arm
-    /// whose file of labels is neither here nor known.
+    /// What each task is asked for, also where files of labels are not here.
     ///
     /// # Errors
     /// As [`Self::requests`].
-    pub fn plans(&self, task: &str, args: &StudyArgs) -> Result<(Vec<Option<Plan>>, usize)> {
-        let (mut plans, mut runs) = (Vec::new(), 0);
+    pub fn asked(&self, task: &str, args: &StudyArgs) -> Result<Asked> {
+        let (mut plans, mut seeds, mut folds) = (Vec::new(), Vec::new(), Vec::new());
         for arm in &self.arms {
             let mut wanted = self.run_args(task, arm, args);
             let gone = wanted.labels.take_if(|labels| !labels.exists());
             let request = RunRequest::new(&wanted);
             let request = request.map_err(|failure| failure.in_context(format!("arm `{}`", arm.name)))?;
-            runs = request.seeds.len() * request.folds.len();
+            (seeds, folds) = (request.seeds, request.folds);
             plans.push(match (gone, &arm.labels_sha256) {
                 (None, _) => Some(request.plan),
                 (Some(path), Some(sha256)) => Some(request.plan.with_labels(&path, sha256)),
                 (Some(_), None) => None,
             });
         }
-        Ok((plans, runs))
+        self.require_comparable(task, plans.iter().map(Option::as_ref))?;
+        Ok(Asked { plans, seeds, folds })
     }
 
-    fn request(&self, task: &str, args: &StudyArgs) -> Result<RunRequest> {
-        let mut requests = Vec::new();
+    /// Refuses arms with the same plan, and an arm on other data. `plans` are those of the arms.
+    fn require_comparable<'a>(&self, task: &str, plans: impl Iterator<Item = Option<&'a Plan>>) -> Result<()> {
+        let known = self.arms.iter().zip(plans);
+        let known: Vec<(&Arm, &Plan)> = known.filter_map(|(arm, plan)| Some((arm, plan?))).collect();
         let mut seen: HashMap<String, &str> = HashMap::new();
-        for arm in &self.arms {
-            let of_arm = |failure: Failure| failure.in_context(format!("arm `{}`", arm.name));
-            let request = RunRequest::new(&self.run_args(task, arm, args)).map_err(of_arm)?;
-            if let Some(other) = seen.insert(request.plan.plan_hash(), &arm.name) {
+        for (arm, plan) in &known {
+            if let Some(other) = seen.insert(plan.plan_hash(), &arm.name) {
                 let message = format!("arms `{other}` and `{}` are the same plan on `{task}`", arm.name);
                 return Err(Failure::wrong_use(message).with_hint("change a value of one of them, or remove it"));
             }
+            let (first, of_first) = known[0];
+            if plan.data != of_first.data {
+                let message = format!("arm `{}` sees other data than arm `{}`", arm.name, first.name);
+                return Err(Failure::wrong_use(message).with_hint("values of `data` belong to the study's own `set`"));
+            }
+        }
+        Ok(())
+    }
+
+    fn request(&self, task: &str, args: &StudyArgs) -> Result<RunRequest> {
+        let mut requests: Vec<RunRequest> = Vec::new();
+        for arm in &self.arms {
+            let of_arm = |failure: Failure| failure.in_context(format!("arm `{}`", arm.name));
+            let request = RunRequest::new(&self.run_args(task, arm, args)).map_err(of_arm)?;
             if request.foreign.is_some() {
                 let message = "an encoder of another program is judged by `run`, not in a study";
                 return Err(of_arm(Failure::wrong_use(message)));
@@ -186,21 +233,22 @@ impl Study {
             }
             requests.push(request);
         }
+        self.require_comparable(task, requests.iter().map(|request| Some(&request.plan)))?;
         let mut requests = requests.into_iter();
         let mut first: RunRequest = requests.next().expect("a study has its reference arm");
         // a study names its controls itself, as arms
         (first.further, first.has_control) = (Vec::new(), false);
-        for (request, arm) in requests.zip(&self.arms[1..]) {
-            if request.plan.data != first.plan.data {
-                let message = format!("arm `{}` sees other data than arm `{}`", arm.name, self.arms[0].name);
-                return Err(Failure::wrong_use(message).with_hint("values of `data` belong to the study's own `set`"));
-            }
+        for request in requests {
             first.further.push(request.plan);
             first.init.extend(request.init);
             first.labels.extend(request.labels);
         }
         first.order = Order::BySeed;
-        first.budget = Some(self.budget());
+        first.names = self.arms.iter().map(|arm| arm.name.clone()).collect();
+        first.budget = Some(Budget {
+            hours: self.hours,
+            elsewhere: 0.0,
+        });
         Ok(first)
     }
 
@@ -240,6 +288,12 @@ impl Study {
             format: crate::cli::RunFormat::Terminal,
         }
     }
+}
+
+/// The first of these words that is there twice, in the order of the alphabet.
+fn twice(mut words: Vec<&str>) -> Option<&str> {
+    words.sort_unstable();
+    words.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
 }
 
 #[cfg(test)]
@@ -291,11 +345,10 @@ mod tests {
             let Command::Study(args) = command(&format!("study {}", file.display())) else {
                 unreachable!("the line says study")
             };
-            let (plans, _) = read.plans(&read.tasks[0], &args).unwrap();
+            let asked = read.asked(&read.tasks[0], &args).unwrap();
             for (path, record) in bridle_results::store::find(&[records]).unwrap() {
-                let is_of =
-                    |plan: &Plan| record.plan_hash == plan.clone().with_variant(&record.data.variant).plan_hash();
-                assert!(plans.iter().flatten().any(is_of), "{}", path.display());
+                let of_any = (0..read.arms.len()).any(|arm| asked.has(arm, &record));
+                assert!(of_any, "{}", path.display());
             }
             studies += 1;
         }
@@ -316,8 +369,8 @@ mod tests {
                 let Command::Study(args) = command(&format!("study {}", path.display())) else {
                     unreachable!("the line says study")
                 };
-                let (plans, _) = read.plans(&read.tasks[0], &args).unwrap();
-                let made = plans.iter().flatten().count();
+                let asked = read.asked(&read.tasks[0], &args).unwrap();
+                let made = asked.plans.iter().flatten().count();
                 let without = read.arms.iter().filter(|arm| arm.labels.is_none()).count();
                 assert!(made >= without && without > 0, "{name}");
                 continue;

@@ -187,7 +187,7 @@ fn study(bytes: &[u8]) {
     let (_folder, path) = file("study.toml", bytes);
     match Study::read(&path) {
         Ok(study) => {
-            assert!(!study.budget().is_zero() && study.arms.iter().any(|arm| arm.name == study.reference));
+            assert!(study.hours > 0.0 && study.arms.iter().any(|arm| arm.name == study.reference));
         }
         Err(error) => names(&path, error.message()),
     }

@@ -1,8 +1,10 @@
 //! The command `study`, on the real program.
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
+use bridle_results::record::RunRecord;
+use bridle_results::store;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 /// Two arms, two seeds, a few steps each.
 const STUDY: &str = r#"
@@ -24,15 +26,16 @@ name = "one"
 quantizer = "vq"
 "#;
 
-fn study(folder: &Path, text: &str, options: &str) -> Output {
+fn command(folder: &Path, text: &str, options: &str) -> Command {
     std::fs::write(folder.join("study.toml"), text).unwrap();
-    Command::new(env!("CARGO_BIN_EXE_bridle-bench"))
-        .current_dir(folder)
-        .args(["study", "study.toml"])
-        .env("COLUMNS", "150")
-        .args(options.split_whitespace())
-        .output()
-        .unwrap()
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bridle-bench"));
+    command.current_dir(folder).args(["study", "study.toml"]);
+    command.env("COLUMNS", "150").args(options.split_whitespace());
+    command
+}
+
+fn study(folder: &Path, text: &str, options: &str) -> Output {
+    command(folder, text, options).output().unwrap()
 }
 
 fn told(output: &Output) -> (Option<i32>, String, String) {
@@ -70,7 +73,10 @@ fn a_study_runs_what_is_missing_and_compares_its_arms() {
     let tiny = STUDY.replace("hours = 1.0", "hours = 1e-7");
     let (code, text, errors) = told(&study(folder, &tiny, ""));
     assert_eq!(code, Some(2), "{errors}");
-    assert!(errors.contains("1 of 4 runs took"), "{errors}");
+    assert!(
+        errors.contains("the budget of 0.0000001 h is spent: 1 of 4 runs took 0.00 h"),
+        "{errors}"
+    );
     assert!(text.contains("residual against one: 0 runs of each"), "{text}");
     assert_eq!(records(folder).len(), 1);
     let first = records(folder);
@@ -131,6 +137,158 @@ fn a_study_runs_what_is_missing_and_compares_its_arms() {
     let (code, again, _) = told(&study(folder, STUDY, ""));
     assert_eq!((code, records(folder)), (Some(0), all));
     assert_eq!(again, text);
+
+    // the plan of each arm, by which tables tell rows apart
+    let shown = format!(
+        "  residual: bridle-rq, plan {}\n  one (reference): bridle-vq, plan {}\n",
+        &pair[0][..6],
+        &pair[1][..6]
+    );
+    assert!(text.contains(&shown), "{text}");
+    let (_, plan, _) = told(&study(folder, STUDY, "--plan"));
+    assert!(plan.contains(&shown), "{plan}");
+
+    // seeds that the study does not ask for
+    let reported = |text: &str| told(&study(folder, text, "--report --format markdown")).1;
+    let one = reported(&STUDY.replace("seeds = 2", "seeds = 1\nfirst_seed = 1"));
+    assert!(
+        one.contains("reference: one, 1 of 1 runs") && one.contains("not known yet: 1 of 1 runs"),
+        "{one}"
+    );
+    let none = reported(&STUDY.replace("seeds = 2", "seeds = 2\nfirst_seed = 7"));
+    assert!(
+        none.contains("reference: one, 0 of 2 runs") && none.contains("not known yet: 0 of 2 runs"),
+        "{none}"
+    );
+
+    // runs of the same plans in another number type, and on other data
+    let out = folder.join("results/records");
+    let copy = |to: &str, change: &dyn Fn(&mut RunRecord)| {
+        for (path, mut record) in store::find(&[out.join("synthetic")]).unwrap() {
+            let outputs = store::read_predictions(&path, &record).unwrap().unwrap();
+            change(&mut record);
+            store::write_outputs(&out.join(to), &record, &outputs).unwrap();
+        }
+    };
+    copy("bf16", &|record| record.backend.dtype = "bf16".to_owned());
+    let several = reported(STUDY);
+    let titles: Vec<&str> = several.lines().filter(|line| line.starts_with("**")).collect();
+    let [bf16, fp32] = titles[..] else { panic!("{several}") };
+    assert!(
+        bf16.contains("(synthetic, flex bf16, data ") && fp32.contains("(synthetic, flex fp32, data "),
+        "{several}"
+    );
+    assert_eq!(several.matches("reference: one, 2 of 2 runs").count(), 2, "{several}");
+    assert_eq!(several.matches("| residual ").count(), 2, "{several}");
+    copy("other", &|record| record.data.manifest_sha256 = Some("0".repeat(64)));
+    let several = reported(STUDY);
+    assert_eq!(several.matches("reference: one, 2 of 2 runs").count(), 3, "{several}");
+    let (code, _, errors) = told(&study(folder, STUDY, "--report --figure a.svg"));
+    assert_eq!(code, Some(2));
+    assert!(errors.contains("a figure shows one table"), "{errors}");
+    // nor does the study compare with them
+    assert_eq!(told(&study(folder, STUDY, "")).1, text);
+}
+
+#[test]
+fn folds_that_a_study_does_not_ask_for_are_not_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let studies = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/studies");
+    let methods = std::fs::read_to_string(studies.join("methods.toml")).unwrap();
+    let some = methods.replace("folds = \"all\"", "folds = \"2,4\"");
+    assert_ne!(some, methods);
+    let options = format!("--report --format markdown --out {}", studies.join("methods").display());
+    let (code, text, errors) = told(&study(folder.path(), &some, &options));
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(text.contains("reference: first-labels, 2 of 6 runs"), "{text}");
+    assert!(text.contains("| 2 of 6 runs |") && !text.contains("5 of"), "{text}");
+}
+
+#[test]
+fn two_processes_share_the_runs_and_a_damaged_record_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let both = [(); 2].map(|()| {
+        let mut command = command(folder, STUDY, "");
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    });
+    let both = both.map(|child| told(&child.wait_with_output().unwrap()));
+    let made: usize = both
+        .iter()
+        .map(|(_, _, errors)| errors.matches("\nrecord: ").count())
+        .sum();
+    assert_eq!(both.each_ref().map(|(code, ..)| *code), [Some(0); 2], "{both:?}");
+    assert_eq!((made, records(folder).len()), (4, 4), "{both:?}");
+    assert_eq!(both[0].1, both[1].1);
+
+    let whole = records(folder);
+    let damaged = &whole[0].0;
+    std::fs::write(damaged, "{").unwrap();
+    let (code, _, errors) = told(&study(folder, STUDY, "--report"));
+    let name = damaged.file_name().unwrap().to_str().unwrap();
+    assert!(code == Some(2) && errors.contains(name), "{errors}");
+    // a file of others in the folder is none of the study's business
+    std::fs::write(folder.join("results/records/notes.json"), "{").unwrap();
+    let (code, text, errors) = told(&study(folder, STUDY, ""));
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(errors.contains("runs again") && text == both[0].1, "{errors}{text}");
+    assert_eq!(records(folder)[1..], whole[1..]);
+}
+
+#[test]
+fn the_budget_is_that_of_all_tasks() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let tasks = |tasks: &str| {
+        let study = STUDY.replace("hours = 1.0", "hours = 1e-7");
+        study.replace("tasks = [\"synthetic\"]", &format!("tasks = [{tasks}]"))
+    };
+    for (order, told_of) in [
+        (
+            "\"synthetic\", \"synthetic-image\"",
+            "1 of 4 runs took 0.00 h of computing\n",
+        ),
+        (
+            "\"synthetic-image\", \"synthetic\"",
+            "0 of 4 runs took 0.00 h of computing, those on the study's other tasks 0.00 h",
+        ),
+    ] {
+        let (code, _, errors) = told(&study(folder, &tasks(order), ""));
+        assert_eq!(code, Some(2), "{errors}");
+        assert!(errors.contains(told_of), "{errors}");
+        assert_eq!(
+            store::find(&[folder.join("results/records")]).unwrap().len(),
+            1,
+            "{errors}"
+        );
+    }
+}
+
+#[test]
+fn options_that_mean_nothing_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for (options, what) in [
+        ("--figure a.svg", "--report"),
+        ("--figure a.svg --plan", "cannot be used with"),
+        ("--report --out study.toml", "`study.toml` is no folder"),
+        ("--out study.toml", "study.toml"),
+    ] {
+        let (code, _, errors) = told(&study(folder.path(), STUDY, options));
+        assert_eq!(code, Some(2), "{options}: {errors}");
+        assert!(errors.contains(what), "{options}: {errors}");
+    }
+    let studies = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/studies");
+    let methods = std::fs::read_to_string(studies.join("methods.toml")).unwrap();
+    let options = format!(
+        "--report --figure nowhere/a.svg --out {}",
+        studies.join("methods").display()
+    );
+    let (code, _, errors) = told(&study(folder.path(), &methods, &options));
+    assert_eq!(code, Some(2), "{errors}");
+    assert!(
+        errors.contains("cannot write `nowhere/a.svg`") && errors.contains("try: --figure FILE"),
+        "{errors}"
+    );
 }
 
 #[test]
@@ -139,9 +297,12 @@ fn a_wrong_study_is_refused_by_what_is_wrong() {
     let refused = |from: &str, to: &str| {
         let changed = STUDY.replace(from, to);
         assert_ne!(changed, STUDY);
-        let (code, _, errors) = told(&study(folder.path(), &changed, ""));
-        assert_eq!(code, Some(2), "{errors}");
+        // in the same words where records alone are looked at
+        let [(code, _, errors), report] =
+            ["", "--report"].map(|options| told(&study(folder.path(), &changed, options)));
+        assert_eq!((code, report.0), (Some(2), Some(2)), "{errors}");
         assert_eq!(records(folder.path()), []);
+        assert!(errors.ends_with(&report.2), "{errors}{}", report.2);
         errors
     };
     let told_of = |from: &str, to: &str, what: &str| {
@@ -150,7 +311,36 @@ fn a_wrong_study_is_refused_by_what_is_wrong() {
     };
     told_of("seeds = 2", "seed = 2", "unknown field `seed`");
     told_of("seeds = 2", "seeds = 0", "needs a task and a seed");
+    told_of(
+        "seeds = 2",
+        "seeds = 4000000000",
+        "4000000000 seeds are too many: at most 10000",
+    );
     told_of("hours = 1.0", "hours = -1.0", "`hours` must be positive");
+    told_of("hours = 1.0", "hours = inf", "`hours` must be positive");
+    told_of("\"Do residual codes help?\"", "\" \"", "its question is empty");
+    told_of(
+        "[\"synthetic\"]",
+        "[\"synthetic\", \"synthetic\"]",
+        "task `synthetic` is there twice",
+    );
+    told_of(
+        "name = \"residual\"",
+        "name = \"\"",
+        "an arm's name is a line of text, not \"\"",
+    );
+    told_of(
+        "name = \"residual\"",
+        "name = \"resi\\ndual\"",
+        "an arm's name is a line of text, not \"resi\\ndual\"",
+    );
+    for digits in ["12", &"G".repeat(64)] {
+        told_of(
+            "quantizer = \"rq\"",
+            &format!("labels = \"a.npz\"\nlabels_sha256 = \"{digits}\""),
+            "`labels_sha256` of arm `residual` is 64 hexadecimal digits",
+        );
+    }
     told_of(
         "reference = \"one\"",
         "reference = \"two\"",

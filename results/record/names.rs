@@ -21,6 +21,12 @@ impl RunRecord {
         }
     }
 
+    /// What runs have in common that may be averaged, beside their plan: backend with dtype and device, and
+    /// the data.
+    pub fn setting(&self) -> String {
+        format!("{}, data {}", self.backend_name(), self.data.words())
+    }
+
     /// Seed and fold in words.
     pub(crate) fn seed_and_fold(&self) -> String {
         let fold = self.fold.map(|fold| format!(", fold {fold}")).unwrap_or_default();
@@ -28,7 +34,7 @@ impl RunRecord {
     }
 
     /// The start of the plan's hash.
-    pub(crate) fn short_plan(&self) -> String {
+    pub fn short_plan(&self) -> String {
         self.plan_hash.chars().take(6).collect()
     }
 

@@ -694,7 +694,7 @@ pub struct StudyArgs {
     #[arg(long, conflicts_with = "plan")]
     pub report: bool,
     /// With --report: also draw the differences, as SVG
-    #[arg(long, value_name = "FILE", requires = "report")]
+    #[arg(long, value_name = "FILE", requires = "report", conflicts_with = "plan")]
     pub figure: Option<PathBuf>,
     #[command(flatten)]
     pub compute: ComputeArgs,

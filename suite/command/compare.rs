@@ -7,9 +7,10 @@ use crate::cli::terminal;
 use crate::cli::{CompareArgs, TableFormat};
 use bridle_results::compare::{self, CompareError, Compared, Comparison, Filter, ScoredRun};
 use bridle_results::record::RunRecord;
+use bridle_results::store::RunName;
 use bridle_results::table::{self, Table};
 use bridle_seed::Seed;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Prints the differences, and on stderr what has no partner.
 ///
@@ -33,20 +34,58 @@ pub fn text(args: &CompareArgs, columns: usize) -> Result<(String, Vec<String>)>
     let read = |path, only: &[Filter]| ScoredRun::read(path, &[&args.both[..], only].concat());
     let (a, b) = (read(&args.a, &args.only_a)?, read(&args.b, &args.only_b)?);
     let seed = Seed::root(args.seed).child("compare");
-    let Compared { comparisons, left_out } = compare::compare(&a, &b, args.resamples as usize, &seed)?;
+    let found = compare::compare(&a, &b, args.resamples as usize, &seed)?;
+    Ok((in_words(&found, args.format, columns), found.left_out))
+}
+
+/// A table for each pair of groups.
+fn in_words(Compared { comparisons, .. }: &Compared, format: TableFormat, columns: usize) -> String {
     let tables: Vec<Table> = comparisons.iter().map(table::comparison_table).collect();
-    let text = match args.format {
+    match format {
         TableFormat::Terminal => {
             let block = |(found, table): (&Comparison, Table)| {
                 let sentences = table::comparison_sentences(found).join("\n");
-                format!("{sentences}\n\n{}", table::render(&[table], form(args.format, columns)))
+                format!("{sentences}\n\n{}", table::render(&[table], form(format, columns)))
             };
             let blocks = comparisons.iter().zip(tables).map(block);
             blocks.collect::<Vec<_>>().join("\n")
         }
         format => table::render(&tables, form(format, columns)),
-    };
-    Ok((text, left_out))
+    }
+}
+
+/// Resamples where nobody says how many.
+const RESAMPLES: u32 = 2000;
+
+/// The comparisons of these runs with those, drawn as `compare` does without options.
+///
+/// # Errors
+/// As [`compare::compare`].
+pub fn runs(a: &[ScoredRun], b: &[ScoredRun]) -> std::result::Result<Compared, CompareError> {
+    compare::compare(a, b, RESAMPLES as usize, &Seed::root(0).child("compare"))
+}
+
+/// The runs of these records of `out` against those of the others, and of no other record there.
+///
+/// # Errors
+/// As [`text`].
+pub fn records(sides: &[Vec<&RunRecord>; 2], out: &Path, format: TableFormat) -> Result<String> {
+    let path = |record: &&RunRecord| out.join(RunName::of(record).path());
+    let read = |side: &[&RunRecord]| scored(side.iter().map(path));
+    let found = runs(&read(&sides[0])?, &read(&sides[1])?)?;
+    Ok(in_words(&found, format, terminal::columns()))
+}
+
+/// The runs of the records in these files.
+///
+/// # Errors
+/// As [`ScoredRun::read`].
+pub fn scored(files: impl Iterator<Item = PathBuf>) -> Result<Vec<ScoredRun>> {
+    let mut runs = Vec::new();
+    for file in files {
+        runs.extend(ScoredRun::read(&file, &[])?);
+    }
+    Ok(runs)
 }
 
 /// The runs in `out` of the plan with hash `a` against those of the plan with hash `b`, on the
@@ -66,7 +105,7 @@ pub fn plans(a: &str, b: &str, records: &[RunRecord], out: &Path, format: TableF
         both: common.collect(),
         only_a: vec![only("plan", a)],
         only_b: vec![only("plan", b)],
-        resamples: 2000,
+        resamples: RESAMPLES,
         seed: 0,
         format,
     };

@@ -16,7 +16,7 @@ use crate::protocol::Examples;
 use crate::run::Run;
 use crate::run::given::{self, Given};
 use crate::run::machine;
-use crate::run::request::RunRequest;
+use crate::run::request::{Budget, RunRequest};
 use crate::run::same_inputs;
 use crate::train::PRETRAIN_BATCH;
 use bridle_backends::{Facts, Job, TrainBackend};
@@ -26,7 +26,7 @@ use bridle_results::regress::{Envelopes, GateRun};
 use bridle_results::store;
 use bridle_tasks::DataFacts;
 use one::OneRun;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 pub use session::{Session, share_machine};
@@ -177,6 +177,24 @@ fn say_left_out(facts: &DataFacts, progress: &TerminalProgress) {
     }
 }
 
+/// What to say of plans that train on so many samples for too few steps, or hide too much: each text once, with the
+/// names of its plans where they have some.
+fn notes(request: &RunRequest, samples: usize) -> Vec<String> {
+    let mut notes: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for (place, plan) in request.plans().enumerate() {
+        let few = [plan.few_steps(samples), plan.few_visible()];
+        let name = request.names.get(place).map(String::as_str);
+        few.into_iter()
+            .flatten()
+            .for_each(|few| notes.entry(few).or_default().extend(name));
+    }
+    let said = |(few, names): (String, Vec<&str>)| match &names[..] {
+        [] => format!("note: {few}"),
+        names => format!("note: {}: {few}", names.join(", ")),
+    };
+    notes.into_iter().map(said).collect()
+}
+
 /// Runs all plans, folds and seeds on data that `data_for` adapts to a plan.
 fn run_all<D: Examples>(
     request: RunRequest,
@@ -188,11 +206,8 @@ fn run_all<D: Examples>(
     request.require_variant(&facts.variant)?;
     let data = data_for(&request.plan);
     data.require_parts(&request.folds)?;
-    let steps = request.plan.few_steps(data.split(request.folds[0]).0.len());
-    let few = [steps, request.plan.few_visible()];
-    few.iter()
-        .flatten()
-        .for_each(|few| session.progress.say(&format!("note: {few}")));
+    let notes = notes(&request, data.split(request.folds[0]).0.len());
+    notes.iter().for_each(|note| session.progress.say(note));
     let request = request.with_variant(&facts.variant);
     session.ranks.agree(&[("data", &data.facts().identity())])?;
     let (train, test) = data.split(request.folds[0]);
@@ -285,7 +300,7 @@ fn phase_costs<D: Examples>(plan: &Plan, data: &D, fold: Option<u8>) -> Vec<(Str
 impl<F> Runs<'_, F> {
     /// Why a run of a study is not begun: the budget is spent, and it is not recorded. Else says how
     /// far the study has come.
-    fn stopped(&self, run: &Run<'_>, facts: &Facts, data: &record::Data, budget: Duration) -> Option<String> {
+    fn stopped(&self, run: &Run<'_>, facts: &Facts, data: &record::Data, budget: Budget) -> Option<String> {
         let path = |run: &Run<'_>| self.request.args.out.join(run.record_path());
         if path(run).exists() {
             return None;
@@ -295,11 +310,18 @@ impl<F> Runs<'_, F> {
         let all: Vec<Run<'_>> = self.request.runs().into_iter().map(of).collect();
         let recorded = all.iter().filter_map(|run| store::read(&path(run)).ok());
         let seconds: Vec<f64> = recorded.map(|record| record.computing_seconds()).collect();
-        let (there, all, spent) = (seconds.len(), all.len(), seconds.iter().sum::<f64>());
-        if spent >= budget.as_secs_f64() {
-            let (spent, budget) = (spent / 3600.0, budget.as_secs_f64() / 3600.0);
+        // the sum of nothing is -0
+        let (there, all, spent) = (seconds.len(), all.len(), seconds.iter().sum::<f64>() + 0.0);
+        let Budget { hours, elsewhere } = budget;
+        if spent / 3600.0 + elsewhere >= hours {
+            let others = if elsewhere > 0.0 {
+                format!(", those on the study's other tasks {elsewhere:.2} h")
+            } else {
+                String::new()
+            };
             return Some(format!(
-                "the budget of {budget} h is spent: {there} of {all} runs took {spent:.2} h of computing"
+                "the budget of {hours} h is spent: {there} of {all} runs took {:.2} h of computing{others}",
+                spent / 3600.0
             ));
         }
         if there > 0 {
@@ -310,5 +332,43 @@ impl<F> Runs<'_, F> {
                 .say(&format!("{there} of {all} runs are recorded; about {left} left"));
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser;
+
+    #[test]
+    fn every_plan_is_warned_of_and_each_text_is_said_once() {
+        let request = |line: &str| {
+            let words = "bridle-bench run --task esc50 --preset mini".split_whitespace();
+            match Cli::try_parse_from(words.chain(line.split_whitespace()))
+                .unwrap()
+                .command
+            {
+                Command::Run(args) => RunRequest::new(&args.run).unwrap(),
+                _ => unreachable!("the line says run"),
+            }
+        };
+        let mut arms = request("--method random-init");
+        let few = request("").plan;
+        let hidden = request("--set mask.ratio=0.99").plan;
+        arms.further = vec![few.clone(), few, hidden];
+        let told = notes(&arms, 40);
+        assert!(
+            told.len() == 2 && told[0].contains("note: ") && told[0].contains(" steps of the encoder"),
+            "{told:?}"
+        );
+        arms.names = ["none", "a", "b", "c"].map(String::from).to_vec();
+        let told = notes(&arms, 40);
+        let [steps, mask] = &told[..] else { panic!("{told:?}") };
+        assert!(
+            steps.starts_with("note: a, b, c: ") && mask.starts_with("note: c: mask.ratio=0.99"),
+            "{told:?}"
+        );
     }
 }

@@ -8,12 +8,15 @@ use super::{compare, run, table};
 use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
 use crate::cli::{StudyArgs, terminal};
+use crate::plan::Plan;
 use crate::run::request::RunRequest;
 use crate::study::Study;
 use bridle_results::record::RunRecord;
+use bridle_results::store;
 use bridle_results::table::TableKind;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 /// Makes missing runs until all are there or the budget is spent, then prints the tables, and each
 /// arm against the reference.
@@ -36,16 +39,26 @@ pub fn perform(args: &StudyArgs) -> Result<Exit> {
     }
     let session = run::Session::begin("study")?;
     session.require_alone("a study")?;
-    let (mut text, mut all) = (format!("{}\n", study.question), Vec::new());
-    let mut over = None;
-    for request in requests {
+    let (mut plans, mut text) = (String::new(), format!("{}\n", study.question));
+    let (mut all, mut over): (Vec<RunRecord>, _) = (Vec::new(), None);
+    let mut ahead = VecDeque::from(requests);
+    while let Some(mut request) = ahead.pop_front() {
+        if let Some(budget) = &mut request.budget {
+            let earlier = all.iter().map(RunRecord::computing_seconds);
+            budget.elsewhere = earlier.chain(ahead.iter().map(recorded_seconds)).sum::<f64>() / 3600.0;
+        }
+        let labels: Vec<String> = request.plans().map(Plan::label).collect();
+        writeln!(plans, "{}:", request.task.name()).expect("a string");
         let made = run::records(request, &session)?;
+        for ((arm, label), hash) in study.arms.iter().zip(labels).zip(&made.plans) {
+            writeln!(plans, "{}", line(&study, &arm.name, &label, Some(hash))).expect("a string");
+        }
         text.push_str(&answers(&study, args, &made.plans, &made.records)?);
         over = over.or(made.stopped);
         all.extend(made.records);
     }
     let tables = table::of(&all, &args.out, args.format, &[TableKind::Scores])?;
-    terminal::print(&format!("{tables}\n{text}"))?;
+    terminal::print(&format!("{plans}\n{tables}\n{text}"))?;
     match over {
         Some(why) => {
             Err(Failure::wrong_use(why).with_hint("raise `hours` in the study file, and give the same command"))
@@ -54,7 +67,31 @@ pub fn perform(args: &StudyArgs) -> Result<Exit> {
     }
 }
 
-/// The arms, and how many runs each task needs.
+/// Seconds of computing that the recorded runs of a request took.
+fn recorded_seconds(request: &RunRequest) -> f64 {
+    recorded(request).iter().map(RunRecord::computing_seconds).sum()
+}
+
+/// The records of a request's runs, on whatever data. A file that is none is made anew by its own run.
+fn recorded(request: &RunRequest) -> Vec<RunRecord> {
+    let folder = |plan: &Plan| request.args.out.join(store::folder(&plan.task, &plan.label()));
+    let folders: BTreeSet<PathBuf> = request.plans().map(folder).collect();
+    let files = folders.iter().flat_map(std::fs::read_dir).flatten().flatten();
+    let files = files.map(|file| file.path());
+    let records = files.filter(|file| file.extension().is_some_and(|extension| extension == "json"));
+    let records = records.filter_map(|file| store::read(&file).ok());
+    records.filter(|record| request.has(record)).collect()
+}
+
+/// An arm, what it trains, and the start of its plan's hash, by which tables tell rows apart.
+fn line(study: &Study, arm: &str, label: &str, hash: Option<&str>) -> String {
+    let reference = if arm == study.reference { " (reference)" } else { "" };
+    let plan = hash.map_or_else(String::new, |hash| format!(", plan {}", hash.get(..6).unwrap_or(hash)));
+    format!("  {arm}{reference}: {label}{plan}")
+}
+
+/// The arms, and how many runs each task needs; with their plans' hashes where a record tells the variant of the data,
+/// on which they depend.
 fn plan(study: &Study, requests: &[RunRequest]) -> String {
     let mut text = String::new();
     for request in requests {
@@ -66,13 +103,12 @@ fn plan(study: &Study, requests: &[RunRequest]) -> String {
             study.hours
         )
         .expect("a string");
+        let records = recorded(request);
         for (arm, plan) in study.arms.iter().zip(request.plans()) {
-            let reference = if arm.name == study.reference {
-                " (reference)"
-            } else {
-                ""
-            };
-            writeln!(text, "  {}{reference}: {}", arm.name, plan.label()).expect("a string");
+            let hash = records
+                .first()
+                .map(|record| plan.clone().with_variant(&record.data.variant).plan_hash());
+            writeln!(text, "{}", line(study, &arm.name, &plan.label(), hash.as_deref())).expect("a string");
         }
     }
     text
@@ -80,17 +116,19 @@ fn plan(study: &Study, requests: &[RunRequest]) -> String {
 
 /// Each arm against the reference, over the runs that both have.
 fn answers(study: &Study, args: &StudyArgs, arms: &[String], records: &[RunRecord]) -> Result<String> {
-    let runs = |hash: &String| -> BTreeSet<(u64, Option<u8>)> {
+    let runs = |hash: &String| -> BTreeMap<(u64, Option<u8>), &RunRecord> {
         let of_arm = records.iter().filter(|record| record.plan_hash == *hash);
-        of_arm.map(|record| (record.seed, record.fold)).collect()
+        of_arm.map(|record| ((record.seed, record.fold), record)).collect()
     };
     let named = || study.arms.iter().zip(arms);
     let (_, reference) = named()
         .find(|(arm, _)| arm.name == study.reference)
         .expect("read with the study");
     let mut text = String::new();
+    let reference = runs(reference);
     for (arm, hash) in named().filter(|(arm, _)| arm.name != study.reference) {
-        let common = runs(hash).intersection(&runs(reference)).count();
+        let own = runs(hash);
+        let common = own.keys().filter(|run| reference.contains_key(run)).count();
         writeln!(
             text,
             "\n== {} against {}: {common} runs of each",
@@ -100,8 +138,8 @@ fn answers(study: &Study, args: &StudyArgs, arms: &[String], records: &[RunRecor
         if common == 0 {
             continue;
         }
-        let found = compare::plans(hash, reference, records, &args.out, args.format)?;
-        text.push_str(&found);
+        let sides = [&own, &reference].map(|runs| runs.values().copied().collect::<Vec<_>>());
+        text.push_str(&compare::records(&sides, &args.out, args.format)?);
     }
     Ok(text)
 }

@@ -19,10 +19,10 @@ use crate::run::origin::Origin;
 use crate::run::root::Root;
 use bridle_backends::Choice;
 use bridle_ctc::Ngrams;
+use bridle_results::record::RunRecord;
 use bridle_tasks::{InputSpec, Limits, OpenRequest, SpeechRequest, normalise_text};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// Where checkpoints and logs lie.
 pub const RUNS: &str = "runs";
@@ -73,6 +73,14 @@ pub enum Order {
     BySeed,
 }
 
+/// Computing time after which no run of a study begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    pub hours: f64,
+    /// Hours that the study's other tasks took.
+    pub elsewhere: f64,
+}
+
 /// A checked request.
 #[derive(Debug)]
 pub struct RunRequest {
@@ -82,12 +90,14 @@ pub struct RunRequest {
     /// Further plans on the same data: of an ablation each change of the recipe and all of them, of
     /// a study the other arms. A control comes last.
     pub further: Vec<Plan>,
+    /// What a study calls its plans; none where they have no names.
+    pub names: Vec<String>,
     /// Whether there is a control.
     pub has_control: bool,
     /// In what order they are run.
     pub order: Order,
     /// No run begins once the recorded ones took so much computing.
-    pub budget: Option<Duration>,
+    pub budget: Option<Budget>,
     /// Weights to start from in place of pretraining, of any of the plans.
     pub init: Vec<EncoderFile>,
     /// Labels to train on in place of a tokenizer's, of any of the plans.
@@ -226,6 +236,7 @@ impl RunRequest {
             task,
             has_control: control.is_some(),
             further: ablation.into_iter().chain(control).collect(),
+            names: Vec::new(),
             order: Order::ByPlan,
             budget: None,
             init: init.into_iter().collect(),
@@ -271,6 +282,14 @@ impl RunRequest {
         repeated
             .filter(|root| (root.seed, root.fold) == (seed, fold))
             .unwrap_or_else(|| Root::new(seed, fold))
+    }
+
+    /// Whether a record is of one of these runs, on whatever data.
+    pub fn has(&self, record: &RunRecord) -> bool {
+        let of_backend =
+            (&*record.backend.name, &*record.backend.dtype) == (self.backend.name.as_str(), self.dtype.word());
+        let of_seed = self.seeds.contains(&record.seed) && self.folds.contains(&record.fold);
+        of_backend && of_seed && self.plans().any(|plan| plan.is_of(record))
     }
 
     /// The same on the variant of the data that was found.
@@ -510,7 +529,14 @@ fn folds(text: &str, task: &TaskFacts) -> Result<Vec<Option<u8>>> {
     Ok(folds.into_iter().map(Some).collect())
 }
 
+/// The most seeds of a command. Nobody runs more, and all are listed before the first begins.
+const MOST_SEEDS: u32 = 10_000;
+
 fn seeds(first: u64, count: u32) -> Result<Vec<u64>> {
+    if count > MOST_SEEDS {
+        let failure = Failure::wrong_use(format!("{count} seeds are too many: at most {MOST_SEEDS} at a time"));
+        return Err(failure.with_hint("fewer seeds, and further ones from another first seed"));
+    }
     let last = first.checked_add(u64::from(count) - 1);
     let last =
         last.ok_or_else(|| Failure::wrong_use(format!("{count} seeds from {first} go beyond the largest seed")))?;
@@ -554,6 +580,13 @@ mod tests {
     fn seeds_count_upwards() {
         assert_eq!(request("--task esc50 --seed 5 --seeds 3").unwrap().seeds, [5, 6, 7]);
         assert!(request("--task esc50 --seed 18446744073709551615 --seeds 2").is_err());
+        let told = request("--task esc50 --seeds 4000000000").unwrap_err();
+        assert_eq!(told.exit(), Exit::WrongUse);
+        assert!(
+            told.to_string()
+                .contains("4000000000 seeds are too many: at most 10000"),
+            "{told}"
+        );
     }
 
     #[test]

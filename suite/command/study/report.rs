@@ -2,64 +2,48 @@
 
 use crate::cli::StudyArgs;
 use crate::cli::error::{Failure, Result};
+use crate::cli::exit::Exit;
+use crate::command::compare;
 use crate::command::table::form;
-use crate::study::Study;
-use bridle_results::compare::{self, Comparison, Filter, ScoredRun};
-use bridle_results::record::RunRecord;
+use crate::study::{Asked, Study};
+use bridle_results::compare::Comparison;
+use bridle_results::record::{RunRecord, shared_root};
 use bridle_results::report::answers_figure;
 use bridle_results::store::{self, StoreError};
 use bridle_results::table::{self, ArmAnswer};
-use bridle_seed::Seed;
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Permutations of a test of two single runs, as `compare` has them.
-const RESAMPLES: usize = 2000;
+/// A record and where it lies.
+type Found = (PathBuf, RunRecord);
 
-/// What tells the runs of a plan apart.
-type RunOf<'a> = (&'a str, &'a str, u64, Option<u8>);
-
-/// A table for each task, in the terminal format in so many columns.
+/// A table for each task, in the terminal format in so many columns; of runs on several backends or data, which are
+/// never counted together, a table for each.
 ///
 /// # Errors
 /// A file that is no study; records or predictions that cannot be read.
 pub fn text(args: &StudyArgs, columns: usize) -> Result<String> {
     let study = Study::read(&args.file)?;
-    // before its first run a study has no folder, or one without records
-    let found = match args.out.is_dir().then(|| store::find(std::slice::from_ref(&args.out))) {
-        None | Some(Err(StoreError::Empty { .. })) => Vec::new(),
-        Some(found) => found?,
-    };
-    let records: Vec<RunRecord> = found.into_iter().map(|(_, record)| record).collect();
+    let found = records(&args.out)?;
     let (mut tables, mut figures) = (Vec::new(), Vec::new());
     for task in &study.tasks {
-        let (plans, of) = study.plans(task, args)?;
-        let own = |arm: usize| -> Vec<&RunRecord> {
-            let Some(plan) = &plans[arm] else {
-                return Vec::new();
-            };
-            let is_of =
-                |record: &&RunRecord| record.plan_hash == plan.clone().with_variant(&record.data.variant).plan_hash();
-            records.iter().filter(is_of).collect()
-        };
-        let reference = study.arms.iter().position(|arm| arm.name == study.reference);
-        let reference = own(reference.expect("read with the study"));
-        let answers: Result<Vec<ArmAnswer>> = study
-            .arms
-            .iter()
-            .enumerate()
-            .filter(|(_, arm)| arm.name != study.reference)
-            .map(|(place, arm)| answer(args, &arm.name, &own(place), &reference, of))
-            .collect();
-        let notes = notes(
-            &study,
-            &plans.iter().map(Option::is_some).collect::<Vec<_>>(),
-            &reference,
-            of,
-        );
-        let answers = answers?;
-        figures.extend(answers_figure(&study.question, task, &study.reference, &answers));
-        tables.push(table::answer_table(&study.question, task, &answers, notes));
+        let asked = study.asked(task, args)?;
+        let of_arm = |arm: usize| found.iter().filter(|(_, record)| asked.has(arm, record)).collect();
+        let arms: Vec<Vec<&Found>> = (0..study.arms.len()).map(of_arm).collect();
+        let settings = arms.iter().flatten().map(|(_, record)| Some(record.setting()));
+        let mut settings: BTreeSet<Option<String>> = settings.collect();
+        if settings.len() < 2 {
+            // all that there is, which may be nothing
+            settings = BTreeSet::from([None]);
+        }
+        for setting in settings {
+            let is_of = |found: &&&Found| setting.as_ref().is_none_or(|setting| found.1.setting() == *setting);
+            let arms = arms.iter().map(|runs| runs.iter().filter(is_of).copied().collect());
+            let (answers, notes) = answers(&study, &asked, &arms.collect::<Vec<_>>())?;
+            let place = setting.map_or_else(|| task.clone(), |setting| format!("{task}, {setting}"));
+            figures.extend(answers_figure(&study.question, &place, &study.reference, &answers));
+            tables.push(table::answer_table(&study.question, &place, &answers, notes));
+        }
     }
     if let Some(to) = &args.figure {
         draw(to, &figures)?;
@@ -67,59 +51,84 @@ pub fn text(args: &StudyArgs, columns: usize) -> Result<String> {
     Ok(table::render(&tables, form(args.format, columns)))
 }
 
+/// The records below a folder. Before its first run a study has none, or one without records.
+fn records(out: &Path) -> Result<Vec<Found>> {
+    if !out.exists() {
+        return Ok(Vec::new());
+    }
+    if !out.is_dir() {
+        let failure = Failure::wrong_use(format!("`{}` is no folder", out.display()));
+        return Err(failure.with_hint("--out DIR with the folder of the study's records"));
+    }
+    match store::find(&[out.to_owned()]) {
+        Err(StoreError::Empty { .. }) => Ok(Vec::new()),
+        found => Ok(found?),
+    }
+}
+
 /// Writes the figure of a study.
 fn draw(to: &Path, figures: &[String]) -> Result<()> {
     match figures {
         [] => Err(Failure::wrong_use("nothing is known yet that a figure could show")
             .with_hint("the study, without --report")),
-        [figure] => std::fs::write(to, figure)
-            .map_err(|error| Failure::fault(format!("cannot write `{}`", to.display()), error)),
-        _ => Err(Failure::wrong_use("a figure shows one task, and the study has several")
-            .with_hint("--report without --figure")),
+        [figure] => std::fs::write(to, figure).map_err(|error| {
+            let error = anyhow::Error::new(error).context(format!("cannot write `{}`", to.display()));
+            Failure::new(Exit::WrongUse, error).with_hint("--figure FILE in a folder that can be written")
+        }),
+        _ => Err(
+            Failure::wrong_use("a figure shows one table, and the study has several")
+                .with_hint("--report without --figure, or --out with the records of one of them"),
+        ),
     }
 }
 
-fn notes(study: &Study, known: &[bool], reference: &[&RunRecord], of: usize) -> Vec<String> {
-    let (runs, hours) = (reference.len(), hours(reference));
+/// What each arm but the reference has shown, and notes. `arms` are the runs of all.
+fn answers(study: &Study, asked: &Asked, arms: &[Vec<&Found>]) -> Result<(Vec<ArmAnswer>, Vec<String>)> {
+    let reference = study.arms.iter().position(|arm| arm.name == study.reference);
+    let reference = &arms[reference.expect("read with the study")];
+    let others = study
+        .arms
+        .iter()
+        .zip(arms)
+        .filter(|(arm, _)| arm.name != study.reference);
+    let answers: Result<Vec<ArmAnswer>> = others
+        .map(|(arm, runs)| answer(&arm.name, runs, reference, asked.runs()))
+        .collect();
+    let records: Vec<&RunRecord> = arms.iter().flatten().map(|(_, record)| record).collect();
+    let notes = notes(study, asked, reference).into_iter();
+    Ok((answers?, notes.chain(shared_root(&records)).collect()))
+}
+
+fn notes(study: &Study, asked: &Asked, reference: &[&Found]) -> Vec<String> {
+    let (runs, of, hours) = (reference.len(), asked.runs(), hours(reference));
     let mut notes = vec![format!(
         "reference: {}, {runs} of {of} runs, {hours:.2} hours of computing",
         study.reference
     )];
     notes.extend(study.stop.iter().map(|rule| format!("stops early: {rule}")));
-    let missing = study.arms.iter().zip(known).filter(|(_, known)| !**known);
+    let missing = study.arms.iter().zip(&asked.plans).filter(|(_, plan)| plan.is_none());
     notes.extend(missing.map(|(arm, _)| format!("{}: its labels are not made yet", arm.name)));
     notes.push("difference: 95 % interval over runs and test samples; none below two runs of each".to_owned());
     notes
 }
 
-fn hours(records: &[&RunRecord]) -> f64 {
+fn hours(runs: &[&Found]) -> f64 {
     // the sum of nothing is -0
-    records.iter().map(|record| record.computing_seconds()).sum::<f64>() / 3600.0 + 0.0
-}
-
-fn run_of(record: &RunRecord) -> RunOf<'_> {
-    (&record.backend.name, &record.backend.dtype, record.seed, record.fold)
+    runs.iter().map(|(_, record)| record.computing_seconds()).sum::<f64>() / 3600.0 + 0.0
 }
 
 /// An arm with these runs against the reference.
-fn answer(args: &StudyArgs, name: &str, own: &[&RunRecord], reference: &[&RunRecord], of: usize) -> Result<ArmAnswer> {
-    let of_reference: BTreeSet<RunOf<'_>> = reference.iter().map(|record| run_of(record)).collect();
-    let common = own
-        .iter()
-        .filter(|record| of_reference.contains(&run_of(record)))
-        .count();
+fn answer(name: &str, own: &[&Found], reference: &[&Found], of: usize) -> Result<ArmAnswer> {
+    let run = |found: &&Found| (found.1.seed, found.1.fold);
+    let of_reference: BTreeSet<_> = reference.iter().map(run).collect();
+    let common = own.iter().filter(|found| of_reference.contains(&run(found))).count();
     let plans = own.first().zip(reference.first());
-    let plans = plans.map(|(own, reference)| [own.plan_hash.clone(), reference.plan_hash.clone()]);
-    let found: Vec<Comparison> = match &plans {
-        Some(plans) if common > 0 => {
-            let read = |hash: &String| {
-                let filter: Filter = format!("plan={hash}").parse().expect("a filter");
-                ScoredRun::read(&args.out, &[filter])
-            };
-            let seed = Seed::root(0).child("compare");
-            compare::compare(&read(&plans[0])?, &read(&plans[1])?, RESAMPLES, &seed)?.comparisons
-        }
-        _ => Vec::new(),
+    let plans = plans.map(|(own, reference)| [own.1.plan_hash.clone(), reference.1.plan_hash.clone()]);
+    let found: Vec<Comparison> = if common > 0 {
+        let scored = |runs: &[&Found]| compare::scored(runs.iter().map(|(path, _)| path.clone()));
+        compare::runs(&scored(own)?, &scored(reference)?)?.comparisons
+    } else {
+        Vec::new()
     };
     Ok(ArmAnswer {
         arm: name.to_owned(),
