@@ -347,8 +347,12 @@ def check_table(program, root, runs):
 
 
 def check_compare(program, root, runs):
-    """Faults of the intervals of `compare` over each pair of folders of one task, and how many were compared."""
+    """Faults of the intervals of `compare` over each pair of plans in a folder and of folders of one task, and how many
+    were compared."""
     found, count = [], 0
+    for folder in sorted({run["path"].parent for run in runs}):
+        of_plans, pairs = check_plans(program, folder.name, folder, [run for run in runs if run["path"].parent == folder])
+        found, count = found + of_plans, count + pairs
     for task in sorted({run["path"].parent.parent for run in runs}):
         for a, b in itertools.combinations(sorted(path for path in task.iterdir() if path.is_dir()), 2):
             plans = [sorted({run["plan"] for run in runs if run["path"].parent == folder}) for folder in (a, b)]
@@ -416,12 +420,11 @@ def check_study(program, file):
     """Faults of the answers of `study --report`, from the records beside the file, and how many were compared."""
     root = file.with_suffix("")
     runs = [described(path) for path in sorted(root.rglob("*.json"))] if root.is_dir() else []
-    key = lambda run: (run["backend"], run["record"]["seed"], run["record"].get("fold"))
     found, count = [], 0
     for row in itertools.chain.from_iterable(table["rows"] for table in printed(program, "study", file, "--report", "--out", root)):
         name = f"{file.name}: {row['arm']['name']} {row.get('score') or ''}"
         arm, reference = [[r for r in runs if r["plan"] == plan] for plan in row["arm"]["plans"] or (None, None)]
-        common = {key(run) for run in arm} & {key(run) for run in reference}
+        common = {run_key(run) for run in arm} & {run_key(run) for run in reference}
         if row["runs"] != len(common):
             found.append(f"{name}: {row['runs']} runs printed, {len(common)} found")
         # an arm without a partner has its hours, and no plans that are compared
@@ -434,16 +437,27 @@ def check_study(program, file):
             found += faults_of_difference(name, row, spread(arm, protocol, metric, reference), metric)
         count += 1
     # other pairs of arms, which pages may speak of
+    of_pairs, pairs = check_plans(program, file.name, root, runs)
+    return found + of_pairs, count + pairs
+
+
+def run_key(run):
+    return run["backend"], run["record"]["seed"], run["record"].get("fold")
+
+
+def check_plans(program, name, folder, runs):
+    """Faults of the differences between the plans of the runs in a folder, and how many were compared."""
+    found, count = [], 0
     plans = sorted({run["plan"] for run in runs})
     for one, other in itertools.combinations(plans, 2):
         sides = [[run for run in runs if run["plan"] == plan] for plan in (one, other)]
-        if len({key(run) for run in sides[0]} & {key(run) for run in sides[1]}) < 2:
+        if len({run_key(run) for run in sides[0]} & {run_key(run) for run in sides[1]}) < 2:
             continue
         words = ["--where-a", f"plan={one}", "--where-b", f"plan={other}"]
-        for row in itertools.chain.from_iterable(table["rows"] for table in printed(program, "compare", root, root, *words) or []):
+        for row in itertools.chain.from_iterable(table["rows"] for table in printed(program, "compare", folder, folder, *words) or []):
             protocol, metric = row["score"].rsplit(" ", 1)
             own = spread(sides[0], protocol, metric, sides[1])
-            found += faults_of_difference(f"{file.name}: {one} - {other} {row['score']}", row, own, metric)
+            found += faults_of_difference(f"{name}: {one} - {other} {row['score']}", row, own, metric)
             count += 1
     return found, count
 

@@ -10,7 +10,7 @@ const SCORES: &str = "bridle-bench table records --format markdown --published n
 /// A folder with one committed record as `records/run.json`, and this page as `page.md`.
 fn folder(page: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let records = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/records/esc50/scratch");
+    let records = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/studies/finetune/esc50/scratch");
     let mut files = std::fs::read_dir(records).unwrap().map(|entry| entry.unwrap().path());
     let record = files
         .find(|path| path.extension().is_some_and(|end| end == "json"))
