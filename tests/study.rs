@@ -305,57 +305,51 @@ fn a_wrong_study_is_refused_by_what_is_wrong() {
         assert!(errors.ends_with(&report.2), "{errors}{}", report.2);
         errors
     };
-    let told_of = |from: &str, to: &str, what: &str| {
+    let labels = |digits: &str| format!("labels = \"a.npz\"\nlabels_sha256 = \"{digits}\"");
+    let (short, no_digits) = (labels("12"), labels(&"G".repeat(64)));
+    let subset = "quantizer = \"rq\"\nset = [\"data.subset=20\"]";
+    let (seeds, hours, name, rq) = ("seeds = 2", "hours = 1.0", "name = \"residual\"", "quantizer = \"rq\"");
+    let (question, tasks) = ("\"Do residual codes help?\"", "[\"synthetic\"]");
+    let (no_name, no_labels) = (
+        "an arm's name is a line of text, not",
+        "`labels_sha256` of arm `residual` is 64",
+    );
+    let reference = "reference = \"one\"";
+    for (from, to, what) in [
+        (seeds, "seed = 2", "unknown field `seed`"),
+        (seeds, "seeds = 0", "needs a task and a seed"),
+        (
+            seeds,
+            "seeds = 4000000000",
+            "4000000000 seeds are too many: at most 10000",
+        ),
+        (hours, "hours = -1.0", "`hours` must be positive"),
+        (hours, "hours = inf", "`hours` must be positive"),
+        (question, "\" \"", "its question is empty"),
+        (
+            tasks,
+            "[\"synthetic\", \"synthetic\"]",
+            "task `synthetic` is there twice",
+        ),
+        (name, "name = \"\"", &format!("{no_name} \"\"")),
+        (name, "name = \"resi\\ndual\"", &format!("{no_name} \"resi\\ndual\"")),
+        (name, "name = \"one\"", "two arms are named `one`"),
+        (rq, &short, no_labels),
+        (rq, &no_digits, no_labels),
+        (
+            reference,
+            "reference = \"two\"",
+            "no arm is named `two` (arms: residual, one)",
+        ),
+        (
+            rq,
+            "quantizer = \"vq\"",
+            "arms `residual` and `one` are the same plan on `synthetic`",
+        ),
+        (rq, "quantizer = \"qr\"", "arm `residual`"),
+        (rq, subset, "arm `one` sees other data than arm `residual`"),
+    ] {
         let errors = refused(from, to);
         assert!(errors.contains(what), "{errors}");
-    };
-    told_of("seeds = 2", "seed = 2", "unknown field `seed`");
-    told_of("seeds = 2", "seeds = 0", "needs a task and a seed");
-    told_of(
-        "seeds = 2",
-        "seeds = 4000000000",
-        "4000000000 seeds are too many: at most 10000",
-    );
-    told_of("hours = 1.0", "hours = -1.0", "`hours` must be positive");
-    told_of("hours = 1.0", "hours = inf", "`hours` must be positive");
-    told_of("\"Do residual codes help?\"", "\" \"", "its question is empty");
-    told_of(
-        "[\"synthetic\"]",
-        "[\"synthetic\", \"synthetic\"]",
-        "task `synthetic` is there twice",
-    );
-    told_of(
-        "name = \"residual\"",
-        "name = \"\"",
-        "an arm's name is a line of text, not \"\"",
-    );
-    told_of(
-        "name = \"residual\"",
-        "name = \"resi\\ndual\"",
-        "an arm's name is a line of text, not \"resi\\ndual\"",
-    );
-    for digits in ["12", &"G".repeat(64)] {
-        told_of(
-            "quantizer = \"rq\"",
-            &format!("labels = \"a.npz\"\nlabels_sha256 = \"{digits}\""),
-            "`labels_sha256` of arm `residual` is 64 hexadecimal digits",
-        );
     }
-    told_of(
-        "reference = \"one\"",
-        "reference = \"two\"",
-        "no arm is named `two` (arms: residual, one)",
-    );
-    told_of("name = \"residual\"", "name = \"one\"", "two arms are named `one`");
-    told_of(
-        "quantizer = \"rq\"",
-        "quantizer = \"vq\"",
-        "arms `residual` and `one` are the same plan on `synthetic`",
-    );
-    told_of("quantizer = \"rq\"", "quantizer = \"qr\"", "arm `residual`");
-    told_of(
-        "quantizer = \"rq\"",
-        "quantizer = \"rq\"\nset = [\"data.subset=20\"]",
-        "arm `one` sees other data than arm `residual`",
-    );
 }

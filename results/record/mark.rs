@@ -129,9 +129,9 @@ pub(crate) fn notes_of<'a>(records: impl IntoIterator<Item = &'a RunRecord>) -> 
 
 /// What folds of one seed that share its random numbers leave out of an interval.
 pub fn shared_root(records: &[&RunRecord]) -> Option<String> {
-    let shares = |record: &&&RunRecord| record.fold.is_some_and(|fold| fold > 1) && !record.fold_in_root;
-    let one_run = |record: &&RunRecord| record.fold == records[0].fold;
-    (records.iter().any(|record| shares(&record)) && !records.iter().all(one_run)).then(|| {
+    let shares = |record: &&RunRecord| record.fold.is_some_and(|fold| fold > 1) && !record.fold_in_root;
+    let of_one_fold = |record: &&RunRecord| record.fold == records[0].fold;
+    (records.iter().any(shares) && !records.iter().all(of_one_fold)).then(|| {
         "the folds of a seed had the same first weights and first labels: no interval knows what others would give"
             .to_owned()
     })
