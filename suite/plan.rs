@@ -29,7 +29,7 @@ pub mod written;
 pub use error::PlanError;
 pub use facts::{EmbeddingsRequest, ForeignRequest, InitRequest, LabelsRequest, LmRequest, TaskFacts};
 pub(crate) use flat::override_with;
-pub use flat::{Difference, Flat, PlanReadError, corrected_changes, difference, display_value};
+pub use flat::{Difference, Flat, PlanReadError, corrected_changes, difference, display_value, value_of};
 pub use hash::decides;
 pub use method::{Method, PhaseKind, Takes};
 pub use phase::{Codebooks, PhasePlan};

@@ -178,8 +178,9 @@ class Spread:
         if repeats:
             parts.append((deviations / repeats / runs, repeats))
         elif runs > 1:
+            # draws of a run and of samples at once, whose variance is all of it
             between = np.var([values[0] for values, _, _ in folds], ddof=1) / runs
-            parts = [(max(of_sources - between, 0.0), self.sources - len(folds)), (between, runs - 1)]
+            parts = [(between, runs - 1)] if between > 1e-20 else parts
         self.parts = [part for part in parts if part[0] > 1e-20]
         self.variance = sum(variance for variance, _ in self.parts)
         self.error = np.sqrt(self.variance) if self.parts else wilson(0.0, self.sources, 1.0)[1]
@@ -410,10 +411,8 @@ def check_pages(pages):
 
 
 def hours_of(runs):
-    """Computing of these runs, without phases that another run trained."""
-    reused = lambda record: sum(phase["seconds"] for phase in record["phases"] if phase.get("reused_from"))
-    seconds = [sum(run["record"]["seconds"].values()) - reused(run["record"]) for run in runs]
-    return sum(max(own, 0.0) for own in seconds) / 3600
+    """Computing of these runs, with phases that another run trained."""
+    return sum(sum(run["record"]["seconds"].values()) for run in runs) / 3600
 
 
 def check_study(program, file):

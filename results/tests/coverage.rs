@@ -155,19 +155,21 @@ fn simulate(setting: &Setting, data_sets: usize) -> Found {
         let table = table::score_tables(&records, &evidence, &View::default())
             .remove(0)
             .to_json();
-        let interval = &table["rows"][0]["scores"][0]["interval"];
-        let (low, high) = (interval["low"].as_f64().unwrap(), interval["high"].as_f64().unwrap());
-        found.of_table += usize::from(low <= setting.accuracy && setting.accuracy <= high);
         let side = |method: &str| ScoredRun::read(&out.path().join("esc50").join(method), &[]).unwrap();
         let compared = compare::compare(&side("one"), &side("other"), 99, &seed).unwrap();
         let difference = &compared.comparisons[0].differences[0];
-        let interval = difference.interval.as_ref().unwrap();
+        // where a run is as low as one that did not train, there is no interval
+        let Some(interval) = &difference.interval else { continue };
         found.of_compare += usize::from(interval.low <= 0.0 && 0.0 <= interval.high);
+        let interval = &table["rows"][0]["scores"][0]["interval"];
+        let (low, high) = (interval["low"].as_f64().unwrap(), interval["high"].as_f64().unwrap());
+        found.of_table += usize::from(low <= setting.accuracy && setting.accuracy <= high);
         for (count, level) in found.small.iter_mut().zip(LEVELS) {
             *count += usize::from(difference.p.unwrap() <= level);
         }
         found.data_sets += 1;
     }
+    assert!(found.data_sets * 10 >= data_sets * 9, "{setting:?}: {found:?}");
     found
 }
 
@@ -176,7 +178,7 @@ fn per_cent(count: usize, of: usize) -> f64 {
 }
 
 #[test]
-#[ignore = "takes forty minutes of one core; the bounded part below runs always"]
+#[ignore = "takes an hour of one core; the bounded part below runs always"]
 fn every_cell_covers() {
     let mut wrong = Vec::new();
     println!("| accuracy | seed sd | runs | clips a source | table | compare | p <= 1, 5, 20, 50 % |");
@@ -192,7 +194,8 @@ fn every_cell_covers() {
                         folds,
                         cluster,
                     };
-                    let found = simulate(&setting, if folds > 1 { 300 } else { 1000 });
+                    let many = runs * folds > 10;
+                    let found = simulate(&setting, if many { 300 } else { 1000 });
                     let share = |count| per_cent(count, found.data_sets);
                     let (table, compare) = (share(found.of_table), share(found.of_compare));
                     let small = found.small.map(|count| format!("{:.1}", share(count))).join(", ");
@@ -204,7 +207,7 @@ fn every_cell_covers() {
                             String::new()
                         }
                     );
-                    let allowed = if folds > 1 { 4.0 } else { 2.0 };
+                    let allowed = if many { 4.0 } else { 2.0 };
                     if (table - 95.0).abs() > allowed || (compare - 95.0).abs() > allowed {
                         wrong.push(setting);
                     }

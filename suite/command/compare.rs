@@ -88,31 +88,6 @@ pub fn scored(files: impl Iterator<Item = PathBuf>) -> Result<Vec<ScoredRun>> {
     Ok(runs)
 }
 
-/// The runs in `out` of the plan with hash `a` against those of the plan with hash `b`, on the
-/// backend and with the number type of `records`.
-///
-/// # Errors
-/// As [`text`].
-pub fn plans(a: &str, b: &str, records: &[RunRecord], out: &Path, format: TableFormat) -> Result<String> {
-    let only = |key: &str, value: &str| format!("{key}={value}").parse().expect("a filter");
-    let common = records.iter().take(1).flat_map(|record| {
-        let (backend, dtype) = (&record.backend.name, &record.backend.dtype);
-        [only("backend", backend), only("dtype", dtype)]
-    });
-    let args = CompareArgs {
-        a: out.to_owned(),
-        b: out.to_owned(),
-        both: common.collect(),
-        only_a: vec![only("plan", a)],
-        only_b: vec![only("plan", b)],
-        resamples: RESAMPLES,
-        seed: 0,
-        format,
-    };
-    let (text, _) = text(&args, terminal::columns())?;
-    Ok(text)
-}
-
 impl From<CompareError> for Failure {
     fn from(error: CompareError) -> Self {
         let hint = match error {

@@ -56,7 +56,8 @@ pub fn perform(args: &RunArgs) -> Result<Exit> {
         say_departures(envelopes, &made.records, &session.progress)?;
     }
     if let (true, [plan, .., control]) = (has_control && format == TableFormat::Terminal, &made.plans[..]) {
-        let text = compare::plans(plan, control, &made.records, &args.out, format)?;
+        let of = |hash: &String| made.records.iter().filter(|record| record.plan_hash == *hash).collect();
+        let text = compare::records(&[of(plan), of(control)], &args.out, format)?;
         terminal::print(&format!("Against the random encoder\n\n{text}\n"))?;
     }
     table::print(&made.records, &args.out, format, args.ablation)?;

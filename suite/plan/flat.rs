@@ -15,6 +15,11 @@ const QUANTIZER_KIND: &str = "quantizer.kind";
 /// No name has more dots.
 const DEEPEST: usize = 8;
 
+/// A value of this plan, written or not.
+pub fn value_of(flat: &Flat, key: &str) -> Option<Value> {
+    flat.get(key).cloned().or_else(|| unwritten(flat, key))
+}
+
 /// A value that this plan has but does not write, since it is as it always was, or as another one.
 pub(super) fn unwritten(flat: &Flat, key: &str) -> Option<Value> {
     let (section, name) = section_of(key)?;

@@ -21,8 +21,7 @@ impl Plan {
     ) -> Result<Self, PlanError> {
         let (mut plan, mut flat) = (self.clone(), self.to_flat());
         for (key, text) in values {
-            let current = flat.get(key).cloned().or_else(|| flat::unwritten(&flat, key));
-            let current = current.ok_or_else(|| no_such_value(key, &flat, left_out))?;
+            let current = flat::value_of(&flat, key).ok_or_else(|| no_such_value(key, &flat, left_out))?;
             let fact = section_of(key).and_then(|(section, value)| (section.fact)(value, choices));
             if let Some(of) = fact {
                 return Err(PlanError::Fact { key: key.clone(), of });

@@ -1,6 +1,6 @@
 //! The plans of all presets, tasks, methods and quantizers: which values there are, and their defaults.
 
-use super::flat::{Flat, unwritten};
+use super::flat::{Flat, value_of};
 use super::{AnyTask, Method, Plan, PlanRequest, Protocol, QuantizerKind, Takes, preset};
 use serde_json::Value;
 
@@ -68,12 +68,7 @@ impl Survey {
     fn of_preset(&self, preset: &str, key: &str) -> Vec<PresetDefault> {
         let of_preset = self.0.iter().filter(|plan| plan.preset == preset);
         let having: Vec<(&Surveyed, Value)> = of_preset
-            .filter_map(|plan| {
-                Some((
-                    plan,
-                    plan.flat.get(key).cloned().or_else(|| unwritten(&plan.flat, key))?,
-                ))
-            })
+            .filter_map(|plan| Some((plan, value_of(&plan.flat, key)?)))
             .collect();
         let usual = methods_and_quantizers().find(|usual| having.iter().any(|(plan, _)| plan.is_of(*usual)));
         let Some(usual) = usual else {

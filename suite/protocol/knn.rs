@@ -81,6 +81,10 @@ impl Section for Knn {
         holdout = 0.2
         standardise = true
         rest = \"all\"
+
+        [preset.mini.knn]
+        neighbours = [1, 5, 10, 20, 50, 100, 200]
+        parts = 5
     ";
 
     fn check(&self, _plan: &Core) -> Checked {

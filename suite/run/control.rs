@@ -1,7 +1,10 @@
 //! The control of a run: the random encoder, frozen, under the same protocols. A pretraining that
 //! teaches nothing looks well by itself.
 
-use crate::plan::{Encoder, Method, Plan, PlanError, PlanRequest, Protocol, TaskFacts, display_value, preset};
+use crate::plan::{
+    Encoder, Method, Plan, PlanError, PlanRequest, Protocol, TaskFacts, display_value, preset, value_of,
+};
+use std::collections::BTreeSet;
 
 /// The plan's preset by its name; None if a file is all that has that name.
 fn known_preset(plan: &Plan) -> Option<String> {
@@ -38,12 +41,15 @@ pub fn of(facts: &TaskFacts, wanted: &PlanRequest, plan: &Plan) -> Result<Option
         ..wanted.clone()
     };
     let (plan, bare) = (plan.to_flat(), Plan::resolve_for(facts, &control)?.to_flat());
-    let shared = bare
-        .iter()
-        .filter(|(key, _)| !matches!(key.as_str(), "method" | "protocols"));
-    let differs = shared.filter_map(|(key, value)| plan.get(key).filter(|wanted| *wanted != value).map(|v| (key, v)));
-    control.set = differs
-        .map(|(key, value)| format!("{key}={}", display_value(value)))
-        .collect();
+    // also what only one of them writes
+    let keys: BTreeSet<&String> = bare.keys().chain(plan.keys()).collect();
+    let shared = keys
+        .into_iter()
+        .filter(|key| !matches!(key.as_str(), "method" | "protocols"));
+    let differs = shared.filter_map(|key| {
+        let (wanted, value) = (value_of(&plan, key)?, value_of(&bare, key)?);
+        (wanted != value).then(|| format!("{key}={}", display_value(&wanted)))
+    });
+    control.set = differs.collect();
     Plan::resolve_for(facts, &control).map(Some)
 }

@@ -548,6 +548,7 @@ mod tests {
     #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
     use super::*;
     use crate::cli::{Cli, Command};
+    use crate::plan::Flat;
     use clap::Parser;
 
     fn request(line: &str) -> Result<RunRequest> {
@@ -615,6 +616,26 @@ mod tests {
             assert_eq!(hashes.len(), count, "{line}");
         }
         assert_eq!(request("--task esc50").unwrap().further, []);
+    }
+
+    #[test]
+    fn a_control_is_judged_as_its_run_is() {
+        for set in [
+            "probe.layer=2 probe.parts=none knn.parts=3 knn.rest=none",
+            "probe.rates=[0.5] knn.neighbours=[3]",
+            "",
+        ] {
+            let set: String = set.split_whitespace().map(|set| format!(" --set {set}")).collect();
+            let line = format!("--task esc50 --recipe corrected --protocol linear-probe,knn --control{set}");
+            let found = request(&line).unwrap();
+            let plans: Vec<_> = found.plans().map(Plan::to_flat).collect();
+            assert_eq!(plans.len(), 2, "{line}");
+            let judging = |flat: &Flat| -> Flat {
+                let of = |key: &str| ["probe.", "knn.", "data."].iter().any(|start| key.starts_with(start));
+                flat.clone().into_iter().filter(|(key, _)| of(key)).collect()
+            };
+            assert_eq!(judging(&plans[0]), judging(&plans[1]), "{line}");
+        }
     }
 
     #[test]

@@ -43,6 +43,14 @@ impl Root {
             _ => root,
         }
     }
+
+    /// What checkpoints of a run on the data of this identity must fit: also where its random numbers begin.
+    pub fn identity(&self, data: &str) -> String {
+        match self.fold {
+            Some(fold) if self.fold_in_root => format!("{data}, numbers of fold {fold}"),
+            _ => data.to_owned(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -67,5 +75,8 @@ mod tests {
             ..Root::new(1, Some(4))
         };
         assert_eq!(shared.tree(), Seed::root(1));
+        // checkpoints of the one do not go on as the other
+        assert_ne!(shared.identity("data"), Root::new(1, Some(4)).identity("data"));
+        assert_eq!(shared.identity("data"), Root::new(1, Some(1)).identity("data"));
     }
 }

@@ -108,14 +108,22 @@ fn all_runs_count_and_folds_are_strata() {
     let alone = |fold: &FoldRuns| Spread::of(std::slice::from_ref(fold)).unwrap().variance();
     let halves = (alone(&one) + alone(&two)) / 4.0;
     assert!(close(found.variance(), halves, 1e-9), "{} {halves}", found.variance());
-    // one run in each fold differs by run and by samples
+    // one run in each fold differs by run and by samples, and that is all there is to know
     let single = |fold: &FoldRuns| FoldRuns {
         values: fold.values[..1].to_vec(),
         influences: fold.influences[..1].to_vec(),
         samples: fold.samples,
     };
     let found = Spread::of(&[single(&one), single(&two)]).unwrap();
-    assert!(found.runs == 2 && found.variance() >= ((one.values[0] - two.values[0]) / 2.0).powi(2) - 1e-12);
+    let whole = ((one.values[0] - two.values[0]) / 2.0).powi(2);
+    assert!(close(found.variance(), whole, 1e-12), "{} {whole}", found.variance());
+    assert_eq!(
+        (found.runs, found.components.len(), found.components[0].degrees),
+        (2, 1, 1.0)
+    );
+    // equal by chance: what samples say is left
+    let found = Spread::of(&[single(&one), single(&one)]).unwrap();
+    assert!(close(found.variance(), alone(&single(&one)) / 2.0, 1e-12));
     assert_eq!(Spread::of(&[]), None);
 }
 
@@ -136,7 +144,7 @@ fn p_is_small_exactly_where_the_interval_excludes_nothing() {
     let mut stream = Seed::root(7).child("p").stream();
     for _ in 0..200 {
         let runs = 2 + stream.below(3);
-        let found = simulated(&mut stream, runs, 0.3, 1.0, 60);
+        let found = Spread::of(&[simulated(&mut stream, runs, 0.3, 1.0, 60)]).unwrap();
         let interval = found.interval_of_difference(Metric::DPrime, 0.95);
         assert_eq!(found.p() < 0.05, interval.low > 0.0 || interval.high < 0.0, "{found:?}");
     }
@@ -144,7 +152,7 @@ fn p_is_small_exactly_where_the_interval_excludes_nothing() {
 
 /// Normal values around 0: `runs` of variance `of_runs / samples`, samples of variance `shared`, and
 /// the rest of 1 for both.
-fn simulated(stream: &mut Stream, runs: usize, of_runs: f64, shared: f64, samples: usize) -> Spread {
+fn simulated(stream: &mut Stream, runs: usize, of_runs: f64, shared: f64, samples: usize) -> FoldRuns {
     let count = samples as f64;
     let mut normal = |variance: f64| variance.sqrt() * f64::from(stream.normal());
     let common: Vec<f64> = (0..samples).map(|_| normal(shared)).collect();
@@ -159,23 +167,24 @@ fn simulated(stream: &mut Stream, runs: usize, of_runs: f64, shared: f64, sample
         influences.push(all.iter().map(|value| (value - mean) / count).collect());
         values.push(mean);
     }
-    Spread::of(&[FoldRuns {
+    FoldRuns {
         values,
         influences,
         samples,
-    }])
-    .unwrap()
+    }
 }
 
 /// What the top of `spread.rs` says of the quantile, within what 2,000 simulations can tell.
 #[test]
 fn the_quantile_covers_for_any_share_of_the_runs() {
-    for (runs, shared) in [(3, 0.0), (3, 0.6), (5, 0.3)] {
+    for (folds, runs, shared) in [(1, 3, 0.0), (1, 3, 0.6), (1, 5, 0.3), (5, 1, 0.6), (3, 1, 0.6)] {
         for of_runs in [0.0, 1.0, 10.0] {
-            let law = format!("{runs} {shared} {of_runs}");
+            let law = format!("{folds} {runs} {shared} {of_runs}");
             let held = (0..2000u64).filter(|&i| {
                 let mut stream = Seed::root(31).child(&law).indexed(i).stream();
-                let interval = simulated(&mut stream, runs, of_runs, shared, 40).interval(Metric::DPrime, 0.95);
+                let mut fold = |_| simulated(&mut stream, runs, of_runs, shared, 40);
+                let folds: Vec<FoldRuns> = (0..folds).map(&mut fold).collect();
+                let interval = Spread::of(&folds).unwrap().interval(Metric::DPrime, 0.95);
                 interval.low <= 0.0 && 0.0 <= interval.high
             });
             let share = held.count() as f64 / 2000.0;

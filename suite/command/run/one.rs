@@ -40,7 +40,7 @@ pub(super) struct OneRun<'a, D> {
     labels: &'a [Codes],
     data: &'a D,
     run: Run<'a>,
-    /// What tells the data from other data.
+    /// What tells the data from other data, and this run from those whose random numbers begin elsewhere.
     data_identity: String,
     seed: Seed,
     train: Vec<usize>,
@@ -77,7 +77,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
         };
         Ok(Self {
             seed: run.root.tree(),
-            data_identity: run.data.identity(),
+            data_identity: run.root.identity(&run.data.identity()),
             resumes: matches!(request.reuse, Reuse::Resume | Reuse::ResumeIn(_)),
             request,
             session,

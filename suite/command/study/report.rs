@@ -112,9 +112,10 @@ fn notes(study: &Study, asked: &Asked, reference: &[&Found]) -> Vec<String> {
     notes
 }
 
+/// What these runs of one plan cost, also the pretrainings that an earlier run made.
 fn hours(runs: &[&Found]) -> f64 {
     // the sum of nothing is -0
-    runs.iter().map(|(_, record)| record.computing_seconds()).sum::<f64>() / 3600.0 + 0.0
+    runs.iter().flat_map(|(_, record)| record.seconds.values()).sum::<f64>() / 3600.0 + 0.0
 }
 
 /// An arm with these runs against the reference.
