@@ -243,7 +243,7 @@ pub fn read_predictions(record_path: &Path, record: &RunRecord) -> Result<Option
 }
 
 /// Reads every record among these files and folders once, in order of path; folders are searched
-/// recursively for `*.json`, hidden files and folders left out. Fails if a file is no record, or if there is none at all.
+/// recursively for `*.json`, hidden files and folders, envelopes and JSON Schemas left out. Fails if a file is no record, or if there is none at all.
 pub fn find(paths: &[PathBuf]) -> Result<Vec<(PathBuf, RunRecord)>, StoreError> {
     find_as(paths, RunRecord::from_json)
 }
@@ -276,13 +276,18 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, StoreError> {
     Ok(files)
 }
 
+/// How files end that are JSON and no records: those of `regress --write-envelope`, and JSON Schemas.
+const NO_RECORDS: [&[u8]; 2] = [b".envelope.json", b".schema.json"];
+
 fn search(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), StoreError> {
     let unreadable = |source| unreadable(folder, source);
     for entry in fs::read_dir(folder).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
         let path = entry.path();
+        let name = entry.file_name();
+        let name = name.as_encoded_bytes();
         // such as `._x.json`, which macOS leaves on other file systems
-        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+        if name.starts_with(b".") || NO_RECORDS.iter().any(|end| name.ends_with(end)) {
             continue;
         }
         // a link to a folder is not followed: it could lead back here

@@ -175,12 +175,13 @@ class Spread:
             self.samples += len(sources)
         repeats = runs - len(folds)
         parts = [(max(of_sources - of_both, 0.0), self.sources - len(folds))]
-        if repeats:
+        if repeats + 1 < len(folds):
+            # a fold's mean is a draw of runs and of samples at once, whose variance is all of it
+            squares = sum((len(values) / runs * (values.mean() - self.value)) ** 2 for values, _, _ in folds)
+            between = squares * len(folds) / (len(folds) - 1)
+            parts = [(between, len(folds) - 1)] if between > 1e-20 else parts
+        elif repeats:
             parts.append((deviations / repeats / runs, repeats))
-        elif runs > 1:
-            # draws of a run and of samples at once, whose variance is all of it
-            between = np.var([values[0] for values, _, _ in folds], ddof=1) / runs
-            parts = [(between, runs - 1)] if between > 1e-20 else parts
         self.parts = [part for part in parts if part[0] > 1e-20]
         self.variance = sum(variance for variance, _ in self.parts)
         self.error = np.sqrt(self.variance) if self.parts else wilson(0.0, self.sources, 1.0)[1]
@@ -444,16 +445,19 @@ def run_key(run):
     return run["backend"], run["record"]["seed"], run["record"].get("fold")
 
 
-def check_plans(program, name, folder, runs):
-    """Faults of the differences between the plans of the runs in a folder, and how many were compared."""
+def check_plans(program, name, folder, runs, others=None):
+    """Faults of the differences between the plans of the runs in a folder, and how many were compared; or between these
+    plans and those of the runs in another folder, `others`."""
     found, count = [], 0
-    plans = sorted({run["plan"] for run in runs})
-    for one, other in itertools.combinations(plans, 2):
-        sides = [[run for run in runs if run["plan"] == plan] for plan in (one, other)]
+    plans = [sorted({run["plan"] for run in side}) for side in (runs, others[1] if others else [])]
+    folders = [folder, others[0] if others else folder]
+    for one, other in itertools.product(*plans) if others else itertools.combinations(plans[0], 2):
+        sides = [[run for run in runs if run["plan"] == one]]
+        sides.append([run for run in (others[1] if others else runs) if run["plan"] == other])
         if len({run_key(run) for run in sides[0]} & {run_key(run) for run in sides[1]}) < 2:
             continue
         words = ["--where-a", f"plan={one}", "--where-b", f"plan={other}"]
-        for row in itertools.chain.from_iterable(table["rows"] for table in printed(program, "compare", folder, folder, *words) or []):
+        for row in itertools.chain.from_iterable(table["rows"] for table in printed(program, "compare", *folders, *words) or []):
             protocol, metric = row["score"].rsplit(" ", 1)
             own = spread(sides[0], protocol, metric, sides[1])
             found += faults_of_difference(f"{name}: {one} - {other} {row['score']}", row, own, metric)
@@ -469,6 +473,20 @@ def title(run):
     return f"{run['method']}, {run['backend']}, plan {run['plan'][:6]}"
 
 
+def check_fights(page):
+    """Faults of the table of `fight` against `no_fight`, which its page makes by a line of its own, and how many rows it has."""
+    kinetics = page.parent / "kinetics-mini"
+    found, rows = [], re.findall(r"^\| (bridle-rq|random-init) \| (\d) \| (\d+) \|$", page.read_text(), re.MULTILINE)
+    for method, seed, told in rows:
+        [path] = kinetics.rglob(f"{method}/*-s{seed}.predictions.csv")
+        targets, scores = read(path)
+        either = targets[:, 2:4].any(axis=1)
+        first = scores["linear-probe"][either, 2] > scores["linear-probe"][either, 3]
+        if (first == targets[either, 2].astype(bool)).sum() != int(told):
+            found.append(f"{page.name}: {method}, seed {seed}: not {told} of {either.sum()}")
+    return found + ([] if len(rows) == 6 else [f"{page.name}: {len(rows)} rows of fights"]), len(rows)
+
+
 def main():
     warnings.simplefilter("ignore")  # of classes without positive samples
     parser = argparse.ArgumentParser()
@@ -478,14 +496,14 @@ def main():
     results = pathlib.Path(__file__).resolve().parent.parent / "results"
     studies = [] if options.roots else sorted((results / "studies").glob("*.toml"))
     wrong = []
-    for root in options.roots or [results / "records", results / "small-sets", results / "studies"]:
+    for root in options.roots or [results / "records", results / "small-sets", results / "studies", results / "untrained"]:
         records = sorted(root.rglob("*.json"))
         if not records:
             sys.exit(f"no record in {root}")
         checked = [faults(path) for path in records]
         wrong += [fault for found, _ in checked for fault in found]
         print(f"{root}: {len(records)} records, {sum(compared for _, compared in checked)} scores compared")
-        if options.program and root.name != "studies":
+        if options.program and root.name not in ("studies", "untrained"):
             runs = [described(path) for path in records]
             for what, check in ("table", check_table), ("compare", check_compare):
                 found, count = check(options.program, root, runs)
@@ -496,10 +514,17 @@ def main():
         wrong += found
         print(f"{file.name}: {count} answers and differences compared")
     if options.program and not options.roots:
+        sides = [(root, [described(path) for path in sorted(root.rglob("*.json"))]) for root in (results / "studies" / "methods", results / "untrained")]
+        found, count = check_plans(options.program, "untrained", *sides[0], sides[1])
+        wrong += found
+        print(f"untrained: {count} differences compared")
         pages = [results.parent / "README.md", results / "README.md", results / "small-sets" / "README.md"]
         found, count = check_pages(pages)
         wrong += found
         print(f"{count} differences in the text of {len(pages)} pages compared")
+        found, count = check_fights(pages[-1])
+        wrong += found
+        print(f"{count} rows of fights compared")
     print(f"{len(wrong)} faults")
     sys.exit("\n".join(wrong) if wrong else 0)
 

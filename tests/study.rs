@@ -132,6 +132,16 @@ fn a_study_runs_what_is_missing_and_compares_its_arms() {
     let (code, none, _) = report("--format markdown --out nowhere");
     assert_eq!(code, Some(0));
     assert!(none.contains("not known yet: 0 of 2 runs"), "{none}");
+    assert!(!none.contains("no run of it"), "{none}");
+    // a study with a folder of its own
+    std::fs::create_dir(folder.join("study")).unwrap();
+    let (code, none, _) = report("--format markdown --out nowhere");
+    assert_eq!(code, Some(0));
+    assert!(
+        none.contains("no run of it in nowhere; are they in study (--out study)?"),
+        "{none}"
+    );
+    assert!(!report("--format markdown").1.contains("no run of it"));
 
     // all there: nothing is made
     let (code, again, _) = told(&study(folder, STUDY, ""));

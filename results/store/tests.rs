@@ -192,12 +192,15 @@ fn runs_on_other_data_of_ones_own_have_names_of_their_own() {
 }
 
 #[test]
-fn hidden_files_and_folders_are_no_records() {
+fn hidden_files_envelopes_and_schemas_are_no_records() {
     let out = tempfile::tempdir().unwrap();
     let path = write(out.path(), &record(0, 165), None).unwrap();
     fs::write(path.with_file_name("._x.json"), [0, 5, 22, 7]).unwrap();
     fs::create_dir(out.path().join(".git")).unwrap();
     fs::write(out.path().join(".git/a.json"), "{").unwrap();
+    for name in ["esc50.envelope.json", "record.schema.json"] {
+        fs::write(out.path().join(name), "{}").unwrap();
+    }
     let found = find(&[out.path().to_path_buf()]).unwrap();
     assert_eq!(found.len(), 1);
 }

@@ -3,7 +3,7 @@
 use super::gain::gain;
 use super::roll::roll;
 use super::{Batch, Order, Part, Placed, TrainingData};
-use crate::plan::{Core, Roll};
+use crate::plan::{Augment, Core, Roll};
 use bridle::config::{Geometry, StackConfig};
 use bridle::encoder::Vit;
 use bridle::frames::Frames;
@@ -51,12 +51,23 @@ enum Variation {
     Views,
 }
 
+impl Variation {
+    /// Of data whose views are drawn or not, with this augmentation.
+    fn of(views: bool, augment: Option<&Augment>) -> Self {
+        let (rolls, gains) = augment.map_or((false, false), |augment| {
+            (augment.roll == Roll::Uniform, augment.magnitude)
+        });
+        match views {
+            true => Self::Views,
+            false if rolls || gains => Self::Sound { rolls, gains },
+            false => Self::None,
+        }
+    }
+}
+
 impl<'a> Fixed<'a> {
     /// This data set, cut into patches and augmented as the plan says.
     pub fn new(dataset: &'a Dataset, plan: &Core) -> Self {
-        let (rolls, gains) = plan.augment.as_ref().map_or((false, false), |augment| {
-            (augment.roll == Roll::Uniform, augment.magnitude)
-        });
         Self {
             dataset,
             input: plan.fixed_input().clone(),
@@ -65,11 +76,7 @@ impl<'a> Fixed<'a> {
                 encoder: crate::sizes::encoder(plan),
                 positions: crate::sizes::cropped_positions(plan),
             }),
-            variation: match dataset.augments() {
-                true => Variation::Views,
-                false if rolls || gains => Variation::Sound { rolls, gains },
-                false => Variation::None,
-            },
+            variation: Variation::of(dataset.augments(), plan.augment.as_ref()),
         }
     }
 
@@ -317,6 +324,19 @@ pub fn on_device<B: Backend>(
 mod tests {
     use super::*;
     use bridle_ranks::Ranks;
+
+    // labels of inputs that vary are made in the step, and kept otherwise
+    #[test]
+    fn sound_that_is_rolled_or_made_louder_varies() {
+        let of = |roll, magnitude| Variation::of(false, Some(&Augment { roll, magnitude }));
+        assert_eq!(of(Roll::Never, false), Variation::None);
+        assert_eq!(Variation::of(false, None), Variation::None);
+        let sound = |rolls, gains| Variation::Sound { rolls, gains };
+        assert_eq!(of(Roll::Never, true), sound(false, true));
+        assert_eq!(of(Roll::Uniform, false), sound(true, false));
+        assert_eq!(of(Roll::Uniform, true), sound(true, true));
+        assert_eq!(Variation::of(true, None), Variation::Views);
+    }
 
     #[test]
     fn a_split_batch_put_together_is_the_batch() {

@@ -75,7 +75,8 @@ pub fn divisions(train: &Features, share: f64, parts: Option<usize>, seed: Seed)
         return (vec![found], in_words);
     };
     let (found, rule) = cross_validation(train, parts, seed);
-    (found, json!({"rule": rule, "n": train.len()}))
+    let judged: usize = found.iter().map(|division| division.places.len()).sum();
+    (found, json!({"rule": rule, "n": judged}))
 }
 
 /// Checks a number of parts.
@@ -110,33 +111,65 @@ pub fn qualities(
 
 /// The training samples in parts, each of which is held out in turn, and how they were divided:
 /// their groups (folds) where they have several, else this many parts with an even share of every
-/// class, drawn (of all samples, where they have several classes).
+/// class, drawn (of all samples, where they have several classes). Samples of one source stay
+/// together, but where each class has one source alone, so that none could be held out.
 pub fn cross_validation(train: &Features, parts: usize, seed: Seed) -> (Vec<HoldOut>, String) {
     let groups = groups(train);
-    let (of_sample, rule): (Vec<usize>, String) = if groups.len() > 1 {
+    let (of_sample, rule): (Vec<Option<usize>>, String) = if groups.len() > 1 {
         let place = |group: &Option<u8>| groups.iter().position(|known| Some(*known) == *group).unwrap_or(0);
         let rule = format!("each of {} folds in turn", groups.len());
-        (train.groups.iter().map(place).collect(), rule)
+        (train.groups.iter().map(|group| Some(place(group))).collect(), rule)
     } else {
-        // sources of one class after the other are dealt to the parts in turn
-        let units = units(train);
-        let mut dealt = seed.stream().permutation(units.len());
-        if !has_several(&train.targets) {
-            dealt.sort_by_key(|&unit| train.targets[units[unit][0]].classes()[0]);
+        let (rule, by_source) = (
+            format!("each of {parts} parts in turn"),
+            dealt(train, &units(train), parts, seed),
+        );
+        if by_source.iter().any(Option::is_some) {
+            (by_source, rule)
+        } else {
+            let alone: Vec<Vec<usize>> = (0..train.len()).map(|place| vec![place]).collect();
+            (dealt(train, &alone, parts, seed), format!("{rule}, sources divided"))
         }
-        let mut of_sample = vec![0; train.len()];
-        for (turn, unit) in dealt.into_iter().enumerate() {
-            units[unit].iter().for_each(|&place| of_sample[place] = turn % parts);
-        }
-        (of_sample, format!("each of {parts} parts in turn"))
     };
-    let count = of_sample.iter().max().map_or(0, |most| most + 1);
-    let held_out = (0..count).map(|part| {
-        let (places, kept) = (0..train.len()).partition(|&place| of_sample[place] == part);
+    let used: BTreeSet<usize> = of_sample.iter().flatten().copied().collect();
+    let held_out = used.into_iter().map(|part| {
+        let (places, kept) = (0..train.len()).partition(|&place| of_sample[place] == Some(part));
         let rule = rule.clone();
         HoldOut { kept, places, rule }
     });
     (held_out.collect(), rule)
+}
+
+/// The part of each sample: units of one class after the other are dealt to the parts in turn, drawn. None for what always
+/// trains: a unit of each class that one part would hold whole.
+fn dealt(train: &Features, units: &[Vec<usize>], parts: usize, seed: Seed) -> Vec<Option<usize>> {
+    let several = has_several(&train.targets);
+    let class = |place: usize| if several { 0 } else { train.targets[place].classes()[0] };
+    let mut order = seed.stream().permutation(units.len());
+    order.sort_by_key(|&unit| class(units[unit][0]));
+    let mut of_sample = vec![None; train.len()];
+    for (turn, unit) in order.into_iter().enumerate() {
+        units[unit]
+            .iter()
+            .for_each(|&place| of_sample[place] = Some(turn % parts));
+    }
+    let mut of_class: BTreeMap<usize, BTreeSet<Option<usize>>> = BTreeMap::new();
+    for (place, part) in of_sample.iter().enumerate() {
+        of_class.entry(class(place)).or_default().insert(*part);
+    }
+    let mut whole: BTreeSet<usize> = of_class
+        .into_iter()
+        .filter(|(_, parts)| parts.len() == 1)
+        .map(|(class, _)| class)
+        .collect();
+    for unit in units {
+        let classes: BTreeSet<usize> = unit.iter().map(|&place| class(place)).collect();
+        if !whole.is_disjoint(&classes) {
+            unit.iter().for_each(|&place| of_sample[place] = None);
+            whole.retain(|class| !classes.contains(class));
+        }
+    }
+    of_sample
 }
 
 /// The places of the training samples by source, in the order of their first ones; a sample without a source is alone.
@@ -234,6 +267,43 @@ mod tests {
             .for_each(|source| *source = Some("one".to_owned()));
         train.targets.iter_mut().for_each(|target| *target = Target::Class(0));
         assert_eq!(HoldOut::of(&train, 0.2, Seed::root(0)).places.len(), 0);
+    }
+
+    #[test]
+    fn no_part_holds_a_class_whole() {
+        let divided = |classes: &[usize], sources: &[Option<&str>], parts: usize| {
+            let mut train = features(vec![None; classes.len()]);
+            train.targets = classes.iter().map(|&class| Target::Class(class)).collect();
+            train.sources = sources.iter().map(|source| source.map(str::to_owned)).collect();
+            let (found, rule) = divisions(&train, 0.2, Some(parts), Seed::root(0));
+            for division in &found {
+                assert!(!division.places.is_empty());
+                let of = |places: &[usize]| places.iter().map(|&place| classes[place]).collect::<BTreeSet<_>>();
+                assert!(of(&division.places).is_subset(&of(&division.kept)), "{division:?}");
+            }
+            // every value is judged, whatever there is to judge by
+            let found = qualities(&train, &found, 2, |fit, judge| {
+                vec![fit.len().min(judge.len()).min(1) as f64; 2]
+            });
+            (
+                found[0].round(),
+                rule["rule"].as_str().unwrap().to_owned(),
+                rule["n"].as_u64().unwrap(),
+            )
+        };
+        let whole = |n| (1.0, "each of 5 parts in turn".to_owned(), n);
+        let (a, b) = (Some("a"), Some("b"));
+        // one source alone, and one for each class: nothing else can be held out
+        let apart = |n| (1.0, "each of 5 parts in turn, sources divided".to_owned(), n);
+        assert_eq!(divided(&[0, 0, 0, 1, 1, 1], &[a; 6], 5), apart(6));
+        assert_eq!(divided(&[0, 0, 0, 1, 1, 1], &[a, a, a, b, b, b], 5), apart(6));
+        // a source of its own for one class: it always trains
+        assert_eq!(divided(&[0, 0, 0, 1, 1, 1], &[a, a, a, None, None, None], 5), whole(3));
+        // two sources of two classes each; fewer sources than parts
+        assert_eq!(divided(&[0, 1, 0, 1], &[a, a, b, b], 5), whole(4));
+        // a class with one sample; no class with more
+        assert_eq!(divided(&[0, 0, 0, 1], &[None; 4], 5), whole(3));
+        assert_eq!(divided(&[0, 1, 2], &[None; 3], 5), (0.0, apart(0).1, 0));
     }
 
     #[test]

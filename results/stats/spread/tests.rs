@@ -121,6 +121,13 @@ fn all_runs_count_and_folds_are_strata() {
         (found.runs, found.components.len(), found.components[0].degrees),
         (2, 1, 1.0)
     );
+    // a second run of one fold tells less of the runs than the three folds do, which count by their runs
+    let found = Spread::of(&[one.clone(), single(&two), single(&one)]).unwrap();
+    let off = |mean: f64, share: f64| (share * (mean - found.estimate)).powi(2);
+    let mean = one.values.iter().sum::<f64>() / 2.0;
+    let whole = 1.5 * (off(mean, 0.5) + off(two.values[0], 0.25) + off(one.values[0], 0.25));
+    assert!(close(found.variance(), whole, 1e-12), "{} {whole}", found.variance());
+    assert_eq!((found.components.len(), found.components[0].degrees), (1, 2.0));
     // equal by chance: what samples say is left
     let found = Spread::of(&[single(&one), single(&one)]).unwrap();
     assert!(close(found.variance(), alone(&single(&one)) / 2.0, 1e-12));

@@ -25,6 +25,9 @@ type Found = (PathBuf, RunRecord);
 pub fn text(args: &StudyArgs, columns: usize) -> Result<String> {
     let study = Study::read(&args.file)?;
     let found = records(&args.out)?;
+    // where a study's own folder lies by custom
+    let beside = args.file.with_extension("");
+    let elsewhere = (beside.is_dir() && beside != args.out).then_some(beside);
     let (mut tables, mut figures) = (Vec::new(), Vec::new());
     for task in &study.tasks {
         let asked = study.asked(task, args)?;
@@ -39,7 +42,12 @@ pub fn text(args: &StudyArgs, columns: usize) -> Result<String> {
         for setting in settings {
             let is_of = |found: &&&Found| setting.as_ref().is_none_or(|setting| found.1.setting() == *setting);
             let arms = arms.iter().map(|runs| runs.iter().filter(is_of).copied().collect());
-            let (answers, notes) = answers(&study, &asked, &arms.collect::<Vec<_>>())?;
+            let arms: Vec<Vec<&Found>> = arms.collect();
+            let (answers, mut notes) = answers(&study, &asked, &arms)?;
+            if let (true, Some(beside)) = (arms.iter().all(Vec::is_empty), &elsewhere) {
+                let (out, beside) = (args.out.display(), beside.display());
+                notes.push(format!("no run of it in {out}; are they in {beside} (--out {beside})?"));
+            }
             let place = setting.map_or_else(|| task.clone(), |setting| format!("{task}, {setting}"));
             figures.extend(answers_figure(&study.question, &place, &study.reference, &answers));
             tables.push(table::answer_table(&study.question, &place, &answers, notes));
@@ -108,7 +116,11 @@ fn notes(study: &Study, asked: &Asked, reference: &[&Found]) -> Vec<String> {
     notes.extend(study.stop.iter().map(|rule| format!("stops early: {rule}")));
     let missing = study.arms.iter().zip(&asked.plans).filter(|(_, plan)| plan.is_none());
     notes.extend(missing.map(|(arm, _)| format!("{}: its labels are not made yet", arm.name)));
-    notes.push("difference: 95 % interval over runs and test samples; none below two runs of each".to_owned());
+    notes.push(
+        "difference: 95 % interval over runs and test samples, not corrected for the number of comparisons; none below \
+         two runs of each"
+            .to_owned(),
+    );
     notes
 }
 

@@ -28,7 +28,7 @@ fn paper_has_the_values_of_the_authors_scripts() {
             source,
         } in &script.values
         {
-            let ours = plan.get(key).cloned().or_else(|| flat::unwritten(&plan, key));
+            let ours = value_of(&plan, key);
             if ours.as_ref() != Some(theirs) {
                 wrong.push(format!("{names}: {key} is {ours:?}, {theirs} in {source}"));
             }
