@@ -197,6 +197,7 @@ fn groups(train: &Features) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
     use super::*;
     use bridle_tasks::Target;
 
