@@ -243,7 +243,8 @@ pub fn read_predictions(record_path: &Path, record: &RunRecord) -> Result<Option
 }
 
 /// Reads every record among these files and folders once, in order of path; folders are searched
-/// recursively for `*.json`, hidden files and folders, envelopes and JSON Schemas left out. Fails if a file is no record, or if there is none at all.
+/// recursively for `*.json`, hidden files and folders, envelopes and JSON Schemas left out. Fails if a file is no
+/// record, or if there is none at all.
 pub fn find(paths: &[PathBuf]) -> Result<Vec<(PathBuf, RunRecord)>, StoreError> {
     find_as(paths, RunRecord::from_json)
 }

@@ -120,10 +120,8 @@ pub fn cross_validation(train: &Features, parts: usize, seed: Seed) -> (Vec<Hold
         let rule = format!("each of {} folds in turn", groups.len());
         (train.groups.iter().map(|group| Some(place(group))).collect(), rule)
     } else {
-        let (rule, by_source) = (
-            format!("each of {parts} parts in turn"),
-            dealt(train, &units(train), parts, seed),
-        );
+        let rule = format!("each of {parts} parts in turn");
+        let by_source = dealt(train, &units(train), parts, seed);
         if by_source.iter().any(Option::is_some) {
             (by_source, rule)
         } else {
