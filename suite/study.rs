@@ -6,7 +6,7 @@
 use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
 use crate::cli::{RunArgs, StudyArgs};
-use crate::plan::Plan;
+use crate::plan::{Plan, decides, difference};
 use crate::run::request::{Budget, Order, RunRequest};
 use bridle_results::record::RunRecord;
 use bridle_results::shown::is_control;
@@ -118,16 +118,17 @@ impl Study {
 
     /// Says what is wrong, if anything is.
     fn check(&self) -> std::result::Result<(), String> {
-        if self.question.trim().is_empty() {
-            return Err("its question is empty".to_owned());
-        }
         let names: Vec<&str> = self.arms.iter().map(|arm| arm.name.as_str()).collect();
-        let unfit = |name: &&&str| name.trim().is_empty() || name.contains(is_control);
-        if let Some(name) = names.iter().find(unfit) {
-            return Err(format!(
-                "an arm's name is a line of text, not \"{}\"",
-                name.escape_debug()
-            ));
+        let question = ("its question", &self.question[..]);
+        let stop = self.stop.as_deref().map(|stop| ("its rule for stopping", stop));
+        let lines = [question]
+            .into_iter()
+            .chain(stop)
+            .chain(names.iter().map(|name| ("an arm's name", *name)));
+        for (what, line) in lines {
+            if line.trim().is_empty() || line.contains(is_control) {
+                return Err(format!("{what} is a line of text, not \"{}\"", line.escape_debug()));
+            }
         }
         if !names.contains(&self.reference.as_str()) {
             let known = names.join(", ");
@@ -150,8 +151,10 @@ impl Study {
         if self.tasks.is_empty() || self.seeds == 0 {
             return Err("it needs a task and a seed".to_owned());
         }
-        if let Some(twice) = twice(self.tasks.iter().map(String::as_str).collect()) {
-            return Err(format!("task `{twice}` is there twice"));
+        for (what, words) in [("task", &self.tasks), ("protocol", &self.protocols)] {
+            if let Some(twice) = twice(words.iter().map(String::as_str).collect()) {
+                return Err(format!("{what} `{twice}` is there twice"));
+            }
         }
         if !(self.hours > 0.0 && self.hours.is_finite()) {
             return Err(format!("`hours` must be positive, not {}", self.hours));
@@ -193,10 +196,20 @@ impl Study {
     fn require_comparable<'a>(&self, task: &str, plans: impl Iterator<Item = Option<&'a Plan>>) -> Result<()> {
         let known = self.arms.iter().zip(plans);
         let known: Vec<(&Arm, &Plan)> = known.filter_map(|(arm, plan)| Some((arm, plan?))).collect();
-        let mut seen: HashMap<String, &str> = HashMap::new();
+        let mut seen: HashMap<String, (&str, &Plan)> = HashMap::new();
         for (arm, plan) in &known {
-            if let Some(other) = seen.insert(plan.plan_hash(), &arm.name) {
+            if let Some((other, of_other)) = seen.insert(plan.effect_hash(), (&arm.name, plan)) {
                 let message = format!("arms `{other}` and `{}` are the same plan on `{task}`", arm.name);
+                let unread = difference(&of_other.to_flat(), &plan.to_flat()).into_iter();
+                let mut unread: Vec<String> = unread
+                    .map(|value| value.key)
+                    .filter(|key| decides(key).is_some())
+                    .collect();
+                unread.sort_unstable();
+                let message = match unread.join(", ") {
+                    unread if unread.is_empty() => message,
+                    unread => format!("{message} in effect: no phase of them reads {unread}"),
+                };
                 return Err(Failure::wrong_use(message).with_hint("change a value of one of them, or remove it"));
             }
             let (first, of_first) = known[0];
@@ -212,7 +225,13 @@ impl Study {
         let mut requests: Vec<RunRequest> = Vec::new();
         for arm in &self.arms {
             let of_arm = |failure: Failure| failure.in_context(format!("arm `{}`", arm.name));
-            let request = RunRequest::new(&self.run_args(task, arm, args)).map_err(of_arm)?;
+            let wanted = self.run_args(task, arm, args);
+            if let Some(gone) = wanted.labels.as_ref().filter(|labels| !labels.exists()) {
+                let message = format!("there is no file of labels `{}`", gone.display());
+                let hint = "make that file first, as the study file may say; its path is from the study file's folder";
+                return Err(of_arm(Failure::new(Exit::Data, anyhow::Error::msg(message)).with_hint(hint)));
+            }
+            let request = RunRequest::new(&wanted).map_err(of_arm)?;
             if request.foreign.is_some() {
                 let message = "an encoder of another program is judged by `run`, not in a study";
                 return Err(of_arm(Failure::wrong_use(message)));

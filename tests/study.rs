@@ -159,8 +159,14 @@ fn a_study_runs_what_is_missing_and_compares_its_arms() {
     assert!(plan.contains(&shown), "{plan}");
 
     // seeds that the study does not ask for
-    let reported = |text: &str| told(&study(folder, text, "--report --format markdown")).1;
+    let reported = |text: &str| told(&study(folder, text, "--report --format markdown --figure a.svg")).1;
     let one = reported(&STUDY.replace("seeds = 2", "seeds = 1\nfirst_seed = 1"));
+    // scores, while there is no difference; differences once there are
+    let drawn = || std::fs::read_to_string(folder.join("a.svg")).unwrap();
+    assert!(drawn().matches(" n=1</text>").count() == 2 && drawn().contains("knn top1<"));
+    let (code, _, _) = report("--figure a.svg");
+    assert!(code == Some(0) && drawn().contains("knn top1: less one<") && !drawn().contains("n=1"));
+    let reported = |text: &str| told(&study(folder, text, "--report --format markdown")).1;
     assert!(
         one.contains("reference: one, 1 of 1 runs") && one.contains("not known yet: 1 of 1 runs"),
         "{one}"
@@ -319,7 +325,7 @@ fn a_wrong_study_is_refused_by_what_is_wrong() {
     let (short, no_digits) = (labels("12"), labels(&"G".repeat(64)));
     let subset = "quantizer = \"rq\"\nset = [\"data.subset=20\"]";
     let (seeds, hours, name, rq) = ("seeds = 2", "hours = 1.0", "name = \"residual\"", "quantizer = \"rq\"");
-    let (question, tasks) = ("\"Do residual codes help?\"", "[\"synthetic\"]");
+    let (question, tasks, protocols) = ("\"Do residual codes help?\"", "[\"synthetic\"]", "[\"knn\"]");
     let (no_name, no_labels) = (
         "an arm's name is a line of text, not",
         "`labels_sha256` of arm `residual` is 64",
@@ -335,7 +341,9 @@ fn a_wrong_study_is_refused_by_what_is_wrong() {
         ),
         (hours, "hours = -1.0", "`hours` must be positive"),
         (hours, "hours = inf", "`hours` must be positive"),
-        (question, "\" \"", "its question is empty"),
+        (question, "\" \"", "its question is a line of text, not \" \""),
+        (question, "\"a\\nb\"", "its question is a line of text, not \"a\\nb\""),
+        (protocols, "[\"knn\", \"knn\"]", "protocol `knn` is there twice"),
         (
             tasks,
             "[\"synthetic\", \"synthetic\"]",
@@ -355,6 +363,12 @@ fn a_wrong_study_is_refused_by_what_is_wrong() {
             rq,
             "quantizer = \"vq\"",
             "arms `residual` and `one` are the same plan on `synthetic`",
+        ),
+        (
+            rq,
+            "quantizer = \"vq\"\nset = [\"pretrain.tokenizer.rate=1e-2\", \"pretrain.relabel=false\"]",
+            "`residual` and `one` are the same plan on `synthetic` in effect: no phase of them reads pretrain.relabel, \
+             pretrain.tokenizer.rate\n",
         ),
         (rq, "quantizer = \"qr\"", "arm `residual`"),
         (rq, subset, "arm `one` sees other data than arm `residual`"),

@@ -13,11 +13,12 @@ use crate::stats::Interval;
 use serde_json::json;
 use std::collections::BTreeSet;
 
-/// A difference A - B with its 95 % interval.
+/// A difference A - B with its 95 % interval, and the smallest one that such runs could have shown.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Difference {
     pub(crate) value: f64,
     pub(crate) interval: Interval,
+    pub(crate) detectable: f64,
 }
 
 impl Difference {
@@ -29,18 +30,17 @@ impl Difference {
     fn cell(&self, metric: &str, baseline: &str, style: Style) -> Cell {
         // adding 0 turns the -0 of equal values, which would be shown with its sign
         let signed = |value: f64| format!("{:+.*}", decimals(metric), value * scale(metric) + 0.0);
+        let unsigned = |value: f64| format!("{:.*}", decimals(metric), value * scale(metric));
         let Interval { low, high, .. } = &self.interval;
-        let text = match style {
-            Style::Full => format!("{} [{}, {}]", signed(self.value), signed(*low), signed(*high)),
-            Style::Paper => {
-                let half = (high - low) / 2.0 * scale(metric);
-                format!("{} ±{half:.*}", signed(self.value), decimals(metric))
-            }
+        let interval = match style {
+            Style::Full => format!("[{}, {}]", signed(*low), signed(*high)),
+            Style::Paper => format!("±{}", unsigned((high - low) / 2.0)),
         };
-        let mut cell = Cell::new(
-            text,
-            json!({ "difference": self.value, "interval": self.interval, "baseline": baseline }),
-        );
+        let text = format!("{} {interval} ({})", signed(self.value), unsigned(self.detectable));
+        let value = json!({
+            "difference": self.value, "interval": self.interval, "detectable": self.detectable, "baseline": baseline
+        });
+        let mut cell = Cell::new(text, value);
         cell.best = self.is_shown();
         cell
     }
@@ -65,6 +65,7 @@ pub(super) fn paired(
     Some(Difference {
         value: spread.estimate,
         interval: spread.interval_of_difference(Metric::named(metric)?, LEVEL),
+        detectable: spread.detectable(LEVEL),
     })
 }
 
@@ -126,9 +127,12 @@ pub(super) fn tables(
         Style::Paper => "±: half the width of the",
     };
     notes.extend(methods.into_iter().map(|words| format!("{sign} {words}")));
-    notes
-        .push("over the seeds, folds and test samples that both have, in points; a dash: nothing can be paired, or a run did not train".into());
-    notes.push("* or bold: the interval does not hold 0".into());
+    let of_all = [
+        "over the seeds, folds and test samples that both have, in points; a dash: nothing can be paired, or a run did not train",
+        "(could show): the true difference that 80 of 100 such comparisons would show, by a two-sided test at 5 %",
+        "* or bold: the interval does not hold 0",
+    ];
+    notes.extend(of_all.map(String::from));
     let names: BTreeSet<String> = baselines.iter().map(|group| group.method.clone()).collect();
     let table = Table {
         title: format!("Scores less those of {}", Vec::from_iter(names).join(", ")),

@@ -1,5 +1,5 @@
 //! Tables and `compare` say the same of a difference: on the committed records, those of a table's
-//! baseline are those of `compare`, and bold in a paper is what `compare` does not tell from the best.
+//! baseline are those of `compare`, with what they could show, and bold in a paper is what `compare` does not tell from the best.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -28,8 +28,8 @@ fn tables(view: &View) -> Vec<Table> {
     score_tables(&records, &evidence, view)
 }
 
-/// The interval of A - B by `compare`, where both have this protocol and metric.
-fn compared(a: &str, b: &str, protocol: &str, metric: &str) -> Option<[f64; 2]> {
+/// The ends of the interval of A - B by `compare` and what it could have shown, where both have this protocol and metric.
+fn compared(a: &str, b: &str, protocol: &str, metric: &str) -> Option<[f64; 3]> {
     let side = |method: &str| {
         let folder = records().join(method.replace(' ', "-"));
         ScoredRun::read(&folder, &filters()).unwrap()
@@ -39,7 +39,7 @@ fn compared(a: &str, b: &str, protocol: &str, metric: &str) -> Option<[f64; 2]> 
     let mut differences = of_protocol.flat_map(|found| &found.differences);
     let found = differences.find(|found| found.metric.name() == metric)?;
     let interval = found.interval.as_ref()?;
-    Some([interval.low, interval.high])
+    Some([interval.low, interval.high, found.detectable?])
 }
 
 fn scores(row: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
@@ -65,9 +65,10 @@ fn differences_from_a_baseline_are_those_of_compare() {
         let method = row["method"].as_str().unwrap();
         for (protocol, metric, score) in scores(row) {
             let expected = compared(method, "random-init", protocol, metric).unwrap();
-            let ends = ["low", "high"].map(|end| score["interval"][end].as_f64().unwrap());
-            let is_close = ends.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-9);
-            assert!(is_close, "{method} {protocol} {metric}: {ends:?} {expected:?}");
+            let interval = &score["interval"];
+            let printed = [&interval["low"], &interval["high"], &score["detectable"]].map(|x| x.as_f64().unwrap());
+            let is_close = printed.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-9);
+            assert!(is_close, "{method} {protocol} {metric}: {printed:?} {expected:?}");
             count += 1;
         }
     }
@@ -94,7 +95,7 @@ fn bold_in_a_paper_is_the_best_and_what_compare_does_not_tell_from_it() {
             let best = found.iter().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
             for (method, mean, is_bold) in &found {
                 let interval = compared(method, &best.0, protocol, metric);
-                let is_told = interval.is_some_and(|[low, high]| low > 0.0 || high < 0.0);
+                let is_told = interval.is_some_and(|[low, high, _]| low > 0.0 || high < 0.0);
                 assert_eq!(*is_bold, *mean == best.1 || !is_told, "{method} {protocol} {metric}");
                 if *is_bold { bold += 1 } else { plain += 1 }
             }

@@ -93,7 +93,7 @@ fn task_entry(task: &TaskSpec) -> Entry {
         lines: vec![
             task.summary.to_string(),
             size,
-            format!("from {} ({})", task.source, task.licence),
+            format!("source: {} (licence: {})", task.source, task.licence),
         ],
         json: json!({
             "name": task.name, "version": task.version, "summary": task.summary, "input": task.input,
@@ -110,7 +110,7 @@ fn speech_entry(task: &SpeechSpec) -> Entry {
         lines: vec![
             task.summary.to_string(),
             format!("transcripts; {mels} mels at {sample_rate} Hz, of any length"),
-            format!("from {} ({})", task.source, task.licence),
+            format!("source: {} (licence: {})", task.source, task.licence),
         ],
         json: json!({
             "name": task.name, "version": task.version, "summary": task.summary, "input": task.input,

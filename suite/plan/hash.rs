@@ -3,7 +3,7 @@
 
 use super::flat::{Flat, difference};
 use super::sections::Stage;
-use super::{Plan, PlanError, section_of};
+use super::{PhaseKind, Plan, PlanError, section_of};
 use crate::run::root::Root;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -13,6 +13,26 @@ impl Plan {
     /// 12 hexadecimal digits over all that decides the numbers: every value but mere names.
     pub fn plan_hash(&self) -> String {
         plan_hash(self.to_flat())
+    }
+
+    /// As [`Self::plan_hash`], without the values of phases that the plan does not have: plans with the same are one plan
+    /// in effect.
+    pub fn effect_hash(&self) -> String {
+        let rounds = self.pretrain.as_ref().and_then(|pretrain| pretrain.rounds);
+        let has_tokenizer = || self.phases().iter().any(|phase| phase.kind == PhaseKind::Tokenizer);
+        let of_tokenizer = |key: &str| {
+            ["pretrain.tokenizer.", "model.estimator."]
+                .iter()
+                .any(|of| key.starts_with(of))
+        };
+        let mut flat = self.to_flat();
+        if rounds.is_some() && !has_tokenizer() {
+            flat.retain(|key, _| !of_tokenizer(key));
+        }
+        if rounds == Some(1) {
+            flat.retain(|key, _| key != "pretrain.relabel");
+        }
+        plan_hash(flat)
     }
 
     /// 12 hexadecimal digits over all that decides the pretrained weights. Runs that share them
