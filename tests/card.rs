@@ -246,6 +246,47 @@ fn record(folder: &Path, method: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("no record of {method}")).0
 }
 
+/// Also of folds whose random numbers are their own.
+#[test]
+fn the_encoders_of_all_folds_can_be_exported() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_tones(folder, 128);
+    let row = |(class, number): (&str, u32)| format!("files/{class}/{class}{number}.wav,{class},{}\n", number % 2 + 1);
+    let files = ["high", "low"]
+        .into_iter()
+        .flat_map(|class| (0..12).map(move |number| (class, number)));
+    let table: String = files.map(row).collect();
+    fs::write(folder.join("tones.csv"), format!("path,label,fold\n{table}")).unwrap();
+    let task = fs::read_to_string(folder.join("tones.toml")).unwrap();
+    let task = task.replace("folder = \"files\"\nholdout = 0.5\n", "csv = \"tones.csv\"\n");
+    fs::write(folder.join("tones.toml"), task).unwrap();
+    done(folder, &format!("{RUN} --folds all"));
+    let mut records = store::find(&[folder.join("results/records")]).unwrap();
+    records.retain(|(_, record)| record.method() == "bridle");
+    assert_eq!(
+        records
+            .iter()
+            .map(|(_, record)| record.fold_in_root)
+            .collect::<Vec<_>>(),
+        [false, true]
+    );
+    let encoders = records.iter().map(|(path, record)| {
+        let to = format!("fold-{}.safetensors", record.fold.unwrap());
+        done(folder, &format!("export {} --to {to}", path.display()));
+        done(
+            folder,
+            &format!(
+                "export {} --labels encoder --task tones.toml --to labels-{to}",
+                path.display()
+            ),
+        );
+        fs::read(folder.join(to)).unwrap()
+    });
+    let encoders: Vec<Vec<u8>> = encoders.collect();
+    assert_ne!(encoders[0], encoders[1]);
+}
+
 #[test]
 fn a_run_becomes_a_folder_with_a_card_and_comes_back() {
     let folder = tempfile::tempdir().unwrap();

@@ -9,8 +9,9 @@ use crate::table::{ScoreColumn, Series, against_best, decimals, scale};
 /// All plots of differences with what their signs mean. Empty without any.
 pub(super) fn plots(series: &[Series], evidence: &Evidence) -> String {
     let explanation = "Each setting less the best one of its plot, over the seeds, folds and test samples that both have, as \
-        <code>compare</code> computes it. Whisker: 95 % interval; where it holds 0, no difference is shown. The best is \
-        chosen from the same numbers, so that those far behind it seem a little worse than they are.";
+        <code>compare</code> computes it. Whisker: 95 % interval; where it holds 0, no difference is shown. In brackets: the true \
+        difference that 80 of 100 such comparisons would show. The best is chosen from the same numbers, so that those far \
+        behind it seem a little worse than they are.";
     each_place(series, explanation, |i, place| plot(i, place, series, evidence))
 }
 
@@ -22,11 +23,12 @@ fn plot(i: usize, place: &ScoreColumn, series: &[Series], evidence: &Evidence) -
         .into_iter()
         .map(|(other, found)| {
             let [value, low, high] = [found.value, found.interval.low, found.interval.high].map(|x| x * scale + 0.0);
+            let detectable = found.detectable * scale;
             let dots = Dots {
                 middle: value,
                 ends: Some((low, high)),
                 runs: Vec::new(),
-                text: format!("{value:+.decimals$} [{low:+.decimals$}, {high:+.decimals$}]"),
+                text: format!("{value:+.decimals$} [{low:+.decimals$}, {high:+.decimals$}] ({detectable:.decimals$})"),
             };
             (&series[other], dots)
         })

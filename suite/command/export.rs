@@ -15,6 +15,7 @@ use crate::protocol::Examples as _;
 use crate::run::checkpoint;
 use crate::run::encoder_file::{self, EncoderCard, EncoderFile, Origin};
 use crate::run::request::FEATURES;
+use crate::run::root::Root;
 use crate::run::shared_pretraining;
 use crate::train::PretrainState;
 use bridle::weights::Weights;
@@ -180,7 +181,7 @@ fn encoder(record: &RunRecord, path: &Path) -> Result<Weights> {
 
 /// Fails if weights were trained on other data than the record's.
 fn fitting(state: &PretrainState, record: &RunRecord, path: &Path) -> Result<()> {
-    if state.fits(&record.data.identity()) {
+    if state.fits(&Root::of_record(record).identity(&record.data.identity())) {
         return Ok(());
     }
     let message = format!("`{}` was trained on other data than the record's", path.display());

@@ -13,6 +13,7 @@ use crate::embeddings::{labels_laid_out, labels_place};
 use crate::plan::{AnyTask, PhaseKind, Plan};
 use crate::quantizers::{AnyQuantizer, QuantizerConfig, Teacher};
 use crate::run::request::{FEATURES, RUNS, limits};
+use crate::run::root::Root;
 use crate::run::{checkpoint, data_of};
 use crate::sizes;
 use crate::train::PretrainState;
@@ -24,7 +25,6 @@ use bridle::weights::{self, Weights, strip_prefix};
 use bridle_backends::{Facts, Job, TrainBackend};
 use bridle_results::record::{DIFFERENT, RunRecord};
 use bridle_results::store::RunName;
-use bridle_seed::Seed;
 use bridle_tasks::{Dataset, OpenRequest, Progress as _};
 use burn::module::AutodiffModule;
 use burn::tensor::{Int, Tensor};
@@ -164,7 +164,7 @@ impl Job for Labels<'_> {
     type Output = Result<Codes>;
 
     fn run<B: TrainBackend>(self, device: B::Device, _facts: Facts) -> Self::Output {
-        let seed = Seed::root(self.record.seed).child("exported labels");
+        let seed = Root::of_record(self.record).tree().child("exported labels");
         let (init, mut picks) = (
             Init::<B>::new(seed.child("weights"), &device),
             SeededPicks(seed.child("picks")),
