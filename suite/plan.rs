@@ -103,11 +103,11 @@ impl Plan {
     }
 
     /// The same plan on labels of a file that is not here, by their SHA-256.
-    pub fn with_labels(mut self, path: &Path, sha256: &str) -> Self {
+    pub fn with_labels(mut self, path: &Path, sha256: &str, transductive: bool) -> Self {
         self.core.labels = Some(GivenLabels {
             name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             sha256: sha256.to_owned(),
-            transductive: false,
+            transductive,
         });
         self
     }

@@ -6,7 +6,7 @@
 use crate::cli::error::{Failure, Result};
 use crate::cli::exit::Exit;
 use crate::cli::{RunArgs, StudyArgs};
-use crate::plan::{Plan, decides, difference};
+use crate::plan::{AnyTask, Plan, decides, difference};
 use crate::run::request::{Budget, Order, RunRequest};
 use bridle_results::record::RunRecord;
 use bridle_results::shown::is_control;
@@ -113,6 +113,10 @@ impl Study {
         let wrong = |why: String| Failure::wrong_use(format!("`{place}` is no study: {why}"));
         let study: Self = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
         study.check().map_err(wrong)?;
+        let names: Result<Vec<&str>> = study.tasks.iter().map(|task| Ok(AnyTask::find(task)?.name())).collect();
+        if let Some(twice) = twice(names?) {
+            return Err(wrong(format!("two tasks are called `{twice}`")));
+        }
         Ok(study)
     }
 
@@ -151,6 +155,13 @@ impl Study {
         if self.tasks.is_empty() || self.seeds == 0 {
             return Err("it needs a task and a seed".to_owned());
         }
+        for assignment in self.arms.iter().flat_map(|arm| &arm.set).chain(&self.set) {
+            if let name @ ("task" | "protocols") = key(assignment) {
+                return Err(format!(
+                    "`set` changes `{name}`, which is that of the whole study: `tasks`, `protocols`"
+                ));
+            }
+        }
         for (what, words) in [("task", &self.tasks), ("protocol", &self.protocols)] {
             if let Some(twice) = twice(words.iter().map(String::as_str).collect()) {
                 return Err(format!("{what} `{twice}` is there twice"));
@@ -177,15 +188,12 @@ impl Study {
     pub fn asked(&self, task: &str, args: &StudyArgs) -> Result<Asked> {
         let (mut plans, mut seeds, mut folds) = (Vec::new(), Vec::new(), Vec::new());
         for arm in &self.arms {
-            let mut wanted = self.run_args(task, arm, args);
-            let gone = wanted.labels.take_if(|labels| !labels.exists());
-            let request = RunRequest::new(&wanted);
-            let request = request.map_err(|failure| failure.in_context(format!("arm `{}`", arm.name)))?;
+            let (request, gone) = self.of_arm(task, arm, args)?;
             (seeds, folds) = (request.seeds, request.folds);
-            plans.push(match (gone, &arm.labels_sha256) {
-                (None, _) => Some(request.plan),
-                (Some(path), Some(sha256)) => Some(request.plan.with_labels(&path, sha256)),
-                (Some(_), None) => None,
+            plans.push(match (&arm.labels, &arm.labels_sha256) {
+                (Some(path), Some(sha256)) => Some(request.plan.with_labels(path, sha256, self.transductive(arm))),
+                _ if gone.is_some() => None,
+                _ => Some(request.plan),
             });
         }
         self.require_comparable(task, plans.iter().map(Option::as_ref))?;
@@ -221,20 +229,41 @@ impl Study {
         Ok(())
     }
 
+    /// Whether an arm's labels may have seen test samples.
+    fn transductive(&self, arm: &Arm) -> bool {
+        let mut given = arm.set.iter().rev().chain(self.set.iter().rev());
+        let last = given.find(|assignment| key(assignment) == TRANSDUCTIVE);
+        last.and_then(|assignment| assignment.split_once('='))
+            .is_some_and(|(_, value)| value.trim() == "true")
+    }
+
+    /// What `run` would be asked for by an arm, and its file of labels if that is not there.
+    fn of_arm(&self, task: &str, arm: &Arm, args: &StudyArgs) -> Result<(RunRequest, Option<PathBuf>)> {
+        let of_arm = |failure: Failure| failure.in_context(format!("arm `{}`", arm.name));
+        let mut wanted = self.run_args(task, arm, args);
+        let gone = wanted.labels.take_if(|labels| !labels.exists());
+        if gone.is_some() {
+            wanted.set.retain(|assignment| key(assignment) != TRANSDUCTIVE);
+        }
+        let request = RunRequest::new(&wanted).map_err(of_arm)?;
+        if request.foreign.is_some() {
+            let message = "an encoder of another program is judged by `run`, not in a study";
+            return Err(of_arm(Failure::wrong_use(message)));
+        }
+        Ok((request, gone))
+    }
+
     fn request(&self, task: &str, args: &StudyArgs) -> Result<RunRequest> {
         let mut requests: Vec<RunRequest> = Vec::new();
         for arm in &self.arms {
             let of_arm = |failure: Failure| failure.in_context(format!("arm `{}`", arm.name));
-            let wanted = self.run_args(task, arm, args);
-            if let Some(gone) = wanted.labels.as_ref().filter(|labels| !labels.exists()) {
+            let (request, gone) = self.of_arm(task, arm, args)?;
+            if let Some(gone) = gone {
                 let message = format!("there is no file of labels `{}`", gone.display());
                 let hint = "make that file first, as the study file may say; its path is from the study file's folder";
-                return Err(of_arm(Failure::new(Exit::Data, anyhow::Error::msg(message)).with_hint(hint)));
-            }
-            let request = RunRequest::new(&wanted).map_err(of_arm)?;
-            if request.foreign.is_some() {
-                let message = "an encoder of another program is judged by `run`, not in a study";
-                return Err(of_arm(Failure::wrong_use(message)));
+                return Err(of_arm(
+                    Failure::new(Exit::Data, anyhow::Error::msg(message)).with_hint(hint),
+                ));
             }
             let labels = request.plan.labels.as_ref();
             if let Some((known, found)) = arm
@@ -307,6 +336,14 @@ impl Study {
             format: crate::cli::RunFormat::Terminal,
         }
     }
+}
+
+/// Whether given labels may have seen test samples.
+const TRANSDUCTIVE: &str = "labels.transductive";
+
+/// The name of the value that an assignment sets.
+fn key(assignment: &str) -> &str {
+    assignment.split_once('=').map_or(assignment, |(key, _)| key).trim()
 }
 
 /// The first of these words that is there twice, in the order of the alphabet.

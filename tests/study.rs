@@ -249,6 +249,21 @@ fn two_processes_share_the_runs_and_a_damaged_record_is_made_anew() {
     assert_eq!(code, Some(0), "{errors}");
     assert!(errors.contains("runs again") && text == both[0].1, "{errors}{text}");
     assert_eq!(records(folder)[1..], whole[1..]);
+
+    // the record of one seed under the number of another
+    let text = std::fs::read_to_string(damaged).unwrap();
+    let other = text.replacen("\"seed\": 0", "\"seed\": 1", 1);
+    assert_ne!(other, text);
+    std::fs::write(damaged, other).unwrap();
+    let (code, _, errors) = told(&study(folder, STUDY, "--report"));
+    let changed = format!("{name}` was changed since it was written");
+    assert!(code == Some(3) && errors.contains(&changed), "{errors}");
+    let (code, _, errors) = told(&study(folder, STUDY, ""));
+    assert!(
+        code == Some(0) && !errors.contains("--fresh") && !errors.contains("--resume"),
+        "{errors}"
+    );
+    assert_eq!(records(folder)[1..], whole[1..]);
 }
 
 #[test]
@@ -286,6 +301,7 @@ fn options_that_mean_nothing_are_refused() {
     for (options, what) in [
         ("--figure a.svg", "--report"),
         ("--figure a.svg --plan", "cannot be used with"),
+        ("--report --figure study.toml", "`study.toml` does not end in .svg"),
         ("--report --out study.toml", "`study.toml` is no folder"),
         ("--out study.toml", "study.toml"),
     ] {
@@ -294,6 +310,15 @@ fn options_that_mean_nothing_are_refused() {
         assert!(errors.contains(what), "{options}: {errors}");
     }
     let studies = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/studies");
+    // the plan of a study whose labels are not here
+    let oracle = std::fs::read_to_string(studies.join("oracle.toml")).unwrap();
+    let (code, text, errors) = told(&study(folder.path(), &oracle, "--plan"));
+    assert!(code == Some(0) && text.contains("long-encoder: bridle-rq"), "{errors}");
+    let (code, _, errors) = told(&study(folder.path(), &oracle, ""));
+    assert!(
+        code == Some(3) && errors.contains("there is no file of labels `oracle-"),
+        "{errors}"
+    );
     let methods = std::fs::read_to_string(studies.join("methods.toml")).unwrap();
     let options = format!(
         "--report --figure nowhere/a.svg --out {}",
@@ -369,6 +394,21 @@ fn a_wrong_study_is_refused_by_what_is_wrong() {
             "quantizer = \"vq\"\nset = [\"pretrain.tokenizer.rate=1e-2\", \"pretrain.relabel=false\"]",
             "`residual` and `one` are the same plan on `synthetic` in effect: no phase of them reads pretrain.relabel, \
              pretrain.tokenizer.rate\n",
+        ),
+        (
+            rq,
+            "quantizer = \"vq\"\nset = [\"quantizer.decay=0.5\", \"pretrain.checkpoint=true\"]",
+            "in effect: no phase of them reads pretrain.checkpoint, quantizer.decay\n",
+        ),
+        (
+            rq,
+            "quantizer = \"rq\"\nset = [\"task=synthetic-image\"]",
+            "`set` changes `task`, which is that of the whole study",
+        ),
+        (
+            rq,
+            "quantizer = \"rq\"\nset = [\"protocols = linear-probe\"]",
+            "`set` changes `protocols`, which is that of the whole study",
         ),
         (rq, "quantizer = \"qr\"", "arm `residual`"),
         (rq, subset, "arm `one` sees other data than arm `residual`"),

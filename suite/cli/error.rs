@@ -51,6 +51,15 @@ impl Failure {
         Self::new(Exit::Fault, source.into().context(what.to_string()))
     }
 
+    /// The same of a command that resumes by itself, and has no option for it.
+    #[must_use]
+    pub fn of_resuming(mut self) -> Self {
+        self.hint = self
+            .hint
+            .map(|hint| hint.replace("command with --resume", "command again"));
+        self
+    }
+
     /// Adds a `try:` line: a command or a change that helps.
     pub fn with_hint(mut self, hint: impl fmt::Display) -> Self {
         self.hint = Some(hint.to_string());

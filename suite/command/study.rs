@@ -16,7 +16,7 @@ use bridle_results::store;
 use bridle_results::table::TableKind;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Makes missing runs until all are there or the budget is spent, then prints the tables, and each
 /// arm against the reference.
@@ -29,15 +29,20 @@ pub fn perform(args: &StudyArgs) -> Result<Exit> {
         return terminal::print(&report::text(args, terminal::columns())?).map(|()| Exit::Done);
     }
     let study = Study::read(&args.file)?;
-    let requests = study.requests(args)?;
-    terminal::log(&format!("study: {}", study.question));
-    if let Some(rule) = &study.stop {
-        terminal::log(&format!("stops early: {rule}"));
-    }
+    let told = || {
+        terminal::log(&format!("study: {}", study.question));
+        if let Some(rule) = &study.stop {
+            terminal::log(&format!("stops early: {rule}"));
+        }
+    };
     if args.plan {
-        return terminal::print(&plan(&study, &requests)).map(|()| Exit::Done);
+        let plan = plan(&study, args)?;
+        told();
+        return terminal::print(&plan).map(|()| Exit::Done);
     }
-    let session = run::Session::begin("study")?;
+    let requests = study.requests(args)?;
+    told();
+    let session = run::Session::telling("study", "the same command again")?;
     session.require_alone("a study")?;
     let (mut plans, mut text) = (String::new(), format!("{}\n", study.question));
     let (mut all, mut over): (Vec<RunRecord>, _) = (Vec::new(), None);
@@ -49,7 +54,7 @@ pub fn perform(args: &StudyArgs) -> Result<Exit> {
         }
         let labels: Vec<String> = request.plans().map(Plan::label).collect();
         writeln!(plans, "{}:", request.task.name()).expect("a string");
-        let made = run::records(request, &session)?;
+        let made = run::records(request, &session).map_err(Failure::of_resuming)?;
         for ((arm, label), hash) in study.arms.iter().zip(labels).zip(&made.plans) {
             writeln!(plans, "{}", line(&study, &arm.name, &label, Some(hash))).expect("a string");
         }
@@ -72,15 +77,22 @@ fn recorded_seconds(request: &RunRequest) -> f64 {
     recorded(request).iter().map(RunRecord::computing_seconds).sum()
 }
 
-/// The records of a request's runs, on whatever data. A file that is none is made anew by its own run.
+/// The records of a request's runs, on whatever data.
 fn recorded(request: &RunRequest) -> Vec<RunRecord> {
-    let folder = |plan: &Plan| request.args.out.join(store::folder(&plan.task, &plan.label()));
-    let folders: BTreeSet<PathBuf> = request.plans().map(folder).collect();
+    let mut records = beside(&request.args.out, request.plans());
+    records.retain(|record| request.has(record));
+    records
+}
+
+/// All records where those of these plans lie. A file that is none is made anew by its own run.
+fn beside<'a>(out: &Path, plans: impl Iterator<Item = &'a Plan>) -> Vec<RunRecord> {
+    let folders: BTreeSet<PathBuf> = plans
+        .map(|plan| out.join(store::folder(&plan.task, &plan.label())))
+        .collect();
     let files = folders.iter().flat_map(std::fs::read_dir).flatten().flatten();
     let files = files.map(|file| file.path());
     let records = files.filter(|file| file.extension().is_some_and(|extension| extension == "json"));
-    let records = records.filter_map(|file| store::read(&file).ok());
-    records.filter(|record| request.has(record)).collect()
+    records.filter_map(|file| store::read(&file).ok()).collect()
 }
 
 /// An arm, what it trains, and the start of its plan's hash, by which tables tell rows apart.
@@ -92,26 +104,34 @@ fn line(study: &Study, arm: &str, label: &str, hash: Option<&str>) -> String {
 
 /// The arms, and how many runs each task needs; with their plans' hashes where a record tells the variant of the data,
 /// on which they depend.
-fn plan(study: &Study, requests: &[RunRequest]) -> String {
+fn plan(study: &Study, args: &StudyArgs) -> Result<String> {
     let mut text = String::new();
-    for request in requests {
-        let (runs, task) = (request.seeds.len() * request.folds.len(), request.task.name());
+    for task in &study.tasks {
+        let asked = study.asked(task, args)?;
+        let known = || asked.plans.iter().flatten();
+        let (task, arms) = (known().next().map_or(task, |plan| &plan.task), study.arms.len());
         writeln!(
             text,
-            "{task}: {} arms x {runs} runs, at most {} h",
-            study.arms.len(),
+            "{task}: {arms} arms x {} runs, at most {} h",
+            asked.runs(),
             study.hours
         )
         .expect("a string");
-        let records = recorded(request);
-        for (arm, plan) in study.arms.iter().zip(request.plans()) {
-            let hash = records
-                .first()
-                .map(|record| plan.clone().with_variant(&record.data.variant).plan_hash());
-            writeln!(text, "{}", line(study, &arm.name, &plan.label(), hash.as_deref())).expect("a string");
+        let mut records = beside(&args.out, known()).into_iter();
+        let record = records.find(|record| (0..arms).any(|arm| asked.has(arm, record)));
+        for (arm, plan) in study.arms.iter().zip(&asked.plans) {
+            let line = match plan {
+                Some(plan) => {
+                    let variant = record.as_ref().map(|record| &record.data.variant);
+                    let hash = variant.map(|variant| plan.clone().with_variant(variant).plan_hash());
+                    line(study, &arm.name, &plan.label(), hash.as_deref())
+                }
+                None => line(study, &arm.name, "its labels are not made yet", None),
+            };
+            writeln!(text, "{line}").expect("a string");
         }
     }
-    text
+    Ok(text)
 }
 
 /// Each arm against the reference, over the runs that both have.

@@ -3,7 +3,7 @@
 
 use super::flat::{Flat, difference};
 use super::sections::Stage;
-use super::{PhaseKind, Plan, PlanError, section_of};
+use super::{PhaseKind, PhaseRestart, Plan, PlanError, section_of};
 use crate::run::root::Root;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -15,23 +15,42 @@ impl Plan {
         plan_hash(self.to_flat())
     }
 
-    /// As [`Self::plan_hash`], without the values of phases that the plan does not have: plans with the same are one plan
-    /// in effect.
+    /// As [`Self::plan_hash`], without values that nothing reads in this plan: plans with the same are one plan in effect.
     pub fn effect_hash(&self) -> String {
+        let mut unread = vec!["pretrain.checkpoint", "init.transductive", "labels.transductive"];
+        let phases = self.phases();
+        let learns = |kind| matches!(kind, PhaseKind::Tokenizer | PhaseKind::Joint);
         let rounds = self.pretrain.as_ref().and_then(|pretrain| pretrain.rounds);
-        let has_tokenizer = || self.phases().iter().any(|phase| phase.kind == PhaseKind::Tokenizer);
-        let of_tokenizer = |key: &str| {
-            ["pretrain.tokenizer.", "model.estimator."]
-                .iter()
-                .any(|of| key.starts_with(of))
-        };
-        let mut flat = self.to_flat();
-        if rounds.is_some() && !has_tokenizer() {
-            flat.retain(|key, _| !of_tokenizer(key));
+        if rounds.is_some() && !phases.iter().any(|phase| learns(phase.kind)) {
+            unread.extend([
+                "pretrain.tokenizer.",
+                "model.estimator.",
+                "quantizer.decay",
+                "quantizer.commitment",
+            ]);
+            if phases.iter().all(|phase| phase.length.restart == PhaseRestart::Off) {
+                unread.extend(["quantizer.restart", "quantizer.restart_every", "quantizer.usage_decay"]);
+            }
         }
         if rounds == Some(1) {
-            flat.retain(|key, _| key != "pretrain.relabel");
+            unread.push("pretrain.relabel");
         }
+        if self.labels.is_some() {
+            unread.extend([
+                "cold_start.",
+                "quantizer.space",
+                "quantizer.code_dim",
+                "quantizer.start",
+                "quantizer.kmeans_iterations",
+            ]);
+        }
+        let is_read = |key: &str| {
+            !unread
+                .iter()
+                .any(|name| key == *name || name.ends_with('.') && key.starts_with(name))
+        };
+        let mut flat = self.to_flat();
+        flat.retain(|key, _| is_read(key));
         plan_hash(flat)
     }
 

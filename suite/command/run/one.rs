@@ -105,7 +105,12 @@ impl<'a, D: Examples> OneRun<'a, D> {
         if self.resumes
             && let Some(record) = self.complete()?
         {
-            progress.say("already complete; --fresh runs it again");
+            let again = if self.request.budget.is_some() {
+                ""
+            } else {
+                "; --fresh runs it again"
+            };
+            progress.say(&format!("already complete{again}"));
             Work::tell(&self.session.ranks, || Work::Nothing)?;
             return Ok(record);
         }
@@ -221,7 +226,7 @@ impl<'a, D: Examples> OneRun<'a, D> {
                 "the data or its division has changed since the checkpoints in `{folder}` were written, or an older version \
                  wrote them"
             );
-            return Err(Failure::wrong_use(message).with_hint("start anew, without --resume"));
+            return Err(Failure::wrong_use(message).with_hint("remove that folder, or start anew without --resume"));
         }
         begin_folder(
             &self.folder,

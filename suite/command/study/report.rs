@@ -68,14 +68,27 @@ fn records(out: &Path) -> Result<Vec<Found>> {
         let failure = Failure::wrong_use(format!("`{}` is no folder", out.display()));
         return Err(failure.with_hint("--out DIR with the folder of the study's records"));
     }
-    match store::find(&[out.to_owned()]) {
-        Err(StoreError::Empty { .. }) => Ok(Vec::new()),
-        found => Ok(found?),
+    let found = match store::find(&[out.to_owned()]) {
+        Err(StoreError::Empty { .. }) => Vec::new(),
+        found => found?,
+    };
+    if let Some((path, _)) = found.iter().find(|(_, record)| !record.is_unchanged()) {
+        let message = format!("`{}` was changed since it was written", path.display());
+        let failure = Failure::new(Exit::Data, anyhow::Error::msg(message));
+        return Err(failure.with_hint("the study without --report makes that run again; or take the file away"));
     }
+    Ok(found)
 }
 
 /// Writes the figure of a study.
 fn draw(to: &Path, figures: &[String]) -> Result<()> {
+    if to.extension().is_none_or(|end| !end.eq_ignore_ascii_case("svg")) {
+        let failure = Failure::wrong_use(format!(
+            "a figure is an SVG file, and `{}` does not end in .svg",
+            to.display()
+        ));
+        return Err(failure.with_hint("--figure FILE.svg"));
+    }
     match figures {
         [] => Err(Failure::wrong_use("nothing is known yet that a figure could show")
             .with_hint("the study, without --report")),
@@ -108,7 +121,8 @@ fn answers(study: &Study, asked: &Asked, arms: &[Vec<&Found>]) -> Result<(Vec<Ar
 }
 
 fn notes(study: &Study, asked: &Asked, reference: &[&Found]) -> Vec<String> {
-    let (runs, of, hours) = (reference.len(), asked.runs(), hours(reference));
+    let distinct: BTreeSet<_> = reference.iter().map(|(_, record)| (record.seed, record.fold)).collect();
+    let (runs, of, hours) = (distinct.len(), asked.runs(), hours(reference));
     let mut notes = vec![format!(
         "reference: {}, {runs} of {of} runs, {hours:.2} hours of computing",
         study.reference
@@ -139,7 +153,10 @@ fn answer(name: &str, own: &[&Found], reference: &[&Found], of: usize) -> Result
     let plans = plans.map(|(own, reference)| [own.1.plan_hash.clone(), reference.1.plan_hash.clone()]);
     let found: Vec<Comparison> = if common > 0 {
         let scored = |runs: &[&Found]| compare::scored(runs.iter().map(|(path, _)| path.clone()));
-        compare::runs(&scored(own)?, &scored(reference)?)?.comparisons
+        let compared = compare::runs(&scored(own)?, &scored(reference)?);
+        compared
+            .map_err(|error| Failure::from(error).in_context(format!("arm `{name}`")))?
+            .comparisons
     } else {
         Vec::new()
     };
