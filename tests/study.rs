@@ -244,12 +244,14 @@ fn two_processes_share_the_runs_and_a_damaged_record_is_made_anew() {
     let name = damaged.file_name().unwrap().to_str().unwrap();
     assert!(code == Some(2) && errors.contains(name), "{errors}");
     // a file of others in the folder is none of the study's business
-    std::fs::write(folder.join("results/records/notes.json"), "{").unwrap();
+    let notes = folder.join("results/records/notes.json");
+    std::fs::write(&notes, "{").unwrap();
     let (code, text, errors) = told(&study(folder, STUDY, ""));
     assert_eq!(code, Some(0), "{errors}");
     assert!(errors.contains("runs again") && text == both[0].1, "{errors}{text}");
     assert_eq!(records(folder)[1..], whole[1..]);
 
+    std::fs::remove_file(notes).unwrap();
     // the record of one seed under the number of another
     let text = std::fs::read_to_string(damaged).unwrap();
     let other = text.replacen("\"seed\": 0", "\"seed\": 1", 1);

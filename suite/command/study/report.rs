@@ -33,6 +33,7 @@ pub fn text(args: &StudyArgs, columns: usize) -> Result<String> {
         let asked = study.asked(task, args)?;
         let of_arm = |arm: usize| found.iter().filter(|(_, record)| asked.has(arm, record)).collect();
         let arms: Vec<Vec<&Found>> = (0..study.arms.len()).map(of_arm).collect();
+        require_unchanged(arms.iter().flatten().copied())?;
         let settings = arms.iter().flatten().map(|(_, record)| Some(record.setting()));
         let mut settings: BTreeSet<Option<String>> = settings.collect();
         if settings.len() < 2 {
@@ -68,16 +69,19 @@ fn records(out: &Path) -> Result<Vec<Found>> {
         let failure = Failure::wrong_use(format!("`{}` is no folder", out.display()));
         return Err(failure.with_hint("--out DIR with the folder of the study's records"));
     }
-    let found = match store::find(&[out.to_owned()]) {
-        Err(StoreError::Empty { .. }) => Vec::new(),
-        found => found?,
-    };
-    if let Some((path, _)) = found.iter().find(|(_, record)| !record.is_unchanged()) {
-        let message = format!("`{}` was changed since it was written", path.display());
-        let failure = Failure::new(Exit::Data, anyhow::Error::msg(message));
-        return Err(failure.with_hint("the study without --report makes that run again; or take the file away"));
+    match store::find(&[out.to_owned()]) {
+        Err(StoreError::Empty { .. }) => Ok(Vec::new()),
+        found => Ok(found?),
     }
-    Ok(found)
+}
+
+fn require_unchanged<'a>(mut found: impl Iterator<Item = &'a Found>) -> Result<()> {
+    let Some((path, _)) = found.find(|(_, record)| !record.is_unchanged()) else {
+        return Ok(());
+    };
+    let message = format!("`{}` was changed since it was written", path.display());
+    let failure = Failure::new(Exit::Data, anyhow::Error::msg(message));
+    Err(failure.with_hint("the study without --report makes that run again; or take the file away"))
 }
 
 /// Writes the figure of a study.
