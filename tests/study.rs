@@ -326,6 +326,20 @@ fn options_that_mean_nothing_are_refused() {
         code == Some(3) && errors.contains("there is no file of labels `oracle-"),
         "{errors}"
     );
+    // of a quantizer that makes no labels nothing is read, but where a tokenizer phase follows on given labels
+    let given = oracle.lines().find(|line| line.starts_with("labels_sha256")).unwrap();
+    let raw = format!(
+        "{oracle}\n[[arm]]\nname = \"raw\"\nquantizer = \"rq\"\nlabels = \"oracle-encoder.safetensors\"\n{given}\n\
+         set = [\"quantizer.space=raw\"]\n"
+    );
+    let (code, _, errors) = told(&study(folder.path(), &raw, "--plan"));
+    assert!(
+        code == Some(2) && errors.contains("in effect: no phase of them reads quantizer.space"),
+        "{errors}"
+    );
+    let followed = raw.replace("pretrain.rounds=1", "pretrain.rounds=2");
+    let (code, _, errors) = told(&study(folder.path(), &followed, "--plan"));
+    assert_eq!(code, Some(0), "{errors}");
     let methods = std::fs::read_to_string(studies.join("methods.toml")).unwrap();
     let options = format!(
         "--report --figure nowhere/a.svg --out {}",

@@ -19,9 +19,10 @@ impl Plan {
     pub fn effect_hash(&self) -> String {
         let mut unread = vec!["pretrain.checkpoint", "init.transductive", "labels.transductive"];
         let phases = self.phases();
-        let learns = |kind| matches!(kind, PhaseKind::Tokenizer | PhaseKind::Joint);
         let rounds = self.pretrain.as_ref().and_then(|pretrain| pretrain.rounds);
-        if rounds.is_some() && !phases.iter().any(|phase| learns(phase.kind)) {
+        let mut kinds = phases.iter().map(|phase| phase.kind);
+        let learns = kinds.any(|kind| matches!(kind, PhaseKind::Tokenizer | PhaseKind::Joint));
+        if rounds.is_some() && !learns {
             unread.extend([
                 "pretrain.tokenizer.",
                 "model.estimator.",
@@ -36,13 +37,16 @@ impl Plan {
             unread.push("pretrain.relabel");
         }
         if self.labels.is_some() {
-            unread.extend([
-                "cold_start.",
-                "quantizer.space",
-                "quantizer.code_dim",
-                "quantizer.start",
-                "quantizer.kmeans_iterations",
-            ]);
+            unread.push("cold_start.");
+            // a tokenizer phase that follows still has a quantizer of its own
+            if !learns {
+                unread.extend([
+                    "quantizer.space",
+                    "quantizer.code_dim",
+                    "quantizer.start",
+                    "quantizer.kmeans_iterations",
+                ]);
+            }
         }
         let is_read = |key: &str| {
             !unread
