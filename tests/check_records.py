@@ -514,10 +514,13 @@ def main():
         wrong += found
         print(f"{file.name}: {count} answers and differences compared")
     if options.program and not options.roots:
-        sides = [(root, [described(path) for path in sorted(root.rglob("*.json"))]) for root in (results / "studies" / "methods", results / "untrained")]
-        found, count = check_plans(options.program, "untrained", *sides[0], sides[1])
-        wrong += found
-        print(f"untrained: {count} differences compared")
+        # pairs of folders, which pages may speak of
+        studied = results / "studies"
+        for pair in (studied / "methods", results / "untrained"), (studied / "long", results / "untrained"), (studied / "long", studied / "corrected"):
+            sides = [(root, [described(path) for path in sorted(root.rglob("*.json"))]) for root in pair]
+            found, count = check_plans(options.program, f"{pair[0].name}, {pair[1].name}", *sides[0], sides[1])
+            wrong += found
+            print(f"{pair[0].name}, {pair[1].name}: {count} differences compared")
         pages = [results.parent / "README.md", results / "README.md", results / "small-sets" / "README.md"]
         found, count = check_pages(pages)
         wrong += found
