@@ -516,7 +516,9 @@ def main():
     if options.program and not options.roots:
         # pairs of folders, which pages may speak of
         studied = results / "studies"
-        for pair in (studied / "methods", results / "untrained"), (studied / "long", results / "untrained"), (studied / "long", studied / "corrected"):
+        untrained = results / "untrained"
+        long = studied / "long"
+        for pair in (studied / "methods", untrained), (long, untrained), (long, studied / "corrected"), (long, studied / "methods"):
             sides = [(root, [described(path) for path in sorted(root.rglob("*.json"))]) for root in pair]
             found, count = check_plans(options.program, f"{pair[0].name}, {pair[1].name}", *sides[0], sides[1])
             wrong += found
