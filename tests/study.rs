@@ -216,8 +216,8 @@ fn folds_that_a_study_does_not_ask_for_are_not_counted() {
     let options = format!("--report --format markdown --out {}", studies.join("methods").display());
     let (code, text, errors) = told(&study(folder.path(), &some, &options));
     assert_eq!(code, Some(0), "{errors}");
-    // two seeds of it and of vq are recorded, one of the others
-    assert!(text.contains("reference: first-labels, 4 of 6 runs"), "{text}");
+    // three seeds of it are recorded, two of vq, one of the others
+    assert!(text.contains("reference: first-labels, 6 of 6 runs"), "{text}");
     assert!(
         text.contains("| 4 of 6 runs |") && text.contains("| 2 of 6 runs |"),
         "{text}"
